@@ -1,0 +1,1 @@
+"""WHERE to look and HOW: hyperparameters, named spaces, searchers and the rungs of ASHA."""

@@ -1,0 +1,1 @@
+"""HOW a job runs: connect, preflight, launch, journal, events, retention, failures."""
