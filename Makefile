@@ -1,0 +1,31 @@
+# `make asha` and `make test` do all the set-up themselves.
+PYTHON ?= python3
+BIN := .venv/bin
+STUDY ?= results
+
+.PHONY: asha test install lint bench tensorboard
+
+asha: .venv/installed
+	$(BIN)/python tune_jobs/asha_lr_batch.py
+
+test: .venv/installed
+	$(BIN)/python -m pytest
+
+install: .venv/installed
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/installed
+	$(BIN)/python benchmarks/all.py
+
+tensorboard: .venv/installed
+	$(BIN)/tensorboard --logdir $(STUDY)
+
+# pip resolves torch and torchvision together, so that their wheels match.
+.venv/installed: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@

@@ -1,0 +1,84 @@
+"""ASHA as a scheduler of Tune, over any searcher: the rungs decide, Tune carries it out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+
+from search_spaces.rungs import Decision, Expectation, Mode, Rungs, expected
+
+
+class ASHA(FIFOScheduler):
+    """Asynchronous successive halving (Li et al. 2020), by the rule of `search_spaces.rungs`.
+
+    Unlike Ray's own it can be told what happened (`replay`), so that a resumed study has the rungs
+    that it had; it says why it stops a trial (`on_decision`); and a failed trial takes a place in
+    the rung ahead of it instead of being left out.
+
+    Args:
+        max_epochs: the epochs of a trial that is never stopped.
+        grace_period: epochs before a trial can be stopped (r in the paper).
+        reduction_factor: one trial in so many goes on from a rung (η in the paper).
+        time_attr: what a trial reports as its epoch.
+
+    Raises:
+        ValueError: a grace period, reduction factor or number of epochs that gives no rungs.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_epochs: int,
+        grace_period: int = 1,
+        reduction_factor: int = 3,
+        time_attr: str = "epoch",
+    ) -> None:
+        super().__init__()
+        self.time_attr = time_attr
+        self.rungs = Rungs(max_epochs, grace_period, reduction_factor)
+        self.trial_key: Callable[[Trial], int | str] = lambda trial: str(trial.trial_id)
+        """How a trial is named in the rungs and in decisions."""
+        self.on_decision: Callable[[Decision], None] = lambda decision: None
+        """Told every decision, before Tune acts on it."""
+
+    def set_search_properties(self, metric: str | None, mode: Mode | None, **spec: object) -> bool:
+        """Takes metric and mode from `tune.TuneConfig`, as Tune's schedulers do."""
+        if metric is None or mode is None:
+            return False
+        self._metric = metric
+        self.rungs.mode = mode
+        return True
+
+    def on_trial_result(self, controller: object, trial: Trial, result: Mapping[str, float]) -> str:
+        """Stops the trial or lets it go on."""
+        decision = self.rungs.report(
+            self.trial_key(trial), int(result[self.time_attr]), result[self._metric]
+        )
+        if decision is None:
+            return str(TrialScheduler.CONTINUE)
+        self.on_decision(decision)
+        return str(TrialScheduler.STOP if decision.stop else TrialScheduler.CONTINUE)
+
+    def replay(self, trial: int | str, epoch: int, value: float) -> Decision | None:
+        """Tells a result of an earlier session, in the order of that session."""
+        return self.rungs.report(trial, epoch, value)
+
+    def replay_failure(self, trial: int | str, epoch: int) -> None:
+        """Tells that `trial` diverged or failed in `epoch`, now or in an earlier session."""
+        self.rungs.report_failure(trial, epoch)
+
+    def expected(self, *, trials: int, concurrent: int) -> Expectation:
+        """How many trials will reach each rung, simulated for the rule in use."""
+        return expected(self.rungs, trials=trials, concurrent=concurrent)
+
+    def describe(self) -> dict[str, object]:
+        """The strategy as plain JSON, for `study.json`."""
+        return {
+            "scheduler": "asha",
+            "grace_period": self.rungs.grace_period,
+            "reduction_factor": self.rungs.reduction_factor,
+            "max_epochs": self.rungs.max_epochs,
+            "rungs": self.rungs.milestones,
+        }

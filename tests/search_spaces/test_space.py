@@ -1,0 +1,98 @@
+"""Hyperparameters and spaces as data."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from search_spaces.catalogue import BATCH_SIZE, CATALOGUE, LEARNING_RATE, MOMENTUM, OPTIMIZER
+from search_spaces.space import Hyperparameter, Space
+from search_spaces.spaces import LR_BATCH
+
+uniforms = st.floats(0, 1, exclude_max=True)
+
+
+@pytest.mark.parametrize("parameter", CATALOGUE, ids=lambda p: p.name)
+@given(u=uniforms)
+def test_every_point_of_the_catalogue_lies_in_its_range(parameter, u):
+    value = parameter.at(u)
+    if parameter.values:
+        assert value in parameter.values
+    else:
+        assert parameter.low <= value <= parameter.high
+
+
+def test_a_log_scale_gives_each_decade_as_much():
+    assert LEARNING_RATE.at(1 / 3) == pytest.approx(1e-3)
+    assert LEARNING_RATE.at(2 / 3) == pytest.approx(1e-2)
+
+
+@given(uniforms, uniforms)
+def test_a_larger_number_is_never_a_smaller_value(u, v):
+    low, high = sorted((u, v))
+    for parameter in (LEARNING_RATE, BATCH_SIZE, MOMENTUM):
+        assert parameter.at(low) <= parameter.at(high)
+
+
+def test_a_conditional_parameter_is_there_only_under_its_condition():
+    space = Space("s", (OPTIMIZER, MOMENTUM, LEARNING_RATE))
+    with_sgd, with_adam = space.point([0.1, 0.5, 0.5]), space.point([0.9, 0.5, 0.5])
+    assert "momentum" in with_sgd
+    assert "momentum" not in with_adam
+    assert with_sgd["learning_rate"] == with_adam["learning_rate"]
+
+
+def test_a_fixed_parameter_is_no_longer_searched():
+    space = LR_BATCH.fix(batch_size=64, model="cnn")
+    assert [parameter.name for parameter in space.parameters] == ["learning_rate"]
+    assert space.point([0.0]) == {"batch_size": 64, "model": "cnn", "learning_rate": 1e-4}
+
+
+def test_a_space_is_plain_json():
+    description = json.loads(json.dumps(LR_BATCH.fix(model="mlp").describe()))
+    assert description["parameters"][0] == {
+        "name": "learning_rate",
+        "low": 1e-4,
+        "high": 1e-1,
+        "scale": "log",
+    }
+    assert description["fixed"] == {"model": "mlp"}
+
+
+def parameter(**given):
+    return Hyperparameter(
+        **{
+            "name": "x",
+            "meaning": "m",
+            "default": 1,
+            "kind": "data",
+            "role": "fixed",
+            "advice": "a",
+            **given,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "either low and high, or values"),
+        ({"low": 0.0}, "either low and high, or values"),
+        ({"low": 0.0, "high": 1.0, "values": (1,)}, "either low and high, or values"),
+        ({"low": 2.0, "high": 1.0}, "low 2.0 must be below high 1.0"),
+        ({"low": 0.0, "high": 1.0, "scale": "log"}, "log scale must start above 0"),
+    ],
+)
+def test_an_impossible_hyperparameter_is_refused(given, said):
+    with pytest.raises(ValueError, match=said):
+        parameter(**given)
+
+
+def test_a_space_refuses_doubles_and_conditions_on_what_is_not_there():
+    with pytest.raises(ValueError, match="learning_rate is given twice"):
+        Space("s", (LEARNING_RATE, LEARNING_RATE))
+    with pytest.raises(ValueError, match="momentum depends on optimizer"):
+        Space("s", (MOMENTUM,))
+    with pytest.raises(ValueError, match="2 numbers, got 1"):
+        LR_BATCH.point([0.5])

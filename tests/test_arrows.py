@@ -1,0 +1,27 @@
+"""The packages point one way."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("module", "forbidden"),
+    [
+        ("search_spaces.asha", "trainables"),
+        ("search_spaces.random_search", "trainables"),
+        ("search_spaces.rungs", "ray"),
+        ("tune_jobs.runtime.journal", "ray"),
+        ("tune_jobs.runtime.journal", "torch"),
+        ("tune_jobs.runtime.launch", "trainables"),
+        ("tune_jobs.runtime.launch", "torch"),
+        ("tune_jobs.findings.curves", "ray"),
+        ("tune_jobs.findings.curves", "torch"),
+        # 2.7 s and 840 MB that no trial is to pay for.
+        ("trainables.image_classifier", "torchvision"),
+    ],
+)
+def test_a_module_does_not_import_what_it_must_not_know(module, forbidden):
+    code = f"import sys, {module}; sys.exit({forbidden!r} in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

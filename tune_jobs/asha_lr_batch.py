@@ -1,0 +1,47 @@
+"""Which learning rate goes with which batch size? ASHA over both, on an image classifier."""
+
+from ray import tune
+
+from search_spaces.asha import ASHA
+from search_spaces.random_search import RandomSearch
+from search_spaces.spaces import LR_BATCH
+from trainables.datasets import load_dataset
+from trainables.image_classifier import ImageClassifier
+from tune_jobs.runtime.launch import launch
+from tune_jobs.runtime.study import Study
+
+
+def job(study: Study, *, grace_period: int = 1, reduction_factor: int = 3) -> tune.Tuner:
+    """Which learning rate goes with which batch size?
+
+    Random points of the space, stopped early by ASHA: after 1, 3, 9, ... epochs the best third of
+    the trials that have come so far goes on.
+
+    Args:
+        grace_period: epochs before a trial can be stopped.
+        reduction_factor: one trial in so many goes on from a rung.
+    """
+    flags = study.flags
+    dataset = load_dataset(flags.dataset, flags.data_dir, seed=flags.seed)
+    space = LR_BATCH.fix(model=flags.model, epochs=flags.max_epochs)
+    asha = ASHA(
+        max_epochs=flags.max_epochs, grace_period=grace_period, reduction_factor=reduction_factor
+    )
+    return tune.Tuner(
+        study.trainable(ImageClassifier, dataset),
+        tune_config=tune.TuneConfig(
+            metric=study.metric,
+            mode=study.mode,
+            num_samples=flags.trials,
+            search_alg=study.searcher(RandomSearch(space, seed=flags.seed)),
+            scheduler=study.scheduler(asha),
+            max_concurrent_trials=study.max_concurrent,
+            reuse_actors=True,
+            trial_dirname_creator=study.dirname,
+        ),
+        run_config=study.run_config(),
+    )
+
+
+if __name__ == "__main__":
+    launch(job, metric="val_accuracy", mode="max")

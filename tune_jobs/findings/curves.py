@@ -1,0 +1,80 @@
+"""The picture of a study: every trial's curve, the best one in front, and what was tried.
+
+`python -m tune_jobs.findings.curves STUDY [FILE]` writes it, by default to `STUDY/curves.png`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import matplotlib
+import matplotlib.pyplot as plt
+
+from tune_jobs.runtime.journal import JOURNAL, best_trial, read_events, trials_from
+
+COLOURS = {"finished": "tab:blue", "stopped": "0.6", "diverged": "tab:red", "failed": "tab:red"}
+
+
+def draw_curves(study: Path, target: Path) -> None:
+    """Draws the metric of each trial by epoch, and the learning rates with what they reached.
+
+    Raises:
+        OSError, ValueError: `study` holds no study that can be read.
+    """
+    matplotlib.use("Agg")
+    about = json.loads((study / "study.json").read_text())
+    metric, mode = about["metric"], about["mode"]
+    trials = trials_from(read_events(study / JOURNAL)).values()
+    best = best_trial(trials, metric, mode)
+    figure, (curves, points) = plt.subplots(
+        1, 2, figsize=(11, 4.2), sharey=True, layout="constrained", width_ratios=[3, 2]
+    )
+    for trial in trials:
+        is_best = best is not None and trial is best[0]
+        epochs = sorted(trial.results)
+        curves.plot(
+            epochs,
+            [trial.results[epoch].get(metric) for epoch in epochs],
+            color="tab:orange" if is_best else COLOURS.get(trial.status, "0.6"),
+            linewidth=2.2 if is_best else 1,
+            marker="o" if trial.epochs == 1 else None,
+            markersize=3,
+            zorder=3 if is_best else 2,
+            label=None,
+        )
+    for label, colour in (("best", "tab:orange"), ("ran to the end", "tab:blue")):
+        curves.plot([], [], color=colour, label=label)
+    curves.plot([], [], color=COLOURS["stopped"], label="stopped at a rung")
+    for rung in about["strategy"].get("rungs", []):
+        curves.axvline(rung, color="0.85", linewidth=1, zorder=1)
+    curves.set(xlabel="epoch", ylabel=metric)
+    curves.legend(loc="lower right", frameon=False)
+
+    reached = [(trial, found) for trial in trials if (found := trial.best(metric, mode))]
+    drawn = points.scatter(
+        [trial.config.get("learning_rate") for trial, _ in reached],
+        [value for _, (_, value) in reached],
+        c=[trial.config.get("batch_size", 0) for trial, _ in reached],
+        norm=matplotlib.colors.LogNorm(),
+        s=[12 + 3 * trial.epochs for trial, _ in reached],
+        cmap="viridis",
+    )
+    figure.colorbar(drawn, label="batch_size", format="%d")
+    points.set(xscale="log", xlabel="learning_rate")
+    if best is not None:
+        top = best[2]
+        # The diverged and the unlucky would press what matters into one line.
+        curves.set_ylim(max(0.0, top - 0.25), top + 0.02) if mode == "max" else None
+        figure.suptitle(
+            f"{about['job']}, {about['dataset']['name']}: {len(trials)} trials, "
+            f"{sum(len(trial.results) for trial in trials)} epochs, best {metric} {top:.4f}"
+        )
+    figure.savefig(target, dpi=110)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    draw_curves(folder, Path(sys.argv[2]) if len(sys.argv) > 2 else folder / "curves.png")

@@ -1,0 +1,102 @@
+"""The checkpoints of one trial: written whole or not at all, its best and its latest kept.
+
+A checkpoint is a folder `checkpoint_000007` that holds what the trainable saved after epoch 7, and
+`result.json`: the metrics of that epoch. So a trial that was killed after the checkpoint and before
+its report is not trained again: it reports what it finds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+RESULT_FILE = "result.json"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint as it lies on the storage."""
+
+    path: Path
+    epoch: int
+    value: float
+    """Of the study's metric."""
+    result: dict[str, Any]
+    """What the trial reported with it."""
+
+
+class TrialCheckpoints:
+    """The checkpoints in one trial's directory.
+
+    Args:
+        directory: the trial's, shared by all nodes; made at the first write.
+        mode: "max" or "min": which value is the best.
+    """
+
+    def __init__(self, directory: Path, mode: str) -> None:
+        self.directory = directory
+        self._sign = -1 if mode == "max" else 1
+
+    def write(
+        self, epoch: int, value: float, result: dict[str, Any], save: Callable[[str], object]
+    ) -> Path:
+        """Lets `save(folder)` write the checkpoint of `epoch`; where it lies.
+
+        Those that are neither the best nor the latest are dropped.
+        """
+        target = self.directory / f"checkpoint_{epoch:06d}"
+        unfinished = self.directory / f".unfinished-{os.getpid()}"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        save(str(unfinished))
+        record = {"epoch": epoch, "value": value, "result": result}
+        (unfinished / RESULT_FILE).write_text(json.dumps(record))
+        # Only a damaged one can be there already: the trial went on from an earlier one.
+        shutil.rmtree(target, ignore_errors=True)
+        unfinished.rename(target)
+        self._keep(lambda best, latest: {best, latest})
+        return target
+
+    def keep_best(self) -> None:
+        """Drops all but the best: the trial has ended."""
+        self._keep(lambda best, latest: {best})
+
+    def folders(self) -> list[Path]:
+        """Where a checkpoint lies, the newest first, readable or not."""
+        return sorted(self.directory.glob("checkpoint_*"), reverse=True)
+
+    def read(self, folder: Path) -> Checkpoint:
+        """What is known of the checkpoint in `folder`, without its tensors.
+
+        Raises:
+            OSError, ValueError, KeyError: it is damaged.
+        """
+        record = json.loads((folder / RESULT_FILE).read_text())
+        return Checkpoint(folder, record["epoch"], record["value"], record["result"])
+
+    def newest_first(self) -> list[Checkpoint]:
+        """All that can be read; a damaged folder is left out, and stays where it is."""
+        found = []
+        for folder in self.folders():
+            with contextlib.suppress(OSError, ValueError, KeyError):
+                found.append(self.read(folder))
+        return found
+
+    def best(self) -> Checkpoint | None:
+        """The one with the best value, the earlier of equals."""
+        return min(self.newest_first(), key=lambda c: (self._sign * c.value, c.epoch), default=None)
+
+    def _keep(self, chosen: Callable[[Path, Path], set[Path]]) -> None:
+        best, newest = self.best(), self.newest_first()
+        if best is None:
+            return
+        kept = chosen(best.path, newest[0].path)
+        for checkpoint in newest:
+            if checkpoint.path not in kept:
+                shutil.rmtree(checkpoint.path, ignore_errors=True)

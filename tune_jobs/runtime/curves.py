@@ -1,0 +1,114 @@
+"""The trials' curves for TensorBoard: one run a trial, the epoch on the x axis, no epoch twice."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+from tensorboard.compat.proto.event_pb2 import Event as FileEvent
+from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+from tensorboard.plugins.text.metadata import create_summary_metadata
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from tensorboard.util import tensor_util
+
+from tune_jobs.runtime.journal import Event, TrialRecord
+from tune_jobs.runtime.searcher import dirname_of
+
+TAGS = {
+    "train_loss": "loss/train",
+    "val_loss": "loss/validation",
+    "train_accuracy": "accuracy/train",
+    "val_accuracy": "accuracy/validation",
+    "samples_per_second": "throughput/samples_per_second",
+}
+"""The tag of a metric; another metric goes by its own name."""
+
+NOT_CURVES = ("epoch", "epoch_seconds")
+
+
+class Curves:
+    """Writes each epoch of each trial as it ends.
+
+    Args:
+        trials_dir: the study's `trials/`; trial 12 is the run `0012` in it.
+        notice: said in every trial's text, if there is one: a dataset that is not the default.
+    """
+
+    def __init__(self, trials_dir: Path, notice: str = "") -> None:
+        self._trials_dir = trials_dir
+        self._notice = notice
+        self._writers: dict[int, EventFileWriter] = {}
+
+    def on_event(self, event: Event, trial: TrialRecord) -> None:
+        """Writes results and decisions; an end closes the trial's file."""
+        kind = event["event"]
+        if kind == "result":
+            writer = self._writer(trial)
+            self._scalars(trial.index, event["epoch"], event["metrics"])
+            writer.flush()
+        elif kind == "decision":
+            self._text(trial.index, "decision", json.dumps(event), event["rung"])
+        elif kind == "ended" and trial.index in self._writers:
+            self._writers.pop(trial.index).close()
+
+    def complete(self, trial: TrialRecord) -> None:
+        """Writes the epochs that the journal has and the event files lack, after a kill."""
+        written = epochs_in(self._trials_dir / dirname_of(trial.index))
+        missing = sorted(set(trial.results) - written)
+        if not missing:
+            return
+        self._writer(trial)
+        for epoch in missing:
+            self._scalars(trial.index, epoch, trial.results[epoch])
+        if trial.ended:
+            self._writers.pop(trial.index).close()
+
+    def close(self) -> None:
+        """Closes what is open."""
+        for writer in self._writers.values():
+            writer.close()
+        self._writers.clear()
+
+    def _writer(self, trial: TrialRecord) -> EventFileWriter:
+        if trial.index not in self._writers:
+            directory = self._trials_dir / dirname_of(trial.index)
+            first = not epochs_in(directory)
+            self._writers[trial.index] = EventFileWriter(str(directory))
+            if first:
+                config = "".join(f"| {key} | {value} |\n" for key, value in trial.config.items())
+                self._text(trial.index, "config", f"| | |\n|---|---|\n{config}", 0)
+                if self._notice:
+                    self._text(trial.index, "notice", self._notice, 0)
+        return self._writers[trial.index]
+
+    def _scalars(self, index: int, epoch: int, metrics: dict[str, Any]) -> None:
+        values = [
+            Summary.Value(tag=TAGS.get(name, name), simple_value=value)
+            for name, value in metrics.items()
+            if name not in NOT_CURVES and value is not None
+        ]
+        self._add(index, epoch, values)
+
+    def _text(self, index: int, tag: str, text: str, epoch: int) -> None:
+        metadata: SummaryMetadata = create_summary_metadata(tag, "")
+        tensor = tensor_util.make_tensor_proto([text.encode()])
+        self._add(index, epoch, [Summary.Value(tag=tag, metadata=metadata, tensor=tensor)])
+
+    def _add(self, index: int, epoch: int, values: list[Summary.Value]) -> None:
+        event = FileEvent(step=epoch, wall_time=time.time(), summary=Summary(value=values))
+        self._writers[index].add_event(event)
+
+
+def epochs_in(run: Path) -> set[int]:
+    """The epochs that have scalars in a run's event files; what a kill left half-written is not
+    counted."""
+    epochs = set()
+    for path in run.glob("events.out.tfevents.*"):
+        for record in RawEventFileLoader(str(path)).Load():
+            event = FileEvent.FromString(record)
+            if any(value.HasField("simple_value") for value in event.summary.value):
+                epochs.add(event.step)
+    return epochs

@@ -1,0 +1,182 @@
+"""The command line of a job: the flags that all jobs share, and the job's own parameters."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import sys
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields, make_dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import docstring_parser
+import tyro
+
+RESUMABLE = (
+    "trials",
+    "max_concurrent",
+    "cpus_per_trial",
+    "gpus_per_trial",
+    "address",
+    "data_dir",
+    "time_budget",
+)
+"""What `--resume` lets change: none of it changes what a trial computes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """The flags that all jobs share.
+
+    Raises:
+        ValueError: a value out of its range.
+    """
+
+    trials: int = 64
+    """Trials in all; on resume more than before, and the missing ones are run."""
+    max_epochs: int = 27
+    """Epochs of a trial that is not stopped."""
+    dataset: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """fashion_mnist, mnist, cifar10 or digits. Without it fashion_mnist, and digits where that
+    cannot be had."""
+    data_dir: Path = Path("data")
+    """Where datasets are kept."""
+    model: str = "mlp"
+    """mlp, cnn or linear."""
+    seed: int = 0
+    """Decides configurations, split and every trial's random streams."""
+    cpus_per_trial: float = 1.0
+    """CPU cores of a trial, and its threads."""
+    gpus_per_trial: float = 0.0
+    """GPUs of a trial; 0.25 puts four on one."""
+    max_concurrent: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Trials at once; without it as many as the cluster holds."""
+    address: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS")] = None
+    """A running cluster (host:port, or auto); local starts one for this job; without it one is
+    found or started."""
+    storage_path: Path = Path("results")
+    """Where studies are kept, on storage that all nodes share."""
+    name: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """Of the study, the folder STORAGE-PATH/NAME; without it the job's name and the time."""
+    resume: Annotated[Path | None, tyro.conf.arg(metavar="STUDY")] = None
+    """The folder of a study, to be gone on with."""
+    time_budget: Annotated[float | None, tyro.conf.arg(metavar="SECONDS")] = None
+    """Seconds after which the study ends in order; it can be resumed."""
+    smoke_test: bool = False
+    """Digits, 4 trials, 3 epochs: does everything work?"""
+
+    def __post_init__(self) -> None:
+        for name, least in (("trials", 1), ("max_epochs", 1), ("seed", 0), ("max_concurrent", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f"{flag(name)} must be at least {least}, got {value}")
+        for name in ("cpus_per_trial", "time_budget"):
+            value = getattr(self, name)
+            if value is not None and not (value > 0 and math.isfinite(value)):
+                raise ValueError(f"{flag(name)} must be above 0, got {value}")
+        gpus = self.gpus_per_trial
+        if gpus < 0 or not math.isfinite(gpus) or (gpus > 1 and gpus != int(gpus)):
+            raise ValueError(
+                f"--gpus-per-trial must be a fraction up to 1 or a whole number, got {gpus:g}"
+            )
+        if self.name is not None and (not self.name or Path(self.name).name != self.name):
+            raise ValueError(f"--name must be the name of a folder, without /, got {self.name!r}")
+        if ":/" in str(self.storage_path):
+            raise ValueError(
+                f"--storage-path must be a folder on storage that all nodes share, got "
+                f"{self.storage_path}"
+            )
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command line as parsed."""
+
+    flags: Flags
+    options: dict[str, Any]
+    """The job's own parameters."""
+
+    def stored(self) -> dict[str, Any]:
+        """Both as plain JSON, for `study.json`."""
+        plain = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(self.flags).items()}
+        return {"flags": plain, "options": self.options}
+
+
+def parse(job: Callable[..., object], argv: Sequence[str], stored: Any = None) -> Command:
+    """The command line for `job`; with `stored`, what a study was started with, as its defaults.
+
+    Ends the process with code 2 and a message where a flag is unknown or of the wrong type.
+
+    Raises:
+        ValueError: a value out of its range, or with `stored`, one that must not change.
+    """
+    command_type = _command_type(job)
+    default = None if stored is None else _from_stored(command_type, stored)
+    description = inspect.getdoc(job) or ""
+    description = description.split("\nArgs:")[0].strip()
+    changing = ", ".join(map(flag, RESUMABLE))
+    parsed: Flags | None = tyro.cli(
+        command_type,
+        prog=f"python {sys.argv[0]}",
+        args=list(argv),
+        default=default,
+        description=f"{description}\n\nWith --resume STUDY these may change: {changing}.",
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )
+    assert parsed is not None
+    if default is not None:
+        _refuse_changes(default, parsed)
+    shared = {f.name: getattr(parsed, f.name) for f in fields(Flags)}
+    if shared["smoke_test"] and stored is None:
+        shared.update(dataset="digits", trials=4, max_epochs=3)
+    options = {f.name: getattr(parsed, f.name) for f in fields(parsed) if f.name not in shared}
+    return Command(Flags(**shared), options)
+
+
+def flag(name: str) -> str:
+    """`--max-epochs` for `max_epochs`."""
+    return "--" + name.replace("_", "-")
+
+
+def _command_type(job: Callable[..., object]) -> type[Flags]:
+    """The shared flags and the job's keyword parameters as one dataclass, with their help."""
+    documented = docstring_parser.parse(inspect.getdoc(job) or "").params
+    helps = {p.arg_name: (p.description or "").replace("\n", " ") for p in documented}
+    types = typing.get_type_hints(job)
+    own = [
+        (
+            parameter.name,
+            Annotated[types[parameter.name], tyro.conf.arg(help=helps.get(parameter.name, ""))],
+            field(default=parameter.default),
+        )
+        for parameter in inspect.signature(job).parameters.values()
+        if parameter.default is not MISSING and parameter.kind is parameter.KEYWORD_ONLY
+    ]
+    return make_dataclass("CommandLine", own, bases=(Flags,), frozen=True, kw_only=True)
+
+
+def _from_stored(command_type: type[Flags], stored: Any) -> Flags:
+    values = {**stored["flags"], **stored["options"]}
+    for name in ("data_dir", "storage_path"):
+        values[name] = Path(values[name])
+    # How long one session may take, and where it runs, was said for that session.
+    values.update(time_budget=None, address=None, resume=None)
+    return command_type(**values)
+
+
+def _refuse_changes(default: Flags, parsed: Flags) -> None:
+    for known in fields(default):
+        before, now = getattr(default, known.name), getattr(parsed, known.name)
+        if before == now or known.name in (*RESUMABLE, "resume"):
+            continue
+        allowed = ", ".join(map(flag, RESUMABLE))
+        raise ValueError(
+            f"{flag(known.name)} {now}: the study was started with {before}; on resume only these "
+            f"may change: {allowed}"
+        )
+    if parsed.trials < default.trials:
+        raise ValueError(
+            f"--trials {parsed.trials}: the study has {default.trials} already; it can only grow"
+        )

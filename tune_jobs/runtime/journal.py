@@ -1,0 +1,156 @@
+"""The journal of a study: append-only, one JSON object a line; everything else is told from it.
+
+Needs neither Ray nor torch. Each line has `event` and `time` (seconds since 1970), and a trial is
+named by its index. The events, in the order of a trial's life:
+
+- `session`: a driver began; `command` as typed, `resumed`.
+- `suggested`: `trial`, `config`.
+- `started`: `trial`. Again after each resume or recovery.
+- `restored`: `trial`, `epoch` that it went on from (0: its start), `unreadable` checkpoints.
+- `result`: `trial`, `epoch`, `node` that it ran on, `metrics`. Once an epoch.
+- `checkpoint`: `trial`, `epoch`, `path` within the study.
+- `decision`: `trial`, `rung`, `value`, `cutoff`, `rank`, `of`, `stop`.
+- `ended`: `trial`, `status` (finished, stopped, diverged, failed), `epoch`, and as it applies
+  `rung`, or `reason` and `traceback`.
+- `closed`: the driver ended; `why`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+Event: TypeAlias = dict[str, Any]
+Status: TypeAlias = Literal["pending", "running", "finished", "stopped", "diverged", "failed"]
+
+JOURNAL = "journal.jsonl"
+
+
+class Journal:
+    """The open journal of a running study; one process at a time can hold it.
+
+    Raises:
+        ValueError: another process runs the study.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._file)
+            raise ValueError(
+                f"another process is running the study {path.parent}; wait for it, or end it"
+            ) from None
+        self._drop_torn_line()
+
+    def append(self, *events: Event) -> None:
+        """Writes the events in one call, so that a killed driver leaves all of them or none."""
+        now = round(time.time(), 3)
+        lines = (json.dumps({**event, "time": now}, allow_nan=False) + "\n" for event in events)
+        data = "".join(lines).encode()
+        while data:
+            data = data[os.write(self._file, data) :]
+
+    def close(self) -> None:
+        """Brings what was written to the disk and lets another process have the study."""
+        os.fsync(self._file)
+        os.close(self._file)
+
+    def _drop_torn_line(self) -> None:
+        # A machine that lost power can leave half a line; what follows it must start on its own.
+        data = self.path.read_bytes()
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
+            os.ftruncate(self._file, whole)
+
+
+def read_events(path: Path) -> list[Event]:
+    """All whole lines of a journal; a last line that is still being written is left out.
+
+    Raises:
+        ValueError: a line in the middle is not JSON: the file was edited or is damaged.
+    """
+    events = []
+    lines = path.read_text().splitlines(keepends=True)
+    for number, line in enumerate(lines, start=1):
+        if not line.endswith("\n"):
+            break
+        try:
+            events.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path}: line {number} is not JSON ({error})") from None
+    return events
+
+
+@dataclass
+class TrialRecord:
+    """One trial as the journal tells it."""
+
+    index: int
+    config: dict[str, Any]
+    status: Status = "pending"
+    results: dict[int, dict[str, float | None]] = field(default_factory=dict)
+    """Metrics by epoch."""
+    rung: int | None = None
+    """Where it was stopped, in epochs."""
+    reason: str = ""
+    """Why it diverged or failed."""
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that were reported."""
+        return max(self.results, default=0)
+
+    @property
+    def ended(self) -> bool:
+        """Whether it will not run again."""
+        return self.status not in ("pending", "running")
+
+    def apply(self, event: Mapping[str, Any]) -> None:
+        """Takes in one event of this trial; an epoch that is known stays as it was first told."""
+        if event["event"] == "started":
+            self.status = "running"
+        elif event["event"] == "result":
+            self.results.setdefault(event["epoch"], event["metrics"])
+        elif event["event"] == "ended":
+            self.status = event["status"]
+            self.rung = event.get("rung")
+            self.reason = event.get("reason", "")
+
+    def best(self, metric: str, mode: str) -> tuple[int, float] | None:
+        """Epoch and value of the best `metric`, the earlier one of equals; None if it has none."""
+        known = [(e, m[metric]) for e, m in self.results.items() if m.get(metric) is not None]
+        sign = -1 if mode == "max" else 1
+        return min(known, key=lambda item: (sign * item[1], item[0])) if known else None  # type: ignore[operator,return-value]
+
+
+def trials_from(events: Iterable[Mapping[str, Any]]) -> dict[int, TrialRecord]:
+    """The trials by index, after all of `events`."""
+    trials: dict[int, TrialRecord] = {}
+    for event in events:
+        if event["event"] == "suggested":
+            trials[event["trial"]] = TrialRecord(event["trial"], dict(event["config"]))
+        elif "trial" in event:
+            trials[event["trial"]].apply(event)
+    return trials
+
+
+def best_trial(
+    trials: Iterable[TrialRecord], metric: str, mode: str
+) -> tuple[TrialRecord, int, float] | None:
+    """The trial with the best value at any of its epochs, that epoch and value; the lower index
+    of equals; None while no trial has a value."""
+    candidates = [(trial, best) for trial in trials if (best := trial.best(metric, mode))]
+    sign = -1 if mode == "max" else 1
+    if not candidates:
+        return None
+    trial, (epoch, value) = min(candidates, key=lambda c: (sign * c[1][1], c[0].index))
+    return trial, epoch, value

@@ -1,0 +1,234 @@
+"""How a job is run, from its command line to its last word: parse, check, build, fit."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from rich.console import Console
+
+from search_spaces.rungs import Mode
+from tune_jobs.runtime import summary
+from tune_jobs.runtime.connect import cluster
+from tune_jobs.runtime.curves import Curves
+from tune_jobs.runtime.flags import Command, parse
+from tune_jobs.runtime.preflight import make_plan, show_plan
+from tune_jobs.runtime.study import SCHEMA_VERSION, STUDY_FILE, Study, read_study_file
+from tune_jobs.runtime.terminal import Terminal
+
+VERSIONS = ("ray", "torch", "torchvision", "hyperopt", "tensorboard", "scikit-learn", "numpy")
+
+DATASET = ("name", "source", "notice", "fingerprint")
+
+TUNE_SETTINGS = {
+    # The journal and the curves are ours; Tune's CSV and JSON files would cost 13 ms a trial.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    # Tune's own snapshots are never read: once, at the end, and not every 10 s.
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
+    # A missing metric ends its trial, in the wrapper, and not the study.
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    # Ctrl-C is ours: the journal is to be complete.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    # One line for a failed trial is in the terminal, its traceback in the journal.
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+}
+
+
+def launch(
+    job: Callable[..., tune.Tuner], *, metric: str, mode: Mode, argv: Sequence[str] | None = None
+) -> None:
+    """Runs `job(study, **options)` and ends the process.
+
+    Exit codes: 0 all trials have ended, or their time has; 1 the first trials all failed alike; 2
+    bad input, before anything was scheduled; 130 interrupted.
+
+    Args:
+        job: builds the Tuner from a `Study` and its own keyword parameters, which become flags.
+        metric: what is searched for, as the trainable reports it.
+        mode: "max" or "min".
+        argv: the command line; that of the process if None.
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    console = Console()
+    os.environ.update(TUNE_SETTINGS)
+    try:
+        command, directory = parse_and_check(job, argv)
+        with cluster(command.flags.address) as found:
+            flags = command.flags
+            slots = found.slots(flags.cpus_per_trial, flags.gpus_per_trial)
+            concurrent = min(flags.max_concurrent or slots, slots)
+            study = Study(directory, flags, max_concurrent=concurrent, metric=metric, mode=mode)
+            tuner = job(study, **command.options)
+            sampled = check_space(study)
+            description = describe(study, command, argv)
+            study.open(description, argv)
+            code = run(console, study, tuner, sampled, [*invoked_as(), *argv])
+    except ValueError as error:
+        Console(stderr=True).print(f"error: {error}", soft_wrap=True, highlight=False, markup=False)
+        code = 2
+    sys.exit(code)
+
+
+def parse_and_check(job: Callable[..., object], argv: Sequence[str]) -> tuple[Command, Path]:
+    """The command line, and the study's directory, which can be written.
+
+    Raises:
+        ValueError: a bad value, or a directory that cannot be the study's.
+    """
+    command = parse(job, argv)
+    directory = command.flags.resume
+    if directory is not None:
+        return parse(job, argv, stored=read_study_file(directory)), directory
+    name = command.flags.name or f"{job_name()}-{time.strftime('%Y%m%d-%H%M%S')}"
+    directory = command.flags.storage_path / name
+    if directory.exists():
+        raise ValueError(
+            f"--name {name}: {directory} exists; give another name, or --resume {directory}"
+        )
+    try:
+        command.flags.storage_path.mkdir(parents=True, exist_ok=True)
+        probe = command.flags.storage_path / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ValueError(
+            f"--storage-path {command.flags.storage_path}: cannot be written ({error.strerror})"
+        ) from None
+    return command, directory
+
+
+def check_space(study: Study) -> list[dict[str, Any]]:
+    """Shows configurations of the space to the trainable; some that the study will run.
+
+    Raises:
+        ValueError: the trainable does not take one.
+    """
+    strategy, check = study.parts.strategy, getattr(study.parts.trainable, "check_config", None)
+    if check is not None:
+        for config in strategy.space.corners():
+            check(config)
+    point = getattr(strategy, "point", None)
+    return [point(index) for index in range(8)] if point else list(strategy.space.corners())
+
+
+def run(
+    console: Console,
+    study: Study,
+    tuner: tune.Tuner,
+    sampled: list[dict[str, Any]],
+    command: Sequence[str],
+) -> int:
+    """From the plan to the last word; the exit code."""
+    notice = study.parts.dataset.notice if study.parts.dataset else ""
+    curves = Curves(study.trials_dir, notice)
+    study.listeners.append(curves)
+    for trial in study.trials.values():
+        curves.complete(trial)
+    if not summary.all_ended(study):
+        plan = make_plan(study, sampled)
+        show_plan(console, study, plan)
+        shown = summary.resume_command(command, study.directory)
+        console.print(f"resume    {shown}", soft_wrap=True, highlight=False)
+        console.print()
+        terminal = Terminal(
+            console,
+            study.trials,
+            total=study.flags.trials,
+            metric=study.metric,
+            mode=study.mode,
+            seconds=plan.seconds,
+        )
+        study.listeners.append(terminal)
+        with study.stopper.on_ctrl_c():
+            tuner.fit()
+    study.close(study.stopper.why or "finished")
+    trials = list(study.trials.values())
+    summary.write_table(study.directory / "trials.csv", trials, study.metric, study.mode)
+    best = summary.keep_best(study)
+    summary.show_summary(console, study, best, command)
+    if study.stopper.why == "failed":
+        Console(stderr=True).print(
+            f"error: the first trials all failed alike: {study.stopper.reason}",
+            soft_wrap=True,
+            highlight=False,
+            markup=False,
+        )
+        return 1
+    return 130 if study.stopper.why == "interrupted" else 0
+
+
+def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, Any]:
+    """The content of `study.json`; of a resumed study the first description, with what changed.
+
+    Raises:
+        ValueError: the study was started on other data.
+    """
+    dataset, scheduler = study.parts.dataset, study.parts.scheduler
+    description = {
+        "schema_version": SCHEMA_VERSION,
+        "job": job_name(),
+        "command": [*invoked_as(), *argv],
+        "seed": study.flags.seed,
+        "metric": study.metric,
+        "mode": study.mode,
+        **command.stored(),
+        "space": study.parts.strategy.space.describe(),
+        "strategy": {
+            "searcher": type(study.parts.strategy).__name__,
+            **(scheduler.describe() if scheduler is not None else {}),
+        },
+        "dataset": {name: getattr(dataset, name, "") for name in DATASET},
+        "versions": {
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in VERSIONS},
+        },
+        "git_commit": git_commit(),
+        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+    if dataset is not None:
+        description["flags"]["dataset"] = dataset.name
+    if not (study.directory / STUDY_FILE).exists():
+        return description
+    first = read_study_file(study.directory)
+    now, before = description["dataset"]["fingerprint"], first["dataset"]["fingerprint"]
+    if now != before:
+        raise ValueError(
+            f"--data-dir {study.flags.data_dir}: the study was started on other data (fingerprint "
+            f"{before}, here {now})"
+        )
+    return {**first, "flags": description["flags"]}
+
+
+def job_name() -> str:
+    """The name of the script."""
+    return Path(sys.argv[0]).stem
+
+
+def invoked_as() -> list[str]:
+    """Interpreter and script, as they can be typed again here."""
+    return [summary.program(Path(sys.executable).name), sys.argv[0]]
+
+
+def git_commit() -> str:
+    """Of this project's checkout, with `-dirty` where it was changed; empty outside of one."""
+    with suppress(OSError, subprocess.SubprocessError):
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
+        return described.stdout.strip()
+    return ""

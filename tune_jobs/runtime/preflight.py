@@ -1,0 +1,108 @@
+"""What a person is shown before a study begins: the rungs, the resources, the time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from rich.console import Console
+from rich.table import Table
+
+from search_spaces.rungs import Expectation
+from tune_jobs.runtime.study import Study
+from tune_jobs.runtime.terminal import duration
+
+WARM_UP_CONFIGS = 4
+"""Configurations whose epoch is timed, half a second each: their mean stands for the study's."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is expected of a study."""
+
+    expectation: Expectation | None
+    """None without rungs."""
+    epoch_seconds: float | None
+    """Mean seconds of an epoch of one trial alone; None where the trainable cannot tell."""
+    seconds: float | None
+    """Of what is left to be run."""
+
+
+def make_plan(study: Study, sampled: list[dict[str, Any]]) -> Plan:
+    """Simulates the rungs and times a warm-up.
+
+    Args:
+        sampled: configurations of the study's own space.
+    """
+    expectation = None
+    scheduler = study.parts.scheduler
+    if scheduler is not None:
+        expectation = scheduler.expected(trials=study.flags.trials, concurrent=study.max_concurrent)
+    epoch_seconds = warm_up(study, sampled[:WARM_UP_CONFIGS])
+    seconds = None
+    if epoch_seconds is not None:
+        ended = sum(trial.ended for trial in study.trials.values())
+        epochs = (
+            expectation.epochs
+            if expectation is not None
+            else float(study.flags.trials * study.flags.max_epochs)
+        )
+        left = epochs * (1 - ended / study.flags.trials)
+        seconds = left * epoch_seconds / min(study.max_concurrent, study.flags.trials)
+    return Plan(expectation, epoch_seconds, seconds)
+
+
+def warm_up(study: Study, configs: list[dict[str, Any]]) -> float | None:
+    """Mean seconds of an epoch, or None where the trainable has no `epoch_seconds`.
+
+    On a CPU it is timed here, where torch is imported already (a worker of its own would cost 5 s,
+    and Tune's trials would not take it over); on a GPU, where a trial will run.
+    """
+    timed = getattr(study.parts.trainable, "epoch_seconds", None)
+    if timed is None or study.parts.dataset is None:
+        return None
+    data = study.parts.dataset.search
+    if study.flags.gpus_per_trial == 0:
+        seconds = [timed(config, data) for config in configs]
+    else:
+        resources = {"num_cpus": study.flags.cpus_per_trial, "num_gpus": study.flags.gpus_per_trial}
+        task, shared = ray.remote(**resources)(timed), ray.put(data)
+        seconds = [ray.get(task.remote(config, shared)) for config in configs]
+    return float(sum(seconds) / len(seconds))
+
+
+def show_plan(console: Console, study: Study, plan: Plan) -> None:
+    """Prints the plan, and what may be missed of it."""
+    if study.parts.dataset is not None:
+        dataset = study.parts.dataset
+        console.print(f"data      {dataset.name}, from {dataset.source}", soft_wrap=True)
+        if dataset.notice:
+            console.print(f"[bold red]NOTICE    {dataset.notice}[/]", soft_wrap=True)
+    flags = study.flags
+    console.print(
+        f"trials    {flags.trials}, {study.max_concurrent} at once, each with "
+        f"{flags.cpus_per_trial:g} CPU and {flags.gpus_per_trial:g} GPU",
+        highlight=False,
+    )
+    if plan.expectation is not None:
+        table = Table("rung (epochs)", "trials expected to reach it", box=None, pad_edge=False)
+        for rung, reaching in plan.expectation.reaching.items():
+            end = " (the last)" if rung == flags.max_epochs else ""
+            table.add_row(f"{rung}{end}", f"{reaching:.0f}")
+        console.print(table)
+    if plan.seconds is None or plan.epoch_seconds is None:
+        console.print("time      not known before the first trials have ended")
+    else:
+        console.print(
+            f"time      about {duration(plan.seconds)}, at {plan.epoch_seconds:.1f} s an epoch",
+            highlight=False,
+        )
+    strategy = study.parts.strategy
+    if any(parameter.name == "batch_size" for parameter in strategy.space.parameters):
+        console.print(
+            "note      trials are compared after equal epochs: a small batch has had more updates "
+            "by then (see `updates`)",
+            soft_wrap=True,
+            highlight=False,
+        )

@@ -1,0 +1,150 @@
+"""The callback of Tune through which everything becomes known: journal first, then all who listen.
+
+A result, the decision on it and the end of the trial are one write to the journal, so that a driver
+that is killed never leaves a trial between them. An epoch that was known already (a trial went on
+from an earlier checkpoint) is told to nobody again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol
+
+from ray.tune import Callback
+from ray.tune.experiment import Trial
+
+from search_spaces.rungs import Decision
+from tune_jobs.runtime.checkpoints import TrialCheckpoints
+from tune_jobs.runtime.journal import Event, Journal, TrialRecord
+from tune_jobs.runtime.searcher import dirname_of
+from tune_jobs.runtime.trial import REPORT
+
+
+class Listener(Protocol):
+    """Who wants to know: the curves, the terminal."""
+
+    def on_event(self, event: Event, trial: TrialRecord) -> None:
+        """Called after `event` was written; `trial` has it already."""
+
+    def close(self) -> None:
+        """The study has ended."""
+
+
+class Recorder(Callback):
+    """Writes what happens to the journal and tells the listeners.
+
+    Args:
+        journal: gives the open one.
+        trials: all trials of the study by index, kept up to date here.
+        trials_dir: the study's `trials/`.
+        mode: of the metric.
+        on_failure: told the index of a trial that diverged or failed, and the epoch.
+    """
+
+    def __init__(
+        self,
+        journal: Callable[[], Journal],
+        trials: dict[int, TrialRecord],
+        trials_dir: Path,
+        mode: str,
+        listeners: Sequence[Listener],
+        on_failure: Callable[[int, int], None],
+    ) -> None:
+        self.trials = trials
+        self._journal = journal
+        self._trials_dir = trials_dir
+        self._mode = mode
+        self._listeners = listeners
+        self._on_failure = on_failure
+        self._decision: Decision | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles its callbacks, and the journal is where our state is."""
+        return {}
+
+    def on_decision(self, decision: Decision) -> None:
+        """Keeps a rung's decision until the result that it is about is written, in the same step
+        of Tune's controller."""
+        self._decision = decision
+
+    def on_trial_start(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """Writes `suggested` trials down as running."""
+        index = index_of(trial)
+        if index not in self.trials:
+            self.trials[index] = TrialRecord(index, dict(trial.config))
+        self._write(index, {"event": "started", "trial": index})
+
+    def on_trial_result(
+        self,
+        iteration: int,
+        trials: list[Trial],
+        trial: Trial,
+        result: dict[str, Any],
+        **info: Any,
+    ) -> None:
+        """Writes what became known by a result: restored, result, checkpoint, decision, ended."""
+        index, epoch, report = index_of(trial), int(result["epoch"]), result[REPORT]
+        decision, self._decision = self._decision, None
+        events: list[Event] = []
+        if report["restored"] is not None:
+            events.append({"event": "restored", "trial": index, **report["restored"]})
+        if report["metrics"] and epoch > self.trials[index].epochs:
+            told = {"epoch": epoch, "node": report["node"], "metrics": report["metrics"]}
+            events.append({"event": "result", "trial": index, **told})
+        if report["checkpoint"] is not None:
+            path = f"{self._trials_dir.name}/{trial.custom_dirname}/{report['checkpoint']}"
+            events.append({"event": "checkpoint", "trial": index, "epoch": epoch, "path": path})
+        if decision is not None:
+            events.append({"event": "decision", **asdict(decision)})
+        if result.get("done"):
+            events.append(ended(index, epoch, report, decision))
+        self._write(index, *events)
+        if report["status"] in ("diverged", "failed"):
+            self._on_failure(index, epoch)
+
+    def on_trial_error(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """The process of the trial was lost, more often than it may be started again."""
+        index = index_of(trial)
+        error = trial.get_error()
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        epoch = self.trials[index].epochs + 1
+        report = {"status": "failed", "reason": reason}
+        self._write(index, ended(index, epoch, report, None))
+        self._on_failure(index, epoch)
+
+    def _write(self, index: int, *events: Event) -> None:
+        self._journal().append(*events)
+        trial = self.trials[index]
+        for event in events:
+            trial.apply(event)
+            if event["event"] == "ended":
+                TrialCheckpoints(self._trials_dir / dirname_of(index), self._mode).keep_best()
+            for listener in self._listeners:
+                listener.on_event(event, trial)
+
+
+def ended(index: int, epoch: int, report: dict[str, Any], decision: Decision | None) -> Event:
+    """The event of a trial's end, with the status of DESIGN's list."""
+    event: Event = {"event": "ended", "trial": index, "epoch": epoch}
+    if report["status"] is not None:
+        event["status"] = report["status"]
+        if "reason" in report:
+            event["reason"] = report["reason"]
+        if "traceback" in report:
+            event["traceback"] = report["traceback"]
+    elif decision is not None and decision.stop:
+        event.update(status="stopped", rung=decision.rung)
+    else:
+        event["status"] = "finished"
+    return event
+
+
+def index_of(trial: Trial) -> int:
+    """The index of a trial of Tune, which its directory is named after."""
+    return int(trial.custom_dirname)

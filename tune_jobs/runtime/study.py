@@ -1,0 +1,241 @@
+"""A study: its directory, and what a job needs of it to build a `tune.Tuner`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from ray import tune
+from ray.tune.experiment import Trial
+from ray.tune.search import Searcher
+
+from search_spaces.asha import ASHA
+from search_spaces.rungs import Decision, Mode
+from search_spaces.space import Space
+from tune_jobs.runtime.flags import Flags
+from tune_jobs.runtime.journal import JOURNAL, Event, Journal, read_events, trials_from
+from tune_jobs.runtime.recorder import Recorder, ended, index_of
+from tune_jobs.runtime.searcher import JournaledSearcher, dirname_of
+from tune_jobs.runtime.stopping import StudyStopper
+from tune_jobs.runtime.trial import TrialSettings, guarded
+
+STUDY_FILE = "study.json"
+SCHEMA_VERSION = 1
+
+TUNE_FOLDER = ".tune"
+"""What Tune writes for its own restore, pickles among it, while a study runs."""
+
+LOST_PROCESSES = 3
+"""How often a trial whose process or node was lost is started again, from its checkpoint."""
+
+
+class Dataset(Protocol):
+    """What a study needs to know of its data."""
+
+    name: str
+    notice: str
+    """What a person must know of it, such as that it is not the one asked for; may be empty."""
+    source: str
+    fingerprint: str
+    """Changes with any value of the data or the split."""
+
+    @property
+    def search(self) -> Any:
+        """What the trials are given: all but the test set."""
+
+
+class Strategy(Protocol):
+    """A searcher of `search_spaces`."""
+
+    space: Space
+
+
+@dataclass
+class Parts:
+    """What a job has said of its study by building its Tuner."""
+
+    trainable: Any = None
+    dataset: Dataset | None = None
+    strategy: Any = None
+    scheduler: ASHA | None = None
+
+
+class Study:
+    """One study, new or resumed: `job(study, …)` builds its Tuner from these methods.
+
+    Args:
+        directory: `<storage-path>/<name>`; made by `open`.
+        flags: the shared flags.
+        max_concurrent: trials at once.
+        metric, mode: what is searched for.
+    """
+
+    def __init__(
+        self, directory: Path, flags: Flags, *, max_concurrent: int, metric: str, mode: Mode
+    ) -> None:
+        self.directory = directory
+        self.flags = flags
+        self.max_concurrent = max_concurrent
+        self.metric = metric
+        self.mode = mode
+        self.parts = Parts()
+        journal = directory / JOURNAL
+        self.events = read_events(journal) if journal.exists() else []
+        """Of earlier sessions."""
+        self.trials = trials_from(self.events)
+        """All trials by index."""
+        self.stopper = StudyStopper(flags.time_budget, self.trials)
+        self.listeners: list[Any] = [self.stopper]
+        self._journal: Journal | None = None
+        self._recorder = Recorder(
+            lambda: self.journal,
+            self.trials,
+            self.trials_dir,
+            mode,
+            listeners=self.listeners,
+            on_failure=self.record_failure,
+        )
+        self._decided: list[Event] = []
+
+    @property
+    def trials_dir(self) -> Path:
+        """Where each trial has its directory."""
+        return self.directory / "trials"
+
+    @property
+    def journal(self) -> Journal:
+        """Open from `open` to `close`."""
+        assert self._journal is not None, "the study is not open"
+        return self._journal
+
+    def trainable(
+        self, trainable: type[tune.Trainable], dataset: Dataset | None = None
+    ) -> type[tune.Trainable]:
+        """The class that Tune runs: guarded, and with the resources of a trial.
+
+        With a dataset its `setup(config, data=dataset.search)` is called; the data is put into the
+        object store once.
+        """
+        self.parts.trainable, self.parts.dataset = trainable, dataset
+        settings = TrialSettings(self.metric, self.mode, str(self.trials_dir))
+        with_data = trainable
+        if dataset is not None:
+            with_data = tune.with_parameters(trainable, data=dataset.search)
+        resources = {"cpu": self.flags.cpus_per_trial, "gpu": self.flags.gpus_per_trial}
+        return tune.with_resources(guarded(with_data, settings), resources)  # type: ignore[no-any-return]
+
+    def searcher(self, strategy: Searcher) -> JournaledSearcher:
+        """The strategy, journaled, and told what earlier sessions had."""
+        self.parts.strategy = strategy
+        self._searcher = JournaledSearcher(
+            strategy,
+            journal=lambda: self.journal,
+            recorded=self.trials,
+            trials=self.flags.trials,
+            seed=self.flags.seed,
+        )
+        return self._searcher
+
+    def scheduler(self, asha: ASHA) -> ASHA:
+        """The scheduler, journaled, with the rungs that earlier sessions left."""
+        self.parts.scheduler = asha
+        asha.set_search_properties(self.metric, self.mode)
+        for event in self.events:
+            if event["event"] == "result":
+                value = event["metrics"][self.metric]
+                decision = asha.replay(event["trial"], event["epoch"], value)
+                if decision is not None and decision.stop:
+                    self._close_if_running(event, decision)
+            elif event["event"] == "ended" and event["status"] in ("diverged", "failed"):
+                asha.replay_failure(event["trial"], event["epoch"])
+        asha.trial_key = index_of
+        asha.on_decision = self._recorder.on_decision
+        return asha
+
+    @property
+    def dirname(self) -> Callable[[Trial], str]:
+        """Names a trial's directory by its index."""
+        indices = self._searcher.indices
+        # Tune copies what it is given deeply: a function keeps its cell, a method would lose self.
+        return lambda trial: dirname_of(indices[trial.trial_id])
+
+    def run_config(self) -> tune.RunConfig:
+        """Tune's own files go to `.tune`, where nobody reads them; Tune prints nothing."""
+        return tune.RunConfig(
+            name=TUNE_FOLDER,
+            storage_path=str(self.directory.absolute()),
+            callbacks=[self._recorder],
+            stop=self.stopper,
+            failure_config=tune.FailureConfig(max_failures=LOST_PROCESSES),
+            # The wrapper around the trainable writes them, before it reports.
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            verbose=0,
+        )
+
+    def open(self, description: Mapping[str, Any], command: Sequence[str]) -> None:
+        """Makes the directory with its `study.json`, or takes up the one that is there.
+
+        Raises:
+            ValueError: another process runs the study.
+        """
+        self.trials_dir.mkdir(parents=True, exist_ok=True)
+        self._journal = Journal(self.directory / JOURNAL)
+        write_json(self.directory / STUDY_FILE, description)
+        session = {"event": "session", "command": list(command), "resumed": bool(self.events)}
+        self._journal.append(session, *self._decided)
+        for event in self._decided:
+            self.trials[event["trial"]].apply(event)
+
+    def record_failure(self, index: int, epoch: int) -> None:
+        """Tells the rungs of a trial that diverged or failed."""
+        if self.parts.scheduler is not None:
+            self.parts.scheduler.replay_failure(index, epoch)
+
+    def close(self, why: str) -> None:
+        """Ends the session; the listeners first, so that their files are whole."""
+        for listener in self.listeners:
+            listener.close()
+        shutil.rmtree(self.directory / TUNE_FOLDER, ignore_errors=True)
+        self.journal.append({"event": "closed", "why": why})
+        self.journal.close()
+
+    def _close_if_running(self, result: Event, decision: Decision) -> None:
+        # The machine lost power between the decision and the line that says so.
+        trial = self.trials[result["trial"]]
+        if not trial.ended:
+            end = ended(trial.index, result["epoch"], {"status": None}, decision)
+            self._decided.append(end)
+            trial.status = "stopped"
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes the whole file or leaves the old one."""
+    unfinished = path.with_name(f".{path.name}-{os.getpid()}")
+    unfinished.write_text(json.dumps(content, indent=2, default=str) + "\n")
+    unfinished.replace(path)
+
+
+def read_study_file(directory: Path) -> dict[str, Any]:
+    """What a study was started with.
+
+    Raises:
+        ValueError: there is no study in `directory`, or one that this version cannot read.
+    """
+    path = directory / STUDY_FILE
+    if not path.is_file():
+        raise ValueError(f"--resume {directory}: no study is there (it has no {STUDY_FILE})")
+    try:
+        stored: dict[str, Any] = json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"--resume {directory}: {STUDY_FILE} is not JSON ({error})") from None
+    if stored.get("schema_version") != SCHEMA_VERSION:
+        raise ValueError(
+            f"--resume {directory}: written in schema {stored.get('schema_version')}, this version "
+            f"reads {SCHEMA_VERSION}"
+        )
+    return stored

@@ -1,0 +1,164 @@
+"""What a study leaves: the best checkpoint in `best/`, the table, the last lines on the screen."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from tune_jobs.runtime.checkpoints import TrialCheckpoints
+from tune_jobs.runtime.journal import TrialRecord, best_trial
+from tune_jobs.runtime.searcher import dirname_of
+from tune_jobs.runtime.study import Study, write_json
+from tune_jobs.runtime.terminal import short
+
+BEST_FILE = "best.json"
+
+
+def keep_best(study: Study) -> dict[str, Any] | None:
+    """Copies the best checkpoint to `best/`, with `best.json` that says what it is.
+
+    When all trials have ended the test set is used on it, here and nowhere else: a study that is
+    resumed without a better checkpoint keeps the figure that it has.
+    """
+    found = best_trial(study.trials.values(), study.metric, study.mode)
+    if found is None:
+        return None
+    trial, epoch, value = found
+    best: dict[str, Any] = {
+        "trial": trial.index,
+        "epoch": epoch,
+        study.metric: value,
+        "metrics": trial.results[epoch],
+        "config": trial.config,
+    }
+    target = study.directory / "best"
+    known = _read(target / BEST_FILE)
+    if known is not None and (known["trial"], known["epoch"]) == (trial.index, epoch):
+        best = known
+    checkpoint = TrialCheckpoints(study.trials_dir / dirname_of(trial.index), study.mode).best()
+    if checkpoint is not None:
+        _replace(checkpoint.path, target)
+        best["checkpoint"] = str(checkpoint.path)
+        evaluate = getattr(study.parts.trainable, "evaluate", None)
+        if all_ended(study) and "test" not in best and evaluate is not None:
+            best["test"] = evaluate(trial.config, str(target), study.parts.dataset)
+        write_json(target / BEST_FILE, best)
+    return best
+
+
+def all_ended(study: Study) -> bool:
+    """Whether no trial is left to be run."""
+    ended = sum(trial.ended for trial in study.trials.values())
+    return ended >= study.flags.trials
+
+
+def write_table(path: Path, trials: Sequence[TrialRecord], metric: str, mode: str) -> None:
+    """`trials.csv`: one line a trial with configuration, status, epochs and the best epoch's
+    metrics."""
+    config_names = sorted({name for trial in trials for name in trial.config})
+    metric_names = sorted({n for t in trials for result in t.results.values() for n in result})
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["trial", "status", "epochs", "best_epoch", *config_names, *metric_names])
+        for trial in sorted(trials, key=lambda trial: trial.index):
+            best = trial.best(metric, mode)
+            metrics = trial.results[best[0]] if best else {}
+            config = [trial.config.get(name) for name in config_names]
+            values = [metrics.get(name) for name in metric_names if name != "epoch"]
+            epochs = [trial.epochs, best[0] if best else None]
+            writer.writerow([trial.index, trial.status, *epochs, *config, *values])
+
+
+def show_summary(
+    console: Console, study: Study, best: dict[str, Any] | None, command: Sequence[str]
+) -> None:
+    """The last lines: what was found, where it is, and what to type next."""
+
+    def line(name: str, text: str) -> None:
+        console.print(f"{name:<15}{text}", soft_wrap=True, highlight=False, markup=False)
+
+    console.print()
+    trials = sorted(study.trials.values(), key=lambda trial: trial.index)
+    statuses = [trial.status for trial in trials]
+    counts = ", ".join(f"{statuses.count(s)} {s}" for s in sorted(set(statuses)))
+    epochs = sum(len(trial.results) for trial in trials)
+    line("trials", f"{len(trials)} of {study.flags.trials}: {counts}; {epochs} epochs in all")
+    if best is None:
+        line("best", "none: no trial has reported a value")
+    else:
+        config = ", ".join(f"{k}={short(v)}" for k, v in best["config"].items())
+        line("best", f"trial {best['trial']}: {config}")
+        line("best epoch", f"{best['epoch']} of {study.trials[best['trial']].epochs}")
+        line(study.metric, f"{best[study.metric]:.4f}")
+        for name, value in best.get("test", {}).items():
+            if name == "test_accuracy" or "test_accuracy" not in best["test"]:
+                line(name, f"{value:.4f} (the test set was used for this checkpoint alone)")
+        if "checkpoint" in best:
+            line("checkpoint", typed(study.directory / "best"))
+    line("study", typed(study.directory))
+    line("curves", f"{program('tensorboard')} --logdir {typed(study.directory)}")
+    if all_ended(study):
+        line("repeat", shlex.join(repeated(command)))
+    else:
+        line("resume", resume_command(command, study.directory))
+
+
+def resume_command(command: Sequence[str], directory: Path) -> str:
+    """What to type to go on with the study."""
+    return shlex.join([*command[:2], "--resume", str(shown(directory))])
+
+
+def repeated(command: Sequence[str]) -> list[str]:
+    """The command without the name of the study, which is taken."""
+    kept = list(command)
+    if "--name" in kept:
+        at = kept.index("--name")
+        del kept[at : at + 2]
+    return kept
+
+
+def program(name: str) -> str:
+    """`name` where the shell finds this environment's, else its path."""
+    ours = Path(sys.executable).with_name(name)
+    found = shutil.which(name)
+    if found is not None and (Path(found) == ours or not ours.exists()):
+        return name
+    return typed(ours)
+
+
+def typed(path: Path) -> str:
+    """A path as it must be typed here."""
+    return shlex.quote(str(shown(path)))
+
+
+def shown(path: Path) -> Path:
+    """The shorter one of relative and absolute, for a path below the working directory."""
+    absolute = Path(os.path.normpath(path.absolute()))
+    here = Path.cwd()
+    return absolute.relative_to(here) if absolute.is_relative_to(here) else absolute
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return content
+
+
+def _replace(source: Path, target: Path) -> None:
+    """Puts a copy of `source` in the place of `target`; what was beside it there is kept."""
+    target.mkdir(exist_ok=True)
+    for file in source.iterdir():
+        unfinished = target / f".{file.name}-{os.getpid()}"
+        shutil.copy2(file, unfinished)
+        unfinished.replace(target / file.name)

@@ -1,0 +1,163 @@
+"""What a person sees while a study runs: a line an event, and on a terminal the status under it.
+
+In a pipe or a file there are plain lines only, with the status among them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from tune_jobs.runtime.journal import Event, TrialRecord, best_trial
+
+STATUS_LINES = 10
+"""Lines of status in a file, over a whole study."""
+
+
+class Terminal:
+    """Prints the events and keeps the live status.
+
+    Args:
+        console: of rich; on a terminal it has a live status.
+        trials: all trials of the study by index, kept up to date by the recorder.
+        total: trials that the study shall have.
+        seconds: expected for what is still to be run, or None.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        trials: Mapping[int, TrialRecord],
+        *,
+        total: int,
+        metric: str,
+        mode: str,
+        seconds: float | None = None,
+    ) -> None:
+        self._console = console
+        self._trials = trials
+        self._total = total
+        self._metric = metric
+        self._mode = mode
+        self._seconds = seconds
+        self._began = time.monotonic()
+        self._best = best_trial(trials.values(), metric, mode)
+        self._ended_before = self._ended()
+        self._progress = Progress(
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task(
+            self.status(), total=total, completed=self._ended_before
+        )
+        self._progress.start()
+
+    def on_event(self, event: Event, trial: TrialRecord) -> None:
+        """Prints what a person wants to know of it, if anything."""
+        line = describe(event, self._metric)
+        if line:
+            self._print(line)
+        if event["event"] == "result":
+            self._note_best(trial)
+        self._progress.update(self._task, description=self.status(), completed=self._ended())
+        each = max(1, self._total // STATUS_LINES)
+        in_a_file = event["event"] == "ended" and not self._console.is_terminal
+        if in_a_file and self._ended() % each == 0:
+            elapsed = duration(time.monotonic() - self._began)
+            self._print(f"{self._ended()} of {self._total} trials, {elapsed}; {self.status()}")
+
+    def status(self) -> str:
+        """Trials by status, the best so far, and the time that remains."""
+        counts = Counter(trial.status for trial in self._trials.values())
+        parts = [f"{count} {status}" for status, count in sorted(counts.items()) if count]
+        if self._best is not None:
+            trial, _, value = self._best
+            parts.append(f"best {value:.4f} (trial {trial.index})")
+        remaining = self.remaining()
+        if remaining is not None:
+            parts.append(f"{duration(remaining)} left")
+        return " · ".join(parts)
+
+    def remaining(self) -> float | None:
+        """Seconds that are left: by the estimate at first, by the trials that ended later on."""
+        elapsed = time.monotonic() - self._began
+        to_run = self._total - self._ended_before
+        share = (self._ended() - self._ended_before) / to_run if to_run else 1.0
+        by_trials = elapsed * (1 - share) / share if share else None
+        if self._seconds is None:
+            return by_trials
+        by_estimate = max(self._seconds - elapsed, 0.0)
+        return by_estimate if by_trials is None else (1 - share) * by_estimate + share * by_trials
+
+    def close(self) -> None:
+        """Takes the live status off the screen."""
+        self._progress.stop()
+
+    def _ended(self) -> int:
+        return sum(trial.ended for trial in self._trials.values())
+
+    def _note_best(self, trial: TrialRecord) -> None:
+        found = trial.best(self._metric, self._mode)
+        if found is None:
+            return
+        better = self._best is None or (
+            found[1] > self._best[2] if self._mode == "max" else found[1] < self._best[2]
+        )
+        if better:
+            self._best = (trial, *found)
+            shown = ", ".join(f"{k}={short(v)}" for k, v in trial.config.items() if k != "seed")
+            self._print(
+                f"new best   trial {trial.index}: {self._metric} {found[1]:.4f} after epoch "
+                f"{found[0]} ({shown})"
+            )
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def describe(event: Event, metric: str) -> str:
+    """One line for an event that a person wants to know of, else nothing."""
+    name = f"trial {event['trial']}"
+    if event["event"] == "decision" and event["stop"]:
+        return (
+            f"stopped    {name} at rung {event['rung']}: {metric} {event['value']:.4f}, cut-off "
+            f"{event['cutoff']:.4f}, rank {event['rank']} of {event['of']}"
+        )
+    if event["event"] == "ended" and event["status"] in ("diverged", "failed"):
+        return f"{event['status']:<10} {name} in epoch {event['epoch']}: {event['reason']}"
+    if event["event"] == "ended" and event["status"] == "finished":
+        return f"finished   {name} after epoch {event['epoch']}"
+    if event["event"] == "restored":
+        unreadable = ", ".join(event["unreadable"])
+        note = f"; unreadable: {unreadable}" if unreadable else ""
+        return f"restored   {name} at epoch {event['epoch']}{note}"
+    return ""
+
+
+def short(value: object) -> str:
+    """A value as a person reads it."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def duration(seconds: float) -> str:
+    """`42 s`, `7 min 05 s` or `2 h 10 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

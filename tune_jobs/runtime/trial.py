@@ -1,0 +1,171 @@
+"""The wrapper around any trainable, ours or a person's own, in the process of its trial.
+
+It turns what would end or mislead a study into an orderly end of that one trial: an exception, a
+missing metric, a value that is not finite. It writes the checkpoints before it reports, so that an
+epoch which was reported can always be gone on from, and goes on from them by itself, whether Tune
+restarts the trial (a node was lost) or a person resumes the study.
+
+Beside Tune's own methods a trainable class may offer these, and the launcher uses what it finds:
+
+- `check_config(config)`: a static method that raises ValueError for a bad configuration; called on
+  the driver before anything is scheduled.
+- `epoch_seconds(config, data) -> float`: a static method, the seconds of one epoch from a short
+  warm-up; without it no time is estimated.
+- `evaluate(config, checkpoint_dir, dataset) -> dict`: a static method, the metrics of the best
+  checkpoint on the test set, called once at the end.
+"""
+
+from __future__ import annotations
+
+import math
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+
+from tune_jobs.runtime.checkpoints import TrialCheckpoints
+
+REPORT = "trial_report"
+"""Key of a result under which the wrapper tells the driver what is not a metric."""
+
+BAD_VALUE = 1e9
+"""What scheduler and searcher are told instead of a value that is missing or not finite, with the
+sign that makes it bad. Their models rank values, so that its size does not matter."""
+
+
+@dataclass(frozen=True)
+class TrialSettings:
+    """What the wrapper has to know of the study."""
+
+    metric: str
+    mode: str
+    trials_dir: str
+    """The study's `trials/`, on storage that all nodes share."""
+
+
+def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tune.Trainable]:
+    """A subclass of `trainable` that ends in order, writes checkpoints and goes on from them."""
+
+    # Two underscores: whatever a trainable calls its own methods, these are not they.
+    class GuardedTrial(trainable):
+        def setup(self, config: dict[str, Any]) -> None:
+            self.__begin(lambda: super(GuardedTrial, self).setup(config))
+
+        def reset_config(self, new_config: dict[str, Any]) -> bool:
+            return self.__begin(lambda: super(GuardedTrial, self).reset_config(new_config))
+
+        def __begin(self, start: Any) -> bool:
+            """Starts a trial and takes up what the storage has of it."""
+            self.__error: Exception | None = None
+            self.__found: dict[str, Any] | None = None
+            self.__restored: dict[str, Any] | None = None
+            self.__epoch = 0
+            directory = Path(settings.trials_dir, self._storage.trial_dir_name)
+            self.__checkpoints = TrialCheckpoints(directory, settings.mode)
+            try:
+                # None is what setup() returns; False is a reset that the class refuses.
+                if start() is False:
+                    return False
+                self.__go_on()
+            except Exception as error:
+                self.__error = error
+            return True
+
+        def __go_on(self) -> None:
+            unreadable = []
+            for folder in self.__checkpoints.folders():
+                try:
+                    found = self.__checkpoints.read(folder)
+                    self.load_checkpoint(str(folder))
+                except Exception:
+                    unreadable.append(folder.name)
+                    continue
+                self.__found = found.result
+                self.__restored = {"epoch": found.epoch, "unreadable": unreadable}
+                return
+            if unreadable:
+                self.__restored = {"epoch": 0, "unreadable": unreadable}
+
+        def step(self) -> dict[str, Any]:
+            if self.__error is not None:
+                return self.__failed(self.__error)
+            if self.__found is not None:
+                # Reported with the checkpoint, or lost on the way: the driver knows which.
+                found, self.__found = self.__found, None
+                return self.__told(found, checkpoint=None)
+            try:
+                return self.__reported(super().step())
+            except Exception as error:
+                return self.__failed(error)
+
+        def __reported(self, result: dict[str, Any]) -> dict[str, Any]:
+            result.setdefault("epoch", self.__epoch + 1)
+            epoch = int(result["epoch"])
+            if settings.metric not in result:
+                reported = ", ".join(sorted(result))
+                return self.__ended("failed", epoch, f"no {settings.metric} in {reported}")
+            name = not_finite(result, settings.metric)
+            if name is not None:
+                return self.__ended("diverged", epoch, f"{name} is {result[name]}")
+            result = {key: plain(value) for key, value in result.items()}
+            checkpoint = None
+            if overrides(trainable, "save_checkpoint"):
+                checkpoint = self.__checkpoints.write(
+                    epoch, result[settings.metric], result, self.save_checkpoint
+                ).name
+            return self.__told(result, checkpoint)
+
+        def __told(self, result: dict[str, Any], checkpoint: str | None) -> dict[str, Any]:
+            self.__epoch = int(result["epoch"])
+            report = {
+                "node": ray.get_runtime_context().get_node_id()[:8],
+                "metrics": {k: v for k, v in result.items() if isinstance(v, Real) and k != "done"},
+                "checkpoint": checkpoint,
+                "restored": self.__restored,
+                "status": "finished" if result.get("done") else None,
+            }
+            self.__restored = None
+            return {**result, REPORT: report}
+
+        def __ended(self, status: str, epoch: int, reason: str) -> dict[str, Any]:
+            bad = -BAD_VALUE if settings.mode == "max" else BAD_VALUE
+            report = {
+                "metrics": {},
+                "checkpoint": None,
+                "restored": self.__restored,
+                "status": status,
+                "reason": reason,
+            }
+            return {settings.metric: bad, "epoch": epoch, "done": True, REPORT: report}
+
+        def __failed(self, error: Exception) -> dict[str, Any]:
+            ended = self.__ended("failed", self.__epoch + 1, f"{type(error).__name__}: {error}")
+            ended[REPORT]["traceback"] = "".join(traceback.format_exception(error))
+            return ended
+
+    GuardedTrial.__name__ = trainable.__name__
+    return GuardedTrial
+
+
+def not_finite(result: Mapping[str, Any], metric: str) -> str | None:
+    """The first of the metric and the losses whose value is not finite."""
+    for name, value in result.items():
+        told = name == metric or name.endswith("loss")
+        if told and isinstance(value, Real) and not math.isfinite(value):
+            return name
+    return None
+
+
+def plain(value: Any) -> Any:
+    """A number of NumPy or torch as Python's own, which JSON can hold."""
+    return value.item() if hasattr(value, "item") and not isinstance(value, str) else value
+
+
+def overrides(trainable: type[tune.Trainable], method: str) -> bool:
+    """Whether the class has a `method` of its own."""
+    return getattr(trainable, method) is not getattr(tune.Trainable, method)
