@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
@@ -53,7 +54,7 @@ class Hyperparameter:
             return self.values[min(int(u * len(self.values)), len(self.values) - 1)]
         if self.scale == "log":
             # A rounding may lead out of the range.
-            return min(self.low * (self.high / self.low) ** u, self.high)
+            return min(self.low * math.pow(self.high / self.low, u), self.high)
         return self.low + u * (self.high - self.low)
 
     def exists_under(self, config: Mapping[str, object]) -> bool:

@@ -69,10 +69,9 @@ def launch(
             concurrent = min(flags.max_concurrent or slots, slots)
             study = Study(directory, flags, max_concurrent=concurrent, metric=metric, mode=mode)
             tuner = job(study, **command.options)
-            sampled = check_space(study)
             description = describe(study, command, argv)
             study.open(description, argv)
-            code = run(console, study, tuner, sampled, [*invoked_as(), *argv])
+            code = run(console, study, tuner, description["command"])
     except ValueError as error:
         Console(stderr=True).print(f"error: {error}", soft_wrap=True, highlight=False, markup=False)
         code = 2
@@ -107,35 +106,19 @@ def parse_and_check(job: Callable[..., object], argv: Sequence[str]) -> tuple[Co
     return command, directory
 
 
-def check_space(study: Study) -> list[dict[str, Any]]:
-    """Shows configurations of the space to the trainable; some that the study will run.
+def run(console: Console, study: Study, tuner: tune.Tuner, command: Sequence[str]) -> int:
+    """From the plan to the last word; the exit code.
 
-    Raises:
-        ValueError: the trainable does not take one.
+    Args:
+        command: that started the study, with interpreter and script as they are typed here.
     """
-    strategy, check = study.parts.strategy, getattr(study.parts.trainable, "check_config", None)
-    if check is not None:
-        for config in strategy.space.corners():
-            check(config)
-    point = getattr(strategy, "point", None)
-    return [point(index) for index in range(8)] if point else list(strategy.space.corners())
-
-
-def run(
-    console: Console,
-    study: Study,
-    tuner: tune.Tuner,
-    sampled: list[dict[str, Any]],
-    command: Sequence[str],
-) -> int:
-    """From the plan to the last word; the exit code."""
     notice = study.parts.dataset.notice if study.parts.dataset else ""
     curves = Curves(study.trials_dir, notice)
     study.listeners.append(curves)
     for trial in study.trials.values():
         curves.complete(trial)
     if not summary.all_ended(study):
-        plan = make_plan(study, sampled)
+        plan = make_plan(study)
         show_plan(console, study, plan)
         shown = summary.resume_command(command, study.directory)
         console.print(f"resume    {shown}", soft_wrap=True, highlight=False)
@@ -206,7 +189,11 @@ def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, A
             f"--data-dir {study.flags.data_dir}: the study was started on other data (fingerprint "
             f"{before}, here {now})"
         )
-    return {**first, "flags": description["flags"]}
+    return {
+        **first,
+        "flags": description["flags"],
+        "command": [*invoked_as(), *first["command"][2:]],
+    }
 
 
 def job_name() -> str:

@@ -14,7 +14,8 @@ from tune_jobs.runtime.study import Study
 from tune_jobs.runtime.terminal import duration
 
 WARM_UP_CONFIGS = 4
-"""Configurations whose epoch is timed, half a second each: their mean stands for the study's."""
+"""Points along the diagonal of the space whose epoch is timed, half a second each: their mean
+stands for the study's."""
 
 
 @dataclass(frozen=True)
@@ -29,17 +30,16 @@ class Plan:
     """Of what is left to be run."""
 
 
-def make_plan(study: Study, sampled: list[dict[str, Any]]) -> Plan:
-    """Simulates the rungs and times a warm-up.
-
-    Args:
-        sampled: configurations of the study's own space.
-    """
+def make_plan(study: Study) -> Plan:
+    """Simulates the rungs and times a warm-up."""
     expectation = None
     scheduler = study.parts.scheduler
     if scheduler is not None:
         expectation = scheduler.expected(trials=study.flags.trials, concurrent=study.max_concurrent)
-    epoch_seconds = warm_up(study, sampled[:WARM_UP_CONFIGS])
+    strategy = study.parts.strategy
+    fractions = [(place + 0.5) / WARM_UP_CONFIGS for place in range(WARM_UP_CONFIGS)]
+    configs = [strategy.space.point([u] * len(strategy.space.parameters)) for u in fractions]
+    epoch_seconds = warm_up(study, configs)
     seconds = None
     if epoch_seconds is not None:
         ended = sum(trial.ended for trial in study.trials.values())

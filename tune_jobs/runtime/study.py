@@ -37,12 +37,21 @@ LOST_PROCESSES = 3
 class Dataset(Protocol):
     """What a study needs to know of its data."""
 
-    name: str
-    notice: str
-    """What a person must know of it, such as that it is not the one asked for; may be empty."""
-    source: str
-    fingerprint: str
-    """Changes with any value of the data or the split."""
+    @property
+    def name(self) -> str:
+        """Of the dataset."""
+
+    @property
+    def notice(self) -> str:
+        """What a person must know, such as that it is not the default; may be empty."""
+
+    @property
+    def source(self) -> str:
+        """Where it was found."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with any value of the data or the split."""
 
     @property
     def search(self) -> Any:
@@ -122,7 +131,8 @@ class Study:
         object store once.
         """
         self.parts.trainable, self.parts.dataset = trainable, dataset
-        settings = TrialSettings(self.metric, self.mode, str(self.trials_dir))
+        self._check_space()
+        settings = TrialSettings(self.metric, self.mode, str(self.trials_dir.absolute()))
         with_data = trainable
         if dataset is not None:
             with_data = tune.with_parameters(trainable, data=dataset.search)
@@ -132,6 +142,7 @@ class Study:
     def searcher(self, strategy: Searcher) -> JournaledSearcher:
         """The strategy, journaled, and told what earlier sessions had."""
         self.parts.strategy = strategy
+        self._check_space()
         self._searcher = JournaledSearcher(
             strategy,
             journal=lambda: self.journal,
@@ -203,6 +214,17 @@ class Study:
         shutil.rmtree(self.directory / TUNE_FOLDER, ignore_errors=True)
         self.journal.append({"event": "closed", "why": why})
         self.journal.close()
+
+    def _check_space(self) -> None:
+        """Shows the corners of the space to the trainable, before Tune makes any file.
+
+        Raises:
+            ValueError: the trainable does not take one.
+        """
+        check = getattr(self.parts.trainable, "check_config", None)
+        if check is not None and self.parts.strategy is not None:
+            for config in self.parts.strategy.space.corners():
+                check(config)
 
     def _close_if_running(self, result: Event, decision: Decision) -> None:
         # The machine lost power between the decision and the line that says so.

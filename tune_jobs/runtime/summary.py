@@ -65,15 +65,18 @@ def write_table(path: Path, trials: Sequence[TrialRecord], metric: str, mode: st
     """`trials.csv`: one line a trial with configuration, status, epochs and the best epoch's
     metrics."""
     config_names = sorted({name for trial in trials for name in trial.config})
-    metric_names = sorted({n for t in trials for result in t.results.values() for n in result})
+    reported = {name for trial in trials for result in trial.results.values() for name in result}
+    metric_names = sorted(reported - {"epoch"})
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["trial", "status", "epochs", "best_epoch", *config_names, *metric_names])
+        writer.writerow(
+            ["trial", "status", "epochs_run", "best_epoch", *config_names, *metric_names]
+        )
         for trial in sorted(trials, key=lambda trial: trial.index):
             best = trial.best(metric, mode)
             metrics = trial.results[best[0]] if best else {}
             config = [trial.config.get(name) for name in config_names]
-            values = [metrics.get(name) for name in metric_names if name != "epoch"]
+            values = [metrics.get(name) for name in metric_names]
             epochs = [trial.epochs, best[0] if best else None]
             writer.writerow([trial.index, trial.status, *epochs, *config, *values])
 
@@ -107,7 +110,7 @@ def show_summary(
     line("study", typed(study.directory))
     line("curves", f"{program('tensorboard')} --logdir {typed(study.directory)}")
     if all_ended(study):
-        line("repeat", shlex.join(repeated(command)))
+        line("repeat", shlex.join(repeated(command, study.flags.trials)))
     else:
         line("resume", resume_command(command, study.directory))
 
@@ -117,11 +120,20 @@ def resume_command(command: Sequence[str], directory: Path) -> str:
     return shlex.join([*command[:2], "--resume", str(shown(directory))])
 
 
-def repeated(command: Sequence[str]) -> list[str]:
-    """The command without the name of the study, which is taken."""
-    kept = list(command)
-    if "--name" in kept:
-        at = kept.index("--name")
+def repeated(command: Sequence[str], trials: int) -> list[str]:
+    """The command that started the study, for its present trials and without its name, which is
+    taken."""
+    kept = without(command, "--name")
+    if "--smoke-test" not in kept:
+        kept = [*without(kept, "--trials"), "--trials", str(trials)]
+    return kept
+
+
+def without(command: Sequence[str], flag: str) -> list[str]:
+    """The command without a flag and its value, in either of its two forms."""
+    kept = [word for word in command if not word.startswith(f"{flag}=")]
+    if flag in kept:
+        at = kept.index(flag)
         del kept[at : at + 2]
     return kept
 

@@ -107,7 +107,7 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             result.setdefault("epoch", self.__epoch + 1)
             epoch = int(result["epoch"])
             if settings.metric not in result:
-                reported = ", ".join(sorted(result))
+                reported = ", ".join(sorted(set(result) - {"done"}))
                 return self.__ended("failed", epoch, f"no {settings.metric} in {reported}")
             name = not_finite(result, settings.metric)
             if name is not None:

@@ -1,0 +1,104 @@
+"""What the tests share: one Ray for all of them, and the real job as a real process."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+import ray
+
+ROOT = Path(__file__).parents[1]
+JOB = ROOT / "tune_jobs" / "asha_lr_batch.py"
+
+# A model that learns in a second, on data that needs no download.
+TINY = ("--dataset", "digits", "--trials", "6", "--max-epochs", "9", "--seed", "1")
+
+
+@pytest.fixture(scope="session")
+def temporary():
+    """A short path: Ray's sockets may not be deeper than 107 characters."""
+    folder = tempfile.mkdtemp(prefix="tc-")
+    os.environ["RAY_TMPDIR"] = folder
+    yield Path(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def cluster_address(temporary):
+    """A Ray of two cores, for all tests; the address that a job connects to."""
+    ray.init(
+        address="local",
+        num_cpus=2,
+        num_gpus=0,
+        object_store_memory=200 * 1024**2,
+        include_dashboard=False,
+        log_to_driver=False,
+        _temp_dir=str(temporary),
+    )
+    yield ray.get_runtime_context().gcs_address
+    ray.shutdown()
+
+
+@pytest.fixture
+def start_job(cluster_address, tmp_path):
+    """Starts `asha_lr_batch.py` in the test's own folder; ended with the test."""
+    started = []
+
+    def start(*arguments, address=cluster_address, script=JOB):
+        process = subprocess.Popen(
+            [sys.executable, str(script), "--address", address, *arguments],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "COLUMNS": "200"},
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.fixture
+def run_job(start_job):
+    """Runs the job to its end; `(exit code, output)`."""
+
+    def run(*arguments, **options):
+        process = start_job(*arguments, **options)
+        output, _ = process.communicate(timeout=300)
+        return process.returncode, output
+
+    return run
+
+
+def journal_of(study):
+    """The events of a study's journal."""
+    return [json.loads(line) for line in (study / "journal.jsonl").read_text().splitlines()]
+
+
+def table_of(study):
+    """What must be equal for equal seeds: all of `trials.csv` but what a clock has measured."""
+    clocked = ("epoch_seconds", "samples_per_second")
+    with (study / "trials.csv").open() as file:
+        return [{k: v for k, v in row.items() if k not in clocked} for row in csv.DictReader(file)]
+
+
+def results_of(study):
+    """Every epoch's metrics by trial and epoch, without what a clock has measured."""
+    clocked = ("epoch_seconds", "samples_per_second")
+    return {
+        (event["trial"], event["epoch"]): {
+            name: value for name, value in event["metrics"].items() if name not in clocked
+        }
+        for event in journal_of(study)
+        if event["event"] == "result"
+    }

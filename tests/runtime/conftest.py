@@ -1,0 +1,56 @@
+"""A study in this process, around trainables that a test makes up."""
+
+import pytest
+from ray import tune
+from rich.console import Console
+
+from search_spaces.asha import ASHA
+from search_spaces.random_search import RandomSearch
+from search_spaces.space import Hyperparameter, Space
+from tune_jobs.runtime.flags import Flags
+from tune_jobs.runtime.journal import JOURNAL, read_events, trials_from
+from tune_jobs.runtime.launch import TUNE_SETTINGS, run
+from tune_jobs.runtime.study import Study
+
+QUALITY = Hyperparameter(
+    name="quality",
+    meaning="what a trial is worth",
+    default=0.5,
+    kind="network",
+    role="scientific",
+    advice="for tests",
+    low=0.0,
+    high=1.0,
+)
+SPACE = Space("quality", (QUALITY,))
+
+
+@pytest.fixture
+def run_study(cluster_address, tmp_path, monkeypatch):
+    """Runs a trainable as a study of its own; `(exit code, trials by index, study)`."""
+    for name, value in TUNE_SETTINGS.items():
+        monkeypatch.setenv(name, value)
+
+    def run_it(trainable, *, trials=6, max_epochs=9, searcher=None, name="study"):
+        flags = Flags(trials=trials, max_epochs=max_epochs, storage_path=tmp_path, name=name)
+        study = Study(tmp_path / name, flags, max_concurrent=2, metric="score", mode="max")
+        tuner = tune.Tuner(
+            study.trainable(trainable),
+            tune_config=tune.TuneConfig(
+                metric=study.metric,
+                mode=study.mode,
+                num_samples=trials,
+                search_alg=study.searcher(searcher or RandomSearch(SPACE, seed=0)),
+                scheduler=study.scheduler(ASHA(max_epochs=max_epochs)),
+                max_concurrent_trials=2,
+                reuse_actors=True,
+                trial_dirname_creator=study.dirname,
+            ),
+            run_config=study.run_config(),
+        )
+        study.open({"schema_version": 1}, [])
+        with (tmp_path / "output").open("w") as file:
+            code = run(Console(file=file), study, tuner, ["python", "job.py"])
+        return code, trials_from(read_events(study.directory / JOURNAL)), study
+
+    return run_it

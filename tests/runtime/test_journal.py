@@ -1,0 +1,91 @@
+"""The journal: whole lines, one writer, and the table that is told from it."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tune_jobs.runtime.journal import Journal, TrialRecord, best_trial, read_events, trials_from
+
+
+def test_events_come_back_in_order_with_their_time(tmp_path):
+    journal = Journal(tmp_path / "j")
+    journal.append({"event": "a"}, {"event": "b"})
+    journal.append({"event": "c"})
+    journal.close()
+    events = read_events(tmp_path / "j")
+    assert [event["event"] for event in events] == ["a", "b", "c"]
+    assert all(event["time"] > 1.7e9 for event in events)
+
+
+@given(cut=st.integers(1, 40))
+def test_a_torn_last_line_is_left_out_and_what_follows_starts_on_its_own(tmp_path_factory, cut):
+    path = tmp_path_factory.mktemp("journal") / "j"
+    journal = Journal(path)
+    journal.append({"event": "whole"}, {"event": "torn", "value": "x" * 40})
+    journal.close()
+    path.write_bytes(path.read_bytes()[:-cut])
+    assert [event["event"] for event in read_events(path)] == ["whole"]
+    journal = Journal(path)
+    journal.append({"event": "next"})
+    journal.close()
+    assert [event["event"] for event in read_events(path)] == ["whole", "next"]
+
+
+def test_a_second_process_cannot_have_the_study(tmp_path):
+    journal = Journal(tmp_path / "j")
+    with pytest.raises(ValueError, match="another process is running the study"):
+        Journal(tmp_path / "j")
+    journal.close()
+    Journal(tmp_path / "j").close()
+
+
+def test_a_damaged_line_in_the_middle_is_an_error_with_its_number(tmp_path):
+    (tmp_path / "j").write_text('{"event": "a"}\nrubbish\n{"event": "b"}\n')
+    with pytest.raises(ValueError, match="line 2 is not JSON"):
+        read_events(tmp_path / "j")
+
+
+def test_a_nan_is_never_written(tmp_path):
+    journal = Journal(tmp_path / "j")
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        journal.append({"event": "result", "value": float("nan")})
+    journal.close()
+    assert (tmp_path / "j").read_text() == ""
+
+
+def event(kind, trial, **rest):
+    return json.loads(json.dumps({"event": kind, "trial": trial, **rest}))
+
+
+def test_trials_are_told_from_events():
+    trials = trials_from(
+        [
+            {"event": "session"},
+            event("suggested", 0, config={"a": 1}),
+            event("suggested", 1, config={"a": 2}),
+            event("suggested", 2, config={"a": 3}),
+            event("started", 0),
+            event("result", 0, epoch=1, metrics={"m": 0.5}),
+            event("result", 0, epoch=1, metrics={"m": 0.9}),
+            event("started", 1),
+            event("ended", 0, status="stopped", rung=1, epoch=1),
+            event("ended", 1, status="failed", epoch=1, reason="why"),
+        ]
+    )
+    assert [trials[i].status for i in range(3)] == ["stopped", "failed", "pending"]
+    assert trials[0].results == {1: {"m": 0.5}}
+    assert (trials[0].rung, trials[1].reason) == (1, "why")
+    assert [trials[i].ended for i in range(3)] == [True, True, False]
+
+
+def test_the_best_is_at_any_epoch_and_the_first_of_equals():
+    records = [
+        TrialRecord(0, {}, results={1: {"m": 0.5}, 2: {"m": 0.9}, 3: {"m": 0.9}}),
+        TrialRecord(1, {}, results={1: {"m": 0.9}}),
+        TrialRecord(2, {}),
+    ]
+    assert best_trial(records, "m", "max") == (records[0], 2, 0.9)
+    assert best_trial(records, "m", "min") == (records[0], 1, 0.5)
+    assert best_trial(records[2:], "m", "max") is None

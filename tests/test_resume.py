@@ -1,0 +1,165 @@
+"""Nothing is lost: a driver that is killed at any moment, and the study that goes on."""
+
+import signal
+import time
+
+import pytest
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+
+from search_spaces.rungs import Rungs
+from tests.conftest import TINY, journal_of, results_of, table_of
+
+pytestmark = pytest.mark.slow
+
+
+def kill_when(process, study, lines, number=signal.SIGKILL):
+    """Sends the signal as soon as the journal has so many lines."""
+    journal = study / "journal.jsonl"
+    deadline = time.monotonic() + 120
+    while not journal.exists() or journal.read_bytes().count(b"\n") < lines:
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    process.send_signal(number)
+
+
+def resume_command(output):
+    """The words after the job's script in the printed command."""
+    command = next(line for line in output.splitlines() if line.startswith("resume"))
+    return command.split("asha_lr_batch.py ")[1].split()
+
+
+def epochs_in_event_files(study):
+    """Every epoch of every trial, as often as an event file has it."""
+    found = []
+    for path in sorted(study.glob("trials/*/events.out.tfevents.*")):
+        for event in EventFileLoader(str(path)).Load():
+            for value in event.summary.value:
+                if value.tag == "loss/validation":
+                    found.append((int(path.parent.name), event.step))
+    return found
+
+
+def assert_whole(study, trials):
+    """All trials have ended, none was run again after its end, no epoch is there twice."""
+    events = journal_of(study)
+    ended = [event["trial"] for event in events if event["event"] == "ended"]
+    assert sorted(ended) == list(range(trials))
+    for index in range(trials):
+        kinds = [event["event"] for event in events if event.get("trial") == index]
+        assert kinds[-1] == "ended"
+    results = [(e["trial"], e["epoch"]) for e in events if e["event"] == "result"]
+    assert len(results) == len(set(results))
+    assert sorted(epochs_in_event_files(study)) == sorted(results)
+
+
+def rungs_of(study):
+    """The rungs as the journal's decisions say that they were."""
+    rungs = {}
+    for event in journal_of(study):
+        if event["event"] == "decision":
+            rungs.setdefault(event["rung"], []).append((event["trial"], event["value"]))
+    return rungs
+
+
+def test_one_at_a_time_a_killed_study_ends_with_the_table_it_would_have_had(
+    start_job, run_job, tmp_path
+):
+    code, output = run_job(*TINY, "--max-concurrent", "1", "--name", "whole")
+    assert code == 0, output
+    whole, killed = tmp_path / "results" / "whole", tmp_path / "results" / "killed"
+    total = len(journal_of(whole))
+
+    arguments = (*TINY, "--max-concurrent", "1", "--name", "killed")
+    # Right after it began, in the middle, and near the end.
+    for lines in (2, total // 3, total - 6):
+        process = start_job(*arguments)
+        kill_when(process, killed, lines)
+        output, _ = process.communicate()
+        arguments = resume_command(output) if "resume" in output else ("--resume", str(killed))
+    code, output = run_job(*arguments)
+    assert code == 0, output
+
+    assert table_of(killed) == table_of(whole)
+    assert results_of(killed) == results_of(whole)
+    assert rungs_of(killed) == rungs_of(whole)
+    assert_whole(killed, 6)
+
+
+def test_two_at_a_time_a_killed_study_ends_with_all_its_trials_and_can_grow(
+    start_job, run_job, tmp_path
+):
+    study = tmp_path / "results" / "killed"
+    process = start_job(*TINY, "--name", "killed")
+    kill_when(process, study, 30)
+    process.communicate()
+    code, output = run_job("--resume", "results/killed", "--trials", "8")
+    assert code == 0, output
+    assert_whole(study, 8)
+
+    # The rungs of the two sessions are those of one: each decision follows from all before it.
+    rungs = Rungs(9)
+    for event in journal_of(study):
+        if event["event"] == "decision":
+            decision = rungs.report(event["trial"], event["rung"], event["value"])
+            said = {name: event[name] for name in ("value", "cutoff", "rank", "of", "stop")}
+            assert said == {name: getattr(decision, name) for name in said}
+
+
+def test_a_truncated_checkpoint_costs_its_epochs_and_is_told(start_job, run_job, tmp_path):
+    study = tmp_path / "results" / "damaged"
+    arguments = ("--dataset", "digits", "--trials", "1", "--max-epochs", "40", "--seed", "1")
+    process = start_job(*arguments, "--name", "damaged")
+    kill_when(process, study, 20)
+    process.communicate()
+    before = results_of(study)
+    newest = max(study.glob("trials/0000/checkpoint_*"))
+    state = newest / "state.pt"
+    state.write_bytes(state.read_bytes()[: state.stat().st_size // 2])
+
+    code, output = run_job("--resume", "results/damaged")
+    assert code == 0, output
+    restored = next(event for event in journal_of(study) if event["event"] == "restored")
+    assert restored["unreadable"] == [newest.name]
+    assert restored["epoch"] < int(newest.name.split("_")[1])
+    assert f"unreadable: {newest.name}" in output
+    after = results_of(study)
+    assert sorted(after) == [(0, epoch) for epoch in range(1, 41)]
+    assert {key: after[key] for key in before} == before
+    assert_whole(study, 1)
+
+
+def test_ctrl_c_ends_in_order_and_prints_how_to_go_on(start_job, run_job, tmp_path):
+    study = tmp_path / "results" / "stopped"
+    arguments = ("--dataset", "digits", "--trials", "40", "--max-epochs", "27")
+    process = start_job(*arguments, "--name", "stopped")
+    kill_when(process, study, 15, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "Traceback" not in output
+    assert journal_of(study)[-1]["event"] == "closed"
+    assert journal_of(study)[-1]["why"] == "interrupted"
+    last = output.splitlines()[-1]
+    assert last.startswith("resume")
+    assert last.endswith("--resume results/stopped")
+
+
+def test_ctrl_c_twice_ends_at_once_and_the_study_can_be_resumed(start_job, tmp_path):
+    study = tmp_path / "results" / "stopped"
+    process = start_job("--dataset", "digits", "--trials", "40", "--name", "stopped")
+    kill_when(process, study, 15, signal.SIGINT)
+    time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert all("event" in event for event in journal_of(study))
+
+
+def test_a_time_budget_ends_in_order(run_job, tmp_path):
+    code, output = run_job(
+        "--dataset", "digits", "--trials", "400", "--time-budget", "8", "--name", "short"
+    )
+    assert code == 0, output
+    events = journal_of(tmp_path / "results" / "short")
+    assert events[-1]["why"] == "time budget"
+    assert output.splitlines()[-1].startswith("resume")

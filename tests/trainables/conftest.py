@@ -1,0 +1,25 @@
+"""What the tests of the trainables share: one thread, and a dataset small enough for any test."""
+
+import numpy as np
+import pytest
+import torch
+
+from trainables.data import SearchData, split
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def tiny() -> SearchData:
+    """250 images of 1 x 8 x 8 in 4 classes that a network can tell apart, half of it noise."""
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 4, 250).astype(np.int64)
+    patterns = generator.integers(0, 128, (4, 1, 8, 8))
+    images = patterns[labels] + generator.integers(0, 128, (250, 1, 8, 8))
+    return split("tiny", images.astype(np.uint8), labels, classes=4, seed=0, train_ratio=0.8)

@@ -1,0 +1,48 @@
+import pytest
+import torch
+from torch import nn
+
+from trainables.config import Config
+from trainables.models import build_model
+
+
+@pytest.mark.parametrize("model", ["mlp", "cnn", "linear"])
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (1, 8, 8), (2, 5, 3)])
+def test_any_image_becomes_a_logit_per_class_even_in_a_last_batch_of_one(model, shape):
+    network = build_model(Config(model=model, channels=(4, 8, 8, 8)), shape, 7)
+    assert network.train()(torch.rand(1, *shape)).shape == (1, 7)
+
+
+def test_the_mlp_has_the_sizes_asked_for():
+    network = build_model(Config(hidden_sizes=(20, 10), dropout=0.0), (1, 8, 8), 4)
+    assert [p.shape for p in network.parameters() if p.dim() == 2] == [(20, 64), (10, 20), (4, 10)]
+
+
+def test_the_linear_model_is_one_layer():
+    network = build_model(Config(model="linear"), (1, 8, 8), 4)
+    assert [type(layer) for layer in network] == [nn.Flatten, nn.Linear]
+
+
+@pytest.mark.parametrize("model", ["mlp", "cnn"])
+def test_dropout_is_the_config_s_and_absent_at_zero(model):
+    def rates(dropout):
+        layers = build_model(Config(model=model, dropout=dropout), (1, 8, 8), 4)
+        return {layer.p for layer in layers if isinstance(layer, nn.Dropout)}
+
+    assert rates(0.3) == {0.3}
+    assert rates(0.0) == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"), [("relu", nn.ReLU), ("gelu", nn.GELU), ("silu", nn.SiLU), ("tanh", nn.Tanh)]
+)
+def test_the_activation_is_the_config_s(name, layer):
+    layers = build_model(Config(activation=name), (1, 8, 8), 4)
+    assert any(isinstance(x, layer) for x in layers)
+
+
+def test_convolutions_keep_the_size_and_their_kernel():
+    layers = build_model(Config(model="cnn", kernel_size=5, channels=(4, 6)), (3, 16, 16), 4)
+    convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
+    assert [c.weight.shape for c in convolutions] == [(4, 3, 5, 5), (6, 4, 5, 5)]
+    assert convolutions[0](torch.rand(1, 3, 16, 16)).shape == (1, 4, 16, 16)

@@ -1,0 +1,229 @@
+"""What trials see of a dataset: compact arrays, one stratified split, standardisation."""
+
+import functools
+import hashlib
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Images = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SearchData:
+    """The part of a dataset that a search may look at: no test images.
+
+    Plain arrays, so that Ray's object store maps them into every trial without a copy (there they
+    are read-only).
+    """
+
+    name: str
+    """Of the dataset, such as "fashion_mnist"."""
+
+    train_images: Images
+    """uint8 `[n, channels, height, width]`; every prefix is stratified by class."""
+
+    train_labels: Labels
+    """int64 `[n]`, 0 to `classes - 1`."""
+
+    validation_images: Images
+    """uint8 `[m, channels, height, width]`, the same for every trial of a study."""
+
+    validation_labels: Labels
+    """int64 `[m]`."""
+
+    classes: int
+    """Number of classes."""
+
+    train_ratio: float
+    """Share of training and validation images together that went into the training part."""
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """`(channels, height, width)` of one image."""
+        _, channels, height, width = self.train_images.shape
+        return channels, height, width
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Dataset:
+    """A dataset as the driver holds it."""
+
+    name: str
+    """Of the dataset, such as "fashion_mnist"."""
+
+    search: SearchData
+    """What trials see."""
+
+    test_images: Images
+    """uint8 `[k, channels, height, width]`, for the final evaluation alone."""
+
+    test_labels: Labels
+    """int64 `[k]`."""
+
+    notice: str
+    """What the person must know (a fallback, files that could not be verified), or empty."""
+
+    source: str
+    """Where the dataset was found."""
+
+    fingerprint: str
+    """Twelve hexadecimal digits of a hash over content and split."""
+
+
+def stratified_order(labels: Labels, seed: int) -> NDArray[np.int64]:
+    """Order samples at random so that every prefix is stratified.
+
+    In each prefix of length k, each class c of n_c out of n samples occurs k * n_c / n times, give
+    or take less than 1, however uneven the classes are. (Sorting by each sample's fractional rank
+    in its class does not promise that: ten small classes whose ranks coincide displace a big one.)
+    The classes take turns by the earliest deadline, which keeps that bound where any order does
+    (Steiner and Yeomans 1993, "Level schedules for mixed-model, just-in-time processes"), and
+    some order always does (Tijdeman 1980, "The chairman assignment problem").
+
+    Args:
+        labels: int64 `[n]`.
+        seed: of the order inside each class and of ties between classes.
+
+    Returns:
+        Indices into `labels`, int64 `[n]`.
+    """
+    generator = np.random.default_rng(seed)
+    classes = generator.permutation(np.unique(labels))
+    members = [generator.permutation(np.flatnonzero(labels == c)) for c in classes]
+    sizes = [len(m) for m in members]
+    turns = np.empty(len(labels), dtype=np.int64)
+    taken = [0] * len(sizes)
+    for position in range(len(labels)):
+        # A class may not run ahead of its share by 1; of those that may come, the one whose next
+        # sample would first fall behind by 1 comes.
+        earliest, turn = 2.0, -1
+        for c, size in enumerate(sizes):
+            if taken[c] * len(labels) < (position + 1) * size:
+                deadline = (taken[c] + 1) / size
+                if deadline < earliest:
+                    earliest, turn = deadline, c
+        taken[turn] += 1
+        turns[position] = turn
+    order = np.empty(len(labels), dtype=np.int64)
+    for c, indices in enumerate(members):
+        order[turns == c] = indices
+    return order
+
+
+def split(
+    name: str, images: Images, labels: Labels, *, classes: int, seed: int, train_ratio: float
+) -> SearchData:
+    """Split images into a training and a validation part, both stratified by class.
+
+    Args:
+        name: of the dataset.
+        images: uint8 `[n, channels, height, width]`.
+        labels: int64 `[n]`.
+        classes: number of classes.
+        seed: of the split.
+        train_ratio: share of the images that goes into the training part, between 0 and 1.
+
+    Raises:
+        ValueError: a ratio that leaves either part empty, or a negative seed.
+    """
+    if seed < 0:
+        raise ValueError(f"the seed of the split must be at least 0, got {seed}")
+    count = round(len(labels) * train_ratio)
+    if not 0 < train_ratio < 1 or not 0 < count < len(labels):
+        raise ValueError(
+            f"train_ratio must be above 0 and below 1 and leave images on both sides of the split "
+            f"of {len(labels)}, got {train_ratio}"
+        )
+    order = stratified_order(labels, seed)
+    train, validation = order[:count], order[count:]
+    return SearchData(
+        name=name,
+        train_images=images[train],
+        train_labels=labels[train],
+        validation_images=images[validation],
+        validation_labels=labels[validation],
+        classes=classes,
+        train_ratio=train_ratio,
+    )
+
+
+def train_count(data: SearchData, train_ratio: float) -> int:
+    """How many of the training images a trial with this `train_ratio` uses: the first so many.
+
+    Raises:
+        ValueError: a ratio above the split's own, or one that leaves no image.
+    """
+    if train_ratio > data.train_ratio:
+        raise ValueError(
+            f"train_ratio must be at most {data.train_ratio}, the share that {data.name} was split "
+            f"by, got {train_ratio}: split the dataset at a larger ratio or lower this one"
+        )
+    count = round((len(data.train_labels) + len(data.validation_labels)) * train_ratio)
+    if count == 0:
+        raise ValueError(f"train_ratio {train_ratio} leaves no image of {data.name} to train on")
+    return count
+
+
+def standardisation(data: SearchData, count: int, min_std: float) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each channel over the first `count` training images.
+
+    Returns:
+        Two float32 tensors `[channels]`, in units of the full pixel range (0 to 1); the standard
+        deviation is at least `min_std`.
+    """
+    mean, std = _moments(data, count)
+    return (
+        torch.tensor(mean, dtype=torch.float32),
+        torch.tensor(std, dtype=torch.float32).clamp(min=min_std),
+    )
+
+
+# One pass over 48,000 Fashion-MNIST images takes longer than Tune takes to start a trial in a
+# process it reuses, and all trials in such a process share their data.
+@functools.lru_cache(maxsize=4)
+def _moments(data: SearchData, count: int) -> tuple[list[float], list[float]]:
+    images = data.train_images[:count]
+    channels = images.shape[1]
+    histogram = np.zeros((channels, 256))
+    # In blocks: bincount widens its input to 8 bytes a pixel.
+    for start in range(0, count, 1024):
+        for channel in range(channels):
+            pixels = images[start : min(start + 1024, count), channel].ravel()
+            histogram[channel] += np.bincount(pixels, minlength=256)
+    share = histogram / histogram.sum(axis=1, keepdims=True)
+    level = np.arange(256) / 255
+    mean = share @ level
+    variance = (share * (level - mean[:, None]) ** 2).sum(axis=1)
+    return mean.tolist(), np.sqrt(variance).tolist()
+
+
+def as_tensor(array: NDArray[np.generic]) -> Tensor:
+    """Wrap an array without a copy; never write to the result.
+
+    PyTorch warns that arrays mapped from Ray's object store are read-only; nothing here writes.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*not writable", category=UserWarning)
+        return torch.from_numpy(array)
+
+
+def fingerprint(search: SearchData, test_images: Images, test_labels: Labels) -> str:
+    """Twelve hexadecimal digits of SHA-256 over all arrays and where the split lies."""
+    digest = hashlib.sha256(search.name.encode())
+    for array in (
+        search.train_images,
+        search.train_labels,
+        search.validation_images,
+        search.validation_labels,
+        test_images,
+        test_labels,
+    ):
+        digest.update(str(array.shape).encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()[:12]

@@ -1,0 +1,132 @@
+"""The trainable that Tune runs: the one file here that knows Ray."""
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from ray import tune
+
+from trainables.config import Config
+from trainables.data import Dataset, SearchData
+from trainables.loop import evaluate_images, fit
+from trainables.state import State, load_state, save_state
+from trainables.timing import time_epoch
+
+CHECKPOINT_FILE = "state.pt"
+
+
+class ImageClassifier(tune.Trainable):
+    """Trains an image classifier, one epoch a step.
+
+    Give it the data by `tune.with_parameters(ImageClassifier, data=dataset.search)`. A process that
+    Tune reuses keeps its imports and its data: only the model is built anew.
+    """
+
+    state: State | None
+    """After the last step; None before the first."""
+
+    _steps: Iterator[tuple[dict[str, float], State]]
+
+    def setup(self, config: dict[str, Any], data: SearchData | None = None) -> None:
+        """Prepare a trial.
+
+        Raises:
+            ValueError: no data, or a config that is no `Config`.
+        """
+        if data is None:
+            raise ValueError(
+                "ImageClassifier got no data: "
+                "pass tune.with_parameters(ImageClassifier, data=dataset.search) to the Tuner"
+            )
+        self.data = data
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Become the trial of another config, in the same process and with the same data."""
+        self._begin(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Train one epoch; `done` comes with the last one, or with a loss that is not finite.
+
+        Returns:
+            The metrics of `trainables.loop.fit`.
+        """
+        step = next(self._steps, None)
+        if step is None:
+            raise ValueError(
+                f"this trial has already trained its {self.settings.epochs} epochs: "
+                f"raise epochs to go on"
+            )
+        metrics, self.state = step
+        finite = math.isfinite(metrics["train_loss"]) and math.isfinite(metrics["val_loss"])
+        return {**metrics, "done": metrics["epoch"] == self.settings.epochs or not finite}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Write the state after the last step to `state.pt`."""
+        if self.state is None:
+            raise ValueError("a trial has no state to save before its first step")
+        save_state(self.state, Path(checkpoint_dir) / CHECKPOINT_FILE)
+
+    def load_checkpoint(self, checkpoint_dir: str) -> None:
+        """Go on from a checkpoint, with the hyperparameters of this trial's config."""
+        self.state = load_state(Path(checkpoint_dir) / CHECKPOINT_FILE)
+        self._steps = self._fit(self.state)
+
+    def cleanup(self) -> None:
+        """Free the model and its memory."""
+        self.state, self._steps = None, iter(())
+
+    @staticmethod
+    def check_config(config: Mapping[str, object]) -> None:
+        """Refuse what no trial could run.
+
+        Raises:
+            ValueError: names the hyperparameter, the value and the rule.
+        """
+        Config.from_dict(config)
+
+    @staticmethod
+    def epoch_seconds(config: Mapping[str, object], data: SearchData) -> float:
+        """Estimate the seconds of one epoch on one core, in about half a second."""
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            return time_epoch(Config.from_dict(config), data)
+        finally:
+            torch.set_num_threads(threads)
+
+    @staticmethod
+    def evaluate(
+        config: Mapping[str, object], checkpoint_dir: str, dataset: Dataset
+    ) -> dict[str, float]:
+        """Evaluate a checkpoint on the test set.
+
+        Returns:
+            `test_loss` (cross entropy in nats), `test_accuracy`, `test_precision`, `test_recall`,
+            `test_f1` (macro).
+        """
+        state = load_state(Path(checkpoint_dir) / CHECKPOINT_FILE)
+        scores = evaluate_images(
+            Config.from_dict(config),
+            state,
+            dataset.test_images,
+            dataset.test_labels,
+            reference=dataset.search,
+        )
+        return {f"test_{name}": score for name, score in scores.items()}
+
+    def _begin(self, config: Mapping[str, object]) -> None:
+        self.settings = Config.from_dict(config)
+        granted = self.trial_resources.required_resources if self.trial_resources else {}
+        # Two processes of one thread each beat one of two: no more threads than were granted.
+        torch.set_num_threads(max(1, int(granted.get("CPU", 1))))
+        on_gpu = granted.get("GPU", 0) > 0 and torch.cuda.is_available()
+        self.device = torch.device("cuda", 0) if on_gpu else torch.device("cpu")
+        self.state = None
+        self._steps = self._fit(None)
+
+    def _fit(self, state: State | None) -> Iterator[tuple[dict[str, float], State]]:
+        return fit(self.settings, self.data, state, device=self.device)

@@ -1,0 +1,53 @@
+"""The state of a run: all that is needed to go on from an epoch, bit for bit."""
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """Where a run stands after an epoch.
+
+    No random state is in it: every stream is derived from the seed and the epoch. No hyperparameter
+    either: those come from the config, so that a resumed run never gets an old learning rate back.
+    """
+
+    epoch: int
+    """Epochs done."""
+
+    updates: int
+    """Optimizer steps done."""
+
+    model: dict[str, Tensor]
+    """The model's `state_dict`."""
+
+    optimizer: dict[int, dict[str, Any]]
+    """What the optimizer remembers of each parameter (momentum, moments)."""
+
+
+def snapshot(state: State) -> State:
+    """Copy a state, so that it outlives the next step of the loop that yielded it."""
+    return copy.deepcopy(state)
+
+
+def save_state(state: State, path: Path | str) -> None:
+    """Write a state as tensors and numbers alone, for `torch.load(weights_only=True)`."""
+    torch.save(dict(vars(state)), path)
+
+
+def load_state(path: Path | str) -> State:
+    """Read what `save_state` wrote, onto the CPU; no code in the file is ever run.
+
+    Raises:
+        ValueError: a file that is not a state.
+    """
+    content = torch.load(path, weights_only=True, map_location="cpu")
+    try:
+        return State(**content)
+    except TypeError as error:
+        raise ValueError(f"{path} is not a state that this version wrote: {error}") from None

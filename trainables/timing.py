@@ -1,0 +1,74 @@
+"""How long an epoch would take, told from a few of its batches."""
+
+import time
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from trainables.config import Config
+from trainables.data import SearchData
+from trainables.network import EVALUATION_BATCH, Network
+from trainables.training import Training
+
+
+def time_epoch(
+    config: Config,
+    data: SearchData,
+    seconds: float = 0.5,
+    device: torch.device | str = "cpu",
+) -> float:
+    """Estimate the seconds of one epoch, training and validation, from a short run.
+
+    Args:
+        config: the trial's hyperparameters.
+        data: what the trial would see.
+        seconds: to measure for; a slow model takes longer, at least one batch of each kind.
+        device: where the trial would train.
+
+    Raises:
+        ValueError: config and data do not fit together.
+    """
+    device = torch.device(device)
+    training = Training(config, data, device)
+    # The first batches allocate memory and choose kernels: their time says nothing.
+    update = _seconds_each(_updates(training, device), 3, seconds / 2, device)
+    images = training.network.place(data.validation_images[:EVALUATION_BATCH])
+    evaluation = _seconds_each(_evaluations(training.network, images), 1, seconds / 2, device)
+    updates = training.samples / config.batch_size
+    return updates * update + len(data.validation_labels) / len(images) * evaluation
+
+
+def _updates(training: Training, device: torch.device) -> Iterator[object]:
+    # Over and over: a small dataset's epoch may be shorter than the measurement.
+    while True:
+        with training.random_streams(1):
+            yield from training.steps(torch.randperm(training.samples).to(device))
+
+
+def _evaluations(network: Network, images: Tensor) -> Iterator[object]:
+    while True:
+        yield network.predict(images)
+
+
+def _seconds_each(
+    work: Iterator[object], discarded: int, seconds: float, device: torch.device
+) -> float:
+    for _ in range(discarded):
+        next(work)
+    _wait(device)
+    began = time.perf_counter()
+    pieces = 0
+    while True:
+        next(work)
+        pieces += 1
+        # One wait in eight, so that the queue of a GPU does not run empty at every step.
+        if pieces % 8 == 0 or device.type != "cuda":
+            _wait(device)
+            if time.perf_counter() - began >= seconds:
+                return (time.perf_counter() - began) / pieces
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
