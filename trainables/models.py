@@ -5,6 +5,7 @@ import math
 from torch import nn
 
 from trainables.config import Config
+from trainables.dropout import Dropout
 
 ACTIVATION_LAYERS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -37,7 +38,7 @@ def _mlp(config: Config, inputs: int, hidden_sizes: tuple[int, ...], classes: in
     for size in hidden_sizes:
         layers += [nn.Linear(inputs, size), ACTIVATION_LAYERS[config.activation]()]
         if config.dropout > 0:
-            layers.append(nn.Dropout(config.dropout))
+            layers.append(Dropout(config.dropout))
         inputs = size
     layers.append(nn.Linear(inputs, classes))
     return nn.Sequential(*layers)
@@ -60,6 +61,6 @@ def _cnn(config: Config, input_shape: tuple[int, int, int], classes: int) -> nn.
         inputs = channels
     layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
     if config.dropout > 0:
-        layers.append(nn.Dropout(config.dropout))
+        layers.append(Dropout(config.dropout))
     layers.append(nn.Linear(inputs, classes))
     return nn.Sequential(*layers)

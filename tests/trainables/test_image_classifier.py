@@ -86,7 +86,7 @@ def test_an_impossible_config_is_refused_before_and_in_a_trial(start):
 
 def test_forgotten_data_are_an_error_that_says_how_to_pass_them(tmp_path, monkeypatch):
     monkeypatch.setattr(ray_trainable, "DEFAULT_STORAGE_PATH", str(tmp_path / "logs"))
-    with pytest.raises(ValueError, match="tune.with_parameters"):
+    with pytest.raises(ValueError, match=r"tune\.with_parameters"):
         ImageClassifier(SMALL)
 
 

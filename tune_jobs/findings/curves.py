@@ -53,20 +53,24 @@ def draw_curves(study: Path, target: Path) -> None:
     curves.legend(loc="lower right", frameon=False)
 
     reached = [(trial, found) for trial in trials if (found := trial.best(metric, mode))]
+    sizes = [trial.config.get("batch_size") for trial, _ in reached]
+    coloured = bool(sizes) and None not in sizes
     drawn = points.scatter(
         [trial.config.get("learning_rate") for trial, _ in reached],
         [value for _, (_, value) in reached],
-        c=[trial.config.get("batch_size", 0) for trial, _ in reached],
-        norm=matplotlib.colors.LogNorm(),
+        c=sizes if coloured else None,
+        norm=matplotlib.colors.LogNorm() if coloured else None,
         s=[12 + 3 * trial.epochs for trial, _ in reached],
-        cmap="viridis",
+        cmap="viridis" if coloured else None,
     )
-    figure.colorbar(drawn, label="batch_size", format="%d")
+    if coloured:
+        figure.colorbar(drawn, label="batch_size", format="%d")
     points.set(xscale="log", xlabel="learning_rate")
     if best is not None:
         top = best[2]
         # The diverged and the unlucky would press what matters into one line.
-        curves.set_ylim(max(0.0, top - 0.25), top + 0.02) if mode == "max" else None
+        if mode == "max" and top > 0:
+            curves.set_ylim(max(0.0, top - 0.25), top + 0.02)
         figure.suptitle(
             f"{about['job']}, {about['dataset']['name']}: {len(trials)} trials, "
             f"{sum(len(trial.results) for trial in trials)} epochs, best {metric} {top:.4f}"

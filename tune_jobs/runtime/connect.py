@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -68,8 +67,7 @@ def cluster(address: str | None) -> Iterator[Cluster]:
     Raises:
         ValueError: nothing answers at `address`.
     """
-    # Ours say what happens; Tune's own tables and warnings would stand between.
-    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+    # Our own lines say what happens; warnings of Ray's would stand between them.
     logging.getLogger("ray").setLevel(logging.ERROR)
     root = Path(__file__).parents[2]
     try:

@@ -7,7 +7,7 @@ import math
 import sys
 import typing
 from collections.abc import Callable, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields, make_dataclass
+from dataclasses import asdict, dataclass, field, fields, make_dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -100,8 +100,11 @@ class Command:
 
     def stored(self) -> dict[str, Any]:
         """Both as plain JSON, for `study.json`."""
-        plain = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(self.flags).items()}
-        return {"flags": plain, "options": self.options}
+        both = {"flags": asdict(self.flags), "options": self.options}
+        return {
+            kind: {k: str(v) if isinstance(v, Path) else v for k, v in values.items()}
+            for kind, values in both.items()
+        }
 
 
 def parse(job: Callable[..., object], argv: Sequence[str], stored: Any = None) -> Command:
@@ -145,22 +148,28 @@ def _command_type(job: Callable[..., object]) -> type[Flags]:
     documented = docstring_parser.parse(inspect.getdoc(job) or "").params
     helps = {p.arg_name: (p.description or "").replace("\n", " ") for p in documented}
     types = typing.get_type_hints(job)
+    keywords = [p for p in inspect.signature(job).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    for parameter in keywords:
+        # `--resume STUDY` alone must be a whole command line.
+        if parameter.default is parameter.empty:
+            raise ValueError(f"{flag(parameter.name)}: the job's parameter needs a default")
     own = [
         (
             parameter.name,
             Annotated[types[parameter.name], tyro.conf.arg(help=helps.get(parameter.name, ""))],
             field(default=parameter.default),
         )
-        for parameter in inspect.signature(job).parameters.values()
-        if parameter.default is not MISSING and parameter.kind is parameter.KEYWORD_ONLY
+        for parameter in keywords
     ]
     return make_dataclass("CommandLine", own, bases=(Flags,), frozen=True, kw_only=True)
 
 
 def _from_stored(command_type: type[Flags], stored: Any) -> Flags:
     values = {**stored["flags"], **stored["options"]}
-    for name in ("data_dir", "storage_path"):
-        values[name] = Path(values[name])
+    for known in fields(command_type):
+        # JSON has neither.
+        if isinstance(known.default, (Path, tuple)) and values.get(known.name) is not None:
+            values[known.name] = type(known.default)(values[known.name])
     # How long one session may take, and where it runs, was said for that session.
     values.update(time_budget=None, address=None, resume=None)
     return command_type(**values)

@@ -40,6 +40,8 @@ TUNE_SETTINGS = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     # One line for a failed trial is in the terminal, its traceback in the journal.
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    # Nor Tune's own tables: ours say what happens.
+    "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
 

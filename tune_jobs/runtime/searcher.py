@@ -60,8 +60,11 @@ class JournaledSearcher(Searcher):
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str:
         """An unfinished trial of an earlier session, else the next of the strategy."""
-        if self._unfinished:
+        while self._unfinished:
             record = self._unfinished.pop(0)
+            if record.ended:
+                # The scheduler, which is made after this, closed it: its stop had been decided.
+                continue
             self.indices[trial_id] = record.index
             return record.config
         if self._next_index >= self._trials:

@@ -52,12 +52,12 @@ class StudyStopper(Stopper):
 
     def on_event(self, event: Event, trial: TrialRecord) -> None:
         """Looks at the first trials that end."""
-        if event["event"] != "ended":
+        if event["event"] != "ended" or self.why:
             return
         self._ended.append(trial)
         alike = {ended.reason for ended in self._ended if ended.status == "failed"}
         all_failed = all(ended.status == "failed" for ended in self._ended)
-        if len(self._ended) == ALIKE and all_failed and len(alike) == 1:
+        if len(self._ended) >= ALIKE and all_failed and len(alike) == 1:
             self.why, self.reason = "failed", alike.pop()
 
     def close(self) -> None:

@@ -158,6 +158,10 @@ class Study:
         asha.set_search_properties(self.metric, self.mode)
         for event in self.events:
             if event["event"] == "result":
+                trial = self.trials[event["trial"]]
+                if trial.status == "finished" and event["epoch"] == trial.epochs:
+                    # Tune asks no scheduler about the result that a trial ends with by itself.
+                    continue
                 value = event["metrics"][self.metric]
                 decision = asha.replay(event["trial"], event["epoch"], value)
                 if decision is not None and decision.stop:

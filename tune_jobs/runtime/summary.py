@@ -66,7 +66,9 @@ def write_table(path: Path, trials: Sequence[TrialRecord], metric: str, mode: st
     metrics."""
     config_names = sorted({name for trial in trials for name in trial.config})
     reported = {name for trial in trials for result in trial.results.values() for name in result}
-    metric_names = sorted(reported - {"epoch"})
+    # What is configured and reported too, such as learning_rate, is one column: two of one name
+    # cannot be told apart.
+    metric_names = sorted(reported - {"epoch", *config_names})
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(
@@ -172,5 +174,9 @@ def _replace(source: Path, target: Path) -> None:
     target.mkdir(exist_ok=True)
     for file in source.iterdir():
         unfinished = target / f".{file.name}-{os.getpid()}"
-        shutil.copy2(file, unfinished)
+        if file.is_dir():
+            shutil.copytree(file, unfinished)
+            shutil.rmtree(target / file.name, ignore_errors=True)
+        else:
+            shutil.copy2(file, unfinished)
         unfinished.replace(target / file.name)

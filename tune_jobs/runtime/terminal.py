@@ -5,6 +5,7 @@ In a pipe or a file there are plain lines only, with the status among them.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -74,7 +75,7 @@ class Terminal:
         if event["event"] == "result":
             self._note_best(trial)
         self._progress.update(self._task, description=self.status(), completed=self._ended())
-        each = max(1, self._total // STATUS_LINES)
+        each = math.ceil(self._total / STATUS_LINES)
         in_a_file = event["event"] == "ended" and not self._console.is_terminal
         if in_a_file and self._ended() % each == 0:
             elapsed = duration(time.monotonic() - self._began)

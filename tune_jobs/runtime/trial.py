@@ -124,7 +124,12 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             self.__epoch = int(result["epoch"])
             report = {
                 "node": ray.get_runtime_context().get_node_id()[:8],
-                "metrics": {k: v for k, v in result.items() if isinstance(v, Real) and k != "done"},
+                "metrics": {
+                    # The journal has no NaN; the study's metric and the losses are finite here.
+                    k: v if math.isfinite(v) else None
+                    for k, v in result.items()
+                    if isinstance(v, Real) and k != "done"
+                },
                 "checkpoint": checkpoint,
                 "restored": self.__restored,
                 "status": "finished" if result.get("done") else None,

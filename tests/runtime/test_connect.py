@@ -1,0 +1,73 @@
+"""What a cluster holds: never more trials than fit, and none that would wait for ever."""
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tune_jobs.runtime.connect import Cluster
+
+cores = st.integers(0, 64)
+devices = st.integers(0, 8)
+nodes = st.lists(st.builds(lambda c, g: {"CPU": float(c), "GPU": float(g)}, cores, devices))
+cpu_shares = st.sampled_from(["1/10", "1/4", "3/10", "1/2", "1", "3/2", "2", "3", "16"]).map(
+    Fraction
+)
+gpu_shares = st.sampled_from(
+    ["0", "1/10", "1/4", "3/10", "1/3", "2/5", "1/2", "3/5", "9/10", "1", "2", "3", "8"]
+).map(Fraction)
+
+
+def fitting(node, cpus, gpus):
+    """Trials on one node in exact arithmetic, filling one GPU after the other."""
+    by_cpu = Fraction(node["CPU"]) // cpus
+    if gpus == 0:
+        return by_cpu
+    have = int(node["GPU"])
+    by_gpu = have * (1 // gpus) if gpus < 1 else have // gpus
+    return min(by_cpu, by_gpu)
+
+
+@given(nodes, cpu_shares, gpu_shares)
+def test_the_slots_are_the_trials_that_fit_and_no_gpu_is_shared_out_over_two(nodes, cpus, gpus):
+    expected = sum(fitting(node, cpus, gpus) for node in nodes)
+    cluster = Cluster(tuple(nodes), {})
+    if expected == 0:
+        with pytest.raises(ValueError, match="no GPU|fits on no node"):
+            cluster.slots(float(cpus), float(gpus))
+    else:
+        assert cluster.slots(float(cpus), float(gpus)) == expected
+
+
+@pytest.mark.parametrize(
+    ("gpus", "slots"), [(0.25, 8), (0.3, 6), (0.4, 4), (0.5, 4), (0.6, 2), (1, 2), (2, 1)]
+)
+def test_two_gpus_hold_whole_trials_only(gpus, slots):
+    assert Cluster(({"CPU": 16.0, "GPU": 2.0},), {}).slots(1, gpus) == slots
+
+
+def test_cores_that_lie_on_two_nodes_are_not_one_trials():
+    cluster = Cluster(({"CPU": 3.0}, {"CPU": 3.0}), {})
+    assert cluster.slots(2, 0) == 2
+    with pytest.raises(ValueError, match="4 CPU and 0 GPU fits on no node.*3 CPU and 0 GPU"):
+        cluster.slots(4, 0)
+
+
+def test_a_node_that_has_nothing_to_give_does_not_count():
+    assert Cluster(({"memory": 1e9}, {"CPU": 2.0}), {}).slots(1, 0) == 2
+
+
+def test_a_trial_that_wants_a_gpu_of_a_cluster_without_is_told_the_flag():
+    with pytest.raises(ValueError, match=r"--gpus-per-trial 0\.5: the cluster has no GPU"):
+        Cluster(({"CPU": 64.0},), {}).slots(1, 0.5)
+
+
+def test_what_an_autoscaler_may_bring_is_waited_for():
+    small = ({"CPU": 2.0},)
+    assert Cluster(small, {"CPU": 64.0, "GPU": 4.0}).slots(8, 1) == 1
+    assert Cluster((), {"CPU": 64.0}).slots(8, 0) == 1
+    with pytest.raises(ValueError, match="fits on no node"):
+        Cluster(small, {"CPU": 64.0, "GPU": 4.0}).slots(65, 1)
+    with pytest.raises(ValueError, match="no GPU"):
+        Cluster(small, {"CPU": 64.0}).slots(8, 1)

@@ -1,0 +1,78 @@
+"""More than one node: fractional GPUs, trials on both, the packages and the results shared."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from tests.conftest import JOB, ROOT, journal_of
+
+CLUSTER_SCRIPT = """
+import json, os, subprocess, sys
+from ray.cluster_utils import Cluster
+
+cluster = Cluster(
+    initialize_head=True,
+    head_node_args={"num_cpus": 2, "num_gpus": 1, "object_store_memory": 100 * 1024**2,
+                    "include_dashboard": False},
+)
+cluster.add_node(num_cpus=2, num_gpus=1, object_store_memory=100 * 1024**2)
+cluster.wait_for_nodes()
+try:
+    code = subprocess.run([sys.executable, *sys.argv[1:], "--address", cluster.address]).returncode
+finally:
+    cluster.shutdown()
+sys.exit(code)
+"""
+
+
+@pytest.mark.slow
+def test_trials_at_a_quarter_gpu_run_on_both_nodes_and_share_the_results(temporary, tmp_path):
+    # From a folder that holds no package of ours, with a worker that finds none installed:
+    # what the workers import has come by py_modules.
+    environment = {**os.environ, "RAY_TMPDIR": str(temporary)}
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c", CLUSTER_SCRIPT, str(JOB)),
+            *("--dataset", "digits", "--trials", "8", "--max-epochs", "3"),
+            *("--gpus-per-trial", "0.25", "--cpus-per-trial", "1", "--name", "two-nodes"),
+        ],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "8, 4 at once, each with 1 CPU and 0.25 GPU" in done.stdout
+    study = tmp_path / "results" / "two-nodes"
+    events = journal_of(study)
+    assert sum(event["event"] == "ended" for event in events) == 8
+    assert len({event["node"] for event in events if event["event"] == "result"}) == 2
+    assert (study / "best" / "state.pt").exists()
+
+
+def test_cluster_yaml_passes_rays_schema():
+    import ray
+
+    schema = Path(ray.__file__).parent / "autoscaler" / "ray-schema.json"
+    config = yaml.safe_load((ROOT / "cluster.yaml").read_text())
+    jsonschema.validate(config, json.loads(schema.read_text()))
+    for name, node_type in config["available_node_types"].items():
+        assert node_type["max_workers"] >= node_type.get("min_workers", 0), name
+    assert config["head_node_type"] in config["available_node_types"]
+
+
+def test_cluster_yaml_installs_the_ray_that_the_project_pins():
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    pinned = next(d for d in project["dependencies"] if d.startswith("ray["))
+    text = (ROOT / "cluster.yaml").read_text()
+    assert pinned in text

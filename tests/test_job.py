@@ -1,0 +1,194 @@
+"""The first job as a person runs it: what it shows, what it leaves, what it says to bad input."""
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import JOB, journal_of, table_of
+
+SYSTEM_COPY = Path("/usr/share/datasets/fashion-mnist")
+
+
+@pytest.fixture(scope="session")
+def smoke_test(cluster_address, tmp_path_factory):
+    """One smoke test for all who look at what it leaves; `(folder, output)`."""
+    folder = tmp_path_factory.mktemp("smoke")
+    command = [sys.executable, str(JOB), "--smoke-test", "--name", "smoke"]
+    done = subprocess.run(
+        [*command, "--address", cluster_address],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder, done.stdout
+
+
+@pytest.mark.slow
+def test_the_smoke_test_says_what_a_person_needs(smoke_test):
+    _, output = smoke_test
+    pairs = (re.split(r" {2,}", line.strip(), maxsplit=1) for line in output.splitlines())
+    lines = {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
+    assert "digits" in lines["data"]
+    assert lines["trials"].startswith("4 of 4")
+    assert re.search(r"^1 +4 *$", output, re.MULTILINE)
+    assert "s an epoch" in lines["time"]
+    assert "small batch has had more updates" in lines["note"]
+    assert re.match(r"trial \d: .*learning_rate=.*batch_size=", lines["best"])
+    assert re.fullmatch(r"[123] of [123]", lines["best epoch"])
+    assert 0 <= float(lines["val_accuracy"]) <= 1
+    assert 0 <= float(lines["test_accuracy"].split()[0]) <= 1
+    assert lines["checkpoint"] == "results/smoke/best"
+    assert lines["curves"].endswith("tensorboard --logdir results/smoke")
+    assert "asha_lr_batch.py --smoke-test" in lines["repeat"]
+    assert "\x1b" not in output, "no colours in a pipe"
+
+
+@pytest.mark.slow
+def test_the_study_can_be_told_from_its_directory(smoke_test):
+    folder, _ = smoke_test
+    study = folder / "results" / "smoke"
+    about = json.loads((study / "study.json").read_text())
+    assert about["schema_version"] == 1
+    assert (about["job"], about["seed"], about["metric"]) == ("asha_lr_batch", 0, "val_accuracy")
+    assert about["strategy"]["rungs"] == [1]
+    assert about["dataset"]["name"] == "digits"
+    assert {"ray", "torch", "python"} <= set(about["versions"])
+    assert len(table_of(study)) == 4
+    best = json.loads((study / "best" / "best.json").read_text())
+    assert best["metrics"]["val_accuracy"] == best["val_accuracy"]
+    assert set(best["test"]) >= {"test_accuracy", "test_loss"}
+    kinds = {event["event"] for event in journal_of(study)}
+    assert kinds == {
+        *("session", "suggested", "started", "result", "checkpoint"),
+        *("decision", "ended", "closed"),
+    }
+    assert not list(study.rglob("*.pkl"))
+
+
+@pytest.mark.slow
+def test_the_best_checkpoint_gives_its_test_figure_again(smoke_test):
+    import torch
+
+    from trainables.datasets import load_dataset
+    from trainables.image_classifier import ImageClassifier
+
+    folder, _ = smoke_test
+    best_folder = folder / "results" / "smoke" / "best"
+    best = json.loads((best_folder / "best.json").read_text())
+    torch.set_num_threads(1)
+    dataset = load_dataset("digits", folder / "data", seed=0)
+    again = ImageClassifier.evaluate(best["config"], str(best_folder), dataset)
+    assert again == pytest.approx(best["test"])
+
+
+def get(port, path, **query):
+    url = f"http://127.0.0.1:{port}/{path}?{urllib.parse.urlencode(query)}"
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        return json.load(answer)
+
+
+@pytest.mark.slow
+def test_a_tensorboard_server_has_every_trials_curves(smoke_test):
+    folder, _ = smoke_test
+    study = folder / "results" / "smoke"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    program = [sys.executable, "-m", "tensorboard.main", "--logdir", str(study)]
+    address = ["--host", "127.0.0.1", "--port", str(port)]
+    server = subprocess.Popen(
+        [*program, *address],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        results = {}
+        for event in journal_of(study):
+            if event["event"] == "result":
+                results.setdefault(f"trials/{event['trial']:04d}", {})[event["epoch"]] = event
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                tags = get(port, "data/plugin/scalars/tags")
+                if set(tags) == set(results):
+                    break
+            except OSError:
+                tags = {}
+            assert time.monotonic() < deadline, tags
+            time.sleep(0.2)
+        for run, epochs in results.items():
+            assert set(tags[run]) >= {
+                *("loss/train", "loss/validation", "accuracy/train", "accuracy/validation"),
+                *("learning_rate", "throughput/samples_per_second"),
+            }
+            points = get(port, "data/plugin/scalars/scalars", run=run, tag="accuracy/validation")
+            assert [step for _, step, _ in points] == sorted(epochs)
+            for _, step, value in points:
+                assert value == pytest.approx(epochs[step]["metrics"]["val_accuracy"])
+    finally:
+        server.terminate()
+        server.wait()
+
+
+@pytest.mark.slow
+def test_two_runs_with_one_seed_have_one_table(run_job, tmp_path):
+    for name in ("one", "two"):
+        code, output = run_job(
+            *("--smoke-test", "--seed", "7", "--max-concurrent", "1", "--name", name)
+        )
+        assert code == 0, output
+    assert table_of(tmp_path / "results" / "one") == table_of(tmp_path / "results" / "two")
+
+
+def damaged_fashion_mnist(folder):
+    raw = folder / "data" / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for file in SYSTEM_COPY.iterdir():
+        shutil.copy(file, raw)
+    damaged = raw / "train-labels-idx1-ubyte.gz"
+    content = bytearray(damaged.read_bytes())
+    content[1000] ^= 1
+    damaged.write_bytes(content)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--dataset", "imagenet"], "unknown dataset 'imagenet'.*fashion_mnist"),
+        (["--dataset", "digits", "--model", "resnet"], "model must be one of mlp, cnn, linear"),
+        (["--gpus-per-trial", "0.5"], "--gpus-per-trial 0.5: the cluster has no GPU"),
+        (["--cpus-per-trial", "64"], "64 CPU and 0 GPU fits on no node"),
+        (["--dataset", "digits", "--grace-period", "40"], "grace_period must be from 1 to the 27"),
+    ],
+)
+def test_bad_input_is_a_short_error_before_anything_is_scheduled(
+    run_job, tmp_path, arguments, said
+):
+    code, output = run_job(*arguments)
+    assert code == 2, output
+    assert re.search(said, output)
+    assert output.startswith("error: ")
+    assert len(output.splitlines()) == 1
+    assert not list((tmp_path / "results").iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not SYSTEM_COPY.is_dir(), reason="Debian's dataset-fashion-mnist is not here")
+def test_a_corrupt_data_file_is_named_with_its_checksums(run_job, tmp_path):
+    damaged_fashion_mnist(tmp_path)
+    code, output = run_job("--dataset", "fashion_mnist")
+    assert code == 2, output
+    assert re.search(r"train-labels-idx1-ubyte.gz.*[0-9a-f]{32}.*[0-9a-f]{32}", output, re.DOTALL)
+    assert "Traceback" not in output
