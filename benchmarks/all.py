@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
@@ -13,23 +14,26 @@ BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 SCRIPTS = ("trial_overhead.py", "training_throughput.py")
 
 
-def measured(script: str, quick: bool) -> dict[str, object]:
+def measured(script: str, quick: bool) -> dict[str, Any]:
     """What a script writes with `--json`, from a process of its own."""
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
         arguments = ["--quick"] if quick else []
         subprocess.run(
             [sys.executable, str(HERE / script), "--json", file.name, *arguments], check=True
         )
-        return json.loads(Path(file.name).read_text())  # type: ignore[no-any-return]
+        content: dict[str, Any] = json.loads(Path(file.name).read_text())
+        return content
 
 
-def table(results: list[dict[str, object]]) -> str:
+def table(results: list[dict[str, Any]]) -> str:
     """The rows as Markdown, under the hardware and versions that they were measured on."""
     about = results[0]
-    facts = [f"{name} {value}" for part in ("hardware", "versions") for name, value in about[part].items()]  # type: ignore[attr-defined]
+    facts = [
+        f"{name} {value}" for name, value in {**about["hardware"], **about["versions"]}.items()
+    ]
     lines = ["| benchmark | case | metric | value |", "|---|---|---|---|"]
     for result in results:
-        for row in result["rows"]:  # type: ignore[attr-defined]
+        for row in result["rows"]:
             value = f"{row['value']:,.4g} {row['unit']}"
             lines.append(f"| {row['benchmark']} | {row['case']} | {row['metric']} | {value} |")
     return "\n".join([*lines, "", f"Measured by `make bench` on {', '.join(facts)}."])

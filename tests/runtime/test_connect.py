@@ -34,7 +34,7 @@ def test_the_slots_are_the_trials_that_fit_and_no_gpu_is_shared_out_over_two(nod
     expected = sum(fitting(node, cpus, gpus) for node in nodes)
     cluster = Cluster(tuple(nodes), {})
     if expected == 0:
-        with pytest.raises(ValueError, match="no GPU|fits on no node"):
+        with pytest.raises(ValueError, match=r"no GPU|fits on no node"):
             cluster.slots(float(cpus), float(gpus))
     else:
         assert cluster.slots(float(cpus), float(gpus)) == expected
@@ -50,7 +50,7 @@ def test_two_gpus_hold_whole_trials_only(gpus, slots):
 def test_cores_that_lie_on_two_nodes_are_not_one_trials():
     cluster = Cluster(({"CPU": 3.0}, {"CPU": 3.0}), {})
     assert cluster.slots(2, 0) == 2
-    with pytest.raises(ValueError, match="4 CPU and 0 GPU fits on no node.*3 CPU and 0 GPU"):
+    with pytest.raises(ValueError, match=r"4 CPU and 0 GPU fits on no node.*3 CPU and 0 GPU"):
         cluster.slots(4, 0)
 
 

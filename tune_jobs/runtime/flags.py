@@ -110,10 +110,11 @@ class Command:
 def parse(job: Callable[..., object], argv: Sequence[str], stored: Any = None) -> Command:
     """The command line for `job`; with `stored`, what a study was started with, as its defaults.
 
-    Ends the process with code 2 and a message where a flag is unknown or of the wrong type.
+    Ends the process with code 2 and a message where a flag is unknown, of the wrong type or out of
+    its range.
 
     Raises:
-        ValueError: a value out of its range, or with `stored`, one that must not change.
+        ValueError: with `stored`, a value that must not change; a parameter without a default.
     """
     command_type = _command_type(job)
     default = None if stored is None else _from_stored(command_type, stored)

@@ -175,9 +175,10 @@ class Study:
     @property
     def dirname(self) -> Callable[[Trial], str]:
         """Names a trial's directory by its index."""
-        indices = self._searcher.indices
+        searcher = self._searcher
         # Tune copies what it is given deeply: a function keeps its cell, a method would lose self.
-        return lambda trial: dirname_of(indices[trial.trial_id])
+        # It also pickles it with every trial: a searcher pickles as nothing, its indices would not.
+        return lambda trial: dirname_of(searcher.indices[trial.trial_id])
 
     def run_config(self) -> tune.RunConfig:
         """Tune's own files go to `.tune`, where nobody reads them; Tune prints nothing."""

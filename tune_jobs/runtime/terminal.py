@@ -74,10 +74,11 @@ class Terminal:
             self._print(line)
         if event["event"] == "result":
             self._note_best(trial)
-        self._progress.update(self._task, description=self.status(), completed=self._ended())
+        if self._console.is_terminal:
+            self._progress.update(self._task, description=self.status(), completed=self._ended())
+            return
         each = math.ceil(self._total / STATUS_LINES)
-        in_a_file = event["event"] == "ended" and not self._console.is_terminal
-        if in_a_file and self._ended() % each == 0:
+        if event["event"] == "ended" and self._ended() % each == 0:
             elapsed = duration(time.monotonic() - self._began)
             self._print(f"{self._ended()} of {self._total} trials, {elapsed}; {self.status()}")
 

@@ -1,0 +1,203 @@
+"""The event files: every epoch of every trial there once, whatever a kill has left."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
+
+from tune_jobs.runtime.curves import Curves, epochs_in
+from tune_jobs.runtime.journal import TrialRecord
+
+CONFIG = {"learning_rate": 0.01, "batch_size": 32}
+
+
+def metrics_at(epoch):
+    return {"val_loss": 1.0 / epoch, "val_accuracy": epoch / 16, "epoch": epoch, "custom": 2.0}
+
+
+def trial_of(epochs, status="running", index=12):
+    results = {epoch: metrics_at(epoch) for epoch in range(1, epochs + 1)}
+    return TrialRecord(index, dict(CONFIG), status=status, results=results)
+
+
+def tell(curves, trial, kind, **rest):
+    curves.on_event({"event": kind, "trial": trial.index, **rest}, trial)
+
+
+def write(curves, trial):
+    """Tells the trial's results as they come."""
+    for epoch, metrics in trial.results.items():
+        tell(curves, trial, "result", epoch=epoch, metrics=metrics)
+
+
+def values_in(run):
+    """All values in the run's event files, `(tag, step, value)`, as often as they are there."""
+    return [
+        (value.tag, event.step, value.tensor)
+        for path in sorted(run.glob("events.out.tfevents.*"))
+        for event in EventFileLoader(str(path)).Load()
+        for value in event.summary.value
+    ]
+
+
+def steps_in(run, tag):
+    return sorted(step for found, step, _ in values_in(run) if found == tag)
+
+
+def texts_in(run, tag):
+    return [tensor.string_val[0].decode() for found, _, tensor in values_in(run) if found == tag]
+
+
+def opened(run):
+    """The run as TensorBoard reads it."""
+    accumulator = EventAccumulator(str(run), tensor_size_guidance={"scalars": 0})
+    accumulator.Reload()
+    return accumulator
+
+
+def test_a_trial_is_a_run_with_the_epoch_on_the_x_axis(tmp_path):
+    curves = Curves(tmp_path)
+    trial = trial_of(3)
+    write(curves, trial)
+    curves.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["0012"]
+    run = opened(tmp_path / "0012")
+    points = {
+        tag: {e.step: e.tensor_proto.float_val[0] for e in run.Tensors(tag)}
+        for tag in run.Tags()["tensors"]
+        if tag != "config"
+    }
+    assert set(points) == {"loss/validation", "accuracy/validation", "custom"}
+    assert points["loss/validation"] == pytest.approx({1: 1.0, 2: 0.5, 3: 1 / 3})
+    assert points["accuracy/validation"] == {1: 1 / 16, 2: 2 / 16, 3: 3 / 16}
+
+
+def test_an_epoch_can_be_read_as_soon_as_it_was_told(tmp_path):
+    curves = Curves(tmp_path)
+    trial = trial_of(2)
+    for epoch in (1, 2):
+        tell(curves, trial, "result", epoch=epoch, metrics=trial.results[epoch])
+        assert epochs_in(tmp_path / "0012") == set(range(1, epoch + 1))
+    curves.close()
+
+
+def test_a_metric_without_a_value_is_no_point(tmp_path):
+    curves = Curves(tmp_path)
+    tell(curves, trial_of(0), "result", epoch=1, metrics={"val_loss": 0.5, "custom": None})
+    curves.close()
+    assert steps_in(tmp_path / "0012", "loss/validation") == [1]
+    assert steps_in(tmp_path / "0012", "custom") == []
+
+
+def test_the_configuration_is_there_once_and_the_notice_with_it(tmp_path):
+    for _ in range(2):
+        curves = Curves(tmp_path, notice="on digits, not on fashion_mnist")
+        write(curves, trial_of(1))
+        curves.close()
+    (text,) = texts_in(tmp_path / "0012", "config")
+    assert "| learning_rate | 0.01 |" in text
+    assert "| batch_size | 32 |" in text
+    assert texts_in(tmp_path / "0012", "notice") == ["on digits, not on fashion_mnist"]
+
+
+def test_a_decision_can_be_read_at_its_rung(tmp_path):
+    curves = Curves(tmp_path)
+    trial = trial_of(3)
+    write(curves, trial)
+    decision = {"rung": 3, "value": 0.2, "cutoff": 0.5, "rank": 2, "of": 2, "stop": True}
+    tell(curves, trial, "decision", **decision)
+    tell(curves, trial, "ended", status="stopped", rung=3)
+    (text,) = texts_in(tmp_path / "0012", "decision")
+    assert decision.items() <= json.loads(text).items()
+    assert steps_in(tmp_path / "0012", "decision") == [3]
+    curves.close()
+
+
+def test_the_end_of_a_trial_that_never_reported_makes_no_file(tmp_path):
+    curves = Curves(tmp_path / "trials")
+    tell(curves, trial_of(0), "started")
+    tell(curves, trial_of(0, "failed"), "ended", status="failed")
+    curves.complete(trial_of(0, "failed"))
+    curves.close()
+    assert not (tmp_path / "trials").exists()
+
+
+def test_what_is_whole_is_left_alone(tmp_path):
+    curves = Curves(tmp_path)
+    write(curves, trial_of(3))
+    curves.close()
+    before = {path: path.read_bytes() for path in (tmp_path / "0012").iterdir()}
+    curves = Curves(tmp_path)
+    curves.complete(trial_of(3))
+    curves.complete(trial_of(3, "finished"))
+    curves.close()
+    assert {path: path.read_bytes() for path in (tmp_path / "0012").iterdir()} == before
+
+
+def test_event_files_that_were_deleted_are_told_again_from_the_journal(tmp_path):
+    curves = Curves(tmp_path)
+    curves.complete(trial_of(4, "finished"))
+    curves.close()
+    assert steps_in(tmp_path / "0012", "loss/validation") == [1, 2, 3, 4]
+    assert len(texts_in(tmp_path / "0012", "config")) == 1
+
+
+@given(
+    share=st.floats(0, 1),
+    lost=st.integers(0, 2),
+    status=st.sampled_from(["running", "finished"]),
+    kills=st.integers(1, 3),
+)
+@settings(max_examples=30, deadline=None)
+def test_after_a_cut_at_any_byte_every_epoch_is_there_exactly_once(
+    tmp_path_factory, share, lost, status, kills
+):
+    """`lost` epochs are in the journal and never came to the event file at all."""
+    trials_dir = tmp_path_factory.mktemp("trials")
+    run = trials_dir / "0012"
+    curves = Curves(trials_dir)
+    write(curves, trial_of(5 - lost))
+    curves.close()
+    for _ in range(kills):
+        newest = max(run.glob("events.*"), key=lambda path: path.stat().st_mtime_ns)
+        newest.write_bytes(newest.read_bytes()[: round(share * newest.stat().st_size)])
+        kept = epochs_in(run)
+        assert kept == set(steps_in(run, "loss/validation"))
+        curves = Curves(trials_dir)
+        curves.complete(trial_of(5, status))
+        curves.close()
+        for tag in ("loss/validation", "accuracy/validation", "custom"):
+            assert steps_in(run, tag) == [1, 2, 3, 4, 5]
+    # What TensorBoard itself shows is the same: it reads on behind the torn record.
+    shown = opened(run).Tensors("loss/validation")
+    assert sorted(event.step for event in shown) == [1, 2, 3, 4, 5]
+    assert texts_in(run, "config"), "the configuration is not lost either"
+
+
+def test_a_resumed_trial_goes_on_where_the_journal_ends(tmp_path):
+    curves = Curves(tmp_path)
+    write(curves, trial_of(2))
+    curves.close()
+    curves = Curves(tmp_path)
+    curves.complete(trial_of(3))
+    tell(curves, trial_of(4), "result", epoch=4, metrics=metrics_at(4))
+    tell(curves, trial_of(4, "finished"), "ended", status="finished")
+    curves.close()
+    assert steps_in(tmp_path / "0012", "loss/validation") == [1, 2, 3, 4]
+
+
+def test_many_trials_do_not_keep_their_files_open(tmp_path):
+    curves = Curves(tmp_path)
+    for index in range(20):
+        write(curves, trial_of(1, index=index))
+        tell(curves, trial_of(1, "finished", index), "ended", status="finished")
+    assert curves._writers == {}
+    curves.close()
+    assert len(list(tmp_path.glob("*/events.*"))) == 20
+
+
+def test_a_run_that_is_not_there_has_no_epochs(tmp_path):
+    assert epochs_in(tmp_path / "never") == set()

@@ -1,0 +1,211 @@
+"""What a person sees: a line an event, the status, the time that remains."""
+
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from tune_jobs.runtime.journal import TrialRecord
+from tune_jobs.runtime.terminal import STATUS_LINES, Terminal, describe, duration, short
+
+
+class Screen:
+    """A terminal over some trials, and what is on it; events come as from the recorder."""
+
+    def __init__(self, total=64, mode="max", seconds=None, is_terminal=False, trials=None):
+        self.file = io.StringIO()
+        console = Console(file=self.file, width=160, force_terminal=is_terminal)
+        self.trials = {} if trials is None else trials
+        self.terminal = Terminal(
+            console, self.trials, total=total, metric="score", mode=mode, seconds=seconds
+        )
+
+    def tell(self, trial, event, **rest):
+        told = {"event": event, "trial": trial, **rest}
+        if trial not in self.trials:
+            config = {"learning_rate": 0.0123456, "batch_size": 32, "seed": 99}
+            self.trials[trial] = TrialRecord(trial, config)
+        self.trials[trial].apply(told)
+        self.terminal.on_event(told, self.trials[trial])
+
+    def result(self, trial, epoch, score):
+        self.tell(trial, "result", epoch=epoch, metrics={"score": score})
+
+    def end(self, trial, status="finished", **rest):
+        self.tell(trial, "ended", status=status, epoch=1, **rest)
+
+    @property
+    def lines(self):
+        return self.file.getvalue().splitlines()
+
+
+DECISION = {"rung": 3, "value": 0.5, "cutoff": 0.75, "rank": 4, "of": 9}
+
+
+def test_in_a_file_there_are_plain_lines_and_nothing_else():
+    screen = Screen()
+    screen.tell(0, "started")
+    screen.tell(0, "checkpoint", epoch=1, path="trials/0000/checkpoint_000001")
+    screen.result(0, 3, 0.5)
+    screen.tell(0, "decision", **DECISION, stop=True)
+    screen.end(0, "stopped", rung=3)
+    screen.end(1, "diverged", reason="train_loss is nan")
+    screen.end(2, "failed", reason="ValueError: [red]no[/red] such thing")
+    screen.tell(3, "restored", epoch=2, unreadable=[])
+    screen.end(3)
+    screen.terminal.close()
+    assert screen.lines == [
+        "new best   trial 0: score 0.5000 after epoch 3 (learning_rate=0.01235, batch_size=32)",
+        "stopped    trial 0 at rung 3: score 0.5000, cut-off 0.7500, rank 4 of 9",
+        "diverged   trial 1 in epoch 1: train_loss is nan",
+        "failed     trial 2 in epoch 1: ValueError: [red]no[/red] such thing",
+        "restored   trial 3 at epoch 2",
+        "finished   trial 3 after epoch 1",
+    ]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"event": "started"},
+        {"event": "result", "epoch": 1, "metrics": {"score": 1.0}},
+        {"event": "checkpoint", "epoch": 1, "path": "p"},
+        {"event": "decision", **DECISION, "stop": False},
+        {"event": "ended", "status": "stopped", "rung": 1, "epoch": 1},
+    ],
+)
+def test_what_goes_on_as_it_should_is_not_worth_a_line(event):
+    assert describe({**event, "trial": 0}, "score") == ""
+
+
+def test_a_checkpoint_that_cannot_be_read_is_named():
+    event = {"event": "restored", "trial": 1, "epoch": 2, "unreadable": ["checkpoint_000003", "x"]}
+    line = describe(event, "score")
+    assert line == "restored   trial 1 at epoch 2; unreadable: checkpoint_000003, x"
+
+
+@pytest.mark.parametrize(("mode", "best"), [("max", [0.3, 0.5, 0.6]), ("min", [0.3, 0.2, 0.1])])
+def test_a_new_best_is_said_once_and_an_equal_one_is_none(mode, best):
+    screen = Screen(mode=mode)
+    for trial, score in enumerate([0.3, 0.5, 0.2, 0.2, 0.5, 0.6, 0.1]):
+        screen.result(trial, 1, score)
+        screen.result(trial, 2, score)
+    assert [float(line.split("score ")[1].split()[0]) for line in screen.lines] == best
+
+
+def test_a_trial_without_a_value_is_no_best():
+    screen = Screen()
+    screen.result(0, 1, None)
+    assert screen.lines == []
+    assert screen.terminal.status() == "1 pending"
+
+
+def test_the_best_of_earlier_sessions_is_known():
+    known = TrialRecord(0, {}, status="finished", results={1: {"score": 0.9}})
+    screen = Screen(trials={0: known})
+    assert "best 0.9000 (trial 0)" in screen.terminal.status()
+    screen.result(1, 1, 0.8)
+    assert screen.lines == []
+
+
+def test_the_status_counts_trials_and_names_the_best():
+    screen = Screen(seconds=0.0)
+    for trial in range(3):
+        screen.tell(trial, "started")
+    screen.result(1, 1, 0.25)
+    screen.end(2, "stopped")
+    status = screen.terminal.status()
+    assert status.startswith("2 running · 1 stopped · best 0.2500 (trial 1) · ")
+    assert status.endswith(" s left")
+
+
+@given(total=st.integers(1, 300))
+def test_in_a_file_the_status_comes_a_few_times_over_a_whole_study(total):
+    screen = Screen(total=total)
+    for trial in range(total):
+        screen.end(trial, "stopped")
+    shown = [line for line in screen.lines if f" of {total} trials, " in line]
+    assert 1 <= len(shown) <= STATUS_LINES
+    assert len(shown) == len(screen.lines)
+    assert total < STATUS_LINES or len(shown) >= STATUS_LINES / 2
+
+
+def test_what_remains_is_not_known_without_an_estimate_before_a_trial_has_ended():
+    screen = Screen(total=4)
+    assert screen.terminal.remaining() is None
+    screen.tell(0, "started")
+    assert "left" not in screen.terminal.status()
+    screen.end(0)
+    assert screen.terminal.remaining() >= 0
+
+
+def test_what_remains_is_the_estimate_at_first_and_nothing_at_the_end():
+    screen = Screen(total=4, seconds=1e6)
+    left = [screen.terminal.remaining()]
+    for trial in range(4):
+        screen.end(trial)
+        left.append(screen.terminal.remaining())
+    assert left[0] == pytest.approx(1e6, rel=0.01)
+    assert left == sorted(left, reverse=True)
+    # Half of the trials ended in next to no time: half of the weight is theirs.
+    assert left[2] == pytest.approx(0.5e6, rel=0.01)
+    assert left[4] == 0
+
+
+def test_what_remains_counts_this_sessions_trials_only():
+    earlier = {index: TrialRecord(index, {}, status="finished") for index in range(30)}
+    screen = Screen(total=32, seconds=1e6, trials=earlier)
+    assert screen.terminal.remaining() == pytest.approx(1e6, rel=0.01)
+    screen.end(30)
+    assert screen.terminal.remaining() == pytest.approx(0.5e6, rel=0.01)
+
+
+def test_a_study_with_nothing_left_to_run_has_no_time_left():
+    ended = {0: TrialRecord(0, {}, status="finished")}
+    assert Screen(total=1, trials=ended).terminal.remaining() == 0
+
+
+def test_an_estimate_that_was_too_short_never_goes_below_nothing():
+    assert Screen(total=4, seconds=0.0).terminal.remaining() == 0
+
+
+def test_on_a_terminal_the_status_is_under_the_lines_and_goes_away():
+    screen = Screen(total=4, is_terminal=True)
+    screen.result(0, 1, 0.5)
+    screen.end(0)
+    screen.terminal.close()
+    shown = screen.file.getvalue()
+    assert "new best" in shown
+    assert "1/4" in shown
+    assert "1 finished · best 0.5000 (trial 0)" in shown
+    assert not any(" of 4 trials, " in line for line in screen.lines)
+    assert shown.rstrip("\n").endswith("\x1b[?25h"), "the cursor is back"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0, "0 s"),
+        (0.4, "0 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 00 s"),
+        (60, "1 min 00 s"),
+        (425, "7 min 05 s"),
+        (3599.4, "59 min 59 s"),
+        (3599.6, "1 h 00 min"),
+        (7800, "2 h 10 min"),
+        (100 * 3600, "100 h 00 min"),
+    ],
+)
+def test_a_duration_is_written_as_a_person_says_it(seconds, shown):
+    assert duration(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.000123456, "0.0001235"), (64, "64"), ("sgd", "sgd"), ((512, 256), "(512, 256)")],
+)
+def test_a_value_is_short(value, shown):
+    assert short(value) == shown
