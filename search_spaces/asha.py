@@ -61,6 +61,14 @@ class ASHA(FIFOScheduler):
         self.on_decision(decision)
         return str(TrialScheduler.STOP if decision.stop else TrialScheduler.CONTINUE)
 
+    def choose_trial_to_run(self, controller: object) -> None:
+        """None: Tune starts pending trials in their order without being told.
+
+        Told the oldest one, as its own schedulers do, it would hand a process that has just come
+        free to a trial whose own process is still starting, and end that start: short trials would
+        run one at a time, whatever the cluster has.
+        """
+
     def replay(self, trial: int | str, epoch: int, value: float) -> Decision | None:
         """Tells a result of an earlier session, in the order of that session."""
         return self.rungs.report(trial, epoch, value)

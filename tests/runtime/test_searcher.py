@@ -128,6 +128,20 @@ def test_what_the_strategy_answers_and_is_told_passes_through(journal):
     assert searcher.indices == {"t1": 0}, "an answer that is no point takes no index"
 
 
+def test_a_strategy_is_asked_again_in_order_and_told_who_has_ended(journal):
+    class Remembering(Choosy):
+        def suggest(self, trial_id):
+            self.told.append(trial_id)
+            return {"quality": 0.5}
+
+    strategy = Remembering()
+    status = {0: "finished", 1: "running", 2: "diverged"}
+    recorded = {i: TrialRecord(i, {}, status=status[i]) for i in (2, 0, 1)}
+    journaled(journal, strategy=strategy, recorded=recorded)
+    first, second = ("recorded-0", None, False), ("recorded-2", None, False)
+    assert strategy.told == ["recorded-0", first, "recorded-1", "recorded-2", second]
+
+
 def test_tunes_pickle_of_it_holds_nothing(journal, tmp_path):
     searcher = journaled(journal)
     assert searcher.__getstate__() == {}

@@ -88,6 +88,10 @@ class TrialCheckpoints:
                 found.append(self.read(folder))
         return found
 
+    def of_epoch(self, epoch: int) -> Checkpoint | None:
+        """The one written after `epoch`, if it is there and can be read."""
+        return next((c for c in self.newest_first() if c.epoch == epoch), None)
+
     def best(self) -> Checkpoint | None:
         """The one with the best value, the earlier of equals."""
         return min(self.newest_first(), key=lambda c: (self._sign * c.value, c.epoch), default=None)

@@ -1,7 +1,7 @@
 """The searcher that Tune sees: it numbers the trials, writes them down, and takes up a study.
 
 The strategy behind it never knows of the journal. On resume it is asked again, in the order of the
-first time, and told the same results; the trials that had not ended are handed to Tune again, with
+first time, and told which trials have ended; those that have not are handed to Tune again, with
 their own index and configuration, before any new one.
 """
 

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -164,8 +164,8 @@ class Study:
                     continue
                 value = event["metrics"][self.metric]
                 decision = asha.replay(event["trial"], event["epoch"], value)
-                if decision is not None and decision.stop:
-                    self._close_if_running(event, decision)
+                if decision is not None:
+                    self._complete(event, decision)
             elif event["event"] == "ended" and event["status"] in ("diverged", "failed"):
                 asha.replay_failure(event["trial"], event["epoch"])
         asha.trial_key = index_of
@@ -231,10 +231,17 @@ class Study:
             for config in self.parts.strategy.space.corners():
                 check(config)
 
-    def _close_if_running(self, result: Event, decision: Decision) -> None:
-        # The machine lost power between the decision and the line that says so.
+    def _complete(self, result: Event, decision: Decision) -> None:
+        # The machine lost power between the result and the lines that say what followed from it.
+        known = any(
+            event["event"] == "decision"
+            and (event["trial"], event["rung"]) == (decision.trial, decision.rung)
+            for event in self.events
+        )
+        if not known:
+            self._decided.append({"event": "decision", **asdict(decision)})
         trial = self.trials[result["trial"]]
-        if not trial.ended:
+        if decision.stop and not trial.ended:
             end = ended(trial.index, result["epoch"], {"status": None}, decision)
             self._decided.append(end)
             trial.status = "stopped"

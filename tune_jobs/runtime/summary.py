@@ -44,14 +44,19 @@ def keep_best(study: Study) -> dict[str, Any] | None:
     known = _read(target / BEST_FILE)
     if known is not None and (known["trial"], known["epoch"]) == (trial.index, epoch):
         best = known
-    checkpoint = TrialCheckpoints(study.trials_dir / dirname_of(trial.index), study.mode).best()
+    trial_dir = study.trials_dir / dirname_of(trial.index)
+    checkpoint = TrialCheckpoints(trial_dir, study.mode).of_epoch(epoch)
     if checkpoint is not None:
-        _replace(checkpoint.path, target)
         best["checkpoint"] = str(checkpoint.path)
+        fresh = study.directory / f".best-{os.getpid()}"
+        shutil.copytree(checkpoint.path, fresh)
+        write_json(fresh / BEST_FILE, best)
+        shutil.rmtree(target, ignore_errors=True)
+        fresh.rename(target)
         evaluate = getattr(study.parts.trainable, "evaluate", None)
         if all_ended(study) and "test" not in best and evaluate is not None:
             best["test"] = evaluate(trial.config, str(target), study.parts.dataset)
-        write_json(target / BEST_FILE, best)
+            write_json(target / BEST_FILE, best)
     return best
 
 
@@ -104,6 +109,8 @@ def show_summary(
         line("best", f"trial {best['trial']}: {config}")
         line("best epoch", f"{best['epoch']} of {study.trials[best['trial']].epochs}")
         line(study.metric, f"{best[study.metric]:.4f}")
+        if "checkpoint" not in best:
+            line("checkpoint", f"none: that of epoch {best['epoch']} is not there, or damaged")
         for name, value in best.get("test", {}).items():
             if name == "test_accuracy" or "test_accuracy" not in best["test"]:
                 line(name, f"{value:.4f} (the test set was used for this checkpoint alone)")
@@ -167,16 +174,3 @@ def _read(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return content
-
-
-def _replace(source: Path, target: Path) -> None:
-    """Puts a copy of `source` in the place of `target`; what was beside it there is kept."""
-    target.mkdir(exist_ok=True)
-    for file in source.iterdir():
-        unfinished = target / f".{file.name}-{os.getpid()}"
-        if file.is_dir():
-            shutil.copytree(file, unfinished)
-            shutil.rmtree(target / file.name, ignore_errors=True)
-        else:
-            shutil.copy2(file, unfinished)
-        unfinished.replace(target / file.name)
