@@ -11,7 +11,7 @@ from typing import Any
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
-SCRIPTS = ("trial_overhead.py", "training_throughput.py")
+SCRIPTS = ("trial_overhead.py", "training_throughput.py", "memory.py")
 
 
 def measured(script: str, quick: bool) -> dict[str, Any]:
