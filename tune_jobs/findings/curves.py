@@ -42,7 +42,6 @@ def draw_curves(study: Path, target: Path) -> None:
             marker="o" if trial.epochs == 1 else None,
             markersize=3,
             zorder=3 if is_best else 2,
-            label=None,
         )
     for label, colour in (("best", "tab:orange"), ("ran to the end", "tab:blue")):
         curves.plot([], [], color=colour, label=label)
@@ -64,7 +63,8 @@ def draw_curves(study: Path, target: Path) -> None:
         cmap="viridis" if coloured else None,
     )
     if coloured:
-        figure.colorbar(drawn, label="batch_size", format="%d")
+        bar = figure.colorbar(drawn, label="batch_size", ticks=sorted(set(sizes)), format="%d")
+        bar.minorticks_off()
     points.set(xscale="log", xlabel="learning_rate")
     if best is not None:
         top = best[2]
