@@ -4,7 +4,6 @@ import sys
 from dataclasses import replace
 
 import pytest
-import ray
 import torch
 from ray import tune
 from ray.tune.trainable import trainable as ray_trainable
@@ -125,28 +124,20 @@ def test_a_worker_does_not_import_torchvision():
 
 
 @pytest.mark.slow
-def test_a_study_in_one_reused_process_gives_what_the_loop_gives(tiny, tmp_path, monkeypatch):
+def test_a_study_in_one_reused_process_gives_what_the_loop_gives(
+    cluster_address, tiny, tmp_path, monkeypatch
+):
     monkeypatch.setenv("RAY_AIR_NEW_OUTPUT", "0")
-    ray.init(
-        address="local",
-        num_cpus=1,
-        include_dashboard=False,
-        object_store_memory=100_000_000,
-        log_to_driver=False,
-    )
-    try:
-        results = tune.Tuner(
-            tune.with_parameters(ImageClassifier, data=tiny),
-            param_space={**SMALL, "seed": tune.grid_search([1, 2])},
-            tune_config=tune.TuneConfig(reuse_actors=True),
-            run_config=tune.RunConfig(
-                storage_path=str(tmp_path),
-                verbose=0,
-                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=True),
-            ),
-        ).fit()
-    finally:
-        ray.shutdown()
+    results = tune.Tuner(
+        tune.with_parameters(ImageClassifier, data=tiny),
+        param_space={**SMALL, "seed": tune.grid_search([1, 2])},
+        tune_config=tune.TuneConfig(reuse_actors=True, max_concurrent_trials=1),
+        run_config=tune.RunConfig(
+            storage_path=str(tmp_path),
+            verbose=0,
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=True),
+        ),
+    ).fit()
     assert not results.errors
     # One process for both trials.
     assert len({result.metrics["pid"] for result in results}) == 1
