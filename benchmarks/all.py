@@ -34,7 +34,9 @@ def table(results: list[dict[str, Any]]) -> str:
     lines = ["| benchmark | case | metric | value |", "|---|---|---|---|"]
     for result in results:
         for row in result["rows"]:
-            value = f"{row['value']:,.4g} {row['unit']}"
+            number = row["value"]
+            value = f"{number:,.0f}" if number >= 1000 else f"{number:.3g}"
+            value = f"{value} {row['unit']}"
             lines.append(f"| {row['benchmark']} | {row['case']} | {row['metric']} | {value} |")
     return "\n".join([*lines, "", f"Measured by `make bench` on {', '.join(facts)}."])
 

@@ -23,7 +23,8 @@ TINY = ("--dataset", "digits", "--trials", "6", "--max-epochs", "9", "--seed", "
 def temporary():
     """A short path: Ray's sockets may not be deeper than 107 characters."""
     folder = tempfile.mkdtemp(prefix="tc-")
-    os.environ["RAY_TMPDIR"] = folder
+    # What a killed driver leaves behind goes with the folder.
+    os.environ.update(RAY_TMPDIR=folder, TMPDIR=folder)
     yield Path(folder)
     shutil.rmtree(folder, ignore_errors=True)
 

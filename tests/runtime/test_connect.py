@@ -1,12 +1,13 @@
 """What a cluster holds: never more trials than fit, and none that would wait for ever."""
 
+import socket
 from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tune_jobs.runtime.connect import Cluster
+from tune_jobs.runtime.connect import Cluster, check_reachable
 
 cores = st.integers(0, 64)
 devices = st.integers(0, 8)
@@ -71,3 +72,17 @@ def test_what_an_autoscaler_may_bring_is_waited_for():
         Cluster(small, {"CPU": 64.0, "GPU": 4.0}).slots(65, 1)
     with pytest.raises(ValueError, match="no GPU"):
         Cluster(small, {"CPU": 64.0}).slots(8, 1)
+
+
+def test_an_address_where_nothing_answers_is_an_error_before_ray_waits_for_it():
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))
+        port = unheard.getsockname()[1]
+        with pytest.raises(ValueError, match=f"--address 127.0.0.1:{port}: no cluster answers"):
+            check_reachable(f"127.0.0.1:{port}")
+
+
+@pytest.mark.parametrize("address", ["ray://host:10001", "host:port", "host:70000"])
+def test_an_address_that_is_none_says_what_is_one(address):
+    with pytest.raises(ValueError, match="host:port, auto or local"):
+        check_reachable(address)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -69,6 +70,8 @@ def cluster(address: str | None) -> Iterator[Cluster]:
     """
     # Our own lines say what happens; warnings of Ray's would stand between them.
     logging.getLogger("ray").setLevel(logging.ERROR)
+    if address is not None and ":" in address:
+        check_reachable(address)
     root = Path(__file__).parents[2]
     try:
         ray.init(
@@ -87,3 +90,18 @@ def cluster(address: str | None) -> Iterator[Cluster]:
         yield Cluster(nodes, growth)
     finally:
         ray.shutdown()
+
+
+def check_reachable(address: str) -> None:
+    """Knocks at `host:port`: Ray itself would wait for minutes, and end the process.
+
+    Raises:
+        ValueError: nothing answers within 5 s, or it is no such address.
+    """
+    host, _, port = address.rpartition(":")
+    if "/" in host or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"--address must be host:port, auto or local, got {address}")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except OSError as error:
+        raise ValueError(f"--address {address}: no cluster answers there ({error})") from None
