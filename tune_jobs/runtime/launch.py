@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,21 +63,31 @@ def launch(
     argv = sys.argv[1:] if argv is None else argv
     console = Console()
     os.environ.update(TUNE_SETTINGS)
-    try:
-        command, directory = parse_and_check(job, argv)
-        with cluster(command.flags.address) as found:
+    with ExitStack() as connected:
+        try:
+            command, directory = parse_and_check(job, argv)
             flags = command.flags
+            found = connected.enter_context(cluster(flags.address))
             slots = found.slots(flags.cpus_per_trial, flags.gpus_per_trial)
             concurrent = min(flags.max_concurrent or slots, slots)
             study = Study(directory, flags, max_concurrent=concurrent, metric=metric, mode=mode)
             tuner = job(study, **command.options)
             description = describe(study, command, argv)
             study.open(description, argv)
-            code = run(console, study, tuner, description["command"])
-    except ValueError as error:
-        Console(stderr=True).print(f"error: {error}", soft_wrap=True, highlight=False, markup=False)
-        code = 2
+        except ValueError as error:
+            complain(str(error))
+            sys.exit(2)
+        except KeyboardInterrupt:
+            sys.exit(130)
+        # From here on a ValueError is our own bug, and has its traceback.
+        code = run(console, study, tuner, description["command"])
     sys.exit(code)
+
+
+def complain(error: str) -> None:
+    """One line for the person at the keyboard."""
+    console = Console(stderr=True)
+    console.print(f"error: {error}", soft_wrap=True, highlight=False, markup=False)
 
 
 def parse_and_check(job: Callable[..., object], argv: Sequence[str]) -> tuple[Command, Path]:
@@ -142,12 +152,7 @@ def run(console: Console, study: Study, tuner: tune.Tuner, command: Sequence[str
     best = summary.keep_best(study)
     summary.show_summary(console, study, best, command)
     if study.stopper.why == "failed":
-        Console(stderr=True).print(
-            f"error: the first trials all failed alike: {study.stopper.reason}",
-            soft_wrap=True,
-            highlight=False,
-            markup=False,
-        )
+        complain(f"the first trials all failed alike: {study.stopper.reason}")
         return 1
     return 130 if study.stopper.why == "interrupted" else 0
 
