@@ -39,7 +39,8 @@ def test_trials_at_a_quarter_gpu_run_on_both_nodes_and_share_the_results(tempora
     done = subprocess.run(
         [
             *(sys.executable, "-c", CLUSTER_SCRIPT, str(JOB)),
-            *("--dataset", "digits", "--trials", "8", "--max-epochs", "3"),
+            # Long enough for the processes of both nodes to start before all trials are done.
+            *("--dataset", "digits", "--trials", "40", "--grace-period", "27"),
             *("--gpus-per-trial", "0.25", "--cpus-per-trial", "1", "--name", "two-nodes"),
         ],
         cwd=tmp_path,
@@ -50,10 +51,10 @@ def test_trials_at_a_quarter_gpu_run_on_both_nodes_and_share_the_results(tempora
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "8, 4 at once, each with 1 CPU and 0.25 GPU" in done.stdout
+    assert "40, 4 at once, each with 1 CPU and 0.25 GPU" in done.stdout
     study = tmp_path / "results" / "two-nodes"
     events = journal_of(study)
-    assert sum(event["event"] == "ended" for event in events) == 8
+    assert sum(event["event"] == "ended" for event in events) == 40
     assert len({event["node"] for event in events if event["event"] == "result"}) == 2
     assert (study / "best" / "state.pt").exists()
 

@@ -63,7 +63,8 @@ def launch(
     argv = sys.argv[1:] if argv is None else argv
     console = Console()
     os.environ.update(TUNE_SETTINGS)
-    with ExitStack() as connected:
+    # Ctrl-C is heard until Ray has been left: a second one may come at any time.
+    with ExitStack() as interruptible, ExitStack() as connected:
         try:
             command, directory = parse_and_check(job, argv)
             flags = command.flags
@@ -79,6 +80,7 @@ def launch(
             sys.exit(2)
         except KeyboardInterrupt:
             sys.exit(130)
+        interruptible.enter_context(study.stopper.on_ctrl_c())
         # From here on a ValueError is our own bug, and has its traceback.
         code = run(console, study, tuner, description["command"])
     sys.exit(code)
@@ -144,8 +146,7 @@ def run(console: Console, study: Study, tuner: tune.Tuner, command: Sequence[str
             seconds=plan.seconds,
         )
         study.listeners.append(terminal)
-        with study.stopper.on_ctrl_c():
-            tuner.fit()
+        tuner.fit()
     study.close(study.stopper.why or "finished")
     trials = list(study.trials.values())
     summary.write_table(study.directory / "trials.csv", trials, study.metric, study.mode)
