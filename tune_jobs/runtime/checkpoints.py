@@ -94,10 +94,14 @@ class TrialCheckpoints:
 
     def best(self) -> Checkpoint | None:
         """The one with the best value, the earlier of equals."""
-        return min(self.newest_first(), key=lambda c: (self._sign * c.value, c.epoch), default=None)
+        return self._best_of(self.newest_first())
+
+    def _best_of(self, found: list[Checkpoint]) -> Checkpoint | None:
+        return min(found, key=lambda c: (self._sign * c.value, c.epoch), default=None)
 
     def _keep(self, chosen: Callable[[Path, Path], set[Path]]) -> None:
-        best, newest = self.best(), self.newest_first()
+        newest = self.newest_first()
+        best = self._best_of(newest)
         if best is None:
             return
         kept = chosen(best.path, newest[0].path)

@@ -16,7 +16,6 @@ from ray.tune.search import Searcher
 
 from search_spaces.asha import ASHA
 from search_spaces.rungs import Decision, Mode
-from search_spaces.space import Space
 from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.journal import JOURNAL, Event, Journal, read_events, trials_from
 from tune_jobs.runtime.recorder import Recorder, ended, index_of
@@ -56,12 +55,6 @@ class Dataset(Protocol):
     @property
     def search(self) -> Any:
         """What the trials are given: all but the test set."""
-
-
-class Strategy(Protocol):
-    """A searcher of `search_spaces`."""
-
-    space: Space
 
 
 @dataclass
@@ -156,6 +149,9 @@ class Study:
         """The scheduler, journaled, with the rungs that earlier sessions left."""
         self.parts.scheduler = asha
         asha.set_search_properties(self.metric, self.mode)
+        written = {
+            (event["trial"], event["rung"]) for event in self.events if event["event"] == "decision"
+        }
         for event in self.events:
             if event["event"] == "result":
                 trial = self.trials[event["trial"]]
@@ -165,7 +161,7 @@ class Study:
                 value = event["metrics"][self.metric]
                 decision = asha.replay(event["trial"], event["epoch"], value)
                 if decision is not None:
-                    self._complete(event, decision)
+                    self._complete(decision, written=(decision.trial, decision.rung) in written)
             elif event["event"] == "ended" and event["status"] in ("diverged", "failed"):
                 asha.replay_failure(event["trial"], event["epoch"])
         asha.trial_key = index_of
@@ -231,18 +227,13 @@ class Study:
             for config in self.parts.strategy.space.corners():
                 check(config)
 
-    def _complete(self, result: Event, decision: Decision) -> None:
+    def _complete(self, decision: Decision, *, written: bool) -> None:
         # The machine lost power between the result and the lines that say what followed from it.
-        known = any(
-            event["event"] == "decision"
-            and (event["trial"], event["rung"]) == (decision.trial, decision.rung)
-            for event in self.events
-        )
-        if not known:
+        if not written:
             self._decided.append({"event": "decision", **asdict(decision)})
-        trial = self.trials[result["trial"]]
+        trial = self.trials[int(decision.trial)]
         if decision.stop and not trial.ended:
-            end = ended(trial.index, result["epoch"], {"status": None}, decision)
+            end = ended(trial.index, decision.rung, {"status": None}, decision)
             self._decided.append(end)
             trial.status = "stopped"
 
