@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ray.tune.experiment import Trial
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import TrialScheduler
 
-from search_spaces.rungs import Decision, Expectation, Mode, Rungs, expected
+from search_spaces.in_order import InOrder
+from search_spaces.rungs import Decision, Expectation, Mode, RungRule, Rungs, expected
 
 
-class ASHA(FIFOScheduler):
+class ASHA(InOrder):
     """Asynchronous successive halving (Li et al. 2020), by the rule of `search_spaces.rungs`.
 
     Unlike Ray's own it can be told what happened (`replay`), so that a resumed study has the rungs
@@ -21,6 +22,7 @@ class ASHA(FIFOScheduler):
         max_epochs: the epochs of a trial that is never stopped.
         grace_period: epochs before a trial can be stopped (r in the paper).
         reduction_factor: one trial in so many goes on from a rung (η in the paper).
+        rung_rule: who goes on from a rung, see `search_spaces.rungs`.
         time_attr: what a trial reports as its epoch.
 
     Raises:
@@ -33,11 +35,12 @@ class ASHA(FIFOScheduler):
         max_epochs: int,
         grace_period: int = 1,
         reduction_factor: int = 3,
+        rung_rule: RungRule = "top",
         time_attr: str = "epoch",
     ) -> None:
         super().__init__()
         self.time_attr = time_attr
-        self.rungs = Rungs(max_epochs, grace_period, reduction_factor)
+        self.rungs = Rungs(max_epochs, grace_period, reduction_factor, rule=rung_rule)
         self.trial_key: Callable[[Trial], int | str] = lambda trial: str(trial.trial_id)
         """How a trial is named in the rungs and in decisions."""
         self.on_decision: Callable[[Decision], None] = lambda decision: None
@@ -61,14 +64,6 @@ class ASHA(FIFOScheduler):
         self.on_decision(decision)
         return str(TrialScheduler.STOP if decision.stop else TrialScheduler.CONTINUE)
 
-    def choose_trial_to_run(self, controller: object) -> None:
-        """None: Tune starts pending trials in their order without being told.
-
-        Told the oldest one, as its own schedulers do, it would hand a process that has just come
-        free to a trial whose own process is still starting, and end that start: short trials would
-        run one at a time, whatever the cluster has.
-        """
-
     def replay(self, trial: int | str, epoch: int, value: float) -> Decision | None:
         """Tells a result of an earlier session, in the order of that session."""
         return self.rungs.report(trial, epoch, value)
@@ -88,5 +83,6 @@ class ASHA(FIFOScheduler):
             "grace_period": self.rungs.grace_period,
             "reduction_factor": self.rungs.reduction_factor,
             "max_epochs": self.rungs.max_epochs,
+            "rung_rule": self.rungs.rule,
             "rungs": self.rungs.milestones,
         }

@@ -3,7 +3,7 @@
 Names and defaults are those of the trainable's config; a test holds the two together.
 """
 
-from search_spaces.space import Hyperparameter
+from search_spaces.hyperparameter import Hyperparameter
 
 LEARNING_RATE = Hyperparameter(
     name="learning_rate",
@@ -16,6 +16,7 @@ LEARNING_RATE = Hyperparameter(
     low=1e-4,
     high=1e-1,
     scale="log",
+    grid=(1e-4, 1e-3, 1e-2, 1e-1),
 )
 
 BATCH_SIZE = Hyperparameter(
@@ -27,6 +28,7 @@ BATCH_SIZE = Hyperparameter(
     advice="powers of two: 8 to 32 is noisy but generalises, 64 to 256 is smooth; a change of it "
     "asks for a new learning rate (Shallue et al. 2019)",
     values=(32, 64, 128, 256, 512),
+    ordered=True,
 )
 
 OPTIMIZER = Hyperparameter(
@@ -49,6 +51,7 @@ MOMENTUM = Hyperparameter(
     advice="0.9 is seldom far off; 0.95 to 0.99 with small learning rates (Sutskever et al. 2013)",
     low=0.5,
     high=0.99,
+    grid=(0.5, 0.9, 0.95, 0.99),
     condition=("optimizer", ("sgd",)),
 )
 
@@ -94,6 +97,7 @@ KERNEL_SIZE = Hyperparameter(
     role="nuisance",
     advice="3, stacked, sees as much as 5 for less (Simonyan and Zisserman 2014)",
     values=(3, 5),
+    ordered=True,
     condition=("model", ("cnn",)),
 )
 
@@ -106,6 +110,7 @@ DROPOUT = Hyperparameter(
     advice="0 to 0.5; more for wide layers and few data (Srivastava et al. 2014)",
     low=0.0,
     high=0.5,
+    grid=(0.0, 0.1, 0.3, 0.5),
     condition=("model", ("mlp", "cnn")),
 )
 
@@ -117,6 +122,7 @@ TRAIN_RATIO = Hyperparameter(
     role="fixed",
     advice="swept below the split's own ratio it tells what more data would bring",
     values=(0.1, 0.2, 0.4, 0.8),
+    ordered=True,
 )
 
 CATALOGUE = (

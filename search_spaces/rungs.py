@@ -1,22 +1,28 @@
 """The rungs of ASHA: who goes on, who is stopped, and why. Knows neither Ray nor a clock.
 
-The rule is the stopping variant of asynchronous successive halving (Li et al. 2020, *A System for
+It is the stopping variant of asynchronous successive halving (Li et al. 2020, *A System for
 Massively Parallel Hyperparameter Tuning*, algorithm 2, with η the reduction factor and r the grace
-period): a trial that reaches a rung as one of n goes on if it is among the best max(1, ⌊n/η⌋) of
-them, itself included. Counting itself is what keeps a nearly empty rung strict: the second trial to
-arrive goes on only if it beats the first.
+period). There are two rules for a trial that reaches a rung as one of n:
+
+- `top`: it goes on if it is among the best max(1, ⌊n/η⌋), itself included, as in the paper. That
+  keeps a nearly empty rung strict: the second trial to arrive goes on only if it beats the first.
+- `ray`: it goes on if it is no worse than the percentile 1 - 1/η of those before it, as in Ray
+  Tune's `AsyncHyperBandScheduler`: a good trial is compared with others alone, the first goes on.
+
+`benchmarks/rules.py` compares them and others on recorded curves; the default is what came out.
 """
 
 from __future__ import annotations
 
 import heapq
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
 
 Mode: TypeAlias = Literal["max", "min"]
+RungRule: TypeAlias = Literal["top", "ray"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +35,7 @@ class Decision:
     value: float
     """Of the metric."""
     cutoff: float
-    """The worst value that still goes on, at that moment; the own one where it was the first."""
+    """The worst value that goes on, at that moment; the own one where it was the first."""
     rank: int
     """1 is the best."""
     of: int
@@ -49,6 +55,7 @@ class Rungs:
     grace_period: int = 1
     reduction_factor: int = 3
     mode: Mode = "max"
+    rule: RungRule = "top"
     values: dict[int, dict[int | str, float]] = field(init=False)
     """By rung in epochs, by trial; a failed trial has the worst value there is, infinite."""
 
@@ -84,19 +91,34 @@ class Rungs:
         reached = self.values.get(epoch)
         if reached is None or trial in reached:
             return None
+        before = list(reached.values())
         reached[trial] = value
         ordered = sorted(reached.values(), reverse=self.mode == "max")
-        going_on = max(1, len(ordered) // self.reduction_factor)
         rank = ordered.index(value) + 1
+        if self.rule == "ray":
+            cutoff = self._percentile(before, value)
+            stop = value < cutoff if self.mode == "max" else value > cutoff
+        else:
+            going_on = max(1, len(ordered) // self.reduction_factor)
+            cutoff = ordered[going_on - 1]
+            stop = rank > going_on
         return Decision(
             trial=trial,
             rung=epoch,
             value=value,
-            cutoff=ordered[going_on - 1],
+            cutoff=cutoff,
             rank=rank,
             of=len(ordered),
-            stop=rank > going_on,
+            stop=stop,
         )
+
+    def _percentile(self, before: list[float], value: float) -> float:
+        # Ray does not know of failed trials.
+        finite = [other for other in before if math.isfinite(other)]
+        if not finite:
+            return value
+        share = 1 / self.reduction_factor
+        return float(np.quantile(finite, 1 - share if self.mode == "max" else share))
 
     def report_failure(self, trial: int | str, epoch: int) -> None:
         """Tells that `trial` diverged or failed in `epoch`: it comes last at the rung ahead."""
@@ -126,7 +148,7 @@ def expected(rungs: Rungs, *, trials: int, concurrent: int, repeats: int = 100) 
     reached = dict.fromkeys(stations, 0)
     rng = np.random.default_rng(0)
     for _ in range(repeats):
-        fresh = Rungs(rungs.max_epochs, rungs.grace_period, rungs.reduction_factor)
+        fresh = replace(rungs, mode="max")
         waiting = iter(enumerate(rng.permutation(trials).tolist()))
         running: list[tuple[int, int, int, float]] = []
         for slot in range(min(concurrent, trials)):

@@ -2,79 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
 
-Value: TypeAlias = float | int | str | tuple[int, ...]
-Kind: TypeAlias = Literal["network", "optimization", "regularization", "data"]
-Role: TypeAlias = Literal["scientific", "nuisance", "fixed"]
-Scale: TypeAlias = Literal["linear", "log"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hyperparameter:
-    """One entry of the catalogue: a range (`low`, `high`, `scale`) or a list (`values`).
-
-    `role` is the word of Godbole et al., *Deep Learning Tuning Playbook* (2023): scientific (the
-    question of the study), nuisance (to be tuned so that the answer is fair) or fixed.
-
-    Raises:
-        ValueError: neither or both of range and list, or a range that its scale does not allow.
-    """
-
-    name: str
-    meaning: str
-    default: Value
-    kind: Kind
-    role: Role
-    advice: str
-    """Why this range, and who says so."""
-    low: float | None = None
-    high: float | None = None
-    scale: Scale = "linear"
-    values: tuple[Value, ...] = ()
-    """The values themselves, in order where they have one."""
-    condition: tuple[str, tuple[Value, ...]] | None = None
-    """The hyperparameter and those of its values under which this one exists."""
-
-    def __post_init__(self) -> None:
-        if (self.low is None) != (self.high is None) or (self.low is None) == (not self.values):
-            raise ValueError(f"{self.name}: give either low and high, or values")
-        if self.low is not None and self.high is not None:
-            if not self.low < self.high:
-                raise ValueError(f"{self.name}: low {self.low} must be below high {self.high}")
-            if self.scale == "log" and self.low <= 0:
-                raise ValueError(f"{self.name}: a log scale must start above 0, got {self.low}")
-
-    def at(self, u: float) -> Value:
-        """The value at `u` in [0, 1): uniform on the scale of the range, or on the list."""
-        if self.low is None or self.high is None:
-            return self.values[min(int(u * len(self.values)), len(self.values) - 1)]
-        if self.scale == "log":
-            # A rounding may lead out of the range.
-            return min(self.low * math.pow(self.high / self.low, u), self.high)
-        return self.low + u * (self.high - self.low)
-
-    def exists_under(self, config: Mapping[str, object]) -> bool:
-        """Whether the condition holds in `config`, which has the parameters before this one."""
-        return self.condition is None or config.get(self.condition[0]) in self.condition[1]
-
-    def describe(self) -> dict[str, object]:
-        """The dimension as plain JSON, for `study.json`."""
-        if self.values:
-            return {"name": self.name, "values": list(self.values)}
-        return {"name": self.name, "low": self.low, "high": self.high, "scale": self.scale}
+from search_spaces.hyperparameter import Hyperparameter, Value, as_value
 
 
 @dataclass(frozen=True)
 class Space:
     """A named selection of hyperparameters, for one question; the rest has `fixed` values.
 
+    Two branches may have a hyperparameter of one name, each with its own range: the conditions must
+    exclude each other.
+
     Raises:
-        ValueError: a parameter that appears twice, is fixed as well, or comes before the one that
-            its condition names.
+        ValueError: a parameter that can appear twice, is fixed as well, or comes before the one
+            that its condition names.
     """
 
     name: str
@@ -82,16 +25,25 @@ class Space:
     fixed: tuple[tuple[str, Value], ...] = ()
 
     def __post_init__(self) -> None:
-        seen = [name for name, _ in self.fixed]
+        fixed = [name for name, _ in self.fixed]
+        seen: list[Hyperparameter] = []
         for parameter in self.parameters:
-            if parameter.name in seen:
+            twice = [p for p in seen if p.name == parameter.name and not parameter.excludes(p)]
+            if parameter.name in fixed or twice:
                 raise ValueError(f"space {self.name}: {parameter.name} is given twice")
-            if parameter.condition and parameter.condition[0] not in seen:
+            known = [*fixed, *(p.name for p in seen)]
+            if parameter.condition and parameter.condition[0] not in known:
                 raise ValueError(
                     f"space {self.name}: {parameter.name} depends on {parameter.condition[0]}, "
                     "which must be in the space, before it, or fixed"
                 )
-            seen.append(parameter.name)
+            seen.append(parameter)
+
+    @property
+    def labels(self) -> list[str]:
+        """A name for each of `parameters` that is unique: with its condition where it needs it."""
+        names = [p.name for p in self.parameters]
+        return [p.name if names.count(p.name) == 1 else p.branch for p in self.parameters]
 
     def fix(self, **values: Value) -> Space:
         """The same space with these values fixed too; a parameter that is fixed is not searched."""
@@ -111,6 +63,43 @@ class Space:
         for parameter, at in zip(self.parameters, u, strict=True):
             if parameter.exists_under(config):
                 config[parameter.name] = parameter.at(at)
+        return config
+
+    def unit(self, config: Mapping[str, object]) -> list[float | None]:
+        """The inverse of `point`: the number of each parameter, None of one that is not there.
+
+        A list's value or an integer has the middle of its share of [0, 1). What `config` has beside
+        the parameters plays no part.
+
+        Raises:
+            ValueError: a value is missing or not in the space.
+        """
+        numbers: list[float | None] = []
+        for parameter in self.parameters:
+            if not parameter.exists_under({**dict(self.fixed), **config}):
+                numbers.append(None)
+            elif parameter.name not in config:
+                raise ValueError(f"space {self.name}: {parameter.name} is missing in {config}")
+            else:
+                numbers.append(parameter.unit(config[parameter.name]))
+        return numbers
+
+    def complete(self, partial: Mapping[str, object]) -> dict[str, Value]:
+        """`partial` as a configuration of this space; what is missing has its default.
+
+        Raises:
+            ValueError: a value that is not in the space, or a name that this point does not have.
+        """
+        config: dict[str, Value] = dict(self.fixed)
+        for parameter in self.parameters:
+            if parameter.exists_under(config):
+                value = as_value(partial.get(parameter.name, parameter.default))
+                parameter.unit(value)
+                config[parameter.name] = value
+        for name, value in partial.items():
+            if config.get(name) != as_value(value):
+                allowed = ", ".join(config)
+                raise ValueError(f"space {self.name}: no {name}={value} here; it has {allowed}")
         return config
 
     def corners(self) -> Iterable[dict[str, Value]]:

@@ -29,16 +29,7 @@ def job(study: Study, *, grace_period: int = 1, reduction_factor: int = 3) -> tu
     )
     return tune.Tuner(
         study.trainable(ImageClassifier, dataset),
-        tune_config=tune.TuneConfig(
-            metric=study.metric,
-            mode=study.mode,
-            num_samples=flags.trials,
-            search_alg=study.searcher(RandomSearch(space, seed=flags.seed)),
-            scheduler=study.scheduler(asha),
-            max_concurrent_trials=study.max_concurrent,
-            reuse_actors=True,
-            trial_dirname_creator=study.dirname,
-        ),
+        tune_config=study.tune_config(RandomSearch(space, seed=flags.seed), asha),
         run_config=study.run_config(),
     )
 

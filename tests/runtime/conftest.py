@@ -5,8 +5,9 @@ from ray import tune
 from rich.console import Console
 
 from search_spaces.asha import ASHA
+from search_spaces.hyperparameter import Hyperparameter
 from search_spaces.random_search import RandomSearch
-from search_spaces.space import Hyperparameter, Space
+from search_spaces.space import Space
 from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.journal import JOURNAL, read_events, trials_from
 from tune_jobs.runtime.launch import TUNE_SETTINGS, run
@@ -36,15 +37,8 @@ def run_study(cluster_address, tmp_path, monkeypatch):
         study = Study(tmp_path / name, flags, max_concurrent=2, metric="score", mode="max")
         tuner = tune.Tuner(
             study.trainable(trainable),
-            tune_config=tune.TuneConfig(
-                metric=study.metric,
-                mode=study.mode,
-                num_samples=trials,
-                search_alg=study.searcher(searcher or RandomSearch(SPACE, seed=0)),
-                scheduler=study.scheduler(ASHA(max_epochs=max_epochs)),
-                max_concurrent_trials=2,
-                reuse_actors=True,
-                trial_dirname_creator=study.dirname,
+            tune_config=study.tune_config(
+                searcher or RandomSearch(SPACE, seed=0), ASHA(max_epochs=max_epochs)
             ),
             run_config=study.run_config(),
         )

@@ -219,6 +219,9 @@ CHANGES = {
     "address": "auto",
     "data_dir": "elsewhere",
     "time_budget": "60",
+    "epoch_budget": "60",
+    "target": "0.5",
+    "study_patience": "60",
 }
 
 

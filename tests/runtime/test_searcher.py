@@ -3,14 +3,17 @@
 import pickle
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ray.tune.search import Searcher
 
 from search_spaces.random_search import RandomSearch
+from search_spaces.strategy import Strategy
+from search_spaces.tpe_search import TPESearch
 from tests.runtime.conftest import SPACE
-from tune_jobs.runtime.journal import Journal, TrialRecord, read_events, trials_from
+from tune_jobs.runtime.journal import Journal, read_events, trials_from
 from tune_jobs.runtime.searcher import JournaledSearcher, dirname_of, trial_seed
+from tune_jobs.runtime.trial import BAD_VALUE
 
 
 @pytest.fixture
@@ -20,13 +23,16 @@ def journal(tmp_path):
     journal.close()
 
 
-def journaled(journal, *, trials=4, recorded=None, strategy=None):
+def journaled(journal, *, trials=4, events=(), strategy=None, mode="max"):
     return JournaledSearcher(
         strategy or RandomSearch(SPACE, seed=0),
         journal=lambda: journal,
-        recorded=recorded or {},
+        events=events,
+        recorded=trials_from(events),
         trials=trials,
         seed=7,
+        metric="score",
+        mode=mode,
     )
 
 
@@ -50,96 +56,164 @@ def test_after_the_studys_trials_there_is_no_other(journal):
     assert len(read_events(journal.path)) == 2
 
 
-@given(ended=st.lists(st.booleans(), max_size=6), grown=st.integers(0, 3))
+def suggested(index, config):
+    return {"event": "suggested", "trial": index, "config": config}
+
+
+def result(index, epoch, score):
+    return {"event": "result", "trial": index, "epoch": epoch, "metrics": {"score": score}}
+
+
+def ended(index, status, epoch, **rest):
+    return {"event": "ended", "trial": index, "status": status, "epoch": epoch, **rest}
+
+
+@given(ended_before=st.lists(st.booleans(), max_size=6), grown=st.integers(0, 3))
 def test_a_resumed_study_runs_what_had_not_ended_and_then_the_same_points(
-    tmp_path_factory, ended, grown
+    tmp_path_factory, ended_before, grown
 ):
-    total = len(ended) + grown
+    total = len(ended_before) + grown
     folder = tmp_path_factory.mktemp("study")
     whole = Journal(folder / "whole")
     points = ask(journaled(whole, trials=total), total)
     whole.close()
 
-    recorded = {
-        index: TrialRecord(index, points[index], status="finished" if done else "running")
-        for index, done in enumerate(ended)
-    }
+    events = [suggested(index, points[index]) for index in range(len(ended_before))]
+    for index, done in enumerate(ended_before):
+        events += [result(index, 1, 0.5), ended(index, "finished", 1)] if done else []
     journal = Journal(folder / "resumed")
-    searcher = journaled(journal, trials=total, recorded=recorded)
-    left = [index for index, done in enumerate(ended) if not done]
-    expected = [*left, *range(len(ended), total)]
+    searcher = journaled(journal, trials=total, events=events)
+    left = [index for index, done in enumerate(ended_before) if not done]
+    expected = [*left, *range(len(ended_before), total)]
     assert ask(searcher, len(expected)) == [points[index] for index in expected]
     assert list(searcher.indices.values()) == expected
     assert searcher.suggest("one more") == Searcher.FINISHED
     written = [event["trial"] for event in read_events(journal.path)]
     journal.close()
-    assert written == list(range(len(ended), total)), "only new ones are written down"
+    assert written == list(range(len(ended_before), total)), "only new ones are written down"
 
 
-def test_a_trial_that_was_closed_meanwhile_is_not_run_again(journal):
-    recorded = {index: TrialRecord(index, {"quality": index}) for index in (0, 1)}
-    searcher = journaled(journal, trials=3, recorded=recorded)
-    recorded[0].status = "stopped"
-    assert searcher.suggest("a") == {"quality": 1}
-    assert searcher.indices == {"a": 1}
-    assert searcher.suggest("b")["seed"] == trial_seed(7, 2)
-
-
-class Choosy(Searcher):
-    """Has nothing to suggest at first, one point then, and no more."""
+class Remembering(Strategy):
+    """Suggests one point again and again, and remembers what it was told."""
 
     def __init__(self):
-        super().__init__()
+        super().__init__(SPACE)
         self.told = []
-        self.answers = [None, {"quality": 0.5}, Searcher.FINISHED]
 
-    def set_search_properties(self, metric, mode, config, **spec):
-        self.told.append((metric, mode))
-        return True
+    def point(self, index):
+        return {"quality": 0.5}
 
-    def suggest(self, trial_id):
-        return self.answers.pop(0)
+    def recorded(self, trial_id, config):
+        super().recorded(trial_id, config)
+        self.told.append(("recorded", trial_id))
 
     def on_trial_result(self, trial_id, result):
-        self.told.append((trial_id, result))
+        self.told.append(("result", trial_id, result["epoch"], result["score"]))
 
     def on_trial_complete(self, trial_id, result=None, error=False):
-        self.told.append((trial_id, result, error))
+        value = None if result is None else result["score"]
+        self.told.append(("error" if error else "complete", trial_id, value))
 
 
-def test_what_the_strategy_answers_and_is_told_passes_through(journal):
-    strategy = Choosy()
-    searcher = journaled(journal, strategy=strategy)
-    assert searcher.set_search_properties("score", "max", {})
-    assert (searcher.metric, searcher.mode) == ("score", "max")
-    answers = ask(searcher, 3)
-    assert answers[0] is None
-    assert answers[1]["quality"] == 0.5
-    assert answers[2] == Searcher.FINISHED
-    searcher.on_trial_result("t1", {"score": 1})
-    searcher.on_trial_complete("t1", {"score": 2})
-    searcher.on_trial_complete("t1", error=True)
-    assert strategy.told == [
-        ("score", "max"),
-        ("t1", {"score": 1}),
-        ("t1", {"score": 2}, False),
-        ("t1", None, True),
-    ]
-    assert searcher.indices == {"t1": 0}, "an answer that is no point takes no index"
+def live(index, epoch, score, **report):
+    """As Tune hands a result on: flat."""
+    told = {"status": None, **report}
+    return {"score": score, "epoch": epoch, **{f"trial_report/{k}": v for k, v in told.items()}}
 
 
-def test_a_strategy_is_asked_again_in_order_and_told_who_has_ended(journal):
-    class Remembering(Choosy):
-        def suggest(self, trial_id):
-            self.told.append(trial_id)
-            return {"quality": 0.5}
-
+def test_a_strategy_is_told_by_index_what_happens(journal):
     strategy = Remembering()
-    status = {0: "finished", 1: "running", 2: "diverged"}
-    recorded = {i: TrialRecord(i, {}, status=status[i]) for i in (2, 0, 1)}
-    journaled(journal, strategy=strategy, recorded=recorded)
-    first, second = ("recorded-0", None, False), ("recorded-2", None, False)
-    assert strategy.told == ["recorded-0", first, "recorded-1", "recorded-2", second]
+    searcher = journaled(journal, strategy=strategy)
+    ask(searcher, 2)
+    searcher.on_trial_result("t1", live(1, 1, 0.3))
+    searcher.on_trial_complete("t1", live(1, 2, 0.4, status="finished"))
+    assert strategy.told == [
+        ("recorded", "0"),
+        ("recorded", "1"),
+        ("result", "1", 1, 0.3),
+        ("complete", "1", 0.4),
+    ]
+
+
+@pytest.mark.parametrize(("mode", "worst", "stand_in"), [("max", 0.2, -1), ("min", 0.9, 1)])
+def test_a_failure_is_told_with_the_worst_value_seen_or_a_stand_in(journal, mode, worst, stand_in):
+    strategy = Remembering()
+    searcher = journaled(journal, strategy=strategy, mode=mode)
+    ask(searcher, 4)
+    searcher.on_trial_complete("t0", live(0, 1, stand_in * BAD_VALUE, status="diverged"))
+    for score in (0.2, 0.9, 0.5):
+        searcher.on_trial_result("t1", live(1, 1, score))
+    searcher.on_trial_complete("t1", live(1, 2, stand_in * BAD_VALUE, status="failed"))
+    searcher.on_trial_complete("t2", error=True)
+    failures = [told for told in strategy.told if told[0] == "error"]
+    assert failures == [
+        ("error", "0", stand_in * BAD_VALUE),
+        ("error", "1", worst),
+        ("error", "2", worst),
+    ]
+
+
+def test_a_trial_that_is_not_to_blame_is_forgotten(journal):
+    strategy = Remembering()
+    searcher = journaled(journal, strategy=strategy)
+    ask(searcher, 1)
+    searcher.on_trial_complete("t0", live(0, 1, -BAD_VALUE, status="failed", blameless=True))
+    assert strategy.told[-1] == ("complete", "0", None)
+
+
+moves = st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["go", "stop", "fail", "oom"])))
+
+
+@given(moves, st.floats(0, 1))
+@settings(deadline=None)
+def test_a_strategy_is_told_the_same_by_the_journal_as_it_was_live(tmp_path_factory, moves, share):
+    """Cut anywhere, the events and what comes after them tell what one session would have told."""
+    journal = Journal(tmp_path_factory.mktemp("study") / "journal")
+    strategy = Remembering()
+    searcher = journaled(journal, strategy=strategy)
+    ask(searcher, 4)
+    events = [suggested(index, {"quality": 0.5}) for index in range(4)]
+    epochs, over = [0] * 4, set()
+    for index, move in moves:
+        if index in over:
+            continue
+        score = 0.1 * (len(events) % 7)
+        if move in ("fail", "oom"):
+            how = {"blameless": True} if move == "oom" else {}
+            searcher.on_trial_complete(f"t{index}", live(index, 1, -1e9, status="failed", **how))
+            events.append(ended(index, "failed", epochs[index] + 1, **how))
+            over.add(index)
+            continue
+        epochs[index] += 1
+        events.append(result(index, epochs[index], score))
+        if move == "stop":
+            searcher.on_trial_complete(f"t{index}", live(index, epochs[index], score))
+            events.append(ended(index, "stopped", epochs[index], rung=epochs[index]))
+            over.add(index)
+        else:
+            searcher.on_trial_result(f"t{index}", live(index, epochs[index], score))
+    journal.close()
+    again = Remembering()
+    journaled(journal, strategy=again, events=events)
+    assert again.told == strategy.told
+
+
+def test_a_model_that_was_told_by_a_journal_goes_on_as_if_it_had_never_stopped(journal):
+    def lived(count, events):
+        searcher = journaled(journal, trials=60, events=events, strategy=TPESearch(SPACE, seed=3))
+        for _ in range(count):
+            config = searcher.suggest("t")
+            index = searcher.indices["t"]
+            score = config["quality"] * (1 - config["quality"])
+            searcher.on_trial_complete("t", live(index, 1, score, status="finished"))
+            events += [suggested(index, config), result(index, 1, score)]
+            events.append(ended(index, "finished", 1))
+        return [event["config"] for event in events if event["event"] == "suggested"]
+
+    interrupted = []
+    for count in (10, 1, 25, 4):
+        lived(count, interrupted)
+    assert lived(0, interrupted) == lived(40, [])
 
 
 def test_tunes_pickle_of_it_holds_nothing(journal, tmp_path):

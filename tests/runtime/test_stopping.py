@@ -6,22 +6,33 @@ import time
 
 import pytest
 
-from tune_jobs.runtime.journal import TrialRecord
-from tune_jobs.runtime.stopping import ALIKE, StudyStopper
+from tune_jobs.runtime.stopping import ALIKE, Limits, StudyStopper
 
 
-def record(index, status, reason=""):
-    return TrialRecord(index, {}, status=status, reason=reason)
+def stopper_of(events=(), *, mode="max", **limits):
+    return StudyStopper(Limits(**limits), events, metric="score", mode=mode)
+
+
+def ended(index, status, reason=""):
+    return {"event": "ended", "trial": index, "status": status, "reason": reason}
+
+
+def result(index, score):
+    return {"event": "result", "trial": index, "metrics": {"score": score}}
 
 
 def end(stopper, index, status, reason=""):
-    trial = record(index, status, reason)
-    stopper.on_event({"event": "ended", "trial": index, "status": status}, trial)
+    stopper.on_event(ended(index, status, reason), None)
+
+
+def tell(stopper, *scores):
+    for index, score in enumerate(scores):
+        stopper.on_event(result(index, score), None)
 
 
 def test_five_first_trials_that_fail_alike_end_the_study_and_four_do_not():
     assert ALIKE == 5
-    stopper = StudyStopper(None, {})
+    stopper = stopper_of()
     for index in range(4):
         end(stopper, index, "failed", "OSError: the disk is full")
         assert not stopper.stop_all()
@@ -36,7 +47,7 @@ def test_five_first_trials_that_fail_alike_end_the_study_and_four_do_not():
     [("failed", "ValueError: another"), ("finished", ""), ("stopped", ""), ("diverged", "alike")],
 )
 def test_one_among_the_first_that_ended_otherwise_lets_the_study_go_on(odd, status, reason):
-    stopper = StudyStopper(None, {})
+    stopper = stopper_of()
     for index in range(40):
         if index == odd:
             end(stopper, index, status, reason)
@@ -46,25 +57,21 @@ def test_one_among_the_first_that_ended_otherwise_lets_the_study_go_on(odd, stat
 
 
 def test_only_an_end_counts():
-    stopper = StudyStopper(None, {})
-    for index in range(5):
-        trial = record(index, "failed", "alike")
-        stopper.on_event({"event": "result", "trial": index, "epoch": 1}, trial)
+    stopper = stopper_of()
+    tell(stopper, *[0.1] * 5)
     assert not stopper.stop_all()
 
 
 def test_the_trials_of_earlier_sessions_count():
-    earlier = {index: record(index, "failed", "alike") for index in range(4)}
-    earlier[4] = record(4, "running")
-    stopper = StudyStopper(None, earlier)
+    stopper = stopper_of([ended(index, "failed", "alike") for index in range(4)])
     assert not stopper.stop_all()
     end(stopper, 4, "failed", "alike")
     assert stopper.why == "failed"
 
 
 def test_a_study_that_ended_so_is_resumed_and_ends_with_the_next_one_alike():
-    earlier = {index: record(index, "failed", "alike") for index in range(6)}
-    still_broken, repaired = StudyStopper(None, earlier), StudyStopper(None, earlier)
+    earlier = [ended(index, "failed", "alike") for index in range(6)]
+    still_broken, repaired = stopper_of(earlier), stopper_of(earlier)
     assert not still_broken.stop_all(), "a person may have repaired it"
     end(still_broken, 6, "failed", "alike")
     assert still_broken.why == "failed"
@@ -75,16 +82,55 @@ def test_a_study_that_ended_so_is_resumed_and_ends_with_the_next_one_alike():
 
 
 def test_the_time_budget_ends_the_study_when_it_is_over_and_not_before():
-    assert not StudyStopper(3600, {}).stop_all()
-    assert not StudyStopper(None, {}).stop_all()
-    over = StudyStopper(0.001, {})
+    assert not stopper_of(time_budget=3600).stop_all()
+    assert not stopper_of().stop_all()
+    over = stopper_of(time_budget=0.001)
     time.sleep(0.002)
     assert over.stop_all()
     assert over.why == "time budget"
 
 
+@pytest.mark.parametrize("before", [0, 1, 3, 9])
+def test_the_epoch_budget_counts_the_epochs_of_all_sessions(before):
+    stopper = stopper_of([result(0, 0.1)] * before, epoch_budget=4)
+    for _ in range(max(0, 4 - before)):
+        assert not stopper.stop_all()
+        tell(stopper, 0.1)
+    assert stopper.stop_all()
+    assert stopper.why == "epoch budget"
+    assert stopper.reason == f"{max(4, before)} epochs were run"
+
+
+@pytest.mark.parametrize(("mode", "scores"), [("max", (0.5, 0.79, 0.8)), ("min", (1.2, 0.81, 0.8))])
+def test_the_first_value_that_reaches_the_target_ends_the_study(mode, scores):
+    stopper = stopper_of(mode=mode, target=0.8)
+    tell(stopper, *scores[:2])
+    assert not stopper.stop_all()
+    tell(stopper, scores[2])
+    assert stopper.stop_all()
+    assert (stopper.why, stopper.reason) == ("target", "score 0.8000, asked for 0.8")
+
+
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_so_many_trials_without_a_new_best_end_the_study(mode):
+    sign = 1 if mode == "max" else -1
+    stopper = stopper_of([result(0, sign * 0.5), ended(0, "stopped")], mode=mode, study_patience=3)
+    end(stopper, 1, "diverged")
+    tell(stopper, sign * 0.6)
+    for index in (2, 3):
+        end(stopper, index, "stopped")
+        tell(stopper, sign * 0.6)
+    assert not stopper.stop_all(), "the new best came after trial 1"
+    end(stopper, 4, "failed", "its own")
+    assert stopper.stop_all()
+    assert (stopper.why, stopper.reason) == (
+        "study patience",
+        "the last 3 trials brought no new best",
+    )
+
+
 def test_no_single_trial_is_stopped_here():
-    stopper = StudyStopper(0.001, {})
+    stopper = stopper_of(time_budget=0.001)
     time.sleep(0.002)
     assert stopper.stop_all()
     assert stopper("trial", {"score": 0}) is False
@@ -92,7 +138,7 @@ def test_no_single_trial_is_stopped_here():
 
 def test_the_first_ctrl_c_ends_in_order_and_the_old_handler_comes_back(capsys):
     before = signal.getsignal(signal.SIGINT)
-    stopper = StudyStopper(None, {})
+    stopper = stopper_of()
     with stopper.on_ctrl_c():
         os.kill(os.getpid(), signal.SIGINT)
         assert stopper.stop_all()
@@ -103,7 +149,7 @@ def test_the_first_ctrl_c_ends_in_order_and_the_old_handler_comes_back(capsys):
 
 def test_the_old_handler_comes_back_after_an_exception_too():
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(RuntimeError), StudyStopper(None, {}).on_ctrl_c():
+    with pytest.raises(RuntimeError), stopper_of().on_ctrl_c():
         raise RuntimeError
     assert signal.getsignal(signal.SIGINT) is before
 
@@ -112,7 +158,7 @@ def test_the_second_ctrl_c_ends_at_once():
     child = os.fork()
     if child == 0:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        with StudyStopper(None, {}).on_ctrl_c():
+        with stopper_of().on_ctrl_c():
             os.kill(os.getpid(), signal.SIGINT)
             os.kill(os.getpid(), signal.SIGINT)
         os._exit(0)
@@ -120,7 +166,7 @@ def test_the_second_ctrl_c_ends_at_once():
 
 
 def test_trials_that_fail_while_it_ends_do_not_change_why():
-    stopper = StudyStopper(None, {})
+    stopper = stopper_of()
     stopper.why = "interrupted"
     for index in range(5):
         end(stopper, index, "failed", "alike")
@@ -128,4 +174,4 @@ def test_trials_that_fail_while_it_ends_do_not_change_why():
 
 
 def test_tunes_pickle_of_it_holds_nothing():
-    assert StudyStopper(60, {0: record(0, "failed", "alike")}).__getstate__() == {}
+    assert stopper_of([ended(0, "failed")], time_budget=60).__getstate__() == {}

@@ -143,8 +143,7 @@ class Data:
 def described(study, argv=(), fingerprint="aaa"):
     """As the launcher does it: the parts are known, then the description is made."""
     study.parts.dataset = Data(fingerprint=fingerprint)
-    study.searcher(RandomSearch(SPACE, seed=0))
-    study.scheduler(ASHA(max_epochs=9))
+    study.tune_config(RandomSearch(SPACE, seed=0), ASHA(max_epochs=9))
     return describe(study, parse(job, argv), argv)
 
 
@@ -164,7 +163,7 @@ def test_a_study_can_be_told_from_its_description(tmp_path):
 def test_a_resumed_study_is_described_as_it_was_with_what_may_change(tmp_path):
     first = described(study_in(tmp_path), ["--trials", "4", "--name", "mine"])
     write_json(tmp_path / STUDY_FILE, {**first, "created": "long ago", "git_commit": "old"})
-    again = described(study_in(tmp_path), ["--trials", "6", "--name", "mine"])
+    again = described(study_in(tmp_path, trials=6), ["--trials", "6", "--name", "mine"])
     assert again["flags"]["trials"] == 6
     assert again["command"][2:] == ["--trials", "4", "--name", "mine"]
     assert (again["created"], again["git_commit"]) == ("long ago", "old")
@@ -211,21 +210,21 @@ def test_a_space_that_the_trainable_does_not_take_is_an_error_in_either_order(tm
                 raise ValueError("quality must be at most 0.9")
 
     study = study_in(tmp_path)
-    study.searcher(RandomSearch(SPACE, seed=0))
+    study.tune_config(RandomSearch(SPACE, seed=0))
     with pytest.raises(ValueError, match=r"at most 0\.9"):
         study.trainable(Picky)
     study = study_in(tmp_path)
     study.trainable(Picky)
     with pytest.raises(ValueError, match=r"at most 0\.9"):
-        study.searcher(RandomSearch(SPACE, seed=0))
+        study.tune_config(RandomSearch(SPACE, seed=0))
     assert names(tmp_path) == []
 
 
 def test_a_trials_directory_is_its_index_in_a_copy_too(tmp_path):
     study = study_in(tmp_path)
-    searcher = study.searcher(RandomSearch(SPACE, seed=0))
-    dirname = copy.deepcopy(study.dirname)
-    searcher.indices["abc"] = 12
+    config = study.tune_config(RandomSearch(SPACE, seed=0))
+    dirname = copy.deepcopy(config.trial_dirname_creator)
+    config.search_alg.indices["abc"] = 12
     assert dirname(SimpleNamespace(trial_id="abc")) == "0012"
 
 
@@ -297,10 +296,9 @@ def test_a_study_that_was_cut_at_any_line_has_its_rungs_and_ends_what_was_decide
     events, memory = lived(turns)
     cut = round(share * len(events))
     study = study_in(tmp_path_factory.mktemp("study"), events[:cut])
-    # In the order of a job: the searcher is made before the scheduler.
-    searcher = study.searcher(RandomSearch(SPACE, seed=0))
-    scheduler = study.scheduler(ASHA(max_epochs=9))
-    assert scheduler.rungs.values == memory[cut]
+    config = study.tune_config(RandomSearch(SPACE, seed=0), ASHA(max_epochs=9))
+    searcher = config.search_alg
+    assert config.scheduler.rungs.values == memory[cut]
 
     study.open({"schema_version": 1}, [])
     written = read_events(study.directory / JOURNAL)
@@ -333,15 +331,15 @@ def test_rungs_of_two_sessions_are_those_of_one(tmp_path):
     events += [{"event": "closed", "why": "interrupted"}, {"event": "session"}]
     events += [suggested(2), {"event": "ended", "trial": 2, "status": "failed", "epoch": 1}]
     study = study_in(tmp_path, events)
-    rungs = study.scheduler(ASHA(max_epochs=9)).rungs
-    assert rungs.values == {1: {0: 0.5, 1: 0.4, 2: float("-inf")}, 3: {}}
+    scheduler = study.tune_config(RandomSearch(SPACE, seed=0), ASHA(max_epochs=9)).scheduler
+    assert scheduler.rungs.values == {1: {0: 0.5, 1: 0.4, 2: float("-inf")}, 3: {}}
 
 
 def test_the_rungs_of_a_study_that_is_minimized_are_kept_as_such(tmp_path):
     study_in(tmp_path, [suggested(0), suggested(1), result(0, 1, 0.5), result(1, 1, 0.6)])
     flags = Flags(trials=8, max_epochs=9)
     study = Study(tmp_path, flags, max_concurrent=2, metric="score", mode="min")
-    study.scheduler(ASHA(max_epochs=9))
+    study.tune_config(RandomSearch(SPACE, seed=0), ASHA(max_epochs=9))
     assert [study.trials[trial].status for trial in (0, 1)] == ["pending", "stopped"]
 
 
@@ -377,5 +375,5 @@ def test_a_resume_has_the_live_rungs_where_trials_end_by_themselves_and_report_n
     for trial in trials.values():
         assert all(metrics["gradient_norm"] is None for metrics in trial.results.values())
     again = Study(study.directory, study.flags, max_concurrent=2, metric="score", mode="max")
-    resumed = again.scheduler(ASHA(max_epochs=9))
+    resumed = again.tune_config(RandomSearch(SPACE, seed=0), ASHA(max_epochs=9)).scheduler
     assert resumed.rungs.values == study.parts.scheduler.rungs.values

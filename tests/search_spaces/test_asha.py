@@ -130,6 +130,7 @@ def test_the_strategy_is_plain_json():
         "grace_period": 2,
         "reduction_factor": 3,
         "max_epochs": 27,
+        "rung_rule": "top",
         "rungs": [2, 6, 18],
     }
 

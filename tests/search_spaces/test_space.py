@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search_spaces.catalogue import BATCH_SIZE, CATALOGUE, LEARNING_RATE, MOMENTUM, OPTIMIZER
-from search_spaces.space import Hyperparameter, Space
+from search_spaces.hyperparameter import Hyperparameter
+from search_spaces.space import Space
 from search_spaces.spaces import LR_BATCH
 
 uniforms = st.floats(0, 1, exclude_max=True)
@@ -56,6 +57,7 @@ def test_a_space_is_plain_json():
         "low": 1e-4,
         "high": 1e-1,
         "scale": "log",
+        "integer": False,
     }
     assert description["fixed"] == {"model": "mlp"}
 

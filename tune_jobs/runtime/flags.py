@@ -22,6 +22,9 @@ RESUMABLE = (
     "address",
     "data_dir",
     "time_budget",
+    "epoch_budget",
+    "target",
+    "study_patience",
 )
 """What `--resume` lets change: none of it changes what a trial computes."""
 
@@ -34,8 +37,9 @@ class Flags:
         ValueError: a value out of its range.
     """
 
-    trials: int = 64
-    """Trials in all; on resume more than before, and the missing ones are run."""
+    trials: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Trials in all; on resume more than before, and the missing ones are run. Without it 64, or
+    all points of a grid."""
     max_epochs: int = 27
     """Epochs of a trial that is not stopped."""
     dataset: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
@@ -64,11 +68,20 @@ class Flags:
     """The folder of a study, to be gone on with."""
     time_budget: Annotated[float | None, tyro.conf.arg(metavar="SECONDS")] = None
     """Seconds after which the study ends in order; it can be resumed."""
+    epoch_budget: Annotated[int | None, tyro.conf.arg(metavar="EPOCHS")] = None
+    """Epochs of all trials together after which the study ends."""
+    target: Annotated[float | None, tyro.conf.arg(metavar="VALUE")] = None
+    """Of the study's metric: the first trial that reaches it ends the study."""
+    study_patience: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """So many trials that end without a new best end the study."""
+    yes: bool = False
+    """Do what is asked for, however large: a grid of more than 10,000 points."""
     smoke_test: bool = False
     """Digits, 4 trials, 3 epochs: does everything work?"""
 
     def __post_init__(self) -> None:
-        for name, least in (("trials", 1), ("max_epochs", 1), ("seed", 0), ("max_concurrent", 1)):
+        at_least_one = ("trials", "max_epochs", "max_concurrent", "epoch_budget", "study_patience")
+        for name, least in (*((name, 1) for name in at_least_one), ("seed", 0)):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ValueError(f"{flag(name)} must be at least {least}, got {value}")
@@ -76,6 +89,8 @@ class Flags:
             value = getattr(self, name)
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise ValueError(f"{flag(name)} must be above 0, got {value}")
+        if self.target is not None and not math.isfinite(self.target):
+            raise ValueError(f"--target must be a finite number, got {self.target}")
         gpus = self.gpus_per_trial
         if gpus < 0 or not math.isfinite(gpus) or (gpus > 1 and gpus != int(gpus)):
             raise ValueError(
@@ -186,7 +201,7 @@ def _refuse_changes(default: Flags, parsed: Flags) -> None:
             f"{flag(known.name)} {now}: the study was started with {before}; on resume only these "
             f"may change: {allowed}"
         )
-    if parsed.trials < default.trials:
+    if default.trials is not None and (parsed.trials or 0) < default.trials:
         raise ValueError(
             f"--trials {parsed.trials}: the study has {default.trials} already; it can only grow"
         )

@@ -131,7 +131,7 @@ def run(console: Console, study: Study, tuner: tune.Tuner, command: Sequence[str
     study.listeners.append(curves)
     for trial in study.trials.values():
         curves.complete(trial)
-    if not summary.all_ended(study):
+    if not (summary.all_ended(study) or study.stopper.stop_all()):
         plan = make_plan(study)
         show_plan(console, study, plan)
         shown = summary.resume_command(command, study.directory)
@@ -140,14 +140,14 @@ def run(console: Console, study: Study, tuner: tune.Tuner, command: Sequence[str
         terminal = Terminal(
             console,
             study.trials,
-            total=study.flags.trials,
+            total=study.total,
             metric=study.metric,
             mode=study.mode,
             seconds=plan.seconds,
         )
         study.listeners.append(terminal)
         tuner.fit()
-    study.close(study.stopper.why or "finished")
+    study.close(study.stopper.why or "all trials")
     trials = list(study.trials.values())
     summary.write_table(study.directory / "trials.csv", trials, study.metric, study.mode)
     best = summary.keep_best(study)
@@ -165,6 +165,7 @@ def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, A
         ValueError: the study was started on other data.
     """
     dataset, scheduler = study.parts.dataset, study.parts.scheduler
+    assert study.parts.strategy is not None, "the job has not called study.tune_config()"
     description = {
         "schema_version": SCHEMA_VERSION,
         "job": job_name(),
@@ -173,9 +174,9 @@ def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, A
         "metric": study.metric,
         "mode": study.mode,
         **command.stored(),
-        "space": study.parts.strategy.space.describe(),
+        "space": study.space.describe(),
         "strategy": {
-            "searcher": type(study.parts.strategy).__name__,
+            **study.parts.strategy.describe(),
             **(scheduler.describe() if scheduler is not None else {}),
         },
         "dataset": {name: getattr(dataset, name, "") for name in DATASET},
@@ -188,6 +189,7 @@ def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, A
     }
     if dataset is not None:
         description["flags"]["dataset"] = dataset.name
+    description["flags"]["trials"] = study.total
     if not (study.directory / STUDY_FILE).exists():
         return description
     first = read_study_file(study.directory)

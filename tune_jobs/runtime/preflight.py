@@ -35,10 +35,10 @@ def make_plan(study: Study) -> Plan:
     expectation = None
     scheduler = study.parts.scheduler
     if scheduler is not None:
-        expectation = scheduler.expected(trials=study.flags.trials, concurrent=study.max_concurrent)
-    strategy = study.parts.strategy
+        expectation = scheduler.expected(trials=study.total, concurrent=study.max_concurrent)
+    space = study.space
     fractions = [(place + 0.5) / WARM_UP_CONFIGS for place in range(WARM_UP_CONFIGS)]
-    configs = [strategy.space.point([u] * len(strategy.space.parameters)) for u in fractions]
+    configs = [space.point([u] * len(space.parameters)) for u in fractions]
     epoch_seconds = warm_up(study, configs)
     seconds = None
     if epoch_seconds is not None:
@@ -46,10 +46,10 @@ def make_plan(study: Study) -> Plan:
         epochs = (
             expectation.epochs
             if expectation is not None
-            else float(study.flags.trials * study.flags.max_epochs)
+            else float(study.total * study.flags.max_epochs)
         )
-        left = epochs * (1 - ended / study.flags.trials)
-        seconds = left * epoch_seconds / min(study.max_concurrent, study.flags.trials)
+        left = epochs * (1 - ended / study.total)
+        seconds = left * epoch_seconds / min(study.max_concurrent, study.total)
     return Plan(expectation, epoch_seconds, seconds)
 
 
@@ -81,7 +81,7 @@ def show_plan(console: Console, study: Study, plan: Plan) -> None:
             console.print(f"[bold red]NOTICE    {dataset.notice}[/]", soft_wrap=True)
     flags = study.flags
     console.print(
-        f"trials    {flags.trials}, {study.max_concurrent} at once, each with "
+        f"trials    {study.total}, {study.max_concurrent} at once, each with "
         f"{flags.cpus_per_trial:g} CPU and {flags.gpus_per_trial:g} GPU",
         highlight=False,
     )
@@ -98,8 +98,7 @@ def show_plan(console: Console, study: Study, plan: Plan) -> None:
             f"time      about {duration(plan.seconds)}, at {plan.epoch_seconds:.1f} s an epoch",
             highlight=False,
         )
-    strategy = study.parts.strategy
-    if any(parameter.name == "batch_size" for parameter in strategy.space.parameters):
+    if any(parameter.name == "batch_size" for parameter in study.space.parameters):
         console.print(
             "note      trials are compared after equal epochs: a small batch has had more updates "
             "by then (see `updates`)",

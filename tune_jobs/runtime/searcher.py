@@ -1,77 +1,84 @@
 """The searcher that Tune sees: it numbers the trials, writes them down, and takes up a study.
 
-The strategy behind it never knows of the journal. On resume it is asked again, in the order of the
-first time, and told which trials have ended; those that have not are handed to Tune again, with
-their own index and configuration, before any new one.
+The strategy behind it never knows of the journal, and names a trial by its index. On resume it is
+told what happened, in the order in which it happened; trials that have not ended are handed to Tune
+again, with their own index and configuration, before any new one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from ray.tune.search import Searcher
 
-from tune_jobs.runtime.journal import Journal, TrialRecord
+from search_spaces.strategy import Strategy
+from tune_jobs.runtime.journal import Event, Journal, TrialRecord
+from tune_jobs.runtime.trial import BAD_VALUE, REPORT
 
 
 class JournaledSearcher(Searcher):
     """Wraps `strategy`; suggests until the study has `trials`.
 
+    A trial that diverged or failed is told as an error, with the worst value that any trial had (a
+    stand-in, `BAD_VALUE`, before any), which is finite. One that its configuration is not to blame
+    for is told without a result.
+
     Args:
-        strategy: any searcher of Tune.
+        strategy: any searcher of ours.
         journal: where suggestions are written.
-        recorded: the trials of earlier sessions by index, ended or not.
+        events: of earlier sessions.
+        recorded: the trials after `events` by index, ended or not.
         trials: how many the study shall have in all.
         seed: the study's; each trial gets one of its own from it and its index.
+        metric, mode: of the study.
     """
 
     def __init__(
         self,
-        strategy: Searcher,
+        strategy: Strategy,
         *,
         journal: Callable[[], Journal],
+        events: Iterable[Event],
         recorded: Mapping[int, TrialRecord],
         trials: int,
         seed: int,
+        metric: str,
+        mode: str,
     ) -> None:
-        super().__init__(metric=strategy.metric, mode=strategy.mode)
+        super().__init__(metric=metric, mode=mode)
         self.strategy = strategy
         self.indices: dict[str, int] = {}
         """By Tune's trial id, which is random, the index that everything else goes by."""
         self._journal = journal
         self._trials = trials
         self._seed = seed
+        self._worst: float | None = None
         self._unfinished = [record for record in recorded.values() if not record.ended]
         self._next_index = len(recorded)
-        for index, record in sorted(recorded.items()):
-            strategy.suggest(f"recorded-{index}")
-            if record.ended:
-                strategy.on_trial_complete(f"recorded-{index}")
+        strategy.set_search_properties(metric, mode, {})
+        for event in events:
+            self._replay(event, recorded)
 
     def set_search_properties(
         self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
     ) -> bool:
-        """Hands metric and mode on to the strategy."""
-        self._metric, self._mode = metric, mode
-        self.strategy.set_search_properties(metric, mode, config, **spec)
+        """Metric and mode are known."""
         return True
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str:
         """An unfinished trial of an earlier session, else the next of the strategy."""
-        while self._unfinished:
+        if self._unfinished:
             record = self._unfinished.pop(0)
-            if record.ended:
-                # The scheduler, which is made after this, closed it: its stop had been decided.
-                continue
             self.indices[trial_id] = record.index
             return record.config
         if self._next_index >= self._trials:
             return str(Searcher.FINISHED)
-        suggested = self.strategy.suggest(trial_id)
-        if suggested is None or suggested == Searcher.FINISHED:
-            return suggested  # type: ignore[no-any-return]
+        suggested = self.strategy.suggest(str(self._next_index))
+        if isinstance(suggested, str):
+            return suggested
         index, self._next_index = self._next_index, self._next_index + 1
         self.indices[trial_id] = index
         config = {**suggested, "seed": trial_seed(self._seed, index)}
@@ -79,14 +86,21 @@ class JournaledSearcher(Searcher):
         return config
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Hands the result on."""
-        self.strategy.on_trial_result(trial_id, result)
+        """Tells the strategy a value on the way."""
+        self._tell_result(self.indices[trial_id], result)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Hands the end on."""
-        self.strategy.on_trial_complete(trial_id, result, error)
+        """Tells the strategy an end."""
+        index = self.indices[trial_id]
+        # Tune flattens what a trial reported.
+        if result is None or result[f"{REPORT}/status"] in ("diverged", "failed"):
+            blameless = result is not None and result.get(f"{REPORT}/blameless", False)
+            self._tell_failure(index, blamed=not blameless)
+        else:
+            self._note(result)
+            self.strategy.on_trial_complete(str(index), result)
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles its searcher, and the journal is where our state is."""
@@ -94,6 +108,43 @@ class JournaledSearcher(Searcher):
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing, for the same reason."""
+
+    def _replay(self, event: Event, recorded: Mapping[int, TrialRecord]) -> None:
+        if event["event"] == "suggested":
+            self.strategy.recorded(str(event["trial"]), event["config"])
+        elif event["event"] == "result":
+            trial = recorded[event["trial"]]
+            # The result that a trial ended with is told with its end, as Tune does.
+            if event["epoch"] < trial.epochs or trial.status not in ("stopped", "finished"):
+                self._tell_result(trial.index, {**event["metrics"], "epoch": event["epoch"]})
+        elif event["event"] == "ended":
+            if event["status"] in ("diverged", "failed"):
+                self._tell_failure(event["trial"], blamed=not event.get("blameless", False))
+            else:
+                self._tell_end(recorded[event["trial"]])
+
+    def _tell_result(self, index: int, result: dict[str, Any]) -> None:
+        self._note(result)
+        self.strategy.on_trial_result(str(index), result)
+
+    def _tell_end(self, trial: TrialRecord) -> None:
+        last = {**trial.results[trial.epochs], "epoch": trial.epochs}
+        self._note(last)
+        self.strategy.on_trial_complete(str(trial.index), last)
+
+    def _tell_failure(self, index: int, *, blamed: bool) -> None:
+        if not blamed:
+            self.strategy.on_trial_complete(str(index))
+            return
+        stand_in = -BAD_VALUE if self.mode == "max" else BAD_VALUE
+        worst = stand_in if self._worst is None else self._worst
+        self.strategy.on_trial_complete(str(index), {str(self.metric): worst}, error=True)
+
+    def _note(self, result: Mapping[str, Any]) -> None:
+        value = float(result[str(self.metric)])
+        worse = min if self.mode == "max" else max
+        if math.isfinite(value):
+            self._worst = value if self._worst is None else worse(value, self._worst)
 
 
 def dirname_of(index: int) -> str:

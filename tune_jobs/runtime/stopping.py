@@ -1,4 +1,4 @@
-"""Why a whole study ends before its trials do: Ctrl-C, its time, or trials that all fail alike."""
+"""Why a whole study ends before its trials do: a limit, Ctrl-C, or trials that all fail alike."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
@@ -20,21 +21,50 @@ ALIKE = 5
 configurations. Fewer could be a corner of the space."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Where a study ends, each None without a limit."""
+
+    time_budget: float | None = None
+    """Seconds from now."""
+    epoch_budget: int | None = None
+    """Epochs of all trials together, those of earlier sessions included."""
+    target: float | None = None
+    """Value of the metric that is good enough."""
+    study_patience: int | None = None
+    """Trials that end without a new best."""
+
+
 class StudyStopper(Stopper):
     """Tells Tune to stop everything once `why` is set; trials keep what they have reported.
 
     Args:
-        time_budget: seconds from now, or None.
-        trials: of earlier sessions.
+        limits: of the study.
+        events: of earlier sessions.
+        metric, mode: of the study.
     """
 
-    def __init__(self, time_budget: float | None, trials: Mapping[int, TrialRecord]) -> None:
+    def __init__(
+        self, limits: Limits, events: Iterable[Event] = (), *, metric: str, mode: str
+    ) -> None:
         self.why = ""
-        """`interrupted`, `time budget`, `failed` or, while it runs, nothing."""
+        """`interrupted`, `failed`, the name of a limit or, while it runs, nothing."""
         self.reason = ""
-        """The exception that all of the first trials had."""
-        self._deadline = None if time_budget is None else time.monotonic() + time_budget
-        self._ended = [trial for trial in trials.values() if trial.ended]
+        """More of it, for a person."""
+        self.limits = limits
+        self._metric = metric
+        self._sign = 1 if mode == "max" else -1
+        self._deadline = None
+        if limits.time_budget is not None:
+            self._deadline = time.monotonic() + limits.time_budget
+        self._epochs = 0
+        self._best: float | None = None
+        self._since_best = 0
+        self._failed_alike: set[str] | None = set()
+        """The reasons of the first trials, all of which failed; None as soon as one has not."""
+        self._ended = 0
+        for event in events:
+            self._note(event)
 
     def __call__(self, trial_id: str, result: Mapping[str, Any]) -> bool:
         """Never stops a single trial: that is the scheduler's."""
@@ -46,19 +76,47 @@ class StudyStopper(Stopper):
 
     def stop_all(self) -> bool:
         """Asked by Tune after every step."""
-        if not self.why and self._deadline is not None and time.monotonic() > self._deadline:
-            self.why = "time budget"
+        if not self.why:
+            self._check_limits()
         return bool(self.why)
 
     def on_event(self, event: Event, trial: TrialRecord) -> None:
-        """Looks at the first trials that end."""
-        if event["event"] != "ended" or self.why:
-            return
-        self._ended.append(trial)
-        alike = {ended.reason for ended in self._ended if ended.status == "failed"}
-        all_failed = all(ended.status == "failed" for ended in self._ended)
-        if len(self._ended) >= ALIKE and all_failed and len(alike) == 1:
-            self.why, self.reason = "failed", alike.pop()
+        """Takes a result or an end into account."""
+        self._note(event)
+        alike = self._failed_alike or set()
+        if event["event"] == "ended" and not self.why and self._ended >= ALIKE and len(alike) == 1:
+            self.why, self.reason = "failed", next(iter(alike))
+
+    def _note(self, event: Event) -> None:
+        if event["event"] == "result":
+            self._epochs += 1
+            value = self._sign * event["metrics"][self._metric]
+            if self._best is None or value > self._best:
+                self._best, self._since_best = value, 0
+        elif event["event"] == "ended":
+            self._ended += 1
+            self._since_best += 1
+            if event["status"] != "failed":
+                self._failed_alike = None
+            elif self._failed_alike is not None:
+                self._failed_alike.add(event.get("reason", ""))
+
+    def _check_limits(self) -> None:
+        limits, best = self.limits, None if self._best is None else self._sign * self._best
+        if self._deadline is not None and time.monotonic() > self._deadline:
+            self.why, self.reason = "time budget", f"{limits.time_budget:g} s are over"
+        elif limits.epoch_budget is not None and self._epochs >= limits.epoch_budget:
+            self.why, self.reason = "epoch budget", f"{self._epochs} epochs were run"
+        elif (
+            limits.target is not None
+            and best is not None
+            and self._sign * best >= self._sign * limits.target
+        ):
+            self.why = "target"
+            self.reason = f"{self._metric} {best:.4f}, asked for {limits.target:g}"
+        elif limits.study_patience is not None and self._since_best >= limits.study_patience:
+            self.why = "study patience"
+            self.reason = f"the last {self._since_best} trials brought no new best"
 
     def close(self) -> None:
         """Nothing is held."""

@@ -6,21 +6,23 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
 
 from ray import tune
 from ray.tune.experiment import Trial
-from ray.tune.search import Searcher
 
 from search_spaces.asha import ASHA
+from search_spaces.in_order import InOrder
 from search_spaces.rungs import Decision, Mode
+from search_spaces.space import Space
+from search_spaces.strategy import Strategy
 from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.journal import JOURNAL, Event, Journal, read_events, trials_from
 from tune_jobs.runtime.recorder import Recorder, ended, index_of
 from tune_jobs.runtime.searcher import JournaledSearcher, dirname_of
-from tune_jobs.runtime.stopping import StudyStopper
+from tune_jobs.runtime.stopping import Limits, StudyStopper
 from tune_jobs.runtime.trial import TrialSettings, guarded
 
 STUDY_FILE = "study.json"
@@ -28,6 +30,9 @@ SCHEMA_VERSION = 1
 
 TUNE_FOLDER = ".tune"
 """What Tune writes for its own restore, pickles among it, while a study runs."""
+
+TRIALS = 64
+"""Where nobody says how many: enough for two or three hyperparameters."""
 
 LOST_PROCESSES = 3
 """How often a trial whose process or node was lost is started again, from its checkpoint."""
@@ -63,7 +68,7 @@ class Parts:
 
     trainable: Any = None
     dataset: Dataset | None = None
-    strategy: Any = None
+    strategy: Strategy | None = None
     scheduler: ASHA | None = None
 
 
@@ -86,12 +91,15 @@ class Study:
         self.metric = metric
         self.mode = mode
         self.parts = Parts()
+        self.total = TRIALS if flags.trials is None else flags.trials
+        """Trials that the study shall have; fewer where the strategy has no more."""
         journal = directory / JOURNAL
         self.events = read_events(journal) if journal.exists() else []
         """Of earlier sessions."""
         self.trials = trials_from(self.events)
         """All trials by index."""
-        self.stopper = StudyStopper(flags.time_budget, self.trials)
+        limits = {limit.name: getattr(flags, limit.name) for limit in fields(Limits)}
+        self.stopper = StudyStopper(Limits(**limits), self.events, metric=metric, mode=mode)
         self.listeners: list[Any] = [self.stopper]
         self._journal: Journal | None = None
         self._recorder = Recorder(
@@ -108,6 +116,12 @@ class Study:
     def trials_dir(self) -> Path:
         """Where each trial has its directory."""
         return self.directory / "trials"
+
+    @property
+    def space(self) -> Space:
+        """Known from `tune_config` on."""
+        assert self.parts.strategy is not None, "the job has not called study.tune_config()"
+        return self.parts.strategy.space
 
     @property
     def journal(self) -> Journal:
@@ -132,22 +146,44 @@ class Study:
         resources = {"cpu": self.flags.cpus_per_trial, "gpu": self.flags.gpus_per_trial}
         return tune.with_resources(guarded(with_data, settings), resources)  # type: ignore[no-any-return]
 
-    def searcher(self, strategy: Searcher) -> JournaledSearcher:
-        """The strategy, journaled, and told what earlier sessions had."""
-        self.parts.strategy = strategy
+    def tune_config(self, strategy: Strategy, asha: ASHA | None = None) -> tune.TuneConfig:
+        """How Tune searches: by `strategy`, stopping trials early by `asha` if it is given.
+
+        Both are journaled, and know what earlier sessions had.
+        """
+        self.parts.strategy, self.parts.scheduler = strategy, asha
+        if asha is not None:
+            strategy.rungs = asha.rungs.milestones
+        if strategy.size is not None:
+            asked = self.flags.trials
+            self.total = strategy.size if asked is None else min(asked, strategy.size)
         self._check_space()
+        if asha is not None:
+            # First: it may end trials whose stop had been decided.
+            self._rebuild(asha)
         self._searcher = JournaledSearcher(
             strategy,
             journal=lambda: self.journal,
+            events=[*self.events, *self._decided],
             recorded=self.trials,
-            trials=self.flags.trials,
+            trials=self.total,
             seed=self.flags.seed,
+            metric=self.metric,
+            mode=self.mode,
         )
-        return self._searcher
+        return tune.TuneConfig(
+            metric=self.metric,
+            mode=self.mode,
+            num_samples=self.total,
+            search_alg=self._searcher,
+            scheduler=asha or InOrder(),
+            max_concurrent_trials=self.max_concurrent,
+            reuse_actors=True,
+            trial_dirname_creator=self._dirname(),
+        )
 
-    def scheduler(self, asha: ASHA) -> ASHA:
-        """The scheduler, journaled, with the rungs that earlier sessions left."""
-        self.parts.scheduler = asha
+    def _rebuild(self, asha: ASHA) -> None:
+        """Gives the scheduler the rungs that earlier sessions left."""
         asha.set_search_properties(self.metric, self.mode)
         written = {
             (event["trial"], event["rung"]) for event in self.events if event["event"] == "decision"
@@ -166,10 +202,8 @@ class Study:
                 asha.replay_failure(event["trial"], event["epoch"])
         asha.trial_key = index_of
         asha.on_decision = self._recorder.on_decision
-        return asha
 
-    @property
-    def dirname(self) -> Callable[[Trial], str]:
+    def _dirname(self) -> Callable[[Trial], str]:
         """Names a trial's directory by its index."""
         searcher = self._searcher
         # Tune copies what it is given deeply: a function keeps its cell, a method would lose self.

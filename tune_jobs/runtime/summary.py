@@ -26,8 +26,8 @@ BEST_FILE = "best.json"
 def keep_best(study: Study) -> dict[str, Any] | None:
     """Copies the best checkpoint to `best/`, with `best.json` that says what it is.
 
-    When all trials have ended the test set is used on it, here and nowhere else: a study that is
-    resumed without a better checkpoint keeps the figure that it has.
+    When the study is over the test set is used on it, here and nowhere else: one that is resumed
+    without a better checkpoint keeps the figure that it has.
     """
     found = best_trial(study.trials.values(), study.metric, study.mode)
     if found is None:
@@ -54,7 +54,7 @@ def keep_best(study: Study) -> dict[str, Any] | None:
         shutil.rmtree(target, ignore_errors=True)
         fresh.rename(target)
         evaluate = getattr(study.parts.trainable, "evaluate", None)
-        if all_ended(study) and "test" not in best and evaluate is not None:
+        if is_over(study) and "test" not in best and evaluate is not None:
             best["test"] = evaluate(trial.config, str(target), study.parts.dataset)
             write_json(target / BEST_FILE, best)
     return best
@@ -63,7 +63,12 @@ def keep_best(study: Study) -> dict[str, Any] | None:
 def all_ended(study: Study) -> bool:
     """Whether no trial is left to be run."""
     ended = sum(trial.ended for trial in study.trials.values())
-    return ended >= study.flags.trials
+    return ended >= study.total
+
+
+def is_over(study: Study) -> bool:
+    """Whether it has come to an end that was meant: its last trial, or a limit."""
+    return all_ended(study) or study.stopper.why not in ("", "interrupted", "failed")
 
 
 def write_table(path: Path, trials: Sequence[TrialRecord], metric: str, mode: str) -> None:
@@ -101,7 +106,9 @@ def show_summary(
     statuses = [trial.status for trial in trials]
     counts = ", ".join(f"{statuses.count(s)} {s}" for s in sorted(set(statuses)))
     epochs = sum(len(trial.results) for trial in trials)
-    line("trials", f"{len(trials)} of {study.flags.trials}: {counts}; {epochs} epochs in all")
+    why, reason = study.stopper.why, study.stopper.reason
+    line("ended by", "all trials" if not why else f"{why}: {reason}" if reason else why)
+    line("trials", f"{len(trials)} of {study.total}: {counts}; {epochs} epochs in all")
     if best is None:
         line("best", "none: no trial has reported a value")
     else:
@@ -119,7 +126,7 @@ def show_summary(
     line("study", typed(study.directory))
     line("curves", f"{program('tensorboard')} --logdir {typed(study.directory)}")
     if all_ended(study):
-        line("repeat", shlex.join(repeated(command, study.flags.trials)))
+        line("repeat", shlex.join(repeated(command, study.total)))
     else:
         line("resume", resume_command(command, study.directory))
 

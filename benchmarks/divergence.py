@@ -1,0 +1,163 @@
+"""Where a search goes when a part of its space diverges: our searchers beside Ray Tune's own.
+
+A toy of four hyperparameters with the shape of the real thing: SGD diverges where learning rate /
+(1 - momentum) is above a limit, which 20% or 40% of the space are, and is best a factor of 4 below
+it. 100 trials of 3 epochs, one at a time, 10 seeds. The peers run as their documentation shows
+them: `HyperOptSearch` and `OptunaSearch`, a trial that reports NaN to its end.
+
+- `diverging_share`: of the proposals after the start-up, in %.
+- `best_value`: the lowest loss that was found, mean over the seeds.
+- `epochs_on_diverged`: epochs of a trial that diverged.
+"""
+
+import logging
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import optuna
+from ray import tune
+from ray.tune.search.hyperopt import HyperOptSearch
+from ray.tune.search.optuna import OptunaSearch as RayOptunaSearch
+from table import Row, run_benchmark
+
+from search_spaces.catalogue import DROPOUT, LEARNING_RATE, MOMENTUM
+from search_spaces.hyperparameter import Hyperparameter
+from search_spaces.optuna_search import OptunaSearch
+from search_spaces.sobol_search import SobolSearch
+from search_spaces.space import Space
+from search_spaces.strategy import Strategy
+from search_spaces.tpe_search import TPESearch
+
+TRIALS, EPOCHS = 100, 3
+STARTUP = 20
+"""Proposals that are not counted, of every searcher alike: HyperOpt's start-up, the longest."""
+
+WEIGHT_DECAY = Hyperparameter(
+    name="weight_decay",
+    meaning="share of the weights that an update takes away",
+    default=1e-4,
+    kind="regularization",
+    role="nuisance",
+    advice="of this toy",
+    low=1e-6,
+    high=1e-1,
+    scale="log",
+)
+SPACE = Space(
+    "toy",
+    (LEARNING_RATE, MOMENTUM, WEIGHT_DECAY, DROPOUT),
+    fixed=(("optimizer", "sgd"), ("model", "mlp")),
+)
+
+
+class Toy:
+    """A loss over `SPACE`; a share of its volume diverges."""
+
+    def __init__(self, share: float) -> None:
+        points = SobolSearch(SPACE, seed=0)
+        steps = [effective_step(points.point(index)) for index in range(2**13)]
+        self.limit = float(np.quantile(steps, 1 - share))
+
+    def loss(self, config: Mapping[str, Any]) -> float:
+        """NaN where it diverges; in decades, squared, from the best."""
+        step = effective_step(config)
+        if step > self.limit:
+            return math.nan
+        return (
+            (step - (self.limit - math.log10(4))) ** 2
+            + (math.log10(config["weight_decay"]) + 4) ** 2 / 10
+            + (config["dropout"] - 0.2) ** 2
+        )
+
+
+def effective_step(config: Mapping[str, Any]) -> float:
+    """Learning rate over 1 - momentum, in decades."""
+    return math.log10(config["learning_rate"] / (1 - config["momentum"]))
+
+
+Losses = list[float]
+Search = Callable[[Toy, int], tuple[Losses, int]]
+"""The losses of all proposals and the epochs that diverged trials ran, of a toy and a seed."""
+
+
+def ours(strategy: Callable[..., Strategy], toy: Toy, seed: int) -> tuple[Losses, int]:
+    """As our wrapper tells it: a NaN ends its trial, and counts as bad."""
+    searcher = strategy(SPACE, seed=seed)
+    searcher.set_search_properties("loss", "min", {})
+    losses, epochs = [], 0
+    for index in range(TRIALS):
+        losses.append(toy.loss(searcher.suggest(str(index))))
+        if math.isnan(losses[-1]):
+            searcher.on_trial_complete(str(index), {"loss": 1e9}, error=True)
+            epochs += 1
+        else:
+            searcher.on_trial_complete(str(index), {"epoch": EPOCHS, "loss": losses[-1]})
+    return losses, epochs
+
+
+def plain(searcher_class: Callable[..., Any], toy: Toy, seed: int) -> tuple[Losses, int]:
+    """As Ray Tune tells its own: every result, NaN or not, and the last one as the end."""
+    searcher = searcher_class(seed)
+    space = {
+        "learning_rate": tune.loguniform(LEARNING_RATE.low, LEARNING_RATE.high),
+        "momentum": tune.uniform(MOMENTUM.low, MOMENTUM.high),
+        "weight_decay": tune.loguniform(WEIGHT_DECAY.low, WEIGHT_DECAY.high),
+        "dropout": tune.uniform(DROPOUT.low, DROPOUT.high),
+    }
+    searcher.set_search_properties("loss", "min", space)
+    losses, epochs = [], 0
+    for index in range(TRIALS):
+        losses.append(toy.loss(searcher.suggest(str(index))))
+        result = {"loss": losses[-1]}
+        for epoch in range(1, EPOCHS):
+            searcher.on_trial_result(str(index), {**result, "training_iteration": epoch})
+        searcher.on_trial_complete(str(index), {**result, "training_iteration": EPOCHS})
+        epochs += EPOCHS * math.isnan(losses[-1])
+    return losses, epochs
+
+
+CASES: dict[str, Search] = {
+    "tpe": partial(ours, TPESearch),
+    "optuna": partial(ours, OptunaSearch),
+    "plain-hyperopt": partial(plain, lambda seed: HyperOptSearch(random_state_seed=seed)),
+    "plain-optuna": partial(plain, lambda seed: RayOptunaSearch(seed=seed)),
+}
+
+
+def measure(quick: bool) -> list[Row]:
+    """Every searcher at both shares."""
+    # That a NaN was told is what this is about.
+    logging.disable(logging.WARNING)
+    warnings.simplefilter("ignore")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    rows = []
+    for percent in (20, 40):
+        toy = Toy(percent / 100)
+        for case, search in CASES.items():
+            found = [search(toy, seed) for seed in range(2 if quick else 10)]
+            late = np.isnan([losses[STARTUP:] for losses, _ in found])
+            diverged = int(np.isnan([losses for losses, _ in found]).sum())
+            figures = {
+                "diverging_share": (100 * float(late.mean()), "%"),
+                "best_value": (float(np.mean([np.nanmin(losses) for losses, _ in found])), "loss"),
+                "epochs_on_diverged": (sum(epochs for _, epochs in found) / diverged, "epochs"),
+            }
+            rows += [
+                Row(
+                    benchmark="divergence",
+                    case=f"{case}-{percent}",
+                    metric=metric,
+                    value=value,
+                    unit=unit,
+                )
+                for metric, (value, unit) in figures.items()
+            ]
+    return rows
+
+
+if __name__ == "__main__":
+    run_benchmark(measure, __doc__ or "")

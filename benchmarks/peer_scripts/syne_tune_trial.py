@@ -1,0 +1,46 @@
+"""One trial under Syne Tune: our `fit()` in a process of its own."""
+
+import argparse
+import math
+
+import numpy as np
+import torch
+from syne_tune import Reporter
+
+from trainables.config import Config
+from trainables.data import SearchData
+from trainables.loop import fit
+
+
+def main() -> None:
+    """Train, and report each epoch."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--learning_rate", type=float, required=True)
+    parser.add_argument("--batch_size", type=int, required=True)
+    parser.add_argument("--epochs", type=int, required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--data", required=True)
+    # Syne Tune adds the folder for checkpoints.
+    options, _ = parser.parse_known_args()
+
+    torch.set_num_threads(1)
+    with np.load(options.data) as file:
+        arrays = {name: file[name] for name in file}
+    scalars = {name: arrays.pop(name).item() for name in ("name", "classes", "train_ratio")}
+    data = SearchData(**arrays, **scalars)
+    config = Config(
+        learning_rate=options.learning_rate,
+        batch_size=options.batch_size,
+        epochs=options.epochs,
+        train_ratio=data.train_ratio,
+        seed=options.seed,
+    )
+    report = Reporter()
+    for metrics, _ in fit(config, data):
+        accuracy = metrics["val_accuracy"]
+        # A rung is sorted, and a NaN in it would leave it in no order.
+        report(epoch=int(metrics["epoch"]), val_accuracy=0.0 if math.isnan(accuracy) else accuracy)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""The study with Syne Tune: its ASHA on its local backend, a process for each trial."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from syne_tune import StoppingCriterion, Tuner
+from syne_tune.backend import LocalBackend
+from syne_tune.config_space import choice, loguniform
+from syne_tune.optimizer.baselines import ASHA
+from work import (
+    BATCH_SIZES,
+    DATA,
+    DATASET,
+    GRACE_PERIOD,
+    LEARNING_RATES,
+    REDUCTION_FACTOR,
+    TRAIN_RATIO,
+    WORKERS,
+    arguments,
+    tell,
+)
+
+from trainables.datasets import load_dataset
+
+TRIAL = Path(__file__).with_name("syne_tune_trial.py")
+
+
+def main() -> None:
+    """Prepare the data, tune, tell."""
+    options = arguments()
+    # Split and checked once: a trial's process has only to read it.
+    data = load_dataset(DATASET, DATA, seed=options.seed, train_ratio=TRAIN_RATIO).search
+    arrays = options.folder / "data.npz"
+    np.savez(arrays, **asdict(data))
+
+    # Its random search draws from NumPy's own generator, whatever `random_seed` is.
+    np.random.seed(options.seed)
+    config_space = {
+        "learning_rate": loguniform(*LEARNING_RATES),
+        "batch_size": choice(list(BATCH_SIZES)),
+        "epochs": options.epochs,
+        "seed": options.seed,
+        "data": str(arrays),
+    }
+    tuner = Tuner(
+        trial_backend=LocalBackend(entry_point=str(TRIAL)),
+        scheduler=ASHA(
+            config_space,
+            metric="val_accuracy",
+            do_minimize=False,
+            time_attr="epoch",
+            max_t=options.epochs,
+            grace_period=GRACE_PERIOD,
+            reduction_factor=REDUCTION_FACTOR,
+            random_seed=options.seed,
+        ),
+        # It stops at more than so many, and would end those that then run. With
+        # `max_num_trials_finished` it would have begun others by then.
+        stop_criterion=StoppingCriterion(max_num_trials_started=options.trials - 1),
+        wait_trial_completion_when_stopping=True,
+        n_workers=WORKERS,
+        # The default, 5 s, is for longer epochs.
+        sleep_time=0.1,
+    )
+    tuner.run()
+    results = pd.read_csv(tuner.tuner_path / "results.csv.zip")
+    tell(options.folder, [list(rows) for _, rows in results.groupby("trial_id")["val_accuracy"]])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""The study that every script here runs, and how it tells what came of it."""
+
+import argparse
+import json
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+DATASET = "fashion_mnist"
+DATA = Path(__file__).parents[2] / "data"
+TRAIN_RATIO = 0.9
+
+LEARNING_RATES = (1e-4, 1.0)
+BATCH_SIZES = (32, 64, 128, 256, 512)
+
+GRACE_PERIOD, REDUCTION_FACTOR = 1, 3
+WORKERS = 2
+
+
+def arguments() -> argparse.Namespace:
+    """The command line of a peer's script."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--trials", type=int, required=True)
+    parser.add_argument("--epochs", type=int, required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--folder", type=Path, required=True, help="for all files")
+    return parser.parse_args()
+
+
+def tell(folder: Path, accuracies: Iterable[Sequence[float]]) -> None:
+    """Write `outcome.json`.
+
+    Args:
+        folder: where to.
+        accuracies: of each trial its validation accuracy after each epoch; a NaN is an epoch that
+            diverged.
+    """
+    trials = list(accuracies)
+    outcome = {
+        "trials": len(trials),
+        "epochs": sum(map(len, trials)),
+        "best_val_accuracy": max(a for trial in trials for a in trial if not math.isnan(a)),
+    }
+    (folder / "outcome.json").write_text(json.dumps(outcome))

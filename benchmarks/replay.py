@@ -1,0 +1,138 @@
+"""Recorded learning curves, and studies replayed on them in simulated time."""
+
+import csv
+import heapq
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from ray.tune.schedulers import TrialScheduler
+from record_curves import EPOCHS, RECORDED, SPACE
+
+from search_spaces.asha import ASHA
+from search_spaces.sobol_search import SobolSearch
+from search_spaces.strategy import Strategy
+
+METRIC = "val_accuracy"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One recorded trial."""
+
+    values: list[float]
+    """Validation accuracy by epoch; a last NaN where it diverged."""
+    seconds: list[float]
+    """Of each epoch."""
+
+
+class Curves:
+    """The recorded table. A configuration that is not in it takes its nearest recorded neighbour,
+    by the Euclidean distance in the unit cube of the space."""
+
+    def __init__(self, folder: Path = RECORDED) -> None:
+        rows: dict[int, list[dict[str, str]]] = {}
+        for path in sorted(folder.glob("shard_*.csv")):
+            with path.open() as file:
+                for row in csv.DictReader(file):
+                    rows.setdefault(int(row["config"]), []).append(row)
+        points = SobolSearch(SPACE, seed=0)
+        indices = sorted(rows)
+        self.units = np.array([SPACE.unit(points.point(index)) for index in indices], dtype=float)
+        self.curves = [
+            Curve(
+                [float(row[METRIC]) for row in rows[index]],
+                [float(row["epoch_seconds"]) for row in rows[index]],
+            )
+            for index in indices
+        ]
+        self.best = max(v for curve in self.curves for v in curve.values if not math.isnan(v))
+
+    def nearest(self, config: Mapping[str, Any]) -> Curve:
+        """The curve of the nearest recorded configuration."""
+        unit = np.array(SPACE.unit(config), dtype=float)
+        return self.curves[int(((self.units - unit) ** 2).sum(axis=1).argmin())]
+
+
+@dataclass
+class Replay:
+    """What a replayed study came to."""
+
+    best: list[tuple[int, float, float]] = field(default_factory=list)
+    """At each improvement: epochs of all trials so far, simulated seconds, the value."""
+    epochs: int = 0
+    """Of all trials."""
+    seconds: float = 0.0
+    """Until the last trial ended."""
+    trials: int = 0
+
+    def best_after(self, epochs: int) -> float:
+        """The best value after so many epochs of all trials together."""
+        return max((value for at, _, value in self.best if at <= epochs), default=0.0)
+
+    def cost(self, target: float) -> tuple[float, float] | None:
+        """Epochs and seconds until a trial reached `target`; None if none has."""
+        return next(((e, s) for e, s, value in self.best if value >= target), None)
+
+
+def replay(
+    curves: Curves,
+    strategy: Strategy,
+    asha: ASHA | None,
+    *,
+    workers: int,
+    epochs: int,
+    target: float = math.inf,
+) -> Replay:
+    """Runs a study on recorded curves: `workers` at once, for `epochs` or until `target`.
+
+    It calls searcher and scheduler as Tune and our launcher do.
+    """
+    strategy.set_search_properties(METRIC, "max", {})
+    if asha is not None:
+        asha.set_search_properties(METRIC, "max")
+        strategy.rungs = asha.rungs.milestones
+    found = Replay()
+    best = -math.inf
+    running: list[tuple[float, int, int, Curve]] = []
+
+    def start(now: float) -> None:
+        curve = curves.nearest(strategy.suggest(str(found.trials)))  # type: ignore[arg-type]
+        heapq.heappush(running, (now + curve.seconds[0], found.trials, 1, curve))
+        found.trials += 1
+
+    for _ in range(workers):
+        start(0.0)
+    while found.epochs < epochs:
+        now, index, epoch, curve = heapq.heappop(running)
+        found.epochs, found.seconds = found.epochs + 1, now
+        value, name = curve.values[epoch - 1], str(index)
+        result = {"epoch": epoch, METRIC: value}
+        if math.isnan(value):
+            strategy.on_trial_complete(name, {METRIC: -1e9}, error=True)
+            if asha is not None:
+                asha.replay_failure(name, epoch)
+            start(now)
+            continue
+        if value > best:
+            best = value
+            found.best.append((found.epochs, now, value))
+            if value >= target:
+                break
+        # Tune asks no scheduler about the result that a trial ends with by itself.
+        stop = epoch == EPOCHS or (
+            asha is not None
+            and asha.on_trial_result(None, SimpleNamespace(trial_id=name), result)  # type: ignore[arg-type]
+            == TrialScheduler.STOP
+        )
+        if stop:
+            strategy.on_trial_complete(name, result)
+            start(now)
+        else:
+            strategy.on_trial_result(name, result)
+            heapq.heappush(running, (now + curve.seconds[epoch], index, epoch + 1, curve))
+    return found

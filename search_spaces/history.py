@@ -1,0 +1,132 @@
+"""What a searcher that learns knows of its trials, compared at one and the same number of epochs.
+
+Under early stopping, trials end after different numbers of epochs, and their last values cannot be
+compared. As in BOHB (Falkner, Klein and Hutter 2018, *BOHB: Robust and Efficient Hyperparameter
+Optimization at Scale*, section 3.2) the model compares trials at the highest rung that enough of
+them have reached, each by its value there, whether it has gone on since or not. BOHB leaves the
+others out; here those that were stopped earlier come behind, since a rung has already said that
+they are worse: first those stopped at the higher rung, of one rung by their value. Failed trials
+come last. Only this order is given to a model, never a value.
+"""
+
+from __future__ import annotations
+
+import math
+import numpy as np
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+Epochs: TypeAlias = int | float
+NEIGHBOURS = 5
+END = math.inf
+"""The rung above all others: the end of a trial that nobody stopped."""
+
+
+@dataclass
+class Told:
+    """What a searcher was told of one trial."""
+
+    unit: tuple[float | None, ...]
+    """Its place in the space: a number in [0, 1], or None, for each hyperparameter."""
+    values: dict[Epochs, float] = field(default_factory=dict)
+    """Of the metric, by epoch; under `END` that of a trial that has come to its end."""
+    state: Literal["running", "stopped", "finished", "failed"] = "running"
+
+    def value_at(self, rung: Epochs) -> float | None:
+        """The value at a rung, which a trial that ended by itself before it has passed too."""
+        return self.values.get(rung, self.values.get(END))
+
+
+@dataclass(frozen=True, order=True)
+class Standing:
+    """Where a trial stands among the others: the smaller the better."""
+
+    below: float
+    """0 for a trial that is compared at the model's rung, then by the rung where it was stopped;
+    infinite if it failed."""
+    loss: float
+    """Its value at that rung, the smaller the better."""
+
+
+class History:
+    """All trials of a study as its searcher was told them, in the order of their suggestion."""
+
+    def __init__(self) -> None:
+        self.trials: dict[str, Told] = {}
+
+    def suggested(self, trial: str, unit: Sequence[float | None]) -> None:
+        """`trial` is running."""
+        self.trials[trial] = Told(tuple(unit))
+
+    def result(self, trial: str, epoch: int, value: float) -> None:
+        """`trial` had `value` after `epoch`."""
+        self.trials[trial].values[epoch] = value
+
+    def ended(self, trial: str, *, epoch: int, value: float, stopped: bool) -> None:
+        """`trial` ended with `value` after `epoch`, by itself or stopped at a rung."""
+        told = self.trials[trial]
+        told.values[epoch] = value
+        if not stopped:
+            told.values[END] = value
+        told.state = "stopped" if stopped else "finished"
+
+    def failed(self, trial: str) -> None:
+        """`trial` diverged or failed."""
+        self.trials[trial].state = "failed"
+
+    def forgotten(self, trial: str) -> None:
+        """`trial` ended by something that its configuration is not to blame for."""
+        del self.trials[trial]
+
+    def rung(self, rungs: Sequence[int], enough: int) -> Epochs:
+        """The rung that the model compares trials at: the highest that `enough` of them have
+        reached (failed ones count everywhere), else the lowest."""
+        stations = [*rungs, END]
+        failed = sum(told.state == "failed" for told in self.trials.values())
+        for station in reversed(stations):
+            reached = sum(
+                told.state != "failed" and told.value_at(station) is not None
+                for told in self.trials.values()
+            )
+            if reached + failed >= enough and reached:
+                return station
+        return stations[0]
+
+    def standings(
+        self, rungs: Sequence[int], mode: str | None, rung: Epochs
+    ) -> dict[str, Standing | None]:
+        """Where each trial stands at `rung`; None for one that is still on its way to it."""
+        sign = -1.0 if mode == "max" else 1.0
+        # A rung's own place under the model's: 1 for the next lower one.
+        stations = [*rungs, END]
+        depth = {station: stations.index(rung) - at for at, station in enumerate(stations)}
+        found: dict[str, Standing | None] = {}
+        for trial, told in self.trials.items():
+            value = told.value_at(rung)
+            if told.state == "failed":
+                found[trial] = Standing(math.inf, 0.0)
+            elif value is not None:
+                found[trial] = Standing(0, sign * value)
+            elif told.state == "stopped":
+                last = max(epoch for epoch in told.values if epoch in depth)
+                found[trial] = Standing(depth[last], sign * told.values[last])
+            else:
+                found[trial] = None
+        return found
+
+    def risk(self, unit) -> float:
+        """The share of failures among the trials nearest to `unit`."""
+        failed = [
+            told.state == "failed" for told in self.trials.values() if told.state != "running"
+        ]
+        if not any(failed):
+            return 0.0
+        others = np.array(
+            [told.unit for told in self.trials.values() if told.state != "running"], dtype=float
+        )
+        difference = np.abs(others - np.array(unit, dtype=float))
+        both = np.isnan(others) & np.isnan(np.array(unit, dtype=float))
+        distance = np.where(both, 0.0, np.nan_to_num(difference, nan=1.0)) ** 2
+        nearest = distance.sum(axis=1).argsort(kind="stable")[:NEIGHBOURS]
+        return float(np.mean(np.array(failed)[nearest]))

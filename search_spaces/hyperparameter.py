@@ -1,0 +1,142 @@
+"""One hyperparameter as data: its range or its values, and their place in [0, 1)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+Value: TypeAlias = float | int | str | tuple[int, ...]
+Kind: TypeAlias = Literal["network", "optimization", "regularization", "data"]
+Role: TypeAlias = Literal["scientific", "nuisance", "fixed"]
+Scale: TypeAlias = Literal["linear", "log"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hyperparameter:
+    """One entry of the catalogue: a range (`low`, `high`, `scale`) or a list (`values`).
+
+    `role` is the word of Godbole et al., *Deep Learning Tuning Playbook* (2023): scientific (the
+    question of the study), nuisance (to be tuned so that the answer is fair) or fixed.
+
+    Raises:
+        ValueError: neither or both of range and list, or a range that its scale does not allow.
+    """
+
+    name: str
+    meaning: str
+    default: Value
+    kind: Kind
+    role: Role
+    advice: str
+    """Why this range, and who says so."""
+    low: float | None = None
+    high: float | None = None
+    """Included if `integer`."""
+    scale: Scale = "linear"
+    integer: bool = False
+    """Whether the range has whole numbers only."""
+    values: tuple[Value, ...] = ()
+    """The values themselves."""
+    ordered: bool = False
+    """Whether neighbours in `values` are alike, which a model of them can then use."""
+    grid: tuple[Value, ...] = ()
+    """What a grid search tries of a range; of a list it tries all."""
+    condition: tuple[str, tuple[Value, ...]] | None = None
+    """The hyperparameter and those of its values under which this one exists."""
+
+    def __post_init__(self) -> None:
+        if (self.low is None) != (self.high is None) or (self.low is None) == (not self.values):
+            raise ValueError(f"{self.name}: give either low and high, or values")
+        if self.low is not None and self.high is not None:
+            if not self.low < self.high:
+                raise ValueError(f"{self.name}: low {self.low} must be below high {self.high}")
+            if self.scale == "log" and self.low <= 0:
+                raise ValueError(f"{self.name}: a log scale must start above 0, got {self.low}")
+            if self.integer and (self.low % 1 or self.high % 1):
+                raise ValueError(f"{self.name}: an integer range has whole ends")
+        for value in self.grid:
+            self.unit(value)
+
+    @property
+    def categorical(self) -> bool:
+        """Whether its values have no order."""
+        return bool(self.values) and not self.ordered
+
+    @property
+    def branch(self) -> str:
+        """The name with the condition, such as `momentum (optimizer sgd)`."""
+        if self.condition is None:
+            return self.name
+        return f"{self.name} ({self.condition[0]} {', '.join(map(str, self.condition[1]))})"
+
+    def at(self, u: float) -> Value:
+        """The value at `u` in [0, 1): uniform on the scale of the range, or on the list."""
+        if self.low is None or self.high is None:
+            return self.values[min(int(u * len(self.values)), len(self.values) - 1)]
+        if self.integer:
+            return int(min(self._along(u, self.high + 1), self.high))
+        # A rounding may lead out of the range.
+        return min(self._along(u, self.high), self.high)
+
+    def unit(self, value: object) -> float:
+        """Where `value` lies in [0, 1]; of a list or an integer range, the middle of its share.
+
+        Raises:
+            ValueError: it is not in the range or the list.
+        """
+        if self.low is None or self.high is None:
+            if as_value(value) not in self.values:
+                raise ValueError(self._refusal(value, f"one of {', '.join(map(str, self.values))}"))
+            return (self.values.index(as_value(value)) + 0.5) / len(self.values)
+        number = float(value) if isinstance(value, (int, float)) else math.nan
+        if not self.low <= number <= self.high or (self.integer and number % 1):
+            kind = "a whole number" if self.integer else "a number"
+            raise ValueError(self._refusal(value, f"{kind} from {self.low:g} to {self.high:g}"))
+        if self.integer:
+            top = self.high + 1
+            return (self._place(number, top) + self._place(number + 1, top)) / 2
+        return self._place(number, self.high)
+
+    def exists_under(self, config: Mapping[str, object]) -> bool:
+        """Whether the condition holds in `config`, which has the parameters before this one."""
+        return self.condition is None or config.get(self.condition[0]) in self.condition[1]
+
+    def excludes(self, other: Hyperparameter) -> bool:
+        """Whether the two can never exist in one configuration."""
+        if self.condition is None or other.condition is None:
+            return False
+        same = self.condition[0] == other.condition[0]
+        return same and not set(self.condition[1]) & set(other.condition[1])
+
+    def describe(self) -> dict[str, object]:
+        """The dimension as plain JSON, for `study.json`."""
+        described: dict[str, object] = {"name": self.name}
+        if self.values:
+            described.update(values=list(self.values), ordered=self.ordered)
+        else:
+            described.update(low=self.low, high=self.high, scale=self.scale, integer=self.integer)
+        if self.condition is not None:
+            described["condition"] = {self.condition[0]: list(self.condition[1])}
+        return described
+
+    def _along(self, u: float, top: float) -> float:
+        assert self.low is not None
+        if self.scale == "log":
+            return self.low * math.pow(top / self.low, u)
+        return self.low + u * (top - self.low)
+
+    def _place(self, number: float, top: float) -> float:
+        assert self.low is not None
+        if self.scale == "log":
+            return math.log(number / self.low) / math.log(top / self.low)
+        return (number - self.low) / (top - self.low)
+
+    def _refusal(self, value: object, allowed: str) -> str:
+        return f"{self.name} must be {allowed}, got {value!r}"
+
+
+def as_value(value: Any) -> Any:
+    """A value as JSON gives it back, as a space has it: lists are tuples."""
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,128 @@
+"""What searchers that learn have in common: what they were told, and when they begin to learn."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from search_spaces.history import Epochs, History, Standing
+from search_spaces.hyperparameter import Value
+from search_spaces.sobol_search import SobolSearch
+from search_spaces.space import Space
+from search_spaces.strategy import Strategy
+
+RISK = 0.5
+RETRIES = 16
+"""How often a model is asked again that proposes a configuration which has been tried; then the
+first Sobol point that has not been is taken."""
+
+
+class LearningSearch(Strategy):
+    """A searcher with a model of what it was told.
+
+    First come the start points, then Sobol points until `startup` trials can be learned from. A
+    failed trial is one of them: it comes behind all others. A trial that is still running counts as
+    bad, so that trials that run at the same time differ. A configuration is not suggested twice,
+    as long as the space has others.
+
+    Args:
+        space: where to look.
+        seed: of all points.
+        startup: trials before the first proposal of the model.
+        start_points: what to try first, whole or in part; what is missing has its default.
+
+    Raises:
+        ValueError: a start point that is not in the space.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        seed: int,
+        startup: int,
+        start_points: Iterable[Mapping[str, object]] = (),
+    ) -> None:
+        super().__init__(space)
+        self.seed = seed
+        self.startup = startup
+        self.history = History()
+        self._start_points = [space.complete(point) for point in start_points]
+        self._first_points = SobolSearch(space, seed=seed)
+
+    @abstractmethod
+    def proposal(
+        self, standings: Mapping[str, Standing | None], rung: Epochs, rng: np.random.Generator
+    ) -> Sequence[float]:
+        """A number in [0, 1] for each hyperparameter of the space, by the model.
+
+        Args:
+            standings: of the trials in `history`, in the order of their suggestion.
+            rung: that they are compared at.
+            rng: of this proposal alone.
+        """
+
+    def point(self, index: int) -> dict[str, Value]:
+        """Configuration number `index`, by the seed, `index` and what was told until now."""
+        if index < len(self._start_points):
+            return dict(self._start_points[index])
+        trials = self.history.trials.values()
+        tried = {told.unit for told in trials}
+        if sum(told.state != "running" for told in trials) >= self.startup:
+            # As many as BOHB asks for: one more than hyperparameters, and two for the bad ones.
+            rung = self.history.rung(self.rungs, len(self.space.parameters) + 3)
+            standings = self.history.standings(self.rungs, self._mode, rung)
+            allowed = []
+            for attempt in range(RETRIES):
+                rng = np.random.default_rng([self.seed, index, attempt])
+                config = self.space.point(self.proposal(standings, rung, rng))
+                unit = tuple(self.space.unit(config))
+                if unit not in tried:
+                    risk = self.history.risk(unit)
+                    if risk <= RISK:
+                        return config
+                    allowed.append((risk, attempt, config))
+            if allowed:
+                return min(allowed, key=lambda found: found[:2])[2]
+        for further in range(RETRIES**2):
+            config = self._first_points.point(index + further)
+            if tuple(self.space.unit(config)) not in tried:
+                return config
+        return config
+
+    def learned_from(
+        self, config: Mapping[str, Any], values: Mapping[int, float], *, state: str
+    ) -> None:
+        """Tells a trial of an earlier study.
+
+        Raises:
+            ValueError: its configuration is not in this space.
+        """
+
+    def recorded(self, trial_id: str, config: Mapping[str, Any]) -> None:
+        """Tells what was suggested, now or in an earlier session."""
+        super().recorded(trial_id, config)
+        self.history.suggested(trial_id, self.space.unit(config))
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Tells a value on the way."""
+        self.history.result(trial_id, *self._told(result))
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Tells an end; without a result and without an error the trial is forgotten."""
+        if error:
+            self.history.failed(trial_id)
+        elif result is None:
+            self.history.forgotten(trial_id)
+        else:
+            epoch, value = self._told(result)
+            self.history.ended(trial_id, epoch=epoch, value=value, stopped=epoch in self.rungs)
+
+    def _told(self, result: Mapping[str, Any]) -> tuple[int, float]:
+        epoch = result["epoch"] if "epoch" in result else result["training_iteration"]
+        return int(epoch), float(result[str(self._metric)])
