@@ -4,6 +4,8 @@ Needs neither Ray nor torch. Each line has `event` and `time` (seconds since 197
 named by its index. The events, in the order of a trial's life:
 
 - `session`: a driver began; `command` as typed, `resumed`.
+- `earlier`: a trial of an earlier study that the searcher was told: `study`, `config`, `values` of
+  the metric by epoch, `status`.
 - `suggested`: `trial`, `config`.
 - `started`: `trial`. Again after each resume or recovery.
 - `restored`: `trial`, `epoch` that it went on from (0: its start), `unreadable` checkpoints.
@@ -11,7 +13,7 @@ named by its index. The events, in the order of a trial's life:
 - `checkpoint`: `trial`, `epoch`, `path` within the study.
 - `decision`: `trial`, `rung`, `value`, `cutoff`, `rank`, `of`, `stop`.
 - `ended`: `trial`, `status` (finished, stopped, diverged, failed), `epoch`, and as it applies
-  `rung`, or `reason` and `traceback`.
+  `rung`, or `reason`, `traceback` and `blameless` (it lacked memory that it shared with others).
 - `closed`: the driver ended; `why`.
 """
 
@@ -103,6 +105,8 @@ class TrialRecord:
     """Where it was stopped, in epochs."""
     reason: str = ""
     """Why it diverged or failed."""
+    blameless: bool = False
+    """Whether its configuration may be good all the same."""
 
     @property
     def epochs(self) -> int:
@@ -124,6 +128,7 @@ class TrialRecord:
             self.status = event["status"]
             self.rung = event.get("rung")
             self.reason = event.get("reason", "")
+            self.blameless = event.get("blameless", False)
 
     def best(self, metric: str, mode: str) -> tuple[int, float] | None:
         """Epoch and value of the best `metric`, the earlier one of equals; None if it has none."""

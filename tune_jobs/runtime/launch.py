@@ -22,7 +22,8 @@ from tune_jobs.runtime.connect import cluster
 from tune_jobs.runtime.curves import Curves
 from tune_jobs.runtime.flags import Command, parse
 from tune_jobs.runtime.preflight import make_plan, show_plan
-from tune_jobs.runtime.study import SCHEMA_VERSION, STUDY_FILE, Study, read_study_file
+from tune_jobs.runtime.study import Study
+from tune_jobs.runtime.study_file import SCHEMA_VERSION, STUDY_FILE, read_study_file
 from tune_jobs.runtime.terminal import Terminal
 
 VERSIONS = ("ray", "torch", "torchvision", "hyperopt", "tensorboard", "scikit-learn", "numpy")

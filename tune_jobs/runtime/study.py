@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -15,18 +13,18 @@ from ray.tune.experiment import Trial
 
 from search_spaces.asha import ASHA
 from search_spaces.in_order import InOrder
+from search_spaces.learning import LearningSearch
 from search_spaces.rungs import Decision, Mode
 from search_spaces.space import Space
 from search_spaces.strategy import Strategy
 from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.journal import JOURNAL, Event, Journal, read_events, trials_from
-from tune_jobs.runtime.recorder import Recorder, ended, index_of
+from tune_jobs.runtime.recorder import Recorder, blamed, ended, index_of
 from tune_jobs.runtime.searcher import JournaledSearcher, dirname_of
 from tune_jobs.runtime.stopping import Limits, StudyStopper
+from tune_jobs.runtime.study_file import STUDY_FILE, write_json
 from tune_jobs.runtime.trial import TrialSettings, guarded
-
-STUDY_FILE = "study.json"
-SCHEMA_VERSION = 1
+from tune_jobs.runtime.warm_start import earlier_trials, learn
 
 TUNE_FOLDER = ".tune"
 """What Tune writes for its own restore, pickles among it, while a study runs."""
@@ -109,8 +107,12 @@ class Study:
             mode,
             listeners=self.listeners,
             on_failure=self.record_failure,
+            alone=max_concurrent == 1,
         )
+        self.learned = ""
+        """What was taken over from an earlier study, for a person to read."""
         self._decided: list[Event] = []
+        """What `open` writes, since it became known before."""
 
     @property
     def trials_dir(self) -> Path:
@@ -139,17 +141,26 @@ class Study:
         """
         self.parts.trainable, self.parts.dataset = trainable, dataset
         self._check_space()
-        settings = TrialSettings(self.metric, self.mode, str(self.trials_dir.absolute()))
+        settings = TrialSettings(
+            self.metric,
+            self.mode,
+            str(self.trials_dir.absolute()),
+            whole_gpu=self.flags.gpus_per_trial >= 1,
+            alone=self.max_concurrent == 1,
+        )
         with_data = trainable
         if dataset is not None:
             with_data = tune.with_parameters(trainable, data=dataset.search)
         resources = {"cpu": self.flags.cpus_per_trial, "gpu": self.flags.gpus_per_trial}
         return tune.with_resources(guarded(with_data, settings), resources)  # type: ignore[no-any-return]
 
-    def tune_config(self, strategy: Strategy, asha: ASHA | None = None) -> tune.TuneConfig:
+    def tune_config(
+        self, strategy: Strategy, asha: ASHA | None = None, *, warm_start: Path | None = None
+    ) -> tune.TuneConfig:
         """How Tune searches: by `strategy`, stopping trials early by `asha` if it is given.
 
-        Both are journaled, and know what earlier sessions had.
+        Both are journaled, and know what earlier sessions had. `strategy` is told the trials of
+        the study in `warm_start`, for which it must be one that learns.
         """
         self.parts.strategy, self.parts.scheduler = strategy, asha
         if asha is not None:
@@ -158,6 +169,10 @@ class Study:
             asked = self.flags.trials
             self.total = strategy.size if asked is None else min(asked, strategy.size)
         self._check_space()
+        if isinstance(strategy, LearningSearch):
+            if warm_start is not None and not self.events:
+                self._decided += earlier_trials(warm_start, self.metric, self.mode)
+            self.learned = learn(strategy, [*self.events, *self._decided])
         if asha is not None:
             # First: it may end trials whose stop had been decided.
             self._rebuild(asha)
@@ -170,6 +185,7 @@ class Study:
             seed=self.flags.seed,
             metric=self.metric,
             mode=self.mode,
+            alone=self.max_concurrent == 1,
         )
         return tune.TuneConfig(
             metric=self.metric,
@@ -198,7 +214,7 @@ class Study:
                 decision = asha.replay(event["trial"], event["epoch"], value)
                 if decision is not None:
                     self._complete(decision, written=(decision.trial, decision.rung) in written)
-            elif event["event"] == "ended" and event["status"] in ("diverged", "failed"):
+            elif blamed(event):
                 asha.replay_failure(event["trial"], event["epoch"])
         asha.trial_key = index_of
         asha.on_decision = self._recorder.on_decision
@@ -235,7 +251,8 @@ class Study:
         session = {"event": "session", "command": list(command), "resumed": bool(self.events)}
         self._journal.append(session, *self._decided)
         for event in self._decided:
-            self.trials[event["trial"]].apply(event)
+            if event["event"] != "earlier":
+                self.trials[event["trial"]].apply(event)
 
     def record_failure(self, index: int, epoch: int) -> None:
         """Tells the rungs of a trial that diverged or failed."""
@@ -270,31 +287,3 @@ class Study:
             end = ended(trial.index, decision.rung, {"status": None}, decision)
             self._decided.append(end)
             trial.status = "stopped"
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes the whole file or leaves the old one."""
-    unfinished = path.with_name(f".{path.name}-{os.getpid()}")
-    unfinished.write_text(json.dumps(content, indent=2, default=str) + "\n")
-    unfinished.replace(path)
-
-
-def read_study_file(directory: Path) -> dict[str, Any]:
-    """What a study was started with.
-
-    Raises:
-        ValueError: there is no study in `directory`, or one that this version cannot read.
-    """
-    path = directory / STUDY_FILE
-    if not path.is_file():
-        raise ValueError(f"--resume {directory}: no study is there (it has no {STUDY_FILE})")
-    try:
-        stored: dict[str, Any] = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(f"--resume {directory}: {STUDY_FILE} is not JSON ({error})") from None
-    if stored.get("schema_version") != SCHEMA_VERSION:
-        raise ValueError(
-            f"--resume {directory}: written in schema {stored.get('schema_version')}, this version "
-            f"reads {SCHEMA_VERSION}"
-        )
-    return stored

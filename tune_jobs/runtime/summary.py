@@ -17,7 +17,8 @@ from rich.console import Console
 from tune_jobs.runtime.checkpoints import TrialCheckpoints
 from tune_jobs.runtime.journal import TrialRecord, best_trial
 from tune_jobs.runtime.searcher import dirname_of
-from tune_jobs.runtime.study import Study, write_json
+from tune_jobs.runtime.study import Study
+from tune_jobs.runtime.study_file import write_json
 from tune_jobs.runtime.terminal import short
 
 BEST_FILE = "best.json"

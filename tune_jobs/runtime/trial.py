@@ -46,6 +46,10 @@ class TrialSettings:
     mode: str
     trials_dir: str
     """The study's `trials/`, on storage that all nodes share."""
+    whole_gpu: bool
+    """Whether no other trial can be on a trial's GPUs."""
+    alone: bool
+    """Whether no other trial runs at the same time."""
 
 
 def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tune.Trainable]:
@@ -150,11 +154,21 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
 
         def __failed(self, error: Exception) -> dict[str, Any]:
             ended = self.__ended("failed", self.__epoch + 1, f"{type(error).__name__}: {error}")
+            ended[REPORT]["blameless"] = short_of_memory(error, settings)
             ended[REPORT]["traceback"] = "".join(traceback.format_exception(error))
             return ended
 
     GuardedTrial.__name__ = trainable.__name__
     return GuardedTrial
+
+
+def short_of_memory(error: Exception, settings: TrialSettings) -> bool:
+    """Whether the trial ran out of a memory that it shared with others: its configuration may fit
+    into all of it."""
+    if isinstance(error, MemoryError):
+        return not settings.alone
+    # By name: a person's own trainable may not use torch, and then nothing here imports it.
+    return type(error).__name__ == "OutOfMemoryError" and not settings.whole_gpu
 
 
 def not_finite(result: Mapping[str, Any], metric: str) -> str | None:
