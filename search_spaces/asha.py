@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
 from search_spaces.in_order import InOrder
 from search_spaces.rungs import Decision, Expectation, Mode, RungRule, Rungs, expected
+
+AUDIT = 0xA0D17
+"""Sets the draw of the controls apart from all other draws of a seed and an index."""
 
 
 class ASHA(InOrder):
@@ -24,9 +28,12 @@ class ASHA(InOrder):
         reduction_factor: one trial in so many goes on from a rung (η in the paper).
         rung_rule: who goes on from a rung, see `search_spaces.rungs`.
         time_attr: what a trial reports as its epoch.
+        audit: the share of the trials that are finished later, as controls, if a rung stops them.
+        seed: decides which.
 
     Raises:
-        ValueError: a grace period, reduction factor or number of epochs that gives no rungs.
+        ValueError: a grace period, reduction factor or number of epochs that gives no rungs, or a
+            share that is none.
     """
 
     def __init__(
@@ -37,12 +44,19 @@ class ASHA(InOrder):
         reduction_factor: int = 3,
         rung_rule: RungRule = "top",
         time_attr: str = "epoch",
+        audit: float = 0.0,
+        seed: int = 0,
     ) -> None:
         super().__init__()
+        if not 0 <= audit <= 1:
+            raise ValueError(f"--audit must be a share from 0 to 1, got {audit:g}")
+        self.audit = audit
+        self.seed = seed
         self.time_attr = time_attr
         self.rungs = Rungs(max_epochs, grace_period, reduction_factor, rule=rung_rule)
-        self.trial_key: Callable[[Trial], int | str] = lambda trial: str(trial.trial_id)
-        """How a trial is named in the rungs and in decisions."""
+        self.trial_key: Callable[[Trial], int | str | None] = lambda trial: str(trial.trial_id)
+        """How a trial is named in the rungs and in decisions; None for a control, which no rung
+        compares."""
         self.on_decision: Callable[[Decision], None] = lambda decision: None
         """Told every decision, before Tune acts on it."""
 
@@ -56,9 +70,10 @@ class ASHA(InOrder):
 
     def on_trial_result(self, controller: object, trial: Trial, result: Mapping[str, float]) -> str:
         """Stops the trial or lets it go on."""
-        decision = self.rungs.report(
-            self.trial_key(trial), int(result[self.time_attr]), result[self._metric]
-        )
+        key = self.trial_key(trial)
+        if key is None:
+            return str(TrialScheduler.CONTINUE)
+        decision = self.rungs.report(key, int(result[self.time_attr]), result[self._metric])
         if decision is None:
             return str(TrialScheduler.CONTINUE)
         self.on_decision(decision)
@@ -71,6 +86,11 @@ class ASHA(InOrder):
     def replay_failure(self, trial: int | str, epoch: int) -> None:
         """Tells that `trial` diverged or failed in `epoch`, now or in an earlier session."""
         self.rungs.report_failure(trial, epoch)
+
+    def is_control(self, index: int) -> bool:
+        """Whether trial number `index`, if a rung stops it, is finished later to see where it would
+        have come; by the seed and `index` alone."""
+        return bool(np.random.default_rng([self.seed, index, AUDIT]).random() < self.audit)
 
     def expected(self, *, trials: int, concurrent: int) -> Expectation:
         """How many trials will reach each rung, simulated for the rule in use."""
@@ -85,4 +105,5 @@ class ASHA(InOrder):
             "max_epochs": self.rungs.max_epochs,
             "rung_rule": self.rungs.rule,
             "rungs": self.rungs.milestones,
+            "audit": self.audit,
         }

@@ -17,16 +17,20 @@ from tune_jobs.runtime.launch import launch
 from tune_jobs.runtime.study import Study
 
 
-def job(study: Study, *, grace_period: int = 1) -> tune.Tuner:
+def job(study: Study, *, grace_period: int = 1, audit: float = 0.0) -> tune.Tuner:
     """Where in a new space is it worth looking?
 
     Args:
         grace_period: epochs before a trial can be stopped.
+        audit: share of the trials that are finished later, as controls, if a rung stops them; the
+            study then says what the stopping has cost. 0.05 is a fair start.
     """
     flags = study.flags
     dataset = load_dataset(flags.dataset, flags.data_dir, seed=flags.seed)
     space = TRAINING.fix(epochs=flags.max_epochs)
-    asha = ASHA(max_epochs=flags.max_epochs, grace_period=grace_period)
+    asha = ASHA(
+        max_epochs=flags.max_epochs, grace_period=grace_period, audit=audit, seed=flags.seed
+    )
     return tune.Tuner(
         study.trainable(ImageClassifier, dataset),
         tune_config=study.tune_config(SobolSearch(space, seed=flags.seed), asha),

@@ -67,6 +67,11 @@ class TrialCheckpoints:
         """Drops all but the best: the trial has ended."""
         self._keep(lambda best, latest: {best})
 
+    def drop_all(self) -> None:
+        """Drops every checkpoint: nobody will go on from them."""
+        for folder in self.folders():
+            shutil.rmtree(folder, ignore_errors=True)
+
     def folders(self) -> list[Path]:
         """Where a checkpoint lies, the newest first, readable or not."""
         return sorted(self.directory.glob("checkpoint_*"), reverse=True)

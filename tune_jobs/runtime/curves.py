@@ -16,6 +16,7 @@ from tensorboard.plugins.text.metadata import create_summary_metadata
 from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboard.util import tensor_util
 
+from tune_jobs.runtime.controls import control_dirname
 from tune_jobs.runtime.journal import Event, TrialRecord
 from tune_jobs.runtime.searcher import dirname_of
 
@@ -35,38 +36,46 @@ class Curves:
     """Writes each epoch of each trial as it ends.
 
     Args:
-        trials_dir: the study's `trials/`; trial 12 is the run `0012` in it.
+        trials_dir: the study's `trials/`; trial 12 is the run `0012` in it, and `0012-control`
+            where it goes on as a control.
         notice: said in every trial's text, if there is one: a dataset that is not the default.
     """
 
     def __init__(self, trials_dir: Path, notice: str = "") -> None:
         self._trials_dir = trials_dir
         self._notice = notice
-        self._writers: dict[int, RecordWriter] = {}
+        self._writers: dict[str, RecordWriter] = {}
 
     def on_event(self, event: Event, trial: TrialRecord) -> None:
         """Writes results and decisions; an end closes the trial's file."""
         kind = event["event"]
-        if kind == "result":
-            writer = self._writer(trial)
-            self._scalars(trial.index, event["epoch"], event["metrics"])
+        run = dirname_of(trial.index)
+        if kind in ("control", "control_ended"):
+            run = control_dirname(trial.index)
+        if kind in ("result", "control"):
+            writer = self._writer(run, trial)
+            self._scalars(run, event["epoch"], event["metrics"])
             writer.flush()
         elif kind == "decision":
-            self._text(trial.index, "decision", json.dumps(event), event["rung"])
-        elif kind == "ended" and trial.index in self._writers:
-            self._writers.pop(trial.index).close()
+            self._text(run, "decision", json.dumps(event), event["rung"])
+        elif kind in ("ended", "control_ended") and run in self._writers:
+            self._writers.pop(run).close()
 
     def complete(self, trial: TrialRecord) -> None:
         """Writes the epochs that the journal has and the event files lack, after a kill."""
-        written = epochs_in(self._trials_dir / dirname_of(trial.index))
-        missing = sorted(set(trial.results) - written)
-        if not missing:
-            return
-        self._writer(trial)
-        for epoch in missing:
-            self._scalars(trial.index, epoch, trial.results[epoch])
-        if trial.ended:
-            self._writers.pop(trial.index).close()
+        runs = (
+            (dirname_of(trial.index), trial.results, trial.ended),
+            (control_dirname(trial.index), trial.control_results, not trial.control_left),
+        )
+        for run, results, ended in runs:
+            missing = sorted(set(results) - epochs_in(self._trials_dir / run))
+            if not missing:
+                continue
+            self._writer(run, trial)
+            for epoch in missing:
+                self._scalars(run, epoch, results[epoch])
+            if ended:
+                self._writers.pop(run).close()
 
     def close(self) -> None:
         """Closes what is open."""
@@ -74,34 +83,34 @@ class Curves:
             writer.close()
         self._writers.clear()
 
-    def _writer(self, trial: TrialRecord) -> RecordWriter:
-        if trial.index not in self._writers:
-            directory = self._trials_dir / dirname_of(trial.index)
+    def _writer(self, run: str, trial: TrialRecord) -> RecordWriter:
+        if run not in self._writers:
+            directory = self._trials_dir / run
             first = not epochs_in(directory)
-            self._writers[trial.index] = new_event_file(directory)
+            self._writers[run] = new_event_file(directory)
             if first:
                 config = "".join(f"| {key} | {value} |\n" for key, value in trial.config.items())
-                self._text(trial.index, "config", f"| | |\n|---|---|\n{config}", 0)
+                self._text(run, "config", f"| | |\n|---|---|\n{config}", 0)
                 if self._notice:
-                    self._text(trial.index, "notice", self._notice, 0)
-        return self._writers[trial.index]
+                    self._text(run, "notice", self._notice, 0)
+        return self._writers[run]
 
-    def _scalars(self, index: int, epoch: int, metrics: dict[str, Any]) -> None:
+    def _scalars(self, run: str, epoch: int, metrics: dict[str, Any]) -> None:
         values = [
             Summary.Value(tag=TAGS.get(name, name), simple_value=value)
             for name, value in metrics.items()
             if name not in NOT_CURVES and value is not None
         ]
-        self._add(index, epoch, values)
+        self._add(run, epoch, values)
 
-    def _text(self, index: int, tag: str, text: str, epoch: int) -> None:
+    def _text(self, run: str, tag: str, text: str, epoch: int) -> None:
         metadata: SummaryMetadata = create_summary_metadata(tag, "")
         tensor = tensor_util.make_tensor_proto([text.encode()])
-        self._add(index, epoch, [Summary.Value(tag=tag, metadata=metadata, tensor=tensor)])
+        self._add(run, epoch, [Summary.Value(tag=tag, metadata=metadata, tensor=tensor)])
 
-    def _add(self, index: int, epoch: int, values: list[Summary.Value]) -> None:
+    def _add(self, run: str, epoch: int, values: list[Summary.Value]) -> None:
         event = FileEvent(step=epoch, wall_time=time.time(), summary=Summary(value=values))
-        self._writers[index].write(event.SerializeToString())
+        self._writers[run].write(event.SerializeToString())
 
 
 def new_event_file(run: Path) -> RecordWriter:

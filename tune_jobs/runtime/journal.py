@@ -13,7 +13,11 @@ named by its index. The events, in the order of a trial's life:
 - `checkpoint`: `trial`, `epoch`, `path` within the study.
 - `decision`: `trial`, `rung`, `value`, `cutoff`, `rank`, `of`, `stop`.
 - `ended`: `trial`, `status` (finished, stopped, diverged, failed), `epoch`, and as it applies
-  `rung`, or `reason`, `traceback` and `blameless` (it lacked memory that it shared with others).
+  `rung`, or `reason`, `traceback` and `blameless` (it lacked memory that it shared with others);
+  `control` if it was stopped and is to be finished later, to see what the rungs have cost.
+- `control_started`, `control`, `control_ended`: the same trial finished later. They are `started`,
+  `result` (only of epochs that it had not had) and `ended`, apart from them because searcher and
+  scheduler never know of them; a `restored` in between has `control` too.
 - `closed`: the driver ended; `why`.
 """
 
@@ -107,6 +111,12 @@ class TrialRecord:
     """Why it diverged or failed."""
     blameless: bool = False
     """Whether its configuration may be good all the same."""
+    control: Status | None = None
+    """Of the same trial finished later as a control, if it is one."""
+    control_results: dict[int, dict[str, float | None]] = field(default_factory=dict)
+    """Metrics by epoch, after the rung that stopped it."""
+    control_blameless: bool = False
+    """Whether the control ended by something that says nothing of the trial."""
 
     @property
     def epochs(self) -> int:
@@ -117,6 +127,11 @@ class TrialRecord:
     def ended(self) -> bool:
         """Whether it will not run again."""
         return self.status not in ("pending", "running")
+
+    @property
+    def control_left(self) -> bool:
+        """Whether it is still to be finished as a control."""
+        return self.control in ("pending", "running")
 
     def apply(self, event: Mapping[str, Any]) -> None:
         """Takes in one event of this trial; an epoch that is known stays as it was first told."""
@@ -129,6 +144,14 @@ class TrialRecord:
             self.rung = event.get("rung")
             self.reason = event.get("reason", "")
             self.blameless = event.get("blameless", False)
+            self.control = "pending" if event.get("control") else None
+        elif event["event"] == "control_started":
+            self.control = "running"
+        elif event["event"] == "control":
+            self.control_results.setdefault(event["epoch"], event["metrics"])
+        elif event["event"] == "control_ended":
+            self.control = event["status"]
+            self.control_blameless = event.get("blameless", False)
 
     def best(self, metric: str, mode: str) -> tuple[int, float] | None:
         """Epoch and value of the best `metric`, the earlier one of equals; None if it has none."""

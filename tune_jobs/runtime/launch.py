@@ -152,7 +152,8 @@ def run(console: Console, study: Study, tuner: tune.Tuner, command: Sequence[str
     trials = list(study.trials.values())
     summary.write_table(study.directory / "trials.csv", trials, study.metric, study.mode)
     best = summary.keep_best(study)
-    summary.show_summary(console, study, best, command)
+    audit = summary.write_audit(study)
+    summary.show_summary(console, study, best, command, audit)
     if study.stopper.why == "failed":
         complain(f"the first trials all failed alike: {study.stopper.reason}")
         return 1

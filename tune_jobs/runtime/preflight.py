@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import ray
 from rich.console import Console
 from rich.table import Table
 
+from search_spaces.asha import ASHA
 from search_spaces.rungs import Expectation
 from tune_jobs.runtime.study import Study
 from tune_jobs.runtime.terminal import duration
@@ -28,14 +30,28 @@ class Plan:
     """Mean seconds of an epoch of one trial alone; None where the trainable cannot tell."""
     seconds: float | None
     """Of what is left to be run."""
+    controls: Controls | None = None
+    """None where the rungs are not audited."""
+
+
+@dataclass(frozen=True)
+class Controls:
+    """The trials that are finished after a rung has stopped them."""
+
+    count: float
+    epochs: float
+    """That they take, of all of them together."""
 
 
 def make_plan(study: Study) -> Plan:
     """Simulates the rungs and times a warm-up."""
     expectation = None
     scheduler = study.parts.scheduler
-    if scheduler is not None:
+    controls = None
+    if isinstance(scheduler, ASHA):
         expectation = scheduler.expected(trials=study.total, concurrent=study.max_concurrent)
+        if scheduler.audit > 0:
+            controls = expected_controls(expectation, scheduler.audit)
     space = study.space
     fractions = [(place + 0.5) / WARM_UP_CONFIGS for place in range(WARM_UP_CONFIGS)]
     configs = [space.point([u] * len(space.parameters)) for u in fractions]
@@ -48,9 +64,28 @@ def make_plan(study: Study) -> Plan:
             if expectation is not None
             else float(study.total * study.flags.max_epochs)
         )
+        if controls is not None:
+            epochs += controls.epochs
         left = epochs * (1 - ended / study.total)
+        left += sum(
+            study.flags.max_epochs - max(trial.control_results, default=trial.epochs)
+            for trial in study.trials.values()
+            if trial.control_left
+        )
         seconds = left * epoch_seconds / min(study.max_concurrent, study.total)
-    return Plan(expectation, epoch_seconds, seconds)
+    return Plan(expectation, epoch_seconds, seconds, controls)
+
+
+def expected_controls(expectation: Expectation, share: float) -> Controls:
+    """How many of the trials that are expected to be stopped are finished after all, if `share` of
+    them are, and what that takes."""
+    stations = sorted(expectation.reaching)
+    count = epochs = 0.0
+    for rung, ahead in itertools.pairwise(stations):
+        stopped = share * (expectation.reaching[rung] - expectation.reaching[ahead])
+        count += stopped
+        epochs += stopped * (stations[-1] - rung)
+    return Controls(count, epochs)
 
 
 def warm_up(study: Study, configs: list[dict[str, Any]]) -> float | None:
@@ -93,6 +128,13 @@ def show_plan(console: Console, study: Study, plan: Plan) -> None:
             end = " (the last)" if rung == flags.max_epochs else ""
             table.add_row(f"{rung}{end}", f"{reaching:.0f}")
         console.print(table)
+    if plan.controls is not None:
+        console.print(
+            f"controls  about {plan.controls.count:.1f} stopped trials are finished at the end: "
+            f"{plan.controls.epochs:.0f} epochs more",
+            soft_wrap=True,
+            highlight=False,
+        )
     if plan.seconds is None or plan.epoch_seconds is None:
         console.print("time      not known before the first trials have ended")
     else:

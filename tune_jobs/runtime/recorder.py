@@ -17,6 +17,7 @@ from ray.tune.experiment import Trial
 
 from search_spaces.rungs import Decision
 from tune_jobs.runtime.checkpoints import TrialCheckpoints
+from tune_jobs.runtime.controls import control_dirname, stopped_dirname
 from tune_jobs.runtime.journal import Event, Journal, TrialRecord
 from tune_jobs.runtime.searcher import dirname_of
 from tune_jobs.runtime.trial import REPORT
@@ -43,6 +44,7 @@ class Recorder(Callback):
         on_failure: told the index of a trial that diverged or failed by its configuration, and the
             epoch.
         alone: whether trials run one at a time.
+        is_control: whether the trial of that index is finished later if a rung stops it.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Recorder(Callback):
         listeners: Sequence[Listener],
         on_failure: Callable[[int, int], None],
         alone: bool,
+        is_control: Callable[[int], bool],
     ) -> None:
         self.trials = trials
         self._journal = journal
@@ -62,6 +65,7 @@ class Recorder(Callback):
         self._listeners = listeners
         self._on_failure = on_failure
         self._alone = alone
+        self._is_control = is_control
         self._decision: Decision | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -78,6 +82,9 @@ class Recorder(Callback):
     ) -> None:
         """Writes `suggested` trials down as running."""
         index = index_of(trial)
+        if runs_as_control(trial):
+            self._write(index, {"event": "control_started", "trial": index})
+            return
         if index not in self.trials:
             self.trials[index] = TrialRecord(index, dict(trial.config))
         self._write(index, {"event": "started", "trial": index})
@@ -92,6 +99,9 @@ class Recorder(Callback):
     ) -> None:
         """Writes what became known by a result: restored, result, checkpoint, decision, ended."""
         index, epoch, report = index_of(trial), int(result["epoch"]), result[REPORT]
+        if runs_as_control(trial):
+            self._write(index, *self._control_events(index, epoch, report, result.get("done")))
+            return
         decision, self._decision = self._decision, None
         events: list[Event] = []
         if report["restored"] is not None:
@@ -105,8 +115,23 @@ class Recorder(Callback):
         if decision is not None:
             events.append({"event": "decision", **asdict(decision)})
         if result.get("done"):
-            events.append(ended(index, epoch, report, decision))
+            events.append(ended(index, epoch, report, decision, self._is_control(index)))
         self._write(index, *events)
+
+    def _control_events(
+        self, index: int, epoch: int, report: dict[str, Any], done: bool | None
+    ) -> list[Event]:
+        events: list[Event] = []
+        trial = self.trials[index]
+        if report["restored"] is not None:
+            restored = {"control": True, **report["restored"]}
+            events.append({"event": "restored", "trial": index, **restored})
+        if report["metrics"] and epoch > max(trial.control_results, default=trial.epochs):
+            told = {"epoch": epoch, "node": report["node"], "metrics": report["metrics"]}
+            events.append({"event": "control", "trial": index, **told})
+        if done:
+            events.append({**ended(index, epoch, report, None), "event": "control_ended"})
+        return events
 
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
@@ -115,10 +140,12 @@ class Recorder(Callback):
         index = index_of(trial)
         error = trial.get_error()
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        epoch = self.trials[index].epochs + 1
+        known = self.trials[index]
+        epoch = max(known.control_results, default=known.epochs) + 1
         # Beside others it may have been the machine's memory.
         report = {"status": "failed", "reason": reason, "blameless": not self._alone}
-        self._write(index, ended(index, epoch, report, None))
+        event = ended(index, epoch, report, None)
+        self._write(index, {**event, "event": "control_ended"} if runs_as_control(trial) else event)
 
     def _write(self, index: int, *events: Event) -> None:
         self._journal().append(*events)
@@ -126,14 +153,28 @@ class Recorder(Callback):
         for event in events:
             trial.apply(event)
             if event["event"] == "ended":
-                TrialCheckpoints(self._trials_dir / dirname_of(index), self._mode).keep_best()
+                # A control will go on from the latest.
+                if not trial.control_left:
+                    self._checkpoints(dirname_of(index)).keep_best()
                 if blamed(event):
                     self._on_failure(index, event["epoch"])
+            elif event["event"] == "control_ended":
+                self._checkpoints(dirname_of(index)).keep_best()
+                self._checkpoints(control_dirname(index)).drop_all()
             for listener in self._listeners:
                 listener.on_event(event, trial)
 
+    def _checkpoints(self, dirname: str) -> TrialCheckpoints:
+        return TrialCheckpoints(self._trials_dir / dirname, self._mode)
 
-def ended(index: int, epoch: int, report: dict[str, Any], decision: Decision | None) -> Event:
+
+def ended(
+    index: int,
+    epoch: int,
+    report: dict[str, Any],
+    decision: Decision | None,
+    is_control: bool = False,
+) -> Event:
     """The event of a trial's end, with the status of DESIGN's list."""
     event: Event = {"event": "ended", "trial": index, "epoch": epoch}
     if report["status"] is not None:
@@ -142,6 +183,8 @@ def ended(index: int, epoch: int, report: dict[str, Any], decision: Decision | N
         event.update({name: report[name] for name in told if report.get(name)})
     elif decision is not None and decision.stop:
         event.update(status="stopped", rung=decision.rung)
+        if is_control:
+            event["control"] = True
     else:
         event["status"] = "finished"
     return event
@@ -158,4 +201,9 @@ def blamed(event: Event) -> bool:
 
 def index_of(trial: Trial) -> int:
     """The index of a trial of Tune, which its directory is named after."""
-    return int(trial.custom_dirname)
+    return int(stopped_dirname(trial.custom_dirname) or trial.custom_dirname)
+
+
+def runs_as_control(trial: Trial) -> bool:
+    """Whether a trial of Tune is one that a rung had stopped, finished now."""
+    return stopped_dirname(trial.custom_dirname) is not None

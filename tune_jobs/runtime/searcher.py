@@ -15,6 +15,7 @@ import numpy as np
 from ray.tune.search import Searcher
 
 from search_spaces.strategy import Strategy
+from tune_jobs.runtime.controls import control_dirname
 from tune_jobs.runtime.journal import Event, Journal, TrialRecord
 from tune_jobs.runtime.trial import BAD_VALUE, REPORT
 
@@ -30,11 +31,12 @@ class JournaledSearcher(Searcher):
         strategy: any searcher of ours.
         journal: where suggestions are written.
         events: of earlier sessions.
-        recorded: the trials after `events` by index, ended or not.
+        recorded: the trials after `events` by index, ended or not; kept up to date by the recorder.
         trials: how many the study shall have in all.
         seed: the study's; each trial gets one of its own from it and its index.
         metric, mode: of the study.
         alone: whether trials run one at a time.
+        audited: whether trials that are stopped may have to be finished later, as controls.
     """
 
     def __init__(
@@ -49,12 +51,17 @@ class JournaledSearcher(Searcher):
         metric: str,
         mode: str,
         alone: bool,
+        audited: bool = False,
     ) -> None:
         super().__init__(metric=metric, mode=mode)
         self.strategy = strategy
         self.indices: dict[str, int] = {}
         """By Tune's trial id, which is random, the index that everything else goes by."""
+        self._controls: set[str] = set()
         self._journal = journal
+        self._recorded = recorded
+        self._audited = audited
+        self._running: set[str] = set()
         self._trials = trials
         self._seed = seed
         self._alone = alone
@@ -71,31 +78,54 @@ class JournaledSearcher(Searcher):
         """Metric and mode are known."""
         return True
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
-        """An unfinished trial of an earlier session, else the next of the strategy."""
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """An unfinished trial of an earlier session, else the next of the strategy, else a control;
+        nothing for now while there may be one yet."""
         if self._unfinished:
             record = self._unfinished.pop(0)
             self.indices[trial_id] = record.index
+            self._running.add(trial_id)
             return record.config
         if self._next_index >= self._trials:
-            return str(Searcher.FINISHED)
+            return self._suggest_control(trial_id)
         suggested = self.strategy.suggest(str(self._next_index))
         if isinstance(suggested, str):
-            return suggested
+            return self._suggest_control(trial_id)
         index, self._next_index = self._next_index, self._next_index + 1
         self.indices[trial_id] = index
+        self._running.add(trial_id)
         config = {**suggested, "seed": trial_seed(self._seed, index)}
         self._journal().append({"event": "suggested", "trial": index, "config": config})
         return config
 
+    def _suggest_control(self, trial_id: str) -> dict[str, Any] | str | None:
+        handed_out = {self.indices[known] for known in self._controls}
+        for trial in self._recorded.values():
+            if trial.control_left and trial.index not in handed_out:
+                self._controls.add(trial_id)
+                self.indices[trial_id] = trial.index
+                return trial.config
+        # Tune never asks again after FINISHED, and who still runs may be condemned.
+        return None if self._audited and self._running else str(Searcher.FINISHED)
+
+    def dirname(self, trial_id: str) -> str:
+        """The name of the directory of a trial of Tune."""
+        index = self.indices[trial_id]
+        return control_dirname(index) if trial_id in self._controls else dirname_of(index)
+
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Tells the strategy a value on the way."""
+        if trial_id in self._controls:
+            return
         self._tell_result(self.indices[trial_id], result)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Tells the strategy an end."""
+        if trial_id in self._controls:
+            return
+        self._running.discard(trial_id)
         index = self.indices[trial_id]
         if result is None:
             # Its process was lost: beside others it may have been the machine's memory.

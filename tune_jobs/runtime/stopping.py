@@ -28,7 +28,7 @@ class Limits:
     time_budget: float | None = None
     """Seconds from now."""
     epoch_budget: int | None = None
-    """Epochs of all trials together, those of earlier sessions included."""
+    """Epochs of all trials together, those of earlier sessions and of controls included."""
     target: float | None = None
     """Value of the metric that is good enough."""
     study_patience: int | None = None
@@ -93,6 +93,8 @@ class StudyStopper(Stopper):
             value = self._sign * event["metrics"][self._metric]
             if self._best is None or value > self._best:
                 self._best, self._since_best = value, 0
+        elif event["event"] == "control":
+            self._epochs += 1
         elif event["event"] == "ended":
             self._ended += 1
             self._since_best += 1

@@ -19,8 +19,8 @@ from search_spaces.space import Space
 from search_spaces.strategy import Strategy
 from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.journal import JOURNAL, Event, Journal, read_events, trials_from
-from tune_jobs.runtime.recorder import Recorder, blamed, ended, index_of
-from tune_jobs.runtime.searcher import JournaledSearcher, dirname_of
+from tune_jobs.runtime.recorder import Recorder, blamed, ended, index_of, runs_as_control
+from tune_jobs.runtime.searcher import JournaledSearcher
 from tune_jobs.runtime.stopping import Limits, StudyStopper
 from tune_jobs.runtime.study_file import STUDY_FILE, write_json
 from tune_jobs.runtime.trial import TrialSettings, guarded
@@ -108,6 +108,7 @@ class Study:
             listeners=self.listeners,
             on_failure=self.record_failure,
             alone=max_concurrent == 1,
+            is_control=self.is_control,
         )
         self.learned = ""
         """What was taken over from an earlier study, for a person to read."""
@@ -176,6 +177,7 @@ class Study:
         if asha is not None:
             # First: it may end trials whose stop had been decided.
             self._rebuild(asha)
+        audited = asha is not None and asha.audit > 0
         self._searcher = JournaledSearcher(
             strategy,
             journal=lambda: self.journal,
@@ -186,11 +188,13 @@ class Study:
             metric=self.metric,
             mode=self.mode,
             alone=self.max_concurrent == 1,
+            audited=audited,
         )
         return tune.TuneConfig(
             metric=self.metric,
             mode=self.mode,
-            num_samples=self.total,
+            # How many controls there will be is known when the searcher says that it has finished.
+            num_samples=-1 if audited else self.total,
             search_alg=self._searcher,
             scheduler=asha or InOrder(),
             max_concurrent_trials=self.max_concurrent,
@@ -216,7 +220,7 @@ class Study:
                     self._complete(decision, written=(decision.trial, decision.rung) in written)
             elif blamed(event):
                 asha.replay_failure(event["trial"], event["epoch"])
-        asha.trial_key = index_of
+        asha.trial_key = lambda trial: None if runs_as_control(trial) else index_of(trial)
         asha.on_decision = self._recorder.on_decision
 
     def _dirname(self) -> Callable[[Trial], str]:
@@ -224,7 +228,7 @@ class Study:
         searcher = self._searcher
         # Tune copies what it is given deeply: a function keeps its cell, a method would lose self.
         # It also pickles it with every trial: a searcher pickles as nothing, its indices would not.
-        return lambda trial: dirname_of(searcher.indices[trial.trial_id])
+        return lambda trial: searcher.dirname(trial.trial_id)
 
     def run_config(self) -> tune.RunConfig:
         """Tune's own files go to `.tune`, where nobody reads them; Tune prints nothing."""
@@ -259,6 +263,11 @@ class Study:
         if self.parts.scheduler is not None:
             self.parts.scheduler.replay_failure(index, epoch)
 
+    def is_control(self, index: int) -> bool:
+        """Whether the trial of that index is finished later if a rung stops it."""
+        scheduler = self.parts.scheduler
+        return isinstance(scheduler, ASHA) and scheduler.is_control(index)
+
     def close(self, why: str) -> None:
         """Ends the session; the listeners first, so that their files are whole."""
         for listener in self.listeners:
@@ -284,6 +293,7 @@ class Study:
             self._decided.append({"event": "decision", **asdict(decision)})
         trial = self.trials[int(decision.trial)]
         if decision.stop and not trial.ended:
-            end = ended(trial.index, decision.rung, {"status": None}, decision)
+            control = self.is_control(trial.index)
+            end = ended(trial.index, decision.rung, {"status": None}, decision, control)
             self._decided.append(end)
             trial.status = "stopped"

@@ -14,6 +14,8 @@ from typing import Any
 
 from rich.console import Console
 
+from search_spaces.asha import ASHA
+from tune_jobs.findings.audit import audit_of, told
 from tune_jobs.runtime.checkpoints import TrialCheckpoints
 from tune_jobs.runtime.journal import TrialRecord, best_trial
 from tune_jobs.runtime.searcher import dirname_of
@@ -22,6 +24,7 @@ from tune_jobs.runtime.study_file import write_json
 from tune_jobs.runtime.terminal import short
 
 BEST_FILE = "best.json"
+AUDIT_FILE = "audit.json"
 
 
 def keep_best(study: Study) -> dict[str, Any] | None:
@@ -62,9 +65,9 @@ def keep_best(study: Study) -> dict[str, Any] | None:
 
 
 def all_ended(study: Study) -> bool:
-    """Whether no trial is left to be run."""
+    """Whether no trial is left to be run, and no control."""
     ended = sum(trial.ended for trial in study.trials.values())
-    return ended >= study.total
+    return ended >= study.total and not any(t.control_left for t in study.trials.values())
 
 
 def is_over(study: Study) -> bool:
@@ -94,10 +97,29 @@ def write_table(path: Path, trials: Sequence[TrialRecord], metric: str, mode: st
             writer.writerow([trial.index, trial.status, *epochs, *config, *values])
 
 
+def write_audit(study: Study) -> list[tuple[str, str]]:
+    """`audit.json`, what the rungs of an audited study have cost; the same in lines of a name and
+    a text."""
+    scheduler = study.parts.scheduler
+    if not isinstance(scheduler, ASHA) or scheduler.audit == 0:
+        return []
+    found = audit_of(study.trials.values(), study.metric, study.mode, scheduler.describe())
+    write_json(study.directory / AUDIT_FILE, found)
+    return told(found)
+
+
 def show_summary(
-    console: Console, study: Study, best: dict[str, Any] | None, command: Sequence[str]
+    console: Console,
+    study: Study,
+    best: dict[str, Any] | None,
+    command: Sequence[str],
+    audit: Sequence[tuple[str, str]] = (),
 ) -> None:
-    """The last lines: what was found, where it is, and what to type next."""
+    """The last lines: what was found, where it is, and what to type next.
+
+    Args:
+        audit: what it says of the rungs, in lines of a name and a text.
+    """
 
     def line(name: str, text: str) -> None:
         console.print(f"{name:<15}{text}", soft_wrap=True, highlight=False, markup=False)
@@ -124,6 +146,8 @@ def show_summary(
                 line(name, f"{value:.4f} (the test set was used for this checkpoint alone)")
         if "checkpoint" in best:
             line("checkpoint", typed(study.directory / "best"))
+    for name, text in audit:
+        line(name, text)
     line("study", typed(study.directory))
     line("curves", f"{program('tensorboard')} --logdir {typed(study.directory)}")
     if all_ended(study):

@@ -70,6 +70,8 @@ class Terminal:
     def on_event(self, event: Event, trial: TrialRecord) -> None:
         """Prints what a person wants to know of it, if anything."""
         line = describe(event, self._metric)
+        if event["event"] == "control_ended":
+            line = describe_control(event, trial, self._metric, self._mode)
         if line:
             self._print(line)
         if event["event"] == "result":
@@ -89,13 +91,20 @@ class Terminal:
         if self._best is not None:
             trial, _, value = self._best
             parts.append(f"best {value:.4f} (trial {trial.index})")
+        controls = [trial for trial in self._trials.values() if trial.control is not None]
+        if controls:
+            left = sum(trial.control_left for trial in controls)
+            parts.append(f"{len(controls) - left} of {len(controls)} controls")
         remaining = self.remaining()
         if remaining is not None:
             parts.append(f"{duration(remaining)} left")
         return " · ".join(parts)
 
     def remaining(self) -> float | None:
-        """Seconds that are left: by the estimate at first, by the trials that ended later on."""
+        """Seconds that are left: by the estimate at first, by the trials that ended later on; None
+        once only controls are left."""
+        if self._ended() >= self._total:
+            return None
         elapsed = time.monotonic() - self._began
         to_run = self._total - self._ended_before
         share = (self._ended() - self._ended_before) / to_run if to_run else 1.0
@@ -143,11 +152,24 @@ def describe(event: Event, metric: str) -> str:
         return f"{event['status']:<10} {name} in epoch {event['epoch']}: {event['reason']}"
     if event["event"] == "ended" and event["status"] == "finished":
         return f"finished   {name} after epoch {event['epoch']}"
-    if event["event"] == "restored":
+    if event["event"] == "restored" and (event["unreadable"] or not event.get("control")):
         unreadable = ", ".join(event["unreadable"])
         note = f"; unreadable: {unreadable}" if unreadable else ""
         return f"restored   {name} at epoch {event['epoch']}{note}"
     return ""
+
+
+def describe_control(event: Event, trial: TrialRecord, metric: str, mode: str) -> str:
+    """One line for the end of a control: what it was stopped with, and where it came to."""
+    had = trial.best(metric, mode)
+    all_of_it = TrialRecord(trial.index, {}, results={**trial.results, **trial.control_results})
+    reached = all_of_it.best(metric, mode)
+    told = f"control    trial {trial.index}, stopped at rung {trial.rung}"
+    if had is not None and reached is not None:
+        told += f": best {metric} {had[1]:.4f} then, {reached[1]:.4f} now (epoch {reached[0]})"
+    if event["status"] in ("diverged", "failed"):
+        told += f"; {event['status']} in epoch {event['epoch']}: {event['reason']}"
+    return told
 
 
 def short(value: object) -> str:

@@ -29,6 +29,7 @@ import ray
 from ray import tune
 
 from tune_jobs.runtime.checkpoints import TrialCheckpoints
+from tune_jobs.runtime.controls import stopped_dirname
 
 REPORT = "trial_report"
 """Key of a result under which the wrapper tells the driver what is not a metric."""
@@ -82,7 +83,12 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
 
         def __go_on(self) -> None:
             unreadable = []
-            for folder in self.__checkpoints.folders():
+            folders = self.__checkpoints.folders()
+            stopped = stopped_dirname(self.__checkpoints.directory.name)
+            if stopped is not None:
+                directory = self.__checkpoints.directory.with_name(stopped)
+                folders += TrialCheckpoints(directory, settings.mode).folders()
+            for folder in folders:
                 try:
                     found = self.__checkpoints.read(folder)
                     self.load_checkpoint(str(folder))
