@@ -16,6 +16,8 @@ import pytest
         ("tune_jobs.runtime.journal", "torch"),
         ("tune_jobs.runtime.launch", "trainables"),
         ("tune_jobs.runtime.launch", "torch"),
+        ("tune_jobs.findings.audit", "ray"),
+        ("tune_jobs.findings.audit", "torch"),
         ("tune_jobs.findings.curves", "ray"),
         ("tune_jobs.findings.curves", "torch"),
         # 2.7 s and 840 MB that no trial is to pay for.

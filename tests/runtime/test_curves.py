@@ -201,3 +201,31 @@ def test_many_trials_do_not_keep_their_files_open(tmp_path):
 
 def test_a_run_that_is_not_there_has_no_epochs(tmp_path):
     assert epochs_in(tmp_path / "never") == set()
+
+
+def test_a_control_is_a_run_of_its_own_with_the_epochs_after_its_rung(tmp_path):
+    curves = Curves(tmp_path)
+    trial = trial_of(1, status="stopped")
+    write(curves, trial)
+    for epoch in (2, 3):
+        trial.control_results[epoch] = metrics_at(epoch)
+        tell(curves, trial, "control", epoch=epoch, metrics=metrics_at(epoch))
+    tell(curves, trial, "control_ended", status="finished", epoch=3)
+    curves.close()
+    assert epochs_in(tmp_path / "0012") == {1}
+    assert steps_in(tmp_path / "0012-control", "loss/validation") == [2, 3]
+    assert texts_in(tmp_path / "0012-control", "config") == texts_in(tmp_path / "0012", "config")
+
+
+def test_the_epochs_of_a_control_that_a_kill_has_lost_are_written_once(tmp_path):
+    trial = trial_of(1, status="stopped")
+    trial.control = "running"
+    trial.control_results = {epoch: metrics_at(epoch) for epoch in (2, 3)}
+    for _ in range(2):
+        curves = Curves(tmp_path)
+        curves.complete(trial)
+        curves.close()
+    trial.control, trial.control_results[4] = "finished", metrics_at(4)
+    Curves(tmp_path).complete(trial)
+    assert steps_in(tmp_path / "0012-control", "loss/validation") == [2, 3, 4]
+    assert steps_in(tmp_path / "0012", "loss/validation") == [1]

@@ -89,3 +89,26 @@ def test_the_best_is_at_any_epoch_and_the_first_of_equals():
     assert best_trial(records, "m", "max") == (records[0], 2, 0.9)
     assert best_trial(records, "m", "min") == (records[0], 1, 0.5)
     assert best_trial(records[2:], "m", "max") is None
+
+
+def test_a_trial_that_is_finished_as_a_control_stays_what_it_was_beside_it():
+    before = [
+        event("suggested", 0, config={}),
+        event("result", 0, epoch=1, metrics={"score": 0.5}),
+        event("ended", 0, status="stopped", epoch=1, rung=1, control=True),
+    ]
+    after = [
+        event("control_started", 0),
+        event("control", 0, epoch=2, metrics={"score": 0.9}),
+        event("control", 0, epoch=2, metrics={"score": 0.1}),
+        event("control_ended", 0, status="failed", epoch=3, blameless=True),
+    ]
+    seen = [trials_from([*before, *after[:count]])[0] for count in range(5)]
+    assert [t.control for t in seen] == ["pending", "running", "running", "running", "failed"]
+    assert [t.control_left for t in seen] == [True] * 4 + [False]
+    for trial in seen:
+        assert (trial.status, trial.rung, trial.epochs) == ("stopped", 1, 1)
+        assert best_trial([trial], "score", "max") == (trial, 1, 0.5)
+    assert seen[-1].control_results == {2: {"score": 0.9}}
+    assert seen[-1].control_blameless
+    assert not seen[-1].blameless

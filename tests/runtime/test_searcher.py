@@ -11,7 +11,7 @@ from search_spaces.random_search import RandomSearch
 from search_spaces.strategy import Strategy
 from search_spaces.tpe_search import TPESearch
 from tests.runtime.conftest import SPACE
-from tune_jobs.runtime.journal import Journal, read_events, trials_from
+from tune_jobs.runtime.journal import Journal, TrialRecord, read_events, trials_from
 from tune_jobs.runtime.searcher import JournaledSearcher, dirname_of, trial_seed
 from tune_jobs.runtime.trial import BAD_VALUE
 
@@ -23,17 +23,20 @@ def journal(tmp_path):
     journal.close()
 
 
-def journaled(journal, *, trials=4, events=(), strategy=None, mode="max", alone=False):
+def journaled(
+    journal, *, trials=4, events=(), strategy=None, mode="max", alone=False, recorded=None, **rest
+):
     return JournaledSearcher(
         strategy or RandomSearch(SPACE, seed=0),
         journal=lambda: journal,
         events=events,
-        recorded=trials_from(events),
+        recorded=trials_from(events) if recorded is None else recorded,
         trials=trials,
         seed=7,
         metric="score",
         mode=mode,
         alone=alone,
+        **rest,
     )
 
 
@@ -216,6 +219,69 @@ def test_a_model_that_was_told_by_a_journal_goes_on_as_if_it_had_never_stopped(j
     for count in (10, 1, 25, 4):
         lived(count, interrupted)
     assert lived(0, interrupted) == lived(40, [])
+
+
+def stop(searcher, recorded, trial_id, index, control):
+    """As Tune and the recorder do it when a rung stops a trial."""
+    config = {"quality": 0.5}
+    recorded[index] = TrialRecord(index, config, results={1: {"score": 0.5}})
+    searcher.on_trial_complete(trial_id, live(index, 1, 0.5))
+    recorded[index].apply(ended(index, "stopped", 1, rung=1, control=control))
+
+
+def test_controls_come_after_all_trials_and_nothing_while_one_of_them_may_be_stopped(journal):
+    strategy, recorded = Remembering(), {}
+    searcher = journaled(
+        journal, trials=3, strategy=strategy, recorded=recorded, audited=True, alone=True
+    )
+    ask(searcher, 3)
+    stop(searcher, recorded, "t0", 0, control=True)
+    assert searcher.suggest("c0") == recorded[0].config
+    assert (searcher.dirname("t0"), searcher.dirname("c0")) == ("0000", "0000-control")
+    told = list(strategy.told)
+    searcher.on_trial_result("c0", live(0, 2, 0.9))
+    assert searcher.suggest("c1") is None
+    stop(searcher, recorded, "t1", 1, control=False)
+    assert searcher.suggest("c1") is None, "trial 2 still runs"
+    stop(searcher, recorded, "t2", 2, control=True)
+    assert searcher.suggest("c1") == recorded[2].config
+    assert searcher.indices["c1"] == 2
+    searcher.on_trial_complete("c0", live(0, 9, -BAD_VALUE, status="diverged"))
+    searcher.on_trial_complete("c1", error=True)
+    assert searcher.suggest("c2") == Searcher.FINISHED
+    assert strategy.told == [*told, ("complete", "1", 0.5), ("complete", "2", 0.5)]
+    assert [event["trial"] for event in read_events(journal.path)] == [0, 1, 2]
+
+
+def test_a_resumed_study_runs_its_own_trials_first_and_then_the_controls_that_have_not_ended(
+    journal,
+):
+    events = [suggested(index, {"quality": 0.5}) for index in range(4)]
+    for index in range(3):
+        events += [result(index, 1, 0.5), ended(index, "stopped", 1, rung=1, control=True)]
+    events += [{"event": "control_started", "trial": index} for index in (0, 1)]
+    events.append({**ended(0, "finished", 9), "event": "control_ended"})
+    searcher = journaled(journal, trials=5, events=events, audited=True)
+    ask(searcher, 4)
+    assert [searcher.dirname(f"t{number}") for number in range(4)] == [
+        "0003",
+        "0004",
+        "0001-control",
+        "0002-control",
+    ]
+
+
+def test_what_was_told_of_a_control_is_not_told_again_on_resume(journal):
+    events = [suggested(0, {"quality": 0.5}), result(0, 1, 0.5)]
+    events.append(ended(0, "stopped", 1, rung=1, control=True))
+    strategy = Remembering()
+    journaled(journal, events=events, strategy=strategy)
+    told = list(strategy.told)
+    events += [{"event": "control_started", "trial": 0}, {**result(0, 2, 0.6), "event": "control"}]
+    events.append({**ended(0, "diverged", 3, reason="nan"), "event": "control_ended"})
+    strategy = Remembering()
+    journaled(journal, events=events, strategy=strategy)
+    assert strategy.told == told
 
 
 def test_tunes_pickle_of_it_holds_nothing(journal, tmp_path):

@@ -175,3 +175,14 @@ def test_trials_that_fail_while_it_ends_do_not_change_why():
 
 def test_tunes_pickle_of_it_holds_nothing():
     assert stopper_of([ended(0, "failed")], time_budget=60).__getstate__() == {}
+
+
+def test_a_controls_epochs_count_and_its_values_and_its_end_do_not():
+    stopper = stopper_of(epoch_budget=4, target=0.9, study_patience=2)
+    tell(stopper, 0.5, 0.4)
+    for score in (0.95, 0.99):
+        assert not stopper.stop_all()
+        stopper.on_event({**result(0, score), "event": "control"}, None)
+        stopper.on_event({**ended(0, "finished"), "event": "control_ended"}, None)
+    assert stopper.stop_all()
+    assert stopper.why == "epoch budget"

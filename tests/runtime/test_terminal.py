@@ -209,3 +209,44 @@ def test_a_duration_is_written_as_a_person_says_it(seconds, shown):
 )
 def test_a_value_is_short(value, shown):
     assert short(value) == shown
+
+
+def stopped_control(screen, trial=0):
+    screen.result(trial, 1, 0.5)
+    screen.end(trial, "stopped", rung=1, control=True)
+    screen.tell(trial, "control_started")
+    screen.tell(trial, "restored", control=True, epoch=1, unreadable=[])
+
+
+@pytest.mark.parametrize(("mode", "best"), [("max", "0.9000 now (epoch 2)"), ("min", "0.4")])
+def test_a_control_has_one_line_when_it_ends(mode, best):
+    screen = Screen(mode=mode)
+    stopped_control(screen)
+    for epoch, score in ((2, 0.9), (3, 0.4)):
+        screen.tell(0, "control", epoch=epoch, metrics={"score": score})
+    screen.tell(0, "control_ended", status="finished", epoch=3)
+    new_best, line = screen.lines
+    assert new_best.startswith("new best   trial 0: score 0.5000")
+    assert line.startswith("control    trial 0, stopped at rung 1: best score 0.5000 then, " + best)
+
+
+def test_a_control_that_went_wrong_says_so():
+    screen = Screen()
+    stopped_control(screen)
+    screen.tell(0, "control_ended", status="diverged", epoch=2, reason="train_loss is nan")
+    assert screen.lines[-1] == (
+        "control    trial 0, stopped at rung 1: best score 0.5000 then, 0.5000 now (epoch 1); "
+        "diverged in epoch 2: train_loss is nan"
+    )
+
+
+def test_the_status_counts_the_controls_and_knows_no_time_once_only_they_are_left():
+    screen = Screen(total=2, seconds=100)
+    assert "control" not in screen.terminal.status()
+    stopped_control(screen)
+    assert "0 of 1 controls" in screen.terminal.status()
+    assert screen.terminal.remaining() is not None
+    screen.end(1)
+    assert screen.terminal.remaining() is None
+    screen.tell(0, "control_ended", status="finished", epoch=3)
+    assert screen.terminal.status().endswith("1 of 1 controls · 0 s left")

@@ -132,9 +132,41 @@ def test_the_strategy_is_plain_json():
         "max_epochs": 27,
         "rung_rule": "top",
         "rungs": [2, 6, 18],
+        "audit": 0.0,
     }
 
 
 def test_impossible_rungs_are_refused():
     with pytest.raises(ValueError, match="got 28"):
         ASHA(max_epochs=27, grace_period=28)
+
+
+@pytest.mark.parametrize("audit", [-0.1, 1.01, float("nan"), float("inf")])
+def test_a_share_of_controls_that_is_none_is_refused(audit):
+    with pytest.raises(ValueError, match=f"--audit must be a share from 0 to 1, got {audit:g}"):
+        ASHA(max_epochs=27, audit=audit)
+
+
+def test_who_is_a_control_follows_from_seed_and_index_and_grows_with_the_share():
+    def drawn(audit, seed=0):
+        scheduler = asha(audit=audit, seed=seed)
+        return {index for index in range(2000) if scheduler.is_control(index)}
+
+    assert drawn(0.0) == set()
+    assert drawn(1.0) == set(range(2000))
+    assert 60 < len(drawn(0.05)) < 140
+    assert drawn(0.05) < drawn(0.3)
+    assert drawn(0.3) != drawn(0.3, seed=1)
+    # Seed 1 is not seed 0, shifted.
+    assert {index + 1 for index in drawn(0.3, seed=1)} != drawn(0.3)
+
+
+def test_what_has_no_name_is_compared_with_nobody():
+    scheduler, told = asha(), []
+    scheduler.on_decision = told.append
+    report(scheduler, 0, 1, 0.5)
+    before = {rung: dict(reached) for rung, reached in scheduler.rungs.values.items()}
+    for epoch in range(1, 28):
+        assert report(scheduler, None, epoch, 0.1) == TrialScheduler.CONTINUE
+    assert scheduler.rungs.values == before
+    assert len(told) == 1

@@ -103,7 +103,8 @@ class Terminal:
     def remaining(self) -> float | None:
         """Seconds that are left: by the estimate at first, by the trials that ended later on; None
         once only controls are left."""
-        if self._ended() >= self._total:
+        controls_left = any(trial.control_left for trial in self._trials.values())
+        if controls_left and self._ended() >= self._total:
             return None
         elapsed = time.monotonic() - self._began
         to_run = self._total - self._ended_before
