@@ -45,6 +45,22 @@ def cluster_address(temporary):
     ray.shutdown()
 
 
+@pytest.fixture(scope="session")
+def whole_study(cluster_address, tmp_path_factory):
+    """The study of `TINY`, one trial at a time, which nothing has interrupted; its directory."""
+    folder = tmp_path_factory.mktemp("whole")
+    arguments = (*TINY, "--max-concurrent", "1", "--name", "whole", "--address", cluster_address)
+    done = subprocess.run(
+        [sys.executable, str(JOB), *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "results" / "whole"
+
+
 @pytest.fixture
 def start_job(cluster_address, tmp_path):
     """Starts `asha_lr_batch.py` in the test's own folder; ended with the test."""

@@ -63,11 +63,9 @@ def rungs_of(study):
 
 
 def test_one_at_a_time_a_killed_study_ends_with_the_table_it_would_have_had(
-    start_job, run_job, tmp_path
+    start_job, run_job, whole_study, tmp_path
 ):
-    code, output = run_job(*TINY, "--max-concurrent", "1", "--name", "whole")
-    assert code == 0, output
-    whole, killed = tmp_path / "results" / "whole", tmp_path / "results" / "killed"
+    whole, killed = whole_study, tmp_path / "results" / "killed"
     total = len(journal_of(whole))
 
     arguments = (*TINY, "--max-concurrent", "1", "--name", "killed")

@@ -38,6 +38,14 @@ class Evaluated:
         return {"test_accuracy": 0.75, "test_loss": 0.5}
 
 
+def test_a_study_has_ended_when_its_controls_have_too(tmp_path):
+    study = study_of(tmp_path, [([0.5], "finished"), ([0.4], "stopped")])
+    assert all_ended(study)
+    for control, ended in (("pending", False), ("running", False), ("diverged", True)):
+        study.trials[1].control = control
+        assert all_ended(study) is ended
+
+
 def study_of(folder, trials, *, total=None, mode="max", trainable=None):
     """A study whose journal and checkpoints are those of `trials`: (values by epoch, status)."""
     directory = folder / "study"
