@@ -378,3 +378,14 @@ def test_a_resume_has_the_live_rungs_where_trials_end_by_themselves_and_report_n
     again = Study(study.directory, study.flags, max_concurrent=2, metric="score", mode="max")
     resumed = again.tune_config(RandomSearch(SPACE, seed=0), ASHA(max_epochs=9)).scheduler
     assert resumed.rungs.values == study.parts.scheduler.rungs.values
+
+
+def test_a_stop_whose_line_was_lost_makes_a_control_all_the_same(tmp_path):
+    study = study_in(tmp_path, [suggested(0), suggested(1), result(0, 1, 0.5), result(1, 1, 0.4)])
+    config = study.tune_config(RandomSearch(SPACE, seed=0), ASHA(max_epochs=9, audit=1.0))
+    study.open({"schema_version": 1}, [])
+    last = read_events(tmp_path / JOURNAL)[-1]
+    assert (last["event"], last["trial"], last["control"]) == ("ended", 1, True)
+    assert study.trials[1].control == "pending"
+    assert config.num_samples == -1
+    study.close("finished")
