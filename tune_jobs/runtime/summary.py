@@ -88,10 +88,15 @@ def write_table(path: Path, trials: Sequence[TrialRecord], metric: str, mode: st
         for trial in sorted(trials, key=lambda trial: trial.index):
             best = trial.best(metric, mode)
             metrics = trial.results[best[0]] if best else {}
-            config = [trial.config.get(name) for name in config_names]
+            config = [as_json(trial.config.get(name)) for name in config_names]
             values = [metrics.get(name) for name in metric_names]
             epochs = [trial.epochs, best[0] if best else None]
             writer.writerow([trial.index, trial.status, *epochs, *config, *values])
+
+
+def as_json(value: Any) -> Any:
+    """A value as a resumed study has it: JSON has no tuples."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def show_summary(
