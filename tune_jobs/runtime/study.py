@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -173,6 +174,13 @@ class Study:
         """
         self.parts.strategy, self.parts.scheduler = strategy, asha
         if asha is not None:
+            settling = strategy.space.settling_epochs()
+            if asha.rungs.grace_period < settling:
+                raise ValueError(
+                    f"--grace-period {asha.rungs.grace_period}: the space allows {settling:g} "
+                    "epochs of warm-up or freezing, before which trials cannot be compared; give "
+                    f"at least {math.ceil(settling)}"
+                )
             strategy.rungs = asha.rungs.milestones
         if strategy.size is not None:
             asked = self.flags.trials
