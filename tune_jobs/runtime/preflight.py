@@ -66,6 +66,7 @@ def make_plan(study: Study) -> Plan:
         )
         if controls is not None:
             epochs += controls.epochs
+        epochs = min(epochs, study.flags.epoch_budget or epochs)
         left = epochs * (1 - ended / study.total)
         left += sum(
             study.flags.max_epochs - max(trial.control_results, default=trial.epochs)

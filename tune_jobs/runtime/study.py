@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from ray import tune
 from ray.tune.experiment import Trial
+from ray.tune.trainable.function_trainable import wrap_function
 
 from search_spaces.asha import ASHA
 from search_spaces.in_order import InOrder
@@ -23,7 +26,7 @@ from tune_jobs.runtime.recorder import Recorder, blamed, ended, index_of, runs_a
 from tune_jobs.runtime.searcher import JournaledSearcher
 from tune_jobs.runtime.stopping import Limits, StudyStopper
 from tune_jobs.runtime.study_file import STUDY_FILE, write_json
-from tune_jobs.runtime.trial import TrialSettings, guarded
+from tune_jobs.runtime.trial import TrialSettings, guarded, overrides
 from tune_jobs.runtime.warm_start import earlier_trials, learn
 
 TUNE_FOLDER = ".tune"
@@ -34,6 +37,9 @@ TRIALS = 64
 
 LOST_PROCESSES = 3
 """How often a trial whose process or node was lost is started again, from its checkpoint."""
+
+
+Trainable: TypeAlias = type[tune.Trainable] | Callable[..., object]
 
 
 class Dataset(Protocol):
@@ -133,12 +139,14 @@ class Study:
         return self._journal
 
     def trainable(
-        self, trainable: type[tune.Trainable], dataset: Dataset | None = None
+        self, trainable: Trainable, dataset: Dataset | None = None
     ) -> type[tune.Trainable]:
         """The class that Tune runs: guarded, and with the resources of a trial.
 
-        With a dataset its `setup(config, data=dataset.search)` is called; the data is put into the
-        object store once.
+        A function that calls `tune.report(metrics)` once an epoch will do, but starts from its
+        beginning after a resume: only a class is gone on with from a checkpoint. With a dataset
+        `setup(config, data=dataset.search)` or `function(config, data=…)` is called; the data is
+        put into the object store once.
         """
         self.parts.trainable, self.parts.dataset = trainable, dataset
         self._check_space()
@@ -149,9 +157,11 @@ class Study:
             whole_gpu=self.flags.gpus_per_trial >= 1,
             alone=self.max_concurrent == 1,
         )
-        with_data = trainable
+        with_data: Any = trainable
         if dataset is not None:
             with_data = tune.with_parameters(trainable, data=dataset.search)
+        if not inspect.isclass(with_data):
+            with_data = wrap_function(with_data)
         resources = {"cpu": self.flags.cpus_per_trial, "gpu": self.flags.gpus_per_trial}
         return tune.with_resources(guarded(with_data, settings), resources)  # type: ignore[no-any-return]
 
@@ -165,6 +175,13 @@ class Study:
         """
         self.parts.strategy, self.parts.scheduler = strategy, asha
         if asha is not None:
+            settling = strategy.space.settling_epochs()
+            if asha.rungs.grace_period < settling:
+                raise ValueError(
+                    f"--grace-period {asha.rungs.grace_period}: the space allows {settling:g} "
+                    "epochs of warm-up or freezing, before which trials cannot be compared; give "
+                    f"at least {math.ceil(settling)}"
+                )
             strategy.rungs = asha.rungs.milestones
         if strategy.size is not None:
             asked = self.flags.trials
@@ -198,7 +215,8 @@ class Study:
             search_alg=self._searcher,
             scheduler=asha or InOrder(),
             max_concurrent_trials=self.max_concurrent,
-            reuse_actors=True,
+            # Without a reset of its own, a process that is used again would fail the next trial.
+            reuse_actors=overrides(self.parts.trainable, "reset_config"),
             trial_dirname_creator=self._dirname(),
         )
 

@@ -91,7 +91,7 @@ def write_table(path: Path, trials: Sequence[TrialRecord], metric: str, mode: st
         for trial in sorted(trials, key=lambda trial: trial.index):
             best = trial.best(metric, mode)
             metrics = trial.results[best[0]] if best else {}
-            config = [trial.config.get(name) for name in config_names]
+            config = [as_json(trial.config.get(name)) for name in config_names]
             values = [metrics.get(name) for name in metric_names]
             epochs = [trial.epochs, best[0] if best else None]
             writer.writerow([trial.index, trial.status, *epochs, *config, *values])
@@ -106,6 +106,11 @@ def write_audit(study: Study) -> list[tuple[str, str]]:
     found = audit_of(study.trials.values(), study.metric, study.mode, scheduler.describe())
     write_json(study.directory / AUDIT_FILE, found)
     return told(found)
+
+
+def as_json(value: Any) -> Any:
+    """A value as a resumed study has it: JSON has no tuples."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def show_summary(
@@ -140,7 +145,9 @@ def show_summary(
         line("best epoch", f"{best['epoch']} of {study.trials[best['trial']].epochs}")
         line(study.metric, f"{best[study.metric]:.4f}")
         if "checkpoint" not in best:
-            line("checkpoint", f"none: that of epoch {best['epoch']} is not there, or damaged")
+            missing = f"none: that of epoch {best['epoch']} is not there, or damaged"
+            none_at_all = not any(study.trials_dir.glob("*/checkpoint_*"))
+            line("checkpoint", "none: the trainable saves none" if none_at_all else missing)
         for name, value in best.get("test", {}).items():
             if name == "test_accuracy" or "test_accuracy" not in best["test"]:
                 line(name, f"{value:.4f} (the test set was used for this checkpoint alone)")
