@@ -19,7 +19,8 @@ from tests.runtime.conftest import SPACE
 from tune_jobs.runtime.flags import Flags, parse
 from tune_jobs.runtime.journal import JOURNAL, read_events, trials_from
 from tune_jobs.runtime.launch import describe, parse_and_check
-from tune_jobs.runtime.study import STUDY_FILE, Study, read_study_file, write_json
+from tune_jobs.runtime.study import Study
+from tune_jobs.runtime.study_file import STUDY_FILE, read_study_file, write_json
 
 
 def job(study, *, grace_period: int = 1):

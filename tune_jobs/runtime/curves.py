@@ -45,7 +45,7 @@ class Curves:
         self._writers: dict[int, RecordWriter] = {}
 
     def on_event(self, event: Event, trial: TrialRecord) -> None:
-        """Writes results and decisions; an end closes the trial's file."""
+        """Writes results, decisions and exploits; an end closes the trial's file."""
         kind = event["event"]
         if kind == "result":
             writer = self._writer(trial)
@@ -53,6 +53,8 @@ class Curves:
             writer.flush()
         elif kind == "decision":
             self._text(trial.index, "decision", json.dumps(event), event["rung"])
+        elif kind == "exploited":
+            self._text(trial.index, kind, json.dumps(event), event["epoch"])
         elif kind == "ended" and trial.index in self._writers:
             self._writers.pop(trial.index).close()
 

@@ -9,6 +9,7 @@ import ray
 from rich.console import Console
 from rich.table import Table
 
+from search_spaces.asha import ASHA
 from search_spaces.rungs import Expectation
 from tune_jobs.runtime.study import Study
 from tune_jobs.runtime.terminal import duration
@@ -34,7 +35,7 @@ def make_plan(study: Study) -> Plan:
     """Simulates the rungs and times a warm-up."""
     expectation = None
     scheduler = study.parts.scheduler
-    if scheduler is not None:
+    if isinstance(scheduler, ASHA):
         expectation = scheduler.expected(trials=study.total, concurrent=study.max_concurrent)
     space = study.space
     fractions = [(place + 0.5) / WARM_UP_CONFIGS for place in range(WARM_UP_CONFIGS)]

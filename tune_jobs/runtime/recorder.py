@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
+from search_spaces.pbt import Exploit
 from search_spaces.rungs import Decision
 from tune_jobs.runtime.checkpoints import TrialCheckpoints
 from tune_jobs.runtime.journal import Event, Journal, TrialRecord
@@ -59,6 +60,7 @@ class Recorder(Callback):
         self._listeners = listeners
         self._on_failure = on_failure
         self._decision: Decision | None = None
+        self._waiting: set[int] = set()
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles its callbacks, and the journal is where our state is."""
@@ -69,6 +71,24 @@ class Recorder(Callback):
         of Tune's controller."""
         self._decision = decision
 
+    def on_wait(self, index: int) -> None:
+        """A population's member waits: when it is started again it only goes on."""
+        self._waiting.add(index)
+
+    def on_exploit(self, exploit: Exploit) -> bool:
+        """Hands a waiting member the checkpoint of its donor, which waits as well, and writes it
+        down; False where it cannot be had."""
+        donor, index = int(exploit.donor), int(exploit.trial)
+        found = self._checkpoints(donor).of_epoch(exploit.epoch)
+        if found is None:
+            return False
+        try:
+            self._checkpoints(index).adopt(found, donor)
+        except OSError:
+            return False
+        self._write(index, {"event": "exploited", **asdict(exploit)})
+        return True
+
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
@@ -76,7 +96,8 @@ class Recorder(Callback):
         index = index_of(trial)
         if index not in self.trials:
             self.trials[index] = TrialRecord(index, dict(trial.config))
-        self._write(index, {"event": "started", "trial": index})
+        if index not in self._waiting:
+            self._write(index, {"event": "started", "trial": index})
 
     def on_trial_result(
         self,
@@ -90,8 +111,12 @@ class Recorder(Callback):
         index, epoch, report = index_of(trial), int(result["epoch"]), result[REPORT]
         decision, self._decision = self._decision, None
         events: list[Event] = []
-        if report["restored"] is not None:
-            events.append({"event": "restored", "trial": index, **report["restored"]})
+        restored = report["restored"]
+        if restored is not None:
+            as_it_stood = {"epoch": self.trials[index].epochs, "unreadable": []}
+            if index not in self._waiting or restored != as_it_stood:
+                events.append({"event": "restored", "trial": index, **restored})
+            self._waiting.discard(index)
         if report["metrics"] and epoch > self.trials[index].epochs:
             told = {"epoch": epoch, "node": report["node"], "metrics": report["metrics"]}
             events.append({"event": "result", "trial": index, **told})
@@ -124,9 +149,12 @@ class Recorder(Callback):
         for event in events:
             trial.apply(event)
             if event["event"] == "ended":
-                TrialCheckpoints(self._trials_dir / dirname_of(index), self._mode).keep_best()
+                self._checkpoints(index).keep_best()
             for listener in self._listeners:
                 listener.on_event(event, trial)
+
+    def _checkpoints(self, index: int) -> TrialCheckpoints:
+        return TrialCheckpoints(self._trials_dir / dirname_of(index), self._mode)
 
 
 def ended(index: int, epoch: int, report: dict[str, Any], decision: Decision | None) -> Event:

@@ -34,6 +34,7 @@ class JournaledSearcher(Searcher):
         trials: how many the study shall have in all.
         seed: the study's; each trial gets one of its own from it and its index.
         metric, mode: of the study.
+        later: whether to suggest nothing for now; asked every time.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class JournaledSearcher(Searcher):
         seed: int,
         metric: str,
         mode: str,
+        later: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__(metric=metric, mode=mode)
         self.strategy = strategy
@@ -55,6 +57,7 @@ class JournaledSearcher(Searcher):
         self._journal = journal
         self._trials = trials
         self._seed = seed
+        self._later = later
         self._worst: float | None = None
         self._unfinished = [record for record in recorded.values() if not record.ended]
         self._next_index = len(recorded)
@@ -68,8 +71,10 @@ class JournaledSearcher(Searcher):
         """Metric and mode are known."""
         return True
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """An unfinished trial of an earlier session, else the next of the strategy."""
+        if self._later():
+            return None
         if self._unfinished:
             record = self._unfinished.pop(0)
             self.indices[trial_id] = record.index

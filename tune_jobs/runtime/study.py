@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -15,18 +13,18 @@ from ray.tune.experiment import Trial
 
 from search_spaces.asha import ASHA
 from search_spaces.in_order import InOrder
+from search_spaces.pbt import PBT
 from search_spaces.rungs import Decision, Mode
 from search_spaces.space import Space
 from search_spaces.strategy import Strategy
 from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.journal import JOURNAL, Event, Journal, read_events, trials_from
+from tune_jobs.runtime.population import MEMBERS, check_population
 from tune_jobs.runtime.recorder import Recorder, ended, index_of
 from tune_jobs.runtime.searcher import JournaledSearcher, dirname_of
 from tune_jobs.runtime.stopping import Limits, StudyStopper
+from tune_jobs.runtime.study_file import STUDY_FILE, write_json
 from tune_jobs.runtime.trial import TrialSettings, guarded
-
-STUDY_FILE = "study.json"
-SCHEMA_VERSION = 1
 
 TUNE_FOLDER = ".tune"
 """What Tune writes for its own restore, pickles among it, while a study runs."""
@@ -69,7 +67,7 @@ class Parts:
     trainable: Any = None
     dataset: Dataset | None = None
     strategy: Strategy | None = None
-    scheduler: ASHA | None = None
+    scheduler: ASHA | PBT | None = None
 
 
 class Study:
@@ -146,21 +144,31 @@ class Study:
         resources = {"cpu": self.flags.cpus_per_trial, "gpu": self.flags.gpus_per_trial}
         return tune.with_resources(guarded(with_data, settings), resources)  # type: ignore[no-any-return]
 
-    def tune_config(self, strategy: Strategy, asha: ASHA | None = None) -> tune.TuneConfig:
-        """How Tune searches: by `strategy`, stopping trials early by `asha` if it is given.
+    def tune_config(
+        self, strategy: Strategy, scheduler: ASHA | PBT | None = None
+    ) -> tune.TuneConfig:
+        """How Tune searches: by `strategy`, stopping trials early or changing them by `scheduler`.
 
-        Both are journaled, and know what earlier sessions had.
+        Both are journaled, and know what earlier sessions had; a population has none.
+
+        Raises:
+            ValueError: what no population can be made of.
         """
-        self.parts.strategy, self.parts.scheduler = strategy, asha
-        if asha is not None:
-            strategy.rungs = asha.rungs.milestones
+        self.parts.strategy, self.parts.scheduler = strategy, scheduler
+        if isinstance(scheduler, ASHA):
+            strategy.rungs = scheduler.rungs.milestones
+        if isinstance(scheduler, PBT) and self.flags.trials is None:
+            self.total = MEMBERS
         if strategy.size is not None:
             asked = self.flags.trials
             self.total = strategy.size if asked is None else min(asked, strategy.size)
         self._check_space()
-        if asha is not None:
+        if isinstance(scheduler, ASHA):
             # First: it may end trials whose stop had been decided.
-            self._rebuild(asha)
+            self._rebuild(scheduler)
+        if isinstance(scheduler, PBT):
+            check_population(self.flags, self.total, strategy, self.parts.trainable)
+            self._listen(scheduler)
         self._searcher = JournaledSearcher(
             strategy,
             journal=lambda: self.journal,
@@ -170,14 +178,18 @@ class Study:
             seed=self.flags.seed,
             metric=self.metric,
             mode=self.mode,
+            later=scheduler.suggest_later if isinstance(scheduler, PBT) else (lambda: False),
         )
+        whole = isinstance(scheduler, PBT)
         return tune.TuneConfig(
             metric=self.metric,
             mode=self.mode,
-            num_samples=self.total,
+            # All members of a population live at once, and it is the searcher that says when the
+            # last one has come: Tune, if it counted them, would end each process that comes free.
+            num_samples=self.total + whole,
             search_alg=self._searcher,
-            scheduler=asha or InOrder(),
-            max_concurrent_trials=self.max_concurrent,
+            scheduler=scheduler or InOrder(),
+            max_concurrent_trials=self.total if whole else self.max_concurrent,
             reuse_actors=True,
             trial_dirname_creator=self._dirname(),
         )
@@ -202,6 +214,13 @@ class Study:
                 asha.replay_failure(event["trial"], event["epoch"])
         asha.trial_key = index_of
         asha.on_decision = self._recorder.on_decision
+
+    def _listen(self, pbt: PBT) -> None:
+        """Tells the population its size, and hears of it."""
+        pbt.population, pbt.concurrent = self.total, self.max_concurrent
+        pbt.trial_key = index_of
+        pbt.on_wait = self._recorder.on_wait
+        pbt.on_exploit = self._recorder.on_exploit
 
     def _dirname(self) -> Callable[[Trial], str]:
         """Names a trial's directory by its index."""
@@ -239,7 +258,7 @@ class Study:
 
     def record_failure(self, index: int, epoch: int) -> None:
         """Tells the rungs of a trial that diverged or failed."""
-        if self.parts.scheduler is not None:
+        if isinstance(self.parts.scheduler, ASHA):
             self.parts.scheduler.replay_failure(index, epoch)
 
     def close(self, why: str) -> None:
@@ -270,31 +289,3 @@ class Study:
             end = ended(trial.index, decision.rung, {"status": None}, decision)
             self._decided.append(end)
             trial.status = "stopped"
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes the whole file or leaves the old one."""
-    unfinished = path.with_name(f".{path.name}-{os.getpid()}")
-    unfinished.write_text(json.dumps(content, indent=2, default=str) + "\n")
-    unfinished.replace(path)
-
-
-def read_study_file(directory: Path) -> dict[str, Any]:
-    """What a study was started with.
-
-    Raises:
-        ValueError: there is no study in `directory`, or one that this version cannot read.
-    """
-    path = directory / STUDY_FILE
-    if not path.is_file():
-        raise ValueError(f"--resume {directory}: no study is there (it has no {STUDY_FILE})")
-    try:
-        stored: dict[str, Any] = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(f"--resume {directory}: {STUDY_FILE} is not JSON ({error})") from None
-    if stored.get("schema_version") != SCHEMA_VERSION:
-        raise ValueError(
-            f"--resume {directory}: written in schema {stored.get('schema_version')}, this version "
-            f"reads {SCHEMA_VERSION}"
-        )
-    return stored

@@ -1,0 +1,40 @@
+"""`study.json`: what a study was started with."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+STUDY_FILE = "study.json"
+SCHEMA_VERSION = 1
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes the whole file or leaves the old one."""
+    unfinished = path.with_name(f".{path.name}-{os.getpid()}")
+    unfinished.write_text(json.dumps(content, indent=2, default=str) + "\n")
+    unfinished.replace(path)
+
+
+def read_study_file(directory: Path) -> dict[str, Any]:
+    """What a study was started with.
+
+    Raises:
+        ValueError: there is no study in `directory`, or one that this version cannot read.
+    """
+    path = directory / STUDY_FILE
+    if not path.is_file():
+        raise ValueError(f"--resume {directory}: no study is there (it has no {STUDY_FILE})")
+    try:
+        stored: dict[str, Any] = json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"--resume {directory}: {STUDY_FILE} is not JSON ({error})") from None
+    if stored.get("schema_version") != SCHEMA_VERSION:
+        raise ValueError(
+            f"--resume {directory}: written in schema {stored.get('schema_version')}, this version "
+            f"reads {SCHEMA_VERSION}"
+        )
+    return stored
