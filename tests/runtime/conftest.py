@@ -32,13 +32,24 @@ def run_study(cluster_address, tmp_path, monkeypatch):
     for name, value in TUNE_SETTINGS.items():
         monkeypatch.setenv(name, value)
 
-    def run_it(trainable, *, trials=6, max_epochs=9, searcher=None, name="study"):
+    def run_it(
+        trainable,
+        *,
+        trials=6,
+        max_epochs=9,
+        searcher=None,
+        scheduler=None,
+        max_concurrent=2,
+        name="study",
+    ):
         flags = Flags(trials=trials, max_epochs=max_epochs, storage_path=tmp_path, name=name)
-        study = Study(tmp_path / name, flags, max_concurrent=2, metric="score", mode="max")
+        study = Study(
+            tmp_path / name, flags, max_concurrent=max_concurrent, metric="score", mode="max"
+        )
         tuner = tune.Tuner(
             study.trainable(trainable),
             tune_config=study.tune_config(
-                searcher or RandomSearch(SPACE, seed=0), ASHA(max_epochs=max_epochs)
+                searcher or RandomSearch(SPACE, seed=0), scheduler or ASHA(max_epochs=max_epochs)
             ),
             run_config=study.run_config(),
         )

@@ -102,7 +102,7 @@ def show_summary(
     study: Study,
     best: dict[str, Any] | None,
     command: Sequence[str],
-    schedules: Mapping[str, Schedule],
+    schedules: Mapping[str, Schedule] | None = None,
 ) -> None:
     """The last lines: what was found, where it is, and what to type next.
 
@@ -139,7 +139,7 @@ def show_summary(
                 line(name, f"{value:.4f} (the test set was used for this checkpoint alone)")
         if "checkpoint" in best:
             line("checkpoint", typed(study.directory / "best"))
-    for name, pairs in schedules.items():
+    for name, pairs in (schedules or {}).items():
         told = ", ".join(f"{short(value)} from epoch {first}" for first, value in pairs)
         line("schedule", f"{name} {told}")
     if schedules:
