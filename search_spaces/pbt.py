@@ -6,9 +6,9 @@ best quarter (exploit) and changes the configuration (explore). So what is found
 but a schedule.
 
 Who is worst and best, and how a configuration is changed, is Tune's own code. Ours is the order of
-things. Tune perturbs while members are still saving or starting, waits for ever for one that has
-failed, and ends the process of every member that waits. Here everyone waits first, wherever it
-stands: its process is kept if nobody needs it, given to the next one else. Then nothing runs, no
+things. Tune's perturbs while members are still being saved, waits for ever if the last one to come
+has failed instead, and ends processes that it starts anew an interval later. Here everyone waits
+first: its process is kept if nobody needs it, and given to the next one else. Then nothing runs, no
 checkpoint is written or dropped, and what follows depends on the seed and the values alone, however
 many members ran at once.
 """
@@ -21,11 +21,17 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
+import ray
+from ray.exceptions import GetTimeoutError, RayActorError
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import PopulationBasedTraining, TrialScheduler
 
 from search_spaces.hyperparameter import Hyperparameter, Value
 from search_spaces.space import Space
+
+RETRIES = 16
+"""How often a configuration is drawn again that another member has, with the same weights and seed:
+the two would be one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +145,10 @@ class PBT(PopulationBasedTraining):
             self._perturb()
         while self._held:
             trial = self._held.pop(0)
-            if trial.status == Trial.RUNNING:
+            if trial.status == Trial.RUNNING and _lost_its_process(trial):
+                # Tune, which has not noticed, will by this; then it starts the trial again.
+                tune_controller._schedule_trial_save(trial)
+            elif trial.status == Trial.RUNNING:
                 # Its process, which this sets free, is the one that it is given at once.
                 tune_controller.pause_trial(trial, should_checkpoint=False)
                 return trial
@@ -168,8 +177,12 @@ class PBT(PopulationBasedTraining):
         random.setstate(self._random)
         try:
             worst, best = self._quantiles()
+            # By donor, the configurations that its weights go on under.
+            taken: dict[Trial, list[dict[str, Any]]] = {donor: [donor.config] for donor in best}
             for trial in worst:
-                self._exploit_donor(trial, random.choice(best))
+                donor = random.choice(best)
+                if self._exploit_donor(trial, donor, taken[donor]):
+                    taken[donor].append(trial.config)
         finally:
             self._random = random.getstate()
             random.setstate(outside)
@@ -177,8 +190,12 @@ class PBT(PopulationBasedTraining):
         self._waiting.clear()
         self._next_perturbation_sync += self._perturbation_interval
 
-    def _exploit_donor(self, trial: Trial, donor: Trial) -> None:
+    def _exploit_donor(self, trial: Trial, donor: Trial, taken: list[dict[str, Any]]) -> bool:
         config, _ = self._get_new_config(trial, donor)
+        for _ in range(RETRIES):
+            if config not in taken:
+                break
+            config, _ = self._get_new_config(trial, donor)
         exploit = Exploit(
             trial=self.trial_key(trial),
             epoch=int(self._next_perturbation_sync),
@@ -191,8 +208,10 @@ class PBT(PopulationBasedTraining):
                 if trial.config.get(name) != config.get(name)
             },
         )
-        if self.on_exploit(exploit):
+        handed_over = self.on_exploit(exploit)
+        if handed_over:
             trial.set_config(config)
+        return handed_over
 
     def _inside(self, config: dict[str, Any]) -> dict[str, Any]:
         """The configuration with every perturbed value inside its range."""
@@ -213,6 +232,20 @@ class PBT(PopulationBasedTraining):
             for trial in self._trial_state
             if trial.status == Trial.PAUSED and trial not in self._waiting
         ]
+
+
+def _lost_its_process(trial: Trial) -> bool:
+    actor = trial.temporary_state.ray_actor
+    if actor is None:
+        return False
+    try:
+        # A process that waits answers in a millisecond.
+        ray.get(actor.__ray_ready__.remote(), timeout=10)
+    except RayActorError:
+        return True
+    except GetTimeoutError:
+        return False
+    return False
 
 
 def _drawn(parameter: Hyperparameter) -> Callable[[], Value]:

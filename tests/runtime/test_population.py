@@ -3,6 +3,8 @@
 import json
 import math
 import os
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from tests.runtime.conftest import QUALITY
 from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.journal import JOURNAL, TrialRecord, read_events, trials_from
 from tune_jobs.runtime.population import check_population, lineage, schedule_of, write_schedule
+from tune_jobs.runtime.study import Study
 
 EPOCHS = 7
 SPACE = Space("quality", (replace(QUALITY, kind="optimization"),))
@@ -167,11 +170,39 @@ def test_members_that_fail_hold_nobody_up_and_are_no_donors(run_population, tmp_
 
 
 @pytest.mark.slow
-def test_a_population_that_fits_keeps_its_processes(run_population):
-    events, trials, _ = run_population(summing(), trials=2, interval=1)
+def test_a_population_that_fits_keeps_its_processes_and_who_dies_while_it_waits_is_back(
+    run_population, tmp_path
+):
+    first, dead = tmp_path / "first", tmp_path / "dead"
+
+    def die():
+        dead.touch()
+        os._exit(1)
+
+    def act(config, epoch, result):
+        if epoch != 3 or dead.exists():
+            return
+        try:
+            first.touch(exist_ok=False)
+            # By then it has reported, and waits.
+            threading.Timer(0.3, die).start()
+        except FileExistsError:
+            while not dead.exists():
+                time.sleep(0.01)
+            time.sleep(0.3)
+
+    events, trials, _ = run_population(summing(act), trials=2, interval=1)
     assert_true(events, trials)
     assert len(exploits_of(events)) == EPOCHS - 1
-    assert len({e["metrics"]["process"] for e in events if e["event"] == "result"}) == 2
+    assert len({e["metrics"]["process"] for e in events if e["event"] == "result"}) == 3
+
+
+def test_without_a_number_a_population_has_eight_members(tmp_path):
+    study = Study(tmp_path, Flags(), max_concurrent=2, metric="score", mode="max")
+    pbt = PBT(SPACE, perturbed=["quality"], max_epochs=EPOCHS, interval=2, seed=0)
+    study.trainable(summing())
+    study.tune_config(RandomSearch(SPACE, seed=0), pbt)
+    assert (study.total, pbt.population, pbt.concurrent) == (8, 8, 2)
 
 
 # The schedule.

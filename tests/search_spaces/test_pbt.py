@@ -6,6 +6,7 @@ How Tune runs it, with processes and failures, is in `tests/runtime/test_populat
 import json
 import random
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -35,6 +36,7 @@ class Member:
     def __init__(self, index, config):
         self.index, self.config = index, config
         self.status, self.experiment_tag, self.num_to_keep = Trial.RUNNING, "", None
+        self.temporary_state = SimpleNamespace(ray_actor=None)
         self.run_metadata = self.checkpoint_manager = self.checkpoint_config = self
 
     def is_finished(self):
@@ -109,6 +111,21 @@ def test_the_worst_takes_over_from_the_best_and_is_told(mode, worst, best):
     # The next time all have to wait again.
     assert report(scheduler, members, 3, {0: 0.1}) == [TrialScheduler.CONTINUE]
     assert report(scheduler, members, 4, {0: 0.1}) == [TrialScheduler.NOOP]
+
+
+def test_no_two_members_go_on_as_one():
+    for seed in range(50):
+        # Twelve members, three of which take over; the donors stand at the end of the range.
+        scheduler, members = population(size=12, seed=seed)
+        for member in members:
+            member.config = {**TRAINED.point([1 - 2**-53] * 3), "seed": 0}
+        report(scheduler, members, 2, {index: index for index in range(12)})
+        go_on(scheduler, members)
+        donors = {exploit.trial: exploit.donor for exploit in scheduler.told}
+        assert sorted(donors) == [0, 1, 2]
+        after = [(donor, str(members[index].config)) for index, donor in donors.items()]
+        after += [(donor, str(members[donor].config)) for donor in set(donors.values())]
+        assert len(after) == len(set(after))
 
 
 def test_where_the_weights_cannot_be_had_nothing_changes():

@@ -131,6 +131,12 @@ class Recorder(Callback):
         if report["status"] in ("diverged", "failed"):
             self._on_failure(index, epoch)
 
+    def on_trial_recover(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """Its process was lost: what it does now is no mere going on."""
+        self._waiting.discard(index_of(trial))
+
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
