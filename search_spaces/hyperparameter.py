@@ -65,6 +65,13 @@ class Hyperparameter:
         return bool(self.values) and not self.ordered
 
     @property
+    def nearest_default(self) -> Value:
+        """The default, or the end of the range that is nearest to it."""
+        if self.low is None or self.high is None or not isinstance(self.default, (int, float)):
+            return self.default
+        return type(self.default)(min(max(self.default, self.low), self.high))
+
+    @property
     def branch(self) -> str:
         """The name with the condition, such as `momentum (optimizer sgd)`."""
         if self.condition is None:

@@ -14,7 +14,6 @@ from search_spaces.sobol_search import SobolSearch
 from search_spaces.space import Space
 from search_spaces.strategy import Strategy
 
-RISK = 0.5
 RETRIES = 16
 """How often a model is asked again that proposes a configuration which has been tried; then the
 first Sobol point that has not been is taken."""
@@ -75,18 +74,11 @@ class LearningSearch(Strategy):
             # As many as BOHB asks for: one more than hyperparameters, and two for the bad ones.
             rung = self.history.rung(self.rungs, len(self.space.parameters) + 3)
             standings = self.history.standings(self.rungs, self._mode, rung)
-            allowed = []
             for attempt in range(RETRIES):
                 rng = np.random.default_rng([self.seed, index, attempt])
                 config = self.space.point(self.proposal(standings, rung, rng))
-                unit = tuple(self.space.unit(config))
-                if unit not in tried:
-                    risk = self.history.risk(unit)
-                    if risk <= RISK:
-                        return config
-                    allowed.append((risk, attempt, config))
-            if allowed:
-                return min(allowed, key=lambda found: found[:2])[2]
+                if tuple(self.space.unit(config)) not in tried:
+                    return config
         for further in range(RETRIES**2):
             config = self._first_points.point(index + further)
             if tuple(self.space.unit(config)) not in tried:
@@ -94,13 +86,33 @@ class LearningSearch(Strategy):
         return config
 
     def learned_from(
-        self, config: Mapping[str, Any], values: Mapping[int, float], *, state: str
-    ) -> None:
-        """Tells a trial of an earlier study.
+        self, name: str, config: Mapping[str, Any], values: Mapping[int, float], *, status: str
+    ) -> bool:
+        """Tells an ended trial of an earlier study; whether it is in this space.
 
-        Raises:
-            ValueError: its configuration is not in this space.
+        What its configuration lacks has its default, as it had in the earlier study.
+
+        Args:
+            name: unlike that of any trial of this study.
+            config: its configuration.
+            values: of the metric, by epoch.
+            status: finished, stopped, diverged or failed.
         """
+        names = {parameter.name for parameter in self.space.parameters}
+        shared = {key: value for key, value in config.items() if key in names}
+        try:
+            unit = self.space.unit(self.space.complete(shared))
+        except ValueError:
+            return False
+        self.history.suggested(name, unit)
+        for epoch, value in values.items():
+            self.history.result(name, epoch, value)
+        if status in ("finished", "stopped"):
+            last = max(values)
+            self.history.ended(name, epoch=last, value=values[last], stopped=status == "stopped")
+        else:
+            self.history.failed(name)
+        return True
 
     def recorded(self, trial_id: str, config: Mapping[str, Any]) -> None:
         """Tells what was suggested, now or in an earlier session."""

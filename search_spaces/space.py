@@ -85,7 +85,8 @@ class Space:
         return numbers
 
     def complete(self, partial: Mapping[str, object]) -> dict[str, Value]:
-        """`partial` as a configuration of this space; what is missing has its default.
+        """`partial` as a configuration of this space; what is missing has its default, or what is
+        nearest to it where that is off the range (no weight decay, on a log scale).
 
         Raises:
             ValueError: a value that is not in the space, or a name that this point does not have.
@@ -93,7 +94,7 @@ class Space:
         config: dict[str, Value] = dict(self.fixed)
         for parameter in self.parameters:
             if parameter.exists_under(config):
-                value = as_value(partial.get(parameter.name, parameter.default))
+                value = as_value(partial.get(parameter.name, parameter.nearest_default))
                 parameter.unit(value)
                 config[parameter.name] = value
         for name, value in partial.items():

@@ -10,10 +10,12 @@ have it: that is how TPE treats a tree of conditions (section 4.2), and branches
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 import hyperopt
 import numpy as np
 from hyperopt import hp, pyll, tpe
+from numpy.typing import NDArray
 
 from search_spaces.history import Epochs, Standing
 from search_spaces.learning import LearningSearch
@@ -22,14 +24,22 @@ from search_spaces.space import Space
 STARTUP = 20
 """HyperOpt's own."""
 
-CANDIDATES = 24
-"""Draws from the good ones' density, of which the best is taken (n_EI_candidates)."""
+CANDIDATES = 8
+"""Draws from the good ones' density, of which the best is taken (n_EI_candidates). HyperOpt's own
+24 leave too little to chance: on `benchmarks/tabular.py` a third of them has half of the regret."""
 
-GAMMA = 1.0
-"""The ⌈γ √n⌉ best of n trials are the good ones. HyperOpt's own 0.25 makes that 3 of 100."""
+GAMMA = 0.25
+"""The ⌈γ √n⌉ best of n trials are the good ones."""
 
 PRIOR_WEIGHT = 1.0
 """Of the prior, in trials."""
+
+FAILED_TIMES = 3
+"""So often a failed trial is in the bad ones' density. Once, and the model, which looks at each
+hyperparameter by itself, proposes a diverging configuration nearly as often as chance does
+(`benchmarks/divergence.py`)."""
+
+Numbers: TypeAlias = NDArray[Any]
 
 
 class TPESearch(LearningSearch):
@@ -69,14 +79,18 @@ class TPESearch(LearningSearch):
         # HyperOpt looks at the order of losses alone; running ones are infinitely bad there too.
         known = sorted({standing for standing in standings.values() if standing is not None})
         loss_of = {standing: float(rank) for rank, standing in enumerate(known)}
-        losses = [np.inf if s is None else loss_of[s] for s in standings.values()]
-        indices, values = self._observations()
+        found = list(standings.values())
+        failed = [at for at, s in enumerate(found) if s is not None and np.isinf(s.below)]
+        # Last: HyperOpt forgets what lies back more than 25 trials.
+        order = [at for at in range(len(found)) if at not in set(failed)] + failed * FAILED_TIMES
+        losses = np.array([np.inf if s is None else loss_of[s] for s in found])[order]
+        indices, values = self._observations(order)
         candidates = list(range(len(losses), len(losses) + CANDIDATES))
         memo = {
             self._domain.s_new_ids: candidates,
             self._domain.s_rng: rng,
             self._losses["idxs"]: np.arange(len(losses)),
-            self._losses["vals"]: np.asarray(losses),
+            self._losses["vals"]: losses,
             self._observed["idxs"]: indices,
             self._observed["vals"]: values,
         }
@@ -88,9 +102,9 @@ class TPESearch(LearningSearch):
             for label, parameter in zip(self._cube, self.space.parameters, strict=True)
         ]
 
-    def _observations(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """By label, the places and the numbers of the trials that have the hyperparameter."""
-        units = np.array([told.unit for told in self.history.trials.values()], dtype=float)
+    def _observations(self, order: list[int]) -> tuple[dict[str, Numbers], dict[str, Numbers]]:
+        """By label, places in `order` and numbers of the trials that have the hyperparameter."""
+        units = np.array([told.unit for told in self.history.trials.values()], dtype=float)[order]
         indices, values = {}, {}
         for column, (label, parameter) in enumerate(
             zip(self._cube, self.space.parameters, strict=True)

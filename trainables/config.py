@@ -54,6 +54,13 @@ class Config:
     momentum: float = 0.9
     """Share of the last update that is kept, 0 to below 1; only under SGD."""
 
+    weight_decay: float = 0.0
+    """Of the weight matrices, at least 0: added to the gradient as L2 under SGD, taken from the
+    weights (decoupled) under Adam; never of biases and norms."""
+
+    label_smoothing: float = 0.0
+    """Share of the target that is spread over all classes, 0 to below 1."""
+
     batch_size: int = 128
     """Samples in one update, at least 1; the last batch of an epoch may be smaller."""
 
@@ -86,6 +93,8 @@ class Config:
         self._real("learning_rate", "above 0", lambda x: x > 0)
         self._schedule("learning_rate_schedule")
         self._real("momentum", "at least 0 and below 1", lambda x: 0 <= x < 1)
+        self._real("weight_decay", "at least 0", lambda x: x >= 0)
+        self._real("label_smoothing", "at least 0 and below 1", lambda x: 0 <= x < 1)
         self._integer("batch_size", "at least 1", lambda n: n >= 1)
         self._integer("epochs", "at least 1", lambda n: n >= 1)
         self._real("train_ratio", "above 0 and below 1", lambda x: 0 < x < 1)

@@ -19,18 +19,32 @@ WRAPPED = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
 
 
 def build_optimizer(config: Config, model: torch.nn.Module) -> torch.optim.Optimizer:
-    """SGD with momentum (Sutskever et al. 2013) or Adam (Kingma and Ba 2015)."""
+    """SGD with momentum (Sutskever et al. 2013) or Adam (Kingma and Ba 2015).
+
+    Weight decay is L2 for SGD and decoupled for Adam, where the two differ and this one is better
+    (Loshchilov and Hutter 2019, *Decoupled Weight Decay Regularization*).
+    """
     for name in WRAPPED:
         with contextlib.suppress(AttributeError):
             method = getattr(torch.optim.Optimizer, name).__wrapped__
             # What `torch._disable_dynamo` would put there after the import.
             method.__dynamo_disable = method
     # One kernel for all of an update: 4.1 ms a step of Adam against 6.3 ms (MLP, one core).
+    parameters = decayed(model, config.weight_decay)
     if config.optimizer == "adam":
-        return torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
+        return torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=0.0, fused=True)
     return torch.optim.SGD(
-        model.parameters(), lr=config.learning_rate, momentum=config.momentum, fused=True
+        parameters, lr=config.learning_rate, momentum=config.momentum, fused=True
     )
+
+
+def decayed(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """The parameter groups: matrices and filters decay, biases and norms do not."""
+    if weight_decay == 0:
+        return [{"params": list(model.parameters())}]
+    matrices = [p for p in model.parameters() if p.ndim > 1]
+    vectors = [p for p in model.parameters() if p.ndim <= 1]
+    return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors}]
 
 
 def step_of(optimizer: torch.optim.Optimizer) -> Callable[[], Any]:

@@ -78,7 +78,7 @@ class Training:
             the update and left on the device.
         """
         network, optimizer = self.network, self._optimizer
-        step = step_of(optimizer)
+        step, smoothing = step_of(optimizer), self.config.label_smoothing
         network.model.train()
         batches = order.split(self.config.batch_size)
         targets = self._labels[order].split(self.config.batch_size)
@@ -87,7 +87,7 @@ class Training:
             optimizer.zero_grad(set_to_none=True)
             with network.arithmetic():
                 logits = network.model(inputs)
-                loss = F.cross_entropy(logits, target)
+                loss = F.cross_entropy(logits, target, label_smoothing=smoothing)
             loss.backward()
             step()
             self.updates += 1

@@ -23,7 +23,7 @@ def journal(tmp_path):
     journal.close()
 
 
-def journaled(journal, *, trials=4, events=(), strategy=None, mode="max"):
+def journaled(journal, *, trials=4, events=(), strategy=None, mode="max", alone=False):
     return JournaledSearcher(
         strategy or RandomSearch(SPACE, seed=0),
         journal=lambda: journal,
@@ -33,6 +33,7 @@ def journaled(journal, *, trials=4, events=(), strategy=None, mode="max"):
         seed=7,
         metric="score",
         mode=mode,
+        alone=alone,
     )
 
 
@@ -150,7 +151,7 @@ def test_a_strategy_is_told_by_index_what_happens(journal):
 @pytest.mark.parametrize(("mode", "worst", "stand_in"), [("max", 0.2, -1), ("min", 0.9, 1)])
 def test_a_failure_is_told_with_the_worst_value_seen_or_a_stand_in(journal, mode, worst, stand_in):
     strategy = Remembering()
-    searcher = journaled(journal, strategy=strategy, mode=mode)
+    searcher = journaled(journal, strategy=strategy, mode=mode, alone=True)
     ask(searcher, 4)
     searcher.on_trial_complete("t0", live(0, 1, stand_in * BAD_VALUE, status="diverged"))
     for score in (0.2, 0.9, 0.5):
@@ -168,9 +169,10 @@ def test_a_failure_is_told_with_the_worst_value_seen_or_a_stand_in(journal, mode
 def test_a_trial_that_is_not_to_blame_is_forgotten(journal):
     strategy = Remembering()
     searcher = journaled(journal, strategy=strategy)
-    ask(searcher, 1)
+    ask(searcher, 2)
     searcher.on_trial_complete("t0", live(0, 1, -BAD_VALUE, status="failed", blameless=True))
-    assert strategy.told[-1] == ("complete", "0", None)
+    searcher.on_trial_complete("t1", error=True)
+    assert strategy.told[-2:] == [("complete", "0", None), ("complete", "1", None)]
 
 
 moves = st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["go", "stop", "fail", "oom"])))

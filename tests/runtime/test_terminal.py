@@ -93,15 +93,9 @@ def test_who_took_over_whose_weights_is_one_line():
 def test_a_new_best_is_shown_with_what_its_epoch_was_trained_with():
     screen = Screen()
     screen.result(0, 1, 0.1)
-    screen.tell(
-        0,
-        "exploited",
-        epoch=1,
-        donor=1,
-        value=0.1,
-        donor_value=0.2,
-        changes={"learning_rate": [0.0123456, 0.5]},
-    )
+    screen.result(1, 1, 0.2)
+    changes = {"learning_rate": [0.0123456, 0.5]}
+    screen.tell(0, "exploited", epoch=1, donor=1, value=0.1, donor_value=0.2, changes=changes)
     screen.result(0, 2, 0.3)
     assert screen.lines[-1].endswith("after epoch 2 (learning_rate=0.5, batch_size=32)")
 

@@ -10,6 +10,7 @@ from ray import tune
 from search_spaces.random_search import RandomSearch
 from tests.runtime.conftest import SPACE
 from tune_jobs.runtime.journal import JOURNAL, read_events
+from tune_jobs.runtime.trial import TrialSettings, short_of_memory
 
 pytestmark = pytest.mark.slow
 
@@ -103,6 +104,42 @@ def test_an_exception_and_a_missing_metric_end_their_trials_only(run_study):
         assert (trial.status == "failed") == (quality < 0.7)
     ended = [e for e in read_events(study.directory / JOURNAL) if e["event"] == "ended"]
     assert any("Traceback" in event.get("traceback", "") for event in ended)
+
+
+class OutOfMemoryError(RuntimeError):
+    """As torch calls it."""
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_running_out_of_a_shared_memory_is_not_the_configurations_fault(run_study, shared):
+    def act(config, epoch, result):
+        if config["quality"] < 0.5:
+            raise MemoryError("no more")
+
+    concurrent = 2 if shared else 1
+    code, trials, study = run_study(trainable_that(act), trials=8, max_concurrent=concurrent)
+    assert code == 0
+    failed = [trial.index for trial in trials.values() if trial.status == "failed"]
+    assert failed
+    ended = [e for e in read_events(study.directory / JOURNAL) if e["event"] == "ended"]
+    assert [e["trial"] for e in ended if e.get("blameless")] == (failed if shared else [])
+    first_rung = study.parts.scheduler.rungs.values[1]
+    assert (set(failed) & set(first_rung) == set()) is shared
+
+
+@pytest.mark.parametrize(
+    ("error", "whole_gpu", "alone", "blameless"),
+    [
+        (OutOfMemoryError("cuda"), False, True, True),
+        (OutOfMemoryError("cuda"), True, False, False),
+        (MemoryError(), True, False, True),
+        (MemoryError(), False, True, False),
+        (RuntimeError("another"), False, False, False),
+    ],
+)
+def test_with_all_the_memory_there_is_it_is(error, whole_gpu, alone, blameless):
+    settings = TrialSettings("score", "max", "trials", whole_gpu=whole_gpu, alone=alone)
+    assert short_of_memory(error, settings) is blameless
 
 
 def test_five_first_trials_with_the_same_exception_end_the_study(run_study, capsys):

@@ -1,10 +1,13 @@
 """The rungs: who goes on, and why."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.schedulers.async_hyperband import _Bracket
 
 from search_spaces.rungs import Rungs, expected
 
@@ -23,6 +26,23 @@ def test_the_first_trial_at_a_rung_goes_on_and_the_second_only_if_it_is_better()
     assert not rungs.report(0, 1, 0.5).stop
     assert rungs.report(1, 1, 0.4).stop
     assert not rungs.report(2, 1, 0.6).stop
+
+
+def test_by_rays_rule_a_trial_is_compared_with_those_before_it_alone():
+    rungs = Rungs(27, rule="ray")
+    stops = [rungs.report(t, 1, v).stop for t, v in enumerate([0.5, 0.4, 0.6, 0.55, 0.45, 0.56])]
+    # The 67th percentiles before each: none, 0.5, 0.467, 0.533, 0.55, 0.533.
+    assert stops == [False, True, False, False, True, False]
+
+
+@given(st.lists(accuracies, min_size=1, max_size=40), st.sampled_from(["max", "min"]))
+def test_rays_rule_is_rays(values, mode):
+    sign = 1 if mode == "max" else -1
+    bracket = _Bracket(min_t=1, max_t=27, reduction_factor=3, s=0)
+    rungs = Rungs(27, rule="ray", mode=mode)
+    for trial, value in enumerate(values):
+        theirs = bracket.on_result(SimpleNamespace(trial_id=str(trial)), 1, sign * value)
+        assert rungs.report(trial, 1, value).stop == (theirs == TrialScheduler.STOP)
 
 
 def test_a_decision_says_value_cutoff_and_rank():

@@ -4,6 +4,8 @@ Needs neither Ray nor torch. Each line has `event` and `time` (seconds since 197
 named by its index. The events, in the order of a trial's life:
 
 - `session`: a driver began; `command` as typed, `resumed`.
+- `earlier`: a trial of an earlier study that the searcher was told: `study`, `config`, `values` of
+  the metric by epoch, `status`.
 - `suggested`: `trial`, `config`.
 - `started`: `trial`. Again after each resume or recovery.
 - `restored`: `trial`, `epoch` that it went on from (0: its start), `unreadable` checkpoints.
@@ -14,7 +16,7 @@ named by its index. The events, in the order of a trial's life:
   goes on from the donor's weights after that epoch; `changes` has the values before and after of
   what changed in its configuration. Until then it waited for the others: that is no event.
 - `ended`: `trial`, `status` (finished, stopped, diverged, failed), `epoch`, and as it applies
-  `rung`, or `reason` and `traceback`.
+  `rung`, or `reason`, `traceback` and `blameless` (it lacked memory that it shared with others).
 - `closed`: the driver ended; `why`.
 """
 
@@ -109,6 +111,8 @@ class TrialRecord:
     """Why it diverged or failed."""
     exploits: list[Event] = field(default_factory=list)
     """Of a population's member, the events `exploited`."""
+    blameless: bool = False
+    """Whether its configuration may be good all the same."""
 
     @property
     def epochs(self) -> int:
@@ -132,6 +136,7 @@ class TrialRecord:
             self.status = event["status"]
             self.rung = event.get("rung")
             self.reason = event.get("reason", "")
+            self.blameless = event.get("blameless", False)
 
     def config_at(self, epoch: int) -> dict[str, Any]:
         """What `epoch` was trained with."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from search_spaces.hyperparameter import Value
+from search_spaces.learning import LearningSearch
 from search_spaces.strategy import Strategy
 from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.journal import TrialRecord
@@ -48,7 +49,7 @@ def check_population(flags: Flags, members: int, strategy: Strategy, trainable: 
         raise ValueError(f"--resume {flags.resume}: {NOT_RESUMED}; start a new study")
     if members < 2:
         raise ValueError(f"--trials {members}: a population has at least 2 members")
-    if type(strategy).on_trial_result is not Strategy.on_trial_result:
+    if isinstance(strategy, LearningSearch):
         # It would be told values of configurations that it has not suggested.
         raise ValueError(
             f"{type(strategy).__name__} learns from values, but a population's members change "

@@ -86,6 +86,8 @@ def show_plan(console: Console, study: Study, plan: Plan) -> None:
         f"{flags.cpus_per_trial:g} CPU and {flags.gpus_per_trial:g} GPU",
         highlight=False,
     )
+    if study.learned:
+        console.print(f"learned   {study.learned}", soft_wrap=True, highlight=False)
     if plan.expectation is not None:
         table = Table("rung (epochs)", "trials expected to reach it", box=None, pad_edge=False)
         for rung, reaching in plan.expectation.reaching.items():

@@ -41,7 +41,9 @@ class Recorder(Callback):
         trials: all trials of the study by index, kept up to date here.
         trials_dir: the study's `trials/`.
         mode: of the metric.
-        on_failure: told the index of a trial that diverged or failed, and the epoch.
+        on_failure: told the index of a trial that diverged or failed by its configuration, and the
+            epoch.
+        alone: whether trials run one at a time.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Recorder(Callback):
         mode: str,
         listeners: Sequence[Listener],
         on_failure: Callable[[int, int], None],
+        alone: bool,
     ) -> None:
         self.trials = trials
         self._journal = journal
@@ -59,6 +62,7 @@ class Recorder(Callback):
         self._mode = mode
         self._listeners = listeners
         self._on_failure = on_failure
+        self._alone = alone
         self._decision: Decision | None = None
         self._waiting: set[int] = set()
 
@@ -128,8 +132,6 @@ class Recorder(Callback):
         if result.get("done"):
             events.append(ended(index, epoch, report, decision))
         self._write(index, *events)
-        if report["status"] in ("diverged", "failed"):
-            self._on_failure(index, epoch)
 
     def on_trial_recover(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
@@ -145,9 +147,9 @@ class Recorder(Callback):
         error = trial.get_error()
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         epoch = self.trials[index].epochs + 1
-        report = {"status": "failed", "reason": reason}
+        # Beside others it may have been the machine's memory.
+        report = {"status": "failed", "reason": reason, "blameless": not self._alone}
         self._write(index, ended(index, epoch, report, None))
-        self._on_failure(index, epoch)
 
     def _write(self, index: int, *events: Event) -> None:
         self._journal().append(*events)
@@ -156,6 +158,8 @@ class Recorder(Callback):
             trial.apply(event)
             if event["event"] == "ended":
                 self._checkpoints(index).keep_best()
+                if blamed(event):
+                    self._on_failure(index, event["epoch"])
             for listener in self._listeners:
                 listener.on_event(event, trial)
 
@@ -168,15 +172,22 @@ def ended(index: int, epoch: int, report: dict[str, Any], decision: Decision | N
     event: Event = {"event": "ended", "trial": index, "epoch": epoch}
     if report["status"] is not None:
         event["status"] = report["status"]
-        if "reason" in report:
-            event["reason"] = report["reason"]
-        if "traceback" in report:
-            event["traceback"] = report["traceback"]
+        told = ("reason", "blameless", "traceback")
+        event.update({name: report[name] for name in told if report.get(name)})
     elif decision is not None and decision.stop:
         event.update(status="stopped", rung=decision.rung)
     else:
         event["status"] = "finished"
     return event
+
+
+def blamed(event: Event) -> bool:
+    """Whether an event is the end of a trial that its configuration is to blame for."""
+    return (
+        event["event"] == "ended"
+        and event["status"] in ("diverged", "failed")
+        and not event.get("blameless", False)
+    )
 
 
 def index_of(trial: Trial) -> int:

@@ -34,6 +34,7 @@ class JournaledSearcher(Searcher):
         trials: how many the study shall have in all.
         seed: the study's; each trial gets one of its own from it and its index.
         metric, mode: of the study.
+        alone: whether trials run one at a time.
         later: whether to suggest nothing for now; asked every time.
     """
 
@@ -48,6 +49,7 @@ class JournaledSearcher(Searcher):
         seed: int,
         metric: str,
         mode: str,
+        alone: bool,
         later: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__(metric=metric, mode=mode)
@@ -57,6 +59,7 @@ class JournaledSearcher(Searcher):
         self._journal = journal
         self._trials = trials
         self._seed = seed
+        self._alone = alone
         self._later = later
         self._worst: float | None = None
         self._unfinished = [record for record in recorded.values() if not record.ended]
@@ -99,10 +102,12 @@ class JournaledSearcher(Searcher):
     ) -> None:
         """Tells the strategy an end."""
         index = self.indices[trial_id]
+        if result is None:
+            # Its process was lost: beside others it may have been the machine's memory.
+            self._tell_failure(index, blamed=self._alone)
         # Tune flattens what a trial reported.
-        if result is None or result[f"{REPORT}/status"] in ("diverged", "failed"):
-            blameless = result is not None and result.get(f"{REPORT}/blameless", False)
-            self._tell_failure(index, blamed=not blameless)
+        elif result[f"{REPORT}/status"] in ("diverged", "failed"):
+            self._tell_failure(index, blamed=not result.get(f"{REPORT}/blameless", False))
         else:
             self._note(result)
             self.strategy.on_trial_complete(str(index), result)

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import inspect
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ray import tune
 from ray.tune.experiment import Trial
+from ray.tune.trainable.function_trainable import wrap_function
 
 from search_spaces.asha import ASHA
 from search_spaces.in_order import InOrder
+from search_spaces.learning import LearningSearch
 from search_spaces.pbt import PBT
 from search_spaces.rungs import Decision, Mode
 from search_spaces.space import Space
 from search_spaces.strategy import Strategy
 from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.journal import JOURNAL, Event, Journal, read_events, trials_from
+from tune_jobs.runtime.parts import Dataset, Parts, Trainable
 from tune_jobs.runtime.population import MEMBERS, check_population
-from tune_jobs.runtime.recorder import Recorder, ended, index_of
+from tune_jobs.runtime.recorder import Recorder, blamed, ended, index_of
 from tune_jobs.runtime.searcher import JournaledSearcher, dirname_of
 from tune_jobs.runtime.stopping import Limits, StudyStopper
 from tune_jobs.runtime.study_file import STUDY_FILE, write_json
-from tune_jobs.runtime.trial import TrialSettings, guarded
+from tune_jobs.runtime.trial import TrialSettings, guarded, overrides
+from tune_jobs.runtime.warm_start import earlier_trials, learn
 
 TUNE_FOLDER = ".tune"
 """What Tune writes for its own restore, pickles among it, while a study runs."""
@@ -34,40 +39,6 @@ TRIALS = 64
 
 LOST_PROCESSES = 3
 """How often a trial whose process or node was lost is started again, from its checkpoint."""
-
-
-class Dataset(Protocol):
-    """What a study needs to know of its data."""
-
-    @property
-    def name(self) -> str:
-        """Of the dataset."""
-
-    @property
-    def notice(self) -> str:
-        """What a person must know, such as that it is not the default; may be empty."""
-
-    @property
-    def source(self) -> str:
-        """Where it was found."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Changes with any value of the data or the split."""
-
-    @property
-    def search(self) -> Any:
-        """What the trials are given: all but the test set."""
-
-
-@dataclass
-class Parts:
-    """What a job has said of its study by building its Tuner."""
-
-    trainable: Any = None
-    dataset: Dataset | None = None
-    strategy: Strategy | None = None
-    scheduler: ASHA | PBT | None = None
 
 
 class Study:
@@ -107,8 +78,12 @@ class Study:
             mode,
             listeners=self.listeners,
             on_failure=self.record_failure,
+            alone=max_concurrent == 1,
         )
+        self.learned = ""
+        """What was taken over from an earlier study, for a person to read."""
         self._decided: list[Event] = []
+        """What `open` writes, since it became known before."""
 
     @property
     def trials_dir(self) -> Path:
@@ -128,28 +103,43 @@ class Study:
         return self._journal
 
     def trainable(
-        self, trainable: type[tune.Trainable], dataset: Dataset | None = None
+        self, trainable: Trainable, dataset: Dataset | None = None
     ) -> type[tune.Trainable]:
         """The class that Tune runs: guarded, and with the resources of a trial.
 
-        With a dataset its `setup(config, data=dataset.search)` is called; the data is put into the
-        object store once.
+        A function that calls `tune.report(metrics)` once an epoch will do, but starts from its
+        beginning after a resume: only a class is gone on with from a checkpoint. With a dataset
+        `setup(config, data=dataset.search)` or `function(config, data=…)` is called; the data is
+        put into the object store once.
         """
         self.parts.trainable, self.parts.dataset = trainable, dataset
         self._check_space()
-        settings = TrialSettings(self.metric, self.mode, str(self.trials_dir.absolute()))
-        with_data = trainable
+        settings = TrialSettings(
+            self.metric,
+            self.mode,
+            str(self.trials_dir.absolute()),
+            whole_gpu=self.flags.gpus_per_trial >= 1,
+            alone=self.max_concurrent == 1,
+        )
+        with_data: Any = trainable
         if dataset is not None:
             with_data = tune.with_parameters(trainable, data=dataset.search)
+        if not inspect.isclass(with_data):
+            with_data = wrap_function(with_data)
         resources = {"cpu": self.flags.cpus_per_trial, "gpu": self.flags.gpus_per_trial}
         return tune.with_resources(guarded(with_data, settings), resources)  # type: ignore[no-any-return]
 
     def tune_config(
-        self, strategy: Strategy, scheduler: ASHA | PBT | None = None
+        self,
+        strategy: Strategy,
+        scheduler: ASHA | PBT | None = None,
+        *,
+        warm_start: Path | None = None,
     ) -> tune.TuneConfig:
         """How Tune searches: by `strategy`, stopping trials early or changing them by `scheduler`.
 
-        Both are journaled, and know what earlier sessions had; a population has none.
+        Both are journaled, and know what earlier sessions had. `strategy` is told the trials of
+        the study in `warm_start`, for which it must be one that learns.
 
         Raises:
             ValueError: what no population can be made of.
@@ -163,6 +153,10 @@ class Study:
             asked = self.flags.trials
             self.total = strategy.size if asked is None else min(asked, strategy.size)
         self._check_space()
+        if isinstance(strategy, LearningSearch):
+            if warm_start is not None and not self.events:
+                self._decided += earlier_trials(warm_start, self.metric, self.mode)
+            self.learned = learn(strategy, [*self.events, *self._decided])
         if isinstance(scheduler, ASHA):
             # First: it may end trials whose stop had been decided.
             self._rebuild(scheduler)
@@ -178,6 +172,7 @@ class Study:
             seed=self.flags.seed,
             metric=self.metric,
             mode=self.mode,
+            alone=self.max_concurrent == 1,
             later=scheduler.suggest_later if isinstance(scheduler, PBT) else (lambda: False),
         )
         whole = isinstance(scheduler, PBT)
@@ -190,7 +185,8 @@ class Study:
             search_alg=self._searcher,
             scheduler=scheduler or InOrder(),
             max_concurrent_trials=self.total if whole else self.max_concurrent,
-            reuse_actors=True,
+            # Without a reset of its own, a process that is used again would fail the next trial.
+            reuse_actors=overrides(self.parts.trainable, "reset_config"),
             trial_dirname_creator=self._dirname(),
         )
 
@@ -210,7 +206,7 @@ class Study:
                 decision = asha.replay(event["trial"], event["epoch"], value)
                 if decision is not None:
                     self._complete(decision, written=(decision.trial, decision.rung) in written)
-            elif event["event"] == "ended" and event["status"] in ("diverged", "failed"):
+            elif blamed(event):
                 asha.replay_failure(event["trial"], event["epoch"])
         asha.trial_key = index_of
         asha.on_decision = self._recorder.on_decision
@@ -254,7 +250,8 @@ class Study:
         session = {"event": "session", "command": list(command), "resumed": bool(self.events)}
         self._journal.append(session, *self._decided)
         for event in self._decided:
-            self.trials[event["trial"]].apply(event)
+            if event["event"] != "earlier":
+                self.trials[event["trial"]].apply(event)
 
     def record_failure(self, index: int, epoch: int) -> None:
         """Tells the rungs of a trial that diverged or failed."""

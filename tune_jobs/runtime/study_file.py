@@ -19,22 +19,26 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     unfinished.replace(path)
 
 
-def read_study_file(directory: Path) -> dict[str, Any]:
+def read_study_file(directory: Path, flag: str = "--resume") -> dict[str, Any]:
     """What a study was started with.
+
+    Args:
+        directory: of the study.
+        flag: that named it, for the error.
 
     Raises:
         ValueError: there is no study in `directory`, or one that this version cannot read.
     """
     path = directory / STUDY_FILE
     if not path.is_file():
-        raise ValueError(f"--resume {directory}: no study is there (it has no {STUDY_FILE})")
+        raise ValueError(f"{flag} {directory}: no study is there (it has no {STUDY_FILE})")
     try:
         stored: dict[str, Any] = json.loads(path.read_text())
     except json.JSONDecodeError as error:
-        raise ValueError(f"--resume {directory}: {STUDY_FILE} is not JSON ({error})") from None
+        raise ValueError(f"{flag} {directory}: {STUDY_FILE} is not JSON ({error})") from None
     if stored.get("schema_version") != SCHEMA_VERSION:
         raise ValueError(
-            f"--resume {directory}: written in schema {stored.get('schema_version')}, this version "
+            f"{flag} {directory}: written in schema {stored.get('schema_version')}, this version "
             f"reads {SCHEMA_VERSION}"
         )
     return stored

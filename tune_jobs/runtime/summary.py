@@ -133,7 +133,9 @@ def show_summary(
         line("best epoch", f"{best['epoch']} of {study.trials[best['trial']].epochs}")
         line(study.metric, f"{best[study.metric]:.4f}")
         if "checkpoint" not in best:
-            line("checkpoint", f"none: that of epoch {best['epoch']} is not there, or damaged")
+            missing = f"none: that of epoch {best['epoch']} is not there, or damaged"
+            none_at_all = not any(study.trials_dir.glob("*/checkpoint_*"))
+            line("checkpoint", "none: the trainable saves none" if none_at_all else missing)
         for name, value in best.get("test", {}).items():
             if name == "test_accuracy" or "test_accuracy" not in best["test"]:
                 line(name, f"{value:.4f} (the test set was used for this checkpoint alone)")

@@ -119,8 +119,12 @@ class Terminal:
         better = self._best is None or (
             found[1] > self._best[2] if self._mode == "max" else found[1] < self._best[2]
         )
-        if better:
-            self._best = (trial, *found)
+        if not better:
+            return
+        leader = None if self._best is None else self._best[0]
+        self._best = (trial, *found)
+        # A leader that gets better with every epoch would fill the screen.
+        if leader is not trial:
             config = trial.config_at(found[0])
             shown = ", ".join(f"{k}={short(v)}" for k, v in config.items() if k != "seed")
             self._print(

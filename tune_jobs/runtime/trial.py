@@ -27,11 +27,17 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray.air._internal.util import StartTraceback
+from ray.tune.result import AUTO_RESULT_KEYS, RESULT_DUPLICATE
+from ray.tune.trainable.function_trainable import FunctionTrainable
 
 from tune_jobs.runtime.checkpoints import TrialCheckpoints
 
 REPORT = "trial_report"
 """Key of a result under which the wrapper tells the driver what is not a metric."""
+
+NOT_METRICS = {"done", *AUTO_RESULT_KEYS}
+"""What Tune puts into a result, or reads out of it, by itself."""
 
 BAD_VALUE = 1e9
 """What scheduler and searcher are told instead of a value that is missing or not finite, with the
@@ -46,10 +52,16 @@ class TrialSettings:
     mode: str
     trials_dir: str
     """The study's `trials/`, on storage that all nodes share."""
+    whole_gpu: bool
+    """Whether no other trial can be on a trial's GPUs."""
+    alone: bool
+    """Whether no other trial runs at the same time."""
 
 
 def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tune.Trainable]:
     """A subclass of `trainable` that ends in order, writes checkpoints and goes on from them."""
+
+    is_function = issubclass(trainable, FunctionTrainable)
 
     # Two underscores: whatever a trainable calls its own methods, these are not they.
     class GuardedTrial(trainable):
@@ -64,6 +76,7 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             self.__error: Exception | None = None
             self.__found: dict[str, Any] | None = None
             self.__restored: dict[str, Any] | None = None
+            self.__last: dict[str, Any] = {}
             self.__epoch = 0
             directory = Path(settings.trials_dir, self._storage.trial_dir_name)
             self.__checkpoints = TrialCheckpoints(directory, settings.mode)
@@ -99,7 +112,11 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
                 found, self.__found = self.__found, None
                 return self.__told(found, checkpoint=None)
             try:
-                return self.__reported(super().step())
+                result = super().step()
+                if RESULT_DUPLICATE in result:
+                    # A function that returns has said before what it had to say.
+                    return self.__told({**self.__last, "done": True}, checkpoint=None)
+                return self.__reported(result)
             except Exception as error:
                 return self.__failed(error)
 
@@ -114,21 +131,21 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
                 return self.__ended("diverged", epoch, f"{name} is {result[name]}")
             result = {key: plain(value) for key, value in result.items()}
             checkpoint = None
-            if overrides(trainable, "save_checkpoint"):
+            if overrides(trainable, "save_checkpoint") and not is_function:
                 checkpoint = self.__checkpoints.write(
                     epoch, result[settings.metric], result, self.save_checkpoint
                 ).name
             return self.__told(result, checkpoint)
 
         def __told(self, result: dict[str, Any], checkpoint: str | None) -> dict[str, Any]:
-            self.__epoch = int(result["epoch"])
+            self.__epoch, self.__last = int(result["epoch"]), result
             report = {
                 "node": ray.get_runtime_context().get_node_id()[:8],
                 "metrics": {
                     # The journal has no NaN; the study's metric and the losses are finite here.
                     k: v if math.isfinite(v) else None
                     for k, v in result.items()
-                    if isinstance(v, Real) and k != "done"
+                    if isinstance(v, Real) and k not in NOT_METRICS
                 },
                 "checkpoint": checkpoint,
                 "restored": self.__restored,
@@ -149,12 +166,25 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             return {settings.metric: bad, "epoch": epoch, "done": True, REPORT: report}
 
         def __failed(self, error: Exception) -> dict[str, Any]:
+            if isinstance(error, StartTraceback) and isinstance(error.__cause__, Exception):
+                # What a function raised, in the thread that Tune runs it in.
+                error = error.__cause__
             ended = self.__ended("failed", self.__epoch + 1, f"{type(error).__name__}: {error}")
+            ended[REPORT]["blameless"] = short_of_memory(error, settings)
             ended[REPORT]["traceback"] = "".join(traceback.format_exception(error))
             return ended
 
     GuardedTrial.__name__ = trainable.__name__
     return GuardedTrial
+
+
+def short_of_memory(error: Exception, settings: TrialSettings) -> bool:
+    """Whether the trial ran out of a memory that it shared with others: its configuration may fit
+    into all of it."""
+    if isinstance(error, MemoryError):
+        return not settings.alone
+    # By name: a person's own trainable may not use torch, and then nothing here imports it.
+    return type(error).__name__ == "OutOfMemoryError" and not settings.whole_gpu
 
 
 def not_finite(result: Mapping[str, Any], metric: str) -> str | None:
@@ -171,6 +201,6 @@ def plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") and not isinstance(value, str) else value
 
 
-def overrides(trainable: type[tune.Trainable], method: str) -> bool:
-    """Whether the class has a `method` of its own."""
-    return getattr(trainable, method) is not getattr(tune.Trainable, method)
+def overrides(trainable: object, method: str) -> bool:
+    """Whether a trainable is a class that has a `method` of its own."""
+    return getattr(trainable, method, None) not in (None, getattr(tune.Trainable, method))

@@ -1,0 +1,43 @@
+"""A study can grow: in two steps, and killed in between, it is the study of one step."""
+
+import pytest
+
+from tests.conftest import ROOT, journal_of, results_of, table_of
+from tests.test_resume import assert_whole, kill_when
+
+pytestmark = pytest.mark.long
+
+# Enough trials that TPE's model proposes some of them on each side of the cut.
+CASES = {
+    "grid_optimizer.py": ("--max-epochs", "2", 10),
+    "sobol_first_look.py": ("--max-epochs", "9", 8),
+    "tpe_training.py": ("--max-epochs", "1", 26),
+    "tpe_training.py --searcher optuna": ("--max-epochs", "1", 16),
+    "tpe_asha_cnn.py": ("--max-epochs", "3", 26),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_grown_in_two_steps_and_killed_in_between_the_table_is_that_of_one_run(
+    start_job, run_job, tmp_path, case
+):
+    script, *searcher = case.split()
+    job = ROOT / "tune_jobs" / script
+    *epochs, trials = CASES[case]
+    tiny = ("--dataset", "digits", "--seed", "1", "--max-concurrent", "1", *searcher, *epochs)
+    whole, grown = tmp_path / "results" / "whole", tmp_path / "results" / "grown"
+
+    code, output = run_job(*tiny, "--trials", str(trials), "--name", "whole", script=job)
+    assert code == 0, output
+    code, output = run_job(*tiny, "--trials", str(trials // 2), "--name", "grown", script=job)
+    assert code == 0, output
+    half = len(journal_of(grown))
+    process = start_job("--resume", "results/grown", "--trials", str(trials), script=job)
+    kill_when(process, grown, half + 12)
+    process.communicate()
+    code, output = run_job("--resume", "results/grown", "--trials", str(trials), script=job)
+    assert code == 0, output
+
+    assert table_of(grown) == table_of(whole)
+    assert results_of(grown) == results_of(whole)
+    assert_whole(grown, trials)

@@ -1,0 +1,38 @@
+"""Where in a new space is it worth looking? Evenly spread points over all of it, stopped by ASHA.
+
+The recommended first study of a space: Sobol points leave no gap in any hyperparameter. Look at
+`trials.csv`, sorted by accuracy: where the best tenth crowds at the end of a range, widen it; a
+hyperparameter whose best values are all over its range can be fixed. The next study, by TPE, can
+start from this one with `--warm-start`.
+"""
+
+from ray import tune
+
+from search_spaces.asha import ASHA
+from search_spaces.sobol_search import SobolSearch
+from search_spaces.spaces import TRAINING
+from trainables.datasets import load_dataset
+from trainables.image_classifier import ImageClassifier
+from tune_jobs.runtime.launch import launch
+from tune_jobs.runtime.study import Study
+
+
+def job(study: Study, *, grace_period: int = 1) -> tune.Tuner:
+    """Where in a new space is it worth looking?
+
+    Args:
+        grace_period: epochs before a trial can be stopped.
+    """
+    flags = study.flags
+    dataset = load_dataset(flags.dataset, flags.data_dir, seed=flags.seed)
+    space = TRAINING.fix(epochs=flags.max_epochs)
+    asha = ASHA(max_epochs=flags.max_epochs, grace_period=grace_period)
+    return tune.Tuner(
+        study.trainable(ImageClassifier, dataset),
+        tune_config=study.tune_config(SobolSearch(space, seed=flags.seed), asha),
+        run_config=study.run_config(),
+    )
+
+
+if __name__ == "__main__":
+    launch(job, metric="val_accuracy", mode="max")

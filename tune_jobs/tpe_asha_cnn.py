@@ -1,0 +1,50 @@
+"""Which convolutional network, and how is it trained? TPE proposes, ASHA stops.
+
+The model compares trials after the same number of epochs, so that a trial which was stopped early
+is neither lost nor mistaken for one that ran to its end. Look at the decisions (text in
+TensorBoard, `journal.jsonl`): later trials should have good values sooner than the first ones,
+which were Sobol points.
+"""
+
+from pathlib import Path
+
+from ray import tune
+
+from search_spaces.asha import ASHA
+from search_spaces.rungs import RungRule
+from search_spaces.spaces import CNN
+from search_spaces.tpe_search import TPESearch
+from trainables.datasets import load_dataset
+from trainables.image_classifier import ImageClassifier
+from tune_jobs.runtime.launch import launch
+from tune_jobs.runtime.study import Study
+
+
+def job(
+    study: Study,
+    *,
+    grace_period: int = 1,
+    rung_rule: RungRule = "top",
+    warm_start: Path | None = None,
+) -> tune.Tuner:
+    """Which convolutional network, and how is it trained?
+
+    Args:
+        grace_period: epochs before a trial can be stopped.
+        rung_rule: who goes on: the best third so far, or by Ray Tune's own rule.
+        warm_start: an earlier study, whose trials the searcher is told first.
+    """
+    flags = study.flags
+    dataset = load_dataset(flags.dataset, flags.data_dir, seed=flags.seed)
+    space = CNN.fix(epochs=flags.max_epochs)
+    asha = ASHA(max_epochs=flags.max_epochs, grace_period=grace_period, rung_rule=rung_rule)
+    tpe = TPESearch(space, seed=flags.seed, start_points=[{}])
+    return tune.Tuner(
+        study.trainable(ImageClassifier, dataset),
+        tune_config=study.tune_config(tpe, asha, warm_start=warm_start),
+        run_config=study.run_config(),
+    )
+
+
+if __name__ == "__main__":
+    launch(job, metric="val_accuracy", mode="max")
