@@ -9,6 +9,7 @@ have it: that is how TPE treats a tree of conditions (section 4.2), and branches
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -80,9 +81,9 @@ class TPESearch(LearningSearch):
         known = sorted({standing for standing in standings.values() if standing is not None})
         loss_of = {standing: float(rank) for rank, standing in enumerate(known)}
         found = list(standings.values())
-        failed = [at for at, s in enumerate(found) if s is not None and np.isinf(s.below)]
+        bad = np.array([s is not None and s.below == math.inf for s in found])
         # Last: HyperOpt forgets what lies back more than 25 trials.
-        order = [at for at in range(len(found)) if at not in set(failed)] + failed * FAILED_TIMES
+        order = [*np.flatnonzero(~bad), *np.tile(np.flatnonzero(bad), FAILED_TIMES)]
         losses = np.array([np.inf if s is None else loss_of[s] for s in found])[order]
         indices, values = self._observations(order)
         candidates = list(range(len(losses), len(losses) + CANDIDATES))

@@ -42,7 +42,7 @@ def test_who_has_to_wait_is_suggested_nothing_and_nothing_is_written(journal):
     searcher = JournaledSearcher(
         RandomSearch(SPACE, seed=0),
         **{"journal": lambda: journal, "events": [], "recorded": {}, "trials": 2, "seed": 7},
-        **{"metric": "score", "mode": "max", "later": lambda: next(waits)},
+        **{"metric": "score", "mode": "max", "alone": True, "later": lambda: next(waits)},
     )
     suggested = ask(searcher, 4)
     assert [config is None for config in suggested] == [True, False, True, False]

@@ -49,6 +49,7 @@ def make_plan(study: Study) -> Plan:
             if expectation is not None
             else float(study.total * study.flags.max_epochs)
         )
+        epochs = min(epochs, study.flags.epoch_budget or epochs)
         left = epochs * (1 - ended / study.total)
         seconds = left * epoch_seconds / min(study.max_concurrent, study.total)
     return Plan(expectation, epoch_seconds, seconds)

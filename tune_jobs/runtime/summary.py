@@ -91,10 +91,15 @@ def write_table(path: Path, trials: Sequence[TrialRecord], metric: str, mode: st
             best = trial.best(metric, mode)
             metrics = trial.results[best[0]] if best else {}
             tried = trial.config_at(best[0] if best else 1)
-            config = [tried.get(name) for name in config_names]
+            config = [as_json(tried.get(name)) for name in config_names]
             values = [metrics.get(name) for name in metric_names]
             epochs = [trial.epochs, best[0] if best else None]
             writer.writerow([trial.index, trial.status, *epochs, *config, *values])
+
+
+def as_json(value: Any) -> Any:
+    """A value as a resumed study has it: JSON has no tuples."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def show_summary(

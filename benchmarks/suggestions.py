@@ -1,0 +1,115 @@
+"""What a suggestion costs: a model with 1,000 finished trials in it, 4 more running.
+
+A conditional space of 30 hyperparameters with the shape of a training recipe: ranges, integers,
+ordered lists and categories, and two choices that open branches, some of one name. A tenth of the
+trials failed. Between two suggestions one of the running trials ends, as in a study.
+
+Claim: at most 50 ms with TPE; with Optuna what it takes.
+"""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+from table import Row, run_benchmark
+
+from search_spaces.hyperparameter import Hyperparameter
+from search_spaces.learning import LearningSearch
+from search_spaces.optuna_search import OptunaSearch
+from search_spaces.space import Space
+from search_spaces.tpe_search import TPESearch
+
+FINISHED, RUNNING = 1_000, 4
+
+
+def parameter(name: str, **rest: object) -> Hyperparameter:
+    """A hyperparameter of the recipe."""
+    return Hyperparameter(
+        name=name,
+        meaning="of the recipe",
+        kind="optimization",
+        role="scientific",
+        advice="none",
+        **rest,  # type: ignore[arg-type]
+    )
+
+
+def ranges(count: int, **rest: object) -> list[Hyperparameter]:
+    """So many ranges from 0 to 1."""
+    start = rest.pop("name", "range")
+    return [
+        parameter(f"{start}_{at}", default=0.5, low=0.0, high=1.0, **rest) for at in range(count)
+    ]
+
+
+RECIPE = Space(
+    "recipe",
+    (
+        *(parameter(f"log_{n}", default=1.0, low=1e-5, high=1.0, scale="log") for n in range(4)),
+        *ranges(4),
+        *(parameter(f"integer_{n}", default=1, low=1, high=10, integer=True) for n in range(3)),
+        *(
+            parameter(f"ordered_{n}", default=32, values=(32, 64, 128, 256, 512), ordered=True)
+            for n in range(3)
+        ),
+        *(parameter(f"category_{n}", default="a", values=("a", "b", "c")) for n in range(4)),
+        parameter("optimizer", default="sgd", values=("sgd", "adam", "rmsprop")),
+        *ranges(2, name="of_optimizer", condition=("optimizer", ("sgd",))),
+        *ranges(2, name="of_optimizer", condition=("optimizer", ("adam",))),
+        *ranges(2, name="of_optimizer", condition=("optimizer", ("rmsprop",))),
+        parameter("schedule", default="step", values=("step", "cosine")),
+        *ranges(2, name="of_schedule", condition=("schedule", ("step",))),
+        *ranges(2, name="of_schedule", condition=("schedule", ("cosine",))),
+    ),
+)
+
+
+def seconds_each(searcher: LearningSearch, suggestions: int) -> list[float]:
+    """Of one suggestion after the other."""
+    searcher.set_search_properties("loss", "min", {})
+    rng = np.random.default_rng(0)
+
+    def end(index: int) -> None:
+        failed = rng.random() < 0.1
+        result = {"epoch": 27, "loss": float(rng.random())}
+        searcher.on_trial_complete(str(index), result, error=failed)
+
+    for index in range(FINISHED + RUNNING):
+        searcher.recorded(str(index), RECIPE.point(rng.random(len(RECIPE.parameters)).tolist()))
+        if index < FINISHED:
+            end(index)
+    # The first one also tells the library all that came before, once.
+    searcher.suggest(str(FINISHED + RUNNING))
+    seconds = []
+    for index in range(FINISHED + RUNNING + 1, FINISHED + RUNNING + 1 + suggestions):
+        end(index - RUNNING - 1)
+        began = time.perf_counter()
+        searcher.suggest(str(index))
+        seconds.append(time.perf_counter() - began)
+    return seconds
+
+
+CASES: dict[str, Callable[..., LearningSearch]] = {"tpe": TPESearch, "optuna": OptunaSearch}
+
+
+def measure(quick: bool) -> list[Row]:
+    """Both models."""
+    rows = []
+    for case, searcher in CASES.items():
+        seconds = seconds_each(searcher(RECIPE, seed=0), 20 if quick else 100)
+        for metric, value in (("median", np.median(seconds)), ("slowest", max(seconds))):
+            rows.append(
+                Row(
+                    benchmark="suggestions",
+                    case=case,
+                    metric=f"{metric}_ms",
+                    value=1000 * float(value),
+                    unit="ms",
+                )
+            )
+    return rows
+
+
+if __name__ == "__main__":
+    assert len(RECIPE.parameters) == 30
+    run_benchmark(measure, __doc__ or "")

@@ -1,0 +1,60 @@
+"""Which strategy finds a good configuration for the fewest epochs? The same space, trainable and
+budget under each of them, over several seeds.
+
+Look at the picture (`comparison.png`): the curve that is higher at the budget that you have is the
+strategy to take. Where the bands of the seeds overlap, the difference is luck: more `--seeds`.
+"""
+
+from typing import Literal
+
+from ray import tune
+
+from search_spaces.asha import ASHA
+from search_spaces.optuna_search import OptunaSearch
+from search_spaces.random_search import RandomSearch
+from search_spaces.sobol_search import SobolSearch
+from search_spaces.spaces import TRAINING
+from search_spaces.tpe_search import TPESearch
+from trainables.datasets import load_dataset
+from trainables.image_classifier import ImageClassifier
+from tune_jobs.runtime.compare import compare
+from tune_jobs.runtime.study import Study
+
+SEARCHERS = {
+    "random": RandomSearch,
+    "sobol": SobolSearch,
+    "tpe": TPESearch,
+    "optuna": OptunaSearch,
+    "asha": RandomSearch,
+    "tpe_asha": TPESearch,
+    "optuna_asha": OptunaSearch,
+}
+
+
+def job(
+    study: Study,
+    *,
+    strategy: Literal[
+        "all", "random", "sobol", "tpe", "optuna", "asha", "tpe_asha", "optuna_asha"
+    ] = "all",
+    seeds: int = 3,
+) -> tune.Tuner:
+    """Which strategy finds a good configuration for the fewest epochs?
+
+    Args:
+        strategy: one of them alone, as a study; all of them are compared.
+        seeds: studies of each strategy.
+    """
+    flags = study.flags
+    dataset = load_dataset(flags.dataset, flags.data_dir, seed=0)
+    searcher = SEARCHERS[strategy](TRAINING.fix(epochs=flags.max_epochs), seed=flags.seed)
+    asha = ASHA(max_epochs=flags.max_epochs) if strategy.endswith("asha") else None
+    return tune.Tuner(
+        study.trainable(ImageClassifier, dataset),
+        tune_config=study.tune_config(searcher, asha),
+        run_config=study.run_config(),
+    )
+
+
+if __name__ == "__main__":
+    compare(job, list(SEARCHERS), metric="val_accuracy", mode="max", epoch_budget=540)

@@ -1,0 +1,95 @@
+"""One job under several strategies and seeds: a study each, and what came of them side by side."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import ray
+from ray import tune
+
+from search_spaces.rungs import Mode
+from tune_jobs.findings.comparison import show_comparison
+from tune_jobs.runtime.connect import cluster
+from tune_jobs.runtime.flags import Command, flag, parse
+from tune_jobs.runtime.launch import complain, job_name, launch
+from tune_jobs.runtime.study_file import STUDY_FILE
+from tune_jobs.runtime.summary import shown, without
+
+MANY = 10_000
+"""Trials, more than any budget lets run."""
+
+
+def compare(
+    job: Callable[..., tune.Tuner],
+    strategies: Sequence[str],
+    *,
+    metric: str,
+    mode: Mode,
+    epoch_budget: int,
+) -> None:
+    """Runs `job` as one study for each of `strategies` and each seed, and ends the process.
+
+    The studies are `<storage-path>/<name>/<strategy>-<seed>`. Those that are there already are
+    resumed, so that the same command, given again with its `--name`, goes on.
+
+    Args:
+        job: has the parameters `strategy` ("all" compares) and `seeds`.
+        strategies: the values of `strategy`.
+        metric: what is searched for.
+        mode: "max" or "min".
+        epoch_budget: of each study, where the command line has none.
+    """
+    argv = sys.argv[1:]
+    try:
+        command = parse(job, argv)
+        if command.options["strategy"] != "all":
+            launch(job, metric=metric, mode=mode)
+        if command.options["seeds"] < 1:
+            raise ValueError(f"--seeds must be at least 1, got {command.options['seeds']}")
+        name = command.flags.name or f"{job_name()}-{time.strftime('%Y%m%d-%H%M%S')}"
+        folder = command.flags.storage_path / name
+        with cluster(command.flags.address):
+            address = ray.get_runtime_context().gcs_address
+            for seed in range(command.flags.seed, command.flags.seed + command.options["seeds"]):
+                for strategy in strategies:
+                    run_one(command, argv, folder, strategy, seed, address, epoch_budget)
+    except ValueError as error:
+        complain(str(error))
+        sys.exit(2)
+    print(show_comparison(folder))
+    print(f"picture   {shown(folder / 'comparison.png')}")
+    sys.exit(0)
+
+
+def run_one(
+    command: Command,
+    argv: Sequence[str],
+    folder: Path,
+    strategy: str,
+    seed: int,
+    address: str,
+    epoch_budget: int,
+) -> None:
+    """One study, as a process of its own: what a job leaves behind, the next one does not see."""
+    study = folder / f"{strategy}-{seed}"
+    if (study / STUDY_FILE).exists():
+        given = ["--resume", str(study)]
+    else:
+        given = list(argv)
+        for name in ("name", "storage_path", "seed", "seeds", "address", "strategy"):
+            given = without(given, flag(name))
+        given += ["--strategy", strategy, "--seed", str(seed)]
+        given += ["--storage-path", str(folder), "--name", study.name]
+        if command.flags.trials is None:
+            given += ["--trials", str(MANY)]
+        if command.flags.epoch_budget is None:
+            given += ["--epoch-budget", str(epoch_budget)]
+    print(f"\n{study.name}", flush=True)
+    words = [sys.executable, sys.argv[0], *given, "--address", address]
+    code = subprocess.run(words, check=False).returncode
+    if code:
+        sys.exit(code)
