@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -10,6 +11,7 @@ from ray.tune.schedulers import TrialScheduler
 
 from search_spaces.in_order import InOrder
 from search_spaces.rungs import Decision, Expectation, Mode, RungRule, Rungs, expected
+from search_spaces.space import Space
 
 AUDIT = 0xA0D17
 """Sets the draw of the controls apart from all other draws of a seed and an index."""
@@ -67,6 +69,20 @@ class ASHA(InOrder):
         self._metric = metric
         self.rungs.mode = mode
         return True
+
+    def check_space(self, space: Space) -> None:
+        """Refuses a grace period that compares trials before they have settled.
+
+        Raises:
+            ValueError: the space allows more epochs of warm-up or freezing.
+        """
+        settling = space.settling_epochs()
+        if self.rungs.grace_period < settling:
+            raise ValueError(
+                f"--grace-period {self.rungs.grace_period}: the space allows {settling:g} epochs "
+                "of warm-up or freezing, before which trials cannot be compared; give at least "
+                f"{math.ceil(settling)}"
+            )
 
     def on_trial_result(self, controller: object, trial: Trial, result: Mapping[str, float]) -> str:
         """Stops the trial or lets it go on."""

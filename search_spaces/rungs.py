@@ -117,8 +117,10 @@ class Rungs:
         finite = [other for other in before if math.isfinite(other)]
         if not finite:
             return value
-        share = 1 / self.reduction_factor
-        return float(np.quantile(finite, 1 - share if self.mode == "max" else share))
+        sign = 1.0 if self.mode == "max" else -1.0
+        # To the last bit as Ray computes it: where many values are equal, a rounding decides.
+        at = (1 - 1 / self.reduction_factor) * 100
+        return sign * float(np.percentile(sign * np.array(finite), at))
 
     def report_failure(self, trial: int | str, epoch: int) -> None:
         """Tells that `trial` diverged or failed in `epoch`: it comes last at the rung ahead."""

@@ -36,6 +36,9 @@ LEARNING_RATE_ADAM = replace(
 LR_BATCH = Space("lr_batch", (LEARNING_RATE, BATCH_SIZE))
 """Which learning rate goes with which batch size? The first study of any model."""
 
+LR = Space("lr", (LEARNING_RATE,))
+"""Which learning rate, and when? For schedules."""
+
 OPTIMIZERS = Space("optimizers", (OPTIMIZER, LEARNING_RATE_SGD, LEARNING_RATE_ADAM))
 """Which optimizer, each with the learning rate that it needs? A comparison at one learning rate
 would only find out whose it was (Choi et al. 2019)."""

@@ -10,6 +10,7 @@ import pytest
     ("module", "forbidden"),
     [
         ("search_spaces.asha", "trainables"),
+        ("search_spaces.pbt", "trainables"),
         ("search_spaces.random_search", "trainables"),
         ("search_spaces.rungs", "ray"),
         ("tune_jobs.runtime.journal", "ray"),

@@ -5,6 +5,7 @@ import math
 import numbers
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import Any
 
 MODELS = ("mlp", "cnn", "linear")
@@ -46,6 +47,10 @@ class Config:
     learning_rate: float = 0.01
     """Step size of the optimizer, above 0."""
 
+    learning_rate_schedule: tuple[tuple[int, float], ...] = ()
+    """Pairs of an epoch (from 1, ascending) and the learning rate from it on, above 0; before the
+    first one, and without any, it is `learning_rate`."""
+
     momentum: float = 0.9
     """Share of the last update that is kept, 0 to below 1; only under SGD."""
 
@@ -86,6 +91,7 @@ class Config:
         self._integer("kernel_size", "odd and at least 1", lambda n: n >= 1 and n % 2 == 1)
         self._one_of("optimizer", OPTIMIZERS)
         self._real("learning_rate", "above 0", lambda x: x > 0)
+        self._schedule("learning_rate_schedule")
         self._real("momentum", "at least 0 and below 1", lambda x: 0 <= x < 1)
         self._real("weight_decay", "at least 0", lambda x: x >= 0)
         self._real("label_smoothing", "at least 0 and below 1", lambda x: 0 <= x < 1)
@@ -117,6 +123,11 @@ class Config:
             )
         values: dict[str, Any] = dict(sampled)
         return cls(**values)
+
+    def learning_rate_in(self, epoch: int) -> float:
+        """The learning rate that `epoch`, from 1, is trained with."""
+        begun = [rate for first, rate in self.learning_rate_schedule if first <= epoch]
+        return begun[-1] if begun else self.learning_rate
 
     def _one_of(self, name: str, allowed: Sequence[str]) -> None:
         value = getattr(self, name)
@@ -154,3 +165,26 @@ class Config:
                 f"got {value!r}"
             )
         object.__setattr__(self, name, tuple(int(n) for n in value))
+
+    def _schedule(self, name: str) -> None:
+        value = getattr(self, name)
+        # JSON has lists only.
+        pairs: Sequence[Any] = value if isinstance(value, (list, tuple)) else [None]
+        steps = all(map(_is_step, pairs)) and all(a[0] < b[0] for a, b in pairwise(pairs))
+        if not steps:
+            raise ValueError(
+                f"{name} must be pairs of an epoch, at least 1 and ascending, and a number above "
+                f"0, such as [[1, 0.1], [5, 0.01]], got {value!r}"
+            )
+        object.__setattr__(self, name, tuple((int(first), float(rate)) for first, rate in pairs))
+
+
+def _is_step(pair: Any) -> bool:
+    """Whether it is an epoch with a rate."""
+    if not isinstance(pair, (list, tuple)) or len(pair) != 2:
+        return False
+    if any(isinstance(part, bool) for part in pair):
+        return False
+    first, rate = pair
+    whole, number = isinstance(first, numbers.Integral), isinstance(rate, numbers.Real)
+    return whole and number and int(first) >= 1 and 0 < float(rate) < math.inf

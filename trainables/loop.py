@@ -67,7 +67,7 @@ def fit(
             "train_loss": train_loss,
             "train_accuracy": train_accuracy,
             **{f"val_{name}": scores[name] for name in VALIDATION_METRICS},
-            "learning_rate": config.learning_rate,
+            "learning_rate": config.learning_rate_in(epoch),
             "updates": training.updates,
             "epoch_seconds": time.perf_counter() - began,
             "samples_per_second": samples / (trained - began),

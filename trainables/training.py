@@ -43,7 +43,8 @@ class Training:
         self._labels = as_tensor(data.train_labels[: self.samples]).to(device)
 
     def run_epoch(self, epoch: int) -> tuple[float, float, int]:
-        """Train on every image once, in an order and with a dropout that seed and epoch determine.
+        """Train on every image once, in an order and with a dropout that seed and epoch determine,
+        and with the learning rate of that epoch.
 
         Returns:
             Mean loss in nats, accuracy, and the images trained on: fewer than all where the loss
@@ -51,6 +52,8 @@ class Training:
         """
         losses: list[Tensor] = []
         logits: list[Tensor] = []
+        for group in self._optimizer.param_groups:
+            group["lr"] = self.config.learning_rate_in(epoch)
         with self.random_streams(epoch):
             order = torch.randperm(self.samples).to(self._device)
             for loss, outputs in self.steps(order):

@@ -61,6 +61,25 @@ def test_a_damaged_record_is_passed_over_and_can_be_written_again(tmp_path):
     assert [checkpoint.epoch for checkpoint in checkpoints.newest_first()] == [2, 1]
 
 
+def test_what_a_donor_gave_is_the_latest_and_never_the_best(tmp_path):
+    donor = TrialCheckpoints(tmp_path / "donor", "max")
+    donor.write(2, 0.9, {"epoch": 2}, lambda folder: Path(folder, "state").write_text("donor"))
+    checkpoints = TrialCheckpoints(tmp_path / "own", "max")
+    write(checkpoints, 1, 0.1)
+    write(checkpoints, 2, 0.2)
+    adopted = checkpoints.adopt(donor.of_epoch(2), 3)
+    assert adopted.name == "checkpoint_000002_from_0003"
+    assert checkpoints.folders()[0] == adopted
+    found = checkpoints.read(adopted)
+    assert (found.epoch, found.value, found.donor) == (2, 0.9, 3)
+    assert (adopted / "state").read_text() == "donor"
+    assert checkpoints.best().value == checkpoints.of_epoch(2).value == 0.2
+    # With the next one of the trial's own it has served.
+    write(checkpoints, 3, 0.15)
+    assert names(tmp_path / "own") == ["checkpoint_000002", "checkpoint_000003"]
+    assert names(tmp_path / "donor") == ["checkpoint_000002"]
+
+
 def test_without_a_checkpoint_there_is_no_best(tmp_path):
     checkpoints = TrialCheckpoints(tmp_path / "never", "max")
     assert checkpoints.best() is None

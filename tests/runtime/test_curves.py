@@ -116,6 +116,18 @@ def test_a_decision_can_be_read_at_its_rung(tmp_path):
     curves.close()
 
 
+def test_taking_over_weights_can_be_read_at_its_epoch(tmp_path):
+    curves = Curves(tmp_path)
+    trial = trial_of(2)
+    write(curves, trial)
+    changes = {"learning_rate": [0.01, 0.02]}
+    tell(curves, trial, "exploited", epoch=2, donor=3, changes=changes)
+    curves.close()
+    (text,) = texts_in(tmp_path / "0012", "exploited")
+    assert (json.loads(text)["donor"], json.loads(text)["changes"]) == (3, changes)
+    assert steps_in(tmp_path / "0012", "exploited") == [2]
+
+
 def test_the_end_of_a_trial_that_never_reported_makes_no_file(tmp_path):
     curves = Curves(tmp_path / "trials")
     tell(curves, trial_of(0), "started")

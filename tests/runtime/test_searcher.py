@@ -40,6 +40,18 @@ def journaled(
     )
 
 
+def test_who_has_to_wait_is_suggested_nothing_and_nothing_is_written(journal):
+    waits = iter([True, False, True, False])
+    searcher = JournaledSearcher(
+        RandomSearch(SPACE, seed=0),
+        **{"journal": lambda: journal, "events": [], "recorded": {}, "trials": 2, "seed": 7},
+        **{"metric": "score", "mode": "max", "alone": True, "later": lambda: next(waits)},
+    )
+    suggested = ask(searcher, 4)
+    assert [config is None for config in suggested] == [True, False, True, False]
+    assert len(read_events(journal.path)) == 2
+
+
 def ask(searcher, count, prefix="t"):
     return [searcher.suggest(f"{prefix}{number}") for number in range(count)]
 

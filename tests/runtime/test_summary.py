@@ -17,6 +17,7 @@ from tune_jobs.runtime.summary import (
     keep_best,
     repeated,
     resume_command,
+    schedule_lines,
     show_summary,
     shown,
     typed,
@@ -314,3 +315,29 @@ def test_the_last_lines_of_a_study_that_is_not_done_say_how_to_go_on(tmp_path, m
     assert lines["resume"] == "python tune_jobs/job.py --resume study"
     assert "repeat" not in lines
     assert "checkpoint" not in lines
+
+
+def test_the_last_lines_tell_a_schedule(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = study_of(tmp_path, TRIALS)
+    path = tmp_path / "screen"
+    with path.open("w") as file:
+        schedules = {"learning_rate": [(1, 0.0123456), (5, 0.02)]}
+        lines = schedule_lines(study, schedules)
+        show_summary(Console(file=file), study, keep_best(study), COMMAND, lines)
+    shown = path.read_text()
+    assert "schedule       learning_rate 0.01235 from epoch 1, 0.02 from epoch 5\n" in shown
+    assert "study/best/schedule.json" in shown
+
+
+def test_best_and_table_have_the_configuration_of_the_best_epoch(tmp_path):
+    study = study_of(tmp_path, [([0.1, 0.6, 0.4, 0.9], "finished")])
+    trial = study.trials[0]
+    before = trial.config["learning_rate"]
+    for epoch, (old, new) in {1: (before, 0.2), 3: (0.2, 0.3)}.items():
+        changes = {"learning_rate": [old, new]}
+        trial.apply({"event": "exploited", "epoch": epoch, "donor": 1, "changes": changes})
+    trial.results.pop(4)
+    assert keep_best(study)["config"]["learning_rate"] == 0.2
+    write_table(tmp_path / "trials.csv", [trial], "score", "max")
+    assert "0.2" in (tmp_path / "trials.csv").read_text().splitlines()[1].split(",")

@@ -80,6 +80,26 @@ def test_what_goes_on_as_it_should_is_not_worth_a_line(event):
     assert describe({**event, "trial": 0}, "score") == ""
 
 
+def test_who_took_over_whose_weights_is_one_line():
+    changes = {"learning_rate": [0.0123456, 0.02], "seed": [1, 2]}
+    event = {"event": "exploited", "trial": 1, "epoch": 4, "donor": 3, "changes": changes}
+    line = describe({**event, "value": 0.5, "donor_value": 0.75}, "score")
+    assert line == (
+        "exploited  trial 1 (score 0.5000) after epoch 4: weights of trial 3 (0.7500), "
+        "learning_rate 0.01235 -> 0.02"
+    )
+
+
+def test_a_new_best_is_shown_with_what_its_epoch_was_trained_with():
+    screen = Screen()
+    screen.result(0, 1, 0.1)
+    screen.result(1, 1, 0.2)
+    changes = {"learning_rate": [0.0123456, 0.5]}
+    screen.tell(0, "exploited", epoch=1, donor=1, value=0.1, donor_value=0.2, changes=changes)
+    screen.result(0, 2, 0.3)
+    assert screen.lines[-1].endswith("after epoch 2 (learning_rate=0.5, batch_size=32)")
+
+
 def test_a_checkpoint_that_cannot_be_read_is_named():
     event = {"event": "restored", "trial": 1, "epoch": 2, "unreadable": ["checkpoint_000003", "x"]}
     line = describe(event, "score")

@@ -29,6 +29,14 @@ from trainables.config import Config
         ("learning_rate", "0.1", "number above 0"),
         ("learning_rate", float("nan"), "above 0"),
         ("learning_rate", float("inf"), "above 0"),
+        ("learning_rate_schedule", 0.1, "pairs of an epoch"),
+        ("learning_rate_schedule", [1, 0.1], "pairs of an epoch"),
+        ("learning_rate_schedule", [(0, 0.1)], "at least 1"),
+        ("learning_rate_schedule", [(1.0, 0.1)], "an epoch"),
+        ("learning_rate_schedule", [(True, 0.1)], "an epoch"),
+        ("learning_rate_schedule", [(1, 0.0)], "a number above 0"),
+        ("learning_rate_schedule", [(1, float("nan"))], "a number above 0"),
+        ("learning_rate_schedule", [(3, 0.1), (3, 0.01)], "ascending"),
         ("momentum", 1.0, "below 1"),
         ("batch_size", 0, "at least 1"),
         ("batch_size", 32.0, "integer"),
@@ -69,7 +77,8 @@ def test_absent_keys_take_their_defaults():
 
 
 def test_what_json_gives_back_equals_what_went_in():
-    config = Config(hidden_sizes=(64, 32), channels=(8,))
+    schedule = ((1, 0.1), (3, 0.01))
+    config = Config(hidden_sizes=(64, 32), channels=(8,), learning_rate_schedule=schedule)
     assert Config.from_dict(json.loads(json.dumps(vars(config)))) == config
 
 
@@ -78,6 +87,12 @@ def test_numbers_of_numpy_become_plain_ones():
     assert (type(config.batch_size), config.batch_size) == (int, 64)
     assert (type(config.learning_rate), config.learning_rate) == (float, 0.5)
     assert type(config.dropout) is float
+
+
+def test_a_rate_holds_from_its_epoch_on_and_the_constant_one_before():
+    config = Config(learning_rate=0.5, learning_rate_schedule=[[2, 0.1], [4, np.float64(0.2)]])
+    assert [config.learning_rate_in(epoch) for epoch in range(1, 6)] == [0.5, 0.1, 0.1, 0.2, 0.2]
+    assert Config(learning_rate=0.5).learning_rate_in(7) == 0.5
 
 
 def test_a_config_can_be_hashed_and_not_changed():

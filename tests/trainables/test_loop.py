@@ -96,6 +96,29 @@ def test_a_resumed_run_takes_the_learning_rate_of_its_config(tiny, optimizer):
         assert torch.equal(weight, after.model[name])
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_schedule_is_what_changing_the_config_after_each_of_its_epochs_would_be(tiny, optimizer):
+    base = replace(SMALL, optimizer=optimizer, learning_rate=0.02)
+    scheduled = replace(base, learning_rate_schedule=((2, 0.005), (4, 0.01)))
+    run = history(fit(scheduled, tiny))
+    rates = [0.02, 0.005, 0.005, 0.01]
+    assert [metrics["learning_rate"] for metrics, _ in run] == rates
+
+    by_hand, state = [], None
+    for rate in rates:
+        step = next(fit(replace(base, learning_rate=rate), tiny, state))
+        by_hand += history([step])
+        state = by_hand[-1][1]
+    assert_same_run(run, by_hand)
+    # Taken up in the middle it is the same.
+    assert_same_run(run[2:], history(fit(scheduled, tiny, run[1][1])))
+
+
+def test_a_constant_schedule_is_the_constant_rate(tiny):
+    constant = replace(SMALL, learning_rate=1.0, learning_rate_schedule=((1, SMALL.learning_rate),))
+    assert_same_run(history(fit(constant, tiny)), history(fit(SMALL, tiny)))
+
+
 def test_resuming_leaves_the_given_state_as_it_was(tiny):
     _, state = next(fit(SMALL, tiny))
     given, kept = snapshot(state), snapshot(state)

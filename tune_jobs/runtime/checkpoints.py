@@ -3,6 +3,9 @@
 A checkpoint is a folder `checkpoint_000007` that holds what the trainable saved after epoch 7, and
 `result.json`: the metrics of that epoch. So a trial that was killed after the checkpoint and before
 its report is not trained again: it reports what it finds.
+
+A member of a population may go on from the weights of another one: from a copy of its checkpoint,
+`checkpoint_000008_from_0003`. That is never the member's best, since the other one's it remains.
 """
 
 from __future__ import annotations
@@ -29,6 +32,8 @@ class Checkpoint:
     """Of the study's metric."""
     result: dict[str, Any]
     """What the trial reported with it."""
+    donor: int | None = None
+    """The trial that it was copied from."""
 
 
 class TrialCheckpoints:
@@ -50,18 +55,26 @@ class TrialCheckpoints:
 
         Those that are neither the best nor the latest are dropped.
         """
-        target = self.directory / f"checkpoint_{epoch:06d}"
-        unfinished = self.directory / f".unfinished-{os.getpid()}"
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-        save(str(unfinished))
         record = {"epoch": epoch, "value": value, "result": result}
-        (unfinished / RESULT_FILE).write_text(json.dumps(record))
-        # Only a damaged one can be there already: the trial went on from an earlier one.
-        shutil.rmtree(target, ignore_errors=True)
-        unfinished.rename(target)
+        target = self._place(f"checkpoint_{epoch:06d}", record, save)
         self._keep(lambda best, latest: {best, latest})
         return target
+
+    def adopt(self, checkpoint: Checkpoint, donor: int) -> Path:
+        """Copies a checkpoint of trial `donor`, which this trial goes on from; where it lies.
+
+        Raises:
+            OSError: it cannot be copied.
+        """
+        record = {
+            **{"epoch": checkpoint.epoch, "value": checkpoint.value, "result": checkpoint.result},
+            "donor": donor,
+        }
+        return self._place(
+            f"{checkpoint.path.name}_from_{donor:04d}",
+            record,
+            lambda folder: shutil.copytree(checkpoint.path, folder, dirs_exist_ok=True),
+        )
 
     def keep_best(self) -> None:
         """Drops all but the best: the trial has ended."""
@@ -83,7 +96,9 @@ class TrialCheckpoints:
             OSError, ValueError, KeyError: it is damaged.
         """
         record = json.loads((folder / RESULT_FILE).read_text())
-        return Checkpoint(folder, record["epoch"], record["value"], record["result"])
+        return Checkpoint(
+            folder, record["epoch"], record["value"], record["result"], record.get("donor")
+        )
 
     def newest_first(self) -> list[Checkpoint]:
         """All that can be read; a damaged folder is left out, and stays where it is."""
@@ -94,15 +109,29 @@ class TrialCheckpoints:
         return found
 
     def of_epoch(self, epoch: int) -> Checkpoint | None:
-        """The one written after `epoch`, if it is there and can be read."""
-        return next((c for c in self.newest_first() if c.epoch == epoch), None)
+        """The trial's own after `epoch`, if it is there and can be read."""
+        own = (c for c in self.newest_first() if c.donor is None)
+        return next((c for c in own if c.epoch == epoch), None)
 
     def best(self) -> Checkpoint | None:
-        """The one with the best value, the earlier of equals."""
+        """The trial's own with the best value, the earlier of equals."""
         return self._best_of(self.newest_first())
 
     def _best_of(self, found: list[Checkpoint]) -> Checkpoint | None:
-        return min(found, key=lambda c: (self._sign * c.value, c.epoch), default=None)
+        own = (c for c in found if c.donor is None)
+        return min(own, key=lambda c: (self._sign * c.value, c.epoch), default=None)
+
+    def _place(self, name: str, record: dict[str, Any], save: Callable[[str], object]) -> Path:
+        target = self.directory / name
+        unfinished = self.directory / f".unfinished-{os.getpid()}"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        save(str(unfinished))
+        (unfinished / RESULT_FILE).write_text(json.dumps(record))
+        # Only a damaged one can be there already: the trial went on from an earlier one.
+        shutil.rmtree(target, ignore_errors=True)
+        unfinished.rename(target)
+        return target
 
     def _keep(self, chosen: Callable[[Path, Path], set[Path]]) -> None:
         newest = self.newest_first()

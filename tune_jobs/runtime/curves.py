@@ -47,7 +47,7 @@ class Curves:
         self._writers: dict[str, RecordWriter] = {}
 
     def on_event(self, event: Event, trial: TrialRecord) -> None:
-        """Writes results and decisions; an end closes the trial's file."""
+        """Writes results, decisions and exploits; an end closes the trial's file."""
         kind = event["event"]
         run = dirname_of(trial.index)
         if kind in ("control", "control_ended"):
@@ -58,6 +58,8 @@ class Curves:
             writer.flush()
         elif kind == "decision":
             self._text(run, "decision", json.dumps(event), event["rung"])
+        elif kind == "exploited":
+            self._text(run, kind, json.dumps(event), event["epoch"])
         elif kind in ("ended", "control_ended") and run in self._writers:
             self._writers.pop(run).close()
 

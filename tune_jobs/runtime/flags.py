@@ -38,8 +38,8 @@ class Flags:
     """
 
     trials: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """Trials in all; on resume more than before, and the missing ones are run. Without it 64, or
-    all points of a grid."""
+    """Trials in all; on resume more than before, and the missing ones are run. Without it 64, 8
+    for a population, or all points of a grid."""
     max_epochs: int = 27
     """Epochs of a trial that is not stopped."""
     dataset: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None

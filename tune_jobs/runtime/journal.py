@@ -12,6 +12,9 @@ named by its index. The events, in the order of a trial's life:
 - `result`: `trial`, `epoch`, `node` that it ran on, `metrics`. Once an epoch.
 - `checkpoint`: `trial`, `epoch`, `path` within the study.
 - `decision`: `trial`, `rung`, `value`, `cutoff`, `rank`, `of`, `stop`.
+- `exploited`: `trial`, `epoch`, `donor`, `value`, `donor_value`, `changes`. A population's member
+  goes on from the donor's weights after that epoch; `changes` has the values before and after of
+  what changed in its configuration. Until then it waited for the others: that is no event.
 - `ended`: `trial`, `status` (finished, stopped, diverged, failed), `epoch`, and as it applies
   `rung`, or `reason`, `traceback` and `blameless` (it lacked memory that it shared with others);
   `control` if it was stopped and is to be finished later, to see what the rungs have cost.
@@ -102,6 +105,7 @@ class TrialRecord:
 
     index: int
     config: dict[str, Any]
+    """As it was suggested."""
     status: Status = "pending"
     results: dict[int, dict[str, float | None]] = field(default_factory=dict)
     """Metrics by epoch."""
@@ -109,6 +113,8 @@ class TrialRecord:
     """Where it was stopped, in epochs."""
     reason: str = ""
     """Why it diverged or failed."""
+    exploits: list[Event] = field(default_factory=list)
+    """Of a population's member, the events `exploited`."""
     blameless: bool = False
     """Whether its configuration may be good all the same."""
     control: Status | None = None
@@ -139,6 +145,8 @@ class TrialRecord:
             self.status = "running"
         elif event["event"] == "result":
             self.results.setdefault(event["epoch"], event["metrics"])
+        elif event["event"] == "exploited":
+            self.exploits.append(dict(event))
         elif event["event"] == "ended":
             self.status = event["status"]
             self.rung = event.get("rung")
@@ -152,6 +160,14 @@ class TrialRecord:
         elif event["event"] == "control_ended":
             self.control = event["status"]
             self.control_blameless = event.get("blameless", False)
+
+    def config_at(self, epoch: int) -> dict[str, Any]:
+        """What `epoch` was trained with."""
+        config = dict(self.config)
+        for exploit in self.exploits:
+            if exploit["epoch"] < epoch:
+                config.update({name: new for name, (_, new) in exploit["changes"].items()})
+        return {name: value for name, value in config.items() if value is not None}
 
     def best(self, metric: str, mode: str) -> tuple[int, float] | None:
         """Epoch and value of the best `metric`, the earlier one of equals; None if it has none."""

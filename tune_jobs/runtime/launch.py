@@ -16,11 +16,13 @@ from typing import Any
 from ray import tune
 from rich.console import Console
 
+from search_spaces.pbt import PBT
 from search_spaces.rungs import Mode
 from tune_jobs.runtime import summary
 from tune_jobs.runtime.connect import cluster
 from tune_jobs.runtime.curves import Curves
 from tune_jobs.runtime.flags import Command, parse
+from tune_jobs.runtime.population import NOT_RESUMED, write_schedule
 from tune_jobs.runtime.preflight import make_plan, show_plan
 from tune_jobs.runtime.study import Study
 from tune_jobs.runtime.study_file import SCHEMA_VERSION, STUDY_FILE, read_study_file
@@ -127,6 +129,8 @@ def run(console: Console, study: Study, tuner: tune.Tuner, command: Sequence[str
     Args:
         command: that started the study, with interpreter and script as they are typed here.
     """
+    scheduler = study.parts.scheduler
+    pbt = scheduler if isinstance(scheduler, PBT) else None
     notice = study.parts.dataset.notice if study.parts.dataset else ""
     curves = Curves(study.trials_dir, notice)
     study.listeners.append(curves)
@@ -135,7 +139,7 @@ def run(console: Console, study: Study, tuner: tune.Tuner, command: Sequence[str
     if not (summary.all_ended(study) or study.stopper.stop_all()):
         plan = make_plan(study)
         show_plan(console, study, plan)
-        shown = summary.resume_command(command, study.directory)
+        shown = NOT_RESUMED if pbt else summary.resume_command(command, study.directory)
         console.print(f"resume    {shown}", soft_wrap=True, highlight=False)
         console.print()
         terminal = Terminal(
@@ -152,8 +156,17 @@ def run(console: Console, study: Study, tuner: tune.Tuner, command: Sequence[str
     trials = list(study.trials.values())
     summary.write_table(study.directory / "trials.csv", trials, study.metric, study.mode)
     best = summary.keep_best(study)
-    audit = summary.write_audit(study)
-    summary.show_summary(console, study, best, command, audit)
+    schedules = {}
+    if pbt is not None and best is not None:
+        schedules = write_schedule(
+            study.directory / "best",
+            study.trials,
+            best,
+            metric=study.metric,
+            perturbed=pbt.perturbed,
+        )
+    more = [*summary.write_audit(study), *summary.schedule_lines(study, schedules)]
+    summary.show_summary(console, study, best, command, more)
     if study.stopper.why == "failed":
         complain(f"the first trials all failed alike: {study.stopper.reason}")
         return 1

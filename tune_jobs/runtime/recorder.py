@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
+from search_spaces.pbt import Exploit
 from search_spaces.rungs import Decision
 from tune_jobs.runtime.checkpoints import TrialCheckpoints
 from tune_jobs.runtime.controls import control_dirname, stopped_dirname
@@ -67,6 +68,7 @@ class Recorder(Callback):
         self._alone = alone
         self._is_control = is_control
         self._decision: Decision | None = None
+        self._waiting: set[int] = set()
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles its callbacks, and the journal is where our state is."""
@@ -76,6 +78,24 @@ class Recorder(Callback):
         """Keeps a rung's decision until the result that it is about is written, in the same step
         of Tune's controller."""
         self._decision = decision
+
+    def on_wait(self, index: int) -> None:
+        """A population's member waits: when it is started again it only goes on."""
+        self._waiting.add(index)
+
+    def on_exploit(self, exploit: Exploit) -> bool:
+        """Hands a waiting member the checkpoint of its donor, which waits as well, and writes it
+        down; False where it cannot be had."""
+        donor, index = int(exploit.donor), int(exploit.trial)
+        found = self._checkpoints(dirname_of(donor)).of_epoch(exploit.epoch)
+        if found is None:
+            return False
+        try:
+            self._checkpoints(dirname_of(index)).adopt(found, donor)
+        except OSError:
+            return False
+        self._write(index, {"event": "exploited", **asdict(exploit)})
+        return True
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
@@ -87,7 +107,8 @@ class Recorder(Callback):
             return
         if index not in self.trials:
             self.trials[index] = TrialRecord(index, dict(trial.config))
-        self._write(index, {"event": "started", "trial": index})
+        if index not in self._waiting:
+            self._write(index, {"event": "started", "trial": index})
 
     def on_trial_result(
         self,
@@ -104,8 +125,12 @@ class Recorder(Callback):
             return
         decision, self._decision = self._decision, None
         events: list[Event] = []
-        if report["restored"] is not None:
-            events.append({"event": "restored", "trial": index, **report["restored"]})
+        restored = report["restored"]
+        if restored is not None:
+            as_it_stood = {"epoch": self.trials[index].epochs, "unreadable": []}
+            if index not in self._waiting or restored != as_it_stood:
+                events.append({"event": "restored", "trial": index, **restored})
+            self._waiting.discard(index)
         if report["metrics"] and epoch > self.trials[index].epochs:
             told = {"epoch": epoch, "node": report["node"], "metrics": report["metrics"]}
             events.append({"event": "result", "trial": index, **told})
@@ -132,6 +157,12 @@ class Recorder(Callback):
         if done:
             events.append({**ended(index, epoch, report, None), "event": "control_ended"})
         return events
+
+    def on_trial_recover(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """Its process was lost: what it does now is no mere going on."""
+        self._waiting.discard(index_of(trial))
 
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any

@@ -37,6 +37,7 @@ class JournaledSearcher(Searcher):
         metric, mode: of the study.
         alone: whether trials run one at a time.
         audited: whether trials that are stopped may have to be finished later, as controls.
+        later: whether to suggest nothing for now; asked every time.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class JournaledSearcher(Searcher):
         mode: str,
         alone: bool,
         audited: bool = False,
+        later: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__(metric=metric, mode=mode)
         self.strategy = strategy
@@ -65,6 +67,7 @@ class JournaledSearcher(Searcher):
         self._trials = trials
         self._seed = seed
         self._alone = alone
+        self._later = later
         self._worst: float | None = None
         self._unfinished = [record for record in recorded.values() if not record.ended]
         self._next_index = len(recorded)
@@ -81,6 +84,8 @@ class JournaledSearcher(Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """An unfinished trial of an earlier session, else the next of the strategy, else a control;
         nothing for now while there may be one yet."""
+        if self._later():
+            return None
         if self._unfinished:
             record = self._unfinished.pop(0)
             self.indices[trial_id] = record.index

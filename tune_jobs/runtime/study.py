@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import inspect
-import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any
 
 from ray import tune
 from ray.tune.experiment import Trial
@@ -17,11 +16,14 @@ from ray.tune.trainable.function_trainable import wrap_function
 from search_spaces.asha import ASHA
 from search_spaces.in_order import InOrder
 from search_spaces.learning import LearningSearch
+from search_spaces.pbt import PBT
 from search_spaces.rungs import Decision, Mode
 from search_spaces.space import Space
 from search_spaces.strategy import Strategy
 from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.journal import JOURNAL, Event, Journal, read_events, trials_from
+from tune_jobs.runtime.parts import Dataset, Parts, Trainable
+from tune_jobs.runtime.population import MEMBERS, check_population
 from tune_jobs.runtime.recorder import Recorder, blamed, ended, index_of, runs_as_control
 from tune_jobs.runtime.searcher import JournaledSearcher
 from tune_jobs.runtime.stopping import Limits, StudyStopper
@@ -37,43 +39,6 @@ TRIALS = 64
 
 LOST_PROCESSES = 3
 """How often a trial whose process or node was lost is started again, from its checkpoint."""
-
-
-Trainable: TypeAlias = type[tune.Trainable] | Callable[..., object]
-
-
-class Dataset(Protocol):
-    """What a study needs to know of its data."""
-
-    @property
-    def name(self) -> str:
-        """Of the dataset."""
-
-    @property
-    def notice(self) -> str:
-        """What a person must know, such as that it is not the default; may be empty."""
-
-    @property
-    def source(self) -> str:
-        """Where it was found."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Changes with any value of the data or the split."""
-
-    @property
-    def search(self) -> Any:
-        """What the trials are given: all but the test set."""
-
-
-@dataclass
-class Parts:
-    """What a job has said of its study by building its Tuner."""
-
-    trainable: Any = None
-    dataset: Dataset | None = None
-    strategy: Strategy | None = None
-    scheduler: ASHA | None = None
 
 
 class Study:
@@ -166,23 +131,26 @@ class Study:
         return tune.with_resources(guarded(with_data, settings), resources)  # type: ignore[no-any-return]
 
     def tune_config(
-        self, strategy: Strategy, asha: ASHA | None = None, *, warm_start: Path | None = None
+        self,
+        strategy: Strategy,
+        scheduler: ASHA | PBT | None = None,
+        *,
+        warm_start: Path | None = None,
     ) -> tune.TuneConfig:
-        """How Tune searches: by `strategy`, stopping trials early by `asha` if it is given.
+        """How Tune searches: by `strategy`, stopping trials early or changing them by `scheduler`.
 
         Both are journaled, and know what earlier sessions had. `strategy` is told the trials of
         the study in `warm_start`, for which it must be one that learns.
+
+        Raises:
+            ValueError: what no population can be made of.
         """
-        self.parts.strategy, self.parts.scheduler = strategy, asha
-        if asha is not None:
-            settling = strategy.space.settling_epochs()
-            if asha.rungs.grace_period < settling:
-                raise ValueError(
-                    f"--grace-period {asha.rungs.grace_period}: the space allows {settling:g} "
-                    "epochs of warm-up or freezing, before which trials cannot be compared; give "
-                    f"at least {math.ceil(settling)}"
-                )
-            strategy.rungs = asha.rungs.milestones
+        self.parts.strategy, self.parts.scheduler = strategy, scheduler
+        if isinstance(scheduler, ASHA):
+            scheduler.check_space(strategy.space)
+            strategy.rungs = scheduler.rungs.milestones
+        if isinstance(scheduler, PBT) and self.flags.trials is None:
+            self.total = MEMBERS
         if strategy.size is not None:
             asked = self.flags.trials
             self.total = strategy.size if asked is None else min(asked, strategy.size)
@@ -191,10 +159,13 @@ class Study:
             if warm_start is not None and not self.events:
                 self._decided += earlier_trials(warm_start, self.metric, self.mode)
             self.learned = learn(strategy, [*self.events, *self._decided])
-        if asha is not None:
+        if isinstance(scheduler, ASHA):
             # First: it may end trials whose stop had been decided.
-            self._rebuild(asha)
-        audited = asha is not None and asha.audit > 0
+            self._rebuild(scheduler)
+        if isinstance(scheduler, PBT):
+            check_population(self.flags, self.total, strategy, self.parts.trainable)
+            self._listen(scheduler)
+        audited = isinstance(scheduler, ASHA) and scheduler.audit > 0
         self._searcher = JournaledSearcher(
             strategy,
             journal=lambda: self.journal,
@@ -206,15 +177,19 @@ class Study:
             mode=self.mode,
             alone=self.max_concurrent == 1,
             audited=audited,
+            later=scheduler.suggest_later if isinstance(scheduler, PBT) else (lambda: False),
         )
+        whole = isinstance(scheduler, PBT)
         return tune.TuneConfig(
             metric=self.metric,
             mode=self.mode,
-            # How many controls there will be is known when the searcher says that it has finished.
-            num_samples=-1 if audited else self.total,
+            # The searcher says when it has finished: only then the number of controls is known; and
+            # all members of a population live at once, each of whose processes Tune would end as
+            # it comes free, if it counted them.
+            num_samples=-1 if audited else self.total + whole,
             search_alg=self._searcher,
-            scheduler=asha or InOrder(),
-            max_concurrent_trials=self.max_concurrent,
+            scheduler=scheduler or InOrder(),
+            max_concurrent_trials=self.total if whole else self.max_concurrent,
             # Without a reset of its own, a process that is used again would fail the next trial.
             reuse_actors=overrides(self.parts.trainable, "reset_config"),
             trial_dirname_creator=self._dirname(),
@@ -240,6 +215,13 @@ class Study:
                 asha.replay_failure(event["trial"], event["epoch"])
         asha.trial_key = lambda trial: None if runs_as_control(trial) else index_of(trial)
         asha.on_decision = self._recorder.on_decision
+
+    def _listen(self, pbt: PBT) -> None:
+        """Tells the population its size, and hears of it."""
+        pbt.population, pbt.concurrent = self.total, self.max_concurrent
+        pbt.trial_key = index_of
+        pbt.on_wait = self._recorder.on_wait
+        pbt.on_exploit = self._recorder.on_exploit
 
     def _dirname(self) -> Callable[[Trial], str]:
         """Names a trial's directory by its index."""
@@ -278,7 +260,7 @@ class Study:
 
     def record_failure(self, index: int, epoch: int) -> None:
         """Tells the rungs of a trial that diverged or failed."""
-        if self.parts.scheduler is not None:
+        if isinstance(self.parts.scheduler, ASHA):
             self.parts.scheduler.replay_failure(index, epoch)
 
     def is_control(self, index: int) -> bool:

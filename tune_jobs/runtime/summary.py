@@ -8,16 +8,18 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from search_spaces.asha import ASHA
+from search_spaces.pbt import PBT
 from tune_jobs.findings.audit import audit_of, told
 from tune_jobs.runtime.checkpoints import TrialCheckpoints
 from tune_jobs.runtime.journal import TrialRecord, best_trial
+from tune_jobs.runtime.population import SCHEDULE_FILE, Schedule
 from tune_jobs.runtime.searcher import dirname_of
 from tune_jobs.runtime.study import Study
 from tune_jobs.runtime.study_file import write_json
@@ -42,7 +44,7 @@ def keep_best(study: Study) -> dict[str, Any] | None:
         "epoch": epoch,
         study.metric: value,
         "metrics": trial.results[epoch],
-        "config": trial.config,
+        "config": trial.config_at(epoch),
     }
     target = study.directory / "best"
     known = _read(target / BEST_FILE)
@@ -59,7 +61,7 @@ def keep_best(study: Study) -> dict[str, Any] | None:
         fresh.rename(target)
         evaluate = getattr(study.parts.trainable, "evaluate", None)
         if is_over(study) and "test" not in best and evaluate is not None:
-            best["test"] = evaluate(trial.config, str(target), study.parts.dataset)
+            best["test"] = evaluate(best["config"], str(target), study.parts.dataset)
             write_json(target / BEST_FILE, best)
     return best
 
@@ -76,8 +78,8 @@ def is_over(study: Study) -> bool:
 
 
 def write_table(path: Path, trials: Sequence[TrialRecord], metric: str, mode: str) -> None:
-    """`trials.csv`: one line a trial with configuration, status, epochs and the best epoch's
-    metrics."""
+    """`trials.csv`: one line a trial with status, epochs, and the configuration and the metrics of
+    its best epoch."""
     config_names = sorted({name for trial in trials for name in trial.config})
     reported = {name for trial in trials for result in trial.results.values() for name in result}
     # What is configured and reported too, such as learning_rate, is one column: two of one name
@@ -91,7 +93,8 @@ def write_table(path: Path, trials: Sequence[TrialRecord], metric: str, mode: st
         for trial in sorted(trials, key=lambda trial: trial.index):
             best = trial.best(metric, mode)
             metrics = trial.results[best[0]] if best else {}
-            config = [as_json(trial.config.get(name)) for name in config_names]
+            tried = trial.config_at(best[0] if best else 1)
+            config = [as_json(tried.get(name)) for name in config_names]
             values = [metrics.get(name) for name in metric_names]
             epochs = [trial.epochs, best[0] if best else None]
             writer.writerow([trial.index, trial.status, *epochs, *config, *values])
@@ -118,12 +121,16 @@ def show_summary(
     study: Study,
     best: dict[str, Any] | None,
     command: Sequence[str],
-    audit: Sequence[tuple[str, str]] = (),
+    more: Sequence[tuple[str, str]] = (),
 ) -> None:
     """The last lines: what was found, where it is, and what to type next.
 
     Args:
-        audit: what it says of the rungs, in lines of a name and a text.
+        console: where to.
+        study: that has ended.
+        best: of `keep_best`.
+        command: that started it.
+        more: lines of a name and a text: an audit, a population's schedule.
     """
 
     def line(name: str, text: str) -> None:
@@ -153,14 +160,26 @@ def show_summary(
                 line(name, f"{value:.4f} (the test set was used for this checkpoint alone)")
         if "checkpoint" in best:
             line("checkpoint", typed(study.directory / "best"))
-    for name, text in audit:
+    for name, text in more:
         line(name, text)
     line("study", typed(study.directory))
     line("curves", f"{program('tensorboard')} --logdir {typed(study.directory)}")
-    if all_ended(study):
+    if all_ended(study) or isinstance(study.parts.scheduler, PBT):
         line("repeat", shlex.join(repeated(command, study.total)))
     else:
         line("resume", resume_command(command, study.directory))
+
+
+def schedule_lines(study: Study, schedules: Mapping[str, Schedule]) -> list[tuple[str, str]]:
+    """The schedules of a population's best weights, by hyperparameter, for `show_summary`."""
+    lines = []
+    for name, pairs in schedules.items():
+        values = ", ".join(f"{short(value)} from epoch {first}" for first, value in pairs)
+        lines.append(("schedule", f"{name} {values}"))
+    if schedules:
+        file = typed(study.directory / "best" / SCHEDULE_FILE)
+        lines.append(("repeats it", f"`config` in {file}"))
+    return lines
 
 
 def resume_command(command: Sequence[str], directory: Path) -> str:

@@ -135,7 +135,8 @@ class Terminal:
         self._best = (trial, *found)
         # A leader that gets better with every epoch would fill the screen.
         if leader is not trial:
-            shown = ", ".join(f"{k}={short(v)}" for k, v in trial.config.items() if k != "seed")
+            config = trial.config_at(found[0])
+            shown = ", ".join(f"{k}={short(v)}" for k, v in config.items() if k != "seed")
             self._print(
                 f"new best   trial {trial.index}: {self._metric} {found[1]:.4f} after epoch "
                 f"{found[0]} ({shown})"
@@ -152,6 +153,16 @@ def describe(event: Event, metric: str) -> str:
         return (
             f"stopped    {name} at rung {event['rung']}: {metric} {event['value']:.4f}, cut-off "
             f"{event['cutoff']:.4f}, rank {event['rank']} of {event['of']}"
+        )
+    if event["event"] == "exploited":
+        changes = "".join(
+            f", {key} {short(before)} -> {short(after)}"
+            for key, (before, after) in event["changes"].items()
+            if key != "seed"
+        )
+        return (
+            f"exploited  {name} ({metric} {event['value']:.4f}) after epoch {event['epoch']}: "
+            f"weights of trial {event['donor']} ({event['donor_value']:.4f}){changes}"
         )
     if event["event"] == "ended" and event["status"] in ("diverged", "failed"):
         return f"{event['status']:<10} {name} in epoch {event['epoch']}: {event['reason']}"

@@ -1,0 +1,49 @@
+"""What a job says of its study by building its Tuner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+from ray import tune
+
+from search_spaces.asha import ASHA
+from search_spaces.pbt import PBT
+from search_spaces.strategy import Strategy
+
+Trainable: TypeAlias = type[tune.Trainable] | Callable[..., object]
+
+
+class Dataset(Protocol):
+    """What a study needs to know of its data."""
+
+    @property
+    def name(self) -> str:
+        """Of the dataset."""
+
+    @property
+    def notice(self) -> str:
+        """What a person must know, such as that it is not the default; may be empty."""
+
+    @property
+    def source(self) -> str:
+        """Where it was found."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with any value of the data or the split."""
+
+    @property
+    def search(self) -> Any:
+        """What the trials are given: all but the test set."""
+
+
+@dataclass
+class Parts:
+    """What a job has said of its study by building its Tuner."""
+
+    trainable: Any = None
+    dataset: Dataset | None = None
+    strategy: Strategy | None = None
+    scheduler: ASHA | PBT | None = None
