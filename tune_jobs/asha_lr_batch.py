@@ -4,6 +4,7 @@ from ray import tune
 
 from search_spaces.asha import ASHA
 from search_spaces.random_search import RandomSearch
+from search_spaces.rungs import RungRule
 from search_spaces.spaces import LR_BATCH
 from trainables.datasets import load_dataset
 from trainables.image_classifier import ImageClassifier
@@ -12,7 +13,12 @@ from tune_jobs.runtime.study import Study
 
 
 def job(
-    study: Study, *, grace_period: int = 1, reduction_factor: int = 3, audit: float = 0.0
+    study: Study,
+    *,
+    grace_period: int = 1,
+    reduction_factor: int = 3,
+    rung_rule: RungRule = "top",
+    audit: float = 0.0,
 ) -> tune.Tuner:
     """Which learning rate goes with which batch size?
 
@@ -22,6 +28,7 @@ def job(
     Args:
         grace_period: epochs before a trial can be stopped.
         reduction_factor: one trial in so many goes on from a rung.
+        rung_rule: who goes on: the best of those that have come (top), or by Ray Tune's rule.
         audit: share of the trials that are finished later, as controls, if a rung stops them; the
             study then says what the stopping has cost. 0.05 is a fair start.
     """
@@ -32,6 +39,7 @@ def job(
         max_epochs=flags.max_epochs,
         grace_period=grace_period,
         reduction_factor=reduction_factor,
+        rung_rule=rung_rule,
         audit=audit,
         seed=flags.seed,
     )

@@ -46,7 +46,7 @@ def compare(
     argv = sys.argv[1:]
     try:
         command = parse(job, argv)
-        if command.options["strategy"] != "all":
+        if command.options["strategy"] != "all" or command.flags.resume is not None:
             launch(job, metric=metric, mode=mode)
         if command.options["seeds"] < 1:
             raise ValueError(f"--seeds must be at least 1, got {command.options['seeds']}")
