@@ -7,6 +7,10 @@ from dataclasses import dataclass, replace
 
 from search_spaces.hyperparameter import Hyperparameter, Value, as_value
 
+SETTLING = ("epochs_warmup", "freeze_epochs")
+"""Hyperparameters that count epochs, from the first on, in which a trial is not yet what it will
+be: with a low learning rate, or with its head alone in training."""
+
 
 @dataclass(frozen=True)
 class Space:
@@ -102,6 +106,16 @@ class Space:
                 allowed = ", ".join(config)
                 raise ValueError(f"space {self.name}: no {name}={value} here; it has {allowed}")
         return config
+
+    def settling_epochs(self) -> float:
+        """The most epochs that a trial of this space is given to settle, before which early
+        stopping would not compare like with like."""
+        found = [float(value) for name, value in self.fixed if name in SETTLING]  # type: ignore[arg-type]
+        for parameter in self.parameters:
+            if parameter.name in SETTLING:
+                highest = parameter.high if parameter.high is not None else max(parameter.values)
+                found.append(float(highest))  # type: ignore[arg-type]
+        return max(found, default=0.0)
 
     def corners(self) -> Iterable[dict[str, Value]]:
         """The lowest, middle and highest point: enough to see a value that no config takes."""

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +14,11 @@ from hypothesis import strategies as st
 from ray import tune
 
 from search_spaces.asha import ASHA
+from search_spaces.hyperparameter import Hyperparameter
 from search_spaces.random_search import RandomSearch
 from search_spaces.rungs import Rungs
-from tests.runtime.conftest import SPACE
+from search_spaces.space import Space
+from tests.runtime.conftest import QUALITY, SPACE
 from tune_jobs.runtime.flags import Flags, parse
 from tune_jobs.runtime.journal import JOURNAL, read_events, trials_from
 from tune_jobs.runtime.launch import describe, parse_and_check
@@ -219,6 +222,40 @@ def test_a_space_that_the_trainable_does_not_take_is_an_error_in_either_order(tm
     with pytest.raises(ValueError, match=r"at most 0\.9"):
         study.tune_config(RandomSearch(SPACE, seed=0))
     assert names(tmp_path) == []
+
+
+def warming_up(**range_or_values):
+    return Hyperparameter(
+        name="epochs_warmup",
+        meaning="epochs of a rising learning rate",
+        default=1,
+        kind="optimization",
+        role="nuisance",
+        advice="for tests",
+        **range_or_values,
+    )
+
+
+@pytest.mark.parametrize(
+    ("space", "settling"),
+    [
+        (Space("range", (QUALITY, warming_up(low=0.0, high=2.5))), 2.5),
+        (Space("list", (QUALITY, warming_up(values=(0, 3, 1)))), 3),
+        (Space("fixed", (QUALITY,), fixed=(("freeze_epochs", 2),)), 2),
+        (Space("fixed later", (warming_up(values=(0, 3)),)).fix(epochs_warmup=1), 1),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_the_grace_period_must_cover_warm_up_and_freezing(tmp_path, space, settling):
+    assert space.settling_epochs() == settling
+    needed = math.ceil(settling)
+    study_in(tmp_path).tune_config(RandomSearch(space, seed=0), ASHA(max_epochs=9, grace_period=3))
+    short = ASHA(max_epochs=9, grace_period=1)
+    if settling <= 1:
+        study_in(tmp_path).tune_config(RandomSearch(space, seed=0), short)
+        return
+    with pytest.raises(ValueError, match=rf"--grace-period 1: .* give at least {needed}"):
+        study_in(tmp_path).tune_config(RandomSearch(space, seed=0), short)
 
 
 def test_a_trials_directory_is_its_index_in_a_copy_too(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
@@ -142,10 +143,18 @@ class Study:
         the study in `warm_start`, for which it must be one that learns.
 
         Raises:
-            ValueError: what no population can be made of.
+            ValueError: a grace period that is too short for the space, or what no population can
+                be made of.
         """
         self.parts.strategy, self.parts.scheduler = strategy, scheduler
         if isinstance(scheduler, ASHA):
+            settling = strategy.space.settling_epochs()
+            if scheduler.rungs.grace_period < settling:
+                raise ValueError(
+                    f"--grace-period {scheduler.rungs.grace_period}: the space allows {settling:g} "
+                    "epochs of warm-up or freezing, before which trials cannot be compared; give "
+                    f"at least {math.ceil(settling)}"
+                )
             strategy.rungs = scheduler.rungs.milestones
         if isinstance(scheduler, PBT) and self.flags.trials is None:
             self.total = MEMBERS

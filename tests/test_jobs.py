@@ -1,0 +1,70 @@
+"""Every job, as a person types it."""
+
+import pytest
+
+from tests.conftest import ROOT, journal_of, table_of
+
+JOBS = sorted(
+    path.name
+    for path in (ROOT / "tune_jobs").glob("*.py")
+    if path.stem not in ("__init__", "__main__", "compare_strategies")
+)
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_a_job_fits_on_a_screen_and_says_what_to_look_at(name):
+    text = (ROOT / "tune_jobs" / name).read_text()
+    assert len(text.splitlines()) <= 65
+    assert text.startswith('"""')
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", JOBS)
+def test_its_smoke_test_ends_with_four_trials_and_a_best_one(run_job, tmp_path, name):
+    job = ROOT / "tune_jobs" / name
+    code, output = run_job("--smoke-test", "--name", "smoke", script=job)
+    assert code == 0, output
+    rows = table_of(tmp_path / "results" / "smoke")
+    assert len(rows) == 4
+    assert {row["status"] for row in rows} <= {"finished", "stopped"}
+    assert (tmp_path / "results" / "smoke" / "best" / "best.json").exists()
+    assert "ended by       all trials" in output
+
+
+@pytest.mark.slow
+def test_a_grid_that_nobody_means_is_refused_before_anything_is_scheduled(run_job, tmp_path):
+    job = ROOT / "tune_jobs" / "grid_optimizer.py"
+    code, output = run_job("--dataset", "digits", "--grid-points", "6000", script=job)
+    assert code == 2
+    assert output.startswith("error: the grid has 12,000 points (optimizer 2 × learning_rate")
+    assert "or say --yes" in output
+    assert not (tmp_path / "results").exists() or not list((tmp_path / "results").iterdir())
+    code, output = run_job(
+        *("--dataset", "digits", "--grid-points", "6000", "--yes", "--epoch-budget", "2"),
+        *("--max-epochs", "1", "--name", "large"),
+        script=job,
+    )
+    assert code == 0, output
+    assert "12000" in output
+    assert "ended by       epoch budget" in output
+    assert journal_of(tmp_path / "results" / "large")[-1]["why"] == "epoch budget"
+
+
+@pytest.mark.long
+def test_strategies_are_compared_and_a_comparison_goes_on(run_job, tmp_path):
+    job = ROOT / "tune_jobs" / "compare_strategies.py"
+    tiny = ("--dataset", "digits", "--max-epochs", "2", "--epoch-budget", "4", "--seeds", "1")
+    code, output = run_job(*tiny, "--name", "compared", script=job)
+    assert code == 0, output
+    folder = tmp_path / "results" / "compared"
+    studies = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    assert studies == sorted(
+        f"{s}-0" for s in ("random", "sobol", "tpe", "optuna", "asha", "tpe_asha", "optuna_asha")
+    )
+    assert "after 4 epochs" in output or "after 5 epochs" in output
+    assert (folder / "comparison.png").stat().st_size > 10_000
+    before = len(journal_of(folder / "tpe-0"))
+    code, output = run_job(*tiny, "--name", "compared", script=job)
+    assert code == 0, output
+    results = [e for e in journal_of(folder / "tpe-0")[before:] if e["event"] == "result"]
+    assert results == [], "its budget had been spent"
