@@ -32,7 +32,10 @@ class Told:
     state: Literal["running", "stopped", "finished", "failed"] = "running"
 
     def value_at(self, rung: Epochs) -> float | None:
-        """The value at a rung, which a trial that ended by itself before it has passed too."""
+        """The value at a rung, which a trial that ended by itself before it has passed too; None
+        of one that has not come there, or has failed."""
+        if self.state == "failed":
+            return None
         return self.values.get(rung, self.values.get(END))
 
 
@@ -79,15 +82,11 @@ class History:
 
     def rung(self, rungs: Sequence[int], enough: int) -> Epochs:
         """The rung that the model compares trials at: the highest that `enough` of them have
-        reached (failed ones count everywhere), else the lowest."""
+        reached, else the lowest."""
         stations = [*rungs, END]
-        failed = sum(told.state == "failed" for told in self.trials.values())
         for station in reversed(stations):
-            reached = sum(
-                told.state != "failed" and told.value_at(station) is not None
-                for told in self.trials.values()
-            )
-            if reached + failed >= enough and reached:
+            values = [told.value_at(station) for told in self.trials.values()]
+            if len(values) - values.count(None) >= enough:
                 return station
         return stations[0]
 

@@ -9,7 +9,7 @@ from tests.conftest import TINY, journal_of, results_of, table_of
 from tests.test_resume import kill_when, resume_command, rungs_of
 from tune_jobs.runtime.curves import epochs_in
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 AUDITED = (*TINY, "--max-concurrent", "1", "--audit", "0.6")
 

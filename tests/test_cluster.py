@@ -31,7 +31,7 @@ sys.exit(code)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_trials_at_a_quarter_gpu_run_on_both_nodes_and_share_the_results(temporary, tmp_path):
     # From a folder that holds no package of ours, with a worker that finds none installed:
     # what the workers import has come by py_modules.
