@@ -1,4 +1,6 @@
-"""Runs every benchmark and renews the table of the README. `make bench` calls it."""
+"""Runs the benchmarks and renews their sections of docs/figures.md. `make bench` runs all, in about
+two hours; `python benchmarks/all.py tabular divergence` these two.
+"""
 
 import argparse
 import json
@@ -9,49 +11,67 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-README = HERE.parent / "README.md"
-BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
-SCRIPTS = ("trial_overhead.py", "training_throughput.py", "memory.py")
+FIGURES = HERE.parent / "docs" / "figures.md"
+TITLE = """# Figures
+
+What `make bench` has measured, each section with what it was measured on. The head of
+`benchmarks/<section>.py` says what is claimed and how it is measured.
+"""
+BENCHMARKS = (
+    "trial_overhead",
+    "training_throughput",
+    "memory",
+    "suggestions",
+    "divergence",
+    "tabular",
+    "rules",
+    "fidelity",
+    "peers",
+)
 
 
-def measured(script: str, quick: bool) -> dict[str, Any]:
+def measured(benchmark: str, quick: bool) -> dict[str, Any]:
     """What a script writes with `--json`, from a process of its own."""
+    script = HERE / f"{benchmark}.py"
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
         arguments = ["--quick"] if quick else []
-        subprocess.run(
-            [sys.executable, str(HERE / script), "--json", file.name, *arguments], check=True
-        )
+        subprocess.run([sys.executable, str(script), "--json", file.name, *arguments], check=True)
         content: dict[str, Any] = json.loads(Path(file.name).read_text())
         return content
 
 
-def table(results: list[dict[str, Any]]) -> str:
-    """The rows as Markdown, under the hardware and versions that they were measured on."""
-    about = results[0]
-    facts = [
-        f"{name} {value}" for name, value in {**about["hardware"], **about["versions"]}.items()
-    ]
-    lines = ["| benchmark | case | metric | value |", "|---|---|---|---|"]
-    for result in results:
-        for row in result["rows"]:
-            number = row["value"]
-            value = f"{number:,.0f}" if number >= 1000 else f"{number:.3g}"
-            value = f"{value} {row['unit']}"
-            lines.append(f"| {row['benchmark']} | {row['case']} | {row['metric']} | {value} |")
-    return "\n".join([*lines, "", f"Measured by `make bench` on {', '.join(facts)}."])
+def section(result: dict[str, Any]) -> str:
+    """The rows as Markdown, over the hardware and versions that they were measured on."""
+    facts = {**result["hardware"], **result["versions"]}
+    lines = ["| case | metric | value |", "|---|---|---|"]
+    for row in result["rows"]:
+        number = row["value"]
+        value = f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.4g}"
+        lines.append(f"| {row['case']} | {row['metric']} | {value} {row['unit']} |")
+    told = ", ".join(f"{name} {value}" for name, value in facts.items())
+    return "\n".join([*lines, "", f"Measured on {told}."])
+
+
+def sections() -> dict[str, str]:
+    """What docs/figures.md has, by benchmark."""
+    if not FIGURES.exists():
+        return {}
+    _, *parts = FIGURES.read_text().split("\n## ")
+    return {name: text.strip() for name, text in (part.split("\n", 1) for part in parts)}
 
 
 def main() -> None:
-    """Measures, and writes between the two marks of the README."""
+    """Measures, and writes the sections."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a look; the README stays as it is")
-    quick = parser.parse_args().quick
-    results = [measured(script, quick) for script in SCRIPTS]
-    if quick:
-        return
-    before, rest = README.read_text().split(BEGIN)
-    after = rest.split(END)[1]
-    README.write_text(f"{before}{BEGIN}\n{table(results)}\n{END}{after}")
+    parser.add_argument("benchmarks", nargs="*", default=BENCHMARKS, metavar="BENCHMARK")
+    parser.add_argument("--quick", action="store_true", help="a look; the figures stay as they are")
+    arguments = parser.parse_args()
+    for name in arguments.benchmarks:
+        result = measured(name, arguments.quick)
+        if not arguments.quick:
+            known = {**sections(), name: section(result)}
+            ordered = [f"\n## {n}\n\n{known[n]}\n" for n in BENCHMARKS if n in known]
+            FIGURES.write_text(TITLE + "".join(ordered))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,10 @@ from rich.console import Console
 from rich.table import Table
 
 
+MEASURED = ("torch", "ray", "numpy", "hyperopt", "optuna")
+"""The packages whose speed or quality is measured."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """One figure."""
@@ -94,7 +98,7 @@ def hardware() -> dict[str, str | int | float]:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages whose speed is measured."""
-    packages = {name: importlib.metadata.version(name) for name in ("torch", "ray", "numpy")}
+    packages = {name: importlib.metadata.version(name) for name in MEASURED}
     return {"python": platform.python_version(), **packages}
 
 
