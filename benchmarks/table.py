@@ -13,7 +13,6 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-
 MEASURED = ("torch", "ray", "numpy", "hyperopt", "optuna")
 """The packages whose speed or quality is measured."""
 
