@@ -34,7 +34,7 @@ class LearningSearch(Strategy):
         start_points: what to try first, whole or in part; what is missing has its default.
 
     Raises:
-        ValueError: a start point that is not in the space.
+        ValueError: a start point that is not in the space, or a space with nothing to search.
     """
 
     def __init__(
@@ -46,6 +46,8 @@ class LearningSearch(Strategy):
         start_points: Iterable[Mapping[str, object]] = (),
     ) -> None:
         super().__init__(space)
+        if not space.parameters:
+            raise ValueError(f"space {space.name}: every hyperparameter is fixed, none is searched")
         self.seed = seed
         self.startup = startup
         self.history = History()
@@ -133,6 +135,7 @@ class LearningSearch(Strategy):
             self.history.forgotten(trial_id)
         else:
             epoch, value = self._told(result)
+            # Who ends by itself just at a rung is taken for one that was stopped there.
             self.history.ended(trial_id, epoch=epoch, value=value, stopped=epoch in self.rungs)
 
     def _told(self, result: Mapping[str, Any]) -> tuple[int, float]:

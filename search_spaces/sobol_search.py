@@ -28,11 +28,13 @@ class SobolSearch(Strategy):
     def __init__(self, space: Space, *, seed: int) -> None:
         super().__init__(space)
         self.seed = seed
-        self._sequence = qmc.Sobol(len(space.parameters), rng=np.random.default_rng(seed))
-        self._drawn = np.empty((0, len(space.parameters)))
+        # SciPy knows no sequence of no dimensions: where all is fixed, every point is the same.
+        dimensions = max(1, len(space.parameters))
+        self._sequence = qmc.Sobol(dimensions, rng=np.random.default_rng(seed))
+        self._drawn = np.empty((0, dimensions))
 
     def point(self, index: int) -> dict[str, Value]:
         """Configuration number `index`, from 0, by seed and index alone."""
         while len(self._drawn) <= index:
             self._drawn = np.vstack([self._drawn, self._sequence.random(BLOCK)])
-        return self.space.point(self._drawn[index].tolist())
+        return self.space.point(self._drawn[index, : len(self.space.parameters)].tolist())

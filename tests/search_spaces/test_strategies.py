@@ -141,7 +141,20 @@ def test_a_space_of_one_hyperparameter_is_enough(strategy, mode):
     assert len(set(values)) == 12
 
 
+@pytest.mark.parametrize("strategy", [RandomSearch, SobolSearch])
+def test_where_all_is_fixed_a_study_repeats_one_configuration(strategy):
+    space = type(EVERYTHING)("fixed", (), fixed=(("rate", 0.1),))
+    assert told(made(strategy, space=space), ["runs"] * 3) == [{"rate": 0.1}] * 3
+
+
 # Those that learn.
+
+
+@learning
+def test_a_model_of_nothing_is_an_error(strategy):
+    space = type(EVERYTHING)("fixed", (), fixed=(("rate", 0.1),))
+    with pytest.raises(ValueError, match="space fixed: every hyperparameter is fixed"):
+        made(strategy, space=space)
 
 
 @learning
