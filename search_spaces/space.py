@@ -79,8 +79,9 @@ class Space:
             ValueError: a value is missing or not in the space.
         """
         numbers: list[float | None] = []
+        known = {**dict(self.fixed), **config}
         for parameter in self.parameters:
-            if not parameter.exists_under({**dict(self.fixed), **config}):
+            if not parameter.exists_under(known):
                 numbers.append(None)
             elif parameter.name not in config:
                 raise ValueError(f"space {self.name}: {parameter.name} is missing in {config}")

@@ -73,7 +73,7 @@ class JournaledSearcher(Searcher):
         self._next_index = len(recorded)
         strategy.set_search_properties(metric, mode, {})
         for event in events:
-            self._replay(event, recorded)
+            self._replay(event)
 
     def set_search_properties(
         self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
@@ -149,11 +149,11 @@ class JournaledSearcher(Searcher):
     def save(self, checkpoint_path: str) -> None:
         """Nothing, for the same reason."""
 
-    def _replay(self, event: Event, recorded: Mapping[int, TrialRecord]) -> None:
+    def _replay(self, event: Event) -> None:
         if event["event"] == "suggested":
             self.strategy.recorded(str(event["trial"]), event["config"])
         elif event["event"] == "result":
-            trial = recorded[event["trial"]]
+            trial = self._recorded[event["trial"]]
             # The result that a trial ended with is told with its end, as Tune does.
             if event["epoch"] < trial.epochs or trial.status not in ("stopped", "finished"):
                 self._tell_result(trial.index, {**event["metrics"], "epoch": event["epoch"]})
@@ -161,7 +161,7 @@ class JournaledSearcher(Searcher):
             if event["status"] in ("diverged", "failed"):
                 self._tell_failure(event["trial"], blamed=not event.get("blameless", False))
             else:
-                self._tell_end(recorded[event["trial"]])
+                self._tell_end(self._recorded[event["trial"]])
 
     def _tell_result(self, index: int, result: dict[str, Any]) -> None:
         self._note(result)
