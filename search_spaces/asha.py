@@ -10,7 +10,8 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
 from search_spaces.in_order import InOrder
-from search_spaces.rungs import Decision, Expectation, Mode, RungRule, Rungs, expected
+from search_spaces.mode import Mode
+from search_spaces.rungs import Decision, Expectation, RungRule, Rungs, expected
 from search_spaces.space import Space
 
 AUDIT = 0xA0D17

@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from search_spaces.mode import sign_of
+
 Epochs: TypeAlias = int | float
 END = math.inf
 """The rung above all others: the end of a trial that nobody stopped."""
@@ -94,7 +96,7 @@ class History:
         self, rungs: Sequence[int], mode: str | None, rung: Epochs
     ) -> dict[str, Standing | None]:
         """Where each trial stands at `rung`; None for one that is still on its way to it."""
-        sign = -1.0 if mode == "max" else 1.0
+        sign = -sign_of(mode)
         # A rung's own place under the model's: 1 for the next lower one.
         stations = [*rungs, END]
         depth = {station: stations.index(rung) - at for at, station in enumerate(stations)}

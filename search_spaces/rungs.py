@@ -21,7 +21,8 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-Mode: TypeAlias = Literal["max", "min"]
+from search_spaces.mode import Mode, sign_of
+
 RungRule: TypeAlias = Literal["top", "ray"]
 
 
@@ -97,7 +98,7 @@ class Rungs:
         rank = ordered.index(value) + 1
         if self.rule == "ray":
             cutoff = self._percentile(before, value)
-            stop = value < cutoff if self.mode == "max" else value > cutoff
+            stop = sign_of(self.mode) * (value - cutoff) < 0
         else:
             going_on = max(1, len(ordered) // self.reduction_factor)
             cutoff = ordered[going_on - 1]
@@ -117,7 +118,7 @@ class Rungs:
         finite = [other for other in before if math.isfinite(other)]
         if not finite:
             return value
-        sign = 1.0 if self.mode == "max" else -1.0
+        sign = sign_of(self.mode)
         # To the last bit as Ray computes it: where many values are equal, a rounding decides.
         at = (1 - 1 / self.reduction_factor) * 100
         return sign * float(np.percentile(sign * np.array(finite), at))
@@ -126,7 +127,7 @@ class Rungs:
         """Tells that `trial` diverged or failed in `epoch`: it comes last at the rung ahead."""
         ahead = next((rung for rung in self.values if rung >= epoch), None)
         if ahead is not None:
-            worst = -math.inf if self.mode == "max" else math.inf
+            worst = -sign_of(self.mode) * math.inf
             self.values[ahead].setdefault(trial, worst)
 
 

@@ -1,5 +1,7 @@
 """A study in this process, around trainables that a test makes up."""
 
+import json
+
 import pytest
 from ray import tune
 from rich.console import Console
@@ -24,6 +26,20 @@ QUALITY = Hyperparameter(
     high=1.0,
 )
 SPACE = Space("quality", (QUALITY,))
+
+
+def study_in(directory, events=None, **flags):
+    """A study that has had `events` until now."""
+    directory.mkdir(parents=True, exist_ok=True)
+    if events is not None:
+        (directory / JOURNAL).write_text("".join(json.dumps(event) + "\n" for event in events))
+    flags = Flags(**{"trials": 8, "max_epochs": 9, **flags})
+    return Study(directory, flags, max_concurrent=2, metric="score", mode="max")
+
+
+def names(folder):
+    """What lies in a folder."""
+    return sorted(path.name for path in folder.iterdir())
 
 
 @pytest.fixture

@@ -1,11 +1,7 @@
 """A study: what it takes up from its directory, and what it refuses before it begins."""
 
 import copy
-import json
 import math
-import os
-from dataclasses import dataclass
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -18,169 +14,11 @@ from search_spaces.hyperparameter import Hyperparameter
 from search_spaces.random_search import RandomSearch
 from search_spaces.rungs import Rungs
 from search_spaces.space import Space
-from tests.runtime.conftest import QUALITY, SPACE
-from tune_jobs.runtime.flags import Flags, parse
+from tests.runtime.conftest import QUALITY, SPACE, names, study_in
+from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.journal import JOURNAL, read_events, trials_from
-from tune_jobs.runtime.launch import describe, parse_and_check
 from tune_jobs.runtime.study import Study
-from tune_jobs.runtime.study_file import STUDY_FILE, read_study_file, write_json
-
-
-def job(study, *, grace_period: int = 1):
-    """Which quality?"""
-
-
-def study_in(directory, events=None, **flags):
-    directory.mkdir(parents=True, exist_ok=True)
-    if events is not None:
-        (directory / JOURNAL).write_text("".join(json.dumps(event) + "\n" for event in events))
-    flags = Flags(**{"trials": 8, "max_epochs": 9, **flags})
-    return Study(directory, flags, max_concurrent=2, metric="score", mode="max")
-
-
-def names(folder):
-    return sorted(path.name for path in folder.iterdir())
-
-
-# What lies in the directory.
-
-
-def test_a_study_file_comes_back(tmp_path):
-    write_json(tmp_path / STUDY_FILE, {"schema_version": 1, "path": Path("a/b")})
-    assert read_study_file(tmp_path) == {"schema_version": 1, "path": "a/b"}
-    assert names(tmp_path) == [STUDY_FILE]
-
-
-def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path):
-    write_json(tmp_path / STUDY_FILE, {"schema_version": 1})
-    circular = {}
-    circular["itself"] = circular
-    with pytest.raises(ValueError, match="Circular"):
-        write_json(tmp_path / STUDY_FILE, circular)
-    assert read_study_file(tmp_path) == {"schema_version": 1}
-    assert names(tmp_path) == [STUDY_FILE]
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (None, "no study is there .it has no study.json"),
-        ('{"schema_version": 1', "study.json is not JSON"),
-        ("", "study.json is not JSON"),
-        ('{"schema_version": 2}', "written in schema 2, this version reads 1"),
-        ("{}", "written in schema None, this version reads 1"),
-    ],
-)
-def test_what_is_no_study_is_an_error_that_names_it(tmp_path, content, said):
-    if content is not None:
-        (tmp_path / STUDY_FILE).write_text(content)
-    with pytest.raises(ValueError, match=said) as refused:
-        read_study_file(tmp_path)
-    assert str(refused.value).startswith(f"--resume {tmp_path}: ")
-
-
-# The command line against the disk.
-
-
-def test_a_new_study_has_a_directory_that_can_be_written(tmp_path):
-    argv = ["--storage-path", str(tmp_path / "a" / "results"), "--name", "mine"]
-    command, directory = parse_and_check(job, argv)
-    assert command.flags.name == "mine"
-    assert directory == tmp_path / "a" / "results" / "mine"
-    assert names(tmp_path / "a" / "results") == [], "nothing is made before the study begins"
-
-
-def test_without_a_name_it_has_the_jobs_and_the_time(tmp_path, monkeypatch):
-    monkeypatch.setattr("sys.argv", ["tune_jobs/my_job.py"])
-    _, directory = parse_and_check(job, ["--storage-path", str(tmp_path)])
-    name, day, clock = directory.name.split("-")
-    assert (name, len(day), len(clock)) == ("my_job", 8, 6)
-
-
-def test_a_study_that_exists_is_not_written_over(tmp_path):
-    (tmp_path / "mine").mkdir()
-    with pytest.raises(ValueError, match=f"mine exists; give another name, or --resume {tmp_path}"):
-        parse_and_check(job, ["--storage-path", str(tmp_path), "--name", "mine"])
-    assert names(tmp_path / "mine") == []
-
-
-@pytest.mark.parametrize("below", ["file", "file/deeper"])
-def test_a_place_that_cannot_be_written_is_an_error(tmp_path, below):
-    (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(ValueError, match=f"--storage-path {tmp_path / below}: cannot be written"):
-        parse_and_check(job, ["--storage-path", str(tmp_path / below)])
-    assert names(tmp_path) == ["file"]
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_without_permission_is_an_error(tmp_path):
-    tmp_path.chmod(0o500)
-    with pytest.raises(ValueError, match="cannot be written"):
-        parse_and_check(job, ["--storage-path", str(tmp_path)])
-
-
-def test_a_resume_has_the_flags_that_the_study_was_started_with(tmp_path):
-    started = parse(job, ["--trials", "5", "--seed", "3", "--grace-period", "2"])
-    write_json(tmp_path / STUDY_FILE, {"schema_version": 1, **started.stored()})
-    command, directory = parse_and_check(job, ["--resume", str(tmp_path), "--trials", "6"])
-    assert directory == tmp_path
-    assert (command.flags.trials, command.flags.seed) == (6, 3)
-    assert command.options == {"grace_period": 2}
-    with pytest.raises(ValueError, match="--seed 4: the study was started with 3"):
-        parse_and_check(job, ["--resume", str(tmp_path), "--seed", "4"])
-    with pytest.raises(ValueError, match="no study is there"):
-        parse_and_check(job, ["--resume", str(tmp_path / "never")])
-
-
-# What study.json says.
-
-
-@dataclass
-class Data:
-    name: str = "digits"
-    source: str = "scikit-learn"
-    notice: str = ""
-    fingerprint: str = "aaa"
-    search: object = None
-
-
-def described(study, argv=(), fingerprint="aaa"):
-    """As the launcher does it: the parts are known, then the description is made."""
-    study.parts.dataset = Data(fingerprint=fingerprint)
-    study.tune_config(RandomSearch(SPACE, seed=0), ASHA(max_epochs=9))
-    return describe(study, parse(job, argv), argv)
-
-
-def test_a_study_can_be_told_from_its_description(tmp_path):
-    description = described(study_in(tmp_path), ["--grace-period", "2"])
-    written = json.loads(json.dumps(description))
-    assert written["options"] == {"grace_period": 2}
-    assert written["flags"]["dataset"] == "digits", "the one that was found"
-    assert written["command"][2:] == ["--grace-period", "2"]
-    assert written["space"] == SPACE.describe()
-    assert written["strategy"]["searcher"] == "RandomSearch"
-    assert written["strategy"]["rungs"] == [1, 3]
-    assert (written["metric"], written["mode"]) == ("score", "max")
-    assert written["dataset"]["fingerprint"] == "aaa"
-
-
-def test_a_resumed_study_is_described_as_it_was_with_what_may_change(tmp_path):
-    first = described(study_in(tmp_path), ["--trials", "4", "--name", "mine"])
-    write_json(tmp_path / STUDY_FILE, {**first, "created": "long ago", "git_commit": "old"})
-    again = described(study_in(tmp_path, trials=6), ["--trials", "6", "--name", "mine"])
-    assert again["flags"]["trials"] == 6
-    assert again["command"][2:] == ["--trials", "4", "--name", "mine"]
-    assert (again["created"], again["git_commit"]) == ("long ago", "old")
-
-
-def test_a_study_never_goes_on_with_other_data(tmp_path):
-    write_json(tmp_path / STUDY_FILE, described(study_in(tmp_path)))
-    with pytest.raises(ValueError, match=r"started on other data .fingerprint aaa, here bbb"):
-        described(study_in(tmp_path), fingerprint="bbb")
-    assert read_study_file(tmp_path)["dataset"]["fingerprint"] == "aaa"
-
-
-# One session after the other.
+from tune_jobs.runtime.study_file import STUDY_FILE
 
 
 def test_a_session_is_in_the_journal_from_its_beginning_to_its_end(tmp_path):

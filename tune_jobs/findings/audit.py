@@ -29,6 +29,7 @@ from typing import Any
 
 import numpy as np
 
+from search_spaces.mode import sign_of
 from tune_jobs.findings.early_stopping import KEPT, TOP, Followed, advised, killed
 from tune_jobs.findings.sampling import bootstrapped_rank_correlation
 from tune_jobs.runtime.journal import JOURNAL, TrialRecord, read_events, trials_from
@@ -129,7 +130,7 @@ def _advice(advice: Mapping[str, Any], top: str) -> str:
 
 
 def _followed(trial: TrialRecord, metric: str, mode: str) -> Followed:
-    sign = 1 if mode == "max" else -1
+    sign = sign_of(mode)
     results = {**trial.results, **trial.control_results}
     values = {e: sign * v for e, r in sorted(results.items()) if (v := r.get(metric)) is not None}
     status = trial.status if trial.control is None else trial.control

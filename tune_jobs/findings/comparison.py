@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from search_spaces.mode import sign_of
 from tune_jobs.runtime.journal import JOURNAL, read_events
 
 
@@ -59,11 +60,6 @@ def read_runs(folder: Path) -> tuple[list[Run], str, str]:
     if not runs:
         raise ValueError(f"{folder}: no study of a comparison is there")
     return runs, metric, mode
-
-
-def sign_of(mode: str) -> float:
-    """1 where more is better, else -1."""
-    return 1.0 if mode == "max" else -1.0
 
 
 def show_comparison(folder: Path) -> str:

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from search_spaces.mode import sign_of
+
 RESULT_FILE = "result.json"
 
 
@@ -46,7 +48,7 @@ class TrialCheckpoints:
 
     def __init__(self, directory: Path, mode: str) -> None:
         self.directory = directory
-        self._sign = -1 if mode == "max" else 1
+        self._sign = sign_of(mode)
 
     def write(
         self, epoch: int, value: float, result: dict[str, Any], save: Callable[[str], object]
@@ -119,7 +121,7 @@ class TrialCheckpoints:
 
     def _best_of(self, found: list[Checkpoint]) -> Checkpoint | None:
         own = (c for c in found if c.donor is None)
-        return min(own, key=lambda c: (self._sign * c.value, c.epoch), default=None)
+        return min(own, key=lambda c: (-self._sign * c.value, c.epoch), default=None)
 
     def _place(self, name: str, record: dict[str, Any], save: Callable[[str], object]) -> Path:
         target = self.directory / name

@@ -11,7 +11,7 @@ from pathlib import Path
 import ray
 from ray import tune
 
-from search_spaces.rungs import Mode
+from search_spaces.mode import Mode
 from tune_jobs.findings.comparison import show_comparison
 from tune_jobs.runtime.connect import cluster
 from tune_jobs.runtime.flags import Command, flag, parse

@@ -35,6 +35,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from search_spaces.mode import sign_of
+
 Event: TypeAlias = dict[str, Any]
 Status: TypeAlias = Literal["pending", "running", "finished", "stopped", "diverged", "failed"]
 
@@ -172,7 +174,7 @@ class TrialRecord:
     def best(self, metric: str, mode: str) -> tuple[int, float] | None:
         """Epoch and value of the best `metric`, the earlier one of equals; None if it has none."""
         known = [(e, m[metric]) for e, m in self.results.items() if m.get(metric) is not None]
-        sign = -1 if mode == "max" else 1
+        sign = -sign_of(mode)
         return min(known, key=lambda item: (sign * item[1], item[0])) if known else None  # type: ignore[operator,return-value]
 
 
@@ -193,7 +195,7 @@ def best_trial(
     """The trial with the best value at any of its epochs, that epoch and value; the lower index
     of equals; None while no trial has a value."""
     candidates = [(trial, best) for trial in trials if (best := trial.best(metric, mode))]
-    sign = -1 if mode == "max" else 1
+    sign = -sign_of(mode)
     if not candidates:
         return None
     trial, (epoch, value) = min(candidates, key=lambda c: (sign * c[1][1], c[0].index))

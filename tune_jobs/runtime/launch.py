@@ -16,8 +16,8 @@ from typing import Any
 from ray import tune
 from rich.console import Console
 
+from search_spaces.mode import Mode
 from search_spaces.pbt import PBT
-from search_spaces.rungs import Mode
 from tune_jobs.runtime import summary
 from tune_jobs.runtime.connect import cluster
 from tune_jobs.runtime.curves import Curves

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from ray.tune.search import Searcher
 
+from search_spaces.mode import sign_of
 from search_spaces.strategy import Strategy
 from tune_jobs.runtime.controls import control_dirname
 from tune_jobs.runtime.journal import Event, Journal, TrialRecord
@@ -176,8 +177,7 @@ class JournaledSearcher(Searcher):
         if not blamed:
             self.strategy.on_trial_complete(str(index))
             return
-        stand_in = -BAD_VALUE if self.mode == "max" else BAD_VALUE
-        worst = stand_in if self._worst is None else self._worst
+        worst = -sign_of(self.mode) * BAD_VALUE if self._worst is None else self._worst
         self.strategy.on_trial_complete(str(index), {str(self.metric): worst}, error=True)
 
     def _note(self, result: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from ray.tune import Stopper
 
+from search_spaces.mode import sign_of
 from tune_jobs.runtime.journal import Event, TrialRecord
 
 ALIKE = 5
@@ -53,7 +54,7 @@ class StudyStopper(Stopper):
         """More of it, for a person."""
         self.limits = limits
         self._metric = metric
-        self._sign = 1 if mode == "max" else -1
+        self._sign = sign_of(mode)
         self._deadline = None
         if limits.time_budget is not None:
             self._deadline = time.monotonic() + limits.time_budget

@@ -16,8 +16,9 @@ from ray.tune.trainable.function_trainable import wrap_function
 from search_spaces.asha import ASHA
 from search_spaces.in_order import InOrder
 from search_spaces.learning import LearningSearch
+from search_spaces.mode import Mode
 from search_spaces.pbt import PBT
-from search_spaces.rungs import Decision, Mode
+from search_spaces.rungs import Decision
 from search_spaces.space import Space
 from search_spaces.strategy import Strategy
 from tune_jobs.runtime.flags import Flags

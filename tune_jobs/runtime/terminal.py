@@ -19,6 +19,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from search_spaces.mode import sign_of
 from tune_jobs.runtime.journal import Event, TrialRecord, best_trial
 
 STATUS_LINES = 10
@@ -126,10 +127,7 @@ class Terminal:
         found = trial.best(self._metric, self._mode)
         if found is None:
             return
-        better = self._best is None or (
-            found[1] > self._best[2] if self._mode == "max" else found[1] < self._best[2]
-        )
-        if not better:
+        if self._best is not None and sign_of(self._mode) * (found[1] - self._best[2]) <= 0:
             return
         leader = None if self._best is None else self._best[0]
         self._best = (trial, *found)

@@ -31,6 +31,7 @@ from ray.air._internal.util import StartTraceback
 from ray.tune.result import AUTO_RESULT_KEYS, RESULT_DUPLICATE
 from ray.tune.trainable.function_trainable import FunctionTrainable
 
+from search_spaces.mode import sign_of
 from tune_jobs.runtime.checkpoints import TrialCheckpoints
 from tune_jobs.runtime.controls import stopped_dirname
 
@@ -161,7 +162,7 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             return {**result, REPORT: report}
 
         def __ended(self, status: str, epoch: int, reason: str) -> dict[str, Any]:
-            bad = -BAD_VALUE if settings.mode == "max" else BAD_VALUE
+            bad = -sign_of(settings.mode) * BAD_VALUE
             report = {
                 "metrics": {},
                 "checkpoint": None,
