@@ -1,0 +1,94 @@
+"""The learning rate of a step: warm-up, body and ending, a pure function of step and total steps.
+
+    factor
+      1 |    ______
+        |   /      \\__ body (schedule)
+        |  /          \\__
+        | /              \\___ ending, linear to final_lr_fraction
+        +-------------------------> step
+         epochs_warmup        epochs_ending
+
+Warm-up and ending are counted in steps, so half an epoch is possible. An epoch here is the mean
+number of steps of one: `total_steps / epochs`.
+"""
+
+import math
+from dataclasses import dataclass
+
+from trainables.config import Config
+
+
+@dataclass(frozen=True)
+class Phases:
+    """Steps of the three parts of a run; together they are all of it."""
+
+    warmup: int
+    body: int
+    ending: int
+
+
+def phases(config: Config, total_steps: int) -> Phases:
+    """How the steps of a run are shared out; warm-up and ending are rounded to whole steps."""
+    per_epoch = total_steps / config.epochs
+    warmup = round(config.epochs_warmup * per_epoch)
+    ending = min(round(config.epochs_ending * per_epoch), total_steps - warmup)
+    return Phases(warmup, total_steps - warmup - ending, ending)
+
+
+def lr_factor(config: Config, step: int, total_steps: int, plateau: float = 1.0) -> float:
+    """What the base learning rate is multiplied by in `step`.
+
+    Args:
+        config: of the trial.
+        step: from 0.
+        total_steps: of the run.
+        plateau: what the schedule "plateau" has come to, by the validation loss of the epochs
+            before: the one thing that step and total steps do not say.
+
+    Returns:
+        In the warm-up of w steps (step + 1) / (w + 1) (Goyal et al. 2017, section 2.2); then
+        `body_factor`; in the ending of e steps linear from where the body ends to
+        `final_lr_fraction`, which the last step has.
+    """
+    parts = phases(config, total_steps)
+    if step < parts.warmup:
+        return (step + 1) / (parts.warmup + 1)
+    per_epoch = total_steps / config.epochs
+    into_body = step - parts.warmup
+    if into_body < parts.body:
+        return body_factor(config, into_body, parts.body, per_epoch) * plateau
+    # Where the body would be at its own end; without a body, at its beginning.
+    top = body_factor(config, parts.body, parts.body, per_epoch) * plateau if parts.body else 1.0
+    share = (into_body - parts.body + 1) / parts.ending
+    return top + (config.final_lr_fraction - top) * share
+
+
+def body_factor(config: Config, step: int, steps: int, steps_per_epoch: float) -> float:
+    """The schedule between warm-up and ending.
+
+    - constant, plateau: 1.
+    - step: `gamma` to the power of the number of whole `step_size` epochs that have passed.
+    - exponential: γ^t, t in epochs, fractions included.
+    - linear: from 1 to `final_lr_fraction`.
+    - cosine: half a wave from 1 to `final_lr_fraction`, so often as `cycles` says, each time from
+      the top (Loshchilov and Hutter 2017, *SGDR*, equation 5, with cycles of equal length).
+
+    Args:
+        config: of the trial.
+        step: of the body, 0 to `steps`, where `steps` is what the body ends with.
+        steps: of the body.
+        steps_per_epoch: mean.
+    """
+    epochs, share, floor = step / steps_per_epoch, step / steps, config.final_lr_fraction
+    match config.schedule:
+        case "step":
+            # A whole number of epochs may miss itself by a rounding.
+            return config.gamma ** math.floor(epochs / config.step_size + 1e-9)
+        case "exponential":
+            return config.gamma**epochs
+        case "linear":
+            return 1 + (floor - 1) * share
+        case "cosine":
+            along = 1.0 if share == 1 else share * config.cycles % 1
+            return floor + (1 - floor) * (1 + math.cos(math.pi * along)) / 2
+    return 1.0
