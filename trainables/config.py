@@ -6,19 +6,10 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from trainables import checks
+from trainables.config_rules import COUNTS, NAMES, NUMBERS, check_together
 
-MODELS = ("mlp", "cnn", "resnet", "linear")
-ACTIVATIONS = ("relu", "gelu", "silu", "tanh")
-NORMS = ("none", "batch", "layer")
-OPTIMIZERS = ("sgd", "adam", "adamw", "adagrad", "rmsprop")
 ADAPTIVE = ("adam", "adamw", "rmsprop")
-LR_SCALINGS = ("none", "linear", "sqrt", "inverse")
-BATCH_SIZE_SCHEDULES = ("constant", "linear")
-SCHEDULES = ("constant", "step", "exponential", "cosine", "linear", "plateau")
-LOSSES = ("cross_entropy", "margin", "focal")
-CLASS_WEIGHTS = ("none", "balanced")
-AUGMENTATIONS = ("none", "shift", "shift_flip", "erasing", "mixup")
-PRECISIONS = ("float32", "bfloat16")
+"""They scale each update themselves: a tenth of SGD's learning rate."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +120,7 @@ class Config:
     """Factor of a step, or of an epoch of the schedule "exponential", above 0 to 1."""
 
     cycles: int = 1
-    """How often the schedule "cosine" falls, at least 1; each time but the first it rises at once."""
+    """How often the schedule "cosine" falls, at least 1; between two falls it rises at once."""
 
     scheduler_patience: int = 3
     """Epochs without a lower validation loss before the schedule "plateau" takes a step."""
@@ -224,78 +215,7 @@ class Config:
         self._set("learning_rate_schedule", schedule)
         if not isinstance(self.pretrained, str):
             raise ValueError(f"pretrained must be a path, or empty, got {self.pretrained!r}")
-        self._check_together()
-
-    def _check_together(self) -> None:
-        """Refuses what is right by itself, but not together.
-
-        Raises:
-            ValueError: states both values and the rule.
-        """
-        rules = (
-            (
-                self.label_smoothing > 0 and self.loss != "cross_entropy",
-                f"label_smoothing is of the cross entropy alone, got {self.label_smoothing} under "
-                f"loss {self.loss}: set it to 0",
-            ),
-            (
-                self.epochs_warmup + self.epochs_ending > self.epochs,
-                f"epochs_warmup and epochs_ending must fit into epochs, got {self.epochs_warmup:g} "
-                f"+ {self.epochs_ending:g} > {self.epochs}",
-            ),
-            (
-                self.batch_size % self.accumulation_steps != 0,
-                f"accumulation_steps must divide batch_size, got {self.accumulation_steps} and "
-                f"{self.batch_size}",
-            ),
-            (
-                self.freeze_epochs > 0 and not self.pretrained,
-                f"freeze_epochs needs pretrained weights, got {self.freeze_epochs} and none: a "
-                f"random network frozen learns nothing",
-            ),
-            (
-                0 < self.epochs <= self.freeze_epochs,
-                f"freeze_epochs must be below epochs, got {self.freeze_epochs} and {self.epochs}",
-            ),
-            (
-                self.nesterov and self.momentum == 0,
-                "nesterov needs a momentum above 0, got 0",
-            ),
-            (
-                bool(self.learning_rate_schedule) and self.schedule != "constant",
-                f"learning_rate_schedule goes with schedule constant alone, got {self.schedule}",
-            ),
-            (
-                self.folds == 1,
-                "folds must be at least 2, or 0 for the one split, got 1",
-            ),
-        )
-        for broken, said in rules:
-            if broken:
-                raise ValueError(said)
-
-    @property
-    def peak_learning_rate(self) -> float:
-        """The learning rate, scaled by the batch size, that schedules are a share of."""
-        assert self.learning_rate is not None
-        ratio = self.batch_size / self.base_batch_size
-        scales = {"none": 1.0, "linear": ratio, "sqrt": ratio**0.5, "inverse": 1 / ratio}
-        return self.learning_rate * scales[self.lr_scaling]
-
-    def batch_size_in(self, epoch: int) -> int:
-        """Samples in an update of `epoch`, from 1; always a multiple of the accumulation steps."""
-        if self.batch_size_schedule == "constant" or self.epochs == 1:
-            return self.batch_size
-        share = (epoch - 1) / (self.epochs - 1)
-        size = self.batch_size + share * (self.final_batch_size - self.batch_size)
-        return max(1, round(size / self.accumulation_steps)) * self.accumulation_steps
-
-    def _resolve(self, name: str, value: object) -> None:
-        if getattr(self, name) is None:
-            self._set(name, value)
-
-    def _set(self, name: str, value: object) -> None:
-        object.__setattr__(self, name, value)
+        check_together(self)
 
     @classmethod
     def from_dict(cls, sampled: Mapping[str, object]) -> "Config":
@@ -319,30 +239,25 @@ class Config:
         values: dict[str, Any] = dict(sampled)
         return cls(**values)
 
-    def learning_rate_in(self, epoch: int) -> float:
-        """The learning rate that `epoch`, from 1, is trained with."""
-        begun = [rate for first, rate in self.learning_rate_schedule if first <= epoch]
-        return begun[-1] if begun else self.learning_rate
+    @property
+    def peak_learning_rate(self) -> float:
+        """The learning rate, scaled by the batch size, that schedules are a share of."""
+        assert self.learning_rate is not None
+        ratio = self.batch_size / self.base_batch_size
+        scales = {"none": 1.0, "linear": ratio, "sqrt": ratio**0.5, "inverse": 1 / ratio}
+        return self.learning_rate * scales[self.lr_scaling]
 
-# RULES TABLE TO COME:
+    def batch_size_in(self, epoch: int) -> int:
+        """Samples in an update of `epoch`, from 1; always a multiple of the accumulation steps."""
+        if self.batch_size_schedule == "constant" or self.epochs == 1:
+            return self.batch_size
+        share = (epoch - 1) / (self.epochs - 1)
+        size = self.batch_size + share * (self.final_batch_size - self.batch_size)
+        return max(1, round(size / self.accumulation_steps)) * self.accumulation_steps
 
-NAMES = {
-    "model": MODELS,
-    "activation": ACTIVATIONS,
-    "norm": NORMS,
-    "optimizer": OPTIMIZERS,
-    "lr_scaling": LR_SCALINGS,
-    "batch_size_schedule": BATCH_SIZE_SCHEDULES,
-    "schedule": SCHEDULES,
-    "loss": LOSSES,
-    "class_weights": CLASS_WEIGHTS,
-    "augmentation": AUGMENTATIONS,
-    "precision": PRECISIONS,
-}
+    def _resolve(self, name: str, value: object) -> None:
+        if getattr(self, name) is None:
+            self._set(name, value)
 
-Rule: TypeAlias = tuple[str, Callable[[Any], bool]]
-ABOVE_0: Rule = ("above 0", lambda x: x > 0)
-AT_LEAST_0: Rule = ("at least 0", lambda x: x >= 0)
-AT_LEAST_1: Rule = ("at least 1", lambda x: x >= 1)
-BELOW_1: Rule = ("at least 0 and below 1", lambda x: 0 <= x < 1)
-BETWEEN: Rule = ("above 0 and below 1", lambda x: 0 < x < 1)
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)

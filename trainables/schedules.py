@@ -47,8 +47,8 @@ def lr_factor(config: Config, step: int, total_steps: int, plateau: float = 1.0)
 
     Returns:
         In the warm-up of w steps (step + 1) / (w + 1) (Goyal et al. 2017, section 2.2); then
-        `body_factor`; in the ending of e steps linear from where the body ends to
-        `final_lr_fraction`, which the last step has.
+        `body_factor`; then linear from where the body ends to `final_lr_fraction`, where it would
+        be after the last step: a step at 0 would be none.
     """
     parts = phases(config, total_steps)
     if step < parts.warmup:
@@ -59,7 +59,7 @@ def lr_factor(config: Config, step: int, total_steps: int, plateau: float = 1.0)
         return body_factor(config, into_body, parts.body, per_epoch) * plateau
     # Where the body would be at its own end; without a body, at its beginning.
     top = body_factor(config, parts.body, parts.body, per_epoch) * plateau if parts.body else 1.0
-    share = (into_body - parts.body + 1) / parts.ending
+    share = (into_body - parts.body) / parts.ending
     return top + (config.final_lr_fraction - top) * share
 
 
