@@ -7,39 +7,58 @@ from torch.nn import functional as F
 from trainables.config import Config
 
 
-def objective(
+def total_loss(
     config: Config, logits: Tensor, targets: Tensor, class_weights: Tensor | None = None
 ) -> Tensor:
-    """The loss of a batch, in nats for the two cross entropies.
+    """The loss summed over samples; divided by `divisor` of a batch it is the batch's mean, also
+    where the batch comes in parts.
 
-    - cross_entropy: with `label_smoothing` (Szegedy et al. 2016, section 7).
+    - cross_entropy: in nats, with `label_smoothing` (Szegedy et al. 2016, section 7).
     - margin: multi-class hinge loss with margin 1 (Crammer and Singer 2001), the mean over classes.
     - focal: cross entropy times (1 - p)^γ, p the probability of the true class and γ `focal_gamma`
-      (Lin et al. 2017, equation 4); plain cross entropy at γ = 0.
+      (Lin et al. 2017, *Focal Loss for Dense Object Detection*, equation 4); cross entropy at γ = 0.
 
     Args:
         config: of the trial.
         logits: float `[batch, classes]`.
         targets: class indices, int64 `[batch]`.
-        class_weights: float `[classes]`; the mean is weighted by them, as in PyTorch's own losses.
+        class_weights: float `[classes]`, that a sample counts by.
 
     Returns:
-        A scalar, the mean over the batch.
+        A scalar.
     """
     match config.loss:
         case "margin":
-            return F.multi_margin_loss(logits, targets, weight=class_weights)
+            return F.multi_margin_loss(logits, targets, weight=class_weights, reduction="sum")
         case "focal":
-            return focal_loss(logits, targets, config.focal_gamma, class_weights)
+            return focal_losses(logits, targets, config.focal_gamma, class_weights).sum()
     return F.cross_entropy(
-        logits, targets, weight=class_weights, label_smoothing=config.label_smoothing
+        logits,
+        targets,
+        weight=class_weights,
+        label_smoothing=config.label_smoothing,
+        reduction="sum",
     )
 
 
-def focal_loss(
+def divisor(config: Config, targets: Tensor, class_weights: Tensor | None = None) -> Tensor | int:
+    """What makes a mean of `total_loss`, as in PyTorch's own: the weights of the samples together;
+    of the margin loss, which PyTorch does not normalise by them, their number.
+
+    Args:
+        config: of the trial.
+        targets: class indices of the whole batch, int64 `[batch]`.
+        class_weights: float `[classes]`.
+    """
+    if class_weights is None or config.loss == "margin":
+        return len(targets)
+    return class_weights[targets].sum()
+
+
+def focal_losses(
     logits: Tensor, targets: Tensor, gamma: float, class_weights: Tensor | None = None
 ) -> Tensor:
-    """Lin et al. 2017, *Focal Loss for Dense Object Detection*, equation 5 for many classes.
+    """Lin et al. 2017, equation 5, for many classes.
 
     Args:
         logits: float `[batch, classes]`.
@@ -48,17 +67,14 @@ def focal_loss(
         class_weights: α of each class, float `[classes]`.
 
     Returns:
-        The (weighted) mean over the batch, a scalar.
+        Of each sample, `[batch]`.
     """
     log_p = F.log_softmax(logits, dim=1).gather(1, targets.unsqueeze(1)).squeeze(1)
     # 1 - p by expm1: of a sample that is all but certain a difference would leave no digit, and the
     # gradient of a power below 1 at 0 is infinite.
     wrong = (-torch.expm1(log_p)).clamp(min=torch.finfo(log_p.dtype).tiny)
     losses = -log_p * wrong**gamma
-    if class_weights is None:
-        return losses.mean()
-    weights = class_weights[targets]
-    return (losses * weights).sum() / weights.sum()
+    return losses if class_weights is None else losses * class_weights[targets]
 
 
 def balanced_weights(labels: Tensor, classes: int) -> Tensor:

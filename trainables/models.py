@@ -37,20 +37,6 @@ def build_model(config: Config, input_shape: tuple[int, int, int], classes: int)
     return _mlp(config, math.prod(input_shape), hidden_sizes, classes)
 
 
-class ChannelNorm(nn.Module):
-    """Layer norm over channels and pixels of an image, with a scale and a shift a channel (Wu and
-    He 2018, *Group Normalization*, with one group)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.norm = nn.GroupNorm(1, channels)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """From and to `[batch, channels, height, width]`."""
-        normed: Tensor = self.norm(images)
-        return normed
-
-
 class Residual(nn.Module):
     """Two convolutions with a way around them (He et al. 2016, *Identity Mappings in Deep Residual
     Networks*, figure 1b: norm and activation come before each convolution)."""
@@ -135,7 +121,8 @@ def _norm(config: Config, channels: int) -> list[nn.Module]:
         case "batch":
             return [nn.BatchNorm2d(channels)]
         case "layer":
-            return [ChannelNorm(channels)]
+            # Over channels and pixels of an image, with a scale and a shift a channel.
+            return [nn.GroupNorm(1, channels)]
     return []
 
 

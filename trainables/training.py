@@ -2,22 +2,38 @@
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor
-from torch.nn import functional as F
+from torch import Tensor, nn
 
+from trainables.augmentation import augment, mixed
+from trainables.average import WeightAverage
 from trainables.config import Config
-from trainables.data import SearchData, as_tensor, train_count
+from trainables.losses import balanced_weights, divisor, total_loss
 from trainables.network import Network, derived_seed
-from trainables.optimizers import build_optimizer, step_of
+from trainables.optimizers import MEMORY, build_optimizer, clip_gradients, step_of
+from trainables.schedules import lr_factor
 from trainables.state import State, snapshot
 
 # A look at the loss waits for the device; every 32 steps it costs nothing that can be measured, and
 # a diverged trial wastes at most 31 updates.
 STEPS_PER_LOOK = 32
 
-OPTIMIZER_MEMORY = {"sgd": {"momentum_buffer"}, "adam": {"step", "exp_avg", "exp_avg_sq"}}
+
+@dataclass(frozen=True, kw_only=True)
+class EpochResult:
+    """What came of an epoch of training."""
+
+    loss: float
+    """Mean of what is minimised, over the samples, while the weights change."""
+    accuracy: float
+    samples: int
+    """Fewer than all where the loss became non-finite, which ends the epoch."""
+    learning_rate: float
+    """Of the last update."""
+    step_losses: list[tuple[int, float]]
+    """Every `print_freq` updates: its number in the run, from 1, and its loss."""
 
 
 class Training:
@@ -25,113 +41,120 @@ class Training:
 
     Args:
         config: the trial's hyperparameters.
-        data: what trials see of the dataset.
-        device: where to train; the training images are moved there.
-
-    Raises:
-        ValueError: `config.train_ratio` does not fit the data.
+        network: to be trained.
+        images: placed images, `[n, ...]`.
+        labels: int64 `[n]`, on the device.
+        samples: indices of the images to train on, int64 `[m]`, on the device.
     """
 
-    def __init__(self, config: Config, data: SearchData, device: torch.device) -> None:
+    def __init__(
+        self, config: Config, network: Network, images: Tensor, labels: Tensor, samples: Tensor
+    ) -> None:
         self.config = config
-        self.network = Network(config, data, device)
-        self.samples = train_count(data, config.train_ratio)
+        self.network = network
         self.updates = 0
-        self._device = device
-        self._optimizer = build_optimizer(config, self.network.model)
-        self._images = self.network.place(data.train_images[: self.samples])
-        self._labels = as_tensor(data.train_labels[: self.samples]).to(device)
+        self.plateau = 1.0
+        """What the schedule "plateau" has come to."""
+        self._images, self._labels, self._samples = images, labels, samples
+        self._weights = None
+        if config.class_weights == "balanced":
+            self._weights = balanced_weights(labels[samples], network.classes)
+        sizes = [config.batch_size_in(epoch) for epoch in range(1, config.epochs + 1)]
+        self._total_steps = sum(-(-len(samples) // size) for size in sizes)
+        self._frozen = config.freeze_epochs > 0
+        self._build_optimizer()
+        self.average = WeightAverage(network.model, config.ema_decay) if config.ema_decay else None
 
-    def run_epoch(self, epoch: int) -> tuple[float, float, int]:
-        """Train on every image once, in an order and with a dropout that seed and epoch determine,
-        and with the learning rate of that epoch.
-
-        Returns:
-            Mean loss in nats, accuracy, and the images trained on: fewer than all where the loss
-            became non-finite, which ends the epoch.
-        """
+    def run_epoch(self, epoch: int) -> EpochResult:
+        """Train on every image once, in an order and with a dropout and an augmentation that seed
+        and epoch determine."""
+        if self._frozen and epoch > self.config.freeze_epochs:
+            self._frozen = False
+            self._build_optimizer()
         losses: list[Tensor] = []
         logits: list[Tensor] = []
-        for group in self._optimizer.param_groups:
-            group["lr"] = self.config.learning_rate_in(epoch)
+        begun, print_freq = self.updates, self.config.print_freq
         with self.random_streams(epoch):
-            order = torch.randperm(self.samples).to(self._device)
-            for loss, outputs in self.steps(order):
+            order = self._samples[torch.randperm(len(self._samples)).to(self._samples.device)]
+            for loss, outputs in self.steps(order, self.config.batch_size_in(epoch)):
                 losses.append(loss)
                 logits.append(outputs)
                 if len(losses) % STEPS_PER_LOOK == 0 and not _all_finite(losses[-STEPS_PER_LOOK:]):
                     break
         predicted = torch.cat(logits).argmax(dim=1)
         hits = (predicted == self._labels[order[: len(predicted)]]).sum()
-        sizes = torch.tensor([len(batch) for batch in logits], device=self._device)
-        mean_loss = (torch.stack(losses) * sizes).sum() / len(predicted)
-        return float(mean_loss), float(hits) / len(predicted), len(predicted)
+        sizes = torch.tensor([len(batch) for batch in logits], device=predicted.device)
+        by_step = torch.stack(losses)
+        logged = range(print_freq - 1 - begun % print_freq, len(losses), print_freq) if print_freq else []
+        return EpochResult(
+            loss=float((by_step * sizes).sum() / len(predicted)),
+            accuracy=float(hits) / len(predicted),
+            samples=len(predicted),
+            learning_rate=self._optimizer.param_groups[0]["lr"],
+            step_losses=[
+                (begun + step + 1, loss)
+                for step, loss in zip(logged, by_step[list(logged)].tolist(), strict=True)
+            ],
+        )
 
-    def steps(self, order: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    def steps(self, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Make one update for each batch of `order`.
 
         Args:
-            order: indices of training images, int64 `[n]`, on the device.
+            order: indices of images, int64 `[n]`, on the device.
+            batch_size: samples in an update.
 
         Yields:
-            The batch's loss in nats, a scalar, and its logits `[batch, classes]`, both from before
-            the update and left on the device.
+            The batch's loss, a scalar, and its logits `[batch, classes]`, both from before the
+            update and left on the device.
         """
-        network, optimizer = self.network, self._optimizer
-        step, smoothing = step_of(optimizer), self.config.label_smoothing
-        network.model.train()
-        batches = order.split(self.config.batch_size)
-        targets = self._labels[order].split(self.config.batch_size)
-        for batch, target in zip(batches, targets, strict=True):
-            inputs = network.standardise(self._images.index_select(0, batch))
+        config, network, optimizer = self.config, self.network, self._optimizer
+        step, targets = step_of(optimizer), self._labels[order]
+        trained = [p for group in optimizer.param_groups for p in group["params"]]
+        part = -(-batch_size // config.accumulation_steps)
+        self._training_mode()
+        for batch, target in zip(order.split(batch_size), targets.split(batch_size), strict=True):
+            rate = self._learning_rate()
+            for group in optimizer.param_groups:
+                group["lr"] = rate
             optimizer.zero_grad(set_to_none=True)
-            with network.arithmetic():
-                logits = network.model(inputs)
-                loss = F.cross_entropy(logits, target, label_smoothing=smoothing)
-            loss.backward()
+            shared = divisor(config, target, self._weights)
+            parts = [
+                self._backward(indices, labels, shared)
+                for indices, labels in zip(batch.split(part), target.split(part), strict=True)
+            ]
+            if config.grad_clip_norm:
+                clip_gradients(trained, config.grad_clip_norm)
             step()
             self.updates += 1
-            yield loss.detach(), logits.detach()
+            if self.average is not None:
+                self.average.update(network.model)
+            losses, outputs = zip(*parts, strict=True)
+            yield (losses[0], outputs[0]) if len(parts) == 1 else (sum(losses), torch.cat(outputs))
 
-    def random_streams(self, epoch: int) -> contextlib.AbstractContextManager[None]:
-        """Inside, PyTorch's generators are those of this epoch; afterwards, what they were."""
-        return _seeded(derived_seed(self.config.seed, epoch), self._device)
+    def _backward(self, batch: Tensor, target: Tensor, shared: Tensor | int) -> tuple[Tensor, Tensor]:
+        """Adds the gradients of a part of a batch; its share of the loss, and its logits."""
+        config, network = self.config, self.network
+        inputs = network.standardise(self._images.index_select(0, batch))
+        with network.arithmetic():
+            if config.augmentation == "mixup":
+                inputs, partner, share = mixed(inputs, config.mixup_alpha)
+                logits = network.model(inputs)
+                loss = torch.lerp(
+                    total_loss(config, logits, target[partner], self._weights),
+                    total_loss(config, logits, target, self._weights),
+                    share,
+                )
+            else:
+                logits = network.model(network.augmented(inputs, config.augmentation))
+                loss = total_loss(config, logits, target, self._weights)
+            loss = loss / shared
+        loss.backward()
+        return loss.detach(), logits.detach()
 
-    def state(self, epoch: int) -> State:
-        """The state after `epoch`, which shares its tensors with this object."""
-        return State(
-            epoch=epoch,
-            updates=self.updates,
-            model=self.network.model.state_dict(),
-            optimizer=self._optimizer.state_dict()["state"],
-        )
-
-    def restore(self, state: State) -> None:
-        """Go on from a state, which is copied; hyperparameters stay those of the config.
-
-        Raises:
-            ValueError: the state is of another model or optimizer than the config's.
-        """
-        self.network.load_weights(state)
-        allowed = OPTIMIZER_MEMORY[self.config.optimizer]
-        if any(not set(memory) <= allowed for memory in state.optimizer.values()):
-            raise ValueError(
-                f"the state is not from optimizer {self.config.optimizer!r}: resume it under the "
-                f"optimizer that it was trained with, or start afresh"
-            )
-        # Only the memory of each parameter: param_groups would bring an old learning rate back.
-        content = self._optimizer.state_dict()
-        content["state"] = snapshot(state).optimizer
-        self._optimizer.load_state_dict(content)
-        self.updates = state.updates
-
-
-@contextlib.contextmanager
-def _seeded(seed: int, device: torch.device) -> Iterator[None]:
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield
-
-
-def _all_finite(losses: list[Tensor]) -> bool:
-    return bool(torch.stack(losses).isfinite().all())
+    def _learning_rate(self) -> float:
+        config = self.config
+        if config.learning_rate_schedule:
+            return config.learning_rate_in(1 + self._epoch_of(self.updates))
+        factor = lr_factor(config, self.updates, self._total_steps, self.plateau)
+        return config.peak_learning_rate * factor
