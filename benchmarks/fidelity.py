@@ -1,8 +1,8 @@
 """What early stopping and a model save, on recorded learning curves (see `record_curves.py`).
 
 Every strategy runs on the same 400 curves in simulated time, driving the searcher and the scheduler
-that the jobs use; a proposal that is not in the table takes its nearest recorded neighbour. 4
-workers, 30 seeds.
+that the jobs use; a proposal that is not in the table takes its nearest recorded neighbour that the
+study has not had (see `replay.py`). 1, 4 and 50 workers (`--workers 8` others), 30 seeds.
 
 - `epochs`, `hours`: of all trials together, and of simulated time, until a trial is within 0.5
   points of the table's best validation accuracy; the mean over the seeds. A study that is not there
@@ -94,4 +94,4 @@ def measure(quick: bool, workers: Sequence[str], cases: Sequence[str]) -> list[R
 
 
 if __name__ == "__main__":
-    run_benchmark(measure, __doc__ or "", workers=("4",), cases=tuple(CASES))
+    run_benchmark(measure, __doc__ or "", workers=("1", "4", "50"), cases=tuple(CASES))

@@ -74,7 +74,11 @@ def measure(quick: bool) -> list[Row]:
         first = seed % len(CASES)
         for case in CASES[first:] + CASES[:first]:
             work = Work(trials=trials, epochs=epochs, seed=seed)
-            outcomes[case].append(run_case(case, work))
+            outcome = run_case(case, work)
+            outcomes[case].append(outcome)
+            # An hour is long, and a failure at its end would take all of it along.
+            told_so_far = ", ".join(f"{name} {value:,.4g}" for name, value in outcome.items())
+            print(f"{case}, seed {seed}: {told_so_far}", flush=True)
     rows = []
     for case, of_seeds in outcomes.items():
         for metric, unit in UNITS.items():

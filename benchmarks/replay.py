@@ -31,8 +31,14 @@ class Curve:
 
 
 class Curves:
-    """The recorded table. A configuration that is not in it takes its nearest recorded neighbour,
-    by the Euclidean distance in the unit cube of the space."""
+    """The recorded table.
+
+    A configuration that is not in it takes its nearest recorded neighbour (Euclidean distance in
+    the unit cube of the space) that the study has not had: two configurations of a real study never
+    have the same curve. If they may, a model that has found a good place proposes it again and
+    again, all these equals go on from every rung together, and nothing else passes one any more:
+    Optuna with ASHA then takes five times ASHA's epochs instead of fewer.
+    """
 
     def __init__(self, folder: Path = RECORDED) -> None:
         rows: dict[int, list[dict[str, str]]] = {}
@@ -52,10 +58,16 @@ class Curves:
         ]
         self.best = max(v for curve in self.curves for v in curve.values if not math.isnan(v))
 
-    def nearest(self, config: Mapping[str, Any]) -> Curve:
-        """The curve of the nearest recorded configuration."""
-        unit = np.array(SPACE.unit(config), dtype=float)
-        return self.curves[int(((self.units - unit) ** 2).sum(axis=1).argmin())]
+    def nearest(self, config: Mapping[str, Any], had: set[int]) -> Curve:
+        """The curve of the nearest recorded configuration that is not in `had`, where it is put;
+        when a study has had all of them, it begins anew."""
+        if len(had) == len(self.curves):
+            had.clear()
+        distances = ((self.units - np.array(SPACE.unit(config), dtype=float)) ** 2).sum(axis=1)
+        distances[list(had)] = math.inf
+        found = int(distances.argmin())
+        had.add(found)
+        return self.curves[found]
 
 
 @dataclass
@@ -98,10 +110,11 @@ def replay(
         strategy.rungs = asha.rungs.milestones
     found = Replay()
     best = -math.inf
+    had: set[int] = set()
     running: list[tuple[float, int, int, Curve]] = []
 
     def start(now: float) -> None:
-        curve = curves.nearest(strategy.suggest(str(found.trials)))  # type: ignore[arg-type]
+        curve = curves.nearest(strategy.suggest(str(found.trials)), had)  # type: ignore[arg-type]
         heapq.heappush(running, (now + curve.seconds[0], found.trials, 1, curve))
         found.trials += 1
 

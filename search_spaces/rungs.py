@@ -9,7 +9,8 @@ period). There are two rules for a trial that reaches a rung as one of n:
 - `ray`: it goes on if it is no worse than the percentile 1 - 1/η of those before it, as in Ray
   Tune's `AsyncHyperBandScheduler`: a good trial is compared with others alone, the first goes on.
 
-`benchmarks/rules.py` compares them and others on recorded curves; the default is what came out.
+`benchmarks/rules.py` compares them and others on recorded curves, promotion from a checkpoint
+among them, and says why the default is what it is.
 """
 
 from __future__ import annotations
