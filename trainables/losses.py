@@ -7,11 +7,10 @@ from torch.nn import functional as F
 from trainables.config import Config
 
 
-def total_loss(
+def objective(
     config: Config, logits: Tensor, targets: Tensor, class_weights: Tensor | None = None
 ) -> Tensor:
-    """The loss summed over samples; divided by `divisor` of a batch it is the batch's mean, also
-    where the batch comes in parts.
+    """The loss of a batch or a part of one.
 
     - cross_entropy: in nats, with `label_smoothing` (Szegedy et al. 2016, section 7).
     - margin: multi-class hinge loss with margin 1 (Crammer and Singer 2001), the mean over classes.
@@ -25,29 +24,26 @@ def total_loss(
         class_weights: float `[classes]`, that a sample counts by.
 
     Returns:
-        A scalar.
+        A scalar: the mean over the samples, weighted as PyTorch weights it (see `weight_of`).
     """
     match config.loss:
         case "margin":
-            return F.multi_margin_loss(logits, targets, weight=class_weights, reduction="sum")
+            return F.multi_margin_loss(logits, targets, weight=class_weights)
         case "focal":
-            return focal_losses(logits, targets, config.focal_gamma, class_weights).sum()
+            losses = focal_losses(logits, targets, config.focal_gamma, class_weights)
+            return losses.sum() / weight_of(config, targets, class_weights)
     return F.cross_entropy(
-        logits,
-        targets,
-        weight=class_weights,
-        label_smoothing=config.label_smoothing,
-        reduction="sum",
+        logits, targets, weight=class_weights, label_smoothing=config.label_smoothing
     )
 
 
-def divisor(config: Config, targets: Tensor, class_weights: Tensor | None = None) -> Tensor | int:
-    """What makes a mean of `total_loss`, as in PyTorch's own: the weights of the samples together;
+def weight_of(config: Config, targets: Tensor, class_weights: Tensor | None) -> Tensor | int:
+    """What the mean of `objective` over these samples is divided by: their weights together, or,
     of the margin loss, which PyTorch does not normalise by them, their number.
 
     Args:
         config: of the trial.
-        targets: class indices of the whole batch, int64 `[batch]`.
+        targets: class indices, int64 `[n]`.
         class_weights: float `[classes]`.
     """
     if class_weights is None or config.loss == "margin":
