@@ -93,7 +93,7 @@ def test_a_promoted_trial_has_not_ended_until_it_ends_again():
     seen = [trials_from(events[:count])[0] for count in (4, 5, 7)]
     assert [(t.status, t.rung, t.ended) for t in seen] == [
         ("stopped", 1, True),
-        ("pending", None, False),
+        ("running", None, False),
         ("finished", None, True),
     ]
     assert seen[-1].results == {1: {"m": 0.5}, 2: {"m": 0.6}}

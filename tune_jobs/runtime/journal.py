@@ -152,7 +152,7 @@ class TrialRecord:
         elif event["event"] == "exploited":
             self.exploits.append(dict(event))
         elif event["event"] == "promoted":
-            self.status, self.rung = "pending", None
+            self.status, self.rung = "running", None
             if self.control_left:
                 self.control = None
         elif event["event"] == "ended":
