@@ -80,7 +80,6 @@ class Replay:
     """Of all trials."""
     seconds: float = 0.0
     """Until the last trial ended."""
-    trials: int = 0
 
     def best_after(self, epochs: int) -> float:
         """The best value after so many epochs of all trials together."""
@@ -111,19 +110,29 @@ def replay(
     found = Replay()
     best = -math.inf
     had: set[int] = set()
-    running: list[tuple[float, int, int, Curve]] = []
+    trials: list[Curve] = []
+    running: list[tuple[float, int, int]] = []
+
+    def go_on(now: float, index: int, epoch: int) -> None:
+        heapq.heappush(running, (now + trials[index].seconds[epoch], index, epoch + 1))
 
     def start(now: float) -> None:
-        curve = curves.nearest(strategy.suggest(str(found.trials)), had)  # type: ignore[arg-type]
-        heapq.heappush(running, (now + curve.seconds[0], found.trials, 1, curve))
-        found.trials += 1
+        promotion = None if asha is None else asha.promotable()
+        if asha is not None and promotion is not None:
+            asha.promote(promotion.trial, promotion.rung)
+            strategy.promoted(str(promotion.trial))
+            go_on(now, int(promotion.trial), promotion.rung)
+            return
+        config = strategy.suggest(str(len(trials)))
+        trials.append(curves.nearest(config, had))  # type: ignore[arg-type]
+        go_on(now, len(trials) - 1, 0)
 
     for _ in range(workers):
         start(0.0)
     while found.epochs < epochs:
-        now, index, epoch, curve = heapq.heappop(running)
+        now, index, epoch = heapq.heappop(running)
         found.epochs, found.seconds = found.epochs + 1, now
-        value, name = curve.values[epoch - 1], str(index)
+        value, name = trials[index].values[epoch - 1], str(index)
         result = {"epoch": epoch, METRIC: value}
         if math.isnan(value):
             strategy.on_trial_complete(name, {METRIC: -1e9}, error=True)
@@ -147,5 +156,5 @@ def replay(
             start(now)
         else:
             strategy.on_trial_result(name, result)
-            heapq.heappush(running, (now + curve.seconds[epoch], index, epoch + 1, curve))
+            go_on(now, index, epoch)
     return found

@@ -5,22 +5,25 @@ epochs, 200 seeds: the best validation accuracy that a study has after 50, 100, 
 of all its trials together, as the shortfall from the table's best in points (hundredths), mean
 over the seeds; smaller is better. A hundredth of that is the standard error, as printed.
 
-- `top`: among the best max(1, n // 3), itself included (ours; Optuna's pruner has the same).
+- `promotion`: among the best n // 3, itself included, else it is stopped, and goes on from its
+  checkpoint as soon as it is among them (ours; algorithm 2 of Li et al. 2020).
+- `top`: among the best max(1, n // 3), itself included, else stopped for good (Optuna's pruner has
+  the same).
 - `ray`: no worse than the 67th percentile of those before it.
 - `syne_tune`: no worse than the 67th percentile with itself; the first two always go on.
 - `lenient`: as `top`, but the first three to come always go on.
 - `strict`: as `top`, but the first two always stop: nobody goes on without two to compare with.
-- `promotion`: nobody is stopped; a trial waits at its rung until it is among the best n // 3 and is
-  then gone on with from its checkpoint (Li et al. 2020, algorithm 1 of ASHA).
 - `none`: every trial runs to its end.
 
-`top` is the default: of the rules that stop it is the best up to 100 epochs and as good as any from
-200 on. `promotion` is a little better still. It is not the default, because with fewer than 27
-trials nobody gets to the end (of 8, the best has had 3 epochs), because the latest checkpoint of
-every trial would have to stay, and because a function has no checkpoint to go on from.
+`promotion` is the default: the best at every budget, and it needs a third of random search's
+epochs where `top` needs more (`fidelity.py`). It has its price. With fewer than 27 trials nobody
+may get to epoch 27, which the plan of a study says; the latest checkpoint of every stopped trial
+stays beside its best; and a trainable without checkpoints has nothing to go on from, and is run
+under `top`, the best of the rules that stop for good. Rungs that let the first ones through (`ray`,
+`syne_tune`, `lenient`, and `top` a little) pay for it with whole trials at the beginning of a
+study, when nothing is known yet.
 """
 
-import heapq
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -73,8 +76,8 @@ class Strict(Rungs):
         return decision
 
 
-def stopping(rungs: Rungs | None) -> Callable[[Curves, int], Replay]:
-    """A study of random search whose scheduler has these rungs."""
+def under(rungs: Rungs | None) -> Callable[[Curves, int], Replay]:
+    """A study of random search under these rungs."""
 
     def run(curves: Curves, seed: int) -> Replay:
         asha = None
@@ -87,60 +90,14 @@ def stopping(rungs: Rungs | None) -> Callable[[Curves, int], Replay]:
     return run
 
 
-def promotion(curves: Curves, seed: int) -> Replay:
-    """Asynchronous successive halving with waiting trials, as in the paper."""
-    searcher, rungs = RandomSearch(SPACE, seed=seed), Rungs(EPOCHS)
-    stations = [*rungs.milestones, EPOCHS]
-    found, best, had = Replay(), -math.inf, set[int]()
-    values: list[dict[int, float]] = [{} for _ in stations]
-    promoted: list[set[int]] = [set() for _ in stations]
-    running: list[tuple[float, int, int]] = []
-
-    def job(now: float) -> None:
-        """The best promotable trial of the highest rung, else a new one."""
-        for level in reversed(range(len(rungs.milestones))):
-            reached = values[level]
-            top = sorted(reached, key=lambda trial: -reached[trial])
-            for trial in top[: len(reached) // rungs.reduction_factor]:
-                if trial not in promoted[level] and math.isfinite(reached[trial]):
-                    promoted[level].add(trial)
-                    go_on(now, trial, stations[level])
-                    return
-        trial = found.trials
-        found.trials += 1
-        curve[trial] = curves.nearest(searcher.point(trial), had)
-        go_on(now, trial, 0)
-
-    def go_on(now: float, trial: int, epoch: int) -> None:
-        heapq.heappush(running, (now + curve[trial].seconds[epoch], trial, epoch + 1))
-
-    curve = {}
-    for _ in range(WORKERS):
-        job(0.0)
-    while found.epochs < max(BUDGETS):
-        now, trial, epoch = heapq.heappop(running)
-        found.epochs, found.seconds = found.epochs + 1, now
-        value = curve[trial].values[epoch - 1]
-        if value > best:
-            best = value
-            found.best.append((found.epochs, now, value))
-        if math.isnan(value) or epoch in stations:
-            level = next(i for i, station in enumerate(stations) if station >= epoch)
-            values[level][trial] = -math.inf if math.isnan(value) else value
-            job(now)
-        else:
-            go_on(now, trial, epoch)
-    return found
-
-
 CASES: dict[str, Callable[[Curves, int], Replay]] = {
-    "top": stopping(Rungs(EPOCHS)),
-    "ray": stopping(Rungs(EPOCHS, rule="ray")),
-    "syne_tune": stopping(SyneTune(EPOCHS)),
-    "lenient": stopping(Lenient(EPOCHS)),
-    "strict": stopping(Strict(EPOCHS)),
-    "promotion": promotion,
-    "none": stopping(None),
+    "promotion": under(Rungs(EPOCHS, rule="promotion")),
+    "top": under(Rungs(EPOCHS, rule="top")),
+    "ray": under(Rungs(EPOCHS, rule="ray")),
+    "syne_tune": under(SyneTune(EPOCHS, rule="top")),
+    "lenient": under(Lenient(EPOCHS, rule="top")),
+    "strict": under(Strict(EPOCHS, rule="top")),
+    "none": under(None),
 }
 
 

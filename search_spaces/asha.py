@@ -9,9 +9,10 @@ import numpy as np
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
+from search_spaces.expectation import Expectation, expected
 from search_spaces.in_order import InOrder
 from search_spaces.mode import Mode
-from search_spaces.rungs import Decision, Expectation, RungRule, Rungs, expected
+from search_spaces.rungs import Decision, Promotion, RungRule, Rungs
 from search_spaces.space import Space
 
 AUDIT = 0xA0D17
@@ -29,7 +30,8 @@ class ASHA(InOrder):
         max_epochs: the epochs of a trial that is never stopped.
         grace_period: epochs before a trial can be stopped (r in the paper).
         reduction_factor: one trial in so many goes on from a rung (η in the paper).
-        rung_rule: who goes on from a rung, see `search_spaces.rungs`.
+        rung_rule: who goes on from a rung, see `search_spaces.rungs`; where nobody says it,
+            "promotion", or "top" where trials have no checkpoints to go on from.
         time_attr: what a trial reports as its epoch.
         audit: the share of the trials that are finished later, as controls, if a rung stops them.
         seed: decides which.
@@ -45,7 +47,7 @@ class ASHA(InOrder):
         max_epochs: int,
         grace_period: int = 1,
         reduction_factor: int = 3,
-        rung_rule: RungRule = "top",
+        rung_rule: RungRule | None = None,
         time_attr: str = "epoch",
         audit: float = 0.0,
         seed: int = 0,
@@ -56,7 +58,10 @@ class ASHA(InOrder):
         self.audit = audit
         self.seed = seed
         self.time_attr = time_attr
-        self.rungs = Rungs(max_epochs, grace_period, reduction_factor, rule=rung_rule)
+        self.rule_given = rung_rule is not None
+        self.rungs = Rungs(
+            max_epochs, grace_period, reduction_factor, rule=rung_rule or "promotion"
+        )
         self.trial_key: Callable[[Trial], int | str | None] = lambda trial: str(trial.trial_id)
         """How a trial is named in the rungs and in decisions; None for a control, which no rung
         compares."""
@@ -85,6 +90,21 @@ class ASHA(InOrder):
                 f"{math.ceil(settling)}"
             )
 
+    def check_checkpoints(self, there: bool) -> None:
+        """Chooses the rule by whether trials have checkpoints, where nobody has chosen one.
+
+        Raises:
+            ValueError: a promotion was asked for, and has nothing to go on from.
+        """
+        if there or self.rungs.rule != "promotion":
+            return
+        if self.rule_given:
+            raise ValueError(
+                "--rung-rule promotion: the trainable has no save_checkpoint that a promoted trial "
+                "could go on from; give it one, or take --rung-rule top"
+            )
+        self.rungs.rule = "top"
+
     def on_trial_result(self, controller: object, trial: Trial, result: Mapping[str, float]) -> str:
         """Stops the trial or lets it go on."""
         key = self.trial_key(trial)
@@ -95,6 +115,14 @@ class ASHA(InOrder):
             return str(TrialScheduler.CONTINUE)
         self.on_decision(decision)
         return str(TrialScheduler.STOP if decision.stop else TrialScheduler.CONTINUE)
+
+    def promotable(self) -> Promotion | None:
+        """Who goes on after all, before any new trial begins."""
+        return self.rungs.promotable()
+
+    def promote(self, trial: int | str, rung: int) -> None:
+        """Tells that `trial` goes on from `rung`, now or in an earlier session."""
+        self.rungs.promote(trial, rung)
 
     def replay(self, trial: int | str, epoch: int, value: float) -> Decision | None:
         """Tells a result of an earlier session, in the order of that session."""

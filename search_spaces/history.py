@@ -74,6 +74,10 @@ class History:
             told.values[END] = value
         told.state = "stopped" if stopped else "finished"
 
+    def promoted(self, trial: str) -> None:
+        """`trial`, which was stopped, is running again."""
+        self.trials[trial].state = "running"
+
     def failed(self, trial: str) -> None:
         """`trial` diverged or failed."""
         self.trials[trial].state = "failed"

@@ -121,6 +121,10 @@ class LearningSearch(Strategy):
         super().recorded(trial_id, config)
         self.history.suggested(trial_id, self.space.unit(config))
 
+    def promoted(self, trial_id: str) -> None:
+        """It is running again; what is known of it stays."""
+        self.history.promoted(trial_id)
+
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Tells a value on the way."""
         self.history.result(trial_id, *self._told(result))

@@ -1,30 +1,32 @@
 """The rungs of ASHA: who goes on, who is stopped, and why. Knows neither Ray nor a clock.
 
-It is the stopping variant of asynchronous successive halving (Li et al. 2020, *A System for
-Massively Parallel Hyperparameter Tuning*, algorithm 2, with η the reduction factor and r the grace
-period). There are two rules for a trial that reaches a rung as one of n:
+It is asynchronous successive halving (Li et al. 2020, *A System for Massively Parallel
+Hyperparameter Tuning*, with η the reduction factor and r the grace period). There are three rules
+for a trial that reaches a rung as one of n:
 
-- `top`: it goes on if it is among the best max(1, ⌊n/η⌋), itself included, as in the paper. That
-  keeps a nearly empty rung strict: the second trial to arrive goes on only if it beats the first.
+- `promotion`: it goes on if it is among the best ⌊n/η⌋, itself included, else it is stopped; but as
+  soon as later trials have brought it among them, it is promoted, and goes on from its checkpoint,
+  before any new trial begins (algorithm 2). Nobody goes on before there are η to compare, so that
+  it takes η^k trials until one has passed k rungs.
+- `top`: it goes on if it is among the best max(1, ⌊n/η⌋), else it is stopped for good. The first
+  goes on, the second one only if it beats the first.
 - `ray`: it goes on if it is no worse than the percentile 1 - 1/η of those before it, as in Ray
   Tune's `AsyncHyperBandScheduler`: a good trial is compared with others alone, the first goes on.
 
-`benchmarks/rules.py` compares them and others on recorded curves, promotion from a checkpoint
-among them, and says why the default is what it is.
+`benchmarks/rules.py` compares them and others on recorded curves; the default is what came out.
 """
 
 from __future__ import annotations
 
-import heapq
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 import numpy as np
 
 from search_spaces.mode import Mode, sign_of
 
-RungRule: TypeAlias = Literal["top", "ray"]
+RungRule: TypeAlias = Literal["promotion", "top", "ray"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,13 +38,28 @@ class Decision:
     """Epochs after which the trial was compared."""
     value: float
     """Of the metric."""
-    cutoff: float
-    """The worst value that goes on, at that moment; the own one where it was the first."""
+    cutoff: float | None
+    """The worst value that goes on, at that moment; the own one where it was the first, None where
+    nobody goes on yet."""
     rank: int
     """1 is the best."""
     of: int
     """Trials that had reached the rung by then, this one and the failed ones included."""
     stop: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promotion:
+    """A trial that a rung had stopped, and that has come among the best there since."""
+
+    trial: int | str
+    rung: int
+    value: float
+    """That it had there."""
+    rank: int
+    """It has now."""
+    of: int
+    """Trials that have reached the rung by now."""
 
 
 @dataclass
@@ -57,9 +74,11 @@ class Rungs:
     grace_period: int = 1
     reduction_factor: int = 3
     mode: Mode = "max"
-    rule: RungRule = "top"
+    rule: RungRule = "promotion"
     values: dict[int, dict[int | str, float]] = field(init=False)
     """By rung in epochs, by trial; a failed trial has the worst value there is, infinite."""
+    passed: dict[int, set[int | str]] = field(init=False)
+    """By rung, the trials that have gone on from it."""
 
     def __post_init__(self) -> None:
         if self.reduction_factor < 2:
@@ -74,6 +93,7 @@ class Rungs:
         while rung < self.max_epochs:
             self.values[rung] = {}
             rung *= self.reduction_factor
+        self.passed = {rung: set() for rung in self.values}
 
     @property
     def milestones(self) -> list[int]:
@@ -97,13 +117,18 @@ class Rungs:
         reached[trial] = value
         ordered = sorted(reached.values(), reverse=self.mode == "max")
         rank = ordered.index(value) + 1
+        cutoff: float | None
         if self.rule == "ray":
             cutoff = self._percentile(before, value)
             stop = sign_of(self.mode) * (value - cutoff) < 0
         else:
-            going_on = max(1, len(ordered) // self.reduction_factor)
-            cutoff = ordered[going_on - 1]
+            going_on = len(ordered) // self.reduction_factor
+            if self.rule == "top":
+                going_on = max(1, going_on)
+            cutoff = ordered[going_on - 1] if going_on else None
             stop = rank > going_on
+        if not stop:
+            self.passed[epoch].add(trial)
         return Decision(
             trial=trial,
             rung=epoch,
@@ -113,6 +138,30 @@ class Rungs:
             of=len(ordered),
             stop=stop,
         )
+
+    def promotable(self) -> Promotion | None:
+        """Who is to go on after all: the best of the highest rung that has one; None where nobody
+        is, or by a rule that stops for good."""
+        if self.rule != "promotion":
+            return None
+        for rung in reversed(self.milestones):
+            reached = self.values[rung]
+            # Stable: of equals the first to arrive comes first.
+            ranked = sorted(reached, key=lambda trial: -sign_of(self.mode) * reached[trial])
+            for place, trial in enumerate(ranked[: len(ranked) // self.reduction_factor]):
+                if trial not in self.passed[rung] and math.isfinite(reached[trial]):
+                    return Promotion(
+                        trial=trial,
+                        rung=rung,
+                        value=reached[trial],
+                        rank=place + 1,
+                        of=len(ranked),
+                    )
+        return None
+
+    def promote(self, trial: int | str, rung: int) -> None:
+        """Tells that `trial` goes on from `rung`."""
+        self.passed[rung].add(trial)
 
     def _percentile(self, before: list[float], value: float) -> float:
         # Ray does not know of failed trials.
@@ -130,59 +179,3 @@ class Rungs:
         if ahead is not None:
             worst = -sign_of(self.mode) * math.inf
             self.values[ahead].setdefault(trial, worst)
-
-
-@dataclass(frozen=True)
-class Expectation:
-    """What a study is expected to cost."""
-
-    reaching: dict[int, float]
-    """By rung in epochs, and by the last epoch: the trials that get there."""
-    epochs: float
-    """Of all trials together."""
-
-
-SIMULATED = 6_400
-"""Trials simulated for an expectation, over all its repeats."""
-
-
-def expected(rungs: Rungs, *, trials: int, concurrent: int) -> Expectation:
-    """Simulates a study under the rule of `rungs`: the mean over up to 100 random orders.
-
-    It assumes that an epoch takes every trial as long, and that a trial keeps its rank: where
-    curves cross, more of them reach the upper rungs. Of a very large study a part is simulated,
-    and taken for the whole in proportion.
-    """
-    if trials > SIMULATED // 10:
-        part = expected(rungs, trials=SIMULATED // 10, concurrent=concurrent)
-        times = trials / (SIMULATED // 10)
-        reaching = {station: times * count for station, count in part.reaching.items()}
-        return Expectation(reaching, times * part.epochs)
-    repeats = min(100, SIMULATED // trials)
-    stations = [*rungs.milestones, rungs.max_epochs]
-    reached = dict.fromkeys(stations, 0)
-    rng = np.random.default_rng(0)
-    for _ in range(repeats):
-        fresh = replace(rungs, mode="max")
-        waiting = iter(enumerate(rng.permutation(trials).tolist()))
-        running: list[tuple[int, int, int, float]] = []
-        for slot in range(min(concurrent, trials)):
-            trial, quality = next(waiting)
-            heapq.heappush(running, (stations[0], slot, trial, quality))
-        epochs_of: dict[int, int] = dict.fromkeys(range(trials), 0)
-        while running:
-            now, slot, trial, quality = heapq.heappop(running)
-            step = next(s for s in stations if s > epochs_of[trial])
-            epochs_of[trial] = step
-            reached[step] += 1
-            decision = fresh.report(trial, step, quality)
-            if step == rungs.max_epochs or (decision is not None and decision.stop):
-                following = next(waiting, None)
-                if following is not None:
-                    heapq.heappush(running, (now + stations[0], slot, *following))
-            else:
-                ahead = next(s for s in stations if s > step)
-                heapq.heappush(running, (now + ahead - step, slot, trial, quality))
-    mean = {station: count / repeats for station, count in reached.items()}
-    steps = [here - before for before, here in zip([0, *stations], stations, strict=False)]
-    return Expectation(mean, sum(n * step for n, step in zip(mean.values(), steps, strict=True)))

@@ -53,6 +53,9 @@ class Strategy(Searcher):
         session."""
         self._suggested += 1
 
+    def promoted(self, trial_id: str) -> None:
+        """Tells that a trial that was stopped goes on; nothing, where a strategy does not learn."""
+
     def set_search_properties(
         self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
     ) -> bool:

@@ -69,7 +69,8 @@ def test_the_study_can_be_told_from_its_directory(smoke_test):
     assert best["metrics"]["val_accuracy"] == best["val_accuracy"]
     assert set(best["test"]) >= {"test_accuracy", "test_loss"}
     kinds = {event["event"] for event in journal_of(study)}
-    assert kinds == {
+    # Two at a time, a promotion is a matter of who came first.
+    assert kinds - {"promoted"} == {
         *("session", "suggested", "started", "result", "checkpoint"),
         *("decision", "ended", "closed"),
     }
@@ -141,7 +142,7 @@ def test_a_tensorboard_server_has_every_trials_curves(smoke_test):
         server.wait()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_runs_with_one_seed_have_one_table(run_job, tmp_path):
     for name in ("one", "two"):
         code, output = run_job(

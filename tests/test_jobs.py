@@ -31,7 +31,7 @@ def test_its_smoke_test_ends_with_four_trials_and_a_best_one(run_job, tmp_path, 
     assert "ended by       all trials" in output
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_grid_that_nobody_means_is_refused_before_anything_is_scheduled(run_job, tmp_path):
     job = ROOT / "tune_jobs" / "grid_optimizer.py"
     code, output = run_job("--dataset", "digits", "--grid-points", "6000", script=job)

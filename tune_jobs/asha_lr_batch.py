@@ -17,7 +17,7 @@ def job(
     *,
     grace_period: int = 1,
     reduction_factor: int = 3,
-    rung_rule: RungRule = "top",
+    rung_rule: RungRule = "promotion",
     audit: float = 0.0,
 ) -> tune.Tuner:
     """Which learning rate goes with which batch size?
@@ -28,7 +28,8 @@ def job(
     Args:
         grace_period: epochs before a trial can be stopped.
         reduction_factor: one trial in so many goes on from a rung.
-        rung_rule: who goes on: the best of those that have come (top), or by Ray Tune's rule.
+        rung_rule: who goes on: the best third, from its checkpoint as soon as it is (promotion), or
+            at once or never (top), or by Ray Tune's own rule (ray).
         audit: share of the trials that are finished later, as controls, if a rung stops them; the
             study then says what the stopping has cost. 0.05 is a fair start.
     """

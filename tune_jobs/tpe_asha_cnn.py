@@ -24,7 +24,7 @@ def job(
     study: Study,
     *,
     grace_period: int = 1,
-    rung_rule: RungRule = "top",
+    rung_rule: RungRule = "promotion",
     audit: float = 0.0,
     warm_start: Path | None = None,
 ) -> tune.Tuner:
@@ -32,7 +32,8 @@ def job(
 
     Args:
         grace_period: epochs before a trial can be stopped.
-        rung_rule: who goes on: the best third so far, or by Ray Tune's own rule.
+        rung_rule: who goes on: the best third, from its checkpoint as soon as it is (promotion), or
+            at once or never (top), or by Ray Tune's own rule (ray).
         audit: share of the trials that are finished later, as controls, if a rung stops them; the
             study then says what the stopping has cost. 0.05 is a fair start.
         warm_start: an earlier study, whose trials the searcher is told first.

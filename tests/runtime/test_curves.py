@@ -116,6 +116,23 @@ def test_a_decision_can_be_read_at_its_rung(tmp_path):
     curves.close()
 
 
+def test_a_promotion_can_be_read_at_its_rung_and_the_curve_goes_on_in_its_run(tmp_path):
+    curves = Curves(tmp_path)
+    trial = trial_of(1)
+    write(curves, trial)
+    tell(curves, trial, "ended", status="stopped", rung=1)
+    promotion = {"rung": 1, "value": 0.2, "rank": 2, "of": 6}
+    tell(curves, trial, "promoted", **promotion)
+    tell(curves, trial, "result", epoch=2, metrics=metrics_at(2))
+    tell(curves, trial, "ended", status="finished")
+    curves.close()
+    (text,) = texts_in(tmp_path / "0012", "promoted")
+    assert promotion.items() <= json.loads(text).items()
+    assert steps_in(tmp_path / "0012", "promoted") == [1]
+    assert steps_in(tmp_path / "0012", "loss/validation") == [1, 2]
+    assert len(texts_in(tmp_path / "0012", "config")) == 1
+
+
 def test_taking_over_weights_can_be_read_at_its_epoch(tmp_path):
     curves = Curves(tmp_path)
     trial = trial_of(2)

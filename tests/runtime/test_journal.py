@@ -80,6 +80,42 @@ def test_trials_are_told_from_events():
     assert [trials[i].ended for i in range(3)] == [True, True, False]
 
 
+def test_a_promoted_trial_has_not_ended_until_it_ends_again():
+    events = [
+        event("suggested", 0, config={}),
+        event("started", 0),
+        event("result", 0, epoch=1, metrics={"m": 0.5}),
+        event("ended", 0, status="stopped", rung=1, epoch=1),
+        event("promoted", 0, rung=1, value=0.5, rank=1, of=3),
+        event("result", 0, epoch=2, metrics={"m": 0.6}),
+        event("ended", 0, status="finished", epoch=2),
+    ]
+    seen = [trials_from(events[:count])[0] for count in (4, 5, 7)]
+    assert [(t.status, t.rung, t.ended) for t in seen] == [
+        ("stopped", 1, True),
+        ("running", None, False),
+        ("finished", None, True),
+    ]
+    assert seen[-1].results == {1: {"m": 0.5}, 2: {"m": 0.6}}
+
+
+def test_who_was_finished_as_a_control_is_no_second_one_after_a_promotion():
+    stopped = {"status": "stopped", "rung": 1, "epoch": 1, "control": True}
+    promoted = event("promoted", 0, rung=1, value=0.5, rank=1, of=3)
+    again = event("ended", 0, **{**stopped, "rung": 3, "epoch": 3})
+    began = [event("suggested", 0, config={}), event("ended", 0, **stopped)]
+    ended = event("control_ended", 0, status="finished", epoch=9)
+    assert trials_from([*began, ended, promoted, again])[0].control == "finished"
+    assert trials_from([*began, promoted])[0].control is None
+    assert trials_from([*began, promoted, again])[0].control == "pending"
+    assert (
+        trials_from([*began, ended, promoted, event("ended", 0, status="finished", epoch=9)])[
+            0
+        ].control
+        is None
+    )
+
+
 def test_the_best_is_at_any_epoch_and_the_first_of_equals():
     records = [
         TrialRecord(0, {}, results={1: {"m": 0.5}, 2: {"m": 0.9}, 3: {"m": 0.9}}),

@@ -123,6 +123,9 @@ class Remembering(Strategy):
         super().recorded(trial_id, config)
         self.told.append(("recorded", trial_id))
 
+    def promoted(self, trial_id):
+        self.told.append(("promoted", trial_id))
+
     def on_trial_result(self, trial_id, result):
         self.told.append(("result", trial_id, result["epoch"], result["score"]))
 
@@ -178,7 +181,9 @@ def test_a_trial_that_is_not_to_blame_is_forgotten(journal):
     assert strategy.told[-2:] == [("complete", "0", None), ("complete", "1", None)]
 
 
-moves = st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["go", "stop", "fail", "oom"])))
+moves = st.lists(
+    st.tuples(st.integers(0, 3), st.sampled_from(["go", "stop", "fail", "oom", "promote"]))
+)
 
 
 @given(moves, st.floats(0, 1))
@@ -186,13 +191,25 @@ moves = st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["go", "stop", "fa
 def test_a_strategy_is_told_the_same_by_the_journal_as_it_was_live(tmp_path_factory, moves, share):
     """Cut anywhere, the events and what comes after them tell what one session would have told."""
     journal = Journal(tmp_path_factory.mktemp("study") / "journal")
-    strategy = Remembering()
-    searcher = journaled(journal, strategy=strategy)
+    strategy, promoted = Remembering(), []
+    config = {"quality": 0.5}
+    recorded = {}
+    searcher = journaled(
+        journal, strategy=strategy, recorded=recorded, promote=lambda: next(iter(promoted), None)
+    )
     ask(searcher, 4)
-    events = [suggested(index, {"quality": 0.5}) for index in range(4)]
-    epochs, over = [0] * 4, set()
+    recorded.update({index: TrialRecord(index, config) for index in range(4)})
+    events = [suggested(index, config) for index in range(4)]
+    epochs, over, stopped = [0] * 4, set(), set()
     for index, move in moves:
-        if index in over:
+        if move == "promote" and index in stopped:
+            promoted[:] = [index]
+            assert searcher.suggest(f"t{index}") == config
+            events.append({"event": "promoted", "trial": index, "rung": epochs[index]})
+            over.remove(index)
+            stopped.remove(index)
+            continue
+        if index in over or move == "promote":
             continue
         score = 0.1 * (len(events) % 7)
         if move in ("fail", "oom"):
@@ -207,6 +224,7 @@ def test_a_strategy_is_told_the_same_by_the_journal_as_it_was_live(tmp_path_fact
             searcher.on_trial_complete(f"t{index}", live(index, epochs[index], score))
             events.append(ended(index, "stopped", epochs[index], rung=epochs[index]))
             over.add(index)
+            stopped.add(index)
         else:
             searcher.on_trial_result(f"t{index}", live(index, epochs[index], score))
     journal.close()
@@ -263,6 +281,30 @@ def test_controls_come_after_all_trials_and_nothing_while_one_of_them_may_be_sto
     assert searcher.suggest("c2") == Searcher.FINISHED
     assert strategy.told == [*told, ("complete", "1", 0.5), ("complete", "2", 0.5)]
     assert [event["trial"] for event in read_events(journal.path)] == [0, 1, 2]
+
+
+def test_a_promoted_trial_comes_before_a_new_one_and_the_end_only_when_none_can_be(journal):
+    strategy, recorded, promoted = Remembering(), {}, []
+    searcher = journaled(
+        journal,
+        trials=2,
+        strategy=strategy,
+        recorded=recorded,
+        promote=lambda: promoted.pop() if promoted else None,
+    )
+    searcher.suggest("t0")
+    stop(searcher, recorded, "t0", 0, control=False)
+    promoted.append(0)
+    assert searcher.suggest("t1") == recorded[0].config
+    assert searcher.dirname("t1") == "0000"
+    assert strategy.told[-1] == ("promoted", "0")
+    assert searcher.suggest("t2")["seed"] == trial_seed(7, 1)
+    assert searcher.suggest("t3") is None, "trial 0 or 1 may yet bring another one among the best"
+    stop(searcher, recorded, "t1", 0, control=False)
+    assert searcher.suggest("t3") is None
+    stop(searcher, recorded, "t2", 1, control=False)
+    assert searcher.suggest("t3") == Searcher.FINISHED
+    assert [event["trial"] for event in read_events(journal.path)] == [0, 1]
 
 
 def test_a_resumed_study_runs_its_own_trials_first_and_then_the_controls_that_have_not_ended(

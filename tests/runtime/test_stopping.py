@@ -129,6 +129,15 @@ def test_so_many_trials_without_a_new_best_end_the_study(mode):
     )
 
 
+def test_a_trial_that_is_promoted_and_ends_again_counts_once():
+    stopper = stopper_of([result(0, 0.5), ended(0, "stopped")], study_patience=3)
+    for index in (1, 0, 1, 1, 0):
+        end(stopper, index, "stopped")
+    assert not stopper.stop_all()
+    end(stopper, 2, "stopped")
+    assert stopper.stop_all()
+
+
 def test_no_single_trial_is_stopped_here():
     stopper = stopper_of(time_budget=0.001)
     time.sleep(0.002)

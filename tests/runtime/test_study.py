@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import pytest
@@ -15,6 +16,7 @@ from search_spaces.random_search import RandomSearch
 from search_spaces.rungs import Rungs
 from search_spaces.space import Space
 from tests.runtime.conftest import QUALITY, SPACE, names, study_in
+from tests.search_spaces.test_rungs import promoted_by
 from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.journal import JOURNAL, read_events, trials_from
 from tune_jobs.runtime.study import Study
@@ -116,18 +118,23 @@ def result(trial, epoch, score):
     return {"event": "result", "trial": trial, "epoch": epoch, "node": "n", "metrics": metrics}
 
 
-def lived(turns):
-    """The events of a study of 8 trials, in which each turn gives one of them an epoch; and after
-    each of them the rungs that it had."""
-    rungs, events, epochs, over = Rungs(9), [], {}, set()
-    memory = [copy.deepcopy(rungs.values)]
+def lived(turns, rule):
+    """The events of a study of 8 trials, in which each turn gives one of them an epoch, or promotes
+    another one if it has ended; and after each of them the rungs that it had."""
+    rungs, events, epochs, over = Rungs(9, rule=rule), [], {}, set()
+    memory = [copy.deepcopy(rungs)]
 
     def write(event):
         events.append(event)
-        memory.append(copy.deepcopy(rungs.values))
+        memory.append(copy.deepcopy(rungs))
 
     for trial, score, fails in turns:
         if trial in over:
+            promotion = rungs.promotable()
+            if promotion is not None:
+                rungs.promote(promotion.trial, promotion.rung)
+                over.remove(promotion.trial)
+                write({"event": "promoted", **asdict(promotion)})
             continue
         if trial not in epochs:
             epochs[trial] = 0
@@ -164,29 +171,29 @@ turns = st.lists(
 ).map(in_order)
 
 
-@given(turns, st.floats(0, 1))
+@given(turns, st.sampled_from(["promotion", "top"]), st.floats(0, 1))
 @settings(deadline=None)
 def test_a_study_that_was_cut_at_any_line_has_its_rungs_and_ends_what_was_decided(
-    tmp_path_factory, turns, share
+    tmp_path_factory, turns, rule, share
 ):
-    events, memory = lived(turns)
+    events, memory = lived(turns, rule)
     cut = round(share * len(events))
     study = study_in(tmp_path_factory.mktemp("study"), events[:cut])
-    config = study.tune_config(RandomSearch(SPACE, seed=0), ASHA(max_epochs=9))
-    searcher = config.search_alg
-    assert config.scheduler.rungs.values == memory[cut]
+    asha = ASHA(max_epochs=9, rung_rule=rule)
+    searcher = study.tune_config(RandomSearch(SPACE, seed=0), asha).search_alg
+    assert asha.rungs == memory[cut]
 
     study.open({"schema_version": 1}, [])
     written = read_events(study.directory / JOURNAL)
     handed = []
-    for number in range(8):
+    for number in range(16):
         searcher.suggest(f"t{number}")
         handed = list(searcher.indices.values())
     study.close("finished")
     told = trials_from(written)
     stopped = {
         trial
-        for rung, reached in memory[cut].items()
+        for rung, reached in memory[cut].values.items()
         for trial in reached
         if told[trial].status == "stopped" and told[trial].rung == rung
     }
@@ -197,8 +204,10 @@ def test_a_study_that_was_cut_at_any_line_has_its_rungs_and_ends_what_was_decide
     ]
     made_up = [event for event in written[cut:] if event["event"] == "ended"]
     assert [{k: v for k, v in event.items() if k != "time"} for event in made_up] == lost
-    # Every trial is handed out that has not ended, and none that has.
-    assert handed == [i for i in range(8) if i not in told or not told[i].ended]
+    # Every trial is handed out that has not ended, whoever is to go on, and none that has ended.
+    left = [index for index in told if not told[index].ended]
+    new = [index for index in range(8) if index not in told]
+    assert handed == left + [to.trial for to in promoted_by(memory[cut])] + new
 
 
 def test_rungs_of_two_sessions_are_those_of_one(tmp_path):
@@ -215,7 +224,7 @@ def test_the_rungs_of_a_study_that_is_minimized_are_kept_as_such(tmp_path):
     study_in(tmp_path, [suggested(0), suggested(1), result(0, 1, 0.5), result(1, 1, 0.6)])
     flags = Flags(trials=8, max_epochs=9)
     study = Study(tmp_path, flags, max_concurrent=2, metric="score", mode="min")
-    study.tune_config(RandomSearch(SPACE, seed=0), ASHA(max_epochs=9))
+    study.tune_config(RandomSearch(SPACE, seed=0), ASHA(max_epochs=9, rung_rule="top"))
     assert [study.trials[trial].status for trial in (0, 1)] == ["pending", "stopped"]
 
 

@@ -66,6 +66,26 @@ def test_in_a_file_there_are_plain_lines_and_nothing_else():
     ]
 
 
+def test_who_is_stopped_before_there_is_a_cutoff_and_promoted_later_has_a_line_for_each():
+    decision = {**DECISION, "cutoff": None, "rank": 1, "of": 1, "stop": True}
+    stopped = describe({"event": "decision", "trial": 0, **decision}, "score")
+    assert stopped == "stopped    trial 0 at rung 3: score 0.5000, no cut-off yet, rank 1 of 1"
+    promotion = {"rung": 3, "value": 0.5, "rank": 2, "of": 6}
+    promoted = describe({"event": "promoted", "trial": 0, **promotion}, "score")
+    assert promoted == "promoted   trial 0 from rung 3: score 0.5000, now rank 2 of 6"
+
+
+def test_in_a_file_the_status_comes_no_second_time_when_a_promoted_trial_ends_again():
+    screen = Screen(total=4)
+    for trial in range(3):
+        screen.end(trial, "stopped")
+    screen.tell(1, "promoted", rung=1, value=0.5, rank=1, of=3)
+    screen.end(1, "stopped")
+    screen.end(3, "stopped")
+    shown = [line.split(" trials")[0] for line in screen.lines if " of 4 trials, " in line]
+    assert shown == ["1 of 4", "2 of 4", "3 of 4", "4 of 4"]
+
+
 @pytest.mark.parametrize(
     "event",
     [

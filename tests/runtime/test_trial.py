@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from ray import tune
 
+from search_spaces.asha import ASHA
 from search_spaces.random_search import RandomSearch
 from tests.runtime.conftest import SPACE
 from tune_jobs.runtime.journal import JOURNAL, read_events
@@ -160,7 +161,8 @@ def test_a_lost_process_goes_on_from_its_checkpoint(run_study, tmp_path):
             marker.touch()
             os._exit(1)
 
-    code, trials, study = run_study(trainable_that(act), trials=2)
+    rungs = ASHA(max_epochs=9, rung_rule="top")
+    code, trials, study = run_study(trainable_that(act), trials=2, scheduler=rungs)
     assert code == 0
     assert marker.exists()
     assert any(trial.epochs == 9 for trial in trials.values())

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from ray.tune.schedulers import TrialScheduler
 
 from search_spaces.asha import ASHA
-from search_spaces.rungs import Rungs, expected
+from search_spaces.expectation import expected
+from search_spaces.rungs import Rungs
 
 
-def asha(mode="max", **options):
-    scheduler = ASHA(max_epochs=27, **options)
+def asha(mode="max", *, rung_rule="top", **options):
+    scheduler = ASHA(max_epochs=27, rung_rule=rung_rule, **options)
     scheduler.trial_key = lambda trial: trial.index
     assert scheduler.set_search_properties("score", mode)
     return scheduler
@@ -83,9 +84,16 @@ events = st.lists(
 )
 
 
-@given(events, st.sampled_from(["max", "min"]), st.integers(0, 80))
-def test_a_replay_leaves_the_rungs_of_the_live_study_and_the_same_decisions(happened, mode, cut):
-    live, told = asha(mode), []
+@given(
+    events,
+    st.sampled_from(["max", "min"]),
+    st.sampled_from(["promotion", "top", "ray"]),
+    st.integers(0, 80),
+)
+def test_a_replay_leaves_the_rungs_of_the_live_study_and_the_same_decisions(
+    happened, mode, rule, cut
+):
+    live, told = asha(mode, rung_rule=rule), []
     live.on_decision = told.append
     for trial, epoch, score, failed in happened:
         if failed:
@@ -93,7 +101,7 @@ def test_a_replay_leaves_the_rungs_of_the_live_study_and_the_same_decisions(happ
         else:
             report(live, trial, epoch, score)
 
-    resumed, replayed = asha(mode), []
+    resumed, replayed = asha(mode, rung_rule=rule), []
     resumed.on_decision = replayed.append
     for trial, epoch, score, failed in happened[:cut]:
         if failed:
@@ -107,6 +115,7 @@ def test_a_replay_leaves_the_rungs_of_the_live_study_and_the_same_decisions(happ
             report(resumed, trial, epoch, score)
     assert resumed.rungs == live.rungs
     assert replayed == told
+    assert resumed.promotable() == live.promotable()
 
 
 def test_a_replay_tells_nobody():
@@ -116,24 +125,56 @@ def test_a_replay_tells_nobody():
     assert told == []
 
 
-def test_the_expectation_is_that_of_the_rule_in_use():
-    scheduler = asha(grace_period=2, reduction_factor=4)
-    rule = Rungs(27, grace_period=2, reduction_factor=4)
+@pytest.mark.parametrize("rule", ["promotion", "top", "ray"])
+def test_the_expectation_is_that_of_the_rule_in_use(rule):
+    scheduler = asha(rung_rule=rule, grace_period=2, reduction_factor=4)
+    rungs = Rungs(27, grace_period=2, reduction_factor=4, rule=rule)
     found = scheduler.expected(trials=16, concurrent=2)
-    assert found == expected(rule, trials=16, concurrent=2)
+    assert found == expected(rungs, trials=16, concurrent=2)
     assert not any(scheduler.rungs.values.values()), "a simulation leaves no trace"
 
 
 def test_the_strategy_is_plain_json():
-    assert json.loads(json.dumps(asha(grace_period=2).describe())) == {
+    assert json.loads(json.dumps(ASHA(max_epochs=27, grace_period=2).describe())) == {
         "scheduler": "asha",
         "grace_period": 2,
         "reduction_factor": 3,
         "max_epochs": 27,
-        "rung_rule": "top",
+        "rung_rule": "promotion",
         "rungs": [2, 6, 18],
         "audit": 0.0,
     }
+
+
+def test_a_trial_that_was_stopped_can_be_promoted_once():
+    scheduler = asha(rung_rule="promotion")
+    for trial, score in enumerate([0.5, 0.4, 0.3]):
+        assert report(scheduler, trial, 1, score) == TrialScheduler.STOP
+    assert scheduler.promotable().trial == 0
+    scheduler.promote(0, 1)
+    assert scheduler.promotable() is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "there", "rule"),
+    [
+        (None, True, "promotion"),
+        (None, False, "top"),
+        ("promotion", True, "promotion"),
+        ("top", True, "top"),
+        ("top", False, "top"),
+        ("ray", False, "ray"),
+    ],
+)
+def test_without_checkpoints_trials_are_stopped_for_good(asked, there, rule):
+    scheduler = asha(rung_rule=asked)
+    scheduler.check_checkpoints(there)
+    assert scheduler.rungs.rule == rule
+
+
+def test_a_promotion_without_checkpoints_is_refused():
+    with pytest.raises(ValueError, match=r"has no save_checkpoint .* take --rung-rule top"):
+        asha(rung_rule="promotion").check_checkpoints(False)
 
 
 def test_impossible_rungs_are_refused():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.schedulers.async_hyperband import _Bracket
 
-from search_spaces.rungs import Rungs, expected
+from search_spaces.rungs import Promotion, Rungs
 
 accuracies = st.floats(0, 1, allow_nan=False)
 
@@ -21,8 +21,8 @@ def test_rungs_are_the_grace_period_times_powers_of_the_reduction_factor_below_t
     assert Rungs(1).milestones == []
 
 
-def test_the_first_trial_at_a_rung_goes_on_and_the_second_only_if_it_is_better():
-    rungs = Rungs(27)
+def test_by_rule_top_the_first_trial_goes_on_and_the_second_only_if_it_is_better():
+    rungs = Rungs(27, rule="top")
     assert not rungs.report(0, 1, 0.5).stop
     assert rungs.report(1, 1, 0.4).stop
     assert not rungs.report(2, 1, 0.6).stop
@@ -63,7 +63,7 @@ def test_between_two_rungs_and_at_a_rung_seen_before_there_is_no_decision():
 
 
 def test_a_failed_trial_comes_last_at_the_rung_ahead_of_it():
-    rungs = Rungs(27)
+    rungs = Rungs(27, rule="top")
     rungs.report_failure(0, 2)
     assert rungs.values == {1: {}, 3: {0: -math.inf}, 9: {}}
     decision = rungs.report(1, 3, 0.1)
@@ -95,44 +95,92 @@ def test_impossible_rungs_are_refused(arguments, said):
         Rungs(*arguments)
 
 
-@given(st.lists(accuracies, min_size=1, max_size=60), st.integers(2, 5))
-def test_the_best_third_goes_on_in_either_mode(values, factor):
-    """At each arrival: among the best max(1, n // factor) of those so far, ties included."""
-    highest, lowest = Rungs(27, 1, factor), Rungs(27, 1, factor, mode="min")
+@given(
+    st.lists(accuracies, min_size=1, max_size=60),
+    st.integers(2, 5),
+    st.sampled_from([("promotion", 0), ("top", 1)]),
+)
+def test_the_best_third_goes_on_in_either_mode(values, factor, at_least):
+    """At each arrival: among the best n // factor of those so far, ties included."""
+    rule, least = at_least
+    highest = Rungs(27, 1, factor, rule=rule)
+    lowest = Rungs(27, 1, factor, mode="min", rule=rule)
     for trial, value in enumerate(values):
         arrived = values[: trial + 1]
         better = sum(other > value for other in arrived)
-        goes_on = better < max(1, len(arrived) // factor)
+        goes_on = better < max(least, len(arrived) // factor)
         assert highest.report(trial, 1, value).stop is not goes_on
         assert lowest.report(trial, 1, -value).stop is not goes_on
 
 
 @given(st.lists(accuracies, min_size=1, max_size=60))
-def test_the_best_trial_so_far_is_never_stopped(values):
-    rungs = Rungs(27)
+def test_by_rule_top_the_best_trial_so_far_is_never_stopped(values):
+    rungs = Rungs(27, rule="top")
     for trial, value in enumerate(values):
         decision = rungs.report(trial, 1, value)
         if value >= max(values[: trial + 1]):
             assert not decision.stop
 
 
-def test_the_expectation_counts_every_trial_at_the_first_rung_and_falls_from_there():
-    expectation = expected(Rungs(27), trials=64, concurrent=2)
-    reaching = list(expectation.reaching.values())
-    assert list(expectation.reaching) == [1, 3, 9, 27]
-    assert reaching[0] == 64
-    assert reaching == sorted(reaching, reverse=True)
-    # More than the ideal 64 / 3: whoever comes early is compared with few.
-    assert 64 / 3 * 0.9 < reaching[1] < 32
-    assert expectation.epochs == pytest.approx(
-        reaching[0] + 2 * reaching[1] + 6 * reaching[2] + 18 * reaching[3]
-    )
+def test_a_trial_is_promoted_when_later_ones_have_brought_it_among_the_best():
+    rungs = Rungs(27)
+    assert [rungs.report(t, 1, v).stop for t, v in enumerate([0.7, 0.8])] == [True, True]
+    assert rungs.promotable() is None, "two are too few to compare"
+    decision = rungs.report(2, 1, 0.6)
+    assert (decision.stop, decision.rank, decision.cutoff) == (True, 3, 0.8)
+    assert rungs.promotable() == Promotion(trial=1, rung=1, value=0.8, rank=1, of=3)
+    rungs.promote(1, 1)
+    assert rungs.promotable() is None
 
 
-def test_the_expectation_of_one_trial_is_that_trial():
-    assert expected(Rungs(9), trials=1, concurrent=4).reaching == {1: 1, 3: 1, 9: 1}
+def test_of_several_the_one_at_the_highest_rung_is_promoted():
+    rungs = Rungs(27)
+    for trial, value in enumerate([0.7, 0.8, 0.6, 0.5, 0.4, 0.3]):
+        rungs.report(trial, 1, value)
+        rungs.report(trial, 3, value / 2)
+    assert [(p.trial, p.rung) for p in promoted_by(rungs)] == [(1, 3), (0, 3), (1, 1), (0, 1)]
 
 
-def test_without_rungs_every_trial_runs_to_the_end():
-    expectation = expected(Rungs(5, grace_period=5), trials=7, concurrent=2)
-    assert (expectation.reaching, expectation.epochs) == ({5: 7}, 35)
+def test_of_equals_the_first_to_arrive_is_promoted():
+    rungs = Rungs(27)
+    for trial in (4, 2, 3):
+        rungs.report_failure(trial + 10, 1)
+        rungs.report(trial, 1, 0.5)
+    # Each was among the best two of up to six as it came, but for the first.
+    assert [promotion.trial for promotion in promoted_by(rungs)] == [4]
+
+
+def test_a_failed_trial_is_never_promoted():
+    rungs = Rungs(27)
+    for trial in range(6):
+        rungs.report_failure(trial, 1)
+    assert rungs.promotable() is None
+
+
+@pytest.mark.parametrize("rule", ["top", "ray"])
+def test_where_stopped_is_stopped_nobody_is_promoted(rule):
+    rungs = Rungs(27, rule=rule)
+    for trial, value in enumerate([0.9, 0.8, 0.7, 0.1, 0.2, 0.1, 0.1, 0.1, 0.1]):
+        rungs.report(trial, 1, value)
+    assert rungs.promotable() is None
+
+
+@given(st.lists(accuracies, min_size=1, max_size=60), st.integers(2, 5))
+def test_in_the_end_the_best_of_each_rung_have_gone_on(values, factor):
+    """However late they came: the best n // factor of the n there are."""
+    rungs = Rungs(27, 1, factor)
+    for trial, value in enumerate(values):
+        rungs.report(trial, 1, value)
+    promotions = promoted_by(rungs)
+    best = sorted(values, reverse=True)[: len(values) // factor]
+    gone_on = sorted((values[trial] for trial in rungs.passed[1]), reverse=True)
+    assert gone_on[: len(best)] == best
+    assert len({promotion.trial for promotion in promotions}) == len(promotions)
+
+
+def promoted_by(rungs):
+    promotions = []
+    while (promotion := rungs.promotable()) is not None:
+        rungs.promote(promotion.trial, promotion.rung)
+        promotions.append(promotion)
+    return promotions

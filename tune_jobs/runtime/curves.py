@@ -58,6 +58,9 @@ class Curves:
             writer.flush()
         elif kind == "decision":
             self._text(run, "decision", json.dumps(event), event["rung"])
+        elif kind == "promoted":
+            self._writer(run, trial)
+            self._text(run, kind, json.dumps(event), event["rung"])
         elif kind == "exploited":
             self._text(run, kind, json.dumps(event), event["epoch"])
         elif kind in ("ended", "control_ended") and run in self._writers:

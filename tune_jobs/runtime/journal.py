@@ -12,6 +12,7 @@ named by its index. The events, in the order of a trial's life:
 - `result`: `trial`, `epoch`, `node` that it ran on, `metrics`. Once an epoch.
 - `checkpoint`: `trial`, `epoch`, `path` within the study.
 - `decision`: `trial`, `rung`, `value`, `cutoff`, `rank`, `of`, `stop`.
+- `promoted`: `trial`, `rung`, `value`, `rank`, `of`. It was stopped there, and goes on after all.
 - `exploited`: `trial`, `epoch`, `donor`, `value`, `donor_value`, `changes`. A population's member
   goes on from the donor's weights after that epoch; `changes` has the values before and after of
   what changed in its configuration. Until then it waited for the others: that is no event.
@@ -120,7 +121,8 @@ class TrialRecord:
     blameless: bool = False
     """Whether its configuration may be good all the same."""
     control: Status | None = None
-    """Of the same trial finished later as a control, if it is one."""
+    """Of the same trial finished later as a control, if it is one; once is enough for a trial that
+    is promoted and stopped again."""
     control_results: dict[int, dict[str, float | None]] = field(default_factory=dict)
     """Metrics by epoch, after the rung that stopped it."""
     control_blameless: bool = False
@@ -133,7 +135,7 @@ class TrialRecord:
 
     @property
     def ended(self) -> bool:
-        """Whether it will not run again."""
+        """Whether it will not run again, unless it is promoted."""
         return self.status not in ("pending", "running")
 
     @property
@@ -149,12 +151,19 @@ class TrialRecord:
             self.results.setdefault(event["epoch"], event["metrics"])
         elif event["event"] == "exploited":
             self.exploits.append(dict(event))
+        elif event["event"] == "promoted":
+            self.status, self.rung = "running", None
+            if self.control_left:
+                self.control = None
         elif event["event"] == "ended":
             self.status = event["status"]
             self.rung = event.get("rung")
             self.reason = event.get("reason", "")
             self.blameless = event.get("blameless", False)
-            self.control = "pending" if event.get("control") else None
+            if not event.get("control"):
+                self.control = None
+            elif self.control is None:
+                self.control = "pending"
         elif event["event"] == "control_started":
             self.control = "running"
         elif event["event"] == "control":

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from search_spaces.asha import ASHA
-from search_spaces.rungs import Expectation
+from search_spaces.expectation import Expectation
 from tune_jobs.runtime.study import Study
 from tune_jobs.runtime.terminal import duration
 
@@ -75,6 +75,24 @@ def make_plan(study: Study) -> Plan:
         )
         seconds = left * epoch_seconds / min(study.max_concurrent, study.total)
     return Plan(expectation, epoch_seconds, seconds, controls)
+
+
+def rung_notes(asha: ASHA, trials: int) -> list[str]:
+    """What a person may not expect of the rule by which trials are stopped."""
+    rungs, notes = asha.rungs, []
+    if rungs.rule == "top" and not asha.rule_given:
+        notes.append(
+            "the trainable has no save_checkpoint to go on from: a trial that is stopped is not "
+            "promoted later (rung rule top)"
+        )
+    needed = rungs.reduction_factor ** len(rungs.milestones)
+    if rungs.rule == "promotion" and trials < needed:
+        notes.append(
+            f"by rung rule promotion one trial in {needed} is trained for {rungs.max_epochs} "
+            f"epochs, of {trials} perhaps none: give {needed} trials or more, a longer grace "
+            "period, or rung rule top"
+        )
+    return notes
 
 
 def expected_controls(expectation: Expectation, share: float) -> Controls:
@@ -143,6 +161,9 @@ def show_plan(console: Console, study: Study, plan: Plan) -> None:
             f"time      about {duration(plan.seconds)}, at {plan.epoch_seconds:.1f} s an epoch",
             highlight=False,
         )
+    if isinstance(study.parts.scheduler, ASHA):
+        for note in rung_notes(study.parts.scheduler, study.total):
+            console.print(f"note      {note}", soft_wrap=True, highlight=False)
     if any(parameter.name == "batch_size" for parameter in study.space.parameters):
         console.print(
             "note      trials are compared after equal epochs: a small batch has had more updates "

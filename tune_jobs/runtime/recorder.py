@@ -16,7 +16,7 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 
 from search_spaces.pbt import Exploit
-from search_spaces.rungs import Decision
+from search_spaces.rungs import Decision, Promotion
 from tune_jobs.runtime.checkpoints import TrialCheckpoints
 from tune_jobs.runtime.controls import control_dirname, stopped_dirname
 from tune_jobs.runtime.journal import Event, Journal, TrialRecord
@@ -46,6 +46,7 @@ class Recorder(Callback):
             epoch.
         alone: whether trials run one at a time.
         is_control: whether the trial of that index is finished later if a rung stops it.
+        promotes: whether a trial that a rung stops may go on after all.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Recorder(Callback):
         on_failure: Callable[[int, int], None],
         alone: bool,
         is_control: Callable[[int], bool],
+        promotes: Callable[[], bool],
     ) -> None:
         self.trials = trials
         self._journal = journal
@@ -67,6 +69,7 @@ class Recorder(Callback):
         self._on_failure = on_failure
         self._alone = alone
         self._is_control = is_control
+        self._promotes = promotes
         self._decision: Decision | None = None
         self._waiting: set[int] = set()
 
@@ -82,6 +85,12 @@ class Recorder(Callback):
     def on_wait(self, index: int) -> None:
         """A population's member waits: when it is started again it only goes on."""
         self._waiting.add(index)
+
+    def on_promotion(self, promotion: Promotion) -> None:
+        """A trial that was stopped goes on: when it is started again it only goes on."""
+        index = int(promotion.trial)
+        self._waiting.add(index)
+        self._write(index, {"event": "promoted", **asdict(promotion)})
 
     def on_exploit(self, exploit: Exploit) -> bool:
         """Hands a waiting member the checkpoint of its donor, which waits as well, and writes it
@@ -184,16 +193,20 @@ class Recorder(Callback):
         for event in events:
             trial.apply(event)
             if event["event"] == "ended":
-                # A control will go on from the latest.
-                if not trial.control_left:
-                    self._checkpoints(dirname_of(index)).keep_best()
+                self._prune(trial)
                 if blamed(event):
                     self._on_failure(index, event["epoch"])
             elif event["event"] == "control_ended":
-                self._checkpoints(dirname_of(index)).keep_best()
+                self._prune(trial)
                 self._checkpoints(control_dirname(index)).drop_all()
             for listener in self._listeners:
                 listener.on_event(event, trial)
+
+    def _prune(self, trial: TrialRecord) -> None:
+        # A control will go on from the latest, and so may whoever is promoted, be it in a session
+        # to come.
+        if not (trial.control_left or (trial.status == "stopped" and self._promotes())):
+            self._checkpoints(dirname_of(trial.index)).keep_best()
 
     def _checkpoints(self, dirname: str) -> TrialCheckpoints:
         return TrialCheckpoints(self._trials_dir / dirname, self._mode)

@@ -8,7 +8,7 @@ again, with their own index and configuration, before any new one.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,8 @@ class JournaledSearcher(Searcher):
         alone: whether trials run one at a time.
         audited: whether trials that are stopped may have to be finished later, as controls.
         later: whether to suggest nothing for now; asked every time.
+        promote: gives the index of a trial that was stopped and goes on after all, if there is
+            one; asked before a new trial begins. None where rungs stop for good.
     """
 
     def __init__(
@@ -46,7 +48,7 @@ class JournaledSearcher(Searcher):
         strategy: Strategy,
         *,
         journal: Callable[[], Journal],
-        events: Iterable[Event],
+        events: Sequence[Event],
         recorded: Mapping[int, TrialRecord],
         trials: int,
         seed: int,
@@ -55,6 +57,7 @@ class JournaledSearcher(Searcher):
         alone: bool,
         audited: bool = False,
         later: Callable[[], bool] = lambda: False,
+        promote: Callable[[], int | None] | None = None,
     ) -> None:
         super().__init__(metric=metric, mode=mode)
         self.strategy = strategy
@@ -69,9 +72,15 @@ class JournaledSearcher(Searcher):
         self._seed = seed
         self._alone = alone
         self._later = later
+        self._promote = promote
         self._worst: float | None = None
         self._unfinished = [record for record in recorded.values() if not record.ended]
         self._next_index = len(recorded)
+        self._ended_with = {
+            (event["trial"], event["epoch"])
+            for event in events
+            if event["event"] == "ended" and event["status"] in ("stopped", "finished")
+        }
         strategy.set_search_properties(metric, mode, {})
         for event in events:
             self._replay(event)
@@ -83,15 +92,16 @@ class JournaledSearcher(Searcher):
         return True
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """An unfinished trial of an earlier session, else the next of the strategy, else a control;
-        nothing for now while there may be one yet."""
+        """An unfinished trial of an earlier session, else one that is promoted, else the next of
+        the strategy, else a control; nothing for now while there may be one yet."""
         if self._later():
             return None
         if self._unfinished:
-            record = self._unfinished.pop(0)
-            self.indices[trial_id] = record.index
-            self._running.add(trial_id)
-            return record.config
+            return self._go_on(trial_id, self._unfinished.pop(0))
+        promoted = None if self._promote is None else self._promote()
+        if promoted is not None:
+            self.strategy.promoted(str(promoted))
+            return self._go_on(trial_id, self._recorded[promoted])
         if self._next_index >= self._trials:
             return self._suggest_control(trial_id)
         suggested = self.strategy.suggest(str(self._next_index))
@@ -104,7 +114,15 @@ class JournaledSearcher(Searcher):
         self._journal().append({"event": "suggested", "trial": index, "config": config})
         return config
 
+    def _go_on(self, trial_id: str, record: TrialRecord) -> dict[str, Any]:
+        self.indices[trial_id] = record.index
+        self._running.add(trial_id)
+        return record.config
+
     def _suggest_control(self, trial_id: str) -> dict[str, Any] | str | None:
+        if self._promote is not None and self._running:
+            # Who still runs may bring another one among the best, be it one that is a control.
+            return None
         handed_out = {self.indices[known] for known in self._controls}
         for trial in self._recorded.values():
             if trial.control_left and trial.index not in handed_out:
@@ -156,20 +174,22 @@ class JournaledSearcher(Searcher):
         elif event["event"] == "result":
             trial = self._recorded[event["trial"]]
             # The result that a trial ended with is told with its end, as Tune does.
-            if event["epoch"] < trial.epochs or trial.status not in ("stopped", "finished"):
+            if (trial.index, event["epoch"]) not in self._ended_with:
                 self._tell_result(trial.index, {**event["metrics"], "epoch": event["epoch"]})
         elif event["event"] == "ended":
             if event["status"] in ("diverged", "failed"):
                 self._tell_failure(event["trial"], blamed=not event.get("blameless", False))
             else:
-                self._tell_end(self._recorded[event["trial"]])
+                self._tell_end(self._recorded[event["trial"]], event["epoch"])
+        elif event["event"] == "promoted":
+            self.strategy.promoted(str(event["trial"]))
 
     def _tell_result(self, index: int, result: dict[str, Any]) -> None:
         self._note(result)
         self.strategy.on_trial_result(str(index), result)
 
-    def _tell_end(self, trial: TrialRecord) -> None:
-        last = {**trial.results[trial.epochs], "epoch": trial.epochs}
+    def _tell_end(self, trial: TrialRecord, epoch: int) -> None:
+        last = {**trial.results[epoch], "epoch": epoch}
         self._note(last)
         self.strategy.on_trial_complete(str(trial.index), last)
 

@@ -63,7 +63,7 @@ class StudyStopper(Stopper):
         self._since_best = 0
         self._failed_alike: set[str] | None = set()
         """The reasons of the first trials, all of which failed; None as soon as one has not."""
-        self._ended = 0
+        self._ended: set[int] = set()
         for event in events:
             self._note(event)
 
@@ -85,7 +85,12 @@ class StudyStopper(Stopper):
         """Takes a result or an end into account."""
         self._note(event)
         alike = self._failed_alike or set()
-        if event["event"] == "ended" and not self.why and self._ended >= ALIKE and len(alike) == 1:
+        if (
+            event["event"] == "ended"
+            and not self.why
+            and len(self._ended) >= ALIKE
+            and len(alike) == 1
+        ):
             self.why, self.reason = "failed", next(iter(alike))
 
     def _note(self, event: Event) -> None:
@@ -97,8 +102,9 @@ class StudyStopper(Stopper):
         elif event["event"] == "control":
             self._epochs += 1
         elif event["event"] == "ended":
-            self._ended += 1
-            self._since_best += 1
+            if event["trial"] not in self._ended:
+                self._since_best += 1
+            self._ended.add(event["trial"])
             if event["status"] != "failed":
                 self._failed_alike = None
             elif self._failed_alike is not None:

@@ -81,6 +81,7 @@ class Study:
             on_failure=self.record_failure,
             alone=max_concurrent == 1,
             is_control=self.is_control,
+            promotes=self.promotes,
         )
         self.learned = ""
         """What was taken over from an earlier study, for a person to read."""
@@ -148,6 +149,9 @@ class Study:
         """
         self.parts.strategy, self.parts.scheduler = strategy, scheduler
         if isinstance(scheduler, ASHA):
+            trainable = self.parts.trainable
+            if trainable is not None:
+                scheduler.check_checkpoints(overrides(trainable, "save_checkpoint"))
             scheduler.check_space(strategy.space)
             strategy.rungs = scheduler.rungs.milestones
         if isinstance(scheduler, PBT) and self.flags.trials is None:
@@ -179,15 +183,17 @@ class Study:
             alone=self.max_concurrent == 1,
             audited=audited,
             later=scheduler.suggest_later if isinstance(scheduler, PBT) else (lambda: False),
+            promote=self._promote if self.promotes() else None,
         )
         whole = isinstance(scheduler, PBT)
         return tune.TuneConfig(
             metric=self.metric,
             mode=self.mode,
-            # The searcher says when it has finished: only then the number of controls is known; and
-            # all members of a population live at once, each of whose processes Tune would end as
-            # it comes free, if it counted them.
-            num_samples=-1 if audited else self.total + whole,
+            # The searcher says when it has finished: only then the number of controls and of
+            # promotions is known, each of which is a trial to Tune; and all members of a
+            # population live at once, each of whose processes Tune would end as it comes free, if
+            # it counted them.
+            num_samples=-1 if audited or self.promotes() else self.total + whole,
             search_alg=self._searcher,
             scheduler=scheduler or InOrder(),
             max_concurrent_trials=self.total if whole else self.max_concurrent,
@@ -202,6 +208,11 @@ class Study:
         written = {
             (event["trial"], event["rung"]) for event in self.events if event["event"] == "decision"
         }
+        followed = {
+            (event["trial"], event["rung"])
+            for event in self.events
+            if event["event"] == "ended" and "rung" in event
+        }
         for event in self.events:
             if event["event"] == "result":
                 trial = self.trials[event["trial"]]
@@ -211,7 +222,10 @@ class Study:
                 value = event["metrics"][self.metric]
                 decision = asha.replay(event["trial"], event["epoch"], value)
                 if decision is not None:
-                    self._complete(decision, written=(decision.trial, decision.rung) in written)
+                    at = (decision.trial, decision.rung)
+                    self._complete(decision, written=at in written, followed=at in followed)
+            elif event["event"] == "promoted":
+                asha.promote(event["trial"], event["rung"])
             elif blamed(event):
                 asha.replay_failure(event["trial"], event["epoch"])
         asha.trial_key = lambda trial: None if runs_as_control(trial) else index_of(trial)
@@ -264,6 +278,27 @@ class Study:
         if isinstance(self.parts.scheduler, ASHA):
             self.parts.scheduler.replay_failure(index, epoch)
 
+    def promotes(self) -> bool:
+        """Whether a trial that a rung stops may go on after all."""
+        scheduler = self.parts.scheduler
+        return isinstance(scheduler, ASHA) and scheduler.rungs.rule == "promotion"
+
+    def promotion_left(self) -> bool:
+        """Whether one is to go on that has not begun to."""
+        scheduler = self.parts.scheduler
+        return isinstance(scheduler, ASHA) and scheduler.promotable() is not None
+
+    def _promote(self) -> int | None:
+        """Lets the next one go on that may; its index."""
+        scheduler = self.parts.scheduler
+        assert isinstance(scheduler, ASHA)
+        promotion = scheduler.promotable()
+        if promotion is None:
+            return None
+        scheduler.promote(promotion.trial, promotion.rung)
+        self._recorder.on_promotion(promotion)
+        return int(promotion.trial)
+
     def is_control(self, index: int) -> bool:
         """Whether the trial of that index is finished later if a rung stops it."""
         scheduler = self.parts.scheduler
@@ -288,12 +323,13 @@ class Study:
             for config in self.parts.strategy.space.corners():
                 check(config)
 
-    def _complete(self, decision: Decision, *, written: bool) -> None:
-        # The machine lost power between the result and the lines that say what followed from it.
+    def _complete(self, decision: Decision, *, written: bool, followed: bool) -> None:
+        # The machine lost power between the result and the lines that say what followed from it;
+        # who has been promoted since has not ended, and has been stopped all the same.
         if not written:
             self._decided.append({"event": "decision", **asdict(decision)})
         trial = self.trials[int(decision.trial)]
-        if decision.stop and not trial.ended:
+        if decision.stop and not trial.ended and not followed:
             control = self.is_control(trial.index)
             end = ended(trial.index, decision.rung, {"status": None}, decision, control)
             self._decided.append(end)

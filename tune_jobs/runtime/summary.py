@@ -67,9 +67,10 @@ def keep_best(study: Study) -> dict[str, Any] | None:
 
 
 def all_ended(study: Study) -> bool:
-    """Whether no trial is left to be run, and no control."""
-    ended = sum(trial.ended for trial in study.trials.values())
-    return ended >= study.total and not any(t.control_left for t in study.trials.values())
+    """Whether no trial is left to be run or to go on, and no control."""
+    trials = study.trials.values()
+    left = study.promotion_left() or any(trial.control_left for trial in trials)
+    return sum(trial.ended for trial in trials) >= study.total and not left
 
 
 def is_over(study: Study) -> bool:

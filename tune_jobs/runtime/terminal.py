@@ -55,6 +55,7 @@ class Terminal:
         self._began = time.monotonic()
         self._best = best_trial(trials.values(), metric, mode)
         self._ended_before = self._ended()
+        self._most_ended = self._ended_before
         self._progress = Progress(
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
@@ -81,9 +82,11 @@ class Terminal:
             self._progress.update(self._task, description=self.status(), completed=self._ended())
             return
         each = math.ceil(self._total / STATUS_LINES)
-        if event["event"] == "ended" and self._ended() % each == 0:
+        # Who is promoted ends again.
+        if self._ended() > self._most_ended and self._ended() % each == 0:
             elapsed = duration(time.monotonic() - self._began)
             self._print(f"{self._ended()} of {self._total} trials, {elapsed}; {self.status()}")
+        self._most_ended = max(self._most_ended, self._ended())
 
     def status(self) -> str:
         """Trials by status, the best so far, and the time that remains."""
@@ -148,9 +151,15 @@ def describe(event: Event, metric: str) -> str:
     """One line for an event that a person wants to know of, else nothing."""
     name = f"trial {event['trial']}"
     if event["event"] == "decision" and event["stop"]:
+        cutoff = "no cut-off yet" if event["cutoff"] is None else f"cut-off {event['cutoff']:.4f}"
         return (
-            f"stopped    {name} at rung {event['rung']}: {metric} {event['value']:.4f}, cut-off "
-            f"{event['cutoff']:.4f}, rank {event['rank']} of {event['of']}"
+            f"stopped    {name} at rung {event['rung']}: {metric} {event['value']:.4f}, "
+            f"{cutoff}, rank {event['rank']} of {event['of']}"
+        )
+    if event["event"] == "promoted":
+        return (
+            f"promoted   {name} from rung {event['rung']}: {metric} {event['value']:.4f}, now rank "
+            f"{event['rank']} of {event['of']}"
         )
     if event["event"] == "exploited":
         changes = "".join(

@@ -80,7 +80,9 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             self.__restored: dict[str, Any] | None = None
             self.__last: dict[str, Any] = {}
             self.__epoch = 0
-            directory = Path(settings.trials_dir, self._storage.trial_dir_name)
+            # Tune gives who was promoted, a trial of its own to it, a second name: `0012_5e72`.
+            name = self._storage.trial_dir_name.partition("_")[0]
+            directory = Path(settings.trials_dir, name)
             self.__checkpoints = TrialCheckpoints(directory, settings.mode)
             try:
                 # None is what setup() returns; False is a reset that the class refuses.
