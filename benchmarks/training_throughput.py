@@ -62,17 +62,16 @@ def measure(quick: bool) -> list[Row]:
 def compare(config: Config, data: SearchData, repeats: int) -> list[Row]:
     """Run all loops in turn, `repeats` times after one to warm up."""
     count = IMAGES[config.model]
+    # Validation is not counted, so as short as can be.
+    total = count + 10
     subset = replace(
         data,
-        train_images=data.train_images[:count],
-        train_labels=data.train_labels[:count],
-        # Not counted, so as short as can be.
-        validation_images=data.validation_images[:10],
-        validation_labels=data.validation_labels[:10],
+        images=data.images[:total],
+        labels=data.labels[:total],
+        train_count=count,
+        train_ratio=count / total,
     )
-    total = count + 10
     config = replace(config, train_ratio=count / total)
-    subset = replace(subset, train_ratio=count / total)
     loops: dict[str, Callable[[Config, SearchData], float]] = {
         "ours": ours,
         "bare": bare,

@@ -17,19 +17,24 @@ class WeightAverage:
 
     Args:
         model: to be averaged; the average begins with its weights.
-        decay: share of the average that each update keeps, 0 to below 1.
+        decay: share of the average that each update keeps, 0 to below 1; 0 keeps none.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
-        self.weights = {name: value.detach().clone() for name, value in _averaged(model).items()}
+        self.weights: dict[str, Tensor] = {}
+        """Empty where none is kept."""
+        if decay > 0:
+            self.weights = {name: value.clone() for name, value in _averaged(model).items()}
 
     def update(self, model: nn.Module, updates: int) -> None:
         """Takes in the weights after so many updates."""
+        if not self.weights:
+            return
         decay = min(self.decay, (1 + updates) / (WARM_UP + updates))
         torch._foreach_lerp_(
             list(self.weights.values()),
-            [value.detach() for value in _averaged(model).values()],
+            list(_averaged(model).values()),
             1 - decay,
         )
 
@@ -47,8 +52,8 @@ class WeightAverage:
     @contextmanager
     def in_place_of(self, model: nn.Module) -> Iterator[None]:
         """Inside, the model has the average; afterwards, its own weights."""
-        own = _averaged(model)
-        kept = {name: value.detach().clone() for name, value in own.items()}
+        own = {name: value for name, value in _averaged(model).items() if name in self.weights}
+        kept = {name: value.clone() for name, value in own.items()}
         with torch.no_grad():
             for name, value in own.items():
                 value.copy_(self.weights[name])

@@ -166,7 +166,7 @@ class Config:
     mixup_alpha: float = 0.2
     """Of the Beta distribution that mixup draws its share from, above 0."""
 
-    patience: int = 0
+    patience: int = 6
     """Epochs without a validation loss lower by `min_delta` before a trial ends; 0: none ends."""
 
     min_delta: float = 0.0
@@ -239,13 +239,13 @@ class Config:
         values: dict[str, Any] = dict(sampled)
         return cls(**values)
 
-    @property
-    def peak_learning_rate(self) -> float:
-        """The learning rate, scaled by the batch size, that schedules are a share of."""
+    def learning_rate_in(self, epoch: int) -> float:
+        """What schedules are a share of in `epoch`, from 1: scaled by the batch size."""
         assert self.learning_rate is not None
+        begun = [rate for first, rate in self.learning_rate_schedule if first <= epoch]
         ratio = self.batch_size / self.base_batch_size
         scales = {"none": 1.0, "linear": ratio, "sqrt": ratio**0.5, "inverse": 1 / ratio}
-        return self.learning_rate * scales[self.lr_scaling]
+        return (begun[-1] if begun else self.learning_rate) * scales[self.lr_scaling]
 
     def batch_size_in(self, epoch: int) -> int:
         """Samples in an update of `epoch`, from 1; always a multiple of the accumulation steps."""

@@ -10,6 +10,7 @@ from trainables.data import Dataset, fingerprint, split, stratified_order
 from trainables.dataset_files import RawDataset
 from trainables.download import UnavailableError
 from trainables.mnist import read_fashion_mnist, read_mnist
+from trainables.own_data import is_own, read_own
 
 DEFAULT_DATASET = "fashion_mnist"
 FALLBACK_DATASET = "digits"
@@ -63,8 +64,9 @@ def load_dataset(
     Fashion-MNIST, in Debian's package; what was found elsewhere is put into `data_dir`.
 
     Args:
-        name: "fashion_mnist", "mnist", "cifar10" or "digits"; None is Fashion-MNIST, or digits
-            where that cannot be had, which `Dataset.notice` then says.
+        name: "fashion_mnist", "mnist", "cifar10" or "digits", or the path of a person's own data
+            (see `own_data.py`); None is Fashion-MNIST, or digits where that cannot be had, which
+            `Dataset.notice` then says.
         data_dir: folder of all datasets, in torchvision's layout.
         seed: of the split into training and validation part, at least 0.
         train_ratio: share of the training images that trials may train on; the rest validates.
@@ -74,11 +76,14 @@ def load_dataset(
             be had, or an impossible split.
     """
     wanted = DEFAULT_DATASET if name is None else name
-    if wanted not in READERS:
-        raise ValueError(f"unknown dataset {wanted!r}; there are {', '.join(READERS)}")
+    if wanted not in READERS and not is_own(wanted):
+        raise ValueError(
+            f"unknown dataset {wanted!r}; there are {', '.join(READERS)}, or the path of your own: "
+            f"an .npz file or a folder of images by class"
+        )
     used, notice = wanted, ""
     try:
-        raw = READERS[wanted](data_dir)
+        raw = READERS[wanted](data_dir) if wanted in READERS else read_own(Path(wanted))
     except UnavailableError as error:
         if name is not None:
             raise ValueError(

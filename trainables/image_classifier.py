@@ -1,6 +1,5 @@
 """The trainable that Tune runs: the one file here that knows Ray."""
 
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,8 @@ from ray import tune
 
 from trainables.config import Config
 from trainables.data import Dataset, SearchData
-from trainables.loop import evaluate_images, fit
+from trainables.loop import Metrics, evaluate_images, fit, is_over
+from trainables.pretrained import read_weights
 from trainables.state import State, load_state, save_state
 from trainables.timing import time_epoch
 
@@ -27,7 +27,7 @@ class ImageClassifier(tune.Trainable):
     state: State | None
     """After the last step; None before the first."""
 
-    _steps: Iterator[tuple[dict[str, float], State]]
+    _steps: Iterator[tuple[Metrics, State]]
 
     def setup(self, config: dict[str, Any], data: SearchData | None = None) -> None:
         """Prepare a trial.
@@ -49,7 +49,8 @@ class ImageClassifier(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        """Train one epoch; `done` comes with the last one, or with a loss that is not finite.
+        """Train one epoch; `done` comes with the last one, when patience is over, or with a loss
+        that is not finite.
 
         Returns:
             The metrics of `trainables.loop.fit`.
@@ -61,8 +62,7 @@ class ImageClassifier(tune.Trainable):
                 f"raise epochs to go on"
             )
         metrics, self.state = step
-        finite = math.isfinite(metrics["train_loss"]) and math.isfinite(metrics["val_loss"])
-        return {**metrics, "done": metrics["epoch"] == self.settings.epochs or not finite}
+        return {**metrics, "done": is_over(self.settings, metrics, self.state)}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write the state after the last step to `state.pt`."""
@@ -86,7 +86,9 @@ class ImageClassifier(tune.Trainable):
         Raises:
             ValueError: names the hyperparameter, the value and the rule.
         """
-        Config.from_dict(config)
+        checked = Config.from_dict(config)
+        if checked.pretrained:
+            read_weights(Path(checked.pretrained))
 
     @staticmethod
     def epoch_seconds(config: Mapping[str, object], data: SearchData) -> float:
@@ -128,5 +130,5 @@ class ImageClassifier(tune.Trainable):
         self.state = None
         self._steps = self._fit(None)
 
-    def _fit(self, state: State | None) -> Iterator[tuple[dict[str, float], State]]:
+    def _fit(self, state: State | None) -> Iterator[tuple[Metrics, State]]:
         return fit(self.settings, self.data, state, device=self.device)

@@ -1,6 +1,7 @@
 """A model together with what it needs of the data: the device, the layout, standardisation."""
 
 import contextlib
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -8,11 +9,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from trainables.augmentation import augment
 from trainables.config import Config
-from trainables.data import SearchData, as_tensor, standardisation, train_count
+from trainables.data import SearchData, as_tensor, standardisation
 from trainables.metrics import classification_scores, confusion_matrix
 from trainables.models import build_model
-from trainables.state import State
+from trainables.partition import Partition
 
 # Images in one forward pass without gradients: large enough for the matrix units, and 32 channels
 # of 28 x 28 floats still take only 100 MB.
@@ -26,26 +28,33 @@ class Network:
         config: the trial's hyperparameters.
         data: gives the shape of the images, the classes and the statistics of standardisation.
         device: where the model and its inputs live.
-
-    Raises:
-        ValueError: `config.train_ratio` does not fit the data.
+        partition: what the model is trained on.
+        fold: from 0, for initial weights of its own.
     """
 
-    def __init__(self, config: Config, data: SearchData, device: torch.device) -> None:
+    def __init__(
+        self,
+        config: Config,
+        data: SearchData,
+        device: torch.device,
+        partition: Partition,
+        fold: int = 0,
+    ) -> None:
         self.device = device
-        self.classes = data.classes
+        self._shape = data.image_shape
+        self._augmentation = config.augmentation
         self._bfloat16 = config.precision == "bfloat16"
         # Convolutions run up to 1.3 times as fast on the CPU with channels last, more with
         # bfloat16; dense layers want a flat row, which is also the fastest to gather.
-        self._flat = config.model != "cnn"
+        self._flat = is_flat(config)
         self._format = torch.contiguous_format if self._flat else torch.channels_last
 
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derived_seed(config.seed, 0))
+            torch.manual_seed(derived_seed(config.seed, 0, fold))
             model = build_model(config, data.image_shape, data.classes)
         self.model = model.to(device=device, memory_format=self._format)  # type: ignore[call-overload]
 
-        mean, std = standardisation(data, train_count(data, config.train_ratio), config.min_std)
+        mean, std = standardisation(data, partition.train, config.min_std)
         # (pixel / 255 - mean) / std, as one subtraction and one multiplication.
         shift, scale = 255 * mean, 1 / (255 * std)
         _, height, width = data.image_shape
@@ -56,26 +65,14 @@ class Network:
             shift, scale = shift.reshape(-1, 1, 1), scale.reshape(-1, 1, 1)
         self._shift, self._scale = shift.to(device), scale.to(device)
 
-    def place(self, images: NDArray[np.uint8]) -> Tensor:
-        """Put images on the device, as they are indexed by batch.
-
-        Args:
-            images: uint8 `[n, channels, height, width]`.
-
-        Returns:
-            uint8, `[n, channels * height * width]` for a model of dense layers alone.
-        """
-        tensor = as_tensor(images).to(self.device)
-        return tensor.flatten(1) if self._flat else tensor
-
-    def load_weights(self, state: State) -> None:
-        """Copy a state's weights into the model.
+    def load_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Copy a model's `state_dict` into this one.
 
         Raises:
             ValueError: the state is of another model than this one.
         """
         try:
-            self.model.load_state_dict(state.model)
+            self.model.load_state_dict(weights)
         except RuntimeError as error:
             raise ValueError(
                 f"the state is of another model than the config describes; give the config that it "
@@ -86,6 +83,13 @@ class Network:
         """Turn a batch of placed images into the model's input: float32, standardised."""
         inputs = images.to(torch.float32, memory_format=self._format)
         return inputs.sub_(self._shift).mul_(self._scale)
+
+    def augmented(self, inputs: Tensor) -> Tensor:
+        """Change a batch of standardised images at random, as the config says."""
+        if self._augmentation in ("none", "mixup"):
+            return inputs
+        images = augment(inputs.view(-1, *self._shape), self._augmentation)
+        return images.flatten(1) if self._flat else images.contiguous(memory_format=self._format)
 
     def arithmetic(self) -> contextlib.AbstractContextManager[object]:
         """The precision that forward pass and loss run under."""
@@ -107,12 +111,43 @@ class Network:
             images: placed images, `[n, ...]`.
             labels: int64 `[n]`, on the device.
         """
-        logits = self.predict(images)
-        loss = float(F.cross_entropy(logits, labels))
-        confusion = confusion_matrix(logits.argmax(dim=1), labels, self.classes)
-        return {"loss": loss, **classification_scores(confusion)}
+        return scores(self.predict(images), labels)
 
 
-def derived_seed(seed: int, epoch: int) -> int:
-    """Seed of the random streams of one epoch (from 1), or of the initial weights (0)."""
-    return int(np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)[0] >> 1)
+def scores(logits: Tensor, labels: Tensor) -> dict[str, float]:
+    """Mean cross entropy in nats, accuracy, and macro precision, recall and F1.
+
+    Args:
+        logits: float `[n, classes]`.
+        labels: int64 `[n]`.
+    """
+    loss = float(F.cross_entropy(logits, labels))
+    confusion = confusion_matrix(logits.argmax(dim=1), labels, logits.shape[1])
+    return {"loss": loss, **classification_scores(confusion)}
+
+
+def is_flat(config: Config) -> bool:
+    """Whether the model has dense layers alone, which take an image as a row."""
+    return config.model in ("mlp", "linear")
+
+
+def placed(images: NDArray[np.uint8], config: Config, device: torch.device) -> Tensor:
+    """Put images on the device, as they are indexed by batch.
+
+    Args:
+        images: uint8 `[n, channels, height, width]`.
+        config: of the model.
+        device: where to.
+
+    Returns:
+        uint8, `[n, channels * height * width]` for a model of dense layers alone. On the CPU it
+        shares the memory of `images`.
+    """
+    tensor = as_tensor(images).to(device)
+    return tensor.flatten(1) if is_flat(config) else tensor
+
+
+def derived_seed(seed: int, epoch: int, fold: int) -> int:
+    """Seed of a fold's random streams of one epoch (from 1), or of its initial weights (0)."""
+    entropy = (seed, epoch, fold)
+    return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)

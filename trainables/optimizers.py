@@ -43,7 +43,7 @@ def build_optimizer(config: Config, model: nn.Module) -> torch.optim.Optimizer:
             # What `torch._disable_dynamo` would put there after the import.
             method.__dynamo_disable = method
     parameters = decayed(model, config.weight_decay)
-    rate, epsilon = config.peak_learning_rate, config.epsilon
+    rate, epsilon = config.learning_rate_in(1), config.epsilon
     betas = (config.beta1, config.beta2)
     # One kernel for all of an update where there is one: 4.1 ms a step of Adam against 6.3 ms (MLP,
     # one core). AdamW with a decay of its own for each group would have decayed biases too.

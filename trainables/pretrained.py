@@ -52,9 +52,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     except Exception as error:
         first = str(error).splitlines()[0]
         raise ValueError(f"pretrained {path}: no state dict can be read there ({first})") from None
-    if isinstance(content, dict) and set(content) >= {"model", "optimizer"}:
+    if isinstance(content, dict) and set(content) >= {"epoch", "networks"}:
         # A state of ours: the average, where one was kept, is what was validated.
-        content = {**content["model"], **(content.get("average") or {})}
+        first = content["networks"][0]
+        content = {**first["model"], **first["average"]}
     if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
         raise ValueError(f"pretrained {path}: it holds no state dict")
     return content

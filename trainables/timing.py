@@ -9,7 +9,7 @@ from torch import Tensor
 from trainables.config import Config
 from trainables.data import SearchData
 from trainables.network import EVALUATION_BATCH, Network
-from trainables.training import Training
+from trainables.training import Training, trainings
 
 
 def time_epoch(
@@ -30,20 +30,22 @@ def time_epoch(
         ValueError: config and data do not fit together.
     """
     device = torch.device(device)
-    training = Training(config, data, device)
+    networks = trainings(config, data, device)
+    training = networks[0]
     # The first batches allocate memory and choose kernels: their time says nothing.
     update = _seconds_each(_updates(training, device), 3, seconds / 2, device)
-    images = training.network.place(data.validation_images[:EVALUATION_BATCH])
+    held_out, _ = training.validation
+    images = held_out[:EVALUATION_BATCH]
     evaluation = _seconds_each(_evaluations(training.network, images), 1, seconds / 2, device)
     updates = training.samples / config.batch_size
-    return updates * update + len(data.validation_labels) / len(images) * evaluation
+    return len(networks) * (updates * update + len(held_out) / len(images) * evaluation)
 
 
 def _updates(training: Training, device: torch.device) -> Iterator[object]:
     # Over and over: a small dataset's epoch may be shorter than the measurement.
     while True:
         with training.random_streams(1):
-            yield from training.steps(torch.randperm(training.samples).to(device))
+            yield from training.steps(torch.randperm(training.samples).to(device), 1)
 
 
 def _evaluations(network: Network, images: Tensor) -> Iterator[object]:

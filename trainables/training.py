@@ -1,20 +1,23 @@
-"""One model in training: the updates of an epoch, and its state before and after."""
+"""One network in training: the updates of an epoch, and its state before and after."""
 
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from trainables.augmentation import augment, mixed
+from trainables.augmentation import mixed
 from trainables.average import WeightAverage
 from trainables.config import Config
-from trainables.losses import balanced_weights, divisor, total_loss
-from trainables.network import Network, derived_seed
+from trainables.data import SearchData, as_tensor
+from trainables.losses import balanced_weights, objective, weight_of
+from trainables.network import Network, derived_seed, placed
 from trainables.optimizers import MEMORY, build_optimizer, clip_gradients, step_of
+from trainables.partition import Partition, partitions
+from trainables.pretrained import freeze, load_pretrained
 from trainables.schedules import lr_factor
-from trainables.state import State, snapshot
+from trainables.state import NetworkState
 
 # A look at the loss waits for the device; every 32 steps it costs nothing that can be measured, and
 # a diverged trial wastes at most 31 updates.
@@ -36,125 +39,237 @@ class EpochResult:
     """Every `print_freq` updates: its number in the run, from 1, and its loss."""
 
 
+def trainings(config: Config, data: SearchData, device: torch.device) -> list["Training"]:
+    """One network in training, or one a fold; the images are on the device once.
+
+    Raises:
+        ValueError: config and data do not fit together.
+    """
+    images, labels = placed(data.images, config, device), as_tensor(data.labels).to(device)
+    return [
+        Training(config, data, images, labels, partition, fold)
+        for fold, partition in enumerate(partitions(config, data))
+    ]
+
+
 class Training:
-    """A network, its optimizer and its training data, all on one device.
+    """A network and its optimizer, beside its data on their device.
 
     Args:
         config: the trial's hyperparameters.
-        network: to be trained.
-        images: placed images, `[n, ...]`.
-        labels: int64 `[n]`, on the device.
-        samples: indices of the images to train on, int64 `[m]`, on the device.
+        data: what trials see of the dataset.
+        images: all of its images, as `placed` has put them.
+        labels: int64 `[n]`, on the same device.
+        partition: which of them to train on.
+        fold: from 0, for random streams of its own.
     """
 
     def __init__(
-        self, config: Config, network: Network, images: Tensor, labels: Tensor, samples: Tensor
+        self,
+        config: Config,
+        data: SearchData,
+        images: Tensor,
+        labels: Tensor,
+        partition: Partition,
+        fold: int = 0,
     ) -> None:
         self.config = config
-        self.network = network
+        self.fold = fold
+        self.device = images.device
+        self.network = Network(config, data, self.device, partition, fold)
         self.updates = 0
         self.plateau = 1.0
         """What the schedule "plateau" has come to."""
-        self._images, self._labels, self._samples = images, labels, samples
-        self._weights = None
+        self.samples = partition.samples
+        held_out = slice(partition.validation.start, partition.validation.stop)
+        self.validation = images[held_out], labels[held_out]
+        """Images and labels."""
+        self._images, self._labels = images, labels
+        blocks = [torch.arange(block.start, block.stop) for block in partition.train]
+        self._indices = torch.cat(blocks).to(self.device)
+        self._class_weights = None
         if config.class_weights == "balanced":
-            self._weights = balanced_weights(labels[samples], network.classes)
+            self._class_weights = balanced_weights(labels[self._indices], data.classes)
         sizes = [config.batch_size_in(epoch) for epoch in range(1, config.epochs + 1)]
-        self._total_steps = sum(-(-len(samples) // size) for size in sizes)
-        self._frozen = config.freeze_epochs > 0
-        self._build_optimizer()
-        self.average = WeightAverage(network.model, config.ema_decay) if config.ema_decay else None
+        self._total_steps = sum(-(-self.samples // size) for size in sizes)
+        self._average = WeightAverage(self.network.model, config.ema_decay)
+        self._freeze(config.freeze_epochs > 0)
+
+    def start_from_pretrained(self) -> None:
+        """Take the weights that `config.pretrained` names, if it names any.
+
+        Raises:
+            ValueError: they cannot be had, or are of another network.
+        """
+        if self.config.pretrained:
+            load_pretrained(self.network.model, self.config.pretrained)
+            self._average = WeightAverage(self.network.model, self.config.ema_decay)
 
     def run_epoch(self, epoch: int) -> EpochResult:
         """Train on every image once, in an order and with a dropout and an augmentation that seed
         and epoch determine."""
         if self._frozen and epoch > self.config.freeze_epochs:
-            self._frozen = False
-            self._build_optimizer()
+            head = self._optimizer.state
+            self._freeze(False)
+            self._optimizer.state.update(head)
         losses: list[Tensor] = []
         logits: list[Tensor] = []
-        begun, print_freq = self.updates, self.config.print_freq
+        begun = self.updates
         with self.random_streams(epoch):
-            order = self._samples[torch.randperm(len(self._samples)).to(self._samples.device)]
-            for loss, outputs in self.steps(order, self.config.batch_size_in(epoch)):
+            order = self._indices[torch.randperm(self.samples).to(self.device)]
+            for loss, outputs in self.steps(order, epoch):
                 losses.append(loss)
                 logits.append(outputs)
                 if len(losses) % STEPS_PER_LOOK == 0 and not _all_finite(losses[-STEPS_PER_LOOK:]):
                     break
         predicted = torch.cat(logits).argmax(dim=1)
         hits = (predicted == self._labels[order[: len(predicted)]]).sum()
-        sizes = torch.tensor([len(batch) for batch in logits], device=predicted.device)
+        sizes = torch.tensor([len(batch) for batch in logits], device=self.device)
         by_step = torch.stack(losses)
-        logged = range(print_freq - 1 - begun % print_freq, len(losses), print_freq) if print_freq else []
         return EpochResult(
             loss=float((by_step * sizes).sum() / len(predicted)),
             accuracy=float(hits) / len(predicted),
             samples=len(predicted),
-            learning_rate=self._optimizer.param_groups[0]["lr"],
-            step_losses=[
-                (begun + step + 1, loss)
-                for step, loss in zip(logged, by_step[list(logged)].tolist(), strict=True)
-            ],
+            learning_rate=float(self._optimizer.param_groups[0]["lr"]),
+            step_losses=self._logged(begun, by_step),
         )
 
-    def steps(self, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def steps(self, order: Tensor, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Make one update for each batch of `order`.
 
         Args:
             order: indices of images, int64 `[n]`, on the device.
-            batch_size: samples in an update.
+            epoch: from 1.
 
         Yields:
             The batch's loss, a scalar, and its logits `[batch, classes]`, both from before the
             update and left on the device.
         """
-        config, network, optimizer = self.config, self.network, self._optimizer
-        step, targets = step_of(optimizer), self._labels[order]
+        config, optimizer, average = self.config, self._optimizer, self._average
+        step, size = step_of(optimizer), config.batch_size_in(epoch)
+        part = size // config.accumulation_steps
         trained = [p for group in optimizer.param_groups for p in group["params"]]
-        part = -(-batch_size // config.accumulation_steps)
         self._training_mode()
-        for batch, target in zip(order.split(batch_size), targets.split(batch_size), strict=True):
-            rate = self._learning_rate()
-            for group in optimizer.param_groups:
-                group["lr"] = rate
+        batches = zip(order.split(size), self._labels[order].split(size), strict=True)
+        for batch, target in batches:
+            self._set_learning_rate(epoch)
             optimizer.zero_grad(set_to_none=True)
-            shared = divisor(config, target, self._weights)
-            parts = [
-                self._backward(indices, labels, shared)
-                for indices, labels in zip(batch.split(part), target.split(part), strict=True)
-            ]
+            if len(batch) <= part:
+                loss, logits = self._backward(batch, target)
+            else:
+                loss, logits = self._accumulate(batch, target, part)
             if config.grad_clip_norm:
                 clip_gradients(trained, config.grad_clip_norm)
             step()
             self.updates += 1
-            if self.average is not None:
-                self.average.update(network.model)
-            losses, outputs = zip(*parts, strict=True)
-            yield (losses[0], outputs[0]) if len(parts) == 1 else (sum(losses), torch.cat(outputs))
+            average.update(self.network.model, self.updates)
+            yield loss, logits
 
-    def _backward(self, batch: Tensor, target: Tensor, shared: Tensor | int) -> tuple[Tensor, Tensor]:
-        """Adds the gradients of a part of a batch; its share of the loss, and its logits."""
-        config, network = self.config, self.network
-        inputs = network.standardise(self._images.index_select(0, batch))
+    def random_streams(self, epoch: int) -> contextlib.AbstractContextManager[None]:
+        """Inside, PyTorch's generators are those of this epoch; afterwards, what they were."""
+        return _seeded(derived_seed(self.config.seed, epoch, self.fold), self.device)
+
+    def evaluate(self) -> dict[str, float]:
+        """Scores on the validation images, of the average where one is kept."""
+        with self._average.in_place_of(self.network.model):
+            return self.network.evaluate(*self.validation)
+
+    def state(self) -> NetworkState:
+        """The state after the last epoch, which shares its tensors with this object."""
+        return NetworkState(
+            updates=self.updates,
+            model=self.network.model.state_dict(),
+            optimizer=self._optimizer.state_dict()["state"],
+            average=self._average.weights,
+        )
+
+    def restore(self, state: NetworkState, epoch: int) -> None:
+        """Go on from a state after `epoch`, a copy of one; hyperparameters stay the config's.
+
+        Raises:
+            ValueError: the state is of another model or optimizer than the config's.
+        """
+        self.network.load_weights(state.model)
+        allowed = MEMORY[self.config.optimizer]
+        if any(not set(memory) <= allowed for memory in state.optimizer.values()):
+            raise ValueError(
+                f"the state is not from optimizer {self.config.optimizer!r}: resume it under the "
+                f"optimizer that it was trained with, or start afresh"
+            )
+        # As it was in that epoch: the one after it thaws, if it is to.
+        self._freeze(0 < epoch <= self.config.freeze_epochs)
+        # Only the memory of each parameter: param_groups would bring an old learning rate back.
+        content = self._optimizer.state_dict()
+        content["state"] = state.optimizer
+        self._optimizer.load_state_dict(content)
+        self._average = WeightAverage(self.network.model, self.config.ema_decay)
+        self._average.load(state.average)
+        self.updates = state.updates
+
+    def _accumulate(self, batch: Tensor, target: Tensor, part: int) -> tuple[Tensor, Tensor]:
+        """The gradient of a batch that is passed through the network in parts."""
+        whole = weight_of(self.config, target, self._class_weights)
+        losses, logits = [], []
+        for indices, labels in zip(batch.split(part), target.split(part), strict=True):
+            share = weight_of(self.config, labels, self._class_weights) / whole
+            loss, outputs = self._backward(indices, labels, share)
+            losses.append(loss)
+            logits.append(outputs)
+        return torch.stack(losses).sum(), torch.cat(logits)
+
+    def _backward(
+        self, batch: Tensor, target: Tensor, share: Tensor | float | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Add the gradient of a batch, or of its part, which has that share of the batch's loss."""
+        config, network, weights = self.config, self.network, self._class_weights
+        inputs = network.augmented(network.standardise(self._images.index_select(0, batch)))
+        partner, own = None, 1.0
+        if config.augmentation == "mixup":
+            inputs, partner, own = mixed(inputs, config.mixup_alpha)
         with network.arithmetic():
-            if config.augmentation == "mixup":
-                inputs, partner, share = mixed(inputs, config.mixup_alpha)
-                logits = network.model(inputs)
-                loss = torch.lerp(
-                    total_loss(config, logits, target[partner], self._weights),
-                    total_loss(config, logits, target, self._weights),
-                    share,
-                )
-            else:
-                logits = network.model(network.augmented(inputs, config.augmentation))
-                loss = total_loss(config, logits, target, self._weights)
-            loss = loss / shared
+            logits = network.model(inputs)
+            loss = objective(config, logits, target, weights)
+            if partner is not None:
+                loss = own * loss + (1 - own) * objective(config, logits, target[partner], weights)
+            if share is not None:
+                loss = loss * share
         loss.backward()
         return loss.detach(), logits.detach()
 
-    def _learning_rate(self) -> float:
-        config = self.config
-        if config.learning_rate_schedule:
-            return config.learning_rate_in(1 + self._epoch_of(self.updates))
-        factor = lr_factor(config, self.updates, self._total_steps, self.plateau)
-        return config.peak_learning_rate * factor
+    def _set_learning_rate(self, epoch: int) -> None:
+        factor = lr_factor(self.config, self.updates, self._total_steps, self.plateau)
+        rate = self.config.learning_rate_in(epoch) * factor
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+
+    def _freeze(self, frozen: bool) -> None:
+        """Makes an optimizer of what is trained now."""
+        self._frozen = frozen
+        freeze(self.network.model, frozen)
+        self._optimizer = build_optimizer(self.config, self.network.model)
+
+    def _training_mode(self) -> None:
+        self.network.model.train()
+        if self._frozen:
+            # The statistics of its norms stay as they came.
+            for layer in list(self.network.model)[:-1]:
+                layer.eval()
+
+    def _logged(self, begun: int, losses: Tensor) -> list[tuple[int, float]]:
+        each = self.config.print_freq
+        steps = [n for n in range(begun + 1, begun + len(losses) + 1) if each and n % each == 0]
+        if not steps:
+            return []
+        chosen = losses[[step - begun - 1 for step in steps]].tolist()
+        return list(zip(steps, chosen, strict=True))
+
+
+@contextlib.contextmanager
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+def _all_finite(losses: list[Tensor]) -> bool:
+    return bool(torch.stack(losses).isfinite().all())

@@ -27,7 +27,7 @@ def job(study: Study, *, grace_period: int = 1, audit: float = 0.0) -> tune.Tune
     """
     flags = study.flags
     dataset = load_dataset(flags.dataset, flags.data_dir, seed=flags.seed)
-    space = TRAINING.fix(epochs=flags.max_epochs)
+    space = TRAINING.fix(epochs=flags.max_epochs, patience=0)
     asha = ASHA(
         max_epochs=flags.max_epochs, grace_period=grace_period, audit=audit, seed=flags.seed
     )

@@ -40,7 +40,7 @@ def job(
     """
     flags = study.flags
     dataset = load_dataset(flags.dataset, flags.data_dir, seed=flags.seed)
-    space = CNN.fix(epochs=flags.max_epochs)
+    space = CNN.fix(epochs=flags.max_epochs, patience=0)
     asha = ASHA(
         max_epochs=flags.max_epochs,
         grace_period=grace_period,

@@ -156,6 +156,7 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
                     for k, v in result.items()
                     if isinstance(v, Real) and k not in NOT_METRICS
                 },
+                "step_losses": result.get("step_losses", []),
                 "checkpoint": checkpoint,
                 "restored": self.__restored,
                 "status": "finished" if result.get("done") else None,

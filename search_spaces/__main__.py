@@ -1,0 +1,60 @@
+"""`python -m search_spaces` prints the catalogue: what can be tuned, where to look, and why."""
+
+from rich.console import Console
+from rich.table import Table
+
+from search_spaces.catalogue import CATALOGUE
+from search_spaces.hyperparameter import Hyperparameter
+
+COLUMNS = ("name", "meaning", "default", "range", "scale", "grid", "kind", "role", "condition")
+
+
+def cells(parameter: Hyperparameter) -> tuple[str, ...]:
+    """A row of the table, without the advice."""
+    if parameter.values:
+        span, scale = _listed(parameter.values), "ordered" if parameter.ordered else "list"
+    else:
+        span, scale = f"{parameter.low:g} to {parameter.high:g}", parameter.scale
+        scale += ", integer" if parameter.integer else ""
+    condition = ""
+    if parameter.condition is not None:
+        condition = f"{parameter.condition[0]}: {_listed(parameter.condition[1])}"
+    return (
+        parameter.name,
+        parameter.meaning,
+        _shown(parameter.default),
+        span,
+        scale,
+        _listed(parameter.grid or parameter.values),
+        parameter.kind,
+        parameter.role,
+        condition,
+    )
+
+
+def show(console: Console) -> None:
+    """Prints the catalogue, each hyperparameter with its advice beneath."""
+    for parameter in CATALOGUE:
+        table = Table(box=None, show_header=False, pad_edge=False)
+        table.add_column(style="bold", width=10)
+        table.add_column()
+        for column, cell in zip(COLUMNS, cells(parameter), strict=True):
+            if cell:
+                table.add_row(column, cell)
+        table.add_row("advice", parameter.advice)
+        console.print(table)
+        console.print()
+
+
+def _listed(values: tuple[object, ...]) -> str:
+    return ", ".join(map(_shown, values))
+
+
+def _shown(value: object) -> str:
+    if value == "" and isinstance(value, str):
+        return "empty"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    show(Console(highlight=False))

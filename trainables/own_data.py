@@ -1,0 +1,212 @@
+"""A person's own images: an `.npz` file, or a folder of images by class."""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainables.data import Images, Labels, stratified_order
+from trainables.dataset_files import RawDataset
+
+TEST_SHARE = 0.2
+"""Of the images, set aside for the test where the data names none; the same at every reading."""
+
+TEST_SEED = 0
+
+
+def is_own(name: str) -> bool:
+    """Whether a dataset's name is a path rather than one of ours."""
+    return name.endswith(".npz") or "/" in name or Path(name).is_dir()
+
+
+def read_own(path: Path) -> RawDataset:
+    """Read `path`: an `.npz` or a folder.
+
+    - `.npz`: `x`, images `[n, height, width]`, `[n, height, width, channels]` or
+      `[n, channels, height, width]` (1 or 3 channels), uint8 or between 0 and 1; `y`, classes from
+      0, `[n]`; `x_test` and `y_test` alike, if there are some.
+    - folder: one folder a class, in the order of their names, or `train` and `test` with such
+      folders; any image file that Pillow reads, all of one size.
+
+    Where there are no test images a fifth is set aside, stratified by class.
+
+    Raises:
+        ValueError: it is not there, or damaged; names file and row.
+    """
+    if not path.exists():
+        raise ValueError(f"dataset {path}: no such file or folder")
+    images, labels, test = _read_folder(path) if path.is_dir() else _read_npz(path)
+    if test is None:
+        order = stratified_order(labels, TEST_SEED)
+        count = round(len(labels) * (1 - TEST_SHARE))
+        test = images[order[count:]], labels[order[count:]]
+        images, labels = images[order[:count]], labels[order[:count]]
+    return RawDataset(
+        train_images=images,
+        train_labels=labels,
+        test_images=test[0],
+        test_labels=test[1],
+        source=str(path),
+    )
+
+
+Part = tuple[Images, Labels]
+
+
+def _read_npz(path: Path) -> tuple[Images, Labels, Part | None]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays: dict[str, NDArray[Any]] = {name: file[name] for name in file}
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(f"dataset {path}: cannot be read as .npz ({error})") from None
+    if not {"x", "y"} <= set(arrays) or ("x_test" in arrays) != ("y_test" in arrays):
+        raise ValueError(
+            f"dataset {path}: needs x and y, and x_test and y_test or neither; has "
+            f"{', '.join(sorted(arrays)) or 'nothing'}"
+        )
+    images, labels = _checked(path, arrays, "x", "y")
+    if "x_test" not in arrays:
+        return images, labels, None
+    test = _checked(path, arrays, "x_test", "y_test")
+    if test[0].shape[1:] != images.shape[1:]:
+        raise ValueError(
+            f"dataset {path}: images of x_test are {test[0].shape[1:]} (channels, height, width), "
+            f"those of x {images.shape[1:]}"
+        )
+    unknown = np.flatnonzero(test[1] > labels.max())
+    if len(unknown):
+        raise ValueError(
+            f"dataset {path}: y_test, row {unknown[0]}: class {test[1][unknown[0]]}, but y has "
+            f"classes 0 to {labels.max()}"
+        )
+    return images, labels, test
+
+
+def _checked(path: Path, arrays: dict[str, NDArray[Any]], x: str, y: str) -> Part:
+    images, labels = arrays[x], arrays[y]
+    if images.ndim not in (3, 4) or labels.ndim != 1:
+        raise ValueError(
+            f"dataset {path}: {x} must be [n, height, width] with or without channels and {y} [n], "
+            f"got {list(images.shape)} and {list(labels.shape)}"
+        )
+    if len(images) != len(labels) or len(labels) == 0:
+        raise ValueError(
+            f"dataset {path}: {x} has {len(images)} rows, {y} {len(labels)}; they must be as many, "
+            "and at least one"
+        )
+    return _pixels(path, x, _channels_first(path, x, images)), _classes(path, y, labels)
+
+
+def _channels_first(path: Path, name: str, images: NDArray[Any]) -> NDArray[Any]:
+    if images.ndim == 3:
+        return images[:, None]
+    if images.shape[3] in (1, 3):
+        return images.transpose(0, 3, 1, 2)
+    if images.shape[1] in (1, 3):
+        return images
+    raise ValueError(
+        f"dataset {path}: {name} must have 1 or 3 channels, second or last, got "
+        f"{list(images.shape)}"
+    )
+
+
+def _pixels(path: Path, name: str, images: NDArray[Any]) -> Images:
+    if images.dtype == np.uint8:
+        return np.ascontiguousarray(images)
+    if images.dtype.kind not in "fiu":
+        raise ValueError(f"dataset {path}: {name} must hold numbers, got {images.dtype}")
+    highest = 1.0 if images.dtype.kind == "f" else 255
+    # A NaN is in no range.
+    inside = ((images >= 0) & (images <= highest)).all(axis=(1, 2, 3))
+    if not inside.all():
+        row = int(np.flatnonzero(~inside)[0])
+        raise ValueError(
+            f"dataset {path}: {name}, row {row}: {images.dtype} pixels must be from 0 to "
+            f"{highest:g}"
+        )
+    scaled = np.round(images * 255) if images.dtype.kind == "f" else images
+    return np.ascontiguousarray(scaled.astype(np.uint8))
+
+
+def _classes(path: Path, name: str, labels: NDArray[Any]) -> Labels:
+    if labels.dtype.kind not in "iuf":
+        raise ValueError(f"dataset {path}: {name} must hold classes from 0, got {labels.dtype}")
+    wrong = np.flatnonzero((labels < 0) | (labels != np.floor(labels)))
+    if len(wrong):
+        row = int(wrong[0])
+        raise ValueError(
+            f"dataset {path}: {name}, row {row}: a class is a whole number from 0, got "
+            f"{labels[row]}"
+        )
+    classes = labels.astype(np.int64)
+    # A label that is far off would make a network with a million outputs.
+    if classes.max() >= len(classes):
+        row = int(classes.argmax())
+        raise ValueError(
+            f"dataset {path}: {name}, row {row}: class {classes[row]} of {len(classes)} rows; "
+            "number the classes from 0"
+        )
+    return classes
+
+
+def _read_folder(path: Path) -> tuple[Images, Labels, Part | None]:
+    if not (path / "train").is_dir():
+        classes = _subfolders(path)
+        return *_read_classes(path, classes), None
+    classes = _subfolders(path / "train")
+    images, labels = _read_classes(path / "train", classes)
+    if not (path / "test").is_dir():
+        return images, labels, None
+    unknown = set(_subfolders(path / "test")) - set(classes)
+    if unknown:
+        raise ValueError(f"dataset {path}: test has classes that train has not: {sorted(unknown)}")
+    test = _read_classes(path / "test", classes, like=images)
+    return images, labels, test
+
+
+def _subfolders(path: Path) -> list[str]:
+    found = sorted(entry.name for entry in path.iterdir() if entry.is_dir())
+    if not found:
+        raise ValueError(f"dataset {path}: no folder in it; one folder of images a class is needed")
+    return found
+
+
+def _read_classes(path: Path, classes: list[str], like: Images | None = None) -> Part:
+    from PIL import Image, UnidentifiedImageError
+
+    files, labels = [], []
+    for index, name in enumerate(classes):
+        if (path / name).is_dir():
+            here = sorted(file for file in (path / name).iterdir() if file.is_file())
+            files += here
+            labels += [index] * len(here)
+    if not files:
+        raise ValueError(f"dataset {path}: no image in its folders")
+    pictures = []
+    for row, file in enumerate(files):
+        try:
+            with Image.open(file) as picture:
+                picture.load()
+                pictures.append(picture.convert("L" if picture.mode in ("1", "L") else "RGB"))
+        except (OSError, UnidentifiedImageError) as error:
+            raise ValueError(f"dataset {path}: {file}, row {row}: unreadable ({error})") from None
+        if pictures[-1].size != pictures[0].size:
+            raise ValueError(
+                f"dataset {path}: {file}, row {row}: {pictures[-1].size[0]} x "
+                f"{pictures[-1].size[1]} pixels, the first is {pictures[0].size[0]} x "
+                f"{pictures[0].size[1]}; all must be of one size"
+            )
+    coloured = any(picture.mode == "RGB" for picture in pictures)
+    if like is not None:
+        coloured = like.shape[1] == 3
+    mode = "RGB" if coloured else "L"
+    arrays = np.stack([np.asarray(picture.convert(mode), np.uint8) for picture in pictures])
+    images = arrays.transpose(0, 3, 1, 2) if coloured else arrays[:, None]
+    if like is not None and images.shape[1:] != like.shape[1:]:
+        raise ValueError(
+            f"dataset {path}: images are {images.shape[1:]} (channels, height, width), those of "
+            f"train {like.shape[1:]}"
+        )
+    return np.ascontiguousarray(images), np.array(labels, np.int64)
