@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 Value: TypeAlias = float | int | str | tuple[int, ...]
-Kind: TypeAlias = Literal["network", "optimization", "schedule", "regularization", "data"]
+Kind: TypeAlias = Literal["network", "optimization", "regularization", "data"]
 Role: TypeAlias = Literal["scientific", "nuisance", "fixed"]
 Scale: TypeAlias = Literal["linear", "log"]
 

@@ -43,6 +43,8 @@ class Network:
         self.device = device
         self._shape = data.image_shape
         self._augmentation = config.augmentation
+        self.needs_two = config.norm == "batch" and is_flat(config)
+        """Whether it cannot be trained on a batch of one."""
         self._bfloat16 = config.precision == "bfloat16"
         # Convolutions run up to 1.3 times as fast on the CPU with channels last, more with
         # bfloat16; dense layers want a flat row, which is also the fastest to gather.

@@ -90,8 +90,9 @@ class Training:
         self._class_weights = None
         if config.class_weights == "balanced":
             self._class_weights = balanced_weights(labels[self._indices], data.classes)
-        sizes = [config.batch_size_in(epoch) for epoch in range(1, config.epochs + 1)]
-        self._total_steps = sum(-(-self.samples // size) for size in sizes)
+        self._total_steps = sum(
+            len(self._batch_sizes(epoch)) for epoch in range(1, config.epochs + 1)
+        )
         self._average = WeightAverage(self.network.model, config.ema_decay)
         self._freeze(config.freeze_epochs > 0)
 
@@ -146,15 +147,15 @@ class Training:
             update and left on the device.
         """
         config, optimizer, average = self.config, self._optimizer, self._average
-        step, size = step_of(optimizer), config.batch_size_in(epoch)
-        part = size // config.accumulation_steps
+        step, sizes = step_of(optimizer), self._batch_sizes(epoch, len(order))
+        part = config.batch_size_in(epoch) // config.accumulation_steps
         trained = [p for group in optimizer.param_groups for p in group["params"]]
         self._training_mode()
-        batches = zip(order.split(size), self._labels[order].split(size), strict=True)
+        batches = zip(order.split(sizes), self._labels[order].split(sizes), strict=True)
         for batch, target in batches:
             self._set_learning_rate(epoch)
             optimizer.zero_grad(set_to_none=True)
-            if len(batch) <= part:
+            if config.accumulation_steps == 1 or len(batch) <= part:
                 loss, logits = self._backward(batch, target)
             else:
                 loss, logits = self._accumulate(batch, target, part)
@@ -210,7 +211,8 @@ class Training:
         """The gradient of a batch that is passed through the network in parts."""
         whole = weight_of(self.config, target, self._class_weights)
         losses, logits = [], []
-        for indices, labels in zip(batch.split(part), target.split(part), strict=True):
+        parts = self._sizes(len(batch), part)
+        for indices, labels in zip(batch.split(parts), target.split(parts), strict=True):
             share = weight_of(self.config, labels, self._class_weights) / whole
             loss, outputs = self._backward(indices, labels, share)
             losses.append(loss)
@@ -235,6 +237,20 @@ class Training:
                 loss = loss * share
         loss.backward()
         return loss.detach(), logits.detach()
+
+    def _batch_sizes(self, epoch: int, samples: int | None = None) -> list[int]:
+        return self._sizes(samples or self.samples, self.config.batch_size_in(epoch))
+
+    def _sizes(self, samples: int, size: int) -> list[int]:
+        """So many, and what is left; where one alone would be, it goes to those before it, since
+        the batch norm of a dense layer has no deviation of one."""
+        sizes = [size] * (samples // size)
+        rest = samples % size
+        if rest == 1 and sizes and self.network.needs_two:
+            sizes[-1] += 1
+        elif rest:
+            sizes.append(rest)
+        return sizes
 
     def _set_learning_rate(self, epoch: int) -> None:
         factor = lr_factor(self.config, self.updates, self._total_steps, self.plateau)
