@@ -43,12 +43,13 @@ class Flags:
     max_epochs: int = 27
     """Epochs of a trial that is not stopped."""
     dataset: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """fashion_mnist, mnist, cifar10 or digits. Without it fashion_mnist, and digits where that
-    cannot be had."""
+    """fashion_mnist, mnist, cifar10 or digits, or the path of your own: an .npz file with x and y,
+    or a folder of images by class. Without it fashion_mnist, and digits where that cannot be
+    had."""
     data_dir: Path = Path("data")
     """Where datasets are kept."""
     model: str = "mlp"
-    """mlp, cnn or linear."""
+    """mlp, cnn, resnet or linear."""
     seed: int = 0
     """Decides configurations, split and every trial's random streams."""
     cpus_per_trial: float = 1.0
