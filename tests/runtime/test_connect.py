@@ -1,6 +1,10 @@
 """What a cluster holds: never more trials than fit, and none that would wait for ever."""
 
+import json
+import os
 import socket
+import subprocess
+import sys
 from fractions import Fraction
 
 import pytest
@@ -86,3 +90,47 @@ def test_an_address_where_nothing_answers_is_an_error_before_ray_waits_for_it():
 def test_an_address_that_is_none_says_what_is_one(address):
     with pytest.raises(ValueError, match="host:port, auto or local"):
         check_reachable(address)
+
+
+PROCESSES = """
+import json, os, sys, time
+from pathlib import Path
+import torch
+from ray import tune
+from tune_jobs.runtime.connect import cluster
+from tune_jobs.runtime.flags import Flags
+
+class Trial(tune.Trainable):
+    def step(self):
+        return {"pid": os.getpid(), "imported": "torch" in sys.modules, "done": True}
+
+def idle():
+    names = {int(p.parent.name): p.read_bytes() for p in Path("/proc").glob("[0-9]*/cmdline")}
+    return [pid for pid, name in names.items() if name.startswith(b"ray::IDLE")]
+
+with cluster(Flags(address="local", max_concurrent=1)) as found:
+    while not idle():
+        time.sleep(0.1)
+    ready = idle()
+    config = tune.TuneConfig(num_samples=1, metric="pid", mode="max")
+    run = tune.RunConfig(storage_path=sys.argv[1], verbose=0)
+    (result,) = tune.Tuner(Trial, tune_config=config, run_config=run).fit()
+    trial = result.metrics
+    print(json.dumps([found.nodes[0]["CPU"], trial["pid"] in ready, trial["imported"]]))
+"""
+
+
+@pytest.mark.slow
+def test_a_ray_for_one_job_has_processes_ready_for_its_trials_which_know_torch(temporary, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", PROCESSES, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "RAY_TMPDIR": str(temporary)},
+    )
+    assert done.returncode == 0, done.stderr
+    cpus, was_ready, imported = json.loads(done.stdout.splitlines()[-1])
+    assert cpus == 1, "no more than its trials take"
+    assert was_ready
+    assert imported

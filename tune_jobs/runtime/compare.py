@@ -52,7 +52,7 @@ def compare(
             raise ValueError(f"--seeds must be at least 1, got {command.options['seeds']}")
         name = command.flags.name or f"{job_name()}-{time.strftime('%Y%m%d-%H%M%S')}"
         folder = command.flags.storage_path / name
-        with cluster(command.flags.address):
+        with cluster(command.flags):
             address = ray.get_runtime_context().gcs_address
             for seed in range(command.flags.seed, command.flags.seed + command.options["seeds"]):
                 for strategy in strategies:

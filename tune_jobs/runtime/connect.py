@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
+import math
+import os
 import socket
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import ray
 
+from tune_jobs.runtime.flags import Flags
+
 PACKAGES = ("tune_jobs", "search_spaces", "trainables")
+
+PRELOADED = ("ray.tune", "torch")
+"""Modules that take long to import, and that every trial needs if the job has imported them."""
+
+QUIET: dict[str, Any] = {
+    "log_to_driver": False,
+    "logging_level": logging.ERROR,
+    "configure_logging": True,
+}
 
 
 @dataclass(frozen=True)
@@ -59,39 +75,75 @@ class Cluster:
 
 
 @contextmanager
-def cluster(address: str | None) -> Iterator[Cluster]:
-    """Connects for as long as the context lasts; the code of this project travels to the workers.
+def cluster(flags: Flags) -> Iterator[Cluster]:
+    """Connects for as long as the context lasts.
 
     Args:
-        address: of a running cluster; "local" starts one for this job; None finds or starts one.
+        flags: `address` of a running cluster; "local" starts one for this job; None finds one or
+            starts one.
 
     Raises:
-        ValueError: nothing answers at `address`.
+        ValueError: nothing answers at the address.
     """
     # Our own lines say what happens; warnings of Ray's would stand between them.
     logging.getLogger("ray").setLevel(logging.ERROR)
-    if address is not None and ":" in address:
-        check_reachable(address)
-    root = Path(__file__).parents[2]
+    if flags.address is not None and ":" in flags.address:
+        check_reachable(flags.address)
     try:
-        ray.init(
-            address=address,
-            # Of a Ray for this job alone: 200 MB and 11 processes that nobody would look at.
-            include_dashboard=False,
-            runtime_env={"py_modules": [str(root / package) for package in PACKAGES]},
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            configure_logging=True,
-        )
+        join(flags.address or "auto") if flags.address != "local" else start(flags)
     except (ConnectionError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"--address {address}: no cluster answers there ({reason})") from None
+        if flags.address is not None:
+            reason = str(error).splitlines()[0]
+            raise ValueError(
+                f"--address {flags.address}: no cluster answers there ({reason})"
+            ) from None
+        start(flags)
     try:
         nodes = tuple(dict(node["Resources"]) for node in ray.nodes() if node["Alive"])
         growth = ray._private.state.state.get_max_resources_from_cluster_config() or {}
         yield Cluster(nodes, growth)
     finally:
         ray.shutdown()
+
+
+def join(address: str) -> None:
+    """Joins a running cluster, which the code of this project travels to.
+
+    Raises:
+        ConnectionError, ValueError: nothing answers there.
+    """
+    root = Path(__file__).parents[2]
+    packages = [str(root / package) for package in PACKAGES]
+    ray.init(address=address, runtime_env={"py_modules": packages}, **QUIET)
+
+
+def start(flags: Flags) -> None:
+    """Starts a Ray for this job alone, on this machine: its processes find our code where we do.
+
+    It starts a process for each of its CPUs at once, which a trial takes over as it is. Those that
+    trials will take are told to import meanwhile what each of them needs: 0.3 s from there to the
+    first trial instead of 3 to 4.
+    """
+    cpus = None
+    if flags.max_concurrent is not None and flags.gpus_per_trial == 0:
+        wanted = math.ceil(flags.max_concurrent * flags.cpus_per_trial)
+        cpus = wanted if wanted < (os.cpu_count() or 1) else None
+    with suppress(ImportError, AttributeError):
+        # Tune gives the process of each trial variables (one, for Lightning), and so none that
+        # stands ready would do. Here all inherit them.
+        class_cache = importlib.import_module("ray.tune.execution.class_cache")
+        os.environ.update(class_cache.DEFAULT_ENV_VARS)
+        class_cache.DEFAULT_ENV_VARS.clear()
+    each_has_a_trial = flags.cpus_per_trial <= 1 and flags.gpus_per_trial == 0
+    preloaded = [name for name in PRELOADED if name in sys.modules] if each_has_a_trial else []
+    ray.init(
+        address="local",
+        num_cpus=cpus,
+        # 200 MB and 11 processes that nobody would look at.
+        include_dashboard=False,
+        _system_config={"preload_python_modules": preloaded},
+        **QUIET,
+    )
 
 
 def check_reachable(address: str) -> None:

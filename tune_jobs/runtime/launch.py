@@ -71,7 +71,7 @@ def launch(
         try:
             command, directory = parse_and_check(job, argv)
             flags = command.flags
-            found = connected.enter_context(cluster(flags.address))
+            found = connected.enter_context(cluster(flags))
             slots = found.slots(flags.cpus_per_trial, flags.gpus_per_trial)
             concurrent = min(flags.max_concurrent or slots, slots)
             study = Study(directory, flags, max_concurrent=concurrent, metric=metric, mode=mode)
