@@ -44,7 +44,13 @@ LEARNING_RATE = Hyperparameter(
 SPACE = Space(
     "recorded",
     (LEARNING_RATE, BATCH_SIZE, MOMENTUM, DROPOUT, HIDDEN_SIZES),
-    fixed=(("model", "mlp"), ("optimizer", "sgd"), ("epochs", EPOCHS), ("precision", "bfloat16"), ("patience", 0)),
+    fixed=(
+        ("model", "mlp"),
+        ("optimizer", "sgd"),
+        ("epochs", EPOCHS),
+        ("precision", "bfloat16"),
+        ("patience", 0),
+    ),
 )
 
 

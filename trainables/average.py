@@ -67,6 +67,4 @@ class WeightAverage:
 
 def _averaged(model: nn.Module) -> dict[str, Tensor]:
     """All of the state that is a number and not a count."""
-    return {
-        name: value for name, value in model.state_dict().items() if value.is_floating_point()
-    }
+    return {name: value for name, value in model.state_dict().items() if value.is_floating_point()}

@@ -1,6 +1,7 @@
 """The hyperparameters of a trial: one field each, checked on construction."""
 
 import difflib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -244,7 +245,7 @@ class Config:
         assert self.learning_rate is not None
         begun = [rate for first, rate in self.learning_rate_schedule if first <= epoch]
         ratio = self.batch_size / self.base_batch_size
-        scales = {"none": 1.0, "linear": ratio, "sqrt": ratio**0.5, "inverse": 1 / ratio}
+        scales = {"none": 1.0, "linear": ratio, "sqrt": math.sqrt(ratio), "inverse": 1 / ratio}
         return (begun[-1] if begun else self.learning_rate) * scales[self.lr_scaling]
 
     def batch_size_in(self, epoch: int) -> int:

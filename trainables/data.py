@@ -184,7 +184,7 @@ def standardisation(
         Two float32 tensors `[channels]`, in units of the full pixel range (0 to 1); the standard
         deviation is at least `min_std`.
     """
-    histogram = sum(_histogram(data, block.start, block.stop) for block in blocks)
+    histogram = np.sum([_histogram(data, block.start, block.stop) for block in blocks], axis=0)
     share = histogram / histogram.sum(axis=1, keepdims=True)
     level = np.arange(256) / 255
     mean = share @ level

@@ -58,7 +58,7 @@ def fit(
     Raises:
         ValueError: on the first step, where config, data and state do not fit together.
     """
-    patience = Patience(**(state.patience if state is not None else {}))
+    patience = Patience.of(state.patience if state is not None else {})
     done = 0 if state is None else state.epoch
     if done >= config.epochs or patience.over(config):
         return
@@ -83,7 +83,7 @@ def fit(
 def is_over(config: Config, metrics: Mapping[str, Any], state: State) -> bool:
     """Whether `state`, after an epoch with these metrics, is the last one of its run."""
     finite = math.isfinite(metrics["train_loss"]) and math.isfinite(metrics["val_loss"])
-    waited = Patience(**state.patience).over(config)
+    waited = Patience.of(state.patience).over(config)
     return state.epoch >= config.epochs or waited or not finite
 
 

@@ -70,7 +70,10 @@ def decayed(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
         return [{"params": trained}]
     matrices = [p for p in trained if p.ndim > 1]
     vectors = [p for p in trained if p.ndim <= 1]
-    groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors}]
+    groups: list[dict[str, Any]] = [
+        {"params": matrices, "weight_decay": weight_decay},
+        {"params": vectors},
+    ]
     return [group for group in groups if group["params"]]
 
 

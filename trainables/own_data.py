@@ -59,7 +59,7 @@ def _read_npz(path: Path) -> tuple[Images, Labels, Part | None]:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays: dict[str, NDArray[Any]] = {name: file[name] for name in file}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(f"dataset {path}: cannot be read as .npz ({error})") from None
     if not {"x", "y"} <= set(arrays) or ("x_test" in arrays) != ("y_test" in arrays):
         raise ValueError(

@@ -1,6 +1,7 @@
 """Which images a network is trained on and which it is validated on: the split, or folds."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from trainables.config import Config
 from trainables.data import SearchData
@@ -38,7 +39,7 @@ def partitions(config: Config, data: SearchData) -> list[Partition]:
                 f"folds must be at most the {total} images of {data.name}, got {config.folds}"
             )
         ends = [round(total * fold / config.folds) for fold in range(config.folds + 1)]
-        blocks = [range(start, stop) for start, stop in zip(ends, ends[1:], strict=False)]
+        blocks = [range(start, stop) for start, stop in pairwise(ends)]
         return [
             Partition(tuple(block for block in blocks if block != held_out), held_out)
             for held_out in blocks

@@ -1,7 +1,9 @@
 """What is remembered of the validation loss: for early stopping, and for the schedule "plateau"."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from math import inf
+from typing import Any
 
 from trainables.config import Config
 
@@ -43,3 +45,9 @@ class Patience:
     def state(self) -> dict[str, float]:
         """As plain numbers."""
         return asdict(self)
+
+    @classmethod
+    def of(cls, state: Mapping[str, float]) -> "Patience":
+        """Of what `state` has said."""
+        known: dict[str, Any] = dict(state)
+        return cls(**known)

@@ -83,9 +83,9 @@ def body_factor(config: Config, step: int, steps: int, steps_per_epoch: float) -
     match config.schedule:
         case "step":
             # A whole number of epochs may miss itself by a rounding.
-            return config.gamma ** math.floor(epochs / config.step_size + 1e-9)
+            return math.pow(config.gamma, math.floor(epochs / config.step_size + 1e-9))
         case "exponential":
-            return config.gamma**epochs
+            return math.pow(config.gamma, epochs)
         case "linear":
             return 1 + (floor - 1) * share
         case "cosine":

@@ -110,9 +110,7 @@ class Training:
         """Train on every image once, in an order and with a dropout and an augmentation that seed
         and epoch determine."""
         if self._frozen and epoch > self.config.freeze_epochs:
-            head = self._optimizer.state
             self._freeze(False)
-            self._optimizer.state.update(head)
         losses: list[Tensor] = []
         logits: list[Tensor] = []
         begun = self.updates
@@ -259,7 +257,7 @@ class Training:
             group["lr"] = rate
 
     def _freeze(self, frozen: bool) -> None:
-        """Makes an optimizer of what is trained now."""
+        """Makes an optimizer of what is trained now, which remembers nothing yet."""
         self._frozen = frozen
         freeze(self.network.model, frozen)
         self._optimizer = build_optimizer(self.config, self.network.model)

@@ -78,7 +78,8 @@ def test_of_a_sample_that_is_certain_focal_has_a_finite_gradient(gamma, dtype):
     losses.sum().backward()
     assert losses.isfinite().all()
     assert logits.grad.isfinite().all()
-    assert losses[1] == pytest.approx(100, rel=0.01)
+    assert float(losses[0].detach()) == pytest.approx(0, abs=1e-6)
+    assert float(losses[1].detach()) == pytest.approx(100, rel=0.01)
 
 
 @pytest.mark.parametrize("case", CONFIGS)

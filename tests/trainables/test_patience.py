@@ -72,7 +72,7 @@ def test_its_state_is_all_of_it(losses, cut):
     whole, first = Patience(), Patience()
     for loss in losses[:cut]:
         first.note(loss, config)
-    second = Patience(**first.state())
+    second = Patience.of(first.state())
     for loss in losses[cut:]:
         second.note(loss, config)
     for loss in losses:

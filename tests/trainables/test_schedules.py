@@ -70,7 +70,7 @@ def test_warm_up_body_and_ending_are_their_table(schedule):
 
 
 def test_half_an_epoch_of_warm_up_is_half_of_its_steps():
-    config = Config(epochs=4, epochs_warmup=0.5, epochs_ending=0.25)
+    config = Config(epochs=4, epochs_warmup=0.5, epochs_ending=0.3)
     parts = phases(config, 40)
     assert (parts.warmup, parts.body, parts.ending) == (5, 32, 3)
     assert [lr_factor(config, step, 40) for step in range(6)] == pytest.approx(

@@ -9,8 +9,8 @@ named by its index. The events, in the order of a trial's life:
 - `suggested`: `trial`, `config`.
 - `started`: `trial`. Again after each resume or recovery.
 - `restored`: `trial`, `epoch` that it went on from (0: its start), `unreadable` checkpoints.
-- `result`: `trial`, `epoch`, `node` that it ran on, `metrics`, and `step_losses` if it reports them,
-  pairs of a step and its loss. Once an epoch.
+- `result`: `trial`, `epoch`, `node` that it ran on, `metrics`, and `step_losses` where it reports
+  them, pairs of a step and its loss. Once an epoch.
 - `checkpoint`: `trial`, `epoch`, `path` within the study.
 - `decision`: `trial`, `rung`, `value`, `cutoff`, `rank`, `of`, `stop`.
 - `promoted`: `trial`, `rung`, `value`, `rank`, `of`. It was stopped there, and goes on after all.
