@@ -15,7 +15,7 @@ def objective(
     - cross_entropy: in nats, with `label_smoothing` (Szegedy et al. 2016, section 7).
     - margin: multi-class hinge loss with margin 1 (Crammer and Singer 2001), the mean over classes.
     - focal: cross entropy times (1 - p)^γ, p the probability of the true class and γ `focal_gamma`
-      (Lin et al. 2017, *Focal Loss for Dense Object Detection*, equation 4); cross entropy at γ = 0.
+      (Lin et al. 2017, *Focal Loss for Dense Object Detection*, equation 4); at γ = 0 the former.
 
     Args:
         config: of the trial.

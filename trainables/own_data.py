@@ -67,6 +67,13 @@ def _read_npz(path: Path) -> tuple[Images, Labels, Part | None]:
             f"{', '.join(sorted(arrays)) or 'nothing'}"
         )
     images, labels = _checked(path, arrays, "x", "y")
+    # A label that is far off would make a network with a million outputs.
+    if labels.max() >= len(labels):
+        row = int(labels.argmax())
+        raise ValueError(
+            f"dataset {path}: y, row {row}: class {labels[row]} of {len(labels)} rows; number the "
+            "classes from 0"
+        )
     if "x_test" not in arrays:
         return images, labels, None
     test = _checked(path, arrays, "x_test", "y_test")
@@ -140,15 +147,7 @@ def _classes(path: Path, name: str, labels: NDArray[Any]) -> Labels:
             f"dataset {path}: {name}, row {row}: a class is a whole number from 0, got "
             f"{labels[row]}"
         )
-    classes = labels.astype(np.int64)
-    # A label that is far off would make a network with a million outputs.
-    if classes.max() >= len(classes):
-        row = int(classes.argmax())
-        raise ValueError(
-            f"dataset {path}: {name}, row {row}: class {classes[row]} of {len(classes)} rows; "
-            "number the classes from 0"
-        )
-    return classes
+    return labels.astype(np.int64)
 
 
 def _read_folder(path: Path) -> tuple[Images, Labels, Part | None]:

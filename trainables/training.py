@@ -251,7 +251,9 @@ class Training:
         return sizes
 
     def _set_learning_rate(self, epoch: int) -> None:
-        factor = lr_factor(self.config, self.updates, self._total_steps, self.plateau)
+        # A run that is only timed may have more steps than it would.
+        step = min(self.updates, self._total_steps - 1)
+        factor = lr_factor(self.config, step, self._total_steps, self.plateau)
         rate = self.config.learning_rate_in(epoch) * factor
         for group in self._optimizer.param_groups:
             group["lr"] = rate

@@ -79,8 +79,8 @@ NORM_DENSE = Hyperparameter(
     default="none",
     kind="network",
     role="nuisance",
-    advice="none in a shallow MLP; batch norm allows higher learning rates (Ioffe and Szegedy 2015), "
-    "layer norm does not depend on the batch (Ba et al. 2016)",
+    advice="none in a shallow MLP; batch norm allows higher learning rates (Ioffe and Szegedy "
+    "2015), layer norm does not depend on the batch (Ba et al. 2016)",
     values=("none", "batch", "layer"),
     condition=("model", ("mlp",)),
 )

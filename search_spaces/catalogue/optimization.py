@@ -23,8 +23,8 @@ LR_SCALING = Hyperparameter(
     default="none",
     kind="optimization",
     role="nuisance",
-    advice="sources disagree: times b keeps the mean update a sample (Goyal et al. 2017), times the "
-    "root of b its noise (Krizhevsky 2014; Malladi et al. 2022 for Adam), by b its length in all; "
+    advice="sources disagree: times b keeps the mean update a sample (Goyal et al. 2017), times "
+    "the root of b its noise (Krizhevsky 2014; Malladi et al. 2022 for Adam), by b its length in all; "
     "none where the learning rate is tuned for each batch size (Shallue et al. 2019)",
     values=("none", "linear", "sqrt", "inverse"),
 )
@@ -60,7 +60,8 @@ BATCH_SIZE_SCHEDULE = Hyperparameter(
     default="constant",
     kind="optimization",
     role="nuisance",
-    advice="growing it does what a falling learning rate does, in fewer updates (Smith et al. 2018)",
+    advice="growing it does what a falling learning rate does, in fewer updates (Smith et al. "
+    "2018)",
     values=("constant", "linear"),
 )
 

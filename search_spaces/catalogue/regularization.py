@@ -48,8 +48,8 @@ AUGMENTATION = Hyperparameter(
     default="none",
     kind="regularization",
     role="scientific",
-    advice="what leaves the class as it is: shifts almost always, flips not for digits and letters; "
-    "the longer the run, the more of it",
+    advice="what leaves the class as it is: shifts almost always, flips not for digits and "
+    "letters; the longer the run, the more of it",
     values=("none", "shift", "shift_flip", "erasing", "mixup"),
 )
 
@@ -73,8 +73,8 @@ EMA_DECAY = Hyperparameter(
     default=0.0,
     kind="regularization",
     role="nuisance",
-    advice="off, or 0.9 to 0.9999: a memory of 10 to 10,000 updates, a tenth of the run at most. It "
-    "does what a falling learning rate does (Sandler et al. 2023)",
+    advice="off, or 0.9 to 0.9999: a memory of 10 to 10,000 updates, a tenth of the run at most. "
+    "It does what a falling learning rate does (Sandler et al. 2023)",
     values=(0.0, 0.9, 0.99, 0.999, 0.9999),
     ordered=True,
 )

@@ -8,8 +8,8 @@ EPOCHS = Hyperparameter(
     default=27,
     kind="optimization",
     role="fixed",
-    advice="3 to 10 for fine-tuning, 50 to 200 from scratch. It is the budget, so never tuned under "
-    "early stopping: a longer run would only look better for being longer",
+    advice="3 to 10 for fine-tuning, 50 to 200 from scratch. It is the budget, so never tuned "
+    "under early stopping: a longer run would only look better for being longer",
     values=(3, 5, 9, 16, 27, 50, 100, 200),
     ordered=True,
 )
@@ -111,8 +111,8 @@ EPOCHS_WARMUP = Hyperparameter(
     default=0.0,
     kind="optimization",
     role="nuisance",
-    advice="0 to 10% of the run, usually 1 or 2; for large batches and learning rates (Goyal et al. "
-    "2017). Counted in steps, so half an epoch is possible. A grace period must cover it",
+    advice="0 to 10% of the run, usually 1 or 2; for large batches and learning rates (Goyal et "
+    "al. 2017). Counted in steps, so half an epoch is possible. A grace period must cover it",
     low=0.0,
     high=2.0,
     grid=(0.0, 0.5, 1.0, 2.0),
@@ -148,8 +148,8 @@ PATIENCE = Hyperparameter(
     default=6,
     kind="regularization",
     role="fixed",
-    advice="5 to 10 (Prechelt 1998). Off where rungs stop trials, and where it is the accuracy that "
-    "counts: it often rises for long after the loss has begun to",
+    advice="5 to 10 (Prechelt 1998). Off where rungs stop trials, and where it is the accuracy "
+    "that counts: it often rises for long after the loss has begun to",
     low=5,
     high=10,
     integer=True,

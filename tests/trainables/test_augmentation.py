@@ -45,7 +45,7 @@ def test_one_seed_one_result(kind):
 
 
 def moved_by_hand(image, down, right, flip):
-    """The image whose pixel (r, c) was at (r + down, c + right) of the given one, mirrored or not."""
+    """The image whose pixel (r, c) was at (r + down, c + right) of the given one, or its mirror."""
     source = image.flip(2) if flip else image
     _, height, width = image.shape
     moved = torch.zeros_like(image)

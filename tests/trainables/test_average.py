@@ -1,5 +1,7 @@
 """The moving average of the weights."""
 
+import contextlib
+
 import pytest
 import torch
 from torch import nn
@@ -37,9 +39,9 @@ def test_inside_the_model_has_the_average_and_afterwards_its_own_weights_even_af
     own = {name: value.clone() for name, value in network.state_dict().items()}
     for value in average.weights.values():
         value.add_(1)
-    with pytest.raises(RuntimeError, match="inside"), average.in_place_of(network):
+    with contextlib.suppress(RuntimeError), average.in_place_of(network):
         assert torch.equal(network[0].weight, own["0.weight"] + 1)
-        raise RuntimeError("inside")
+        raise RuntimeError
     assert all(torch.equal(value, own[name]) for name, value in network.state_dict().items())
 
 
