@@ -27,9 +27,9 @@ def job(study: Study, *, grace_period: int = 1, warm_start: Path | None = None) 
     """
     flags = study.flags
     dataset = load_dataset(flags.dataset, flags.data_dir, seed=flags.seed)
-    space = FULL_RECIPE.fix(model=flags.model, epochs=flags.max_epochs, patience=0)
+    space = FULL_RECIPE.fix(model=flags.model, epochs=study.max_epochs, patience=0)
     strategy = OptunaSearch(space, seed=flags.seed, start_points=[{}])
-    asha = ASHA(max_epochs=flags.max_epochs, grace_period=grace_period)
+    asha = ASHA(max_epochs=study.max_epochs, grace_period=grace_period)
     return tune.Tuner(
         study.trainable(ImageClassifier, dataset),
         tune_config=study.tune_config(strategy, asha, warm_start=warm_start),

@@ -19,7 +19,7 @@ def job(study: Study) -> tune.Tuner:
     """How much regularization, and which?"""
     flags = study.flags
     dataset = load_dataset(flags.dataset, flags.data_dir, seed=flags.seed)
-    space = REGULARIZATION.fix(model=flags.model, epochs=flags.max_epochs, learning_rate=0.05)
+    space = REGULARIZATION.fix(model=flags.model, epochs=study.max_epochs, learning_rate=0.05)
     return tune.Tuner(
         study.trainable(ImageClassifier, dataset),
         tune_config=study.tune_config(RandomSearch(space, seed=flags.seed)),

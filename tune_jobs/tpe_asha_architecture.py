@@ -25,10 +25,10 @@ def job(study: Study, *, grace_period: int = 1, audit: float = 0.0) -> tune.Tune
     """
     flags = study.flags
     dataset = load_dataset(flags.dataset, flags.data_dir, seed=flags.seed)
-    space = ARCHITECTURE.fix(epochs=flags.max_epochs, patience=0)
+    space = ARCHITECTURE.fix(epochs=study.max_epochs, patience=0)
     strategy = TPESearch(space, seed=flags.seed, start_points=[{}])
     asha = ASHA(
-        max_epochs=flags.max_epochs, grace_period=grace_period, audit=audit, seed=flags.seed
+        max_epochs=study.max_epochs, grace_period=grace_period, audit=audit, seed=flags.seed
     )
     return tune.Tuner(
         study.trainable(ImageClassifier, dataset),

@@ -25,7 +25,7 @@ def job(study: Study, *, warm_start: Path | None = None) -> tune.Tuner:
     """
     flags = study.flags
     dataset = load_dataset(flags.dataset, flags.data_dir, seed=flags.seed)
-    space = SCHEDULE.fix(model=flags.model, epochs=flags.max_epochs)
+    space = SCHEDULE.fix(model=flags.model, epochs=study.max_epochs)
     strategy = TPESearch(space, seed=flags.seed, start_points=[{}])
     return tune.Tuner(
         study.trainable(ImageClassifier, dataset),

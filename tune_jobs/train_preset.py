@@ -1,7 +1,7 @@
 """Training without a search: a preset, which earlier studies have found, under several seeds.
 
-Look at the deviation between the seeds: what two presets differ by less than it, they do not
-differ by. `python -m tune_jobs train cnn --seeds 3` is the same.
+`python -m tune_jobs train cnn --seeds 3` is the same. Look at the deviation between the seeds: two
+configurations that differ by less do not differ by anything that a single training can show.
 """
 
 from typing import Annotated
@@ -13,7 +13,7 @@ from search_spaces.random_search import RandomSearch
 from search_spaces.space import Space
 from trainables.datasets import load_dataset
 from trainables.image_classifier import ImageClassifier
-from trainables.presets import PRESETS, config_of
+from trainables.presets import PRESETS, PresetName, config_of
 from tune_jobs.runtime.launch import launch
 from tune_jobs.runtime.study import Study
 
@@ -21,21 +21,24 @@ from tune_jobs.runtime.study import Study
 def job(
     study: Study,
     *,
-    preset: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PRESET")] = "mlp",
+    preset: Annotated[PresetName, tyro.conf.Positional] = "mlp",
     seeds: int = 3,
 ) -> tune.Tuner:
     """Training without a search.
 
     Args:
-        preset: mlp or cnn.
+        preset: what is trained.
         seeds: trainings, each with random streams of its own.
     """
-    flags = study.flags
-    fixed = config_of(preset)
+    flags, found = study.flags, PRESETS[preset]
     dataset = load_dataset(
-        flags.dataset, flags.data_dir, seed=flags.seed, train_ratio=PRESETS[preset].train_ratio
+        flags.dataset, flags.data_dir, seed=flags.seed, train_ratio=found.train_ratio
     )
-    study.total = seeds
+    if flags.trials is None:
+        study.total = seeds
+    if flags.max_epochs is None:
+        study.max_epochs = found.epochs
+    fixed = {**config_of(preset), "epochs": study.max_epochs}
     space = Space(f"preset {preset}", (), fixed=tuple(fixed.items()))
     return tune.Tuner(
         study.trainable(ImageClassifier, dataset),

@@ -126,7 +126,6 @@ CATALOGUE = (
 )
 
 __all__ = [
-    "CATALOGUE",
     "ACCUMULATION_STEPS",
     "ACTIVATION",
     "ALPHA",
@@ -136,6 +135,7 @@ __all__ = [
     "BATCH_SIZE_SCHEDULE",
     "BETA1",
     "BETA2",
+    "CATALOGUE",
     "CHANNELS",
     "CLASS_WEIGHTS",
     "CYCLES",

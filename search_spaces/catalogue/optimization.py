@@ -24,8 +24,8 @@ LR_SCALING = Hyperparameter(
     kind="optimization",
     role="nuisance",
     advice="sources disagree: times b keeps the mean update a sample (Goyal et al. 2017), times "
-    "the root of b its noise (Krizhevsky 2014; Malladi et al. 2022 for Adam), by b its length in all; "
-    "none where the learning rate is tuned for each batch size (Shallue et al. 2019)",
+    "the root of b its noise (Krizhevsky 2014; Malladi et al. 2022 for Adam), by b its length in "
+    "all; none where the learning rate is tuned for each batch size (Shallue et al. 2019)",
     values=("none", "linear", "sqrt", "inverse"),
 )
 

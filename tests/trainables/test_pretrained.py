@@ -64,7 +64,5 @@ def test_what_is_no_state_dict_is_refused_and_never_run(tmp_path):
 @pytest.mark.parametrize("other", [nn.Linear(3, 2), network(hidden_sizes=(9,))])
 def test_weights_of_another_network_are_refused_with_both_shapes(tmp_path, other):
     torch.save(other.state_dict(), tmp_path / "weights.pt")
-    with pytest.raises(
-        ValueError, match=r"another network: 1\.weight is .* there, \(8, 64"
-    ):
+    with pytest.raises(ValueError, match=r"another network: 1\.weight is .* there, \(8, 64"):
         load_pretrained(network(), str(tmp_path / "weights.pt"))

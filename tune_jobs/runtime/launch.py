@@ -24,6 +24,7 @@ from tune_jobs.runtime.curves import Curves
 from tune_jobs.runtime.flags import Command, parse
 from tune_jobs.runtime.population import NOT_RESUMED, write_schedule
 from tune_jobs.runtime.preflight import make_plan, show_plan
+from tune_jobs.runtime.replicates import write_replicates
 from tune_jobs.runtime.study import Study
 from tune_jobs.runtime.study_file import SCHEMA_VERSION, STUDY_FILE, read_study_file
 from tune_jobs.runtime.terminal import Terminal
@@ -165,7 +166,11 @@ def run(console: Console, study: Study, tuner: tune.Tuner, command: Sequence[str
             metric=study.metric,
             perturbed=pbt.perturbed,
         )
-    more = [*summary.write_audit(study), *summary.schedule_lines(study, schedules)]
+    more = [
+        *summary.write_audit(study),
+        *summary.schedule_lines(study, schedules),
+        *write_replicates(study),
+    ]
     summary.show_summary(console, study, best, command, more)
     if study.stopper.why == "failed":
         complain(f"the first trials all failed alike: {study.stopper.reason}")
@@ -204,7 +209,7 @@ def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, A
     }
     if dataset is not None:
         description["flags"]["dataset"] = dataset.name
-    description["flags"]["trials"] = study.total
+    description["flags"].update(trials=study.total, max_epochs=study.max_epochs)
     if not (study.directory / STUDY_FILE).exists():
         return description
     first = read_study_file(study.directory)

@@ -60,16 +60,14 @@ def make_plan(study: Study) -> Plan:
     if epoch_seconds is not None:
         ended = sum(trial.ended for trial in study.trials.values())
         epochs = (
-            expectation.epochs
-            if expectation is not None
-            else float(study.total * study.flags.max_epochs)
+            expectation.epochs if expectation is not None else float(study.total * study.max_epochs)
         )
         if controls is not None:
             epochs += controls.epochs
         epochs = min(epochs, study.flags.epoch_budget or epochs)
         left = epochs * (1 - ended / study.total)
         left += sum(
-            study.flags.max_epochs - max(trial.control_results, default=trial.epochs)
+            study.max_epochs - max(trial.control_results, default=trial.epochs)
             for trial in study.trials.values()
             if trial.control_left
         )
@@ -144,7 +142,7 @@ def show_plan(console: Console, study: Study, plan: Plan) -> None:
     if plan.expectation is not None:
         table = Table("rung (epochs)", "trials expected to reach it", box=None, pad_edge=False)
         for rung, reaching in plan.expectation.reaching.items():
-            end = " (the last)" if rung == flags.max_epochs else ""
+            end = " (the last)" if rung == study.max_epochs else ""
             table.add_row(f"{rung}{end}", f"{reaching:.0f}")
         console.print(table)
     if plan.controls is not None:

@@ -38,6 +38,9 @@ TUNE_FOLDER = ".tune"
 TRIALS = 64
 """Where nobody says how many: enough for two or three hyperparameters."""
 
+EPOCHS = 27
+"""Where nobody says how many: rungs of 1, 3 and 9 epochs below it."""
+
 LOST_PROCESSES = 3
 """How often a trial whose process or node was lost is started again, from its checkpoint."""
 
@@ -63,6 +66,8 @@ class Study:
         self.parts = Parts()
         self.total = TRIALS if flags.trials is None else flags.trials
         """Trials that the study shall have; fewer where the strategy has no more."""
+        self.max_epochs = EPOCHS if flags.max_epochs is None else flags.max_epochs
+        """Epochs of a trial that is not stopped."""
         journal = directory / JOURNAL
         self.events = read_events(journal) if journal.exists() else []
         """Of earlier sessions."""

@@ -156,9 +156,11 @@ def show_summary(
             missing = f"none: that of epoch {best['epoch']} is not there, or damaged"
             none_at_all = not any(study.trials_dir.glob("*/checkpoint_*"))
             line("checkpoint", "none: the trainable saves none" if none_at_all else missing)
+        # Where nothing was searched nothing was chosen either: each seed has its test figures.
+        used = " (the test set was used for this checkpoint alone)" * bool(study.space.parameters)
         for name, value in best.get("test", {}).items():
             if name == "test_accuracy" or "test_accuracy" not in best["test"]:
-                line(name, f"{value:.4f} (the test set was used for this checkpoint alone)")
+                line(name, f"{value:.4f}{used}")
         if "checkpoint" in best:
             line("checkpoint", typed(study.directory / "best"))
     for name, text in more:
