@@ -197,7 +197,7 @@ FULL_RECIPE = Space(
         catalogue.AUGMENTATION,
         catalogue.MIXUP_ALPHA,
         catalogue.EMA_DECAY,
-        catalogue.PRECISION,
+        replace(catalogue.PRECISION, values=("float32", "bfloat16")),
     ),
 )
 """All of it: what is left when every other question has been asked. Conditional, and more than a

@@ -191,8 +191,9 @@ class Config:
     pixel range (0 to 1): a channel that hardly varies is not blown up to noise."""
 
     precision: str = "float32"
-    """Arithmetic of the forward pass: "float32", or "bfloat16" under autocast (weights
-    and optimizer stay float32)."""
+    """Arithmetic of the products: "float32", "tf32" (10 bits of mantissa instead of 23, on GPUs
+    that have it; elsewhere float32), or the whole forward pass in "bfloat16" under autocast.
+    Weights and optimizer stay float32."""
 
     print_freq: int = 50
     """Steps between two logged losses of single steps, at least 0; 0: none is logged."""

@@ -19,7 +19,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "loss": ("cross_entropy", "margin", "focal"),
     "class_weights": ("none", "balanced"),
     "augmentation": ("none", "shift", "shift_flip", "erasing", "mixup"),
-    "precision": ("float32", "bfloat16"),
+    "precision": ("float32", "tf32", "bfloat16"),
 }
 """Fields that are one of a list."""
 

@@ -225,10 +225,11 @@ CLASS_WEIGHTS = Hyperparameter(
 
 PRECISION = Hyperparameter(
     name="precision",
-    meaning="arithmetic of the forward pass; weights and optimizer stay float32",
+    meaning="arithmetic of matrix products; weights and optimizer stay float32",
     default="float32",
     kind="optimization",
     role="fixed",
-    advice="bfloat16 is faster where the processor has it, and seldom tells in accuracy",
-    values=("float32", "bfloat16"),
+    advice="bfloat16 is faster where the processor has it, and seldom tells in accuracy; tf32, on "
+    "GPUs from 2020 on, tells even less",
+    values=("float32", "tf32", "bfloat16"),
 )

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from ray import tune
@@ -19,8 +20,7 @@ class Trained(tune.Trainable):
 
     @staticmethod
     def evaluate(config, checkpoint_dir, dataset):
-        with open(f"{checkpoint_dir}/score") as file:
-            return {"test_score": float(file.read())}
+        return {"test_score": float(Path(checkpoint_dir, "score").read_text())}
 
 
 def study_of(folder, scores, *, space=None, status="finished"):

@@ -53,7 +53,7 @@ from trainables.config import Config
         ("train_ratio", 1.0, "below 1"),
         ("train_ratio", True, "number"),
         ("min_std", 0, "above 0"),
-        ("precision", "float16", "one of float32, bfloat16"),
+        ("precision", "float16", "one of float32, tf32, bfloat16"),
         ("seed", -1, "at least 0"),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,14 @@ from search_spaces.in_order import InOrder
 from search_spaces.learning import LearningSearch
 from search_spaces.mode import Mode
 from search_spaces.pbt import PBT
-from search_spaces.rungs import Decision
 from search_spaces.space import Space
 from search_spaces.strategy import Strategy
 from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.journal import JOURNAL, Event, Journal, read_events, trials_from
 from tune_jobs.runtime.parts import Dataset, Parts, Trainable
 from tune_jobs.runtime.population import MEMBERS, check_population
-from tune_jobs.runtime.recorder import Recorder, blamed, ended, index_of, runs_as_control
+from tune_jobs.runtime.rebuild import rebuild
+from tune_jobs.runtime.recorder import Recorder, index_of, runs_as_control
 from tune_jobs.runtime.searcher import JournaledSearcher
 from tune_jobs.runtime.stopping import Limits, StudyStopper
 from tune_jobs.runtime.study_file import STUDY_FILE, write_json
@@ -171,7 +171,10 @@ class Study:
             self.learned = learn(strategy, [*self.events, *self._decided])
         if isinstance(scheduler, ASHA):
             # First: it may end trials whose stop had been decided.
-            self._rebuild(scheduler)
+            scheduler.set_search_properties(self.metric, self.mode)
+            self._decided += rebuild(scheduler, self.events, self.trials, self.metric)
+            scheduler.trial_key = lambda trial: None if runs_as_control(trial) else index_of(trial)
+            scheduler.on_decision = self._recorder.on_decision
         if isinstance(scheduler, PBT):
             check_population(self.flags, self.total, strategy, self.parts.trainable)
             self._listen(scheduler)
@@ -206,35 +209,6 @@ class Study:
             reuse_actors=overrides(self.parts.trainable, "reset_config"),
             trial_dirname_creator=self._dirname(),
         )
-
-    def _rebuild(self, asha: ASHA) -> None:
-        """Gives the scheduler the rungs that earlier sessions left."""
-        asha.set_search_properties(self.metric, self.mode)
-        written = {
-            (event["trial"], event["rung"]) for event in self.events if event["event"] == "decision"
-        }
-        followed = {
-            (event["trial"], event["rung"])
-            for event in self.events
-            if event["event"] == "ended" and "rung" in event
-        }
-        for event in self.events:
-            if event["event"] == "result":
-                trial = self.trials[event["trial"]]
-                if trial.status == "finished" and event["epoch"] == trial.epochs:
-                    # Tune asks no scheduler about the result that a trial ends with by itself.
-                    continue
-                value = event["metrics"][self.metric]
-                decision = asha.replay(event["trial"], event["epoch"], value)
-                if decision is not None:
-                    at = (decision.trial, decision.rung)
-                    self._complete(decision, written=at in written, followed=at in followed)
-            elif event["event"] == "promoted":
-                asha.promote(event["trial"], event["rung"])
-            elif blamed(event):
-                asha.replay_failure(event["trial"], event["epoch"])
-        asha.trial_key = lambda trial: None if runs_as_control(trial) else index_of(trial)
-        asha.on_decision = self._recorder.on_decision
 
     def _listen(self, pbt: PBT) -> None:
         """Tells the population its size, and hears of it."""
@@ -327,15 +301,3 @@ class Study:
         if check is not None and self.parts.strategy is not None:
             for config in self.parts.strategy.space.corners():
                 check(config)
-
-    def _complete(self, decision: Decision, *, written: bool, followed: bool) -> None:
-        # The machine lost power between the result and the lines that say what followed from it;
-        # who has been promoted since has not ended, and has been stopped all the same.
-        if not written:
-            self._decided.append({"event": "decision", **asdict(decision)})
-        trial = self.trials[int(decision.trial)]
-        if decision.stop and not trial.ended and not followed:
-            control = self.is_control(trial.index)
-            end = ended(trial.index, decision.rung, {"status": None}, decision, control)
-            self._decided.append(end)
-            trial.status = "stopped"
