@@ -11,7 +11,9 @@ from tune_jobs.runtime.journal import Event, TrialRecord
 from tune_jobs.runtime.recorder import blamed, ended
 
 
-def rebuild(asha: ASHA, events: Sequence[Event], trials: Mapping[int, TrialRecord]) -> list[Event]:
+def rebuild(
+    asha: ASHA, events: Sequence[Event], trials: Mapping[int, TrialRecord], metric: str
+) -> list[Event]:
     """Tells the scheduler all results, promotions and failures again, in their order.
 
     The machine may have lost power between a result and the lines that say what followed from it.
