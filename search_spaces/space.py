@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -50,10 +51,16 @@ class Space:
         return [p.name if names.count(p.name) == 1 else p.branch for p in self.parameters]
 
     def fix(self, **values: Value) -> Space:
-        """The same space with these values fixed too; a parameter that is fixed is not searched."""
-        kept = tuple((name, value) for name, value in self.fixed if name not in values)
-        searched = tuple(p for p in self.parameters if p.name not in values)
-        return replace(self, parameters=searched, fixed=(*kept, *values.items()))
+        """The same space with these values fixed too; what is fixed is not searched, nor what could
+        no longer exist."""
+        fixed = {**dict(self.fixed), **values}
+        searched: list[Hyperparameter] = []
+        for parameter in self.parameters:
+            there = {p.name for p in searched}
+            free = parameter.condition is not None and parameter.condition[0] in there
+            if parameter.name not in values and (free or parameter.exists_under(fixed)):
+                searched.append(parameter)
+        return replace(self, parameters=tuple(searched), fixed=tuple(fixed.items()))
 
     def point(self, u: Sequence[float]) -> dict[str, Value]:
         """The configuration at `u`, one number in [0, 1) for each of `parameters`.
@@ -130,3 +137,21 @@ class Space:
             "parameters": [parameter.describe() for parameter in self.parameters],
             "fixed": dict(self.fixed),
         }
+
+
+def told(words: Sequence[str]) -> dict[str, Value]:
+    """What a person has typed as `name=value`: a number or a list as JSON has it, else a word.
+
+    Raises:
+        ValueError: a word without a name or a value.
+    """
+    values: dict[str, Value] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not (name and equals and text):
+            raise ValueError(f"--fix {word}: give name=value, such as schedule=cosine")
+        try:
+            values[name] = as_value(json.loads(text))
+        except ValueError:
+            values[name] = text
+    return values

@@ -1,8 +1,9 @@
 """The whole recipe at once? Optuna's TPE over all hyperparameters, conditional, stopped by ASHA.
 
 The last study, not the first: of 44 dimensions a hundred trials see little. Give it what is known
-(`--warm-start` an earlier study), and look at which dimensions its best ten trials agree in: those
-can be fixed in the next one. Schedules that pay at their end look worse at a rung than they are.
+(`--fix schedule=cosine batch_size=128`, `--warm-start` an earlier study), and look at which
+dimensions its best ten trials agree in: those can be fixed in the next one. Schedules that pay at
+their end look worse at a rung than they are.
 """
 
 from pathlib import Path
@@ -11,6 +12,7 @@ from ray import tune
 
 from search_spaces.asha import ASHA
 from search_spaces.optuna_search import OptunaSearch
+from search_spaces.space import told
 from search_spaces.spaces import FULL_RECIPE
 from trainables.datasets import load_dataset
 from trainables.image_classifier import ImageClassifier
@@ -18,16 +20,24 @@ from tune_jobs.runtime.launch import launch
 from tune_jobs.runtime.study import Study
 
 
-def job(study: Study, *, grace_period: int = 1, warm_start: Path | None = None) -> tune.Tuner:
+def job(
+    study: Study,
+    *,
+    fix: tuple[str, ...] = (),
+    grace_period: int = 1,
+    warm_start: Path | None = None,
+) -> tune.Tuner:
     """The whole recipe at once?
 
     Args:
+        fix: what is known, as name=value; of any hyperparameter.
         grace_period: epochs before a trial can be stopped; covers the warm-up.
         warm_start: an earlier study, whose trials the searcher is told first.
     """
     flags = study.flags
     dataset = load_dataset(flags.dataset, flags.data_dir, seed=flags.seed)
-    space = FULL_RECIPE.fix(model=flags.model, epochs=study.max_epochs, patience=0)
+    known = {"model": flags.model, "epochs": study.max_epochs, "patience": 0, **told(fix)}
+    space = FULL_RECIPE.fix(**known)
     strategy = OptunaSearch(space, seed=flags.seed, start_points=[{}])
     asha = ASHA(max_epochs=study.max_epochs, grace_period=grace_period)
     return tune.Tuner(

@@ -6,9 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search_spaces.catalogue import BATCH_SIZE, CATALOGUE, LEARNING_RATE, MOMENTUM, OPTIMIZER
+from search_spaces.catalogue import (
+    BATCH_SIZE,
+    CATALOGUE,
+    LEARNING_RATE,
+    MOMENTUM,
+    NESTEROV,
+    OPTIMIZER,
+)
 from search_spaces.hyperparameter import Hyperparameter
-from search_spaces.space import Space
+from search_spaces.space import Space, told
 from search_spaces.spaces import LR_BATCH
 
 uniforms = st.floats(0, 1, exclude_max=True)
@@ -48,6 +55,30 @@ def test_a_fixed_parameter_is_no_longer_searched():
     space = LR_BATCH.fix(batch_size=64, model="cnn")
     assert [parameter.name for parameter in space.parameters] == ["learning_rate"]
     assert space.point([0.0]) == {"batch_size": 64, "model": "cnn", "learning_rate": 1e-4}
+
+
+def test_what_cannot_exist_beside_what_is_fixed_is_not_searched():
+    space = Space("s", (OPTIMIZER, MOMENTUM, NESTEROV, LEARNING_RATE))
+    names = [parameter.name for parameter in space.fix(optimizer="adam").parameters]
+    assert names == ["learning_rate"]
+    names = [parameter.name for parameter in space.fix(optimizer="sgd").parameters]
+    assert names == ["momentum", "nesterov", "learning_rate"]
+    names = [parameter.name for parameter in space.fix(learning_rate=0.1).parameters]
+    assert names == ["optimizer", "momentum", "nesterov"]
+
+
+def test_what_a_person_knows_can_be_typed():
+    words = ["schedule=cosine", "batch_size=64", "dropout=0.2", "channels=[32, 64]", "cycles=1"]
+    assert told(words) == {
+        "schedule": "cosine",
+        "batch_size": 64,
+        "dropout": 0.2,
+        "channels": (32, 64),
+        "cycles": 1,
+    }
+    for word in ("schedule", "=cosine", "schedule="):
+        with pytest.raises(ValueError, match=f"--fix {word}: give name=value"):
+            told([word])
 
 
 def test_a_space_is_plain_json():
