@@ -85,6 +85,8 @@ def mixed(images: Tensor, alpha: float) -> tuple[Tensor, Tensor, float]:
         λ x + (1 - λ) x', the indices of x' in the batch, and λ: the loss is mixed alike.
     """
     share = float(torch.distributions.Beta(alpha, alpha).sample())
+    # The larger one: an image's own label is then the one that it is more of.
+    share = max(share, 1 - share)
     partner = torch.randperm(len(images), device=images.device)
     return torch.lerp(images[partner], images, share), partner, share
 

@@ -45,7 +45,11 @@ class WeightAverage:
             ValueError: it is of another model.
         """
         if set(weights) != set(self.weights):
-            raise ValueError("the average of the weights is of another model than the config's")
+            raise ValueError(
+                f"the state has an average of {len(weights)} tensors, ema_decay {self.decay:g} "
+                f"keeps one of {len(self.weights)} of this model: give the model and the ema_decay "
+                f"that it was trained with"
+            )
         for name, value in weights.items():
             self.weights[name].copy_(value)
 

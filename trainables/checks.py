@@ -38,9 +38,10 @@ def real(name: str, value: Any, rule: str, holds: Callable[[float], bool]) -> fl
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise ValueError(f"{name} must be a number {rule}, got {value!r}")
-    if not math.isfinite(value) or not holds(float(value)):
+    number = _as_float(value)
+    if not math.isfinite(number) or not holds(number):
         raise ValueError(f"{name} must be {rule}, got {value!r}")
-    return float(value)
+    return number
 
 
 def integer(name: str, value: Any, rule: str, holds: Callable[[int], bool]) -> int:
@@ -97,4 +98,12 @@ def _is_rate(pair: Any) -> bool:
         return False
     first, rate = pair
     whole, number = isinstance(first, numbers.Integral), isinstance(rate, numbers.Real)
-    return whole and number and int(first) >= 1 and 0 < float(rate) < math.inf
+    return whole and number and int(first) >= 1 and 0 < _as_float(rate) < math.inf
+
+
+def _as_float(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        # An integer of more than 308 digits.
+        return math.inf

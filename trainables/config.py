@@ -51,7 +51,8 @@ class Config:
     dict; the head is taken over if it has as many classes. Empty: random weights."""
 
     freeze_epochs: int = 0
-    """First epochs in which only the head is trained; only under `pretrained`."""
+    """First epochs in which only the head is trained, dropout included, while the norms of the body
+    keep their statistics; only under `pretrained`."""
 
     # Optimization.
 
@@ -99,7 +100,8 @@ class Config:
     last."""
 
     final_batch_size: int = 512
-    """Samples in an update of the last epoch, at least 1; only under a batch size schedule."""
+    """Samples in an update of the last epoch, a multiple of `accumulation_steps`; only under a
+    batch size schedule."""
 
     accumulation_steps: int = 1
     """Parts that a batch is passed through the network in, for one update; divides it."""
@@ -115,7 +117,8 @@ class Config:
     "cosine", "linear" or "plateau"."""
 
     step_size: int = 9
-    """Epochs between two steps of the schedule "step", at least 1."""
+    """Epochs between two steps of the schedule "step", at least 1; of as many updates as the mean
+    one, where the batch size changes."""
 
     gamma: float = 0.9
     """Factor of a step, or of an epoch of the schedule "exponential", above 0 to 1."""
@@ -245,7 +248,7 @@ class Config:
         """What schedules are a share of in `epoch`, from 1: scaled by the batch size."""
         assert self.learning_rate is not None
         begun = [rate for first, rate in self.learning_rate_schedule if first <= epoch]
-        ratio = self.batch_size / self.base_batch_size
+        ratio = self.batch_size_in(epoch) / self.base_batch_size
         scales = {"none": 1.0, "linear": ratio, "sqrt": math.sqrt(ratio), "inverse": 1 / ratio}
         return (begun[-1] if begun else self.learning_rate) * scales[self.lr_scaling]
 

@@ -84,6 +84,7 @@ def check_together(config: Config) -> None:
     warmup, ending = config.epochs_warmup, config.epochs_ending
     smoothing, parts = config.label_smoothing, config.accumulation_steps
     frozen = config.freeze_epochs
+    smallest = min(config.batch_size, config.batch_size_in(config.epochs)) // parts
     broken = {
         f"label_smoothing is of the cross entropy alone: got {smoothing} under loss "
         f"{config.loss!r}, set it to 0": smoothing > 0 and config.loss != "cross_entropy",
@@ -91,6 +92,16 @@ def check_together(config: Config) -> None:
         f"{config.epochs}": warmup + ending > config.epochs,
         f"accumulation_steps must divide batch_size: got {parts} and {config.batch_size}": (
             config.batch_size % parts != 0
+        ),
+        f"final_batch_size must be a multiple of accumulation_steps: got "
+        f"{config.final_batch_size} and {parts}": (
+            config.batch_size_schedule != "constant" and config.final_batch_size % parts != 0
+        ),
+        f"norm 'batch' needs 2 samples in a part of a batch: got batch_size {config.batch_size} "
+        f"in {parts} accumulation_steps": config.norm == "batch" and smallest < 2,
+        f"scheduler_patience must be at least 2 below patience, or the trial ends before a step "
+        f"tells: got {config.scheduler_patience} and {config.patience}": (
+            config.schedule == "plateau" and 0 < config.patience < config.scheduler_patience + 2
         ),
         f"freeze_epochs needs pretrained weights: got {frozen} and none": (
             frozen > 0 and not config.pretrained

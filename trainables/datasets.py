@@ -6,19 +6,14 @@ from pathlib import Path
 import numpy as np
 
 from trainables.cifar import read_cifar10
-from trainables.data import Dataset, fingerprint, split, stratified_order
-from trainables.dataset_files import RawDataset
+from trainables.data import Dataset, fingerprint, split
+from trainables.dataset_files import RawDataset, with_test_set
 from trainables.download import UnavailableError
 from trainables.mnist import read_fashion_mnist, read_mnist
 from trainables.own_data import is_own, read_own
 
 DEFAULT_DATASET = "fashion_mnist"
 FALLBACK_DATASET = "digits"
-
-# digits comes without a test set: this share is held out, by a seed that no study can change, so
-# that test results of all studies can be compared.
-DIGITS_TEST_RATIO = 0.2
-DIGITS_TEST_SEED = 0
 
 
 def read_digits(_: Path) -> RawDataset:
@@ -29,16 +24,7 @@ def read_digits(_: Path) -> RawDataset:
     # Sixteen shades and white, 0 to 16.
     images = np.round(digits.images * (255 / 16)).astype(np.uint8)[:, None]
     labels = digits.target.astype(np.int64)
-    order = stratified_order(labels, DIGITS_TEST_SEED)
-    count = round(len(labels) * (1 - DIGITS_TEST_RATIO))
-    train, test = order[:count], order[count:]
-    return RawDataset(
-        train_images=images[train],
-        train_labels=labels[train],
-        test_images=images[test],
-        test_labels=labels[test],
-        source="scikit-learn",
-    )
+    return with_test_set(images, labels, source="scikit-learn")
 
 
 READERS: dict[str, Callable[[Path], RawDataset]] = {

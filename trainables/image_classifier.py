@@ -58,8 +58,8 @@ class ImageClassifier(tune.Trainable):
         step = next(self._steps, None)
         if step is None:
             raise ValueError(
-                f"this trial has already trained its {self.settings.epochs} epochs: "
-                f"raise epochs to go on"
+                f"this trial has ended, after {self.state.epoch if self.state else 0} of "
+                f"{self.settings.epochs} epochs: raise epochs, or patience if it was over"
             )
         metrics, self.state = step
         return {**metrics, "done": is_over(self.settings, metrics, self.state)}
@@ -87,8 +87,15 @@ class ImageClassifier(tune.Trainable):
             ValueError: names the hyperparameter, the value and the rule.
         """
         checked = Config.from_dict(config)
-        if checked.pretrained:
-            read_weights(Path(checked.pretrained))
+        if not checked.pretrained:
+            return
+        path = Path(checked.pretrained)
+        if not path.is_absolute():
+            raise ValueError(
+                f"pretrained {path}: must be an absolute path, since each trial runs in a folder "
+                f"of its own; give {path.absolute()}"
+            )
+        read_weights(path)
 
     @staticmethod
     def epoch_seconds(config: Mapping[str, object], data: SearchData) -> float:

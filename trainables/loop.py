@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from trainables.config import Config
 from trainables.data import SearchData, as_tensor
+from trainables.losses import is_plain
 from trainables.network import Network, placed, scores
 from trainables.partition import partitions
 from trainables.patience import Patience
@@ -49,7 +50,8 @@ def fit(
         `snapshot` copies it. The metrics: `epoch` (from 1), `train_loss` and `train_accuracy` (over
         the epoch, while the weights change; what is minimised, which may not be the cross entropy),
         `val_loss` (cross entropy in nats), `val_accuracy`, `val_precision`, `val_recall`, `val_f1`
-        (macro), `learning_rate` (of the last update), `updates` (optimizer steps so far, of one
+        (macro), `val_objective` (what is minimised, where that is not the plain cross entropy),
+        `learning_rate` (of the last update), `updates` (optimizer steps so far, of one
         network), `epoch_seconds` (training and evaluation), `samples_per_second` (training alone),
         and `step_losses`, pairs of an update and its loss, every `print_freq` updates. With folds
         each is the mean over them (`step_losses` of the first), `epoch_seconds` the sum, and
@@ -92,14 +94,18 @@ def _begin(networks: list[Training], state: State | None) -> None:
         for training in networks:
             training.start_from_pretrained()
         return
-    if len(state.networks) != len(networks):
-        raise ValueError(
-            f"the state is of {len(state.networks)} networks, the config's folds are "
-            f"{len(networks)}: give the folds that it was trained with"
-        )
+    _check_folds(state, len(networks))
     copied = snapshot(state)
     for training, network in zip(networks, copied.networks, strict=True):
         training.restore(network, copied.epoch)
+
+
+def _check_folds(state: State, networks: int) -> None:
+    if len(state.networks) != networks:
+        raise ValueError(
+            f"the state is of {len(state.networks)} networks, the config's folds are {networks}: "
+            f"give the folds that it was trained with"
+        )
 
 
 def _train_epoch(networks: list[Training], epoch: int) -> Metrics:
@@ -107,6 +113,8 @@ def _train_epoch(networks: list[Training], epoch: int) -> Metrics:
     results: list[EpochResult] = []
     found: list[dict[str, float]] = []
     training_seconds = 0.0
+    plain = is_plain(networks[0].config)
+    names = VALIDATION_METRICS if plain else (*VALIDATION_METRICS, "objective")
     for training in networks:
         started = time.perf_counter()
         results.append(training.run_epoch(epoch))
@@ -114,12 +122,12 @@ def _train_epoch(networks: list[Training], epoch: int) -> Metrics:
         if math.isfinite(results[-1].loss):
             found.append(training.evaluate())
         else:
-            found.append(dict.fromkeys(VALIDATION_METRICS, math.nan))
+            found.append(dict.fromkeys(names, math.nan))
     metrics: Metrics = {
         "epoch": epoch,
         "train_loss": _mean([result.loss for result in results]),
         "train_accuracy": _mean([result.accuracy for result in results]),
-        **{f"val_{name}": _mean([s[name] for s in found]) for name in VALIDATION_METRICS},
+        **{f"val_{name}": _mean([s[name] for s in found]) for name in names},
         "learning_rate": results[0].learning_rate,
         "updates": networks[0].updates,
         "epoch_seconds": time.perf_counter() - began,
@@ -162,18 +170,20 @@ def evaluate_images(
         `loss` (cross entropy in nats), `accuracy`, `precision`, `recall`, `f1` (macro).
 
     Raises:
-        ValueError: the state is of another model than the config's.
+        ValueError: the state is of another model or number of folds than the config's.
     """
     device = torch.device(device)
     pixels = placed(images, config, device)
     logits = []
-    for fold, partition in enumerate(partitions(config, reference)):
+    blocks = partitions(config, reference)
+    _check_folds(state, len(blocks))
+    for fold, partition in enumerate(blocks):
         network = Network(config, reference, device, partition, fold)
         network.load_weights({**state.networks[fold].model, **state.networks[fold].average})
         logits.append(network.predict(pixels))
     together = logits[0]
     if len(logits) > 1:
-        # The logarithm of the mean probability, up to a constant that no score depends on.
+        # The logarithm of the mean probability.
         together = torch.stack([one.log_softmax(dim=1) for one in logits]).logsumexp(dim=0)
         together -= math.log(len(logits))
     return scores(together, as_tensor(labels).to(device))

@@ -37,6 +37,12 @@ def objective(
     )
 
 
+def is_plain(config: Config) -> bool:
+    """Whether the objective is the mean cross entropy and nothing else."""
+    smoothed = config.label_smoothing > 0
+    return config.loss == "cross_entropy" and not smoothed and config.class_weights == "none"
+
+
 def weight_of(config: Config, targets: Tensor, class_weights: Tensor | None) -> Tensor | int:
     """What the mean of `objective` over these samples is divided by: their weights together, or,
     of the margin loss, which PyTorch does not normalise by them, their number.

@@ -44,12 +44,11 @@ class Residual(nn.Module):
     def __init__(self, config: Config, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
         self.before = nn.Sequential(*_norm(config, inputs), ACTIVATION_LAYERS[config.activation]())
-        second = [*_norm(config, outputs), ACTIVATION_LAYERS[config.activation]()]
-        if config.dropout > 0:
-            second.append(Dropout(config.dropout))
         self.inside = nn.Sequential(
             _convolution(config, inputs, outputs, stride),
-            *second,
+            *_norm(config, outputs),
+            ACTIVATION_LAYERS[config.activation](),
+            Dropout(config.dropout),
             _convolution(config, outputs, outputs),
         )
         same = inputs == outputs and stride == 1
@@ -70,8 +69,8 @@ def _mlp(config: Config, inputs: int, hidden_sizes: tuple[int, ...], classes: in
         if config.norm != "none":
             layers.append(nn.BatchNorm1d(size) if config.norm == "batch" else nn.LayerNorm(size))
         layers.append(ACTIVATION_LAYERS[config.activation]())
-        if config.dropout > 0:
-            layers.append(Dropout(config.dropout))
+        # At 0 too: weights are named by the places of their layers.
+        layers.append(Dropout(config.dropout))
         inputs = size
     layers.append(nn.Linear(inputs, classes))
     return nn.Sequential(*layers)
@@ -127,7 +126,5 @@ def _norm(config: Config, channels: int) -> list[nn.Module]:
 
 
 def _head(config: Config, inputs: int, classes: int) -> list[nn.Module]:
-    layers: list[nn.Module] = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-    if config.dropout > 0:
-        layers.append(Dropout(config.dropout))
-    return [*layers, nn.Linear(inputs, classes)]
+    dropout = Dropout(config.dropout)
+    return [nn.AdaptiveAvgPool2d(1), nn.Flatten(), dropout, nn.Linear(inputs, classes)]

@@ -1,7 +1,7 @@
 """A model together with what it needs of the data: the device, the layout, standardisation."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
@@ -43,7 +43,7 @@ class Network:
         self.device = device
         self._shape = data.image_shape
         self._augmentation = config.augmentation
-        self.needs_two = config.norm == "batch" and is_flat(config)
+        self.needs_two = config.norm == "batch"
         """Whether it cannot be trained on a batch of one."""
         self._precision = config.precision
         # Convolutions run up to 1.3 times as fast on the CPU with channels last, more with
@@ -111,15 +111,6 @@ class Network:
             logits = [self.model(self.standardise(b)) for b in images.split(EVALUATION_BATCH)]
         return torch.cat(logits).float()
 
-    def evaluate(self, images: Tensor, labels: Tensor) -> dict[str, float]:
-        """Mean cross entropy in nats, accuracy, and macro precision, recall and F1.
-
-        Args:
-            images: placed images, `[n, ...]`.
-            labels: int64 `[n]`, on the device.
-        """
-        return scores(self.predict(images), labels)
-
 
 def scores(logits: Tensor, labels: Tensor) -> dict[str, float]:
     """Mean cross entropy in nats, accuracy, and macro precision, recall and F1.
@@ -158,3 +149,11 @@ def derived_seed(seed: int, epoch: int, fold: int) -> int:
     """Seed of a fold's random streams of one epoch (from 1), or of its initial weights (0)."""
     entropy = (seed, epoch, fold)
     return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)
+
+
+@contextlib.contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Inside, PyTorch's generators begin with `seed`; afterwards, they are what they were."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield

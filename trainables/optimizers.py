@@ -66,13 +66,10 @@ def build_optimizer(config: Config, model: nn.Module) -> torch.optim.Optimizer:
 def decayed(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """The parameter groups: matrices and filters decay, biases and norms do not."""
     trained = [p for p in model.parameters() if p.requires_grad]
-    if weight_decay == 0:
-        return [{"params": trained}]
-    matrices = [p for p in trained if p.ndim > 1]
-    vectors = [p for p in trained if p.ndim <= 1]
+    # Two groups without decay too: their order is that of a checkpoint's memory.
     groups: list[dict[str, Any]] = [
-        {"params": matrices, "weight_decay": weight_decay},
-        {"params": vectors},
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]
 

@@ -1,19 +1,18 @@
 """A person's own images: an `.npz` file, or a folder of images by class."""
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.data import Images, Labels, stratified_order
-from trainables.dataset_files import RawDataset
+from trainables.data import Images, Labels
+from trainables.dataset_files import RawDataset, with_test_set
 
-TEST_SHARE = 0.2
-"""Of the images, set aside for the test where the data names none; the same at every reading."""
+EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
+"""Pillow's modes of at most 8 bits a channel: of others it would cut off what is above 255."""
 
-TEST_SEED = 0
+GREY = ("1", "L", "LA")
 
 
 def is_own(name: str) -> bool:
@@ -33,33 +32,41 @@ def read_own(path: Path) -> RawDataset:
     Where there are no test images a fifth is set aside, stratified by class.
 
     Raises:
-        ValueError: it is not there, or damaged; names file and row.
+        ValueError: it is not there, or damaged, or has no image to train on of a class; names file
+            and row, or the class.
     """
     if not path.exists():
         raise ValueError(f"dataset {path}: no such file or folder")
-    images, labels, test = _read_folder(path) if path.is_dir() else _read_npz(path)
+    images, labels, test, classes = _read_folder(path) if path.is_dir() else _read_npz(path)
     if test is None:
-        order = stratified_order(labels, TEST_SEED)
-        count = round(len(labels) * (1 - TEST_SHARE))
-        test = images[order[count:]], labels[order[count:]]
-        images, labels = images[order[:count]], labels[order[:count]]
-    return RawDataset(
-        train_images=images,
-        train_labels=labels,
-        test_images=test[0],
-        test_labels=test[1],
-        source=str(path),
-    )
+        raw = with_test_set(images, labels, source=str(path))
+    else:
+        raw = RawDataset(
+            train_images=images,
+            train_labels=labels,
+            test_images=test[0],
+            test_labels=test[1],
+            source=str(path),
+        )
+    counts = np.bincount(raw.train_labels, minlength=len(classes))
+    empty = [name for name, count in zip(classes, counts, strict=True) if count == 0]
+    if empty:
+        raise ValueError(
+            f"dataset {path}: no image to train on of class {', '.join(empty)}: give each class "
+            f"some, or leave it out ({'test images are given' if test else 'a fifth is set aside'})"
+        )
+    return raw
 
 
 Part = tuple[Images, Labels]
 
 
-def _read_npz(path: Path) -> tuple[Images, Labels, Part | None]:
+def _read_npz(path: Path) -> tuple[Images, Labels, Part | None, list[str]]:
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays: dict[str, NDArray[Any]] = {name: file[name] for name in file}
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+            arrays: dict[str, NDArray[Any]] = {name: np.asanyarray(file[name]) for name in file}
+    # A damaged archive fails in many ways, zlib's own among them.
+    except Exception as error:
         raise ValueError(f"dataset {path}: cannot be read as .npz ({error})") from None
     if not {"x", "y"} <= set(arrays) or ("x_test" in arrays) != ("y_test" in arrays):
         raise ValueError(
@@ -74,8 +81,9 @@ def _read_npz(path: Path) -> tuple[Images, Labels, Part | None]:
             f"dataset {path}: y, row {row}: class {labels[row]} of {len(labels)} rows; number the "
             "classes from 0"
         )
+    classes = [str(index) for index in range(int(labels.max()) + 1)]
     if "x_test" not in arrays:
-        return images, labels, None
+        return images, labels, None, classes
     test = _checked(path, arrays, "x_test", "y_test")
     if test[0].shape[1:] != images.shape[1:]:
         raise ValueError(
@@ -88,7 +96,7 @@ def _read_npz(path: Path) -> tuple[Images, Labels, Part | None]:
             f"dataset {path}: y_test, row {unknown[0]}: class {test[1][unknown[0]]}, but y has "
             f"classes 0 to {labels.max()}"
         )
-    return images, labels, test
+    return images, labels, test, classes
 
 
 def _checked(path: Path, arrays: dict[str, NDArray[Any]], x: str, y: str) -> Part:
@@ -140,7 +148,8 @@ def _pixels(path: Path, name: str, images: NDArray[Any]) -> Images:
 def _classes(path: Path, name: str, labels: NDArray[Any]) -> Labels:
     if labels.dtype.kind not in "iuf":
         raise ValueError(f"dataset {path}: {name} must hold classes from 0, got {labels.dtype}")
-    wrong = np.flatnonzero((labels < 0) | (labels != np.floor(labels)))
+    # Above that the cast would turn them around.
+    wrong = np.flatnonzero((labels < 0) | (labels != np.floor(labels)) | (labels >= 2**31))
     if len(wrong):
         row = int(wrong[0])
         raise ValueError(
@@ -150,35 +159,38 @@ def _classes(path: Path, name: str, labels: NDArray[Any]) -> Labels:
     return labels.astype(np.int64)
 
 
-def _read_folder(path: Path) -> tuple[Images, Labels, Part | None]:
+def _read_folder(path: Path) -> tuple[Images, Labels, Part | None, list[str]]:
     if not (path / "train").is_dir():
         classes = _subfolders(path)
-        return *_read_classes(path, classes), None
+        return *_read_classes(path, classes), None, classes
     classes = _subfolders(path / "train")
     images, labels = _read_classes(path / "train", classes)
     if not (path / "test").is_dir():
-        return images, labels, None
+        return images, labels, None, classes
     unknown = set(_subfolders(path / "test")) - set(classes)
     if unknown:
         raise ValueError(f"dataset {path}: test has classes that train has not: {sorted(unknown)}")
     test = _read_classes(path / "test", classes, like=images)
-    return images, labels, test
+    return images, labels, test, classes
 
 
 def _subfolders(path: Path) -> list[str]:
-    found = sorted(entry.name for entry in path.iterdir() if entry.is_dir())
+    folders = (entry.name for entry in path.iterdir() if entry.is_dir())
+    # Tools leave hidden ones, such as .ipynb_checkpoints.
+    found = sorted(name for name in folders if not name.startswith("."))
     if not found:
         raise ValueError(f"dataset {path}: no folder in it; one folder of images a class is needed")
     return found
 
 
 def _read_classes(path: Path, classes: list[str], like: Images | None = None) -> Part:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     files, labels = [], []
     for index, name in enumerate(classes):
         if (path / name).is_dir():
-            here = sorted(file for file in (path / name).iterdir() if file.is_file())
+            entries = (path / name).iterdir()
+            here = sorted(e for e in entries if e.is_file() and not e.name.startswith("."))
             files += here
             labels += [index] * len(here)
     if not files:
@@ -188,9 +200,16 @@ def _read_classes(path: Path, classes: list[str], like: Images | None = None) ->
         try:
             with Image.open(file) as picture:
                 picture.load()
-                pictures.append(picture.convert("L" if picture.mode in ("1", "L") else "RGB"))
-        except (OSError, UnidentifiedImageError) as error:
+                mode = picture.mode
+                pictures.append(picture.convert("L" if mode in GREY else "RGB"))
+        # A damaged image fails in many ways, a SyntaxError among them.
+        except Exception as error:
             raise ValueError(f"dataset {path}: {file}, row {row}: unreadable ({error})") from None
+        if mode not in EIGHT_BITS:
+            raise ValueError(
+                f"dataset {path}: {file}, row {row}: pixels of mode {mode} are not of 8 bits; "
+                f"convert it to one of {', '.join(EIGHT_BITS)}"
+            )
         if pictures[-1].size != pictures[0].size:
             raise ValueError(
                 f"dataset {path}: {file}, row {row}: {pictures[-1].size[0]} x "
@@ -200,8 +219,8 @@ def _read_classes(path: Path, classes: list[str], like: Images | None = None) ->
     coloured = any(picture.mode == "RGB" for picture in pictures)
     if like is not None:
         coloured = like.shape[1] == 3
-    mode = "RGB" if coloured else "L"
-    arrays = np.stack([np.asarray(picture.convert(mode), np.uint8) for picture in pictures])
+    shades = "RGB" if coloured else "L"
+    arrays = np.stack([np.asarray(picture.convert(shades), np.uint8) for picture in pictures])
     images = arrays.transpose(0, 3, 1, 2) if coloured else arrays[:, None]
     if like is not None and images.shape[1:] != like.shape[1:]:
         raise ValueError(

@@ -1,5 +1,6 @@
 """Weights to start from: a checkpoint of ours, or any state dict that fits."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -27,12 +28,13 @@ def load_pretrained(model: nn.Sequential, path: str) -> list[str]:
     head = f"{len(model) - 1}."
     fits = {name for name in own if name in weights and weights[name].shape == own[name].shape}
     missing = [name for name in own if name not in fits]
-    if any(not name.startswith(head) for name in missing):
-        first = next(name for name in missing if not name.startswith(head))
-        there = tuple(weights[first].shape) if first in weights else "nothing"
+    for name in (*missing, *(name for name in weights if name not in own)):
+        # The head may be of other classes, or not there.
+        if name.startswith(head) and name in own and fits:
+            continue
         raise ValueError(
-            f"pretrained {path}: weights of another network: {first} is {there} there, "
-            f"{tuple(own[first].shape)} here"
+            f"pretrained {path}: weights of another network: {name} is {_shape(weights, name)} "
+            f"there, {_shape(own, name)} here"
         )
     model.load_state_dict({name: weights[name] for name in fits}, strict=False)
     return missing
@@ -52,7 +54,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     except Exception as error:
         first = str(error).splitlines()[0]
         raise ValueError(f"pretrained {path}: no state dict can be read there ({first})") from None
-    if isinstance(content, dict) and set(content) >= {"epoch", "networks"}:
+    if isinstance(content, dict) and set(content) >= {"epoch", "networks"} and content["networks"]:
         # A state of ours: the average, where one was kept, is what was validated.
         first = content["networks"][0]
         content = {**first["model"], **first["average"]}
@@ -61,7 +63,19 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return content
 
 
+def _shape(weights: Mapping[str, Tensor], name: str) -> str:
+    return str(list(weights[name].shape)) if name in weights else "nothing"
+
+
 def freeze(model: nn.Sequential, frozen: bool) -> None:
     """Lets the body of a network train or not; the head always does."""
     for layer in list(model)[:-1]:
         layer.requires_grad_(not frozen)
+
+
+def keep_statistics(model: nn.Sequential) -> None:
+    """Lets the norms of a frozen body use the statistics that they came with, and leave them."""
+    for layer in list(model)[:-1]:
+        for module in layer.modules():
+            if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+                module.eval()

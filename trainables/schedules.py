@@ -47,20 +47,22 @@ def lr_factor(config: Config, step: int, total_steps: int, plateau: float = 1.0)
 
     Returns:
         In the warm-up of w steps (step + 1) / (w + 1) (Goyal et al. 2017, section 2.2); then
-        `body_factor`; then linear from where the body ends to `final_lr_fraction`, where it would
-        be after the last step: a step at 0 would be none.
+        `body_factor`, as if there were no ending; then linear from where that has come to, down to
+        `final_lr_fraction`, where it would be after the last step: a step at 0 would be none. What
+        is lower already stays where it is.
     """
     parts = phases(config, total_steps)
     if step < parts.warmup:
         return (step + 1) / (parts.warmup + 1)
-    per_epoch = total_steps / config.epochs
     into_body = step - parts.warmup
+    # A cosine that had fallen before the ending would leave it nothing.
+    there = min(into_body, parts.body)
+    per_epoch = total_steps / config.epochs
+    top = body_factor(config, there, parts.body + parts.ending, per_epoch) * plateau
     if into_body < parts.body:
-        return body_factor(config, into_body, parts.body, per_epoch) * plateau
-    # Where the body would be at its own end; without a body, at its beginning.
-    top = body_factor(config, parts.body, parts.body, per_epoch) * plateau if parts.body else 1.0
+        return top
     share = (into_body - parts.body) / parts.ending
-    return top + (config.final_lr_fraction - top) * share
+    return top + (min(config.final_lr_fraction, top) - top) * share
 
 
 def body_factor(config: Config, step: int, steps: int, steps_per_epoch: float) -> float:
@@ -75,8 +77,8 @@ def body_factor(config: Config, step: int, steps: int, steps_per_epoch: float) -
 
     Args:
         config: of the trial.
-        step: of the body, 0 to `steps`, where `steps` is what the body ends with.
-        steps: of the body.
+        step: from 0, after the warm-up.
+        steps: after the warm-up, those of the ending among them.
         steps_per_epoch: mean.
     """
     epochs, share, floor = step / steps_per_epoch, step / steps, config.final_lr_fraction
@@ -89,6 +91,6 @@ def body_factor(config: Config, step: int, steps: int, steps_per_epoch: float) -
         case "linear":
             return 1 + (floor - 1) * share
         case "cosine":
-            along = 1.0 if share == 1 else share * config.cycles % 1
+            along = share * config.cycles % 1
             return floor + (1 - floor) * (1 + math.cos(math.pi * along)) / 2
     return 1.0

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -11,11 +12,11 @@ from trainables.augmentation import mixed
 from trainables.average import WeightAverage
 from trainables.config import Config
 from trainables.data import SearchData, as_tensor
-from trainables.losses import balanced_weights, objective, weight_of
-from trainables.network import Network, derived_seed, placed
+from trainables.losses import balanced_weights, is_plain, objective, weight_of
+from trainables.network import Network, derived_seed, placed, scores, seeded
 from trainables.optimizers import MEMORY, build_optimizer, clip_gradients, step_of
 from trainables.partition import Partition, partitions
-from trainables.pretrained import freeze, load_pretrained
+from trainables.pretrained import freeze, keep_statistics, load_pretrained
 from trainables.schedules import lr_factor
 from trainables.state import NetworkState
 
@@ -90,9 +91,9 @@ class Training:
         self._class_weights = None
         if config.class_weights == "balanced":
             self._class_weights = balanced_weights(labels[self._indices], data.classes)
-        self._total_steps = sum(
-            len(self._batch_sizes(epoch)) for epoch in range(1, config.epochs + 1)
-        )
+        lengths = [len(self._batch_sizes(epoch)) for epoch in range(1, config.epochs + 1)]
+        self._begins = list(accumulate(lengths, initial=0))
+        """The step that each epoch begins with; last, the number of them all."""
         self._average = WeightAverage(self.network.model, config.ema_decay)
         self._freeze(config.freeze_epochs > 0)
 
@@ -150,8 +151,8 @@ class Training:
         trained = [p for group in optimizer.param_groups for p in group["params"]]
         self._training_mode()
         batches = zip(order.split(sizes), self._labels[order].split(sizes), strict=True)
-        for batch, target in batches:
-            self._set_learning_rate(epoch)
+        for index, (batch, target) in enumerate(batches):
+            self._set_learning_rate(epoch, index)
             optimizer.zero_grad(set_to_none=True)
             if config.accumulation_steps == 1 or len(batch) <= part:
                 loss, logits = self._backward(batch, target)
@@ -166,12 +167,19 @@ class Training:
 
     def random_streams(self, epoch: int) -> contextlib.AbstractContextManager[None]:
         """Inside, PyTorch's generators are those of this epoch; afterwards, what they were."""
-        return _seeded(derived_seed(self.config.seed, epoch, self.fold), self.device)
+        return seeded(derived_seed(self.config.seed, epoch, self.fold), self.device)
 
     def evaluate(self) -> dict[str, float]:
-        """Scores on the validation images, of the average where one is kept."""
+        """Scores on the validation images, of the average where one is kept; `objective` among them
+        where what is minimised is not the plain cross entropy."""
+        images, labels = self.validation
         with self._average.in_place_of(self.network.model):
-            return self.network.evaluate(*self.validation)
+            logits = self.network.predict(images)
+        found = scores(logits, labels)
+        if not is_plain(self.config):
+            own = objective(self.config, logits, labels, self._class_weights)
+            found["objective"] = float(own)
+        return found
 
     def state(self) -> NetworkState:
         """The state after the last epoch, which shares its tensors with this object."""
@@ -189,14 +197,19 @@ class Training:
             ValueError: the state is of another model or optimizer than the config's.
         """
         self.network.load_weights(state.model)
-        allowed = MEMORY[self.config.optimizer]
-        if any(not set(memory) <= allowed for memory in state.optimizer.values()):
-            raise ValueError(
-                f"the state is not from optimizer {self.config.optimizer!r}: resume it under the "
-                f"optimizer that it was trained with, or start afresh"
-            )
         # As it was in that epoch: the one after it thaws, if it is to.
         self._freeze(0 < epoch <= self.config.freeze_epochs)
+        trained = [p for group in self._optimizer.param_groups for p in group["params"]]
+        allowed = MEMORY[self.config.optimizer]
+        for index, memory in state.optimizer.items():
+            shapes = {tuple(v.shape) for v in memory.values() if isinstance(v, Tensor)}
+            known = index < len(trained) and shapes <= {(), tuple(trained[index].shape)}
+            if not (known and set(memory) <= allowed):
+                raise ValueError(
+                    f"the state is not from optimizer {self.config.optimizer!r} after {epoch} "
+                    f"epochs, {self.config.freeze_epochs} of them frozen: resume it under what it "
+                    f"was trained with, or start afresh"
+                )
         # Only the memory of each parameter: param_groups would bring an old learning rate back.
         content = self._optimizer.state_dict()
         content["state"] = state.optimizer
@@ -227,7 +240,8 @@ class Training:
         if config.augmentation == "mixup":
             inputs, partner, own = mixed(inputs, config.mixup_alpha)
         with network.arithmetic():
-            logits = network.model(inputs)
+            # Of bfloat16 a sum over the batch would keep two digits.
+            logits = network.model(inputs).float()
             loss = objective(config, logits, target, weights)
             if partner is not None:
                 loss = own * loss + (1 - own) * objective(config, logits, target[partner], weights)
@@ -250,10 +264,10 @@ class Training:
             sizes.append(rest)
         return sizes
 
-    def _set_learning_rate(self, epoch: int) -> None:
-        # A run that is only timed may have more steps than it would.
-        step = min(self.updates, self._total_steps - 1)
-        factor = lr_factor(self.config, step, self._total_steps, self.plateau)
+    def _set_learning_rate(self, epoch: int, index: int) -> None:
+        # Not the updates so far: a population's member may have made them with other batches.
+        step = self._begins[epoch - 1] + index
+        factor = lr_factor(self.config, step, self._begins[-1], self.plateau)
         rate = self.config.learning_rate_in(epoch) * factor
         for group in self._optimizer.param_groups:
             group["lr"] = rate
@@ -267,9 +281,7 @@ class Training:
     def _training_mode(self) -> None:
         self.network.model.train()
         if self._frozen:
-            # The statistics of its norms stay as they came.
-            for layer in list(self.network.model)[:-1]:
-                layer.eval()
+            keep_statistics(self.network.model)
 
     def _logged(self, begun: int, losses: Tensor) -> list[tuple[int, float]]:
         each = self.config.print_freq
@@ -278,13 +290,6 @@ class Training:
             return []
         chosen = losses[[step - begun - 1 for step in steps]].tolist()
         return list(zip(steps, chosen, strict=True))
-
-
-@contextlib.contextmanager
-def _seeded(seed: int, device: torch.device) -> Iterator[None]:
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield
 
 
 def _all_finite(losses: list[Tensor]) -> bool:

@@ -1,11 +1,18 @@
 """A person's own images: what is read, and what is said about a broken file."""
 
+import io
+import zipfile
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from trainables.datasets import load_dataset
 from trainables.own_data import read_own
+
+
+FLOATS = np.full((50, 8, 8), 0.5)
+LABELS = np.arange(50) % 5
 
 
 def npz(path, **arrays):
@@ -71,10 +78,6 @@ def with_value(array, row, value):
     return array
 
 
-FLOATS = np.full((50, 8, 8), 0.5)
-LABELS = np.arange(50) % 5
-
-
 @pytest.mark.parametrize(
     ("arrays", "said"),
     [
@@ -90,7 +93,15 @@ LABELS = np.arange(50) % 5
         ({"y": with_value(LABELS, 4, -1)}, "y, row 4: a class is a whole number from 0, got -1"),
         ({"y": with_value(LABELS.astype(float), 5, 0.5)}, "y, row 5: .* got 0.5"),
         ({"y": with_value(LABELS, 6, 1000)}, "y, row 6: class 1000 of 50 rows"),
+        ({"y": with_value(LABELS.astype(float), 7, np.inf)}, "y, row 7: .* got inf"),
+        (
+            {"y": with_value(LABELS.astype(np.uint64), 8, 2**63)},
+            "y, row 8: .* got 9223372036854775",
+        ),
         ({"y": LABELS.astype(str)}, "y must hold classes"),
+        ({"y": LABELS + 1}, "no image to train on of class 0: give each class some"),
+        # The only one of its class is set aside.
+        ({"y": with_value(LABELS, 3, 5)}, r"of class 5: .*a fifth is set aside"),
         (
             {"x_test": np.zeros((2, 8, 8), np.uint8), "y_test": np.array([1, 5])},
             "y_test, row 1: class 5, but y has classes 0 to 4",
@@ -108,8 +119,34 @@ def test_a_broken_npz_is_named_with_the_row(tmp_path, arrays, said):
     assert str(path) in str(error.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04 cut off"])
+def zipped(name, content):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(name, content)
+    return file.getvalue()
+
+
+def one_array():
+    file = io.BytesIO()
+    np.save(file, LABELS)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"not a zip", b"PK\x03\x04 cut off", one_array(), zipped("x.npy", b"no array")],
+)
 def test_what_is_no_npz_is_said(tmp_path, content):
+    (tmp_path / "own.npz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"own\.npz: (cannot be read as \.npz|needs x and y)"):
+        read_own(tmp_path / "own.npz")
+
+
+def test_a_damaged_member_is_said(tmp_path):
+    x = np.random.default_rng(0).integers(0, 256, (50, 8, 8)).astype(np.uint8)
+    np.savez_compressed(tmp_path / "own.npz", x=x, y=LABELS)
+    content = bytearray((tmp_path / "own.npz").read_bytes())
+    content[200:260] = bytes(60)
     (tmp_path / "own.npz").write_bytes(content)
     with pytest.raises(ValueError, match=r"own\.npz: cannot be read as \.npz"):
         read_own(tmp_path / "own.npz")
@@ -137,6 +174,32 @@ def test_a_folder_may_have_train_and_test(tmp_path):
     (tmp_path / "own" / "test" / "d").mkdir()
     with pytest.raises(ValueError, match=r"test has classes that train has not: \['d'\]"):
         read_own(tmp_path / "own")
+
+
+def test_a_class_without_an_image_to_train_on_is_named(tmp_path):
+    folder(tmp_path / "own" / "train", classes=("a", "b"))
+    (tmp_path / "own" / "train" / "c").mkdir()
+    folder(tmp_path / "own" / "test", classes=("a", "c"), count=2)
+    with pytest.raises(ValueError, match="no image to train on of class c"):
+        read_own(tmp_path / "own")
+
+
+def test_what_tools_hide_among_the_images_is_no_class_and_no_image(tmp_path):
+    path = folder(tmp_path / "own")
+    (path / ".ipynb_checkpoints").mkdir()
+    (path / "cat" / ".DS_Store").write_bytes(b"not an image")
+    assert len(np.unique(read_own(path).train_labels)) == 2
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
+def test_pixels_of_more_than_8_bits_are_refused(tmp_path, dtype):
+    path = folder(tmp_path / "own")
+    suffix = "tiff" if dtype == np.float32 else "png"
+    Image.fromarray(np.full((8, 8), 300, dtype)).save(path / "dog" / f"9.{suffix}")
+    with pytest.raises(
+        ValueError, match=rf"dog/9\.{suffix}, row 10: pixels of mode \S+ are not of 8"
+    ):
+        read_own(path)
 
 
 def test_an_unreadable_image_is_named_with_its_row(tmp_path):

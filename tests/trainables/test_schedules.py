@@ -1,5 +1,7 @@
 """The learning rate at every step, against tables worked out by hand."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,14 +45,20 @@ def test_each_schedule_is_its_table(case):
 COMPOSED = {
     # Warm-up of two steps: 1/3, 2/3; body of four; ending of two, from the body's end towards 0.
     "constant": ({}, [1 / 3, 2 / 3, 1, 1, 1, 1, 1, 0.5]),
+    # Linear over the six steps after the warm-up, from 1 to 0.2: the ending goes on alike.
     "linear": (
         {"final_lr_fraction": 0.2},
-        [1 / 3, 2 / 3, 1, 0.8, 0.6, 0.4, 0.2, 0.2],
+        [1 / 3, 2 / 3, 1, 13 / 15, 11 / 15, 9 / 15, 7 / 15, 5 / 15],
     ),
-    # The body of four steps falls from 1 to 0.1; ending has nowhere left to go but 0.1.
+    # 0.1 + 0.9 (1 + cos(π k / 6)) / 2 for k = 0 to 4, then half of the way from there to 0.1.
     "cosine": (
         {"final_lr_fraction": 0.1},
-        [1 / 3, 2 / 3, 1, 0.1 + 0.9 * (1 + ROOT) / 2, 0.55, 0.1 + 0.9 * (1 - ROOT) / 2, 0.1, 0.1],
+        [1 / 3, 2 / 3, 1, 0.1 + 0.45 * (1 + 3**0.5 / 2), 0.775, 0.55, 0.325, 0.2125],
+    ),
+    # Below the fraction already: the ending does not rise to it.
+    "exponential to 0.2": (
+        {"gamma": 0.25, "final_lr_fraction": 0.2},
+        [1 / 3, 2 / 3, 1, 0.5, 0.25, 0.125, 1 / 16, 1 / 16],
     ),
     # γ = 0.25 an epoch of two steps; after four steps 1/16, then half of the way to 0.
     "exponential": ({"gamma": 0.25}, [1 / 3, 2 / 3, 1, 0.5, 0.25, 0.125, 1 / 16, 1 / 32]),
@@ -62,10 +70,11 @@ COMPOSED = {
 }
 
 
-@pytest.mark.parametrize("schedule", COMPOSED)
-def test_warm_up_body_and_ending_are_their_table(schedule):
-    fields, table = COMPOSED[schedule]
-    config = Config(epochs=EPOCHS, epochs_warmup=1, epochs_ending=1, schedule=schedule, **fields)
+@pytest.mark.parametrize("case", COMPOSED)
+def test_warm_up_body_and_ending_are_their_table(case):
+    fields, table = COMPOSED[case]
+    fields = {"schedule": case.split()[0], **fields}
+    config = Config(epochs=EPOCHS, epochs_warmup=1, epochs_ending=1, **fields)
     assert [lr_factor(config, step, TOTAL) for step in range(TOTAL)] == pytest.approx(table)
 
 
@@ -115,3 +124,7 @@ def test_every_factor_is_above_0_but_where_it_falls_to_it_and_at_most_1(
     assert all(0 <= factor <= 1 + 1e-12 for factor in factors)
     # A first step at 0 would be none.
     assert factors[0] > 0
+    # Nothing but the warm-up rises, and a new cycle.
+    falling = factors[phases(config, total).warmup :]
+    rises = sum(later > earlier + 1e-12 for earlier, later in pairwise(falling))
+    assert rises <= (cycles - 1 if schedule == "cosine" else 0)
