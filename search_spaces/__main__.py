@@ -14,8 +14,9 @@ def cells(parameter: Hyperparameter) -> tuple[str, ...]:
     if parameter.values:
         span, scale = _listed(parameter.values), "ordered" if parameter.ordered else "list"
     else:
-        span, scale = f"{parameter.low:g} to {parameter.high:g}", parameter.scale
-        scale += ", integer" if parameter.integer else ""
+        shown = "{:,.0f}" if parameter.integer else "{:g}"
+        span = f"{shown.format(parameter.low)} to {shown.format(parameter.high)}"
+        scale = f"{parameter.scale}, integer" if parameter.integer else parameter.scale
     condition = ""
     if parameter.condition is not None:
         condition = f"{parameter.condition[0]}: {_listed(parameter.condition[1])}"

@@ -119,7 +119,7 @@ class Hyperparameter:
 
     def describe(self) -> dict[str, object]:
         """The dimension as plain JSON, for `study.json`."""
-        described: dict[str, object] = {"name": self.name}
+        described: dict[str, object] = {"name": self.name, "role": self.role}
         if self.values:
             described.update(values=list(self.values), ordered=self.ordered)
         else:

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from search_spaces.catalogue import CATALOGUE
 from search_spaces.history import Epochs, History, Standing
-from search_spaces.hyperparameter import Value
+from search_spaces.hyperparameter import Value, as_value
 from search_spaces.sobol_search import SobolSearch
 from search_spaces.space import Space
 from search_spaces.strategy import Strategy
@@ -17,6 +18,14 @@ from search_spaces.strategy import Strategy
 RETRIES = 16
 """How often a model is asked again that proposes a configuration which has been tried; then the
 first Sobol point that has not been is taken."""
+
+
+DEFAULTS = {parameter.name: parameter.default for parameter in CATALOGUE if not parameter.condition}
+"""What a configuration has that does not say otherwise."""
+
+COMPARABLE = ("epochs", "patience", "train_ratio", "precision")
+"""What may be fixed at another value than an earlier study had, and its trials still tell
+something: a value is compared after so many epochs."""
 
 
 class LearningSearch(Strategy):
@@ -90,7 +99,8 @@ class LearningSearch(Strategy):
     def learned_from(
         self, name: str, config: Mapping[str, Any], values: Mapping[int, float], *, status: str
     ) -> bool:
-        """Tells an ended trial of an earlier study; whether it is in this space.
+        """Tells an ended trial of an earlier study; whether it is in this space, and has what is
+        fixed here.
 
         What its configuration lacks has its default, as it had in the earlier study.
 
@@ -102,6 +112,10 @@ class LearningSearch(Strategy):
         """
         names = {parameter.name for parameter in self.space.parameters}
         shared = {key: value for key, value in config.items() if key in names}
+        for name, value in self.space.fixed:
+            had = config.get(name, DEFAULTS.get(name))
+            if name not in COMPARABLE and had is not None and as_value(had) != value:
+                return False
         try:
             unit = self.space.unit(self.space.complete(shared))
         except ValueError:

@@ -6,11 +6,15 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from search_spaces.hyperparameter import Hyperparameter, Value, as_value
 
 SETTLING = ("epochs_warmup", "freeze_epochs")
 """Hyperparameters that count epochs, from the first on, in which a trial is not yet what it will
 be: with a low learning rate, or with its head alone in training."""
+
+SAMPLES = 64
 
 
 @dataclass(frozen=True)
@@ -125,10 +129,13 @@ class Space:
                 found.append(float(highest))  # type: ignore[arg-type]
         return max(found, default=0.0)
 
-    def corners(self) -> Iterable[dict[str, Value]]:
-        """The lowest, middle and highest point: enough to see a value that no config takes."""
-        for u in (0.0, 0.5, 1.0 - 2**-53):
+    def samples(self) -> Iterable[dict[str, Value]]:
+        """The lowest and the highest point, and some between: enough to see a value that no config
+        takes, and two that often meet and do not go together."""
+        for u in (0.0, 1.0 - 2**-53):
             yield self.point([u] * len(self.parameters))
+        for uniforms in np.random.default_rng(0).random((SAMPLES, len(self.parameters))):
+            yield self.point(uniforms.tolist())
 
     def describe(self) -> dict[str, object]:
         """The space as plain JSON, for `study.json`."""
@@ -139,17 +146,22 @@ class Space:
         }
 
 
+FLAGS = {"epochs": "--max-epochs", "seed": "--seed", "train_ratio": "--train-ratio"}
+
+
 def told(words: Sequence[str]) -> dict[str, Value]:
     """What a person has typed as `name=value`: a number or a list as JSON has it, else a word.
 
     Raises:
-        ValueError: a word without a name or a value.
+        ValueError: a word without a name or a value, or a name that has a flag of its own.
     """
     values: dict[str, Value] = {}
     for word in words:
         name, equals, text = word.partition("=")
         if not (name and equals and text):
             raise ValueError(f"--fix {word}: give name=value, such as schedule=cosine")
+        if name in FLAGS:
+            raise ValueError(f"--fix {word}: give {FLAGS[name]}, which the study has to know too")
         try:
             values[name] = as_value(json.loads(text))
         except ValueError:

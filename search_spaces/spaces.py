@@ -1,27 +1,11 @@
 """The named spaces: one for each question that a job asks."""
 
 from dataclasses import replace
+from math import inf
 
 from search_spaces import catalogue
 from search_spaces.hyperparameter import Hyperparameter
 from search_spaces.space import Space
-
-LEARNING_RATE_SGD = replace(
-    catalogue.LEARNING_RATE,
-    low=1e-3,
-    high=1e-1,
-    grid=(1e-3, 3e-3, 1e-2, 3e-2, 1e-1),
-    condition=("optimizer", ("sgd", "adagrad")),
-)
-LEARNING_RATE_ADAPTIVE = replace(
-    catalogue.LEARNING_RATE,
-    default=1e-3,
-    low=1e-4,
-    high=1e-2,
-    grid=(1e-4, 3e-4, 1e-3, 3e-3, 1e-2),
-    condition=("optimizer", ("adam", "adamw", "rmsprop")),
-    advice="a tenth of SGD's: they scale each update themselves (Kingma and Ba 2015)",
-)
 
 
 def scientific(parameter: Hyperparameter) -> Hyperparameter:
@@ -44,15 +28,17 @@ OPTIMIZER = Space(
     "optimizer",
     (
         scientific(catalogue.OPTIMIZER),
-        nuisance(LEARNING_RATE_SGD),
-        nuisance(LEARNING_RATE_ADAPTIVE),
+        nuisance(catalogue.LEARNING_RATE_SGD),
+        nuisance(catalogue.LEARNING_RATE_ADAPTIVE),
+        nuisance(catalogue.MOMENTUM),
     ),
 )
 """Which optimizer, each with the learning rate that it needs? A comparison at one learning rate
-would only find out whose it was (Choi et al. 2019)."""
+would only find out whose it was (Choi et al. 2019). SGD with and without momentum are two; betas
+and epsilon come later, with the optimizer that is left (`FULL_RECIPE`)."""
 
-# A first look has three epochs, which both have to fit into.
-WARMUP = replace(catalogue.EPOCHS_WARMUP, high=1.0, grid=(0.0, 0.5, 1.0))
+# What a grace period of one epoch covers.
+SHORT_WARMUP = replace(catalogue.EPOCHS_WARMUP, high=1.0, grid=(0.0, 0.5, 1.0))
 
 SCHEDULE = Space(
     "schedule",
@@ -64,12 +50,28 @@ SCHEDULE = Space(
         catalogue.CYCLES,
         catalogue.SCHEDULER_PATIENCE,
         catalogue.SCHEDULER_FACTOR,
-        WARMUP,
+        catalogue.EPOCHS_WARMUP,
         catalogue.EPOCHS_ENDING,
         nuisance(catalogue.LEARNING_RATE),
     ),
+    fixed=(("patience", 0),),
 )
 """How should the learning rate change? With the one that each schedule needs."""
+
+
+def within(space: Space, epochs: int) -> Space:
+    """The space for runs of so many epochs: a warm-up of at most a tenth of them, and an ending
+    that leaves a third to the body."""
+    limits = {"epochs_warmup": epochs / 10, "epochs_ending": epochs / 3}
+
+    def limited(parameter: Hyperparameter) -> Hyperparameter:
+        high = min(limits.get(parameter.name, inf), parameter.high or inf)
+        if high == parameter.high or parameter.name not in limits:
+            return parameter
+        return replace(parameter, high=high, grid=(0.0, high))
+
+    return replace(space, parameters=tuple(map(limited, space.parameters)))
+
 
 LOSS = Space(
     "loss",
@@ -94,6 +96,7 @@ REGULARIZATION = Space(
                 catalogue.LABEL_SMOOTHING,
                 catalogue.AUGMENTATION,
                 catalogue.MIXUP_ALPHA,
+                catalogue.EMA_DECAY,
             ),
         )
     ),
@@ -122,8 +125,8 @@ TRAINING = Space(
     "training",
     (
         catalogue.OPTIMIZER,
-        LEARNING_RATE_SGD,
-        LEARNING_RATE_ADAPTIVE,
+        catalogue.LEARNING_RATE_SGD,
+        catalogue.LEARNING_RATE_ADAPTIVE,
         catalogue.MOMENTUM,
         catalogue.BATCH_SIZE,
         catalogue.HIDDEN_SIZES,
@@ -163,8 +166,8 @@ FULL_RECIPE = Space(
         catalogue.NORM_DENSE,
         catalogue.NORM_CONVOLUTIONAL,
         catalogue.OPTIMIZER,
-        LEARNING_RATE_SGD,
-        LEARNING_RATE_ADAPTIVE,
+        catalogue.LEARNING_RATE_SGD,
+        catalogue.LEARNING_RATE_ADAPTIVE,
         catalogue.MOMENTUM,
         catalogue.NESTEROV,
         catalogue.BETA1,
@@ -173,10 +176,8 @@ FULL_RECIPE = Space(
         catalogue.EPSILON,
         catalogue.BATCH_SIZE,
         catalogue.LR_SCALING,
-        catalogue.BASE_BATCH_SIZE,
         catalogue.BATCH_SIZE_SCHEDULE,
         catalogue.FINAL_BATCH_SIZE,
-        catalogue.ACCUMULATION_STEPS,
         catalogue.GRAD_CLIP_NORM,
         catalogue.SCHEDULE,
         catalogue.STEP_SIZE,
@@ -185,7 +186,7 @@ FULL_RECIPE = Space(
         catalogue.CYCLES,
         catalogue.SCHEDULER_PATIENCE,
         catalogue.SCHEDULER_FACTOR,
-        WARMUP,
+        SHORT_WARMUP,
         catalogue.EPOCHS_ENDING,
         catalogue.FINAL_LR_FRACTION,
         catalogue.LOSS,
@@ -197,11 +198,23 @@ FULL_RECIPE = Space(
         catalogue.AUGMENTATION,
         catalogue.MIXUP_ALPHA,
         catalogue.EMA_DECAY,
-        replace(catalogue.PRECISION, values=("float32", "bfloat16")),
+    ),
+    fixed=(("patience", 0),),
+)
+"""All that is tuned: what is left when every other question has been asked. Conditional, and more
+than a study of a day can cover: `fix` what is known."""
+
+FINE_TUNING = Space(
+    "fine_tuning",
+    (
+        catalogue.LEARNING_RATE,
+        scientific(catalogue.FREEZE_EPOCHS),
+        catalogue.WEIGHT_DECAY,
+        catalogue.DROPOUT,
+        catalogue.BATCH_SIZE,
     ),
 )
-"""All of it: what is left when every other question has been asked. Conditional, and more than a
-study of a day can cover: `fix` what is known."""
+"""How is a trained network taken over for other data? With `pretrained`, which a job gives."""
 
 SPACES = (
     LR_BATCH,
@@ -214,4 +227,5 @@ SPACES = (
     TRAINING,
     CNN,
     FULL_RECIPE,
+    FINE_TUNING,
 )

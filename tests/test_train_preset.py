@@ -32,8 +32,10 @@ def test_a_preset_is_trained_under_several_seeds(cluster_address, tmp_path):
     argv = ("train", *TINY, "--seeds", "2", "--name", "two", "--address", cluster_address)
     code, output = tune_jobs(tmp_path, *argv)
     assert code == 0, output
-    assert re.search(r"^val_accuracy +0\.\d{4} ± 0\.\d{4} over 2 seeds$", output, re.MULTILINE)
-    assert re.search(r"^test_accuracy +0\.\d{4} ± 0\.\d{4} over 2 seeds$", output, re.MULTILINE)
+    assert re.search(r"^val_accuracy +0\.\d{4} ± 0\.\d{4} over 2 of 2 seeds$", output, re.MULTILINE)
+    assert re.search(
+        r"^test_accuracy +0\.\d{4} ± 0\.\d{4} over 2 of 2 seeds$", output, re.MULTILINE
+    )
     assert "alone" not in output, "the test set was used for both"
     assert f"{SCRIPT} mlp" in output, "what is to be typed again"
     study = tmp_path / "results" / "two"
@@ -56,13 +58,28 @@ def test_it_can_be_stopped_and_resumed(run_job, tmp_path):
     halted = tmp_path / "results" / "halted"
     code, output = run_job("--resume", str(halted), "--epoch-budget", "100", script=SCRIPT)
     assert code == 0, output
-    assert "over 2 seeds" in output
+    assert "over 2 of 2 seeds" in output
     assert results_of(halted) == results_of(tmp_path / "results" / "whole")
 
 
-@pytest.mark.parametrize("argv", [(), ("fit",), ("train", "vgg")])
-def test_what_it_does_not_have_is_refused(tmp_path, argv):
-    code, output = tune_jobs(tmp_path, *argv)
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (("fit",), "error: fit: the commands are train"),
+        (("train", "vgg"), "mlp"),
+        (("train", "mlp", "--seeds", "0"), "--seeds must be at least 1, got 0"),
+        (("train", "cnn", "--model", "mlp"), "preset cnn says which network it is"),
+    ],
+)
+def test_what_it_does_not_have_is_refused(cluster_address, tmp_path, argv, said):
+    options = ("--address", cluster_address, "--dataset", "digits") if len(argv) > 2 else ()
+    code, output = tune_jobs(tmp_path, *argv, *options)
     assert code == 2
-    assert "train" in output if len(argv) < 2 else "mlp" in output
-    assert not list(tmp_path.iterdir())
+    assert said in output
+    assert not list(tmp_path.rglob("study.json"))
+
+
+def test_asked_for_help_it_lists_its_commands(tmp_path):
+    code, output = tune_jobs(tmp_path, "--help")
+    assert code == 0
+    assert "python -m tune_jobs train    Training without a search" in output

@@ -5,21 +5,24 @@ from pathlib import Path
 
 from tune_jobs import train_preset
 
-COMMANDS = {"train": train_preset.main}
+COMMANDS = {"train": train_preset}
 
 
 def main() -> None:
     """Runs the command that comes first; 2 where it is none."""
-    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if name in ("-h", "--help"):
+        for command, module in COMMANDS.items():
+            first = (module.__doc__ or "").splitlines()[0]
+            print(f"python -m tune_jobs {command}    {first}")
+        return
     if name not in COMMANDS:
-        print(
-            f"error: python -m tune_jobs has the commands {', '.join(COMMANDS)}; got {name!r}",
-            file=sys.stderr,
-        )
+        print(f"error: {name}: the commands are {', '.join(COMMANDS)}", file=sys.stderr)
         sys.exit(2)
     # As if its script had been called: what a study says to type is to work.
-    sys.argv = [str(Path(__file__).with_name("train_preset.py")), *sys.argv[2:]]
-    COMMANDS[name]()
+    module = COMMANDS[name]
+    sys.argv = [str(Path(str(module.__file__))), *sys.argv[2:]]
+    module.main()
 
 
 if __name__ == "__main__":

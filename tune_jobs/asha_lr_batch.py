@@ -35,7 +35,7 @@ def job(
     """
     flags = study.flags
     dataset = load_dataset(flags.dataset, flags.data_dir, seed=flags.seed)
-    space = LR_BATCH.fix(model=flags.model, epochs=study.max_epochs, patience=0)
+    space = LR_BATCH.fix(model=study.model, epochs=study.max_epochs, patience=0)
     asha = ASHA(
         max_epochs=study.max_epochs,
         grace_period=grace_period,

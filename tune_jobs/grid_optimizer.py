@@ -22,7 +22,7 @@ def job(study: Study, *, grid_points: int | None = None) -> tune.Tuner:
     """
     flags = study.flags
     dataset = load_dataset(flags.dataset, flags.data_dir, seed=flags.seed)
-    space = OPTIMIZER.fix(model=flags.model, epochs=study.max_epochs)
+    space = OPTIMIZER.fix(model=study.model, epochs=study.max_epochs, patience=0)
     limit = float("inf") if flags.yes else LIMIT
     return tune.Tuner(
         study.trainable(ImageClassifier, dataset),

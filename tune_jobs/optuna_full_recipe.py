@@ -1,7 +1,7 @@
 """The whole recipe at once? Optuna's TPE over all hyperparameters, conditional, stopped by ASHA.
 
-The last study, not the first: of 44 dimensions a hundred trials see little. Give it what is known
-(`--fix schedule=cosine batch_size=128`, `--warm-start` an earlier study), and look at which
+The last study, not the first: of so many dimensions a hundred trials see little. Give it what is
+known (`--fix schedule=cosine batch_size=128`, `--warm-start` an earlier study), and look at which
 dimensions its best ten trials agree in: those can be fixed in the next one. Schedules that pay at
 their end look worse at a rung than they are.
 """
@@ -24,21 +24,24 @@ def job(
     study: Study,
     *,
     fix: tuple[str, ...] = (),
+    train_ratio: float = 0.8,
     grace_period: int = 1,
     warm_start: Path | None = None,
 ) -> tune.Tuner:
     """The whole recipe at once?
 
     Args:
-        fix: what is known, as name=value; of any hyperparameter.
+        fix: what is known, as name=value; of any hyperparameter but epochs and seed.
+        train_ratio: share of the training images that is trained on; the rest validates.
         grace_period: epochs before a trial can be stopped; covers the warm-up.
         warm_start: an earlier study, whose trials the searcher is told first.
     """
     flags = study.flags
-    dataset = load_dataset(flags.dataset, flags.data_dir, seed=flags.seed)
-    known = {"model": flags.model, "epochs": study.max_epochs, "patience": 0, **told(fix)}
-    space = FULL_RECIPE.fix(**known)
-    strategy = OptunaSearch(space, seed=flags.seed, start_points=[{}])
+    dataset = load_dataset(flags.dataset, flags.data_dir, seed=flags.seed, train_ratio=train_ratio)
+    known = {"epochs": study.max_epochs, "train_ratio": train_ratio, **told(fix)}
+    if flags.model is not None:
+        known["model"] = flags.model
+    strategy = OptunaSearch(FULL_RECIPE.fix(**known), seed=flags.seed, start_points=[{}])
     asha = ASHA(max_epochs=study.max_epochs, grace_period=grace_period)
     return tune.Tuner(
         study.trainable(ImageClassifier, dataset),

@@ -24,7 +24,7 @@ def job(study: Study, *, perturbation_interval: int = 2) -> tune.Tuner:
     """
     flags = study.flags
     dataset = load_dataset(flags.dataset, flags.data_dir, seed=flags.seed)
-    space = LR.fix(model=flags.model, epochs=study.max_epochs, patience=0)
+    space = LR.fix(model=study.model, epochs=study.max_epochs, patience=0)
     pbt = PBT(
         space,
         perturbed=["learning_rate"],

@@ -19,7 +19,7 @@ def job(study: Study) -> tune.Tuner:
     """What should be minimised?"""
     flags = study.flags
     dataset = load_dataset(flags.dataset, flags.data_dir, seed=flags.seed)
-    space = LOSS.fix(model=flags.model, epochs=study.max_epochs)
+    space = LOSS.fix(model=study.model, epochs=study.max_epochs, patience=0)
     return tune.Tuner(
         study.trainable(ImageClassifier, dataset),
         tune_config=study.tune_config(RandomSearch(space, seed=flags.seed)),

@@ -26,6 +26,8 @@ def job(study: Study, *, grace_period: int = 1, audit: float = 0.0) -> tune.Tune
     flags = study.flags
     dataset = load_dataset(flags.dataset, flags.data_dir, seed=flags.seed)
     space = ARCHITECTURE.fix(epochs=study.max_epochs, patience=0)
+    if flags.model is not None:
+        space = space.fix(model=flags.model)
     strategy = TPESearch(space, seed=flags.seed, start_points=[{}])
     asha = ASHA(
         max_epochs=study.max_epochs, grace_period=grace_period, audit=audit, seed=flags.seed

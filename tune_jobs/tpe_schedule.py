@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ray import tune
 
-from search_spaces.spaces import SCHEDULE
+from search_spaces.spaces import SCHEDULE, within
 from search_spaces.tpe_search import TPESearch
 from trainables.datasets import load_dataset
 from trainables.image_classifier import ImageClassifier
@@ -25,7 +25,8 @@ def job(study: Study, *, warm_start: Path | None = None) -> tune.Tuner:
     """
     flags = study.flags
     dataset = load_dataset(flags.dataset, flags.data_dir, seed=flags.seed)
-    space = SCHEDULE.fix(model=flags.model, epochs=study.max_epochs)
+    space = within(SCHEDULE, study.max_epochs)
+    space = space.fix(model=study.model, epochs=study.max_epochs, patience=0)
     strategy = TPESearch(space, seed=flags.seed, start_points=[{}])
     return tune.Tuner(
         study.trainable(ImageClassifier, dataset),

@@ -28,9 +28,14 @@ def job(
 
     Args:
         preset: what is trained.
-        seeds: trainings, each with random streams of its own.
+        seeds: trainings, each with random streams of its own; for more of them later, --resume
+            STUDY --trials N.
     """
     flags, found = study.flags, PRESETS[preset]
+    if seeds < 1:
+        raise ValueError(f"--seeds must be at least 1, got {seeds}")
+    if flags.model is not None:
+        raise ValueError(f"--model {flags.model}: preset {preset} says which network it is")
     dataset = load_dataset(
         flags.dataset, flags.data_dir, seed=flags.seed, train_ratio=found.train_ratio
     )

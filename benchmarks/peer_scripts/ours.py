@@ -23,7 +23,7 @@ def job(study: Study) -> tune.Tuner:
     flags = study.flags
     dataset = load_dataset(flags.dataset, flags.data_dir, seed=flags.seed, train_ratio=TRAIN_RATIO)
     fixed = {"epochs": study.max_epochs, "train_ratio": TRAIN_RATIO, "patience": 0}
-    space = SPACE.fix(model=flags.model, **fixed)
+    space = SPACE.fix(model=study.model, **fixed)
     asha = ASHA(
         max_epochs=study.max_epochs,
         grace_period=GRACE_PERIOD,

@@ -109,7 +109,7 @@ PRETRAINED = Hyperparameter(
 
 FREEZE_EPOCHS = Hyperparameter(
     name="freeze_epochs",
-    meaning="first epochs in which only the head is trained",
+    meaning="first epochs in which only the head is trained, of pretrained weights",
     default=0,
     kind="network",
     role="nuisance",

@@ -1,5 +1,7 @@
 """How the weights are updated: optimizer, learning rate, batch and loss."""
 
+from dataclasses import replace
+
 from search_spaces.hyperparameter import Hyperparameter
 
 LEARNING_RATE = Hyperparameter(
@@ -8,24 +10,42 @@ LEARNING_RATE = Hyperparameter(
     default=1e-2,
     kind="optimization",
     role="scientific",
-    advice="on a log scale, since what matters is its ratio (Bengio 2012, 3.1). First ranges: SGD "
-    "1e-2 to 1e-1, with momentum 1e-3 to 1e-2, Adam 1e-4 to 1e-2; this one is wider by a decade on "
-    "both sides, for where no study has been. Default 1e-2, under Adam, AdamW and RMSprop 1e-3",
+    advice="on a log scale, since what matters is its ratio (Bengio 2012, 3.3). First ranges: SGD "
+    "1e-2 to 1e-1, with momentum 1e-3 to 1e-2, Adam 1e-3 to 1e-2. This one, for one optimizer with "
+    "momentum, is wider by a decade on both sides, for where no study has been",
     low=1e-4,
     high=1e-1,
     scale="log",
     grid=(1e-4, 1e-3, 1e-2, 1e-1),
 )
 
+LEARNING_RATE_SGD = replace(
+    LEARNING_RATE,
+    high=1.0,
+    grid=(1e-3, 1e-2, 1e-1, 1.0),
+    condition=("optimizer", ("sgd", "adagrad")),
+    advice="with and without momentum: both first ranges, 1e-3 to 1e-2 and 1e-2 to 1e-1, and a "
+    "decade more on both sides",
+)
+
+LEARNING_RATE_ADAPTIVE = replace(
+    LEARNING_RATE,
+    default=1e-3,
+    condition=("optimizer", ("adam", "adamw", "rmsprop")),
+    advice="1e-3 to 1e-2 first, here a decade more on both sides. The default is a tenth of SGD's: "
+    "they scale each update themselves (Kingma and Ba 2015)",
+)
+
 LR_SCALING = Hyperparameter(
     name="lr_scaling",
-    meaning="what the learning rate is multiplied by as the batch grows, b times its base",
+    meaning="what the learning rate is multiplied by where the batch is b times its base",
     default="none",
     kind="optimization",
     role="nuisance",
-    advice="sources disagree: times b keeps the mean update a sample (Goyal et al. 2017), times "
-    "the root of b its noise (Krizhevsky 2014; Malladi et al. 2022 for Adam), by b its length in "
-    "all; none where the learning rate is tuned for each batch size (Shallue et al. 2019)",
+    advice="sources disagree: b keeps the way of an epoch as long (Goyal et al. 2017), the root of "
+    "b its noise (Krizhevsky 2014; Malladi et al. 2022 for Adam). Some lower it, by 1 / b, as a "
+    "loss that is a sum over the batch asks for: ours is a mean. No rule holds from model to model "
+    "(Shallue et al. 2019): none, and a learning rate tuned for each batch size, is safest",
     values=("none", "linear", "sqrt", "inverse"),
 )
 
@@ -95,7 +115,7 @@ GRAD_CLIP_NORM = Hyperparameter(
     default=0.0,
     kind="optimization",
     role="nuisance",
-    advice="off, or 0.1 to 10: about the norm of a usual step, so that only outliers are shortened "
+    advice="off, or 0.1 to 10: above the norm of a usual gradient, so that only outliers are cut "
     "(Pascanu et al. 2013). Off comes last, as it is the limit of a long one",
     values=(0.1, 0.3, 1.0, 3.0, 10.0, 0.0),
     ordered=True,
@@ -107,8 +127,8 @@ OPTIMIZER = Hyperparameter(
     default="sgd",
     kind="optimization",
     role="nuisance",
-    advice="SGD with momentum where time allows to tune it, AdamW where it does not (Choi et al. "
-    "2019); Adagrad for rare features",
+    advice="tuned as far, the more general rule is never behind (Choi et al. 2019): AdamW first, "
+    "and SGD with momentum for convolutions, where it has long been; Adagrad for rare features",
     values=("sgd", "adam", "adamw", "adagrad", "rmsprop"),
 )
 
@@ -118,10 +138,10 @@ MOMENTUM = Hyperparameter(
     default=0.9,
     kind="optimization",
     role="nuisance",
-    advice="0.9 is seldom far off; 0.95 to 0.99 with small learning rates (Sutskever et al. 2013)",
-    low=0.5,
-    high=0.99,
-    grid=(0.5, 0.9, 0.95, 0.99),
+    advice="0.9 is seldom far off; 0.95 to 0.99 with small learning rates (Sutskever et al. "
+    "2013); 0 is plain SGD",
+    values=(0.0, 0.5, 0.9, 0.95, 0.99),
+    ordered=True,
     condition=("optimizer", ("sgd",)),
 )
 
@@ -133,7 +153,7 @@ NESTEROV = Hyperparameter(
     role="nuisance",
     advice="helps most where momentum is high (Sutskever et al. 2013)",
     values=(False, True),
-    condition=("optimizer", ("sgd",)),
+    condition=("momentum", (0.5, 0.9, 0.95, 0.99)),
 )
 
 BETA1 = Hyperparameter(

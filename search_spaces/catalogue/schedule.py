@@ -31,7 +31,8 @@ STEP_SIZE = Hyperparameter(
     default=9,
     kind="optimization",
     role="nuisance",
-    advice="a third of the run, for two steps down (He et al. 2016)",
+    advice="a third of the run, for two steps down; He et al. 2016 take them after a half of it "
+    "and after three quarters",
     values=(3, 6, 9, 12),
     ordered=True,
     condition=("schedule", ("step",)),
@@ -83,7 +84,7 @@ SCHEDULER_PATIENCE = Hyperparameter(
     default=3,
     kind="optimization",
     role="nuisance",
-    advice="2 to 10; below the patience that ends the trial, or it never steps",
+    advice="2 to 10; at least 2 below the patience that ends the trial, or it never tells",
     low=2,
     high=10,
     integer=True,
@@ -125,7 +126,7 @@ EPOCHS_ENDING = Hyperparameter(
     kind="optimization",
     role="nuisance",
     advice="1 or 2: most of what a whole schedule brings, at the end alone, so that trials can be "
-    "compared before it",
+    "compared before it. After a cosine or a line it only straightens their end",
     low=0.0,
     high=2.0,
     grid=(0.0, 1.0, 2.0),
@@ -148,8 +149,9 @@ PATIENCE = Hyperparameter(
     default=6,
     kind="regularization",
     role="fixed",
-    advice="5 to 10 (Prechelt 1998). Off where rungs stop trials, and where it is the accuracy "
-    "that counts: it often rises for long after the loss has begun to",
+    advice="5 to 10, early stopping (Prechelt 1998). Off in the searches here: rungs stop their "
+    "trials, or it is the accuracy that counts, which often rises for long after the loss has "
+    "begun to",
     low=5,
     high=10,
     integer=True,

