@@ -7,7 +7,7 @@ from tests.conftest import ROOT, journal_of, table_of
 JOBS = sorted(
     path.name
     for path in (ROOT / "tune_jobs").glob("*.py")
-    if path.stem not in ("__init__", "__main__", "compare_strategies")
+    if path.stem not in ("__init__", "__main__", "compare_strategies", "sobol_fine_tuning")
 )
 
 

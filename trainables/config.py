@@ -44,7 +44,8 @@ class Config:
 
     norm: str | None = None
     """Normalisation before each non-linearity: "none", "batch" or "layer" (over the channels of an
-    image too); where nothing is said "batch" with convolutions, else "none"."""
+    image too); where nothing is said "batch" with convolutions, else "none". A config that is made
+    from another by `replace` keeps what that one came to."""
 
     pretrained: str = ""
     """Path of the weights to start from: a `state.pt` or checkpoint folder of ours, or a state

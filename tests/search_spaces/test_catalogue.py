@@ -1,11 +1,16 @@
 """The catalogue and the trainable's config are two sides of one thing."""
 
+import io
 from dataclasses import asdict
 
 import pytest
+from rich.console import Console
 
+from search_spaces.__main__ import show
 from search_spaces.catalogue import CATALOGUE
+from search_spaces.spaces import SPACES
 from trainables.config import Config
+from trainables.config_rules import NAMES
 
 DEFAULTS = asdict(Config())
 NOT_TUNED = {"learning_rate_schedule"}
@@ -29,8 +34,34 @@ def test_defaults_are_those_of_the_config(parameter):
     assert parameter.default == asdict(Config(**given(parameter)))[parameter.name]
 
 
+NEEDED = {"freeze_epochs": {"pretrained": "weights.pt"}, "scheduler_patience": {"patience": 0}}
+"""What goes with every value of some."""
+
+
 @pytest.mark.parametrize("parameter", CATALOGUE, ids=lambda p: p.branch)
 def test_the_config_takes_every_value_of_the_catalogue(parameter):
-    for u in (0.0, 0.25, 0.5, 0.75, 1 - 2**-53):
-        more = {"pretrained": "weights.pt"} if parameter.name == "freeze_epochs" else {}
-        Config.from_dict({**given(parameter), **more, parameter.name: parameter.at(u)})
+    ends = [parameter.at(u) for u in (0.0, 0.25, 0.5, 0.75, 1 - 2**-53)]
+    for value in parameter.values or (*ends, *parameter.grid):
+        more = NEEDED.get(parameter.name, {})
+        Config.from_dict({**given(parameter), **more, parameter.name: value})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_whatever_a_field_may_be_is_in_the_catalogue(name):
+    for parameter in CATALOGUE:
+        if parameter.name == name:
+            assert set(parameter.values) == set(NAMES[name])
+
+
+@pytest.mark.parametrize("space", SPACES, ids=lambda space: space.name)
+def test_no_named_space_searches_what_is_to_be_fixed(space):
+    assert [p.name for p in space.parameters if p.role == "fixed"] == []
+
+
+def test_printed_it_has_every_hyperparameter_with_its_advice():
+    file = io.StringIO()
+    show(Console(file=file, width=300))
+    for parameter in CATALOGUE:
+        assert f"name       {parameter.name}" in file.getvalue()
+        assert parameter.advice in file.getvalue()
+    assert "0 to 2,147,483,647" in file.getvalue()

@@ -40,7 +40,7 @@ def test_a_trial_reports_what_the_loop_yields_and_is_done_at_the_last_epoch(star
     expected = [metrics for metrics, _ in fit(Config.from_dict(SMALL), tiny)]
     assert [timeless(result) for result in results] == [timeless(m) for m in expected]
     assert [result["done"] for result in results] == [False, False, True]
-    with pytest.raises(ValueError, match="already trained its 3 epochs"):
+    with pytest.raises(ValueError, match="after 3 of 3 epochs"):
         trial.step()
 
 

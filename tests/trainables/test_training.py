@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.nn import functional as F
 
+from tests.trainables.test_loop import assert_same_run, history
 from trainables.config import Config
 from trainables.loop import evaluate_images, fit
 from trainables.state import save_state, snapshot
@@ -87,13 +89,13 @@ def weights(tiny, tmp_path):
 def test_a_frozen_body_neither_moves_nor_is_remembered_and_thaws(tiny, weights):
     config = replace(SMALL, norm="batch", pretrained=weights, freeze_epochs=2)
     states = [snapshot(state).networks[0] for _, state in fit(config, tiny)]
-    body = [name for name in states[0].model if not name.startswith(("4.", "5."))]
+    body = [name for name in states[0].model if not name.startswith("5.")]
     pretrained = torch.load(weights, weights_only=True)["networks"][0]["model"]
     for frozen in states[:2]:
         for name in body:
             assert torch.equal(frozen.model[name], pretrained[name]), name
         assert len(frozen.optimizer) == 2, "weight and bias of the head"
-    assert not torch.equal(states[0].model["4.weight"], pretrained["4.weight"])
+    assert not torch.equal(states[0].model["5.weight"], pretrained["5.weight"])
     assert not torch.equal(states[2].model["1.weight"], pretrained["1.weight"])
     assert len(states[2].optimizer) == 6
 
@@ -109,7 +111,8 @@ def test_what_is_frozen_requires_no_gradient(tiny, weights):
 
 
 KNOBS = {
-    "resnet": {"model": "resnet"},
+    "resnet": {"model": "resnet", "norm": "batch"},
+    "cnn": {"model": "cnn", "norm": "batch"},
     "batch norm": {"norm": "batch"},
     "adamw": {"optimizer": "adamw", "weight_decay": 0.1},
     "adagrad": {"optimizer": "adagrad"},
@@ -117,33 +120,77 @@ KNOBS = {
     "nesterov": {"nesterov": True},
     "parts": {"accumulation_steps": 4, "grad_clip_norm": 0.5},
     "growing": {"batch_size_schedule": "linear", "final_batch_size": 64},
-    "plateau": {"schedule": "plateau", "scheduler_patience": 1, "patience": 0},
+    # Learning nothing, it steps down after the third epoch.
+    "plateau": {
+        **{"schedule": "plateau", "scheduler_patience": 1, "patience": 0, "epochs": 6},
+        **{"learning_rate": 1e-12, "epochs_warmup": 1.0},
+    },
     "composed": {"schedule": "cosine", "epochs_warmup": 0.5, "epochs_ending": 1, "cycles": 2},
     "focal": {"loss": "focal", "class_weights": "balanced"},
+    "margin": {"loss": "margin"},
+    "smoothed": {"label_smoothing": 0.1},
     "mixup": {"augmentation": "mixup"},
-    "erasing": {"augmentation": "erasing", "model": "cnn"},
+    "erasing": {"augmentation": "erasing", "model": "cnn", "norm": "batch"},
     "average": {"ema_decay": 0.99, "norm": "batch"},
-    "folds": {"folds": 3},
+    "folds": {"folds": 3, "ema_decay": 0.9, "norm": "batch"},
+    "frozen": {"norm": "batch", "freeze_epochs": 2, "weight_decay": 0.01},
     "patience": {"patience": 1, "learning_rate": 0.5},
 }
 
 
 @pytest.mark.parametrize("case", KNOBS)
-def test_with_any_knob_a_run_that_goes_on_equals_the_uninterrupted_one(tiny, case):
-    config = replace(SMALL, dropout=0.2, **KNOBS[case])
-    whole = [(told(metrics), snapshot(state)) for metrics, state in fit(config, tiny)]
+def test_with_any_knob_a_run_that_goes_on_equals_the_uninterrupted_one(tiny, weights, case):
+    pretrained = weights if case == "frozen" else ""
+    config = replace(SMALL, dropout=0.2, pretrained=pretrained, **KNOBS[case])
+    whole = history(fit(config, tiny))
     for done in range(1, len(whole)):
-        resumed = [told(m) for m, _ in fit(config, tiny, whole[done - 1][1])]
-        assert resumed == [metrics for metrics, _ in whole[done:]]
+        assert_same_run(history(fit(config, tiny, whole[done - 1][1])), whole[done:])
     assert list(fit(config, tiny, whole[-1][1])) == []
+    if case == "plateau":
+        rates = {metrics["learning_rate"] for metrics, _ in whole[1:]}
+        assert len(rates) > 1, "it stepped down"
 
 
-def told(metrics):
-    return {
-        name: value
-        for name, value in metrics.items()
-        if name not in ("epoch_seconds", "samples_per_second")
-    }
+def test_memory_of_other_layers_than_are_trained_is_refused(tiny, weights):
+    config = replace(SMALL, norm="batch", pretrained=weights, freeze_epochs=2)
+    _, state = next(fit(config, tiny))
+    with pytest.raises(ValueError, match="after 1 epochs, 0 of them frozen"):
+        next(fit(replace(config, freeze_epochs=0), tiny, snapshot(state)))
+
+
+def test_weight_decay_may_begin_in_a_run_that_goes_on(tiny):
+    _, state = next(fit(SMALL, tiny))
+    assert len(list(fit(replace(SMALL, weight_decay=0.01), tiny, snapshot(state)))) == 3
+
+
+def test_a_run_that_goes_on_in_other_batches_is_where_its_epoch_is(tiny):
+    """As a population's member that takes over the weights of another."""
+    config = replace(SMALL, schedule="linear", batch_size=10)
+    _, state = next(fit(config, tiny))
+    in_other = replace(config, batch_size=50)
+    rates = [metrics["learning_rate"] for metrics, _ in fit(in_other, tiny, snapshot(state))]
+    whole = [metrics["learning_rate"] for metrics, _ in fit(in_other, tiny)]
+    assert rates == whole[1:]
+
+
+@pytest.mark.parametrize(
+    ("fields", "minimised"),
+    [
+        ({"loss": "margin"}, lambda z, y: F.multi_margin_loss(z, y)),
+        ({"label_smoothing": 0.2}, lambda z, y: F.cross_entropy(z, y, label_smoothing=0.2)),
+    ],
+)
+def test_what_is_minimised_is_told_of_the_validation_set_too(tiny, fields, minimised):
+    (training,) = trainings(replace(SMALL, **fields), tiny, CPU)
+    images, labels = training.validation
+    logits = training.network.predict(images)
+    told = training.evaluate()
+    assert told["objective"] == pytest.approx(float(minimised(logits, labels)))
+    assert told["loss"] == pytest.approx(float(F.cross_entropy(logits, labels)))
+    *_, (metrics, _) = fit(replace(SMALL, **fields), tiny)
+    assert metrics["val_objective"] != metrics["val_loss"]
+    *_, (metrics, _) = fit(SMALL, tiny)
+    assert "val_objective" not in metrics
 
 
 def test_patience_ends_a_run_and_a_run_that_it_ended_is_not_gone_on_with(tiny):
@@ -187,12 +234,22 @@ def test_folds_report_mean_and_deviation_of_what_each_would_report(tiny):
 
 def test_folds_are_an_ensemble_on_other_images(tiny):
     config = replace(SMALL, folds=3, epochs=6, learning_rate=0.05)
-    *_, (metrics, state) = fit(config, tiny)
-    scores = evaluate_images(config, state, tiny.images, tiny.labels, tiny)
-    assert scores["accuracy"] > metrics["val_accuracy"] - 0.02
+    *_, (_, state) = fit(config, tiny)
+    found = evaluate_images(config, state, tiny.images, tiny.labels, tiny)
+    networks = trainings(config, tiny, CPU)
+    for training, one in zip(networks, state.networks, strict=True):
+        training.network.load_weights(one.model)
+    pixels = torch.from_numpy(tiny.images).flatten(1)
+    each = torch.stack([t.network.predict(pixels).softmax(dim=1) for t in networks])
+    labels = torch.from_numpy(tiny.labels)
+    expected = F.nll_loss(each.mean(dim=0).log(), labels)
+    assert found["loss"] == pytest.approx(float(expected), rel=1e-5)
+    assert found["loss"] != pytest.approx(float(F.nll_loss(each[0].log(), labels)), rel=1e-3)
     one = replace(config, folds=0, epochs=9)
     with pytest.raises(ValueError, match="of 3 networks, the config's folds are 1"):
         next(fit(one, tiny, state))
+    with pytest.raises(ValueError, match="of 3 networks, the config's folds are 1"):
+        evaluate_images(one, state, tiny.images, tiny.labels, tiny)
 
 
 def test_the_average_is_what_is_validated_and_evaluated(tiny):
