@@ -42,6 +42,9 @@ OFF = {"dropout": 0.0, "print_freq": 0}
 
 KNOBS: dict[str, dict[str, Any]] = {
     "dropout": {"dropout": 0.1},
+    "batch_norm": {"norm": "batch"},
+    "layer_norm": {"norm": "layer"},
+    "gelu": {"activation": "gelu"},
     "nesterov": {"nesterov": True},
     "adam": {"optimizer": "adam"},
     "adamw": {"optimizer": "adamw", "weight_decay": 0.01},
@@ -57,7 +60,6 @@ KNOBS: dict[str, dict[str, Any]] = {
     "class_weights": {"class_weights": "balanced"},
     "label_smoothing": {"label_smoothing": 0.1},
     "print_freq": {"print_freq": 50},
-    "layer_norm": {"norm": "layer"},
     "shift": {"augmentation": "shift"},
     "shift_flip": {"augmentation": "shift_flip"},
     "erasing": {"augmentation": "erasing"},
@@ -65,8 +67,10 @@ KNOBS: dict[str, dict[str, Any]] = {
 }
 """What of each is switched on."""
 
-CONVOLUTIONAL_KNOBS = ("shift", "shift_flip", "erasing", "mixup", "print_freq")
+CONVOLUTIONAL_KNOBS = ("print_freq", "shift", "shift_flip", "erasing", "mixup")
 """Those whose cost depends on the network, which the CNN is measured with too."""
+
+SIX_LAYERS: dict[str, Any] = {"channels": (32, 64, 128), "depth": 2}
 
 
 def measure(quick: bool) -> list[Row]:
@@ -76,18 +80,22 @@ def measure(quick: bool) -> list[Row]:
     repeats = 3 if quick else 15
     rows = []
     for model in ("mlp", "cnn"):
-        subset = part_of(data, IMAGES[model])
         for precision in ("float32", "bfloat16"):
-            config = Config(model=model, precision=precision, epochs=1, train_ratio=0.99)
-            rows += compare(config, subset, repeats)
-    chosen = {"mlp": list(KNOBS), "cnn": list(CONVOLUTIONAL_KNOBS)}
-    for model, knobs in chosen.items():
-        rows += switched_on(model, knobs, part_of(data, IMAGES[model]), repeats)
+            config = Config(model=model, precision=precision, epochs=1)
+            rows += compare(f"{model}_{precision}", config, data, repeats)
+        rows += without_knobs(model, data, repeats)
+    rows += six_layers(data, repeats)
+    for model, knobs in (("mlp", list(KNOBS)), ("cnn", list(CONVOLUTIONAL_KNOBS))):
+        for precision in ("float32", "bfloat16") if model == "cnn" else ("float32",):
+            chosen = knobs[:3] if quick else knobs
+            rows += switched_on(model, precision, chosen, data, repeats)
     return rows
 
 
-def part_of(data: SearchData, count: int) -> SearchData:
-    """So many images to train on; validation is not counted, so as few as can be."""
+def part_of(data: SearchData, model: str) -> SearchData:
+    """Images to train on as they take about a second; validation is not counted, so as few as can
+    be."""
+    count = IMAGES[model]
     total = count + 10
     return replace(
         data,
@@ -98,31 +106,67 @@ def part_of(data: SearchData, count: int) -> SearchData:
     )
 
 
-def compare(config: Config, data: SearchData, repeats: int) -> list[Row]:
-    """Our loop beside the others."""
-    config = replace(config, train_ratio=data.train_ratio)
-    case = f"{config.model}_{config.precision}"
+def compare(case: str, config: Config, data: SearchData, repeats: int) -> list[Row]:
+    """Our loop beside the shortest one and the DataLoader."""
     loops: dict[str, Loop] = {"ours": ours, "bare": bare, "dataloader": dataloader}
-    if case == "cnn_bfloat16":
-        loops["plain_float32"] = lambda c, d: plain(replace(c, precision="float32"), d)
-    speeds = in_turn({n: lambda f=f: f(config, data) for n, f in loops.items()}, repeats)
-    rows = [row(f"{n}_{case}", statistics.median(s), "1/s") for n, s in speeds.items()]
-    peers = [name for name in loops if name != "ours"]
+    return beside(case, {name: (loop, config) for name, loop in loops.items()}, data, repeats)
+
+
+def without_knobs(model: str, data: SearchData, repeats: int) -> list[Row]:
+    """Our loop with all that can be switched off, beside one that has none of it."""
+    config = Config(**OFF, model=model, epochs=1)
+    return beside(f"{model}_off", {"ours": (ours, config), "bare": (bare, config)}, data, repeats)
+
+
+def six_layers(data: SearchData, repeats: int) -> list[Row]:
+    """Ours in bfloat16 and channels last beside what a loop has where nobody chooses either."""
+    config = Config(**OFF, **SIX_LAYERS, model="cnn", epochs=1)
+    cases = {
+        "ours": (ours, replace(config, precision="bfloat16")),
+        "bare": (bare, config),
+        "plain": (plain, config),
+    }
+    return beside("six_layers", cases, data, repeats)
+
+
+def beside(
+    case: str, cases: dict[str, tuple[Loop, Config]], data: SearchData, repeats: int
+) -> list[Row]:
+    """The speed of each, and of ours as a multiple of the others'."""
+    part = part_of(data, next(iter(cases.values()))[1].model)
+
+    def timed(loop: Loop, config: Config) -> Callable[[], float]:
+        return lambda: loop(replace(config, train_ratio=part.train_ratio), part)
+
+    speeds = in_turn({name: timed(*given) for name, given in cases.items()}, repeats)
+    rows = [row(f"{name}_{case}", statistics.median(s), "1/s") for name, s in speeds.items()]
     return rows + [
         row(f"ours/{peer}_{case}", ratio_of(speeds["ours"], speeds[peer]), "ratio")
-        for peer in peers
+        for peer in cases
+        if peer != "ours"
     ]
 
 
-def switched_on(model: str, knobs: list[str], data: SearchData, repeats: int) -> list[Row]:
-    """Our loop with each knob, as a share of its speed with none."""
-    off: dict[str, Any] = {**OFF, "model": model, "epochs": 1, "train_ratio": data.train_ratio}
-    changes = {"off": {}, **{name: KNOBS[name] for name in knobs}}
-    configs = {name: Config(**{**off, **change}) for name, change in changes.items()}
-    speeds = in_turn({n: lambda c=c: ours(c, data) for n, c in configs.items()}, repeats)
-    return [
-        row(f"{name}/off_{model}", ratio_of(speeds[name], speeds["off"]), "ratio") for name in knobs
-    ]
+def switched_on(
+    model: str, precision: str, knobs: list[str], data: SearchData, repeats: int
+) -> list[Row]:
+    """Our loop with a knob, as a share of its speed without it, each beside the other."""
+    part = part_of(data, model)
+    off: dict[str, Any] = {
+        **{**OFF, "model": model, "precision": precision, "epochs": 1},
+        "train_ratio": part.train_ratio,
+    }
+    rows = []
+    for name in knobs:
+        configs = {"off": Config(**off), "on": Config(**{**off, **KNOBS[name]})}
+
+        def timed(config: Config) -> Callable[[], float]:
+            return lambda: ours(config, part)
+
+        speeds = in_turn({which: timed(config) for which, config in configs.items()}, repeats)
+        case = f"{name}/off_{model}_{precision}"
+        rows.append(row(case, ratio_of(speeds["on"], speeds["off"]), "ratio"))
+    return rows
 
 
 def in_turn(cases: dict[str, Callable[[], float]], repeats: int) -> dict[str, list[float]]:
@@ -130,7 +174,7 @@ def in_turn(cases: dict[str, Callable[[], float]], repeats: int) -> dict[str, li
     found: dict[str, list[float]] = {name: [] for name in cases}
     names = list(cases)
     for repeat in range(repeats + 1):
-        # Each comes first, second and third in turn: whoever follows whom is no advantage.
+        # Each comes first in turn.
         first = repeat % len(names)
         for name in names[first:] + names[:first]:
             found[name].append(cases[name]())
