@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private.services import canonicalize_bootstrap_address
 
 from tune_jobs.runtime.flags import Flags
 
@@ -87,17 +88,11 @@ def cluster(flags: Flags) -> Iterator[Cluster]:
     """
     # Our own lines say what happens; warnings of Ray's would stand between them.
     logging.getLogger("ray").setLevel(logging.ERROR)
-    if flags.address is not None and ":" in flags.address:
-        check_reachable(flags.address)
-    try:
-        join(flags.address or "auto") if flags.address != "local" else start(flags)
-    except (ConnectionError, ValueError) as error:
-        if flags.address is not None:
-            reason = str(error).splitlines()[0]
-            raise ValueError(
-                f"--address {flags.address}: no cluster answers there ({reason})"
-            ) from None
+    address = running(flags.address)
+    if address is None:
         start(flags)
+    else:
+        join(address)
     try:
         nodes = tuple(dict(node["Resources"]) for node in ray.nodes() if node["Alive"])
         growth = ray._private.state.state.get_max_resources_from_cluster_config() or {}
@@ -106,15 +101,30 @@ def cluster(flags: Flags) -> Iterator[Cluster]:
         ray.shutdown()
 
 
+def running(address: str | None) -> str | None:
+    """The cluster to join: the one that is named, by the flag or by RAY_ADDRESS, else one that runs
+    on this machine for all. None where one is to be started: for "local", or where there is none.
+    """
+    # As Ray itself finds it; "auto" would also join what another job has started for itself.
+    address = address or canonicalize_bootstrap_address(None)
+    return None if address == "local" else address
+
+
 def join(address: str) -> None:
     """Joins a running cluster, which the code of this project travels to.
 
     Raises:
-        ConnectionError, ValueError: nothing answers there.
+        ValueError: nothing answers there.
     """
+    if ":" in address:
+        check_reachable(address)
     root = Path(__file__).parents[2]
     packages = [str(root / package) for package in PACKAGES]
-    ray.init(address=address, runtime_env={"py_modules": packages}, **QUIET)
+    try:
+        ray.init(address=address, runtime_env={"py_modules": packages}, **QUIET)
+    except (ConnectionError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"--address {address}: no cluster answers there ({reason})") from None
 
 
 def start(flags: Flags) -> None:
