@@ -60,8 +60,15 @@ def simulated(rungs: Rungs, quality: Sequence[float], concurrent: int) -> Iterat
     stations = [*rungs.milestones, rungs.max_epochs]
     waiting, order = iter(range(len(quality))), itertools.count()
     at = [0] * len(quality)
+    """By trial, the station that it is on its way to."""
     running: list[tuple[int, int, int]] = []
     now = 0
+
+    def go_on(trial: int) -> None:
+        ahead = next(station for station in stations if station > at[trial])
+        heapq.heappush(running, (now + ahead - at[trial], next(order), trial))
+        at[trial] = ahead
+
     while True:
         while len(running) < concurrent:
             promotion = rungs.promotable()
@@ -70,14 +77,11 @@ def simulated(rungs: Rungs, quality: Sequence[float], concurrent: int) -> Iterat
             trial = next(waiting, None) if promotion is None else int(promotion.trial)
             if trial is None:
                 break
-            ahead = next(station for station in stations if station > at[trial])
-            heapq.heappush(running, (now + ahead - at[trial], next(order), trial))
+            go_on(trial)
         if not running:
             return
         now, _, trial = heapq.heappop(running)
-        at[trial] = next(station for station in stations if station > at[trial])
         yield at[trial]
         decision = rungs.report(trial, at[trial], float(quality[trial]))
         if decision is not None and not decision.stop:
-            ahead = next(station for station in stations if station > at[trial])
-            heapq.heappush(running, (now + ahead - at[trial], next(order), trial))
+            go_on(trial)

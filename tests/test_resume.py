@@ -44,6 +44,7 @@ def epochs_in_event_files(study):
 def assert_whole(study, trials):
     """All trials have ended, none ran after its end but by a promotion, no epoch is there twice."""
     events = journal_of(study)
+    assert {event["trial"] for event in events if event["event"] == "ended"} == set(range(trials))
     for index in range(trials):
         kinds = [event["event"] for event in events if event.get("trial") == index]
         assert kinds[-1] == "ended"

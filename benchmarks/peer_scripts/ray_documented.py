@@ -2,11 +2,11 @@
 
 from typing import Any
 
-import numpy as np
 import ray
 import torch
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
+from ray.tune.search.basic_variant import BasicVariantGenerator
 from torch import nn
 from torch.utils.data import DataLoader, random_split
 from torchvision import datasets, transforms
@@ -19,6 +19,7 @@ from work import (
     TRAIN_RATIO,
     WORKERS,
     arguments,
+    points,
     tell,
 )
 
@@ -69,8 +70,6 @@ def main() -> None:
     """Tune and tell."""
     options = arguments()
     ray.init(address="local", num_cpus=WORKERS, include_dashboard=False)
-    # Tune's random search draws from NumPy's own generator.
-    np.random.seed(options.seed)
     tuner = tune.Tuner(
         tune.with_resources(train, {"cpu": 1}),
         param_space={
@@ -85,6 +84,7 @@ def main() -> None:
             metric="val_accuracy",
             mode="max",
             num_samples=options.trials,
+            search_alg=BasicVariantGenerator(points_to_evaluate=points(options.folder)),
             scheduler=ASHAScheduler(
                 max_t=options.epochs,
                 grace_period=GRACE_PERIOD,

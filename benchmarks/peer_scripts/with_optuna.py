@@ -10,6 +10,7 @@ from optuna.samplers import RandomSampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import MaxTrialsCallback
+from optuna.trial import TrialState
 from work import (
     BATCH_SIZES,
     DATA,
@@ -20,6 +21,7 @@ from work import (
     TRAIN_RATIO,
     WORKERS,
     arguments,
+    points,
     tell,
 )
 
@@ -68,7 +70,8 @@ def work(journal: str, data: SearchData, trials: int, epochs: int, seed: int) ->
         return accuracy
 
     # Those that still run are counted, so that the last one is not begun twice.
-    enough = MaxTrialsCallback(trials, states=None)
+    begun = [state for state in TrialState if state != TrialState.WAITING]
+    enough = MaxTrialsCallback(trials, states=begun)
     open_study(journal, seed).optimize(objective, callbacks=[enough])
 
 
@@ -79,6 +82,8 @@ def main() -> None:
     data = load_dataset(DATASET, DATA, seed=options.seed, train_ratio=TRAIN_RATIO).search
     journal = str(options.folder / "journal.log")
     study = open_study(journal, options.seed)
+    for point in points(options.folder):
+        study.enqueue_trial(point)
     # Forked, as its tutorial does: imports and data are paid for once.
     context = multiprocessing.get_context("fork")
     processes = [

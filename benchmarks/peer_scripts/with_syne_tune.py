@@ -19,6 +19,7 @@ from work import (
     TRAIN_RATIO,
     WORKERS,
     arguments,
+    points,
     tell,
 )
 
@@ -35,8 +36,6 @@ def main() -> None:
     arrays = options.folder / "data.npz"
     np.savez(arrays, **asdict(data))
 
-    # Its random search draws from NumPy's own generator, whatever `random_seed` is.
-    np.random.seed(options.seed)
     config_space = {
         "learning_rate": loguniform(*LEARNING_RATES),
         "batch_size": choice(list(BATCH_SIZES)),
@@ -54,7 +53,7 @@ def main() -> None:
             max_t=options.epochs,
             grace_period=GRACE_PERIOD,
             reduction_factor=REDUCTION_FACTOR,
-            random_seed=options.seed,
+            points_to_evaluate=points(options.folder),
         ),
         # It stops at more than so many, and would end those that then run. With
         # `max_num_trials_finished` it would have begun others by then.

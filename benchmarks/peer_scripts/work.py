@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 DATASET = "fashion_mnist"
 DATA = Path(__file__).parents[2] / "data"
@@ -16,6 +17,8 @@ BATCH_SIZES = (32, 64, 128, 256, 512)
 GRACE_PERIOD, REDUCTION_FACTOR = 1, 3
 WORKERS = 2
 
+POINTS = "points.json"
+
 
 def arguments() -> argparse.Namespace:
     """The command line of a peer's script."""
@@ -25,6 +28,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--folder", type=Path, required=True, help="for all files")
     return parser.parse_args()
+
+
+def points(folder: Path) -> list[dict[str, Any]]:
+    """The learning rate and batch size of each trial, in their order: the same for all peers."""
+    told: list[dict[str, Any]] = json.loads((folder / POINTS).read_text())
+    return told
 
 
 def tell(folder: Path, accuracies: Iterable[Sequence[float]]) -> None:

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tune_jobs.runtime.connect import Cluster, check_reachable
+from tune_jobs.runtime.connect import Cluster, check_reachable, cluster, running
+from tune_jobs.runtime.flags import Flags
 
 cores = st.integers(0, 64)
 devices = st.integers(0, 8)
@@ -69,9 +70,11 @@ def test_a_trial_that_wants_a_gpu_of_a_cluster_without_is_told_the_flag():
 
 
 def test_what_an_autoscaler_may_bring_is_waited_for():
+    """Only trials that wait make it start nodes."""
     small = ({"CPU": 2.0},)
-    assert Cluster(small, {"CPU": 64.0, "GPU": 4.0}).slots(8, 1) == 1
-    assert Cluster((), {"CPU": 64.0}).slots(8, 0) == 1
+    assert Cluster(small, {"CPU": 64.0, "GPU": 4.0}).slots(8, 1) == 4
+    assert Cluster(small, {"CPU": 64.0, "GPU": 4.0}).slots(1, 0.25) == 16
+    assert Cluster((), {"CPU": 64.0}).slots(8, 0) == 8
     with pytest.raises(ValueError, match="fits on no node"):
         Cluster(small, {"CPU": 64.0, "GPU": 4.0}).slots(65, 1)
     with pytest.raises(ValueError, match="no GPU"):
@@ -134,3 +137,25 @@ def test_a_ray_for_one_job_has_processes_ready_for_its_trials_which_know_torch(t
     assert cpus == 1, "no more than its trials take"
     assert was_ready
     assert imported
+
+
+def test_a_ray_that_another_job_has_for_itself_is_joined_by_its_address_alone(
+    cluster_address, monkeypatch
+):
+    # That of these tests is one, and ends with them.
+    assert running(None) is None
+    assert running("local") is None
+    assert running(cluster_address) == cluster_address
+    monkeypatch.setenv("RAY_ADDRESS", cluster_address)
+    assert running(None) == cluster_address
+
+
+def test_a_cluster_that_the_environment_names_is_not_replaced_where_it_does_not_answer(
+    monkeypatch,
+):
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{unheard.getsockname()[1]}"
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        with pytest.raises(ValueError, match="no cluster answers there"), cluster(Flags()):
+            pass

@@ -5,6 +5,8 @@ import pytest
 from search_spaces.expectation import expected, simulated
 from search_spaces.rungs import Rungs
 
+RULES = ("promotion", "top", "ray")
+
 
 @pytest.mark.parametrize(
     ("rule", "least", "most"),
@@ -28,9 +30,6 @@ def test_one_trial_alone_is_trained_to_the_end_by_rule_top_and_not_by_promotion(
     alone = {rule: expected(Rungs(9, rule=rule), trials=1, concurrent=4) for rule in RULES}
     assert alone["top"].reaching == alone["ray"].reaching == {1: 1, 3: 1, 9: 1}
     assert alone["promotion"].reaching == {1: 1, 3: 0, 9: 0}
-
-
-RULES = ("promotion", "top", "ray")
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private.services import canonicalize_bootstrap_address
 
 from tune_jobs.runtime.flags import Flags
 
@@ -40,7 +41,8 @@ class Cluster:
     """What an autoscaler may bring, all nodes together; empty without one."""
 
     def slots(self, cpus: float, gpus: float) -> int:
-        """How many trials of that size run at once on the nodes that are up.
+        """How many trials of that size run at once, on the nodes that are up or on those that an
+        autoscaler starts when trials wait.
 
         Raises:
             ValueError: not even one would ever fit, so that it would wait for ever.
@@ -51,18 +53,16 @@ class Cluster:
                 "cluster that has"
             )
         count = sum(self._fits(node, cpus, gpus) for node in self.nodes)
-        if count == 0 and not self._may_grow(cpus, gpus):
+        count = max(count, self._fits(self.growth, cpus, gpus))
+        if count == 0:
             raise ValueError(
                 f"a trial of {cpus:g} CPU and {gpus:g} GPU fits on no node: the largest has "
                 f"{self._most('CPU'):g} CPU and {self._most('GPU'):g} GPU"
             )
-        return max(count, 1)
+        return count
 
     def _most(self, kind: str) -> float:
         return max((node.get(kind, 0.0) for node in self.nodes), default=0.0)
-
-    def _may_grow(self, cpus: float, gpus: float) -> bool:
-        return self.growth.get("CPU", 0) >= cpus and self.growth.get("GPU", 0) >= gpus
 
     @staticmethod
     def _fits(node: dict[str, float], cpus: float, gpus: float) -> int:
@@ -87,17 +87,11 @@ def cluster(flags: Flags) -> Iterator[Cluster]:
     """
     # Our own lines say what happens; warnings of Ray's would stand between them.
     logging.getLogger("ray").setLevel(logging.ERROR)
-    if flags.address is not None and ":" in flags.address:
-        check_reachable(flags.address)
-    try:
-        join(flags.address or "auto") if flags.address != "local" else start(flags)
-    except (ConnectionError, ValueError) as error:
-        if flags.address is not None:
-            reason = str(error).splitlines()[0]
-            raise ValueError(
-                f"--address {flags.address}: no cluster answers there ({reason})"
-            ) from None
+    address = running(flags.address)
+    if address is None:
         start(flags)
+    else:
+        join(address)
     try:
         nodes = tuple(dict(node["Resources"]) for node in ray.nodes() if node["Alive"])
         growth = ray._private.state.state.get_max_resources_from_cluster_config() or {}
@@ -106,15 +100,30 @@ def cluster(flags: Flags) -> Iterator[Cluster]:
         ray.shutdown()
 
 
+def running(address: str | None) -> str | None:
+    """The cluster to join: the one that is named, by the flag or by RAY_ADDRESS, else one that runs
+    on this machine for all. None where one is to be started: for "local", or where there is none.
+    """
+    # As Ray itself finds it; "auto" would also join what another job has started for itself.
+    address = address or canonicalize_bootstrap_address(None)
+    return None if address == "local" else address
+
+
 def join(address: str) -> None:
     """Joins a running cluster, which the code of this project travels to.
 
     Raises:
-        ConnectionError, ValueError: nothing answers there.
+        ValueError: nothing answers there.
     """
+    if ":" in address:
+        check_reachable(address)
     root = Path(__file__).parents[2]
     packages = [str(root / package) for package in PACKAGES]
-    ray.init(address=address, runtime_env={"py_modules": packages}, **QUIET)
+    try:
+        ray.init(address=address, runtime_env={"py_modules": packages}, **QUIET)
+    except (ConnectionError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"--address {address}: no cluster answers there ({reason})") from None
 
 
 def start(flags: Flags) -> None:

@@ -41,7 +41,8 @@ class Flags:
     """Trials in all; on resume more than before, and the missing ones are run. Without it 64, 8
     for a population, or all points of a grid."""
     max_epochs: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """Epochs of a trial that is not stopped. Without it 27, or what a preset was found with."""
+    """Epochs after which a trial has ended that was not stopped before. Without it 27, or what a
+    preset was found with."""
     dataset: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """fashion_mnist, mnist, cifar10 or digits, or the path of your own: an .npz file with x and y,
     or a folder of images by class. Without it fashion_mnist, and digits where that cannot be
