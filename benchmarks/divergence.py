@@ -2,8 +2,10 @@
 
 A toy of four hyperparameters with the shape of the real thing: SGD diverges where learning rate /
 (1 - momentum) is above a limit, which 20% or 40% of the space are, and is best a factor of 4 below
-it. 100 trials of 3 epochs, one at a time, 10 seeds. The peers run as their documentation shows
-them: `HyperOptSearch` and `OptunaSearch`, a trial that reports NaN to its end.
+it. 100 trials of 3 epochs, one at a time, 10 seeds. The searchers are driven directly, ours and Ray
+Tune's `HyperOptSearch` and `OptunaSearch` with their defaults. A trial of ours that diverges is
+told as the launcher tells it, after one epoch; theirs get the NaN that it reports, and all of its
+epochs are counted, since nothing in Ray Tune's documentation ends it before.
 
 - `diverging_share`: of the proposals after the start-up, in %.
 - `best_value`: the lowest loss that was found, mean over the seeds.

@@ -3,7 +3,7 @@
 Random search under each rule, 4 workers in simulated time, grace period 1, reduction factor 3, 27
 epochs, 200 seeds: the best validation accuracy that a study has after 50, 100, 200 and 400 epochs
 of all its trials together, as the shortfall from the table's best in points (hundredths), mean
-over the seeds; smaller is better. A hundredth of that is the standard error, as printed.
+over the seeds; smaller is better.
 
 - `promotion`: among the best n // 3, itself included, else it is stopped, and goes on from its
   checkpoint as soon as it is among them (ours; algorithm 2 of Li et al. 2020).

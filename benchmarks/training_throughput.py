@@ -3,12 +3,12 @@
 Claim: `trainables.loop.fit`, with metrics, checkpointable state and the watch over divergence,
 trains at 0.95 or more of the speed of the shortest loop that one can write over the same uint8
 tensors with the same model, fused optimizer, memory format and precision ("bare"). Against the
-usual DataLoader with torchvision's transforms ("dataloader") it is 2.4 times as fast for the MLP,
-4.4 times with bfloat16, and 1.8 and 1.9 times for the CNN.
+tutorials' DataLoader, in the training process and with torchvision's transforms ("dataloader"), it
+is 2.6 times as fast for the MLP, 4.4 times with bfloat16, and 1.7 and 2.0 times for the CNN.
 
-Measured on 2 shared cores of an AMD EPYC (AVX-512, bfloat16), torch 2.15, 15 repeats, one run; ours
-over bare: MLP 1.01 and 1.06 with bfloat16, CNN 1.02 and 0.98. The core was shared with other work:
-in two shorter runs the MLP's bfloat16 ratio to the DataLoader was 3.7. The aim of 4 in float32 too
+Measured on 2 cores of an AMD EPYC (AVX-512, bfloat16), torch 2.15, 15 repeats, one run; ours over
+bare: MLP 1.06 and 1.04 with bfloat16, CNN 0.98 and 1.01. In two shorter runs on a core shared with
+other work the MLP's bfloat16 ratio to the DataLoader was 3.7. The aim of 4 in float32 too
 is out of reach here: the matrix products alone (2.4 MFLOP a sample, at the 88 GFLOP/s that torch.mm
 was seen to reach) keep any loop below about 37,000 samples/s, 3.5 times the DataLoader's.
 

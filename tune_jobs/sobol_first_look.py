@@ -9,6 +9,7 @@ start from this one with `--warm-start`.
 from ray import tune
 
 from search_spaces.asha import ASHA
+from search_spaces.rungs import RungRule
 from search_spaces.sobol_search import SobolSearch
 from search_spaces.spaces import TRAINING
 from trainables.datasets import load_dataset
@@ -17,11 +18,19 @@ from tune_jobs.runtime.launch import launch
 from tune_jobs.runtime.study import Study
 
 
-def job(study: Study, *, grace_period: int = 1, audit: float = 0.0) -> tune.Tuner:
+def job(
+    study: Study,
+    *,
+    grace_period: int = 1,
+    rung_rule: RungRule = "promotion",
+    audit: float = 0.0,
+) -> tune.Tuner:
     """Where in a new space is it worth looking?
 
     Args:
         grace_period: epochs before a trial can be stopped.
+        rung_rule: who goes on: the best third, from its checkpoint as soon as it is (promotion), or
+            at once or never (top), or by Ray Tune's own rule (ray).
         audit: share of the trials that are finished later, as controls, if a rung stops them; the
             study then says what the stopping has cost. 0.05 is a fair start.
     """
@@ -29,7 +38,11 @@ def job(study: Study, *, grace_period: int = 1, audit: float = 0.0) -> tune.Tune
     dataset = load_dataset(flags.dataset, flags.data_dir, seed=flags.seed)
     space = TRAINING.fix(epochs=flags.max_epochs)
     asha = ASHA(
-        max_epochs=flags.max_epochs, grace_period=grace_period, audit=audit, seed=flags.seed
+        max_epochs=flags.max_epochs,
+        grace_period=grace_period,
+        rung_rule=rung_rule,
+        audit=audit,
+        seed=flags.seed,
     )
     return tune.Tuner(
         study.trainable(ImageClassifier, dataset),

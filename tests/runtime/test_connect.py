@@ -70,9 +70,11 @@ def test_a_trial_that_wants_a_gpu_of_a_cluster_without_is_told_the_flag():
 
 
 def test_what_an_autoscaler_may_bring_is_waited_for():
+    """Only trials that wait make it start nodes."""
     small = ({"CPU": 2.0},)
-    assert Cluster(small, {"CPU": 64.0, "GPU": 4.0}).slots(8, 1) == 1
-    assert Cluster((), {"CPU": 64.0}).slots(8, 0) == 1
+    assert Cluster(small, {"CPU": 64.0, "GPU": 4.0}).slots(8, 1) == 4
+    assert Cluster(small, {"CPU": 64.0, "GPU": 4.0}).slots(1, 0.25) == 16
+    assert Cluster((), {"CPU": 64.0}).slots(8, 0) == 8
     with pytest.raises(ValueError, match="fits on no node"):
         Cluster(small, {"CPU": 64.0, "GPU": 4.0}).slots(65, 1)
     with pytest.raises(ValueError, match="no GPU"):

@@ -1,17 +1,21 @@
 """The wrapper around a trainable, on a real Ray: one bad trial ends, and nothing else does."""
 
+import errno
 import math
 import os
+import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from ray import tune
 
 from search_spaces.asha import ASHA
+from search_spaces.in_order import InOrder
 from search_spaces.random_search import RandomSearch
 from tests.runtime.conftest import SPACE
 from tune_jobs.runtime.journal import JOURNAL, read_events
-from tune_jobs.runtime.trial import TrialSettings, short_of_memory
+from tune_jobs.runtime.trial import TrialSettings, blameless
 
 pytestmark = pytest.mark.slow
 
@@ -65,7 +69,8 @@ def test_a_trial_that_diverges_ends_at_once_and_nobody_is_told_a_nan(run_study):
         if config["quality"] < 0.5:
             result["train_loss"] = math.nan
         if config["quality"] > 0.8 and epoch == 2:
-            result["score"] = math.inf
+            # As a trainable has it that forgets `.item()`.
+            result["score"] = np.array(math.inf)
 
     searcher = Recording()
     code, trials, study = run_study(trainable_that(act), trials=12, searcher=searcher)
@@ -129,18 +134,22 @@ def test_running_out_of_a_shared_memory_is_not_the_configurations_fault(run_stud
 
 
 @pytest.mark.parametrize(
-    ("error", "whole_gpu", "alone", "blameless"),
+    ("error", "whole_gpu", "alone", "shared"),
     [
         (OutOfMemoryError("cuda"), False, True, True),
         (OutOfMemoryError("cuda"), True, False, False),
         (MemoryError(), True, False, True),
         (MemoryError(), False, True, False),
         (RuntimeError("another"), False, False, False),
+        (OSError(errno.ENOSPC, "no space left on device"), True, True, True),
+        (OSError(errno.EACCES, "permission denied"), False, False, False),
     ],
 )
-def test_with_all_the_memory_there_is_it_is(error, whole_gpu, alone, blameless):
+def test_with_all_the_memory_there_is_it_is_and_of_a_full_disk_never(
+    error, whole_gpu, alone, shared
+):
     settings = TrialSettings("score", "max", "trials", whole_gpu=whole_gpu, alone=alone)
-    assert short_of_memory(error, settings) is blameless
+    assert blameless(error, settings) is shared
 
 
 def test_five_first_trials_with_the_same_exception_end_the_study(run_study, capsys):
@@ -184,4 +193,55 @@ def test_an_ended_trial_keeps_its_best_checkpoint_alone(run_study):
             path.name for path in (study.trials_dir / f"{trial.index:04d}").glob("checkpoint_*")
         ]
         assert kept == [f"checkpoint_{best:06d}"]
+    assert not (study.directory / ".tune").exists()
+
+
+@pytest.mark.parametrize("scheduled", [True, False])
+def test_a_trial_that_never_says_that_it_is_done_ends_after_its_epochs(run_study, scheduled):
+    class Endless(tune.Trainable):
+        def step(self):
+            return {"score": self.iteration / 100}
+
+    scheduler = ASHA(max_epochs=5, rung_rule="ray") if scheduled else InOrder()
+    code, trials, _ = run_study(Endless, trials=2, scheduler=scheduler, max_epochs=7)
+    assert code == 0
+    assert trials[0].status == "finished"
+    assert trials[0].epochs == (5 if scheduled else 7)
+
+
+def function_that_dies(marker):
+    """It counts in its checkpoint, and dies once, after epoch 5."""
+
+    def train(config):
+        checkpoint, done = tune.get_checkpoint(), 0
+        if checkpoint is not None:
+            with checkpoint.as_directory() as folder:
+                done = int(Path(folder, "epoch").read_text())
+        for epoch in range(done + 1, 10):
+            with tempfile.TemporaryDirectory() as folder:
+                Path(folder, "epoch").write_text(str(epoch))
+                reported = tune.Checkpoint.from_directory(folder)
+                tune.report({"score": -abs(epoch - 7), "epoch": epoch}, checkpoint=reported)
+            if epoch == 5 and not marker.exists():
+                marker.touch()
+                os._exit(1)
+
+    return train
+
+
+def test_a_function_that_reports_checkpoints_goes_on_from_them_and_its_best_is_kept(
+    run_study, tmp_path
+):
+    train = function_that_dies(tmp_path / "died")
+    code, trials, study = run_study(train, trials=1, scheduler=InOrder(), max_concurrent=1)
+    assert code == 0
+    assert trials[0].epochs == 9
+    events = read_events(study.directory / JOURNAL)
+    (restored,) = (event for event in events if event["event"] == "restored")
+    assert restored["epoch"] in (4, 5)
+    results = [e["epoch"] for e in events if e["event"] == "result"]
+    assert results == list(range(1, 10))
+    kept = [path.name for path in (study.trials_dir / "0000").glob("checkpoint_*")]
+    assert kept == ["checkpoint_000007"]
+    assert (study.directory / "best" / "epoch").read_text() == "7"
     assert not (study.directory / ".tune").exists()

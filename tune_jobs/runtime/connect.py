@@ -41,7 +41,8 @@ class Cluster:
     """What an autoscaler may bring, all nodes together; empty without one."""
 
     def slots(self, cpus: float, gpus: float) -> int:
-        """How many trials of that size run at once on the nodes that are up.
+        """How many trials of that size run at once, on the nodes that are up or on those that an
+        autoscaler starts when trials wait.
 
         Raises:
             ValueError: not even one would ever fit, so that it would wait for ever.
@@ -52,18 +53,16 @@ class Cluster:
                 "cluster that has"
             )
         count = sum(self._fits(node, cpus, gpus) for node in self.nodes)
-        if count == 0 and not self._may_grow(cpus, gpus):
+        count = max(count, self._fits(self.growth, cpus, gpus))
+        if count == 0:
             raise ValueError(
                 f"a trial of {cpus:g} CPU and {gpus:g} GPU fits on no node: the largest has "
                 f"{self._most('CPU'):g} CPU and {self._most('GPU'):g} GPU"
             )
-        return max(count, 1)
+        return count
 
     def _most(self, kind: str) -> float:
         return max((node.get(kind, 0.0) for node in self.nodes), default=0.0)
-
-    def _may_grow(self, cpus: float, gpus: float) -> bool:
-        return self.growth.get("CPU", 0) >= cpus and self.growth.get("GPU", 0) >= gpus
 
     @staticmethod
     def _fits(node: dict[str, float], cpus: float, gpus: float) -> int:

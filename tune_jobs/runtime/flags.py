@@ -41,7 +41,7 @@ class Flags:
     """Trials in all; on resume more than before, and the missing ones are run. Without it 64, 8
     for a population, or all points of a grid."""
     max_epochs: int = 27
-    """Epochs of a trial that is not stopped."""
+    """Epochs after which a trial has ended that was not stopped before."""
     dataset: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """fashion_mnist, mnist, cifar10 or digits. Without it fashion_mnist, and digits where that
     cannot be had."""

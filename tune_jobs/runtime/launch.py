@@ -54,8 +54,8 @@ def launch(
 ) -> None:
     """Runs `job(study, **options)` and ends the process.
 
-    Exit codes: 0 all trials have ended, or their time has; 1 the first trials all failed alike; 2
-    bad input, before anything was scheduled; 130 interrupted.
+    Exit codes: 0 all trials have ended, or their time has; 1 the first trials all failed alike, or
+    none has reported a value; 2 bad input, before anything was scheduled; 130 interrupted.
 
     Args:
         job: builds the Tuner from a `Study` and its own keyword parameters, which become flags.
@@ -169,6 +169,9 @@ def run(console: Console, study: Study, tuner: tune.Tuner, command: Sequence[str
     summary.show_summary(console, study, best, command, more)
     if study.stopper.why == "failed":
         complain(f"the first trials all failed alike: {study.stopper.reason}")
+        return 1
+    if best is None and summary.all_ended(study):
+        complain(f"no trial has reported {study.metric}; journal.jsonl has the reason of each")
         return 1
     return 130 if study.stopper.why == "interrupted" else 0
 

@@ -219,7 +219,7 @@ def ended(
     decision: Decision | None,
     is_control: bool = False,
 ) -> Event:
-    """The event of a trial's end, with the status of DESIGN's list."""
+    """The event of a trial's end, with what became of it."""
     event: Event = {"event": "ended", "trial": index, "epoch": epoch}
     if report["status"] is not None:
         event["status"] = report["status"]

@@ -43,16 +43,24 @@ class StudyStopper(Stopper):
         limits: of the study.
         events: of earlier sessions.
         metric, mode: of the study.
+        max_epochs: after which a trial ends that does not by itself.
     """
 
     def __init__(
-        self, limits: Limits, events: Iterable[Event] = (), *, metric: str, mode: str
+        self,
+        limits: Limits,
+        events: Iterable[Event] = (),
+        *,
+        metric: str,
+        mode: str,
+        max_epochs: int | None = None,
     ) -> None:
         self.why = ""
         """`interrupted`, `failed`, the name of a limit or, while it runs, nothing."""
         self.reason = ""
         """More of it, for a person."""
         self.limits = limits
+        self.max_epochs = max_epochs
         self._metric = metric
         self._sign = sign_of(mode)
         self._deadline = None
@@ -68,8 +76,8 @@ class StudyStopper(Stopper):
             self._note(event)
 
     def __call__(self, trial_id: str, result: Mapping[str, Any]) -> bool:
-        """Never stops a single trial: that is the scheduler's."""
-        return False
+        """Ends a trial that has had its epochs; before that it is the scheduler who stops one."""
+        return self.max_epochs is not None and result["epoch"] >= self.max_epochs
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles it beside its own state, which nobody reads."""

@@ -69,7 +69,9 @@ class Study:
         self.trials = trials_from(self.events)
         """All trials by index."""
         limits = {limit.name: getattr(flags, limit.name) for limit in fields(Limits)}
-        self.stopper = StudyStopper(Limits(**limits), self.events, metric=metric, mode=mode)
+        self.stopper = StudyStopper(
+            Limits(**limits), self.events, metric=metric, mode=mode, max_epochs=flags.max_epochs
+        )
         self.listeners: list[Any] = [self.stopper]
         self._journal: Journal | None = None
         self._recorder = Recorder(
@@ -110,8 +112,9 @@ class Study:
     ) -> type[tune.Trainable]:
         """The class that Tune runs: guarded, and with the resources of a trial.
 
-        A function that calls `tune.report(metrics)` once an epoch will do, but starts from its
-        beginning after a resume: only a class is gone on with from a checkpoint. With a dataset
+        A function that calls `tune.report(metrics)` once an epoch will do. To be gone on with after
+        a kill it reports `checkpoint=` too and begins with `tune.get_checkpoint()`; else it starts
+        from its beginning. A trial ends after `--max-epochs` at the latest. With a dataset
         `setup(config, data=dataset.search)` or `function(config, data=…)` is called; the data is
         put into the object store once.
         """
@@ -153,6 +156,7 @@ class Study:
             if trainable is not None:
                 scheduler.check_checkpoints(overrides(trainable, "save_checkpoint"))
             scheduler.check_space(strategy.space)
+            self.stopper.max_epochs = scheduler.rungs.max_epochs
             strategy.rungs = scheduler.rungs.milestones
         if isinstance(scheduler, PBT) and self.flags.trials is None:
             self.total = MEMBERS

@@ -17,9 +17,11 @@ Beside Tune's own methods a trainable class may offer these, and the launcher us
 
 from __future__ import annotations
 
+import errno
 import math
+import shutil
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
@@ -28,7 +30,8 @@ from typing import Any
 import ray
 from ray import tune
 from ray.air._internal.util import StartTraceback
-from ray.tune.result import AUTO_RESULT_KEYS, RESULT_DUPLICATE
+from ray.train._internal.session import get_session
+from ray.tune.result import AUTO_RESULT_KEYS, RESULT_DUPLICATE, SHOULD_CHECKPOINT
 from ray.tune.trainable.function_trainable import FunctionTrainable
 
 from search_spaces.mode import sign_of
@@ -103,7 +106,7 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             for folder in folders:
                 try:
                     found = self.__checkpoints.read(folder)
-                    self.load_checkpoint(str(folder))
+                    self.__load(folder)
                 except Exception:
                     unreadable.append(folder.name)
                     continue
@@ -112,6 +115,13 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
                 return
             if unreadable:
                 self.__restored = {"epoch": 0, "unreadable": unreadable}
+
+        def __load(self, folder: Path) -> None:
+            if is_function:
+                # What `tune.get_checkpoint()` gives it.
+                get_session().loaded_checkpoint = tune.Checkpoint.from_directory(folder)
+            else:
+                self.load_checkpoint(str(folder))
 
         def step(self) -> dict[str, Any]:
             if self.__error is not None:
@@ -130,6 +140,8 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
                 return self.__failed(error)
 
         def __reported(self, result: dict[str, Any]) -> dict[str, Any]:
+            save = self.__saving(result)
+            result = {key: plain(value) for key, value in result.items()}
             result.setdefault("epoch", self.__epoch + 1)
             epoch = int(result["epoch"])
             if settings.metric not in result:
@@ -138,13 +150,27 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             name = not_finite(result, settings.metric)
             if name is not None:
                 return self.__ended("diverged", epoch, f"{name} is {result[name]}")
-            result = {key: plain(value) for key, value in result.items()}
             checkpoint = None
-            if overrides(trainable, "save_checkpoint") and not is_function:
-                checkpoint = self.__checkpoints.write(
-                    epoch, result[settings.metric], result, self.save_checkpoint
-                ).name
+            if save is not None:
+                value = result[settings.metric]
+                checkpoint = self.__checkpoints.write(epoch, value, result, save).name
             return self.__told(result, checkpoint)
+
+        def __saving(self, result: dict[str, Any]) -> Callable[[str], object] | None:
+            """What writes the checkpoint of this epoch to a folder, if there is one."""
+            if not is_function:
+                return self.save_checkpoint if overrides(trainable, "save_checkpoint") else None
+            # Tune is not to ask for it: it lies in Tune's own folder, which ends with the study.
+            result.pop(SHOULD_CHECKPOINT, None)
+            reported = self._last_training_result.checkpoint
+            if reported is None:
+                return None
+
+            def take_over(folder: str) -> None:
+                reported.to_directory(folder)
+                shutil.rmtree(reported.path, ignore_errors=True)
+
+            return take_over
 
         def __told(self, result: dict[str, Any], checkpoint: str | None) -> dict[str, Any]:
             self.__epoch, self.__last = int(result["epoch"]), result
@@ -179,7 +205,7 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
                 # What a function raised, in the thread that Tune runs it in.
                 error = error.__cause__
             ended = self.__ended("failed", self.__epoch + 1, f"{type(error).__name__}: {error}")
-            ended[REPORT]["blameless"] = short_of_memory(error, settings)
+            ended[REPORT]["blameless"] = blameless(error, settings)
             ended[REPORT]["traceback"] = "".join(traceback.format_exception(error))
             return ended
 
@@ -187,9 +213,11 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
     return GuardedTrial
 
 
-def short_of_memory(error: Exception, settings: TrialSettings) -> bool:
-    """Whether the trial ran out of a memory that it shared with others: its configuration may fit
-    into all of it."""
+def blameless(error: Exception, settings: TrialSettings) -> bool:
+    """Whether the trial ran out of what it shared with others, memory or disk: its configuration
+    may fit into all of it."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
     if isinstance(error, MemoryError):
         return not settings.alone
     # By name: a person's own trainable may not use torch, and then nothing here imports it.
@@ -206,8 +234,12 @@ def not_finite(result: Mapping[str, Any], metric: str) -> str | None:
 
 
 def plain(value: Any) -> Any:
-    """A number of NumPy or torch as Python's own, which JSON can hold."""
-    return value.item() if hasattr(value, "item") and not isinstance(value, str) else value
+    """A number of NumPy or torch as Python's own, which JSON can hold; anything else as it is."""
+    try:
+        return value.item()
+    except (AttributeError, ValueError, RuntimeError):
+        # No number, or an array of several.
+        return value
 
 
 def overrides(trainable: object, method: str) -> bool:
