@@ -1,7 +1,11 @@
 """The whole of a study, as a person waits for it: ours beside Optuna, Syne Tune and plain Ray Tune.
 
-Claim: for the same 32 trials a study of ours takes less time than with Syne Tune, with a process a
-trial, and than with Ray Tune as its documentation shows it, and finds as good a best accuracy.
+Claim: for the same 32 trials a study of ours takes less time than with any of the others, and finds
+as good a best accuracy. On two cores of an AMD EPYC, in mean 155 s, against 199 with Optuna, 378
+with Syne Tune and 802 with Ray Tune as its documentation shows it; 0.9054, 0.9058, 0.9054 and
+0.9047, which differ by less than the seeds of each. The difference to Optuna is the rule: 120
+epochs, by promotion, against 171. Epoch for epoch it is as fast, and at work 12 s sooner, since it
+starts no cluster.
 
 The work is the same in each: learning rate (log-uniform, 1e-4 to 1) and batch size (32 to 512), the
 MLP 784-512-256-10 in float32 with SGD and momentum on Fashion-MNIST, 54,000 images to train on and

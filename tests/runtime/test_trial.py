@@ -1,5 +1,6 @@
 """The wrapper around a trainable, on a real Ray: one bad trial ends, and nothing else does."""
 
+import errno
 import math
 import os
 import tempfile
@@ -14,7 +15,7 @@ from search_spaces.in_order import InOrder
 from search_spaces.random_search import RandomSearch
 from tests.runtime.conftest import SPACE
 from tune_jobs.runtime.journal import JOURNAL, read_events
-from tune_jobs.runtime.trial import TrialSettings, short_of_memory
+from tune_jobs.runtime.trial import TrialSettings, blameless
 
 pytestmark = pytest.mark.slow
 
@@ -133,18 +134,22 @@ def test_running_out_of_a_shared_memory_is_not_the_configurations_fault(run_stud
 
 
 @pytest.mark.parametrize(
-    ("error", "whole_gpu", "alone", "blameless"),
+    ("error", "whole_gpu", "alone", "shared"),
     [
         (OutOfMemoryError("cuda"), False, True, True),
         (OutOfMemoryError("cuda"), True, False, False),
         (MemoryError(), True, False, True),
         (MemoryError(), False, True, False),
         (RuntimeError("another"), False, False, False),
+        (OSError(errno.ENOSPC, "no space left on device"), True, True, True),
+        (OSError(errno.EACCES, "permission denied"), False, False, False),
     ],
 )
-def test_with_all_the_memory_there_is_it_is(error, whole_gpu, alone, blameless):
+def test_with_all_the_memory_there_is_it_is_and_of_a_full_disk_never(
+    error, whole_gpu, alone, shared
+):
     settings = TrialSettings("score", "max", "trials", whole_gpu=whole_gpu, alone=alone)
-    assert short_of_memory(error, settings) is blameless
+    assert blameless(error, settings) is shared
 
 
 def test_five_first_trials_with_the_same_exception_end_the_study(run_study, capsys):

@@ -17,6 +17,7 @@ Beside Tune's own methods a trainable class may offer these, and the launcher us
 
 from __future__ import annotations
 
+import errno
 import math
 import shutil
 import traceback
@@ -205,7 +206,7 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
                 # What a function raised, in the thread that Tune runs it in.
                 error = error.__cause__
             ended = self.__ended("failed", self.__epoch + 1, f"{type(error).__name__}: {error}")
-            ended[REPORT]["blameless"] = short_of_memory(error, settings)
+            ended[REPORT]["blameless"] = blameless(error, settings)
             ended[REPORT]["traceback"] = "".join(traceback.format_exception(error))
             return ended
 
@@ -213,9 +214,11 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
     return GuardedTrial
 
 
-def short_of_memory(error: Exception, settings: TrialSettings) -> bool:
-    """Whether the trial ran out of a memory that it shared with others: its configuration may fit
-    into all of it."""
+def blameless(error: Exception, settings: TrialSettings) -> bool:
+    """Whether the trial ran out of what it shared with others, memory or disk: its configuration
+    may fit into all of it."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
     if isinstance(error, MemoryError):
         return not settings.alone
     # By name: a person's own trainable may not use torch, and then nothing here imports it.
