@@ -68,3 +68,27 @@ def test_strategies_are_compared_and_a_comparison_goes_on(run_job, tmp_path):
     assert code == 0, output
     results = [e for e in journal_of(folder / "tpe-0")[before:] if e["event"] == "result"]
     assert results == [], "its budget had been spent"
+
+
+@pytest.mark.long
+def test_a_trained_network_is_taken_over(run_job, tmp_path):
+    code, output = run_job("--smoke-test", "--name", "first")
+    assert code == 0, output
+    job = ROOT / "tune_jobs" / "sobol_fine_tuning.py"
+    best = tmp_path / "results" / "first" / "best"
+    code, output = run_job(
+        "--smoke-test", "--pretrained", str(best), "--name", "second", script=job
+    )
+    assert code == 0, output
+    rows = table_of(tmp_path / "results" / "second")
+    assert {row["pretrained"] for row in rows} == {str(best)}
+    start = min(
+        event["metrics"]["val_loss"]
+        for event in journal_of(tmp_path / "results" / "second")
+        if event["event"] == "result" and event["epoch"] == 1
+    )
+    assert start < 1.0, "it knows what the first study has learned"
+    code, output = run_job("--smoke-test", "--pretrained", "nowhere", script=job)
+    assert code == 2
+    assert "pretrained" in output
+    assert "no such file" in output
