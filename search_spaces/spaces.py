@@ -213,6 +213,7 @@ FINE_TUNING = Space(
         catalogue.DROPOUT,
         catalogue.BATCH_SIZE,
     ),
+    fixed=(("model", "mlp"),),
 )
 """How is a trained network taken over for other data? With `pretrained`, which a job gives."""
 

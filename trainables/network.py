@@ -101,7 +101,7 @@ class Network:
             # Of the process, and so of the backward pass too; a trial before may have chosen else.
             products = "tf32" if self._precision == "tf32" else "ieee"
             torch.backends.cuda.matmul.fp32_precision = products
-            torch.backends.cudnn.conv.fp32_precision = products
+            torch.backends.cudnn.conv.fp32_precision = products  # type: ignore[attr-defined]
         return contextlib.nullcontext()
 
     def predict(self, images: Tensor) -> Tensor:

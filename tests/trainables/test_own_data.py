@@ -193,7 +193,7 @@ def test_what_tools_hide_among_the_images_is_no_class_and_no_image(tmp_path):
 @pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
 def test_pixels_of_more_than_8_bits_are_refused(tmp_path, dtype):
     path = folder(tmp_path / "own")
-    suffix = "tiff" if dtype == np.float32 else "png"
+    suffix = "png" if dtype == np.uint16 else "tiff"
     Image.fromarray(np.full((8, 8), 300, dtype)).save(path / "dog" / f"9.{suffix}")
     with pytest.raises(ValueError, match=rf"dog/9\.{suffix}, row 10: pixels of mode"):
         read_own(path)

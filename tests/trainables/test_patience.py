@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainables.config import Config
@@ -39,6 +39,8 @@ def test_a_fall_that_is_too_small_does_not_count():
     assert waited(Config(patience=2, min_delta=0.001), losses) is None
 
 
+# The first scheduler of a process imports for half a second.
+@settings(deadline=None)
 @given(
     losses=st.lists(st.floats(0.1, 10), max_size=40),
     patience=st.integers(1, 5),
@@ -68,7 +70,7 @@ def test_under_another_schedule_the_factor_stays():
 
 @given(st.lists(st.floats(0.1, 10), max_size=20), st.integers(0, 20))
 def test_its_state_is_all_of_it(losses, cut):
-    config = Config(schedule="plateau", patience=3)
+    config = Config(schedule="plateau", patience=5)
     whole, first = Patience(), Patience()
     for loss in losses[:cut]:
         first.note(loss, config)

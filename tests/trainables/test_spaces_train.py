@@ -61,7 +61,7 @@ STRATEGIES = {
 def test_what_a_strategy_draws_is_a_config_and_trains_two_steps(
     tiny, weights, space, strategy, seed
 ):
-    known = {"epochs": 3}
+    known = {"epochs": 27}
     if space.name == "fine_tuning":
         known["pretrained"] = weights
     searcher = STRATEGIES[strategy](space.fix(**known), seed)

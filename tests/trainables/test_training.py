@@ -233,7 +233,7 @@ def test_folds_report_mean_and_deviation_of_what_each_would_report(tiny):
 
 
 def test_folds_are_an_ensemble_on_other_images(tiny):
-    config = replace(SMALL, folds=3, epochs=6, learning_rate=0.05)
+    config = replace(SMALL, folds=3, epochs=2)
     *_, (_, state) = fit(config, tiny)
     found = evaluate_images(config, state, tiny.images, tiny.labels, tiny)
     networks = trainings(config, tiny, CPU)
@@ -243,7 +243,7 @@ def test_folds_are_an_ensemble_on_other_images(tiny):
     each = torch.stack([t.network.predict(pixels).softmax(dim=1) for t in networks])
     labels = torch.from_numpy(tiny.labels)
     expected = F.nll_loss(each.mean(dim=0).log(), labels)
-    assert found["loss"] == pytest.approx(float(expected), rel=1e-5)
+    assert found["loss"] == pytest.approx(float(expected), rel=1e-3)
     assert found["loss"] != pytest.approx(float(F.nll_loss(each[0].log(), labels)), rel=1e-3)
     one = replace(config, folds=0, epochs=9)
     with pytest.raises(ValueError, match="of 3 networks, the config's folds are 1"):
