@@ -240,7 +240,7 @@ def test_on_resume_what_does_not_change_a_trial_may_be_changed(name):
     [
         (["--max-epochs", "9"], "--max-epochs 9: the study was started with None"),
         (["--seed", "1"], "--seed 1: the study was started with 0"),
-        (["--model", "cnn"], "--model cnn: the study was started with mlp"),
+        (["--model", "cnn"], "--model cnn: the study was started with None"),
         (["--dataset", "mnist"], "--dataset mnist: the study was started with None"),
         (["--storage-path", "x"], "--storage-path x: the study was started with results"),
         (["--name", "x"], "--name x: the study was started with None"),

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from ray import tune
 from search_spaces.random_search import RandomSearch
 from search_spaces.space import Space
 from tests.runtime.conftest import SPACE, study_in
+from tune_jobs.runtime.checkpoints import TrialCheckpoints
 from tune_jobs.runtime.journal import trials_from
 from tune_jobs.runtime.replicates import REPLICATES_FILE, write_replicates
 from tune_jobs.runtime.searcher import dirname_of
@@ -22,6 +24,10 @@ class Trained(tune.Trainable):
     @staticmethod
     def evaluate(config, checkpoint_dir, dataset):
         return {"test_score": float(Path(checkpoint_dir, "score").read_text())}
+
+
+def save(score, folder):
+    Path(folder, "score").write_text(str(score))
 
 
 def study_of(folder, scores, *, space=None, status="finished"):
@@ -40,9 +46,9 @@ def study_of(folder, scores, *, space=None, status="finished"):
         space or replace(SPACE, parameters=(), fixed=(("quality", 0.5),)), seed=0
     )
     for index, score in enumerate(scores):
-        checkpoint = study.trials_dir / dirname_of(index) / "checkpoint_000001"
-        checkpoint.mkdir(parents=True)
-        (checkpoint / "score").write_text(str(score - 0.1))
+        checkpoints = TrialCheckpoints(study.trials_dir / dirname_of(index), "max")
+        saved = partial(save, score - 0.1)
+        checkpoints.write(1, score, {"score": score}, saved)
     return study
 
 

@@ -62,5 +62,5 @@ def test_a_saved_one_is_copied_and_one_of_another_model_refused():
     average.load(saved)
     saved["0.weight"].zero_()
     assert not torch.equal(average.weights["0.weight"], saved["0.weight"])
-    with pytest.raises(ValueError, match="an average of 0 tensors, ema_decay 0.9 keeps one of"):
+    with pytest.raises(ValueError, match=r"an average of 0 tensors, ema_decay 0\.9 keeps one of"):
         average.load({})
