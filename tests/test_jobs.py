@@ -36,7 +36,7 @@ def test_a_grid_that_nobody_means_is_refused_before_anything_is_scheduled(run_jo
     job = ROOT / "tune_jobs" / "grid_optimizer.py"
     code, output = run_job("--dataset", "digits", "--grid-points", "6000", script=job)
     assert code == 2
-    assert output.startswith("error: the grid has 12,000 points (optimizer 2 × learning_rate")
+    assert output.startswith("error: the grid has 54,000 points (optimizer 5 × learning_rate")
     assert "or say --yes" in output
     assert not (tmp_path / "results").exists() or not list((tmp_path / "results").iterdir())
     code, output = run_job(
@@ -45,7 +45,7 @@ def test_a_grid_that_nobody_means_is_refused_before_anything_is_scheduled(run_jo
         script=job,
     )
     assert code == 0, output
-    assert "12000" in output
+    assert "54000" in output
     assert "ended by       epoch budget" in output
     assert journal_of(tmp_path / "results" / "large")[-1]["why"] == "epoch budget"
 
