@@ -1,7 +1,10 @@
 """Augmentation of whole batches on the device, from the random streams of the epoch."""
 
+import functools
+
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 SHIFT = 2
 """Pixels at most, each way: of 28 or 32, as much as 4 of 40 in the usual padded crop."""
@@ -37,21 +40,23 @@ def augment(images: Tensor, kind: str) -> Tensor:
 def shifted(images: Tensor, *, flip: bool) -> Tensor:
     """Each image moved by its own number of pixels, and mirrored or not, in one gather."""
     batch, channels, height, width = images.shape
-    device = images.device
-    down = torch.randint(-SHIFT, SHIFT + 1, (batch, 1), device=device)
-    right = torch.randint(-SHIFT, SHIFT + 1, (batch, 1), device=device)
-    rows = torch.arange(height, device=device) + down
-    columns = torch.arange(width, device=device) + right
-    inside = _inside(rows, height)[:, :, None] & _inside(columns, width)[:, None, :]
-    if flip:
-        mirrored = torch.rand(batch, 1, device=device) < 0.5
-        columns = torch.where(mirrored, columns.flip(1), columns)
-        inside = torch.where(mirrored[:, :, None], inside.flip(2), inside)
-    places = rows.clamp(0, height - 1)[:, :, None] * width + columns.clamp(0, width - 1)[:, None, :]
-    flat = images.reshape(batch, channels, height * width)
-    index = places.reshape(batch, 1, height * width).expand(-1, channels, -1)
-    moved = flat.gather(2, index).reshape(batch, channels, height, width)
-    return moved * inside.unsqueeze(1)
+    places = _places(height, width, flip).to(images.device)
+    chosen = places.index_select(0, torch.randint(len(places), (batch,), device=images.device))
+    # What lies outside is the last column.
+    flat = F.pad(images.reshape(batch, channels, height * width), (0, 1))
+    index = chosen.unsqueeze(1).expand(-1, channels, -1)
+    return flat.gather(2, index).view(batch, channels, height, width)
+
+
+@functools.lru_cache(maxsize=8)
+def _places(height: int, width: int, flip: bool) -> Tensor:
+    """Where each pixel comes from under every shift, and every mirrored one, int64
+    `[shifts, height * width]`; height * width is outside."""
+    pixels = torch.arange(height * width).reshape(1, height, width)
+    mirrors = (pixels, pixels.flip(2)) if flip else (pixels,)
+    padded = [F.pad(p, (SHIFT, SHIFT, SHIFT, SHIFT), value=height * width) for p in mirrors]
+    windows = [p.unfold(1, height, 1).unfold(2, width, 1).flatten(3) for p in padded]
+    return torch.cat(windows).reshape(-1, height * width)
 
 
 def erased(images: Tensor) -> Tensor:
@@ -67,11 +72,12 @@ def erased(images: Tensor) -> Tensor:
     left = torch.rand(batch, device=device) * (width - wide)
     rows = torch.arange(height, device=device)
     columns = torch.arange(width, device=device)
-    in_rows = (rows >= top[:, None]) & (rows < (top + tall)[:, None])
-    in_columns = (columns >= left[:, None]) & (columns < (left + wide)[:, None])
     chosen = torch.rand(batch, device=device) < ERASED_PROBABILITY
-    hole = in_rows[:, :, None] & in_columns[:, None, :] & chosen[:, None, None]
-    return images.masked_fill(hole.unsqueeze(1), 0.0)
+    in_rows = (rows >= top[:, None]) & (rows < (top + tall)[:, None]) & chosen[:, None]
+    in_columns = (columns >= left[:, None]) & (columns < (left + wide)[:, None])
+    hole = in_rows.to(images)[:, None, :, None] * in_columns.to(images)[:, None, None, :]
+    # As a mask would do it, in half the time on a CPU.
+    return torch.addcmul(images, images, hole, value=-1)
 
 
 def mixed(images: Tensor, alpha: float) -> tuple[Tensor, Tensor, float]:
@@ -89,7 +95,3 @@ def mixed(images: Tensor, alpha: float) -> tuple[Tensor, Tensor, float]:
     share = max(share, 1 - share)
     partner = torch.randperm(len(images), device=images.device)
     return torch.lerp(images[partner], images, share), partner, share
-
-
-def _inside(places: Tensor, size: int) -> Tensor:
-    return (places >= 0) & (places < size)
