@@ -27,7 +27,7 @@ PRESETS: dict[PresetName, Config] = {
         precision="bfloat16",
     ),
     "cnn": Config(
-        model="resnet",
+        model="cnn",
         channels=(32, 64, 128),
         depth=2,
         optimizer="sgd",
