@@ -68,6 +68,11 @@ class ASHA(InOrder):
         self.on_decision: Callable[[Decision], None] = lambda decision: None
         """Told every decision, before Tune acts on it."""
 
+    @property
+    def max_epochs(self) -> int:
+        """The epochs of a trial that is never stopped."""
+        return self.rungs.max_epochs
+
     def set_search_properties(self, metric: str | None, mode: Mode | None, **spec: object) -> bool:
         """Takes metric and mode from `tune.TuneConfig`, as Tune's schedulers do."""
         if metric is None or mode is None:

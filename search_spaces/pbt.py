@@ -89,6 +89,7 @@ class PBT(PopulationBasedTraining):
             synch=True,
         )
         self.perturbed = tuple(perturbed)
+        self.max_epochs = max_epochs
         self.seed = seed
         self.population = 0
         """Members in all; told by the study, as the next one."""

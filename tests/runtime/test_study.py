@@ -2,7 +2,7 @@
 
 import copy
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +12,7 @@ from ray import tune
 
 from search_spaces.asha import ASHA
 from search_spaces.hyperparameter import Hyperparameter
+from search_spaces.pbt import PBT
 from search_spaces.random_search import RandomSearch
 from search_spaces.rungs import Rungs
 from search_spaces.space import Space
@@ -21,6 +22,9 @@ from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.journal import JOURNAL, read_events, trials_from
 from tune_jobs.runtime.study import Study
 from tune_jobs.runtime.study_file import STUDY_FILE
+
+TRAINED = Space("quality", (replace(QUALITY, kind="optimization"),))
+"""What a population may change while it is trained."""
 
 
 def test_a_session_is_in_the_journal_from_its_beginning_to_its_end(tmp_path):
@@ -37,6 +41,22 @@ def test_a_session_is_in_the_journal_from_its_beginning_to_its_end(tmp_path):
         assert begin["resumed"] is resumed
         assert (end["event"], end["why"]) == ("closed", "finished")
         assert names(tmp_path / "study") == [JOURNAL, STUDY_FILE, "trials"]
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "last"),
+    [
+        (None, 9),
+        (ASHA(max_epochs=5), 5),
+        (PBT(TRAINED, perturbed=["quality"], max_epochs=18, interval=2, seed=0), 18),
+    ],
+)
+def test_a_trial_has_the_epochs_of_its_scheduler_or_else_those_of_the_flag(
+    tmp_path, scheduler, last
+):
+    study = study_in(tmp_path, max_epochs=9)
+    study.tune_config(RandomSearch(TRAINED, seed=0), scheduler)
+    assert [study.stopper("t", {"epoch": epoch}) for epoch in (last - 1, last)] == [False, True]
 
 
 def test_before_a_study_is_open_nothing_can_be_written(tmp_path):

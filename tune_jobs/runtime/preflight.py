@@ -135,7 +135,7 @@ def show_plan(console: Console, study: Study, plan: Plan) -> None:
     console.print(
         f"trials    {study.total}, {study.max_concurrent} at once, each with "
         f"{flags.cpus_per_trial:g} CPU and {flags.gpus_per_trial:g} GPU, at most "
-        f"{study.stopper.max_epochs} epochs",
+        f"{study.max_epochs} epochs",
         highlight=False,
     )
     if study.learned:

@@ -43,24 +43,18 @@ class StudyStopper(Stopper):
         limits: of the study.
         events: of earlier sessions.
         metric, mode: of the study.
-        max_epochs: after which a trial ends that does not by itself.
     """
 
     def __init__(
-        self,
-        limits: Limits,
-        events: Iterable[Event] = (),
-        *,
-        metric: str,
-        mode: str,
-        max_epochs: int | None = None,
+        self, limits: Limits, events: Iterable[Event] = (), *, metric: str, mode: str
     ) -> None:
         self.why = ""
         """`interrupted`, `failed`, the name of a limit or, while it runs, nothing."""
         self.reason = ""
         """More of it, for a person."""
         self.limits = limits
-        self.max_epochs = max_epochs
+        self.max_epochs: int | None = None
+        """After which a trial ends that does not by itself; known from `tune_config` on."""
         self._metric = metric
         self._sign = sign_of(mode)
         self._deadline = None

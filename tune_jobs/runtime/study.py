@@ -122,7 +122,8 @@ class Study:
 
         A function that calls `tune.report(metrics)` once an epoch will do. To be gone on with after
         a kill it reports `checkpoint=` too and begins with `tune.get_checkpoint()`; else it starts
-        from its beginning. A trial ends after `--max-epochs` at the latest. With a dataset
+        from its beginning. A trial ends after `--max-epochs` at the latest, or those of its
+        scheduler. With a dataset
         `setup(config, data=dataset.search)` or `function(config, data=…)` is called; the data is
         put into the object store once.
         """
@@ -159,13 +160,15 @@ class Study:
             ValueError: what no population can be made of.
         """
         self.parts.strategy, self.parts.scheduler = strategy, scheduler
+        if isinstance(scheduler, (ASHA, PBT)):
+            # A script may give it others than the flag says, and its last rung is that one.
+            self.max_epochs = scheduler.max_epochs
         self.stopper.max_epochs = self.max_epochs
         if isinstance(scheduler, ASHA):
             trainable = self.parts.trainable
             if trainable is not None:
                 scheduler.check_checkpoints(overrides(trainable, "save_checkpoint"))
             scheduler.check_space(strategy.space)
-            self.stopper.max_epochs = scheduler.rungs.max_epochs
             strategy.rungs = scheduler.rungs.milestones
         if isinstance(scheduler, PBT) and self.flags.trials is None:
             self.total = MEMBERS
