@@ -149,6 +149,7 @@ def run(console: Console, study: Study, tuner: tune.Tuner, command: Sequence[str
             total=study.total,
             metric=study.metric,
             mode=study.mode,
+            fixed=dict(study.space.fixed),
             seconds=plan.seconds,
         )
         study.listeners.append(terminal)

@@ -13,7 +13,7 @@ from rich.table import Table
 from search_spaces.asha import ASHA
 from search_spaces.expectation import Expectation
 from tune_jobs.runtime.study import Study
-from tune_jobs.runtime.terminal import duration
+from tune_jobs.runtime.terminal import duration, spelled
 
 WARM_UP_CONFIGS = 4
 """Points along the diagonal of the space whose epoch is timed, half a second each: their mean
@@ -138,6 +138,9 @@ def show_plan(console: Console, study: Study, plan: Plan) -> None:
         f"{study.max_epochs} epochs",
         highlight=False,
     )
+    if study.space.fixed:
+        fixed = spelled(dict(study.space.fixed))
+        console.print(f"fixed     {fixed}", soft_wrap=True, highlight=False, markup=False)
     if study.learned:
         console.print(f"learned   {study.learned}", soft_wrap=True, highlight=False)
     if plan.expectation is not None:

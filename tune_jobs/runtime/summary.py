@@ -23,7 +23,7 @@ from tune_jobs.runtime.population import SCHEDULE_FILE, Schedule
 from tune_jobs.runtime.searcher import dirname_of
 from tune_jobs.runtime.study import Study
 from tune_jobs.runtime.study_file import write_json
-from tune_jobs.runtime.terminal import short
+from tune_jobs.runtime.terminal import short, spelled
 
 BEST_FILE = "best.json"
 AUDIT_FILE = "audit.json"
@@ -148,7 +148,7 @@ def show_summary(
     if best is None:
         line("best", "none: no trial has reported a value")
     else:
-        config = ", ".join(f"{k}={short(v)}" for k, v in best["config"].items())
+        config = spelled(best["config"], without=dict(study.space.fixed))
         line("best", f"trial {best['trial']}: {config}")
         line("best epoch", f"{best['epoch']} of {study.trials[best['trial']].epochs}")
         line(study.metric, f"{best[study.metric]:.4f}")
