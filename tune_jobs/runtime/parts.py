@@ -47,3 +47,19 @@ class Parts:
     dataset: Dataset | None = None
     strategy: Strategy | None = None
     scheduler: ASHA | PBT | None = None
+
+    @property
+    def asha(self) -> ASHA | None:
+        """The scheduler, where it has rungs."""
+        return self.scheduler if isinstance(self.scheduler, ASHA) else None
+
+    def check_space(self) -> None:
+        """Shows points of the space to the trainable, before Tune makes any file.
+
+        Raises:
+            ValueError: the trainable does not take one.
+        """
+        check = getattr(self.trainable, "check_config", None)
+        if check is not None and self.strategy is not None:
+            for config in self.strategy.space.samples():
+                check(config)

@@ -122,13 +122,12 @@ class Study:
 
         A function that calls `tune.report(metrics)` once an epoch will do. To be gone on with after
         a kill it reports `checkpoint=` too and begins with `tune.get_checkpoint()`; else it starts
-        from its beginning. A trial ends after `--max-epochs` at the latest, or those of its
-        scheduler. With a dataset
+        from its beginning. A trial ends after `max_epochs` at the latest. With a dataset
         `setup(config, data=dataset.search)` or `function(config, data=…)` is called; the data is
         put into the object store once.
         """
         self.parts.trainable, self.parts.dataset = trainable, dataset
-        self._check_space()
+        self.parts.check_space()
         settings = TrialSettings(
             self.metric,
             self.mode,
@@ -165,9 +164,8 @@ class Study:
             self.max_epochs = scheduler.max_epochs
         self.stopper.max_epochs = self.max_epochs
         if isinstance(scheduler, ASHA):
-            trainable = self.parts.trainable
-            if trainable is not None:
-                scheduler.check_checkpoints(overrides(trainable, "save_checkpoint"))
+            if self.parts.trainable is not None:
+                scheduler.check_checkpoints(overrides(self.parts.trainable, "save_checkpoint"))
             scheduler.check_space(strategy.space)
             strategy.rungs = scheduler.rungs.milestones
         if isinstance(scheduler, PBT) and self.flags.trials is None:
@@ -175,7 +173,7 @@ class Study:
         if strategy.size is not None:
             asked = self.flags.trials
             self.total = strategy.size if asked is None else min(asked, strategy.size)
-        self._check_space()
+        self.parts.check_space()
         if isinstance(strategy, LearningSearch):
             if warm_start is not None and not self.events:
                 self._decided += earlier_trials(warm_start, self.metric, self.mode)
@@ -265,34 +263,33 @@ class Study:
 
     def record_failure(self, index: int, epoch: int) -> None:
         """Tells the rungs of a trial that diverged or failed."""
-        if isinstance(self.parts.scheduler, ASHA):
-            self.parts.scheduler.replay_failure(index, epoch)
+        if self.parts.asha is not None:
+            self.parts.asha.replay_failure(index, epoch)
 
     def promotes(self) -> bool:
         """Whether a trial that a rung stops may go on after all."""
-        scheduler = self.parts.scheduler
-        return isinstance(scheduler, ASHA) and scheduler.rungs.rule == "promotion"
+        asha = self.parts.asha
+        return asha is not None and asha.rungs.rule == "promotion"
 
     def promotion_left(self) -> bool:
         """Whether one is to go on that has not begun to."""
-        scheduler = self.parts.scheduler
-        return isinstance(scheduler, ASHA) and scheduler.promotable() is not None
+        asha = self.parts.asha
+        return asha is not None and asha.promotable() is not None
 
     def _promote(self) -> int | None:
         """Lets the next one go on that may; its index."""
-        scheduler = self.parts.scheduler
-        assert isinstance(scheduler, ASHA)
-        promotion = scheduler.promotable()
-        if promotion is None:
+        asha = self.parts.asha
+        promotion = asha.promotable() if asha is not None else None
+        if asha is None or promotion is None:
             return None
-        scheduler.promote(promotion.trial, promotion.rung)
+        asha.promote(promotion.trial, promotion.rung)
         self._recorder.on_promotion(promotion)
         return int(promotion.trial)
 
     def is_control(self, index: int) -> bool:
         """Whether the trial of that index is finished later if a rung stops it."""
-        scheduler = self.parts.scheduler
-        return isinstance(scheduler, ASHA) and scheduler.is_control(index)
+        asha = self.parts.asha
+        return asha is not None and asha.is_control(index)
 
     def close(self, why: str) -> None:
         """Ends the session; the listeners first, so that their files are whole."""
@@ -301,14 +298,3 @@ class Study:
         shutil.rmtree(self.directory / TUNE_FOLDER, ignore_errors=True)
         self.journal.append({"event": "closed", "why": why})
         self.journal.close()
-
-    def _check_space(self) -> None:
-        """Shows points of the space to the trainable, before Tune makes any file.
-
-        Raises:
-            ValueError: the trainable does not take one.
-        """
-        check = getattr(self.parts.trainable, "check_config", None)
-        if check is not None and self.parts.strategy is not None:
-            for config in self.parts.strategy.space.samples():
-                check(config)
