@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -150,7 +152,8 @@ FLAGS = {"epochs": "--max-epochs", "seed": "--seed", "train_ratio": "--train-rat
 
 
 def told(words: Sequence[str]) -> dict[str, Value]:
-    """What a person has typed as `name=value`: a number or a list as JSON has it, else a word.
+    """What a person has typed as `name=value`: a number, list, true or false as JSON or Python has
+    it (a study's lines show Python's, to be typed again), else a word.
 
     Raises:
         ValueError: a word without a name or a value, or a name that has a flag of its own.
@@ -162,8 +165,14 @@ def told(words: Sequence[str]) -> dict[str, Value]:
             raise ValueError(f"--fix {word}: give name=value, such as schedule=cosine")
         if name in FLAGS:
             raise ValueError(f"--fix {word}: give {FLAGS[name]}, which the study has to know too")
-        try:
-            values[name] = as_value(json.loads(text))
-        except ValueError:
-            values[name] = text
+        values[name] = as_value(_read(text))
     return values
+
+
+def _read(text: str) -> Any:
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return read(text)
+        except (ValueError, SyntaxError):
+            continue
+    return text

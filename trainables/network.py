@@ -20,6 +20,10 @@ from trainables.partition import Partition
 # of 28 x 28 floats still take only 100 MB.
 EVALUATION_BATCH = 1024
 
+# Of training images are fetched and changed at once, ten batches of the default: alone, a batch of
+# them takes half as long again, most of it for the calls.
+BYTES_TOGETHER = 2**20
+
 
 class Network:
     """A model on its device that takes uint8 images.
@@ -57,6 +61,7 @@ class Network:
         self.model = model.to(device=device, memory_format=self._format)  # type: ignore[call-overload]
 
         mean, std = standardisation(data, partition.train, config.min_std)
+        self._mean = (255 * mean).round().to(torch.uint8).reshape(-1, 1, 1).to(device)
         # (pixel / 255 - mean) / std, as one subtraction and one multiplication.
         shift, scale = 255 * mean, 1 / (255 * std)
         _, height, width = data.image_shape
@@ -86,12 +91,20 @@ class Network:
         inputs = images.to(torch.float32, memory_format=self._format)
         return inputs.sub_(self._shift).mul_(self._scale)
 
-    def augmented(self, inputs: Tensor) -> Tensor:
-        """Change a batch of standardised images at random, as the config says."""
-        if self._augmentation in ("none", "mixup"):
-            return inputs
-        images = augment(inputs.view(-1, *self._shape), self._augmentation)
-        return images.flatten(1) if self._flat else images.contiguous(memory_format=self._format)
+    def batches(self, images: Tensor, order: Tensor, sizes: list[int]) -> Iterator[Tensor]:
+        """Batches of training images, changed at random as the config says.
+
+        Args:
+            images: uint8, as `placed` has put them.
+            order: indices of them, int64 `[n]`.
+            sizes: of the batches; n together.
+        """
+        together = max(1, BYTES_TOGETHER // (sizes[0] * images[0].numel()))
+        blocks = [sizes[begin : begin + together] for begin in range(0, len(sizes), together)]
+        for block, indices in zip(blocks, order.split([sum(b) for b in blocks]), strict=True):
+            chosen = images.index_select(0, indices)
+            changed = augment(chosen.view(-1, *self._shape), self._augmentation, self._mean)
+            yield from changed.view(chosen.shape).split(block)
 
     def arithmetic(self) -> contextlib.AbstractContextManager[object]:
         """The precision that forward pass and loss run under."""

@@ -150,14 +150,15 @@ class Training:
         part = config.batch_size_in(epoch) // config.accumulation_steps
         trained = [p for group in optimizer.param_groups for p in group["params"]]
         self._training_mode()
-        batches = zip(order.split(sizes), self._labels[order].split(sizes), strict=True)
-        for index, (batch, target) in enumerate(batches):
+        batches = self.network.batches(self._images, order, sizes)
+        targets = self._labels[order].split(sizes)
+        for index, (images, target) in enumerate(zip(batches, targets, strict=True)):
             self._set_learning_rate(epoch, index)
             optimizer.zero_grad(set_to_none=True)
-            if config.accumulation_steps == 1 or len(batch) <= part:
-                loss, logits = self._backward(batch, target)
+            if config.accumulation_steps == 1 or len(images) <= part:
+                loss, logits = self._backward(images, target)
             else:
-                loss, logits = self._accumulate(batch, target, part)
+                loss, logits = self._accumulate(images, target, part)
             if config.grad_clip_norm:
                 clip_gradients(trained, config.grad_clip_norm)
             step()
@@ -218,24 +219,24 @@ class Training:
         self._average.load(state.average)
         self.updates = state.updates
 
-    def _accumulate(self, batch: Tensor, target: Tensor, part: int) -> tuple[Tensor, Tensor]:
+    def _accumulate(self, images: Tensor, target: Tensor, part: int) -> tuple[Tensor, Tensor]:
         """The gradient of a batch that is passed through the network in parts."""
         whole = weight_of(self.config, target, self._class_weights)
         losses, logits = [], []
-        parts = self._sizes(len(batch), part)
-        for indices, labels in zip(batch.split(parts), target.split(parts), strict=True):
+        parts = self._sizes(len(images), part)
+        for some, labels in zip(images.split(parts), target.split(parts), strict=True):
             share = weight_of(self.config, labels, self._class_weights) / whole
-            loss, outputs = self._backward(indices, labels, share)
+            loss, outputs = self._backward(some, labels, share)
             losses.append(loss)
             logits.append(outputs)
         return torch.stack(losses).sum(), torch.cat(logits)
 
     def _backward(
-        self, batch: Tensor, target: Tensor, share: Tensor | float | None = None
+        self, images: Tensor, target: Tensor, share: Tensor | float | None = None
     ) -> tuple[Tensor, Tensor]:
         """Add the gradient of a batch, or of its part, which has that share of the batch's loss."""
         config, network, weights = self.config, self.network, self._class_weights
-        inputs = network.augmented(network.standardise(self._images.index_select(0, batch)))
+        inputs = network.standardise(images)
         partner, own = None, 1.0
         if config.augmentation == "mixup":
             inputs, partner, own = mixed(inputs, config.mixup_alpha)

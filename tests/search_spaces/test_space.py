@@ -83,6 +83,13 @@ def test_what_a_person_knows_can_be_typed():
         told(["epochs=9"])
 
 
+@pytest.mark.parametrize("parameter", CATALOGUE, ids=lambda p: p.name)
+def test_what_the_catalogue_and_a_study_show_can_be_typed(parameter):
+    for value in (*parameter.grid, *parameter.values):
+        if parameter.name not in ("epochs", "train_ratio", "model") and value != "":
+            assert told([f"{parameter.name}={value}"]) == {parameter.name: value}
+
+
 def test_a_space_is_plain_json():
     description = json.loads(json.dumps(LR_BATCH.fix(model="mlp").describe()))
     assert description["parameters"][0] == {

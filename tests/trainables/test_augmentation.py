@@ -10,10 +10,13 @@ from trainables.augmentation import SHIFT, augment, erased, mixed, shifted
 KINDS = ("shift", "shift_flip", "erasing")
 
 
+MEAN = torch.tensor([7, 70], dtype=torch.uint8).reshape(2, 1, 1)
+
+
 def pictures(count=64, channels=2, size=9):
     """Each pixel has a value of its own, above 0, so that it can be followed."""
-    numbers = torch.arange(1.0, 1 + channels * size * size).reshape(1, channels, size, size)
-    return numbers.repeat(count, 1, 1, 1)
+    numbers = torch.arange(1, 1 + channels * size * size, dtype=torch.uint8)
+    return numbers.reshape(1, channels, size, size).repeat(count, 1, 1, 1)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -22,7 +25,7 @@ def test_shape_and_type_stay_and_the_given_images_too(kind, memory_format):
     given_images = pictures().to(memory_format=memory_format)
     kept = given_images.clone()
     torch.manual_seed(0)
-    found = augment(given_images, kind)
+    found = augment(given_images, kind, MEAN)
     assert (found.shape, found.dtype) == (kept.shape, kept.dtype)
     assert torch.equal(given_images, kept)
     assert not torch.equal(found, kept)
@@ -31,7 +34,7 @@ def test_shape_and_type_stay_and_the_given_images_too(kind, memory_format):
 @pytest.mark.parametrize("kind", ["none", "mixup"])
 def test_what_changes_no_pixel_gives_the_images_back(kind):
     images = pictures()
-    assert augment(images, kind) is images
+    assert augment(images, kind, MEAN) is images
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -39,7 +42,7 @@ def test_one_seed_one_result(kind):
     results = []
     for seed in (0, 0, 1):
         torch.manual_seed(seed)
-        results.append(augment(pictures(), kind))
+        results.append(augment(pictures(), kind, MEAN))
     assert torch.equal(results[0], results[1])
     assert not torch.equal(results[0], results[2])
 
@@ -78,8 +81,11 @@ def test_each_image_is_moved_by_at_most_the_shift_and_mirrored_or_not(flip):
 
 def test_half_of_the_images_lose_a_rectangle_and_the_others_nothing():
     torch.manual_seed(0)
-    found = erased(pictures(2000, channels=1, size=28))
-    holes = (found == 0).squeeze(1)
+    images = torch.full((2000, 2, 28, 28), 255, dtype=torch.uint8)
+    found = erased(images, MEAN)
+    assert torch.equal(torch.where(found == 255, 255, MEAN), found), "by the mean of its channel"
+    assert torch.equal(found[:, 0] == 255, found[:, 1] == 255), "in all channels alike"
+    holes = found[:, 0] != 255
     changed = holes.flatten(1).any(dim=1)
     assert 0.45 < changed.float().mean() < 0.55
     for hole in holes[changed][:200]:
