@@ -1,5 +1,9 @@
 """`python -m search_spaces` prints the catalogue: what can be tuned, where to look, and why."""
 
+import argparse
+import difflib
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.table import Table
 
@@ -33,9 +37,11 @@ def cells(parameter: Hyperparameter) -> tuple[str, ...]:
     )
 
 
-def show(console: Console) -> None:
-    """Prints the catalogue, each hyperparameter with its advice beneath."""
+def show(console: Console, names: Sequence[str] = ()) -> None:
+    """Prints the catalogue, or what of it has these names, each with its advice beneath."""
     for parameter in CATALOGUE:
+        if names and parameter.name not in names:
+            continue
         table = Table(box=None, show_header=False, pad_edge=False)
         table.add_column(style="bold", width=10)
         table.add_column()
@@ -57,5 +63,19 @@ def _shown(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def main() -> None:
+    """Reads the command line."""
+    known = {parameter.name for parameter in CATALOGUE}
+    parser = argparse.ArgumentParser(prog="python -m search_spaces", description=__doc__)
+    parser.add_argument("name", nargs="*", help="of a hyperparameter; without it all of them")
+    names = parser.parse_args().name
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            told = f": {near[0]}?" if near else "; without a name it prints all"
+            parser.error(f"the catalogue has no {name}{told}")
+    show(Console(highlight=False), names)
+
+
 if __name__ == "__main__":
-    show(Console(highlight=False))
+    main()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 Value: TypeAlias = float | int | str | tuple[int, ...]
@@ -105,6 +105,19 @@ class Hyperparameter:
             top = self.high + 1
             return (self._place(number, top) + self._place(number + 1, top)) / 2
         return self._place(number, self.high)
+
+    def only(self, value: Value) -> Hyperparameter:
+        """The same with that value alone, under the same condition."""
+        return replace(
+            self,
+            default=value,
+            low=None,
+            high=None,
+            integer=False,
+            values=(value,),
+            ordered=False,
+            grid=(),
+        )
 
     def exists_under(self, config: Mapping[str, object]) -> bool:
         """Whether the condition holds in `config`, which has the parameters before this one."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from search_spaces.catalogue import CATALOGUE
+from search_spaces.catalogue import value_in
 from search_spaces.history import Epochs, History, Standing
 from search_spaces.hyperparameter import Value, as_value
 from search_spaces.sobol_search import SobolSearch
@@ -20,12 +20,9 @@ RETRIES = 16
 first Sobol point that has not been is taken."""
 
 
-DEFAULTS = {parameter.name: parameter.default for parameter in CATALOGUE if not parameter.condition}
-"""What a configuration has that does not say otherwise."""
-
-COMPARABLE = ("epochs", "patience", "train_ratio", "precision")
-"""What may be fixed at another value than an earlier study had, and its trials still tell
-something: a value is compared after so many epochs."""
+COMPARABLE = ("epochs", "patience", "train_ratio", "precision", "print_freq", "seed")
+"""What may be another than an earlier study had, and its trials still tell something: a value is
+compared after so many epochs."""
 
 
 class LearningSearch(Strategy):
@@ -99,10 +96,10 @@ class LearningSearch(Strategy):
     def learned_from(
         self, name: str, config: Mapping[str, Any], values: Mapping[int, float], *, status: str
     ) -> bool:
-        """Tells an ended trial of an earlier study; whether it is in this space, and has what is
-        fixed here.
+        """Tells an ended trial of an earlier study; whether it is in this space, and like its
+        trials in all that is not searched.
 
-        What its configuration lacks has its default, as it had in the earlier study.
+        What its configuration lacks, and what the space does not have, has its default.
 
         Args:
             name: unlike that of any trial of this study.
@@ -112,9 +109,9 @@ class LearningSearch(Strategy):
         """
         names = {parameter.name for parameter in self.space.parameters}
         shared = {key: value for key, value in config.items() if key in names}
-        for name, value in self.space.fixed:
-            had = config.get(name, DEFAULTS.get(name))
-            if name not in COMPARABLE and had is not None and as_value(had) != value:
+        same = {**dict(self.space.fixed), **shared}
+        for key in {**config, **same}.keys() - names - {*COMPARABLE}:
+            if as_value(value_in(config, key)) != value_in(same, key):
                 return False
         try:
             unit = self.space.unit(self.space.complete(shared))

@@ -1,7 +1,6 @@
 """The named spaces: one for each question that a job asks."""
 
 from dataclasses import replace
-from math import inf
 
 from search_spaces import catalogue
 from search_spaces.hyperparameter import Hyperparameter
@@ -60,17 +59,36 @@ SCHEDULE = Space(
 
 
 def within(space: Space, epochs: int) -> Space:
-    """The space for runs of so many epochs: a warm-up of at most a tenth of them, and an ending
-    that leaves a third to the body."""
-    limits = {"epochs_warmup": epochs / 10, "epochs_ending": epochs / 3}
+    """The space for runs of so many epochs: a warm-up of at most a tenth of them, an ending and a
+    wait for the plateau of at most a third, steps after one to four ninths, a body that is thawed
+    before the end."""
 
-    def limited(parameter: Hyperparameter) -> Hyperparameter:
-        high = min(limits.get(parameter.name, inf), parameter.high or inf)
-        if high == parameter.high or parameter.name not in limits:
-            return parameter
-        return replace(parameter, high=high, grid=(0.0, high))
+    def fitted(parameter: Hyperparameter) -> Hyperparameter:
+        match parameter.name:
+            case "epochs_warmup":
+                return _below(parameter, epochs / 10)
+            case "epochs_ending":
+                return _below(parameter, epochs / 3)
+            case "scheduler_patience":
+                return _below(parameter, max(3, epochs // 3))
+            case "step_size":
+                ninths = sorted({max(1, round(epochs * share / 9)) for share in (1, 2, 3, 4)})
+                middle = ninths[len(ninths) // 2]
+                return replace(parameter, values=tuple(ninths), grid=tuple(ninths), default=middle)
+            case "freeze_epochs":
+                values = tuple(n for n in range(3) if n < epochs)
+                return replace(parameter, values=values, grid=values)
+        return parameter
 
-    return replace(space, parameters=tuple(map(limited, space.parameters)))
+    return replace(space, parameters=tuple(map(fitted, space.parameters)))
+
+
+def _below(parameter: Hyperparameter, limit: float) -> Hyperparameter:
+    """A range that ends there, if it is longer."""
+    if parameter.high is None or parameter.high <= limit:
+        return parameter
+    grid = tuple(v for v in parameter.grid if isinstance(v, (int, float)) and v < limit)
+    return replace(parameter, high=limit, grid=(*grid, limit))
 
 
 LOSS = Space(

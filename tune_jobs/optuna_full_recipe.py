@@ -12,8 +12,9 @@ from ray import tune
 
 from search_spaces.asha import ASHA
 from search_spaces.optuna_search import OptunaSearch
+from search_spaces.rungs import RungRule
 from search_spaces.space import told
-from search_spaces.spaces import FULL_RECIPE
+from search_spaces.spaces import FULL_RECIPE, within
 from trainables.datasets import load_dataset
 from trainables.image_classifier import ImageClassifier
 from tune_jobs.runtime.launch import launch
@@ -26,14 +27,20 @@ def job(
     fix: tuple[str, ...] = (),
     train_ratio: float = 0.8,
     grace_period: int = 1,
+    rung_rule: RungRule = "promotion",
+    audit: float = 0.0,
     warm_start: Path | None = None,
 ) -> tune.Tuner:
     """The whole recipe at once?
 
     Args:
-        fix: what is known, as name=value; of any hyperparameter but epochs and seed.
+        fix: what is known, as name=value, of any hyperparameter without a flag of its own.
         train_ratio: share of the training images that is trained on; the rest validates.
         grace_period: epochs before a trial can be stopped; covers the warm-up.
+        rung_rule: who goes on: the best third, from its checkpoint as soon as it is (promotion), or
+            at once or never (top), or by Ray Tune's own rule (ray).
+        audit: share of the trials that are finished later, as controls, if a rung stops them; the
+            study then says what the stopping has cost. 0.05 is a fair start.
         warm_start: an earlier study, whose trials the searcher is told first.
     """
     flags = study.flags
@@ -41,8 +48,15 @@ def job(
     known = {"epochs": study.max_epochs, "train_ratio": train_ratio, **told(fix)}
     if flags.model is not None:
         known["model"] = flags.model
-    strategy = OptunaSearch(FULL_RECIPE.fix(**known), seed=flags.seed, start_points=[{}])
-    asha = ASHA(max_epochs=study.max_epochs, grace_period=grace_period)
+    space = within(FULL_RECIPE, study.max_epochs).fix(**known)
+    strategy = OptunaSearch(space, seed=flags.seed, start_points=[{}])
+    asha = ASHA(
+        max_epochs=study.max_epochs,
+        grace_period=grace_period,
+        rung_rule=rung_rule,
+        audit=audit,
+        seed=flags.seed,
+    )
     return tune.Tuner(
         study.trainable(ImageClassifier, dataset),
         tune_config=study.tune_config(strategy, asha, warm_start=warm_start),

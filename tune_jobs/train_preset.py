@@ -17,30 +17,33 @@ from trainables.presets import PRESETS, PresetName, config_of
 from tune_jobs.runtime.launch import launch
 from tune_jobs.runtime.study import Study
 
+SEEDS = 3
+"""The fewest that have a deviation worth printing."""
+
 
 def job(
     study: Study,
     *,
     preset: Annotated[PresetName, tyro.conf.Positional] = "mlp",
-    seeds: int = 3,
+    seeds: int | None = None,
 ) -> tune.Tuner:
     """Training without a search.
 
     Args:
         preset: what is trained.
-        seeds: trainings, each with random streams of its own; for more of them later, --resume
-            STUDY --trials N.
+        seeds: trainings, each with random streams of its own, 3 unless told; for more of them
+            later, --resume STUDY --trials N.
     """
     flags, found = study.flags, PRESETS[preset]
-    if seeds < 1:
+    if seeds is not None and seeds < 1:
         raise ValueError(f"--seeds must be at least 1, got {seeds}")
-    if flags.model is not None:
-        raise ValueError(f"--model {flags.model}: preset {preset} says which network it is")
+    if not study.events and None not in (seeds, flags.trials) and seeds != flags.trials:
+        raise ValueError(f"--seeds {seeds} --trials {flags.trials}: each is one training; give one")
     dataset = load_dataset(
         flags.dataset, flags.data_dir, seed=flags.seed, train_ratio=found.train_ratio
     )
     if flags.trials is None:
-        study.total = seeds
+        study.total = seeds or SEEDS
     if flags.max_epochs is None:
         study.max_epochs = found.epochs
     fixed = {**config_of(preset), "epochs": study.max_epochs}

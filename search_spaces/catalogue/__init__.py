@@ -5,6 +5,9 @@ hyperparameter depends on another, one of two entries of a name exists. `python 
 prints it.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from search_spaces.catalogue.data import (
     FOLDS,
     MIN_STD,
@@ -129,6 +132,20 @@ CATALOGUE = (
     SEED,
 )
 
+
+def value_in(config: Mapping[str, Any], name: str) -> Any:
+    """What a configuration has of a hyperparameter: its default where nothing is said, None where
+    there is none in it, or where it is none of these."""
+    entries = [entry for entry in CATALOGUE if entry.name == name]
+    there = [
+        e for e in entries if e.condition and value_in(config, e.condition[0]) in e.condition[1]
+    ]
+    there += [entry for entry in entries if entry.condition is None]
+    if entries and not there:
+        return None
+    return config.get(name, there[0].default if there else None)
+
+
 __all__ = [
     "ACCUMULATION_STEPS",
     "ACTIVATION",
@@ -186,4 +203,5 @@ __all__ = [
     "STEP_SIZE",
     "TRAIN_RATIO",
     "WEIGHT_DECAY",
+    "value_in",
 ]

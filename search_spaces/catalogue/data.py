@@ -10,7 +10,7 @@ TRAIN_RATIO = Hyperparameter(
     role="fixed",
     advice="0.7 to 0.9, up to 0.99 on large data: the split of a study is the largest of them. "
     "Swept below it, it tells what more data would bring",
-    values=(0.1, 0.2, 0.4, 0.7, 0.8),
+    values=(0.1, 0.2, 0.4, 0.7, 0.8, 0.9, 0.95, 0.99),
     ordered=True,
 )
 

@@ -39,7 +39,7 @@ class Flags:
 
     trials: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Trials in all; on resume more than before, and the missing ones are run. Without it 64, 8
-    for a population, or all points of a grid."""
+    for a population, all points of a grid, or a preset's seeds."""
     max_epochs: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Epochs after which a trial has ended that was not stopped before. Without it 27, or what a
     preset was found with."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -186,7 +187,7 @@ def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, A
     """The content of `study.json`; of a resumed study the first description, with what changed.
 
     Raises:
-        ValueError: the study was started on other data.
+        ValueError: the study was started on other data, or in another space.
     """
     dataset, scheduler = study.parts.dataset, study.parts.scheduler
     assert study.parts.strategy is not None, "the job has not called study.tune_config()"
@@ -223,11 +224,26 @@ def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, A
             f"--data-dir {study.flags.data_dir}: the study was started on other data (fingerprint "
             f"{before}, here {now})"
         )
+    searched = json.loads(json.dumps(description["space"]))
+    if searched != first["space"]:
+        raise ValueError(
+            f"--resume {study.directory}: the study was started on another space "
+            f"({differences(first['space'], searched)}): start a new one"
+        )
     return {
         **first,
         "flags": description["flags"],
         "command": [*invoked_as(), *first["command"][2:]],
     }
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Of two spaces as `study.json` has them, in words: what each hyperparameter was, and is."""
+    was, has = (
+        {**{p["name"]: p for p in space["parameters"]}, **space["fixed"]} for space in (before, now)
+    )
+    names = [name for name in {**was, **has} if was.get(name) != has.get(name)]
+    return "; ".join(f"{name} was {was.get(name)}, here {has.get(name)}" for name in names)
 
 
 def job_name() -> str:

@@ -128,9 +128,12 @@ def show_plan(console: Console, study: Study, plan: Plan) -> None:
     """Prints the plan, and what may be missed of it."""
     if study.parts.dataset is not None:
         dataset = study.parts.dataset
-        console.print(f"data      {dataset.name}, from {dataset.source}", soft_wrap=True)
+        console.print(
+            f"data      {dataset.name}, from {dataset.source}", soft_wrap=True, markup=False
+        )
         if dataset.notice:
-            console.print(f"[bold red]NOTICE    {dataset.notice}[/]", soft_wrap=True)
+            notice = f"NOTICE    {dataset.notice}"
+            console.print(notice, style="bold red", soft_wrap=True, markup=False)
     flags = study.flags
     console.print(
         f"trials    {study.total}, {study.max_concurrent} at once, each with "

@@ -9,6 +9,7 @@ from tune_jobs.runtime.checkpoints import TrialCheckpoints
 from tune_jobs.runtime.searcher import dirname_of
 from tune_jobs.runtime.study import Study
 from tune_jobs.runtime.study_file import write_json
+from tune_jobs.runtime.summary import is_over
 
 REPLICATES_FILE = "seeds.json"
 
@@ -18,9 +19,10 @@ def write_replicates(study: Study) -> list[tuple[str, str]]:
     of each its best epoch, and what the test set says of it; the mean and the standard deviation
     over them in lines of a name and a text.
 
-    Nothing is chosen between them, so that the test set may be used on each.
+    Nothing is chosen between them, so that the test set may be used on each, when they all have
+    ended.
     """
-    if study.space.parameters:
+    if study.space.parameters or not is_over(study):
         return []
     found = [_told(study, index) for index in sorted(study.trials)]
     told = [one for one in found if one is not None]

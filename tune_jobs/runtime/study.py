@@ -163,6 +163,8 @@ class Study:
             # A script may give it others than the flag says, and its last rung is that one.
             self.max_epochs = scheduler.max_epochs
         self.stopper.max_epochs = self.max_epochs
+        self.parts.check_space()
+        self._check_model(strategy.space)
         if isinstance(scheduler, ASHA):
             if self.parts.trainable is not None:
                 scheduler.check_checkpoints(overrides(self.parts.trainable, "save_checkpoint"))
@@ -173,7 +175,6 @@ class Study:
         if strategy.size is not None:
             asked = self.flags.trials
             self.total = strategy.size if asked is None else min(asked, strategy.size)
-        self.parts.check_space()
         if isinstance(strategy, LearningSearch):
             if warm_start is not None and not self.events:
                 self._decided += earlier_trials(warm_start, self.metric, self.mode)
@@ -218,6 +219,12 @@ class Study:
             reuse_actors=overrides(self.parts.trainable, "reset_config"),
             trial_dirname_creator=self._dirname(),
         )
+
+    def _check_model(self, space: Space) -> None:
+        given, fixed = self.flags.model, dict(space.fixed).get("model")
+        if given not in (None, fixed):
+            takes = "searches none" if fixed is None else f"is for {fixed}"
+            raise ValueError(f"--model {given}: this study {takes}")
 
     def _listen(self, pbt: PBT) -> None:
         """Tells the population its size, and hears of it."""

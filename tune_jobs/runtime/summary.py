@@ -32,8 +32,8 @@ AUDIT_FILE = "audit.json"
 def keep_best(study: Study) -> dict[str, Any] | None:
     """Copies the best checkpoint to `best/`, with `best.json` that says what it is.
 
-    When the study is over the test set is used on it, here and nowhere else: one that is resumed
-    without a better checkpoint keeps the figure that it has.
+    When a study that searches is over the test set is used on it, here and nowhere else: one that
+    is resumed without a better checkpoint keeps the figure that it has.
     """
     found = best_trial(study.trials.values(), study.metric, study.mode)
     if found is None:
@@ -60,7 +60,8 @@ def keep_best(study: Study) -> dict[str, Any] | None:
         shutil.rmtree(target, ignore_errors=True)
         fresh.rename(target)
         evaluate = getattr(study.parts.trainable, "evaluate", None)
-        if is_over(study) and "test" not in best and evaluate is not None:
+        searched = bool(study.space.parameters)
+        if searched and is_over(study) and "test" not in best and evaluate is not None:
             best["test"] = evaluate(best["config"], str(target), study.parts.dataset)
             write_json(target / BEST_FILE, best)
     return best
@@ -156,8 +157,7 @@ def show_summary(
             missing = f"none: that of epoch {best['epoch']} is not there, or damaged"
             none_at_all = not any(study.trials_dir.glob("*/checkpoint_*"))
             line("checkpoint", "none: the trainable saves none" if none_at_all else missing)
-        # Where nothing was searched nothing was chosen either: each seed has its test figures.
-        used = " (the test set was used for this checkpoint alone)" * bool(study.space.parameters)
+        used = " (the test set was used for this checkpoint alone)"
         for name, value in best.get("test", {}).items():
             if name == "test_accuracy" or "test_accuracy" not in best["test"]:
                 line(name, f"{value:.4f}{used}")
