@@ -53,8 +53,9 @@ def integer(name: str, value: Any, rule: str, holds: Callable[[int], bool]) -> i
     # Searchers hand out NumPy's integers, which are Integral but no int.
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise ValueError(f"{name} must be an integer, {rule}, got {value!r}")
-    if not holds(int(value)):
-        raise ValueError(f"{name} must be {rule}, got {value!r}")
+    # What an int64 cannot hold no tensor can count.
+    if not (holds(int(value)) and int(value) < 2**63):
+        raise ValueError(f"{name} must be {rule} (and below 2^63), got {value!r}")
     return int(value)
 
 

@@ -118,8 +118,7 @@ class Config:
     "cosine", "linear" or "plateau"."""
 
     step_size: int = 9
-    """Epochs between two steps of the schedule "step", at least 1; of as many updates as the mean
-    one, where the batch size changes."""
+    """Epochs between two steps of the schedule "step", at least 1."""
 
     gamma: float = 0.9
     """Factor of a step, or of an epoch of the schedule "exponential", above 0 to 1."""

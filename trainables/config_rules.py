@@ -47,7 +47,8 @@ NUMBERS: dict[str, Rule] = {
     "weight_decay": _AT_LEAST_0,
     "dropout": _SHARE,
     "label_smoothing": _SHARE,
-    "mixup_alpha": _ABOVE_0,
+    # Below it PyTorch's samples, in float32, gather at one half instead of at the ends.
+    "mixup_alpha": ("at least 0.01", lambda x: x >= 0.01),
     "min_delta": _AT_LEAST_0,
     "ema_decay": _SHARE,
     "train_ratio": _BETWEEN,

@@ -1,6 +1,7 @@
 """The datasets by name, split for a search; what to do where one cannot be had."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -67,9 +68,11 @@ def load_dataset(
             f"unknown dataset {wanted!r}; there are {', '.join(READERS)}, or the path of your own: "
             f"an .npz file or a folder of images by class"
         )
-    used, notice = wanted, ""
+    own = wanted not in READERS
+    # A resume may be typed elsewhere.
+    used, notice = str(Path(wanted).absolute()) if own else wanted, ""
     try:
-        raw = READERS[wanted](data_dir) if wanted in READERS else read_own(Path(wanted))
+        raw = read_own(Path(wanted)) if own else READERS[wanted](data_dir)
     except UnavailableError as error:
         if name is not None:
             raise ValueError(
@@ -91,6 +94,14 @@ def load_dataset(
         seed=seed,
         train_ratio=train_ratio,
     )
+    counts = np.bincount(search.train_labels, minlength=search.classes)
+    if not counts.all():
+        raise ValueError(
+            f"dataset {used}: no image of class {int(counts.argmin())} is among the "
+            f"{len(search.train_labels)} to train on: give it more, or train on a larger share"
+        )
+    # The same data elsewhere is the same data.
+    named = replace(search, name="own") if own else search
     return Dataset(
         name=used,
         search=search,
@@ -98,7 +109,7 @@ def load_dataset(
         test_labels=raw.test_labels,
         notice=notice or raw.notice,
         source=raw.source,
-        fingerprint=fingerprint(search, raw.test_images, raw.test_labels),
+        fingerprint=fingerprint(named, raw.test_images, raw.test_labels),
     )
 
 

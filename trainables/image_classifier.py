@@ -10,7 +10,9 @@ from ray import tune
 from trainables.config import Config
 from trainables.data import Dataset, SearchData
 from trainables.loop import Metrics, evaluate_images, fit, is_over
-from trainables.pretrained import read_weights
+from trainables.models import build_model
+from trainables.partition import partitions
+from trainables.pretrained import load_pretrained
 from trainables.state import State, load_state, save_state
 from trainables.timing import time_epoch
 
@@ -80,30 +82,35 @@ class ImageClassifier(tune.Trainable):
         self.state, self._steps = None, iter(())
 
     @staticmethod
-    def check_config(config: Mapping[str, object]) -> None:
-        """Refuse what no trial could run.
+    def check_config(config: Mapping[str, object], data: SearchData | None = None) -> None:
+        """Refuse what no trial could run, on this data if it is given.
 
         Raises:
             ValueError: names the hyperparameter, the value and the rule.
         """
         checked = Config.from_dict(config)
-        if not checked.pretrained:
-            return
         path = Path(checked.pretrained)
-        if not path.is_absolute():
+        if checked.pretrained and not path.is_absolute():
             raise ValueError(
                 f"pretrained {path}: must be an absolute path, since each trial runs in a folder "
                 f"of its own; give {path.absolute()}"
             )
-        read_weights(path)
+        if data is None:
+            return
+        partitions(checked, data)
+        if checked.pretrained:
+            model = build_model(checked, data.image_shape, data.classes)
+            load_pretrained(model, checked.pretrained)
 
     @staticmethod
-    def epoch_seconds(config: Mapping[str, object], data: SearchData) -> float:
-        """Estimate the seconds of one epoch on one core, in about half a second."""
+    def epoch_seconds(
+        config: Mapping[str, object], data: SearchData, on_gpu: bool = False
+    ) -> float:
+        """Estimate the seconds of one epoch on one core, or on a GPU, in about half a second."""
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            return time_epoch(Config.from_dict(config), data)
+            return time_epoch(Config.from_dict(config), data, device=_device(on_gpu))
         finally:
             torch.set_num_threads(threads)
 
@@ -132,10 +139,14 @@ class ImageClassifier(tune.Trainable):
         granted = self.trial_resources.required_resources if self.trial_resources else {}
         # Two processes of one thread each beat one of two: no more threads than were granted.
         torch.set_num_threads(max(1, int(granted.get("CPU", 1))))
-        on_gpu = granted.get("GPU", 0) > 0 and torch.cuda.is_available()
-        self.device = torch.device("cuda", 0) if on_gpu else torch.device("cpu")
+        self.device = _device(granted.get("GPU", 0) > 0)
         self.state = None
         self._steps = self._fit(None)
 
     def _fit(self, state: State | None) -> Iterator[tuple[Metrics, State]]:
         return fit(self.settings, self.data, state, device=self.device)
+
+
+def _device(on_gpu: bool) -> torch.device:
+    there = on_gpu and torch.cuda.is_available()
+    return torch.device("cuda", 0) if there else torch.device("cpu")

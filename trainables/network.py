@@ -112,9 +112,9 @@ class Network:
             return torch.autocast(self.device.type, dtype=torch.bfloat16)
         if self.device.type == "cuda":
             # Of the process, and so of the backward pass too; a trial before may have chosen else.
-            products = "tf32" if self._precision == "tf32" else "ieee"
-            torch.backends.cuda.matmul.fp32_precision = products
-            torch.backends.cudnn.conv.fp32_precision = products  # type: ignore[attr-defined]
+            # By the older of its two interfaces: after the newer one, asking the older is an error.
+            torch.backends.cuda.matmul.allow_tf32 = self._precision == "tf32"
+            torch.backends.cudnn.allow_tf32 = self._precision == "tf32"
         return contextlib.nullcontext()
 
     def predict(self, images: Tensor) -> Tensor:

@@ -26,8 +26,8 @@ def read_own(path: Path) -> RawDataset:
     - `.npz`: `x`, images `[n, height, width]`, `[n, height, width, channels]` or
       `[n, channels, height, width]` (1 or 3 channels), uint8 or between 0 and 1; `y`, classes from
       0, `[n]`; `x_test` and `y_test` alike, if there are some.
-    - folder: one folder a class, in the order of their names, or `train` and `test` with such
-      folders; any image file that Pillow reads, all of one size.
+    - folder: one folder a class, in the order of their names, or `train`, and perhaps `test`, with
+      such folders; any image file that Pillow reads, all of one size.
 
     Where there are no test images a fifth is set aside, stratified by class.
 
@@ -38,6 +38,8 @@ def read_own(path: Path) -> RawDataset:
     if not path.exists():
         raise ValueError(f"dataset {path}: no such file or folder")
     images, labels, test, classes = _read_folder(path) if path.is_dir() else _read_npz(path)
+    if len(classes) < 2:
+        raise ValueError(f"dataset {path}: all images are of one class, {classes[0]}; give two")
     if test is None:
         raw = with_test_set(images, labels, source=str(path))
     else:
@@ -111,6 +113,8 @@ def _checked(path: Path, arrays: dict[str, NDArray[Any]], x: str, y: str) -> Par
             f"dataset {path}: {x} has {len(images)} rows, {y} {len(labels)}; they must be as many, "
             "and at least one"
         )
+    if 0 in images.shape:
+        raise ValueError(f"dataset {path}: {x} has images without a pixel: {list(images.shape)}")
     return _pixels(path, x, _channels_first(path, x, images)), _classes(path, y, labels)
 
 
@@ -160,9 +164,16 @@ def _classes(path: Path, name: str, labels: NDArray[Any]) -> Labels:
 
 
 def _read_folder(path: Path) -> tuple[Images, Labels, Part | None, list[str]]:
-    if not (path / "train").is_dir():
-        classes = _subfolders(path)
-        return *_read_classes(path, classes), None, classes
+    found = _subfolders(path)
+    # A train may be a vehicle.
+    if "train" not in found or not _folders(path / "train"):
+        return *_read_classes(path, found), None, found
+    if set(found) - {"train", "test"}:
+        others = ", ".join(sorted(set(found) - {"train", "test"}))
+        raise ValueError(
+            f"dataset {path}: beside train and test there is {others}, which nothing would read: "
+            "put its images into train, a part of which validates, or take the folder away"
+        )
     classes = _subfolders(path / "train")
     images, labels = _read_classes(path / "train", classes)
     if not (path / "test").is_dir():
@@ -174,10 +185,14 @@ def _read_folder(path: Path) -> tuple[Images, Labels, Part | None, list[str]]:
     return images, labels, test, classes
 
 
-def _subfolders(path: Path) -> list[str]:
+def _folders(path: Path) -> list[str]:
     folders = (entry.name for entry in path.iterdir() if entry.is_dir())
     # Tools leave hidden ones, such as .ipynb_checkpoints.
-    found = sorted(name for name in folders if not name.startswith("."))
+    return sorted(name for name in folders if not name.startswith("."))
+
+
+def _subfolders(path: Path) -> list[str]:
+    found = _folders(path)
     if not found:
         raise ValueError(f"dataset {path}: no folder in it; one folder of images a class is needed")
     return found
@@ -189,6 +204,12 @@ def _read_classes(path: Path, classes: list[str], like: Images | None = None) ->
     files, labels = [], []
     for index, name in enumerate(classes):
         if (path / name).is_dir():
+            deeper = _folders(path / name)
+            if deeper:
+                raise ValueError(
+                    f"dataset {path / name}: a folder, {deeper[0]}, in that of a class, which "
+                    "nothing would read: images lie in the folder of their class"
+                )
             entries = (path / name).iterdir()
             here = sorted(e for e in entries if e.is_file() and not e.name.startswith("."))
             files += here

@@ -54,4 +54,9 @@ def partitions(config: Config, data: SearchData) -> list[Partition]:
         raise ValueError(
             f"train_ratio {config.train_ratio} leaves no image of {data.name} to train on"
         )
+    if count == 1 and config.norm == "batch":
+        raise ValueError(
+            f"train_ratio {config.train_ratio} leaves one image of {data.name} to train on: norm "
+            f"'batch' needs 2"
+        )
     return [Partition((range(count),), range(data.train_count, total))]

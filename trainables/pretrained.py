@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -54,13 +55,23 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     except Exception as error:
         first = str(error).splitlines()[0]
         raise ValueError(f"pretrained {path}: no state dict can be read there ({first})") from None
-    if isinstance(content, dict) and set(content) >= {"epoch", "networks"} and content["networks"]:
-        # A state of ours: the average, where one was kept, is what was validated.
-        first = content["networks"][0]
-        content = {**first["model"], **first["average"]}
+    if isinstance(content, dict) and set(content) >= {"epoch", "networks"}:
+        content = _of_ours(path, content["networks"])
     if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
         raise ValueError(f"pretrained {path}: it holds no state dict")
     return content
+
+
+def _of_ours(path: Path, networks: Any) -> Any:
+    if not isinstance(networks, (list, tuple)) or not all(isinstance(n, dict) for n in networks):
+        return None
+    if len(networks) != 1:
+        raise ValueError(
+            f"pretrained {path}: {len(networks)} networks, one a fold: train one without folds, or "
+            "give the state dict of one of them"
+        )
+    # The average, where one was kept, is what was validated.
+    return {**networks[0].get("model", {}), **networks[0].get("average", {})}
 
 
 def _shape(weights: Mapping[str, Tensor], name: str) -> str:

@@ -8,8 +8,8 @@
         +-------------------------> step
          epochs_warmup        epochs_ending
 
-Warm-up and ending are counted in steps, so half an epoch is possible. An epoch here is the mean
-number of steps of one: `total_steps / epochs`.
+Warm-up and ending are counted in steps, so half an epoch is possible. Where epochs differ in their
+steps, since the batch size changes, a step here is a share of the mean epoch: see `step_at`.
 """
 
 import math
@@ -27,6 +27,13 @@ class Phases:
     ending: int
 
 
+def step_at(config: Config, epoch: int, index: int, steps: int, total_steps: int) -> float:
+    """Where update `index` (from 0) of `epoch` (from 1), which has `steps` of them, lies in a run
+    whose epochs are all as long: epochs are what a person counts in, and a rung."""
+    mean = total_steps / config.epochs
+    return (epoch - 1) * mean + index * (mean / steps)
+
+
 def phases(config: Config, total_steps: int) -> Phases:
     """How the steps of a run are shared out; warm-up and ending are rounded to whole steps."""
     per_epoch = total_steps / config.epochs
@@ -35,12 +42,12 @@ def phases(config: Config, total_steps: int) -> Phases:
     return Phases(warmup, total_steps - warmup - ending, ending)
 
 
-def lr_factor(config: Config, step: int, total_steps: int, plateau: float = 1.0) -> float:
+def lr_factor(config: Config, step: float, total_steps: int, plateau: float = 1.0) -> float:
     """What the base learning rate is multiplied by in `step`.
 
     Args:
         config: of the trial.
-        step: from 0.
+        step: from 0, of `step_at`.
         total_steps: of the run.
         plateau: what the schedule "plateau" has come to, by the validation loss of the epochs
             before: the one thing that step and total steps do not say.
@@ -65,7 +72,7 @@ def lr_factor(config: Config, step: int, total_steps: int, plateau: float = 1.0)
     return top + (min(config.final_lr_fraction, top) - top) * share
 
 
-def body_factor(config: Config, step: int, steps: int, steps_per_epoch: float) -> float:
+def body_factor(config: Config, step: float, steps: int, steps_per_epoch: float) -> float:
     """The schedule between warm-up and ending.
 
     - constant, plateau: 1.
@@ -91,6 +98,7 @@ def body_factor(config: Config, step: int, steps: int, steps_per_epoch: float) -
         case "linear":
             return 1 + (floor - 1) * share
         case "cosine":
-            along = share * config.cycles % 1
+            # Not of the share, which may miss the top of a cycle by a rounding.
+            along = step * config.cycles % steps / steps
             return floor + (1 - floor) * (1 + math.cos(math.pi * along)) / 2
     return 1.0

@@ -35,19 +35,21 @@ def time_epoch(
     networks = trainings(replace(config, freeze_epochs=0), data, device)
     training = networks[0]
     # The first batches allocate memory and choose kernels: their time says nothing.
-    update = _seconds_each(_updates(training, device), 3, seconds / 2, device)
+    # Of the middle epoch, where the batch size changes.
+    epoch = (config.epochs + 1) // 2
+    update = _seconds_each(_updates(training, device, epoch), 3, seconds / 2, device)
     held_out, _ = training.validation
     images = held_out[:EVALUATION_BATCH]
     evaluation = _seconds_each(_evaluations(training.network, images), 1, seconds / 2, device)
-    updates = training.samples / config.batch_size
+    updates = training.samples / config.batch_size_in(epoch)
     return len(networks) * (updates * update + len(held_out) / len(images) * evaluation)
 
 
-def _updates(training: Training, device: torch.device) -> Iterator[object]:
+def _updates(training: Training, device: torch.device, epoch: int) -> Iterator[object]:
     # Over and over: a small dataset's epoch may be shorter than the measurement.
     while True:
-        with training.random_streams(1):
-            yield from training.steps(torch.randperm(training.samples).to(device), 1)
+        with training.random_streams(epoch):
+            yield from training.steps(torch.randperm(training.samples).to(device), epoch)
 
 
 def _evaluations(network: Network, images: Tensor) -> Iterator[object]:

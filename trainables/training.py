@@ -17,7 +17,7 @@ from trainables.network import Network, derived_seed, placed, scores, seeded
 from trainables.optimizers import MEMORY, build_optimizer, clip_gradients, step_of
 from trainables.partition import Partition, partitions
 from trainables.pretrained import freeze, keep_statistics, load_pretrained
-from trainables.schedules import lr_factor
+from trainables.schedules import lr_factor, step_at
 from trainables.state import NetworkState
 
 # A look at the loss waits for the device; every 32 steps it costs nothing that can be measured, and
@@ -267,8 +267,10 @@ class Training:
 
     def _set_learning_rate(self, epoch: int, index: int) -> None:
         # Not the updates so far: a population's member may have made them with other batches.
-        step = self._begins[epoch - 1] + index
-        factor = lr_factor(self.config, step, self._begins[-1], self.plateau)
+        total = self._begins[-1]
+        steps = self._begins[epoch] - self._begins[epoch - 1]
+        step = step_at(self.config, epoch, index, steps, total)
+        factor = lr_factor(self.config, step, total, self.plateau)
         rate = self.config.learning_rate_in(epoch) * factor
         for group in self._optimizer.param_groups:
             group["lr"] = rate

@@ -1,9 +1,8 @@
 """The whole recipe at once? Optuna's TPE over all hyperparameters, conditional, stopped by ASHA.
 
 The last study, not the first: of so many dimensions a hundred trials see little. Give it what is
-known (`--fix schedule=cosine batch_size=128`, `--warm-start` an earlier study), and look at which
-dimensions its best ten trials agree in: those can be fixed in the next one. Schedules that pay at
-their end look worse at a rung than they are.
+known (`--fix schedule=cosine batch_size=128`, `--warm-start` an earlier study), and fix next time
+what its best ten agree in. Schedules that pay at their end look worse at a rung than they are.
 """
 
 from pathlib import Path
@@ -39,15 +38,13 @@ def job(
         grace_period: epochs before a trial can be stopped; covers the warm-up.
         rung_rule: who goes on: the best third, from its checkpoint as soon as it is (promotion), or
             at once or never (top), or by Ray Tune's own rule (ray).
-        audit: share of the trials that are finished later, as controls, if a rung stops them; the
-            study then says what the stopping has cost. 0.05 is a fair start.
+        audit: share of the stopped trials that are finished later, as controls; 0.05 is a start.
         warm_start: an earlier study, whose trials the searcher is told first.
     """
     flags = study.flags
     dataset = load_dataset(flags.dataset, flags.data_dir, seed=flags.seed, train_ratio=train_ratio)
-    known = {"epochs": study.max_epochs, "train_ratio": train_ratio, **told(fix)}
-    if flags.model is not None:
-        known["model"] = flags.model
+    model = {} if flags.model is None else {"model": flags.model}
+    known = {"epochs": study.max_epochs, "train_ratio": train_ratio, **model, **told(fix)}
     space = within(FULL_RECIPE, study.max_epochs).fix(**known)
     strategy = OptunaSearch(space, seed=flags.seed, start_points=[{}])
     asha = ASHA(

@@ -12,7 +12,7 @@ from ray import tune
 from search_spaces.sobol_search import SobolSearch
 from search_spaces.spaces import FINE_TUNING, within
 from trainables.datasets import load_dataset
-from trainables.fine_tuning import fixed_by
+from trainables.fine_tuning import fingerprint_of, fixed_by
 from trainables.image_classifier import ImageClassifier
 from tune_jobs.runtime.launch import launch
 from tune_jobs.runtime.study import Study
@@ -32,6 +32,8 @@ def job(study: Study, *, pretrained: Path = Path("results/best")) -> tune.Tuner:
         study.max_epochs = EPOCHS
     dataset = load_dataset(flags.dataset, flags.data_dir, seed=flags.seed)
     known = fixed_by(pretrained, dataset.search)
+    # The study that they are from may grow, and have others then.
+    study.inputs["pretrained"] = fingerprint_of(pretrained)
     space = within(FINE_TUNING, study.max_epochs)
     space = space.fix(**known, epochs=study.max_epochs, patience=0)
     return tune.Tuner(

@@ -20,6 +20,7 @@ RESUMABLE = (
     "cpus_per_trial",
     "gpus_per_trial",
     "address",
+    "dataset",
     "data_dir",
     "time_budget",
     "epoch_budget",

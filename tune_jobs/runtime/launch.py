@@ -205,6 +205,7 @@ def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, A
             **(scheduler.describe() if scheduler is not None else {}),
         },
         "dataset": {name: getattr(dataset, name, "") for name in DATASET},
+        "inputs": study.inputs,
         "versions": {
             "python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in VERSIONS},
@@ -221,9 +222,12 @@ def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, A
     now, before = description["dataset"]["fingerprint"], first["dataset"]["fingerprint"]
     if now != before:
         raise ValueError(
-            f"--data-dir {study.flags.data_dir}: the study was started on other data (fingerprint "
-            f"{before}, here {now})"
+            f"--dataset {description['flags']['dataset']} (--data-dir {study.flags.data_dir}): the "
+            f"study was started on other data (fingerprint {before}, here {now})"
         )
+    for name, told in study.inputs.items():
+        if told != first.get("inputs", {}).get(name):
+            raise ValueError(f"--resume {study.directory}: {name} is not what it was: {told}")
     searched = json.loads(json.dumps(description["space"]))
     if searched != first["space"]:
         raise ValueError(

@@ -93,6 +93,8 @@ class Study:
             is_control=self.is_control,
             promotes=self.promotes,
         )
+        self.inputs: dict[str, str] = {}
+        """Fingerprints of what else the trials depend on, which a resume must find again."""
         self.learned = ""
         """What was taken over from an earlier study, for a person to read."""
         self._decided: list[Event] = []
@@ -127,7 +129,7 @@ class Study:
         put into the object store once.
         """
         self.parts.trainable, self.parts.dataset = trainable, dataset
-        self.parts.check_space()
+        self.parts.check(self.flags.model)
         settings = TrialSettings(
             self.metric,
             self.mode,
@@ -163,8 +165,7 @@ class Study:
             # A script may give it others than the flag says, and its last rung is that one.
             self.max_epochs = scheduler.max_epochs
         self.stopper.max_epochs = self.max_epochs
-        self.parts.check_space()
-        self._check_model(strategy.space)
+        self.parts.check(self.flags.model)
         if isinstance(scheduler, ASHA):
             if self.parts.trainable is not None:
                 scheduler.check_checkpoints(overrides(self.parts.trainable, "save_checkpoint"))
@@ -187,7 +188,10 @@ class Study:
             scheduler.on_decision = self._recorder.on_decision
         if isinstance(scheduler, PBT):
             check_population(self.flags, self.total, strategy, self.parts.trainable)
-            self._listen(scheduler)
+            scheduler.population, scheduler.concurrent = self.total, self.max_concurrent
+            scheduler.trial_key = index_of
+            scheduler.on_wait = self._recorder.on_wait
+            scheduler.on_exploit = self._recorder.on_exploit
         audited = isinstance(scheduler, ASHA) and scheduler.audit > 0
         self._searcher = JournaledSearcher(
             strategy,
@@ -219,19 +223,6 @@ class Study:
             reuse_actors=overrides(self.parts.trainable, "reset_config"),
             trial_dirname_creator=self._dirname(),
         )
-
-    def _check_model(self, space: Space) -> None:
-        given, fixed = self.flags.model, dict(space.fixed).get("model")
-        if given not in (None, fixed):
-            takes = "searches none" if fixed is None else f"is for {fixed}"
-            raise ValueError(f"--model {given}: this study {takes}")
-
-    def _listen(self, pbt: PBT) -> None:
-        """Tells the population its size, and hears of it."""
-        pbt.population, pbt.concurrent = self.total, self.max_concurrent
-        pbt.trial_key = index_of
-        pbt.on_wait = self._recorder.on_wait
-        pbt.on_exploit = self._recorder.on_exploit
 
     def _dirname(self) -> Callable[[Trial], str]:
         """Names a trial's directory by its index."""
