@@ -68,7 +68,11 @@ def test_it_can_be_stopped_and_resumed(run_job, tmp_path):
         (("fit",), "error: fit: the commands are train"),
         (("train", "vgg"), "mlp"),
         (("train", "mlp", "--seeds", "0"), "--seeds must be at least 1, got 0"),
-        (("train", "cnn", "--model", "mlp"), "preset cnn says which network it is"),
+        (("train", "cnn", "--model", "mlp"), "--model mlp: this job is for cnn"),
+        (
+            ("train", "cnn", "--seeds", "2", "--trials", "4"),
+            "--seeds 2 --trials 4: each is one training; give one",
+        ),
     ],
 )
 def test_what_it_does_not_have_is_refused(cluster_address, tmp_path, argv, said):

@@ -82,6 +82,13 @@ def test_a_seed_that_has_not_finished_does_not_count(tmp_path):
     assert write_replicates(study) == []
 
 
+def test_before_the_last_seed_has_ended_the_test_set_is_not_used(tmp_path):
+    study = study_of(tmp_path, [0.7, 0.8])
+    study.total = 3
+    assert write_replicates(study) == []
+    assert not (study.directory / REPLICATES_FILE).exists()
+
+
 def test_a_study_that_searches_has_no_replicates(tmp_path):
     """There the best of many was chosen, and the mean of what was tried says nothing."""
     study = study_of(tmp_path, [0.7, 0.8], space=Space("quality", SPACE.parameters))

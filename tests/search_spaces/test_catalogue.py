@@ -7,7 +7,7 @@ from dataclasses import asdict
 import pytest
 from rich.console import Console
 
-from search_spaces.__main__ import show
+from search_spaces.__main__ import main, show
 from search_spaces.catalogue import CATALOGUE
 from search_spaces.spaces import SPACES
 from trainables.config import Config
@@ -66,3 +66,21 @@ def test_printed_it_has_every_hyperparameter_with_its_advice():
         assert re.search(rf"^name +{parameter.name} *$", file.getvalue(), re.MULTILINE)
         assert parameter.advice in file.getvalue()
     assert "0 to 2,147,483,647" in file.getvalue()
+
+
+def printed(monkeypatch, capsys, *names):
+    monkeypatch.setattr("sys.argv", ["search_spaces", *names])
+    main()
+    return capsys.readouterr().out
+
+
+def test_one_of_it_can_be_asked_for(monkeypatch, capsys):
+    output = printed(monkeypatch, capsys, "momentum", "beta2")
+    assert re.findall(r"^name +(\w+) *$", output, re.MULTILINE) == ["momentum", "beta2"]
+
+
+def test_what_is_not_in_it_is_answered_with_what_is_near(monkeypatch, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        printed(monkeypatch, capsys, "momentun")
+    assert stopped.value.code == 2
+    assert "the catalogue has no momentun: momentum?" in capsys.readouterr().err

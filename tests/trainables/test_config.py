@@ -74,6 +74,19 @@ def test_an_impossible_value_is_refused_by_field_value_and_rule(field, value, ru
         ({"freeze_epochs": 1}, "needs pretrained weights: got 1 and none"),
         ({"freeze_epochs": 5, "pretrained": "w.pt", "epochs": 5}, "below epochs: got 5 of 5"),
         ({"nesterov": True, "momentum": 0}, "nesterov needs a momentum above 0"),
+        ({"norm": "batch", "batch_size": 4, "accumulation_steps": 4}, "got batch_size 4 in 4"),
+        (
+            {
+                "batch_size_schedule": "linear",
+                "final_batch_size": 33,
+                "accumulation_steps": 2,
+            },
+            "final_batch_size must be a multiple of accumulation_steps: got 33 and 2",
+        ),
+        (
+            {"schedule": "plateau", "scheduler_patience": 5, "patience": 6},
+            "at least 2 below patience, or the trial ends before a step tells: got 5 and 6",
+        ),
         (
             {"learning_rate_schedule": [(1, 0.1)], "schedule": "cosine"},
             "goes with schedule 'constant' alone: got 'cosine'",

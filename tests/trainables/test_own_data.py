@@ -221,6 +221,55 @@ def test_a_folder_without_images_is_refused(tmp_path, make, said):
         read_own(tmp_path / "own")
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("train/cat/more", "more, in that of a class"),
+        ("val", "beside train and test there is val, which nothing would read"),
+    ],
+)
+def test_a_folder_that_nothing_would_read_is_refused(tmp_path, more, said):
+    folder(tmp_path / "own" / "train")
+    (tmp_path / "own" / more).mkdir()
+    with pytest.raises(ValueError, match=said):
+        read_own(tmp_path / "own")
+
+
+def test_a_class_may_be_called_train(tmp_path):
+    raw = read_own(folder(tmp_path / "own", classes=("car", "plane", "train")))
+    assert np.bincount(raw.train_labels).tolist() == [4, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        ({"y": np.zeros(50, int)}, "all images are of one class, 0"),
+        ({"x": np.zeros((50, 0, 8), np.uint8)}, r"without a pixel: \[50, 0, 8\]"),
+    ],
+)
+def test_what_nothing_could_be_learned_from_is_refused(tmp_path, arrays, said):
+    with pytest.raises(ValueError, match=said):
+        read_own(npz(tmp_path, **arrays))
+
+
+def test_a_class_that_the_split_would_only_validate_is_refused(tmp_path):
+    y = np.array([0] * 24 + [1] * 24 + [2] * 2)
+    with pytest.raises(ValueError, match=r"no image of class 2 is among the 20 to train on"):
+        load_dataset(str(npz(tmp_path, y=y)), tmp_path, seed=0, train_ratio=0.5)
+
+
+def test_the_same_data_elsewhere_is_the_same_data(tmp_path, monkeypatch):
+    path = npz(tmp_path)
+    here = load_dataset(str(path), tmp_path, seed=0)
+    monkeypatch.chdir(tmp_path)
+    there = load_dataset("own.npz", tmp_path, seed=0)
+    moved = load_dataset(str(path.rename(tmp_path / "new.npz")), tmp_path, seed=0)
+    assert here.name == there.name == str(path), "a resume may be typed in another folder"
+    assert here.fingerprint == there.fingerprint == moved.fingerprint
+    other = load_dataset(str(npz(tmp_path, y=(LABELS + 1) % 5)), tmp_path, seed=0)
+    assert other.fingerprint != here.fingerprint
+
+
 def test_a_path_is_a_dataset_and_a_typing_error_is_none(tmp_path):
     path = npz(tmp_path)
     dataset = load_dataset(str(path), tmp_path, seed=0)

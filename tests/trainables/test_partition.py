@@ -53,6 +53,7 @@ def test_folds_are_stratified(folds, count):
         (Config(folds=11), "folds must be at most the 10 images of made up, got 11"),
         (Config(train_ratio=0.9), r"train_ratio must be at most 0\.8"),
         (Config(train_ratio=0.01), "leaves no image"),
+        (Config(train_ratio=0.1, norm="batch"), "leaves one image .* norm 'batch' needs 2"),
     ],
 )
 def test_what_does_not_fit_the_data_is_refused(config, said):

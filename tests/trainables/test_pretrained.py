@@ -47,6 +47,20 @@ def test_of_a_checkpoint_of_ours_the_average_is_taken(tiny, tmp_path):
     assert not torch.equal(own[1].weight, saved.model["1.weight"])
 
 
+def test_the_networks_of_several_folds_are_no_one_network(tiny, tmp_path):
+    *_, (_, state) = fit(Config(hidden_sizes=(8,), epochs=1, folds=2), tiny)
+    save_state(state, tmp_path / "state.pt")
+    with pytest.raises(ValueError, match="2 networks, one a fold"):
+        load_pretrained(network(), str(tmp_path))
+
+
+@pytest.mark.parametrize("networks", [{"a": 1}, [torch.zeros(1)], [{"model": {"a": 1}}], 3])
+def test_what_only_looks_like_a_state_of_ours_is_refused(tmp_path, networks):
+    torch.save({"epoch": 1, "networks": networks}, tmp_path / "state.pt")
+    with pytest.raises(ValueError, match="it holds no state dict"):
+        load_pretrained(network(), str(tmp_path))
+
+
 def test_what_is_no_state_dict_is_refused_and_never_run(tmp_path):
     class Hostile:
         def __reduce__(self):

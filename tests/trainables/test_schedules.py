@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainables.config import Config
-from trainables.schedules import lr_factor, phases
+from trainables.schedules import lr_factor, phases, step_at
 
 # Two steps an epoch, eight in all.
 EPOCHS, TOTAL = 4, 8
@@ -85,6 +85,26 @@ def test_half_an_epoch_of_warm_up_is_half_of_its_steps():
     assert [lr_factor(config, step, 40) for step in range(6)] == pytest.approx(
         [1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6, 1]
     )
+
+
+def test_where_batches_grow_or_shrink_it_is_still_counted_in_epochs():
+    ends = {"epochs_warmup": 1, "epochs_ending": 1}
+    config = Config(epochs=4, schedule="step", step_size=1, gamma=0.5, **ends)
+    # Of 8, 4, 2 and 2 updates; the mean epoch has 4.
+    steps = (8, 4, 2, 2)
+    rates = [
+        lr_factor(config, step_at(config, epoch, index, steps[epoch - 1], 16), 16)
+        for epoch in range(1, 5)
+        for index in range(steps[epoch - 1])
+    ]
+    warmup = [(step / 2 + 1) / 5 for step in range(8)]
+    assert rates == pytest.approx([*warmup, *[1] * 4, *[0.5] * 2, 0.25, 0.125])
+
+
+def test_a_cycle_begins_at_its_top_however_many_there_are():
+    config = Config(epochs=1, schedule="cosine", cycles=22)
+    factors = [lr_factor(config, step, 22 * 6) for step in range(22 * 6)]
+    assert factors[::6] == [1.0] * 22
 
 
 def test_a_run_of_warm_up_and_ending_alone_rises_and_falls():

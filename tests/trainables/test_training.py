@@ -7,6 +7,8 @@ import torch
 from torch.nn import functional as F
 
 from tests.trainables.test_loop import assert_same_run, history
+from trainables import network
+from trainables.augmentation import augment, mixed
 from trainables.config import Config
 from trainables.loop import evaluate_images, fit
 from trainables.state import save_state, snapshot
@@ -72,6 +74,17 @@ def test_a_batch_size_schedule_makes_fewer_updates_as_batches_grow(tiny):
     assert updates == [10, 15, 19, 22]
 
 
+@pytest.mark.parametrize("sizes", [(20, 80), (80, 20)])
+def test_where_batches_grow_or_shrink_a_warm_up_of_an_epoch_ends_with_it(tiny, sizes):
+    first, last = sizes
+    config = replace(SMALL, batch_size=first, final_batch_size=last, learning_rate=0.1)
+    config = replace(config, batch_size_schedule="linear", epochs_warmup=1, epochs_ending=1)
+    rates = [metrics["learning_rate"] for metrics, _ in fit(config, tiny)]
+    assert 0.05 < rates[0] < 0.1
+    assert rates[1:3] == [0.1, 0.1]
+    assert 0 < rates[3] < 0.06
+
+
 def test_the_learning_rate_is_that_of_the_schedule_at_the_last_step(tiny):
     config = replace(SMALL, schedule="linear", learning_rate=0.1, batch_size=50)
     rates = [metrics["learning_rate"] for metrics, _ in fit(config, tiny)]
@@ -108,6 +121,49 @@ def test_what_is_frozen_requires_no_gradient(tiny, weights):
     training.run_epoch(1)
     training.run_epoch(2)
     assert all(parameter.requires_grad for parameter in training.network.model.parameters())
+
+
+def batch_of(training, count=8):
+    """The first of its images, as they are placed, and their labels."""
+    return training._images[:count], training._labels[:count]
+
+
+def test_under_mixup_the_loss_is_mixed_as_the_images_are(tiny, monkeypatch):
+    config = replace(SMALL, augmentation="mixup", mixup_alpha=1.0)
+    (training,) = trainings(config, tiny, CPU)
+    images, labels = batch_of(training)
+    inputs = training.network.standardise(images)
+    torch.manual_seed(3)
+    _, partner, share = mixed(inputs, config.mixup_alpha)
+    assert 0.5 < share < 0.99
+    assert partner.tolist() != sorted(partner.tolist())
+    logits = training.network.model(share * inputs + (1 - share) * inputs[partner]).detach()
+    own, other = F.cross_entropy(logits, labels), F.cross_entropy(logits, labels[partner])
+    torch.manual_seed(3)
+    loss, _ = training._backward(images, labels)
+    assert float(loss) == pytest.approx(float(share * own + (1 - share) * other), rel=1e-5)
+
+
+@pytest.mark.parametrize("model", ["mlp", "cnn"])
+def test_batches_are_augmented_several_at_a_time_and_validation_never(tiny, monkeypatch, model):
+    monkeypatch.setattr(network, "BYTES_TOGETHER", 3 * 20 * 64)
+    config = replace(SMALL, augmentation="erasing", model=model, batch_size=20)
+    (training,) = trainings(config, tiny, CPU)
+    images, _ = batch_of(training, 90)
+    order = torch.randperm(90)
+    torch.manual_seed(3)
+    found = list(training.network.batches(images, order, [20, 20, 20, 20, 10]))
+    mean = round(float(tiny.train_images.mean()))
+    torch.manual_seed(3)
+    expected = [
+        augment(images[some].view(-1, 1, 8, 8), "erasing", torch.tensor([[[mean]]]).byte())
+        for some in order.split(60)
+    ]
+    assert [len(batch) for batch in found] == [20, 20, 20, 20, 10]
+    assert torch.equal(torch.cat(found).flatten(), torch.cat(expected).flatten())
+    assert torch.cat(found).shape[1:] == images.shape[1:]
+    (plain,) = trainings(replace(config, augmentation="none"), tiny, CPU)
+    assert training.evaluate() == plain.evaluate()
 
 
 KNOBS = {

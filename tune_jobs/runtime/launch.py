@@ -226,8 +226,11 @@ def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, A
             f"study was started on other data (fingerprint {before}, here {now})"
         )
     for name, told in study.inputs.items():
-        if told != first.get("inputs", {}).get(name):
-            raise ValueError(f"--resume {study.directory}: {name} is not what it was: {told}")
+        was = first.get("inputs", {}).get(name)
+        if told != was:
+            raise ValueError(
+                f"--resume {study.directory}: {name} is not what it was: {was}, here {told}"
+            )
     searched = json.loads(json.dumps(description["space"]))
     if searched != first["space"]:
         raise ValueError(
