@@ -45,6 +45,8 @@ KNOBS: dict[str, dict[str, Any]] = {
     "batch_norm": {"norm": "batch"},
     "layer_norm": {"norm": "layer"},
     "gelu": {"activation": "gelu"},
+    "silu": {"activation": "silu"},
+    "tanh": {"activation": "tanh"},
     "nesterov": {"nesterov": True},
     "adam": {"optimizer": "adam"},
     "adamw": {"optimizer": "adamw", "weight_decay": 0.01},
@@ -52,6 +54,9 @@ KNOBS: dict[str, dict[str, Any]] = {
     "rmsprop": {"optimizer": "rmsprop"},
     "weight_decay": {"weight_decay": 1e-4},
     "schedule": {"schedule": "cosine", "epochs_warmup": 0.5},
+    "plateau": {"schedule": "plateau", "patience": 0},
+    "batch_size_schedule": {"batch_size_schedule": "linear", "final_batch_size": 128},
+    "lr_scaling": {"lr_scaling": "linear"},
     "accumulation_steps": {"accumulation_steps": 4},
     "grad_clip_norm": {"grad_clip_norm": 1.0},
     "ema_decay": {"ema_decay": 0.999},
@@ -59,13 +64,15 @@ KNOBS: dict[str, dict[str, Any]] = {
     "focal": {"loss": "focal"},
     "class_weights": {"class_weights": "balanced"},
     "label_smoothing": {"label_smoothing": 0.1},
+    "folds": {"folds": 2},
     "print_freq": {"print_freq": 50},
     "shift": {"augmentation": "shift"},
     "shift_flip": {"augmentation": "shift_flip"},
     "erasing": {"augmentation": "erasing"},
     "mixup": {"augmentation": "mixup"},
 }
-"""What of each is switched on."""
+"""What of each is switched on. What is not here is looked at once an epoch or once a run (patience,
+freezing, standardisation, weights to start from), or is another network (sizes, depth, kernel)."""
 
 CONVOLUTIONAL_KNOBS = ("print_freq", "shift", "shift_flip", "erasing", "mixup")
 """Those whose cost depends on the network, which the CNN is measured with too."""

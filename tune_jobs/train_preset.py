@@ -27,7 +27,7 @@ def job(
     preset: Annotated[PresetName, tyro.conf.Positional] = "mlp",
     seeds: int | None = None,
 ) -> tune.Tuner:
-    """Training without a search.
+    """Trains what earlier studies have found, without a search, under several seeds.
 
     Args:
         preset: what is trained.
