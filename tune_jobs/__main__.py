@@ -20,9 +20,10 @@ def main() -> None:
         print(f"error: {name}: the commands are {', '.join(COMMANDS)}", file=sys.stderr)
         sys.exit(2)
     # As if its script had been called: what a study says to type is to work.
-    module = COMMANDS[name]
-    sys.argv = [str(Path(str(module.__file__))), *sys.argv[2:]]
-    module.main()
+    script = Path(str(COMMANDS[name].__file__))
+    here = script.is_relative_to(Path.cwd())
+    sys.argv = [str(script.relative_to(Path.cwd()) if here else script), *sys.argv[2:]]
+    COMMANDS[name].main()
 
 
 if __name__ == "__main__":
