@@ -16,6 +16,7 @@ import logging
 import math
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -49,9 +50,12 @@ WEIGHT_DECAY = Hyperparameter(
     high=1e-1,
     scale="log",
 )
+RANGE = replace(MOMENTUM, values=(), ordered=False, low=0.5, high=0.99)
+"""Every momentum between: the border of what diverges is then a line and not a staircase."""
+
 SPACE = Space(
     "toy",
-    (LEARNING_RATE, MOMENTUM, WEIGHT_DECAY, DROPOUT),
+    (LEARNING_RATE, RANGE, WEIGHT_DECAY, DROPOUT),
     fixed=(("optimizer", "sgd"), ("model", "mlp")),
 )
 
@@ -106,7 +110,7 @@ def plain(searcher_class: Callable[..., Any], toy: Toy, seed: int) -> tuple[Loss
     searcher = searcher_class(seed)
     space = {
         "learning_rate": tune.loguniform(LEARNING_RATE.low, LEARNING_RATE.high),
-        "momentum": tune.uniform(MOMENTUM.low, MOMENTUM.high),
+        "momentum": tune.uniform(RANGE.low, RANGE.high),
         "weight_decay": tune.loguniform(WEIGHT_DECAY.low, WEIGHT_DECAY.high),
         "dropout": tune.uniform(DROPOUT.low, DROPOUT.high),
     }

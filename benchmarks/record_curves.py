@@ -13,6 +13,7 @@ import argparse
 import csv
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -41,10 +42,19 @@ LEARNING_RATE = Hyperparameter(
     high=1.0,
     scale="log",
 )
+RANGE = replace(MOMENTUM, values=(), ordered=False, low=0.5, high=0.99)
+"""Of the momentum, as it was recorded."""
+
 SPACE = Space(
     "recorded",
-    (LEARNING_RATE, BATCH_SIZE, MOMENTUM, DROPOUT, HIDDEN_SIZES),
-    fixed=(("model", "mlp"), ("optimizer", "sgd"), ("epochs", EPOCHS), ("precision", "bfloat16")),
+    (LEARNING_RATE, BATCH_SIZE, RANGE, DROPOUT, HIDDEN_SIZES),
+    fixed=(
+        ("model", "mlp"),
+        ("optimizer", "sgd"),
+        ("epochs", EPOCHS),
+        ("precision", "bfloat16"),
+        ("patience", 0),
+    ),
 )
 
 

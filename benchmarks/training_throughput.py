@@ -20,143 +20,183 @@ repeat warms up and is dropped.
 """
 
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from typing import Any, TypeAlias
 
 import torch
+from loops import DATA, bare, dataloader, ours, plain
 from table import Row, run_benchmark
-from torch import nn
-from torch.nn import functional as F
-from torch.utils.data import DataLoader, Subset
-from torchvision import datasets, transforms
 
 from trainables.config import Config
-from trainables.data import SearchData, standardisation
+from trainables.data import SearchData
 from trainables.datasets import load_dataset
-from trainables.loop import fit
-from trainables.models import build_model
 
-BENCHMARK = "training_throughput"
-DATA = Path(__file__).parents[1] / "data"
+Loop: TypeAlias = Callable[[Config, SearchData], float]
 
 # Images of one epoch, by model: half a second to one and a half on one core.
 IMAGES = {"mlp": 12_800, "cnn": 3_840}
-# The DataLoader's epoch is the longest; its speed does not depend on the number of images.
-DATALOADER_IMAGES = 1_920
+
+OFF = {"dropout": 0.0, "print_freq": 0}
+"""A config without anything that can be left out."""
+
+KNOBS: dict[str, dict[str, Any]] = {
+    "dropout": {"dropout": 0.1},
+    "batch_norm": {"norm": "batch"},
+    "layer_norm": {"norm": "layer"},
+    "gelu": {"activation": "gelu"},
+    "silu": {"activation": "silu"},
+    "tanh": {"activation": "tanh"},
+    "nesterov": {"nesterov": True},
+    "adam": {"optimizer": "adam"},
+    "adamw": {"optimizer": "adamw", "weight_decay": 0.01},
+    "adagrad": {"optimizer": "adagrad"},
+    "rmsprop": {"optimizer": "rmsprop"},
+    "weight_decay": {"weight_decay": 1e-4},
+    "schedule": {"schedule": "cosine", "epochs_warmup": 0.5},
+    "plateau": {"schedule": "plateau", "patience": 0},
+    "batch_size_schedule": {"batch_size_schedule": "linear", "final_batch_size": 128},
+    "lr_scaling": {"lr_scaling": "linear"},
+    "accumulation_steps": {"accumulation_steps": 4},
+    "grad_clip_norm": {"grad_clip_norm": 1.0},
+    "ema_decay": {"ema_decay": 0.999},
+    "margin": {"loss": "margin"},
+    "focal": {"loss": "focal"},
+    "class_weights": {"class_weights": "balanced"},
+    "label_smoothing": {"label_smoothing": 0.1},
+    "folds": {"folds": 2},
+    "print_freq": {"print_freq": 50},
+    "shift": {"augmentation": "shift"},
+    "shift_flip": {"augmentation": "shift_flip"},
+    "erasing": {"augmentation": "erasing"},
+    "mixup": {"augmentation": "mixup"},
+}
+"""What of each is switched on. What is not here is looked at once an epoch or once a run (patience,
+freezing, standardisation, weights to start from), or is another network (sizes, depth, kernel)."""
+
+CONVOLUTIONAL_KNOBS = ("print_freq", "shift", "shift_flip", "erasing", "mixup")
+"""Those whose cost depends on the network, which the CNN is measured with too."""
+
+SIX_LAYERS: dict[str, Any] = {"channels": (32, 64, 128), "depth": 2}
 
 
 def measure(quick: bool) -> list[Row]:
-    """Measure both models in both precisions."""
+    """Both models in both precisions beside other loops, then each knob beside none."""
     torch.set_num_threads(1)
     data = load_dataset("fashion_mnist", DATA, seed=0).search
+    repeats = 3 if quick else 15
     rows = []
     for model in ("mlp", "cnn"):
         for precision in ("float32", "bfloat16"):
             config = Config(model=model, precision=precision, epochs=1)
-            rows += compare(config, data, repeats=3 if quick else 15)
+            rows += compare(f"{model}_{precision}", config, data, repeats)
+        rows += without_knobs(model, data, repeats)
+    rows += six_layers(data, repeats)
+    for model, knobs in (("mlp", list(KNOBS)), ("cnn", list(CONVOLUTIONAL_KNOBS))):
+        for precision in ("float32", "bfloat16") if model == "cnn" else ("float32",):
+            chosen = knobs[:3] if quick else knobs
+            rows += switched_on(model, precision, chosen, data, repeats)
     return rows
 
 
-def compare(config: Config, data: SearchData, repeats: int) -> list[Row]:
-    """Run all loops in turn, `repeats` times after one to warm up."""
-    count = IMAGES[config.model]
-    subset = replace(
-        data,
-        train_images=data.train_images[:count],
-        train_labels=data.train_labels[:count],
-        # Not counted, so as short as can be.
-        validation_images=data.validation_images[:10],
-        validation_labels=data.validation_labels[:10],
-    )
+def part_of(data: SearchData, model: str) -> SearchData:
+    """Images to train on as they take about a second; validation is not counted, so as few as can
+    be."""
+    count = IMAGES[model]
     total = count + 10
-    config = replace(config, train_ratio=count / total)
-    subset = replace(subset, train_ratio=count / total)
-    loops: dict[str, Callable[[Config, SearchData], float]] = {
-        "ours": ours,
-        "bare": bare,
-        "dataloader": dataloader,
+    return replace(
+        data,
+        images=data.images[:total],
+        labels=data.labels[:total],
+        train_count=count,
+        train_ratio=count / total,
+    )
+
+
+def compare(case: str, config: Config, data: SearchData, repeats: int) -> list[Row]:
+    """Our loop beside the shortest one and the DataLoader."""
+    loops: dict[str, Loop] = {"ours": ours, "bare": bare, "dataloader": dataloader}
+    return beside(case, {name: (loop, config) for name, loop in loops.items()}, data, repeats)
+
+
+def without_knobs(model: str, data: SearchData, repeats: int) -> list[Row]:
+    """Our loop with all that can be switched off, beside one that has none of it."""
+    config = Config(**OFF, model=model, epochs=1)
+    return beside(f"{model}_off", {"ours": (ours, config), "bare": (bare, config)}, data, repeats)
+
+
+def six_layers(data: SearchData, repeats: int) -> list[Row]:
+    """Ours in bfloat16 and channels last beside what a loop has where nobody chooses either."""
+    config = Config(**OFF, **SIX_LAYERS, model="cnn", epochs=1)
+    cases = {
+        "ours": (ours, replace(config, precision="bfloat16")),
+        "bare": (bare, config),
+        "plain": (plain, config),
     }
-    speeds: dict[str, list[float]] = {name: [] for name in loops}
-    names = list(loops)
+    return beside("six_layers", cases, data, repeats)
+
+
+def beside(
+    case: str, cases: dict[str, tuple[Loop, Config]], data: SearchData, repeats: int
+) -> list[Row]:
+    """The speed of each, and of ours as a multiple of the others'."""
+    part = part_of(data, next(iter(cases.values()))[1].model)
+
+    def timed(loop: Loop, config: Config) -> Callable[[], float]:
+        return lambda: loop(replace(config, train_ratio=part.train_ratio), part)
+
+    speeds = in_turn({name: timed(*given) for name, given in cases.items()}, repeats)
+    rows = [row(f"{name}_{case}", statistics.median(s), "1/s") for name, s in speeds.items()]
+    return rows + [
+        row(f"ours/{peer}_{case}", ratio_of(speeds["ours"], speeds[peer]), "ratio")
+        for peer in cases
+        if peer != "ours"
+    ]
+
+
+def switched_on(
+    model: str, precision: str, knobs: list[str], data: SearchData, repeats: int
+) -> list[Row]:
+    """Our loop with a knob, as a share of its speed without it, each beside the other."""
+    part = part_of(data, model)
+    off: dict[str, Any] = {
+        **{**OFF, "model": model, "precision": precision, "epochs": 1},
+        "train_ratio": part.train_ratio,
+    }
+    rows = []
+    for name in knobs:
+        configs = {"off": Config(**off), "on": Config(**{**off, **KNOBS[name]})}
+
+        def timed(config: Config) -> Callable[[], float]:
+            return lambda: ours(config, part)
+
+        speeds = in_turn({which: timed(config) for which, config in configs.items()}, repeats)
+        case = f"{name}/off_{model}_{precision}"
+        rows.append(row(case, ratio_of(speeds["on"], speeds["off"]), "ratio"))
+    return rows
+
+
+def in_turn(cases: dict[str, Callable[[], float]], repeats: int) -> dict[str, list[float]]:
+    """Runs all cases in turn, `repeats` times after one to warm up; the results of each."""
+    found: dict[str, list[float]] = {name: [] for name in cases}
+    names = list(cases)
     for repeat in range(repeats + 1):
-        # Each loop comes first, second and third in turn: whoever follows whom is no advantage.
+        # Each comes first in turn.
         first = repeat % len(names)
         for name in names[first:] + names[:first]:
-            speeds[name].append(loops[name](config, subset))
-    case = f"{config.model}_{config.precision}"
-    rows = [row(f"{name}_{case}", statistics.median(s[1:]), "1/s") for name, s in speeds.items()]
-    for peer in ("bare", "dataloader"):
-        ratios = [a / b for a, b in zip(speeds["ours"][1:], speeds[peer][1:], strict=True)]
-        rows.append(row(f"ours/{peer}_{case}", statistics.median(ratios), "ratio"))
-    return rows
+            found[name].append(cases[name]())
+    return {name: values[1:] for name, values in found.items()}
+
+
+def ratio_of(ours: list[float], others: list[float]) -> float:
+    """Median of the ratios within a repeat."""
+    return statistics.median(a / b for a, b in zip(ours, others, strict=True))
 
 
 def row(case: str, value: float, unit: str) -> Row:
     """Make a row of samples per second, or of a ratio of them."""
     metric = "samples_per_second" if unit == "1/s" else "samples_per_second_ratio"
-    return Row(benchmark=BENCHMARK, case=case, metric=metric, value=value, unit=unit)
-
-
-def ours(config: Config, data: SearchData) -> float:
-    """Measure the project's loop, by the metric that it reports."""
-    metrics, _ = next(fit(config, data))
-    return metrics["samples_per_second"]
-
-
-def bare(config: Config, data: SearchData) -> float:
-    """Measure the shortest loop over the same tensors: no metrics, no state, no checks."""
-    dense = config.model == "mlp"
-    layout = torch.contiguous_format if dense else torch.channels_last
-    images, labels = torch.from_numpy(data.train_images), torch.from_numpy(data.train_labels)
-    images = images.flatten(1) if dense else images
-    mean, std = (255 * x for x in standardisation(data, len(labels), config.min_std))
-    model = build_model(config, data.image_shape, data.classes).to(memory_format=layout)
-    optimizer = torch.optim.SGD(
-        model.parameters(), lr=config.learning_rate, momentum=config.momentum, fused=True
-    )
-    autocast = config.precision == "bfloat16"
-    began = time.perf_counter()
-    for batch in torch.randperm(len(labels)).split(config.batch_size):
-        inputs = images[batch].to(torch.float32, memory_format=layout).sub_(mean).div_(std)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
-            loss = F.cross_entropy(model(inputs), labels[batch])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    return len(labels) / (time.perf_counter() - began)
-
-
-def dataloader(config: Config, data: SearchData) -> float:
-    """Measure the loop of the tutorials: PIL images, ToTensor, Normalize, a DataLoader."""
-    transform = transforms.Compose(
-        [transforms.ToTensor(), transforms.Normalize((0.2860,), (0.3530,))]
-    )
-    dataset = datasets.FashionMNIST(DATA, train=True, transform=transform)
-    subset = Subset(dataset, range(DATALOADER_IMAGES))
-    loader = DataLoader(subset, batch_size=config.batch_size, shuffle=True)
-    model = tutorial_model(config, data)
-    optimizer = torch.optim.SGD(
-        model.parameters(), lr=config.learning_rate, momentum=config.momentum
-    )
-    criterion = nn.CrossEntropyLoss()
-    autocast = config.precision == "bfloat16"
-    began = time.perf_counter()
-    for inputs, labels in loader:
-        optimizer.zero_grad()
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
-            loss = criterion(model(inputs), labels)
-        loss.backward()
-        optimizer.step()
-    return DATALOADER_IMAGES / (time.perf_counter() - began)
-
-
-def tutorial_model(config: Config, data: SearchData) -> nn.Module:
-    """Build the same network with PyTorch's own dropout."""
-    model = build_model(config, data.image_shape, data.classes)
-    layers = [nn.Dropout(x.p) if isinstance(x, nn.Dropout) else x for x in model.children()]
-    return nn.Sequential(*layers)
+    return Row(benchmark="training_throughput", case=case, metric=metric, value=value, unit=unit)
 
 
 if __name__ == "__main__":

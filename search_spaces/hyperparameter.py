@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 Value: TypeAlias = float | int | str | tuple[int, ...]
@@ -106,6 +106,19 @@ class Hyperparameter:
             return (self._place(number, top) + self._place(number + 1, top)) / 2
         return self._place(number, self.high)
 
+    def only(self, value: Value) -> Hyperparameter:
+        """The same with that value alone, under the same condition."""
+        return replace(
+            self,
+            default=value,
+            low=None,
+            high=None,
+            integer=False,
+            values=(value,),
+            ordered=False,
+            grid=(),
+        )
+
     def exists_under(self, config: Mapping[str, object]) -> bool:
         """Whether the condition holds in `config`, which has the parameters before this one."""
         return self.condition is None or config.get(self.condition[0]) in self.condition[1]
@@ -119,7 +132,7 @@ class Hyperparameter:
 
     def describe(self) -> dict[str, object]:
         """The dimension as plain JSON, for `study.json`."""
-        described: dict[str, object] = {"name": self.name}
+        described: dict[str, object] = {"name": self.name, "role": self.role}
         if self.values:
             described.update(values=list(self.values), ordered=self.ordered)
         else:

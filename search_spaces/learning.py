@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from search_spaces.catalogue import value_in
 from search_spaces.history import Epochs, History, Standing
-from search_spaces.hyperparameter import Value
+from search_spaces.hyperparameter import Value, as_value
 from search_spaces.sobol_search import SobolSearch
 from search_spaces.space import Space
 from search_spaces.strategy import Strategy
@@ -17,6 +18,11 @@ from search_spaces.strategy import Strategy
 RETRIES = 16
 """How often a model is asked again that proposes a configuration which has been tried; then the
 first Sobol point that has not been is taken."""
+
+
+COMPARABLE = ("epochs", "patience", "train_ratio", "precision", "print_freq", "seed")
+"""What may be another than an earlier study had, and its trials still tell something: a value is
+compared after so many epochs."""
 
 
 class LearningSearch(Strategy):
@@ -90,9 +96,10 @@ class LearningSearch(Strategy):
     def learned_from(
         self, name: str, config: Mapping[str, Any], values: Mapping[int, float], *, status: str
     ) -> bool:
-        """Tells an ended trial of an earlier study; whether it is in this space.
+        """Tells an ended trial of an earlier study; whether it is in this space, and like its
+        trials in all that is not searched.
 
-        What its configuration lacks has its default, as it had in the earlier study.
+        What its configuration lacks, and what the space does not have, has its default.
 
         Args:
             name: unlike that of any trial of this study.
@@ -102,6 +109,10 @@ class LearningSearch(Strategy):
         """
         names = {parameter.name for parameter in self.space.parameters}
         shared = {key: value for key, value in config.items() if key in names}
+        same = {**dict(self.space.fixed), **shared}
+        for key in {**config, **same}.keys() - names - {*COMPARABLE}:
+            if as_value(value_in(config, key)) != value_in(same, key):
+                return False
         try:
             unit = self.space.unit(self.space.complete(shared))
         except ValueError:

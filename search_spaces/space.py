@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import ast
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
 
 from search_spaces.hyperparameter import Hyperparameter, Value, as_value
 
 SETTLING = ("epochs_warmup", "freeze_epochs")
 """Hyperparameters that count epochs, from the first on, in which a trial is not yet what it will
 be: with a low learning rate, or with its head alone in training."""
+
+SAMPLES = 64
 
 
 @dataclass(frozen=True)
@@ -49,11 +56,41 @@ class Space:
         names = [p.name for p in self.parameters]
         return [p.name if names.count(p.name) == 1 else p.branch for p in self.parameters]
 
-    def fix(self, **values: Value) -> Space:
-        """The same space with these values fixed too; a parameter that is fixed is not searched."""
-        kept = tuple((name, value) for name, value in self.fixed if name not in values)
-        searched = tuple(p for p in self.parameters if p.name not in values)
-        return replace(self, parameters=searched, fixed=(*kept, *values.items()))
+    def fix(self, /, **values: Value) -> Space:
+        """The same space with these values fixed too; what is fixed is not searched, nor what could
+        no longer exist.
+
+        Where it still depends on the search whether a hyperparameter exists, it has its value there
+        alone: `momentum` under SGD, and nothing under Adam.
+        """
+        open_names = {name for name in values if self._depends(name, set(values))}
+        fixed = {k: v for k, v in {**dict(self.fixed), **values}.items() if k not in open_names}
+        searched: list[Hyperparameter] = []
+        for parameter in self.parameters:
+            there = {p.name for p in searched}
+            free = parameter.condition is not None and parameter.condition[0] in there
+            if not (free or parameter.exists_under(fixed)):
+                continue
+            if parameter.name in open_names:
+                searched.append(parameter.only(values[parameter.name]))
+            elif parameter.name not in fixed:
+                searched.append(parameter)
+        return replace(self, parameters=tuple(searched), fixed=tuple(fixed.items()))
+
+    def _depends(self, name: str, fixed: set[str]) -> bool:
+        """Whether it depends on what is searched if a hyperparameter exists."""
+        entries = [p for p in self.parameters if p.name == name]
+        if not entries or any(p.condition is None for p in entries):
+            return False
+        (parent,) = {p.condition[0] for p in entries if p.condition}
+        above = [p for p in self.parameters if p.name == parent]
+        if parent in fixed:
+            return self._depends(parent, fixed - {parent})
+        covered = {value for p in entries if p.condition for value in p.condition[1]}
+        return bool(above) and (
+            not covered >= {value for p in above for value in p.values}
+            or self._depends(parent, fixed)
+        )
 
     def point(self, u: Sequence[float]) -> dict[str, Value]:
         """The configuration at `u`, one number in [0, 1) for each of `parameters`.
@@ -118,10 +155,13 @@ class Space:
                 found.append(float(highest))  # type: ignore[arg-type]
         return max(found, default=0.0)
 
-    def corners(self) -> Iterable[dict[str, Value]]:
-        """The lowest, middle and highest point: enough to see a value that no config takes."""
-        for u in (0.0, 0.5, 1.0 - 2**-53):
+    def samples(self) -> Iterable[dict[str, Value]]:
+        """The lowest and the highest point, and some between: enough to see a value that no config
+        takes, and two that often meet and do not go together."""
+        for u in (0.0, 1.0 - 2**-53):
             yield self.point([u] * len(self.parameters))
+        for uniforms in np.random.default_rng(0).random((SAMPLES, len(self.parameters))):
+            yield self.point(uniforms.tolist())
 
     def describe(self) -> dict[str, object]:
         """The space as plain JSON, for `study.json`."""
@@ -130,3 +170,40 @@ class Space:
             "parameters": [parameter.describe() for parameter in self.parameters],
             "fixed": dict(self.fixed),
         }
+
+
+FLAGS = {
+    "epochs": "--max-epochs",
+    "model": "--model",
+    "seed": "--seed",
+    "train_ratio": "--train-ratio",
+}
+
+
+def told(words: Sequence[str]) -> dict[str, Value]:
+    """What a person has typed as `name=value`: a number, list, true or false as JSON or Python has
+    it (as the catalogue shows it), else a word.
+
+    Raises:
+        ValueError: a word without a name or a value, or a name that has a flag of its own.
+    """
+    values: dict[str, Value] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not (name and equals and text):
+            raise ValueError(f"--fix {word}: give name=value, such as schedule=cosine")
+        if name in values:
+            raise ValueError(f"--fix {word}: {name} is given twice")
+        if name in FLAGS:
+            raise ValueError(f"--fix {word}: give {FLAGS[name]}, which the study has to know too")
+        values[name] = as_value(_read(text))
+    return values
+
+
+def _read(text: str) -> Any:
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return read(text)
+        except (ValueError, TypeError, SyntaxError):
+            continue
+    return text

@@ -2,73 +2,249 @@
 
 from dataclasses import replace
 
-from search_spaces.catalogue import (
-    ACTIVATION,
-    BATCH_SIZE,
-    CHANNELS,
-    DROPOUT,
-    HIDDEN_SIZES,
-    KERNEL_SIZE,
-    LABEL_SMOOTHING,
-    LEARNING_RATE,
-    MOMENTUM,
-    OPTIMIZER,
-    WEIGHT_DECAY,
-)
+from search_spaces import catalogue
+from search_spaces.hyperparameter import Hyperparameter
 from search_spaces.space import Space
 
-LEARNING_RATE_SGD = replace(
-    LEARNING_RATE,
-    low=1e-3,
-    high=1e-1,
-    grid=(1e-3, 3e-3, 1e-2, 3e-2, 1e-1),
-    condition=("optimizer", ("sgd",)),
-)
-LEARNING_RATE_ADAM = replace(
-    LEARNING_RATE,
-    low=1e-4,
-    high=1e-2,
-    grid=(1e-4, 3e-4, 1e-3, 3e-3, 1e-2),
-    condition=("optimizer", ("adam",)),
-    advice="a tenth of SGD's: Adam scales each update itself (Kingma and Ba 2015)",
-)
 
-LR_BATCH = Space("lr_batch", (LEARNING_RATE, BATCH_SIZE))
+def scientific(parameter: Hyperparameter) -> Hyperparameter:
+    """As the question of a study, and no longer only tuned along."""
+    return replace(parameter, role="scientific")
+
+
+def nuisance(parameter: Hyperparameter) -> Hyperparameter:
+    """Tuned along, so that the answer is fair."""
+    return replace(parameter, role="nuisance")
+
+
+LR_BATCH = Space("lr_batch", (catalogue.LEARNING_RATE, scientific(catalogue.BATCH_SIZE)))
 """Which learning rate goes with which batch size? The first study of any model."""
 
-LR = Space("lr", (LEARNING_RATE,))
+LR = Space("lr", (catalogue.LEARNING_RATE,))
 """Which learning rate, and when? For schedules."""
 
-OPTIMIZERS = Space("optimizers", (OPTIMIZER, LEARNING_RATE_SGD, LEARNING_RATE_ADAM))
+OPTIMIZER = Space(
+    "optimizer",
+    (
+        scientific(catalogue.OPTIMIZER),
+        nuisance(catalogue.LEARNING_RATE_SGD),
+        nuisance(catalogue.LEARNING_RATE_ADAPTIVE),
+        nuisance(catalogue.MOMENTUM),
+    ),
+)
 """Which optimizer, each with the learning rate that it needs? A comparison at one learning rate
-would only find out whose it was (Choi et al. 2019)."""
+would only find out whose it was (Choi et al. 2019). SGD with and without momentum are two; betas
+and epsilon come later, with the optimizer that is left (`FULL_RECIPE`)."""
+
+# What a grace period of one epoch covers.
+SHORT_WARMUP = replace(catalogue.EPOCHS_WARMUP, high=1.0, grid=(0.0, 0.5, 1.0))
+
+SCHEDULE = Space(
+    "schedule",
+    (
+        catalogue.SCHEDULE,
+        catalogue.STEP_SIZE,
+        catalogue.GAMMA_STEP,
+        catalogue.GAMMA_EXPONENTIAL,
+        catalogue.CYCLES,
+        catalogue.SCHEDULER_PATIENCE,
+        catalogue.SCHEDULER_FACTOR,
+        catalogue.EPOCHS_WARMUP,
+        catalogue.EPOCHS_ENDING,
+        nuisance(catalogue.LEARNING_RATE),
+    ),
+    fixed=(("patience", 0),),
+)
+"""How should the learning rate change? With the one that each schedule needs."""
+
+
+def within(space: Space, epochs: int) -> Space:
+    """The space for runs of so many epochs: a warm-up of at most a tenth of them, an ending and a
+    wait for the plateau of at most a third, steps after one to four ninths, a body that is thawed
+    before the end."""
+
+    def fitted(parameter: Hyperparameter) -> Hyperparameter:
+        match parameter.name:
+            case "epochs_warmup":
+                return _below(parameter, epochs / 10)
+            case "epochs_ending":
+                return _below(parameter, epochs / 3)
+            case "scheduler_patience":
+                return _below(parameter, max(3, epochs // 3))
+            case "step_size":
+                ninths = sorted({max(1, round(epochs * share / 9)) for share in (1, 2, 3, 4)})
+                middle = ninths[len(ninths) // 2]
+                return replace(parameter, values=tuple(ninths), grid=tuple(ninths), default=middle)
+            case "freeze_epochs":
+                values = tuple(n for n in range(3) if n < epochs)
+                return replace(parameter, values=values, grid=values)
+        return parameter
+
+    return replace(space, parameters=tuple(map(fitted, space.parameters)))
+
+
+def _below(parameter: Hyperparameter, limit: float) -> Hyperparameter:
+    """A range that ends there, if it is longer."""
+    if parameter.high is None or parameter.high <= limit:
+        return parameter
+    grid = tuple(v for v in parameter.grid if isinstance(v, (int, float)) and v < limit)
+    return replace(parameter, high=limit, grid=(*grid, limit))
+
+
+LOSS = Space(
+    "loss",
+    (
+        catalogue.LOSS,
+        catalogue.FOCAL_GAMMA,
+        catalogue.CLASS_WEIGHTS,
+        scientific(catalogue.LABEL_SMOOTHING),
+        nuisance(catalogue.LEARNING_RATE),
+    ),
+)
+"""What should be minimised?"""
 
 REGULARIZATION = Space(
-    "regularization", (DROPOUT, WEIGHT_DECAY, LABEL_SMOOTHING), fixed=(("model", "mlp"),)
+    "regularization",
+    tuple(
+        map(
+            scientific,
+            (
+                catalogue.DROPOUT,
+                catalogue.WEIGHT_DECAY,
+                catalogue.LABEL_SMOOTHING,
+                catalogue.AUGMENTATION,
+                catalogue.MIXUP_ALPHA,
+                catalogue.EMA_DECAY,
+            ),
+        )
+    ),
+    fixed=(("model", "mlp"), ("loss", "cross_entropy")),
 )
 """What keeps the network from learning its training data by heart?"""
+
+ARCHITECTURE = Space(
+    "architecture",
+    (
+        catalogue.MODEL,
+        catalogue.HIDDEN_SIZES,
+        catalogue.CHANNELS,
+        catalogue.DEPTH,
+        catalogue.KERNEL_SIZE,
+        catalogue.ACTIVATION,
+        catalogue.NORM_DENSE,
+        catalogue.NORM_CONVOLUTIONAL,
+        nuisance(catalogue.LEARNING_RATE),
+        catalogue.DROPOUT,
+    ),
+)
+"""Which network? With the learning rate that it needs."""
 
 TRAINING = Space(
     "training",
     (
-        OPTIMIZER,
-        LEARNING_RATE_SGD,
-        LEARNING_RATE_ADAM,
-        MOMENTUM,
-        BATCH_SIZE,
-        HIDDEN_SIZES,
-        ACTIVATION,
-        DROPOUT,
-        WEIGHT_DECAY,
-        LABEL_SMOOTHING,
+        catalogue.OPTIMIZER,
+        catalogue.LEARNING_RATE_SGD,
+        catalogue.LEARNING_RATE_ADAPTIVE,
+        catalogue.MOMENTUM,
+        catalogue.BATCH_SIZE,
+        catalogue.HIDDEN_SIZES,
+        catalogue.ACTIVATION,
+        catalogue.DROPOUT,
+        catalogue.WEIGHT_DECAY,
+        catalogue.LABEL_SMOOTHING,
     ),
-    fixed=(("model", "mlp"),),
+    fixed=(("model", "mlp"), ("loss", "cross_entropy")),
 )
 """How is the MLP trained best? Conditional: each optimizer has its own learning rate."""
 
 CNN = Space(
     "cnn",
-    (LEARNING_RATE, MOMENTUM, BATCH_SIZE, CHANNELS, KERNEL_SIZE, DROPOUT, WEIGHT_DECAY),
+    (
+        catalogue.LEARNING_RATE,
+        catalogue.MOMENTUM,
+        catalogue.BATCH_SIZE,
+        catalogue.CHANNELS,
+        catalogue.KERNEL_SIZE,
+        catalogue.DROPOUT,
+        catalogue.WEIGHT_DECAY,
+    ),
     fixed=(("model", "cnn"), ("optimizer", "sgd")),
 )
 """Which convolutional network, and how is it trained?"""
+
+FULL_RECIPE = Space(
+    "full_recipe",
+    (
+        catalogue.MODEL,
+        catalogue.HIDDEN_SIZES,
+        catalogue.CHANNELS,
+        catalogue.DEPTH,
+        catalogue.KERNEL_SIZE,
+        catalogue.ACTIVATION,
+        catalogue.NORM_DENSE,
+        catalogue.NORM_CONVOLUTIONAL,
+        catalogue.OPTIMIZER,
+        catalogue.LEARNING_RATE_SGD,
+        catalogue.LEARNING_RATE_ADAPTIVE,
+        catalogue.MOMENTUM,
+        catalogue.NESTEROV,
+        catalogue.BETA1,
+        catalogue.BETA2,
+        catalogue.ALPHA,
+        catalogue.EPSILON,
+        catalogue.BATCH_SIZE,
+        catalogue.LR_SCALING,
+        catalogue.BATCH_SIZE_SCHEDULE,
+        catalogue.FINAL_BATCH_SIZE,
+        catalogue.GRAD_CLIP_NORM,
+        catalogue.SCHEDULE,
+        catalogue.STEP_SIZE,
+        catalogue.GAMMA_STEP,
+        catalogue.GAMMA_EXPONENTIAL,
+        catalogue.CYCLES,
+        catalogue.SCHEDULER_PATIENCE,
+        catalogue.SCHEDULER_FACTOR,
+        SHORT_WARMUP,
+        catalogue.EPOCHS_ENDING,
+        catalogue.FINAL_LR_FRACTION,
+        catalogue.LOSS,
+        catalogue.FOCAL_GAMMA,
+        catalogue.CLASS_WEIGHTS,
+        catalogue.WEIGHT_DECAY,
+        catalogue.DROPOUT,
+        catalogue.LABEL_SMOOTHING,
+        catalogue.AUGMENTATION,
+        catalogue.MIXUP_ALPHA,
+        catalogue.EMA_DECAY,
+    ),
+    fixed=(("patience", 0),),
+)
+"""All that is tuned: what is left when every other question has been asked. Conditional, and more
+than a study of a day can cover: `fix` what is known."""
+
+FINE_TUNING = Space(
+    "fine_tuning",
+    (
+        catalogue.LEARNING_RATE,
+        scientific(catalogue.FREEZE_EPOCHS),
+        catalogue.WEIGHT_DECAY,
+        catalogue.DROPOUT,
+        catalogue.BATCH_SIZE,
+    ),
+    fixed=(("model", "mlp"),),
+)
+"""How is a trained network taken over for other data? With `pretrained`, which a job gives."""
+
+SPACES = (
+    LR_BATCH,
+    LR,
+    OPTIMIZER,
+    SCHEDULE,
+    LOSS,
+    REGULARIZATION,
+    ARCHITECTURE,
+    TRAINING,
+    CNN,
+    FULL_RECIPE,
+    FINE_TUNING,
+)

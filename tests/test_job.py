@@ -168,7 +168,7 @@ def damaged_fashion_mnist(folder):
     ("arguments", "said"),
     [
         (["--dataset", "imagenet"], "unknown dataset 'imagenet'.*fashion_mnist"),
-        (["--dataset", "digits", "--model", "resnet"], "model must be one of mlp, cnn, linear"),
+        (["--dataset", "digits", "--model", "vgg"], "model must be one of mlp, cnn, resnet, lin"),
         (["--gpus-per-trial", "0.5"], "--gpus-per-trial 0.5: the cluster has no GPU"),
         (["--cpus-per-trial", "64"], "64 CPU and 0 GPU fits on no node"),
         (["--dataset", "digits", "--grace-period", "40"], "grace_period must be from 1 to the 27"),

@@ -7,7 +7,7 @@ from tests.conftest import ROOT, journal_of, table_of
 JOBS = sorted(
     path.name
     for path in (ROOT / "tune_jobs").glob("*.py")
-    if path.stem not in ("__init__", "__main__", "compare_strategies")
+    if path.stem not in ("__init__", "__main__", "compare_strategies", "sobol_fine_tuning")
 )
 
 
@@ -36,7 +36,7 @@ def test_a_grid_that_nobody_means_is_refused_before_anything_is_scheduled(run_jo
     job = ROOT / "tune_jobs" / "grid_optimizer.py"
     code, output = run_job("--dataset", "digits", "--grid-points", "6000", script=job)
     assert code == 2
-    assert output.startswith("error: the grid has 12,000 points (optimizer 2 × learning_rate")
+    assert output.startswith("error: the grid has 54,000 points (optimizer 5 × learning_rate")
     assert "or say --yes" in output
     assert not (tmp_path / "results").exists() or not list((tmp_path / "results").iterdir())
     code, output = run_job(
@@ -45,7 +45,7 @@ def test_a_grid_that_nobody_means_is_refused_before_anything_is_scheduled(run_jo
         script=job,
     )
     assert code == 0, output
-    assert "12000" in output
+    assert "54000" in output
     assert "ended by       epoch budget" in output
     assert journal_of(tmp_path / "results" / "large")[-1]["why"] == "epoch budget"
 
@@ -68,3 +68,27 @@ def test_strategies_are_compared_and_a_comparison_goes_on(run_job, tmp_path):
     assert code == 0, output
     results = [e for e in journal_of(folder / "tpe-0")[before:] if e["event"] == "result"]
     assert results == [], "its budget had been spent"
+
+
+@pytest.mark.long
+def test_a_trained_network_is_taken_over(run_job, tmp_path):
+    code, output = run_job("--smoke-test", "--name", "first")
+    assert code == 0, output
+    job = ROOT / "tune_jobs" / "sobol_fine_tuning.py"
+    best = tmp_path / "results" / "first" / "best"
+    code, output = run_job(
+        "--smoke-test", "--pretrained", str(best), "--name", "second", script=job
+    )
+    assert code == 0, output
+    rows = table_of(tmp_path / "results" / "second")
+    assert {row["pretrained"] for row in rows} == {str(best)}
+    start = min(
+        event["metrics"]["val_loss"]
+        for event in journal_of(tmp_path / "results" / "second")
+        if event["event"] == "result" and event["epoch"] == 1
+    )
+    assert start < 1.0, "it knows what the first study has learned"
+    code, output = run_job("--smoke-test", "--pretrained", "nowhere", script=job)
+    assert code == 2
+    assert "pretrained" in output
+    assert "no such file" in output

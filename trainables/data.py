@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,28 +26,46 @@ class SearchData:
     name: str
     """Of the dataset, such as "fashion_mnist"."""
 
-    train_images: Images
-    """uint8 `[n, channels, height, width]`; every prefix is stratified by class."""
+    images: Images
+    """uint8 `[n, channels, height, width]`, training part first; of every prefix, and so of every
+    block too, the classes have their share."""
 
-    train_labels: Labels
+    labels: Labels
     """int64 `[n]`, 0 to `classes - 1`."""
 
-    validation_images: Images
-    """uint8 `[m, channels, height, width]`, the same for every trial of a study."""
-
-    validation_labels: Labels
-    """int64 `[m]`."""
+    train_count: int
+    """Images of the training part; the rest is for validation, the same for every trial."""
 
     classes: int
     """Number of classes."""
 
     train_ratio: float
-    """Share of training and validation images together that went into the training part."""
+    """Share of the images that went into the training part."""
+
+    @property
+    def train_images(self) -> Images:
+        """A view of the training part."""
+        return self.images[: self.train_count]
+
+    @property
+    def train_labels(self) -> Labels:
+        """int64 `[train_count]`."""
+        return self.labels[: self.train_count]
+
+    @property
+    def validation_images(self) -> Images:
+        """A view of the rest."""
+        return self.images[self.train_count :]
+
+    @property
+    def validation_labels(self) -> Labels:
+        """int64 `[n - train_count]`."""
+        return self.labels[self.train_count :]
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """`(channels, height, width)` of one image."""
-        _, channels, height, width = self.train_images.shape
+        _, channels, height, width = self.images.shape
         return channels, height, width
 
 
@@ -141,66 +160,53 @@ def split(
             f"of {len(labels)}, got {train_ratio}"
         )
     order = stratified_order(labels, seed)
-    train, validation = order[:count], order[count:]
     return SearchData(
         name=name,
-        train_images=images[train],
-        train_labels=labels[train],
-        validation_images=images[validation],
-        validation_labels=labels[validation],
+        images=images[order],
+        labels=labels[order],
+        train_count=count,
         classes=classes,
         train_ratio=train_ratio,
     )
 
 
-def train_count(data: SearchData, train_ratio: float) -> int:
-    """How many of the training images a trial with this `train_ratio` uses: the first so many.
+def standardisation(
+    data: SearchData, blocks: Sequence[range], min_std: float
+) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each channel over some blocks of the images.
 
-    Raises:
-        ValueError: a ratio above the split's own, or one that leaves no image.
-    """
-    if train_ratio > data.train_ratio:
-        raise ValueError(
-            f"train_ratio must be at most {data.train_ratio}, the share that {data.name} was split "
-            f"by, got {train_ratio}: split the dataset at a larger ratio or lower this one"
-        )
-    count = round((len(data.train_labels) + len(data.validation_labels)) * train_ratio)
-    if count == 0:
-        raise ValueError(f"train_ratio {train_ratio} leaves no image of {data.name} to train on")
-    return count
-
-
-def standardisation(data: SearchData, count: int, min_std: float) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each channel over the first `count` training images.
+    Args:
+        data: what trials see of the dataset.
+        blocks: indices of images; each is counted once for all trials of a process.
+        min_std: floor of the deviation.
 
     Returns:
         Two float32 tensors `[channels]`, in units of the full pixel range (0 to 1); the standard
         deviation is at least `min_std`.
     """
-    mean, std = _moments(data, count)
+    histogram = np.sum([_histogram(data, block.start, block.stop) for block in blocks], axis=0)
+    share = histogram / histogram.sum(axis=1, keepdims=True)
+    level = np.arange(256) / 255
+    mean = share @ level
+    variance = (share * (level - mean[:, None]) ** 2).sum(axis=1)
     return (
         torch.tensor(mean, dtype=torch.float32),
-        torch.tensor(std, dtype=torch.float32).clamp(min=min_std),
+        torch.tensor(np.sqrt(variance), dtype=torch.float32).clamp(min=min_std),
     )
 
 
 # One pass over 48,000 Fashion-MNIST images takes longer than Tune takes to start a trial in a
 # process it reuses, and all trials in such a process share their data.
-@functools.lru_cache(maxsize=4)
-def _moments(data: SearchData, count: int) -> tuple[list[float], list[float]]:
-    images = data.train_images[:count]
-    channels = images.shape[1]
+@functools.lru_cache(maxsize=64)
+def _histogram(data: SearchData, start: int, stop: int) -> NDArray[np.float64]:
+    channels = data.images.shape[1]
     histogram = np.zeros((channels, 256))
-    # In blocks: bincount widens its input to 8 bytes a pixel.
-    for start in range(0, count, 1024):
+    # In steps: bincount widens its input to 8 bytes a pixel.
+    for first in range(start, stop, 1024):
         for channel in range(channels):
-            pixels = images[start : min(start + 1024, count), channel].ravel()
+            pixels = data.images[first : min(first + 1024, stop), channel].ravel()
             histogram[channel] += np.bincount(pixels, minlength=256)
-    share = histogram / histogram.sum(axis=1, keepdims=True)
-    level = np.arange(256) / 255
-    mean = share @ level
-    variance = (share * (level - mean[:, None]) ** 2).sum(axis=1)
-    return mean.tolist(), np.sqrt(variance).tolist()
+    return histogram
 
 
 def as_tensor(array: NDArray[np.generic]) -> Tensor:

@@ -11,9 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
-from trainables.data import Images, Labels
+from trainables.data import Images, Labels, stratified_order
 
 CHUNK_BYTES = 1 << 20
+
+# Where data comes without a test set: by a seed that no study can change, so that test results of
+# all studies can be compared.
+TEST_SHARE = 0.2
+TEST_SEED = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +42,26 @@ class RawDataset:
 
     notice: str = ""
     """What could not be verified, or empty."""
+
+
+def with_test_set(images: Images, labels: Labels, *, source: str) -> RawDataset:
+    """Sets `TEST_SHARE` of the images aside as a test set, stratified by class.
+
+    Args:
+        images: uint8 `[n, channels, height, width]`.
+        labels: int64 `[n]`.
+        source: where they were found.
+    """
+    order = stratified_order(labels, TEST_SEED)
+    count = round(len(labels) * (1 - TEST_SHARE))
+    train, test = order[:count], order[count:]
+    return RawDataset(
+        train_images=images[train],
+        train_labels=labels[train],
+        test_images=images[test],
+        test_labels=labels[test],
+        source=source,
+    )
 
 
 class Readable(Protocol):

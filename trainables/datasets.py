@@ -1,23 +1,20 @@
 """The datasets by name, split for a search; what to do where one cannot be had."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from trainables.cifar import read_cifar10
-from trainables.data import Dataset, fingerprint, split, stratified_order
-from trainables.dataset_files import RawDataset
+from trainables.data import Dataset, fingerprint, split
+from trainables.dataset_files import RawDataset, with_test_set
 from trainables.download import UnavailableError
 from trainables.mnist import read_fashion_mnist, read_mnist
+from trainables.own_data import is_own, read_own
 
 DEFAULT_DATASET = "fashion_mnist"
 FALLBACK_DATASET = "digits"
-
-# digits comes without a test set: this share is held out, by a seed that no study can change, so
-# that test results of all studies can be compared.
-DIGITS_TEST_RATIO = 0.2
-DIGITS_TEST_SEED = 0
 
 
 def read_digits(_: Path) -> RawDataset:
@@ -28,16 +25,7 @@ def read_digits(_: Path) -> RawDataset:
     # Sixteen shades and white, 0 to 16.
     images = np.round(digits.images * (255 / 16)).astype(np.uint8)[:, None]
     labels = digits.target.astype(np.int64)
-    order = stratified_order(labels, DIGITS_TEST_SEED)
-    count = round(len(labels) * (1 - DIGITS_TEST_RATIO))
-    train, test = order[:count], order[count:]
-    return RawDataset(
-        train_images=images[train],
-        train_labels=labels[train],
-        test_images=images[test],
-        test_labels=labels[test],
-        source="scikit-learn",
-    )
+    return with_test_set(images, labels, source="scikit-learn")
 
 
 READERS: dict[str, Callable[[Path], RawDataset]] = {
@@ -63,8 +51,9 @@ def load_dataset(
     Fashion-MNIST, in Debian's package; what was found elsewhere is put into `data_dir`.
 
     Args:
-        name: "fashion_mnist", "mnist", "cifar10" or "digits"; None is Fashion-MNIST, or digits
-            where that cannot be had, which `Dataset.notice` then says.
+        name: "fashion_mnist", "mnist", "cifar10" or "digits", or the path of a person's own data
+            (see `own_data.py`); None is Fashion-MNIST, or digits where that cannot be had, which
+            `Dataset.notice` then says.
         data_dir: folder of all datasets, in torchvision's layout.
         seed: of the split into training and validation part, at least 0.
         train_ratio: share of the training images that trials may train on; the rest validates.
@@ -74,11 +63,16 @@ def load_dataset(
             be had, or an impossible split.
     """
     wanted = DEFAULT_DATASET if name is None else name
-    if wanted not in READERS:
-        raise ValueError(f"unknown dataset {wanted!r}; there are {', '.join(READERS)}")
-    used, notice = wanted, ""
+    if wanted not in READERS and not is_own(wanted):
+        raise ValueError(
+            f"unknown dataset {wanted!r}; there are {', '.join(READERS)}, or the path of your own: "
+            f"an .npz file or a folder of images by class"
+        )
+    own = wanted not in READERS
+    # A resume may be typed elsewhere.
+    used, notice = str(Path(wanted).absolute()) if own else wanted, ""
     try:
-        raw = READERS[wanted](data_dir)
+        raw = read_own(Path(wanted)) if own else READERS[wanted](data_dir)
     except UnavailableError as error:
         if name is not None:
             raise ValueError(
@@ -100,6 +94,14 @@ def load_dataset(
         seed=seed,
         train_ratio=train_ratio,
     )
+    counts = np.bincount(search.train_labels, minlength=search.classes)
+    if not counts.all():
+        raise ValueError(
+            f"dataset {used}: no image of class {int(counts.argmin())} is among the "
+            f"{len(search.train_labels)} to train on: give it more, or train on a larger share"
+        )
+    # The same data elsewhere is the same data.
+    named = replace(search, name="own") if own else search
     return Dataset(
         name=used,
         search=search,
@@ -107,7 +109,7 @@ def load_dataset(
         test_labels=raw.test_labels,
         notice=notice or raw.notice,
         source=raw.source,
-        fingerprint=fingerprint(search, raw.test_images, raw.test_labels),
+        fingerprint=fingerprint(named, raw.test_images, raw.test_labels),
     )
 
 

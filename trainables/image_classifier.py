@@ -1,6 +1,5 @@
 """The trainable that Tune runs: the one file here that knows Ray."""
 
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,10 @@ from ray import tune
 
 from trainables.config import Config
 from trainables.data import Dataset, SearchData
-from trainables.loop import evaluate_images, fit
+from trainables.loop import Metrics, evaluate_images, fit, is_over
+from trainables.models import build_model
+from trainables.partition import partitions
+from trainables.pretrained import load_pretrained
 from trainables.state import State, load_state, save_state
 from trainables.timing import time_epoch
 
@@ -27,7 +29,7 @@ class ImageClassifier(tune.Trainable):
     state: State | None
     """After the last step; None before the first."""
 
-    _steps: Iterator[tuple[dict[str, float], State]]
+    _steps: Iterator[tuple[Metrics, State]]
 
     def setup(self, config: dict[str, Any], data: SearchData | None = None) -> None:
         """Prepare a trial.
@@ -49,7 +51,8 @@ class ImageClassifier(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        """Train one epoch; `done` comes with the last one, or with a loss that is not finite.
+        """Train one epoch; `done` comes with the last one, when patience is over, or with a loss
+        that is not finite.
 
         Returns:
             The metrics of `trainables.loop.fit`.
@@ -57,12 +60,11 @@ class ImageClassifier(tune.Trainable):
         step = next(self._steps, None)
         if step is None:
             raise ValueError(
-                f"this trial has already trained its {self.settings.epochs} epochs: "
-                f"raise epochs to go on"
+                f"this trial has ended, after {self.state.epoch if self.state else 0} of "
+                f"{self.settings.epochs} epochs: raise epochs, or patience if it was over"
             )
         metrics, self.state = step
-        finite = math.isfinite(metrics["train_loss"]) and math.isfinite(metrics["val_loss"])
-        return {**metrics, "done": metrics["epoch"] == self.settings.epochs or not finite}
+        return {**metrics, "done": is_over(self.settings, metrics, self.state)}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write the state after the last step to `state.pt`."""
@@ -80,21 +82,35 @@ class ImageClassifier(tune.Trainable):
         self.state, self._steps = None, iter(())
 
     @staticmethod
-    def check_config(config: Mapping[str, object]) -> None:
-        """Refuse what no trial could run.
+    def check_config(config: Mapping[str, object], data: SearchData | None = None) -> None:
+        """Refuse what no trial could run, on this data if it is given.
 
         Raises:
             ValueError: names the hyperparameter, the value and the rule.
         """
-        Config.from_dict(config)
+        checked = Config.from_dict(config)
+        path = Path(checked.pretrained)
+        if checked.pretrained and not path.is_absolute():
+            raise ValueError(
+                f"pretrained {path}: must be an absolute path, since each trial runs in a folder "
+                f"of its own; give {path.absolute()}"
+            )
+        if data is None:
+            return
+        partitions(checked, data)
+        if checked.pretrained:
+            model = build_model(checked, data.image_shape, data.classes)
+            load_pretrained(model, checked.pretrained)
 
     @staticmethod
-    def epoch_seconds(config: Mapping[str, object], data: SearchData) -> float:
-        """Estimate the seconds of one epoch on one core, in about half a second."""
+    def epoch_seconds(
+        config: Mapping[str, object], data: SearchData, on_gpu: bool = False
+    ) -> float:
+        """Estimate the seconds of one epoch on one core, or on a GPU, in about half a second."""
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            return time_epoch(Config.from_dict(config), data)
+            return time_epoch(Config.from_dict(config), data, device=_device(on_gpu))
         finally:
             torch.set_num_threads(threads)
 
@@ -123,10 +139,14 @@ class ImageClassifier(tune.Trainable):
         granted = self.trial_resources.required_resources if self.trial_resources else {}
         # Two processes of one thread each beat one of two: no more threads than were granted.
         torch.set_num_threads(max(1, int(granted.get("CPU", 1))))
-        on_gpu = granted.get("GPU", 0) > 0 and torch.cuda.is_available()
-        self.device = torch.device("cuda", 0) if on_gpu else torch.device("cpu")
+        self.device = _device(granted.get("GPU", 0) > 0)
         self.state = None
         self._steps = self._fit(None)
 
-    def _fit(self, state: State | None) -> Iterator[tuple[dict[str, float], State]]:
+    def _fit(self, state: State | None) -> Iterator[tuple[Metrics, State]]:
         return fit(self.settings, self.data, state, device=self.device)
+
+
+def _device(on_gpu: bool) -> torch.device:
+    there = on_gpu and torch.cuda.is_available()
+    return torch.device("cuda", 0) if there else torch.device("cpu")

@@ -10,15 +10,8 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
-class State:
-    """Where a run stands after an epoch.
-
-    No random state is in it: every stream is derived from the seed and the epoch. No hyperparameter
-    either: those come from the config, so that a resumed run never gets an old learning rate back.
-    """
-
-    epoch: int
-    """Epochs done."""
+class NetworkState:
+    """One network and its optimizer."""
 
     updates: int
     """Optimizer steps done."""
@@ -29,6 +22,27 @@ class State:
     optimizer: dict[int, dict[str, Any]]
     """What the optimizer remembers of each parameter (momentum, moments)."""
 
+    average: dict[str, Tensor]
+    """The moving average of the weights; empty where none is kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """Where a run stands after an epoch.
+
+    No random state is in it: every stream is derived from the seed and the epoch. No hyperparameter
+    either: those come from the config, so that a resumed run never gets an old learning rate back.
+    """
+
+    epoch: int
+    """Epochs done."""
+
+    networks: tuple[NetworkState, ...]
+    """One, or one a fold."""
+
+    patience: dict[str, float]
+    """What is remembered of the validation loss."""
+
 
 def snapshot(state: State) -> State:
     """Copy a state, so that it outlives the next step of the loop that yielded it."""
@@ -37,7 +51,8 @@ def snapshot(state: State) -> State:
 
 def save_state(state: State, path: Path | str) -> None:
     """Write a state as tensors and numbers alone, for `torch.load(weights_only=True)`."""
-    torch.save(dict(vars(state)), path)
+    networks = [dict(vars(network)) for network in state.networks]
+    torch.save({**vars(state), "networks": networks}, path)
 
 
 def load_state(path: Path | str) -> State:
@@ -48,6 +63,7 @@ def load_state(path: Path | str) -> State:
     """
     content = torch.load(path, weights_only=True, map_location="cpu")
     try:
-        return State(**content)
-    except TypeError as error:
+        networks = tuple(NetworkState(**network) for network in content.pop("networks"))
+        return State(**content, networks=networks)
+    except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is not a state that this version wrote: {error}") from None

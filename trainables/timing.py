@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -9,7 +10,7 @@ from torch import Tensor
 from trainables.config import Config
 from trainables.data import SearchData
 from trainables.network import EVALUATION_BATCH, Network
-from trainables.training import Training
+from trainables.training import Training, trainings
 
 
 def time_epoch(
@@ -30,20 +31,25 @@ def time_epoch(
         ValueError: config and data do not fit together.
     """
     device = torch.device(device)
-    training = Training(config, data, device)
+    # A frozen body trains faster than the rest of the run.
+    networks = trainings(replace(config, freeze_epochs=0), data, device)
+    training = networks[0]
     # The first batches allocate memory and choose kernels: their time says nothing.
-    update = _seconds_each(_updates(training, device), 3, seconds / 2, device)
-    images = training.network.place(data.validation_images[:EVALUATION_BATCH])
+    # Of the middle epoch, where the batch size changes.
+    epoch = (config.epochs + 1) // 2
+    update = _seconds_each(_updates(training, device, epoch), 3, seconds / 2, device)
+    held_out, _ = training.validation
+    images = held_out[:EVALUATION_BATCH]
     evaluation = _seconds_each(_evaluations(training.network, images), 1, seconds / 2, device)
-    updates = training.samples / config.batch_size
-    return updates * update + len(data.validation_labels) / len(images) * evaluation
+    updates = training.samples / config.batch_size_in(epoch)
+    return len(networks) * (updates * update + len(held_out) / len(images) * evaluation)
 
 
-def _updates(training: Training, device: torch.device) -> Iterator[object]:
+def _updates(training: Training, device: torch.device, epoch: int) -> Iterator[object]:
     # Over and over: a small dataset's epoch may be shorter than the measurement.
     while True:
-        with training.random_streams(1):
-            yield from training.steps(torch.randperm(training.samples).to(device))
+        with training.random_streams(epoch):
+            yield from training.steps(torch.randperm(training.samples).to(device), epoch)
 
 
 def _evaluations(network: Network, images: Tensor) -> Iterator[object]:

@@ -35,9 +35,9 @@ def job(
     """
     flags = study.flags
     dataset = load_dataset(flags.dataset, flags.data_dir, seed=flags.seed)
-    space = LR_BATCH.fix(model=flags.model, epochs=flags.max_epochs)
+    space = LR_BATCH.fix(model=study.model, epochs=study.max_epochs, patience=0)
     asha = ASHA(
-        max_epochs=flags.max_epochs,
+        max_epochs=study.max_epochs,
         grace_period=grace_period,
         reduction_factor=reduction_factor,
         rung_rule=rung_rule,

@@ -47,8 +47,9 @@ def job(
     """
     flags = study.flags
     dataset = load_dataset(flags.dataset, flags.data_dir, seed=0)
-    searcher = SEARCHERS[strategy](TRAINING.fix(epochs=flags.max_epochs), seed=flags.seed)
-    asha = ASHA(max_epochs=flags.max_epochs) if strategy.endswith("asha") else None
+    space = TRAINING.fix(epochs=study.max_epochs, patience=0)
+    searcher = SEARCHERS[strategy](space, seed=flags.seed)
+    asha = ASHA(max_epochs=study.max_epochs) if strategy.endswith("asha") else None
     return tune.Tuner(
         study.trainable(ImageClassifier, dataset),
         tune_config=study.tune_config(searcher, asha),

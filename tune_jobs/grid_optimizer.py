@@ -7,7 +7,7 @@ or last of its grid, the grid is too narrow, and the optimizers have not been co
 from ray import tune
 
 from search_spaces.grid_search import LIMIT, GridSearch
-from search_spaces.spaces import OPTIMIZERS
+from search_spaces.spaces import OPTIMIZER
 from trainables.datasets import load_dataset
 from trainables.image_classifier import ImageClassifier
 from tune_jobs.runtime.launch import launch
@@ -22,7 +22,7 @@ def job(study: Study, *, grid_points: int | None = None) -> tune.Tuner:
     """
     flags = study.flags
     dataset = load_dataset(flags.dataset, flags.data_dir, seed=flags.seed)
-    space = OPTIMIZERS.fix(model=flags.model, epochs=flags.max_epochs)
+    space = OPTIMIZER.fix(model=study.model, epochs=study.max_epochs, patience=0)
     limit = float("inf") if flags.yes else LIMIT
     return tune.Tuner(
         study.trainable(ImageClassifier, dataset),

@@ -24,11 +24,11 @@ def job(study: Study, *, perturbation_interval: int = 2) -> tune.Tuner:
     """
     flags = study.flags
     dataset = load_dataset(flags.dataset, flags.data_dir, seed=flags.seed)
-    space = LR.fix(model=flags.model, epochs=flags.max_epochs)
+    space = LR.fix(model=study.model, epochs=study.max_epochs, patience=0)
     pbt = PBT(
         space,
         perturbed=["learning_rate"],
-        max_epochs=flags.max_epochs,
+        max_epochs=study.max_epochs,
         interval=perturbation_interval,
         seed=flags.seed,
     )

@@ -1,4 +1,4 @@
-"""How much regularization, and which? Random points over dropout, weight decay and label smoothing.
+"""How much regularization, and which? Random points over dropout, decay, smoothing, augmentation.
 
 No trial is stopped early: what regularizes learns more slowly at first, and a rung would take it
 for worse. Look at the gap between accuracy/train and accuracy/validation in TensorBoard, and at the
@@ -19,7 +19,8 @@ def job(study: Study) -> tune.Tuner:
     """How much regularization, and which?"""
     flags = study.flags
     dataset = load_dataset(flags.dataset, flags.data_dir, seed=flags.seed)
-    space = REGULARIZATION.fix(model=flags.model, epochs=flags.max_epochs, learning_rate=0.05)
+    space = REGULARIZATION.fix(model=study.model, epochs=study.max_epochs, patience=0)
+    space = space.fix(learning_rate=0.05)
     return tune.Tuner(
         study.trainable(ImageClassifier, dataset),
         tune_config=study.tune_config(RandomSearch(space, seed=flags.seed)),

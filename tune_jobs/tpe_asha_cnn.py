@@ -40,9 +40,9 @@ def job(
     """
     flags = study.flags
     dataset = load_dataset(flags.dataset, flags.data_dir, seed=flags.seed)
-    space = CNN.fix(epochs=flags.max_epochs)
+    space = CNN.fix(epochs=study.max_epochs, patience=0)
     asha = ASHA(
-        max_epochs=flags.max_epochs,
+        max_epochs=study.max_epochs,
         grace_period=grace_period,
         rung_rule=rung_rule,
         audit=audit,

@@ -34,7 +34,7 @@ def job(
     """
     flags = study.flags
     dataset = load_dataset(flags.dataset, flags.data_dir, seed=flags.seed)
-    space = TRAINING.fix(epochs=flags.max_epochs)
+    space = TRAINING.fix(epochs=study.max_epochs, patience=0)
     chosen = TPESearch if searcher == "tpe" else OptunaSearch
     strategy = chosen(space, seed=flags.seed, start_points=[{}])
     return tune.Tuner(

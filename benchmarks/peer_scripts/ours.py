@@ -22,9 +22,10 @@ def job(study: Study) -> tune.Tuner:
     """Which learning rate goes with which batch size?"""
     flags = study.flags
     dataset = load_dataset(flags.dataset, flags.data_dir, seed=flags.seed, train_ratio=TRAIN_RATIO)
-    space = SPACE.fix(model=flags.model, epochs=flags.max_epochs, train_ratio=TRAIN_RATIO)
+    fixed = {"epochs": study.max_epochs, "train_ratio": TRAIN_RATIO, "patience": 0}
+    space = SPACE.fix(model=study.model, **fixed)
     asha = ASHA(
-        max_epochs=flags.max_epochs,
+        max_epochs=study.max_epochs,
         grace_period=GRACE_PERIOD,
         reduction_factor=REDUCTION_FACTOR,
     )

@@ -11,6 +11,8 @@ from trainables.config import Config
 from trainables.data import SearchData
 from trainables.loop import fit
 
+SCALARS = ("name", "train_count", "classes", "train_ratio")
+
 
 def main() -> None:
     """Train, and report each epoch."""
@@ -26,13 +28,14 @@ def main() -> None:
     torch.set_num_threads(1)
     with np.load(options.data) as file:
         arrays = {name: file[name] for name in file}
-    scalars = {name: arrays.pop(name).item() for name in ("name", "classes", "train_ratio")}
+    scalars = {name: arrays.pop(name).item() for name in SCALARS}
     data = SearchData(**arrays, **scalars)
     config = Config(
         learning_rate=options.learning_rate,
         batch_size=options.batch_size,
         epochs=options.epochs,
         train_ratio=data.train_ratio,
+        patience=0,
         seed=options.seed,
     )
     report = Reporter()

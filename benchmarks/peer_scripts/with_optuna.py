@@ -56,6 +56,7 @@ def work(journal: str, data: SearchData, trials: int, epochs: int, seed: int) ->
             batch_size=trial.suggest_categorical("batch_size", BATCH_SIZES),
             epochs=epochs,
             train_ratio=TRAIN_RATIO,
+            patience=0,
             seed=trial.number,
         )
         accuracy = math.nan

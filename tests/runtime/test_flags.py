@@ -217,6 +217,7 @@ CHANGES = {
     "cpus_per_trial": "2",
     "gpus_per_trial": "1",
     "address": "auto",
+    "dataset": "moved.npz",
     "data_dir": "elsewhere",
     "time_budget": "60",
     "epoch_budget": "60",
@@ -238,10 +239,9 @@ def test_on_resume_what_does_not_change_a_trial_may_be_changed(name):
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["--max-epochs", "9"], "--max-epochs 9: the study was started with 27"),
+        (["--max-epochs", "9"], "--max-epochs 9: the study was started with None"),
         (["--seed", "1"], "--seed 1: the study was started with 0"),
-        (["--model", "cnn"], "--model cnn: the study was started with mlp"),
-        (["--dataset", "mnist"], "--dataset mnist: the study was started with None"),
+        (["--model", "cnn"], "--model cnn: the study was started with None"),
         (["--storage-path", "x"], "--storage-path x: the study was started with results"),
         (["--name", "x"], "--name x: the study was started with None"),
         (["--smoke-test"], "--smoke-test True: the study was started with False"),

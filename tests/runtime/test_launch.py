@@ -116,4 +116,23 @@ def test_a_study_never_goes_on_with_other_data(tmp_path):
     assert read_study_file(tmp_path)["dataset"]["fingerprint"] == "aaa"
 
 
+def test_a_study_never_goes_on_in_another_space(tmp_path):
+    write_json(tmp_path / STUDY_FILE, described(study_in(tmp_path)))
+    study = study_in(tmp_path)
+    study.parts.dataset = Data()
+    study.tune_config(RandomSearch(SPACE.fix(preset="new"), seed=0), ASHA(max_epochs=9))
+    with pytest.raises(ValueError, match=r"another space \(preset was None, here new\)"):
+        describe(study, parse(job, []), [])
+
+
+def test_a_study_never_goes_on_from_other_weights(tmp_path):
+    first = study_in(tmp_path)
+    first.inputs["weights"] = "best/state.pt aaa"
+    write_json(tmp_path / STUDY_FILE, described(first))
+    study = study_in(tmp_path)
+    study.inputs["weights"] = "best/state.pt bbb"
+    with pytest.raises(ValueError, match=r"weights is not what it was: .* aaa, here .* bbb"):
+        described(study)
+
+
 # One session after the other.

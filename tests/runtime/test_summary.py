@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from search_spaces.random_search import RandomSearch
+from tests.runtime.conftest import SPACE
 from tune_jobs.runtime.checkpoints import TrialCheckpoints
 from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.journal import JOURNAL, TrialRecord
@@ -66,7 +68,7 @@ def study_of(folder, trials, *, total=None, mode="max", trainable=None):
     (directory / JOURNAL).write_text("".join(json.dumps(event) + "\n" for event in events))
     flags = Flags(trials=len(trials) if total is None else total)
     study = Study(directory, flags, max_concurrent=1, metric="score", mode=mode)
-    study.parts.trainable = trainable
+    study.parts.trainable, study.parts.strategy = trainable, RandomSearch(SPACE, seed=0)
     study.parts.dataset = "the dataset"
     return study
 

@@ -14,12 +14,12 @@ from tune_jobs.runtime.terminal import STATUS_LINES, Terminal, describe, duratio
 class Screen:
     """A terminal over some trials, and what is on it; events come as from the recorder."""
 
-    def __init__(self, total=64, mode="max", seconds=None, is_terminal=False, trials=None):
+    def __init__(self, total=64, mode="max", is_terminal=False, trials=None, **options):
         self.file = io.StringIO()
         console = Console(file=self.file, width=160, force_terminal=is_terminal)
         self.trials = {} if trials is None else trials
         self.terminal = Terminal(
-            console, self.trials, total=total, metric="score", mode=mode, seconds=seconds
+            console, self.trials, total=total, metric="score", mode=mode, **options
         )
 
     def tell(self, trial, event, **rest):
@@ -64,6 +64,16 @@ def test_in_a_file_there_are_plain_lines_and_nothing_else():
         "restored   trial 3 at epoch 2",
         "finished   trial 3 after epoch 1",
     ]
+
+
+@pytest.mark.parametrize(
+    ("fixed", "shown"),
+    [(["batch_size"], " (learning_rate=0.01235)"), (["batch_size", "learning_rate"], "")],
+)
+def test_a_new_best_does_not_repeat_what_all_trials_have_in_common(fixed, shown):
+    screen = Screen(fixed=fixed)
+    screen.result(0, 3, 0.5)
+    assert screen.lines == [f"new best   trial 0: score 0.5000 after epoch 3{shown}"]
 
 
 def test_who_is_stopped_before_there_is_a_cutoff_and_promoted_later_has_a_line_for_each():

@@ -19,7 +19,7 @@ def earlier_study(directory, *, metric="score", mode="max", trials=12):
     events = []
     for trial in range(trials):
         quality = trial / trials
-        config = {"quality": quality, "seed": 3, "something": "else"}
+        config = {"quality": quality, "seed": 3, "epochs": 5}
         events.append({"event": "suggested", "trial": trial, "config": config})
         if quality < 0.3:
             events.append({"event": "ended", "trial": trial, "status": "failed", "epoch": 1})
@@ -76,6 +76,35 @@ def test_trials_out_of_the_space_teach_nothing(tmp_path):
     study, _ = begun(tmp_path / "new", earlier)
     study.close("finished")
     assert study.learned.startswith("10 of 11")
+
+
+@pytest.mark.parametrize(
+    ("had", "fixed", "learned"),
+    [
+        ({"optimizer": "adamw"}, {"optimizer": "adamw"}, True),
+        ({"optimizer": "sgd"}, {"optimizer": "adamw"}, False),
+        # The catalogue's default is what it had.
+        ({}, {"optimizer": "adamw"}, False),
+        ({}, {"optimizer": "sgd"}, True),
+        ({"model": "cnn", "channels": [32, 64]}, {"model": "cnn", "channels": (32, 64)}, True),
+        ({"epochs": 3}, {"epochs": 27}, True),
+        # What the new trials do not say either has its default in them.
+        ({"optimizer": "adam"}, {}, False),
+        ({"dropout": 0.5}, {}, False),
+        ({"dropout": 0.1}, {}, True),
+        ({"own": 1}, {}, False),
+        # Of some the default depends on others, and some are not there at all.
+        ({}, {"momentum": 0.0}, False),
+        ({"model": "cnn"}, {"model": "cnn", "channels": (16, 32)}, False),
+        ({"optimizer": "adamw"}, {"optimizer": "adamw", "learning_rate": 1e-3}, True),
+        ({"optimizer": "adamw"}, {"optimizer": "adamw", "learning_rate": 1e-2}, False),
+        ({"optimizer": "adam", "momentum": 0.5}, {"optimizer": "adam"}, True),
+    ],
+)
+def test_trials_that_differ_in_what_is_not_searched_teach_nothing(had, fixed, learned):
+    searcher = TPESearch(SPACE.fix(**fixed), seed=0)
+    told = searcher.learned_from("e0", {"quality": 0.5, **had}, {1: 0.5}, status="finished")
+    assert told is learned
 
 
 def test_a_study_that_looked_for_something_else_is_an_error(tmp_path):

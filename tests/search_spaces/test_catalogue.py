@@ -1,22 +1,86 @@
 """The catalogue and the trainable's config are two sides of one thing."""
 
-from dataclasses import fields
+import io
+import re
+from dataclasses import asdict
 
 import pytest
+from rich.console import Console
 
+from search_spaces.__main__ import main, show
 from search_spaces.catalogue import CATALOGUE
+from search_spaces.spaces import SPACES
 from trainables.config import Config
+from trainables.config_rules import NAMES
 
-DEFAULTS = {field.name: field.default for field in fields(Config)}
-
-
-@pytest.mark.parametrize("parameter", CATALOGUE, ids=lambda p: p.name)
-def test_names_and_defaults_are_those_of_the_config(parameter):
-    assert parameter.name in DEFAULTS
-    assert parameter.default == DEFAULTS[parameter.name]
+DEFAULTS = asdict(Config())
+NOT_TUNED = {"learning_rate_schedule"}
+"""Found by PBT, and replayed."""
 
 
-@pytest.mark.parametrize("parameter", CATALOGUE, ids=lambda p: p.name)
+def given(parameter):
+    """What the condition of a hyperparameter asks for."""
+    if parameter.condition is None:
+        return {}
+    name, values = parameter.condition
+    return {name: values[0]}
+
+
+def test_every_field_of_the_config_is_in_the_catalogue():
+    assert {parameter.name for parameter in CATALOGUE} == set(DEFAULTS) - NOT_TUNED
+
+
+@pytest.mark.parametrize("parameter", CATALOGUE, ids=lambda p: p.branch)
+def test_defaults_are_those_of_the_config(parameter):
+    assert parameter.default == asdict(Config(**given(parameter)))[parameter.name]
+
+
+NEEDED = {"freeze_epochs": {"pretrained": "weights.pt"}, "scheduler_patience": {"patience": 0}}
+"""What goes with every value of some."""
+
+
+@pytest.mark.parametrize("parameter", CATALOGUE, ids=lambda p: p.branch)
 def test_the_config_takes_every_value_of_the_catalogue(parameter):
-    for u in (0.0, 0.25, 0.5, 0.75, 1 - 2**-53):
-        Config.from_dict({parameter.name: parameter.at(u)})
+    ends = [parameter.at(u) for u in (0.0, 0.25, 0.5, 0.75, 1 - 2**-53)]
+    for value in parameter.values or (*ends, *parameter.grid):
+        more = NEEDED.get(parameter.name, {})
+        Config.from_dict({**given(parameter), **more, parameter.name: value})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_whatever_a_field_may_be_is_in_the_catalogue(name):
+    for parameter in CATALOGUE:
+        if parameter.name == name:
+            assert set(parameter.values) == set(NAMES[name])
+
+
+@pytest.mark.parametrize("space", SPACES, ids=lambda space: space.name)
+def test_no_named_space_searches_what_is_to_be_fixed(space):
+    assert [p.name for p in space.parameters if p.role == "fixed"] == []
+
+
+def test_printed_it_has_every_hyperparameter_with_its_advice():
+    file = io.StringIO()
+    show(Console(file=file, width=1000))
+    for parameter in CATALOGUE:
+        assert re.search(rf"^name +{parameter.name} *$", file.getvalue(), re.MULTILINE)
+        assert parameter.advice in file.getvalue()
+    assert "0 to 2,147,483,647" in file.getvalue()
+
+
+def printed(monkeypatch, capsys, *names):
+    monkeypatch.setattr("sys.argv", ["search_spaces", *names])
+    main()
+    return capsys.readouterr().out
+
+
+def test_one_of_it_can_be_asked_for(monkeypatch, capsys):
+    output = printed(monkeypatch, capsys, "momentum", "beta2")
+    assert re.findall(r"^name +(\w+) *$", output, re.MULTILINE) == ["momentum", "beta2"]
+
+
+def test_what_is_not_in_it_is_answered_with_what_is_near(monkeypatch, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        printed(monkeypatch, capsys, "momentun")
+    assert stopped.value.code == 2
+    assert "the catalogue has no momentun: momentum?" in capsys.readouterr().err

@@ -6,10 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search_spaces.catalogue import BATCH_SIZE, CATALOGUE, LEARNING_RATE, MOMENTUM, OPTIMIZER
+from search_spaces.catalogue import (
+    BATCH_SIZE,
+    CATALOGUE,
+    LEARNING_RATE,
+    MOMENTUM,
+    NESTEROV,
+    OPTIMIZER,
+)
 from search_spaces.hyperparameter import Hyperparameter
-from search_spaces.space import Space
-from search_spaces.spaces import LR_BATCH
+from search_spaces.space import FLAGS, Space, told
+from search_spaces.spaces import FULL_RECIPE, LR_BATCH
+from trainables.config import Config
 
 uniforms = st.floats(0, 1, exclude_max=True)
 
@@ -50,10 +58,66 @@ def test_a_fixed_parameter_is_no_longer_searched():
     assert space.point([0.0]) == {"batch_size": 64, "model": "cnn", "learning_rate": 1e-4}
 
 
+def test_what_cannot_exist_beside_what_is_fixed_is_not_searched():
+    space = Space("s", (OPTIMIZER, MOMENTUM, NESTEROV, LEARNING_RATE))
+    names = [parameter.name for parameter in space.fix(optimizer="adam").parameters]
+    assert names == ["learning_rate"]
+    names = [parameter.name for parameter in space.fix(optimizer="sgd").parameters]
+    assert names == ["momentum", "nesterov", "learning_rate"]
+    names = [parameter.name for parameter in space.fix(learning_rate=0.1, self=1).parameters]
+    assert names == ["optimizer", "momentum", "nesterov"]
+
+
+def test_what_is_fixed_has_its_value_only_where_it_exists():
+    space = Space("s", (OPTIMIZER, MOMENTUM, NESTEROV)).fix(momentum=0.5, nesterov=True)
+    assert space.fixed == ()
+    drawn = [space.point([u, 0.9, 0.9]) for u in (0.1, 0.5)]
+    assert drawn == [
+        {"optimizer": "sgd", "momentum": 0.5, "nesterov": True},
+        {"optimizer": "adamw"},
+    ]
+
+
+@pytest.mark.parametrize("parameter", CATALOGUE, ids=lambda p: p.branch)
+def test_whatever_is_fixed_of_the_whole_recipe_what_is_drawn_is_a_config(parameter):
+    if parameter.name in ("freeze_epochs", "patience", "seed"):
+        return  # Given with weights, or without what waits as long, or not by a space.
+    for value in parameter.values or parameter.grid:
+        space = FULL_RECIPE.fix(**{"epochs": 27, parameter.name: value})
+        for config in space.samples():
+            Config.from_dict(config)
+
+
+def test_what_a_person_knows_can_be_typed():
+    words = ["schedule=cosine", "batch_size=64", "dropout=0.2", "channels=[32, 64]", "cycles=1"]
+    assert told(words) == {
+        "schedule": "cosine",
+        "batch_size": 64,
+        "dropout": 0.2,
+        "channels": (32, 64),
+        "cycles": 1,
+    }
+    for word in ("schedule", "=cosine", "schedule="):
+        with pytest.raises(ValueError, match=f"--fix {word}: give name=value"):
+            told([word])
+    with pytest.raises(ValueError, match="--fix epochs=9: give --max-epochs"):
+        told(["epochs=9"])
+    with pytest.raises(ValueError, match="--fix cycles=3: cycles is given twice"):
+        told(["cycles=1", "cycles=3"])
+
+
+@pytest.mark.parametrize("parameter", CATALOGUE, ids=lambda p: p.name)
+def test_every_value_of_the_catalogue_can_be_typed(parameter):
+    for value in (*parameter.grid, *parameter.values):
+        if parameter.name not in FLAGS and value != "":
+            assert told([f"{parameter.name}={value}"]) == {parameter.name: value}
+
+
 def test_a_space_is_plain_json():
     description = json.loads(json.dumps(LR_BATCH.fix(model="mlp").describe()))
     assert description["parameters"][0] == {
         "name": "learning_rate",
+        "role": "scientific",
         "low": 1e-4,
         "high": 1e-1,
         "scale": "log",

@@ -11,7 +11,6 @@ from trainables.data import (
     split,
     standardisation,
     stratified_order,
-    train_count,
 )
 
 SIZES = st.lists(st.integers(1, 60), min_size=2, max_size=12)
@@ -80,35 +79,26 @@ def test_a_split_with_an_empty_part_is_refused(train_ratio):
         )  # fmt: skip
 
 
-def test_a_smaller_ratio_counts_of_all_images_and_a_larger_one_is_refused(tiny):
-    assert train_count(tiny, 0.8) == len(tiny.train_labels) == 200
-    assert train_count(tiny, 0.4) == 100
-    with pytest.raises(ValueError, match=r"at most 0\.8.*got 0\.9"):
-        train_count(tiny, 0.9)
-    with pytest.raises(ValueError, match="leaves no image"):
-        train_count(tiny, 1e-6)
-
-
 def test_standardisation_is_of_the_images_in_use_and_has_a_floor():
     generator = np.random.default_rng(0)
     images = generator.integers(0, 256, (40, 3, 4, 4)).astype(np.uint8)
     images[:, 2] = 51
     data = SearchData(
         name="x",
-        train_images=images,
-        train_labels=np.zeros(40, np.int64),
-        validation_images=images[:1],
-        validation_labels=np.zeros(1, np.int64),
+        images=images,
+        labels=np.zeros(40, np.int64),
+        train_count=30,
         classes=1,
-        train_ratio=0.9,
+        train_ratio=0.75,
     )
-    mean, std = standardisation(data, 25, min_std=0.02)
-    used = images[:25] / 255
+    blocks = range(5), range(20, 40)
+    mean, std = standardisation(data, blocks, min_std=0.02)
+    used = np.concatenate([images[:5], images[20:]]) / 255
     assert mean.dtype == std.dtype == torch.float32
     np.testing.assert_allclose(mean, used.mean(axis=(0, 2, 3)), rtol=1e-5)
     np.testing.assert_allclose(std[:2], used.std(axis=(0, 2, 3))[:2], rtol=1e-5)
     assert std[2] == pytest.approx(0.02)
-    assert standardisation(data, 25, min_std=0.5)[1].min() == 0.5
+    assert standardisation(data, blocks, min_std=0.5)[1].min() == 0.5
 
 
 def test_an_array_is_wrapped_without_a_copy():

@@ -12,6 +12,7 @@ from trainables.config import Config
 from trainables.data import Dataset
 from trainables.image_classifier import ImageClassifier
 from trainables.loop import fit
+from trainables.state import save_state
 
 SMALL = {"hidden_sizes": [16], "batch_size": 32, "epochs": 3, "dropout": 0.3}
 CLOCK = ("epoch_seconds", "samples_per_second", "done")
@@ -40,7 +41,7 @@ def test_a_trial_reports_what_the_loop_yields_and_is_done_at_the_last_epoch(star
     expected = [metrics for metrics, _ in fit(Config.from_dict(SMALL), tiny)]
     assert [timeless(result) for result in results] == [timeless(m) for m in expected]
     assert [result["done"] for result in results] == [False, False, True]
-    with pytest.raises(ValueError, match="already trained its 3 epochs"):
+    with pytest.raises(ValueError, match="after 3 of 3 epochs"):
         trial.step()
 
 
@@ -81,6 +82,20 @@ def test_an_impossible_config_is_refused_before_and_in_a_trial(start):
     with pytest.raises(ValueError, match="unknown hyperparameter 'learning_rat'"):
         start({"learning_rat": 1})
     ImageClassifier.check_config(SMALL)
+
+
+def test_a_config_is_held_against_the_data_and_the_weights_before_anything_is_scheduled(
+    tiny, tmp_path
+):
+    ImageClassifier.check_config({"train_ratio": 0.9})
+    with pytest.raises(ValueError, match=r"train_ratio must be at most 0\.8"):
+        ImageClassifier.check_config({"train_ratio": 0.9}, tiny)
+    _, state = next(fit(Config.from_dict(SMALL), tiny))
+    save_state(state, tmp_path / "state.pt")
+    fitting = {**SMALL, "pretrained": str(tmp_path)}
+    ImageClassifier.check_config(fitting, tiny)
+    with pytest.raises(ValueError, match="weights of another network"):
+        ImageClassifier.check_config({**fitting, "model": "cnn"}, tiny)
 
 
 def test_forgotten_data_are_an_error_that_says_how_to_pass_them(tmp_path, monkeypatch):

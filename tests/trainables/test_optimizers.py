@@ -9,6 +9,8 @@ import torch
 from trainables.config import Config
 from trainables.optimizers import build_optimizer, step_of
 
+OPTIMIZERS = ["sgd", "adam", "adamw", "adagrad", "rmsprop"]
+
 TRAIN = """
 import sys, torch
 from trainables.config import Config
@@ -23,13 +25,13 @@ sys.exit("torch._dynamo" in sys.modules or "sympy" in sys.modules)
 """
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_training_imports_no_compiler(optimizer):
     code = TRAIN.format(optimizer=optimizer)
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_the_updates_are_those_of_pytorchs_own_step(optimizer):
     weights = []
     for own in (True, False):
@@ -43,3 +45,25 @@ def test_the_updates_are_those_of_pytorchs_own_step(optimizer):
             step()
         weights.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
     assert torch.equal(*weights)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_what_decays_are_matrices_and_never_biases_or_norms(optimizer):
+    model = torch.nn.Sequential(torch.nn.Linear(5, 3), torch.nn.BatchNorm1d(3))
+    config = Config(optimizer=optimizer, weight_decay=0.25, momentum=0.0, learning_rate=0.5)
+    optimizing = build_optimizer(config, model)
+    before = [p.detach().clone() for p in model.parameters()]
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    step_of(optimizing)()
+    matrix, *others = model.parameters()
+    assert all(map(torch.equal, others, before[1:]))
+    if optimizer == "sgd":
+        # L2: the gradient has the decay added.
+        assert torch.allclose(matrix, before[0] * (1 - 0.5 * 0.25))
+    elif optimizer == "adamw":
+        # Decoupled: no moment knows of it.
+        assert torch.allclose(matrix, before[0] * (1 - 0.5 * 0.25))
+        assert all(not memory["exp_avg"].any() for memory in optimizing.state.values())
+    else:
+        assert not torch.equal(matrix, before[0])

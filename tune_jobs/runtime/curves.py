@@ -1,4 +1,4 @@
-"""The trials' curves for TensorBoard: one run a trial, the epoch on the x axis, no epoch twice."""
+"""The trials' curves for TensorBoard: one run a trial, the epoch on the x axis, none twice."""
 
 from __future__ import annotations
 
@@ -29,6 +29,9 @@ TAGS = {
 }
 """The tag of a metric; another metric goes by its own name."""
 
+STEP_LOSS = "loss/step"
+"""The losses of single steps, whose number is on the x axis."""
+
 NOT_CURVES = ("epoch", "epoch_seconds")
 
 
@@ -55,6 +58,7 @@ class Curves:
         if kind in ("result", "control"):
             writer = self._writer(run, trial)
             self._scalars(run, event["epoch"], event["metrics"])
+            self._step_losses(run, event.get("step_losses", []))
             writer.flush()
         elif kind == "decision":
             self._text(run, "decision", json.dumps(event), event["rung"])
@@ -79,6 +83,7 @@ class Curves:
             self._writer(run, trial)
             for epoch in missing:
                 self._scalars(run, epoch, results[epoch])
+                self._step_losses(run, trial.step_losses.get(epoch, []))
             if ended:
                 self._writers.pop(run).close()
 
@@ -107,6 +112,10 @@ class Curves:
             if name not in NOT_CURVES and value is not None
         ]
         self._add(run, epoch, values)
+
+    def _step_losses(self, run: str, losses: list[list[float]]) -> None:
+        for step, loss in losses:
+            self._add(run, int(step), [Summary.Value(tag=STEP_LOSS, simple_value=loss)])
 
     def _text(self, run: str, tag: str, text: str, epoch: int) -> None:
         metadata: SummaryMetadata = create_summary_metadata(tag, "")
@@ -137,6 +146,7 @@ def epochs_in(run: Path) -> set[int]:
     for path in run.glob("events.out.tfevents.*"):
         for record in RawEventFileLoader(str(path)).Load():
             event = FileEvent.FromString(record)
-            if any(value.HasField("simple_value") for value in event.summary.value):
+            values = [value for value in event.summary.value if value.tag != STEP_LOSS]
+            if any(value.HasField("simple_value") for value in values):
                 epochs.add(event.step)
     return epochs

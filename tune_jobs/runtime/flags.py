@@ -20,6 +20,7 @@ RESUMABLE = (
     "cpus_per_trial",
     "gpus_per_trial",
     "address",
+    "dataset",
     "data_dir",
     "time_budget",
     "epoch_budget",
@@ -39,16 +40,18 @@ class Flags:
 
     trials: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Trials in all; on resume more than before, and the missing ones are run. Without it 64, 8
-    for a population, or all points of a grid."""
-    max_epochs: int = 27
-    """Epochs after which a trial has ended that was not stopped before."""
+    for a population, all points of a grid, or a preset's seeds."""
+    max_epochs: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Epochs after which a trial has ended that was not stopped before. Without it 27, or what a
+    preset was found with."""
     dataset: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """fashion_mnist, mnist, cifar10 or digits. Without it fashion_mnist, and digits where that
-    cannot be had."""
+    """fashion_mnist, mnist, cifar10 or digits, or the path of your own: an .npz file with x and y,
+    or a folder of images by class. Without it fashion_mnist, and digits where that cannot be
+    had."""
     data_dir: Path = Path("data")
     """Where datasets are kept."""
-    model: str = "mlp"
-    """mlp, cnn or linear."""
+    model: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """mlp, cnn, resnet or linear. Without it mlp, or what the job searches."""
     seed: int = 0
     """Decides configurations, split and every trial's random streams."""
     cpus_per_trial: float = 1.0
@@ -163,7 +166,7 @@ def _command_type(job: Callable[..., object]) -> type[Flags]:
     """The shared flags and the job's keyword parameters as one dataclass, with their help."""
     documented = docstring_parser.parse(inspect.getdoc(job) or "").params
     helps = {p.arg_name: (p.description or "").replace("\n", " ") for p in documented}
-    types = typing.get_type_hints(job)
+    types = typing.get_type_hints(job, include_extras=True)
     keywords = [p for p in inspect.signature(job).parameters.values() if p.kind is p.KEYWORD_ONLY]
     for parameter in keywords:
         # `--resume STUDY` alone must be a whole command line.

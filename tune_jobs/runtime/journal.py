@@ -9,7 +9,8 @@ named by its index. The events, in the order of a trial's life:
 - `suggested`: `trial`, `config`.
 - `started`: `trial`. Again after each resume or recovery.
 - `restored`: `trial`, `epoch` that it went on from (0: its start), `unreadable` checkpoints.
-- `result`: `trial`, `epoch`, `node` that it ran on, `metrics`. Once an epoch.
+- `result`: `trial`, `epoch`, `node` that it ran on, `metrics`, and `step_losses` where it reports
+  them, pairs of a step and its loss. Once an epoch.
 - `checkpoint`: `trial`, `epoch`, `path` within the study.
 - `decision`: `trial`, `rung`, `value`, `cutoff`, `rank`, `of`, `stop`.
 - `promoted`: `trial`, `rung`, `value`, `rank`, `of`. It was stopped there, and goes on after all.
@@ -112,6 +113,8 @@ class TrialRecord:
     status: Status = "pending"
     results: dict[int, dict[str, float | None]] = field(default_factory=dict)
     """Metrics by epoch."""
+    step_losses: dict[int, list[list[float]]] = field(default_factory=dict)
+    """By epoch, pairs of a step and its loss."""
     rung: int | None = None
     """Where it was stopped, in epochs."""
     reason: str = ""
@@ -149,6 +152,7 @@ class TrialRecord:
             self.status = "running"
         elif event["event"] == "result":
             self.results.setdefault(event["epoch"], event["metrics"])
+            self._note_steps(event)
         elif event["event"] == "exploited":
             self.exploits.append(dict(event))
         elif event["event"] == "promoted":
@@ -168,9 +172,14 @@ class TrialRecord:
             self.control = "running"
         elif event["event"] == "control":
             self.control_results.setdefault(event["epoch"], event["metrics"])
+            self._note_steps(event)
         elif event["event"] == "control_ended":
             self.control = event["status"]
             self.control_blameless = event.get("blameless", False)
+
+    def _note_steps(self, event: Mapping[str, Any]) -> None:
+        if "step_losses" in event:
+            self.step_losses.setdefault(event["epoch"], event["step_losses"])
 
     def config_at(self, epoch: int) -> dict[str, Any]:
         """What `epoch` was trained with."""

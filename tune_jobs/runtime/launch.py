@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from tune_jobs.runtime.curves import Curves
 from tune_jobs.runtime.flags import Command, parse
 from tune_jobs.runtime.population import NOT_RESUMED, write_schedule
 from tune_jobs.runtime.preflight import make_plan, show_plan
+from tune_jobs.runtime.replicates import write_replicates
 from tune_jobs.runtime.study import Study
 from tune_jobs.runtime.study_file import SCHEMA_VERSION, STUDY_FILE, read_study_file
 from tune_jobs.runtime.terminal import Terminal
@@ -148,6 +150,7 @@ def run(console: Console, study: Study, tuner: tune.Tuner, command: Sequence[str
             total=study.total,
             metric=study.metric,
             mode=study.mode,
+            fixed=dict(study.space.fixed),
             seconds=plan.seconds,
         )
         study.listeners.append(terminal)
@@ -165,7 +168,11 @@ def run(console: Console, study: Study, tuner: tune.Tuner, command: Sequence[str
             metric=study.metric,
             perturbed=pbt.perturbed,
         )
-    more = [*summary.write_audit(study), *summary.schedule_lines(study, schedules)]
+    more = [
+        *summary.write_audit(study),
+        *summary.schedule_lines(study, schedules),
+        *write_replicates(study),
+    ]
     summary.show_summary(console, study, best, command, more)
     if study.stopper.why == "failed":
         complain(f"the first trials all failed alike: {study.stopper.reason}")
@@ -180,7 +187,7 @@ def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, A
     """The content of `study.json`; of a resumed study the first description, with what changed.
 
     Raises:
-        ValueError: the study was started on other data.
+        ValueError: the study was started on other data, or in another space.
     """
     dataset, scheduler = study.parts.dataset, study.parts.scheduler
     assert study.parts.strategy is not None, "the job has not called study.tune_config()"
@@ -198,6 +205,7 @@ def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, A
             **(scheduler.describe() if scheduler is not None else {}),
         },
         "dataset": {name: getattr(dataset, name, "") for name in DATASET},
+        "inputs": study.inputs,
         "versions": {
             "python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in VERSIONS},
@@ -207,21 +215,42 @@ def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, A
     }
     if dataset is not None:
         description["flags"]["dataset"] = dataset.name
-    description["flags"]["trials"] = study.total
+    description["flags"].update(trials=study.total, max_epochs=study.max_epochs)
     if not (study.directory / STUDY_FILE).exists():
         return description
     first = read_study_file(study.directory)
     now, before = description["dataset"]["fingerprint"], first["dataset"]["fingerprint"]
     if now != before:
         raise ValueError(
-            f"--data-dir {study.flags.data_dir}: the study was started on other data (fingerprint "
-            f"{before}, here {now})"
+            f"--dataset {description['flags']['dataset']} (--data-dir {study.flags.data_dir}): the "
+            f"study was started on other data (fingerprint {before}, here {now})"
+        )
+    for name, told in study.inputs.items():
+        was = first.get("inputs", {}).get(name)
+        if told != was:
+            raise ValueError(
+                f"--resume {study.directory}: {name} is not what it was: {was}, here {told}"
+            )
+    searched = json.loads(json.dumps(description["space"]))
+    if searched != first["space"]:
+        raise ValueError(
+            f"--resume {study.directory}: the study was started on another space "
+            f"({differences(first['space'], searched)}): start a new one"
         )
     return {
         **first,
         "flags": description["flags"],
         "command": [*invoked_as(), *first["command"][2:]],
     }
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Of two spaces as `study.json` has them, in words: what each hyperparameter was, and is."""
+    was, has = (
+        {**{p["name"]: p for p in space["parameters"]}, **space["fixed"]} for space in (before, now)
+    )
+    names = [name for name in {**was, **has} if was.get(name) != has.get(name)]
+    return "; ".join(f"{name} was {was.get(name)}, here {has.get(name)}" for name in names)
 
 
 def job_name() -> str:

@@ -47,3 +47,27 @@ class Parts:
     dataset: Dataset | None = None
     strategy: Strategy | None = None
     scheduler: ASHA | PBT | None = None
+
+    @property
+    def asha(self) -> ASHA | None:
+        """The scheduler, where it has rungs."""
+        return self.scheduler if isinstance(self.scheduler, ASHA) else None
+
+    def check(self, model: str | None) -> None:
+        """Shows points of the space to the trainable, before Tune makes any file, and holds the
+        flag `--model` against it.
+
+        Raises:
+            ValueError: the trainable does not take one, or the space another model.
+        """
+        if self.strategy is None:
+            return
+        fixed = dict(self.strategy.space.fixed).get("model")
+        if model not in (None, fixed):
+            takes = "takes none" if fixed is None else f"is for {fixed}"
+            raise ValueError(f"--model {model}: this job {takes}")
+        check = getattr(self.trainable, "check_config", None)
+        if check is not None:
+            data = {} if self.dataset is None else {"data": self.dataset.search}
+            for config in self.strategy.space.samples():
+                check(config, **data)

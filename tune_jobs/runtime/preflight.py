@@ -13,7 +13,7 @@ from rich.table import Table
 from search_spaces.asha import ASHA
 from search_spaces.expectation import Expectation
 from tune_jobs.runtime.study import Study
-from tune_jobs.runtime.terminal import duration
+from tune_jobs.runtime.terminal import duration, spelled
 
 WARM_UP_CONFIGS = 4
 """Points along the diagonal of the space whose epoch is timed, half a second each: their mean
@@ -60,16 +60,14 @@ def make_plan(study: Study) -> Plan:
     if epoch_seconds is not None:
         ended = sum(trial.ended for trial in study.trials.values())
         epochs = (
-            expectation.epochs
-            if expectation is not None
-            else float(study.total * study.flags.max_epochs)
+            expectation.epochs if expectation is not None else float(study.total * study.max_epochs)
         )
         if controls is not None:
             epochs += controls.epochs
         epochs = min(epochs, study.flags.epoch_budget or epochs)
         left = epochs * (1 - ended / study.total)
         left += sum(
-            study.flags.max_epochs - max(trial.control_results, default=trial.epochs)
+            study.max_epochs - max(trial.control_results, default=trial.epochs)
             for trial in study.trials.values()
             if trial.control_left
         )
@@ -122,7 +120,8 @@ def warm_up(study: Study, configs: list[dict[str, Any]]) -> float | None:
     else:
         resources = {"num_cpus": study.flags.cpus_per_trial, "num_gpus": study.flags.gpus_per_trial}
         task, shared = ray.remote(**resources)(timed), ray.put(data)
-        seconds = [ray.get(task.remote(config, shared)) for config in configs]
+        told = {"on_gpu": True}
+        seconds = [ray.get(task.remote(config, shared, **told)) for config in configs]
     return float(sum(seconds) / len(seconds))
 
 
@@ -130,22 +129,28 @@ def show_plan(console: Console, study: Study, plan: Plan) -> None:
     """Prints the plan, and what may be missed of it."""
     if study.parts.dataset is not None:
         dataset = study.parts.dataset
-        console.print(f"data      {dataset.name}, from {dataset.source}", soft_wrap=True)
+        console.print(
+            f"data      {dataset.name}, from {dataset.source}", soft_wrap=True, markup=False
+        )
         if dataset.notice:
-            console.print(f"[bold red]NOTICE    {dataset.notice}[/]", soft_wrap=True)
+            notice = f"NOTICE    {dataset.notice}"
+            console.print(notice, style="bold red", soft_wrap=True, markup=False)
     flags = study.flags
     console.print(
         f"trials    {study.total}, {study.max_concurrent} at once, each with "
         f"{flags.cpus_per_trial:g} CPU and {flags.gpus_per_trial:g} GPU, at most "
-        f"{study.stopper.max_epochs} epochs",
+        f"{study.max_epochs} epochs",
         highlight=False,
     )
+    if study.space.fixed:
+        fixed = spelled(dict(study.space.fixed))
+        console.print(f"fixed     {fixed}", soft_wrap=True, highlight=False, markup=False)
     if study.learned:
         console.print(f"learned   {study.learned}", soft_wrap=True, highlight=False)
     if plan.expectation is not None:
         table = Table("rung (epochs)", "trials expected to reach it", box=None, pad_edge=False)
         for rung, reaching in plan.expectation.reaching.items():
-            end = " (the last)" if rung == flags.max_epochs else ""
+            end = " (the last)" if rung == study.max_epochs else ""
             table.add_row(f"{rung}{end}", f"{reaching:.0f}")
         console.print(table)
     if plan.controls is not None:

@@ -141,8 +141,7 @@ class Recorder(Callback):
                 events.append({"event": "restored", "trial": index, **restored})
             self._waiting.discard(index)
         if report["metrics"] and epoch > self.trials[index].epochs:
-            told = {"epoch": epoch, "node": report["node"], "metrics": report["metrics"]}
-            events.append({"event": "result", "trial": index, **told})
+            events.append({"event": "result", "trial": index, **_told(epoch, report)})
         if report["checkpoint"] is not None:
             path = f"{self._trials_dir.name}/{trial.custom_dirname}/{report['checkpoint']}"
             events.append({"event": "checkpoint", "trial": index, "epoch": epoch, "path": path})
@@ -161,8 +160,7 @@ class Recorder(Callback):
             restored = {"control": True, **report["restored"]}
             events.append({"event": "restored", "trial": index, **restored})
         if report["metrics"] and epoch > max(trial.control_results, default=trial.epochs):
-            told = {"epoch": epoch, "node": report["node"], "metrics": report["metrics"]}
-            events.append({"event": "control", "trial": index, **told})
+            events.append({"event": "control", "trial": index, **_told(epoch, report)})
         if done:
             events.append({**ended(index, epoch, report, None), "event": "control_ended"})
         return events
@@ -210,6 +208,11 @@ class Recorder(Callback):
 
     def _checkpoints(self, dirname: str) -> TrialCheckpoints:
         return TrialCheckpoints(self._trials_dir / dirname, self._mode)
+
+
+def _told(epoch: int, report: dict[str, Any]) -> dict[str, Any]:
+    told = {"epoch": epoch, "node": report["node"], "metrics": report["metrics"]}
+    return {**told, "step_losses": report["step_losses"]} if report["step_losses"] else told
 
 
 def ended(

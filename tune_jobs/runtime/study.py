@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,14 @@ from search_spaces.in_order import InOrder
 from search_spaces.learning import LearningSearch
 from search_spaces.mode import Mode
 from search_spaces.pbt import PBT
-from search_spaces.rungs import Decision
 from search_spaces.space import Space
 from search_spaces.strategy import Strategy
 from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.journal import JOURNAL, Event, Journal, read_events, trials_from
 from tune_jobs.runtime.parts import Dataset, Parts, Trainable
 from tune_jobs.runtime.population import MEMBERS, check_population
-from tune_jobs.runtime.recorder import Recorder, blamed, ended, index_of, runs_as_control
+from tune_jobs.runtime.rebuild import rebuild
+from tune_jobs.runtime.recorder import Recorder, index_of, runs_as_control
 from tune_jobs.runtime.searcher import JournaledSearcher
 from tune_jobs.runtime.stopping import Limits, StudyStopper
 from tune_jobs.runtime.study_file import STUDY_FILE, write_json
@@ -37,6 +37,12 @@ TUNE_FOLDER = ".tune"
 
 TRIALS = 64
 """Where nobody says how many: enough for two or three hyperparameters."""
+
+EPOCHS = 27
+"""Where nobody says how many: rungs of 1, 3 and 9 epochs below it."""
+
+MODEL = "mlp"
+"""Where nobody says which: an epoch in a second."""
 
 LOST_PROCESSES = 3
 """How often a trial whose process or node was lost is started again, from its checkpoint."""
@@ -63,6 +69,10 @@ class Study:
         self.parts = Parts()
         self.total = TRIALS if flags.trials is None else flags.trials
         """Trials that the study shall have; fewer where the strategy has no more."""
+        self.max_epochs = EPOCHS if flags.max_epochs is None else flags.max_epochs
+        """Epochs of a trial that is not stopped."""
+        self.model = MODEL if flags.model is None else flags.model
+        """Of a job that does not search it."""
         journal = directory / JOURNAL
         self.events = read_events(journal) if journal.exists() else []
         """Of earlier sessions."""
@@ -83,6 +93,8 @@ class Study:
             is_control=self.is_control,
             promotes=self.promotes,
         )
+        self.inputs: dict[str, str] = {}
+        """Fingerprints of what else the trials depend on, which a resume must find again."""
         self.learned = ""
         """What was taken over from an earlier study, for a person to read."""
         self._decided: list[Event] = []
@@ -112,13 +124,12 @@ class Study:
 
         A function that calls `tune.report(metrics)` once an epoch will do. To be gone on with after
         a kill it reports `checkpoint=` too and begins with `tune.get_checkpoint()`; else it starts
-        from its beginning. A trial ends after `--max-epochs` at the latest, or those of its
-        scheduler. With a dataset
+        from its beginning. A trial ends after `max_epochs` at the latest. With a dataset
         `setup(config, data=dataset.search)` or `function(config, data=…)` is called; the data is
         put into the object store once.
         """
         self.parts.trainable, self.parts.dataset = trainable, dataset
-        self._check_space()
+        self.parts.check(self.flags.model)
         settings = TrialSettings(
             self.metric,
             self.mode,
@@ -150,14 +161,14 @@ class Study:
             ValueError: what no population can be made of.
         """
         self.parts.strategy, self.parts.scheduler = strategy, scheduler
-        self.stopper.max_epochs = self.flags.max_epochs
         if isinstance(scheduler, (ASHA, PBT)):
             # A script may give it others than the flag says, and its last rung is that one.
-            self.stopper.max_epochs = scheduler.max_epochs
+            self.max_epochs = scheduler.max_epochs
+        self.stopper.max_epochs = self.max_epochs
+        self.parts.check(self.flags.model)
         if isinstance(scheduler, ASHA):
-            trainable = self.parts.trainable
-            if trainable is not None:
-                scheduler.check_checkpoints(overrides(trainable, "save_checkpoint"))
+            if self.parts.trainable is not None:
+                scheduler.check_checkpoints(overrides(self.parts.trainable, "save_checkpoint"))
             scheduler.check_space(strategy.space)
             strategy.rungs = scheduler.rungs.milestones
         if isinstance(scheduler, PBT) and self.flags.trials is None:
@@ -165,17 +176,22 @@ class Study:
         if strategy.size is not None:
             asked = self.flags.trials
             self.total = strategy.size if asked is None else min(asked, strategy.size)
-        self._check_space()
         if isinstance(strategy, LearningSearch):
             if warm_start is not None and not self.events:
                 self._decided += earlier_trials(warm_start, self.metric, self.mode)
             self.learned = learn(strategy, [*self.events, *self._decided])
         if isinstance(scheduler, ASHA):
             # First: it may end trials whose stop had been decided.
-            self._rebuild(scheduler)
+            scheduler.set_search_properties(self.metric, self.mode)
+            self._decided += rebuild(scheduler, self.events, self.trials, self.metric)
+            scheduler.trial_key = lambda trial: None if runs_as_control(trial) else index_of(trial)
+            scheduler.on_decision = self._recorder.on_decision
         if isinstance(scheduler, PBT):
             check_population(self.flags, self.total, strategy, self.parts.trainable)
-            self._listen(scheduler)
+            scheduler.population, scheduler.concurrent = self.total, self.max_concurrent
+            scheduler.trial_key = index_of
+            scheduler.on_wait = self._recorder.on_wait
+            scheduler.on_exploit = self._recorder.on_exploit
         audited = isinstance(scheduler, ASHA) and scheduler.audit > 0
         self._searcher = JournaledSearcher(
             strategy,
@@ -207,42 +223,6 @@ class Study:
             reuse_actors=overrides(self.parts.trainable, "reset_config"),
             trial_dirname_creator=self._dirname(),
         )
-
-    def _rebuild(self, asha: ASHA) -> None:
-        """Gives the scheduler the rungs that earlier sessions left."""
-        asha.set_search_properties(self.metric, self.mode)
-        written = {
-            (event["trial"], event["rung"]) for event in self.events if event["event"] == "decision"
-        }
-        followed = {
-            (event["trial"], event["rung"])
-            for event in self.events
-            if event["event"] == "ended" and "rung" in event
-        }
-        for event in self.events:
-            if event["event"] == "result":
-                trial = self.trials[event["trial"]]
-                if trial.status == "finished" and event["epoch"] == trial.epochs:
-                    # Tune asks no scheduler about the result that a trial ends with by itself.
-                    continue
-                value = event["metrics"][self.metric]
-                decision = asha.replay(event["trial"], event["epoch"], value)
-                if decision is not None:
-                    at = (decision.trial, decision.rung)
-                    self._complete(decision, written=at in written, followed=at in followed)
-            elif event["event"] == "promoted":
-                asha.promote(event["trial"], event["rung"])
-            elif blamed(event):
-                asha.replay_failure(event["trial"], event["epoch"])
-        asha.trial_key = lambda trial: None if runs_as_control(trial) else index_of(trial)
-        asha.on_decision = self._recorder.on_decision
-
-    def _listen(self, pbt: PBT) -> None:
-        """Tells the population its size, and hears of it."""
-        pbt.population, pbt.concurrent = self.total, self.max_concurrent
-        pbt.trial_key = index_of
-        pbt.on_wait = self._recorder.on_wait
-        pbt.on_exploit = self._recorder.on_exploit
 
     def _dirname(self) -> Callable[[Trial], str]:
         """Names a trial's directory by its index."""
@@ -281,34 +261,33 @@ class Study:
 
     def record_failure(self, index: int, epoch: int) -> None:
         """Tells the rungs of a trial that diverged or failed."""
-        if isinstance(self.parts.scheduler, ASHA):
-            self.parts.scheduler.replay_failure(index, epoch)
+        if self.parts.asha is not None:
+            self.parts.asha.replay_failure(index, epoch)
 
     def promotes(self) -> bool:
         """Whether a trial that a rung stops may go on after all."""
-        scheduler = self.parts.scheduler
-        return isinstance(scheduler, ASHA) and scheduler.rungs.rule == "promotion"
+        asha = self.parts.asha
+        return asha is not None and asha.rungs.rule == "promotion"
 
     def promotion_left(self) -> bool:
         """Whether one is to go on that has not begun to."""
-        scheduler = self.parts.scheduler
-        return isinstance(scheduler, ASHA) and scheduler.promotable() is not None
+        asha = self.parts.asha
+        return asha is not None and asha.promotable() is not None
 
     def _promote(self) -> int | None:
         """Lets the next one go on that may; its index."""
-        scheduler = self.parts.scheduler
-        assert isinstance(scheduler, ASHA)
-        promotion = scheduler.promotable()
-        if promotion is None:
+        asha = self.parts.asha
+        promotion = asha.promotable() if asha is not None else None
+        if asha is None or promotion is None:
             return None
-        scheduler.promote(promotion.trial, promotion.rung)
+        asha.promote(promotion.trial, promotion.rung)
         self._recorder.on_promotion(promotion)
         return int(promotion.trial)
 
     def is_control(self, index: int) -> bool:
         """Whether the trial of that index is finished later if a rung stops it."""
-        scheduler = self.parts.scheduler
-        return isinstance(scheduler, ASHA) and scheduler.is_control(index)
+        asha = self.parts.asha
+        return asha is not None and asha.is_control(index)
 
     def close(self, why: str) -> None:
         """Ends the session; the listeners first, so that their files are whole."""
@@ -317,26 +296,3 @@ class Study:
         shutil.rmtree(self.directory / TUNE_FOLDER, ignore_errors=True)
         self.journal.append({"event": "closed", "why": why})
         self.journal.close()
-
-    def _check_space(self) -> None:
-        """Shows the corners of the space to the trainable, before Tune makes any file.
-
-        Raises:
-            ValueError: the trainable does not take one.
-        """
-        check = getattr(self.parts.trainable, "check_config", None)
-        if check is not None and self.parts.strategy is not None:
-            for config in self.parts.strategy.space.corners():
-                check(config)
-
-    def _complete(self, decision: Decision, *, written: bool, followed: bool) -> None:
-        # The machine lost power between the result and the lines that say what followed from it;
-        # who has been promoted since has not ended, and has been stopped all the same.
-        if not written:
-            self._decided.append({"event": "decision", **asdict(decision)})
-        trial = self.trials[int(decision.trial)]
-        if decision.stop and not trial.ended and not followed:
-            control = self.is_control(trial.index)
-            end = ended(trial.index, decision.rung, {"status": None}, decision, control)
-            self._decided.append(end)
-            trial.status = "stopped"

@@ -23,7 +23,7 @@ from tune_jobs.runtime.population import SCHEDULE_FILE, Schedule
 from tune_jobs.runtime.searcher import dirname_of
 from tune_jobs.runtime.study import Study
 from tune_jobs.runtime.study_file import write_json
-from tune_jobs.runtime.terminal import short
+from tune_jobs.runtime.terminal import short, spelled
 
 BEST_FILE = "best.json"
 AUDIT_FILE = "audit.json"
@@ -32,8 +32,8 @@ AUDIT_FILE = "audit.json"
 def keep_best(study: Study) -> dict[str, Any] | None:
     """Copies the best checkpoint to `best/`, with `best.json` that says what it is.
 
-    When the study is over the test set is used on it, here and nowhere else: one that is resumed
-    without a better checkpoint keeps the figure that it has.
+    When a study that searches is over the test set is used on it, here and nowhere else: one that
+    is resumed without a better checkpoint keeps the figure that it has.
     """
     found = best_trial(study.trials.values(), study.metric, study.mode)
     if found is None:
@@ -60,7 +60,8 @@ def keep_best(study: Study) -> dict[str, Any] | None:
         shutil.rmtree(target, ignore_errors=True)
         fresh.rename(target)
         evaluate = getattr(study.parts.trainable, "evaluate", None)
-        if is_over(study) and "test" not in best and evaluate is not None:
+        searched = bool(study.space.parameters)
+        if searched and is_over(study) and "test" not in best and evaluate is not None:
             best["test"] = evaluate(best["config"], str(target), study.parts.dataset)
             write_json(target / BEST_FILE, best)
     return best
@@ -148,7 +149,7 @@ def show_summary(
     if best is None:
         line("best", "none: no trial has reported a value")
     else:
-        config = ", ".join(f"{k}={short(v)}" for k, v in best["config"].items())
+        config = spelled(best["config"], without=dict(study.space.fixed))
         line("best", f"trial {best['trial']}: {config}")
         line("best epoch", f"{best['epoch']} of {study.trials[best['trial']].epochs}")
         line(study.metric, f"{best[study.metric]:.4f}")
@@ -156,9 +157,10 @@ def show_summary(
             missing = f"none: that of epoch {best['epoch']} is not there, or damaged"
             none_at_all = not any(study.trials_dir.glob("*/checkpoint_*"))
             line("checkpoint", "none: the trainable saves none" if none_at_all else missing)
+        used = " (the test set was used for this checkpoint alone)"
         for name, value in best.get("test", {}).items():
             if name == "test_accuracy" or "test_accuracy" not in best["test"]:
-                line(name, f"{value:.4f} (the test set was used for this checkpoint alone)")
+                line(name, f"{value:.4f}{used}")
         if "checkpoint" in best:
             line("checkpoint", typed(study.directory / "best"))
     for name, text in more:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -33,6 +34,7 @@ class Terminal:
         console: of rich; on a terminal it has a live status.
         trials: all trials of the study by index, kept up to date by the recorder.
         total: trials that the study shall have.
+        fixed: hyperparameters that are the same in all trials, which the plan has told.
         seconds: expected for what is still to be run, or None.
     """
 
@@ -44,6 +46,7 @@ class Terminal:
         total: int,
         metric: str,
         mode: str,
+        fixed: Collection[str] = (),
         seconds: float | None = None,
     ) -> None:
         self._console = console
@@ -51,6 +54,7 @@ class Terminal:
         self._total = total
         self._metric = metric
         self._mode = mode
+        self._fixed = fixed
         self._seconds = seconds
         self._began = time.monotonic()
         self._best = best_trial(trials.values(), metric, mode)
@@ -136,15 +140,19 @@ class Terminal:
         self._best = (trial, *found)
         # A leader that gets better with every epoch would fill the screen.
         if leader is not trial:
-            config = trial.config_at(found[0])
-            shown = ", ".join(f"{k}={short(v)}" for k, v in config.items() if k != "seed")
+            shown = spelled(trial.config_at(found[0]), without=("seed", *self._fixed))
             self._print(
                 f"new best   trial {trial.index}: {self._metric} {found[1]:.4f} after epoch "
-                f"{found[0]} ({shown})"
+                f"{found[0]}{f' ({shown})' * bool(shown)}"
             )
 
     def _print(self, line: str) -> None:
         self._console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def spelled(config: Mapping[str, Any], without: Collection[str] = ()) -> str:
+    """`learning_rate=0.01, batch_size=32`."""
+    return ", ".join(f"{k}={short(v)}" for k, v in config.items() if k not in without)
 
 
 def describe(event: Event, metric: str) -> str:

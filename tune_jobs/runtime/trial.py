@@ -7,10 +7,12 @@ restarts the trial (a node was lost) or a person resumes the study.
 
 Beside Tune's own methods a trainable class may offer these, and the launcher uses what it finds:
 
-- `check_config(config)`: a static method that raises ValueError for a bad configuration; called on
-  the driver before anything is scheduled.
+- `check_config(config)`, or `check_config(config, data)` where the study has a dataset: a static
+  method that raises ValueError for a bad configuration; called on the driver before anything is
+  scheduled.
 - `epoch_seconds(config, data) -> float`: a static method, the seconds of one epoch from a short
-  warm-up; without it no time is estimated.
+  warm-up; where trials have GPUs it is called on one, with `on_gpu=True`. Without it no time is
+  estimated.
 - `evaluate(config, checkpoint_dir, dataset) -> dict`: a static method, the metrics of the best
   checkpoint on the test set, called once at the end.
 """
@@ -182,6 +184,7 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
                     for k, v in result.items()
                     if isinstance(v, Real) and k not in NOT_METRICS
                 },
+                "step_losses": result.get("step_losses", []),
                 "checkpoint": checkpoint,
                 "restored": self.__restored,
                 "status": "finished" if result.get("done") else None,

@@ -1,0 +1,207 @@
+"""The catalogue: every hyperparameter that a trial can be given, its range, and the reason for it.
+
+Names and defaults are those of the trainable's config; a test holds the two together. Where a
+hyperparameter depends on another, one of two entries of a name exists. `python -m search_spaces`
+prints it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from search_spaces.catalogue.data import (
+    FOLDS,
+    MIN_STD,
+    SEED,
+    TRAIN_RATIO,
+)
+from search_spaces.catalogue.network import (
+    ACTIVATION,
+    CHANNELS,
+    DEPTH,
+    FREEZE_EPOCHS,
+    HIDDEN_SIZES,
+    KERNEL_SIZE,
+    MODEL,
+    NORM_CONVOLUTIONAL,
+    NORM_DENSE,
+    PRETRAINED,
+)
+from search_spaces.catalogue.optimization import (
+    ACCUMULATION_STEPS,
+    ALPHA,
+    BASE_BATCH_SIZE,
+    BATCH_SIZE,
+    BATCH_SIZE_SCHEDULE,
+    BETA1,
+    BETA2,
+    CLASS_WEIGHTS,
+    EPSILON,
+    FINAL_BATCH_SIZE,
+    FOCAL_GAMMA,
+    GRAD_CLIP_NORM,
+    LEARNING_RATE,
+    LEARNING_RATE_ADAPTIVE,
+    LEARNING_RATE_SGD,
+    LOSS,
+    LR_SCALING,
+    MOMENTUM,
+    NESTEROV,
+    OPTIMIZER,
+    PRECISION,
+)
+from search_spaces.catalogue.regularization import (
+    AUGMENTATION,
+    DROPOUT,
+    EMA_DECAY,
+    LABEL_SMOOTHING,
+    MIXUP_ALPHA,
+    WEIGHT_DECAY,
+)
+from search_spaces.catalogue.schedule import (
+    CYCLES,
+    EPOCHS,
+    EPOCHS_ENDING,
+    EPOCHS_WARMUP,
+    FINAL_LR_FRACTION,
+    GAMMA_EXPONENTIAL,
+    GAMMA_STEP,
+    MIN_DELTA,
+    PATIENCE,
+    PRINT_FREQ,
+    SCHEDULE,
+    SCHEDULER_FACTOR,
+    SCHEDULER_PATIENCE,
+    STEP_SIZE,
+)
+
+CATALOGUE = (
+    MODEL,
+    HIDDEN_SIZES,
+    CHANNELS,
+    DEPTH,
+    KERNEL_SIZE,
+    ACTIVATION,
+    NORM_DENSE,
+    NORM_CONVOLUTIONAL,
+    PRETRAINED,
+    FREEZE_EPOCHS,
+    LEARNING_RATE,
+    LEARNING_RATE_ADAPTIVE,
+    LEARNING_RATE_SGD,
+    LR_SCALING,
+    BASE_BATCH_SIZE,
+    BATCH_SIZE,
+    BATCH_SIZE_SCHEDULE,
+    FINAL_BATCH_SIZE,
+    ACCUMULATION_STEPS,
+    GRAD_CLIP_NORM,
+    OPTIMIZER,
+    MOMENTUM,
+    NESTEROV,
+    BETA1,
+    BETA2,
+    ALPHA,
+    EPSILON,
+    LOSS,
+    FOCAL_GAMMA,
+    CLASS_WEIGHTS,
+    PRECISION,
+    EPOCHS,
+    SCHEDULE,
+    STEP_SIZE,
+    GAMMA_STEP,
+    GAMMA_EXPONENTIAL,
+    CYCLES,
+    SCHEDULER_PATIENCE,
+    SCHEDULER_FACTOR,
+    EPOCHS_WARMUP,
+    EPOCHS_ENDING,
+    FINAL_LR_FRACTION,
+    PATIENCE,
+    MIN_DELTA,
+    PRINT_FREQ,
+    WEIGHT_DECAY,
+    DROPOUT,
+    LABEL_SMOOTHING,
+    AUGMENTATION,
+    MIXUP_ALPHA,
+    EMA_DECAY,
+    TRAIN_RATIO,
+    MIN_STD,
+    FOLDS,
+    SEED,
+)
+
+
+def value_in(config: Mapping[str, Any], name: str) -> Any:
+    """What a configuration has of a hyperparameter: its default where nothing is said, None where
+    there is none in it, or where it is none of these."""
+    entries = [entry for entry in CATALOGUE if entry.name == name]
+    there = [
+        e for e in entries if e.condition and value_in(config, e.condition[0]) in e.condition[1]
+    ]
+    there += [entry for entry in entries if entry.condition is None]
+    if entries and not there:
+        return None
+    return config.get(name, there[0].default if there else None)
+
+
+__all__ = [
+    "ACCUMULATION_STEPS",
+    "ACTIVATION",
+    "ALPHA",
+    "AUGMENTATION",
+    "BASE_BATCH_SIZE",
+    "BATCH_SIZE",
+    "BATCH_SIZE_SCHEDULE",
+    "BETA1",
+    "BETA2",
+    "CATALOGUE",
+    "CHANNELS",
+    "CLASS_WEIGHTS",
+    "CYCLES",
+    "DEPTH",
+    "DROPOUT",
+    "EMA_DECAY",
+    "EPOCHS",
+    "EPOCHS_ENDING",
+    "EPOCHS_WARMUP",
+    "EPSILON",
+    "FINAL_BATCH_SIZE",
+    "FINAL_LR_FRACTION",
+    "FOCAL_GAMMA",
+    "FOLDS",
+    "FREEZE_EPOCHS",
+    "GAMMA_EXPONENTIAL",
+    "GAMMA_STEP",
+    "GRAD_CLIP_NORM",
+    "HIDDEN_SIZES",
+    "KERNEL_SIZE",
+    "LABEL_SMOOTHING",
+    "LEARNING_RATE",
+    "LEARNING_RATE_ADAPTIVE",
+    "LEARNING_RATE_SGD",
+    "LOSS",
+    "LR_SCALING",
+    "MIN_DELTA",
+    "MIN_STD",
+    "MIXUP_ALPHA",
+    "MODEL",
+    "MOMENTUM",
+    "NESTEROV",
+    "NORM_CONVOLUTIONAL",
+    "NORM_DENSE",
+    "OPTIMIZER",
+    "PATIENCE",
+    "PRECISION",
+    "PRETRAINED",
+    "PRINT_FREQ",
+    "SCHEDULE",
+    "SCHEDULER_FACTOR",
+    "SCHEDULER_PATIENCE",
+    "SEED",
+    "STEP_SIZE",
+    "TRAIN_RATIO",
+    "WEIGHT_DECAY",
+    "value_in",
+]

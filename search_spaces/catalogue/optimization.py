@@ -1,0 +1,255 @@
+"""How the weights are updated: optimizer, learning rate, batch and loss."""
+
+from dataclasses import replace
+
+from search_spaces.hyperparameter import Hyperparameter
+
+LEARNING_RATE = Hyperparameter(
+    name="learning_rate",
+    meaning="step size of the optimizer",
+    default=1e-2,
+    kind="optimization",
+    role="scientific",
+    advice="on a log scale, since what matters is its ratio (Bengio 2012, 3.3). First ranges: SGD "
+    "1e-2 to 1e-1, with momentum 1e-3 to 1e-2, Adam 1e-3 to 1e-2. This one, for one optimizer with "
+    "momentum, is wider by a decade on both sides, for where no study has been",
+    low=1e-4,
+    high=1e-1,
+    scale="log",
+    grid=(1e-4, 1e-3, 1e-2, 1e-1),
+)
+
+LEARNING_RATE_SGD = replace(
+    LEARNING_RATE,
+    high=1.0,
+    grid=(1e-3, 1e-2, 1e-1, 1.0),
+    condition=("optimizer", ("sgd", "adagrad")),
+    advice="with and without momentum: both first ranges, 1e-3 to 1e-2 and 1e-2 to 1e-1, and a "
+    "decade more on both sides",
+)
+
+LEARNING_RATE_ADAPTIVE = replace(
+    LEARNING_RATE,
+    default=1e-3,
+    condition=("optimizer", ("adam", "adamw", "rmsprop")),
+    advice="1e-3 to 1e-2 first, here a decade more on both sides. The default is a tenth of SGD's: "
+    "they scale each update themselves (Kingma and Ba 2015)",
+)
+
+LR_SCALING = Hyperparameter(
+    name="lr_scaling",
+    meaning="what the learning rate is multiplied by where the batch is b times its base",
+    default="none",
+    kind="optimization",
+    role="nuisance",
+    advice="sources disagree: b keeps the way of an epoch as long (Goyal et al. 2017), the root of "
+    "b its noise (Krizhevsky 2014; Malladi et al. 2022 for Adam). Some lower it, by 1 / b, as a "
+    "loss that is a sum over the batch asks for: ours is a mean. No rule holds from model to model "
+    "(Shallue et al. 2019): none, and a learning rate tuned for each batch size, is safest",
+    values=("none", "linear", "sqrt", "inverse"),
+)
+
+BASE_BATCH_SIZE = Hyperparameter(
+    name="base_batch_size",
+    meaning="batch size that the learning rate is meant for",
+    default=128,
+    kind="optimization",
+    role="fixed",
+    advice="what the learning rate was tuned at; another one is another learning rate",
+    values=(32, 64, 128, 256, 512),
+    ordered=True,
+    condition=("lr_scaling", ("linear", "sqrt", "inverse")),
+)
+
+BATCH_SIZE = Hyperparameter(
+    name="batch_size",
+    meaning="samples in one update",
+    default=128,
+    kind="optimization",
+    role="nuisance",
+    advice="powers of two: 8 to 32 is noisy but generalises, 64 to 256 is smooth, 1024 and more "
+    "for a large GPU. Not to be tuned for accuracy alone: a change of it asks for a new learning "
+    "rate (Shallue et al. 2019)",
+    values=(32, 64, 128, 256, 512),
+    ordered=True,
+)
+
+BATCH_SIZE_SCHEDULE = Hyperparameter(
+    name="batch_size_schedule",
+    meaning="whether the batch grows or shrinks over the run",
+    default="constant",
+    kind="optimization",
+    role="nuisance",
+    advice="growing it does what a falling learning rate does, in fewer updates (Smith et al. "
+    "2018)",
+    values=("constant", "linear"),
+)
+
+FINAL_BATCH_SIZE = Hyperparameter(
+    name="final_batch_size",
+    meaning="samples in an update of the last epoch",
+    default=512,
+    kind="optimization",
+    role="nuisance",
+    advice="above the first to calm the end, below it to stir it up",
+    values=(32, 64, 128, 256, 512, 1024),
+    ordered=True,
+    condition=("batch_size_schedule", ("linear",)),
+)
+
+ACCUMULATION_STEPS = Hyperparameter(
+    name="accumulation_steps",
+    meaning="parts that a batch is passed through the network in, for one update",
+    default=1,
+    kind="optimization",
+    role="fixed",
+    advice="1 where a batch fits into memory: the update is the same, but for batch norm, which "
+    "sees a part at a time",
+    values=(1, 2, 4, 8),
+    ordered=True,
+)
+
+GRAD_CLIP_NORM = Hyperparameter(
+    name="grad_clip_norm",
+    meaning="longest gradient; longer ones are shortened to it, 0 leaves all as they are",
+    default=0.0,
+    kind="optimization",
+    role="nuisance",
+    advice="off, or 0.1 to 10: above the norm of a usual gradient, so that only outliers are cut "
+    "(Pascanu et al. 2013). Off comes last, as it is the limit of a long one",
+    values=(0.1, 0.3, 1.0, 3.0, 10.0, 0.0),
+    ordered=True,
+)
+
+OPTIMIZER = Hyperparameter(
+    name="optimizer",
+    meaning="rule of the update",
+    default="sgd",
+    kind="optimization",
+    role="nuisance",
+    advice="tuned as far, the more general rule is never behind (Choi et al. 2019): AdamW first, "
+    "and SGD with momentum for convolutions, where it has long been; Adagrad for rare features",
+    values=("sgd", "adam", "adamw", "adagrad", "rmsprop"),
+)
+
+MOMENTUM = Hyperparameter(
+    name="momentum",
+    meaning="share of the last update that is kept",
+    default=0.9,
+    kind="optimization",
+    role="nuisance",
+    advice="0.9 is seldom far off; 0.95 to 0.99 with small learning rates (Sutskever et al. "
+    "2013); 0 is plain SGD",
+    values=(0.0, 0.5, 0.9, 0.95, 0.99),
+    ordered=True,
+    condition=("optimizer", ("sgd",)),
+)
+
+NESTEROV = Hyperparameter(
+    name="nesterov",
+    meaning="whether the gradient is taken ahead, where the momentum leads",
+    default=False,
+    kind="optimization",
+    role="nuisance",
+    advice="helps most where momentum is high (Sutskever et al. 2013)",
+    values=(False, True),
+    condition=("momentum", (0.5, 0.9, 0.95, 0.99)),
+)
+
+BETA1 = Hyperparameter(
+    name="beta1",
+    meaning="share of the last mean gradient that is kept",
+    default=0.9,
+    kind="optimization",
+    role="nuisance",
+    advice="tuned once the learning rate is, with trials to spare (Godbole et al. 2023)",
+    values=(0.8, 0.9, 0.95),
+    ordered=True,
+    condition=("optimizer", ("adam", "adamw")),
+)
+
+BETA2 = Hyperparameter(
+    name="beta2",
+    meaning="share of the last mean squared gradient that is kept",
+    default=0.999,
+    kind="optimization",
+    role="nuisance",
+    advice="0.999; lower where gradients change soon or batches are large",
+    values=(0.95, 0.99, 0.999, 0.9999),
+    ordered=True,
+    condition=("optimizer", ("adam", "adamw")),
+)
+
+ALPHA = Hyperparameter(
+    name="alpha",
+    meaning="share of the last mean squared gradient that RMSprop keeps",
+    default=0.99,
+    kind="optimization",
+    role="nuisance",
+    advice="0.9 (Tieleman and Hinton 2012) to 0.99 (PyTorch)",
+    values=(0.9, 0.95, 0.99, 0.999),
+    ordered=True,
+    condition=("optimizer", ("rmsprop",)),
+)
+
+EPSILON = Hyperparameter(
+    name="epsilon",
+    meaning="added to the root that a gradient is divided by",
+    default=1e-8,
+    kind="optimization",
+    role="nuisance",
+    advice="1e-8; up to 1 turns an adaptive rule into SGD, and is worth a study where Adam falls "
+    "behind it (Choi et al. 2019)",
+    low=1e-10,
+    high=1e-1,
+    scale="log",
+    grid=(1e-8, 1e-5, 1e-3),
+    condition=("optimizer", ("adam", "adamw", "adagrad", "rmsprop")),
+)
+
+LOSS = Hyperparameter(
+    name="loss",
+    meaning="what is minimised",
+    default="cross_entropy",
+    kind="optimization",
+    role="scientific",
+    advice="cross entropy unless there is a reason: focal where few samples are hard, margin where "
+    "probabilities are not needed",
+    values=("cross_entropy", "margin", "focal"),
+)
+
+FOCAL_GAMMA = Hyperparameter(
+    name="focal_gamma",
+    meaning="how much less a sample counts that is told right already",
+    default=2.0,
+    kind="optimization",
+    role="nuisance",
+    advice="0 is cross entropy, 2 worked best there, 5 is the end of what they tried "
+    "(Lin et al. 2017)",
+    low=0.0,
+    high=5.0,
+    grid=(0.5, 1.0, 2.0, 5.0),
+    condition=("loss", ("focal",)),
+)
+
+CLASS_WEIGHTS = Hyperparameter(
+    name="class_weights",
+    meaning="whether each class has the same say, however few its samples",
+    default="none",
+    kind="optimization",
+    role="nuisance",
+    advice="balanced where small classes matter as much (King and Zeng 2001); on balanced data the "
+    "two are one",
+    values=("none", "balanced"),
+)
+
+PRECISION = Hyperparameter(
+    name="precision",
+    meaning="arithmetic of matrix products; weights and optimizer stay float32",
+    default="float32",
+    kind="optimization",
+    role="fixed",
+    advice="bfloat16 is faster where the processor has it, and seldom tells in accuracy; tf32, on "
+    "GPUs from 2020 on, tells even less",
+    values=("float32", "tf32", "bfloat16"),
+)

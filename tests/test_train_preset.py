@@ -1,0 +1,89 @@
+"""`python -m tune_jobs train PRESET`, as a person types it."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import JOB, ROOT, journal_of, results_of
+
+SCRIPT = JOB.with_name("train_preset.py")
+TINY = ("mlp", "--dataset", "digits", "--max-epochs", "3", "--max-concurrent", "1")
+
+
+def tune_jobs(folder, *arguments):
+    """`python -m tune_jobs …` in `folder`; `(exit code, output)`."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tune_jobs", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_a_preset_is_trained_under_several_seeds(cluster_address, tmp_path):
+    argv = ("train", *TINY, "--seeds", "2", "--name", "two", "--address", cluster_address)
+    code, output = tune_jobs(tmp_path, *argv)
+    assert code == 0, output
+    assert re.search(r"^val_accuracy +0\.\d{4} ± 0\.\d{4} over 2 of 2 seeds$", output, re.MULTILINE)
+    assert re.search(
+        r"^test_accuracy +0\.\d{4} ± 0\.\d{4} over 2 of 2 seeds$", output, re.MULTILINE
+    )
+    assert "alone" not in output, "the test set was used for both"
+    assert f"{SCRIPT} mlp" in output, "what is to be typed again"
+    study = tmp_path / "results" / "two"
+    seeds = json.loads((study / "seeds.json").read_text())["seeds"]
+    assert len({one["seed"] for one in seeds}) == 2
+    configs = [e["config"] for e in journal_of(study) if e["event"] == "suggested"]
+    assert [c.pop("seed") for c in configs] == [one["seed"] for one in seeds]
+    assert configs[0] == configs[1]
+
+
+@pytest.mark.long
+def test_it_can_be_stopped_and_resumed(run_job, tmp_path):
+    whole = (*TINY, "--seeds", "2", "--name", "whole")
+    code, output = run_job(*whole, script=SCRIPT)
+    assert code == 0, output
+    halted = (*TINY, "--seeds", "2", "--name", "halted", "--epoch-budget", "2")
+    code, output = run_job(*halted, script=SCRIPT)
+    assert code == 0, output
+    assert "ended by       epoch budget" in output
+    halted = tmp_path / "results" / "halted"
+    code, output = run_job("--resume", str(halted), "--epoch-budget", "100", script=SCRIPT)
+    assert code == 0, output
+    assert "over 2 of 2 seeds" in output
+    assert results_of(halted) == results_of(tmp_path / "results" / "whole")
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (("fit",), "error: fit: the commands are train"),
+        (("train", "vgg"), "mlp"),
+        (("train", "mlp", "--seeds", "0"), "--seeds must be at least 1, got 0"),
+        (("train", "cnn", "--model", "mlp"), "--model mlp: this job is for cnn"),
+        (
+            ("train", "cnn", "--seeds", "2", "--trials", "4"),
+            "--seeds 2 --trials 4: each is one training; give one",
+        ),
+    ],
+)
+def test_what_it_does_not_have_is_refused(cluster_address, tmp_path, argv, said):
+    options = ("--address", cluster_address, "--dataset", "digits") if len(argv) > 2 else ()
+    code, output = tune_jobs(tmp_path, *argv, *options)
+    assert code == 2
+    assert said in output
+    assert not list(tmp_path.rglob("study.json"))
+
+
+def test_asked_for_help_it_lists_its_commands(tmp_path):
+    code, output = tune_jobs(tmp_path, "--help")
+    assert code == 0
+    assert "python -m tune_jobs train    Training without a search" in output

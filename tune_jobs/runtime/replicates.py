@@ -1,0 +1,60 @@
+"""Several seeds of one configuration: what each came to, and by how much they differ."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+from tune_jobs.runtime.checkpoints import TrialCheckpoints
+from tune_jobs.runtime.searcher import dirname_of
+from tune_jobs.runtime.study import Study
+from tune_jobs.runtime.study_file import write_json
+from tune_jobs.runtime.summary import is_over
+
+REPLICATES_FILE = "seeds.json"
+
+
+def write_replicates(study: Study) -> list[tuple[str, str]]:
+    """`seeds.json` of a study that searches nothing, where its trials differ by their seed alone:
+    of each its best epoch, and what the test set says of it; the mean and the standard deviation
+    over them in lines of a name and a text.
+
+    Nothing is chosen between them, so that the test set may be used on each, when they all have
+    ended.
+    """
+    if study.space.parameters or not is_over(study):
+        return []
+    found = [_told(study, index) for index in sorted(study.trials)]
+    told = [one for one in found if one is not None]
+    write_json(study.directory / REPLICATES_FILE, {"seeds": told})
+    values: dict[str, list[float]] = {}
+    for one in told:
+        for name, value in {study.metric: one["value"], **one["test"]}.items():
+            values.setdefault(name, []).append(value)
+    # One that diverged, or whose checkpoint is damaged, is in no mean, and is to be seen.
+    return [
+        (name, f"{_spread(numbers)} over {len(numbers)} of {study.total} seeds")
+        for name, numbers in values.items()
+    ]
+
+
+def _told(study: Study, index: int) -> dict[str, Any] | None:
+    trial = study.trials[index]
+    best = trial.best(study.metric, study.mode)
+    if trial.status != "finished" or best is None:
+        return None
+    epoch, value = best
+    config = trial.config_at(epoch)
+    directory = study.trials_dir / dirname_of(index)
+    checkpoint = TrialCheckpoints(directory, study.mode).of_epoch(epoch)
+    evaluate = getattr(study.parts.trainable, "evaluate", None)
+    test = {}
+    if checkpoint is not None and evaluate is not None:
+        test = evaluate(config, str(checkpoint.path), study.parts.dataset)
+    return {"seed": config["seed"], "epoch": epoch, "value": value, "test": test}
+
+
+def _spread(numbers: list[float]) -> str:
+    if len(numbers) < 2:
+        return f"{numbers[0]:.4f}"
+    return f"{statistics.mean(numbers):.4f} ± {statistics.stdev(numbers):.4f}"
