@@ -85,6 +85,7 @@ def test_one_at_a_time_a_killed_study_ends_with_the_table_it_would_have_had(
     assert_whole(killed, 6)
 
 
+@pytest.mark.long
 def test_two_at_a_time_a_killed_study_ends_with_all_its_trials_and_can_grow(
     start_job, run_job, tmp_path
 ):

@@ -9,6 +9,8 @@ import sys
 import pytest
 
 from tests.conftest import JOB, ROOT, journal_of, results_of
+from tests.runtime.conftest import study_in
+from tune_jobs.train_preset import job
 
 SCRIPT = JOB.with_name("train_preset.py")
 TINY = ("mlp", "--dataset", "digits", "--max-epochs", "3", "--max-concurrent", "1")
@@ -64,26 +66,30 @@ def test_it_can_be_stopped_and_resumed(run_job, tmp_path):
 
 @pytest.mark.parametrize(
     ("argv", "said"),
-    [
-        (("fit",), "error: fit: the commands are train"),
-        (("train", "vgg"), "mlp"),
-        (("train", "mlp", "--seeds", "0"), "--seeds must be at least 1, got 0"),
-        (("train", "cnn", "--model", "mlp"), "--model mlp: this job is for cnn"),
-        (
-            ("train", "cnn", "--seeds", "2", "--trials", "4"),
-            "--seeds 2 --trials 4: each is one training; give one",
-        ),
-    ],
+    [(("fit",), "error: fit: the commands are train"), (("train", "vgg"), "'mlp', 'cnn'")],
 )
-def test_what_it_does_not_have_is_refused(cluster_address, tmp_path, argv, said):
-    options = ("--address", cluster_address, "--dataset", "digits") if len(argv) > 2 else ()
-    code, output = tune_jobs(tmp_path, *argv, *options)
+def test_what_it_does_not_have_is_refused(tmp_path, argv, said):
+    code, output = tune_jobs(tmp_path, *argv)
     assert code == 2
     assert said in output
     assert not list(tmp_path.rglob("study.json"))
 
 
+@pytest.mark.parametrize(
+    ("flags", "seeds", "said"),
+    [
+        ({}, 0, "--seeds must be at least 1, got 0"),
+        ({"model": "mlp"}, 2, "--model mlp: this job is for cnn"),
+        ({"trials": 4}, 2, "--seeds 2 --trials 4: each is one training; give one"),
+    ],
+)
+def test_flags_that_contradict_the_preset_or_each_other_are_refused(tmp_path, flags, seeds, said):
+    study = study_in(tmp_path / "study", **{"trials": None, "dataset": "digits", **flags})
+    with pytest.raises(ValueError, match=said):
+        job(study, preset="cnn", seeds=seeds)
+
+
 def test_asked_for_help_it_lists_its_commands(tmp_path):
     code, output = tune_jobs(tmp_path, "--help")
     assert code == 0
-    assert "python -m tune_jobs train    Training without a search" in output
+    assert "python -m tune_jobs train    a preset, which earlier studies have found" in output
