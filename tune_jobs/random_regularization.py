@@ -19,8 +19,9 @@ def job(study: Study) -> tune.Tuner:
     """How much regularization, and which?"""
     flags = study.flags
     dataset = load_dataset(flags.dataset, flags.data_dir, seed=flags.seed)
-    space = REGULARIZATION.fix(model=study.model, epochs=study.max_epochs, patience=0)
-    space = space.fix(learning_rate=0.05)
+    space = REGULARIZATION.fix(
+        model=study.model, epochs=study.max_epochs, patience=0, learning_rate=0.05
+    )
     return tune.Tuner(
         study.trainable(ImageClassifier, dataset),
         tune_config=study.tune_config(RandomSearch(space, seed=flags.seed)),

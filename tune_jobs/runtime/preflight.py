@@ -120,8 +120,7 @@ def warm_up(study: Study, configs: list[dict[str, Any]]) -> float | None:
     else:
         resources = {"num_cpus": study.flags.cpus_per_trial, "num_gpus": study.flags.gpus_per_trial}
         task, shared = ray.remote(**resources)(timed), ray.put(data)
-        told = {"on_gpu": True}
-        seconds = [ray.get(task.remote(config, shared, **told)) for config in configs]
+        seconds = [ray.get(task.remote(config, shared, on_gpu=True)) for config in configs]
     return float(sum(seconds) / len(seconds))
 
 
