@@ -43,9 +43,10 @@ def job(
     """
     flags = study.flags
     dataset = load_dataset(flags.dataset, flags.data_dir, seed=flags.seed, train_ratio=train_ratio)
-    model = {} if flags.model is None else {"model": flags.model}
-    known = {"epochs": study.max_epochs, "train_ratio": train_ratio, **model, **told(fix)}
-    space = within(FULL_RECIPE, study.max_epochs).fix(**known)
+    space = within(FULL_RECIPE, study.max_epochs)
+    if flags.model is not None:
+        space = space.fix(model=flags.model)
+    space = space.fix(epochs=study.max_epochs, train_ratio=train_ratio, **told(fix))
     strategy = OptunaSearch(space, seed=flags.seed, start_points=[{}])
     asha = ASHA(
         max_epochs=study.max_epochs,
