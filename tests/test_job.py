@@ -170,8 +170,14 @@ def damaged_fashion_mnist(folder):
         (["--dataset", "imagenet"], "unknown dataset 'imagenet'.*fashion_mnist"),
         (["--dataset", "digits", "--model", "vgg"], "model must be one of mlp, cnn, resnet, lin"),
         (["--gpus-per-trial", "0.5"], "--gpus-per-trial 0.5: the cluster has no GPU"),
-        (["--cpus-per-trial", "64"], "64 CPU and 0 GPU fits on no node"),
-        (["--dataset", "digits", "--grace-period", "40"], "grace_period must be from 1 to the 27"),
+        pytest.param(
+            ["--cpus-per-trial", "64"], "64 CPU and 0 GPU fits on no node", marks=pytest.mark.long
+        ),
+        pytest.param(
+            ["--dataset", "digits", "--grace-period", "40"],
+            "grace_period must be from 1 to the 27",
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_bad_input_is_a_short_error_before_anything_is_scheduled(
