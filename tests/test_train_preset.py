@@ -95,7 +95,7 @@ def test_asked_for_help_it_lists_its_commands(tmp_path):
     assert "python -m tune_jobs train    a preset, which earlier studies have found" in output
 
 
-@pytest.mark.parametrize(("seeds", "trainings"), [(2, 2), (None, 3)])
+@pytest.mark.parametrize(("seeds", "trainings"), [(2, 2), (None, 4)])
 def test_a_smoke_test_trains_as_many_seeds_as_told(tmp_path, seeds, trainings):
     flags = {"trials": 4, "dataset": "digits", "smoke_test": True, "max_epochs": 3}
     study = study_in(tmp_path / "study", **flags)

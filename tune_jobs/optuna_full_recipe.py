@@ -1,8 +1,7 @@
 """The whole recipe at once? Optuna's TPE over all hyperparameters, conditional, stopped by ASHA.
 
-The last study, not the first: of so many dimensions a hundred trials see little. Give it what is
-known (`--fix schedule=cosine batch_size=128`, `--warm-start` an earlier study), and fix next time
-what its best ten agree in. Schedules that pay at their end look worse at a rung than they are.
+The last study, not the first: give it what is known (`--fix schedule=cosine`, `--warm-start`), and
+fix next time what its best ten agree in. Schedules look worse at a rung than at their end.
 """
 
 from pathlib import Path

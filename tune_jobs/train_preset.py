@@ -37,14 +37,12 @@ def job(
     flags, found = study.flags, PRESETS[preset]
     if seeds is not None and seeds < 1:
         raise ValueError(f"--seeds must be at least 1, got {seeds}")
-    # A smoke test's number of trials is nobody's wish.
-    trials = None if flags.smoke_test and not study.events else flags.trials
-    if not study.events and None not in (seeds, trials) and seeds != trials:
+    if flags.trials not in (None, seeds) and seeds and not (study.events or flags.smoke_test):
         raise ValueError(f"--seeds {seeds} --trials {flags.trials}: each is one training; give one")
     dataset = load_dataset(
         flags.dataset, flags.data_dir, seed=flags.seed, train_ratio=found.train_ratio
     )
-    if trials is None:
+    if not study.events and (seeds or flags.trials is None):
         study.total = seeds or SEEDS
     if flags.max_epochs is None:
         study.max_epochs = found.epochs
