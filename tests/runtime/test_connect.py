@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tune_jobs.runtime.connect import Cluster, check_reachable, cluster, running
+from tune_jobs.runtime.connect import HEAD, Cluster, check_reachable, cluster, running
 from tune_jobs.runtime.flags import Flags
+from tune_jobs.runtime.growth import Growth, NodeType
 
 cores = st.integers(0, 64)
 devices = st.integers(0, 8)
@@ -38,7 +39,7 @@ def fitting(node, cpus, gpus):
 @given(nodes, cpu_shares, gpu_shares)
 def test_the_slots_are_the_trials_that_fit_and_no_gpu_is_shared_out_over_two(nodes, cpus, gpus):
     expected = sum(fitting(node, cpus, gpus) for node in nodes)
-    cluster = Cluster(tuple(nodes), {})
+    cluster = Cluster(tuple(nodes))
     if expected == 0:
         with pytest.raises(ValueError, match=r"no GPU|fits on no node"):
             cluster.slots(float(cpus), float(gpus))
@@ -50,35 +51,59 @@ def test_the_slots_are_the_trials_that_fit_and_no_gpu_is_shared_out_over_two(nod
     ("gpus", "slots"), [(0.25, 8), (0.3, 6), (0.4, 4), (0.5, 4), (0.6, 2), (1, 2), (2, 1)]
 )
 def test_two_gpus_hold_whole_trials_only(gpus, slots):
-    assert Cluster(({"CPU": 16.0, "GPU": 2.0},), {}).slots(1, gpus) == slots
+    assert Cluster(({"CPU": 16.0, "GPU": 2.0},)).slots(1, gpus) == slots
 
 
 def test_cores_that_lie_on_two_nodes_are_not_one_trials():
-    cluster = Cluster(({"CPU": 3.0}, {"CPU": 3.0}), {})
+    cluster = Cluster(({"CPU": 3.0}, {"CPU": 3.0}))
     assert cluster.slots(2, 0) == 2
     with pytest.raises(ValueError, match=r"4 CPU and 0 GPU fits on no node.*3 CPU and 0 GPU"):
         cluster.slots(4, 0)
 
 
 def test_a_node_that_has_nothing_to_give_does_not_count():
-    assert Cluster(({"memory": 1e9}, {"CPU": 2.0}), {}).slots(1, 0) == 2
+    assert Cluster(({"memory": 1e9}, {"CPU": 2.0})).slots(1, 0) == 2
 
 
 def test_a_trial_that_wants_a_gpu_of_a_cluster_without_is_told_the_flag():
     with pytest.raises(ValueError, match=r"--gpus-per-trial 0\.5: the cluster has no GPU"):
-        Cluster(({"CPU": 64.0},), {}).slots(1, 0.5)
+        Cluster(({"CPU": 64.0},)).slots(1, 0.5)
+
+
+SMALL = ({"CPU": 2.0},)
+GPU_NODES = Growth((NodeType("gpu", {"CPU": 16.0, "GPU": 1.0}, 4),), 4)
 
 
 def test_what_an_autoscaler_may_bring_is_waited_for():
     """Only trials that wait make it start nodes."""
-    small = ({"CPU": 2.0},)
-    assert Cluster(small, {"CPU": 64.0, "GPU": 4.0}).slots(8, 1) == 4
-    assert Cluster(small, {"CPU": 64.0, "GPU": 4.0}).slots(1, 0.25) == 16
-    assert Cluster((), {"CPU": 64.0}).slots(8, 0) == 8
+    assert Cluster(SMALL, GPU_NODES).slots(8, 1) == 4
+    assert Cluster(SMALL, GPU_NODES).slots(1, 0.25) == 16
+    assert Cluster((), GPU_NODES).slots(8, 0) == 8
+
+
+def test_the_head_counts_beside_what_may_come_and_a_worker_that_came_only_once():
+    head, worker = {"CPU": 2.0, HEAD: 1.0}, {"CPU": 16.0, "GPU": 1.0}
+    assert Cluster((head,), GPU_NODES).slots(1, 0) == 2 + 4 * 16
+    assert Cluster((head, worker), GPU_NODES).slots(1, 0) == 2 + 4 * 16
+
+
+def test_a_trial_is_not_spread_over_nodes_that_may_come():
+    expected = (
+        r"17 CPU and 1 GPU fits on no node: those that are up have 2 CPU and 0 GPU, "
+        r"those that the autoscaler may start have 16 CPU and 1 GPU"
+    )
+    with pytest.raises(ValueError, match=expected):
+        Cluster(SMALL, GPU_NODES).slots(17, 1)
     with pytest.raises(ValueError, match="fits on no node"):
-        Cluster(small, {"CPU": 64.0, "GPU": 4.0}).slots(65, 1)
-    with pytest.raises(ValueError, match="no GPU"):
-        Cluster(small, {"CPU": 64.0}).slots(8, 1)
+        Cluster(SMALL, GPU_NODES).slots(1, 2)
+    with pytest.raises(ValueError, match="no GPU, and none that it may start"):
+        Cluster(SMALL, Growth((NodeType("cpu", {"CPU": 64.0}, 2),), 2)).slots(8, 1)
+
+
+def test_machines_that_have_not_joined_are_to_be_waited_for():
+    own = Growth((NodeType("local.cluster.node", {}, 2),), 2)
+    with pytest.raises(ValueError, match=r"Up to 2 nodes may still join.*when they are up"):
+        Cluster(SMALL, own).slots(1, 0.25)
 
 
 def test_an_address_where_nothing_answers_is_an_error_before_ray_waits_for_it():

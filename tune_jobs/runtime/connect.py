@@ -8,9 +8,9 @@ import math
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import ray
 from ray._private.services import canonicalize_bootstrap_address
 
 from tune_jobs.runtime.flags import Flags
+from tune_jobs.runtime.growth import Growth, Resources, read_growth
 
 PACKAGES = ("tune_jobs", "search_spaces", "trainables")
 
@@ -31,14 +32,18 @@ QUIET: dict[str, Any] = {
 }
 
 
+HEAD = "node:__internal_head__"
+"""A resource that the head has, and no other node."""
+
+
 @dataclass(frozen=True)
 class Cluster:
-    """What the cluster has."""
+    """What the cluster has, and what it may come to have."""
 
-    nodes: tuple[dict[str, float], ...]
-    """Resources of each node that is up."""
-    growth: dict[str, float]
-    """What an autoscaler may bring, all nodes together; empty without one."""
+    nodes: tuple[Resources, ...]
+    """Of each node that is up."""
+    growth: Growth = field(default_factory=Growth)
+    """What an autoscaler starts when trials wait."""
 
     def slots(self, cpus: float, gpus: float) -> int:
         """How many trials of that size run at once, on the nodes that are up or on those that an
@@ -47,31 +52,50 @@ class Cluster:
         Raises:
             ValueError: not even one would ever fit, so that it would wait for ever.
         """
-        if gpus > 0 and not (self._most("GPU") or self.growth.get("GPU", 0)):
-            raise ValueError(
-                f"--gpus-per-trial {gpus:g}: the cluster has no GPU. Give 0, or --address of a "
-                "cluster that has"
-            )
-        count = sum(self._fits(node, cpus, gpus) for node in self.nodes)
-        count = max(count, self._fits(self.growth, cpus, gpus))
+
+        def fits(node: Resources) -> int:
+            return self._fits(node, cpus, gpus)
+
+        head = sum(fits(node) for node in self.nodes if HEAD in node)
+        count = max(sum(map(fits, self.nodes)), head + self.growth.slots(fits))
         if count == 0:
-            raise ValueError(
-                f"a trial of {cpus:g} CPU and {gpus:g} GPU fits on no node: the largest has "
-                f"{self._most('CPU'):g} CPU and {self._most('GPU'):g} GPU"
-            )
+            raise ValueError(self._why_not(cpus, gpus))
         return count
 
-    def _most(self, kind: str) -> float:
-        return max((node.get(kind, 0.0) for node in self.nodes), default=0.0)
+    def _why_not(self, cpus: float, gpus: float) -> str:
+        """A trial of that size fits nowhere."""
+        kinds = [node_type.resources for node_type in self.growth.types if node_type.resources]
+        later = ""
+        if self.growth.unknown():
+            later = (
+                f". Up to {self.growth.unknown()} nodes may still join, of a size that is known "
+                "only then: see `ray status`, and start the study when they are up"
+            )
+        elif gpus > 0 and not any(node.get("GPU") for node in (*self.nodes, *kinds)):
+            return (
+                f"--gpus-per-trial {gpus:g}: the cluster has no GPU, and none that it may start. "
+                "Give 0, or --address of a cluster that has"
+            )
+        bring = f", those that the autoscaler may start have {sizes(kinds)}" if kinds else ""
+        return (
+            f"a trial of {cpus:g} CPU and {gpus:g} GPU fits on no node: those that are up have "
+            f"{sizes(self.nodes)}{bring}{later}"
+        )
 
     @staticmethod
-    def _fits(node: dict[str, float], cpus: float, gpus: float) -> int:
+    def _fits(node: Resources, cpus: float, gpus: float) -> int:
         per_kind = [node.get("CPU", 0.0) / cpus] if cpus else []
         if gpus:
             # A trial of 0.4 GPU can't be spread over two: 2 of them on each, not 5 on two.
             whole = int(1 / gpus + 1e-9) if gpus < 1 else 1 / gpus
             per_kind.append(node.get("GPU", 0.0) * whole)
         return int(min(per_kind) + 1e-9)
+
+
+def sizes(nodes: Iterable[Resources]) -> str:
+    """The different ones, in words."""
+    found = {(node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in nodes}
+    return " or ".join(f"{cpus:g} CPU and {gpus:g} GPU" for cpus, gpus in sorted(found))
 
 
 @contextmanager
@@ -94,8 +118,7 @@ def cluster(flags: Flags) -> Iterator[Cluster]:
         join(address)
     try:
         nodes = tuple(dict(node["Resources"]) for node in ray.nodes() if node["Alive"])
-        growth = ray._private.state.state.get_max_resources_from_cluster_config() or {}
-        yield Cluster(nodes, growth)
+        yield Cluster(nodes, read_growth(ray.get_runtime_context().gcs_address))
     finally:
         ray.shutdown()
 
