@@ -123,6 +123,7 @@ def test_an_address_that_is_none_says_what_is_one(address):
 PROCESSES = """
 import json, os, sys, time
 from pathlib import Path
+import psutil
 import torch
 from ray import tune
 from tune_jobs.runtime.connect import cluster
@@ -131,6 +132,11 @@ from tune_jobs.runtime.flags import Flags
 class Trial(tune.Trainable):
     def step(self):
         return {"pid": os.getpid(), "imported": "torch" in sys.modules, "done": True}
+
+def listening():
+    ours = psutil.Process().children(recursive=True)
+    sockets = [c for process in ours for c in process.net_connections() if c.status == "LISTEN"]
+    return sorted({c.laddr.ip for c in sockets})
 
 def idle():
     names = {int(p.parent.name): p.read_bytes() for p in Path("/proc").glob("[0-9]*/cmdline")}
@@ -144,12 +150,15 @@ with cluster(Flags(address="local", max_concurrent=1)) as found:
     run = tune.RunConfig(storage_path=sys.argv[1], verbose=0)
     (result,) = tune.Tuner(Trial, tune_config=config, run_config=run).fit()
     trial = result.metrics
-    print(json.dumps([found.nodes[0]["CPU"], trial["pid"] in ready, trial["imported"]]))
+    told = [found.nodes[0]["CPU"], trial["pid"] in ready, trial["imported"], listening()]
+    print(json.dumps(told))
 """
 
 
 @pytest.mark.slow
-def test_a_ray_for_one_job_has_processes_ready_for_its_trials_which_know_torch(temporary, tmp_path):
+def test_a_ray_for_one_job_has_processes_ready_which_know_torch_and_listens_on_loopback_alone(
+    temporary, tmp_path
+):
     done = subprocess.run(
         [sys.executable, "-c", PROCESSES, str(tmp_path)],
         capture_output=True,
@@ -158,10 +167,12 @@ def test_a_ray_for_one_job_has_processes_ready_for_its_trials_which_know_torch(t
         env={**os.environ, "RAY_TMPDIR": str(temporary)},
     )
     assert done.returncode == 0, done.stderr
-    cpus, was_ready, imported = json.loads(done.stdout.splitlines()[-1])
+    cpus, was_ready, imported, listening = json.loads(done.stdout.splitlines()[-1])
     assert cpus == 1, "no more than its trials take"
     assert was_ready
     assert imported
+    assert listening
+    assert set(listening) <= {"127.0.0.1", "::ffff:127.0.0.1"}, "other machines could reach it"
 
 
 def test_a_ray_that_another_job_has_for_itself_is_joined_by_its_address_alone(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private import ray_constants
 from ray._private.services import canonicalize_bootstrap_address
 
 from tune_jobs.runtime.flags import Flags
@@ -168,14 +169,30 @@ def start(flags: Flags) -> None:
         class_cache.DEFAULT_ENV_VARS.clear()
     each_has_a_trial = flags.cpus_per_trial <= 1 and flags.gpus_per_trial == 0
     preloaded = [name for name in PRELOADED if name in sys.modules] if each_has_a_trial else []
-    ray.init(
-        address="local",
-        num_cpus=cpus,
-        # 200 MB and 11 processes that nobody would look at.
-        include_dashboard=False,
-        _system_config={"preload_python_modules": preloaded},
-        **QUIET,
-    )
+    with loopback_only():
+        ray.init(
+            address="local",
+            num_cpus=cpus,
+            # 200 MB and 11 processes that nobody would look at.
+            include_dashboard=False,
+            _system_config={"preload_python_modules": preloaded},
+            **QUIET,
+        )
+
+
+@contextmanager
+def loopback_only() -> Iterator[None]:
+    """A Ray that is started meanwhile listens on 127.0.0.1 alone, and no other machine can join it.
+
+    By itself it listens on all interfaces, and replaces a `_node_ip_address` of 127.0.0.1 by one
+    that can be reached; only on Windows and macOS, where no cluster is meant, it does not.
+    """
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 def check_reachable(address: str) -> None:

@@ -92,13 +92,13 @@ def read_events(path: Path) -> list[Event]:
         ValueError: a line in the middle is not JSON: the file was edited or is damaged.
     """
     events = []
-    lines = path.read_text().splitlines(keepends=True)
+    lines = path.read_bytes().splitlines(keepends=True)
     for number, line in enumerate(lines, start=1):
-        if not line.endswith("\n"):
+        if not line.endswith(b"\n"):
             break
         try:
             events.append(json.loads(line))
-        except json.JSONDecodeError as error:
+        except ValueError as error:
             raise ValueError(f"{path}: line {number} is not JSON ({error})") from None
     return events
 

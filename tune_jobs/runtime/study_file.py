@@ -34,7 +34,7 @@ def read_study_file(directory: Path, flag: str = "--resume") -> dict[str, Any]:
         raise ValueError(f"{flag} {directory}: no study is there (it has no {STUDY_FILE})")
     try:
         stored: dict[str, Any] = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise ValueError(f"{flag} {directory}: {STUDY_FILE} is not JSON ({error})") from None
     if stored.get("schema_version") != SCHEMA_VERSION:
         raise ValueError(
