@@ -5,13 +5,16 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
+import ray
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tune_jobs.runtime.connect import HEAD, Cluster, check_reachable, cluster, running
+from tune_jobs.runtime.connect import HEAD, Cluster, cluster, running
 from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.growth import Growth, NodeType
 
@@ -106,20 +109,6 @@ def test_machines_that_have_not_joined_are_to_be_waited_for():
         Cluster(SMALL, own).slots(1, 0.25)
 
 
-def test_an_address_where_nothing_answers_is_an_error_before_ray_waits_for_it():
-    with socket.socket() as unheard:
-        unheard.bind(("127.0.0.1", 0))
-        port = unheard.getsockname()[1]
-        with pytest.raises(ValueError, match=f"--address 127.0.0.1:{port}: no cluster answers"):
-            check_reachable(f"127.0.0.1:{port}")
-
-
-@pytest.mark.parametrize("address", ["ray://host:10001", "host:port", "host:70000"])
-def test_an_address_that_is_none_says_what_is_one(address):
-    with pytest.raises(ValueError, match="host:port, auto or local"):
-        check_reachable(address)
-
-
 PROCESSES = """
 import json, os, sys, time
 from pathlib import Path
@@ -184,6 +173,20 @@ def test_a_ray_that_another_job_has_for_itself_is_joined_by_its_address_alone(
     assert running(cluster_address) == cluster_address
     monkeypatch.setenv("RAY_ADDRESS", cluster_address)
     assert running(None) == cluster_address
+
+
+def test_the_address_that_a_killed_cluster_has_left_is_not_joined(temporary, monkeypatch):
+    with socket.socket() as unheard, tempfile.TemporaryDirectory(dir=temporary) as folder:
+        host = ray.util.get_node_ip_address()
+        unheard.bind((host, 0))
+        left = Path(folder, "ray", "ray_current_cluster")
+        left.parent.mkdir()
+        address = f"{host}:{unheard.getsockname()[1]}"
+        left.write_text(address)
+        monkeypatch.setenv("RAY_TMPDIR", folder)
+        assert running(None) is None
+        unheard.listen()
+        assert running(None) == address
 
 
 def test_a_cluster_that_the_environment_names_is_not_replaced_where_it_does_not_answer(

@@ -6,7 +6,6 @@ import importlib
 import logging
 import math
 import os
-import socket
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +19,7 @@ from ray._private.services import canonicalize_bootstrap_address
 
 from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.growth import Growth, Resources, read_growth
+from tune_jobs.runtime.knock import knock
 
 PACKAGES = ("tune_jobs", "search_spaces", "trainables")
 
@@ -128,26 +128,38 @@ def running(address: str | None) -> str | None:
     """The cluster to join: the one that is named, by the flag or by RAY_ADDRESS, else one that runs
     on this machine for all. None where one is to be started: for "local", or where there is none.
     """
+    if address is not None:
+        return None if address == "local" else address
     # As Ray itself finds it; "auto" would also join what another job has started for itself.
-    address = address or canonicalize_bootstrap_address(None)
-    return None if address == "local" else address
+    found: str | None = canonicalize_bootstrap_address(None)
+    if found is not None and not os.environ.get("RAY_ADDRESS"):
+        try:
+            knock(found)
+        except (OSError, ValueError):
+            # A cluster that was killed leaves its address in Ray's folder under /tmp.
+            return None
+    return found
 
 
 def join(address: str) -> None:
     """Joins a running cluster, which the code of this project travels to.
 
     Raises:
-        ValueError: nothing answers there.
+        ValueError: nothing answers there, or a Ray or Python of another version.
     """
-    if ":" in address:
-        check_reachable(address)
     root = Path(__file__).parents[2]
     packages = [str(root / package) for package in PACKAGES]
     try:
+        if address != "auto":
+            knock(address)
         ray.init(address=address, runtime_env={"py_modules": packages}, **QUIET)
-    except (ConnectionError, ValueError) as error:
+    except OSError as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"--address {address}: no cluster answers there ({reason})") from None
+    except RuntimeError as error:
+        # Versions differ: which, its lines say.
+        reason = " ".join(str(error).split())
+        raise ValueError(f"--address {address}: {reason}") from None
 
 
 def start(flags: Flags) -> None:
@@ -193,18 +205,3 @@ def loopback_only() -> Iterator[None]:
         yield
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = before
-
-
-def check_reachable(address: str) -> None:
-    """Knocks at `host:port`: Ray itself would wait for minutes, and end the process.
-
-    Raises:
-        ValueError: nothing answers within 5 s, or it is no such address.
-    """
-    host, _, port = address.rpartition(":")
-    if "/" in host or not port.isdigit() or int(port) > 65535:
-        raise ValueError(f"--address must be host:port, auto or local, got {address}")
-    try:
-        socket.create_connection((host, int(port)), timeout=5).close()
-    except OSError as error:
-        raise ValueError(f"--address {address}: no cluster answers there ({error})") from None
