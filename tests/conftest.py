@@ -31,11 +31,12 @@ def temporary():
 
 @pytest.fixture(scope="session")
 def cluster_address(temporary):
-    """A Ray of two cores, for all tests; the address that a job connects to."""
+    """A Ray of two cores and a GPU that is only declared, for all tests; the address that a job
+    connects to."""
     ray.init(
         address="local",
         num_cpus=2,
-        num_gpus=0,
+        num_gpus=1,
         object_store_memory=200 * 1024**2,
         include_dashboard=False,
         log_to_driver=False,

@@ -41,7 +41,8 @@ class Curves:
     Args:
         trials_dir: the study's `trials/`; trial 12 is the run `0012` in it, and `0012-control`
             where it goes on as a control.
-        notice: said in every trial's text, if there is one: a dataset that is not the default.
+        notice: said in every trial's text, if there is one: a dataset that is not the default, or
+            GPUs that are not there.
     """
 
     def __init__(self, trials_dir: Path, notice: str = "") -> None:

@@ -3,7 +3,7 @@
 Needs neither Ray nor torch. Each line has `event` and `time` (seconds since 1970), and a trial is
 named by its index. The events, in the order of a trial's life:
 
-- `session`: a driver began; `command` as typed, `resumed`.
+- `session`: a driver began; `command` as typed, `resumed`, `notices` that it has shown.
 - `earlier`: a trial of an earlier study that the searcher was told: `study`, `config`, `values` of
   the metric by epoch, `status`.
 - `suggested`: `trial`, `config`.

@@ -23,6 +23,7 @@ from tune_jobs.runtime import summary
 from tune_jobs.runtime.connect import cluster
 from tune_jobs.runtime.curves import Curves
 from tune_jobs.runtime.flags import Command, parse
+from tune_jobs.runtime.gpus import look_at_gpus
 from tune_jobs.runtime.population import NOT_RESUMED, write_schedule
 from tune_jobs.runtime.preflight import make_plan, show_plan
 from tune_jobs.runtime.replicates import write_replicates
@@ -77,6 +78,8 @@ def launch(
             slots = found.slots(flags.cpus_per_trial, flags.gpus_per_trial)
             concurrent = min(flags.max_concurrent or slots, slots)
             study = Study(directory, flags, max_concurrent=concurrent, metric=metric, mode=mode)
+            if flags.gpus_per_trial:
+                study.parts.gpu_notice = look_at_gpus()
             tuner = job(study, **command.options)
             description = describe(study, command, argv)
             study.open(description, argv)
@@ -133,8 +136,7 @@ def run(console: Console, study: Study, tuner: tune.Tuner, command: Sequence[str
     """
     scheduler = study.parts.scheduler
     pbt = scheduler if isinstance(scheduler, PBT) else None
-    notice = study.parts.dataset.notice if study.parts.dataset else ""
-    curves = Curves(study.trials_dir, notice)
+    curves = Curves(study.trials_dir, "\n\n".join(study.parts.notices))
     study.listeners.append(curves)
     for trial in study.trials.values():
         curves.complete(trial)
@@ -205,6 +207,7 @@ def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, A
             **(scheduler.describe() if scheduler is not None else {}),
         },
         "dataset": {name: getattr(dataset, name, "") for name in DATASET},
+        "notices": study.parts.notices,
         "inputs": study.inputs,
         "versions": {
             "python": platform.python_version(),

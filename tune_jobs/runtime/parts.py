@@ -47,6 +47,14 @@ class Parts:
     dataset: Dataset | None = None
     strategy: Strategy | None = None
     scheduler: ASHA | PBT | None = None
+    gpu_notice: str = ""
+    """Where trials have GPUs: what `gpus` has found, which is no part of the job."""
+
+    @property
+    def notices(self) -> list[str]:
+        """What a person must know before reading anything else of the study."""
+        of_data = "" if self.dataset is None else self.dataset.notice
+        return [notice for notice in (of_data, self.gpu_notice) if notice]
 
     @property
     def asha(self) -> ASHA | None:

@@ -131,9 +131,8 @@ def show_plan(console: Console, study: Study, plan: Plan) -> None:
         console.print(
             f"data      {dataset.name}, from {dataset.source}", soft_wrap=True, markup=False
         )
-        if dataset.notice:
-            notice = f"NOTICE    {dataset.notice}"
-            console.print(notice, style="bold red", soft_wrap=True, markup=False)
+    for notice in study.parts.notices:
+        console.print(f"NOTICE    {notice}", style="bold red", soft_wrap=True, markup=False)
     flags = study.flags
     console.print(
         f"trials    {study.total}, {study.max_concurrent} at once, each with "

@@ -254,6 +254,7 @@ class Study:
         self._journal = Journal(self.directory / JOURNAL)
         write_json(self.directory / STUDY_FILE, description)
         session = {"event": "session", "command": list(command), "resumed": bool(self.events)}
+        session["notices"] = self.parts.notices
         self._journal.append(session, *self._decided)
         for event in self._decided:
             if event["event"] != "earlier":
