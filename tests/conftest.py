@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import ray
 
+pytest_plugins = ["tests.bucket"]
+
 ROOT = Path(__file__).parents[1]
 JOB = ROOT / "tune_jobs" / "asha_lr_batch.py"
 

@@ -46,7 +46,7 @@ def study_of(folder, scores, *, space=None, status="finished"):
         space or replace(SPACE, parameters=(), fixed=(("quality", 0.5),)), seed=0
     )
     for index, score in enumerate(scores):
-        checkpoints = TrialCheckpoints(study.trials_dir / dirname_of(index), "max")
+        checkpoints = TrialCheckpoints(study.checkpoints / dirname_of(index), "max")
         saved = partial(save, score - 0.1)
         checkpoints.write(1, score, {"score": score}, saved)
     return study

@@ -13,6 +13,7 @@ from tests.runtime.conftest import SPACE
 from tune_jobs.runtime.checkpoints import TrialCheckpoints
 from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.journal import JOURNAL, TrialRecord
+from tune_jobs.runtime.places import Folder
 from tune_jobs.runtime.study import Study
 from tune_jobs.runtime.summary import (
     all_ended,
@@ -57,7 +58,7 @@ def study_of(folder, trials, *, total=None, mode="max", trainable=None):
     for index, (values, status) in enumerate(trials):
         config = {"learning_rate": 0.1 / (index + 1)}
         events.append({"event": "suggested", "trial": index, "config": config})
-        checkpoints = TrialCheckpoints(directory / "trials" / f"{index:04d}", mode)
+        checkpoints = TrialCheckpoints(Folder(directory / "trials" / f"{index:04d}"), mode)
         for epoch, value in enumerate(values, start=1):
             metrics = {"score": value, "loss": epoch / 10}
             events.append({"event": "result", "trial": index, "epoch": epoch, "metrics": metrics})

@@ -12,23 +12,27 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from search_spaces.mode import sign_of
+from tune_jobs.runtime.places import RESULT_FILE, Place
 
-RESULT_FILE = "result.json"
+PREFIX = "checkpoint_"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """A checkpoint as it lies on the storage."""
 
-    path: Path
+    place: Place
+    """The trial's."""
+    name: str
+    """Of its folder."""
     epoch: int
     value: float
     """Of the study's metric."""
@@ -37,33 +41,43 @@ class Checkpoint:
     donor: int | None = None
     """The trial that it was copied from."""
 
+    def reading(self) -> AbstractContextManager[Path]:
+        """A local folder with its files, for as long as the context lasts.
+
+        Raises:
+            OSError: it cannot be had.
+        """
+        return self.place.reading(self.name)
+
 
 class TrialCheckpoints:
-    """The checkpoints in one trial's directory.
+    """The checkpoints of one trial.
 
     Args:
-        directory: the trial's, shared by all nodes; made at the first write.
+        place: the trial's, shared by all nodes; made at the first write.
         mode: "max" or "min": which value is the best.
     """
 
-    def __init__(self, directory: Path, mode: str) -> None:
-        self.directory = directory
+    def __init__(self, place: Place, mode: str) -> None:
+        self.place = place
         self._sign = sign_of(mode)
 
     def write(
         self, epoch: int, value: float, result: dict[str, Any], save: Callable[[str], object]
-    ) -> Path:
-        """Lets `save(folder)` write the checkpoint of `epoch`; where it lies.
+    ) -> str:
+        """Lets `save(folder)` write the checkpoint of `epoch`; the name of its folder.
 
         Those that are neither the best nor the latest are dropped.
         """
         record = {"epoch": epoch, "value": value, "result": result}
-        target = self._place(f"checkpoint_{epoch:06d}", record, save)
+        name = f"{PREFIX}{epoch:06d}"
+        self._write(name, record, save)
         self._keep(lambda best, latest: {best, latest})
-        return target
+        return name
 
-    def adopt(self, checkpoint: Checkpoint, donor: int) -> Path:
-        """Copies a checkpoint of trial `donor`, which this trial goes on from; where it lies.
+    def adopt(self, checkpoint: Checkpoint, donor: int) -> str:
+        """Copies a checkpoint of trial `donor`, which this trial goes on from; the name of its
+        folder.
 
         Raises:
             OSError: it cannot be copied.
@@ -72,11 +86,12 @@ class TrialCheckpoints:
             **{"epoch": checkpoint.epoch, "value": checkpoint.value, "result": checkpoint.result},
             "donor": donor,
         }
-        return self._place(
-            f"{checkpoint.path.name}_from_{donor:04d}",
-            record,
-            lambda folder: shutil.copytree(checkpoint.path, folder, dirs_exist_ok=True),
-        )
+        name = f"{checkpoint.name}_from_{donor:04d}"
+        with checkpoint.reading() as files:
+            self._write(
+                name, record, lambda folder: shutil.copytree(files, folder, dirs_exist_ok=True)
+            )
+        return name
 
     def keep_best(self) -> None:
         """Drops all but the best: the trial has ended."""
@@ -84,30 +99,30 @@ class TrialCheckpoints:
 
     def drop_all(self) -> None:
         """Drops every checkpoint: nobody will go on from them."""
-        for folder in self.folders():
-            shutil.rmtree(folder, ignore_errors=True)
+        for name in self.names():
+            self.place.drop(name)
 
-    def folders(self) -> list[Path]:
-        """Where a checkpoint lies, the newest first, readable or not."""
-        return sorted(self.directory.glob("checkpoint_*"), reverse=True)
+    def names(self) -> list[str]:
+        """The folders that hold a checkpoint, the newest first, readable or not."""
+        names = [name for name in self.place.folders() if name.startswith(PREFIX)]
+        return sorted(names, reverse=True)
 
-    def read(self, folder: Path) -> Checkpoint:
-        """What is known of the checkpoint in `folder`, without its tensors.
+    def read(self, name: str) -> Checkpoint:
+        """What is known of the checkpoint in the folder `name`, without its tensors.
 
         Raises:
             OSError, ValueError, KeyError: it is damaged.
         """
-        record = json.loads((folder / RESULT_FILE).read_text())
-        return Checkpoint(
-            folder, record["epoch"], record["value"], record["result"], record.get("donor")
-        )
+        record = json.loads(self.place.read(f"{name}/{RESULT_FILE}"))
+        known = (record["epoch"], record["value"], record["result"], record.get("donor"))
+        return Checkpoint(self.place, name, *known)
 
     def newest_first(self) -> list[Checkpoint]:
         """All that can be read; a damaged folder is left out, and stays where it is."""
         found = []
-        for folder in self.folders():
+        for name in self.names():
             with contextlib.suppress(OSError, ValueError, KeyError):
-                found.append(self.read(folder))
+                found.append(self.read(name))
         return found
 
     def of_epoch(self, epoch: int) -> Checkpoint | None:
@@ -123,24 +138,18 @@ class TrialCheckpoints:
         own = (c for c in found if c.donor is None)
         return min(own, key=lambda c: (-self._sign * c.value, c.epoch), default=None)
 
-    def _place(self, name: str, record: dict[str, Any], save: Callable[[str], object]) -> Path:
-        target = self.directory / name
-        unfinished = self.directory / f".unfinished-{os.getpid()}"
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-        save(str(unfinished))
-        (unfinished / RESULT_FILE).write_text(json.dumps(record))
-        # Only a damaged one can be there already: the trial went on from an earlier one.
-        shutil.rmtree(target, ignore_errors=True)
-        unfinished.rename(target)
-        return target
+    def _write(self, name: str, record: dict[str, Any], save: Callable[[str], object]) -> None:
+        # Only a damaged one can have the name already: the trial went on from an earlier one.
+        with self.place.writing(name) as folder:
+            save(str(folder))
+            (folder / RESULT_FILE).write_text(json.dumps(record))
 
-    def _keep(self, chosen: Callable[[Path, Path], set[Path]]) -> None:
+    def _keep(self, chosen: Callable[[str, str], set[str]]) -> None:
         newest = self.newest_first()
         best = self._best_of(newest)
         if best is None:
             return
-        kept = chosen(best.path, newest[0].path)
+        kept = chosen(best.name, newest[0].name)
         for checkpoint in newest:
-            if checkpoint.path not in kept:
-                shutil.rmtree(checkpoint.path, ignore_errors=True)
+            if checkpoint.name not in kept:
+                self.place.drop(checkpoint.name)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, Protocol
 
 from ray.tune import Callback
@@ -20,6 +19,7 @@ from search_spaces.rungs import Decision, Promotion
 from tune_jobs.runtime.checkpoints import TrialCheckpoints
 from tune_jobs.runtime.controls import control_dirname, stopped_dirname
 from tune_jobs.runtime.journal import Event, Journal, TrialRecord
+from tune_jobs.runtime.places import Place
 from tune_jobs.runtime.searcher import dirname_of
 from tune_jobs.runtime.trial import REPORT
 
@@ -40,7 +40,7 @@ class Recorder(Callback):
     Args:
         journal: gives the open one.
         trials: all trials of the study by index, kept up to date here.
-        trials_dir: the study's `trials/`.
+        checkpoints: the place of all trials' checkpoints.
         mode: of the metric.
         on_failure: told the index of a trial that diverged or failed by its configuration, and the
             epoch.
@@ -53,7 +53,7 @@ class Recorder(Callback):
         self,
         journal: Callable[[], Journal],
         trials: dict[int, TrialRecord],
-        trials_dir: Path,
+        checkpoints: Place,
         mode: str,
         listeners: Sequence[Listener],
         on_failure: Callable[[int, int], None],
@@ -63,7 +63,7 @@ class Recorder(Callback):
     ) -> None:
         self.trials = trials
         self._journal = journal
-        self._trials_dir = trials_dir
+        self._place = checkpoints
         self._mode = mode
         self._listeners = listeners
         self._on_failure = on_failure
@@ -143,7 +143,7 @@ class Recorder(Callback):
         if report["metrics"] and epoch > self.trials[index].epochs:
             events.append({"event": "result", "trial": index, **_told(epoch, report)})
         if report["checkpoint"] is not None:
-            path = f"{self._trials_dir.name}/{trial.custom_dirname}/{report['checkpoint']}"
+            path = f"{self._place.name}/{trial.custom_dirname}/{report['checkpoint']}"
             events.append({"event": "checkpoint", "trial": index, "epoch": epoch, "path": path})
         if decision is not None:
             events.append({"event": "decision", **asdict(decision)})
@@ -207,7 +207,7 @@ class Recorder(Callback):
             self._checkpoints(dirname_of(trial.index)).keep_best()
 
     def _checkpoints(self, dirname: str) -> TrialCheckpoints:
-        return TrialCheckpoints(self._trials_dir / dirname, self._mode)
+        return TrialCheckpoints(self._place / dirname, self._mode)
 
 
 def _told(epoch: int, report: dict[str, Any]) -> dict[str, Any]:

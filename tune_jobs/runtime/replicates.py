@@ -45,12 +45,13 @@ def _told(study: Study, index: int) -> dict[str, Any] | None:
         return None
     epoch, value = best
     config = trial.config_at(epoch)
-    directory = study.trials_dir / dirname_of(index)
-    checkpoint = TrialCheckpoints(directory, study.mode).of_epoch(epoch)
+    place = study.checkpoints / dirname_of(index)
+    checkpoint = TrialCheckpoints(place, study.mode).of_epoch(epoch)
     evaluate = getattr(study.parts.trainable, "evaluate", None)
     test = {}
     if checkpoint is not None and evaluate is not None:
-        test = evaluate(config, str(checkpoint.path), study.parts.dataset)
+        with checkpoint.reading() as files:
+            test = evaluate(config, str(files), study.parts.dataset)
     return {"seed": config["seed"], "epoch": epoch, "value": value, "test": test}
 
 

@@ -23,6 +23,7 @@ from search_spaces.strategy import Strategy
 from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.journal import JOURNAL, Event, Journal, read_events, trials_from
 from tune_jobs.runtime.parts import Dataset, Parts, Trainable
+from tune_jobs.runtime.places import Folder, Place
 from tune_jobs.runtime.population import MEMBERS, check_population
 from tune_jobs.runtime.rebuild import rebuild
 from tune_jobs.runtime.recorder import Recorder, index_of, runs_as_control
@@ -82,10 +83,12 @@ class Study:
         self.stopper = StudyStopper(Limits(**limits), self.events, metric=metric, mode=mode)
         self.listeners: list[Any] = [self.stopper]
         self._journal: Journal | None = None
+        self.checkpoints: Place = Folder(self.trials_dir.absolute())
+        """Where the trials' checkpoints lie, each trial's in a place of its own."""
         self._recorder = Recorder(
             lambda: self.journal,
             self.trials,
-            self.trials_dir,
+            self.checkpoints,
             mode,
             listeners=self.listeners,
             on_failure=self.record_failure,
@@ -133,7 +136,7 @@ class Study:
         settings = TrialSettings(
             self.metric,
             self.mode,
-            str(self.trials_dir.absolute()),
+            str(self.checkpoints),
             whole_gpu=self.flags.gpus_per_trial >= 1,
             alone=self.max_concurrent == 1,
         )

@@ -50,12 +50,13 @@ def keep_best(study: Study) -> dict[str, Any] | None:
     known = _read(target / BEST_FILE)
     if known is not None and (known["trial"], known["epoch"]) == (trial.index, epoch):
         best = known
-    trial_dir = study.trials_dir / dirname_of(trial.index)
-    checkpoint = TrialCheckpoints(trial_dir, study.mode).of_epoch(epoch)
+    place = study.checkpoints / dirname_of(trial.index)
+    checkpoint = TrialCheckpoints(place, study.mode).of_epoch(epoch)
     if checkpoint is not None:
-        best["checkpoint"] = str(checkpoint.path)
+        best["checkpoint"] = str(checkpoint.place / checkpoint.name)
         fresh = study.directory / f".best-{os.getpid()}"
-        shutil.copytree(checkpoint.path, fresh)
+        with checkpoint.reading() as files:
+            shutil.copytree(files, fresh)
         write_json(fresh / BEST_FILE, best)
         shutil.rmtree(target, ignore_errors=True)
         fresh.rename(target)
@@ -155,7 +156,8 @@ def show_summary(
         line(study.metric, f"{best[study.metric]:.4f}")
         if "checkpoint" not in best:
             missing = f"none: that of epoch {best['epoch']} is not there, or damaged"
-            none_at_all = not any(study.trials_dir.glob("*/checkpoint_*"))
+            places = [study.checkpoints / dirname_of(trial.index) for trial in trials]
+            none_at_all = not any(TrialCheckpoints(p, study.mode).names() for p in places)
             line("checkpoint", "none: the trainable saves none" if none_at_all else missing)
         used = " (the test set was used for this checkpoint alone)"
         for name, value in best.get("test", {}).items():

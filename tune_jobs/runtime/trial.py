@@ -24,9 +24,9 @@ import math
 import shutil
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from numbers import Real
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -37,8 +37,9 @@ from ray.tune.result import AUTO_RESULT_KEYS, RESULT_DUPLICATE, SHOULD_CHECKPOIN
 from ray.tune.trainable.function_trainable import FunctionTrainable
 
 from search_spaces.mode import sign_of
-from tune_jobs.runtime.checkpoints import TrialCheckpoints
+from tune_jobs.runtime.checkpoints import Checkpoint, TrialCheckpoints
 from tune_jobs.runtime.controls import stopped_dirname
+from tune_jobs.runtime.places import place_at
 
 REPORT = "trial_report"
 """Key of a result under which the wrapper tells the driver what is not a metric."""
@@ -57,8 +58,8 @@ class TrialSettings:
 
     metric: str
     mode: str
-    trials_dir: str
-    """The study's `trials/`, on storage that all nodes share."""
+    checkpoints: str
+    """The place of all trials' checkpoints, which all nodes share."""
     whole_gpu: bool
     """Whether no other trial can be on a trial's GPUs."""
     alone: bool
@@ -85,10 +86,12 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             self.__restored: dict[str, Any] | None = None
             self.__last: dict[str, Any] = {}
             self.__epoch = 0
+            self.__files = ExitStack()
+            """Holds what a function has yet to read."""
             # Tune gives who was promoted, a trial of its own to it, a second name: `0012_5e72`.
             name = self._storage.trial_dir_name.partition("_")[0]
-            directory = Path(settings.trials_dir, name)
-            self.__checkpoints = TrialCheckpoints(directory, settings.mode)
+            self.__place = place_at(settings.checkpoints) / name
+            self.__checkpoints = TrialCheckpoints(self.__place, settings.mode)
             try:
                 # None is what setup() returns; False is a reset that the class refuses.
                 if start() is False:
@@ -100,17 +103,17 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
 
         def __go_on(self) -> None:
             unreadable = []
-            folders = self.__checkpoints.folders()
-            stopped = stopped_dirname(self.__checkpoints.directory.name)
+            left = [self.__checkpoints]
+            stopped = stopped_dirname(self.__place.name)
             if stopped is not None:
-                directory = self.__checkpoints.directory.with_name(stopped)
-                folders += TrialCheckpoints(directory, settings.mode).folders()
-            for folder in folders:
+                place = place_at(settings.checkpoints) / stopped
+                left.append(TrialCheckpoints(place, settings.mode))
+            for checkpoints, name in [(these, name) for these in left for name in these.names()]:
                 try:
-                    found = self.__checkpoints.read(folder)
-                    self.__load(folder)
+                    found = checkpoints.read(name)
+                    self.__load(found)
                 except Exception:
-                    unreadable.append(folder.name)
+                    unreadable.append(name)
                     continue
                 self.__found = found.result
                 self.__restored = {"epoch": found.epoch, "unreadable": unreadable}
@@ -118,12 +121,15 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             if unreadable:
                 self.__restored = {"epoch": 0, "unreadable": unreadable}
 
-        def __load(self, folder: Path) -> None:
-            if is_function:
-                # What `tune.get_checkpoint()` gives it.
-                get_session().loaded_checkpoint = tune.Checkpoint.from_directory(folder)
-            else:
-                self.load_checkpoint(str(folder))
+        def __load(self, checkpoint: Checkpoint) -> None:
+            with ExitStack() as until_loaded:
+                folder = until_loaded.enter_context(checkpoint.reading())
+                if is_function:
+                    # What `tune.get_checkpoint()` gives it, which it reads when it likes.
+                    get_session().loaded_checkpoint = tune.Checkpoint.from_directory(folder)
+                    self.__files = until_loaded.pop_all()
+                else:
+                    self.load_checkpoint(str(folder))
 
         def step(self) -> dict[str, Any]:
             if self.__error is not None:
@@ -155,7 +161,7 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             checkpoint = None
             if save is not None:
                 value = result[settings.metric]
-                checkpoint = self.__checkpoints.write(epoch, value, result, save).name
+                checkpoint = self.__checkpoints.write(epoch, value, result, save)
             return self.__told(result, checkpoint)
 
         def __saving(self, result: dict[str, Any]) -> Callable[[str], object] | None:
