@@ -139,7 +139,7 @@ def read_table(path):
 
 def test_the_table_has_a_line_for_each_trial_with_its_best_epoch(tmp_path):
     trials = [
-        TrialRecord(2, {"b": 3}, status="diverged"),
+        TrialRecord(2, {"b": 3}, status="failed", log="first line\nlast line"),
         TrialRecord(
             0,
             {"a": "x, y", "b": 1},
@@ -154,10 +154,10 @@ def test_the_table_has_a_line_for_each_trial_with_its_best_epoch(tmp_path):
     ]
     write_table(tmp_path / "trials.csv", trials, "score", "max")
     assert read_table(tmp_path / "trials.csv") == [
-        ["trial", "status", "epochs_run", "best_epoch", "a", "b", "loss", "score"],
-        ["0", "finished", "3", "2", "x, y", "1", "0.2", "0.9"],
-        ["1", "pending", "1", "1", "z", "2", "", "0.2"],
-        ["2", "diverged", "0", "", "", "3", "", ""],
+        ["trial", "status", "epochs_run", "best_epoch", "a", "b", "loss", "score", "log"],
+        ["0", "finished", "3", "2", "x, y", "1", "0.2", "0.9", ""],
+        ["1", "pending", "1", "1", "z", "2", "", "0.2", ""],
+        ["2", "failed", "0", "", "", "3", "", "", "first line\nlast line"],
     ]
     write_table(tmp_path / "trials.csv", trials, "loss", "min")
     assert read_table(tmp_path / "trials.csv")[1][3] == "1"

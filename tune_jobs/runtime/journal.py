@@ -8,6 +8,8 @@ named by its index. The events, in the order of a trial's life:
   the metric by epoch, `status`.
 - `suggested`: `trial`, `config`.
 - `started`: `trial`. Again after each resume or recovery.
+- `retried`: `trial`, `epoch` that it did not come through, `reason`: an error, after which it was
+  started again in its process; with `lost` its process or node was lost, and it goes on in another.
 - `restored`: `trial`, `epoch` that it went on from (0: its start), `unreadable` checkpoints.
 - `result`: `trial`, `epoch`, `node` that it ran on, `metrics`, and `step_losses` where it reports
   them, pairs of a step and its loss. Once an epoch.
@@ -18,11 +20,12 @@ named by its index. The events, in the order of a trial's life:
   goes on from the donor's weights after that epoch; `changes` has the values before and after of
   what changed in its configuration. Until then it waited for the others: that is no event.
 - `ended`: `trial`, `status` (finished, stopped, diverged, failed), `epoch`, and as it applies
-  `rung`, or `reason`, `traceback` and `blameless` (it lacked memory that it shared with others);
-  `control` if it was stopped and is to be finished later, to see what the rungs have cost.
+  `rung`, or `reason`, `traceback`, `log` (the last 20 lines that a failed trial printed) and
+  `blameless` (it lacked memory that it shared with others); `control` if it was stopped and is to
+  be finished later, to see what the rungs have cost.
 - `control_started`, `control`, `control_ended`: the same trial finished later. They are `started`,
   `result` (only of epochs that it had not had) and `ended`, apart from them because searcher and
-  scheduler never know of them; a `restored` in between has `control` too.
+  scheduler never know of them; a `restored` or `retried` in between has `control` too.
 - `closed`: the driver ended; `why`.
 """
 
@@ -119,6 +122,8 @@ class TrialRecord:
     """Where it was stopped, in epochs."""
     reason: str = ""
     """Why it diverged or failed."""
+    log: str = ""
+    """The last lines that it printed, if it failed."""
     exploits: list[Event] = field(default_factory=list)
     """Of a population's member, the events `exploited`."""
     blameless: bool = False
@@ -163,6 +168,7 @@ class TrialRecord:
             self.status = event["status"]
             self.rung = event.get("rung")
             self.reason = event.get("reason", "")
+            self.log = event.get("log", "")
             self.blameless = event.get("blameless", False)
             if not event.get("control"):
                 self.control = None

@@ -21,6 +21,7 @@ from search_spaces.mode import Mode
 from search_spaces.pbt import PBT
 from tune_jobs.runtime import summary
 from tune_jobs.runtime.connect import cluster
+from tune_jobs.runtime.controller import losses_told_once
 from tune_jobs.runtime.curves import Curves
 from tune_jobs.runtime.flags import Command, parse
 from tune_jobs.runtime.gpus import look_at_gpus
@@ -156,7 +157,8 @@ def run(console: Console, study: Study, tuner: tune.Tuner, command: Sequence[str
             seconds=plan.seconds,
         )
         study.listeners.append(terminal)
-        tuner.fit()
+        with losses_told_once():
+            tuner.fit()
     study.close(study.stopper.why or "all trials")
     trials = list(study.trials.values())
     summary.write_table(study.directory / "trials.csv", trials, study.metric, study.mode)

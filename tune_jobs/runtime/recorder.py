@@ -20,6 +20,7 @@ from tune_jobs.runtime.checkpoints import TrialCheckpoints
 from tune_jobs.runtime.controls import control_dirname, stopped_dirname
 from tune_jobs.runtime.journal import Event, Journal, TrialRecord
 from tune_jobs.runtime.places import Place
+from tune_jobs.runtime.retries import lost
 from tune_jobs.runtime.searcher import dirname_of
 from tune_jobs.runtime.trial import REPORT
 
@@ -114,8 +115,7 @@ class Recorder(Callback):
         if runs_as_control(trial):
             self._write(index, {"event": "control_started", "trial": index})
             return
-        if index not in self.trials:
-            self.trials[index] = TrialRecord(index, dict(trial.config))
+        self._record(trial)
         if index not in self._waiting:
             self._write(index, {"event": "started", "trial": index})
 
@@ -133,7 +133,9 @@ class Recorder(Callback):
             self._write(index, *self._control_events(index, epoch, report, result.get("done")))
             return
         decision, self._decision = self._decision, None
-        events: list[Event] = []
+        events: list[Event] = [
+            {"event": "retried", "trial": index, **retry} for retry in report["retried"]
+        ]
         restored = report["restored"]
         if restored is not None:
             as_it_stood = {"epoch": self.trials[index].epochs, "unreadable": []}
@@ -154,8 +156,11 @@ class Recorder(Callback):
     def _control_events(
         self, index: int, epoch: int, report: dict[str, Any], done: bool | None
     ) -> list[Event]:
-        events: list[Event] = []
         trial = self.trials[index]
+        events: list[Event] = [
+            {"event": "retried", "trial": index, "control": True, **retry}
+            for retry in report["retried"]
+        ]
         if report["restored"] is not None:
             restored = {"control": True, **report["restored"]}
             events.append({"event": "restored", "trial": index, **restored})
@@ -169,7 +174,12 @@ class Recorder(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """Its process was lost: what it does now is no mere going on."""
-        self._waiting.discard(index_of(trial))
+        index = index_of(trial)
+        self._waiting.discard(index)
+        epoch = self._next_epoch(self._record(trial))
+        retry = {"epoch": epoch, "reason": lost(trial.get_error()), "lost": True}
+        control = {"control": True} if runs_as_control(trial) else {}
+        self._write(index, {"event": "retried", "trial": index, **control, **retry})
 
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
@@ -178,12 +188,21 @@ class Recorder(Callback):
         index = index_of(trial)
         error = trial.get_error()
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        known = self.trials[index]
-        epoch = max(known.control_results, default=known.epochs) + 1
+        epoch = self._next_epoch(self._record(trial))
         # Beside others it may have been the machine's memory.
         report = {"status": "failed", "reason": reason, "blameless": not self._alone}
         event = ended(index, epoch, report, None)
         self._write(index, {**event, "event": "control_ended"} if runs_as_control(trial) else event)
+
+    def _record(self, trial: Trial) -> TrialRecord:
+        """What is known of a trial, from its start on or from the loss of the process that was to
+        start it."""
+        index = index_of(trial)
+        return self.trials.setdefault(index, TrialRecord(index, dict(trial.config)))
+
+    @staticmethod
+    def _next_epoch(known: TrialRecord) -> int:
+        return max(known.control_results, default=known.epochs) + 1
 
     def _write(self, index: int, *events: Event) -> None:
         self._journal().append(*events)
@@ -226,7 +245,7 @@ def ended(
     event: Event = {"event": "ended", "trial": index, "epoch": epoch}
     if report["status"] is not None:
         event["status"] = report["status"]
-        told = ("reason", "blameless", "traceback")
+        told = ("reason", "blameless", "traceback", "log")
         event.update({name: report[name] for name in told if report.get(name)})
     elif decision is not None and decision.stop:
         event.update(status="stopped", rung=decision.rung)

@@ -27,6 +27,7 @@ from tune_jobs.runtime.places import Folder, Place
 from tune_jobs.runtime.population import MEMBERS, check_population
 from tune_jobs.runtime.rebuild import rebuild
 from tune_jobs.runtime.recorder import Recorder, index_of, runs_as_control
+from tune_jobs.runtime.retries import LOST_PROCESSES
 from tune_jobs.runtime.searcher import JournaledSearcher
 from tune_jobs.runtime.stopping import Limits, StudyStopper
 from tune_jobs.runtime.study_file import STUDY_FILE, write_json
@@ -44,9 +45,6 @@ EPOCHS = 27
 
 MODEL = "mlp"
 """Where nobody says which: an epoch in a second."""
-
-LOST_PROCESSES = 3
-"""How often a trial whose process or node was lost is started again, from its checkpoint."""
 
 
 class Study:

@@ -81,8 +81,8 @@ def is_over(study: Study) -> bool:
 
 
 def write_table(path: Path, trials: Sequence[TrialRecord], metric: str, mode: str) -> None:
-    """`trials.csv`: one line a trial with status, epochs, and the configuration and the metrics of
-    its best epoch."""
+    """`trials.csv`: one line a trial with status, epochs, the configuration and the metrics of its
+    best epoch and, if it failed, the last lines that it printed."""
     config_names = sorted({name for trial in trials for name in trial.config})
     reported = {name for trial in trials for result in trial.results.values() for name in result}
     # What is configured and reported too, such as learning_rate, is one column: two of one name
@@ -91,7 +91,7 @@ def write_table(path: Path, trials: Sequence[TrialRecord], metric: str, mode: st
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(
-            ["trial", "status", "epochs_run", "best_epoch", *config_names, *metric_names]
+            ["trial", "status", "epochs_run", "best_epoch", *config_names, *metric_names, "log"]
         )
         for trial in sorted(trials, key=lambda trial: trial.index):
             best = trial.best(metric, mode)
@@ -100,7 +100,7 @@ def write_table(path: Path, trials: Sequence[TrialRecord], metric: str, mode: st
             config = [as_json(tried.get(name)) for name in config_names]
             values = [metrics.get(name) for name in metric_names]
             epochs = [trial.epochs, best[0] if best else None]
-            writer.writerow([trial.index, trial.status, *epochs, *config, *values])
+            writer.writerow([trial.index, trial.status, *epochs, *config, *values, trial.log])
 
 
 def write_audit(study: Study) -> list[tuple[str, str]]:

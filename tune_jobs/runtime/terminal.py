@@ -183,6 +183,8 @@ def describe(event: Event, metric: str) -> str:
         return f"{event['status']:<10} {name} in epoch {event['epoch']}: {event['reason']}"
     if event["event"] == "ended" and event["status"] == "finished":
         return f"finished   {name} after epoch {event['epoch']}"
+    if event["event"] == "retried":
+        return f"retried    {name} in epoch {event['epoch']}: {event['reason']}"
     if event["event"] == "restored" and (event["unreadable"] or not event.get("control")):
         unreadable = ", ".join(event["unreadable"])
         note = f"; unreadable: {unreadable}" if unreadable else ""

@@ -19,6 +19,7 @@ Beside Tune's own methods a trainable class may offer these, and the launcher us
 
 from __future__ import annotations
 
+import copy
 import errno
 import math
 import shutil
@@ -31,8 +32,7 @@ from typing import Any
 
 import ray
 from ray import tune
-from ray.air._internal.util import StartTraceback
-from ray.train._internal.session import get_session
+from ray.train._internal.session import get_session, shutdown_session
 from ray.tune.result import AUTO_RESULT_KEYS, RESULT_DUPLICATE, SHOULD_CHECKPOINT
 from ray.tune.trainable.function_trainable import FunctionTrainable
 
@@ -40,6 +40,8 @@ from search_spaces.mode import sign_of
 from tune_jobs.runtime.checkpoints import Checkpoint, TrialCheckpoints
 from tune_jobs.runtime.controls import stopped_dirname
 from tune_jobs.runtime.places import place_at
+from tune_jobs.runtime.retries import Retries, raised
+from tune_jobs.runtime.trial_log import TrialLog
 
 REPORT = "trial_report"
 """Key of a result under which the wrapper tells the driver what is not a metric."""
@@ -73,19 +75,30 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
 
     # Two underscores: whatever a trainable calls its own methods, these are not they.
     class GuardedTrial(trainable):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            # Once a process, whatever calls setup(): many a reset_config() does.
+            self.__log, self.__retries = TrialLog(), Retries()
+            super().__init__(*args, **kwargs)
+
         def setup(self, config: dict[str, Any]) -> None:
             self.__begin(lambda: super(GuardedTrial, self).setup(config))
 
         def reset_config(self, new_config: dict[str, Any]) -> bool:
             return self.__begin(lambda: super(GuardedTrial, self).reset_config(new_config))
 
-        def __begin(self, start: Any) -> bool:
+        def __begin(self, start: Callable[[], object]) -> bool:
+            self.__log.begin()
+            self.__retries.begin()
+            self.__retried: list[dict[str, Any]] = []
+            self.__last: dict[str, Any] = {}
+            self.__epoch = 0
+            return self.__take_up(start)
+
+        def __take_up(self, start: Callable[[], object]) -> bool:
             """Starts a trial and takes up what the storage has of it."""
             self.__error: Exception | None = None
             self.__found: dict[str, Any] | None = None
             self.__restored: dict[str, Any] | None = None
-            self.__last: dict[str, Any] = {}
-            self.__epoch = 0
             self.__files = ExitStack()
             """Holds what a function has yet to read."""
             # Tune gives who was promoted, a trial of its own to it, a second name: `0012_5e72`.
@@ -132,20 +145,39 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
                     self.load_checkpoint(str(folder))
 
         def step(self) -> dict[str, Any]:
+            while True:
+                try:
+                    return self.__step()
+                except Exception as error:
+                    reason = self.__note(error)
+                    if not self.__retries.again(reason):
+                        return self.__failed(error, reason)
+                # Out here the error is gone, with its frames and the memory that they held.
+                self.__start_again(reason)
+
+        def __step(self) -> dict[str, Any]:
             if self.__error is not None:
-                return self.__failed(self.__error)
+                raise self.__error
             if self.__found is not None:
                 # Reported with the checkpoint, or lost on the way: the driver knows which.
                 found, self.__found = self.__found, None
                 return self.__told(found, checkpoint=None)
-            try:
-                result = super().step()
-                if RESULT_DUPLICATE in result:
-                    # A function that returns has said before what it had to say.
-                    return self.__told({**self.__last, "done": True}, checkpoint=None)
-                return self.__reported(result)
-            except Exception as error:
-                return self.__failed(error)
+            result = super().step()
+            if RESULT_DUPLICATE in result:
+                # A function that returns has said before what it had to say.
+                return self.__told({**self.__last, "done": True}, checkpoint=None)
+            reported = self.__reported(result)
+            self.__retries.epoch_done()
+            return reported
+
+        def __start_again(self, reason: str) -> None:
+            """In this process: another one would cost seconds, and an error in the first line of a
+            script would be told a minute later."""
+            self.__retried.append({"epoch": self.__epoch + 1, "reason": reason})
+            if is_function:
+                shutdown_session()
+            config = copy.deepcopy(self.config)
+            self.__take_up(lambda: super(GuardedTrial, self).setup(config))
 
         def __reported(self, result: dict[str, Any]) -> dict[str, Any]:
             save = self.__saving(result)
@@ -193,9 +225,10 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
                 "step_losses": result.get("step_losses", []),
                 "checkpoint": checkpoint,
                 "restored": self.__restored,
+                "retried": self.__retried,
                 "status": "finished" if result.get("done") else None,
             }
-            self.__restored = None
+            self.__restored, self.__retried = None, []
             return {**result, REPORT: report}
 
         def __ended(self, status: str, epoch: int, reason: str) -> dict[str, Any]:
@@ -204,16 +237,23 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
                 "metrics": {},
                 "checkpoint": None,
                 "restored": self.__restored,
+                "retried": self.__retried,
                 "status": status,
                 "reason": reason,
             }
+            if status == "failed":
+                report["log"] = "\n".join(self.__log.tail())
             return {settings.metric: bad, "epoch": epoch, "done": True, REPORT: report}
 
-        def __failed(self, error: Exception) -> dict[str, Any]:
-            if isinstance(error, StartTraceback) and isinstance(error.__cause__, Exception):
-                # What a function raised, in the thread that Tune runs it in.
-                error = error.__cause__
-            ended = self.__ended("failed", self.__epoch + 1, f"{type(error).__name__}: {error}")
+        def __note(self, error: Exception) -> str:
+            """Prints an error to the trial's log; the same in one line."""
+            error = raised(error)
+            traceback.print_exception(error)
+            return f"{type(error).__name__}: {error}"
+
+        def __failed(self, error: Exception, reason: str) -> dict[str, Any]:
+            error = raised(error)
+            ended = self.__ended("failed", self.__epoch + 1, reason)
             ended[REPORT]["blameless"] = blameless(error, settings)
             ended[REPORT]["traceback"] = "".join(traceback.format_exception(error))
             return ended

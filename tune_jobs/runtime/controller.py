@@ -1,0 +1,42 @@
+"""Tune's controller, told once of a process that was lost between two trials.
+
+A process that comes free is handed to the next trial, and may be dead by then. Ray 2.60 tells of it
+twice, as the process's failure and as that of the task that was to reset it: the first one queues
+the trial again, the second one finds it waiting and fails it for good, whatever `max_failures`
+says. It also keeps the trial among those whose reset is under way, which are never started.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ray.exceptions import RayActorError
+from ray.tune.execution.tune_controller import TuneController
+from ray.tune.experiment import Trial
+
+# `ray.tune.tune` names a function too.
+RUN: Any = importlib.import_module("ray.tune.tune")
+
+
+class OnceTold(TuneController):
+    """Leaves out what it knows already of a lost process."""
+
+    def _process_trial_failure(self, trial: Trial, exception: Exception) -> None:
+        self._resetting_trials.discard(trial)
+        # A trial that waits has no process to lose: its own was told of before, which queued it.
+        if isinstance(exception, RayActorError) and trial.status == Trial.PENDING:
+            return
+        super()._process_trial_failure(trial, exception=exception)
+
+
+@contextmanager
+def losses_told_once() -> Iterator[None]:
+    """`Tuner.fit()` makes this controller for as long as the context lasts: it takes none."""
+    before, RUN.TuneController = RUN.TuneController, OnceTold
+    try:
+        yield
+    finally:
+        RUN.TuneController = before
