@@ -3,16 +3,20 @@ PYTHON ?= python3
 BIN := .venv/bin
 STUDY ?= results
 
-.PHONY: asha test test-all install lint bench tensorboard
+.PHONY: asha test test-all test-cluster install lint bench tensorboard
 
 asha: .venv/installed
 	$(BIN)/python tune_jobs/asha_lr_batch.py
 
 test: .venv/installed
-	$(BIN)/python -m pytest -m "not long"
+	$(BIN)/python -m pytest -m "not long" --ignore=tests/cluster
 
 test-all: .venv/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --ignore=tests/cluster
+
+# Needs root, openssh-server, rsync and iproute2, and skips with the reason. Shows what it has timed.
+test-cluster: .venv/installed
+	$(BIN)/python -m pytest tests/cluster -rsP
 
 install: .venv/installed
 
