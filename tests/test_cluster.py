@@ -2,13 +2,18 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import jsonschema
 import pytest
+import ray
+import tomllib
 import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 from tests.conftest import JOB, ROOT, journal_of
 
@@ -60,8 +65,6 @@ def test_trials_at_a_quarter_gpu_run_on_both_nodes_and_share_the_results(tempora
 
 
 def test_cluster_yaml_passes_rays_schema():
-    import ray
-
     schema = Path(ray.__file__).parent / "autoscaler" / "ray-schema.json"
     config = yaml.safe_load((ROOT / "cluster.yaml").read_text())
     jsonschema.validate(config, json.loads(schema.read_text()))
@@ -70,10 +73,21 @@ def test_cluster_yaml_passes_rays_schema():
     assert config["head_node_type"] in config["available_node_types"]
 
 
-def test_cluster_yaml_installs_the_ray_that_the_project_pins():
-    import tomllib
-
+@pytest.mark.parametrize("file", ["cluster.yaml", "clusters/Dockerfile"])
+def test_a_clusters_nodes_get_exact_versions_that_the_project_allows(file):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    pinned = next(d for d in project["dependencies"] if d.startswith("ray["))
-    text = (ROOT / "cluster.yaml").read_text()
-    assert pinned in text
+    allowed = {r.name: r.specifier for r in map(Requirement, project["dependencies"])}
+    exact = dict(re.findall(r"(\w+)==([\d.]+)", (ROOT / file).read_text()))
+    assert exact.keys() == {"ray", "torch", "torchvision"}
+    for name, version in exact.items():
+        assert version in allowed[name], name
+
+
+def test_a_clusters_python_is_the_one_that_the_project_is_checked_with():
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    checked = config["tool"]["mypy"]["python_version"]
+    assert checked in SpecifierSet(config["project"]["requires-python"])
+    assert f"uv venv --quiet --seed --python {checked} " in (ROOT / "cluster.yaml").read_text()
+    dockerfile = ROOT / "clusters" / "Dockerfile"
+    image, installed = re.findall(r"\bray(?::|==)(\d\S+)", dockerfile.read_text())
+    assert image == f"{installed}-py{checked.replace('.', '')}"

@@ -6,7 +6,6 @@ import sys
 import pytest
 import yaml
 
-from tests.conftest import ROOT
 from tune_jobs.runtime.growth import Growth, NodeType, growth_of, read_growth
 
 SMALL = NodeType("small", {"CPU": 4.0, "GPU": 1.0}, 4)
@@ -24,12 +23,13 @@ def test_all_types_together_are_no_more_nodes_than_the_cluster_may_have():
     assert Growth().slots(gpus) == 0
 
 
-def test_the_clusters_file_is_what_may_come_and_its_head_is_not():
-    config = yaml.safe_load((ROOT / "cluster.yaml").read_text())
-    growth = growth_of(config)
-    worker = config["available_node_types"]["gpu_worker"]
-    assert growth.types == (NodeType("gpu_worker", worker["resources"], worker["max_workers"]),)
-    assert growth.max_workers == config["max_workers"]
+def test_the_head_is_not_what_may_come():
+    types = {
+        "head": {"resources": {"CPU": 0}, "max_workers": 0},
+        "small": {"resources": dict(SMALL.resources), "max_workers": 4},
+    }
+    assert growth_of({"available_node_types": types, "max_workers": 3}) == Growth((SMALL,), 3)
+    assert growth_of({}) == Growth()
 
 
 def test_machines_of_ones_own_have_a_size_that_is_not_known_before():

@@ -60,8 +60,8 @@ def read_growth(gcs_address: str) -> Growth:
     Args:
         gcs_address: host:port of the cluster's head.
     """
-    config = _of_raycluster() if "RAY_CLUSTER_NAME" in os.environ else _of_monitor(gcs_address)
-    return growth_of(config)
+    in_pod = "RAY_CLUSTER_NAME" in os.environ and SERVICE_ACCOUNT.exists()
+    return growth_of(_of_raycluster() if in_pod else _of_monitor(gcs_address))
 
 
 def growth_of(config: Mapping[str, Any]) -> Growth:
@@ -80,7 +80,8 @@ def _of_monitor(gcs_address: str) -> dict[str, Any]:
     for process in Path("/proc").glob("[0-9]*/cmdline"):
         # Ended meanwhile, or another person's.
         with suppress(OSError):
-            options = dict(word.partition("=")[::2] for word in process.read_text().split("\0"))
+            words = process.read_text(errors="replace").split("\0")
+            options = dict(word.partition("=")[::2] for word in words)
             if options.get("--gcs-address") == gcs_address and "--autoscaling-config" in options:
                 path = Path(options["--autoscaling-config"]).expanduser()
                 return dict(yaml.safe_load(path.read_text()))
