@@ -1,13 +1,14 @@
-"""`python -m tune_jobs train PRESET`: what needs no script of one's own."""
+"""`python -m tune_jobs train PRESET` or `preflight`: what needs no script of one's own."""
 
 import importlib
 import sys
 from pathlib import Path
 
 COMMANDS = {
-    "train": ("train_preset", "a preset, which earlier studies have found, under several seeds")
+    "train": ("train_preset", "a preset, which earlier studies have found, under several seeds"),
+    "preflight": ("runtime.check_cluster", "could a study run here? asks all nodes of a cluster"),
 }
-"""The job of each, and what it does."""
+"""The module of each, and what it does."""
 
 
 def main() -> None:

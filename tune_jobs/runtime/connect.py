@@ -20,8 +20,7 @@ from ray._private.services import canonicalize_bootstrap_address
 from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.growth import Growth, Resources, read_growth
 from tune_jobs.runtime.knock import knock
-
-PACKAGES = ("tune_jobs", "search_spaces", "trainables")
+from tune_jobs.runtime.node_check import PACKAGES
 
 PRELOADED = ("ray.tune", "torch")
 """Modules that take long to import, and that every trial needs if the job has imported them."""
@@ -45,6 +44,8 @@ class Cluster:
     """Of each node that is up."""
     growth: Growth = field(default_factory=Growth)
     """What an autoscaler starts when trials wait."""
+    own: bool = False
+    """Whether this job has started it, on this machine, for itself."""
 
     def slots(self, cpus: float, gpus: float) -> int:
         """How many trials of that size run at once, on the nodes that are up or on those that an
@@ -55,7 +56,7 @@ class Cluster:
         """
 
         def fits(node: Resources) -> int:
-            return self._fits(node, cpus, gpus)
+            return fitting(node, cpus, gpus)
 
         head = sum(fits(node) for node in self.nodes if HEAD in node)
         count = max(sum(map(fits, self.nodes)), head + self.growth.slots(fits))
@@ -83,14 +84,15 @@ class Cluster:
             f"{sizes(self.nodes)}{bring}{later}"
         )
 
-    @staticmethod
-    def _fits(node: Resources, cpus: float, gpus: float) -> int:
-        per_kind = [node.get("CPU", 0.0) / cpus] if cpus else []
-        if gpus:
-            # A trial of 0.4 GPU can't be spread over two: 2 of them on each, not 5 on two.
-            whole = int(1 / gpus + 1e-9) if gpus < 1 else 1 / gpus
-            per_kind.append(node.get("GPU", 0.0) * whole)
-        return int(min(per_kind) + 1e-9)
+
+def fitting(node: Resources, cpus: float, gpus: float) -> int:
+    """How many trials of that size run on a node at once."""
+    per_kind = [node.get("CPU", 0.0) / cpus] if cpus else []
+    if gpus:
+        # A trial of 0.4 GPU can't be spread over two: 2 of them on each, not 5 on two.
+        whole = int(1 / gpus + 1e-9) if gpus < 1 else 1 / gpus
+        per_kind.append(node.get("GPU", 0.0) * whole)
+    return int(min(per_kind) + 1e-9)
 
 
 def sizes(nodes: Iterable[Resources]) -> str:
@@ -119,7 +121,8 @@ def cluster(flags: Flags) -> Iterator[Cluster]:
         join(address)
     try:
         nodes = tuple(dict(node["Resources"]) for node in ray.nodes() if node["Alive"])
-        yield Cluster(nodes, read_growth(ray.get_runtime_context().gcs_address))
+        growth = read_growth(ray.get_runtime_context().gcs_address)
+        yield Cluster(nodes, growth, own=address is None)
     finally:
         ray.shutdown()
 

@@ -25,6 +25,7 @@ from tune_jobs.runtime.controller import losses_told_once
 from tune_jobs.runtime.curves import Curves
 from tune_jobs.runtime.flags import Command, parse
 from tune_jobs.runtime.gpus import look_at_gpus
+from tune_jobs.runtime.nodes import inspect
 from tune_jobs.runtime.population import NOT_RESUMED, write_schedule
 from tune_jobs.runtime.preflight import make_plan, show_plan
 from tune_jobs.runtime.replicates import write_replicates
@@ -77,6 +78,11 @@ def launch(
             flags = command.flags
             found = connected.enter_context(cluster(flags))
             slots = found.slots(flags.cpus_per_trial, flags.gpus_per_trial)
+            if not found.own:
+                inspection = inspect(directory.parent)
+                inspection.check(flags.cpus_per_trial, flags.gpus_per_trial)
+                for note in inspection.notes():
+                    console.print(f"note      {note}", soft_wrap=True, highlight=False)
             concurrent = min(flags.max_concurrent or slots, slots)
             study = Study(directory, flags, max_concurrent=concurrent, metric=metric, mode=mode)
             if flags.gpus_per_trial:
