@@ -15,6 +15,9 @@ import pytest
         ("search_spaces.rungs", {"ray"}),
         ("tune_jobs.runtime.journal", {"ray", "torch"}),
         ("tune_jobs.runtime.launch", {"trainables", "torch"}),
+        # What a node says of itself, in the process that its first trial takes over.
+        ("tune_jobs.runtime.node_check", {"ray", "torch"}),
+        ("tune_jobs.runtime.check_cluster", {"ray", "torch"}),
         ("tune_jobs.findings.audit", {"ray", "torch"}),
         ("tune_jobs.findings.curves", {"ray", "torch"}),
         # 2.7 s and 840 MB that no trial is to pay for.
