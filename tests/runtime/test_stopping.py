@@ -1,7 +1,5 @@
 """Why a study ends before its trials do, and why it does not."""
 
-import os
-import signal
 import time
 
 import pytest
@@ -143,35 +141,6 @@ def test_no_single_trial_is_stopped_here():
     time.sleep(0.002)
     assert stopper.stop_all()
     assert stopper("trial", {"score": 0}) is False
-
-
-def test_the_first_ctrl_c_ends_in_order_and_the_old_handler_comes_back(capsys):
-    before = signal.getsignal(signal.SIGINT)
-    stopper = stopper_of()
-    with stopper.on_ctrl_c():
-        os.kill(os.getpid(), signal.SIGINT)
-        assert stopper.stop_all()
-    assert stopper.why == "interrupted"
-    assert "Ctrl-C again: at once" in capsys.readouterr().err
-    assert signal.getsignal(signal.SIGINT) is before
-
-
-def test_the_old_handler_comes_back_after_an_exception_too():
-    before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(RuntimeError), stopper_of().on_ctrl_c():
-        raise RuntimeError
-    assert signal.getsignal(signal.SIGINT) is before
-
-
-def test_the_second_ctrl_c_ends_at_once():
-    child = os.fork()
-    if child == 0:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        with stopper_of().on_ctrl_c():
-            os.kill(os.getpid(), signal.SIGINT)
-            os.kill(os.getpid(), signal.SIGINT)
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 130
 
 
 def test_trials_that_fail_while_it_ends_do_not_change_why():

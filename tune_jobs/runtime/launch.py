@@ -14,6 +14,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray import tune
 from rich.console import Console
 
@@ -25,10 +26,12 @@ from tune_jobs.runtime.controller import losses_told_once
 from tune_jobs.runtime.curves import Curves
 from tune_jobs.runtime.flags import Command, parse
 from tune_jobs.runtime.gpus import look_at_gpus
+from tune_jobs.runtime.head import watched
 from tune_jobs.runtime.nodes import inspect
 from tune_jobs.runtime.population import NOT_RESUMED, write_schedule
 from tune_jobs.runtime.preflight import make_plan, show_plan
 from tune_jobs.runtime.replicates import write_replicates
+from tune_jobs.runtime.signals import EXIT_CODES, heard
 from tune_jobs.runtime.study import Study
 from tune_jobs.runtime.study_file import SCHEMA_VERSION, STUDY_FILE, read_study_file
 from tune_jobs.runtime.terminal import Terminal
@@ -60,7 +63,8 @@ def launch(
     """Runs `job(study, **options)` and ends the process.
 
     Exit codes: 0 all trials have ended, or their time has; 1 the first trials all failed alike, or
-    none has reported a value; 2 bad input, before anything was scheduled; 130 interrupted.
+    none has reported a value; 2 bad input, before anything was scheduled; 75 the cluster's head is
+    gone; 130 interrupted; 143 terminated.
 
     Args:
         job: builds the Tuner from a `Study` and its own keyword parameters, which become flags.
@@ -71,8 +75,8 @@ def launch(
     argv = sys.argv[1:] if argv is None else argv
     console = Console()
     os.environ.update(TUNE_SETTINGS)
-    # Ctrl-C is heard until Ray has been left: a second one may come at any time.
-    with ExitStack() as interruptible, ExitStack() as connected:
+    # Signals are heard until Ray has been left: a second Ctrl-C may come at any time.
+    with ExitStack() as hearing, ExitStack() as connected:
         try:
             command, directory = parse_and_check(job, argv)
             flags = command.flags
@@ -95,7 +99,10 @@ def launch(
             sys.exit(2)
         except KeyboardInterrupt:
             sys.exit(130)
-        interruptible.enter_context(study.stopper.on_ctrl_c())
+        hearing.enter_context(heard(study.stopper))
+        goes_on = how_to_go_on(study, description["command"])
+        address = ray.get_runtime_context().gcs_address
+        connected.enter_context(watched(address, lambda told: complain(f"{told}: {goes_on}")))
         # From here on a ValueError is our own bug, and has its traceback.
         code = run(console, study, tuner, description["command"])
     sys.exit(code)
@@ -150,8 +157,8 @@ def run(console: Console, study: Study, tuner: tune.Tuner, command: Sequence[str
     if not (summary.all_ended(study) or study.stopper.stop_all()):
         plan = make_plan(study)
         show_plan(console, study, plan)
-        shown = NOT_RESUMED if pbt else summary.resume_command(command, study.directory)
-        console.print(f"resume    {shown}", soft_wrap=True, highlight=False)
+        goes_on = how_to_go_on(study, command)
+        console.print(f"resume    {goes_on}", soft_wrap=True, highlight=False)
         console.print()
         terminal = Terminal(
             console,
@@ -190,7 +197,14 @@ def run(console: Console, study: Study, tuner: tune.Tuner, command: Sequence[str
     if best is None and summary.all_ended(study):
         complain(f"no trial has reported {study.metric}; journal.jsonl has the reason of each")
         return 1
-    return 130 if study.stopper.why == "interrupted" else 0
+    return EXIT_CODES.get(study.stopper.why, 0)
+
+
+def how_to_go_on(study: Study, command: Sequence[str]) -> str:
+    """What to type to go on with the study, or why it cannot be gone on with."""
+    if isinstance(study.parts.scheduler, PBT):
+        return NOT_RESUMED
+    return summary.resume_command(command, study.directory)
 
 
 def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, Any]:

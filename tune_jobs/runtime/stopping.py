@@ -1,21 +1,19 @@
-"""Why a whole study ends before its trials do: a limit, Ctrl-C, or trials that all fail alike."""
+"""Why a whole study ends before its trials do: a limit, a signal, or trials that all fail alike."""
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any
 
 from ray.tune import Stopper
 
 from search_spaces.mode import sign_of
 from tune_jobs.runtime.journal import Event, TrialRecord
+
+INTERRUPTED, TERMINATED = "interrupted", "terminated"
+"""By Ctrl-C, and by an order from outside: see `tune_jobs/runtime/signals.py`."""
 
 ALIKE = 5
 """So many first trials that all fail with the same exception end the study: it is not their
@@ -49,7 +47,7 @@ class StudyStopper(Stopper):
         self, limits: Limits, events: Iterable[Event] = (), *, metric: str, mode: str
     ) -> None:
         self.why = ""
-        """`interrupted`, `failed`, the name of a limit or, while it runs, nothing."""
+        """`interrupted`, `terminated`, `failed`, the name of a limit or, while it runs, nothing."""
         self.reason = ""
         """More of it, for a person."""
         self.limits = limits
@@ -131,23 +129,3 @@ class StudyStopper(Stopper):
 
     def close(self) -> None:
         """Nothing is held."""
-
-    @contextmanager
-    def on_ctrl_c(self) -> Iterator[None]:
-        """The first Ctrl-C ends the study in order, the second one at once."""
-
-        def interrupt(number: int, frame: FrameType | None) -> None:
-            if self.why == "interrupted":
-                # Ray's processes on this machine were started to die with this one.
-                os._exit(130)
-            self.why = "interrupted"
-            print(
-                "\nEnding: trials keep the epochs that they have reported. Ctrl-C again: at once.",
-                file=sys.stderr,
-            )
-
-        before = signal.signal(signal.SIGINT, interrupt)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)

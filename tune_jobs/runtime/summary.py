@@ -21,6 +21,7 @@ from tune_jobs.runtime.checkpoints import TrialCheckpoints
 from tune_jobs.runtime.journal import TrialRecord, best_trial
 from tune_jobs.runtime.population import SCHEDULE_FILE, Schedule
 from tune_jobs.runtime.searcher import dirname_of
+from tune_jobs.runtime.stopping import INTERRUPTED, TERMINATED
 from tune_jobs.runtime.study import Study
 from tune_jobs.runtime.study_file import write_json
 from tune_jobs.runtime.terminal import short, spelled
@@ -77,7 +78,7 @@ def all_ended(study: Study) -> bool:
 
 def is_over(study: Study) -> bool:
     """Whether it has come to an end that was meant: its last trial, or a limit."""
-    return all_ended(study) or study.stopper.why not in ("", "interrupted", "failed")
+    return all_ended(study) or study.stopper.why not in ("", INTERRUPTED, TERMINATED, "failed")
 
 
 def write_table(path: Path, trials: Sequence[TrialRecord], metric: str, mode: str) -> None:
