@@ -9,8 +9,9 @@ import pytest
 from search_spaces.asha import ASHA
 from search_spaces.random_search import RandomSearch
 from tests.runtime.conftest import SPACE, names, study_in
+from tune_jobs.runtime.description import describe
 from tune_jobs.runtime.flags import parse
-from tune_jobs.runtime.launch import describe, parse_and_check
+from tune_jobs.runtime.launch import parse_and_check
 from tune_jobs.runtime.study_file import STUDY_FILE, read_study_file, write_json
 
 

@@ -14,8 +14,9 @@ from ray import tune
 from search_spaces.mode import Mode
 from tune_jobs.findings.comparison import show_comparison
 from tune_jobs.runtime.connect import cluster
+from tune_jobs.runtime.description import job_name
 from tune_jobs.runtime.flags import Command, flag, parse
-from tune_jobs.runtime.launch import complain, job_name, launch
+from tune_jobs.runtime.launch import complain, launch
 from tune_jobs.runtime.study_file import STUDY_FILE
 from tune_jobs.runtime.summary import shown, without
 
