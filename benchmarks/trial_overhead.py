@@ -57,7 +57,7 @@ def nothing(config: dict[str, Any]) -> None:
 
 def ours(strategy: Strategy, name: str, trials: int, folder: Path) -> float:
     """Milliseconds a trial of a study by our launcher, from the built Tuner to the summary."""
-    flags = Flags(trials=trials, max_epochs=EPOCHS, storage_path=folder, name=name)
+    flags = Flags(trials=trials, max_epochs=EPOCHS, storage_path=str(folder), name=name)
     study = Study(folder / name, flags, max_concurrent=2, metric="val_accuracy", mode="max")
     tuner = tune.Tuner(
         study.trainable(Nothing),

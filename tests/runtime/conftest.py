@@ -58,7 +58,7 @@ def run_study(cluster_address, tmp_path, monkeypatch):
         max_concurrent=2,
         name="study",
     ):
-        flags = Flags(trials=trials, max_epochs=max_epochs, storage_path=tmp_path, name=name)
+        flags = Flags(trials=trials, max_epochs=max_epochs, storage_path=str(tmp_path), name=name)
         study = Study(
             tmp_path / name, flags, max_concurrent=max_concurrent, metric="score", mode="max"
         )

@@ -35,7 +35,7 @@ def job(
     """
 
 
-STUDY = Path("results/study")
+STUDY = "results/study"
 
 
 def through_json(command):
@@ -131,7 +131,14 @@ def test_a_parameter_without_a_default_is_refused():
         (["--name", "a/b"], "--name must be the name of a folder, without /, got 'a/b'"),
         (["--name", ""], "--name must be the name of a folder, without /, got ''"),
         (["--name", "."], "--name must be the name of a folder"),
-        (["--storage-path", "s3://bucket"], "--storage-path must be a folder on storage"),
+        (["--storage-path", "s3:/x"], "--storage-path must be a folder .*, got s3:/x"),
+        (["--storage-path", "s3://B/x"], "--storage-path must be a folder .*, or s3://bucket/fold"),
+        (["--storage-path", "s3://bucket/a?b=c"], "--storage-path must be a folder"),
+        (
+            ["--storage-path", "gs://bucket/x"],
+            "--storage-path must be a folder .*, got gs://bucket",
+        ),
+        (["--resume", "s3://bucket/../x"], "--resume must be a folder"),
     ],
 )
 def test_a_value_out_of_its_range_is_named_with_the_rule(capsys, argv, said):

@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pytest
@@ -21,23 +22,23 @@ def job(study, *, grace_period: int = 1):
 
 def test_a_new_study_has_a_directory_that_can_be_written(tmp_path):
     argv = ["--storage-path", str(tmp_path / "a" / "results"), "--name", "mine"]
-    command, directory = parse_and_check(job, argv)
+    command, home = parse_and_check(job, argv, ExitStack())
     assert command.flags.name == "mine"
-    assert directory == tmp_path / "a" / "results" / "mine"
+    assert home.directory == tmp_path / "a" / "results" / "mine"
     assert names(tmp_path / "a" / "results") == [], "nothing is made before the study begins"
 
 
 def test_without_a_name_it_has_the_jobs_and_the_time(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["tune_jobs/my_job.py"])
-    _, directory = parse_and_check(job, ["--storage-path", str(tmp_path)])
-    name, day, clock = directory.name.split("-")
+    _, home = parse_and_check(job, ["--storage-path", str(tmp_path)], ExitStack())
+    name, day, clock = home.directory.name.split("-")
     assert (name, len(day), len(clock)) == ("my_job", 8, 6)
 
 
 def test_a_study_that_exists_is_not_written_over(tmp_path):
     (tmp_path / "mine").mkdir()
     with pytest.raises(ValueError, match=f"mine exists; give another name, or --resume {tmp_path}"):
-        parse_and_check(job, ["--storage-path", str(tmp_path), "--name", "mine"])
+        parse_and_check(job, ["--storage-path", str(tmp_path), "--name", "mine"], ExitStack())
     assert names(tmp_path / "mine") == []
 
 
@@ -45,7 +46,7 @@ def test_a_study_that_exists_is_not_written_over(tmp_path):
 def test_a_place_that_cannot_be_written_is_an_error(tmp_path, below):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(ValueError, match=f"--storage-path {tmp_path / below}: cannot be written"):
-        parse_and_check(job, ["--storage-path", str(tmp_path / below)])
+        parse_and_check(job, ["--storage-path", str(tmp_path / below)], ExitStack())
     assert names(tmp_path) == ["file"]
 
 
@@ -53,20 +54,28 @@ def test_a_place_that_cannot_be_written_is_an_error(tmp_path, below):
 def test_a_folder_without_permission_is_an_error(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(ValueError, match="cannot be written"):
-        parse_and_check(job, ["--storage-path", str(tmp_path)])
+        parse_and_check(job, ["--storage-path", str(tmp_path)], ExitStack())
 
 
 def test_a_resume_has_the_flags_that_the_study_was_started_with(tmp_path):
     started = parse(job, ["--trials", "5", "--seed", "3", "--grace-period", "2"])
     write_json(tmp_path / STUDY_FILE, {"schema_version": 1, **started.stored()})
-    command, directory = parse_and_check(job, ["--resume", str(tmp_path), "--trials", "6"])
-    assert directory == tmp_path
+    command, home = parse_and_check(job, ["--resume", str(tmp_path), "--trials", "6"], ExitStack())
+    assert home.directory == tmp_path
     assert (command.flags.trials, command.flags.seed) == (6, 3)
     assert command.options == {"grace_period": 2}
     with pytest.raises(ValueError, match="--seed 4: the study was started with 3"):
-        parse_and_check(job, ["--resume", str(tmp_path), "--seed", "4"])
+        parse_and_check(job, ["--resume", str(tmp_path), "--seed", "4"], ExitStack())
     with pytest.raises(ValueError, match="no study is there"):
-        parse_and_check(job, ["--resume", str(tmp_path / "never")])
+        parse_and_check(job, ["--resume", str(tmp_path / "never")], ExitStack())
+
+
+def test_this_machines_copy_of_a_study_in_a_bucket_is_not_resumed_beside_it(tmp_path):
+    started = parse(job, ["--storage-path", "s3://studies/results/"])
+    (tmp_path / "mine").mkdir()
+    write_json(tmp_path / "mine" / STUDY_FILE, {"schema_version": 1, **started.stored()})
+    with pytest.raises(ValueError, match="in a bucket: --resume s3://studies/results/mine"):
+        parse_and_check(job, ["--resume", str(tmp_path / "mine")], ExitStack())
 
 
 # What study.json says.

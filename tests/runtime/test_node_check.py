@@ -2,14 +2,14 @@
 
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import ray
 
 from tune_jobs.runtime.node_check import PACKAGES, Facts, fingerprint, harms, installed, tell
+from tune_jobs.runtime.places import Bucket
 
-STORAGE = Path("/storage/results")
+STORAGE = "/storage/results"
 
 DRIVER = Facts(
     versions={"Python": "3.11.7", "Ray": "2.60.0", "torch": "2.15.0"},
@@ -59,6 +59,19 @@ def test_what_a_node_does_not_see_is_no_error_there(tmp_path):
 def test_what_a_node_cannot_write_is_told_with_the_reason(tmp_path):
     facts = tell(str(tmp_path), "n" * 300)
     assert (facts.shared, facts.unwritable) == (True, "File name too long")
+
+
+def test_a_bucket_is_tried_from_the_node_and_nothing_stays_there(bucket):
+    facts = tell(f"{bucket}/results", "node")
+    assert (facts.shared, facts.unwritable, facts.free_bytes) == (True, "", None)
+    assert Bucket(bucket).files() == {}
+
+
+def test_a_bucket_that_a_node_cannot_use_is_told_with_what_to_do(bucket):
+    storage = "s3://nobodys-bucket/results"
+    facts = tell(storage, "node")
+    (problem,) = harms(replace(DRIVER, unwritable=facts.unwritable), DRIVER, storage)
+    assert problem.startswith(f"cannot use {storage}: there is no bucket of that name")
 
 
 def test_the_fingerprint_is_of_every_line_and_of_no_compiled_file(tmp_path, monkeypatch):

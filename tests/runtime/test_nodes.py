@@ -12,7 +12,7 @@ GOOD = Node("a" * 56, "10.0.0.1 (aaaaaaaa)", {"CPU": 4.0}, DRIVER)
 
 
 def test_a_node_that_is_up_says_what_it_has_and_leaves_nothing(cluster_address, tmp_path):
-    inspection = inspect(tmp_path / "not" / "there" / "yet")
+    inspection = inspect(str(tmp_path / "not" / "there" / "yet"))
     (node,) = inspection.nodes
     assert node.facts.versions == inspection.driver.versions
     assert node.facts.code == inspection.driver.code
@@ -23,7 +23,7 @@ def test_a_node_that_is_up_says_what_it_has_and_leaves_nothing(cluster_address, 
 
 
 def test_a_node_that_does_not_answer_in_time_is_named(cluster_address, tmp_path):
-    inspection = inspect(tmp_path, within=0)
+    inspection = inspect(str(tmp_path), within=0)
     (node,) = inspection.nodes
     said = f"node {node.name} has not answered within 0 s: see `ray status`"
     with pytest.raises(ValueError, match=re.escape(said)):
@@ -33,7 +33,7 @@ def test_a_node_that_does_not_answer_in_time_is_named(cluster_address, tmp_path)
 def test_a_storage_that_the_driver_cannot_write_to_is_its_own_error(cluster_address, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match=r"--storage-path .*/file: cannot be written"):
-        inspect(tmp_path / "file")
+        inspect(str(tmp_path / "file"))
 
 
 def test_each_bad_node_has_a_line_and_a_good_one_none():

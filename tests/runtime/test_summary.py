@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from search_spaces.random_search import RandomSearch
-from tests.runtime.conftest import SPACE
+from tests.runtime.conftest import SPACE, study_in
 from tune_jobs.runtime.checkpoints import TrialCheckpoints
 from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.journal import JOURNAL, TrialRecord
@@ -119,7 +119,7 @@ def test_to_repeat_a_study_is_its_command_for_its_present_trials_without_its_nam
 def test_to_resume_is_the_script_and_the_study_whatever_was_typed_first(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     command = [*COMMAND, "--trials", "4", "--name", "my study"]
-    said = resume_command(command, tmp_path / "results" / "my study")
+    said = resume_command(command, study_in(tmp_path / "results" / "my study"))
     assert shlex.split(said) == [*COMMAND, "--resume", "results/my study"]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tyro
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 def preflight(
     *,
     address: str | None = None,
-    storage_path: Path = Path("results"),
+    storage_path: str = "results",
     cpus_per_trial: float = 1.0,
     gpus_per_trial: float = 0.0,
 ) -> int:
@@ -32,7 +31,8 @@ def preflight(
     Args:
         address: a running cluster (host:port, or auto); local starts one for this question; without
             it one is found or started.
-        storage_path: where studies are kept, on storage that all nodes share.
+        storage_path: where studies are kept: a folder on storage that all nodes share, or
+            s3://bucket/folder.
         cpus_per_trial: CPU cores of a trial.
         gpus_per_trial: GPUs of a trial; 0.25 puts four on one.
     """
@@ -73,13 +73,17 @@ def table_of(inspection: Inspection, cpus: float, gpus: float) -> Table:
     for node in inspection.nodes:
         facts, bad = node.facts, node.problems(inspection.driver, inspection.storage)
         versions = ["?"] * 3 if facts is None else list(facts.versions.values())
-        free = None if facts is None else facts.free_bytes
+        storage = "not seen" if facts is None or not facts.shared else "writable"
+        if facts is not None and facts.unwritable:
+            storage = "not writable"
+        if facts is not None and facts.free_bytes is not None:
+            storage = f"{facts.free_bytes / 1e9:.0f} GB free"
         table.add_row(
             node.name,
             f"{node.resources.get('CPU', 0):g}",
             f"{node.resources.get('GPU', 0):g}",
             *versions,
-            "not seen" if free is None else f"{free / 1e9:.0f} GB free",
+            storage,
             "none fits" if node not in fitting else "no" if bad else "yes",
         )
     return table

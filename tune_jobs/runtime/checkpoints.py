@@ -15,7 +15,7 @@ import json
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,10 @@ class Checkpoint:
     """What the trial reported with it."""
     donor: int | None = None
     """The trial that it was copied from."""
+    past: list[dict[str, Any]] = field(default_factory=list)
+    """What the trial reported before it, by epoch, where that is kept."""
+    config: dict[str, Any] | None = None
+    """That it was trained with, where that is kept."""
 
     def reading(self) -> AbstractContextManager[Path]:
         """A local folder with its files, for as long as the context lasts.
@@ -63,13 +67,21 @@ class TrialCheckpoints:
         self._sign = sign_of(mode)
 
     def write(
-        self, epoch: int, value: float, result: dict[str, Any], save: Callable[[str], object]
+        self,
+        epoch: int,
+        value: float,
+        result: dict[str, Any],
+        save: Callable[[str], object],
+        **more: Any,
     ) -> str:
         """Lets `save(folder)` write the checkpoint of `epoch`; the name of its folder.
 
         Those that are neither the best nor the latest are dropped.
+
+        Args:
+            more: `past` and `config`, where they are to be kept with it.
         """
-        record = {"epoch": epoch, "value": value, "result": result}
+        record = {"epoch": epoch, "value": value, "result": result, **more}
         name = f"{PREFIX}{epoch:06d}"
         self._write(name, record, save)
         self._keep(lambda best, latest: {best, latest})
@@ -114,8 +126,14 @@ class TrialCheckpoints:
             OSError, ValueError, KeyError: it is damaged.
         """
         record = json.loads(self.place.read(f"{name}/{RESULT_FILE}"))
-        known = (record["epoch"], record["value"], record["result"], record.get("donor"))
-        return Checkpoint(self.place, name, *known)
+        return Checkpoint(
+            self.place,
+            name,
+            record["epoch"],
+            record["value"],
+            record["result"],
+            **{kept: record[kept] for kept in ("donor", "past", "config") if kept in record},
+        )
 
     def newest_first(self) -> list[Checkpoint]:
         """All that can be read; a damaged folder is left out, and stays where it is."""

@@ -17,6 +17,7 @@ from tune_jobs.runtime.connect import cluster
 from tune_jobs.runtime.description import job_name
 from tune_jobs.runtime.flags import Command, flag, parse
 from tune_jobs.runtime.launch import complain, launch
+from tune_jobs.runtime.places import SCHEME
 from tune_jobs.runtime.study_file import STUDY_FILE
 from tune_jobs.runtime.summary import shown, without
 
@@ -52,7 +53,12 @@ def compare(
         if command.options["seeds"] < 1:
             raise ValueError(f"--seeds must be at least 1, got {command.options['seeds']}")
         name = command.flags.name or f"{job_name()}-{time.strftime('%Y%m%d-%H%M%S')}"
-        folder = command.flags.storage_path / name
+        if command.flags.storage_path.startswith(SCHEME):
+            raise ValueError(
+                f"--storage-path {command.flags.storage_path}: a comparison is kept in a folder; "
+                "with --strategy, a single study can be in a bucket"
+            )
+        folder = Path(command.flags.storage_path) / name
         with cluster(command.flags):
             address = ray.get_runtime_context().gcs_address
             for seed in range(command.flags.seed, command.flags.seed + command.options["seeds"]):

@@ -14,6 +14,8 @@ from typing import Annotated, Any
 import docstring_parser
 import tyro
 
+from tune_jobs.runtime.addresses import check_address
+
 RESUMABLE = (
     "trials",
     "max_concurrent",
@@ -63,12 +65,12 @@ class Flags:
     address: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS")] = None
     """A running cluster (host:port, or auto); local starts one for this job; without it one is
     found or started."""
-    storage_path: Path = Path("results")
-    """Where studies are kept, on storage that all nodes share."""
+    storage_path: str = "results"
+    """Where studies are kept: a folder on storage that all nodes share, or s3://bucket/folder."""
     name: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """Of the study, the folder STORAGE-PATH/NAME; without it the job's name and the time."""
-    resume: Annotated[Path | None, tyro.conf.arg(metavar="STUDY")] = None
-    """The folder of a study, to be gone on with."""
+    resume: Annotated[str | None, tyro.conf.arg(metavar="STUDY")] = None
+    """The folder of a study, or s3://bucket/folder/name, to be gone on with."""
     time_budget: Annotated[float | None, tyro.conf.arg(metavar="SECONDS")] = None
     """Seconds after which the study ends in order; it can be resumed."""
     epoch_budget: Annotated[int | None, tyro.conf.arg(metavar="EPOCHS")] = None
@@ -101,11 +103,8 @@ class Flags:
             )
         if self.name is not None and (not self.name or Path(self.name).name != self.name):
             raise ValueError(f"--name must be the name of a folder, without /, got {self.name!r}")
-        if ":/" in str(self.storage_path):
-            raise ValueError(
-                f"--storage-path must be a folder on storage that all nodes share, got "
-                f"{self.storage_path}"
-            )
+        check_address("--storage-path", self.storage_path)
+        check_address("--resume", self.resume or "")
 
 
 @dataclass(frozen=True)

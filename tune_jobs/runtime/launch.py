@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 
 import ray
 from ray import tune
@@ -23,7 +22,9 @@ from tune_jobs.runtime.description import describe, job_name
 from tune_jobs.runtime.flags import Command, parse
 from tune_jobs.runtime.gpus import look_at_gpus
 from tune_jobs.runtime.head import watched
+from tune_jobs.runtime.home import Home, home_of, new_home
 from tune_jobs.runtime.nodes import inspect
+from tune_jobs.runtime.places import SCHEME
 from tune_jobs.runtime.population import NOT_RESUMED, write_schedule
 from tune_jobs.runtime.preflight import make_plan, show_plan
 from tune_jobs.runtime.replicates import write_replicates
@@ -70,17 +71,26 @@ def launch(
     # Signals are heard until Ray has been left: a second Ctrl-C may come at any time.
     with ExitStack() as hearing, ExitStack() as connected:
         try:
-            command, directory = parse_and_check(job, argv)
+            command, home = parse_and_check(job, argv, connected)
             flags = command.flags
             found = connected.enter_context(cluster(flags))
             slots = found.slots(flags.cpus_per_trial, flags.gpus_per_trial)
             if not found.own:
-                inspection = inspect(directory.parent)
+                inspection = inspect(str(home.bucket or home.directory.parent))
                 inspection.check(flags.cpus_per_trial, flags.gpus_per_trial)
                 for note in inspection.notes():
                     console.print(f"note      {note}", soft_wrap=True, highlight=False)
             concurrent = min(flags.max_concurrent or slots, slots)
-            study = Study(directory, flags, max_concurrent=concurrent, metric=metric, mode=mode)
+            study = Study(
+                home.directory,
+                flags,
+                max_concurrent=concurrent,
+                metric=metric,
+                mode=mode,
+                bucket=home.bucket,
+            )
+            if home.at_work is not None:
+                home.at_work.on_taken = study.stopper.interrupt
             if flags.gpus_per_trial:
                 study.parts.gpu_notice = look_at_gpus()
             tuner = job(study, **command.options)
@@ -106,32 +116,30 @@ def complain(error: str) -> None:
     console.print(f"error: {error}", soft_wrap=True, highlight=False, markup=False)
 
 
-def parse_and_check(job: Callable[..., object], argv: Sequence[str]) -> tuple[Command, Path]:
-    """The command line, and the study's directory, which can be written.
+def parse_and_check(
+    job: Callable[..., object], argv: Sequence[str], held: ExitStack
+) -> tuple[Command, Home]:
+    """The command line, and where the study lives, which can be written.
+
+    Args:
+        held: lasts as long as the study is run.
 
     Raises:
-        ValueError: a bad value, or a directory that cannot be the study's.
+        ValueError: a bad value, or a place that cannot be the study's.
     """
     command = parse(job, argv)
-    directory = command.flags.resume
-    if directory is not None:
-        return parse(job, argv, stored=read_study_file(directory)), directory
+    if command.flags.resume is not None:
+        home = home_of(command.flags.resume, held)
+        stored = read_study_file(home.directory)
+        kept_in = str(stored["flags"]["storage_path"])
+        if home.bucket is None and kept_in.startswith(SCHEME):
+            raise ValueError(
+                f"--resume {home.directory}: a copy of a study in a bucket: --resume "
+                f"{kept_in.rstrip('/')}/{home.directory.name}"
+            )
+        return parse(job, argv, stored=stored), home
     name = command.flags.name or f"{job_name()}-{time.strftime('%Y%m%d-%H%M%S')}"
-    directory = command.flags.storage_path / name
-    if directory.exists():
-        raise ValueError(
-            f"--name {name}: {directory} exists; give another name, or --resume {directory}"
-        )
-    try:
-        command.flags.storage_path.mkdir(parents=True, exist_ok=True)
-        probe = command.flags.storage_path / f".writable-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise ValueError(
-            f"--storage-path {command.flags.storage_path}: cannot be written ({error.strerror})"
-        ) from None
-    return command, directory
+    return command, new_home(command.flags.storage_path, name, held)
 
 
 def run(console: Console, study: Study, tuner: tune.Tuner, command: Sequence[str]) -> int:
@@ -196,4 +204,4 @@ def how_to_go_on(study: Study, command: Sequence[str]) -> str:
     """What to type to go on with the study, or why it cannot be gone on with."""
     if isinstance(study.parts.scheduler, PBT):
         return NOT_RESUMED
-    return summary.resume_command(command, study.directory)
+    return summary.resume_command(command, study)

@@ -15,6 +15,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tune_jobs.runtime.addresses import probe
+from tune_jobs.runtime.addresses import reason as why
+from tune_jobs.runtime.places import SCHEME, Bucket
+
 PACKAGES = ("tune_jobs", "search_spaces", "trainables")
 """Our code, as the driver has it and every trial must."""
 
@@ -32,7 +36,7 @@ class Facts:
     unwritable: str
     """Why it can write nothing beside that; empty if it can, or sees nothing."""
     free_bytes: int | None
-    """Of the storage, None where it sees nothing."""
+    """Of the storage, None where it sees nothing, and of a bucket."""
     clock: float
     """Seconds since 1970."""
 
@@ -42,17 +46,21 @@ def tell(meeting_point: str, name: str) -> Facts:
 
     Args:
         meeting_point: a folder that the driver has made in the storage, under a name that nobody
-            has ever looked for: NFS remembers for a minute what was not there.
+            has ever looked for: NFS remembers for a minute what was not there. Or a bucket, which
+            all see, but not all with credentials that let them write.
         name: of the file that the node writes into it, for the driver to see.
     """
     folder = Path(meeting_point)
-    shared, unwritable, free_bytes = folder.is_dir(), "", None
-    if shared:
-        free_bytes = shutil.disk_usage(folder).free
-        try:
+    in_bucket = meeting_point.startswith(SCHEME)
+    shared, unwritable, free_bytes = in_bucket or folder.is_dir(), "", None
+    try:
+        if in_bucket:
+            probe(Bucket(meeting_point))
+        elif shared:
+            free_bytes = shutil.disk_usage(folder).free
             (folder / name).touch()
-        except OSError as error:
-            unwritable = error.strerror or type(error).__name__
+    except OSError as error:
+        unwritable = why(error)
     versions = {"Python": platform.python_version(), "Ray": installed("ray")}
     return Facts(
         # A CPU's build beside a GPU's is the same torch.
@@ -65,7 +73,7 @@ def tell(meeting_point: str, name: str) -> Facts:
     )
 
 
-def harms(there: Facts, driver: Facts, storage: Path) -> list[str]:
+def harms(there: Facts, driver: Facts, storage: str) -> list[str]:
     """What keeps a trial from running on a node, each with what to do; empty where nothing does."""
     found = [
         f"has {what} {version}, the driver {driver.versions[what]}: install the driver's there"
@@ -83,6 +91,8 @@ def harms(there: Facts, driver: Facts, storage: Path) -> list[str]:
             f"does not see what the driver writes to {storage}: give a --storage-path on storage "
             "that all nodes share, or mount it there at the same path"
         )
+    elif there.unwritable and storage.startswith(SCHEME):
+        found.append(f"cannot use {storage}: {there.unwritable}")
     elif there.unwritable:
         found.append(
             f"cannot write to {storage} ({there.unwritable}): let the person that Ray runs as there"

@@ -21,9 +21,11 @@ from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 from ray.tune.execution.class_cache import _ActorClassCache
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from tune_jobs.runtime.addresses import probe, refusing
 from tune_jobs.runtime.connect import fitting
 from tune_jobs.runtime.growth import Resources
 from tune_jobs.runtime.node_check import Facts, harms, tell
+from tune_jobs.runtime.places import SCHEME, Bucket
 
 PATIENCE = 30.0
 """Seconds: an idle node answers in 3, of which its first process and our code take most; a busy one
@@ -49,7 +51,7 @@ class Node:
     skew: float = 0.0
     """Seconds by which its clock is before (below 0) or after the driver's, at least."""
 
-    def problems(self, driver: Facts, storage: Path) -> list[str]:
+    def problems(self, driver: Facts, storage: str) -> list[str]:
         """What keeps a trial from running there, each with what to do."""
         if self.facts is None:
             return [f"{self.silence}: see `ray status`, and end or repair it"]
@@ -62,7 +64,7 @@ class Inspection:
 
     nodes: tuple[Node, ...]
     driver: Facts
-    storage: Path
+    storage: str
 
     def for_trials(self, cpus: float, gpus: float) -> list[Node]:
         """The nodes on which a trial of that size fits."""
@@ -92,30 +94,31 @@ class Inspection:
         ]
 
 
-def inspect(storage: Path, within: float = PATIENCE) -> Inspection:
+def inspect(storage: str, within: float = PATIENCE) -> Inspection:
     """Asks every node that is up, all at once.
 
     Args:
-        storage: where studies are kept; nothing of the question stays there.
+        storage: where studies are kept, a folder or a bucket; nothing of the question stays there.
         within: seconds, after which a node that has not answered is silent.
 
     Raises:
         ValueError: the driver itself cannot write to the storage.
     """
-    storage = storage.absolute()
-    with meeting_point(storage) as folder:
-        driver = tell(str(folder), "driver")
+    if not storage.startswith(SCHEME):
+        storage = str(Path(storage).absolute())
+    with meeting_point(storage) as place:
+        driver = tell(place, "driver")
         up = [node for node in ray.nodes() if node["Alive"]]
-        nodes = ask(up, folder, within)
+        nodes = ask(up, place, within)
     return Inspection(tuple(nodes), driver, storage)
 
 
-def ask(up: Sequence[dict[str, Any]], folder: Path, within: float) -> list[Node]:
+def ask(up: Sequence[dict[str, Any]], place: str, within: float) -> list[Node]:
     """What each node says, in their order.
 
     Args:
         up: nodes, as `ray.nodes()` has them.
-        folder: the meeting point.
+        place: the meeting point.
         within: seconds that they have for it, all together.
     """
     # As Tune starts a trial's process, so that the first trial finds this one ready.
@@ -127,7 +130,7 @@ def ask(up: Sequence[dict[str, Any]], folder: Path, within: float) -> list[Node]
             num_cpus=0,
             max_retries=0,
             scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
-        ).remote(str(folder), node["NodeID"])
+        ).remote(place, node["NodeID"])
         for node in up
     ]
     arrived: dict[Any, float] = {}
@@ -148,10 +151,10 @@ def ask(up: Sequence[dict[str, Any]], folder: Path, within: float) -> list[Node]
             known = replace(known, silence=f"cannot run a process of ours ({reason(error)})")
         else:
             # Seen from both sides.
-            seen = (folder / known.node_id).exists() or bool(facts.unwritable)
+            seen = place.startswith(SCHEME) or Path(place, known.node_id).exists()
             known = replace(
                 known,
-                facts=replace(facts, shared=facts.shared and seen),
+                facts=replace(facts, shared=facts.shared and (seen or bool(facts.unwritable))),
                 # What its way here may have taken is no skew.
                 skew=min(facts.clock - asked, 0.0) + max(facts.clock - arrived[answer], 0.0),
             )
@@ -166,14 +169,22 @@ def reason(error: RayError) -> str:
 
 
 @contextmanager
-def meeting_point(storage: Path) -> Iterator[Path]:
-    """A folder in the storage that driver and nodes write to, for as long as the context lasts.
+def meeting_point(storage: str) -> Iterator[str]:
+    """A folder in the storage that driver and nodes write to, for as long as the context lasts. Of
+    a bucket it is that itself: what is written there is deleted by who wrote it.
 
     Raises:
         ValueError: the driver cannot write there.
     """
-    folder = storage / f".nodes-{secrets.token_hex(8)}"
-    missing = [path for path in (storage, *storage.parents) if not path.exists()]
+    if storage.startswith(SCHEME):
+        bucket = Bucket(storage)
+        with refusing("--storage-path", bucket):
+            probe(bucket)
+        yield storage
+        return
+    kept = Path(storage)
+    folder = kept / f".nodes-{secrets.token_hex(8)}"
+    missing = [path for path in (kept, *kept.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True)
     except OSError as error:
@@ -181,7 +192,7 @@ def meeting_point(storage: Path) -> Iterator[Path]:
             f"--storage-path {storage}: cannot be written ({error.strerror})"
         ) from None
     try:
-        yield folder
+        yield str(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         for path in missing:

@@ -174,12 +174,17 @@ class Bucket:
         with store().open_output_stream(f"{self.path}/{path}") as stream:
             stream.write(content)
 
+    def delete(self, path: str) -> None:
+        """Deletes a file in it, if it is there."""
+        with contextlib.suppress(FileNotFoundError):
+            store().delete_file(f"{self.path}/{path}")
+
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
         """A temporary folder, which is uploaded at the end."""
         with tempfile.TemporaryDirectory(prefix="checkpoint-") as local:
             yield Path(local)
-            self._unmark(name)
+            self.delete(f"{name}/{RESULT_FILE}")
             with contextlib.suppress(FileNotFoundError):
                 store().delete_dir(f"{self.path}/{name}")
             result = Path(local, RESULT_FILE)
@@ -198,7 +203,7 @@ class Bucket:
     def drop(self, name: str) -> None:
         """Deletes the folder `name`."""
         with contextlib.suppress(OSError):
-            self._unmark(name)
+            self.delete(f"{name}/{RESULT_FILE}")
             store().delete_dir(f"{self.path}/{name}")
 
     def drop_unfinished(self) -> None:
@@ -207,10 +212,6 @@ class Bucket:
         begun = {path.partition("/")[0] for path in self.files() if "/" in path}
         for name in begun - whole:
             self.drop(name)
-
-    def _unmark(self, name: str) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            store().delete_file(f"{self.path}/{name}/{RESULT_FILE}")
 
 
 def place_at(address: str) -> Place:

@@ -81,6 +81,10 @@ class StudyStopper(Stopper):
             self._check_limits()
         return bool(self.why)
 
+    def interrupt(self, reason: str) -> None:
+        """Ends the study in order; it can be resumed."""
+        self.why, self.reason = "interrupted", reason
+
     def on_event(self, event: Event, trial: TrialRecord) -> None:
         """Takes a result or an end into account."""
         self._note(event)

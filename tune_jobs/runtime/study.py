@@ -21,9 +21,10 @@ from search_spaces.pbt import PBT
 from search_spaces.space import Space
 from search_spaces.strategy import Strategy
 from tune_jobs.runtime.flags import Flags
+from tune_jobs.runtime.home import Home
 from tune_jobs.runtime.journal import JOURNAL, Event, Journal, read_events, trials_from
 from tune_jobs.runtime.parts import Dataset, Parts, Trainable
-from tune_jobs.runtime.places import Folder, Place
+from tune_jobs.runtime.places import Bucket
 from tune_jobs.runtime.population import MEMBERS, check_population
 from tune_jobs.runtime.rebuild import rebuild
 from tune_jobs.runtime.recorder import Recorder, index_of, runs_as_control
@@ -51,16 +52,25 @@ class Study:
     """One study, new or resumed: `job(study, …)` builds its Tuner from these methods.
 
     Args:
-        directory: `<storage-path>/<name>`; made by `open`.
+        directory: `<storage-path>/<name>`, or this machine's copy of it; made by `open`.
         flags: the shared flags.
         max_concurrent: trials at once.
         metric, mode: what is searched for.
+        bucket: that the study lies in, if it does.
     """
 
     def __init__(
-        self, directory: Path, flags: Flags, *, max_concurrent: int, metric: str, mode: Mode
+        self,
+        directory: Path,
+        flags: Flags,
+        *,
+        max_concurrent: int,
+        metric: str,
+        mode: Mode,
+        bucket: Bucket | None = None,
     ) -> None:
         self.directory = directory
+        self.bucket = bucket
         self.flags = flags
         self.max_concurrent = max_concurrent
         self.metric = metric
@@ -81,7 +91,7 @@ class Study:
         self.stopper = StudyStopper(Limits(**limits), self.events, metric=metric, mode=mode)
         self.listeners: list[Any] = [self.stopper]
         self._journal: Journal | None = None
-        self.checkpoints: Place = Folder(self.trials_dir.absolute())
+        self.checkpoints = Home(directory, bucket).checkpoints
         """Where the trials' checkpoints lie, each trial's in a place of its own."""
         self._recorder = Recorder(
             lambda: self.journal,
@@ -131,12 +141,16 @@ class Study:
         """
         self.parts.trainable, self.parts.dataset = trainable, dataset
         self.parts.check(self.flags.model)
+        resumed = self.bucket is not None and self.events
+        reported = {t.index: t.epochs for t in self.trials.values()} if resumed else None
         settings = TrialSettings(
             self.metric,
             self.mode,
             str(self.checkpoints),
             whole_gpu=self.flags.gpus_per_trial >= 1,
             alone=self.max_concurrent == 1,
+            in_bucket=self.bucket is not None,
+            reported=reported,
         )
         with_data: Any = trainable
         if dataset is not None:

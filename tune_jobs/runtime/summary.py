@@ -165,15 +165,15 @@ def show_summary(
             if name == "test_accuracy" or "test_accuracy" not in best["test"]:
                 line(name, f"{value:.4f}{used}")
         if "checkpoint" in best:
-            line("checkpoint", typed(study.directory / "best"))
+            line("checkpoint", shlex.quote(f"{address(study)}/best"))
     for name, text in more:
         line(name, text)
-    line("study", typed(study.directory))
+    line("study", shlex.quote(address(study)))
     line("curves", f"{program('tensorboard')} --logdir {typed(study.directory)}")
     if all_ended(study) or isinstance(study.parts.scheduler, PBT):
         line("repeat", shlex.join(repeated(command, study.total)))
     else:
-        line("resume", resume_command(command, study.directory))
+        line("resume", resume_command(command, study))
 
 
 def schedule_lines(study: Study, schedules: Mapping[str, Schedule]) -> list[tuple[str, str]]:
@@ -188,9 +188,14 @@ def schedule_lines(study: Study, schedules: Mapping[str, Schedule]) -> list[tupl
     return lines
 
 
-def resume_command(command: Sequence[str], directory: Path) -> str:
+def resume_command(command: Sequence[str], study: Study) -> str:
     """What to type to go on with the study."""
-    return shlex.join([*command[:2], "--resume", str(shown(directory))])
+    return shlex.join([*command[:2], "--resume", address(study)])
+
+
+def address(study: Study) -> str:
+    """What the study is called on a command line: its bucket, or its folder from here."""
+    return str(study.bucket or shown(study.directory))
 
 
 def repeated(command: Sequence[str], trials: int) -> list[str]:

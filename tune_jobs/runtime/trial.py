@@ -39,9 +39,11 @@ from ray.tune.trainable.function_trainable import FunctionTrainable
 from search_spaces.mode import sign_of
 from tune_jobs.runtime.checkpoints import Checkpoint, TrialCheckpoints
 from tune_jobs.runtime.controls import stopped_dirname
+from tune_jobs.runtime.lost_lines import Past
 from tune_jobs.runtime.places import place_at
 from tune_jobs.runtime.retries import Retries, raised
 from tune_jobs.runtime.trial_log import TrialLog
+from tune_jobs.runtime.tune_storage import move_to_this_node
 
 REPORT = "trial_report"
 """Key of a result under which the wrapper tells the driver what is not a metric."""
@@ -66,6 +68,10 @@ class TrialSettings:
     """Whether no other trial can be on a trial's GPUs."""
     alone: bool
     """Whether no other trial runs at the same time."""
+    in_bucket: bool = False
+    """Whether the study lies in a bucket, and its journal may lose what a checkpoint then keeps."""
+    reported: Mapping[int, int] | None = None
+    """By trial, the epochs that the journal of such a study had when it was resumed."""
 
 
 def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tune.Trainable]:
@@ -97,7 +103,8 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
         def __take_up(self, start: Callable[[], object]) -> bool:
             """Starts a trial and takes up what the storage has of it."""
             self.__error: Exception | None = None
-            self.__found: dict[str, Any] | None = None
+            self.__found: list[dict[str, Any]] = []
+            self.__past = Past(self.config)
             self.__restored: dict[str, Any] | None = None
             self.__files = ExitStack()
             """Holds what a function has yet to read."""
@@ -105,6 +112,8 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             name = self._storage.trial_dir_name.partition("_")[0]
             self.__place = place_at(settings.checkpoints) / name
             self.__checkpoints = TrialCheckpoints(self.__place, settings.mode)
+            if is_function and settings.in_bucket:
+                move_to_this_node(self._storage)
             try:
                 # None is what setup() returns; False is a reset that the class refuses.
                 if start() is False:
@@ -124,15 +133,24 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             for checkpoints, name in [(these, name) for these in left for name in these.names()]:
                 try:
                     found = checkpoints.read(name)
+                    if not self.__past.is_of(found):
+                        continue
                     self.__load(found)
                 except Exception:
                     unreadable.append(name)
                     continue
-                self.__found = found.result
+                self.__found = self.__past.take_up(found, self.__known())
                 self.__restored = {"epoch": found.epoch, "unreadable": unreadable}
                 return
             if unreadable:
                 self.__restored = {"epoch": 0, "unreadable": unreadable}
+
+        def __known(self) -> float:
+            """Epochs that the driver has been told, here or in an earlier session."""
+            if settings.reported is None:
+                return math.inf
+            index = int(self.__place.name.partition("-")[0])
+            return max(self.__epoch, settings.reported.get(index, 0))
 
         def __load(self, checkpoint: Checkpoint) -> None:
             with ExitStack() as until_loaded:
@@ -158,10 +176,9 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
         def __step(self) -> dict[str, Any]:
             if self.__error is not None:
                 raise self.__error
-            if self.__found is not None:
+            if self.__found:
                 # Reported with the checkpoint, or lost on the way: the driver knows which.
-                found, self.__found = self.__found, None
-                return self.__told(found, checkpoint=None)
+                return self.__told(self.__found.pop(0), checkpoint=None)
             result = super().step()
             if RESULT_DUPLICATE in result:
                 # A function that returns has said before what it had to say.
@@ -193,7 +210,9 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             checkpoint = None
             if save is not None:
                 value = result[settings.metric]
-                checkpoint = self.__checkpoints.write(epoch, value, result, save)
+                past = self.__past.to_keep() if settings.in_bucket else {}
+                checkpoint = self.__checkpoints.write(epoch, value, result, save, **past)
+            self.__past.add(result)
             return self.__told(result, checkpoint)
 
         def __saving(self, result: dict[str, Any]) -> Callable[[str], object] | None:

@@ -1,0 +1,115 @@
+"""Where a study lives, and what is brought from a bucket."""
+
+from contextlib import ExitStack
+
+import pytest
+
+from tests.runtime.conftest import names
+from tune_jobs.runtime.at_work import DRIVER_FILE
+from tune_jobs.runtime.home import bring, copy_of, home_of, new_home
+from tune_jobs.runtime.journal import JOURNAL
+from tune_jobs.runtime.places import Bucket
+from tune_jobs.runtime.study_file import STUDY_FILE
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "tune-cluster"
+
+
+@pytest.fixture
+def study(bucket):
+    """A study of two lines, one of its trials with a checkpoint."""
+    study = Bucket(f"{bucket}/results/mine")
+    study.write(STUDY_FILE, b"{}")
+    study.write(JOURNAL, b"1\n2\n")
+    study.write("trials/0000/events.out", b"curve")
+    study.write("trials/0000/checkpoint_000001/state.pt", b"weights")
+    study.write("best/state.pt", b"weights")
+    return study
+
+
+def files_in(directory):
+    paths = [path for path in directory.rglob("*") if path.is_file()]
+    return {str(path.relative_to(directory)) for path in paths}
+
+
+def test_a_new_study_in_a_bucket_is_written_to_a_copy_and_to_the_bucket(bucket, cache):
+    with ExitStack() as held:
+        home = new_home(f"{bucket}/results", "mine", held)
+        assert home.directory == cache / "studies" / "results" / "mine"
+        assert str(home.checkpoints) == f"{bucket}/results/mine/trials"
+        assert not home.directory.exists(), "nothing is made before the study begins"
+        home.directory.mkdir(parents=True)
+        (home.directory / STUDY_FILE).write_text("{}")
+    assert set(Bucket(f"{bucket}/results/mine").files()) == {STUDY_FILE}
+
+
+def test_a_study_of_that_name_in_the_bucket_is_not_written_over(study, bucket, cache):
+    with ExitStack() as held, pytest.raises(ValueError, match=f"exists; .* --resume {study}"):
+        new_home(f"{bucket}/results", "mine", held)
+
+
+def test_a_copy_that_is_left_of_another_study_is_not_written_over(bucket, cache):
+    (cache / "studies" / "results" / "mine").mkdir(parents=True)
+    with ExitStack() as held, pytest.raises(ValueError, match="is a copy of another study"):
+        new_home(f"{bucket}/results", "mine", held)
+
+
+def test_on_another_machine_all_but_the_checkpoints_is_brought(study, cache):
+    with ExitStack() as held:
+        home = home_of(str(study), held)
+        assert files_in(home.directory) == {
+            *(STUDY_FILE, JOURNAL, "trials/0000/events.out", "best/state.pt")
+        }
+        assert DRIVER_FILE in study.files()
+    assert (home.directory / JOURNAL).read_bytes() == b"1\n2\n"
+    assert DRIVER_FILE not in study.files()
+
+
+def test_a_journal_that_was_not_copied_to_its_end_counts(study, cache, capsys):
+    directory = copy_of(study)
+    bring(study, directory)
+    # Its last line was not finished when the driver was killed.
+    (directory / JOURNAL).write_bytes(b"1\n2\n3\n4")
+    with ExitStack() as held:
+        home_of(str(study), held)
+        assert (directory / JOURNAL).read_bytes() == b"1\n2\n3\n4"
+    assert "for 1 lines: they count" in capsys.readouterr().err
+    assert study.read(JOURNAL) == b"1\n2\n3\n4"
+
+
+def test_a_study_that_went_on_elsewhere_is_brought_again(study, cache, capsys):
+    directory = copy_of(study)
+    bring(study, directory)
+    study.write(JOURNAL, b"1\n2\n3\n")
+    bring(study, directory)
+    assert (directory / JOURNAL).read_bytes() == b"1\n2\n3\n"
+    assert names(directory.parent) == ["mine"]
+    assert capsys.readouterr().err == ""
+
+
+def test_what_two_machines_have_made_of_a_study_is_not_mixed(study, cache, capsys):
+    directory = copy_of(study)
+    bring(study, directory)
+    (directory / JOURNAL).write_bytes(b"1\n2\nhere\n")
+    study.write(JOURNAL, b"1\n2\nelsewhere\n")
+    bring(study, directory)
+    assert (directory / JOURNAL).read_bytes() == b"1\n2\nelsewhere\n"
+    aside = next(path for path in directory.parent.iterdir() if path != directory)
+    assert (aside / JOURNAL).read_bytes() == b"1\n2\nhere\n"
+    assert f"what only this machine had is in {aside}" in capsys.readouterr().err
+
+
+def test_where_no_study_is_nothing_is_brought(bucket, cache):
+    with ExitStack() as held, pytest.raises(ValueError, match="no study is there"):
+        home_of(f"{bucket}/results/never", held)
+    assert not cache.exists()
+
+
+def test_nothing_is_brought_to_beside_the_study(study, cache):
+    study.write("../../outside", b"hostile")
+    directory = copy_of(study)
+    bring(study, directory)
+    assert list(cache.rglob("outside")) == []

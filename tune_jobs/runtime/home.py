@@ -1,0 +1,162 @@
+"""Where a study lives: in a folder; or in a bucket, and a copy on the head's disk while it runs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from tune_jobs.runtime.addresses import probe, refusing
+from tune_jobs.runtime.at_work import DRIVER_FILE, AtWork, say
+from tune_jobs.runtime.checkpoints import PREFIX
+from tune_jobs.runtime.journal import JOURNAL
+from tune_jobs.runtime.mirror import mirrored
+from tune_jobs.runtime.places import SCHEME, Bucket, Folder, Place
+from tune_jobs.runtime.study_file import STUDY_FILE
+
+TRIALS = "trials"
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where a study lives."""
+
+    directory: Path
+    """On this machine."""
+    bucket: Bucket | None = None
+    """That the directory is copied to, and that has the checkpoints."""
+    at_work: AtWork | None = None
+    """What says that it is this driver's, where it lies in a bucket."""
+
+    @property
+    def checkpoints(self) -> Place:
+        """Where the trials' checkpoints lie, each trial's in a place of its own."""
+        return (self.bucket or Folder(self.directory.absolute())) / TRIALS
+
+
+def new_home(storage_path: str, name: str, held: ExitStack) -> Home:
+    """A place for a study that is not there yet, and can be written to.
+
+    Args:
+        storage_path: a folder or `s3://bucket/folder`.
+        name: of the study.
+        held: lasts as long as the study is run.
+
+    Raises:
+        ValueError: there is such a study, or nothing can be written.
+    """
+    if not storage_path.startswith(SCHEME):
+        folder = Path(storage_path)
+        directory = folder / name
+        if directory.exists():
+            raise ValueError(
+                f"--name {name}: {directory} exists; give another name, or --resume {directory}"
+            )
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            writable = folder / f".writable-{os.getpid()}"
+            writable.touch()
+            writable.unlink()
+        except OSError as error:
+            raise ValueError(
+                f"--storage-path {folder}: cannot be written ({error.strerror})"
+            ) from None
+        return Home(directory)
+    bucket = Bucket(storage_path) / name
+    with refusing("--storage-path", bucket):
+        probe(bucket)
+        if bucket.files():
+            raise ValueError(
+                f"--name {name}: {bucket} exists; give another name, or --resume {bucket}"
+            )
+        copy = copy_of(bucket)
+        if copy.exists():
+            raise ValueError(
+                f"--name {name}: {copy} is a copy of another study of that name, which is not in "
+                f"the bucket; give another name, or remove it"
+            )
+        at_work = held.enter_context(AtWork(bucket))
+    held.enter_context(mirrored(copy, bucket, at_work))
+    return Home(copy, bucket, at_work)
+
+
+def home_of(study: str, held: ExitStack) -> Home:
+    """Where the study is that is to be resumed; from a bucket, what is not there is brought here.
+
+    Args:
+        study: a folder or `s3://bucket/folder/name`.
+        held: lasts as long as the study is run.
+
+    Raises:
+        ValueError: no study is there, or another driver is at work on it.
+    """
+    if not study.startswith(SCHEME):
+        return Home(Path(study))
+    bucket = Bucket(study)
+    directory = copy_of(bucket)
+    with refusing("--resume", bucket):
+        probe(bucket)
+        at_work = held.enter_context(AtWork(bucket))
+        bring(bucket, directory)
+    # Not before: it would copy what is old.
+    held.enter_context(mirrored(directory, bucket, at_work))
+    return Home(directory, bucket, at_work)
+
+
+def bring(bucket: Bucket, directory: Path) -> None:
+    """Makes `directory` the study in the bucket, all but its checkpoints.
+
+    The journal decides. If this machine's only goes on where that of the bucket ends, its driver
+    was killed before the last copy, and what is here stays; else what is in the bucket is true, and
+    what is here and never came to be there is set aside.
+
+    Raises:
+        ValueError: no study is there.
+        OSError: the bucket cannot be read.
+    """
+    files = bucket.files()
+    if STUDY_FILE not in files:
+        raise ValueError(f"--resume {bucket}: no study is there (it has no {STUDY_FILE})")
+    there = whole_lines(bucket.read(JOURNAL)) if JOURNAL in files else b""
+    journal = directory / JOURNAL
+    here = whole_lines(journal.read_bytes()) if journal.exists() else None
+    if here is not None and here.startswith(there):
+        if more := here.count(b"\n") - there.count(b"\n"):
+            say(f"storage: {journal} goes on after that in {bucket} for {more} lines: they count")
+        return
+    unfinished = directory.with_name(f".{directory.name}-{os.getpid()}")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    for name in files:
+        if is_of_the_directory(name):
+            target = unfinished / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(bucket.read(name))
+    if here is not None and not there.startswith(here):
+        aside = directory.with_name(f"{directory.name}.before-{time.strftime('%Y%m%d-%H%M%S')}")
+        directory.rename(aside)
+        say(f"storage: {bucket} went on elsewhere; what only this machine had is in {aside}")
+    shutil.rmtree(directory, ignore_errors=True)
+    unfinished.rename(directory)
+
+
+def whole_lines(content: bytes) -> bytes:
+    """A file up to its last end of a line."""
+    return content[: content.rfind(b"\n") + 1]
+
+
+def is_of_the_directory(name: str) -> bool:
+    """Whether a file of a bucket belongs on the head's disk: a checkpoint does not, nor does what
+    would come to lie beside the study."""
+    parts = Path(name).parts
+    hidden = any(part.startswith(".") for part in parts)
+    checkpoint = len(parts) > 2 and parts[0] == TRIALS and parts[2].startswith(PREFIX)
+    return not (hidden or checkpoint or name == DRIVER_FILE or name.startswith("/"))
+
+
+def copy_of(bucket: Bucket) -> Path:
+    """Where this machine has the copy of a study in a bucket, if it has one."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache, "tune-cluster", bucket.path)
