@@ -1,6 +1,6 @@
-# What every login on a node finds; a cluster file's setup commands add it to ~/.bashrc.
+# What every login on a node finds: the setup commands of a cluster file add it to ~/.bashrc.
 source ~/venv/bin/activate
-# The project, as `file_mounts` has brought it: for the driver on the head, whose code the workers get.
+# The project, as file_mounts has brought it, for the driver on the head; workers get its code.
 export PYTHONPATH=~/tune-cluster
-# Without the token in ~/.ray/auth_token nothing of Ray starts here, and nobody is let in.
+# Ray starts with the token in ~/.ray/auth_token or not at all, and lets nobody in without it.
 export RAY_AUTH_MODE=token

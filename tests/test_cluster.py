@@ -73,6 +73,22 @@ def test_cluster_yaml_passes_rays_schema():
     assert config["head_node_type"] in config["available_node_types"]
 
 
+def test_on_prem_yaml_passes_rays_schema_and_installs_what_the_project_says():
+    schema = Path(ray.__file__).parent / "autoscaler" / "ray-schema.json"
+    config = yaml.safe_load((ROOT / "clusters" / "on_prem.yaml").read_text())
+    jsonschema.validate(config, json.loads(schema.read_text()))
+    checked = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]["python_version"]
+    environment, _, packages = config["setup_commands"]
+    assert f"python{checked} -m venv" in environment
+    # As it runs on a node, with the checkout in place of its copy.
+    listing, _, installing = packages.partition(" | ")
+    assert installing == "pip install --quiet --disable-pip-version-check -r /dev/stdin"
+    command = listing.replace("tune-cluster/", f"{ROOT}/")
+    listed = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert listed.stdout.splitlines() == project["dependencies"]
+
+
 @pytest.mark.parametrize("file", ["cluster.yaml", "clusters/Dockerfile"])
 def test_a_clusters_nodes_get_exact_versions_that_the_project_allows(file):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,9 +41,6 @@ CLIENT_ADDRESS = "10.77.0.1"
 STORAGE = "/mnt/shared"
 """Where every machine of it sees the storage."""
 
-BOOT_SECONDS = 30
-"""Until a machine that has not come up is given up; they take 0.2 s."""
-
 
 def missing() -> str | None:
     """Why no data centre can be built here, or None."""
@@ -57,6 +54,18 @@ def missing() -> str | None:
         ["unshare", *NAMESPACES, "--fork", *bridge], capture_output=True, text=True, check=False
     )
     return f"needs namespaces and a bridge: {tried.stderr.strip()}" if tried.returncode else None
+
+
+def wait_until(condition: Callable[[], object], what: str, seconds: float = 30) -> None:
+    """Returns as soon as `condition()` holds.
+
+    Raises:
+        AssertionError: it does not hold after `seconds`.
+    """
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        time.sleep(0.2)
 
 
 @dataclass(frozen=True)
@@ -264,13 +273,8 @@ class DataCenter:
         self._ip(node, "link", "set", "eth0", "up")
         # By its default route Ray finds out which address is the node's.
         self._ip(node, "route", "add", "default", "via", CLIENT_ADDRESS)
-        deadline = time.monotonic() + BOOT_SECONDS
         knock = ("bash", "-c", f": < /dev/tcp/{node.address}/22")
-        while self.client.run(*knock).returncode != 0:
-            if time.monotonic() > deadline:
-                log = node.run("cat", "/tmp/sshd.log").stdout
-                raise RuntimeError(f"{node.name}: its sshd does not answer: {log}")
-            time.sleep(0.1)
+        wait_until(lambda: self.client.run(*knock).returncode == 0, f"sshd of {node.name}")
 
     @staticmethod
     def _ip(machine: Machine, *arguments: str) -> None:

@@ -4,10 +4,9 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-from tests.cluster.data_center import CHECKOUT
+from tests.cluster.data_center import CHECKOUT, wait_until
 
 SSH = ("ssh", "-o", "StrictHostKeyChecking=no")
 
@@ -27,7 +26,7 @@ def test_what_one_node_runs_and_writes_no_other_has(data_center):
     first, second, _ = data_center.nodes
     server = first.start("python", "-m", "http.server", "--bind", "127.0.0.1", "8000")
     try:
-        wait_until(lambda: ("127.0.0.1", 8000) in first.listening())
+        wait_until(lambda: ("127.0.0.1", 8000) in first.listening(), "its server listens")
         assert any("http.server" in command for command in first.processes())
         assert not any("http.server" in command for command in second.processes())
         assert ("127.0.0.1", 8000) not in second.listening()
@@ -66,12 +65,4 @@ def test_a_data_center_whose_process_is_killed_is_gone(data_center, tmp_path):
     assert all(Path("/proc", pid).exists() for pid in pids)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    wait_until(lambda: not any(Path("/proc", pid).exists() for pid in pids))
-
-
-def wait_until(condition, seconds=20):
-    """Returns as soon as `condition()` holds; an assertion fails if it has not after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to be"
-        time.sleep(0.1)
+    wait_until(lambda: not any(Path("/proc", pid).exists() for pid in pids), "its end")

@@ -1,11 +1,17 @@
 """What an autoscaler may bring, as the head's own files and processes tell it."""
 
+import json
+import os
+import ssl
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import yaml
 
+from tests.conftest import ROOT
 from tune_jobs.runtime.growth import Growth, NodeType, growth_of, read_growth
 
 SMALL = NodeType("small", {"CPU": 4.0, "GPU": 1.0}, 4)
@@ -62,3 +68,71 @@ def monitor(tmp_path):
 def test_the_autoscalers_own_command_line_names_the_file(monitor):
     assert read_growth("10.0.0.1:6379").types == (LARGE,)
     assert read_growth("10.0.0.2:6379") == Growth(), "another cluster's"
+
+
+IN_A_POD = """
+import sys
+from pathlib import Path
+from tune_jobs.runtime import growth
+
+growth.SERVICE_ACCOUNT = Path(sys.argv[1])
+print(growth.read_growth("10.0.0.1:6379"))
+"""
+
+
+class Kubernetes(BaseHTTPRequestHandler):
+    """Answers as the API of Kubernetes does, to who may ask for this one cluster."""
+
+    spec = yaml.safe_load((ROOT / "clusters" / "kuberay.yaml").read_text())["spec"]
+
+    def do_GET(self):
+        known = self.path == "/apis/ray.io/v1/namespaces/studies/rayclusters/mine"
+        self.send_response(200 if known else 403)
+        self.end_headers()
+        metadata = {"name": "mine", "namespace": "studies"}
+        answer = {"metadata": metadata, "spec": self.spec["rayClusterSpec"]} if known else {}
+        self.wfile.write(json.dumps(answer).encode())
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def kubernetes(tmp_path):
+    """What the environment of a pod says of it."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    make = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost")
+    names = ("-addext", "subjectAltName=DNS:localhost")
+    subprocess.run(
+        [*make, *names, "-keyout", str(key), "-out", str(certificate)],
+        check=True,
+        capture_output=True,
+    )
+    server = ThreadingHTTPServer(("localhost", 0), Kubernetes)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield {
+        "KUBERNETES_SERVICE_HOST": "localhost",
+        "KUBERNETES_SERVICE_PORT_HTTPS": str(server.server_port),
+        "RAY_KUBERAY_CA_CERT_PATH": str(certificate),
+        "RAY_KUBERAY_CLIENT_CERT_PATH": str(certificate),
+        "RAY_KUBERAY_CLIENT_KEY_PATH": str(key),
+    }
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(("cluster", "types"), [("mine", 1), ("another", 0)])
+def test_in_a_pod_kubernetes_is_asked_for_this_pods_cluster(kubernetes, tmp_path, cluster, types):
+    (tmp_path / "namespace").write_text("studies")
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_POD, str(tmp_path / "namespace")],
+        env={**os.environ, **kubernetes, "RAY_CLUSTER_NAME": cluster},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("NodeType(name='gpu', resources={'CPU': 4, 'GPU': 1,") == types
