@@ -93,8 +93,8 @@ class PBT(PopulationBasedTraining):
         self.seed = seed
         self.population = 0
         """Members in all; told by the study, as the next one."""
-        self.concurrent = 0
-        """Members that may run at once."""
+        self.concurrent: Callable[[], int] = lambda: 0
+        """Members that may run at once, at the moment."""
         self.trial_key: Callable[[Trial], int | str] = lambda trial: str(trial.trial_id)
         """How a member is named in what is told."""
         self.on_wait: Callable[[Any], None] = lambda trial: None
@@ -113,7 +113,7 @@ class PBT(PopulationBasedTraining):
         every process that comes free.
         """
         if len(self._trial_state) < self.population:
-            return self._active() >= self.concurrent
+            return self._active() >= self.concurrent()
         return any(not trial.is_finished() for trial in self._trial_state)
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
@@ -154,7 +154,7 @@ class PBT(PopulationBasedTraining):
                 tune_controller.pause_trial(trial, should_checkpoint=False)
                 return trial
         paused = self._paused()
-        if paused and self._active() < self.concurrent:
+        if paused and self._active() < self.concurrent():
             return paused[0]
         # The newest: a process that comes free is not for one whose own is just starting.
         pending = [trial for trial in live if trial.status == Trial.PENDING]

@@ -1,14 +1,15 @@
-"""A study, and `python -m tune_jobs preflight`, on several nodes, some of which are no good."""
+"""Studies on several nodes, some of which are no good, and some of which join later."""
 
 import os
 import re
 import subprocess
 import sys
+import time
 
 import pytest
 from ray.cluster_utils import Cluster
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, journal_of
 from tests.joining import SMALL, joined, own_mounts
 
 
@@ -72,6 +73,89 @@ def test_nodes_that_would_harm_a_trial_are_named_before_it_and_nothing_is_left(
     assert any(re.search(rf"node .*{other}.* has torch 1.0", line) for line in refused)
     assert any(f"{hidden}) does not see" in line and str(storage) in line for line in refused)
     assert not list(storage.iterdir()), "nor is the name taken"
+
+
+STUDY = """
+import time
+from ray import tune
+from search_spaces.catalogue import LEARNING_RATE
+from search_spaces.random_search import RandomSearch
+from search_spaces.space import Space
+from tune_jobs.runtime.launch import launch
+
+class Sleeps(tune.Trainable):
+    def step(self):
+        time.sleep(0.5)
+        return {"val_loss": self.config["learning_rate"]}
+
+    def reset_config(self, config):
+        self.config = config
+        return True
+
+def job(study):
+    strategy = RandomSearch(Space("own", (LEARNING_RATE,)), seed=study.flags.seed)
+    return tune.Tuner(
+        study.trainable(Sleeps),
+        tune_config=study.tune_config(strategy),
+        run_config=study.run_config(),
+    )
+
+launch(job, metric="val_loss", mode="min")
+"""
+
+
+@pytest.fixture
+def study(cluster, start_job, tmp_path):
+    """Starts a study of 16 trials, 2 s each; returns once its first trial has reported."""
+    script = tmp_path / "study.py"
+    script.write_text(STUDY)
+
+    def start(*arguments):
+        arguments = ("--trials", "16", "--max-epochs", "4", "--name", "study", *arguments)
+        process = start_job(*arguments, address=cluster.address, script=script)
+        directory = tmp_path / "results" / "study"
+        deadline = time.monotonic() + 120
+        while not any(event["event"] == "result" for event in events_of(directory)):
+            assert process.poll() is None, process.stdout.read()
+            assert time.monotonic() < deadline, "no trial has reported"
+            time.sleep(0.2)
+        return process, directory
+
+    return start
+
+
+def events_of(directory):
+    """What a study that may not have begun has written."""
+    return journal_of(directory) if (directory / "journal.jsonl").exists() else []
+
+
+def most_at_once(events):
+    """The most trials that ran at the same time."""
+    running, most = set(), 0
+    for event in events:
+        if event["event"] == "started":
+            running.add(event["trial"])
+        elif event["event"] == "ended":
+            running.discard(event["trial"])
+        most = max(most, len(running))
+    return most
+
+
+@pytest.mark.long
+def test_a_node_that_joins_lets_more_trials_run_at_once(cluster, study):
+    process, directory = study()
+    assert most_at_once(events_of(directory)) == 1
+    with joined(cluster, cpus=2) as node:
+        output, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, output
+    events = journal_of(directory)
+    ended = [event for event in events if event["event"] == "ended"]
+    assert sorted(event["trial"] for event in ended) == list(range(16))
+    assert {event["status"] for event in ended} == {"finished"}
+    assert most_at_once(events) == 3
+    assert node in {event["node"] for event in events if event["event"] == "result"}
+    assert [event["trials"] for event in events if event["event"] == "width"] == [3]
+    assert output.count("width      3 trials at once, 1 before") == 1
 
 
 @pytest.mark.slow

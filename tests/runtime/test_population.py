@@ -202,7 +202,7 @@ def test_without_a_number_a_population_has_eight_members(tmp_path):
     pbt = PBT(SPACE, perturbed=["quality"], max_epochs=EPOCHS, interval=2, seed=0)
     study.trainable(summing())
     study.tune_config(RandomSearch(SPACE, seed=0), pbt)
-    assert (study.total, pbt.population, pbt.concurrent) == (8, 8, 2)
+    assert (study.total, pbt.population, pbt.concurrent()) == (8, 8, 2)
 
 
 # The schedule.

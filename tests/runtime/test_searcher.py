@@ -5,7 +5,7 @@ import pickle
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ray.tune.search import Searcher
+from ray.tune.search import ConcurrencyLimiter, Searcher
 
 from search_spaces.random_search import RandomSearch
 from search_spaces.strategy import Strategy
@@ -50,6 +50,26 @@ def test_who_has_to_wait_is_suggested_nothing_and_nothing_is_written(journal):
     suggested = ask(searcher, 4)
     assert [config is None for config in suggested] == [True, False, True, False]
     assert len(read_events(journal.path)) == 2
+
+
+def test_as_many_live_at_once_as_the_width_says_at_that_moment(journal):
+    width = 1
+    searcher = JournaledSearcher(
+        RandomSearch(SPACE, seed=0),
+        **{"journal": lambda: journal, "events": [], "recorded": {}, "trials": 9, "seed": 7},
+        **{"metric": "score", "mode": "max", "alone": True, "width": lambda: width},
+    )
+    # Tune's own limiter, which would keep the number that a study begins with, stands aside.
+    limited = ConcurrencyLimiter(searcher, max_concurrent=1)
+    assert [config is None for config in ask(limited, 2, "a")] == [False, True]
+    width = 3
+    assert [config is None for config in ask(limited, 3, "b")] == [False, False, True]
+    width = 2
+    limited.on_trial_complete("a0")
+    assert ask(limited, 1, "c") == [None]
+    limited.on_trial_complete("b0")
+    assert [config is None for config in ask(limited, 2, "d")] == [False, True]
+    assert len(trials_from(read_events(journal.path))) == 4
 
 
 def ask(searcher, count, prefix="t"):

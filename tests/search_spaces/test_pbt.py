@@ -54,7 +54,7 @@ class Member:
 def population(size=4, interval=2, seed=0, mode="max", concurrent=4):
     """A scheduler whose members have all begun; what it tells is in `scheduler.told`."""
     scheduler = PBT(TRAINED, perturbed=NAMES, max_epochs=27, interval=interval, seed=seed)
-    scheduler.population, scheduler.concurrent = size, concurrent
+    scheduler.population, scheduler.concurrent = size, lambda: concurrent
     scheduler.trial_key = lambda member: member.index
     scheduler.told = []
     scheduler.on_exploit = lambda exploit: scheduler.told.append(exploit) or True

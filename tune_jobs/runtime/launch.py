@@ -32,6 +32,7 @@ from tune_jobs.runtime.signals import EXIT_CODES, heard
 from tune_jobs.runtime.study import Study
 from tune_jobs.runtime.study_file import read_study_file
 from tune_jobs.runtime.terminal import Terminal
+from tune_jobs.runtime.width import Width
 
 TUNE_SETTINGS = {
     # The journal and the curves are ours; Tune's CSV and JSON files would cost 13 ms a trial.
@@ -40,6 +41,9 @@ TUNE_SETTINGS = {
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
     # A missing metric ends its trial, in the wrapper, and not the study.
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    # Who may wait for a process is up to the searcher: this number stays what it is when a study
+    # begins, and with 1 the processes of nodes that join would start one after the other.
+    "TUNE_MAX_PENDING_TRIALS_PG": "1000000",
     # Ctrl-C is ours: the journal is to be complete.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     # One line for a failed trial is in the terminal, its traceback in the journal.
@@ -74,13 +78,15 @@ def launch(
             command, home = parse_and_check(job, argv, connected)
             flags = command.flags
             found = connected.enter_context(cluster(flags))
-            slots = found.slots(flags.cpus_per_trial, flags.gpus_per_trial)
+            size = (flags.cpus_per_trial, flags.gpus_per_trial)
+            slots = found.slots(*size)
             if not found.own:
                 inspection = inspect(str(home.bucket or home.directory.parent))
-                inspection.check(flags.cpus_per_trial, flags.gpus_per_trial)
+                inspection.check(*size)
                 for note in inspection.notes():
                     console.print(f"note      {note}", soft_wrap=True, highlight=False)
             concurrent = min(flags.max_concurrent or slots, slots)
+            follows = flags.max_concurrent is None and not found.own
             study = Study(
                 home.directory,
                 flags,
@@ -88,6 +94,7 @@ def launch(
                 metric=metric,
                 mode=mode,
                 bucket=home.bucket,
+                width=Width(found, *size) if follows else None,
             )
             if home.at_work is not None:
                 home.at_work.on_taken = study.stopper.interrupt
@@ -170,6 +177,7 @@ def run(console: Console, study: Study, tuner: tune.Tuner, command: Sequence[str
             seconds=plan.seconds,
         )
         study.listeners.append(terminal)
+        study.say = terminal.say
         with losses_told_once():
             tuner.fit()
     study.close(study.stopper.why or "all trials")

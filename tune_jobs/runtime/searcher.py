@@ -39,6 +39,8 @@ class JournaledSearcher(Searcher):
         alone: whether trials run one at a time.
         audited: whether trials that are stopped may have to be finished later, as controls.
         later: whether to suggest nothing for now; asked every time.
+        width: how many trials may live at once, asked every time; None where Tune's own limit
+            holds, which it fixes when the study begins.
         promote: gives the index of a trial that was stopped and goes on after all, if there is
             one; asked before a new trial begins. None where rungs stop for good.
     """
@@ -57,6 +59,7 @@ class JournaledSearcher(Searcher):
         alone: bool,
         audited: bool = False,
         later: Callable[[], bool] = lambda: False,
+        width: Callable[[], int] | None = None,
         promote: Callable[[], int | None] | None = None,
     ) -> None:
         super().__init__(metric=metric, mode=mode)
@@ -72,6 +75,8 @@ class JournaledSearcher(Searcher):
         self._seed = seed
         self._alone = alone
         self._later = later
+        self._width = width
+        self._live: set[str] = set()
         self._promote = promote
         self._worst: float | None = None
         self._unfinished = [record for record in recorded.values() if not record.ended]
@@ -91,11 +96,21 @@ class JournaledSearcher(Searcher):
         """Metric and mode are known."""
         return True
 
+    def set_max_concurrency(self, max_concurrent: int) -> bool:
+        """Whether the limit is kept here."""
+        return self._width is not None
+
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """An unfinished trial of an earlier session, else one that is promoted, else the next of
         the strategy, else a control; nothing for now while there may be one yet."""
-        if self._later():
+        if self._width is not None and len(self._live) >= self._width():
             return None
+        suggested = None if self._later() else self._next(trial_id)
+        if isinstance(suggested, dict):
+            self._live.add(trial_id)
+        return suggested
+
+    def _next(self, trial_id: str) -> dict[str, Any] | str | None:
         if self._unfinished:
             return self._go_on(trial_id, self._unfinished.pop(0))
         promoted = None if self._promote is None else self._promote()
@@ -147,6 +162,7 @@ class JournaledSearcher(Searcher):
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Tells the strategy an end."""
+        self._live.discard(trial_id)
         if trial_id in self._controls:
             return
         self._running.discard(trial_id)

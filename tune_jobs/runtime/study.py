@@ -34,6 +34,7 @@ from tune_jobs.runtime.stopping import Limits, StudyStopper
 from tune_jobs.runtime.study_file import STUDY_FILE, write_json
 from tune_jobs.runtime.trial import TrialSettings, guarded, overrides
 from tune_jobs.runtime.warm_start import earlier_trials, learn
+from tune_jobs.runtime.width import Width
 
 TUNE_FOLDER = ".tune"
 """What Tune writes for its own restore, pickles among it, while a study runs."""
@@ -54,7 +55,8 @@ class Study:
     Args:
         directory: `<storage-path>/<name>`, or this machine's copy of it; made by `open`.
         flags: the shared flags.
-        max_concurrent: trials at once.
+        max_concurrent: trials at once, as it begins.
+        width: trials at once, at any later moment; None where that stays.
         metric, mode: what is searched for.
         bucket: that the study lies in, if it does.
     """
@@ -68,11 +70,17 @@ class Study:
         metric: str,
         mode: Mode,
         bucket: Bucket | None = None,
+        width: Width | None = None,
     ) -> None:
         self.directory = directory
         self.bucket = bucket
         self.flags = flags
         self.max_concurrent = max_concurrent
+        self._width = width
+        if width is not None:
+            width.on_change = self._on_width
+        self.say: Callable[[str], None] = lambda line: None
+        """Shows a line that is about no trial."""
         self.metric = metric
         self.mode = mode
         self.parts = Parts()
@@ -203,7 +211,8 @@ class Study:
             scheduler.on_decision = self._recorder.on_decision
         if isinstance(scheduler, PBT):
             check_population(self.flags, self.total, strategy, self.parts.trainable)
-            scheduler.population, scheduler.concurrent = self.total, self.max_concurrent
+            scheduler.population = self.total
+            scheduler.concurrent = self._width or (lambda: self.max_concurrent)
             scheduler.trial_key = index_of
             scheduler.on_wait = self._recorder.on_wait
             scheduler.on_exploit = self._recorder.on_exploit
@@ -220,6 +229,7 @@ class Study:
             alone=self.max_concurrent == 1,
             audited=audited,
             later=scheduler.suggest_later if isinstance(scheduler, PBT) else (lambda: False),
+            width=None if isinstance(scheduler, PBT) else self._width,
             promote=self._promote if self.promotes() else None,
         )
         whole = isinstance(scheduler, PBT)
@@ -274,6 +284,10 @@ class Study:
         for event in self._decided:
             if event["event"] != "earlier":
                 self.trials[event["trial"]].apply(event)
+
+    def _on_width(self, before: int, now: int) -> None:
+        self.journal.append({"event": "width", "trials": now})
+        self.say(f"width      {now} trials at once, {before} before: nodes have come or gone")
 
     def record_failure(self, index: int, epoch: int) -> None:
         """Tells the rungs of a trial that diverged or failed."""

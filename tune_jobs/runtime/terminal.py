@@ -79,7 +79,7 @@ class Terminal:
         if event["event"] == "control_ended":
             line = describe_control(event, trial, self._metric, self._mode)
         if line:
-            self._print(line)
+            self.say(line)
         if event["event"] == "result":
             self._note_best(trial)
         if self._console.is_terminal:
@@ -89,7 +89,7 @@ class Terminal:
         # Who is promoted ends again.
         if self._ended() > self._most_ended and self._ended() % each == 0:
             elapsed = duration(time.monotonic() - self._began)
-            self._print(f"{self._ended()} of {self._total} trials, {elapsed}; {self.status()}")
+            self.say(f"{self._ended()} of {self._total} trials, {elapsed}; {self.status()}")
         self._most_ended = max(self._most_ended, self._ended())
 
     def status(self) -> str:
@@ -141,12 +141,13 @@ class Terminal:
         # A leader that gets better with every epoch would fill the screen.
         if leader is not trial:
             shown = spelled(trial.config_at(found[0]), without=("seed", *self._fixed))
-            self._print(
+            self.say(
                 f"new best   trial {trial.index}: {self._metric} {found[1]:.4f} after epoch "
                 f"{found[0]}{f' ({shown})' * bool(shown)}"
             )
 
-    def _print(self, line: str) -> None:
+    def say(self, line: str) -> None:
+        """Prints a line above the live status."""
         self._console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
