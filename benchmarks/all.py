@@ -26,6 +26,7 @@ BENCHMARKS = (
     "tabular",
     "rules",
     "fidelity",
+    "faults",
     "peers",
 )
 

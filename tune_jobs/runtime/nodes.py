@@ -110,7 +110,9 @@ def inspect(storage: str, within: float = PATIENCE) -> Inspection:
         driver = tell(place, "driver")
         up = [node for node in ray.nodes() if node["Alive"]]
         nodes = ask(up, place, within)
-    return Inspection(tuple(nodes), driver, storage)
+        # A node that was killed just before is up for Ray until it misses its heartbeats.
+        alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+    return Inspection(tuple(node for node in nodes if node.node_id in alive), driver, storage)
 
 
 def ask(up: Sequence[dict[str, Any]], place: str, within: float) -> list[Node]:

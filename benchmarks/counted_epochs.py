@@ -1,0 +1,62 @@
+"""The job of `benchmarks/faults.py`: epochs of half a second, each written down as it begins.
+
+So an epoch that is trained twice is counted, whatever the journal says.
+"""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+
+from search_spaces.random_search import RandomSearch
+from search_spaces.spaces import LR_BATCH
+from tune_jobs.runtime.launch import launch
+from tune_jobs.runtime.study import Study
+
+SECONDS = 0.5
+"""Of an epoch."""
+
+BEGUN = "begun"
+"""The file in the study's folder with a line for each epoch that has begun."""
+
+
+def counted(begun: Path) -> type[tune.Trainable]:
+    """A trainable that writes to `begun`; made in a function, so that it travels by value."""
+
+    class Counted(tune.Trainable):
+        def setup(self, config: dict[str, Any]) -> None:
+            self.config, self.epoch = config, 0
+
+        def reset_config(self, new_config: dict[str, Any]) -> bool:
+            self.setup(new_config)
+            return True
+
+        def step(self) -> dict[str, Any]:
+            with begun.open("a") as file:
+                file.write(f"{self.config['seed']} {self.epoch + 1}\n")
+            time.sleep(SECONDS)
+            self.epoch += 1
+            return {"epoch": self.epoch, "val_accuracy": 0.5}
+
+        def save_checkpoint(self, checkpoint_dir: str) -> None:
+            Path(checkpoint_dir, "epoch").write_text(str(self.epoch))
+
+        def load_checkpoint(self, checkpoint_dir: str) -> None:
+            self.epoch = int(Path(checkpoint_dir, "epoch").read_text())
+
+    return Counted
+
+
+def job(study: Study) -> tune.Tuner:
+    """Trials that do nothing but last."""
+    begun = study.directory.absolute() / BEGUN
+    return tune.Tuner(
+        study.trainable(counted(begun)),
+        tune_config=study.tune_config(RandomSearch(LR_BATCH, seed=study.flags.seed)),
+        run_config=study.run_config(),
+    )
+
+
+if __name__ == "__main__":
+    launch(job, metric="val_accuracy", mode="max")

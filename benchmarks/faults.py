@@ -1,0 +1,168 @@
+"""What each fault costs: trials lost, epochs begun again, seconds until the study goes on.
+
+Claim: whatever is killed, no trial is lost, and no epoch is trained twice but the one that was
+under way.
+
+Method: a study of 3 trials of 8 epochs of half a second, one trial at a time, on a head without
+CPUs and two nodes of one CPU each, all on this machine; each fault comes in the middle of the
+second trial. What is killed is killed with signal 9. A driver that is gone is resumed at once, and
+a head that is gone is started anew at once, as a person or a service would: their seconds are those
+of the program, from the fault to the first result after it.
+"""
+
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from table import Row, run_benchmark
+
+HERE = Path(__file__).parent
+# The faults are those of the tests.
+sys.path.insert(0, str(HERE.parent))
+
+from counted_epochs import BEGUN  # noqa: E402
+
+from tests.conftest import journal_of  # noqa: E402
+from tests.faults.rack import Driver, Rack  # noqa: E402
+
+SCRIPT = HERE / "counted_epochs.py"
+TRIALS, EPOCHS = 3, 8
+MIDDLE = 1.5
+"""Trials that have had their epochs when the fault comes."""
+
+
+def resumed(driver: Driver, rack: Rack) -> Driver:
+    """The driver of the study that another one has left."""
+    driver.process.wait()
+    study = str(study_of(driver))
+    return Driver(driver.folder, "--resume", study, address=rack.address, script=SCRIPT)
+
+
+def process(rack: Rack, driver: Driver) -> Driver:
+    """The process of the trial is killed."""
+    rack.kill_process(rack.trial()[0])
+    return driver
+
+
+def node(rack: Rack, driver: Driver) -> Driver:
+    """The node that has the trial is killed."""
+    rack.kill_node(rack.trial()[1])
+    return driver
+
+
+def joining(rack: Rack, driver: Driver) -> Driver:
+    """A node joins."""
+    rack.add_node()
+    return driver
+
+
+def killed_driver(rack: Rack, driver: Driver) -> Driver:
+    """The driver is killed."""
+    driver.kill(signal.SIGKILL)
+    return resumed(driver, rack)
+
+
+def sigterm(rack: Rack, driver: Driver) -> Driver:
+    """The driver is asked to end."""
+    driver.kill(signal.SIGTERM)
+    return resumed(driver, rack)
+
+
+def laptop(rack: Rack, driver: Driver) -> Driver:
+    """The terminal closes from which a job was submitted under nohup."""
+    driver.kill(signal.SIGHUP)
+    return driver
+
+
+def truncated(rack: Rack, driver: Driver) -> Driver:
+    """The driver is killed, and the latest checkpoint is cut short."""
+    driver.kill(signal.SIGKILL)
+    driver.process.wait()
+    newest = max(study_of(driver).glob("trials/*/checkpoint_*"), key=lambda p: p.stat().st_mtime)
+    for file in newest.iterdir():
+        os.truncate(file, 0)
+    return resumed(driver, rack)
+
+
+def head(rack: Rack, driver: Driver) -> Driver:
+    """The head is killed, and a new cluster started."""
+    rack.kill_head()
+    driver.process.wait()
+    rack.close()
+    rack.__init__()  # type: ignore[misc]
+    return resumed(driver, rack)
+
+
+FAULTS: dict[str, Callable[[Rack, Driver], Driver]] = {
+    "process_of_a_trial": process,
+    "worker_node": node,
+    "node_joins": joining,
+    "driver": killed_driver,
+    "sigterm_to_driver": sigterm,
+    "submitter_closes": laptop,
+    "truncated_checkpoint": truncated,
+    "head": head,
+}
+
+
+def study_of(driver: Driver) -> Path:
+    """The folder of its study."""
+    return driver.folder / "results" / "study"
+
+
+def suffer(fault: Callable[[Rack, Driver], Driver], rack: Rack) -> dict[str, float]:
+    """A study with one fault; trials lost, epochs begun again, seconds until it went on."""
+    rack.mend()
+    with tempfile.TemporaryDirectory() as name:
+        arguments = ["--trials", str(TRIALS), "--max-epochs", str(EPOCHS), "--name", "study"]
+        arguments += ["--max-concurrent", "1"]
+        driver = Driver(name, *arguments, address=rack.address, script=SCRIPT)
+        study = study_of(driver)
+        driver.wait_for(lambda: len(results(study)) >= MIDDLE * EPOCHS)
+        at = time.time()
+        driver = fault(rack, driver)
+        if driver.ended():
+            raise RuntimeError(f"the study has not ended well: {driver.output}")
+        ended = [event for event in journal_of(study) if event["event"] == "ended"]
+        finished = {event["trial"] for event in ended if event["status"] == "finished"}
+        after = next(event["time"] for event in results(study) if event["time"] > at)
+        begun = (study / BEGUN).read_text().splitlines()
+        return {
+            "trials_lost": TRIALS - len(finished),
+            "epochs_begun_again": len(begun) - len(set(begun)),
+            "seconds_until_it_went_on": after - at,
+        }
+
+
+def results(study: Path) -> list[dict[str, Any]]:
+    """The events of the epochs that were reported."""
+    there = (study / "journal.jsonl").exists()
+    return [event for event in journal_of(study) if event["event"] == "result"] if there else []
+
+
+def measure(quick: bool) -> list[Row]:
+    """Each fault once, or with `quick` the first two."""
+    faults = dict(list(FAULTS.items())[:2]) if quick else FAULTS
+    # Ray's sockets may not be deeper than 107 characters.
+    with tempfile.TemporaryDirectory(prefix="tc-") as folder:
+        os.environ["RAY_TMPDIR"] = folder
+        rack = Rack()
+        try:
+            measured = {name: suffer(fault, rack) for name, fault in faults.items()}
+        finally:
+            rack.close()
+    units = {"trials_lost": "trials", "epochs_begun_again": "epochs"}
+    return [
+        Row(benchmark="faults", case=case, metric=metric, value=value, unit=units.get(metric, "s"))
+        for case, figures in measured.items()
+        for metric, value in figures.items()
+    ]
+
+
+if __name__ == "__main__":
+    run_benchmark(measure, __doc__ or "")

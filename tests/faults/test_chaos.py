@@ -1,0 +1,77 @@
+"""Kills at random, from a seed: whatever dies when, the study ends as if nothing had been.
+
+`CHAOS_SECONDS=180 CHAOS_SEEDS="1 2 3" pytest tests/faults/test_chaos.py` is the long form; CI runs
+20 s of one seed. The seed decides what is killed and how long after the last time; where a trial is
+by then the machine decides.
+"""
+
+import os
+import random
+import signal
+import time
+
+import pytest
+
+from tests.faults.rack import Driver
+from tests.faults.whole import ONE, assert_as_if_nothing_had_been
+
+pytestmark = pytest.mark.long
+
+SECONDS = float(os.environ.get("CHAOS_SECONDS", "20"))
+SEEDS = os.environ.get("CHAOS_SEEDS", "1").split()
+FAULTS = ("process", "node", "driver", "sigterm")
+PAUSES = 0.5, 4.0
+"""Seconds from one fault to the next: long enough for an epoch or two, too short for a trial."""
+
+
+def cause(fault, rack, driver):
+    """Whether it could be done."""
+    if fault in ("driver", "sigterm"):
+        driver.kill(signal.SIGKILL if fault == "driver" else signal.SIGTERM)
+        code = driver.ended()
+        assert code in ((0, -9) if fault == "driver" else (0, 143)), driver.output
+        return code != 0
+    trials = rack.trials()
+    if trials and fault == "process":
+        rack.kill_process(trials[0][0])
+    elif trials:
+        rack.kill_node(trials[0][1])
+        rack.add_node()
+    return bool(trials)
+
+
+def disturb(rack, folder, draw, until):
+    """Runs the study of `ONE` to its end with faults for as long as there is time; which."""
+    study, caused = folder / "results" / "study", []
+    driver = Driver(folder, *ONE, address=rack.address)
+    try:
+        driver.wait_for_lines(study, 1)
+        while time.monotonic() < until:
+            fault, pause = draw.choice(FAULTS), time.monotonic() + draw.uniform(*PAUSES)
+            while driver.process.poll() is None and time.monotonic() < pause:
+                time.sleep(0.01)
+            if driver.process.poll() is not None:
+                break
+            if cause(fault, rack, driver):
+                caused.append(fault)
+            if driver.process.poll() is not None:
+                driver = Driver(folder, "--resume", str(study), address=rack.address)
+        assert driver.ended() == 0, f"{caused}: {driver.output}"
+    finally:
+        driver.process.kill()
+        driver.process.wait()
+    return caused
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_whatever_is_killed_the_study_ends_as_if_nothing_had_been(
+    rack, undisturbed, tmp_path, seed
+):
+    draw, until, caused = random.Random(f"{seed}"), time.monotonic() + SECONDS, []
+    while time.monotonic() < until:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        caused += disturb(rack, folder, draw, until)
+        assert_as_if_nothing_had_been(folder / "results" / "study", undisturbed)
+    assert caused
+    print(f"seed {seed}: {', '.join(caused)}")

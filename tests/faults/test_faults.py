@@ -1,0 +1,133 @@
+"""Whatever goes wrong in mid-study: it ends with all its trials, none lost and none counted twice;
+one trial at a time with the table that it would have had.
+
+Storage that fails or is full, and checkpoints that are truncated, are in `test_storage.py` and
+`tests/test_resume.py`.
+"""
+
+import signal
+
+import pytest
+
+from tests.conftest import journal_of
+from tests.faults.rack import Rack, lines_of
+from tests.faults.whole import ONE, assert_as_if_nothing_had_been
+
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture
+def study(tmp_path):
+    return tmp_path / "results" / "study"
+
+
+@pytest.fixture
+def started(mended, undisturbed, drive, study):
+    """The driver of a study that is in the middle of it."""
+    driver = drive(*ONE)
+    driver.wait_for_lines(study, lines_of(undisturbed) // 3)
+    return driver
+
+
+def lost(study):
+    return [e for e in journal_of(study) if e["event"] == "retried" and e.get("lost")]
+
+
+def test_kill_9_of_a_trials_process(rack, started, study, undisturbed):
+    for _ in range(2):
+        rack.kill_process(rack.trial()[0])
+        started.wait_for_lines(study, lines_of(study) + 12)
+    assert started.ended() == 0, started.output
+    assert len(lost(study)) == 2
+    assert_as_if_nothing_had_been(study, undisturbed)
+
+
+def test_kill_9_of_a_node(rack, started, study, undisturbed):
+    rack.kill_node(rack.trial()[1])
+    assert started.ended() == 0, started.output
+    assert lost(study)
+    assert len({e["node"] for e in journal_of(study) if e["event"] == "result"}) == 2
+    assert_as_if_nothing_had_been(study, undisturbed)
+
+
+def test_kill_9_of_the_only_node_and_another_one_that_joins(
+    rack, mended, drive, study, undisturbed
+):
+    while len(rack.cluster.worker_nodes) > 1:
+        rack.cluster.remove_node(next(iter(rack.cluster.worker_nodes)))
+    driver = drive(*ONE)
+    driver.wait_for_lines(study, lines_of(undisturbed) // 3)
+    rack.kill_node(rack.trial()[1])
+    rack.add_node()
+    assert driver.ended() == 0, driver.output
+    assert_as_if_nothing_had_been(study, undisturbed)
+
+
+@pytest.mark.parametrize("with_it", ["nothing", "a node"])
+def test_kill_9_of_the_driver(rack, started, drive, study, undisturbed, with_it):
+    node = rack.trial()[1]
+    started.kill()
+    started.ended()
+    if with_it == "a node":
+        rack.kill_node(node)
+    resumed = drive("--resume", str(study))
+    assert resumed.ended() == 0, resumed.output
+    assert_as_if_nothing_had_been(study, undisturbed)
+
+
+def test_a_process_lost_after_a_resume_goes_on_from_its_latest_checkpoint(
+    rack, started, drive, study, undisturbed
+):
+    started.kill()
+    started.ended()
+    before = lines_of(study)
+    resumed = drive("--resume", str(study))
+    resumed.wait_for_lines(study, before + 8)
+    rack.kill_process(rack.trial()[0])
+    assert resumed.ended() == 0, resumed.output
+    known = {}
+    for event in journal_of(study):
+        if event["event"] == "result":
+            known[event["trial"]] = event["epoch"]
+        if event["event"] == "restored":
+            # The checkpoint is written before its epoch is reported.
+            assert event["epoch"] in (known[event["trial"]], known[event["trial"]] + 1)
+    assert_as_if_nothing_had_been(study, undisturbed)
+
+
+def test_sigterm_to_the_driver(started, drive, study, undisturbed):
+    started.kill(signal.SIGTERM)
+    assert started.ended() == 143, started.output
+    assert journal_of(study)[-1]["why"] == "terminated"
+    assert started.output.splitlines()[-1].startswith("resume")
+    resumed = drive("--resume", str(study))
+    assert resumed.ended() == 0, resumed.output
+    assert_as_if_nothing_had_been(study, undisturbed)
+
+
+def test_the_laptop_that_submitted_the_job_closes(mended, drive, study, undisturbed):
+    driver = drive(*ONE, before=("nohup",))
+    driver.wait_for_lines(study, lines_of(undisturbed) // 3)
+    driver.kill(signal.SIGHUP)
+    assert driver.ended() == 0, driver.output
+    assert_as_if_nothing_had_been(study, undisturbed)
+
+
+def test_kill_9_of_the_head(temporary, drive, study, undisturbed):
+    first = Rack(nodes=1)
+    try:
+        driver = drive(*ONE, address=first.address)
+        driver.wait_for_lines(study, lines_of(undisturbed) // 3)
+        first.kill_head()
+        assert driver.ended() == 75, driver.output
+        assert "go on with: " in driver.output
+        assert driver.output.rstrip().endswith("--resume results/study")
+    finally:
+        first.close()
+    second = Rack(nodes=1)
+    try:
+        resumed = drive("--resume", str(study), address=second.address)
+        assert resumed.ended() == 0, resumed.output
+    finally:
+        second.close()
+    assert_as_if_nothing_had_been(study, undisturbed)

@@ -1,0 +1,16 @@
+"""The study that is disturbed, and what it must be like when it has ended."""
+
+from tests.conftest import results_of, table_of
+from tests.test_resume import assert_whole
+
+TRIALS = 4
+ONE = ("--dataset", "digits", "--trials", str(TRIALS), "--max-epochs", "27", "--grace-period", "9")
+ONE += ("--seed", "1", "--max-concurrent", "1", "--name", "study")
+"""One trial at a time, long enough to be in the middle of one."""
+
+
+def assert_as_if_nothing_had_been(study, undisturbed):
+    """The same table, the same results, every trial ended once and every epoch told once."""
+    assert table_of(study) == table_of(undisturbed)
+    assert results_of(study) == results_of(undisturbed)
+    assert_whole(study, TRIALS)
