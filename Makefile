@@ -6,7 +6,7 @@ STUDY ?= results
 .PHONY: asha test test-all test-cluster install lint bench tensorboard
 
 asha: .venv/installed
-	$(BIN)/python tune_jobs/asha_lr_batch.py
+	$(BIN)/python tune_jobs/asha_lr_batch.py --yes
 
 test: .venv/installed
 	$(BIN)/python -m pytest -m "not long" --ignore=tests/cluster

@@ -23,6 +23,8 @@ class Expectation:
     """By rung in epochs, and by the last epoch: the trials that get there."""
     epochs: float
     """Of all trials together."""
+    makespan: float
+    """Epochs one after another, from the first trial's first to the last trial's last."""
 
 
 def expected(rungs: Rungs, *, trials: int, concurrent: int) -> Expectation:
@@ -36,26 +38,29 @@ def expected(rungs: Rungs, *, trials: int, concurrent: int) -> Expectation:
         part = expected(rungs, trials=SIMULATED // 10, concurrent=concurrent)
         times = trials / (SIMULATED // 10)
         reaching = {station: times * count for station, count in part.reaching.items()}
-        return Expectation(reaching, times * part.epochs)
+        return Expectation(reaching, times * part.epochs, times * part.makespan)
     repeats = min(100, SIMULATED // trials)
     stations = [*rungs.milestones, rungs.max_epochs]
     reached = dict.fromkeys(stations, 0)
-    rng = np.random.default_rng(0)
+    rng, makespan = np.random.default_rng(0), 0
     for _ in range(repeats):
-        for station in simulated(
-            replace(rungs, mode="max"), rng.permutation(trials).tolist(), concurrent
-        ):
+        order = rng.permutation(trials).tolist()
+        arrivals = list(simulated(replace(rungs, mode="max"), order, concurrent))
+        for station, _ in arrivals:
             reached[station] += 1
+        makespan += arrivals[-1][1]
     mean = {station: count / repeats for station, count in reached.items()}
     steps = [here - before for before, here in zip([0, *stations], stations, strict=False)]
-    return Expectation(mean, sum(n * step for n, step in zip(mean.values(), steps, strict=True)))
+    epochs = sum(n * step for n, step in zip(mean.values(), steps, strict=True))
+    return Expectation(mean, epochs, makespan / repeats)
 
 
-def simulated(rungs: Rungs, quality: Sequence[float], concurrent: int) -> Iterator[int]:
+def simulated(rungs: Rungs, quality: Sequence[float], concurrent: int) -> Iterator[tuple[int, int]]:
     """Runs trials of the given qualities through empty rungs, which keeps them.
 
     Yields:
-        The rung, or the last epoch, for each time that a trial gets to one.
+        The rung, or the last epoch, for each time that a trial gets to one, and the epochs that
+        have gone by until then.
     """
     stations = [*rungs.milestones, rungs.max_epochs]
     waiting, order = iter(range(len(quality))), itertools.count()
@@ -81,7 +86,7 @@ def simulated(rungs: Rungs, quality: Sequence[float], concurrent: int) -> Iterat
         if not running:
             return
         now, _, trial = heapq.heappop(running)
-        yield at[trial]
+        yield at[trial], now
         decision = rungs.report(trial, at[trial], float(quality[trial]))
         if decision is not None and not decision.stop:
             go_on(trial)

@@ -41,8 +41,12 @@ def test_the_smoke_test_says_what_a_person_needs(smoke_test):
     lines = {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
     assert "digits" in lines["data"]
     assert lines["trials"].startswith("4 of 4")
-    assert re.search(r"^1 +4 *$", output, re.MULTILINE)
-    assert "s an epoch" in lines["time"]
+    assert re.search(r"^rungs +epoch +1 +3$", output, re.MULTILINE)
+    assert re.search(r"^ +trials that get there +4 +[12]$", output, re.MULTILINE)
+    assert "of all trials together, of 12 if none were stopped" in lines["epochs"]
+    assert re.search("a step, at the dearest of 8 tried: learning_rate=", lines["epoch"])
+    assert re.fullmatch(r"expected .+, took .+", lines["time"])
+    assert re.fullmatch(r"\d.* MB a checkpoint, up to \d.* MB for all that are kept", lines["disk"])
     assert "small batch has had more updates" in lines["note"]
     assert re.match(r"trial \d: .*learning_rate=.*batch_size=", lines["best"])
     assert re.fullmatch(r"[123] of [123]", lines["best epoch"])
@@ -64,6 +68,11 @@ def test_the_study_can_be_told_from_its_directory(smoke_test):
     assert about["strategy"]["rungs"] == [1]
     assert about["dataset"]["name"] == "digits"
     assert {"ray", "torch", "python"} <= set(about["versions"])
+    price = about["price"]
+    assert price["epochs"] <= 12
+    assert price["seconds"] > 0
+    checkpoint = (study / "best" / "state.pt").stat().st_size
+    assert price["checkpoint_bytes"] == pytest.approx(checkpoint, rel=0.01)
     assert len(table_of(study)) == 4
     best = json.loads((study / "best" / "best.json").read_text())
     assert best["metrics"]["val_accuracy"] == best["val_accuracy"]
@@ -169,7 +178,7 @@ def damaged_fashion_mnist(folder):
     [
         (["--dataset", "imagenet"], "unknown dataset 'imagenet'.*fashion_mnist"),
         (["--dataset", "digits", "--model", "vgg"], "model must be one of mlp, cnn, resnet, lin"),
-        (["--gpus-per-trial", "0.5"], "--gpus-per-trial 0.5: the cluster has no GPU"),
+        (["--gpus-per-trial", "2"], "1 CPU and 2 GPU fits on no node"),
         pytest.param(
             ["--cpus-per-trial", "64"], "64 CPU and 0 GPU fits on no node", marks=pytest.mark.long
         ),

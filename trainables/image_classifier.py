@@ -103,16 +103,28 @@ class ImageClassifier(tune.Trainable):
             load_pretrained(model, checked.pretrained)
 
     @staticmethod
-    def epoch_seconds(
-        config: Mapping[str, object], data: SearchData, on_gpu: bool = False
-    ) -> float:
-        """Estimate the seconds of one epoch on one core, or on a GPU, in about half a second."""
+    def measure(
+        config: Mapping[str, object],
+        checkpoint_dir: str,
+        *,
+        data: SearchData,
+        cpus: float = 1,
+        on_gpu: bool = False,
+    ) -> dict[str, float]:
+        """Estimate the seconds of an update and of an epoch, on so many cores or on a GPU, in about
+        a quarter of a second, and write a checkpoint.
+
+        Returns:
+            `step_seconds` and `epoch_seconds`.
+        """
         threads = torch.get_num_threads()
-        torch.set_num_threads(1)
+        torch.set_num_threads(_threads(cpus))
         try:
-            return time_epoch(Config.from_dict(config), data, device=_device(on_gpu))
+            timing = time_epoch(Config.from_dict(config), data, device=_device(on_gpu))
         finally:
             torch.set_num_threads(threads)
+        save_state(timing.state, Path(checkpoint_dir) / CHECKPOINT_FILE)
+        return {"step_seconds": timing.step_seconds, "epoch_seconds": timing.epoch_seconds}
 
     @staticmethod
     def evaluate(
@@ -137,14 +149,18 @@ class ImageClassifier(tune.Trainable):
     def _begin(self, config: Mapping[str, object]) -> None:
         self.settings = Config.from_dict(config)
         granted = self.trial_resources.required_resources if self.trial_resources else {}
-        # Two processes of one thread each beat one of two: no more threads than were granted.
-        torch.set_num_threads(max(1, int(granted.get("CPU", 1))))
+        torch.set_num_threads(_threads(granted.get("CPU", 1)))
         self.device = _device(granted.get("GPU", 0) > 0)
         self.state = None
         self._steps = self._fit(None)
 
     def _fit(self, state: State | None) -> Iterator[tuple[Metrics, State]]:
         return fit(self.settings, self.data, state, device=self.device)
+
+
+def _threads(cpus: float) -> int:
+    # Two processes of one thread each beat one of two: no more threads than were granted.
+    return max(1, int(cpus))
 
 
 def _device(on_gpu: bool) -> torch.device:

@@ -1,8 +1,9 @@
-"""How long an epoch would take, told from a few of its batches."""
+"""How long a trial's steps and epochs would take, told from a few of its batches."""
 
+import copy
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -10,16 +11,29 @@ from torch import Tensor
 from trainables.config import Config
 from trainables.data import SearchData
 from trainables.network import EVALUATION_BATCH, Network
+from trainables.state import State
 from trainables.training import Training, trainings
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What a few batches tell of a trial."""
+
+    step_seconds: float
+    """Of one update of one network."""
+    epoch_seconds: float
+    """Training and validation, of all folds."""
+    state: State
+    """After those updates: as large as any that the trial will have."""
 
 
 def time_epoch(
     config: Config,
     data: SearchData,
-    seconds: float = 0.5,
+    seconds: float = 0.25,
     device: torch.device | str = "cpu",
-) -> float:
-    """Estimate the seconds of one epoch, training and validation, from a short run.
+) -> Timing:
+    """Estimate the seconds of one epoch from a short run.
 
     Args:
         config: the trial's hyperparameters.
@@ -31,7 +45,7 @@ def time_epoch(
         ValueError: config and data do not fit together.
     """
     device = torch.device(device)
-    # A frozen body trains faster than the rest of the run.
+    # A frozen body trains faster than the rest of the run, and its optimizer remembers less.
     networks = trainings(replace(config, freeze_epochs=0), data, device)
     training = networks[0]
     # The first batches allocate memory and choose kernels: their time says nothing.
@@ -42,7 +56,14 @@ def time_epoch(
     images = held_out[:EVALUATION_BATCH]
     evaluation = _seconds_each(_evaluations(training.network, images), 1, seconds / 2, device)
     updates = training.samples / config.batch_size_in(epoch)
-    return len(networks) * (updates * update + len(held_out) / len(images) * evaluation)
+    # The other folds have made no update, and their optimizers have no memory yet. What is shared
+    # would be saved once: each has a copy.
+    states = tuple(copy.deepcopy(training.state()) for _ in networks)
+    return Timing(
+        step_seconds=update,
+        epoch_seconds=len(networks) * (updates * update + len(held_out) / len(images) * evaluation),
+        state=State(epoch=0, networks=states, patience={}),
+    )
 
 
 def _updates(training: Training, device: torch.device, epoch: int) -> Iterator[object]:

@@ -13,6 +13,7 @@ from search_spaces.space import Space
 from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.journal import JOURNAL, read_events, trials_from
 from tune_jobs.runtime.launch import TUNE_SETTINGS, run
+from tune_jobs.runtime.question import begin
 from tune_jobs.runtime.study import Study
 
 QUALITY = Hyperparameter(
@@ -71,7 +72,8 @@ def run_study(cluster_address, tmp_path, monkeypatch):
         )
         study.open({"schema_version": 1}, [])
         with (tmp_path / "output").open("w") as file:
-            code = run(Console(file=file), study, tuner, ["python", "job.py"])
+            console, command = Console(file=file), ["python", "job.py"]
+            code = run(console, study, tuner, command, begin(console, study, "resume"))
         return code, trials_from(read_events(study.directory / JOURNAL)), study
 
     return run_it

@@ -14,7 +14,7 @@ from search_spaces.tpe_search import TPESearch
 from tests.runtime.conftest import SPACE
 from tune_jobs.runtime.controls import control_dirname, stopped_dirname
 from tune_jobs.runtime.journal import JOURNAL, read_events
-from tune_jobs.runtime.preflight import Controls, expected_controls
+from tune_jobs.runtime.price import Controls, expected_controls
 from tune_jobs.runtime.searcher import dirname_of
 from tune_jobs.runtime.study import Study
 
@@ -26,7 +26,7 @@ def test_a_controls_directory_says_which_trial_it_was():
 
 
 def test_the_plan_expects_a_share_of_those_that_are_stopped_and_what_they_are_short_of():
-    expectation = Expectation({1: 12.0, 3: 5.0, 9: 3.0}, epochs=34.0)
+    expectation = Expectation({1: 12.0, 3: 5.0, 9: 3.0}, epochs=34.0, makespan=34.0)
     assert expected_controls(expectation, 0.5) == Controls(4.5, 0.5 * (7 * 8 + 2 * 6))
 
 

@@ -124,6 +124,8 @@ def test_a_parameter_without_a_default_is_refused():
         (["--cpus-per-trial", "nan"], "--cpus-per-trial must be above 0, got nan"),
         (["--time-budget", "0"], "--time-budget must be above 0, got 0"),
         (["--time-budget", "inf"], "--time-budget must be above 0, got inf"),
+        (["--price-per-gpu-hour", "-1"], "--price-per-gpu-hour must be at least 0, got -1"),
+        (["--price-per-gpu-hour", "nan"], "--price-per-gpu-hour must be at least 0, got nan"),
         (["--gpus-per-trial", "-0.5"], "--gpus-per-trial must be a fraction up to 1 .* got -0.5"),
         (["--gpus-per-trial", "1.5"], "--gpus-per-trial must be a fraction up to 1 .* got 1.5"),
         (["--gpus-per-trial", "inf"], "--gpus-per-trial must be a fraction up to 1 .* got inf"),
@@ -230,6 +232,8 @@ CHANGES = {
     "epoch_budget": "60",
     "target": "0.5",
     "study_patience": "60",
+    "price_per_gpu_hour": "2.5",
+    "yes": "True",
 }
 
 
@@ -239,7 +243,9 @@ def test_every_flag_that_may_change_is_tried():
 
 @pytest.mark.parametrize("name", RESUMABLE)
 def test_on_resume_what_does_not_change_a_trial_may_be_changed(name):
-    changed = resumed(parse(job, []), flag(name), CHANGES[name])
+    # `--yes` is said without a value.
+    value = [] if name == "yes" else [CHANGES[name]]
+    changed = resumed(parse(job, []), flag(name), *value)
     assert str(getattr(changed.flags, name)).startswith(CHANGES[name])
 
 

@@ -8,7 +8,9 @@ from tune_jobs.runtime.stopping import ALIKE, Limits, StudyStopper
 
 
 def stopper_of(events=(), *, mode="max", **limits):
-    return StudyStopper(Limits(**limits), events, metric="score", mode=mode)
+    stopper = StudyStopper(Limits(**limits), events, metric="score", mode=mode)
+    stopper.begin()
+    return stopper
 
 
 def ended(index, status, reason=""):
@@ -86,6 +88,12 @@ def test_the_time_budget_ends_the_study_when_it_is_over_and_not_before():
     time.sleep(0.002)
     assert over.stop_all()
     assert over.why == "time budget"
+
+
+def test_the_time_budget_counts_from_the_beginning_of_the_session():
+    stopper = StudyStopper(Limits(time_budget=0.001), metric="score", mode="max")
+    time.sleep(0.002)
+    assert not stopper.stop_all(), "a person is still being asked"
 
 
 @pytest.mark.parametrize("before", [0, 1, 3, 9])

@@ -41,7 +41,7 @@ def test_without_rungs_every_trial_runs_to_the_end(rule):
 def test_under_promotion_it_takes_27_trials_to_bring_one_to_epoch_27():
     # The later the worse: nobody goes on who is not among the best third in the end.
     for trials, reaching in ((26, [26, 8, 2, 0]), (27, [27, 9, 3, 1])):
-        stations = list(simulated(Rungs(27), range(trials, 0, -1), 2))
+        stations = [station for station, _ in simulated(Rungs(27), range(trials, 0, -1), 2)]
         assert [stations.count(station) for station in (1, 3, 9, 27)] == reaching
 
 
@@ -49,4 +49,19 @@ def test_a_large_study_is_taken_in_proportion():
     small = expected(Rungs(27), trials=640, concurrent=8)
     large = expected(Rungs(27), trials=6400, concurrent=8)
     assert large.epochs == pytest.approx(10 * small.epochs)
+    assert large.makespan == pytest.approx(10 * small.makespan)
     assert large.reaching[1] == 6400
+
+
+def test_the_last_trials_are_waited_for():
+    def without_rungs(trials, concurrent):
+        return expected(Rungs(5, grace_period=5), trials=trials, concurrent=concurrent).makespan
+
+    assert without_rungs(4, 2) == 10
+    assert without_rungs(4, 3) == 10, "the fourth begins when the others have ended"
+    assert without_rungs(4, 50) == 5
+    one_by_one = expected(Rungs(27), trials=64, concurrent=1)
+    assert one_by_one.makespan == pytest.approx(one_by_one.epochs)
+    wide = expected(Rungs(27), trials=64, concurrent=64)
+    assert wide.makespan >= 27
+    assert wide.makespan > wide.epochs / 64

@@ -12,7 +12,7 @@ from trainables.config import Config
 from trainables.data import Dataset
 from trainables.image_classifier import ImageClassifier
 from trainables.loop import fit
-from trainables.state import save_state
+from trainables.state import load_state, save_state
 
 SMALL = {"hidden_sizes": [16], "batch_size": 32, "epochs": 3, "dropout": 0.3}
 CLOCK = ("epoch_seconds", "samples_per_second", "done")
@@ -104,10 +104,12 @@ def test_forgotten_data_are_an_error_that_says_how_to_pass_them(tmp_path, monkey
         ImageClassifier(SMALL)
 
 
-def test_an_epoch_is_timed_on_one_thread_and_the_setting_put_back(tiny):
+def test_a_trial_is_measured_with_its_checkpoint_and_the_threads_are_what_they_were(tiny, tmp_path):
     torch.set_num_threads(2)
-    assert ImageClassifier.epoch_seconds(SMALL, tiny) > 0
+    seconds = ImageClassifier.measure(SMALL, str(tmp_path), data=tiny)
+    assert 0 < seconds["step_seconds"] < seconds["epoch_seconds"]
     assert torch.get_num_threads() == 2
+    assert load_state(tmp_path / "state.pt").networks[0].updates > 0
 
 
 def test_a_checkpoint_is_evaluated_on_the_test_set(start, tiny, tmp_path):

@@ -1,1 +1,1 @@
-"""HOW a job runs: connect, preflight, launch, journal, events, retention, failures."""
+"""HOW a job runs: connect, price, launch, journal, events, retention, failures."""

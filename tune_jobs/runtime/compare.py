@@ -10,6 +10,7 @@ from pathlib import Path
 
 import ray
 from ray import tune
+from rich.console import Console
 
 from search_spaces.mode import Mode
 from tune_jobs.findings.comparison import show_comparison
@@ -18,6 +19,7 @@ from tune_jobs.runtime.description import job_name
 from tune_jobs.runtime.flags import Command, flag, parse
 from tune_jobs.runtime.launch import complain, launch
 from tune_jobs.runtime.places import SCHEME
+from tune_jobs.runtime.question import agreed
 from tune_jobs.runtime.study_file import STUDY_FILE
 from tune_jobs.runtime.summary import shown, without
 
@@ -59,6 +61,11 @@ def compare(
                 "with --strategy, a single study can be in a bucket"
             )
         folder = Path(command.flags.storage_path) / name
+        count = len(strategies) * command.options["seeds"]
+        budget = command.flags.epoch_budget or epoch_budget
+        print(f"studies   {count}, of up to {budget:,} epochs each; each tells its price")
+        if not agreed(Console(), command.flags, seconds=None):
+            sys.exit(130)
         with cluster(command.flags):
             address = ray.get_runtime_context().gcs_address
             for seed in range(command.flags.seed, command.flags.seed + command.options["seeds"]):
@@ -67,6 +74,8 @@ def compare(
     except ValueError as error:
         complain(str(error))
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
     print(show_comparison(folder))
     print(f"picture   {shown(folder / 'comparison.png')}")
     sys.exit(0)
@@ -96,7 +105,9 @@ def run_one(
         if command.flags.epoch_budget is None:
             given += ["--epoch-budget", str(epoch_budget)]
     print(f"\n{study.name}", flush=True)
-    words = [sys.executable, sys.argv[0], *given, "--address", address]
+    # One question for all of them has been asked.
+    asked = [] if "--yes" in given else ["--yes"]
+    words = [sys.executable, sys.argv[0], *given, *asked, "--address", address]
     code = subprocess.run(words, check=False).returncode
     if code:
         sys.exit(code)

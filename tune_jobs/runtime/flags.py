@@ -28,6 +28,8 @@ RESUMABLE = (
     "epoch_budget",
     "target",
     "study_patience",
+    "price_per_gpu_hour",
+    "yes",
 )
 """What `--resume` lets change: none of it changes what a trial computes."""
 
@@ -79,8 +81,11 @@ class Flags:
     """Of the study's metric: the first trial that reaches it ends the study."""
     study_patience: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """So many trials that end without a new best end the study."""
+    price_per_gpu_hour: Annotated[float | None, tyro.conf.arg(metavar="MONEY")] = None
+    """What a GPU costs an hour: the price before the study is then in money too."""
     yes: bool = False
-    """Do what is asked for, however large: a grid of more than 10,000 points."""
+    """Do what is asked for, however large: without a question at the terminal, and a grid of more
+    than 10,000 points."""
     smoke_test: bool = False
     """Digits, 4 trials, 3 epochs: does everything work?"""
 
@@ -94,6 +99,9 @@ class Flags:
             value = getattr(self, name)
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise ValueError(f"{flag(name)} must be above 0, got {value}")
+        money = self.price_per_gpu_hour
+        if money is not None and not (money >= 0 and math.isfinite(money)):
+            raise ValueError(f"--price-per-gpu-hour must be at least 0, got {money:g}")
         if self.target is not None and not math.isfinite(self.target):
             raise ValueError(f"--target must be a finite number, got {self.target}")
         gpus = self.gpus_per_trial

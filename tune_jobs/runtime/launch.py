@@ -26,7 +26,8 @@ from tune_jobs.runtime.home import Home, home_of, new_home
 from tune_jobs.runtime.nodes import inspect
 from tune_jobs.runtime.places import SCHEME
 from tune_jobs.runtime.population import NOT_RESUMED, write_schedule
-from tune_jobs.runtime.preflight import make_plan, show_plan
+from tune_jobs.runtime.price import Price
+from tune_jobs.runtime.question import begin, nothing_left
 from tune_jobs.runtime.replicates import write_replicates
 from tune_jobs.runtime.signals import EXIT_CODES, heard
 from tune_jobs.runtime.study import Study
@@ -61,7 +62,8 @@ def launch(
 
     Exit codes: 0 all trials have ended, or their time has; 1 the first trials all failed alike, or
     none has reported a value; 2 bad input, before anything was scheduled; 75 the cluster's head is
-    gone; 130 interrupted; 143 terminated.
+    gone; 130 a person has interrupted it, or has not wanted it at its price, and then nothing of it
+    is left; 143 terminated.
 
     Args:
         job: builds the Tuner from a `Study` and its own keyword parameters, which become flags.
@@ -100,20 +102,23 @@ def launch(
                 home.at_work.on_taken = study.stopper.interrupt
             if flags.gpus_per_trial:
                 study.parts.gpu_notice = look_at_gpus()
-            tuner = job(study, **command.options)
-            description = describe(study, command, argv)
-            study.open(description, argv)
+            with nothing_left(home.directory):
+                tuner = job(study, **command.options)
+                description = describe(study, command, argv)
+                goes_on = how_to_go_on(study, description["command"])
+                price = begin(console, study, goes_on)
+                told = {} if price is None else {"price": price.describe()}
+                study.open({**description, **told}, argv)
         except ValueError as error:
             complain(str(error))
             sys.exit(2)
         except KeyboardInterrupt:
             sys.exit(130)
         hearing.enter_context(heard(study.stopper))
-        goes_on = how_to_go_on(study, description["command"])
         address = ray.get_runtime_context().gcs_address
         connected.enter_context(watched(address, lambda told: complain(f"{told}: {goes_on}")))
         # From here on a ValueError is our own bug, and has its traceback.
-        code = run(console, study, tuner, description["command"])
+        code = run(console, study, tuner, description["command"], price)
     sys.exit(code)
 
 
@@ -149,24 +154,31 @@ def parse_and_check(
     return command, new_home(command.flags.storage_path, name, held)
 
 
-def run(console: Console, study: Study, tuner: tune.Tuner, command: Sequence[str]) -> int:
-    """From the plan to the last word; the exit code.
+def run(
+    console: Console,
+    study: Study,
+    tuner: tune.Tuner,
+    command: Sequence[str],
+    price: Price | None,
+) -> int:
+    """From the first trial to the last word; the exit code.
 
     Args:
+        console: where to.
+        study: open.
+        tuner: as the job has built it.
         command: that started the study, with interpreter and script as they are typed here.
+        price: what was expected; None where nothing is left to be run.
     """
+    began = time.monotonic()
+    study.stopper.begin()
     scheduler = study.parts.scheduler
     pbt = scheduler if isinstance(scheduler, PBT) else None
     curves = Curves(study.trials_dir, "\n\n".join(study.parts.notices))
     study.listeners.append(curves)
     for trial in study.trials.values():
         curves.complete(trial)
-    if not (summary.all_ended(study) or study.stopper.stop_all()):
-        plan = make_plan(study)
-        show_plan(console, study, plan)
-        goes_on = how_to_go_on(study, command)
-        console.print(f"resume    {goes_on}", soft_wrap=True, highlight=False)
-        console.print()
+    if price is not None:
         terminal = Terminal(
             console,
             study.trials,
@@ -174,12 +186,13 @@ def run(console: Console, study: Study, tuner: tune.Tuner, command: Sequence[str
             metric=study.metric,
             mode=study.mode,
             fixed=dict(study.space.fixed),
-            seconds=plan.seconds,
+            seconds=price.seconds,
         )
         study.listeners.append(terminal)
         study.say = terminal.say
         with losses_told_once():
             tuner.fit()
+    took = time.monotonic() - began
     study.close(study.stopper.why or "all trials")
     trials = list(study.trials.values())
     summary.write_table(study.directory / "trials.csv", trials, study.metric, study.mode)
@@ -194,6 +207,7 @@ def run(console: Console, study: Study, tuner: tune.Tuner, command: Sequence[str
             perturbed=pbt.perturbed,
         )
     more = [
+        *([] if price is None else [("time", summary.time_taken(price.seconds, took))]),
         *summary.write_audit(study),
         *summary.schedule_lines(study, schedules),
         *write_replicates(study),

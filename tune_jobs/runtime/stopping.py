@@ -25,7 +25,7 @@ class Limits:
     """Where a study ends, each None without a limit."""
 
     time_budget: float | None = None
-    """Seconds from now."""
+    """Seconds from the beginning of a session."""
     epoch_budget: int | None = None
     """Epochs of all trials together, those of earlier sessions and of controls included."""
     target: float | None = None
@@ -55,9 +55,7 @@ class StudyStopper(Stopper):
         """After which a trial ends that does not by itself; known from `tune_config` on."""
         self._metric = metric
         self._sign = sign_of(mode)
-        self._deadline = None
-        if limits.time_budget is not None:
-            self._deadline = time.monotonic() + limits.time_budget
+        self._deadline: float | None = None
         self._epochs = 0
         self._best: float | None = None
         self._since_best = 0
@@ -66,6 +64,11 @@ class StudyStopper(Stopper):
         self._ended: set[int] = set()
         for event in events:
             self._note(event)
+
+    def begin(self) -> None:
+        """The time budget counts from here."""
+        if self.limits.time_budget is not None:
+            self._deadline = time.monotonic() + self.limits.time_budget
 
     def __call__(self, trial_id: str, result: Mapping[str, Any]) -> bool:
         """Ends a trial that has had its epochs; before that it is the scheduler who stops one."""

@@ -24,7 +24,7 @@ from tune_jobs.runtime.searcher import dirname_of
 from tune_jobs.runtime.stopping import INTERRUPTED, TERMINATED
 from tune_jobs.runtime.study import Study
 from tune_jobs.runtime.study_file import write_json
-from tune_jobs.runtime.terminal import short, spelled
+from tune_jobs.runtime.terminal import duration, short, spelled
 
 BEST_FILE = "best.json"
 AUDIT_FILE = "audit.json"
@@ -174,6 +174,12 @@ def show_summary(
         line("repeat", shlex.join(repeated(command, study.total)))
     else:
         line("resume", resume_command(command, study))
+
+
+def time_taken(expected: float | None, took: float) -> str:
+    """What the session took, beside what it was expected to."""
+    told = "" if expected is None else f"expected {duration(expected)}, "
+    return f"{told}took {duration(took)}"
 
 
 def schedule_lines(study: Study, schedules: Mapping[str, Schedule]) -> list[tuple[str, str]]:

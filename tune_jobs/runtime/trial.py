@@ -10,9 +10,10 @@ Beside Tune's own methods a trainable class may offer these, and the launcher us
 - `check_config(config)`, or `check_config(config, data)` where the study has a dataset: a static
   method that raises ValueError for a bad configuration; called on the driver before anything is
   scheduled.
-- `epoch_seconds(config, data) -> float`: a static method, the seconds of one epoch from a short
-  warm-up; where trials have GPUs it is called on one, with `on_gpu=True`. Without it no time is
-  estimated.
+- `measure(config, checkpoint_dir, *, cpus, on_gpu) -> dict`, with `data` too where the study has a
+  dataset: a static method that tries a few steps, saves a checkpoint in that folder, and returns
+  `step_seconds` and `epoch_seconds`; where trials have GPUs it is called on one, with
+  `on_gpu=True`. Without it no price is told before the study.
 - `evaluate(config, checkpoint_dir, dataset) -> dict`: a static method, the metrics of the best
   checkpoint on the test set, called once at the end.
 """

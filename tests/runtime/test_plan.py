@@ -3,7 +3,7 @@
 import pytest
 
 from search_spaces.asha import ASHA
-from tune_jobs.runtime.preflight import rung_notes
+from tune_jobs.runtime.plan import rung_notes
 
 
 def notes(trials, *, there=True, **options):

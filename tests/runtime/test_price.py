@@ -1,0 +1,121 @@
+"""What a study will cost: the arithmetic, and what is left of it on a resume."""
+
+import pytest
+
+from search_spaces.asha import ASHA
+from search_spaces.random_search import RandomSearch
+from tests.runtime.conftest import SPACE, study_in
+from tune_jobs.runtime.price import (
+    Price,
+    epochs_left,
+    gpus_held,
+    most_checkpoints,
+    price_of,
+)
+from tune_jobs.runtime.rehearsal import Rehearsal
+
+
+def of(epoch_seconds, size=1000, error=""):
+    return Rehearsal({"quality": 0.5}, epoch_seconds / 10, epoch_seconds, size, error)
+
+
+def price(**changed):
+    told = {
+        "expectation": None,
+        "controls": None,
+        "epochs": 360.0,
+        "makespan": 180.0,
+        "rehearsals": [of(30.0), of(10.0)],
+        "cpus": 4.0,
+        "gpus": 2,
+        "checkpoints": 7,
+    }
+    return Price(**{**told, **changed})
+
+
+def test_time_hours_money_and_bytes_follow_from_what_was_measured():
+    told = price(per_gpu_hour=1.5)
+    assert told.epoch_seconds == 20.0
+    assert told.seconds == 3600.0
+    assert (told.cpu_hours, told.gpu_hours, told.money) == (4.0, 2.0, 3.0)
+    assert (told.checkpoint_bytes, told.study_bytes) == (1000, 7000)
+    assert [one.epoch_seconds for one in told.measured] == [10.0, 30.0]
+
+
+def test_a_time_budget_bounds_the_time_and_what_follows_from_it():
+    told = price(time_budget=1800.0, per_gpu_hour=1.5)
+    assert (told.seconds, told.gpu_hours, told.money) == (1800.0, 1.0, 1.5)
+
+
+def test_what_cannot_be_measured_is_unknown_and_what_was_ended_by_an_error_does_not_count():
+    for rehearsals in ([], [of(0.0, 0, "MemoryError: ")]):
+        told = price(rehearsals=rehearsals, per_gpu_hour=1.5)
+        assert told.describe() == {**dict.fromkeys(told.describe()), "epochs": 360.0}
+    assert price(rehearsals=[of(5.0), of(0.0, 0, "MemoryError: ")]).epoch_seconds == 5.0
+
+
+def test_without_a_price_of_a_gpu_there_is_no_money():
+    assert price().money is None
+    assert price(per_gpu_hour=0.0).money == 0.0
+
+
+@pytest.mark.parametrize(
+    ("width", "share", "held"), [(8, 0.25, 2), (9, 0.25, 3), (5, 0.4, 3), (3, 2.0, 6), (8, 0.0, 0)]
+)
+def test_whole_gpus_are_paid_for(width, share, held):
+    assert gpus_held(width, share) == held
+
+
+def planned(directory, events=None, scheduler=None, **flags):
+    study = study_in(directory, events, **flags)
+    study.tune_config(RandomSearch(SPACE, seed=0), scheduler)
+    return study
+
+
+def test_without_rungs_every_trial_runs_to_its_end_two_at_a_time(tmp_path):
+    told = price_of(planned(tmp_path, trials=7, max_epochs=5))
+    assert (told.epochs, told.makespan) == (35, 20)
+    assert (told.seconds, told.study_bytes) == (None, None)
+
+
+def test_with_rungs_it_is_what_is_expected_of_them(tmp_path):
+    asha = ASHA(max_epochs=9)
+    told = price_of(planned(tmp_path, trials=9, scheduler=asha))
+    assert told.expectation == asha.expected(trials=9, concurrent=2)
+    assert told.epochs == told.expectation.epochs < 81
+    audited = price_of(planned(tmp_path, trials=9, scheduler=ASHA(max_epochs=9, audit=1.0)))
+    assert audited.epochs == pytest.approx(81), "who is stopped is finished all the same"
+
+
+def test_an_epoch_budget_bounds_the_epochs_and_the_time(tmp_path):
+    told = price_of(planned(tmp_path, trials=4, max_epochs=5, epoch_budget=10))
+    assert (told.epochs, told.makespan) == (10, 5)
+
+
+def begun(index, epochs, status=None):
+    events = [{"event": "suggested", "trial": index, "config": {"quality": 0.5, "seed": 1}}]
+    results = range(1, epochs + 1)
+    events += [
+        {"event": "result", "trial": index, "epoch": e, "node": "n", "metrics": {"score": 0.5}}
+        for e in results
+    ]
+    if status is not None:
+        events.append({"event": "ended", "trial": index, "status": status, "epoch": epochs})
+    return events
+
+
+def test_of_a_resumed_study_what_is_left_is_to_be_paid(tmp_path):
+    events = [*begun(0, 5, "finished"), *begun(1, 2, "failed"), *begun(2, 3)]
+    study = planned(tmp_path, events, trials=4, max_epochs=5)
+    assert epochs_left(study, 20.0) == 5 + 2
+    limited = planned(tmp_path, trials=4, max_epochs=5, epoch_budget=13)
+    assert epochs_left(limited, 20.0) == 13 - 10
+    spent = planned(tmp_path, trials=4, max_epochs=5, epoch_budget=9)
+    assert epochs_left(spent, 20.0) == 0
+
+
+def test_a_trial_that_may_go_on_keeps_two_checkpoints(tmp_path):
+    to_the_end = planned(tmp_path, trials=10)
+    assert most_checkpoints(to_the_end) == 8 + 2 * 3 + 1
+    promoting = planned(tmp_path, trials=10, scheduler=ASHA(max_epochs=9))
+    assert most_checkpoints(promoting) == 8 * 2 + 2 * 3 + 1

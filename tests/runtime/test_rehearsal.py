@@ -1,0 +1,73 @@
+"""A few steps of a handful of configurations, as the trainable measures them."""
+
+from pathlib import Path
+
+import pytest
+from ray import tune
+
+from search_spaces.random_search import RandomSearch
+from tests.runtime.conftest import SPACE, study_in
+from tune_jobs.runtime.rehearsal import POINTS, rehearse
+
+
+def measured():
+    """The better its quality, the longer an epoch; the best is too large. Made in a function, so
+    that it travels to the workers by value."""
+
+    class Measured(tune.Trainable):
+        @staticmethod
+        def measure(config, checkpoint_dir, *, cpus, on_gpu):
+            if config["quality"] > 7 / 8:
+                raise MemoryError("no room for it\nat all")
+            folder = Path(checkpoint_dir, "deeper")
+            folder.mkdir()
+            (folder / "weights").write_bytes(bytes(1000))
+            Path(checkpoint_dir, "config").write_bytes(bytes(24))
+            return {"step_seconds": cpus, "epoch_seconds": config["quality"] + on_gpu}
+
+    return Measured
+
+
+def planned(directory, trainable, space=SPACE, **flags):
+    study = study_in(directory, **flags)
+    study.parts.trainable = trainable
+    study.tune_config(RandomSearch(space, seed=0))
+    return study
+
+
+def test_every_eighth_of_a_range_is_measured_with_the_bytes_of_what_is_saved(tmp_path):
+    found = rehearse(planned(tmp_path, measured(), cpus_per_trial=2.0))
+    eighths = sorted(int(8 * one.config["quality"]) for one in found)
+    assert eighths == list(range(POINTS))
+    good = [one for one in found if not one.error]
+    assert len(good) == POINTS - 1
+    for one in good:
+        assert (one.step_seconds, one.epoch_seconds) == (2.0, one.config["quality"])
+        assert one.checkpoint_bytes == 1024
+
+
+def test_one_that_fails_says_why_and_the_others_are_measured(tmp_path):
+    (failed,) = (one for one in rehearse(planned(tmp_path, measured())) if one.error)
+    assert failed.config["quality"] > 7 / 8
+    assert failed.error == "MemoryError: no room for it"
+
+
+def test_where_all_is_fixed_there_is_one_to_measure(tmp_path):
+    (only,) = rehearse(planned(tmp_path, measured(), SPACE.fix(quality=0.5)))
+    assert (only.config, only.epoch_seconds) == ({"quality": 0.5}, 0.5)
+
+
+def test_a_trainable_that_cannot_be_measured_is_not(tmp_path):
+    assert rehearse(planned(tmp_path, lambda config: None)) == []
+
+
+@pytest.mark.slow
+def test_where_trials_share_a_gpu_so_do_those_that_are_measured(cluster_address, tmp_path):
+    found = rehearse(planned(tmp_path, measured(), gpus_per_trial=0.5))
+    assert [bool(one.error) for one in found].count(True) == 1
+    assert all(one.error or one.epoch_seconds == 1 + one.config["quality"] for one in found)
+
+
+@pytest.mark.slow
+def test_no_gpu_is_waited_for_before_a_person_has_agreed(cluster_address, tmp_path):
+    assert rehearse(planned(tmp_path, measured(), gpus_per_trial=2)) == []

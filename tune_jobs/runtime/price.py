@@ -1,0 +1,183 @@
+"""What a study will cost, known before its first trial: epochs, time, hours, bytes, money."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from search_spaces.expectation import Expectation
+from tune_jobs.runtime.rehearsal import Rehearsal, rehearse
+from tune_jobs.runtime.study import Study
+
+
+@dataclass(frozen=True)
+class Controls:
+    """The trials that are finished after a rung has stopped them."""
+
+    count: float
+    epochs: float
+    """That they take, of all of them together."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Price:
+    """What is left to be paid for a study.
+
+    All that is counted in seconds or bytes is None where the trainable can't be measured.
+    """
+
+    expectation: Expectation | None
+    """Of the whole study; None without rungs."""
+    controls: Controls | None
+    """Of the whole study; None where the rungs are not audited."""
+    epochs: float
+    """That are left to be run, of all trials together."""
+    makespan: float
+    """Epochs one after another, at this cluster's width."""
+    rehearsals: Sequence[Rehearsal]
+    """Of a handful of configurations, or none."""
+    cpus: float
+    """Cores that all trials at once have together."""
+    gpus: int
+    """Whole GPUs that they are on, however small a share each has."""
+    checkpoints: int
+    """That the study has at once, at its largest."""
+    time_budget: float | None = None
+    """Seconds after which it ends."""
+    per_gpu_hour: float | None = None
+    """Money, in the person's own currency."""
+
+    @property
+    def measured(self) -> list[Rehearsal]:
+        """The rehearsals that no error has ended, the one with the cheapest epoch first."""
+        found = [rehearsal for rehearsal in self.rehearsals if not rehearsal.error]
+        return sorted(found, key=lambda rehearsal: rehearsal.epoch_seconds)
+
+    @property
+    def epoch_seconds(self) -> float | None:
+        """The mean over the configurations stands for the study's."""
+        return _mean([rehearsal.epoch_seconds for rehearsal in self.measured])
+
+    @property
+    def seconds(self) -> float | None:
+        """From the first trial to the last."""
+        if self.epoch_seconds is None:
+            return None
+        return min(self.makespan * self.epoch_seconds, self.time_budget or math.inf)
+
+    @property
+    def cpu_hours(self) -> float | None:
+        """Of the cores that trials have, for as long as the study takes."""
+        return None if self.seconds is None else self.cpus * self.seconds / 3600
+
+    @property
+    def gpu_hours(self) -> float | None:
+        """Of whole GPUs, for as long as the study takes: that is what is billed."""
+        return None if self.seconds is None else self.gpus * self.seconds / 3600
+
+    @property
+    def money(self) -> float | None:
+        """For the GPU-hours."""
+        known = self.gpu_hours is not None and self.per_gpu_hour is not None
+        return self.gpu_hours * self.per_gpu_hour if known else None  # type: ignore[operator]
+
+    @property
+    def checkpoint_bytes(self) -> float | None:
+        """Of one checkpoint, mean over those that were saved; 0 where none is."""
+        return _mean([rehearsal.checkpoint_bytes for rehearsal in self.measured])
+
+    @property
+    def study_bytes(self) -> float | None:
+        """Of all checkpoints at once, at the study's largest."""
+        size = self.checkpoint_bytes
+        return None if size is None else size * self.checkpoints
+
+    def describe(self) -> dict[str, Any]:
+        """The price as plain JSON, for `study.json`."""
+        hours = ("seconds", "cpu_hours", "gpu_hours", "money")
+        names = ("epochs", "epoch_seconds", *hours, "checkpoint_bytes", "study_bytes")
+        return {name: getattr(self, name) for name in names}
+
+
+def price_of(study: Study) -> Price:
+    """Simulates the rungs and rehearses a handful of trials."""
+    flags, asha = study.flags, study.parts.asha
+    width = min(study.max_concurrent, study.total)
+    expectation, controls = None, None
+    epochs = float(study.total * study.max_epochs)
+    makespan = float(math.ceil(study.total / width) * study.max_epochs)
+    if asha is not None:
+        expectation = asha.expected(trials=study.total, concurrent=width)
+        epochs, makespan = expectation.epochs, expectation.makespan
+        if asha.audit > 0:
+            controls = expected_controls(expectation, asha.audit)
+            epochs, makespan = epochs + controls.epochs, makespan + controls.epochs / width
+    left = epochs_left(study, epochs)
+    return Price(
+        expectation=expectation,
+        controls=controls,
+        epochs=left,
+        makespan=makespan * left / epochs,
+        rehearsals=rehearse(study),
+        cpus=width * flags.cpus_per_trial,
+        gpus=gpus_held(width, flags.gpus_per_trial),
+        checkpoints=most_checkpoints(study),
+        time_budget=flags.time_budget,
+        per_gpu_hour=flags.price_per_gpu_hour,
+    )
+
+
+def epochs_left(study: Study, expected: float) -> float:
+    """Of `expected` epochs of the whole study, those that no earlier session has run."""
+    trials = study.trials.values()
+    ended = sum(trial.ended for trial in trials)
+    left = expected * (1 - ended / study.total)
+    left -= sum(trial.epochs for trial in trials if not trial.ended)
+    left += sum(
+        study.max_epochs - max(trial.control_results, default=trial.epochs)
+        for trial in trials
+        if trial.control_left
+    )
+    if study.flags.epoch_budget is not None:
+        run = sum(len(trial.results) + len(trial.control_results) for trial in trials)
+        left = min(left, study.flags.epoch_budget - run)
+    return max(left, 0.0)
+
+
+def expected_controls(expectation: Expectation, share: float) -> Controls:
+    """How many of the trials that are expected to be stopped are finished after all, if `share` of
+    them are, and what that takes."""
+    stations = sorted(expectation.reaching)
+    count = epochs = 0.0
+    for rung, ahead in itertools.pairwise(stations):
+        stopped = share * (expectation.reaching[rung] - expectation.reaching[ahead])
+        count += stopped
+        epochs += stopped * (stations[-1] - rung)
+    return Controls(count, epochs)
+
+
+def gpus_held(width: int, gpus_per_trial: float) -> int:
+    """Whole GPUs under `width` trials; a trial of 0.4 GPU can't be spread over two."""
+    if 0 < gpus_per_trial < 1:
+        return math.ceil(width / int(1 / gpus_per_trial + 1e-9))
+    return int(width * gpus_per_trial)
+
+
+def most_checkpoints(study: Study) -> int:
+    """The checkpoints that a study has at once, at its largest: see `Recorder` for who keeps what.
+
+    A trial that may go on keeps its best and its latest, one that has ended its best; those that
+    run write one more before another goes; `best/` has a copy.
+    """
+    running = min(study.max_concurrent, study.total)
+    goes_on = study.promotes() or (study.parts.asha is not None and study.parts.asha.audit > 0)
+    ended = 2 if goes_on else 1
+    return ended * (study.total - running) + 3 * running + 1
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return fmean(values) if values else None

@@ -1,0 +1,105 @@
+"""Whether to begin: the plan, the price, the question, and what is left if the answer is no."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+from rich.prompt import Confirm
+
+from tune_jobs.runtime.flags import Flags
+from tune_jobs.runtime.plan import show_line, show_plan
+from tune_jobs.runtime.price import Price, price_of
+from tune_jobs.runtime.study import TUNE_FOLDER, Study
+from tune_jobs.runtime.summary import all_ended
+
+UNASKED_SECONDS = 60.0
+"""A study that is over sooner begins without a question: it can be ended as fast as answered. So do
+smoke tests and the rest of most resumed studies."""
+
+
+def begin(console: Console, study: Study, goes_on: str) -> Price | None:
+    """Shows what will be run and what it costs, and asks; None where nothing is left to be run.
+
+    Ends the process with 130 if the person does not agree.
+
+    Args:
+        console: where to.
+        study: not open yet.
+        goes_on: what to type to go on with it.
+    """
+    if all_ended(study) or study.stopper.stop_all():
+        return None
+    price = price_of(study)
+    show_plan(console, study, price)
+    show_line(console, "resume", goes_on)
+    console.print()
+    if not agreed(console, study.flags, price.seconds):
+        console.print("not started; nothing of it is left")
+        sys.exit(130)
+    return price
+
+
+def agreed(console: Console, flags: Flags, seconds: float | None) -> bool:
+    """Asks the person at the terminal whether to begin; True where nobody is asked.
+
+    Nobody is asked with `--yes`, in a smoke test, where the study takes less than a minute, and
+    without a terminal. The end of the input (Ctrl-D) is a no.
+
+    Args:
+        console: where the price was shown.
+        flags: of the command line.
+        seconds: that the study is expected to take; None if that is not known.
+    """
+    short = seconds is not None and seconds < UNASKED_SECONDS
+    seen = sys.stdin.isatty() and console.is_terminal
+    if flags.yes or flags.smoke_test or short or not seen:
+        return True
+    with suppress(EOFError):
+        return Confirm.ask("start?", console=console, default=False)
+    console.print()
+    return False
+
+
+@contextmanager
+def nothing_left(directory: Path) -> Iterator[None]:
+    """Whatever ends the study before it has begun, be it SIGTERM, its name is free again.
+
+    `tune.Tuner(...)` makes the study's directory as it is built. Of a study that is there already,
+    or that another process runs, nothing is touched.
+    """
+    made = [path for path in (directory / TUNE_FOLDER, directory) if not path.exists()]
+    try:
+        with ended_by_signals():
+            yield
+    except BaseException:
+        for path in made:
+            if path.name == TUNE_FOLDER:
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                # Only if nothing else is in it: another process may have taken the same name.
+                with suppress(OSError):
+                    path.rmdir()
+        raise
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Within, what would end the process without a word to it is a SystemExit."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    heard = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
+    before = {number: signal.signal(number, end) for number in heard}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
