@@ -117,9 +117,12 @@ class PBT(PopulationBasedTraining):
         return any(not trial.is_finished() for trial in self._trial_state)
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
-        """A new member, or one whose process was lost: that one reports where it stood again."""
+        """A new member, or one that is started again: that one reports where it stood again."""
         if trial in self._trial_state:
             self._waiting.discard(trial)
+            for other in self._waiting:
+                if other.status == Trial.RUNNING and self._in_the_way(other):
+                    tune_controller.pause_trial(other, should_checkpoint=False)
             return
         # Tune refuses every searcher here, since one that learns would be told values of
         # configurations that it has not suggested. The study lets no such searcher come here.
@@ -133,7 +136,8 @@ class PBT(PopulationBasedTraining):
         self._save_trial_state(self._trial_state[trial], epoch, result, trial)
         self._waiting.add(trial)
         self.on_wait(self.trial_key(trial))
-        if len(self._trial_state) < self.population or self._paused():
+        needed = len(self._trial_state) < self.population or self._paused()
+        if needed or self._in_the_way(trial):
             # The trial's own checkpoints are all that it needs: Tune is to write none.
             tune_controller.pause_trial(trial, should_checkpoint=False)
         return str(TrialScheduler.NOOP)
@@ -225,6 +229,14 @@ class PBT(PopulationBasedTraining):
 
     def _active(self) -> int:
         return sum(trial.status in (Trial.RUNNING, Trial.PENDING) for trial in self._trial_state)
+
+    def _in_the_way(self, waiting: Trial) -> bool:
+        """Whether a member is to start that needs other resources than one that waits holds."""
+        return any(
+            trial.placement_group_factory != waiting.placement_group_factory
+            for trial in self._trial_state
+            if trial.status == Trial.PENDING
+        )
 
     def _paused(self) -> list[Trial]:
         """Who has no process and does not wait, in the order of the population."""

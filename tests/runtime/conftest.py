@@ -58,13 +58,17 @@ def run_study(cluster_address, tmp_path, monkeypatch):
         scheduler=None,
         max_concurrent=2,
         name="study",
+        dataset=None,
+        **flags,
     ):
-        flags = Flags(trials=trials, max_epochs=max_epochs, storage_path=str(tmp_path), name=name)
+        flags = Flags(
+            trials=trials, max_epochs=max_epochs, storage_path=str(tmp_path), name=name, **flags
+        )
         study = Study(
             tmp_path / name, flags, max_concurrent=max_concurrent, metric="score", mode="max"
         )
         tuner = tune.Tuner(
-            study.trainable(trainable),
+            study.trainable(trainable, dataset),
             tune_config=study.tune_config(
                 searcher or RandomSearch(SPACE, seed=0), scheduler or ASHA(max_epochs=max_epochs)
             ),

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import ray
 from ray import tune
 
 from search_spaces.pbt import PBT
@@ -19,6 +20,7 @@ from tests.runtime.conftest import QUALITY
 from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.journal import JOURNAL, TrialRecord, read_events, trials_from
 from tune_jobs.runtime.population import check_population, lineage, schedule_of, write_schedule
+from tune_jobs.runtime.searcher import trial_seed
 from tune_jobs.runtime.study import Study
 
 EPOCHS = 7
@@ -290,3 +292,26 @@ def test_what_cannot_be_a_population_is_refused(flags, members, strategy, traina
     with pytest.raises(ValueError, match=said):
         check_population(Flags(**flags), members, strategy(SPACE, seed=0), trainable)
     check_population(Flags(), 2, RandomSearch(SPACE, seed=0), summing())
+
+
+class OutOfMemoryError(RuntimeError):
+    """As torch calls it."""
+
+
+@pytest.mark.long
+def test_who_waits_makes_room_for_a_member_that_needs_a_whole_gpu(run_population):
+    def act(config, epoch, result):
+        gpus = ray.get_runtime_context().get_assigned_resources()["GPU"]
+        result["gpus"] = gpus
+        # The other members are through with this epoch, and hold the rest of the GPU.
+        if config["seed"] == seeds[0] and epoch == 2 and gpus < 1:
+            time.sleep(2)
+            raise OutOfMemoryError("CUDA out of memory")
+
+    seeds = [trial_seed(0, index) for index in range(4)]
+    quarters = {"cpus_per_trial": 0.5, "gpus_per_trial": 0.25, "max_concurrent": 4}
+    events, trials, _ = run_population(summing(act), trials=4, **quarters)
+    assert_true(events, trials)
+    assert [e["gpus"] for e in events if e["event"] == "share"] == [[0.25, 0.5], [0.5, 1.0]]
+    assert trials[0].results[EPOCHS]["gpus"] == 1.0
+    assert {trial.status for trial in trials.values()} == {"finished"}

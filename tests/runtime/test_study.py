@@ -236,8 +236,8 @@ def test_rungs_of_two_sessions_are_those_of_one(tmp_path):
     events += [{"event": "closed", "why": "interrupted"}, {"event": "session"}]
     events += [suggested(2), {"event": "ended", "trial": 2, "status": "failed", "epoch": 1}]
     study = study_in(tmp_path, events)
-    scheduler = study.tune_config(RandomSearch(SPACE, seed=0), ASHA(max_epochs=9)).scheduler
-    assert scheduler.rungs.values == {1: {0: 0.5, 1: 0.4, 2: float("-inf")}, 3: {}}
+    study.tune_config(RandomSearch(SPACE, seed=0), ASHA(max_epochs=9))
+    assert study.parts.scheduler.rungs.values == {1: {0: 0.5, 1: 0.4, 2: float("-inf")}, 3: {}}
 
 
 def test_the_rungs_of_a_study_that_is_minimized_are_kept_as_such(tmp_path):
@@ -280,8 +280,8 @@ def test_a_resume_has_the_live_rungs_where_trials_end_by_themselves_and_report_n
     for trial in trials.values():
         assert all(metrics["gradient_norm"] is None for metrics in trial.results.values())
     again = Study(study.directory, study.flags, max_concurrent=2, metric="score", mode="max")
-    resumed = again.tune_config(RandomSearch(SPACE, seed=0), ASHA(max_epochs=9)).scheduler
-    assert resumed.rungs.values == study.parts.scheduler.rungs.values
+    again.tune_config(RandomSearch(SPACE, seed=0), ASHA(max_epochs=9))
+    assert again.parts.scheduler.rungs.values == study.parts.scheduler.rungs.values
 
 
 def test_a_stop_whose_line_was_lost_makes_a_control_all_the_same(tmp_path):

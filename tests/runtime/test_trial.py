@@ -15,7 +15,7 @@ from search_spaces.in_order import InOrder
 from search_spaces.random_search import RandomSearch
 from tests.runtime.conftest import SPACE
 from tune_jobs.runtime.journal import JOURNAL, read_events
-from tune_jobs.runtime.trial import TrialSettings, blameless
+from tune_jobs.runtime.retries import blameless
 
 pytestmark = pytest.mark.slow
 
@@ -134,22 +134,20 @@ def test_running_out_of_a_shared_memory_is_not_the_configurations_fault(run_stud
 
 
 @pytest.mark.parametrize(
-    ("error", "whole_gpu", "alone", "shared"),
+    ("error", "gpus", "alone", "shared"),
     [
-        (OutOfMemoryError("cuda"), False, True, True),
-        (OutOfMemoryError("cuda"), True, False, False),
-        (MemoryError(), True, False, True),
-        (MemoryError(), False, True, False),
-        (RuntimeError("another"), False, False, False),
-        (OSError(errno.ENOSPC, "no space left on device"), True, True, True),
-        (OSError(errno.EACCES, "permission denied"), False, False, False),
+        (OutOfMemoryError("of the host"), 0, False, True),
+        (OutOfMemoryError("of the host"), 0, True, False),
+        (OutOfMemoryError("cuda"), 1, False, False),
+        (MemoryError(), 1, False, True),
+        (MemoryError(), 0, True, False),
+        (RuntimeError("another"), 0, False, False),
+        (OSError(errno.ENOSPC, "no space left on device"), 1, True, True),
+        (OSError(errno.EACCES, "permission denied"), 0, False, False),
     ],
 )
-def test_with_all_the_memory_there_is_it_is_and_of_a_full_disk_never(
-    error, whole_gpu, alone, shared
-):
-    settings = TrialSettings("score", "max", "trials", whole_gpu=whole_gpu, alone=alone)
-    assert blameless(error, settings) is shared
+def test_with_all_the_memory_there_is_it_is_and_of_a_full_disk_never(error, gpus, alone, shared):
+    assert blameless(error, gpus, alone) is shared
 
 
 def test_five_first_trials_with_the_same_exception_end_the_study(run_study, capsys):

@@ -10,6 +10,8 @@ named by its index. The events, in the order of a trial's life:
 - `started`: `trial`. Again after each resume or recovery.
 - `retried`: `trial`, `epoch` that it did not come through, `reason`: an error, after which it was
   started again in its process; with `lost` its process or node was lost, and it goes on in another.
+- `share`: `trial`, `epoch` that it had, `gpus`: the share of a GPU whose memory was not enough, and
+  the one that it starts again with.
 - `restored`: `trial`, `epoch` that it went on from (0: its start), `unreadable` checkpoints.
 - `result`: `trial`, `epoch`, `node` that it ran on, `metrics`, and `step_losses` where it reports
   them, pairs of a step and its loss. Once an epoch.
@@ -129,6 +131,8 @@ class TrialRecord:
     """Of a population's member, the events `exploited`."""
     blameless: bool = False
     """Whether its configuration may be good all the same."""
+    gpus: float = 0.0
+    """The share of a GPU that it was last given for lack of memory, 0 if it never was."""
     control: Status | None = None
     """Of the same trial finished later as a control, if it is one; once is enough for a trial that
     is promoted and stopped again."""
@@ -159,6 +163,8 @@ class TrialRecord:
         elif event["event"] == "result":
             self.results.setdefault(event["epoch"], event["metrics"])
             self._note_steps(event)
+        elif event["event"] == "share":
+            self.gpus = event["gpus"][1]
         elif event["event"] == "exploited":
             self.exploits.append(dict(event))
         elif event["event"] == "promoted":

@@ -73,6 +73,7 @@ class Recorder(Callback):
         self._promotes = promotes
         self._decision: Decision | None = None
         self._waiting: set[int] = set()
+        self._replaced: set[int] = set()
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles its callbacks, and the journal is where our state is."""
@@ -93,6 +94,19 @@ class Recorder(Callback):
         self._waiting.add(index)
         self._write(index, {"event": "promoted", **asdict(promotion)})
 
+    def on_share(self, trial: Trial, gpus: list[float], retried: list[dict[str, Any]]) -> None:
+        """A trial ran out of memory on its share of a GPU, the first of `gpus`: it starts again
+        with the second. `retried` as it reports it."""
+        index = index_of(trial)
+        self._waiting.discard(index)
+        epoch = self._next_epoch(self.trials[index]) - 1
+        share = {"event": "share", "trial": index, "epoch": epoch, "gpus": gpus}
+        self._write(index, *_retries(trial, retried), share)
+
+    def on_replaced_process(self, trial: Trial) -> None:
+        """A trial that was started is so again, since the process was of no use."""
+        self._replaced.add(index_of(trial))
+
     def on_exploit(self, exploit: Exploit) -> bool:
         """Hands a waiting member the checkpoint of its donor, which waits as well, and writes it
         down; False where it cannot be had."""
@@ -112,6 +126,9 @@ class Recorder(Callback):
     ) -> None:
         """Writes `suggested` trials down as running."""
         index = index_of(trial)
+        if index in self._replaced:
+            self._replaced.discard(index)
+            return
         if runs_as_control(trial):
             self._write(index, {"event": "control_started", "trial": index})
             return
@@ -129,13 +146,14 @@ class Recorder(Callback):
     ) -> None:
         """Writes what became known by a result: restored, result, checkpoint, decision, ended."""
         index, epoch, report = index_of(trial), int(result["epoch"]), result[REPORT]
+        if "again" in report:
+            return
+        events = _retries(trial, report["retried"])
         if runs_as_control(trial):
-            self._write(index, *self._control_events(index, epoch, report, result.get("done")))
+            events += self._control_events(index, epoch, report, result.get("done"))
+            self._write(index, *events)
             return
         decision, self._decision = self._decision, None
-        events: list[Event] = [
-            {"event": "retried", "trial": index, **retry} for retry in report["retried"]
-        ]
         restored = report["restored"]
         if restored is not None:
             as_it_stood = {"epoch": self.trials[index].epochs, "unreadable": []}
@@ -157,10 +175,7 @@ class Recorder(Callback):
         self, index: int, epoch: int, report: dict[str, Any], done: bool | None
     ) -> list[Event]:
         trial = self.trials[index]
-        events: list[Event] = [
-            {"event": "retried", "trial": index, "control": True, **retry}
-            for retry in report["retried"]
-        ]
+        events: list[Event] = []
         if report["restored"] is not None:
             restored = {"control": True, **report["restored"]}
             events.append({"event": "restored", "trial": index, **restored})
@@ -178,8 +193,7 @@ class Recorder(Callback):
         self._waiting.discard(index)
         epoch = self._next_epoch(self._record(trial))
         retry = {"epoch": epoch, "reason": lost(trial.get_error()), "lost": True}
-        control = {"control": True} if runs_as_control(trial) else {}
-        self._write(index, {"event": "retried", "trial": index, **control, **retry})
+        self._write(index, *_retries(trial, [retry]))
 
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
@@ -227,6 +241,11 @@ class Recorder(Callback):
 
     def _checkpoints(self, dirname: str) -> TrialCheckpoints:
         return TrialCheckpoints(self._place / dirname, self._mode)
+
+
+def _retries(trial: Trial, retried: list[dict[str, Any]]) -> list[Event]:
+    control = {"control": True} if runs_as_control(trial) else {}
+    return [{"event": "retried", "trial": index_of(trial), **control, **r} for r in retried]
 
 
 def _told(epoch: int, report: dict[str, Any]) -> dict[str, Any]:

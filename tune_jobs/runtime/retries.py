@@ -8,7 +8,11 @@ diverged, or does not report the study's metric, would do so again, and is never
 
 from __future__ import annotations
 
+import errno
+
 from ray.air._internal.util import StartTraceback
+
+from tune_jobs.runtime.gpu_share import out_of_memory
 
 LOST_PROCESSES = 20
 """Of a trial, over a session: so many spot instances are taken in a day or two."""
@@ -57,3 +61,12 @@ def lost(error: Exception | None) -> str:
     if error is None:
         return "its process was lost"
     return f"its process was lost ({type(error).__name__}: {str(error).splitlines()[0]})"
+
+
+def blameless(error: Exception, gpus: float, alone: bool) -> bool:
+    """Whether the trial ran out of what it shared with others, memory or disk: its configuration
+    may fit into all of it. With GPUs it has had one of them whole, if it lacked memory there."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    of_host = isinstance(error, MemoryError) or (out_of_memory(error) and not gpus)
+    return of_host and not alone

@@ -18,7 +18,8 @@ from search_spaces.mode import sign_of
 from search_spaces.strategy import Strategy
 from tune_jobs.runtime.controls import control_dirname
 from tune_jobs.runtime.journal import Event, Journal, TrialRecord
-from tune_jobs.runtime.trial import BAD_VALUE, REPORT
+from tune_jobs.runtime.reported import BAD_VALUE
+from tune_jobs.runtime.trial import REPORT
 
 
 class JournaledSearcher(Searcher):
@@ -154,7 +155,7 @@ class JournaledSearcher(Searcher):
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Tells the strategy a value on the way."""
-        if trial_id in self._controls:
+        if trial_id in self._controls or f"{REPORT}/again" in result:
             return
         self._tell_result(self.indices[trial_id], result)
 

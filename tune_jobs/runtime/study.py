@@ -21,6 +21,7 @@ from search_spaces.pbt import PBT
 from search_spaces.space import Space
 from search_spaces.strategy import Strategy
 from tune_jobs.runtime.flags import Flags
+from tune_jobs.runtime.fresh_start import FreshStarts
 from tune_jobs.runtime.home import Home
 from tune_jobs.runtime.journal import JOURNAL, Event, Journal, read_events, trials_from
 from tune_jobs.runtime.parts import Dataset, Parts, Trainable
@@ -155,7 +156,6 @@ class Study:
             self.metric,
             self.mode,
             str(self.checkpoints),
-            whole_gpu=self.flags.gpus_per_trial >= 1,
             alone=self.max_concurrent == 1,
             in_bucket=self.bucket is not None,
             reported=reported,
@@ -217,6 +217,7 @@ class Study:
             scheduler.on_wait = self._recorder.on_wait
             scheduler.on_exploit = self._recorder.on_exploit
         audited = isinstance(scheduler, ASHA) and scheduler.audit > 0
+        fresh_starts = FreshStarts(scheduler or InOrder(), self._recorder)
         self._searcher = JournaledSearcher(
             strategy,
             journal=lambda: self.journal,
@@ -228,7 +229,7 @@ class Study:
             mode=self.mode,
             alone=self.max_concurrent == 1,
             audited=audited,
-            later=scheduler.suggest_later if isinstance(scheduler, PBT) else (lambda: False),
+            later=fresh_starts.suggest_later,
             width=None if isinstance(scheduler, PBT) else self._width,
             promote=self._promote if self.promotes() else None,
         )
@@ -242,7 +243,7 @@ class Study:
             # it counted them.
             num_samples=-1 if audited or self.promotes() else self.total + whole,
             search_alg=self._searcher,
-            scheduler=scheduler or InOrder(),
+            scheduler=fresh_starts,
             max_concurrent_trials=self.total if whole else self.max_concurrent,
             # Without a reset of its own, a process that is used again would fail the next trial.
             reuse_actors=overrides(self.parts.trainable, "reset_config"),

@@ -165,6 +165,12 @@ def describe(event: Event, metric: str) -> str:
             f"stopped    {name} at rung {event['rung']}: {metric} {event['value']:.4f}, "
             f"{cutoff}, rank {event['rank']} of {event['of']}"
         )
+    if event["event"] == "share":
+        before, after = event["gpus"]
+        return (
+            f"share      {name} is out of the memory of {before:g} GPU after epoch "
+            f"{event['epoch']}: goes on with {after:g}"
+        )
     if event["event"] == "promoted":
         return (
             f"promoted   {name} from rung {event['rung']}: {metric} {event['value']:.4f}, now rank "

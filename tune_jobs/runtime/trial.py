@@ -21,40 +21,34 @@ Beside Tune's own methods a trainable class may offer these, and the launcher us
 from __future__ import annotations
 
 import copy
-import errno
 import math
 import shutil
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 import ray
 from ray import tune
 from ray.train._internal.session import get_session, shutdown_session
-from ray.tune.result import AUTO_RESULT_KEYS, RESULT_DUPLICATE, SHOULD_CHECKPOINT
+from ray.tune.result import RESULT_DUPLICATE, SHOULD_CHECKPOINT
 from ray.tune.trainable.function_trainable import FunctionTrainable
 
 from search_spaces.mode import sign_of
 from tune_jobs.runtime.checkpoints import Checkpoint, TrialCheckpoints
 from tune_jobs.runtime.controls import stopped_dirname
+from tune_jobs.runtime.gpu_share import gpus_of_process, hold, out_of_memory
 from tune_jobs.runtime.lost_lines import Past
 from tune_jobs.runtime.places import place_at
-from tune_jobs.runtime.retries import Retries, raised
+from tune_jobs.runtime.process_memory import free_memory, freeze_imports
+from tune_jobs.runtime.reported import BAD_VALUE, metrics_of, not_finite, plain
+from tune_jobs.runtime.retries import Retries, blameless, raised
 from tune_jobs.runtime.trial_log import TrialLog
 from tune_jobs.runtime.tune_storage import move_to_this_node
 
 REPORT = "trial_report"
 """Key of a result under which the wrapper tells the driver what is not a metric."""
-
-NOT_METRICS = {"done", *AUTO_RESULT_KEYS}
-"""What Tune puts into a result, or reads out of it, by itself."""
-
-BAD_VALUE = 1e9
-"""What scheduler and searcher are told instead of a value that is missing or not finite, with the
-sign that makes it bad. Their models rank values, so that its size does not matter."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +59,6 @@ class TrialSettings:
     mode: str
     checkpoints: str
     """The place of all trials' checkpoints, which all nodes share."""
-    whole_gpu: bool
-    """Whether no other trial can be on a trial's GPUs."""
     alone: bool
     """Whether no other trial runs at the same time."""
     in_bucket: bool = False
@@ -84,24 +76,33 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
     class GuardedTrial(trainable):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             # Once a process, whatever calls setup(): many a reset_config() does.
+            freeze_imports()
             self.__log, self.__retries = TrialLog(), Retries()
+            self.__reset: Callable[[], bool] | None = None
             super().__init__(*args, **kwargs)
 
         def setup(self, config: dict[str, Any]) -> None:
+            if self.__reset is not None:
+                # Called by its own reset_config().
+                super().setup(config)
+                return
             self.__begin(lambda: super(GuardedTrial, self).setup(config))
 
         def reset_config(self, new_config: dict[str, Any]) -> bool:
-            return self.__begin(lambda: super(GuardedTrial, self).reset_config(new_config))
+            # In the first step: of a trial that Tune still resets it says that it has failed, twice
+            # over, if its process is lost.
+            self.__reset = lambda: super(GuardedTrial, self).reset_config(new_config)
+            return True
 
-        def __begin(self, start: Callable[[], object]) -> bool:
+        def __begin(self, start: Callable[[], object]) -> None:
             self.__log.begin()
             self.__retries.begin()
             self.__retried: list[dict[str, Any]] = []
             self.__last: dict[str, Any] = {}
             self.__epoch = 0
-            return self.__take_up(start)
+            self.__take_up(start)
 
-        def __take_up(self, start: Callable[[], object]) -> bool:
+        def __take_up(self, start: Callable[[], object]) -> None:
             """Starts a trial and takes up what the storage has of it."""
             self.__error: Exception | None = None
             self.__found: list[dict[str, Any]] = []
@@ -116,13 +117,14 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             if is_function and settings.in_bucket:
                 move_to_this_node(self._storage)
             try:
-                # None is what setup() returns; False is a reset that the class refuses.
-                if start() is False:
-                    return False
+                hold(gpus_of_process())
+                ready = start()
+                free_memory()
+                if self.__reset is not None and not ready:
+                    raise ValueError(f"reset_config() has returned {ready}")
                 self.__go_on()
             except Exception as error:
                 self.__error = error
-            return True
 
         def __go_on(self) -> None:
             unreadable = []
@@ -137,7 +139,9 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
                     if not self.__past.is_of(found):
                         continue
                     self.__load(found)
-                except Exception:
+                except Exception as error:
+                    if out_of_memory(error):
+                        raise
                     unreadable.append(name)
                     continue
                 self.__found = self.__past.take_up(found, self.__known())
@@ -164,11 +168,18 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
                     self.load_checkpoint(str(folder))
 
         def step(self) -> dict[str, Any]:
+            if self.__reset is not None:
+                self.__begin(self.__reset)
+                self.__reset = None
+                if self.__error is not None:
+                    return self.__again("reset")
             while True:
                 try:
                     return self.__step()
                 except Exception as error:
                     reason = self.__note(error)
+                    if out_of_memory(raised(error)) and 0 < gpus_of_process() < 1:
+                        return self.__again("share")
                     if not self.__retries.again(reason):
                         return self.__failed(error, reason)
                 # Out here the error is gone, with its frames and the memory that they held.
@@ -236,12 +247,7 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             self.__epoch, self.__last = int(result["epoch"]), result
             report = {
                 "node": ray.get_runtime_context().get_node_id()[:8],
-                "metrics": {
-                    # The journal has no NaN; the study's metric and the losses are finite here.
-                    k: v if math.isfinite(v) else None
-                    for k, v in result.items()
-                    if isinstance(v, Real) and k not in NOT_METRICS
-                },
+                "metrics": metrics_of(result),
                 "step_losses": result.get("step_losses", []),
                 "checkpoint": checkpoint,
                 "restored": self.__restored,
@@ -271,44 +277,20 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             traceback.print_exception(error)
             return f"{type(error).__name__}: {error}"
 
+        def __again(self, why: str) -> dict[str, Any]:
+            """Asks for a fresh process."""
+            report = {"again": why, "gpus": gpus_of_process(), "retried": self.__retried}
+            return {"epoch": self.__epoch, REPORT: report}
+
         def __failed(self, error: Exception, reason: str) -> dict[str, Any]:
             error = raised(error)
             ended = self.__ended("failed", self.__epoch + 1, reason)
-            ended[REPORT]["blameless"] = blameless(error, settings)
+            ended[REPORT]["blameless"] = blameless(error, gpus_of_process(), settings.alone)
             ended[REPORT]["traceback"] = "".join(traceback.format_exception(error))
             return ended
 
     GuardedTrial.__name__ = trainable.__name__
     return GuardedTrial
-
-
-def blameless(error: Exception, settings: TrialSettings) -> bool:
-    """Whether the trial ran out of what it shared with others, memory or disk: its configuration
-    may fit into all of it."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return True
-    if isinstance(error, MemoryError):
-        return not settings.alone
-    # By name: a person's own trainable may not use torch, and then nothing here imports it.
-    return type(error).__name__ == "OutOfMemoryError" and not settings.whole_gpu
-
-
-def not_finite(result: Mapping[str, Any], metric: str) -> str | None:
-    """The first of the metric and the losses whose value is not finite."""
-    for name, value in result.items():
-        told = name == metric or name.endswith("loss")
-        if told and isinstance(value, Real) and not math.isfinite(value):
-            return name
-    return None
-
-
-def plain(value: Any) -> Any:
-    """A number of NumPy or torch as Python's own, which JSON can hold; anything else as it is."""
-    try:
-        return value.item()
-    except (AttributeError, ValueError, RuntimeError):
-        # No number, or an array of several.
-        return value
 
 
 def overrides(trainable: object, method: str) -> bool:
