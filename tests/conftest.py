@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import ray
 
+from tune_jobs.runtime import outage
+
 pytest_plugins = ["tests.bucket"]
 
 ROOT = Path(__file__).parents[1]
@@ -19,6 +21,13 @@ JOB = ROOT / "tune_jobs" / "asha_lr_batch.py"
 
 # A model that learns in a second, on data that needs no download.
 TINY = ("--dataset", "digits", "--trials", "6", "--max-epochs", "9", "--seed", "1")
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    """A test that writes where no folder is would wait ten minutes: storage that is away is waited
+    for. (The jobs that tests start wait as long as a person's do.)"""
+    monkeypatch.setattr(outage, "WAITS", outage.Waits(first=0.05, longest=0.2, in_all=1.0))
 
 
 @pytest.fixture(scope="session")

@@ -98,7 +98,7 @@ def test_an_audited_study_without_its_controls_is_the_unaudited_one(run_study, s
 
     controls = {t.index for t in trials.values() if t.control is not None}
     stopped = {t.index for t in trials.values() if t.status == "stopped"}
-    assert controls == {index for index in stopped if audited.is_control(index)}
+    assert controls == {index for index in stopped if audited.parts.is_control(index)}
     assert 0 < len(controls) < len(stopped)
     for index in controls:
         trial = trials[index]

@@ -1,6 +1,7 @@
 """What every place must keep, and what only a bucket can break."""
 
 import json
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,17 +14,19 @@ from tune_jobs.runtime.places import RESULT_FILE, Bucket, Folder, place_at
 def place(request, tmp_path):
     """An empty one of each kind."""
     if request.param == "folder":
+        (tmp_path / "study" / "trials").mkdir(parents=True)
         return Folder(tmp_path / "study" / "trials")
     return Bucket(f"{request.getfixturevalue('bucket')}/study/trials")
 
 
 def put(place, name, **files):
-    with place.writing(name) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         for file, text in files.items():
-            path = folder / file.replace("__", "/")
+            path = Path(folder, file.replace("__", "/"))
             path.parent.mkdir(exist_ok=True)
             path.write_text(text)
-        (folder / RESULT_FILE).write_text(json.dumps({"files": len(files)}))
+        Path(folder, RESULT_FILE).write_text(json.dumps({"files": len(files)}))
+        place.put(Path(folder), name)
 
 
 def files_in(place, name):
@@ -68,18 +71,24 @@ def test_a_folder_is_replaced_whole(place):
     assert files_in(place, "one") == {"state": "new", RESULT_FILE: '{"files": 1}'}
 
 
-def test_a_writer_that_fails_leaves_what_was_there(place):
+def test_a_writer_that_fails_leaves_what_was_there_and_nothing_else(tmp_path):
+    place = Folder(tmp_path)
     put(place, "one", state="old")
-
-    def killed():
-        with place.writing("one") as folder:
-            (folder / "state").write_text("half")
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        killed()
-    assert place.folders() == ["one"]
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "a").write_text("half")
+    (tmp_path / "source" / "unreadable").symlink_to("/proc/self/mem")
+    with pytest.raises(OSError, match="error"):
+        place.put(tmp_path / "source", "one")
+    assert place.folders() == ["one", "source"]
     assert files_in(place, "one")["state"] == "old"
+    assert not list(tmp_path.glob(".unfinished-*"))
+
+
+def test_the_sizes_of_its_folders_are_those_of_their_files(place):
+    assert place.sizes() == {}
+    put(place, "one", state="12345", deep__er="123")
+    put(place, "two")
+    assert place.sizes() == {"one": 5 + 3 + len('{"files": 2}'), "two": len('{"files": 0}')}
 
 
 def test_a_dropped_folder_is_gone_and_can_be_dropped_again(place):

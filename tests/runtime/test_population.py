@@ -282,7 +282,7 @@ def without_checkpoints():
 @pytest.mark.parametrize(
     ("flags", "members", "strategy", "trainable", "said"),
     [
-        ({"resume": Path("results/x")}, 8, RandomSearch, summing(), "neither resumed nor grown"),
+        ({"resume": "results/x"}, 8, RandomSearch, summing(), "neither resumed nor grown"),
         ({}, 1, RandomSearch, summing(), "--trials 1: .* at least 2"),
         ({}, 8, lambda s, seed: TPESearch(s, seed=seed, startup=5), summing(), "TPESearch learns"),
         ({}, 8, RandomSearch, without_checkpoints(), "Forgetful saves no checkpoints"),

@@ -45,6 +45,7 @@ def study_of(folder, scores, *, space=None, status="finished"):
     study.parts.strategy = RandomSearch(
         space or replace(SPACE, parameters=(), fixed=(("quality", 0.5),)), seed=0
     )
+    study.trials_dir.mkdir()
     for index, score in enumerate(scores):
         checkpoints = TrialCheckpoints(study.checkpoints / dirname_of(index), "max")
         saved = partial(save, score - 0.1)

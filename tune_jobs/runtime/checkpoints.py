@@ -1,8 +1,12 @@
 """The checkpoints of one trial: written whole or not at all, its best and its latest kept.
 
 A checkpoint is a folder `checkpoint_000007` that holds what the trainable saved after epoch 7, and
-`result.json`: the metrics of that epoch. So a trial that was killed after the checkpoint and before
-its report is not trained again: it reports what it finds.
+`result.json`: the metrics of that epoch, and what the other files must be. So a trial that was
+killed after the checkpoint and before its report is not trained again, it reports what it finds;
+and nothing goes on from what is damaged.
+
+It is saved to the node's own disk and copied from there: an error of the copy is the storage's,
+which is waited for, while torch says of a full disk only that something has failed.
 
 A member of a population may go on from the weights of another one: from a copy of its checkpoint,
 `checkpoint_000008_from_0003`. That is never the member's best, since the other one's it remains.
@@ -11,18 +15,25 @@ A member of a population may go on from the weights of another one: from a copy 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import shutil
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from search_spaces.mode import sign_of
-from tune_jobs.runtime.places import RESULT_FILE, Place
+from tune_jobs.runtime.checksums import check_sums, sums_of
+from tune_jobs.runtime.outage import Outages
+from tune_jobs.runtime.places import RESULT_FILE, Place, copy_files
 
 PREFIX = "checkpoint_"
+
+FULL_BYTES = 64 * 1024
+"""A disk with less is full: what failed on it failed by that."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +55,20 @@ class Checkpoint:
     """What the trial reported before it, by epoch, where that is kept."""
     config: dict[str, Any] | None = None
     """That it was trained with, where that is kept."""
+    files: Mapping[str, list[int]] = field(default_factory=dict)
+    """What its files must be (`checksums`); one of an earlier version does not say it."""
 
-    def reading(self) -> AbstractContextManager[Path]:
-        """A local folder with its files, for as long as the context lasts.
+    @contextmanager
+    def whole(self) -> Iterator[Path]:
+        """A local folder with its files as they were written, for as long as the context lasts.
 
         Raises:
-            OSError: it cannot be had.
+            ValueError: they are damaged.
+            OSError: they cannot be had.
         """
-        return self.place.reading(self.name)
+        with self.place.reading(self.name) as folder:
+            check_sums(folder, self.files)
+            yield folder
 
 
 class TrialCheckpoints:
@@ -60,11 +77,13 @@ class TrialCheckpoints:
     Args:
         place: the trial's, shared by all nodes; made at the first write.
         mode: "max" or "min": which value is the best.
+        outages: of the storage.
     """
 
-    def __init__(self, place: Place, mode: str) -> None:
+    def __init__(self, place: Place, mode: str, outages: Outages | None = None) -> None:
         self.place = place
         self._sign = sign_of(mode)
+        self._outages = Outages(place) if outages is None else outages
 
     def write(
         self,
@@ -80,6 +99,9 @@ class TrialCheckpoints:
 
         Args:
             more: `past` and `config`, where they are to be kept with it.
+
+        Raises:
+            StorageLostError: the storage failed, and did not come back.
         """
         record = {"epoch": epoch, "value": value, "result": result, **more}
         name = f"{PREFIX}{epoch:06d}"
@@ -92,6 +114,7 @@ class TrialCheckpoints:
         folder.
 
         Raises:
+            ValueError: it is damaged.
             OSError: it cannot be copied.
         """
         record = {
@@ -99,10 +122,12 @@ class TrialCheckpoints:
             "donor": donor,
         }
         name = f"{checkpoint.name}_from_{donor:04d}"
-        with checkpoint.reading() as files:
-            self._write(
-                name, record, lambda folder: shutil.copytree(files, folder, dirs_exist_ok=True)
-            )
+
+        def copy(folder: str) -> None:
+            with checkpoint.whole() as files:
+                copy_files(files, Path(folder))
+
+        self._write(name, record, copy)
         return name
 
     def keep_best(self) -> None:
@@ -126,13 +151,14 @@ class TrialCheckpoints:
             OSError, ValueError, KeyError: it is damaged.
         """
         record = json.loads(self.place.read(f"{name}/{RESULT_FILE}"))
+        kept = ("donor", "past", "config", "files")
         return Checkpoint(
             self.place,
             name,
             record["epoch"],
             record["value"],
             record["result"],
-            **{kept: record[kept] for kept in ("donor", "past", "config") if kept in record},
+            **{key: record[key] for key in kept if key in record},
         )
 
     def newest_first(self) -> list[Checkpoint]:
@@ -157,10 +183,13 @@ class TrialCheckpoints:
         return min(own, key=lambda c: (-self._sign * c.value, c.epoch), default=None)
 
     def _write(self, name: str, record: dict[str, Any], save: Callable[[str], object]) -> None:
-        # Only a damaged one can have the name already: the trial went on from an earlier one.
-        with self.place.writing(name) as folder:
-            save(str(folder))
-            (folder / RESULT_FILE).write_text(json.dumps(record))
+        with self._outages(lambda: saved(save)) as folder:
+            result = Path(folder, RESULT_FILE)
+            # A donor's.
+            result.unlink(missing_ok=True)
+            result.write_text(json.dumps({**record, "files": sums_of(Path(folder))}))
+            # Only a damaged one can have the name already: the trial went on from an earlier one.
+            self._outages(lambda: self.place.put(Path(folder), name))
 
     def _keep(self, chosen: Callable[[str, str], set[str]]) -> None:
         newest = self.newest_first()
@@ -171,3 +200,28 @@ class TrialCheckpoints:
         for checkpoint in newest:
             if checkpoint.name not in kept:
                 self.place.drop(checkpoint.name)
+
+
+def is_whole(checkpoint: Checkpoint) -> bool:
+    """Whether its files are as they were written."""
+    with contextlib.suppress(ValueError, OSError), checkpoint.whole():
+        return True
+    return False
+
+
+def saved(save: Callable[[str], object]) -> tempfile.TemporaryDirectory[str]:
+    """A folder on this node's own disk with what `save` writes to it.
+
+    Raises:
+        OSError: that disk is full, whatever `save` has made of it.
+    """
+    folder = tempfile.TemporaryDirectory(prefix="checkpoint-", ignore_cleanup_errors=True)
+    try:
+        save(folder.name)
+    except Exception as error:
+        full = shutil.disk_usage(folder.name).free < FULL_BYTES
+        folder.cleanup()
+        if full:
+            raise OSError(errno.ENOSPC, f"no space left in {tempfile.gettempdir()}") from error
+        raise
+    return folder

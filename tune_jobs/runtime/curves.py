@@ -16,8 +16,11 @@ from tensorboard.plugins.text.metadata import create_summary_metadata
 from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboard.util import tensor_util
 
+from tune_jobs.runtime.appended import AppendedFile
 from tune_jobs.runtime.controls import control_dirname
 from tune_jobs.runtime.journal import Event, TrialRecord
+from tune_jobs.runtime.outage import Outages
+from tune_jobs.runtime.places import Folder
 from tune_jobs.runtime.searcher import dirname_of
 
 TAGS = {
@@ -43,10 +46,12 @@ class Curves:
             where it goes on as a control.
         notice: said in every trial's text, if there is one: a dataset that is not the default, or
             GPUs that are not there.
+        outages: of the storage that they are on.
     """
 
-    def __init__(self, trials_dir: Path, notice: str = "") -> None:
+    def __init__(self, trials_dir: Path, notice: str = "", outages: Outages | None = None) -> None:
         self._trials_dir = trials_dir
+        self._outages = Outages(Folder(trials_dir)) if outages is None else outages
         self._notice = notice
         self._writers: dict[str, RecordWriter] = {}
 
@@ -98,7 +103,7 @@ class Curves:
         if run not in self._writers:
             directory = self._trials_dir / run
             first = not epochs_in(directory)
-            self._writers[run] = new_event_file(directory)
+            self._writers[run] = new_event_file(directory, self._outages)
             if first:
                 config = "".join(f"| {key} | {value} |\n" for key, value in trial.config.items())
                 self._text(run, "config", f"| | |\n|---|---|\n{config}", 0)
@@ -128,14 +133,14 @@ class Curves:
         self._writers[run].write(event.SerializeToString())
 
 
-def new_event_file(run: Path) -> RecordWriter:
+def new_event_file(run: Path, outages: Outages) -> RecordWriter:
     """A new event file in a run's folder. Written at once, by this thread: TensorBoard's own writer
     starts one for each file, which for 200 short trials costs more than their epochs."""
-    run.mkdir(parents=True, exist_ok=True)
+    outages(lambda: run.mkdir(exist_ok=True))
     now = time.time()
     # TensorBoard reads a run's files in the order of their names.
     stem = f"events.out.tfevents.{int(now):010d}.{socket.gethostname()}.{os.getpid()}"
-    writer = RecordWriter((run / f"{stem}.{time.monotonic_ns()}").open("ab"))
+    writer = RecordWriter(AppendedFile(run / f"{stem}.{time.monotonic_ns()}", outages))
     writer.write(FileEvent(wall_time=now, file_version="brain.Event:2").SerializeToString())
     return writer
 

@@ -36,14 +36,16 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from search_spaces.mode import sign_of
+from tune_jobs.runtime.appended import AppendedFile
+from tune_jobs.runtime.outage import Outages, StorageLostError
+from tune_jobs.runtime.places import Folder
 
 Event: TypeAlias = dict[str, Any]
 Status: TypeAlias = Literal["pending", "running", "finished", "stopped", "diverged", "failed"]
@@ -54,41 +56,62 @@ JOURNAL = "journal.jsonl"
 class Journal:
     """The open journal of a running study; one process at a time can hold it.
 
+    It waits for storage that fails. If that does not come back nothing is written any more, so that
+    the journal is what a driver leaves that was killed then.
+
+    Args:
+        path: of the file, in the study's directory.
+        outages: of the study's storage.
+        on_lost: told that it did not come back.
+
     Raises:
         ValueError: another process runs the study.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self,
+        path: Path,
+        outages: Outages | None = None,
+        on_lost: Callable[[StorageLostError], None] = lambda error: None,
+    ) -> None:
         self.path = path
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._file)
-            raise ValueError(
-                f"another process is running the study {path.parent}; wait for it, or end it"
-            ) from None
+        self.lost: StorageLostError | None = None
+        """Why nothing is written any more."""
+        self._on_lost = on_lost
+        self._file = AppendedFile(path, outages or Outages(Folder(path.parent)), opened=self._lock)
         self._drop_torn_line()
 
     def append(self, *events: Event) -> None:
         """Writes the events in one call, so that a killed driver leaves all of them or none."""
+        if self.lost is not None:
+            return
         now = round(time.time(), 3)
         lines = (json.dumps({**event, "time": now}, allow_nan=False) + "\n" for event in events)
-        data = "".join(lines).encode()
-        while data:
-            data = data[os.write(self._file, data) :]
+        self._file.write("".join(lines).encode())
+        try:
+            self._file.flush()
+        except StorageLostError as error:
+            self.lost = error
+            self._on_lost(error)
 
     def close(self) -> None:
         """Brings what was written to the disk and lets another process have the study."""
-        os.fsync(self._file)
-        os.close(self._file)
+        self._file.close()
+
+    def _lock(self, number: int) -> None:
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(
+                f"another process is running the study {self.path.parent}; wait for it, or end it"
+            ) from None
 
     def _drop_torn_line(self) -> None:
         # A machine that lost power can leave half a line; what follows it must start on its own.
         data = self.path.read_bytes()
         whole = data.rfind(b"\n") + 1
         if whole < len(data):
-            os.ftruncate(self._file, whole)
+            self._file.truncate(whole)
 
 
 def read_events(path: Path) -> list[Event]:

@@ -15,6 +15,7 @@ from rich.console import Console
 from search_spaces.mode import Mode
 from search_spaces.pbt import PBT
 from tune_jobs.runtime import summary
+from tune_jobs.runtime.best import all_ended, keep_best
 from tune_jobs.runtime.connect import cluster
 from tune_jobs.runtime.controller import losses_told_once
 from tune_jobs.runtime.curves import Curves
@@ -24,6 +25,8 @@ from tune_jobs.runtime.gpus import look_at_gpus
 from tune_jobs.runtime.head import watched
 from tune_jobs.runtime.home import Home, home_of, new_home
 from tune_jobs.runtime.nodes import inspect
+from tune_jobs.runtime.notices import Notices
+from tune_jobs.runtime.outage import StorageLostError
 from tune_jobs.runtime.places import SCHEME
 from tune_jobs.runtime.population import NOT_RESUMED, write_schedule
 from tune_jobs.runtime.price import Price
@@ -118,7 +121,11 @@ def launch(
         address = ray.get_runtime_context().gcs_address
         connected.enter_context(watched(address, lambda told: complain(f"{told}: {goes_on}")))
         # From here on a ValueError is our own bug, and has its traceback.
-        code = run(console, study, tuner, description["command"], price)
+        try:
+            code = run(console, study, tuner, description["command"], price)
+        except StorageLostError as error:
+            complain(f"storage: {error}; what was reported is kept: {goes_on}")
+            code = EXIT_CODES.get(study.stopper.why, 1)
     sys.exit(code)
 
 
@@ -174,8 +181,8 @@ def run(
     study.stopper.begin()
     scheduler = study.parts.scheduler
     pbt = scheduler if isinstance(scheduler, PBT) else None
-    curves = Curves(study.trials_dir, "\n\n".join(study.parts.notices))
-    study.listeners.append(curves)
+    curves = Curves(study.trials_dir, "\n\n".join(study.parts.notices), study.outages)
+    study.listeners += [curves, Notices(str(study.checkpoints))]
     for trial in study.trials.values():
         curves.complete(trial)
     if price is not None:
@@ -195,8 +202,9 @@ def run(
     took = time.monotonic() - began
     study.close(study.stopper.why or "all trials")
     trials = list(study.trials.values())
-    summary.write_table(study.directory / "trials.csv", trials, study.metric, study.mode)
-    best = summary.keep_best(study)
+    table = study.directory / "trials.csv"
+    summary.write_table(table, trials, study.metric, study.mode, study.outages)
+    best = keep_best(study)
     schedules = {}
     if pbt is not None and best is not None:
         schedules = write_schedule(
@@ -205,6 +213,7 @@ def run(
             best,
             metric=study.metric,
             perturbed=pbt.perturbed,
+            outages=study.outages,
         )
     more = [
         *([] if price is None else [("time", summary.time_taken(price.seconds, took))]),
@@ -216,7 +225,7 @@ def run(
     if study.stopper.why == "failed":
         complain(f"the first trials all failed alike: {study.stopper.reason}")
         return 1
-    if best is None and summary.all_ended(study):
+    if best is None and all_ended(study):
         complain(f"no trial has reported {study.metric}; journal.jsonl has the reason of each")
         return 1
     return EXIT_CODES.get(study.stopper.why, 0)

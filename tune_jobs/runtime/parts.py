@@ -61,6 +61,23 @@ class Parts:
         """The scheduler, where it has rungs."""
         return self.scheduler if isinstance(self.scheduler, ASHA) else None
 
+    def promotes(self) -> bool:
+        """Whether a trial that a rung stops may go on after all."""
+        return self.asha is not None and self.asha.rungs.rule == "promotion"
+
+    def promotion_left(self) -> bool:
+        """Whether one is to go on that has not begun to."""
+        return self.asha is not None and self.asha.promotable() is not None
+
+    def is_control(self, index: int) -> bool:
+        """Whether the trial of that index is finished later if a rung stops it."""
+        return self.asha is not None and self.asha.is_control(index)
+
+    def record_failure(self, index: int, epoch: int) -> None:
+        """Tells the rungs of a trial that diverged or failed."""
+        if self.asha is not None:
+            self.asha.replay_failure(index, epoch)
+
     def check(self, model: str | None) -> None:
         """Shows points of the space to the trainable, before Tune makes any file, and holds the
         flag `--model` against it.

@@ -24,6 +24,9 @@ from pyarrow import fs
 RESULT_FILE = "result.json"
 """In every folder that is written here, and what makes it whole in a bucket."""
 
+UNFINISHED = ".unfinished-"
+"""Begins the name of a folder that is being written, or deleted: a kill may leave it."""
+
 SCHEME = "s3://"
 
 
@@ -54,9 +57,19 @@ class Place(Protocol):
             OSError: it is not there, or cannot be read.
         """
 
-    def writing(self, name: str) -> AbstractContextManager[Path]:
-        """A local folder to write to, `RESULT_FILE` too; it becomes the folder `name`, in the place
-        of one that was there, unless the block raises.
+    def there(self) -> bool:
+        """Whether it is there; always of what cannot be away, but only out of reach."""
+
+    def sizes(self) -> dict[str, int]:
+        """The bytes of the folders in it, unfinished ones too, by their names.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+
+    def put(self, source: Path, name: str) -> None:
+        """Makes a copy of a local folder, `RESULT_FILE` and all, the folder `name`, in the place of
+        one that was there. After an error it can be done again.
 
         Raises:
             OSError: it cannot be written.
@@ -80,7 +93,7 @@ class Folder:
     """A place in a file system.
 
     Args:
-        path: of the folder; made at the first write.
+        path: of the folder; made at the first write, in one that is there.
     """
 
     def __init__(self, path: Path) -> None:
@@ -103,15 +116,31 @@ class Folder:
         """A file in it."""
         return (self.path / path).read_bytes()
 
-    @contextmanager
-    def writing(self, name: str) -> Iterator[Path]:
-        """A folder beside the others, which is renamed at the end."""
-        unfinished = self.path / f".unfinished-{os.getpid()}"
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-        yield unfinished
-        shutil.rmtree(self.path / name, ignore_errors=True)
-        unfinished.rename(self.path / name)
+    def there(self) -> bool:
+        """Whether it is there, and answers."""
+        try:
+            return self.path.is_dir()
+        except OSError:
+            return False
+
+    def sizes(self) -> dict[str, int]:
+        """The bytes of the folders in it."""
+        return {path.name: bytes_in(path) for path in self.path.glob("*") if path.is_dir()}
+
+    def put(self, source: Path, name: str) -> None:
+        """Copies to a folder beside the others, and renames it."""
+        # Not with its parents: where a mount point is away, what is under it would be filled.
+        self.path.mkdir(exist_ok=True)
+        unfinished = self.path / f"{UNFINISHED}{os.getpid()}"
+        try:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            copy_files(source, unfinished)
+            self.drop(name)
+            unfinished.rename(self.path / name)
+        except BaseException:
+            # Half a folder is of no use, and would keep a full disk full.
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise
 
     @contextmanager
     def reading(self, name: str) -> Iterator[Path]:
@@ -119,12 +148,15 @@ class Folder:
         yield self.path / name
 
     def drop(self, name: str) -> None:
-        """Deletes the folder `name`."""
-        shutil.rmtree(self.path / name, ignore_errors=True)
+        """Deletes the folder `name`, which is gone before its files are."""
+        going = self.path / f"{UNFINISHED}{name}"
+        with contextlib.suppress(OSError):
+            (self.path / name).rename(going)
+        shutil.rmtree(going, ignore_errors=True)
 
     def drop_unfinished(self) -> None:
         """Deletes what killed writers have left."""
-        for left in self.path.glob(".unfinished-*"):
+        for left in self.path.glob(f"{UNFINISHED}*"):
             shutil.rmtree(left, ignore_errors=True)
 
 
@@ -179,19 +211,27 @@ class Bucket:
         with contextlib.suppress(FileNotFoundError):
             store().delete_file(f"{self.path}/{path}")
 
-    @contextmanager
-    def writing(self, name: str) -> Iterator[Path]:
-        """A temporary folder, which is uploaded at the end."""
-        with tempfile.TemporaryDirectory(prefix="checkpoint-") as local:
-            yield Path(local)
-            self.delete(f"{name}/{RESULT_FILE}")
-            with contextlib.suppress(FileNotFoundError):
-                store().delete_dir(f"{self.path}/{name}")
-            result = Path(local, RESULT_FILE)
-            content = result.read_bytes()
-            result.unlink()
-            fs.copy_files(local, f"{self.path}/{name}", destination_filesystem=store())
-            self.write(f"{name}/{RESULT_FILE}", content)
+    def there(self) -> bool:
+        """Always: what was never written to it looks the same."""
+        return True
+
+    def sizes(self) -> dict[str, int]:
+        """The bytes of the folders in it."""
+        sizes: dict[str, int] = {}
+        for path, size in self.files().items():
+            name, inside, _ = path.partition("/")
+            if inside:
+                sizes[name] = sizes.get(name, 0) + size
+        return sizes
+
+    def put(self, source: Path, name: str) -> None:
+        """Uploads the files, `RESULT_FILE` last."""
+        self.delete(f"{name}/{RESULT_FILE}")
+        with contextlib.suppress(FileNotFoundError):
+            store().delete_dir(f"{self.path}/{name}")
+        for path in sorted(source.rglob("*"), key=lambda path: path == source / RESULT_FILE):
+            if path.is_file():
+                self.write(f"{name}/{path.relative_to(source)}", path.read_bytes())
 
     @contextmanager
     def reading(self, name: str) -> Iterator[Path]:
@@ -212,6 +252,28 @@ class Bucket:
         begun = {path.partition("/")[0] for path in self.files() if "/" in path}
         for name in begun - whole:
             self.drop(name)
+
+
+def copy_files(source: Path, target: Path) -> None:
+    """Copies a local folder.
+
+    Raises:
+        OSError: the first one, with its number, which that of `shutil.copytree` lacks.
+    """
+    for path in sorted(source.rglob("*")):
+        if path.is_file():
+            copy = target / path.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+
+
+def bytes_in(folder: Path) -> int:
+    """Of the files in a local folder, those that are being deleted meanwhile left out."""
+    size = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            size += path.stat().st_size if path.is_file() else 0
+    return size
 
 
 def place_at(address: str) -> Place:

@@ -22,6 +22,7 @@ from search_spaces.learning import LearningSearch
 from search_spaces.strategy import Strategy
 from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.journal import TrialRecord
+from tune_jobs.runtime.outage import Outages
 from tune_jobs.runtime.study_file import write_json
 from tune_jobs.runtime.trial import overrides
 
@@ -90,6 +91,7 @@ def write_schedule(
     *,
     metric: str,
     perturbed: Sequence[str],
+    outages: Outages | None = None,
 ) -> dict[str, Schedule]:
     """Writes `schedule.json` of the best weights to `directory`; the schedules in it."""
     line = lineage(trials, best["trial"], best["epoch"])
@@ -104,5 +106,5 @@ def write_schedule(
         "config": {**best["config"], **replay},
     }
     directory.mkdir(exist_ok=True)
-    write_json(directory / SCHEDULE_FILE, content)
+    write_json(directory / SCHEDULE_FILE, content, outages)
     return schedules

@@ -174,7 +174,9 @@ def most_checkpoints(study: Study) -> int:
     run write one more before another goes; `best/` has a copy.
     """
     running = min(study.max_concurrent, study.total)
-    goes_on = study.promotes() or (study.parts.asha is not None and study.parts.asha.audit > 0)
+    goes_on = study.parts.promotes() or (
+        study.parts.asha is not None and study.parts.asha.audit > 0
+    )
     ended = 2 if goes_on else 1
     return ended * (study.total - running) + 3 * running + 1
 

@@ -13,11 +13,11 @@ from types import FrameType
 from rich.console import Console
 from rich.prompt import Confirm
 
+from tune_jobs.runtime.best import all_ended
 from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.plan import show_line, show_plan
 from tune_jobs.runtime.price import Price, price_of
 from tune_jobs.runtime.study import TUNE_FOLDER, Study
-from tune_jobs.runtime.summary import all_ended
 
 UNASKED_SECONDS = 60.0
 """A study that is over sooner begins without a question: it can be ended as fast as answered. So do

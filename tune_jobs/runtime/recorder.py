@@ -8,6 +8,7 @@ from an earlier checkpoint) is told to nobody again.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, Protocol
 
@@ -19,6 +20,7 @@ from search_spaces.rungs import Decision, Promotion
 from tune_jobs.runtime.checkpoints import TrialCheckpoints
 from tune_jobs.runtime.controls import control_dirname, stopped_dirname
 from tune_jobs.runtime.journal import Event, Journal, TrialRecord
+from tune_jobs.runtime.outage import StorageLostError
 from tune_jobs.runtime.places import Place
 from tune_jobs.runtime.retries import lost
 from tune_jobs.runtime.searcher import dirname_of
@@ -116,7 +118,7 @@ class Recorder(Callback):
             return False
         try:
             self._checkpoints(dirname_of(index)).adopt(found, donor)
-        except OSError:
+        except (OSError, ValueError):
             return False
         self._write(index, {"event": "exploited", **asdict(exploit)})
         return True
@@ -231,7 +233,9 @@ class Recorder(Callback):
                 self._prune(trial)
                 self._checkpoints(control_dirname(index)).drop_all()
             for listener in self._listeners:
-                listener.on_event(event, trial)
+                # Curves that it has no storage for are completed by the next session.
+                with suppress(StorageLostError):
+                    listener.on_event(event, trial)
 
     def _prune(self, trial: TrialRecord) -> None:
         # A control will go on from the latest, and so may whoever is promoted, be it in a session

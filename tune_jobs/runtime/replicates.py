@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import statistics
+from contextlib import suppress
 from typing import Any
 
+from tune_jobs.runtime.best import is_over
 from tune_jobs.runtime.checkpoints import TrialCheckpoints
 from tune_jobs.runtime.searcher import dirname_of
 from tune_jobs.runtime.study import Study
 from tune_jobs.runtime.study_file import write_json
-from tune_jobs.runtime.summary import is_over
 
 REPLICATES_FILE = "seeds.json"
 
@@ -26,7 +27,7 @@ def write_replicates(study: Study) -> list[tuple[str, str]]:
         return []
     found = [_told(study, index) for index in sorted(study.trials)]
     told = [one for one in found if one is not None]
-    write_json(study.directory / REPLICATES_FILE, {"seeds": told})
+    write_json(study.directory / REPLICATES_FILE, {"seeds": told}, study.outages)
     values: dict[str, list[float]] = {}
     for one in told:
         for name, value in {study.metric: one["value"], **one["test"]}.items():
@@ -50,7 +51,7 @@ def _told(study: Study, index: int) -> dict[str, Any] | None:
     evaluate = getattr(study.parts.trainable, "evaluate", None)
     test = {}
     if checkpoint is not None and evaluate is not None:
-        with checkpoint.reading() as files:
+        with suppress(ValueError, OSError), checkpoint.whole() as files:
             test = evaluate(config, str(files), study.parts.dataset)
     return {"seed": config["seed"], "epoch": epoch, "value": value, "test": test}
 

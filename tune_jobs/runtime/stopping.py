@@ -11,6 +11,7 @@ from ray.tune import Stopper
 
 from search_spaces.mode import sign_of
 from tune_jobs.runtime.journal import Event, TrialRecord
+from tune_jobs.runtime.outage import StorageLostError
 
 INTERRUPTED, TERMINATED = "interrupted", "terminated"
 """By Ctrl-C, and by an order from outside: see `tune_jobs/runtime/signals.py`."""
@@ -47,7 +48,8 @@ class StudyStopper(Stopper):
         self, limits: Limits, events: Iterable[Event] = (), *, metric: str, mode: str
     ) -> None:
         self.why = ""
-        """`interrupted`, `terminated`, `failed`, the name of a limit or, while it runs, nothing."""
+        """`interrupted`, `terminated`, `failed`, `storage`, the name of a limit or, while it runs,
+        nothing."""
         self.reason = ""
         """More of it, for a person."""
         self.limits = limits
@@ -99,6 +101,11 @@ class StudyStopper(Stopper):
             and len(alike) == 1
         ):
             self.why, self.reason = "failed", next(iter(alike))
+
+    def storage_lost(self, error: StorageLostError) -> None:
+        """Ends a study whose storage did not come back; the person may have ended it before."""
+        self.why = self.why or "storage"
+        self.reason = str(error)
 
     def _note(self, event: Event) -> None:
         if event["event"] == "result":

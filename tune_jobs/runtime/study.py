@@ -24,14 +24,15 @@ from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.fresh_start import FreshStarts
 from tune_jobs.runtime.home import Home
 from tune_jobs.runtime.journal import JOURNAL, Event, Journal, read_events, trials_from
+from tune_jobs.runtime.outage import Outages
 from tune_jobs.runtime.parts import Dataset, Parts, Trainable
-from tune_jobs.runtime.places import Bucket
+from tune_jobs.runtime.places import Bucket, Folder
 from tune_jobs.runtime.population import MEMBERS, check_population
 from tune_jobs.runtime.rebuild import rebuild
 from tune_jobs.runtime.recorder import Recorder, index_of, runs_as_control
 from tune_jobs.runtime.retries import LOST_PROCESSES
 from tune_jobs.runtime.searcher import JournaledSearcher
-from tune_jobs.runtime.stopping import Limits, StudyStopper
+from tune_jobs.runtime.stopping import INTERRUPTED, TERMINATED, Limits, StudyStopper
 from tune_jobs.runtime.study_file import STUDY_FILE, write_json
 from tune_jobs.runtime.trial import TrialSettings, guarded, overrides
 from tune_jobs.runtime.warm_start import earlier_trials, learn
@@ -102,16 +103,20 @@ class Study:
         self._journal: Journal | None = None
         self.checkpoints = Home(directory, bucket).checkpoints
         """Where the trials' checkpoints lie, each trial's in a place of its own."""
+        self.outages = Outages(
+            Folder(self.trials_dir), give_up=lambda: self.stopper.why in (INTERRUPTED, TERMINATED)
+        )
+        """Of the driver: it waits for storage until it is interrupted."""
         self._recorder = Recorder(
             lambda: self.journal,
             self.trials,
             self.checkpoints,
             mode,
             listeners=self.listeners,
-            on_failure=self.record_failure,
+            on_failure=self.parts.record_failure,
             alone=max_concurrent == 1,
-            is_control=self.is_control,
-            promotes=self.promotes,
+            is_control=self.parts.is_control,
+            promotes=self.parts.promotes,
         )
         self.inputs: dict[str, str] = {}
         """Fingerprints of what else the trials depend on, which a resume must find again."""
@@ -231,7 +236,7 @@ class Study:
             audited=audited,
             later=fresh_starts.suggest_later,
             width=None if isinstance(scheduler, PBT) else self._width,
-            promote=self._promote if self.promotes() else None,
+            promote=self._promote if self.parts.promotes() else None,
         )
         whole = isinstance(scheduler, PBT)
         return tune.TuneConfig(
@@ -241,7 +246,7 @@ class Study:
             # promotions is known, each of which is a trial to Tune; and all members of a
             # population live at once, each of whose processes Tune would end as it comes free, if
             # it counted them.
-            num_samples=-1 if audited or self.promotes() else self.total + whole,
+            num_samples=-1 if audited or self.parts.promotes() else self.total + whole,
             search_alg=self._searcher,
             scheduler=fresh_starts,
             max_concurrent_trials=self.total if whole else self.max_concurrent,
@@ -277,8 +282,10 @@ class Study:
             ValueError: another process runs the study.
         """
         self.trials_dir.mkdir(parents=True, exist_ok=True)
-        self._journal = Journal(self.directory / JOURNAL)
-        write_json(self.directory / STUDY_FILE, description)
+        self._journal = Journal(
+            self.directory / JOURNAL, self.outages, on_lost=self.stopper.storage_lost
+        )
+        write_json(self.directory / STUDY_FILE, description, self.outages)
         session = {"event": "session", "command": list(command), "resumed": bool(self.events)}
         session["notices"] = self.parts.notices
         self._journal.append(session, *self._decided)
@@ -290,21 +297,6 @@ class Study:
         self.journal.append({"event": "width", "trials": now})
         self.say(f"width      {now} trials at once, {before} before: nodes have come or gone")
 
-    def record_failure(self, index: int, epoch: int) -> None:
-        """Tells the rungs of a trial that diverged or failed."""
-        if self.parts.asha is not None:
-            self.parts.asha.replay_failure(index, epoch)
-
-    def promotes(self) -> bool:
-        """Whether a trial that a rung stops may go on after all."""
-        asha = self.parts.asha
-        return asha is not None and asha.rungs.rule == "promotion"
-
-    def promotion_left(self) -> bool:
-        """Whether one is to go on that has not begun to."""
-        asha = self.parts.asha
-        return asha is not None and asha.promotable() is not None
-
     def _promote(self) -> int | None:
         """Lets the next one go on that may; its index."""
         asha = self.parts.asha
@@ -315,15 +307,16 @@ class Study:
         self._recorder.on_promotion(promotion)
         return int(promotion.trial)
 
-    def is_control(self, index: int) -> bool:
-        """Whether the trial of that index is finished later if a rung stops it."""
-        asha = self.parts.asha
-        return asha is not None and asha.is_control(index)
-
     def close(self, why: str) -> None:
-        """Ends the session; the listeners first, so that their files are whole."""
+        """Ends the session; the listeners first, so that their files are whole.
+
+        Raises:
+            StorageLostError: the journal ends before the session does.
+        """
         for listener in self.listeners:
             listener.close()
         shutil.rmtree(self.directory / TUNE_FOLDER, ignore_errors=True)
         self.journal.append({"event": "closed", "why": why})
         self.journal.close()
+        if self.journal.lost is not None:
+            raise self.journal.lost

@@ -5,18 +5,40 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from tune_jobs.runtime.outage import Outages
+from tune_jobs.runtime.places import Folder
 
 STUDY_FILE = "study.json"
 SCHEMA_VERSION = 1
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes the whole file or leaves the old one."""
+def write_json(path: Path, content: Mapping[str, Any], outages: Outages | None = None) -> None:
+    """Writes the whole file or leaves the old one.
+
+    Raises:
+        StorageLostError: the storage failed, and did not come back.
+    """
+    write_text(path, json.dumps(content, indent=2, default=str) + "\n", outages)
+
+
+def write_text(path: Path, text: str, outages: Outages | None = None) -> None:
+    """The same for a text."""
     unfinished = path.with_name(f".{path.name}-{os.getpid()}")
-    unfinished.write_text(json.dumps(content, indent=2, default=str) + "\n")
-    unfinished.replace(path)
+
+    def write() -> None:
+        try:
+            unfinished.write_text(text)
+            unfinished.replace(path)
+        except OSError:
+            with suppress(OSError):
+                unfinished.unlink(missing_ok=True)
+            raise
+
+    (outages or Outages(Folder(path.parent)))(write)
 
 
 def read_study_file(directory: Path, flag: str = "--resume") -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import json
+import io
 import os
 import shlex
 import shutil
@@ -17,71 +17,26 @@ from rich.console import Console
 from search_spaces.asha import ASHA
 from search_spaces.pbt import PBT
 from tune_jobs.findings.audit import audit_of, told
+from tune_jobs.runtime.best import all_ended
 from tune_jobs.runtime.checkpoints import TrialCheckpoints
-from tune_jobs.runtime.journal import TrialRecord, best_trial
+from tune_jobs.runtime.journal import TrialRecord
+from tune_jobs.runtime.outage import Outages
 from tune_jobs.runtime.population import SCHEDULE_FILE, Schedule
 from tune_jobs.runtime.searcher import dirname_of
-from tune_jobs.runtime.stopping import INTERRUPTED, TERMINATED
 from tune_jobs.runtime.study import Study
-from tune_jobs.runtime.study_file import write_json
+from tune_jobs.runtime.study_file import write_json, write_text
 from tune_jobs.runtime.terminal import duration, short, spelled
 
-BEST_FILE = "best.json"
 AUDIT_FILE = "audit.json"
 
 
-def keep_best(study: Study) -> dict[str, Any] | None:
-    """Copies the best checkpoint to `best/`, with `best.json` that says what it is.
-
-    When a study that searches is over the test set is used on it, here and nowhere else: one that
-    is resumed without a better checkpoint keeps the figure that it has.
-    """
-    found = best_trial(study.trials.values(), study.metric, study.mode)
-    if found is None:
-        return None
-    trial, epoch, value = found
-    best: dict[str, Any] = {
-        "trial": trial.index,
-        "epoch": epoch,
-        study.metric: value,
-        "metrics": trial.results[epoch],
-        "config": trial.config_at(epoch),
-    }
-    target = study.directory / "best"
-    known = _read(target / BEST_FILE)
-    if known is not None and (known["trial"], known["epoch"]) == (trial.index, epoch):
-        best = known
-    place = study.checkpoints / dirname_of(trial.index)
-    checkpoint = TrialCheckpoints(place, study.mode).of_epoch(epoch)
-    if checkpoint is not None:
-        best["checkpoint"] = str(checkpoint.place / checkpoint.name)
-        fresh = study.directory / f".best-{os.getpid()}"
-        with checkpoint.reading() as files:
-            shutil.copytree(files, fresh)
-        write_json(fresh / BEST_FILE, best)
-        shutil.rmtree(target, ignore_errors=True)
-        fresh.rename(target)
-        evaluate = getattr(study.parts.trainable, "evaluate", None)
-        searched = bool(study.space.parameters)
-        if searched and is_over(study) and "test" not in best and evaluate is not None:
-            best["test"] = evaluate(best["config"], str(target), study.parts.dataset)
-            write_json(target / BEST_FILE, best)
-    return best
-
-
-def all_ended(study: Study) -> bool:
-    """Whether no trial is left to be run or to go on, and no control."""
-    trials = study.trials.values()
-    left = study.promotion_left() or any(trial.control_left for trial in trials)
-    return sum(trial.ended for trial in trials) >= study.total and not left
-
-
-def is_over(study: Study) -> bool:
-    """Whether it has come to an end that was meant: its last trial, or a limit."""
-    return all_ended(study) or study.stopper.why not in ("", INTERRUPTED, TERMINATED, "failed")
-
-
-def write_table(path: Path, trials: Sequence[TrialRecord], metric: str, mode: str) -> None:
+def write_table(
+    path: Path,
+    trials: Sequence[TrialRecord],
+    metric: str,
+    mode: str,
+    outages: Outages | None = None,
+) -> None:
     """`trials.csv`: one line a trial with status, epochs, the configuration and the metrics of its
     best epoch and, if it failed, the last lines that it printed."""
     config_names = sorted({name for trial in trials for name in trial.config})
@@ -89,19 +44,20 @@ def write_table(path: Path, trials: Sequence[TrialRecord], metric: str, mode: st
     # What is configured and reported too, such as learning_rate, is one column: two of one name
     # cannot be told apart.
     metric_names = sorted(reported - {"epoch", *config_names})
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(
-            ["trial", "status", "epochs_run", "best_epoch", *config_names, *metric_names, "log"]
-        )
-        for trial in sorted(trials, key=lambda trial: trial.index):
-            best = trial.best(metric, mode)
-            metrics = trial.results[best[0]] if best else {}
-            tried = trial.config_at(best[0] if best else 1)
-            config = [as_json(tried.get(name)) for name in config_names]
-            values = [metrics.get(name) for name in metric_names]
-            epochs = [trial.epochs, best[0] if best else None]
-            writer.writerow([trial.index, trial.status, *epochs, *config, *values, trial.log])
+    table = io.StringIO()
+    writer = csv.writer(table)
+    writer.writerow(
+        ["trial", "status", "epochs_run", "best_epoch", *config_names, *metric_names, "log"]
+    )
+    for trial in sorted(trials, key=lambda trial: trial.index):
+        best = trial.best(metric, mode)
+        metrics = trial.results[best[0]] if best else {}
+        tried = trial.config_at(best[0] if best else 1)
+        config = [as_json(tried.get(name)) for name in config_names]
+        values = [metrics.get(name) for name in metric_names]
+        epochs = [trial.epochs, best[0] if best else None]
+        writer.writerow([trial.index, trial.status, *epochs, *config, *values, trial.log])
+    write_text(path, table.getvalue(), outages)
 
 
 def write_audit(study: Study) -> list[tuple[str, str]]:
@@ -111,7 +67,7 @@ def write_audit(study: Study) -> list[tuple[str, str]]:
     if not isinstance(scheduler, ASHA) or scheduler.audit == 0:
         return []
     found = audit_of(study.trials.values(), study.metric, study.mode, scheduler.describe())
-    write_json(study.directory / AUDIT_FILE, found)
+    write_json(study.directory / AUDIT_FILE, found, study.outages)
     return told(found)
 
 
@@ -155,6 +111,13 @@ def show_summary(
         line("best", f"trial {best['trial']}: {config}")
         line("best epoch", f"{best['epoch']} of {study.trials[best['trial']].epochs}")
         line(study.metric, f"{best[study.metric]:.4f}")
+        if "instead_of" in best:
+            meant = best["instead_of"]
+            line(
+                "NOTICE",
+                f"the best checkpoint, of trial {meant['trial']} after epoch {meant['epoch']} "
+                f"({study.metric} {meant[study.metric]:.4f}), is damaged or gone: this is the next",
+            )
         if "checkpoint" not in best:
             missing = f"none: that of epoch {best['epoch']} is not there, or damaged"
             places = [study.checkpoints / dirname_of(trial.index) for trial in trials]
@@ -241,11 +204,3 @@ def shown(path: Path) -> Path:
     absolute = Path(os.path.normpath(path.absolute()))
     here = Path.cwd()
     return absolute.relative_to(here) if absolute.is_relative_to(here) else absolute
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-    return content

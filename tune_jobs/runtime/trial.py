@@ -26,7 +26,8 @@ import shutil
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import ray
@@ -36,10 +37,13 @@ from ray.tune.result import RESULT_DUPLICATE, SHOULD_CHECKPOINT
 from ray.tune.trainable.function_trainable import FunctionTrainable
 
 from search_spaces.mode import sign_of
+from tune_jobs.runtime import outage
 from tune_jobs.runtime.checkpoints import Checkpoint, TrialCheckpoints
 from tune_jobs.runtime.controls import stopped_dirname
 from tune_jobs.runtime.gpu_share import gpus_of_process, hold, out_of_memory
 from tune_jobs.runtime.lost_lines import Past
+from tune_jobs.runtime.notices import telling
+from tune_jobs.runtime.outage import Outages, StorageLostError, Waits
 from tune_jobs.runtime.places import place_at
 from tune_jobs.runtime.process_memory import free_memory, freeze_imports
 from tune_jobs.runtime.reported import BAD_VALUE, metrics_of, not_finite, plain
@@ -65,6 +69,8 @@ class TrialSettings:
     """Whether the study lies in a bucket, and its journal may lose what a checkpoint then keeps."""
     reported: Mapping[int, int] | None = None
     """By trial, the epochs that the journal of such a study had when it was resumed."""
+    waits: Waits = field(default_factory=lambda: outage.WAITS)
+    """How long storage that fails is waited for."""
 
 
 def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tune.Trainable]:
@@ -113,7 +119,9 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             # Tune gives who was promoted, a trial of its own to it, a second name: `0012_5e72`.
             name = self._storage.trial_dir_name.partition("_")[0]
             self.__place = place_at(settings.checkpoints) / name
-            self.__checkpoints = TrialCheckpoints(self.__place, settings.mode)
+            tell = telling(settings.checkpoints, name)
+            self.__outages = Outages(place_at(settings.checkpoints), tell, waits=settings.waits)
+            self.__checkpoints = TrialCheckpoints(self.__place, settings.mode, self.__outages)
             if is_function and settings.in_bucket:
                 move_to_this_node(self._storage)
             try:
@@ -127,6 +135,7 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
                 self.__error = error
 
         def __go_on(self) -> None:
+            self.__outages.wait()
             unreadable = []
             left = [self.__checkpoints]
             stopped = stopped_dirname(self.__place.name)
@@ -135,10 +144,11 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
                 left.append(TrialCheckpoints(place, settings.mode))
             for checkpoints, name in [(these, name) for these in left for name in these.names()]:
                 try:
-                    found = checkpoints.read(name)
-                    if not self.__past.is_of(found):
+                    found = self.__outages(partial(self.__load, checkpoints, name))
+                    if found is None:
                         continue
-                    self.__load(found)
+                except StorageLostError:
+                    raise
                 except Exception as error:
                     if out_of_memory(error):
                         raise
@@ -157,15 +167,20 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             index = int(self.__place.name.partition("-")[0])
             return max(self.__epoch, settings.reported.get(index, 0))
 
-        def __load(self, checkpoint: Checkpoint) -> None:
+        def __load(self, checkpoints: TrialCheckpoints, name: str) -> Checkpoint | None:
+            """Loads a checkpoint; None if it is another trial's."""
+            checkpoint = checkpoints.read(name)
+            if not self.__past.is_of(checkpoint):
+                return None
             with ExitStack() as until_loaded:
-                folder = until_loaded.enter_context(checkpoint.reading())
+                folder = until_loaded.enter_context(checkpoint.whole())
                 if is_function:
                     # What `tune.get_checkpoint()` gives it, which it reads when it likes.
                     get_session().loaded_checkpoint = tune.Checkpoint.from_directory(folder)
                     self.__files = until_loaded.pop_all()
                 else:
                     self.load_checkpoint(str(folder))
+            return checkpoint
 
         def step(self) -> dict[str, Any]:
             if self.__reset is not None:
@@ -176,6 +191,9 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             while True:
                 try:
                     return self.__step()
+                except StorageLostError:
+                    # Tune starts the trial again, perhaps on a node whose storage is there.
+                    raise
                 except Exception as error:
                     reason = self.__note(error)
                     if out_of_memory(raised(error)) and 0 < gpus_of_process() < 1:

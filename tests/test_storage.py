@@ -1,0 +1,93 @@
+"""Storage that is full or read-only for a while in mid-study: nothing is lost, nothing is twice."""
+
+import subprocess
+import time
+
+import pytest
+
+from tests.conftest import TINY, journal_of, results_of, table_of
+from tests.mounts import mounted
+from tests.test_resume import assert_whole
+
+pytestmark = pytest.mark.long
+
+AWAY_SECONDS = 20
+
+
+def fill(disk):
+    """Leaves no byte free on the file system."""
+    with (disk / "filler").open("wb", buffering=0) as file:
+        for size in (64 * 1024, 1):
+            try:
+                while True:
+                    file.write(b"x" * size)
+            except OSError:
+                continue
+
+
+def wait_for_lines(process, study, lines):
+    journal = study / "journal.jsonl"
+    deadline = time.monotonic() + 120
+    while not journal.exists() or journal.read_bytes().count(b"\n") < lines:
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def full(disk):
+    fill(disk)
+    time.sleep(AWAY_SECONDS)
+    (disk / "filler").unlink()
+
+
+def read_only(disk):
+    """For all that is opened from now on: what is open for writing keeps a file system from it."""
+    subprocess.run(["mount", "--bind", str(disk), str(disk)], check=True)
+    subprocess.run(["mount", "-o", "remount,bind,ro", str(disk)], check=True)
+    time.sleep(AWAY_SECONDS)
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.parametrize(
+    ("away", "said"),
+    [(full, "no space left on device"), (read_only, "read-only file system")],
+)
+def test_storage_that_fails_for_a_while_costs_nothing(start_job, whole_study, tmp_path, away, said):
+    with mounted(tmp_path / "disk", size="64m") as disk:
+        study = disk / "away"
+        arguments = (*TINY, "--max-concurrent", "1", "--name", "away", "--storage-path", str(disk))
+        process = start_job(*arguments)
+        wait_for_lines(process, study, len(journal_of(whole_study)) // 3)
+        away(disk)
+        output, _ = process.communicate(timeout=200)
+        assert process.returncode == 0, output
+        assert f"storage: {said} on {study}" in output
+        assert "is back after" in output
+        assert table_of(study) == table_of(whole_study)
+        assert results_of(study) == results_of(whole_study)
+        assert_whole(study, 6)
+        assert (study / "best" / "state.pt").exists()
+        assert [e["event"] for e in journal_of(study)].count("restored") == 0
+
+
+def test_ctrl_c_ends_a_study_that_waits_for_its_storage_and_it_can_be_resumed(
+    start_job, run_job, whole_study, tmp_path
+):
+    with mounted(tmp_path / "disk", size="64m") as disk:
+        study = disk / "away"
+        arguments = (*TINY, "--max-concurrent", "1", "--name", "away", "--storage-path", str(disk))
+        process = start_job(*arguments)
+        wait_for_lines(process, study, len(journal_of(whole_study)) // 3)
+        fill(disk)
+        for line in process.stdout:
+            if "storage: " in line:
+                break
+        process.send_signal(2)
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == 130, output
+        assert "--resume" in output
+        (disk / "filler").unlink()
+        code, output = run_job("--resume", str(study))
+        assert code == 0, output
+        assert results_of(study) == results_of(whole_study)
+        assert_whole(study, 6)
