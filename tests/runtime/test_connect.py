@@ -145,7 +145,7 @@ with cluster(Flags(address="local", max_concurrent=1)) as found:
 
 
 @pytest.mark.slow
-def test_a_ray_for_one_job_has_processes_ready_which_know_torch_and_listens_on_loopback_alone(
+def test_a_ray_for_one_job_has_processes_ready_which_know_torch_and_lets_in_no_one_else(
     temporary, tmp_path
 ):
     done = subprocess.run(
@@ -153,7 +153,8 @@ def test_a_ray_for_one_job_has_processes_ready_which_know_torch_and_listens_on_l
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "RAY_TMPDIR": str(temporary)},
+        # Of a person who has had no Ray yet.
+        env={**os.environ, "RAY_TMPDIR": str(temporary), "HOME": str(tmp_path)},
     )
     assert done.returncode == 0, done.stderr
     cpus, was_ready, imported, listening = json.loads(done.stdout.splitlines()[-1])
@@ -162,6 +163,8 @@ def test_a_ray_for_one_job_has_processes_ready_which_know_torch_and_listens_on_l
     assert imported
     assert listening
     assert set(listening) <= {"127.0.0.1", "::ffff:127.0.0.1"}, "other machines could reach it"
+    token = tmp_path / ".ray" / "auth_token"
+    assert token.stat().st_mode & 0o777 == 0o600, "other people could use it"
 
 
 def test_a_ray_that_another_job_has_for_itself_is_joined_by_its_address_alone(

@@ -193,6 +193,9 @@ def start(flags: Flags) -> None:
             _system_config={"preload_python_modules": preloaded},
             **QUIET,
         )
+    with suppress(OSError):
+        # Ray makes it readable for all on this machine, who could then run what they like as we.
+        Path("~/.ray/auth_token").expanduser().chmod(0o600)
 
 
 @contextmanager
