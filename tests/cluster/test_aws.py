@@ -6,6 +6,7 @@ to be running is given a node here, with the instance's address, and its key.
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -168,7 +169,8 @@ def test_a_cluster_comes_up_grows_when_a_trial_waits_and_is_gone_after_ray_down(
     assert {"journal.jsonl", "trials.csv", "best/state.pt"} <= written
     logs = re.search(r"--logdir ([^'\s]+)", documented("ray exec"))[1]
     curves = head.run("bash", "-c", f"ls {logs}/*/*/on-aws/trials/*/events.out.tfevents.*").stdout
-    assert len(curves.split()) == 4
+    # A trial that was stopped and goes on has one more file.
+    assert len({Path(file).parent for file in curves.split()}) == 4
 
     look = ("bash", "-c", "stat --format %a ~/.ray/auth_token; cat ~/.ray/auth_token")
     (token,) = {node.run(*look).stdout for node in (head, worker)}
