@@ -6,9 +6,8 @@ import boto3
 import pytest
 import requests
 
-from tune_jobs.runtime import places
 from tune_jobs.runtime.addresses import check_address, probe, refusing
-from tune_jobs.runtime.places import Bucket
+from tune_jobs.runtime.bucket import Bucket, store
 
 
 @pytest.mark.parametrize(
@@ -63,7 +62,7 @@ def test_a_bucket_that_is_not_there_is_said(bucket):
 def test_an_endpoint_that_does_not_answer_is_said(bucket, monkeypatch):
     # Port 9 is discard's: nobody answers.
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    places.store.cache_clear()
+    store.cache_clear()
     assert "nothing answers there" in said_of(f"{bucket}/results")
 
 
@@ -94,7 +93,7 @@ def reader(bucket, s3_endpoint):
 def test_credentials_that_may_only_read_are_said_and_not_shown(reader, guarded, monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", reader["AccessKeyId"])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", reader["SecretAccessKey"])
-    places.store.cache_clear()
+    store.cache_clear()
     assert Bucket(guarded).files() == {}
     said = said_of(f"{guarded}/results")
     assert "s3:PutObject" in said

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from tune_jobs.runtime.at_work import DRIVER_FILE, AtWork
-from tune_jobs.runtime.places import Bucket
+from tune_jobs.runtime.bucket import Bucket
 
 PERIOD = 0.1
 

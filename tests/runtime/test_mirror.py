@@ -6,9 +6,9 @@ import boto3
 import pytest
 
 from tune_jobs.runtime.at_work import AtWork
+from tune_jobs.runtime.bucket import Bucket
 from tune_jobs.runtime.journal import JOURNAL
 from tune_jobs.runtime.mirror import EVENT_FILE, Mirror, mirrored
-from tune_jobs.runtime.places import Bucket
 
 
 @pytest.fixture

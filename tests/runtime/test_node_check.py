@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 import ray
 
+from tune_jobs.runtime.bucket import Bucket
 from tune_jobs.runtime.node_check import PACKAGES, Facts, fingerprint, harms, installed, tell
-from tune_jobs.runtime.places import Bucket
 
 STORAGE = "/storage/results"
 

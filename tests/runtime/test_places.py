@@ -2,12 +2,16 @@
 
 import json
 import tempfile
+import threading
 from pathlib import Path
 
+import boto3
 import pytest
 
+from tune_jobs.runtime.bucket import RESULT_FILE, Bucket
 from tune_jobs.runtime.checkpoints import TrialCheckpoints
-from tune_jobs.runtime.places import RESULT_FILE, Bucket, Folder, place_at
+from tune_jobs.runtime.outage import Outages, Waits
+from tune_jobs.runtime.places import Folder, place_at
 
 
 @pytest.fixture(params=["folder", "bucket"])
@@ -135,6 +139,21 @@ def test_an_upload_that_was_cut_off_is_no_checkpoint(bucket):
     assert checkpoints.names() == ["checkpoint_000001"]
     checkpoints.write(2, 0.2, {"score": 0.2}, save)
     assert files_in(place, "checkpoint_000002")["state"] == "weights"
+
+
+def test_a_checkpoint_waits_for_a_bucket_that_is_gone_for_a_while(bucket):
+    place, said = Bucket(f"{bucket}/study/trials/0000"), []
+    waits = Waits(first=0.05, longest=0.1, in_all=60)
+    checkpoints = TrialCheckpoints(place, "max", Outages(place, said.append, waits=waits))
+    made = boto3.resource("s3").Bucket(bucket.removeprefix("s3://"))
+    made.delete()
+    coming = threading.Timer(0.5, made.create)
+    coming.start()
+    checkpoints.write(1, 0.1, {"score": 0.1}, save)
+    coming.join()
+    assert checkpoints.names() == ["checkpoint_000001"]
+    assert "there is no bucket of that name" in said[0]
+    assert "is back after" in said[1]
 
 
 def test_best_and_latest_are_kept_and_a_donor_is_copied(place):

@@ -7,21 +7,10 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tune_jobs.runtime.places import SCHEME, Bucket
+from tune_jobs.runtime.bucket import SCHEME, Bucket
 
 BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html"""
-
-REASONS = {
-    "NO_SUCH_BUCKET": "there is no bucket of that name: make it, or give another one",
-    "ACCESS_DENIED": "no credentials, or they do not allow it: it takes s3:ListBucket, "
-    "s3:GetObject, s3:PutObject and s3:DeleteObject, by the machine's role, in ~/.aws or in "
-    "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-    "INVALID_ACCESS_KEY_ID": "nobody knows these credentials",
-    "SIGNATURE_DOES_NOT_MATCH": "the secret of these credentials is another one",
-    "NETWORK_CONNECTION": "nothing answers there; AWS_ENDPOINT_URL says where another S3 is",
-}
-"""By pyarrow's name of an error of S3, what a person can do."""
 
 
 def check_address(flag: str, address: str) -> None:
@@ -55,7 +44,7 @@ def probe(bucket: Bucket) -> None:
     """Writes, reads and deletes a small file, with the credentials of this process.
 
     Raises:
-        OSError: that cannot be done; `reason` says why.
+        OSError: that cannot be done.
     """
     name = f".probe-{uuid.uuid4().hex}"
     bucket.write(name, b"probe")
@@ -73,11 +62,4 @@ def refusing(flag: str, bucket: Bucket) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ValueError(f"{flag} {bucket}: {reason(error)}") from None
-
-
-def reason(error: OSError) -> str:
-    """What an error of S3 or of a file system means, in one line."""
-    found = re.search(r"AWS Error (\w+)", str(error))
-    known = REASONS.get(found[1]) if found else error.strerror
-    return known or str(error).splitlines()[0]
+        raise ValueError(f"{flag} {bucket}: {error.strerror or error}") from None

@@ -16,7 +16,6 @@ import contextlib
 import json
 import os
 import socket
-import sys
 import threading
 import time
 import uuid
@@ -24,7 +23,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from tune_jobs.runtime.places import Bucket
+from tune_jobs.runtime.bucket import Bucket
+from tune_jobs.runtime.outage import say
 
 PERIOD = 5.0
 """Seconds between two changes: 1.50 USD a month at AWS, for two requests each."""
@@ -126,8 +126,3 @@ class AtWork:
 def driver_in(said: dict[str, Any]) -> str:
     """The driver that a `driver.json` is of, for a person to find."""
     return f"the driver on {said['host']} (process {said['pid']})"
-
-
-def say(line: str) -> None:
-    """A line for who watches; a live status goes on under it."""
-    print(line, file=sys.stderr)

@@ -26,9 +26,10 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.mode import sign_of
+from tune_jobs.runtime.bucket import RESULT_FILE
 from tune_jobs.runtime.checksums import check_sums, sums_of
 from tune_jobs.runtime.outage import Outages
-from tune_jobs.runtime.places import RESULT_FILE, Place, copy_files
+from tune_jobs.runtime.places import Place, copy_files
 
 PREFIX = "checkpoint_"
 

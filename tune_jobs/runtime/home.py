@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tune_jobs.runtime.addresses import probe, refusing
-from tune_jobs.runtime.at_work import DRIVER_FILE, AtWork, say
+from tune_jobs.runtime.at_work import DRIVER_FILE, AtWork
+from tune_jobs.runtime.bucket import SCHEME, Bucket
 from tune_jobs.runtime.checkpoints import PREFIX
 from tune_jobs.runtime.journal import JOURNAL
 from tune_jobs.runtime.mirror import mirrored
-from tune_jobs.runtime.places import SCHEME, Bucket, Folder, Place
+from tune_jobs.runtime.outage import say
+from tune_jobs.runtime.places import Folder, Place
 from tune_jobs.runtime.study_file import STUDY_FILE
 
 TRIALS = "trials"

@@ -16,6 +16,7 @@ from search_spaces.mode import Mode
 from search_spaces.pbt import PBT
 from tune_jobs.runtime import summary
 from tune_jobs.runtime.best import all_ended, keep_best
+from tune_jobs.runtime.bucket import SCHEME
 from tune_jobs.runtime.connect import cluster
 from tune_jobs.runtime.controller import losses_told_once
 from tune_jobs.runtime.curves import Curves
@@ -27,7 +28,6 @@ from tune_jobs.runtime.home import Home, home_of, new_home
 from tune_jobs.runtime.nodes import inspect
 from tune_jobs.runtime.notices import Notices
 from tune_jobs.runtime.outage import StorageLostError
-from tune_jobs.runtime.places import SCHEME
 from tune_jobs.runtime.population import NOT_RESUMED, write_schedule
 from tune_jobs.runtime.price import Price
 from tune_jobs.runtime.question import begin, nothing_left

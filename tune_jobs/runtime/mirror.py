@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tune_jobs.runtime.addresses import reason
-from tune_jobs.runtime.at_work import AtWork, say
+from tune_jobs.runtime.at_work import AtWork
+from tune_jobs.runtime.bucket import Bucket
 from tune_jobs.runtime.journal import JOURNAL
-from tune_jobs.runtime.places import Bucket
+from tune_jobs.runtime.outage import say
 
 PERIOD = 5.0
 """Seconds between two copies: what a head that dies can lose."""
@@ -114,9 +114,10 @@ def mirrored(
         except OSError as error:
             if not failing_since:
                 failing_since.append(time.monotonic())
+                why = error.strerror or error
                 say(
-                    f"storage: {bucket}: {reason(error)}. What happens is kept in {directory}, and "
-                    "copied when that is over"
+                    f"storage: {bucket}: {why}. What happens is kept in {directory}, and copied "
+                    "when that is over"
                 )
             return False
         if failing_since:

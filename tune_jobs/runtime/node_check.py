@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tune_jobs.runtime.addresses import probe
-from tune_jobs.runtime.addresses import reason as why
-from tune_jobs.runtime.places import SCHEME, Bucket
+from tune_jobs.runtime.bucket import SCHEME, Bucket
 
 PACKAGES = ("tune_jobs", "search_spaces", "trainables")
 """Our code, as the driver has it and every trial must."""
@@ -60,7 +59,7 @@ def tell(meeting_point: str, name: str) -> Facts:
             free_bytes = shutil.disk_usage(folder).free
             (folder / name).touch()
     except OSError as error:
-        unwritable = why(error)
+        unwritable = error.strerror or type(error).__name__
     versions = {"Python": platform.python_version(), "Ray": installed("ray")}
     return Facts(
         # A CPU's build beside a GPU's is the same torch.

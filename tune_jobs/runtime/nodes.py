@@ -22,10 +22,10 @@ from ray.tune.execution.class_cache import _ActorClassCache
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from tune_jobs.runtime.addresses import probe, refusing
+from tune_jobs.runtime.bucket import SCHEME, Bucket
 from tune_jobs.runtime.connect import fitting
 from tune_jobs.runtime.growth import Resources
 from tune_jobs.runtime.node_check import Facts, harms, tell
-from tune_jobs.runtime.places import SCHEME, Bucket
 
 PATIENCE = 30.0
 """Seconds: an idle node answers in 3, of which its first process and our code take most; a busy one

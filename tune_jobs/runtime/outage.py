@@ -147,4 +147,7 @@ def _error_of(state: RetryCallState) -> OSError:
 def _reason(error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
         return "its mount point is away, nothing is there"
+    if error.errno == errno.EREMOTEIO:
+        # A bucket's, which says itself what it means.
+        return str(error.strerror)
     return os.strerror(error.errno).lower() if error.errno else str(error)

@@ -1,8 +1,7 @@
 """Where checkpoints lie: a folder that all nodes share, or a bucket.
 
-Both hold folders which are there whole or not at all, whenever their writer is killed. In a file
-system that is a rename. A bucket has none: there `RESULT_FILE` is uploaded last and deleted first,
-and a folder without it is no folder.
+Both hold folders which are there whole or not at all, whenever their writer is killed: in a file
+system by a rename, in a bucket by what is uploaded last (`bucket`).
 
 Needs neither Ray nor torch.
 """
@@ -10,24 +9,17 @@ Needs neither Ray nor torch.
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from pyarrow import fs
-
-RESULT_FILE = "result.json"
-"""In every folder that is written here, and what makes it whole in a bucket."""
+from tune_jobs.runtime.bucket import SCHEME, Bucket
 
 UNFINISHED = ".unfinished-"
 """Begins the name of a folder that is being written, or deleted: a kill may leave it."""
-
-SCHEME = "s3://"
 
 
 class Place(Protocol):
@@ -160,100 +152,6 @@ class Folder:
             shutil.rmtree(left, ignore_errors=True)
 
 
-class Bucket:
-    """A place in a bucket of S3, or of what speaks its protocol, at `AWS_ENDPOINT_URL`.
-
-    Credentials and region are those of the process: the instance's role, `~/.aws`, the environment.
-
-    Args:
-        url: `s3://bucket/folder`.
-    """
-
-    def __init__(self, url: str) -> None:
-        self.path = url.removeprefix(SCHEME).strip("/")
-        """`bucket/folder`, as pyarrow names it."""
-        self.name = self.path.rpartition("/")[2]
-
-    def __str__(self) -> str:
-        return f"{SCHEME}{self.path}"
-
-    def __truediv__(self, name: str) -> Bucket:
-        return Bucket(f"{self.path}/{name}")
-
-    def files(self) -> dict[str, int]:
-        """The files below it, their paths within it and their sizes in bytes."""
-        below = fs.FileSelector(self.path, recursive=True, allow_not_found=True)
-        return {
-            found.path[len(self.path) + 1 :]: found.size
-            for found in store().get_file_info(below)
-            if found.type == fs.FileType.File
-        }
-
-    def folders(self) -> list[str]:
-        """The names of the folders in it that have their `RESULT_FILE`."""
-        suffix = f"/{RESULT_FILE}"
-        whole = [path.removesuffix(suffix) for path in self.files() if path.endswith(suffix)]
-        return sorted(name for name in whole if "/" not in name)
-
-    def read(self, path: str) -> bytes:
-        """A file in it."""
-        with store().open_input_stream(f"{self.path}/{path}") as stream:
-            content: bytes = stream.read()
-        return content
-
-    def write(self, path: str, content: bytes) -> None:
-        """Puts a file into it, whole or not at all."""
-        with store().open_output_stream(f"{self.path}/{path}") as stream:
-            stream.write(content)
-
-    def delete(self, path: str) -> None:
-        """Deletes a file in it, if it is there."""
-        with contextlib.suppress(FileNotFoundError):
-            store().delete_file(f"{self.path}/{path}")
-
-    def there(self) -> bool:
-        """Always: what was never written to it looks the same."""
-        return True
-
-    def sizes(self) -> dict[str, int]:
-        """The bytes of the folders in it."""
-        sizes: dict[str, int] = {}
-        for path, size in self.files().items():
-            name, inside, _ = path.partition("/")
-            if inside:
-                sizes[name] = sizes.get(name, 0) + size
-        return sizes
-
-    def put(self, source: Path, name: str) -> None:
-        """Uploads the files, `RESULT_FILE` last."""
-        self.delete(f"{name}/{RESULT_FILE}")
-        with contextlib.suppress(FileNotFoundError):
-            store().delete_dir(f"{self.path}/{name}")
-        for path in sorted(source.rglob("*"), key=lambda path: path == source / RESULT_FILE):
-            if path.is_file():
-                self.write(f"{name}/{path.relative_to(source)}", path.read_bytes())
-
-    @contextmanager
-    def reading(self, name: str) -> Iterator[Path]:
-        """A temporary copy."""
-        with tempfile.TemporaryDirectory(prefix="checkpoint-") as local:
-            fs.copy_files(f"{self.path}/{name}", local, source_filesystem=store())
-            yield Path(local)
-
-    def drop(self, name: str) -> None:
-        """Deletes the folder `name`."""
-        with contextlib.suppress(OSError):
-            self.delete(f"{name}/{RESULT_FILE}")
-            store().delete_dir(f"{self.path}/{name}")
-
-    def drop_unfinished(self) -> None:
-        """Deletes folders without their `RESULT_FILE`."""
-        whole = set(self.folders())
-        begun = {path.partition("/")[0] for path in self.files() if "/" in path}
-        for name in begun - whole:
-            self.drop(name)
-
-
 def copy_files(source: Path, target: Path) -> None:
     """Copies a local folder.
 
@@ -279,14 +177,3 @@ def bytes_in(folder: Path) -> int:
 def place_at(address: str) -> Place:
     """The place at a path or an `s3://` URL."""
     return Bucket(address) if address.startswith(SCHEME) else Folder(Path(address))
-
-
-@functools.cache
-def store() -> fs.S3FileSystem:
-    """The connections of this process; made at the first use, since they cannot be pickled."""
-    return fs.S3FileSystem(
-        # pyarrow reads this variable in some of its versions and ways of building only.
-        endpoint_override=os.environ.get("AWS_ENDPOINT_URL"),
-        # One request for a small file in place of three.
-        allow_delayed_open=True,
-    )

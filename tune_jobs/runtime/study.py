@@ -20,13 +20,14 @@ from search_spaces.mode import Mode
 from search_spaces.pbt import PBT
 from search_spaces.space import Space
 from search_spaces.strategy import Strategy
+from tune_jobs.runtime.bucket import Bucket
 from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.fresh_start import FreshStarts
 from tune_jobs.runtime.home import Home
 from tune_jobs.runtime.journal import JOURNAL, Event, Journal, read_events, trials_from
 from tune_jobs.runtime.outage import Outages
 from tune_jobs.runtime.parts import Dataset, Parts, Trainable
-from tune_jobs.runtime.places import Bucket, Folder
+from tune_jobs.runtime.places import Folder
 from tune_jobs.runtime.population import MEMBERS, check_population
 from tune_jobs.runtime.rebuild import rebuild
 from tune_jobs.runtime.recorder import Recorder, index_of, runs_as_control

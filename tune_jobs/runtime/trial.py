@@ -142,7 +142,8 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             if stopped is not None:
                 place = place_at(settings.checkpoints) / stopped
                 left.append(TrialCheckpoints(place, settings.mode))
-            for checkpoints, name in [(these, name) for these in left for name in these.names()]:
+            there = [(these, name) for these in left for name in self.__outages(these.names)]
+            for checkpoints, name in there:
                 try:
                     found = self.__outages(partial(self.__load, checkpoints, name))
                     if found is None:

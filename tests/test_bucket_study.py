@@ -1,0 +1,137 @@
+"""A study in a bucket: its head dies for good, and another one goes on with what the bucket has."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.conftest import JOB, journal_of, results_of, table_of
+from tune_jobs.runtime.at_work import DRIVER_FILE
+from tune_jobs.runtime.bucket import Bucket
+from tune_jobs.runtime.checkpoints import TrialCheckpoints
+
+pytestmark = pytest.mark.long
+
+# Of short epochs, so that the seconds between two copies are many lines.
+STUDY = ("--dataset", "digits", "--trials", "30", "--max-epochs", "27", "--seed", "1")
+STUDY += ("--max-concurrent", "1", "--name", "study")
+
+LOST = 15
+"""Lines of the journal that the head takes with it."""
+
+
+@pytest.fixture
+def start(tmp_path, temporary):
+    """Starts the job on a machine of its own, as far as its files tell; ended with the test."""
+    started = []
+
+    def start_on(machine, *arguments):
+        home = tmp_path / machine
+        home.mkdir()
+        output = (home / "output").open("w")
+        process = subprocess.Popen(
+            [sys.executable, str(JOB), "--address", "local", *arguments],
+            cwd=home,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "XDG_CACHE_HOME": str(home / "cache"), "COLUMNS": "200"},
+        )
+        output.close()
+        started.append(process)
+        return process
+
+    yield start_on
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def ended_well(process, machine):
+    code = process.wait(timeout=300)
+    output = (machine / "output").read_text()
+    assert code == 0, output
+    return output
+
+
+def lines_in(content):
+    return content.count(b"\n")
+
+
+def epochs_in(journal):
+    """The last epoch of each trial that a journal knows."""
+    events = [json.loads(line) for line in journal.splitlines()]
+    return {event["trial"]: event["epoch"] for event in events if event["event"] == "result"}
+
+
+def checkpoints_in(study):
+    """The epoch of each trial's newest checkpoint."""
+    trials = study / "trials"
+    indices = {int(path.partition("/")[0]) for path in trials.files()}
+    found = {i: TrialCheckpoints(trials / f"{i:04d}", "max").newest_first() for i in indices}
+    return {index: checkpoints[0].epoch for index, checkpoints in found.items() if checkpoints}
+
+
+def kill_when_it_has_more_than_the_bucket(process, journal, bucket):
+    """Kills the driver when its journal has `LOST` lines that the bucket lacks, which has some."""
+    deadline = time.monotonic() + 240
+    copied = 0
+    while True:
+        assert process.poll() is None, "the study ended before it could be killed"
+        assert time.monotonic() < deadline
+        if "journal.jsonl" in bucket.files():
+            copied = lines_in(bucket.read("journal.jsonl"))
+        if copied > 2 * LOST and lines_in(journal.read_bytes()) >= copied + LOST:
+            break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def test_a_study_whose_head_is_lost_ends_elsewhere_with_the_table_it_would_have_had(
+    bucket, start, tmp_path
+):
+    undisturbed = tmp_path / "whole" / "results" / "study"
+    whole = start("whole", *STUDY)
+
+    study = Bucket(f"{bucket}/results/study")
+    first = start("first", *STUDY, "--storage-path", f"{bucket}/results")
+    journal = tmp_path / "first" / "cache" / "tune-cluster" / study.path / "journal.jsonl"
+    kill_when_it_has_more_than_the_bucket(first, journal, study)
+    survived = study.read("journal.jsonl")
+    assert lines_in(survived) <= lines_in(journal.read_bytes()) - LOST
+    known = epochs_in(survived)
+    untold = {trial: e for trial, e in checkpoints_in(study).items() if e > known.get(trial, 0)}
+    assert untold, "the bucket has no checkpoint that its journal does not know"
+    ended_well(whole, tmp_path / "whole")
+
+    second = start("second", "--resume", str(study))
+    output = ended_well(second, tmp_path / "second")
+    assert "has not signed off" in output
+    assert f"study          {study}" in output
+
+    copy = tmp_path / "second" / "cache" / "tune-cluster" / study.path
+    assert table_of(copy) == table_of(undisturbed)
+    assert results_of(copy) == results_of(undisturbed)
+    events = journal_of(copy)
+    results = [(event["trial"], event["epoch"]) for event in events if event["event"] == "result"]
+    assert len(results) == len(set(results))
+    # What the bucket had a checkpoint of was not trained again.
+    after = events[lines_in(survived) :]
+    restored = [(event["trial"], event["epoch"]) for event in after if event["event"] == "restored"]
+    assert untold == {trial: dict(reversed(restored))[trial] for trial in untold}
+    # All of it is in the bucket, and nobody is at work on it any more.
+    left = study.files()
+    assert study.read("journal.jsonl") == (copy / "journal.jsonl").read_bytes()
+    assert study.read("journal.jsonl").startswith(survived)
+    assert study.read("best/state.pt") == (copy / "best" / "state.pt").read_bytes()
+    assert {"best/best.json", "trials.csv", "study.json"} <= set(left)
+    assert DRIVER_FILE not in left
+    # Nor do keys lie anywhere.
+    secrets = (os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"])
+    for path in (path for path in tmp_path.rglob("*") if path.is_file()):
+        content = path.read_bytes()
+        assert not any(secret.encode() in content for secret in secrets), path
