@@ -158,6 +158,26 @@ def test_a_node_that_joins_lets_more_trials_run_at_once(cluster, study):
     assert output.count("width      3 trials at once, 1 before") == 1
 
 
+@pytest.mark.long
+def test_a_node_that_joins_without_the_storage_gets_no_trial_and_nobody_is_blamed(cluster, study):
+    own_mounts()
+    process, directory = study()
+    with joined(cluster, cpus=2, hidden=directory.parent) as node:
+        output, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, output
+    events = journal_of(directory)
+    assert {event["status"] for event in events if event["event"] == "ended"} == {"finished"}
+    assert len({event["trial"] for event in events if event["event"] == "ended"}) == 16
+    assert node not in {event["node"] for event in events if event["event"] == "result"}
+    kinds = {event["event"] for event in events}
+    assert not kinds & {"retried", "restored"}, "it is no fault of the trials"
+    (refused,) = (event for event in events if event["event"] == "node_refused")
+    assert refused["node"] == node
+    assert str(directory.parent) in refused["reasons"][0]
+    assert output.count(f"refused    node {node}, which has joined: it does not see") == 1
+    assert not list(directory.rglob("nodes-*")), "nothing of the question is left"
+
+
 @pytest.mark.slow
 def test_a_trial_that_fits_nowhere_is_an_error_with_both_sizes(cluster_address, tmp_path):
     code, output, errors = preflight(

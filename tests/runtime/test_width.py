@@ -21,7 +21,7 @@ class Nodes:
         cluster = Cluster(tuple(self.up.values()), growth or Growth())
         self.changes = []
         width = Width(cluster, cpus, gpus, look=self.look, clock=lambda: self.now)
-        width.on_change = lambda before, now: self.changes.append((before, now))
+        width.note = lambda event, line: self.changes.append(event["trials"])
         return width
 
     def wait(self):
@@ -38,7 +38,7 @@ def test_it_grows_with_a_node_that_joins_and_shrinks_with_one_that_leaves():
     del nodes.up["b"]
     nodes.wait()
     assert [width(), width()] == [2, 2]
-    assert nodes.changes == [(2, 6), (6, 2)]
+    assert nodes.changes == [6, 2]
 
 
 def test_the_cluster_is_not_asked_at_every_step():

@@ -1,10 +1,11 @@
 """Starts a trial again in a fresh process where the trial asks for it, and counts no failure.
 
-Two kinds ask, in the report of a step that is no epoch (`again`):
+Three kinds ask, in the report of a step that is no epoch (`again`):
 
 - `share`: it ran out of memory on a share of a GPU. It goes on from its checkpoint with twice the
   share, up to a whole GPU; there it fails.
 - `reset`: it was given a used process whose reset failed, which is no fault of its own.
+- `node`: it was given to a node that has joined and is no good.
 
 Tune has no way to do that. A failure would be counted against `max_failures`, a pause hands the
 process to others, and a failed reset is to Tune an error of the trial, of which it tells nobody. So
@@ -23,6 +24,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from search_spaces.pbt import PBT
 from tune_jobs.runtime.gpu_share import twice
+from tune_jobs.runtime.joiners import Joiners
 from tune_jobs.runtime.recorder import Recorder, index_of
 from tune_jobs.runtime.trial import REPORT
 
@@ -33,12 +35,16 @@ class FreshStarts(FIFOScheduler):
     Args:
         scheduler: decides all else.
         recorder: writes the new share, and has the last one of every trial.
+        joiners: keep a node from trials on which one has found itself; None where none can join.
     """
 
-    def __init__(self, scheduler: TrialScheduler, recorder: Recorder) -> None:
+    def __init__(
+        self, scheduler: TrialScheduler, recorder: Recorder, joiners: Joiners | None = None
+    ) -> None:
         super().__init__()
         self.scheduler = scheduler
         self._recorder = recorder
+        self._joiners = joiners
         self._wide: set[Trial] = set()
         """Those that have more than the others."""
 
@@ -71,6 +77,8 @@ class FreshStarts(FIFOScheduler):
             self._recorder.on_share(trial, gpus, retried=result[f"{REPORT}/retried"])
         else:
             self._recorder.on_replaced_process(trial)
+            if again == "node" and self._joiners is not None:
+                self._joiners.refuse(result[f"{REPORT}/node"], result[f"{REPORT}/harms"])
         controller._try_recover(trial, TuneError(again))
         return str(TrialScheduler.NOOP)
 

@@ -29,6 +29,7 @@ named by its index. The events, in the order of a trial's life:
   `result` (only of epochs that it had not had) and `ended`, apart from them because searcher and
   scheduler never know of them; a `restored` or `retried` in between has `control` too.
 - `width`: `trials` that may run at once from here on, since nodes have come or gone.
+- `node_refused`: `node` that has joined and is no good, `reasons`.
 - `closed`: the driver ended; `why`.
 """
 

@@ -25,6 +25,7 @@ from tune_jobs.runtime.flags import Command, parse
 from tune_jobs.runtime.gpus import look_at_gpus
 from tune_jobs.runtime.head import watched
 from tune_jobs.runtime.home import Home, home_of, new_home
+from tune_jobs.runtime.joiners import Joiners
 from tune_jobs.runtime.nodes import inspect
 from tune_jobs.runtime.notices import Notices
 from tune_jobs.runtime.outage import StorageLostError
@@ -33,7 +34,7 @@ from tune_jobs.runtime.price import Price
 from tune_jobs.runtime.question import begin, nothing_left
 from tune_jobs.runtime.replicates import write_replicates
 from tune_jobs.runtime.signals import EXIT_CODES, heard
-from tune_jobs.runtime.study import Study
+from tune_jobs.runtime.study import TUNE_FOLDER, Study
 from tune_jobs.runtime.study_file import read_study_file
 from tune_jobs.runtime.terminal import Terminal
 from tune_jobs.runtime.width import Width
@@ -85,13 +86,17 @@ def launch(
             found = connected.enter_context(cluster(flags))
             size = (flags.cpus_per_trial, flags.gpus_per_trial)
             slots = found.slots(*size)
+            joiners = None
             if not found.own:
                 inspection = inspect(str(home.bucket or home.directory.parent))
                 inspection.check(*size)
                 for note in inspection.notes():
                     console.print(f"note      {note}", soft_wrap=True, highlight=False)
+                joiners = Joiners(inspection, *size, home.directory / TUNE_FOLDER)
             concurrent = min(flags.max_concurrent or slots, slots)
-            follows = flags.max_concurrent is None and not found.own
+            width = None
+            if joiners is not None and flags.max_concurrent is None:
+                width = Width(found, *size, look=joiners.nodes)
             study = Study(
                 home.directory,
                 flags,
@@ -99,7 +104,8 @@ def launch(
                 metric=metric,
                 mode=mode,
                 bucket=home.bucket,
-                width=Width(found, *size) if follows else None,
+                width=width,
+                joiners=joiners,
             )
             if home.at_work is not None:
                 home.at_work.on_taken = study.stopper.interrupt

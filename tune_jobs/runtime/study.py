@@ -24,6 +24,7 @@ from tune_jobs.runtime.bucket import Bucket
 from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.fresh_start import FreshStarts
 from tune_jobs.runtime.home import Home
+from tune_jobs.runtime.joiners import Joiners
 from tune_jobs.runtime.journal import JOURNAL, Event, Journal, read_events, trials_from
 from tune_jobs.runtime.outage import Outages
 from tune_jobs.runtime.parts import Dataset, Parts, Trainable
@@ -62,6 +63,7 @@ class Study:
         width: trials at once, at any later moment; None where that stays.
         metric, mode: what is searched for.
         bucket: that the study lies in, if it does.
+        joiners: nodes that join later, where they can.
     """
 
     def __init__(
@@ -74,14 +76,17 @@ class Study:
         mode: Mode,
         bucket: Bucket | None = None,
         width: Width | None = None,
+        joiners: Joiners | None = None,
     ) -> None:
         self.directory = directory
         self.bucket = bucket
         self.flags = flags
         self.max_concurrent = max_concurrent
         self._width = width
-        if width is not None:
-            width.on_change = self._on_width
+        self._joiners = joiners
+        for noticing in (width, joiners):
+            if noticing is not None:
+                noticing.note = self._note
         self.say: Callable[[str], None] = lambda line: None
         """Shows a line that is about no trial."""
         self.metric = metric
@@ -165,6 +170,7 @@ class Study:
             alone=self.max_concurrent == 1,
             in_bucket=self.bucket is not None,
             reported=reported,
+            admission=self._joiners.admission() if self._joiners else None,
         )
         with_data: Any = trainable
         if dataset is not None:
@@ -223,7 +229,7 @@ class Study:
             scheduler.on_wait = self._recorder.on_wait
             scheduler.on_exploit = self._recorder.on_exploit
         audited = isinstance(scheduler, ASHA) and scheduler.audit > 0
-        fresh_starts = FreshStarts(scheduler or InOrder(), self._recorder)
+        fresh_starts = FreshStarts(scheduler or InOrder(), self._recorder, self._joiners)
         self._searcher = JournaledSearcher(
             strategy,
             journal=lambda: self.journal,
@@ -283,6 +289,8 @@ class Study:
             ValueError: another process runs the study.
         """
         self.trials_dir.mkdir(parents=True, exist_ok=True)
+        if self._joiners is not None:
+            self._joiners.open()
         self._journal = Journal(
             self.directory / JOURNAL, self.outages, on_lost=self.stopper.storage_lost
         )
@@ -294,9 +302,9 @@ class Study:
             if event["event"] != "earlier":
                 self.trials[event["trial"]].apply(event)
 
-    def _on_width(self, before: int, now: int) -> None:
-        self.journal.append({"event": "width", "trials": now})
-        self.say(f"width      {now} trials at once, {before} before: nodes have come or gone")
+    def _note(self, event: Event, line: str) -> None:
+        self.journal.append(event)
+        self.say(line)
 
     def _promote(self) -> int | None:
         """Lets the next one go on that may; its index."""

@@ -38,6 +38,7 @@ from ray.tune.trainable.function_trainable import FunctionTrainable
 
 from search_spaces.mode import sign_of
 from tune_jobs.runtime import outage
+from tune_jobs.runtime.admission import Admission
 from tune_jobs.runtime.checkpoints import Checkpoint, TrialCheckpoints
 from tune_jobs.runtime.controls import stopped_dirname
 from tune_jobs.runtime.gpu_share import gpus_of_process, hold, out_of_memory
@@ -65,6 +66,8 @@ class TrialSettings:
     """The place of all trials' checkpoints, which all nodes share."""
     alone: bool
     """Whether no other trial runs at the same time."""
+    admission: Admission | None = None
+    """What a node that joins later must have; None where none can."""
     in_bucket: bool = False
     """Whether the study lies in a bucket, and its journal may lose what a checkpoint then keeps."""
     reported: Mapping[int, int] | None = None
@@ -92,7 +95,9 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
                 # Called by its own reset_config().
                 super().setup(config)
                 return
-            self.__begin(lambda: super(GuardedTrial, self).setup(config))
+            self.__harms = [] if settings.admission is None else settings.admission.harms()
+            if not self.__harms:
+                self.__begin(lambda: super(GuardedTrial, self).setup(config))
 
         def reset_config(self, new_config: dict[str, Any]) -> bool:
             # In the first step: of a trial that Tune still resets it says that it has failed, twice
@@ -184,6 +189,8 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             return checkpoint
 
         def step(self) -> dict[str, Any]:
+            if self.__harms:
+                return self.__elsewhere()
             if self.__reset is not None:
                 self.__begin(self.__reset)
                 self.__reset = None
@@ -300,6 +307,11 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             """Asks for a fresh process."""
             report = {"again": why, "gpus": gpus_of_process(), "retried": self.__retried}
             return {"epoch": self.__epoch, REPORT: report}
+
+        def __elsewhere(self) -> dict[str, Any]:
+            """Asks for a process on another node."""
+            node = ray.get_runtime_context().get_node_id()
+            return {"epoch": 0, REPORT: {"again": "node", "node": node, "harms": self.__harms}}
 
         def __failed(self, error: Exception, reason: str) -> dict[str, Any]:
             error = raised(error)

@@ -10,6 +10,7 @@ import ray
 
 from tune_jobs.runtime.connect import Cluster
 from tune_jobs.runtime.growth import Resources
+from tune_jobs.runtime.journal import Event
 
 EVERY = 2.0
 """Seconds between two looks at the cluster: a node takes longer to join."""
@@ -43,8 +44,8 @@ class Width:
         self._look, self._clock = look, clock
         self._slots = cluster.slots(cpus, gpus)
         self._next = clock() + EVERY
-        self.on_change: Callable[[int, int], None] = lambda before, now: None
-        """Told the number before and now."""
+        self.note: Callable[[Event, str], None] = lambda event, line: None
+        """Told a change, for the journal and for a person."""
 
     def __call__(self) -> int:
         """The number at this moment, at least 1: a study waits for nodes that it has lost."""
@@ -52,7 +53,11 @@ class Width:
             self._next = self._clock() + EVERY
             before, self._slots = self._slots, self._count()
             if before != self._slots:
-                self.on_change(before, self._slots)
+                self.note(
+                    {"event": "width", "trials": self._slots},
+                    f"width      {self._slots} trials at once, {before} before: nodes have come or "
+                    "gone",
+                )
         return self._slots
 
     def _count(self) -> int:
