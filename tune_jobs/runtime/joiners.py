@@ -16,11 +16,11 @@ from pathlib import Path
 from ray.util.placement_group import placement_group
 
 from tune_jobs.runtime.admission import Admission
+from tune_jobs.runtime.bucket import SCHEME
 from tune_jobs.runtime.connect import fitting
 from tune_jobs.runtime.growth import Resources
 from tune_jobs.runtime.journal import Event
 from tune_jobs.runtime.nodes import Inspection
-from tune_jobs.runtime.places import SCHEME
 from tune_jobs.runtime.width import nodes_up
 
 NODE_ID = "ray.io/node-id"
