@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from tests.faults.rack import Driver
+from tests.faults.rack import Driver, lines_of
 from tests.faults.whole import ONE, assert_as_if_nothing_had_been
 
 pytestmark = pytest.mark.long
@@ -29,8 +29,7 @@ def cause(fault, rack, driver):
     if fault in ("driver", "sigterm"):
         driver.kill(signal.SIGKILL if fault == "driver" else signal.SIGTERM)
         code = driver.ended()
-        # 15 and -15: before the study began, Ray or nobody hears it.
-        assert code in ((0, -9) if fault == "driver" else (0, 143, 15, -15)), driver.output
+        assert code in ((0, -9) if fault == "driver" else (0, 143)), driver.output
         return code != 0
     trials = rack.trials()
     if trials and fault == "process":
@@ -56,7 +55,9 @@ def disturb(rack, folder, draw, until):
             if cause(fault, rack, driver):
                 caused.append(fault)
             if driver.process.poll() is not None:
+                before = lines_of(study)
                 driver = Driver(folder, "--resume", str(study), address=rack.address)
+                driver.wait_for_lines(study, before + 1)
         assert driver.ended() == 0, f"{caused}: {driver.output}"
     finally:
         driver.process.kill()
