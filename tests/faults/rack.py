@@ -105,8 +105,10 @@ class Driver:
         """What `there()` gives as soon as it gives anything, while the driver runs."""
 
         def there_or_ended():
-            assert self.process.poll() is None, self.output
-            return there()
+            running = self.process.poll() is None
+            found = there()
+            assert found or running, self.output
+            return found
 
         return wait_for(there_or_ended)
 
