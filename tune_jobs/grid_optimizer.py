@@ -23,7 +23,7 @@ def job(study: Study, *, grid_points: int | None = None) -> tune.Tuner:
     flags = study.flags
     dataset = load_dataset(flags.dataset, flags.data_dir, seed=flags.seed)
     space = OPTIMIZER.fix(model=study.model, epochs=study.max_epochs, patience=0)
-    limit = float("inf") if flags.yes else LIMIT
+    limit = float("inf") if flags.yes or study.events else LIMIT
     return tune.Tuner(
         study.trainable(ImageClassifier, dataset),
         tune_config=study.tune_config(GridSearch(space, grid_points=grid_points, limit=limit)),

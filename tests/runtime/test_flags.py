@@ -275,6 +275,12 @@ def test_on_resume_what_is_said_again_is_no_change():
     assert resumed(started, "--seed", "5", "--grace-period", "3").flags.seed == 5
 
 
+def test_a_yes_is_for_one_session():
+    started = parse(job, ["--yes"])
+    assert not resumed(started).flags.yes
+    assert resumed(started, "--yes").flags.yes
+
+
 def test_a_study_never_shrinks():
     started = parse(job, ["--trials", "8"])
     assert resumed(started, "--trials", "8").flags.trials == 8
