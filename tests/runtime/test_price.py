@@ -1,5 +1,7 @@
 """What a study will cost: the arithmetic, and what is left of it on a resume."""
 
+import shutil
+
 import pytest
 
 from search_spaces.asha import ASHA
@@ -7,6 +9,7 @@ from search_spaces.random_search import RandomSearch
 from tests.runtime.conftest import SPACE, study_in
 from tune_jobs.runtime.price import (
     Price,
+    check_room,
     epochs_left,
     gpus_held,
     most_checkpoints,
@@ -119,3 +122,27 @@ def test_a_trial_that_may_go_on_keeps_two_checkpoints(tmp_path):
     assert most_checkpoints(to_the_end) == 8 + 2 * 3 + 1
     promoting = planned(tmp_path, trials=10, scheduler=ASHA(max_epochs=9))
     assert most_checkpoints(promoting) == 8 * 2 + 2 * 3 + 1
+
+
+def test_what_the_storage_has_no_room_for_is_refused_with_both_numbers(tmp_path):
+    study = planned(tmp_path / "results" / "mine")
+    free = shutil.disk_usage(tmp_path).free
+    check_room(study, price(rehearsals=[of(1.0, free // 14)]))
+    check_room(study, price(rehearsals=[]))
+    too_large = price(rehearsals=[of(1.0, 10**15)])
+    with pytest.raises(ValueError, match=r"will take up to 7\.0 PB more, and .+ are free; make ro"):
+        check_room(study, too_large)
+    assert too_large.study_bytes == 7 * 10**15
+
+
+def test_what_a_resumed_study_has_written_already_needs_no_room(tmp_path):
+    study = planned(tmp_path / "mine")
+    free = shutil.disk_usage(tmp_path).free
+    checkpoint = study.trials_dir / "0000" / "checkpoint_000001"
+    checkpoint.mkdir(parents=True)
+    with (checkpoint / "state.pt").open("wb") as file:
+        # Of a file that is all hole no byte is taken.
+        file.truncate(free)
+    check_room(study, price(rehearsals=[of(1.0, free // 7)]))
+    with pytest.raises(ValueError, match="make room"):
+        check_room(study, price(rehearsals=[of(1.0, free // 3)]))

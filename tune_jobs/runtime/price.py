@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
+
+from rich.filesize import decimal
 
 from search_spaces.expectation import Expectation
 from tune_jobs.runtime.rehearsal import Rehearsal, rehearse
@@ -179,6 +182,26 @@ def most_checkpoints(study: Study) -> int:
     )
     ended = 2 if goes_on else 1
     return ended * (study.total - running) + 3 * running + 1
+
+
+def check_room(study: Study, price: Price) -> None:
+    """Holds what the checkpoints will take against what is free where they are kept.
+
+    Raises:
+        ValueError: it is more; both numbers are in it.
+    """
+    if study.bucket is not None or price.study_bytes is None:
+        return
+    # A new study's directory is not there yet.
+    folder = next(path for path in study.directory.absolute().parents if path.exists())
+    more = price.study_bytes - sum(study.checkpoints.sizes().values())
+    free = shutil.disk_usage(folder).free
+    if more > free:
+        raise ValueError(
+            f"--storage-path {folder}: the study's checkpoints will take up to "
+            f"{decimal(round(more))} more, and {decimal(free)} are free; make room, or give "
+            "another --storage-path"
+        )
 
 
 def _mean(values: Sequence[float]) -> float | None:

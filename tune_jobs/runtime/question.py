@@ -16,7 +16,7 @@ from rich.prompt import Confirm
 from tune_jobs.runtime.best import all_ended
 from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.plan import show_line, show_plan
-from tune_jobs.runtime.price import Price, price_of
+from tune_jobs.runtime.price import Price, check_room, price_of
 from tune_jobs.runtime.study import TUNE_FOLDER, Study
 
 UNASKED_SECONDS = 60.0
@@ -33,10 +33,14 @@ def begin(console: Console, study: Study, goes_on: str) -> Price | None:
         console: where to.
         study: not open yet.
         goes_on: what to type to go on with it.
+
+    Raises:
+        ValueError: the storage has no room for its checkpoints.
     """
     if all_ended(study) or study.stopper.stop_all():
         return None
     price = price_of(study)
+    check_room(study, price)
     show_plan(console, study, price)
     show_line(console, "resume", goes_on)
     console.print()
