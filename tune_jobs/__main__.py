@@ -17,6 +17,7 @@ def main() -> None:
     if name in ("-h", "--help"):
         for command, (_, does) in COMMANDS.items():
             print(f"python -m tune_jobs {command}    {does}; --help has its flags")
+        print("python tune_jobs/JOB.py    a study, whose price is told before its first trial")
         return
     if name not in COMMANDS:
         print(f"error: {name}: the commands are {', '.join(COMMANDS)}", file=sys.stderr)

@@ -196,7 +196,8 @@ def _from_stored(command_type: type[Flags], stored: Any) -> Flags:
         # JSON has neither.
         if isinstance(known.default, (Path, tuple)) and values.get(known.name) is not None:
             values[known.name] = type(known.default)(values[known.name])
-    # How long one session may take, where it runs and that it is agreed to was said for that one.
+    # How long one session may take, where it runs and that it is agreed to was said for that one
+    # (and a flag that is set by default could only be unset: `--no-yes`).
     values.update(time_budget=None, address=None, resume=None, yes=False)
     return command_type(**values)
 

@@ -6,12 +6,17 @@ from collections.abc import Iterator
 
 from rich.console import Console
 from rich.filesize import decimal
+from rich.table import Table
+from rich.text import Text
 
 from search_spaces.asha import ASHA
 from search_spaces.expectation import Expectation
 from tune_jobs.runtime.price import Price
 from tune_jobs.runtime.study import Study
 from tune_jobs.runtime.terminal import duration, spelled
+
+NAMES = 10
+"""Characters of the column of names."""
 
 
 def show_plan(console: Console, study: Study, price: Price) -> None:
@@ -35,10 +40,26 @@ def show_plan(console: Console, study: Study, price: Price) -> None:
         )
 
 
-def show_line(console: Console, name: str, text: str, style: str = "") -> None:
-    """A name and what is to be said of it, which may be longer than the terminal is wide."""
-    line = f"{name:<10}{text}"
-    console.print(line, style=style, soft_wrap=True, highlight=False, markup=False)
+def show_line(
+    console: Console, name: str, text: str, *, style: str = "", typed: bool = False
+) -> None:
+    """A name and what is to be said of it, on a terminal in a column of its own.
+
+    Args:
+        console: where to.
+        name: short.
+        text: which may be longer than the terminal is wide.
+        style: of rich.
+        typed: whether the text is to be copied and typed, so that no line of it may be broken.
+    """
+    if typed or not console.is_terminal:
+        line = f"{name:<{NAMES}}{text}"
+        console.print(line, style=style, soft_wrap=True, highlight=False, markup=False)
+        return
+    columns = Table.grid()
+    columns.add_column(width=NAMES)
+    columns.add_row(Text(name), Text(text))
+    console.print(columns, style=style)
 
 
 def plan_lines(study: Study, price: Price) -> Iterator[tuple[str, str]]:

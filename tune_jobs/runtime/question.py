@@ -42,7 +42,7 @@ def begin(console: Console, study: Study, goes_on: str) -> Price | None:
     price = price_of(study)
     check_room(study, price)
     show_plan(console, study, price)
-    show_line(console, "resume", goes_on)
+    show_line(console, "resume", goes_on, typed=True)
     console.print()
     if not agreed(console, study.flags, price.seconds):
         console.print("not started; nothing of it is left")
