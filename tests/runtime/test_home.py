@@ -1,13 +1,14 @@
 """Where a study lives, and what is brought from a bucket."""
 
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from tests.runtime.conftest import names
 from tune_jobs.runtime.at_work import DRIVER_FILE
 from tune_jobs.runtime.bucket import Bucket
-from tune_jobs.runtime.home import bring, copy_of, home_of, new_home
+from tune_jobs.runtime.home import bring, copy_of, home_of, new_home, to_read
 from tune_jobs.runtime.journal import JOURNAL
 from tune_jobs.runtime.study_file import STUDY_FILE
 
@@ -100,6 +101,15 @@ def test_what_two_machines_have_made_of_a_study_is_not_mixed(study, cache, capsy
     aside = next(path for path in directory.parent.iterdir() if path != directory)
     assert (aside / JOURNAL).read_bytes() == b"1\n2\nhere\n"
     assert f"what only this machine had is in {aside}" in capsys.readouterr().err
+
+
+def test_a_study_is_brought_to_be_looked_at_while_its_driver_is_at_work(study, cache):
+    study.write(DRIVER_FILE, b"{}")
+    directory = to_read(str(study))
+    assert (directory / JOURNAL).read_bytes() == b"1\n2\n"
+    study.write(JOURNAL, b"1\n2\n3\n")
+    assert (to_read(str(study)) / JOURNAL).read_bytes() == b"1\n2\n3\n"
+    assert to_read("results/mine") == Path("results/mine")
 
 
 def test_where_no_study_is_nothing_is_brought(bucket, cache):

@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,6 +31,7 @@ import numpy as np
 from search_spaces.mode import sign_of
 from tune_jobs.findings.early_stopping import KEPT, TOP, Followed, advised, killed
 from tune_jobs.findings.sampling import bootstrapped_rank_correlation
+from tune_jobs.runtime.home import to_read
 from tune_jobs.runtime.journal import JOURNAL, TrialRecord, read_events, trials_from
 from tune_jobs.runtime.study_file import read_study_file
 
@@ -173,7 +173,7 @@ def main(arguments: Sequence[str]) -> None:
     try:
         if len(arguments) != 1:
             raise ValueError("which study? python -m tune_jobs.findings.audit STUDY")
-        study = Path(arguments[0])
+        study = to_read(arguments[0])
         about = read_study_file(study, flag="STUDY")
         if "rungs" not in about["strategy"]:
             raise ValueError(f"STUDY {study}: it has no rungs that could be audited")

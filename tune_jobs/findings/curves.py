@@ -12,6 +12,7 @@ from pathlib import Path
 import matplotlib
 import matplotlib.pyplot as plt
 
+from tune_jobs.runtime.home import to_read
 from tune_jobs.runtime.journal import JOURNAL, best_trial, read_events, trials_from
 
 COLOURS = {"finished": "tab:blue", "stopped": "0.6", "diverged": "tab:red", "failed": "tab:red"}
@@ -80,5 +81,11 @@ def draw_curves(study: Path, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    folder = Path(sys.argv[1])
-    draw_curves(folder, Path(sys.argv[2]) if len(sys.argv) > 2 else folder / "curves.png")
+    try:
+        folder = to_read(sys.argv[1])
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    picture = Path(sys.argv[2]) if len(sys.argv) > 2 else folder / "curves.png"
+    draw_curves(folder, picture)
+    print(picture)

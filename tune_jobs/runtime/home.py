@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from tune_jobs.runtime.addresses import probe, refusing
+from tune_jobs.runtime.addresses import check_address, probe, refusing
 from tune_jobs.runtime.at_work import DRIVER_FILE, AtWork
 from tune_jobs.runtime.bucket import SCHEME, Bucket
 from tune_jobs.runtime.checkpoints import PREFIX
@@ -108,6 +108,25 @@ def home_of(study: str, held: ExitStack) -> Home:
     return Home(directory, bucket, at_work)
 
 
+def to_read(study: str) -> Path:
+    """The folder of a study that is to be looked at; of one in a bucket, a copy brought here.
+
+    Args:
+        study: a folder or `s3://bucket/folder/name`.
+
+    Raises:
+        ValueError: no study is there, or the bucket cannot be read.
+    """
+    check_address("STUDY", study)
+    if not study.startswith(SCHEME):
+        return Path(study)
+    bucket = Bucket(study)
+    directory = copy_of(bucket)
+    with refusing("STUDY", bucket):
+        bring(bucket, directory)
+    return directory
+
+
 def bring(bucket: Bucket, directory: Path) -> None:
     """Makes `directory` the study in the bucket, all but its checkpoints.
 
@@ -121,7 +140,7 @@ def bring(bucket: Bucket, directory: Path) -> None:
     """
     files = bucket.files()
     if STUDY_FILE not in files:
-        raise ValueError(f"--resume {bucket}: no study is there (it has no {STUDY_FILE})")
+        raise ValueError(f"{bucket}: no study is there (it has no {STUDY_FILE})")
     there = whole_lines(bucket.read(JOURNAL)) if JOURNAL in files else b""
     journal = directory / JOURNAL
     here = whole_lines(journal.read_bytes()) if journal.exists() else None
