@@ -38,6 +38,7 @@ def preflight(
     """
     # Imported once the command line is known to be good: Tune takes seconds.
     from tune_jobs.runtime.connect import cluster
+    from tune_jobs.runtime.gpus import look_at_gpus
     from tune_jobs.runtime.launch import complain
     from tune_jobs.runtime.nodes import inspect
 
@@ -58,6 +59,8 @@ def preflight(
                 console.print(f"note      {note}", soft_wrap=True, highlight=False, markup=False)
             slots = found.slots(cpus_per_trial, gpus_per_trial)
             inspection.check(cpus_per_trial, gpus_per_trial)
+            if notice := look_at_gpus() if gpus_per_trial else "":
+                console.print(f"NOTICE    {notice}", style="bold red", soft_wrap=True)
     except ValueError as error:
         complain(str(error))
         return 2
