@@ -4,3 +4,5 @@ source ~/venv/bin/activate
 export PYTHONPATH=~/tune-cluster
 # Ray starts with the token in ~/.ray/auth_token or not at all, and lets nobody in without it.
 export RAY_AUTH_MODE=token
+# A study that `ray job stop` ends keeps what it has: that takes up to 25 s, and Ray would wait for 3.
+export RAY_JOB_STOP_WAIT_TIME_S=30
