@@ -83,6 +83,14 @@ def test_every_node_has_the_token_for_itself_and_the_ray_of_the_project(on_prem)
         assert "RAY_AUTH_MODE=token" in said
 
 
+def test_preflight_asks_every_node_and_finds_room_for_six_trials(on_prem):
+    said = on_laptop(on_prem, documented("ray exec clusters/on_prem.yaml 'python -m tune_jobs"))
+    (answer,) = re.findall(r"room for 6 trials at once; asked in .*", said)
+    for node in on_prem.nodes:
+        assert node.name in said or node.address in said
+    print(f"preflight on three nodes: {answer}")
+
+
 def test_trials_of_a_submitted_job_run_on_all_nodes_and_share_the_results(on_prem):
     code = "import ray; ray.init('auto'); print('HEAD', ray.get_runtime_context().get_node_id())"
     said = on_prem.nodes[0].run("bash", "-ic", f"python -c {shlex.quote(code)}").stdout
