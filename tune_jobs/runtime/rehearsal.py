@@ -11,6 +11,7 @@ from typing import Any
 import ray
 
 from search_spaces.sobol_search import SobolSearch
+from tune_jobs.runtime.gpu_share import gpus_of_process, hold
 from tune_jobs.runtime.study import Study
 
 POINTS = 8
@@ -72,6 +73,9 @@ def _measured(
     on_gpu: bool,
     **data: Any,
 ) -> list[Rehearsal]:
+    if on_gpu:
+        # What does not fit is seen now, and nobody's trial beside it pays for that.
+        hold(gpus_of_process())
     rehearsals = []
     for config in configs:
         with tempfile.TemporaryDirectory() as folder:
