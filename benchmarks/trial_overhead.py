@@ -67,7 +67,7 @@ def ours(strategy: Strategy, name: str, trials: int, folder: Path) -> float:
     )
     study.open({"schema_version": 1}, [])
     began = time.perf_counter()
-    code = run(Console(file=io.StringIO()), study, tuner, ["python", "benchmark"])
+    code = run(Console(file=io.StringIO()), study, tuner, ["python", "benchmark"], price=None)
     seconds = time.perf_counter() - began
     if code or sum(trial.status == "finished" for trial in study.trials.values()) != trials:
         raise RuntimeError("not all trials finished: the figure would mean nothing")
