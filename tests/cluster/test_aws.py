@@ -37,6 +37,13 @@ answer = getattr(boto3.client(service, region_name="%s"), method)(**json.loads(a
 print(json.dumps(answer, default=str))
 """
 
+ASK = """
+from tune_jobs.runtime.connect import cluster
+from tune_jobs.runtime.flags import Flags
+with cluster(Flags(address="auto")) as found:
+    print(found.growth)
+"""
+
 
 def documented(part):
     """The page's one command that begins with `part`."""
@@ -171,6 +178,11 @@ def test_a_cluster_comes_up_grows_when_a_trial_waits_and_is_gone_after_ray_down(
     curves = head.run("bash", "-c", f"ls {logs}/*/*/on-aws/trials/*/events.out.tfevents.*").stdout
     # A trial that was stopped and goes on has one more file.
     assert len({Path(file).parent for file in curves.split()}) == 4
+
+    # A driver that is not on the head asks it.
+    growth = worker.run("bash", "-ic", f"python -c '{ASK}'").stdout
+    assert "NodeType(name='gpu_worker', resources={'CPU': 4, " in growth
+    assert "'GPU': 1, " in growth
 
     look = ("bash", "-c", "stat --format %a ~/.ray/auth_token; cat ~/.ray/auth_token")
     (token,) = {node.run(*look).stdout for node in (head, worker)}

@@ -11,11 +11,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import ray
 from ray._private import ray_constants
 from ray._private.services import canonicalize_bootstrap_address
+from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.growth import Growth, Resources, read_growth
@@ -34,6 +36,9 @@ QUIET: dict[str, Any] = {
 
 HEAD = "node:__internal_head__"
 """A resource that the head has, and no other node."""
+
+HEAD_SECONDS = 30.0
+"""Until a head that does not answer counts as one without an autoscaler; an idle one takes 3."""
 
 
 @dataclass(frozen=True)
@@ -121,10 +126,23 @@ def cluster(flags: Flags) -> Iterator[Cluster]:
         join(address)
     try:
         nodes = tuple(dict(node["Resources"]) for node in ray.nodes() if node["Alive"])
-        growth = read_growth(ray.get_runtime_context().gcs_address)
-        yield Cluster(nodes, growth, own=address is None)
+        yield Cluster(nodes, ask_head(), own=address is None)
     finally:
         ray.shutdown()
+
+
+def ask_head() -> Growth:
+    """What an autoscaler may bring: the head knows, on which the driver need not be."""
+    context = ray.get_runtime_context()
+    up = [node for node in ray.nodes() if node["Alive"]]
+    head = next((node["NodeID"] for node in up if HEAD in node["Resources"]), None)
+    if head in (None, context.get_node_id()):
+        return read_growth(context.gcs_address)
+    there = NodeAffinitySchedulingStrategy(head, soft=False)
+    task = ray.remote(num_cpus=0, scheduling_strategy=there)(read_growth)
+    with suppress(RayError):
+        return cast(Growth, ray.get(task.remote(context.gcs_address), timeout=HEAD_SECONDS))
+    return Growth()
 
 
 def running(address: str | None) -> str | None:

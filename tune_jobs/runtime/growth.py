@@ -52,7 +52,7 @@ class Growth:
 
 
 def read_growth(gcs_address: str) -> Growth:
-    """Of the cluster with that head, read where the driver is on it; nothing known elsewhere.
+    """Of the cluster with that head, on which this has to run.
 
     Ray tells it to nobody: `get_max_resources_from_cluster_config` reads a table that neither its
     autoscaler v1 nor v2 ever writes. So it is read where the autoscaler itself reads it.
