@@ -127,7 +127,7 @@ def suffer(fault: Callable[[Rack, Driver], Driver], rack: Rack) -> dict[str, flo
         at = time.time()
         driver = fault(rack, driver)
         if driver.ended():
-            raise RuntimeError(f"the study has not ended well: {driver.output}")
+            raise RuntimeError(f"exit code {driver.ended()}: {driver.output}")
         ended = [event for event in journal_of(study) if event["event"] == "ended"]
         finished = {event["trial"] for event in ended if event["status"] == "finished"}
         after = next(event["time"] for event in results(study) if event["time"] > at)

@@ -18,7 +18,7 @@ from tests.faults.whole import ONE, assert_as_if_nothing_had_been
 pytestmark = pytest.mark.long
 
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "20"))
-SEEDS = os.environ.get("CHAOS_SEEDS", "1").split()
+SEEDS = os.environ.get("CHAOS_SEEDS", "24").split()
 FAULTS = ("process", "node", "driver", "sigterm")
 PAUSES = 0.5, 4.0
 """Seconds from one fault to the next: long enough for an epoch or two, too short for a trial."""
@@ -40,14 +40,20 @@ def cause(fault, rack, driver):
     return bool(trials)
 
 
-def disturb(rack, folder, draw, until):
+def deck(draw):
+    """Faults without end, each once before any comes again."""
+    while True:
+        yield from draw.sample(FAULTS, len(FAULTS))
+
+
+def disturb(rack, folder, draw, faults, until):
     """Runs the study of `ONE` to its end with faults for as long as there is time; which."""
     study, caused = folder / "results" / "study", []
     driver = Driver(folder, *ONE, address=rack.address)
     try:
         driver.wait_for_lines(study, 1)
         while time.monotonic() < until:
-            fault, pause = draw.choice(FAULTS), time.monotonic() + draw.uniform(*PAUSES)
+            fault, pause = next(faults), time.monotonic() + draw.uniform(*PAUSES)
             while driver.process.poll() is None and time.monotonic() < pause:
                 time.sleep(0.01)
             if driver.process.poll() is not None:
@@ -69,11 +75,12 @@ def disturb(rack, folder, draw, until):
 def test_whatever_is_killed_the_study_ends_as_if_nothing_had_been(
     rack, undisturbed, tmp_path, seed
 ):
-    draw, until, caused = random.Random(f"{seed}"), time.monotonic() + SECONDS, []
+    draw, until, caused = random.Random(seed), time.monotonic() + SECONDS, []
+    faults = deck(draw)
     while time.monotonic() < until:
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
         folder.mkdir()
-        caused += disturb(rack, folder, draw, until)
+        caused += disturb(rack, folder, draw, faults, until)
         assert_as_if_nothing_had_been(folder / "results" / "study", undisturbed)
     assert caused
     print(f"seed {seed}: {', '.join(caused)}")

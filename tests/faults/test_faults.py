@@ -1,7 +1,7 @@
 """Whatever goes wrong in mid-study: it ends with all its trials, none lost and none counted twice;
 one trial at a time with the table that it would have had.
 
-Storage that fails or is full, and checkpoints that are truncated, are in `test_storage.py` and
+Storage that fails or is full is in `tests/test_storage.py`, a checkpoint that is truncated in
 `tests/test_resume.py`.
 """
 

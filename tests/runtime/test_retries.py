@@ -150,6 +150,26 @@ def test_a_function_is_retried_from_what_it_reported(run_study, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_process_that_has_lost_its_gpu_is_never_used_again(run_study, tmp_path):
+    calls = tmp_path / "calls"
+    calls.mkdir()
+
+    def act(config, epoch, result):
+        if epoch == 3 and times(calls, "error") == 1:
+            os.environ["BROKEN"] = "1"
+        if "BROKEN" in os.environ:
+            raise RuntimeError("CUDA error: device-side assert triggered")
+
+    code, trials, study = run_study(
+        trainable_that(act), trials=3, max_concurrent=1, scheduler=EVERYONE
+    )
+    assert code == 0
+    assert [trial.status for trial in trials.values()] == ["finished"] * 3
+    assert [e["lost"] for e in events_of(study, "retried")] == [True]
+    assert [e["epoch"] for e in events_of(study, "restored")] == [2]
+
+
+@pytest.mark.slow
 def test_a_trial_that_diverged_is_not_retried(run_study, tmp_path):
     calls = tmp_path / "calls"
     calls.mkdir()

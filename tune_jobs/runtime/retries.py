@@ -2,7 +2,8 @@
 
 What went wrong around it says nothing of it, and is retried often: its process was killed, its node
 is gone (Tune does so, in another process). An error of the trainable itself may be an accident too,
-such as a file that could not be read, and is retried a few times, in its own process. A trial that
+such as a file that could not be read, and is retried a few times, in its own process. After an
+error of CUDA a process can use its GPU no more: it counts as lost. A trial that
 diverged, or does not report the study's metric, would do so again, and is never retried.
 """
 
@@ -54,6 +55,13 @@ def raised(error: Exception) -> Exception:
     """What a trainable raised: a function does so in the thread that Tune runs it in."""
     cause = error.__cause__
     return cause if isinstance(error, StartTraceback) and isinstance(cause, Exception) else error
+
+
+def device_lost(error: Exception) -> bool:
+    """Whether the process can use its GPU no more: after an illegal access or a failed assertion
+    there every further call fails, of the next trial too."""
+    told = f"{type(error).__name__}: {error}"
+    return not out_of_memory(error) and ("AcceleratorError" in told or "CUDA error" in told)
 
 
 def lost(error: Exception | None) -> str:

@@ -48,7 +48,7 @@ from tune_jobs.runtime.outage import Outages, StorageLostError, Waits
 from tune_jobs.runtime.places import place_at
 from tune_jobs.runtime.process_memory import free_memory, freeze_imports
 from tune_jobs.runtime.reported import BAD_VALUE, metrics_of, not_finite, plain
-from tune_jobs.runtime.retries import Retries, blameless, raised
+from tune_jobs.runtime.retries import Retries, blameless, device_lost, raised
 from tune_jobs.runtime.trial_log import TrialLog
 from tune_jobs.runtime.tune_storage import move_to_this_node
 
@@ -206,6 +206,9 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
                     reason = self.__note(error)
                     if out_of_memory(raised(error)) and 0 < gpus_of_process() < 1:
                         return self.__again("share")
+                    if device_lost(raised(error)):
+                        # As if it had been killed: in another process.
+                        raise
                     if not self.__retries.again(reason):
                         return self.__failed(error, reason)
                 # Out here the error is gone, with its frames and the memory that they held.
