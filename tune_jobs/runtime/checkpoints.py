@@ -142,7 +142,7 @@ class TrialCheckpoints:
 
     def names(self) -> list[str]:
         """The folders that hold a checkpoint, the newest first, readable or not."""
-        names = [name for name in self.place.folders() if name.startswith(PREFIX)]
+        names = [name for name in self._outages(self.place.folders) if name.startswith(PREFIX)]
         return sorted(names, reverse=True)
 
     def read(self, name: str) -> Checkpoint:
@@ -150,8 +150,9 @@ class TrialCheckpoints:
 
         Raises:
             OSError, ValueError, KeyError: it is damaged.
+            StorageLostError: the storage failed, and did not come back.
         """
-        record = json.loads(self.place.read(f"{name}/{RESULT_FILE}"))
+        record = json.loads(self._outages(lambda: self.place.read(f"{name}/{RESULT_FILE}")))
         kept = ("donor", "past", "config", "files")
         return Checkpoint(
             self.place,

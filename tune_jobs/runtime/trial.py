@@ -146,8 +146,8 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             stopped = stopped_dirname(self.__place.name)
             if stopped is not None:
                 place = place_at(settings.checkpoints) / stopped
-                left.append(TrialCheckpoints(place, settings.mode))
-            there = [(these, name) for these in left for name in self.__outages(these.names)]
+                left.append(TrialCheckpoints(place, settings.mode, self.__outages))
+            there = [(these, name) for these in left for name in these.names()]
             for checkpoints, name in there:
                 try:
                     found = self.__outages(partial(self.__load, checkpoints, name))
