@@ -6,7 +6,7 @@ what they were asked by the first processes that Ray starts there; see `joiners`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import ray
 
@@ -32,7 +32,11 @@ class Admission:
         node = ray.get_runtime_context().get_node_id()
         if node in self.asked:
             return []
-        found = harms(tell(self.meeting_point, node), self.driver, self.storage)
+        facts = tell(self.meeting_point, node)
+        if facts.full:
+            # It is so for all, and is waited for.
+            facts = replace(facts, unwritable="")
+        found = harms(facts, self.driver, self.storage)
         if self.gpus:
             seen = seen_gpus()
             if seen.device_files and not seen.by_torch:

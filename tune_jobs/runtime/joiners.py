@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ray.util.placement_group import placement_group
+from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
 from tune_jobs.runtime.admission import Admission
 from tune_jobs.runtime.bucket import SCHEME
@@ -42,7 +42,8 @@ class Joiners:
         self._in_bucket = inspection.storage.startswith(SCHEME)
         # Under a name of this session: an old copy of the study on another disk does not have it.
         self._meeting_point = folder.absolute() / f"nodes-{secrets.token_hex(8)}"
-        self._refused: set[str] = set()
+        self._refused: dict[str, list[PlacementGroup]] = {}
+        """By the node's id, what fills it."""
         self.note: Callable[[Event, str], None] = lambda event, line: None
         """Told what becomes known, for the journal and for a person."""
 
@@ -70,18 +71,23 @@ class Joiners:
 
     def nodes(self) -> dict[str, Resources]:
         """What each node has that is up and not refused, by its id."""
-        return {node: has for node, has in nodes_up().items() if node not in self._refused}
+        up = nodes_up()
+        for gone in self._refused.keys() - up.keys():
+            for group in self._refused.pop(gone):
+                remove_placement_group(group)
+        return {node: has for node, has in up.items() if node not in self._refused}
 
     def refuse(self, node: str, harms: Sequence[str]) -> None:
         """Takes all the room of a node, and says why; nothing if that has been done."""
         up = nodes_up()
         if node in self._refused or node not in up:
             return
-        self._refused.add(node)
         cpus, gpus = self._size
         bundle = {kind: size for kind, size in {"CPU": cpus, "GPU": gpus}.items() if size}
-        for _ in range(fitting(up[node], cpus, gpus)):
+        self._refused[node] = [
             placement_group([bundle], bundle_label_selector=[{NODE_ID: node}])
+            for _ in range(fitting(up[node], cpus, gpus))
+        ]
         self.note(
             {"event": "node_refused", "node": node[:8], "reasons": list(harms)},
             f"refused    node {node[:8]}, which has joined: it {'; it '.join(harms)}. No trial "

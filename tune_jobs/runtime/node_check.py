@@ -22,6 +22,10 @@ PACKAGES = ("tune_jobs", "search_spaces", "trainables")
 """Our code, as the driver has it and every trial must."""
 
 
+FULL_BYTES = 64 * 1024
+"""Storage with less is full."""
+
+
 @dataclass(frozen=True)
 class Facts:
     """What a node says."""
@@ -38,6 +42,11 @@ class Facts:
     """Of the storage, None where it sees nothing, and of a bucket."""
     clock: float
     """Seconds since 1970."""
+
+    @property
+    def full(self) -> bool:
+        """Whether nobody can write to the storage at the moment."""
+        return self.free_bytes is not None and self.free_bytes < FULL_BYTES
 
 
 def tell(meeting_point: str, name: str) -> Facts:

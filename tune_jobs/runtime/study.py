@@ -120,7 +120,7 @@ class Study:
             mode,
             listeners=self.listeners,
             on_failure=self.parts.record_failure,
-            alone=max_concurrent == 1,
+            alone=self.alone,
             is_control=self.parts.is_control,
             promotes=self.parts.promotes,
         )
@@ -130,6 +130,11 @@ class Study:
         """What was taken over from an earlier study, for a person to read."""
         self._decided: list[Event] = []
         """What `open` writes, since it became known before."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether trials run one at a time, whatever nodes join."""
+        return self.max_concurrent == 1 and self._width is None
 
     @property
     def trials_dir(self) -> Path:
@@ -167,7 +172,7 @@ class Study:
             self.metric,
             self.mode,
             str(self.checkpoints),
-            alone=self.max_concurrent == 1,
+            alone=self.alone,
             in_bucket=self.bucket is not None,
             reported=reported,
             admission=self._joiners.admission() if self._joiners else None,
@@ -239,7 +244,7 @@ class Study:
             seed=self.flags.seed,
             metric=self.metric,
             mode=self.mode,
-            alone=self.max_concurrent == 1,
+            alone=self.alone,
             audited=audited,
             later=fresh_starts.suggest_later,
             width=None if isinstance(scheduler, PBT) else self._width,
