@@ -232,6 +232,8 @@ CHANGES = {
     "epoch_budget": "60",
     "target": "0.5",
     "study_patience": "60",
+    "keep_best": "3",
+    "checkpoint_budget": "10GB",
     "price_per_gpu_hour": "2.5",
     "yes": "True",
 }

@@ -168,8 +168,3 @@ def test_best_and_latest_are_kept_and_a_donor_is_copied(place):
     other.adopt(checkpoints.of_epoch(3), donor=0)
     assert [(found.epoch, found.donor) for found in other.newest_first()] == [(3, 0)]
     assert files_in(place / "0001", "checkpoint_000003_from_0000")["state"] == "weights"
-
-    checkpoints.keep_best()
-    assert checkpoints.names() == ["checkpoint_000001"]
-    checkpoints.drop_all()
-    assert checkpoints.names() == []

@@ -124,10 +124,11 @@ def test_a_population_larger_than_the_cluster_goes_on_from_its_donors(run_popula
     assert not [event for event in events if event["event"] == "restored"]
     processes = {e["metrics"]["process"] for e in events if e["event"] == "result"}
     assert len(processes) == 2
+    ranked = sorted(trials, key=lambda index: -trials[index].best("score", "max")[1])
     for index in trials:
         kept = [path.name for path in (study.trials_dir / f"{index:04d}").glob("checkpoint_*")]
         best, _ = trials[index].best("score", "max")
-        assert kept == [f"checkpoint_{best:06d}"]
+        assert kept == ([f"checkpoint_{best:06d}"] if index in ranked[:5] else [])
     assert not (study.directory / ".tune").exists()
 
     schedule = json.loads((study.directory / "best" / "schedule.json").read_text())

@@ -45,6 +45,11 @@ def test_time_hours_money_and_bytes_follow_from_what_was_measured():
     assert [one.epoch_seconds for one in told.measured] == [10.0, 30.0]
 
 
+def test_a_budget_of_bytes_bounds_the_checkpoints_but_not_the_copy_of_the_best():
+    assert price(checkpoint_budget=5000).study_bytes == 6000
+    assert price(checkpoint_budget=6500).study_bytes == 7000
+
+
 def test_a_time_budget_bounds_the_time_and_what_follows_from_it():
     told = price(time_budget=1800.0, per_gpu_hour=1.5)
     assert (told.seconds, told.gpu_hours, told.money) == (1800.0, 1.0, 1.5)
@@ -117,11 +122,11 @@ def test_of_a_resumed_study_what_is_left_is_to_be_paid(tmp_path):
     assert epochs_left(spent, 20.0) == 0
 
 
-def test_a_trial_that_may_go_on_keeps_two_checkpoints(tmp_path):
-    to_the_end = planned(tmp_path, trials=10)
-    assert most_checkpoints(to_the_end) == 8 + 2 * 3 + 1
-    promoting = planned(tmp_path, trials=10, scheduler=ASHA(max_epochs=9))
-    assert most_checkpoints(promoting) == 8 * 2 + 2 * 3 + 1
+def test_a_few_trials_keep_their_best_checkpoint_and_those_that_may_go_on_the_latest(tmp_path):
+    to_the_end = planned(tmp_path, trials=10, keep_best=3)
+    assert most_checkpoints(to_the_end) == 3 + 2 * 3 + 1
+    promoting = planned(tmp_path, trials=10, keep_best=3, scheduler=ASHA(max_epochs=9))
+    assert most_checkpoints(promoting) == 3 + 8 + 2 * 3 + 1
 
 
 def test_what_the_storage_has_no_room_for_is_refused_with_both_numbers(tmp_path):

@@ -96,10 +96,22 @@ def test_a_study_that_grows_is_that_of_one_run_and_promotes_trials_of_its_first_
     assert again.rungs == study.parts.scheduler.rungs
 
 
-def test_a_checkpoint_that_is_lost_before_the_promotion_costs_its_epochs_and_is_told(run_in_two):
+def torn(checkpoint):
+    (checkpoint / "result.json").write_text("{")
+
+
+def changed(checkpoint):
+    # What the trainable would load without a word.
+    (checkpoint / "epoch").write_text("7")
+
+
+@pytest.mark.parametrize("how", [torn, changed])
+def test_a_checkpoint_that_is_damaged_before_the_promotion_costs_its_epochs_and_is_told(
+    run_in_two, how
+):
     def damage(study):
-        for record in study.trials_dir.glob("*/checkpoint_*/result.json"):
-            record.write_text("{")
+        for checkpoint in study.trials_dir.glob("*/checkpoint_*"):
+            how(checkpoint)
 
     trials, study = run_in_two("damaged", 8, damage)
     events = told(study)

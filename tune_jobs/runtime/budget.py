@@ -16,6 +16,7 @@ import re
 from dataclasses import dataclass
 
 from pydantic import ByteSize, TypeAdapter, ValidationError
+from rich.filesize import decimal
 
 COPIES = 3
 """Of a running trial: the best, the latest, and the one that is being written."""
@@ -61,8 +62,8 @@ class Budget:
         needed = (COPIES * running + 1) * checkpoint
         if needed > self.total:
             raise ValueError(
-                f"--checkpoint-budget {spelled(self.total)}: {running} trials at once, with "
-                f"checkpoints of {spelled(checkpoint)}, need {spelled(needed)} ({COPIES} each, and "
+                f"--checkpoint-budget {decimal(self.total)}: {running} trials at once, with "
+                f"checkpoints of {decimal(checkpoint)}, need {decimal(needed)} ({COPIES} each, and "
                 "the best one): give as much, or a smaller --max-concurrent"
             )
         spared = int(COPIES * checkpoint * SPARE)
@@ -76,7 +77,7 @@ def parse_bytes(text: str) -> int:
         ValueError: it is no amount of bytes.
     """
     try:
-        if re.fullmatch(r"[\d.]+ ?([kKMGTP]i?)?B?", text.strip()):
+        if re.fullmatch(r"\d+(\.\d+)? ?([kKMGTP]i?)?B?", text.strip()):
             amount = int(TypeAdapter(ByteSize).validate_python(text))
             if amount > 0:
                 return amount
@@ -86,8 +87,3 @@ def parse_bytes(text: str) -> int:
         f"--checkpoint-budget must be a number with kB, MB, GB or TB (powers of 1000) or KiB, MiB, "
         f"GiB or TiB (of 1024), such as 10GB, got {text!r}"
     )
-
-
-def spelled(amount: int) -> str:
-    """`4.5MB` for 4500000 bytes."""
-    return ByteSize(amount).human_readable(decimal=True)

@@ -29,12 +29,21 @@ from search_spaces.mode import sign_of
 from tune_jobs.runtime.bucket import RESULT_FILE
 from tune_jobs.runtime.checksums import check_sums, sums_of
 from tune_jobs.runtime.outage import Outages
-from tune_jobs.runtime.places import Place, copy_files
+from tune_jobs.runtime.places import Place, bytes_in, copy_files
 
 PREFIX = "checkpoint_"
 
 FULL_BYTES = 64 * 1024
 """A disk with less is full: what failed on it failed by that."""
+
+
+class NoRoomError(Exception):
+    """A checkpoint was not written, since it needs more bytes than are allowed."""
+
+    def __init__(self, needed: int, allowed: int) -> None:
+        super().__init__(f"{needed} bytes are needed, and {allowed} allowed")
+        self.needed = needed
+        self.allowed = allowed
 
 
 @dataclass(frozen=True)
@@ -79,10 +88,18 @@ class TrialCheckpoints:
         place: the trial's, shared by all nodes; made at the first write.
         mode: "max" or "min": which value is the best.
         outages: of the storage.
+        allowance: bytes of all of them, one that is being written included; None without a limit.
     """
 
-    def __init__(self, place: Place, mode: str, outages: Outages | None = None) -> None:
+    def __init__(
+        self,
+        place: Place,
+        mode: str,
+        outages: Outages | None = None,
+        allowance: int | None = None,
+    ) -> None:
         self.place = place
+        self._allowance = allowance
         self._sign = sign_of(mode)
         self._outages = Outages(place) if outages is None else outages
 
@@ -102,12 +119,13 @@ class TrialCheckpoints:
             more: `past` and `config`, where they are to be kept with it.
 
         Raises:
+            NoRoomError: it is no better than the best one, and both are more than is allowed.
             StorageLostError: the storage failed, and did not come back.
         """
         record = {"epoch": epoch, "value": value, "result": result, **more}
         name = f"{PREFIX}{epoch:06d}"
-        self._write(name, record, save)
-        self._keep(lambda best, latest: {best, latest})
+        self._write(name, record, save, value)
+        self._keep_best_and_latest()
         return name
 
     def adopt(self, checkpoint: Checkpoint, donor: int) -> str:
@@ -115,6 +133,7 @@ class TrialCheckpoints:
         folder.
 
         Raises:
+            NoRoomError: it and the best one are more than is allowed.
             ValueError: it is damaged.
             OSError: it cannot be copied.
         """
@@ -128,17 +147,29 @@ class TrialCheckpoints:
             with checkpoint.whole() as files:
                 copy_files(files, Path(folder))
 
-        self._write(name, record, copy)
+        self._write(name, record, copy, None)
         return name
 
-    def keep_best(self) -> None:
-        """Drops all but the best: the trial has ended."""
-        self._keep(lambda best, latest: {best})
+    def make_room(self, needed: int, value: float | None = None) -> None:
+        """Drops what has to go before so many bytes are written: what is neither the best nor the
+        latest, then the latest, and the best for one with a better `value` only.
 
-    def drop_all(self) -> None:
-        """Drops every checkpoint: nobody will go on from them."""
-        for name in self.names():
-            self.place.drop(name)
+        Raises:
+            NoRoomError: that is not enough.
+        """
+        if self._allowance is None:
+            return
+        sizes, best = self.place.sizes(), self.best()
+        ways = [set(sizes), set() if best is None else {best.name}]
+        if best is None or (value is not None and self._sign * (value - best.value) > 0):
+            ways.append(set())
+        for kept in ways:
+            if needed + sum(sizes[name] for name in kept) <= self._allowance:
+                for name in sizes:
+                    if name not in kept:
+                        self.place.drop(name)
+                return
+        raise NoRoomError(needed, self._allowance)
 
     def names(self) -> list[str]:
         """The folders that hold a checkpoint, the newest first, readable or not."""
@@ -178,27 +209,33 @@ class TrialCheckpoints:
 
     def best(self) -> Checkpoint | None:
         """The trial's own with the best value, the earlier of equals."""
-        return self._best_of(self.newest_first())
+        return self.best_of(self.newest_first())
 
-    def _best_of(self, found: list[Checkpoint]) -> Checkpoint | None:
+    def best_of(self, found: list[Checkpoint]) -> Checkpoint | None:
+        """The same of those that were found."""
         own = (c for c in found if c.donor is None)
         return min(own, key=lambda c: (-self._sign * c.value, c.epoch), default=None)
 
-    def _write(self, name: str, record: dict[str, Any], save: Callable[[str], object]) -> None:
+    def _write(
+        self,
+        name: str,
+        record: dict[str, Any],
+        save: Callable[[str], object],
+        value: float | None,
+    ) -> None:
         with self._outages(lambda: saved(save)) as folder:
             result = Path(folder, RESULT_FILE)
             # A donor's.
             result.unlink(missing_ok=True)
             result.write_text(json.dumps({**record, "files": sums_of(Path(folder))}))
+            self.make_room(bytes_in(Path(folder)), value)
             # Only a damaged one can have the name already: the trial went on from an earlier one.
             self._outages(lambda: self.place.put(Path(folder), name))
 
-    def _keep(self, chosen: Callable[[str, str], set[str]]) -> None:
+    def _keep_best_and_latest(self) -> None:
         newest = self.newest_first()
-        best = self._best_of(newest)
-        if best is None:
-            return
-        kept = chosen(best.name, newest[0].name)
+        best = self.best_of(newest)
+        kept = {checkpoint.name for checkpoint in (best, *newest[:1]) if checkpoint is not None}
         for checkpoint in newest:
             if checkpoint.name not in kept:
                 self.place.drop(checkpoint.name)

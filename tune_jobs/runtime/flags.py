@@ -15,6 +15,7 @@ import docstring_parser
 import tyro
 
 from tune_jobs.runtime.addresses import check_address
+from tune_jobs.runtime.budget import parse_bytes
 
 RESUMABLE = (
     "trials",
@@ -28,6 +29,8 @@ RESUMABLE = (
     "epoch_budget",
     "target",
     "study_patience",
+    "keep_best",
+    "checkpoint_budget",
     "price_per_gpu_hour",
     "yes",
 )
@@ -81,6 +84,12 @@ class Flags:
     """Of the study's metric: the first trial that reaches it ends the study."""
     study_patience: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """So many trials that end without a new best end the study."""
+    keep_best: Annotated[int, tyro.conf.arg(metavar="N")] = 5
+    """So many of the best trials keep their best checkpoint when they have ended; fewer where a
+    budget is short."""
+    checkpoint_budget: Annotated[str | None, tyro.conf.arg(metavar="BYTES")] = None
+    """What the checkpoints of all trials together may take at any moment, such as 10GB or 8GiB;
+    without it nothing is counted. `best/` is a copy beside them."""
     price_per_gpu_hour: Annotated[float | None, tyro.conf.arg(metavar="MONEY")] = None
     """What a GPU costs an hour: the price before the study is then in money too."""
     yes: bool = False
@@ -90,7 +99,10 @@ class Flags:
     """Digits, 4 trials, 3 epochs: does everything work?"""
 
     def __post_init__(self) -> None:
-        at_least_one = ("trials", "max_epochs", "max_concurrent", "epoch_budget", "study_patience")
+        at_least_one = (
+            *("trials", "max_epochs", "max_concurrent", "epoch_budget", "study_patience"),
+            "keep_best",
+        )
         for name, least in (*((name, 1) for name in at_least_one), ("seed", 0)):
             value = getattr(self, name)
             if value is not None and value < least:
@@ -102,6 +114,8 @@ class Flags:
         money = self.price_per_gpu_hour
         if money is not None and not (money >= 0 and math.isfinite(money)):
             raise ValueError(f"--price-per-gpu-hour must be at least 0, got {money:g}")
+        if self.checkpoint_budget is not None:
+            parse_bytes(self.checkpoint_budget)
         if self.target is not None and not math.isfinite(self.target):
             raise ValueError(f"--target must be a finite number, got {self.target}")
         gpus = self.gpus_per_trial

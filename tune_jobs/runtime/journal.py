@@ -16,6 +16,8 @@ named by its index. The events, in the order of a trial's life:
 - `result`: `trial`, `epoch`, `node` that it ran on, `metrics`, and `step_losses` where it reports
   them, pairs of a step and its loss. Once an epoch.
 - `checkpoint`: `trial`, `epoch`, `path` within the study.
+- `unsaved`: `trial`, `epoch`, `needed` and `allowed` bytes. Its checkpoint did not fit into what a
+  budget allows a trial, beside a better one; told once a trial and session.
 - `decision`: `trial`, `rung`, `value`, `cutoff`, `rank`, `of`, `stop`.
 - `promoted`: `trial`, `rung`, `value`, `rank`, `of`. It was stopped there, and goes on after all.
 - `exploited`: `trial`, `epoch`, `donor`, `value`, `donor_value`, `changes`. A population's member

@@ -26,6 +26,7 @@ from tune_jobs.runtime.gpus import look_at_gpus
 from tune_jobs.runtime.head import watched
 from tune_jobs.runtime.home import Home, home_of, new_home
 from tune_jobs.runtime.joiners import Joiners
+from tune_jobs.runtime.keeping import retain
 from tune_jobs.runtime.nodes import inspect
 from tune_jobs.runtime.notices import Notices
 from tune_jobs.runtime.outage import StorageLostError
@@ -187,6 +188,7 @@ def run(
     study.stopper.begin()
     scheduler = study.parts.scheduler
     pbt = scheduler if isinstance(scheduler, PBT) else None
+    retain(study)
     curves = Curves(study.trials_dir, "\n\n".join(study.parts.notices), study.outages)
     study.listeners += [curves, Notices(str(study.checkpoints))]
     for trial in study.trials.values():

@@ -168,9 +168,11 @@ def copy_files(source: Path, target: Path) -> None:
 def bytes_in(folder: Path) -> int:
     """Of the files in a local folder, those that are being deleted meanwhile left out."""
     size = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(FileNotFoundError):
-            size += path.stat().st_size if path.is_file() else 0
+    # Unlike `Path.rglob` it passes over a folder that is gone.
+    for parent, _, files in os.walk(folder):
+        for file in files:
+            with contextlib.suppress(FileNotFoundError):
+                size += Path(parent, file).stat().st_size
     return size
 
 

@@ -49,6 +49,8 @@ class Price:
     """Whole GPUs that they are on, however small a share each has."""
     checkpoints: int
     """That the study has at once, at its largest."""
+    checkpoint_budget: int | None = None
+    """Bytes that they may take."""
     time_budget: float | None = None
     """Seconds after which it ends."""
     per_gpu_hour: float | None = None
@@ -94,10 +96,19 @@ class Price:
         return _mean([rehearsal.checkpoint_bytes for rehearsal in self.measured])
 
     @property
+    def largest_checkpoint(self) -> int | None:
+        """Bytes of the largest one that was saved; None where none was."""
+        return max((rehearsal.checkpoint_bytes for rehearsal in self.measured), default=0) or None
+
+    @property
     def study_bytes(self) -> float | None:
         """Of all checkpoints at once, at the study's largest."""
         size = self.checkpoint_bytes
-        return None if size is None else size * self.checkpoints
+        if size is None:
+            return None
+        # What is copied to `best/` is in no budget.
+        limit = math.inf if self.checkpoint_budget is None else self.checkpoint_budget + size
+        return min(size * self.checkpoints, limit)
 
     def describe(self) -> dict[str, Any]:
         """The price as plain JSON, for `study.json`."""
@@ -129,6 +140,7 @@ def price_of(study: Study) -> Price:
         cpus=width * flags.cpus_per_trial,
         gpus=gpus_held(width, flags.gpus_per_trial),
         checkpoints=most_checkpoints(study),
+        checkpoint_budget=None if study.budget is None else study.budget.total,
         time_budget=flags.time_budget,
         per_gpu_hour=flags.price_per_gpu_hour,
     )
@@ -171,17 +183,18 @@ def gpus_held(width: int, gpus_per_trial: float) -> int:
 
 
 def most_checkpoints(study: Study) -> int:
-    """The checkpoints that a study has at once, at its largest: see `Recorder` for who keeps what.
+    """The checkpoints that a study has at once, at its largest: see `retention` for who keeps what.
 
-    A trial that may go on keeps its best and its latest, one that has ended its best; those that
-    run write one more before another goes; `best/` has a copy.
+    Those that run have their best, their latest and the one that they write; of the others a few
+    keep their best, and those that may go on their latest; `best/` has a copy.
     """
     running = min(study.max_concurrent, study.total)
     goes_on = study.parts.promotes() or (
         study.parts.asha is not None and study.parts.asha.audit > 0
     )
-    ended = 2 if goes_on else 1
-    return ended * (study.total - running) + 3 * running + 1
+    ended = study.total - running
+    best = min(study.flags.keep_best, ended) if study.space.parameters else ended
+    return best + ended * goes_on + 3 * running + 1
 
 
 def check_room(study: Study, price: Price) -> None:

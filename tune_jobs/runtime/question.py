@@ -15,6 +15,7 @@ from rich.prompt import Confirm
 
 from tune_jobs.runtime.best import all_ended
 from tune_jobs.runtime.flags import Flags
+from tune_jobs.runtime.keeping import divide_budget
 from tune_jobs.runtime.plan import show_line, show_plan
 from tune_jobs.runtime.price import Price, check_room, price_of
 from tune_jobs.runtime.study import TUNE_FOLDER, Study
@@ -38,8 +39,10 @@ def begin(console: Console, study: Study, goes_on: str) -> Price | None:
         ValueError: the storage has no room for its checkpoints.
     """
     if all_ended(study) or study.stopper.stop_all():
+        divide_budget(study)
         return None
     price = price_of(study)
+    divide_budget(study, price.largest_checkpoint)
     check_room(study, price)
     show_plan(console, study, price)
     show_line(console, "resume", goes_on, typed=True)

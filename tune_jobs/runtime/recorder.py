@@ -17,8 +17,8 @@ from ray.tune.experiment import Trial
 
 from search_spaces.pbt import Exploit
 from search_spaces.rungs import Decision, Promotion
-from tune_jobs.runtime.checkpoints import TrialCheckpoints
-from tune_jobs.runtime.controls import control_dirname, stopped_dirname
+from tune_jobs.runtime.checkpoints import NoRoomError, TrialCheckpoints
+from tune_jobs.runtime.controls import stopped_dirname
 from tune_jobs.runtime.journal import Event, Journal, TrialRecord
 from tune_jobs.runtime.outage import StorageLostError
 from tune_jobs.runtime.places import Place
@@ -49,7 +49,6 @@ class Recorder(Callback):
             epoch.
         alone: whether trials run one at a time.
         is_control: whether the trial of that index is finished later if a rung stops it.
-        promotes: whether a trial that a rung stops may go on after all.
     """
 
     def __init__(
@@ -62,7 +61,6 @@ class Recorder(Callback):
         on_failure: Callable[[int, int], None],
         alone: bool,
         is_control: Callable[[int], bool],
-        promotes: Callable[[], bool],
     ) -> None:
         self.trials = trials
         self._journal = journal
@@ -72,10 +70,10 @@ class Recorder(Callback):
         self._on_failure = on_failure
         self._alone = alone
         self._is_control = is_control
-        self._promotes = promotes
         self._decision: Decision | None = None
         self._waiting: set[int] = set()
         self._replaced: set[int] = set()
+        self._unsaved: set[int] = set()
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles its callbacks, and the journal is where our state is."""
@@ -118,7 +116,7 @@ class Recorder(Callback):
             return False
         try:
             self._checkpoints(dirname_of(index)).adopt(found, donor)
-        except (OSError, ValueError):
+        except (OSError, ValueError, NoRoomError):
             return False
         self._write(index, {"event": "exploited", **asdict(exploit)})
         return True
@@ -157,6 +155,9 @@ class Recorder(Callback):
             return
         decision, self._decision = self._decision, None
         restored = report["restored"]
+        if restored is None and epoch == 1 <= self.trials[index].epochs:
+            # It had none to go on from: they are gone, or it saves none.
+            restored = {"epoch": 0, "unreadable": []}
         if restored is not None:
             as_it_stood = {"epoch": self.trials[index].epochs, "unreadable": []}
             if index not in self._waiting or restored != as_it_stood:
@@ -167,6 +168,9 @@ class Recorder(Callback):
         if report["checkpoint"] is not None:
             path = f"{self._place.name}/{trial.custom_dirname}/{report['checkpoint']}"
             events.append({"event": "checkpoint", "trial": index, "epoch": epoch, "path": path})
+        if report.get("unsaved") is not None and index not in self._unsaved:
+            self._unsaved.add(index)
+            events.append({"event": "unsaved", "trial": index, "epoch": epoch, **report["unsaved"]})
         if decision is not None:
             events.append({"event": "decision", **asdict(decision)})
         if result.get("done"):
@@ -225,23 +229,12 @@ class Recorder(Callback):
         trial = self.trials[index]
         for event in events:
             trial.apply(event)
-            if event["event"] == "ended":
-                self._prune(trial)
-                if blamed(event):
-                    self._on_failure(index, event["epoch"])
-            elif event["event"] == "control_ended":
-                self._prune(trial)
-                self._checkpoints(control_dirname(index)).drop_all()
+            if blamed(event):
+                self._on_failure(index, event["epoch"])
             for listener in self._listeners:
                 # Curves that it has no storage for are completed by the next session.
                 with suppress(StorageLostError):
                     listener.on_event(event, trial)
-
-    def _prune(self, trial: TrialRecord) -> None:
-        # A control will go on from the latest, and so may whoever is promoted, be it in a session
-        # to come.
-        if not (trial.control_left or (trial.status == "stopped" and self._promotes())):
-            self._checkpoints(dirname_of(trial.index)).keep_best()
 
     def _checkpoints(self, dirname: str) -> TrialCheckpoints:
         return TrialCheckpoints(self._place / dirname, self._mode)

@@ -21,6 +21,7 @@ from search_spaces.pbt import PBT
 from search_spaces.space import Space
 from search_spaces.strategy import Strategy
 from tune_jobs.runtime.bucket import Bucket
+from tune_jobs.runtime.budget import Budget, parse_bytes
 from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.fresh_start import FreshStarts
 from tune_jobs.runtime.home import Home
@@ -36,7 +37,8 @@ from tune_jobs.runtime.retries import LOST_PROCESSES
 from tune_jobs.runtime.searcher import JournaledSearcher
 from tune_jobs.runtime.stopping import INTERRUPTED, TERMINATED, Limits, StudyStopper
 from tune_jobs.runtime.study_file import STUDY_FILE, write_json
-from tune_jobs.runtime.trial import TrialSettings, guarded, overrides
+from tune_jobs.runtime.trial import guarded, overrides
+from tune_jobs.runtime.trial_settings import TrialSettings
 from tune_jobs.runtime.warm_start import earlier_trials, learn
 from tune_jobs.runtime.width import Width
 
@@ -122,8 +124,13 @@ class Study:
             on_failure=self.parts.record_failure,
             alone=self.alone,
             is_control=self.parts.is_control,
-            promotes=self.parts.promotes,
         )
+        self.budget = None
+        """Of all checkpoints, in bytes."""
+        if flags.checkpoint_budget is not None:
+            self.budget = Budget(parse_bytes(flags.checkpoint_budget))
+            # It is divided by the trials that run at once.
+            self._width = None
         self.inputs: dict[str, str] = {}
         """Fingerprints of what else the trials depend on, which a resume must find again."""
         self.learned = ""
@@ -173,6 +180,7 @@ class Study:
             self.mode,
             str(self.checkpoints),
             alone=self.alone,
+            budget=self.budget,
             in_bucket=self.bucket is not None,
             reported=reported,
             admission=self._joiners.admission() if self._joiners else None,

@@ -116,7 +116,7 @@ def show_summary(
             line(
                 "NOTICE",
                 f"the best checkpoint, of trial {meant['trial']} after epoch {meant['epoch']} "
-                f"({study.metric} {meant[study.metric]:.4f}), is damaged or gone: this is the next",
+                f"({study.metric} {meant[study.metric]:.4f}), is damaged or gone; this is the next",
             )
         if "checkpoint" not in best:
             missing = f"none: that of epoch {best['epoch']} is not there, or damaged"

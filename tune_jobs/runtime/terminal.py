@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from rich.console import Console
+from rich.filesize import decimal
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -192,6 +193,13 @@ def describe(event: Event, metric: str) -> str:
         return f"finished   {name} after epoch {event['epoch']}"
     if event["event"] == "retried":
         return f"retried    {name} in epoch {event['epoch']}: {event['reason']}"
+    if event["event"] == "unsaved":
+        needed, allowed = decimal(event["needed"]), decimal(event["allowed"])
+        return (
+            f"unsaved    {name} after epoch {event['epoch']}: its checkpoint of {needed} does not "
+            f"fit beside a better one into the {allowed} that --checkpoint-budget leaves a trial: "
+            "it keeps its best alone"
+        )
     if event["event"] == "restored" and (event["unreadable"] or not event.get("control")):
         unreadable = ", ".join(event["unreadable"])
         note = f"; unreadable: {unreadable}" if unreadable else ""

@@ -24,9 +24,8 @@ import copy
 import math
 import shutil
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -37,43 +36,22 @@ from ray.tune.result import RESULT_DUPLICATE, SHOULD_CHECKPOINT
 from ray.tune.trainable.function_trainable import FunctionTrainable
 
 from search_spaces.mode import sign_of
-from tune_jobs.runtime import outage
-from tune_jobs.runtime.admission import Admission
-from tune_jobs.runtime.checkpoints import Checkpoint, TrialCheckpoints
+from tune_jobs.runtime.checkpoints import Checkpoint, NoRoomError, TrialCheckpoints
 from tune_jobs.runtime.controls import stopped_dirname
 from tune_jobs.runtime.gpu_share import gpus_of_process, hold, out_of_memory
 from tune_jobs.runtime.lost_lines import Past
 from tune_jobs.runtime.notices import telling
-from tune_jobs.runtime.outage import Outages, StorageLostError, Waits
+from tune_jobs.runtime.outage import Outages, StorageLostError
 from tune_jobs.runtime.places import place_at
 from tune_jobs.runtime.process_memory import free_memory, freeze_imports
 from tune_jobs.runtime.reported import BAD_VALUE, metrics_of, not_finite, plain
 from tune_jobs.runtime.retries import Retries, blameless, device_lost, raised
 from tune_jobs.runtime.trial_log import TrialLog
+from tune_jobs.runtime.trial_settings import TrialSettings
 from tune_jobs.runtime.tune_storage import move_to_this_node
 
 REPORT = "trial_report"
 """Key of a result under which the wrapper tells the driver what is not a metric."""
-
-
-@dataclass(frozen=True)
-class TrialSettings:
-    """What the wrapper has to know of the study."""
-
-    metric: str
-    mode: str
-    checkpoints: str
-    """The place of all trials' checkpoints, which all nodes share."""
-    alone: bool
-    """Whether no other trial runs at the same time."""
-    admission: Admission | None = None
-    """What a node that joins later must have; None where none can."""
-    in_bucket: bool = False
-    """Whether the study lies in a bucket, and its journal may lose what a checkpoint then keeps."""
-    reported: Mapping[int, int] | None = None
-    """By trial, the epochs that the journal of such a study had when it was resumed."""
-    waits: Waits = field(default_factory=lambda: outage.WAITS)
-    """How long storage that fails is waited for."""
 
 
 def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tune.Trainable]:
@@ -109,6 +87,7 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             self.__log.begin()
             self.__retries.begin()
             self.__retried: list[dict[str, Any]] = []
+            self.__unsaved: dict[str, int] | None = None
             self.__last: dict[str, Any] = {}
             self.__epoch = 0
             self.__take_up(start)
@@ -126,7 +105,10 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             self.__place = place_at(settings.checkpoints) / name
             tell = telling(settings.checkpoints, name)
             self.__outages = Outages(place_at(settings.checkpoints), tell, waits=settings.waits)
-            self.__checkpoints = TrialCheckpoints(self.__place, settings.mode, self.__outages)
+            allowance = None if settings.budget is None else settings.budget.per_trial
+            self.__checkpoints = TrialCheckpoints(
+                self.__place, settings.mode, self.__outages, allowance
+            )
             if is_function and settings.in_bucket:
                 move_to_this_node(self._storage)
             try:
@@ -252,7 +234,10 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             if save is not None:
                 value = result[settings.metric]
                 past = self.__past.to_keep() if settings.in_bucket else {}
-                checkpoint = self.__checkpoints.write(epoch, value, result, save, **past)
+                try:
+                    checkpoint = self.__checkpoints.write(epoch, value, result, save, **past)
+                except NoRoomError as error:
+                    self.__unsaved = {"needed": error.needed, "allowed": error.allowed}
             self.__past.add(result)
             return self.__told(result, checkpoint)
 
@@ -281,9 +266,10 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
                 "checkpoint": checkpoint,
                 "restored": self.__restored,
                 "retried": self.__retried,
+                "unsaved": self.__unsaved,
                 "status": "finished" if result.get("done") else None,
             }
-            self.__restored, self.__retried = None, []
+            self.__restored, self.__retried, self.__unsaved = None, [], None
             return {**result, REPORT: report}
 
         def __ended(self, status: str, epoch: int, reason: str) -> dict[str, Any]:

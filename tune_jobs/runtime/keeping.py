@@ -1,0 +1,49 @@
+"""What a study does about its checkpoints: divides their budget, and deletes those nobody needs."""
+
+from __future__ import annotations
+
+from search_spaces.pbt import PBT
+from tune_jobs.runtime.retention import Retention, largest_checkpoint
+from tune_jobs.runtime.study import Study
+
+
+def divide_budget(study: Study, checkpoint: int | None = None) -> None:
+    """Says which bytes are whose, if there is a budget; before the first trial begins.
+
+    Args:
+        study: built, with the trials of earlier sessions.
+        checkpoint: bytes of one; None where nobody knows.
+
+    Raises:
+        ValueError: the budget is too small.
+    """
+    if study.budget is None:
+        return
+    unfinished = sum(not trial.ended for trial in study.trials.values())
+    running = max(min(study.max_concurrent, study.total), unfinished)
+    if isinstance(study.parts.scheduler, PBT):
+        # Who waits for the others has its checkpoints too.
+        running = study.total
+    largest = largest_checkpoint(study.checkpoints, study.trials)
+    study.budget.divide(running, max(checkpoint or 0, largest) or None)
+
+
+def retain(study: Study) -> None:
+    """Deletes what an open study does not need, now and from now on.
+
+    Of one that searches nothing all trials keep their best: what is trained under several seeds is
+    told of each.
+    """
+    retention = Retention(
+        study.trials,
+        study.checkpoints,
+        metric=study.metric,
+        mode=study.mode,
+        keep_best=study.flags.keep_best if study.space.parameters else None,
+        parts=study.parts,
+        total=study.total,
+        budget=study.budget,
+        outages=study.outages,
+    )
+    retention.begin()
+    study.listeners.append(retention)
