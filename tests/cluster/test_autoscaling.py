@@ -83,18 +83,21 @@ def autoscaling_config(gcs_address):
     }
 
 
-def run_to_its_end(command, **options):
-    """Its output; all that it has started is ended with it, however it ends."""
+def run_to_its_end(command, gcs_address, **options):
+    """Exit code and output; all that it has started is ended with it, however it ends."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
-    started = psutil.Process(process.pid)
     try:
         output, _ = process.communicate(timeout=200)
     finally:
-        # The fake provider's nodes are the autoscaler's children, and would outlive it.
-        for child in started.children(recursive=True) if started.is_running() else ():
-            child.kill()
         process.kill()
         process.wait()
+        # The fake provider leaves a log monitor of each node that it ends, and all of a node if its
+        # autoscaler is killed. Nobody else's are of this address.
+        for other in psutil.process_iter(["cmdline"]):
+            if any(
+                word.endswith(f"-address={gcs_address}") for word in other.info["cmdline"] or ()
+            ):
+                other.kill()
     return process.returncode, output
 
 
@@ -103,16 +106,16 @@ def test_trials_that_need_gpus_bring_two_nodes_which_go_when_they_idle(temporary
     with socket.socket() as free:
         free.bind(("", 0))
         port = free.getsockname()[1]
+    gcs_address = f"{ray.util.get_node_ip_address()}:{port}"
     config = tmp_path / "autoscaling.yaml"
-    config.write_text(
-        yaml.safe_dump(autoscaling_config(f"{ray.util.get_node_ip_address()}:{port}"))
-    )
+    config.write_text(yaml.safe_dump(autoscaling_config(gcs_address)))
     code, output = run_to_its_end(
         [
             *(sys.executable, "-c", SCRIPT, str(config), str(port), str(JOB)),
             *("--dataset", "digits", "--trials", "12", "--grace-period", "27"),
             *("--gpus-per-trial", "0.5", "--name", "grows"),
         ],
+        gcs_address,
         text=True,
         cwd=tmp_path,
         env={
