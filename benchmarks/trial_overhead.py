@@ -26,6 +26,7 @@ from search_spaces.strategy import Strategy
 from search_spaces.tpe_search import TPESearch
 from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.launch import TUNE_SETTINGS, run
+from tune_jobs.runtime.question import begin
 from tune_jobs.runtime.study import Study
 
 EPOCHS = 4
@@ -66,8 +67,10 @@ def ours(strategy: Strategy, name: str, trials: int, folder: Path) -> float:
         run_config=study.run_config(),
     )
     study.open({"schema_version": 1}, [])
+    console = Console(file=io.StringIO())
+    price = begin(console, study, "")
     began = time.perf_counter()
-    code = run(Console(file=io.StringIO()), study, tuner, ["python", "benchmark"], price=None)
+    code = run(console, study, tuner, ["python", "benchmark"], price)
     seconds = time.perf_counter() - began
     if code or sum(trial.status == "finished" for trial in study.trials.values()) != trials:
         raise RuntimeError("not all trials finished: the figure would mean nothing")
