@@ -8,9 +8,10 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ray import tune
+from ray import cloudpickle, tune
 
 from search_spaces.asha import ASHA
+from search_spaces.grid_search import GridSearch
 from search_spaces.hyperparameter import Hyperparameter
 from search_spaces.pbt import PBT
 from search_spaces.random_search import RandomSearch
@@ -19,7 +20,9 @@ from search_spaces.space import Space
 from tests.runtime.conftest import QUALITY, SPACE, names, study_in
 from tests.search_spaces.test_rungs import promoted_by
 from tune_jobs.runtime.flags import Flags
+from tune_jobs.runtime.joiners import Joiners
 from tune_jobs.runtime.journal import JOURNAL, read_events, trials_from
+from tune_jobs.runtime.nodes import Inspection
 from tune_jobs.runtime.study import Study
 from tune_jobs.runtime.study_file import STUDY_FILE
 
@@ -293,3 +296,13 @@ def test_a_stop_whose_line_was_lost_makes_a_control_all_the_same(tmp_path):
     assert study.trials[1].control == "pending"
     assert config.num_samples == -1
     study.close("finished")
+
+
+def test_what_tune_pickles_of_a_grid_can_be_where_nodes_may_join(tmp_path):
+    joiners = Joiners(Inspection((), None, str(tmp_path)), 1, 0, tmp_path)
+    study = Study(
+        tmp_path, Flags(trials=4), max_concurrent=2, metric="score", mode="max", joiners=joiners
+    )
+    config = study.tune_config(GridSearch(SPACE, grid_points=4))
+    assert cloudpickle.dumps(config.scheduler)
+    assert cloudpickle.dumps(config.search_alg)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
@@ -46,6 +47,11 @@ class Joiners:
         """By the node's id, what fills it."""
         self.note: Callable[[Event, str], None] = lambda event, line: None
         """Told what becomes known, for the journal and for a person."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles its schedulers, `note` leads to the study, and of what that holds
+        some cannot be pickled, such as the walk through a grid."""
+        return {}
 
     def open(self) -> None:
         """Makes what a joiner has to see."""
