@@ -31,7 +31,8 @@ def cause(fault, rack, driver):
         code = driver.ended()
         assert code in ((0, -9) if fault == "driver" else (0, 143)), driver.output
         return code != 0
-    trials = rack.trials()
+    while not (trials := rack.trials()) and driver.process.poll() is None:
+        time.sleep(0.005)
     if trials and fault == "process":
         rack.kill_process(trials[0][0])
     elif trials:
