@@ -36,6 +36,15 @@ RESUMABLE = (
 )
 """What `--resume` lets change: none of it changes what a trial computes."""
 
+TRIALS = 64
+"""Where nobody says how many: enough for two or three hyperparameters."""
+
+EPOCHS = 27
+"""Where nobody says how many: rungs of 1, 3 and 9 epochs below it."""
+
+MODEL = "mlp"
+"""Where nobody says which: an epoch in a second."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Flags:

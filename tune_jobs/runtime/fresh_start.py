@@ -26,7 +26,7 @@ from search_spaces.pbt import PBT
 from tune_jobs.runtime.gpu_share import twice
 from tune_jobs.runtime.joiners import Joiners
 from tune_jobs.runtime.recorder import Recorder, index_of
-from tune_jobs.runtime.trial import REPORT
+from tune_jobs.runtime.trial_report import REPORT
 
 
 class FreshStarts(FIFOScheduler):

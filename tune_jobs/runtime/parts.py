@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from ray import tune
+from ray.tune.trainable.function_trainable import wrap_function
 
 from search_spaces.asha import ASHA
 from search_spaces.pbt import PBT
 from search_spaces.strategy import Strategy
+from tune_jobs.runtime.trial import overrides
 
 Trainable: TypeAlias = type[tune.Trainable] | Callable[..., object]
 
@@ -78,6 +81,13 @@ class Parts:
         if self.asha is not None:
             self.asha.replay_failure(index, epoch)
 
+    def as_class(self) -> type[tune.Trainable]:
+        """The trainable as a class, with its data."""
+        with_data: Any = self.trainable
+        if self.dataset is not None:
+            with_data = tune.with_parameters(with_data, data=self.dataset.search)
+        return with_data if inspect.isclass(with_data) else wrap_function(with_data)
+
     def check(self, model: str | None) -> None:
         """Shows points of the space to the trainable, before Tune makes any file, and holds the
         flag `--model` against it.
@@ -96,3 +106,17 @@ class Parts:
             data = {} if self.dataset is None else {"data": self.dataset.search}
             for config in self.strategy.space.samples():
                 check(config, **data)
+
+    def check_rungs(self) -> None:
+        """Holds the rungs, if there are any, against trainable and space, and tells them to the
+        strategy.
+
+        Raises:
+            ValueError: they do not go together.
+        """
+        if self.asha is None or self.strategy is None:
+            return
+        if self.trainable is not None:
+            self.asha.check_checkpoints(overrides(self.trainable, "save_checkpoint"))
+        self.asha.check_space(self.strategy.space)
+        self.strategy.rungs = self.asha.rungs.milestones

@@ -24,7 +24,7 @@ from tune_jobs.runtime.outage import StorageLostError
 from tune_jobs.runtime.places import Place
 from tune_jobs.runtime.retries import lost
 from tune_jobs.runtime.searcher import dirname_of
-from tune_jobs.runtime.trial import REPORT
+from tune_jobs.runtime.trial_report import REPORT
 
 
 class Listener(Protocol):

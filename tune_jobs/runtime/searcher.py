@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
 from search_spaces.mode import sign_of
@@ -19,7 +20,7 @@ from search_spaces.strategy import Strategy
 from tune_jobs.runtime.controls import control_dirname
 from tune_jobs.runtime.journal import Event, Journal, TrialRecord
 from tune_jobs.runtime.reported import BAD_VALUE
-from tune_jobs.runtime.trial import REPORT
+from tune_jobs.runtime.trial_report import REPORT
 
 
 class JournaledSearcher(Searcher):
@@ -152,6 +153,12 @@ class JournaledSearcher(Searcher):
         """The name of the directory of a trial of Tune."""
         index = self.indices[trial_id]
         return control_dirname(index) if trial_id in self._controls else dirname_of(index)
+
+    def dirname_creator(self) -> Callable[[Trial], str]:
+        """Names the directory of a trial of Tune."""
+        # Tune copies what it is given deeply: a function keeps its cell, a method would lose self.
+        # It also pickles it with every trial: a searcher pickles as nothing, its indices would not.
+        return lambda trial: self.dirname(trial.trial_id)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Tells the strategy a value on the way."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
@@ -10,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from ray import tune
-from ray.tune.experiment import Trial
-from ray.tune.trainable.function_trainable import wrap_function
 
 from search_spaces.asha import ASHA
 from search_spaces.in_order import InOrder
@@ -20,9 +17,10 @@ from search_spaces.mode import Mode
 from search_spaces.pbt import PBT
 from search_spaces.space import Space
 from search_spaces.strategy import Strategy
+from tune_jobs.runtime.attached import attach_population, attach_rungs, promoter
 from tune_jobs.runtime.bucket import Bucket
 from tune_jobs.runtime.budget import Budget, parse_bytes
-from tune_jobs.runtime.flags import Flags
+from tune_jobs.runtime.flags import EPOCHS, MODEL, TRIALS, Flags
 from tune_jobs.runtime.fresh_start import FreshStarts
 from tune_jobs.runtime.home import Home
 from tune_jobs.runtime.joiners import Joiners
@@ -31,8 +29,7 @@ from tune_jobs.runtime.outage import Outages
 from tune_jobs.runtime.parts import Dataset, Parts, Trainable
 from tune_jobs.runtime.places import Folder
 from tune_jobs.runtime.population import MEMBERS, check_population
-from tune_jobs.runtime.rebuild import rebuild
-from tune_jobs.runtime.recorder import Recorder, index_of, runs_as_control
+from tune_jobs.runtime.recorder import Recorder
 from tune_jobs.runtime.retries import LOST_PROCESSES
 from tune_jobs.runtime.searcher import JournaledSearcher
 from tune_jobs.runtime.stopping import INTERRUPTED, TERMINATED, Limits, StudyStopper
@@ -44,15 +41,6 @@ from tune_jobs.runtime.width import Width
 
 TUNE_FOLDER = ".tune"
 """What Tune writes for its own restore, pickles among it, while a study runs."""
-
-TRIALS = 64
-"""Where nobody says how many: enough for two or three hyperparameters."""
-
-EPOCHS = 27
-"""Where nobody says how many: rungs of 1, 3 and 9 epochs below it."""
-
-MODEL = "mlp"
-"""Where nobody says which: an epoch in a second."""
 
 
 class Study:
@@ -84,7 +72,11 @@ class Study:
         self.bucket = bucket
         self.flags = flags
         self.max_concurrent = max_concurrent
-        self._width = width
+        asked = flags.checkpoint_budget
+        self.budget = None if asked is None else Budget(parse_bytes(asked))
+        """Of all checkpoints, in bytes."""
+        # A budget is divided by the trials that run at once.
+        self._width = width if self.budget is None else None
         self._joiners = joiners
         for noticing in (width, joiners):
             if noticing is not None:
@@ -125,12 +117,6 @@ class Study:
             alone=self.alone,
             is_control=self.parts.is_control,
         )
-        self.budget = None
-        """Of all checkpoints, in bytes."""
-        if flags.checkpoint_budget is not None:
-            self.budget = Budget(parse_bytes(flags.checkpoint_budget))
-            # It is divided by the trials that run at once.
-            self._width = None
         self.inputs: dict[str, str] = {}
         """Fingerprints of what else the trials depend on, which a resume must find again."""
         self.learned = ""
@@ -185,13 +171,8 @@ class Study:
             reported=reported,
             admission=self._joiners.admission() if self._joiners else None,
         )
-        with_data: Any = trainable
-        if dataset is not None:
-            with_data = tune.with_parameters(trainable, data=dataset.search)
-        if not inspect.isclass(with_data):
-            with_data = wrap_function(with_data)
         resources = {"cpu": self.flags.cpus_per_trial, "gpu": self.flags.gpus_per_trial}
-        return tune.with_resources(guarded(with_data, settings), resources)  # type: ignore[no-any-return]
+        return tune.with_resources(guarded(self.parts.as_class(), settings), resources)  # type: ignore[no-any-return]
 
     def tune_config(
         self,
@@ -214,11 +195,7 @@ class Study:
             self.max_epochs = scheduler.max_epochs
         self.stopper.max_epochs = self.max_epochs
         self.parts.check(self.flags.model)
-        if isinstance(scheduler, ASHA):
-            if self.parts.trainable is not None:
-                scheduler.check_checkpoints(overrides(self.parts.trainable, "save_checkpoint"))
-            scheduler.check_space(strategy.space)
-            strategy.rungs = scheduler.rungs.milestones
+        self.parts.check_rungs()
         if isinstance(scheduler, PBT) and self.flags.trials is None:
             self.total = MEMBERS
         if strategy.size is not None:
@@ -231,17 +208,13 @@ class Study:
         if isinstance(scheduler, ASHA):
             # First: it may end trials whose stop had been decided.
             scheduler.set_search_properties(self.metric, self.mode)
-            self._decided += rebuild(scheduler, self.events, self.trials, self.metric)
-            scheduler.trial_key = lambda trial: None if runs_as_control(trial) else index_of(trial)
-            scheduler.on_decision = self._recorder.on_decision
+            self._decided += attach_rungs(scheduler, self._recorder, self.events, self.metric)
         if isinstance(scheduler, PBT):
             check_population(self.flags, self.total, strategy, self.parts.trainable)
-            scheduler.population = self.total
-            scheduler.concurrent = self._width or (lambda: self.max_concurrent)
-            scheduler.trial_key = index_of
-            scheduler.on_wait = self._recorder.on_wait
-            scheduler.on_exploit = self._recorder.on_exploit
-        audited = isinstance(scheduler, ASHA) and scheduler.audit > 0
+            concurrent = self._width or (lambda: self.max_concurrent)
+            attach_population(scheduler, self._recorder, self.total, concurrent)
+        asha, promotes = self.parts.asha, self.parts.promotes()
+        audited = asha is not None and asha.audit > 0
         fresh_starts = FreshStarts(scheduler or InOrder(), self._recorder, self._joiners)
         self._searcher = JournaledSearcher(
             strategy,
@@ -256,7 +229,7 @@ class Study:
             audited=audited,
             later=fresh_starts.suggest_later,
             width=None if isinstance(scheduler, PBT) else self._width,
-            promote=self._promote if self.parts.promotes() else None,
+            promote=promoter(asha, self._recorder) if asha and promotes else None,
         )
         whole = isinstance(scheduler, PBT)
         return tune.TuneConfig(
@@ -266,21 +239,14 @@ class Study:
             # promotions is known, each of which is a trial to Tune; and all members of a
             # population live at once, each of whose processes Tune would end as it comes free, if
             # it counted them.
-            num_samples=-1 if audited or self.parts.promotes() else self.total + whole,
+            num_samples=-1 if audited or promotes else self.total + whole,
             search_alg=self._searcher,
             scheduler=fresh_starts,
             max_concurrent_trials=self.total if whole else self.max_concurrent,
             # Without a reset of its own, a process that is used again would fail the next trial.
             reuse_actors=overrides(self.parts.trainable, "reset_config"),
-            trial_dirname_creator=self._dirname(),
+            trial_dirname_creator=self._searcher.dirname_creator(),
         )
-
-    def _dirname(self) -> Callable[[Trial], str]:
-        """Names a trial's directory by its index."""
-        searcher = self._searcher
-        # Tune copies what it is given deeply: a function keeps its cell, a method would lose self.
-        # It also pickles it with every trial: a searcher pickles as nothing, its indices would not.
-        return lambda trial: searcher.dirname(trial.trial_id)
 
     def run_config(self) -> tune.RunConfig:
         """Tune's own files go to `.tune`, where nobody reads them; Tune prints nothing."""
@@ -318,16 +284,6 @@ class Study:
     def _note(self, event: Event, line: str) -> None:
         self.journal.append(event)
         self.say(line)
-
-    def _promote(self) -> int | None:
-        """Lets the next one go on that may; its index."""
-        asha = self.parts.asha
-        promotion = asha.promotable() if asha is not None else None
-        if asha is None or promotion is None:
-            return None
-        asha.promote(promotion.trial, promotion.rung)
-        self._recorder.on_promotion(promotion)
-        return int(promotion.trial)
 
     def close(self, why: str) -> None:
         """Ends the session; the listeners first, so that their files are whole.

@@ -29,13 +29,12 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-import ray
 from ray import tune
 from ray.train._internal.session import get_session, shutdown_session
 from ray.tune.result import RESULT_DUPLICATE, SHOULD_CHECKPOINT
 from ray.tune.trainable.function_trainable import FunctionTrainable
 
-from search_spaces.mode import sign_of
+from tune_jobs.runtime import trial_report
 from tune_jobs.runtime.checkpoints import Checkpoint, NoRoomError, TrialCheckpoints
 from tune_jobs.runtime.controls import stopped_dirname
 from tune_jobs.runtime.gpu_share import gpus_of_process, hold, out_of_memory
@@ -44,14 +43,11 @@ from tune_jobs.runtime.notices import telling
 from tune_jobs.runtime.outage import Outages, StorageLostError
 from tune_jobs.runtime.places import place_at
 from tune_jobs.runtime.process_memory import free_memory, freeze_imports
-from tune_jobs.runtime.reported import BAD_VALUE, metrics_of, not_finite, plain
+from tune_jobs.runtime.reported import not_finite, plain
 from tune_jobs.runtime.retries import Retries, blameless, device_lost, raised
 from tune_jobs.runtime.trial_log import TrialLog
 from tune_jobs.runtime.trial_settings import TrialSettings
 from tune_jobs.runtime.tune_storage import move_to_this_node
-
-REPORT = "trial_report"
-"""Key of a result under which the wrapper tells the driver what is not a metric."""
 
 
 def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tune.Trainable]:
@@ -172,12 +168,12 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
 
         def step(self) -> dict[str, Any]:
             if self.__harms:
-                return self.__elsewhere()
+                return trial_report.elsewhere(self.__harms)
             if self.__reset is not None:
                 self.__begin(self.__reset)
                 self.__reset = None
                 if self.__error is not None:
-                    return self.__again("reset")
+                    return trial_report.again(self.__epoch, "reset", self.__retried)
             while True:
                 try:
                     return self.__step()
@@ -187,7 +183,7 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
                 except Exception as error:
                     reason = self.__note(error)
                     if out_of_memory(raised(error)) and 0 < gpus_of_process() < 1:
-                        return self.__again("share")
+                        return trial_report.again(self.__epoch, "share", self.__retried)
                     if device_lost(raised(error)):
                         # As if it had been killed: in another process.
                         raise
@@ -259,32 +255,21 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
 
         def __told(self, result: dict[str, Any], checkpoint: str | None) -> dict[str, Any]:
             self.__epoch, self.__last = int(result["epoch"]), result
-            report = {
-                "node": ray.get_runtime_context().get_node_id()[:8],
-                "metrics": metrics_of(result),
-                "step_losses": result.get("step_losses", []),
+            more = {
                 "checkpoint": checkpoint,
                 "restored": self.__restored,
                 "retried": self.__retried,
                 "unsaved": self.__unsaved,
-                "status": "finished" if result.get("done") else None,
             }
             self.__restored, self.__retried, self.__unsaved = None, [], None
-            return {**result, REPORT: report}
+            return trial_report.told(result, **more)
 
-        def __ended(self, status: str, epoch: int, reason: str) -> dict[str, Any]:
-            bad = -sign_of(settings.mode) * BAD_VALUE
-            report = {
-                "metrics": {},
-                "checkpoint": None,
-                "restored": self.__restored,
-                "retried": self.__retried,
-                "status": status,
-                "reason": reason,
-            }
+        def __ended(self, status: str, epoch: int, reason: str, **more: Any) -> dict[str, Any]:
+            told = {"status": status, "reason": reason, **more}
+            told.update(restored=self.__restored, retried=self.__retried)
             if status == "failed":
-                report["log"] = "\n".join(self.__log.tail())
-            return {settings.metric: bad, "epoch": epoch, "done": True, REPORT: report}
+                told["log"] = "\n".join(self.__log.tail())
+            return trial_report.bad_end(settings.metric, settings.mode, epoch, **told)
 
         def __note(self, error: Exception) -> str:
             """Prints an error to the trial's log; the same in one line."""
@@ -292,22 +277,15 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             traceback.print_exception(error)
             return f"{type(error).__name__}: {error}"
 
-        def __again(self, why: str) -> dict[str, Any]:
-            """Asks for a fresh process."""
-            report = {"again": why, "gpus": gpus_of_process(), "retried": self.__retried}
-            return {"epoch": self.__epoch, REPORT: report}
-
-        def __elsewhere(self) -> dict[str, Any]:
-            """Asks for a process on another node."""
-            node = ray.get_runtime_context().get_node_id()
-            return {"epoch": 0, REPORT: {"again": "node", "node": node, "harms": self.__harms}}
-
         def __failed(self, error: Exception, reason: str) -> dict[str, Any]:
             error = raised(error)
-            ended = self.__ended("failed", self.__epoch + 1, reason)
-            ended[REPORT]["blameless"] = blameless(error, gpus_of_process(), settings.alone)
-            ended[REPORT]["traceback"] = "".join(traceback.format_exception(error))
-            return ended
+            return self.__ended(
+                "failed",
+                self.__epoch + 1,
+                reason,
+                blameless=blameless(error, gpus_of_process(), settings.alone),
+                traceback="".join(traceback.format_exception(error)),
+            )
 
     GuardedTrial.__name__ = trainable.__name__
     return GuardedTrial
