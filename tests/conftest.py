@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import ray
 
-from tune_jobs.runtime import outage
+from tune_jobs.runtime.storage import outage
 
 pytest_plugins = ["tests.bucket"]
 

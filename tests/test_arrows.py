@@ -1,9 +1,12 @@
 """The packages point one way."""
 
+import re
 import subprocess
 import sys
 
 import pytest
+
+from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize(
@@ -16,8 +19,8 @@ import pytest
         ("tune_jobs.runtime.journal", {"ray", "torch"}),
         ("tune_jobs.runtime.launch", {"trainables", "torch"}),
         # What a node says of itself, in the process that its first trial takes over.
-        ("tune_jobs.runtime.node_check", {"ray", "torch"}),
-        ("tune_jobs.runtime.check_cluster", {"ray", "torch"}),
+        ("tune_jobs.runtime.cluster.node_check", {"ray", "torch"}),
+        ("tune_jobs.runtime.cluster.check", {"ray", "torch"}),
         ("tune_jobs.findings.audit", {"ray", "torch"}),
         ("tune_jobs.findings.curves", {"ray", "torch"}),
         # 2.7 s and 840 MB that no trial is to pay for.
@@ -28,3 +31,13 @@ def test_a_module_does_not_import_what_it_must_not_know(module, forbidden):
     code = f"import sys, {module}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not forbidden & set(done.stdout.split())
+
+
+def test_what_stores_files_knows_no_study():
+    storage = ROOT / "tune_jobs" / "runtime" / "storage"
+    found = {
+        name
+        for path in storage.glob("*.py")
+        for name in re.findall(r"from tune_jobs\.runtime\.([a-z_]+)", path.read_text())
+    }
+    assert found == {"storage"}

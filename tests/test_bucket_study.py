@@ -10,9 +10,9 @@ import time
 import pytest
 
 from tests.conftest import JOB, journal_of, results_of, table_of
-from tune_jobs.runtime.at_work import DRIVER_FILE
-from tune_jobs.runtime.bucket import Bucket
-from tune_jobs.runtime.checkpoints import TrialCheckpoints
+from tune_jobs.runtime.storage.at_work import DRIVER_FILE
+from tune_jobs.runtime.storage.bucket import Bucket
+from tune_jobs.runtime.storage.checkpoints import TrialCheckpoints
 
 pytestmark = pytest.mark.long
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 COMMANDS = {
     "train": ("train_preset", "a preset, which earlier studies have found, under several seeds"),
-    "preflight": ("runtime.check_cluster", "could a study run here? asks all nodes of a cluster"),
+    "preflight": ("runtime.cluster.check", "could a study run here? asks all nodes of a cluster"),
 }
 """The module of each, and what it does."""
 

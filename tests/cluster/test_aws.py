@@ -38,7 +38,7 @@ print(json.dumps(answer, default=str))
 """
 
 ASK = """
-from tune_jobs.runtime.connect import cluster
+from tune_jobs.runtime.cluster.connect import cluster
 from tune_jobs.runtime.flags import Flags
 with cluster(Flags(address="auto")) as found:
     print(found.growth)

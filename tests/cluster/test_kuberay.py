@@ -12,8 +12,8 @@ from ray.autoscaler._private.kuberay.autoscaling_config import (
 )
 
 from tests.conftest import ROOT
-from tune_jobs.runtime.connect import HEAD, Cluster
-from tune_jobs.runtime.growth import growth_of
+from tune_jobs.runtime.cluster.connect import HEAD, Cluster
+from tune_jobs.runtime.cluster.growth import growth_of
 
 KUBERNETES = "1.34"
 

@@ -14,7 +14,7 @@ from search_spaces.in_order import InOrder
 from tests.runtime.conftest import SPACE
 from tune_jobs.runtime import study as study_module
 from tune_jobs.runtime.journal import JOURNAL, read_events
-from tune_jobs.runtime.retries import ERRORS
+from tune_jobs.runtime.trial.retries import ERRORS
 
 pytestmark = pytest.mark.long
 

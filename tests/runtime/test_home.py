@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.runtime.conftest import names
-from tune_jobs.runtime.at_work import DRIVER_FILE
-from tune_jobs.runtime.bucket import Bucket
 from tune_jobs.runtime.home import bring, copy_of, home_of, new_home, to_read
 from tune_jobs.runtime.journal import JOURNAL
+from tune_jobs.runtime.storage.at_work import DRIVER_FILE
+from tune_jobs.runtime.storage.bucket import Bucket
 from tune_jobs.runtime.study_file import STUDY_FILE
 
 

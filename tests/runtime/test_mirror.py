@@ -5,10 +5,10 @@ import time
 import boto3
 import pytest
 
-from tune_jobs.runtime.at_work import AtWork
-from tune_jobs.runtime.bucket import Bucket
 from tune_jobs.runtime.journal import JOURNAL
 from tune_jobs.runtime.mirror import EVENT_FILE, Mirror, mirrored
+from tune_jobs.runtime.storage.at_work import AtWork
+from tune_jobs.runtime.storage.bucket import Bucket
 
 
 @pytest.fixture

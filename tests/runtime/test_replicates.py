@@ -12,10 +12,10 @@ from ray import tune
 from search_spaces.random_search import RandomSearch
 from search_spaces.space import Space
 from tests.runtime.conftest import SPACE, study_in
-from tune_jobs.runtime.checkpoints import TrialCheckpoints
 from tune_jobs.runtime.journal import trials_from
 from tune_jobs.runtime.replicates import REPLICATES_FILE, write_replicates
 from tune_jobs.runtime.searcher import dirname_of
+from tune_jobs.runtime.storage.checkpoints import TrialCheckpoints
 
 
 class Trained(tune.Trainable):

@@ -9,12 +9,12 @@ import pytest
 
 from search_spaces.asha import ASHA
 from tests.runtime.test_controls import toy
-from tune_jobs.runtime.checkpoints import TrialCheckpoints
 from tune_jobs.runtime.journal import trials_from
-from tune_jobs.runtime.outage import Outages
 from tune_jobs.runtime.parts import Parts
-from tune_jobs.runtime.places import Folder, bytes_in
 from tune_jobs.runtime.retention import Retention
+from tune_jobs.runtime.storage.checkpoints import TrialCheckpoints
+from tune_jobs.runtime.storage.outage import Outages
+from tune_jobs.runtime.storage.places import Folder, bytes_in
 
 SIZE = 1000
 

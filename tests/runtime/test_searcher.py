@@ -12,8 +12,8 @@ from search_spaces.strategy import Strategy
 from search_spaces.tpe_search import TPESearch
 from tests.runtime.conftest import SPACE
 from tune_jobs.runtime.journal import Journal, TrialRecord, read_events, trials_from
-from tune_jobs.runtime.reported import BAD_VALUE
 from tune_jobs.runtime.searcher import JournaledSearcher, dirname_of, trial_seed
+from tune_jobs.runtime.trial.reported import BAD_VALUE
 
 
 @pytest.fixture

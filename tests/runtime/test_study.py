@@ -19,10 +19,10 @@ from search_spaces.rungs import Rungs
 from search_spaces.space import Space
 from tests.runtime.conftest import QUALITY, SPACE, names, study_in
 from tests.search_spaces.test_rungs import promoted_by
+from tune_jobs.runtime.cluster.joiners import Joiners
+from tune_jobs.runtime.cluster.nodes import Inspection
 from tune_jobs.runtime.flags import Flags
-from tune_jobs.runtime.joiners import Joiners
 from tune_jobs.runtime.journal import JOURNAL, read_events, trials_from
-from tune_jobs.runtime.nodes import Inspection
 from tune_jobs.runtime.study import Study
 from tune_jobs.runtime.study_file import STUDY_FILE
 

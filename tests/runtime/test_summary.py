@@ -11,10 +11,10 @@ from rich.console import Console
 from search_spaces.random_search import RandomSearch
 from tests.runtime.conftest import SPACE, study_in
 from tune_jobs.runtime.best import all_ended, keep_best
-from tune_jobs.runtime.checkpoints import TrialCheckpoints
 from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.journal import JOURNAL, TrialRecord
-from tune_jobs.runtime.places import Folder
+from tune_jobs.runtime.storage.checkpoints import TrialCheckpoints
+from tune_jobs.runtime.storage.places import Folder
 from tune_jobs.runtime.study import Study
 from tune_jobs.runtime.summary import (
     repeated,

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.mode import sign_of
-from tune_jobs.runtime.checkpoints import Checkpoint, TrialCheckpoints, is_whole
 from tune_jobs.runtime.journal import TrialRecord, best_trial
-from tune_jobs.runtime.places import Folder, copy_files
 from tune_jobs.runtime.searcher import dirname_of
 from tune_jobs.runtime.stopping import INTERRUPTED, TERMINATED
+from tune_jobs.runtime.storage.checkpoints import Checkpoint, TrialCheckpoints, is_whole
+from tune_jobs.runtime.storage.places import Folder, copy_files
 from tune_jobs.runtime.study import Study
 from tune_jobs.runtime.study_file import write_json
 

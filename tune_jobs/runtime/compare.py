@@ -14,12 +14,12 @@ from rich.console import Console
 
 from search_spaces.mode import Mode
 from tune_jobs.findings.comparison import show_comparison
-from tune_jobs.runtime.bucket import SCHEME
-from tune_jobs.runtime.connect import cluster
+from tune_jobs.runtime.cluster.connect import cluster
 from tune_jobs.runtime.description import job_name
 from tune_jobs.runtime.flags import Command, flag, parse
 from tune_jobs.runtime.launch import complain, launch
 from tune_jobs.runtime.question import agreed
+from tune_jobs.runtime.storage.bucket import SCHEME
 from tune_jobs.runtime.study_file import STUDY_FILE
 from tune_jobs.runtime.summary import shown, without
 

@@ -16,12 +16,12 @@ from tensorboard.plugins.text.metadata import create_summary_metadata
 from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboard.util import tensor_util
 
-from tune_jobs.runtime.appended import AppendedFile
 from tune_jobs.runtime.controls import control_dirname
 from tune_jobs.runtime.journal import Event, TrialRecord
-from tune_jobs.runtime.outage import Outages
-from tune_jobs.runtime.places import Folder
 from tune_jobs.runtime.searcher import dirname_of
+from tune_jobs.runtime.storage.appended import AppendedFile
+from tune_jobs.runtime.storage.outage import Outages
+from tune_jobs.runtime.storage.places import Folder
 
 TAGS = {
     "train_loss": "loss/train",

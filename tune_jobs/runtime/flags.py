@@ -14,8 +14,8 @@ from typing import Annotated, Any
 import docstring_parser
 import tyro
 
-from tune_jobs.runtime.addresses import check_address
 from tune_jobs.runtime.budget import parse_bytes
+from tune_jobs.runtime.storage.addresses import check_address
 
 RESUMABLE = (
     "trials",

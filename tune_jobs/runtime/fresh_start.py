@@ -23,10 +23,10 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from search_spaces.pbt import PBT
-from tune_jobs.runtime.gpu_share import twice
-from tune_jobs.runtime.joiners import Joiners
+from tune_jobs.runtime.cluster.joiners import Joiners
 from tune_jobs.runtime.recorder import Recorder, index_of
-from tune_jobs.runtime.trial_report import REPORT
+from tune_jobs.runtime.trial.gpu_share import twice
+from tune_jobs.runtime.trial.report import REPORT
 
 
 class FreshStarts(FIFOScheduler):

@@ -9,14 +9,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from tune_jobs.runtime.addresses import check_address, probe, refusing
-from tune_jobs.runtime.at_work import DRIVER_FILE, AtWork
-from tune_jobs.runtime.bucket import SCHEME, Bucket
-from tune_jobs.runtime.checkpoints import PREFIX
 from tune_jobs.runtime.journal import JOURNAL
 from tune_jobs.runtime.mirror import mirrored
-from tune_jobs.runtime.outage import say
-from tune_jobs.runtime.places import Folder, Place
+from tune_jobs.runtime.storage.addresses import check_address, probe, refusing
+from tune_jobs.runtime.storage.at_work import DRIVER_FILE, AtWork
+from tune_jobs.runtime.storage.bucket import SCHEME, Bucket
+from tune_jobs.runtime.storage.checkpoints import PREFIX
+from tune_jobs.runtime.storage.outage import say
+from tune_jobs.runtime.storage.places import Folder, Place
 from tune_jobs.runtime.study_file import STUDY_FILE
 
 TRIALS = "trials"

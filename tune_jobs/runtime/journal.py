@@ -46,9 +46,9 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from search_spaces.mode import sign_of
-from tune_jobs.runtime.appended import AppendedFile
-from tune_jobs.runtime.outage import Outages, StorageLostError
-from tune_jobs.runtime.places import Folder
+from tune_jobs.runtime.storage.appended import AppendedFile
+from tune_jobs.runtime.storage.outage import Outages, StorageLostError
+from tune_jobs.runtime.storage.places import Folder
 
 Event: TypeAlias = dict[str, Any]
 Status: TypeAlias = Literal["pending", "running", "finished", "stopped", "diverged", "failed"]

@@ -16,29 +16,29 @@ from search_spaces.mode import Mode
 from search_spaces.pbt import PBT
 from tune_jobs.runtime import summary
 from tune_jobs.runtime.best import all_ended, keep_best
-from tune_jobs.runtime.bucket import SCHEME
-from tune_jobs.runtime.connect import cluster
+from tune_jobs.runtime.cluster.connect import cluster
+from tune_jobs.runtime.cluster.gpus import look_at_gpus
+from tune_jobs.runtime.cluster.head import watched
+from tune_jobs.runtime.cluster.joiners import Joiners
+from tune_jobs.runtime.cluster.nodes import inspect
+from tune_jobs.runtime.cluster.width import Width
 from tune_jobs.runtime.controller import losses_told_once
 from tune_jobs.runtime.curves import Curves
 from tune_jobs.runtime.description import describe, job_name
 from tune_jobs.runtime.flags import Command, parse
-from tune_jobs.runtime.gpus import look_at_gpus
-from tune_jobs.runtime.head import watched
 from tune_jobs.runtime.home import Home, home_of, new_home
-from tune_jobs.runtime.joiners import Joiners
 from tune_jobs.runtime.keeping import retain
-from tune_jobs.runtime.nodes import inspect
 from tune_jobs.runtime.notices import Notices
-from tune_jobs.runtime.outage import StorageLostError
 from tune_jobs.runtime.population import NOT_RESUMED, write_schedule
 from tune_jobs.runtime.price import Price
 from tune_jobs.runtime.question import begin, nothing_left
 from tune_jobs.runtime.replicates import write_replicates
 from tune_jobs.runtime.signals import EXIT_CODES, heard
+from tune_jobs.runtime.storage.bucket import SCHEME
+from tune_jobs.runtime.storage.outage import StorageLostError
 from tune_jobs.runtime.study import TUNE_FOLDER, Study
 from tune_jobs.runtime.study_file import read_study_file
 from tune_jobs.runtime.terminal import Terminal
-from tune_jobs.runtime.width import Width
 
 TUNE_SETTINGS = {
     # The journal and the curves are ours; Tune's CSV and JSON files would cost 13 ms a trial.

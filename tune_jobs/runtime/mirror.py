@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tune_jobs.runtime.at_work import AtWork
-from tune_jobs.runtime.bucket import Bucket
 from tune_jobs.runtime.journal import JOURNAL
-from tune_jobs.runtime.outage import say
+from tune_jobs.runtime.storage.at_work import AtWork
+from tune_jobs.runtime.storage.bucket import Bucket
+from tune_jobs.runtime.storage.outage import say
 
 PERIOD = 5.0
 """Seconds between two copies: what a head that dies can lose."""

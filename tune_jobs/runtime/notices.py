@@ -16,7 +16,7 @@ from ray.experimental.internal_kv import (
 )
 
 from tune_jobs.runtime.journal import Event, TrialRecord
-from tune_jobs.runtime.outage import say
+from tune_jobs.runtime.storage.outage import say
 
 NAMESPACE = "tune_jobs_notices"
 

@@ -13,7 +13,7 @@ from ray.tune.trainable.function_trainable import wrap_function
 from search_spaces.asha import ASHA
 from search_spaces.pbt import PBT
 from search_spaces.strategy import Strategy
-from tune_jobs.runtime.trial import overrides
+from tune_jobs.runtime.trial.wrapper import overrides
 
 Trainable: TypeAlias = type[tune.Trainable] | Callable[..., object]
 

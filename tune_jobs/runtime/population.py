@@ -22,9 +22,9 @@ from search_spaces.learning import LearningSearch
 from search_spaces.strategy import Strategy
 from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.journal import TrialRecord
-from tune_jobs.runtime.outage import Outages
+from tune_jobs.runtime.storage.outage import Outages
 from tune_jobs.runtime.study_file import write_json
-from tune_jobs.runtime.trial import overrides
+from tune_jobs.runtime.trial.wrapper import overrides
 
 SCHEDULE_FILE = "schedule.json"
 

@@ -17,14 +17,14 @@ from ray.tune.experiment import Trial
 
 from search_spaces.pbt import Exploit
 from search_spaces.rungs import Decision, Promotion
-from tune_jobs.runtime.checkpoints import NoRoomError, TrialCheckpoints
 from tune_jobs.runtime.controls import stopped_dirname
 from tune_jobs.runtime.journal import Event, Journal, TrialRecord
-from tune_jobs.runtime.outage import StorageLostError
-from tune_jobs.runtime.places import Place
-from tune_jobs.runtime.retries import lost
 from tune_jobs.runtime.searcher import dirname_of
-from tune_jobs.runtime.trial_report import REPORT
+from tune_jobs.runtime.storage.checkpoints import NoRoomError, TrialCheckpoints
+from tune_jobs.runtime.storage.outage import StorageLostError
+from tune_jobs.runtime.storage.places import Place
+from tune_jobs.runtime.trial.report import REPORT
+from tune_jobs.runtime.trial.retries import lost
 
 
 class Listener(Protocol):

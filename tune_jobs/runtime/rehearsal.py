@@ -11,8 +11,8 @@ from typing import Any
 import ray
 
 from search_spaces.sobol_search import SobolSearch
-from tune_jobs.runtime.gpu_share import gpus_of_process, hold
 from tune_jobs.runtime.study import Study
+from tune_jobs.runtime.trial.gpu_share import gpus_of_process, hold
 
 POINTS = 8
 """Configurations that are rehearsed, 0.3 s each of the default MLP. Sobol points: each eighth of

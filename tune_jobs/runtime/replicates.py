@@ -7,8 +7,8 @@ from contextlib import suppress
 from typing import Any
 
 from tune_jobs.runtime.best import is_over
-from tune_jobs.runtime.checkpoints import TrialCheckpoints
 from tune_jobs.runtime.searcher import dirname_of
+from tune_jobs.runtime.storage.checkpoints import TrialCheckpoints
 from tune_jobs.runtime.study import Study
 from tune_jobs.runtime.study_file import write_json
 

@@ -27,13 +27,13 @@ from functools import partial
 
 from search_spaces.mode import Mode, sign_of
 from tune_jobs.runtime.budget import Budget
-from tune_jobs.runtime.checkpoints import PREFIX, TrialCheckpoints
 from tune_jobs.runtime.controls import control_dirname
 from tune_jobs.runtime.journal import Event, TrialRecord
-from tune_jobs.runtime.outage import Outages
 from tune_jobs.runtime.parts import Parts
-from tune_jobs.runtime.places import Place
 from tune_jobs.runtime.searcher import dirname_of
+from tune_jobs.runtime.storage.checkpoints import PREFIX, TrialCheckpoints
+from tune_jobs.runtime.storage.outage import Outages
+from tune_jobs.runtime.storage.places import Place
 
 READERS = 16
 """Directories looked at together as a session begins: a look at a bucket takes 50 ms."""

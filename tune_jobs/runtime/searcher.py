@@ -19,8 +19,8 @@ from search_spaces.mode import sign_of
 from search_spaces.strategy import Strategy
 from tune_jobs.runtime.controls import control_dirname
 from tune_jobs.runtime.journal import Event, Journal, TrialRecord
-from tune_jobs.runtime.reported import BAD_VALUE
-from tune_jobs.runtime.trial_report import REPORT
+from tune_jobs.runtime.trial.report import REPORT
+from tune_jobs.runtime.trial.reported import BAD_VALUE
 
 
 class JournaledSearcher(Searcher):

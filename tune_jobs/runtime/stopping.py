@@ -11,7 +11,7 @@ from ray.tune import Stopper
 
 from search_spaces.mode import sign_of
 from tune_jobs.runtime.journal import Event, TrialRecord
-from tune_jobs.runtime.outage import StorageLostError
+from tune_jobs.runtime.storage.outage import StorageLostError
 
 INTERRUPTED, TERMINATED = "interrupted", "terminated"
 """By Ctrl-C, and by an order from outside: see `tune_jobs/runtime/signals.py`."""

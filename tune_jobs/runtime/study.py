@@ -18,26 +18,26 @@ from search_spaces.pbt import PBT
 from search_spaces.space import Space
 from search_spaces.strategy import Strategy
 from tune_jobs.runtime.attached import attach_population, attach_rungs, promoter
-from tune_jobs.runtime.bucket import Bucket
 from tune_jobs.runtime.budget import Budget, parse_bytes
+from tune_jobs.runtime.cluster.joiners import Joiners
+from tune_jobs.runtime.cluster.width import Width
 from tune_jobs.runtime.flags import EPOCHS, MODEL, TRIALS, Flags
 from tune_jobs.runtime.fresh_start import FreshStarts
 from tune_jobs.runtime.home import Home
-from tune_jobs.runtime.joiners import Joiners
 from tune_jobs.runtime.journal import JOURNAL, Event, Journal, read_events, trials_from
-from tune_jobs.runtime.outage import Outages
 from tune_jobs.runtime.parts import Dataset, Parts, Trainable
-from tune_jobs.runtime.places import Folder
 from tune_jobs.runtime.population import MEMBERS, check_population
 from tune_jobs.runtime.recorder import Recorder
-from tune_jobs.runtime.retries import LOST_PROCESSES
 from tune_jobs.runtime.searcher import JournaledSearcher
 from tune_jobs.runtime.stopping import INTERRUPTED, TERMINATED, Limits, StudyStopper
+from tune_jobs.runtime.storage.bucket import Bucket
+from tune_jobs.runtime.storage.outage import Outages
+from tune_jobs.runtime.storage.places import Folder
 from tune_jobs.runtime.study_file import STUDY_FILE, write_json
-from tune_jobs.runtime.trial import guarded, overrides
-from tune_jobs.runtime.trial_settings import TrialSettings
+from tune_jobs.runtime.trial.retries import LOST_PROCESSES
+from tune_jobs.runtime.trial.settings import TrialSettings
+from tune_jobs.runtime.trial.wrapper import guarded, overrides
 from tune_jobs.runtime.warm_start import earlier_trials, learn
-from tune_jobs.runtime.width import Width
 
 TUNE_FOLDER = ".tune"
 """What Tune writes for its own restore, pickles among it, while a study runs."""

@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tune_jobs.runtime.outage import Outages
-from tune_jobs.runtime.places import Folder
+from tune_jobs.runtime.storage.outage import Outages
+from tune_jobs.runtime.storage.places import Folder
 
 STUDY_FILE = "study.json"
 SCHEMA_VERSION = 1

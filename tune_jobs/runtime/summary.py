@@ -18,11 +18,11 @@ from search_spaces.asha import ASHA
 from search_spaces.pbt import PBT
 from tune_jobs.findings.audit import audit_of, told
 from tune_jobs.runtime.best import all_ended
-from tune_jobs.runtime.checkpoints import TrialCheckpoints
 from tune_jobs.runtime.journal import TrialRecord
-from tune_jobs.runtime.outage import Outages
 from tune_jobs.runtime.population import SCHEDULE_FILE, Schedule
 from tune_jobs.runtime.searcher import dirname_of
+from tune_jobs.runtime.storage.checkpoints import TrialCheckpoints
+from tune_jobs.runtime.storage.outage import Outages
 from tune_jobs.runtime.study import Study
 from tune_jobs.runtime.study_file import write_json, write_text
 from tune_jobs.runtime.terminal import duration, short, spelled

@@ -1,0 +1,72 @@
+"""A file that grows by whole pieces, on a file system that is really full."""
+
+import fcntl
+import subprocess
+
+import pytest
+
+from tests.mounts import mounted
+from tune_jobs.runtime.storage.appended import AppendedFile
+from tune_jobs.runtime.storage.outage import Outages, Waits
+from tune_jobs.runtime.storage.places import Folder
+
+SHORT = Waits(first=0.01, longest=0.02, in_all=5)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 64 kB; the folder that it is mounted at."""
+    with mounted(tmp_path / "disk", size="64k") as disk:
+        yield disk
+
+
+def test_a_piece_that_a_full_disk_cut_off_is_there_once_and_whole(small_disk):
+    seen = []
+
+    def free_some(line):
+        # What others read while it waits.
+        seen.append((small_disk / "log").read_bytes())
+        (small_disk / "filler").unlink(missing_ok=True)
+
+    file = AppendedFile(small_disk / "log", Outages(Folder(small_disk), free_some, waits=SHORT))
+    first, second = b"a" * 5_000, b"b" * 20_000
+    file.write(first)
+    file.flush()
+    filler = small_disk / "filler"
+    filler.write_bytes(b"x" * 49_152)
+    file.write(second[:7_000])
+    file.write(second[7_000:])
+    file.flush()
+    assert seen[0] == first
+    assert (small_disk / "log").read_bytes() == first + second
+    file.close()
+
+
+def test_a_file_system_that_is_read_only_for_a_while_loses_nothing(small_disk):
+    def writable(line):
+        subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+
+    file = AppendedFile(small_disk / "log", Outages(Folder(small_disk), writable, waits=SHORT))
+    file.write(b"first\n")
+    file.flush()
+    # A file that is open for writing holds the file system; it is opened again.
+    file.close()
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    file.write(b"second\n")
+    file.flush()
+    file.close()
+    assert (small_disk / "log").read_text() == "first\nsecond\n"
+
+
+def test_a_lock_is_taken_each_time_that_it_is_opened(tmp_path):
+    def lock(number):
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    outages = Outages(Folder(tmp_path), waits=SHORT)
+    file = AppendedFile(tmp_path / "log", outages, opened=lock)
+    with pytest.raises(BlockingIOError):
+        AppendedFile(tmp_path / "log", outages, opened=lock)
+    file.close()
+    again = AppendedFile(tmp_path / "log", outages, opened=lock)
+    again.close()
+    assert (tmp_path / "log").read_bytes() == b""

@@ -1,0 +1,266 @@
+"""The checkpoints of one trial: written whole or not at all, its best and its latest kept.
+
+A checkpoint is a folder `checkpoint_000007` that holds what the trainable saved after epoch 7, and
+`result.json`: the metrics of that epoch, and what the other files must be. So a trial that was
+killed after the checkpoint and before its report is not trained again, it reports what it finds;
+and nothing goes on from what is damaged.
+
+It is saved to the node's own disk and copied from there: an error of the copy is the storage's,
+which is waited for, while torch says of a full disk only that something has failed.
+
+A member of a population may go on from the weights of another one: from a copy of its checkpoint,
+`checkpoint_000008_from_0003`. That is never the member's best, since the other one's it remains.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from search_spaces.mode import sign_of
+from tune_jobs.runtime.storage.bucket import RESULT_FILE
+from tune_jobs.runtime.storage.checksums import check_sums, sums_of
+from tune_jobs.runtime.storage.outage import Outages
+from tune_jobs.runtime.storage.places import Place, bytes_in, copy_files
+
+PREFIX = "checkpoint_"
+
+FULL_BYTES = 64 * 1024
+"""A disk with less is full: what failed on it failed by that."""
+
+
+class NoRoomError(Exception):
+    """A checkpoint was not written, since it needs more bytes than are allowed."""
+
+    def __init__(self, needed: int, allowed: int) -> None:
+        super().__init__(f"{needed} bytes are needed, and {allowed} allowed")
+        self.needed = needed
+        self.allowed = allowed
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint as it lies on the storage."""
+
+    place: Place
+    """The trial's."""
+    name: str
+    """Of its folder."""
+    epoch: int
+    value: float
+    """Of the study's metric."""
+    result: dict[str, Any]
+    """What the trial reported with it."""
+    donor: int | None = None
+    """The trial that it was copied from."""
+    past: list[dict[str, Any]] = field(default_factory=list)
+    """What the trial reported before it, by epoch, where that is kept."""
+    config: dict[str, Any] | None = None
+    """That it was trained with, where that is kept."""
+    files: Mapping[str, list[int]] = field(default_factory=dict)
+    """What its files must be (`checksums`); one of an earlier version does not say it."""
+
+    @contextmanager
+    def whole(self) -> Iterator[Path]:
+        """A local folder with its files as they were written, for as long as the context lasts.
+
+        Raises:
+            ValueError: they are damaged.
+            OSError: they cannot be had.
+        """
+        with self.place.reading(self.name) as folder:
+            check_sums(folder, self.files)
+            yield folder
+
+
+class TrialCheckpoints:
+    """The checkpoints of one trial.
+
+    Args:
+        place: the trial's, shared by all nodes; made at the first write.
+        mode: "max" or "min": which value is the best.
+        outages: of the storage.
+        allowance: bytes of all of them, one that is being written included; None without a limit.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        mode: str,
+        outages: Outages | None = None,
+        allowance: int | None = None,
+    ) -> None:
+        self.place = place
+        self._allowance = allowance
+        self._sign = sign_of(mode)
+        self._outages = Outages(place) if outages is None else outages
+
+    def write(
+        self,
+        epoch: int,
+        value: float,
+        result: dict[str, Any],
+        save: Callable[[str], object],
+        **more: Any,
+    ) -> str:
+        """Lets `save(folder)` write the checkpoint of `epoch`; the name of its folder.
+
+        Those that are neither the best nor the latest are dropped.
+
+        Args:
+            more: `past` and `config`, where they are to be kept with it.
+
+        Raises:
+            NoRoomError: it is no better than the best one, and both are more than is allowed.
+            StorageLostError: the storage failed, and did not come back.
+        """
+        record = {"epoch": epoch, "value": value, "result": result, **more}
+        name = f"{PREFIX}{epoch:06d}"
+        self._write(name, record, save, value)
+        self._keep_best_and_latest()
+        return name
+
+    def adopt(self, checkpoint: Checkpoint, donor: int) -> str:
+        """Copies a checkpoint of trial `donor`, which this trial goes on from; the name of its
+        folder.
+
+        Raises:
+            NoRoomError: it and the best one are more than is allowed.
+            ValueError: it is damaged.
+            OSError: it cannot be copied.
+        """
+        record = {
+            **{"epoch": checkpoint.epoch, "value": checkpoint.value, "result": checkpoint.result},
+            "donor": donor,
+        }
+        name = f"{checkpoint.name}_from_{donor:04d}"
+
+        def copy(folder: str) -> None:
+            with checkpoint.whole() as files:
+                copy_files(files, Path(folder))
+
+        self._write(name, record, copy, None)
+        return name
+
+    def make_room(self, needed: int, value: float | None = None) -> None:
+        """Drops what has to go before so many bytes are written: what is neither the best nor the
+        latest, then the latest, and the best for one with a better `value` only.
+
+        Raises:
+            NoRoomError: that is not enough.
+        """
+        if self._allowance is None:
+            return
+        sizes, best = self.place.sizes(), self.best()
+        ways = [set(sizes), set() if best is None else {best.name}]
+        if best is None or (value is not None and self._sign * (value - best.value) > 0):
+            ways.append(set())
+        for kept in ways:
+            if needed + sum(sizes[name] for name in kept) <= self._allowance:
+                for name in sizes:
+                    if name not in kept:
+                        self.place.drop(name)
+                return
+        raise NoRoomError(needed, self._allowance)
+
+    def names(self) -> list[str]:
+        """The folders that hold a checkpoint, the newest first, readable or not."""
+        names = [name for name in self._outages(self.place.folders) if name.startswith(PREFIX)]
+        return sorted(names, reverse=True)
+
+    def read(self, name: str) -> Checkpoint:
+        """What is known of the checkpoint in the folder `name`, without its tensors.
+
+        Raises:
+            OSError, ValueError, KeyError: it is damaged.
+            StorageLostError: the storage failed, and did not come back.
+        """
+        record = json.loads(self._outages(lambda: self.place.read(f"{name}/{RESULT_FILE}")))
+        kept = ("donor", "past", "config", "files")
+        return Checkpoint(
+            self.place,
+            name,
+            record["epoch"],
+            record["value"],
+            record["result"],
+            **{key: record[key] for key in kept if key in record},
+        )
+
+    def newest_first(self) -> list[Checkpoint]:
+        """All that can be read; a damaged folder is left out, and stays where it is."""
+        found = []
+        for name in self.names():
+            with contextlib.suppress(OSError, ValueError, KeyError):
+                found.append(self.read(name))
+        return found
+
+    def of_epoch(self, epoch: int) -> Checkpoint | None:
+        """The trial's own after `epoch`, if it is there and can be read."""
+        own = (c for c in self.newest_first() if c.donor is None)
+        return next((c for c in own if c.epoch == epoch), None)
+
+    def best(self) -> Checkpoint | None:
+        """The trial's own with the best value, the earlier of equals."""
+        return self.best_of(self.newest_first())
+
+    def best_of(self, found: list[Checkpoint]) -> Checkpoint | None:
+        """The same of those that were found."""
+        own = (c for c in found if c.donor is None)
+        return min(own, key=lambda c: (-self._sign * c.value, c.epoch), default=None)
+
+    def _write(
+        self,
+        name: str,
+        record: dict[str, Any],
+        save: Callable[[str], object],
+        value: float | None,
+    ) -> None:
+        with self._outages(lambda: saved(save)) as folder:
+            result = Path(folder, RESULT_FILE)
+            # A donor's.
+            result.unlink(missing_ok=True)
+            result.write_text(json.dumps({**record, "files": sums_of(Path(folder))}))
+            self.make_room(bytes_in(Path(folder)), value)
+            # Only a damaged one can have the name already: the trial went on from an earlier one.
+            self._outages(lambda: self.place.put(Path(folder), name))
+
+    def _keep_best_and_latest(self) -> None:
+        newest = self.newest_first()
+        best = self.best_of(newest)
+        kept = {checkpoint.name for checkpoint in (best, *newest[:1]) if checkpoint is not None}
+        for checkpoint in newest:
+            if checkpoint.name not in kept:
+                self.place.drop(checkpoint.name)
+
+
+def is_whole(checkpoint: Checkpoint) -> bool:
+    """Whether its files are as they were written."""
+    with contextlib.suppress(ValueError, OSError), checkpoint.whole():
+        return True
+    return False
+
+
+def saved(save: Callable[[str], object]) -> tempfile.TemporaryDirectory[str]:
+    """A folder on this node's own disk with what `save` writes to it.
+
+    Raises:
+        OSError: that disk is full, whatever `save` has made of it.
+    """
+    folder = tempfile.TemporaryDirectory(prefix="checkpoint-", ignore_cleanup_errors=True)
+    try:
+        save(folder.name)
+    except Exception as error:
+        full = shutil.disk_usage(folder.name).free < FULL_BYTES
+        folder.cleanup()
+        if full:
+            raise OSError(errno.ENOSPC, f"no space left in {tempfile.gettempdir()}") from error
+        raise
+    return folder
