@@ -33,6 +33,8 @@ NAMES = ("rate", "steps", "batch")
 class Member:
     """What the scheduler sees of a trial of Tune, and of Tune's controller."""
 
+    placement_group_factory = "one CPU"
+
     def __init__(self, index, config):
         self.index, self.config = index, config
         self.status, self.experiment_tag, self.num_to_keep = Trial.RUNNING, "", None
