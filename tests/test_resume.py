@@ -13,14 +13,19 @@ from tests.conftest import TINY, journal_of, results_of, table_of
 pytestmark = pytest.mark.slow
 
 
-def kill_when(process, study, lines, number=signal.SIGKILL):
-    """Sends the signal as soon as the journal has so many lines."""
+def wait_for_lines(process, study, lines):
+    """Until the journal has so many."""
     journal = study / "journal.jsonl"
     deadline = time.monotonic() + 120
     while not journal.exists() or journal.read_bytes().count(b"\n") < lines:
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline
         time.sleep(0.002)
+
+
+def kill_when(process, study, lines, number=signal.SIGKILL):
+    """Sends the signal as soon as the journal has so many lines."""
+    wait_for_lines(process, study, lines)
     process.send_signal(number)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import TINY, journal_of, results_of, table_of
 from tests.mounts import mounted
-from tests.test_resume import assert_whole
+from tests.test_resume import assert_whole, wait_for_lines
 
 pytestmark = pytest.mark.long
 
@@ -23,15 +23,6 @@ def fill(disk):
                     file.write(b"x" * size)
             except OSError:
                 continue
-
-
-def wait_for_lines(process, study, lines):
-    journal = study / "journal.jsonl"
-    deadline = time.monotonic() + 120
-    while not journal.exists() or journal.read_bytes().count(b"\n") < lines:
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
 
 
 def full(disk):

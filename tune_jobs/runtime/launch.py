@@ -96,9 +96,7 @@ def launch(
                 joiners = Joiners(inspection, *size, home.directory / TUNE_FOLDER)
             concurrent = min(flags.max_concurrent or slots, slots)
             width = None
-            # A budget of bytes is divided among as many as begin.
-            fixed = flags.max_concurrent is not None or flags.checkpoint_budget is not None
-            if joiners is not None and not fixed:
+            if joiners is not None and flags.max_concurrent is None:
                 width = Width(found, *size, look=joiners.nodes)
             study = Study(
                 home.directory,

@@ -11,6 +11,7 @@ from typing import Any
 import ray
 
 from search_spaces.sobol_search import SobolSearch
+from tune_jobs.runtime.storage.places import bytes_in
 from tune_jobs.runtime.study import Study
 from tune_jobs.runtime.trial.gpu_share import gpus_of_process, hold
 
@@ -86,8 +87,7 @@ def _measured(
                 reason = str(error).partition("\n")[0]
                 rehearsals.append(Rehearsal(config, error=f"{type(error).__name__}: {reason}"))
                 continue
-            files = [path for path in Path(folder).rglob("*") if path.is_file()]
-            size = sum(path.stat().st_size for path in files)
+            size = bytes_in(Path(folder))
         rehearsals.append(Rehearsal(config, *seconds, checkpoint_bytes=size))
     return rehearsals
 

@@ -237,8 +237,10 @@ def largest_checkpoint(checkpoints: Place, trials: Iterable[int]) -> int:
 
 
 def _drop_for_sure(place: Place, name: str) -> None:
-    """Raises:
-    OSError: it is still there, so that its bytes are not free.
+    """Deletes a checkpoint.
+
+    Raises:
+        OSError: it is still there, so that its bytes are not free.
     """
     place.drop(name)
     if name in place.folders():

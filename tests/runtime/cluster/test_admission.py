@@ -8,7 +8,8 @@ import ray
 
 from tests.runtime.cluster.test_node_check import DRIVER
 from tune_jobs.runtime.cluster.admission import Admission
-from tune_jobs.runtime.cluster.node_check import FULL_BYTES, tell
+from tune_jobs.runtime.cluster.node_check import tell
+from tune_jobs.runtime.storage.places import FULL_BYTES
 
 
 @pytest.fixture

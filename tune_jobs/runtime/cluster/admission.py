@@ -37,11 +37,6 @@ class Admission:
             # It is so for all, and is waited for.
             facts = replace(facts, unwritable="")
         found = harms(facts, self.driver, self.storage)
-        if self.gpus:
-            seen = seen_gpus()
-            if seen.device_files and not seen.by_torch:
-                found.append(
-                    f"has {', '.join(seen.device_files)}, but its torch sees no GPU "
-                    f"({seen.reason}): install there a torch that fits its driver"
-                )
+        if self.gpus and (harm := seen_gpus().harm):
+            found.append(harm)
         return found

@@ -40,6 +40,16 @@ class SeenGpus:
     reason: str = ""
     """What torch said where it counts none."""
 
+    @property
+    def harm(self) -> str:
+        """What is wrong where there is a device that torch does not see; else empty."""
+        if not self.device_files or self.by_torch:
+            return ""
+        return (
+            f"has {', '.join(self.device_files)}, but its torch sees no GPU ({self.reason}): "
+            "install there a torch that fits its driver"
+        )
+
 
 def seen_gpus(devices: Path = Path("/dev")) -> SeenGpus:
     """What this node has. Asks torch in a process of its own, and only where there is a device
@@ -79,11 +89,9 @@ def notice_of(seen: Mapping[str, SeenGpus]) -> str:
         ValueError: a node has the devices, but its torch sees none.
     """
     for node, gpus in seen.items():
-        if gpus.device_files and not gpus.by_torch:
+        if gpus.harm:
             raise ValueError(
-                f"--gpus-per-trial: node {node} has {', '.join(gpus.device_files)}, but its torch "
-                f"sees no GPU ({gpus.reason}): install there a torch that fits its driver, or give "
-                "--gpus-per-trial 0"
+                f"--gpus-per-trial: node {node} {gpus.harm}, or give --gpus-per-trial 0"
             )
     declared = [node for node, gpus in seen.items() if not gpus.by_torch]
     if not declared:

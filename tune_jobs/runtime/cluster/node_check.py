@@ -17,13 +17,10 @@ from pathlib import Path
 
 from tune_jobs.runtime.storage.addresses import probe
 from tune_jobs.runtime.storage.bucket import SCHEME, Bucket
+from tune_jobs.runtime.storage.places import FULL_BYTES
 
 PACKAGES = ("tune_jobs", "search_spaces", "trainables")
 """Our code, as the driver has it and every trial must."""
-
-
-FULL_BYTES = 64 * 1024
-"""Storage with less is full."""
 
 
 @dataclass(frozen=True)

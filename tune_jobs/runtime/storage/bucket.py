@@ -126,10 +126,10 @@ class Bucket:
 
     def drop_unfinished(self) -> None:
         """Deletes folders without their `RESULT_FILE`."""
-        whole = set(self.folders())
-        begun = {path.partition("/")[0] for path in self.files() if "/" in path}
-        for name in begun - whole:
-            self.drop(name)
+        files = self.files()
+        for name in {path.partition("/")[0] for path in files if "/" in path}:
+            if f"{name}/{RESULT_FILE}" not in files:
+                self.drop(name)
 
 
 @contextmanager

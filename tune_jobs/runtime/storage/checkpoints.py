@@ -29,12 +29,9 @@ from search_spaces.mode import sign_of
 from tune_jobs.runtime.storage.bucket import RESULT_FILE
 from tune_jobs.runtime.storage.checksums import check_sums, sums_of
 from tune_jobs.runtime.storage.outage import Outages
-from tune_jobs.runtime.storage.places import Place, bytes_in, copy_files
+from tune_jobs.runtime.storage.places import FULL_BYTES, Place, bytes_in, copy_files
 
 PREFIX = "checkpoint_"
-
-FULL_BYTES = 64 * 1024
-"""A disk with less is full: what failed on it failed by that."""
 
 
 class NoRoomError(Exception):

@@ -21,6 +21,9 @@ from tune_jobs.runtime.storage.bucket import SCHEME, Bucket
 UNFINISHED = ".unfinished-"
 """Begins the name of a folder that is being written, or deleted: a kill may leave it."""
 
+FULL_BYTES = 64 * 1024
+"""A disk with less is full: what failed on it failed by that."""
+
 
 class Place(Protocol):
     """A folder of folders that trials write to and that all nodes see."""
