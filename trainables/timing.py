@@ -14,6 +14,9 @@ from trainables.network import EVALUATION_BATCH, Network
 from trainables.state import State
 from trainables.training import Training, trainings
 
+FEWEST = 8
+"""Batches that a time is taken of, if there is time for them: a single one's is noise."""
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -38,7 +41,8 @@ def time_epoch(
     Args:
         config: the trial's hyperparameters.
         data: what the trial would see.
-        seconds: to measure for; a slow model takes longer, at least one batch of each kind.
+        seconds: to measure for; a slow model takes longer, at least one batch of each kind, and one
+            whose epoch is shorter takes no more than the batches of an epoch.
         device: where the trial would train.
 
     Raises:
@@ -51,23 +55,26 @@ def time_epoch(
     # The first batches allocate memory and choose kernels: their time says nothing.
     # Of the middle epoch, where the batch size changes.
     epoch = (config.epochs + 1) // 2
-    update = _seconds_each(_updates(training, device, epoch), 3, seconds / 2, device)
+    updates = training.samples / config.batch_size_in(epoch)
+    update = _seconds_each(_updates(training, device, epoch), 3, seconds / 2, updates, device)
     held_out, _ = training.validation
     images = held_out[:EVALUATION_BATCH]
-    evaluation = _seconds_each(_evaluations(training.network, images), 1, seconds / 2, device)
-    updates = training.samples / config.batch_size_in(epoch)
+    batches = len(held_out) / len(images)
+    evaluation = _seconds_each(
+        _evaluations(training.network, images), 1, seconds / 2, batches, device
+    )
     # The other folds have made no update, and their optimizers have no memory yet. What is shared
     # would be saved once: each has a copy.
     states = tuple(copy.deepcopy(training.state()) for _ in networks)
     return Timing(
         step_seconds=update,
-        epoch_seconds=len(networks) * (updates * update + len(held_out) / len(images) * evaluation),
+        epoch_seconds=len(networks) * (updates * update + batches * evaluation),
         state=State(epoch=0, networks=states, patience={}),
     )
 
 
 def _updates(training: Training, device: torch.device, epoch: int) -> Iterator[object]:
-    # Over and over: a small dataset's epoch may be shorter than the measurement.
+    # Over and over: an epoch may have fewer batches than `FEWEST`.
     while True:
         with training.random_streams(epoch):
             yield from training.steps(torch.randperm(training.samples).to(device), epoch)
@@ -79,8 +86,9 @@ def _evaluations(network: Network, images: Tensor) -> Iterator[object]:
 
 
 def _seconds_each(
-    work: Iterator[object], discarded: int, seconds: float, device: torch.device
+    work: Iterator[object], discarded: int, seconds: float, in_epoch: float, device: torch.device
 ) -> float:
+    most = max(FEWEST, in_epoch)
     for _ in range(discarded):
         next(work)
     _wait(device)
@@ -90,9 +98,9 @@ def _seconds_each(
         next(work)
         pieces += 1
         # One wait in eight, so that the queue of a GPU does not run empty at every step.
-        if pieces % 8 == 0 or device.type != "cuda":
+        if pieces >= most or pieces % 8 == 0 or device.type != "cuda":
             _wait(device)
-            if time.perf_counter() - began >= seconds:
+            if pieces >= most or time.perf_counter() - began >= seconds:
                 return (time.perf_counter() - began) / pieces
 
 

@@ -205,6 +205,21 @@ def test_a_budget_is_spent_on_what_would_be_the_greatest_loss(tmp_path, room, le
     assert sum(bytes_in(path) for path in tmp_path.iterdir()) <= budget.ended
 
 
+def test_a_winner_that_no_budget_has_room_for_is_told(tmp_path):
+    study = Told(tmp_path, budget=SimpleNamespace(ended=SIZE, per_trial=3 * SIZE))
+    told = []
+    study.retention.note = lambda event, line: told.append((event, line))
+    study.run(0, [0.5], "finished")
+    ((event, line),) = told
+    assert (event["event"], event["trial"], event["allowed"]) == ("unkept", 0, SIZE)
+    assert event["needed"] > SIZE
+    assert "1.0 kB that --checkpoint-budget leaves" in line
+    assert study.left() == {}
+    # The next one is no better, and what is told once is not told again.
+    study.run(1, [0.4], "finished")
+    assert len(told) == 1
+
+
 def test_a_slow_storage_holds_nobody_up(tmp_path):
     begun, go_on = threading.Event(), threading.Event()
 

@@ -18,6 +18,8 @@ named by its index. The events, in the order of a trial's life:
 - `checkpoint`: `trial`, `epoch`, `path` within the study.
 - `unsaved`: `trial`, `epoch`, `needed` and `allowed` bytes. Its checkpoint did not fit into what a
   budget allows a trial, beside a better one; told once a trial and session.
+- `unkept`: `trial`, `needed` and `allowed` bytes. It ended as the best one, and its best checkpoint
+  was deleted: it did not fit into what a budget leaves for those that have ended.
 - `decision`: `trial`, `rung`, `value`, `cutoff`, `rank`, `of`, `stop`.
 - `promoted`: `trial`, `rung`, `value`, `rank`, `of`. It was stopped there, and goes on after all.
 - `exploited`: `trial`, `epoch`, `donor`, `value`, `donor_value`, `changes`. A population's member

@@ -45,5 +45,6 @@ def retain(study: Study) -> None:
         budget=study.budget,
         outages=study.outages,
     )
+    retention.note = study.note
     retention.begin()
     study.listeners.append(retention)

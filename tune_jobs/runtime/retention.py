@@ -25,6 +25,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
+from rich.filesize import decimal
+
 from search_spaces.mode import Mode, sign_of
 from tune_jobs.runtime.budget import Budget
 from tune_jobs.runtime.controls import control_dirname
@@ -87,6 +89,8 @@ class Retention:
         self._total = total
         self._budget = budget
         self._outages = outages
+        self.note: Callable[[Event, str], None] = lambda event, line: None
+        """Told when the best checkpoint of all has no room, for the journal and for a person."""
         self._held: dict[int, Held] = {}
         self._values = {
             index: best[1] for index, trial in trials.items() if (best := trial.best(metric, mode))
@@ -165,15 +169,19 @@ class Retention:
         return heapq.nsmallest(count, self._values, key=lambda i: (sign * self._values[i], i))
 
     def _settle(self) -> None:
-        left = math.inf if self._budget is None else self._budget.ended
+        room = math.inf if self._budget is None else self._budget.ended
+        left = room
         kept: dict[int, set[str]] = {}
-        for index, names in self._wanted():
+        wanted = list(self._wanted())
+        for index, names in wanted:
             mine = kept.setdefault(index, set())
             sizes = self._held[index].sizes
             needed = sum(sizes[name] for name in names if name not in mine)
             if needed <= left:
                 left -= needed
                 mine.update(names)
+            elif (index, names) == wanted[0] and index in self._leaders[:1]:
+                self._tell_unkept(index, needed, room)
         for index, held in self._held.items():
             gone = [name for name in held.sizes if name not in kept.get(index, set())]
             held.sizes = {name: s for name, s in held.sizes.items() if name not in gone}
@@ -184,6 +192,15 @@ class Retention:
         if self._budget is not None:
             # The next trial may write as soon as this one is out of its way.
             self._wait()
+
+    def _tell_unkept(self, index: int, needed: int, room: float) -> None:
+        event = {"event": "unkept", "trial": index, "needed": needed, "allowed": int(room)}
+        self.note(
+            event,
+            f"unkept     trial {index}, the best: its checkpoint of {decimal(needed)} does not fit "
+            f"into the {decimal(int(room))} that --checkpoint-budget leaves for trials that have "
+            "ended, and is deleted",
+        )
 
     def _wanted(self) -> Iterator[tuple[int, list[str]]]:
         """Trials and the checkpoints that are wanted of them, the most wanted first."""

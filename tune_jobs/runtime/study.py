@@ -80,7 +80,7 @@ class Study:
         self._joiners = joiners
         for noticing in (width, joiners):
             if noticing is not None:
-                noticing.note = self._note
+                noticing.note = self.note
         self.say: Callable[[str], None] = lambda line: None
         """Shows a line that is about no trial."""
         self.metric = metric
@@ -281,7 +281,8 @@ class Study:
             if event["event"] != "earlier":
                 self.trials[event["trial"]].apply(event)
 
-    def _note(self, event: Event, line: str) -> None:
+    def note(self, event: Event, line: str) -> None:
+        """For the journal, and for a person."""
         self.journal.append(event)
         self.say(line)
 
