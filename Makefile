@@ -3,16 +3,19 @@ PYTHON ?= python3
 BIN := .venv/bin
 STUDY ?= results
 
+# Two workers, each with a Ray of its own and a file at a time: most tests wait half of their time.
+TESTS := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore=tests/cluster
+
 .PHONY: asha test test-all test-cluster install lint bench tensorboard
 
 asha: .venv/installed
 	$(BIN)/python tune_jobs/asha_lr_batch.py --yes
 
 test: .venv/installed
-	$(BIN)/python -m pytest -m "not long" --ignore=tests/cluster
+	$(TESTS) -m "not long"
 
 test-all: .venv/installed
-	$(BIN)/python -m pytest --ignore=tests/cluster
+	$(TESTS)
 
 # Needs root, openssh-server, rsync and iproute2, and skips with the reason. Shows what it has timed.
 test-cluster: .venv/installed
