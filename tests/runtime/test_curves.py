@@ -10,6 +10,8 @@ from tensorboard.backend.event_processing.plugin_event_accumulator import EventA
 
 from tune_jobs.runtime.curves import Curves, epochs_in
 from tune_jobs.runtime.journal import TrialRecord
+from tune_jobs.runtime.storage.outage import Outages, StorageLostError
+from tune_jobs.runtime.storage.places import Folder
 
 CONFIG = {"learning_rate": 0.01, "batch_size": 32}
 
@@ -152,6 +154,17 @@ def test_the_end_of_a_trial_that_never_reported_makes_no_file(tmp_path):
     curves.complete(trial_of(0, "failed"))
     curves.close()
     assert not (tmp_path / "trials").exists()
+
+
+def test_what_follows_a_result_that_the_storage_has_not_taken_is_no_error_of_its_own(tmp_path):
+    trials_dir = tmp_path / "away"
+    curves = Curves(trials_dir, outages=Outages(Folder(trials_dir), give_up=lambda: True))
+    with pytest.raises(StorageLostError):
+        write(curves, trial_of(1))
+    tell(curves, trial_of(1), "decision", rung=1, stop=True)
+    tell(curves, trial_of(1), "exploited", epoch=1)
+    tell(curves, trial_of(1, "stopped"), "ended", status="stopped")
+    curves.close()
 
 
 def test_what_is_whole_is_left_alone(tmp_path):

@@ -1,6 +1,7 @@
 """A study: what it takes up from its directory, and what it refuses before it begins."""
 
 import copy
+import errno
 import math
 from dataclasses import asdict, replace
 from types import SimpleNamespace
@@ -23,7 +24,8 @@ from tune_jobs.runtime.cluster.joiners import Joiners
 from tune_jobs.runtime.cluster.nodes import Inspection
 from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.journal import JOURNAL, read_events, trials_from
-from tune_jobs.runtime.study import Study
+from tune_jobs.runtime.storage.outage import StorageLostError
+from tune_jobs.runtime.study import TUNE_FOLDER, Study
 from tune_jobs.runtime.study_file import STUDY_FILE
 
 TRAINED = Space("quality", (replace(QUALITY, kind="optimization"),))
@@ -44,6 +46,61 @@ def test_a_session_is_in_the_journal_from_its_beginning_to_its_end(tmp_path):
         assert begin["resumed"] is resumed
         assert (end["event"], end["why"]) == ("closed", "finished")
         assert names(tmp_path / "study") == [JOURNAL, STUDY_FILE, "trials"]
+
+
+@pytest.mark.parametrize("events", [None, [{"event": "session"}]], ids=["new", "resumed"])
+def test_a_study_that_another_process_has_run_meanwhile_is_not_begun_from_what_was_read(
+    tmp_path, events
+):
+    late, other = study_in(tmp_path, events), study_in(tmp_path)
+    other.open({"schema_version": 1}, [])
+    other.close("finished")
+    whole = (tmp_path / JOURNAL).read_bytes()
+    said = f"another process has run the study {tmp_path} meanwhile; --resume {tmp_path}"
+    with pytest.raises(ValueError, match=said):
+        late.open({"schema_version": 1}, [])
+    assert (tmp_path / JOURNAL).read_bytes() == whole
+    again = study_in(tmp_path)
+    again.open({"schema_version": 1}, [])
+    again.close("finished")
+
+
+def test_a_listener_that_has_lost_its_storage_keeps_nothing_open(tmp_path):
+    class Listener:
+        def __init__(self, error=None):
+            self.closed, self.error = False, error
+
+        def close(self):
+            self.closed = True
+            if self.error is not None:
+                raise self.error
+
+    study = study_in(tmp_path)
+    lost = StorageLostError(errno.EIO, "input/output error", "disk")
+    listeners = [Listener(), Listener(lost), Listener()]
+    study.listeners += listeners
+    study.open({"schema_version": 1}, [])
+    (tmp_path / TUNE_FOLDER).mkdir()
+    with pytest.raises(StorageLostError, match="input/output error"):
+        study.close("finished")
+    assert [listener.closed for listener in listeners] == [True] * 3
+    assert names(tmp_path) == [JOURNAL, STUDY_FILE, "trials"]
+    assert read_events(tmp_path / JOURNAL)[-1]["event"] == "closed"
+    study_in(tmp_path).open({"schema_version": 1}, [])
+
+
+def test_storage_that_was_waited_for_in_vain_is_not_waited_for_again(tmp_path, capsys):
+    study = study_in(tmp_path)
+    study.stopper.storage_lost(StorageLostError(errno.EIO, "input/output error", "disk"))
+    tried = []
+
+    def fail():
+        tried.append(1)
+        raise OSError(errno.EIO, "input/output error")
+
+    with pytest.raises(StorageLostError):
+        study.outages(fail)
+    assert len(tried) == 1
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 from search_spaces.mode import sign_of
 from tune_jobs.runtime.journal import TrialRecord, best_trial
 from tune_jobs.runtime.searcher import dirname_of
-from tune_jobs.runtime.stopping import INTERRUPTED, TERMINATED
+from tune_jobs.runtime.stopping import INTERRUPTED, STORAGE, TERMINATED
 from tune_jobs.runtime.storage.checkpoints import Checkpoint, TrialCheckpoints, is_whole
 from tune_jobs.runtime.storage.places import Folder, copy_files
 from tune_jobs.runtime.study import Study
@@ -112,7 +112,7 @@ def all_ended(study: Study) -> bool:
 
 def is_over(study: Study) -> bool:
     """Whether it has come to an end that was meant: its last trial, or a limit."""
-    unmeant = ("", INTERRUPTED, TERMINATED, "failed", "storage")
+    unmeant = ("", INTERRUPTED, TERMINATED, "failed", STORAGE)
     return all_ended(study) or study.stopper.why not in unmeant
 
 

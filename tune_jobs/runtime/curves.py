@@ -66,14 +66,17 @@ class Curves:
             self._scalars(run, event["epoch"], event["metrics"])
             self._step_losses(run, event.get("step_losses", []))
             writer.flush()
-        elif kind == "decision":
-            self._text(run, "decision", json.dumps(event), event["rung"])
         elif kind == "promoted":
             self._writer(run, trial)
             self._text(run, kind, json.dumps(event), event["rung"])
+        elif run not in self._writers:
+            # The storage was lost with the result before it; or there has been none.
+            return
+        elif kind == "decision":
+            self._text(run, kind, json.dumps(event), event["rung"])
         elif kind == "exploited":
             self._text(run, kind, json.dumps(event), event["epoch"])
-        elif kind in ("ended", "control_ended") and run in self._writers:
+        elif kind in ("ended", "control_ended"):
             self._writers.pop(run).close()
 
     def complete(self, trial: TrialRecord) -> None:

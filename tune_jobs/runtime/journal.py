@@ -42,7 +42,7 @@ from __future__ import annotations
 import fcntl
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -86,6 +86,21 @@ class Journal:
         self._file = AppendedFile(path, outages or Outages(Folder(path.parent)), opened=self._lock)
         self._drop_torn_line()
 
+    def check_known(self, events: Sequence[Event]) -> None:
+        """Refuses a study that another process has run since `events` of it were read; it could not
+        be locked before it was known what to write.
+
+        Raises:
+            ValueError: the journal has others.
+        """
+        if read_events(self.path) != list(events):
+            self.close()
+            study = self.path.parent
+            raise ValueError(
+                f"another process has run the study {study} meanwhile; --resume {study} goes on "
+                "with what it has now"
+            )
+
     def append(self, *events: Event) -> None:
         """Writes the events in one call, so that a killed driver leaves all of them or none."""
         if self.lost is not None:
@@ -98,6 +113,17 @@ class Journal:
         except StorageLostError as error:
             self.lost = error
             self._on_lost(error)
+
+    def end(self, why: str) -> None:
+        """Ends the session and closes the journal.
+
+        Raises:
+            StorageLostError: it ends before the session does.
+        """
+        self.append({"event": "closed", "why": why})
+        self.close()
+        if self.lost is not None:
+            raise self.lost
 
     def close(self) -> None:
         """Brings what was written to the disk and lets another process have the study."""

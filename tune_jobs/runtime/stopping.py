@@ -16,6 +16,9 @@ from tune_jobs.runtime.storage.outage import StorageLostError
 INTERRUPTED, TERMINATED = "interrupted", "terminated"
 """By Ctrl-C, and by an order from outside: see `tune_jobs/runtime/signals.py`."""
 
+STORAGE = "storage"
+"""It did not come back."""
+
 ALIKE = 5
 """So many first trials that all fail with the same exception end the study: it is not their
 configurations. Fewer could be a corner of the space."""
@@ -88,7 +91,7 @@ class StudyStopper(Stopper):
 
     def interrupt(self, reason: str) -> None:
         """Ends the study in order; it can be resumed."""
-        self.why, self.reason = "interrupted", reason
+        self.why, self.reason = INTERRUPTED, reason
 
     def on_event(self, event: Event, trial: TrialRecord) -> None:
         """Takes a result or an end into account."""
@@ -102,9 +105,13 @@ class StudyStopper(Stopper):
         ):
             self.why, self.reason = "failed", next(iter(alike))
 
+    def waits_no_more(self) -> bool:
+        """Whether storage that is away is given up at once."""
+        return self.why in (INTERRUPTED, TERMINATED, STORAGE)
+
     def storage_lost(self, error: StorageLostError) -> None:
         """Ends a study whose storage did not come back; the person may have ended it before."""
-        self.why = self.why or "storage"
+        self.why = self.why or STORAGE
         self.reason = str(error)
 
     def _note(self, event: Event) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from tune_jobs.runtime.parts import Dataset, Parts, Trainable
 from tune_jobs.runtime.population import MEMBERS, check_population
 from tune_jobs.runtime.recorder import Recorder
 from tune_jobs.runtime.searcher import JournaledSearcher
-from tune_jobs.runtime.stopping import INTERRUPTED, TERMINATED, Limits, StudyStopper
+from tune_jobs.runtime.stopping import Limits, StudyStopper
 from tune_jobs.runtime.storage.bucket import Bucket
 from tune_jobs.runtime.storage.outage import Outages
 from tune_jobs.runtime.storage.places import Folder
@@ -103,10 +104,8 @@ class Study:
         self._journal: Journal | None = None
         self.checkpoints = Home(directory, bucket).checkpoints
         """Where the trials' checkpoints lie, each trial's in a place of its own."""
-        self.outages = Outages(
-            Folder(self.trials_dir), give_up=lambda: self.stopper.why in (INTERRUPTED, TERMINATED)
-        )
-        """Of the driver: it waits for storage until it is interrupted."""
+        self.outages = Outages(Folder(self.trials_dir), give_up=self.stopper.waits_no_more)
+        """Of the driver: it waits for storage until it is interrupted, or has waited in vain."""
         self._recorder = Recorder(
             lambda: self.journal,
             self.trials,
@@ -265,7 +264,7 @@ class Study:
         """Makes the directory with its `study.json`, or takes up the one that is there.
 
         Raises:
-            ValueError: another process runs the study.
+            ValueError: another process runs the study, or has done so since its events were read.
         """
         self.trials_dir.mkdir(parents=True, exist_ok=True)
         if self._joiners is not None:
@@ -273,6 +272,7 @@ class Study:
         self._journal = Journal(
             self.directory / JOURNAL, self.outages, on_lost=self.stopper.storage_lost
         )
+        self._journal.check_known(self.events)
         write_json(self.directory / STUDY_FILE, description, self.outages)
         session = {"event": "session", "command": list(command), "resumed": bool(self.events)}
         session["notices"] = self.parts.notices
@@ -290,12 +290,11 @@ class Study:
         """Ends the session; the listeners first, so that their files are whole.
 
         Raises:
-            StorageLostError: the journal ends before the session does.
+            StorageLostError: the journal, or a listener's file, ends before the session does.
         """
-        for listener in self.listeners:
-            listener.close()
-        shutil.rmtree(self.directory / TUNE_FOLDER, ignore_errors=True)
-        self.journal.append({"event": "closed", "why": why})
-        self.journal.close()
-        if self.journal.lost is not None:
-            raise self.journal.lost
+        # Who has lost the storage keeps none of the others open.
+        with ExitStack() as closing:
+            closing.callback(self.journal.end, why)
+            closing.callback(shutil.rmtree, self.directory / TUNE_FOLDER, ignore_errors=True)
+            for listener in reversed(self.listeners):
+                closing.callback(listener.close)
