@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from search_spaces.pbt import PBT
 from tune_jobs.runtime import summary
 from tune_jobs.runtime.best import all_ended, keep_best
 from tune_jobs.runtime.cluster.connect import cluster
-from tune_jobs.runtime.cluster.gpus import look_at_gpus
+from tune_jobs.runtime.cluster.gpus import notice_of, seen_gpus
 from tune_jobs.runtime.cluster.head import watched
 from tune_jobs.runtime.cluster.joiners import Joiners
 from tune_jobs.runtime.cluster.nodes import inspect
@@ -87,13 +88,17 @@ def launch(
             found = connected.enter_context(cluster(flags))
             size = (flags.cpus_per_trial, flags.gpus_per_trial)
             slots = found.slots(*size)
-            joiners = None
+            joiners, gpu_notice = None, ""
             if not found.own:
-                inspection = inspect(str(home.bucket or home.directory.parent))
+                storage = str(home.bucket or home.directory.parent)
+                inspection = inspect(storage, gpus=flags.gpus_per_trial > 0)
                 inspection.check(*size)
+                gpu_notice = inspection.gpu_notice(*size)
                 for note in inspection.notes():
                     console.print(f"note      {note}", soft_wrap=True, highlight=False)
                 joiners = Joiners(inspection, *size, home.directory / TUNE_FOLDER)
+            elif flags.gpus_per_trial:
+                gpu_notice = notice_of({socket.gethostname(): seen_gpus()})
             concurrent = min(flags.max_concurrent or slots, slots)
             width = None
             if joiners is not None and flags.max_concurrent is None:
@@ -110,8 +115,7 @@ def launch(
             )
             if home.at_work is not None:
                 home.at_work.on_taken = study.stopper.interrupt
-            if flags.gpus_per_trial:
-                study.parts.gpu_notice = look_at_gpus()
+            study.parts.gpu_notice = gpu_notice
             with nothing_left(home.directory):
                 tuner = job(study, **command.options)
                 description = describe(study, command, argv)

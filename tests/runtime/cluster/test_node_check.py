@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import ray
 
+from tune_jobs.runtime.cluster.gpus import SeenGpus, seen_gpus
 from tune_jobs.runtime.cluster.node_check import (
     PACKAGES,
     Facts,
@@ -27,9 +28,12 @@ DRIVER = Facts(
     clock=0.0,
 )
 
+BROKEN = SeenGpus(("nvidia0",), 0, "too old")
+
 
 def test_a_node_that_has_what_the_driver_has_is_good():
     assert harms(DRIVER, DRIVER, STORAGE) == []
+    assert harms(replace(DRIVER, gpus=SeenGpus((), 0)), DRIVER, STORAGE) == []
     assert harms(replace(DRIVER, clock=1e6, free_bytes=1), DRIVER, STORAGE) == []
 
 
@@ -42,6 +46,7 @@ def test_a_node_that_has_what_the_driver_has_is_good():
         ({"code": {**DRIVER.code, "trainables": "none"}}, "another trainables.*none.*PYTHONPATH"),
         ({"shared": False, "free_bytes": None}, "does not see .*/storage/results.*that all nodes"),
         ({"unwritable": "Read-only file system"}, r"cannot write .*\(Read-only file system\)"),
+        ({"gpus": BROKEN}, r"has nvidia0, .* no GPU \(too old\): install .* --gpus-per-trial 0"),
     ],
 )
 def test_each_difference_is_one_line_that_says_what_to_do(changed, said):
@@ -55,6 +60,11 @@ def test_a_node_sees_the_meeting_point_and_leaves_its_file_there(tmp_path):
     assert (facts.shared, facts.unwritable) == (True, "")
     assert facts.free_bytes > 0
     assert [path.name for path in tmp_path.iterdir()] == ["node"]
+
+
+def test_a_node_looks_for_gpus_only_where_trials_need_them(tmp_path):
+    assert tell(str(tmp_path), "node").gpus is None
+    assert tell(str(tmp_path), "node", gpus=True).gpus == seen_gpus()
 
 
 def test_what_a_node_does_not_see_is_no_error_there(tmp_path):

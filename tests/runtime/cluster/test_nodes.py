@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from tests.runtime.cluster.test_node_check import DRIVER, STORAGE
+from tune_jobs.runtime.cluster.gpus import SeenGpus, seen_gpus
 from tune_jobs.runtime.cluster.nodes import Inspection, Node, inspect
 
 GOOD = Node("a" * 56, "10.0.0.1 (aaaaaaaa)", {"CPU": 4.0}, DRIVER)
@@ -55,6 +56,30 @@ def test_a_node_on_which_no_trial_fits_may_be_as_it_likes():
     inspection.check(1, 0)
     assert inspection.for_trials(1, 0) == [GOOD]
     assert inspection.for_trials(8, 0) == []
+
+
+def test_a_node_without_gpus_that_are_there_is_told_and_one_that_takes_no_trial_is_not_asked():
+    def node(name, gpus, declared=1.0):
+        has = {"CPU": 4.0, "GPU": declared}
+        return replace(GOOD, name=name, resources=has, facts=replace(DRIVER, gpus=gpus))
+
+    broken = SeenGpus(("nvidia0",), 0, "the driver is too old")
+    real, only_declared = node("a", SeenGpus(("nvidia0",), 1)), node("b", SeenGpus((), 0))
+    idle = node("c", broken, declared=0.0)
+    inspection = Inspection((real, only_declared, idle), DRIVER, STORAGE)
+    inspection.check(1, 0.5)
+    assert "b has none" in inspection.gpu_notice(1, 0.5)
+    assert Inspection((real, idle), DRIVER, STORAGE).gpu_notice(1, 0.5) == ""
+    with pytest.raises(ValueError, match=r"node d has nvidia0, but its torch sees no GPU"):
+        Inspection((real, node("d", broken)), DRIVER, STORAGE).check(1, 0.5)
+
+
+def test_gpus_are_asked_for_in_the_one_question_and_not_of_the_driver(cluster_address, tmp_path):
+    inspection = inspect(str(tmp_path), gpus=True)
+    (node,) = inspection.nodes
+    assert node.facts.gpus == seen_gpus()
+    assert inspection.driver.gpus is None
+    assert inspect(str(tmp_path)).nodes[0].facts.gpus is None
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 import ray
 
-from tune_jobs.runtime.cluster.gpus import seen_gpus
 from tune_jobs.runtime.cluster.node_check import Facts, harms, tell
 
 
@@ -32,11 +31,8 @@ class Admission:
         node = ray.get_runtime_context().get_node_id()
         if node in self.asked:
             return []
-        facts = tell(self.meeting_point, node)
+        facts = tell(self.meeting_point, node, gpus=self.gpus > 0)
         if facts.full:
             # It is so for all, and is waited for.
             facts = replace(facts, unwritable="")
-        found = harms(facts, self.driver, self.storage)
-        if self.gpus and (harm := seen_gpus().harm):
-            found.append(harm)
-        return found
+        return harms(facts, self.driver, self.storage)

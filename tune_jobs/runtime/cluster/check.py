@@ -38,7 +38,6 @@ def preflight(
     """
     # Imported once the command line is known to be good: Tune takes seconds.
     from tune_jobs.runtime.cluster.connect import cluster
-    from tune_jobs.runtime.cluster.gpus import look_at_gpus
     from tune_jobs.runtime.cluster.nodes import inspect
     from tune_jobs.runtime.launch import complain
 
@@ -51,7 +50,7 @@ def preflight(
             gpus_per_trial=gpus_per_trial,
         )
         with cluster(flags) as found:
-            inspection = inspect(storage_path)
+            inspection = inspect(storage_path, gpus=gpus_per_trial > 0)
             seconds = time.monotonic() - began
             console = Console()
             console.print(table_of(inspection, cpus_per_trial, gpus_per_trial))
@@ -59,7 +58,7 @@ def preflight(
                 console.print(f"note      {note}", soft_wrap=True, highlight=False, markup=False)
             slots = found.slots(cpus_per_trial, gpus_per_trial)
             inspection.check(cpus_per_trial, gpus_per_trial)
-            if notice := look_at_gpus() if gpus_per_trial else "":
+            if notice := inspection.gpu_notice(cpus_per_trial, gpus_per_trial):
                 console.print(f"NOTICE    {notice}", style="bold red", soft_wrap=True)
     except ValueError as error:
         complain(str(error))

@@ -14,9 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
 DEVICE_FILES = ("nvidia[0-9]*", "kfd", "dxg")
 """Of NVIDIA's driver, AMD's and Windows' (WSL)."""
 
@@ -47,7 +44,7 @@ class SeenGpus:
             return ""
         return (
             f"has {', '.join(self.device_files)}, but its torch sees no GPU ({self.reason}): "
-            "install there a torch that fits its driver"
+            "install there a torch that fits its driver, or give --gpus-per-trial 0"
         )
 
 
@@ -83,33 +80,16 @@ def notice_of(seen: Mapping[str, SeenGpus]) -> str:
     """What a person must know before trials with GPUs begin; empty if all is well.
 
     Args:
-        seen: by the name of each node that declares GPUs.
+        seen: by the name of each node that trials may run on.
 
     Raises:
         ValueError: a node has the devices, but its torch sees none.
     """
     for node, gpus in seen.items():
         if gpus.harm:
-            raise ValueError(
-                f"--gpus-per-trial: node {node} {gpus.harm}, or give --gpus-per-trial 0"
-            )
+            raise ValueError(f"node {node} {gpus.harm}")
     declared = [node for node, gpus in seen.items() if not gpus.by_torch]
     if not declared:
         return ""
     where = "no node has one" if len(declared) == len(seen) else f"{', '.join(declared)} has none"
     return f"GPUs are declared, but {where} that torch sees: trials run on the CPU there"
-
-
-def look_at_gpus() -> str:
-    """Asks all nodes that declare GPUs at once; what `notice_of` says of them.
-
-    Raises:
-        ValueError: see `notice_of`.
-    """
-    nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("GPU")]
-    # Two nodes of a test are one host: the id is what the journal calls a node.
-    names = [f"{node['NodeManagerHostname']} ({node['NodeID'][:8]})" for node in nodes]
-    ask = ray.remote(num_cpus=0)(seen_gpus)
-    on = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes]
-    asked = [ask.options(scheduling_strategy=strategy).remote() for strategy in on]
-    return notice_of(dict(zip(names, ray.get(asked), strict=True)))

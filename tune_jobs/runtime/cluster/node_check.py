@@ -15,6 +15,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tune_jobs.runtime.cluster.gpus import SeenGpus, seen_gpus
 from tune_jobs.runtime.storage.addresses import probe
 from tune_jobs.runtime.storage.bucket import SCHEME, Bucket
 from tune_jobs.runtime.storage.places import FULL_BYTES
@@ -39,6 +40,8 @@ class Facts:
     """Of the storage, None where it sees nothing, and of a bucket."""
     clock: float
     """Seconds since 1970."""
+    gpus: SeenGpus | None = None
+    """What is there of those that it declares; None where that was not asked."""
 
     @property
     def full(self) -> bool:
@@ -46,7 +49,7 @@ class Facts:
         return self.free_bytes is not None and self.free_bytes < FULL_BYTES
 
 
-def tell(meeting_point: str, name: str) -> Facts:
+def tell(meeting_point: str, name: str, *, gpus: bool = False) -> Facts:
     """What the node that this runs on has.
 
     Args:
@@ -54,6 +57,7 @@ def tell(meeting_point: str, name: str) -> Facts:
             has ever looked for: NFS remembers for a minute what was not there. Or a bucket, which
             all see, but not all with credentials that let them write.
         name: of the file that the node writes into it, for the driver to see.
+        gpus: whether to look for them, too: 2 s where there is one.
     """
     folder = Path(meeting_point)
     in_bucket = meeting_point.startswith(SCHEME)
@@ -66,6 +70,7 @@ def tell(meeting_point: str, name: str) -> Facts:
             (folder / name).touch()
     except OSError as error:
         unwritable = error.strerror or type(error).__name__
+    seen = seen_gpus() if gpus else None
     versions = {"Python": platform.python_version(), "Ray": installed("ray")}
     return Facts(
         # A CPU's build beside a GPU's is the same torch.
@@ -75,6 +80,7 @@ def tell(meeting_point: str, name: str) -> Facts:
         unwritable=unwritable,
         free_bytes=free_bytes,
         clock=time.time(),
+        gpus=seen,
     )
 
 
@@ -102,6 +108,8 @@ def harms(there: Facts, driver: Facts, storage: str) -> list[str]:
         found.append(
             f"cannot write to {storage} ({there.unwritable}): let the person that Ray runs as there"
         )
+    if there.gpus is not None and there.gpus.harm:
+        found.append(there.gpus.harm)
     return found
 
 

@@ -22,6 +22,7 @@ from ray.tune.execution.class_cache import _ActorClassCache
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from tune_jobs.runtime.cluster.connect import fitting
+from tune_jobs.runtime.cluster.gpus import LONGEST, notice_of
 from tune_jobs.runtime.cluster.growth import Resources
 from tune_jobs.runtime.cluster.node_check import Facts, harms, tell
 from tune_jobs.runtime.storage.addresses import probe, refusing
@@ -84,6 +85,12 @@ class Inspection:
         if lines:
             raise ValueError("\n".join(lines))
 
+    def gpu_notice(self, cpus: float, gpus: float) -> str:
+        """What a person must know of the GPUs that trials of that size will have; empty if all is
+        well. To be asked after `check`."""
+        told = {node.name: node.facts for node in self.for_trials(cpus, gpus)}
+        return notice_of({name: facts.gpus for name, facts in told.items() if facts and facts.gpus})
+
     def notes(self) -> list[str]:
         """What a person should know, but no trial needs."""
         return [
@@ -94,12 +101,14 @@ class Inspection:
         ]
 
 
-def inspect(storage: str, within: float = PATIENCE) -> Inspection:
+def inspect(storage: str, *, gpus: bool = False, within: float = PATIENCE) -> Inspection:
     """Asks every node that is up, all at once.
 
     Args:
         storage: where studies are kept, a folder or a bucket; nothing of the question stays there.
-        within: seconds, after which a node that has not answered is silent.
+        gpus: whether trials need them: a node that declares some is asked what is there.
+        within: seconds, after which a node that has not answered is silent; beside those that its
+            torch may take, where it is asked for its GPUs.
 
     Raises:
         ValueError: the driver itself cannot write to the storage.
@@ -109,19 +118,24 @@ def inspect(storage: str, within: float = PATIENCE) -> Inspection:
     with meeting_point(storage) as place:
         driver = tell(place, "driver")
         up = [node for node in ray.nodes() if node["Alive"]]
-        nodes = ask(up, place, within)
+        # Before that a node would not have said that its torch does not answer.
+        patience = within + (LONGEST if gpus else 0.0)
+        nodes = ask(up, place, patience, gpus=gpus)
         # A node that was killed just before is up for Ray until it misses its heartbeats.
         alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
     return Inspection(tuple(node for node in nodes if node.node_id in alive), driver, storage)
 
 
-def ask(up: Sequence[dict[str, Any]], place: str, within: float) -> list[Node]:
+def ask(
+    up: Sequence[dict[str, Any]], place: str, within: float, *, gpus: bool = False
+) -> list[Node]:
     """What each node says, in their order.
 
     Args:
         up: nodes, as `ray.nodes()` has them.
         place: the meeting point.
         within: seconds that they have for it, all together.
+        gpus: whether those that declare some look for them.
     """
     # As Tune starts a trial's process, so that the first trial finds this one ready.
     question = _ActorClassCache().get(tell)
@@ -132,7 +146,7 @@ def ask(up: Sequence[dict[str, Any]], place: str, within: float) -> list[Node]:
             num_cpus=0,
             max_retries=0,
             scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
-        ).remote(place, node["NodeID"])
+        ).remote(place, node["NodeID"], gpus=gpus and node["Resources"].get("GPU", 0) > 0)
         for node in up
     ]
     arrived: dict[Any, float] = {}
