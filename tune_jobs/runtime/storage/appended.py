@@ -8,17 +8,22 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from tune_jobs.runtime.storage.outage import Outages
+from tune_jobs.runtime.storage.outage import Outages, StorageLostError
 
 STALE = (errno.ESTALE, errno.EIO, errno.ENOTCONN, errno.ENODEV)
 """What a file that is open may fail with for good, while its path can be opened again."""
+
+REMEMBERED = 256 * 1024
+"""Bytes of a file's end that can be written again: more than a journal grows by within the 30 s for
+which an NFS client may keep what it has taken."""
 
 
 class AppendedFile:
     """Appends what was written since the last `flush`, and waits for storage that fails.
 
     A full disk takes the first part of a piece. That is taken back before the piece is written
-    again: what is read meanwhile is whole, and nothing is there twice.
+    again: what is read meanwhile is whole, and nothing is there twice. A server that was away may
+    have lost pieces that it had taken: they are written again.
 
     Args:
         path: in a folder that exists; the file is made if it is not there.
@@ -33,7 +38,8 @@ class AppendedFile:
         self._outages = outages
         self._opened = opened
         self._pieces: list[bytes] = []
-        self._torn = False
+        self._last = b""
+        """The file's end, as it was written here."""
         self._file: int | None = None
         self._size = outages(lambda: os.fstat(self._open(os.O_CREAT)).st_size)
 
@@ -45,7 +51,7 @@ class AppendedFile:
         """Appends the piece, in one call of the system where the storage takes it.
 
         Raises:
-            StorageLostError: it is not there, nor any of it.
+            StorageLostError: it is not there, nor any of it; or what came before it is lost.
         """
         piece, self._pieces = b"".join(self._pieces), []
         if piece:
@@ -54,7 +60,7 @@ class AppendedFile:
     def truncate(self, size: int) -> None:
         """Drops what follows after so many bytes."""
         os.ftruncate(self._open(), size)
-        self._size = size
+        self._size, self._last = size, b""
 
     def close(self) -> None:
         """Brings what was written to the disk."""
@@ -69,24 +75,29 @@ class AppendedFile:
         try:
             # Not made anew: without its mount point it would come to lie under it.
             number = self._open()
-            if self._torn:
-                self._take_back(number)
-            rest = piece
-            while rest:
-                rest = rest[os.write(number, rest) :]
+            self._mend(number)
+            write_all(number, piece)
         except OSError as error:
-            self._torn = True
             if error.errno in STALE:
                 self._shut()
             elif self._file is not None:
                 with suppress(OSError):
-                    self._take_back(self._file)
+                    self._mend(self._file)
             raise
         self._size += len(piece)
+        self._last = (self._last + piece)[-REMEMBERED:]
 
-    def _take_back(self, number: int) -> None:
-        os.ftruncate(number, self._size)
-        self._torn = False
+    def _mend(self, number: int) -> None:
+        """Makes the file what it was after the last piece."""
+        there = os.fstat(number).st_size
+        if there > self._size:
+            os.ftruncate(number, self._size)
+        elif (missing := self._size - there) > len(self._last):
+            raise StorageLostError(
+                errno.EIO, f"the last {missing} bytes that it had taken are gone", str(self.path)
+            )
+        elif missing:
+            write_all(number, self._last[-missing:])
 
     def _open(self, flags: int = 0) -> int:
         """The number of the open file."""
@@ -105,3 +116,9 @@ class AppendedFile:
         if number is not None:
             with suppress(OSError):
                 os.close(number)
+
+
+def write_all(number: int, data: bytes) -> None:
+    """Writes to an open file, in one call of the system where it takes it."""
+    while data:
+        data = data[os.write(number, data) :]
