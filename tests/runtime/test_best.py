@@ -1,12 +1,18 @@
 """The best checkpoint, and what takes its place if it is damaged."""
 
+import errno
 import json
 
 import pytest
 from rich.console import Console
 
-from tests.runtime.test_summary import COMMAND, best_file, study_of
+from tests.runtime.test_summary import COMMAND, Evaluated, best_file, study_of
 from tune_jobs.runtime.best import keep_best
+from tune_jobs.runtime.storage import checkpoints
+from tune_jobs.runtime.storage.checkpoints import TrialCheckpoints
+from tune_jobs.runtime.storage.checksums import check_sums
+from tune_jobs.runtime.storage.outage import Outages, StorageLostError
+from tune_jobs.runtime.storage.places import Folder
 from tune_jobs.runtime.summary import show_summary
 
 TRIALS = [([0.1, 0.6, 0.4], "finished"), ([0.3, 0.5], "finished"), ([0.2], "finished")]
@@ -64,6 +70,72 @@ def test_what_is_damaged_after_it_was_copied_is_no_loss(tmp_path):
     assert keep_best(study) == first
     assert (study.directory / "best" / "state").read_text() == "0 after 2"
     assert json.loads((study.directory / "best" / "result.json").read_text())["epoch"] == 2
+
+
+def taken_away(study):
+    study.trials_dir.rename(study.trials_dir.with_name("elsewhere"))
+
+
+def brought_back(study):
+    study.trials_dir.with_name("elsewhere").rename(study.trials_dir)
+
+
+@pytest.mark.parametrize("moment", ["before", "after it was found"])
+def test_storage_that_is_away_is_waited_for_and_nothing_takes_the_place_of_the_best(
+    tmp_path, monkeypatch, moment
+):
+    study = study_of(tmp_path, TRIALS)
+    lines = []
+
+    def back(line):
+        lines.append(line)
+        if not study.trials_dir.exists():
+            brought_back(study)
+
+    study.outages = Outages(Folder(study.trials_dir), back)
+    if moment == "before":
+        taken_away(study)
+    else:
+        found = TrialCheckpoints.of_epoch
+
+        def gone_then(self, epoch):
+            checkpoint = found(self, epoch)
+            taken_away(study)
+            return checkpoint
+
+        monkeypatch.setattr(TrialCheckpoints, "of_epoch", gone_then)
+    best = keep_best(study)
+    assert "its mount point is away" in lines[0]
+    assert (best["trial"], best["epoch"], "instead_of" in best) == (0, 2, False)
+    assert (study.directory / "best" / "state").read_text() == "0 after 2"
+
+
+def test_the_test_set_is_not_used_on_another_one_when_the_storage_does_not_come_back(
+    tmp_path, monkeypatch
+):
+    trainable = Evaluated()
+    study = study_of(tmp_path, TRIALS, trainable=trainable)
+
+    def fails(folder, sums):
+        raise OSError(errno.EIO, "input/output error")
+
+    monkeypatch.setattr(checkpoints, "check_sums", fails)
+    with pytest.raises(StorageLostError):
+        keep_best(study)
+    assert trainable.calls == []
+
+
+def test_the_best_one_is_read_once(tmp_path, monkeypatch):
+    study = study_of(tmp_path, TRIALS)
+    read = []
+
+    def noted(folder, sums):
+        read.append(folder)
+        check_sums(folder, sums)
+
+    monkeypatch.setattr(checkpoints, "check_sums", noted)
+    keep_best(study)
+    assert len(read) == 1
 
 
 def test_if_all_are_damaged_there_is_none(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from search_spaces.mode import sign_of
 from tune_jobs.runtime.journal import TrialRecord, best_trial
 from tune_jobs.runtime.searcher import dirname_of
 from tune_jobs.runtime.stopping import INTERRUPTED, STORAGE, TERMINATED
-from tune_jobs.runtime.storage.checkpoints import Checkpoint, TrialCheckpoints, is_whole
+from tune_jobs.runtime.storage.checkpoints import Checkpoint, TrialCheckpoints
+from tune_jobs.runtime.storage.outage import StorageLostError
 from tune_jobs.runtime.storage.places import Folder, copy_files
 from tune_jobs.runtime.study import Study
 from tune_jobs.runtime.study_file import write_json
@@ -34,42 +35,43 @@ def keep_best(study: Study) -> dict[str, Any] | None:
     found = best_trial(study.trials.values(), study.metric, study.mode)
     if found is None:
         return None
-    best = _told(study, *found)
-    target = study.directory / "best"
-    known = _read(target / BEST_FILE)
-    if known is not None and _same(known, best):
-        best = known
-    checkpoint = whole_checkpoint(study, best)
-    if checkpoint is None:
-        return best
-    index = int(checkpoint.place.name)
-    if (index, checkpoint.epoch) != (best["trial"], best["epoch"]):
-        if best is known:
-            # A copy of it lies in `best/`.
-            return best
-        meant = {name: best[name] for name in ("trial", "epoch", study.metric)}
-        best = _told(study, study.trials[index], checkpoint.epoch, checkpoint.value)
-        best["instead_of"] = meant
-        best = known if known is not None and _same(known, best) else best
-    best["checkpoint"] = str(checkpoint.place / checkpoint.name)
-    _put_best(study, checkpoint, best)
-    evaluate = getattr(study.parts.trainable, "evaluate", None)
-    searched = bool(study.space.parameters)
-    if searched and is_over(study) and "test" not in best and evaluate is not None:
-        best["test"] = evaluate(best["config"], str(target), study.parts.dataset)
-        write_json(target / BEST_FILE, best, study.outages)
+    meant = _told(study, *found)
+    known = _read(study)
+    best = _known_or(known, meant)
+    for checkpoint in candidates(study, meant):
+        told = meant
+        index = int(checkpoint.place.name)
+        if (index, checkpoint.epoch) != (meant["trial"], meant["epoch"]):
+            if best is known:
+                # A copy of it lies in `best/`.
+                return best
+            told = _told(study, study.trials[index], checkpoint.epoch, checkpoint.value)
+            told["instead_of"] = {name: meant[name] for name in ("trial", "epoch", study.metric)}
+        where = str(checkpoint.place / checkpoint.name)
+        told = {**_known_or(known, told), "checkpoint": where}
+        if _put_best(study, checkpoint, told):
+            _evaluate(study, told)
+            return told
     return best
 
 
-def whole_checkpoint(study: Study, best: Mapping[str, Any]) -> Checkpoint | None:
-    """The one of `best`, or if that is damaged the best of the trials' others that is not."""
+def candidates(study: Study, best: Mapping[str, Any]) -> Iterator[Checkpoint]:
+    """The one of `best`, and then the trials' others, the best first; some may be damaged.
+
+    Raises:
+        StorageLostError: the storage failed, and did not come back.
+    """
 
     def of(index: int) -> TrialCheckpoints:
-        return TrialCheckpoints(study.checkpoints / dirname_of(index), study.mode)
+        place = study.checkpoints / dirname_of(index)
+        return TrialCheckpoints(place, study.mode, study.outages)
 
-    first = of(best["trial"]).of_epoch(best["epoch"])
-    if first is not None and is_whole(first):
-        return first
+    meant = (best["trial"], best["epoch"])
+    # What is away looks like nothing.
+    study.outages.wait()
+    first = of(meant[0]).of_epoch(meant[1])
+    if first is not None:
+        yield first
     found = [
         (index, checkpoint)
         for index, trial in study.trials.items()
@@ -79,7 +81,7 @@ def whole_checkpoint(study: Study, best: Mapping[str, Any]) -> Checkpoint | None
     ]
     sign = -sign_of(study.mode)
     found.sort(key=lambda at: (sign * at[1].value, at[0], at[1].epoch))
-    return next((checkpoint for _, checkpoint in found if is_whole(checkpoint)), None)
+    yield from (checkpoint for index, checkpoint in found if (index, checkpoint.epoch) != meant)
 
 
 def _told(study: Study, trial: TrialRecord, epoch: int, value: float) -> dict[str, Any]:
@@ -92,15 +94,42 @@ def _told(study: Study, trial: TrialRecord, epoch: int, value: float) -> dict[st
     }
 
 
-def _same(known: Mapping[str, Any], best: Mapping[str, Any]) -> bool:
-    return all(known.get(name) == best.get(name) for name in ("trial", "epoch", "instead_of"))
+def _known_or(known: dict[str, Any] | None, told: dict[str, Any]) -> dict[str, Any]:
+    """What an earlier session has told of the same one, if it has."""
+    same = ("trial", "epoch", "instead_of")
+    if known is not None and all(known.get(name) == told.get(name) for name in same):
+        return known
+    return told
 
 
-def _put_best(study: Study, checkpoint: Checkpoint, best: Mapping[str, Any]) -> None:
-    with tempfile.TemporaryDirectory() as folder, checkpoint.whole() as files:
-        copy_files(files, Path(folder))
-        write_json(Path(folder, BEST_FILE), best, study.outages)
-        study.outages(lambda: Folder(study.directory).put(Path(folder), "best"))
+def _put_best(study: Study, checkpoint: Checkpoint, best: Mapping[str, Any]) -> bool:
+    """Copies it to `best/`; False if it is damaged."""
+    with tempfile.TemporaryDirectory() as local:
+        folder = Path(local)
+
+        def bring() -> None:
+            with checkpoint.whole() as files:
+                copy_files(files, folder)
+
+        try:
+            study.outages(bring)
+        except StorageLostError:
+            raise
+        except (OSError, ValueError):
+            return False
+        write_json(folder / BEST_FILE, best, study.outages)
+        study.outages(lambda: Folder(study.directory).put(folder, "best"))
+    return True
+
+
+def _evaluate(study: Study, best: dict[str, Any]) -> None:
+    """Uses the test set, if this is the moment."""
+    evaluate = getattr(study.parts.trainable, "evaluate", None)
+    searched = bool(study.space.parameters)
+    if searched and is_over(study) and "test" not in best and evaluate is not None:
+        target = study.directory / "best"
+        best["test"] = evaluate(best["config"], str(target), study.parts.dataset)
+        write_json(target / BEST_FILE, best, study.outages)
 
 
 def all_ended(study: Study) -> bool:
@@ -116,9 +145,14 @@ def is_over(study: Study) -> bool:
     return all_ended(study) or study.stopper.why not in unmeant
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(study: Study) -> dict[str, Any] | None:
+    """What an earlier session has told; None where it has not, or nobody can read it."""
+    path = study.directory / "best" / BEST_FILE
     try:
-        content: dict[str, Any] = json.loads(path.read_text())
+        content: dict[str, Any] = json.loads(study.outages(path.read_text))
+    except StorageLostError:
+        # It may have the figure for which the test set was used.
+        raise
     except (OSError, ValueError):
         return None
     return content

@@ -1,5 +1,6 @@
 """Checkpoints of one trial: whole, and no more than its best and its latest."""
 
+import errno
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -96,20 +97,21 @@ def write_sized(checkpoints, epoch, value, size=1000):
     )
 
 
-@pytest.fixture
-def watched(tmp_path):
+class Watched(Folder):
     """Checkpoints of 1,000 bytes and a record, and the most bytes that ever lay there."""
 
-    class Watched(Folder):
-        def __init__(self, path):
-            super().__init__(path)
-            self.most = 0
+    def __init__(self, path):
+        super().__init__(path)
+        self.most = 0
 
-        def put(self, source, name):
-            # What is written lies beside what is there.
-            super().put(source, name)
-            self.most = max(self.most, sum(self.sizes().values()))
+    def put(self, source, name):
+        # What is written lies beside what is there.
+        super().put(source, name)
+        self.most = max(self.most, sum(self.sizes().values()))
 
+
+@pytest.fixture
+def watched(tmp_path):
     return Watched(tmp_path)
 
 
@@ -163,7 +165,74 @@ def test_torch_says_of_a_full_disk_only_that_it_failed_and_it_is_known_all_the_s
         (tmp_path / "trial").mkdir()
         outages = Outages(Folder(tmp_path), say, waits=Waits(0.01, 0.01, 0.05))
         checkpoints = TrialCheckpoints(Folder(tmp_path / "trial"), "max", outages)
-        with pytest.raises(StorageLostError, match="no space left"):
+        with pytest.raises(StorageLostError, match="no space left") as caught:
             checkpoints.write(1, 0.5, {}, save)
-        assert "no space left" in lines[0]
+        assert f"no space left on device on {disk};" in lines[0], "the node's own, not the study's"
+        assert str(disk) in str(caught.value)
         assert list(disk.iterdir()) == []
+
+
+def test_what_is_written_beside_a_checkpoint_waits_for_the_nodes_own_disk_too(
+    tmp_path, monkeypatch
+):
+    with mounted(tmp_path / "disk", size="1m") as disk:
+        monkeypatch.setattr(tempfile, "tempdir", str(disk))
+        filler = disk / "filler"
+        lines = []
+
+        def free_some(line):
+            lines.append(line)
+            filler.unlink(missing_ok=True)
+
+        def save(folder):
+            Path(folder, "state").write_text("saved")
+            with suppress(OSError), filler.open("wb", buffering=0) as file:
+                while True:
+                    file.write(bytes(4096))
+
+        (tmp_path / "trial").mkdir()
+        outages = Outages(Folder(tmp_path), free_some, waits=Waits(0.01, 0.01, 5))
+        checkpoints = TrialCheckpoints(Folder(tmp_path / "trial"), "max", outages)
+        name = checkpoints.write(1, 0.5, {"epoch": 1}, save)
+        assert f"no space left on device on {disk};" in lines[0]
+        assert f"storage: {disk} is back after" in lines[1]
+        with checkpoints.read(name).whole() as folder:
+            assert (folder / "state").read_text() == "saved"
+
+
+@pytest.fixture
+def away(tmp_path):
+    """Two checkpoints on storage that is away, until somebody is told that."""
+    place = Folder(tmp_path / "trials")
+    place.path.mkdir()
+
+    def back(line):
+        if not place.path.exists():
+            place.path.with_name("elsewhere").rename(place.path)
+
+    outages = Outages(place, back, waits=Waits(0.01, 0.01, 5))
+    checkpoints = TrialCheckpoints(Watched(place.path / "0000"), "max", outages, allowance=3_000)
+    write_sized(checkpoints, 1, 0.5)
+    write_sized(checkpoints, 2, 0.4)
+    return checkpoints
+
+
+def test_what_an_outage_hides_is_not_taken_for_damaged(away):
+    read = away.place.read
+
+    def lost(path):
+        raise StorageLostError(errno.EIO, "it did not come back", path)
+
+    away.place.read = lost
+    with pytest.raises(StorageLostError):
+        away.newest_first()
+    away.place.read = read
+    assert [found.epoch for found in away.newest_first()] == [2, 1]
+
+
+def test_an_allowance_is_held_where_the_storage_was_away_at_first(away):
+    trials = away.place.path.parent
+    trials.rename(trials.with_name("elsewhere"))
+    write_sized(away, 3, 0.3)
+    assert away.place.most <= 3_000
+    assert [found.epoch for found in away.newest_first()] == [3, 1]

@@ -50,11 +50,17 @@ def longer(file):
         (longer, "has 2097153 bytes"),
         (all_zeros, "is damaged"),
         (one_block_of_zeros, "is damaged"),
-        (lambda file: file.unlink(), "is missing"),
     ],
 )
 def test_what_is_damaged_is_named(folder, damage, said):
     sums = sums_of(folder)
     damage(folder / "state.pt")
     with pytest.raises(ValueError, match=rf"state\.pt {said}"):
+        check_sums(folder, sums)
+
+
+def test_what_is_missing_is_no_damage_as_long_as_its_storage_may_be_away(folder):
+    sums = sums_of(folder)
+    (folder / "state.pt").unlink()
+    with pytest.raises(FileNotFoundError, match=r"state\.pt"):
         check_sums(folder, sums)

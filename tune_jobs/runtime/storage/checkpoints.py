@@ -14,9 +14,9 @@ A member of a population may go on from the weights of another one: from a copy 
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -28,7 +28,7 @@ from typing import Any
 from search_spaces.mode import sign_of
 from tune_jobs.runtime.storage.bucket import RESULT_FILE
 from tune_jobs.runtime.storage.checksums import check_sums, sums_of
-from tune_jobs.runtime.storage.outage import Outages
+from tune_jobs.runtime.storage.outage import Outages, StorageLostError
 from tune_jobs.runtime.storage.places import FULL_BYTES, Place, bytes_in, copy_files
 
 PREFIX = "checkpoint_"
@@ -71,7 +71,7 @@ class Checkpoint:
 
         Raises:
             ValueError: they are damaged.
-            OSError: they cannot be had.
+            OSError: they cannot be had, or one is missing.
         """
         with self.place.reading(self.name) as folder:
             check_sums(folder, self.files)
@@ -153,10 +153,11 @@ class TrialCheckpoints:
 
         Raises:
             NoRoomError: that is not enough.
+            StorageLostError: the storage failed, and did not come back.
         """
         if self._allowance is None:
             return
-        sizes, best = self.place.sizes(), self.best()
+        sizes, best = self._outages(self.place.sizes), self.best()
         ways = [set(sizes), set() if best is None else {best.name}]
         if best is None or (value is not None and self._sign * (value - best.value) > 0):
             ways.append(set())
@@ -192,11 +193,20 @@ class TrialCheckpoints:
         )
 
     def newest_first(self) -> list[Checkpoint]:
-        """All that can be read; a damaged folder is left out, and stays where it is."""
+        """All that can be read; a damaged folder is left out, and stays where it is.
+
+        Raises:
+            StorageLostError: the storage failed, and did not come back.
+        """
         found = []
         for name in self.names():
-            with contextlib.suppress(OSError, ValueError, KeyError):
+            try:
                 found.append(self.read(name))
+            except StorageLostError:
+                # Nothing is known of it: who takes it for damaged may delete the best one.
+                raise
+            except (OSError, ValueError, KeyError):
+                continue
         return found
 
     def of_epoch(self, epoch: int) -> Checkpoint | None:
@@ -220,14 +230,24 @@ class TrialCheckpoints:
         save: Callable[[str], object],
         value: float | None,
     ) -> None:
-        with self._outages(lambda: saved(save)) as folder:
-            result = Path(folder, RESULT_FILE)
-            # A donor's.
-            result.unlink(missing_ok=True)
-            result.write_text(json.dumps({**record, "files": sums_of(Path(folder))}))
-            self.make_room(bytes_in(Path(folder)), value)
-            # Only a damaged one can have the name already: the trial went on from an earlier one.
-            self._outages(lambda: self.place.put(Path(folder), name))
+        with self._outages(lambda: saved(save)) as local:
+            folder = Path(local)
+            result = folder / RESULT_FILE
+
+            def describe() -> None:
+                # A donor's, or the first part of it.
+                result.unlink(missing_ok=True)
+                result.write_text(json.dumps({**record, "files": sums_of(folder)}))
+
+            def put() -> None:
+                # Each time: where the mount point was away nothing was seen, and nothing dropped.
+                self.make_room(bytes_in(folder), value)
+                # Only a damaged one can have the name already: the trial went on from an earlier
+                # one.
+                self.place.put(folder, name)
+
+            self._outages(describe)
+            self._outages(put)
 
     def _keep_best_and_latest(self) -> None:
         newest = self.newest_first()
@@ -236,13 +256,6 @@ class TrialCheckpoints:
         for checkpoint in newest:
             if checkpoint.name not in kept:
                 self.place.drop(checkpoint.name)
-
-
-def is_whole(checkpoint: Checkpoint) -> bool:
-    """Whether its files are as they were written."""
-    with contextlib.suppress(ValueError, OSError), checkpoint.whole():
-        return True
-    return False
 
 
 def saved(save: Callable[[str], object]) -> tempfile.TemporaryDirectory[str]:
@@ -258,6 +271,8 @@ def saved(save: Callable[[str], object]) -> tempfile.TemporaryDirectory[str]:
         full = shutil.disk_usage(folder.name).free < FULL_BYTES
         folder.cleanup()
         if full:
-            raise OSError(errno.ENOSPC, f"no space left in {tempfile.gettempdir()}") from error
+            # Named here: it has room again, now that the folder is gone.
+            reason = os.strerror(errno.ENOSPC)
+            raise OSError(errno.ENOSPC, reason, tempfile.gettempdir()) from error
         raise
     return folder

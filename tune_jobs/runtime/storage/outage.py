@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ from typing import NoReturn, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential
 
-from tune_jobs.runtime.storage.places import Place
+from tune_jobs.runtime.storage.places import FULL_BYTES, Folder, Place
 
 Result = TypeVar("Result")
 
@@ -88,17 +90,18 @@ class Outages:
     def __call__(self, act: Callable[[], Result]) -> Result:
         """What `act` returns."""
         began = time.monotonic()
+        failed: list[str] = []
         retrying = Retrying(
             retry=retry_if_exception(self._failed),
             wait=wait_exponential(multiplier=self._waits.first, max=self._waits.longest),
             stop=lambda state: self._give_up() or time.monotonic() - began > self._waits.in_all,
             sleep=self._sleep,
-            before_sleep=self._say_why,
+            before_sleep=lambda state: failed.append(self._say_why(state)),
             retry_error_callback=self._lost,
         )
         result = retrying(act)
-        if retrying.statistics["attempt_number"] > 1:
-            self._tell(f"storage: {self.place} is back after {time.monotonic() - began:.0f} s")
+        if failed:
+            self._tell(f"storage: {failed[0]} is back after {time.monotonic() - began:.0f} s")
         return result
 
     def wait(self) -> None:
@@ -122,26 +125,45 @@ class Outages:
         while time.monotonic() < end and not self._give_up():
             time.sleep(min(SLICE, seconds))
 
-    def _say_why(self, state: RetryCallState) -> None:
-        if state.attempt_number > 1:
-            return
+    def _say_why(self, state: RetryCallState) -> str:
+        """Says once what has failed, and returns where."""
         error = _error_of(state)
+        where = self._where(error)
+        if state.attempt_number > 1:
+            return where
         way_out = "free some" if error.errno in FULL else "bring it back"
         self._tell(
-            f"storage: {_reason(error)} on {self.place}; waiting, retried every "
+            f"storage: {_reason(error)} on {where}; waiting, retried every "
             f"{self._waits.longest:g} s for {self._waits.in_all / 60:g} min: {way_out}, or end the "
             "study and resume it later"
         )
+        return where
 
     def _lost(self, state: RetryCallState) -> NoReturn:
         error = _error_of(state)
-        raise StorageLostError(error.errno, _reason(error), str(self.place)) from error
+        raise StorageLostError(error.errno, _reason(error), self._where(error)) from error
+
+    def _where(self, error: OSError) -> str:
+        """Files pass through this node's own disk, which may be the one that is full."""
+        storage = str(self.place)
+        if error.errno != errno.ENOSPC:
+            return storage
+        own = tempfile.gettempdir()
+        storage_is_full = isinstance(self.place, Folder) and _is_full(storage)
+        return own if own == error.filename or (_is_full(own) and not storage_is_full) else storage
 
 
 def _error_of(state: RetryCallState) -> OSError:
     error = None if state.outcome is None else state.outcome.exception()
     assert isinstance(error, OSError)
     return error
+
+
+def _is_full(folder: str) -> bool:
+    try:
+        return shutil.disk_usage(folder).free < FULL_BYTES
+    except OSError:
+        return False
 
 
 def _reason(error: OSError) -> str:
