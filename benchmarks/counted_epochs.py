@@ -18,7 +18,7 @@ SECONDS = 0.5
 """Of an epoch."""
 
 BEGUN = "begun"
-"""The file in the study's folder with a line for each epoch that has begun."""
+"""The file in the job's folder with a line for each epoch that has begun."""
 
 
 def counted(begun: Path) -> type[tune.Trainable]:
@@ -50,9 +50,9 @@ def counted(begun: Path) -> type[tune.Trainable]:
 
 def job(study: Study) -> tune.Tuner:
     """Trials that do nothing but last."""
-    begun = study.directory.absolute() / BEGUN
+    # Not in the study, whose storage may be away.
     return tune.Tuner(
-        study.trainable(counted(begun)),
+        study.trainable(counted(Path(BEGUN).absolute())),
         tune_config=study.tune_config(RandomSearch(LR_BATCH, seed=study.flags.seed)),
         run_config=study.run_config(),
     )

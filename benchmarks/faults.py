@@ -6,7 +6,8 @@ under way.
 Method: a study of 3 trials of 8 epochs of half a second, one trial at a time, on a head without
 CPUs and two nodes of one CPU each, all on this machine; each fault comes in the middle of the
 second trial. What is killed is killed with signal 9. A driver that is gone is resumed at once, and
-a head that is gone is started anew at once, as a person or a service would. The seconds are the
+a head that is gone is started anew at once, as a person or a service would. Storage is full, or
+read-only, for 20 s, and a file system of its own, for which root is needed. The seconds are the
 longest time without a result from the fault on, less an epoch's. All values are equal, so that the
 best checkpoint is the first: a truncated one costs the epochs since that.
 """
@@ -18,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,8 @@ from counted_epochs import BEGUN, SECONDS  # noqa: E402
 
 from tests.conftest import journal_of  # noqa: E402
 from tests.faults.rack import Driver, Rack  # noqa: E402
+from tests.mounts import mounted  # noqa: E402
+from tests.test_storage import full, read_only  # noqa: E402
 
 SCRIPT = HERE / "counted_epochs.py"
 TRIALS, EPOCHS = 3, 8
@@ -100,6 +104,18 @@ def head(rack: Rack, driver: Driver) -> Driver:
     return resumed(driver, rack)
 
 
+def full_disk(rack: Rack, driver: Driver) -> Driver:
+    """The study's disk has no byte left for a while."""
+    full(driver.folder / "results")
+    return driver
+
+
+def read_only_disk(rack: Rack, driver: Driver) -> Driver:
+    """The study's disk takes nothing for a while."""
+    read_only(driver.folder / "results")
+    return driver
+
+
 FAULTS: dict[str, Callable[[Rack, Driver], Driver]] = {
     "process_of_a_trial": process,
     "worker_node": node,
@@ -108,8 +124,11 @@ FAULTS: dict[str, Callable[[Rack, Driver], Driver]] = {
     "sigterm_to_driver": sigterm,
     "submitter_closes": laptop,
     "truncated_checkpoint": truncated,
+    "full_disk": full_disk,
+    "read_only_disk": read_only_disk,
     "head": head,
 }
+OF_STORAGE = (full_disk, read_only_disk)
 
 
 def study_of(driver: Driver) -> Path:
@@ -120,7 +139,7 @@ def study_of(driver: Driver) -> Path:
 def suffer(fault: Callable[[Rack, Driver], Driver], rack: Rack) -> dict[str, float]:
     """A study with one fault; trials lost, epochs begun again, seconds until it went on."""
     rack.mend()
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, disk(fault, Path(name)):
         arguments = ["--trials", str(TRIALS), "--max-epochs", str(EPOCHS), "--name", "study"]
         arguments += ["--max-concurrent", "1"]
         options = {"address": rack.address, "script": SCRIPT, "before": ("nohup",)}
@@ -136,12 +155,17 @@ def suffer(fault: Callable[[Rack, Driver], Driver], rack: Rack) -> dict[str, flo
         times = [event["time"] for event in results(study)]
         # What was on its way comes after the fault too.
         pauses = [end - begin for begin, end in itertools.pairwise(times) if end > at]
-        begun = (study / BEGUN).read_text().splitlines()
+        begun = Path(name, BEGUN).read_text().splitlines()
         return {
             "trials_lost": TRIALS - len(finished),
             "epochs_begun_again": len(begun) - len(set(begun)),
             "seconds_until_it_went_on": max(pauses) - SECONDS,
         }
+
+
+def disk(fault: Callable[..., Driver], folder: Path) -> AbstractContextManager[object]:
+    """A file system for the studies in `folder`, where it is that which fails."""
+    return mounted(folder / "results", size="64m") if fault in OF_STORAGE else nullcontext()
 
 
 def results(study: Path) -> list[dict[str, Any]]:
