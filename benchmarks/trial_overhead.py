@@ -4,9 +4,9 @@ Claim: at most 30 ms a trial with journal, TensorBoard and events on, 45 ms with
 least 30 times less than Ray's default of one new process a trial with its three loggers.
 
 Method: a trainable that does nothing for 4 epochs, two at a time on two cores. Ours runs 200 trials
-and Ray's default 20, since each of those takes seconds; each figure is the whole of `fit()`, of ours
-with table and summary, over the number of trials, the start of the processes counted in. Both in
-one Ray, one after the other.
+and Ray's default 20, since each of those takes seconds; each figure is the whole of `fit()`, of
+ours with table and summary, over the number of trials, the start of the processes counted in. Both
+in one Ray, one after the other.
 """
 
 import io

@@ -31,6 +31,7 @@ PROGRAMS = {
     "/usr/sbin/sshd": "openssh-server",
     "ssh": "openssh-client",
     "rsync": "rsync",
+    "script": "bsdutils",
     "unshare": "util-linux",
     "nsenter": "util-linux",
     "setpriv": "util-linux",
@@ -114,10 +115,10 @@ class Machine:
         )
 
     def start(self, *command: str) -> subprocess.Popen[str]:
-        """Starts `command` on it, with its two outputs as one pipe."""
+        """Starts `command` on it, with a pipe to its input and its two outputs as another."""
         return subprocess.Popen(
             self.argv(*command),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -121,9 +121,7 @@ def handed_over(on_prem):
 
     def reported():
         assert process.poll() is None, process.communicate()[0]
-        return (study / "journal.jsonl").exists() and any(
-            event["event"] == "result" for event in journal_of(study)
-        )
+        return epochs_of(study)
 
     wait_until(reported, "its first epoch", seconds=200)
     return study, process
@@ -159,6 +157,39 @@ def test_the_study_of_a_laptop_that_closes_ends_with_all_its_trials(on_prem, han
     wait_until(lambda: (study / "trials.csv").exists(), "the study's end", seconds=200)
     assert [row["status"] for row in table_of(study)] == ["finished"] * 48
     assert not any(event["event"] == "restored" for event in journal_of(study))
+
+
+def test_a_submitted_study_ends_in_order_with_its_connection_or_ctrl_c_and_goes_on(on_prem):
+    submit = documented("ray submit").partition(" --gpus")[0]
+    study = on_prem.storage / "results" / "broken-off"
+    flags = f"{TINY} --trials 24 --grace-period 27 --name broken-off"
+    process = started_on_laptop(on_prem, f"{documented('ray submit')} {flags}")
+    wait_until(lambda: epochs_of(study), "its first epoch", seconds=100)
+    close_the_laptop(on_prem, process)
+    wait_until(lambda: journal_of(study)[-1]["event"] == "closed", "its end")
+    assert journal_of(study)[-1]["why"] == "terminated"
+
+    resume = f"{submit} --resume /mnt/shared/results/broken-off"
+    before = epochs_of(study)
+    # A terminal, in which Ctrl-C is a character.
+    process = started_on_laptop(on_prem, f"script --quiet --command '{resume}' /dev/null")
+    wait_until(lambda: epochs_of(study) > before, "its next epoch", seconds=100)
+    process.stdin.write("\x03")
+    process.stdin.flush()
+    said, _ = process.communicate(timeout=60)
+    assert journal_of(study)[-1]["why"] == "interrupted", said
+
+    on_laptop(on_prem, resume, timeout=200)
+    assert [row["status"] for row in table_of(study)] == ["finished"] * 24
+    results = [(e["trial"], e["epoch"]) for e in journal_of(study) if e["event"] == "result"]
+    assert len(results) == len(set(results)) == 24 * 27
+
+
+def epochs_of(study):
+    """How many epochs the journal of a study has, which may not have begun."""
+    if not (study / "journal.jsonl").exists():
+        return 0
+    return sum(event["event"] == "result" for event in journal_of(study))
 
 
 def test_who_has_no_token_is_refused(on_prem):
