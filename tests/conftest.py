@@ -1,7 +1,6 @@
 """What the tests share: one Ray for all of them, and the real job as a real process."""
 
 import csv
-import json
 import os
 import shutil
 import subprocess
@@ -11,7 +10,9 @@ from pathlib import Path
 
 import pytest
 import ray
+from hypothesis import settings
 
+from tune_jobs.runtime.journal import read_events
 from tune_jobs.runtime.storage import outage
 
 pytest_plugins = ["tests.bucket"]
@@ -21,6 +22,14 @@ JOB = ROOT / "tune_jobs" / "asha_lr_batch.py"
 
 # A model that learns in a second, on data that needs no download.
 TINY = ("--dataset", "digits", "--trials", "6", "--max-epochs", "9", "--seed", "1")
+
+
+PATIENCE = 600.0
+"""Seconds after which a job hangs: no test asserts how fast a machine is."""
+
+# Nor does Hypothesis, which allows an example 200 ms.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True)
@@ -103,15 +112,15 @@ def run_job(start_job):
 
     def run(*arguments, **options):
         process = start_job(*arguments, **options)
-        output, _ = process.communicate(timeout=300)
+        output, _ = process.communicate(timeout=PATIENCE)
         return process.returncode, output
 
     return run
 
 
 def journal_of(study):
-    """The events of a study's journal."""
-    return [json.loads(line) for line in (study / "journal.jsonl").read_text().splitlines()]
+    """The events of a study's journal, which may still be written."""
+    return read_events(study / "journal.jsonl")
 
 
 def table_of(study):

@@ -1,4 +1,4 @@
-"""More than one node: fractional GPUs, trials on both, the packages and the results shared."""
+"""More than one node: fractional GPUs, trials on both, the results shared."""
 
 import json
 import os
@@ -15,7 +15,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from tests.conftest import JOB, ROOT, journal_of
+from tests.conftest import JOB, PATIENCE, ROOT, journal_of
 
 CLUSTER_SCRIPT = """
 import json, os, subprocess, sys
@@ -38,8 +38,6 @@ sys.exit(code)
 
 @pytest.mark.long
 def test_trials_at_a_quarter_gpu_run_on_both_nodes_and_share_the_results(temporary, tmp_path):
-    # From a folder that holds no package of ours, with a worker that finds none installed:
-    # what the workers import has come by py_modules.
     environment = {**os.environ, "RAY_TMPDIR": str(temporary)}
     done = subprocess.run(
         [
@@ -52,7 +50,7 @@ def test_trials_at_a_quarter_gpu_run_on_both_nodes_and_share_the_results(tempora
         env=environment,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -66,7 +66,7 @@ def audited(events, mode="max", asha=ASHA):
 
 
 @given(st.integers(0, 10_000))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_where_all_stopped_trials_are_controls_all_is_known(seed):
     curves, events = population(np.random.default_rng(seed), trials=40)
     found = audited(events)

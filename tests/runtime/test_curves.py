@@ -193,7 +193,7 @@ def test_event_files_that_were_deleted_are_told_again_from_the_journal(tmp_path)
     status=st.sampled_from(["running", "finished"]),
     kills=st.integers(1, 3),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_after_a_cut_at_any_byte_every_epoch_is_there_exactly_once(
     tmp_path_factory, share, lost, status, kills
 ):

@@ -207,7 +207,7 @@ valid = {
 
 
 @given(st.fixed_dictionaries({}, optional=valid), st.booleans(), st.lists(st.integers(0, 99)))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_resume_brings_back_the_command_but_what_was_said_for_one_session(chosen, smoke, widths):
     argv = [f"--{name}={value}" for name, value in chosen.items()]
     argv += ["--smoke-test"] * smoke

@@ -3,7 +3,7 @@
 import pickle
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from ray.tune.search import ConcurrencyLimiter, Searcher
 
@@ -207,7 +207,6 @@ moves = st.lists(
 
 
 @given(moves, st.floats(0, 1))
-@settings(deadline=None)
 def test_a_strategy_is_told_the_same_by_the_journal_as_it_was_live(tmp_path_factory, moves, share):
     """Cut anywhere, the events and what comes after them tell what one session would have told."""
     journal = Journal(tmp_path_factory.mktemp("study") / "journal")

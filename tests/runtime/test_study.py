@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from ray import cloudpickle, tune
 
@@ -252,7 +252,6 @@ turns = st.lists(
 
 
 @given(turns, st.sampled_from(["promotion", "top"]), st.floats(0, 1))
-@settings(deadline=None)
 def test_a_study_that_was_cut_at_any_line_has_its_rungs_and_ends_what_was_decided(
     tmp_path_factory, turns, rule, share
 ):

@@ -67,7 +67,7 @@ turns = st.lists(st.sampled_from(["ends", "fails", "vanishes", "runs"]), max_siz
 
 @every
 @given(turns=turns, seed=st.integers(0, 2**40))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_every_point_is_in_the_space_whatever_became_of_those_before(strategy, turns, seed):
     for config in told(made(strategy, seed), turns):
         EVERYTHING.unit(config)
@@ -79,7 +79,7 @@ def test_every_point_is_in_the_space_whatever_became_of_those_before(strategy, t
 
 @every
 @given(turns=turns, cut=st.integers(0, 16))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_told_what_was_suggested_a_new_one_goes_on_as_the_old_one(strategy, turns, cut):
     """As JSON would tell it: so a study is resumed, and grown."""
     whole = told(made(strategy), turns)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trainables.data import (
@@ -21,7 +21,6 @@ def labels_of(sizes, seed):
     return np.random.default_rng(seed).permutation(labels)
 
 
-@settings(deadline=None)
 @given(SIZES, st.integers(0, 2**32))
 def test_every_prefix_of_the_order_is_stratified_within_one(sizes, seed):
     labels = labels_of(sizes, seed)
@@ -37,7 +36,6 @@ def test_one_big_class_among_small_ones_is_stratified_too():
     assert np.abs(seen - np.arange(1, 1001) * 0.9).max() < 1
 
 
-@settings(deadline=None)
 @given(SIZES, st.integers(0, 2**32), st.floats(0.1, 0.9))
 def test_the_parts_are_disjoint_complete_and_stratified(sizes, seed, train_ratio):
     sizes = [size + 10 for size in sizes]
@@ -57,7 +55,6 @@ def test_the_parts_are_disjoint_complete_and_stratified(sizes, seed, train_ratio
     assert np.abs(np.bincount(data.train_labels, minlength=len(sizes)) - expected).max() < 1
 
 
-@settings(deadline=None)
 @given(SIZES, st.integers(0, 2**32))
 def test_the_seed_alone_determines_the_order(sizes, seed):
     labels = labels_of(sizes, 0)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import (
     accuracy_score,
@@ -12,7 +12,6 @@ from sklearn.metrics import confusion_matrix as sklearn_confusion
 from trainables.metrics import classification_scores, confusion_matrix
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=60))
 def test_scores_equal_those_of_scikit_learn(pairs):
     labels, predicted = np.array(pairs).T

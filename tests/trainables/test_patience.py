@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trainables.config import Config
@@ -40,7 +40,6 @@ def test_a_fall_that_is_too_small_does_not_count():
 
 
 # The first scheduler of a process imports for half a second.
-@settings(deadline=None)
 @given(
     losses=st.lists(st.floats(0.1, 10), max_size=40),
     patience=st.integers(1, 5),

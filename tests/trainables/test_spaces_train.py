@@ -101,9 +101,7 @@ STRATEGIES = {
 @pytest.mark.slow
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("space", SPACES, ids=lambda space: space.name)
-@settings(
-    max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=2, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**31 - 1), epochs=st.sampled_from([1, 2, 3, 27]))
 def test_what_a_strategy_draws_is_a_config_and_trains_two_steps(
     data, weights, space, strategy, seed, epochs

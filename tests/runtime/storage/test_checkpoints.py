@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.mounts import mounted
@@ -25,7 +25,6 @@ def names(directory):
     return sorted(path.name for path in directory.iterdir())
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=12), st.sampled_from(["max", "min"]))
 def test_a_running_trial_keeps_best_and_latest(tmp_path_factory, values, mode):
     directory = tmp_path_factory.mktemp("trial")
