@@ -7,9 +7,10 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
-from tests.conftest import JOB, journal_of, results_of, table_of
+from tests.conftest import JOB, PATIENCE, journal_of, results_of, table_of
 from tune_jobs.runtime.storage.at_work import DRIVER_FILE
 from tune_jobs.runtime.storage.bucket import Bucket
 from tune_jobs.runtime.storage.checkpoints import TrialCheckpoints
@@ -51,7 +52,7 @@ def start(tmp_path, temporary):
 
 
 def ended_well(process, machine):
-    code = process.wait(timeout=300)
+    code = process.wait(timeout=PATIENCE)
     output = (machine / "output").read_text()
     assert code == 0, output
     return output
@@ -77,7 +78,7 @@ def checkpoints_in(study):
 
 def kill_when_it_has_more_than_the_bucket(process, journal, bucket):
     """Kills the driver when its journal has `LOST` lines that the bucket lacks, which has some."""
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + PATIENCE
     copied = 0
     while True:
         assert process.poll() is None, "the study ended before it could be killed"
@@ -87,8 +88,12 @@ def kill_when_it_has_more_than_the_bucket(process, journal, bucket):
         if copied > 2 * LOST and lines_in(journal.read_bytes()) >= copied + LOST:
             break
         time.sleep(0.1)
+    # With the driver dies its Ray, and with that the trial, which may be writing to the bucket.
+    with_it = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGKILL)
     process.wait()
+    _, alive = psutil.wait_procs(with_it, timeout=PATIENCE)
+    assert not alive
 
 
 def test_a_study_whose_head_is_lost_ends_elsewhere_with_the_table_it_would_have_had(

@@ -4,12 +4,12 @@ import os
 import re
 import subprocess
 import sys
-import time
 
 import pytest
 from ray.cluster_utils import Cluster
 
 from tests.conftest import ROOT, journal_of
+from tests.gate import TRIALS, Gated
 from tests.joining import SMALL, joined, own_mounts
 
 
@@ -17,9 +17,11 @@ from tests.joining import SMALL, joined, own_mounts
 def cluster(temporary):
     """A head that only drives, and a node that is as it should be."""
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **SMALL})
-    with joined(cluster):
-        yield cluster
-    cluster.shutdown()
+    try:
+        with joined(cluster):
+            yield cluster
+    finally:
+        cluster.shutdown()
 
 
 def preflight(folder, *arguments):
@@ -75,60 +77,6 @@ def test_nodes_that_would_harm_a_trial_are_named_before_it_and_nothing_is_left(
     assert not list(storage.iterdir()), "nor is the name taken"
 
 
-STUDY = """
-import time
-from ray import tune
-from search_spaces.catalogue import LEARNING_RATE
-from search_spaces.random_search import RandomSearch
-from search_spaces.space import Space
-from tune_jobs.runtime.launch import launch
-
-class Sleeps(tune.Trainable):
-    def step(self):
-        time.sleep(0.5)
-        return {"val_loss": self.config["learning_rate"]}
-
-    def reset_config(self, config):
-        self.config = config
-        return True
-
-def job(study):
-    strategy = RandomSearch(Space("own", (LEARNING_RATE,)), seed=study.flags.seed)
-    return tune.Tuner(
-        study.trainable(Sleeps),
-        tune_config=study.tune_config(strategy),
-        run_config=study.run_config(),
-    )
-
-launch(job, metric="val_loss", mode="min")
-"""
-
-
-@pytest.fixture
-def study(cluster, start_job, tmp_path):
-    """Starts a study of 16 trials, 2 s each; returns once its first trial has reported."""
-    script = tmp_path / "study.py"
-    script.write_text(STUDY)
-
-    def start(*arguments):
-        arguments = ("--trials", "16", "--max-epochs", "4", "--name", "study", *arguments)
-        process = start_job(*arguments, address=cluster.address, script=script)
-        directory = tmp_path / "results" / "study"
-        deadline = time.monotonic() + 120
-        while not any(event["event"] == "result" for event in events_of(directory)):
-            assert process.poll() is None, process.stdout.read()
-            assert time.monotonic() < deadline, "no trial has reported"
-            time.sleep(0.2)
-        return process, directory
-
-    return start
-
-
-def events_of(directory):
-    """What a study that may not have begun has written."""
-    return journal_of(directory) if (directory / "journal.jsonl").exists() else []
-
-
 def most_at_once(events):
     """The most trials that ran at the same time."""
     running, most = set(), 0
@@ -142,40 +90,46 @@ def most_at_once(events):
 
 
 @pytest.mark.long
-def test_a_node_that_joins_lets_more_trials_run_at_once(cluster, study):
-    process, directory = study()
-    assert most_at_once(events_of(directory)) == 1
+def test_a_node_that_joins_lets_more_trials_run_at_once(cluster, start_job, tmp_path):
+    study = Gated(start_job, tmp_path, address=cluster.address)
     with joined(cluster, cpus=2) as node:
-        output, _ = process.communicate(timeout=200)
-    assert process.returncode == 0, output
-    events = journal_of(directory)
+        study.wait_for("started", times=3)
+        study.open()
+        output = study.ended()
+    events = journal_of(study.directory)
     ended = [event for event in events if event["event"] == "ended"]
-    assert sorted(event["trial"] for event in ended) == list(range(16))
+    assert sorted(event["trial"] for event in ended) == list(range(TRIALS))
     assert {event["status"] for event in ended} == {"finished"}
     assert most_at_once(events) == 3
     assert node in {event["node"] for event in events if event["event"] == "result"}
+    widths = [event["event"] for event in events if event["event"] in ("width", "started")]
+    assert widths.index("width") == 1, "until then one at a time"
     assert [event["trials"] for event in events if event["event"] == "width"] == [3]
     assert output.count("width      3 trials at once, 1 before") == 1
 
 
 @pytest.mark.long
-def test_a_node_that_joins_without_the_storage_gets_no_trial_and_nobody_is_blamed(cluster, study):
+def test_a_node_that_joins_without_the_storage_gets_no_trial_and_nobody_is_blamed(
+    cluster, start_job, tmp_path
+):
     own_mounts()
-    process, directory = study()
-    with joined(cluster, cpus=2, hidden=directory.parent) as node:
-        output, _ = process.communicate(timeout=200)
-    assert process.returncode == 0, output
-    events = journal_of(directory)
+    study = Gated(start_job, tmp_path, address=cluster.address)
+    storage = study.directory.parent
+    with joined(cluster, cpus=2, hidden=storage) as node:
+        study.wait_for("node_refused")
+        study.open()
+        output = study.ended()
+    events = journal_of(study.directory)
     assert {event["status"] for event in events if event["event"] == "ended"} == {"finished"}
-    assert len({event["trial"] for event in events if event["event"] == "ended"}) == 16
+    assert len({event["trial"] for event in events if event["event"] == "ended"}) == TRIALS
     assert node not in {event["node"] for event in events if event["event"] == "result"}
     kinds = {event["event"] for event in events}
     assert not kinds & {"retried", "restored"}, "it is no fault of the trials"
     (refused,) = (event for event in events if event["event"] == "node_refused")
     assert refused["node"] == node
-    assert str(directory.parent) in refused["reasons"][0]
+    assert str(storage) in refused["reasons"][0]
     assert output.count(f"refused    node {node}, which has joined: it does not see") == 1
-    assert not list(directory.rglob("nodes-*")), "nothing of the question is left"
+    assert not list(study.directory.rglob("nodes-*")), "nothing of the question is left"
 
 
 @pytest.mark.slow

@@ -1,17 +1,17 @@
 """Whatever goes wrong in mid-study: it ends with all its trials, none lost and none counted twice;
 one trial at a time with the table that it would have had.
 
-Storage that fails or is full is in `tests/test_storage.py`, a checkpoint that is truncated in
-`tests/test_resume.py`.
+Storage that fails or is full is in `tests/test_storage.py`.
 """
 
 import signal
 
 import pytest
 
-from tests.conftest import journal_of
-from tests.faults.rack import Rack, lines_of
+from tests.conftest import journal_of, results_of
+from tests.faults.rack import Rack, lines_of, wait_for
 from tests.faults.whole import ONE, assert_as_if_nothing_had_been
+from tests.test_resume import assert_whole
 
 pytestmark = pytest.mark.long
 
@@ -93,6 +93,31 @@ def test_a_process_lost_after_a_resume_goes_on_from_its_latest_checkpoint(
             # The checkpoint is written before its epoch is reported.
             assert event["epoch"] in (known[event["trial"]], known[event["trial"]] + 1)
     assert_as_if_nothing_had_been(study, undisturbed)
+
+
+def test_a_truncated_checkpoint_costs_its_epochs_and_is_told(mended, drive, study):
+    arguments = ("--dataset", "digits", "--trials", "1", "--max-epochs", "40", "--seed", "1")
+    driver = drive(*arguments, "--rung-rule", "top", "--name", "study")
+    driver.wait_for_lines(study, 20)
+    driver.kill()
+    driver.ended()
+    # Of the epoch that was under way there will be a checkpoint, too.
+    wait_for(lambda: not mended.trials())
+    before = results_of(study)
+    newest = max(study.glob("trials/0000/checkpoint_*"))
+    state = newest / "state.pt"
+    state.write_bytes(state.read_bytes()[: state.stat().st_size // 2])
+
+    resumed = drive("--resume", str(study))
+    assert resumed.ended() == 0, resumed.output
+    restored = next(event for event in journal_of(study) if event["event"] == "restored")
+    assert restored["unreadable"] == [newest.name]
+    assert restored["epoch"] < int(newest.name.split("_")[1])
+    assert f"unreadable: {newest.name}" in resumed.output
+    after = results_of(study)
+    assert sorted(after) == [(0, epoch) for epoch in range(1, 41)]
+    assert {key: after[key] for key in before} == before
+    assert_whole(study, 1)
 
 
 def test_sigterm_to_the_driver(started, drive, study, undisturbed):

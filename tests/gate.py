@@ -1,0 +1,79 @@
+"""A study whose trials wait until a test lets them go on: nothing of it depends on a speed."""
+
+import time
+
+from tests.conftest import PATIENCE, journal_of
+
+STUDY = """
+import time
+from pathlib import Path
+from ray import tune
+from search_spaces.catalogue import LEARNING_RATE
+from search_spaces.random_search import RandomSearch
+from search_spaces.space import Space
+from tune_jobs.runtime.launch import launch
+
+GATE = Path(__file__).with_name("gate-is-open")
+
+class Waits(tune.Trainable):
+    def step(self):
+        while not GATE.exists():
+            time.sleep(0.05)
+        return {"val_loss": self.config["learning_rate"]}
+
+    def reset_config(self, config):
+        self.config = config
+        return True
+
+def job(study):
+    strategy = RandomSearch(Space("own", (LEARNING_RATE,)), seed=study.flags.seed)
+    return tune.Tuner(
+        study.trainable(Waits),
+        tune_config=study.tune_config(strategy),
+        run_config=study.run_config(),
+    )
+
+launch(job, metric="val_loss", mode="min")
+"""
+
+TRIALS = 6
+
+
+class Gated:
+    """Such a study, in a process of its own, with its first trial at the gate.
+
+    Args:
+        start_job: the fixture.
+        folder: the test's.
+        options: of `start_job`.
+    """
+
+    def __init__(self, start_job, folder, **options):
+        self.script = folder / "study.py"
+        self.script.write_text(STUDY)
+        self.directory = folder / "results" / "study"
+        arguments = ("--trials", str(TRIALS), "--max-epochs", "2", "--name", "study")
+        self.process = start_job(*arguments, script=self.script, **options)
+        self.wait_for("started")
+
+    def wait_for(self, kind, times=1):
+        """Until the journal has so many events of a kind."""
+        deadline = time.monotonic() + PATIENCE
+        while sum(event["event"] == kind for event in self.events()) < times:
+            assert self.process.poll() is None, self.process.stdout.read()
+            assert time.monotonic() < deadline, f"no {kind} in the journal"
+            time.sleep(0.1)
+
+    def events(self):
+        """What it has written until now."""
+        return journal_of(self.directory) if (self.directory / "journal.jsonl").exists() else []
+
+    def open(self):
+        """Lets all trials go on."""
+        self.script.with_name("gate-is-open").touch()
+
+    def ended(self):
+        """What it has printed, once it has ended well."""
+        output, _ = self.process.communicate(timeout=PATIENCE)
+        assert self.process.returncode == 0, output
+        return output
