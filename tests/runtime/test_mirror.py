@@ -87,16 +87,19 @@ def test_a_bucket_that_is_gone_for_a_while_is_told_once_and_caught_up_with(
         objects.objects.all().delete()
         objects.delete()
         write(tmp_path, journal_jsonl="1\n2\n")
-        said = ""
-        while "there is no bucket" not in said:
-            said += capsys.readouterr().err
+        said = []
+
+        def is_said(words):
+            said.append(capsys.readouterr().err)
+            return words in "".join(said)
+
+        wait_for(lambda: is_said("there is no bucket"))
         time.sleep(0.3)
         objects.create()
-        while "is back after" not in said:
-            said += capsys.readouterr().err
+        wait_for(lambda: is_said("is back after"))
         write(tmp_path, journal_jsonl="1\n2\n3\n")
-    assert said.count("there is no bucket") == 1
-    assert f"What happens is kept in {tmp_path}" in said
+    assert "".join(said).count("there is no bucket") == 1
+    assert f"What happens is kept in {tmp_path}" in "".join(said)
     # The last one is copied at the end.
     assert study.read(JOURNAL) == b"1\n2\n3\n"
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import ssl
 import subprocess
 import sys
@@ -100,6 +101,8 @@ class Kubernetes(BaseHTTPRequestHandler):
 @pytest.fixture
 def kubernetes(tmp_path):
     """What the environment of a pod says of it."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl, for a certificate")
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     make = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost")
     names = ("-addext", "subjectAltName=DNS:localhost")

@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from tune_jobs.runtime.trial.gpu_share import hold, out_of_memory, twice
+from tune_jobs.runtime.trial.gpu_share import out_of_memory, twice
 
 BEFORE_TORCH = """
 import os, sys
@@ -17,6 +17,19 @@ hold(0.05)
 assert "torch" not in sys.modules
 print(os.environ.get("PYTORCH_CUDA_ALLOC_CONF"))
 import torch
+"""
+
+KNOWN = """
+# That it is the name torch knows: another one is refused.
+torch._C._accelerator_setAllocatorSettings("per_process_memory_fraction:0.05")
+"""
+
+WHOLE = """
+import os
+from tune_jobs.runtime.trial.gpu_share import hold
+for share in (0, 1, 2):
+    hold(share)
+print(os.environ.get("PYTORCH_CUDA_ALLOC_CONF"))
 """
 
 AFTER_TORCH = """
@@ -44,16 +57,11 @@ def run(script):
 
 def test_before_torch_is_there_its_allocator_is_told_and_what_was_set_stays():
     settings = "expandable_segments:True,per_process_memory_fraction:0.05"
-    assert run(BEFORE_TORCH) == [settings]
-    # That it is the name torch knows: another one is refused.
-    torch._C._accelerator_setAllocatorSettings("per_process_memory_fraction:0.05")
+    assert run(BEFORE_TORCH + KNOWN) == [settings]
 
 
-@pytest.mark.parametrize("share", [0, 1, 2])
-def test_a_whole_gpu_has_no_limit_and_nothing_is_held_without_one(share, monkeypatch):
-    monkeypatch.delenv("PYTORCH_CUDA_ALLOC_CONF", raising=False)
-    hold(share)
-    assert "PYTORCH_CUDA_ALLOC_CONF" not in os.environ
+def test_a_whole_gpu_has_no_limit_and_nothing_is_held_without_one():
+    assert run(WHOLE) == ["expandable_segments:True"]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU here")
