@@ -5,13 +5,14 @@ import os
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 
 import psutil
 import pytest
 import ray
 import yaml
 
-from tests.conftest import JOB, journal_of
+from tests.conftest import JOB, PATIENCE, journal_of
 
 HEAD_ID = "f" * 51 + "00000"
 """What Ray's fake provider takes for the head."""
@@ -87,7 +88,7 @@ def run_to_its_end(command, gcs_address, **options):
     """Exit code and output; all that it has started is ended with it, however it ends."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
     try:
-        output, _ = process.communicate(timeout=200)
+        output, _ = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
         process.wait()
@@ -97,7 +98,8 @@ def run_to_its_end(command, gcs_address, **options):
             if any(
                 word.endswith(f"-address={gcs_address}") for word in other.info["cmdline"] or ()
             ):
-                other.kill()
+                with suppress(psutil.NoSuchProcess):
+                    other.kill()
     return process.returncode, output
 
 
