@@ -1,5 +1,6 @@
 """A trial that needs a fresh process, on a real Ray whose GPU is only declared."""
 
+import errno
 import json
 import os
 import time
@@ -14,6 +15,7 @@ from search_spaces.in_order import InOrder
 from tests.runtime.conftest import SPACE
 from tune_jobs.runtime import study as study_module
 from tune_jobs.runtime.journal import JOURNAL, read_events
+from tune_jobs.runtime.storage.outage import StorageLostError
 from tune_jobs.runtime.trial.retries import ERRORS
 
 pytestmark = pytest.mark.long
@@ -182,14 +184,23 @@ def without_chance(events):
     return told
 
 
-def test_a_failed_reset_costs_the_trial_a_process_and_nothing_else(run_grid):
+def test_a_failed_reset_costs_the_trial_a_process_and_is_told(run_grid, tmp_path):
     processes, journals = [], []
-    for name, reset in (("fine", lambda config: True), ("refused", refuse), ("failed", fail)):
+    reasons = {
+        "fine": (lambda config: True, None),
+        "refused": (refuse, "ValueError: reset_config() has returned False"),
+        "failed": (fail, "RuntimeError: this process is of no use"),
+    }
+    for name, (reset, reason) in reasons.items():
         toy = trainable(lambda *_: None, reset)
         trials, events = run_grid(toy, trials=3, max_concurrent=1, name=name)
         assert {trial.status for trial in trials.values()} == {"finished"}
         processes.append(len({m["process"] for t in trials.values() for m in t.results.values()}))
-        journals.append(without_chance(events))
+        told = [(e["trial"], e["reason"]) for e in events if e["event"] == "reset_failed"]
+        assert told == [(trial, reason) for trial in (1, 2) if reason]
+        printed = (tmp_path / "output").read_text()
+        assert printed.count(f"{reason}; it starts in a fresh one") == bool(reason)
+        journals.append(without_chance(e for e in events if e["event"] != "reset_failed"))
     assert processes == [1, 3, 3]
     assert journals[1] == journals[0]
     assert journals[2] == journals[0]
@@ -208,3 +219,22 @@ def test_a_process_that_dies_of_a_reset_is_a_lost_one(run_grid, monkeypatch, tmp
     trials, _ = run_grid(trainable(lambda *_: None, die), trials=3, max_concurrent=1)
     assert marker.exists()
     assert {(trial.status, trial.epochs) for trial in trials.values()} == {("finished", EPOCHS)}
+
+
+def test_storage_that_is_lost_in_a_reset_is_no_failed_reset(run_grid, monkeypatch, tmp_path):
+    monkeypatch.setattr(study_module, "LOST_PROCESSES", 1)
+    marker = tmp_path / "lost"
+
+    def lose_storage(config):
+        if not marker.exists():
+            marker.touch()
+            raise StorageLostError(errno.EIO, "input/output error", "/shared")
+        return True
+
+    toy = trainable(lambda *_: None, lose_storage)
+    trials, events = run_grid(toy, trials=3, max_concurrent=1)
+    assert {(trial.status, trial.epochs) for trial in trials.values()} == {("finished", EPOCHS)}
+    assert not [e for e in events if e["event"] == "reset_failed"]
+    (lost,) = (e for e in events if e["event"] == "retried")
+    said = "StorageLostError: [Errno 5] input/output error: '/shared'"
+    assert (lost["trial"], lost["reason"]) == (1, f"its process was lost ({said})")

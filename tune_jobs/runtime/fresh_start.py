@@ -76,7 +76,7 @@ class FreshStarts(FIFOScheduler):
             gpus = [share, twice(share)]
             self._recorder.on_share(trial, gpus, retried=result[f"{REPORT}/retried"])
         else:
-            self._recorder.on_replaced_process(trial)
+            self._recorder.on_replaced_process(trial, result.get(f"{REPORT}/reason"))
             if again == "node" and self._joiners is not None:
                 self._joiners.refuse(result[f"{REPORT}/node"], result[f"{REPORT}/harms"])
         controller._try_recover(trial, TuneError(again))

@@ -9,7 +9,10 @@ named by its index. The events, in the order of a trial's life:
 - `suggested`: `trial`, `config`.
 - `started`: `trial`. Again after each resume or recovery.
 - `retried`: `trial`, `epoch` that it did not come through, `reason`: an error, after which it was
-  started again in its process; with `lost` its process or node was lost, and it goes on in another.
+  started again in its process; with `lost` its process or node was lost, and it goes on in another:
+  `traceback` has all that Ray tells of that.
+- `reset_failed`: `trial`, `reason`. It was given a used process that could not be reset, and starts
+  in a fresh one.
 - `share`: `trial`, `epoch` that it had, `gpus`: the share of a GPU whose memory was not enough, and
   the one that it starts again with.
 - `restored`: `trial`, `epoch` that it went on from (0: its start), `unreadable` checkpoints.

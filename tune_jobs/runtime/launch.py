@@ -40,6 +40,7 @@ from tune_jobs.runtime.storage.outage import StorageLostError
 from tune_jobs.runtime.study import TUNE_FOLDER, Study
 from tune_jobs.runtime.study_file import read_study_file
 from tune_jobs.runtime.terminal import Terminal
+from tune_jobs.runtime.unread import nothing_read
 
 TUNE_SETTINGS = {
     # The journal and the curves are ours; Tune's CSV and JSON files would cost 13 ms a trial.
@@ -209,7 +210,7 @@ def run(
         )
         study.listeners.append(terminal)
         study.say = terminal.say
-        with losses_told_once():
+        with losses_told_once(study.recorder.on_loss), nothing_read():
             tuner.fit()
     took = time.monotonic() - began
     study.close(study.stopper.why or "all trials")

@@ -23,8 +23,8 @@ from tune_jobs.runtime.searcher import dirname_of
 from tune_jobs.runtime.storage.checkpoints import NoRoomError, TrialCheckpoints
 from tune_jobs.runtime.storage.outage import StorageLostError
 from tune_jobs.runtime.storage.places import Place
+from tune_jobs.runtime.trial import lost_process
 from tune_jobs.runtime.trial.report import REPORT
-from tune_jobs.runtime.trial.retries import lost
 
 
 class Listener(Protocol):
@@ -74,6 +74,7 @@ class Recorder(Callback):
         self._waiting: set[int] = set()
         self._replaced: set[int] = set()
         self._unsaved: set[int] = set()
+        self._losses: dict[int, Exception] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles its callbacks, and the journal is where our state is."""
@@ -103,9 +104,13 @@ class Recorder(Callback):
         share = {"event": "share", "trial": index, "epoch": epoch, "gpus": gpus}
         self._write(index, *_retries(trial, retried), share)
 
-    def on_replaced_process(self, trial: Trial) -> None:
-        """A trial that was started is so again, since the process was of no use."""
-        self._replaced.add(index_of(trial))
+    def on_replaced_process(self, trial: Trial, reason: str | None) -> None:
+        """A trial that was started is so again, since the process was of no use: its reset failed
+        for that reason, or it is on a node that is no good."""
+        index = index_of(trial)
+        self._replaced.add(index)
+        if reason is not None:
+            self._write(index, {"event": "reset_failed", "trial": index, "reason": reason})
 
     def on_exploit(self, exploit: Exploit) -> bool:
         """Hands a waiting member the checkpoint of its donor, which waits as well, and writes it
@@ -191,6 +196,10 @@ class Recorder(Callback):
             events.append({**ended(index, epoch, report, None), "event": "control_ended"})
         return events
 
+    def on_loss(self, trial: Trial, error: Exception) -> None:
+        """Keeps why its process was lost until one of the following, in the same step."""
+        self._losses[index_of(trial)] = error
+
     def on_trial_recover(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
@@ -198,19 +207,18 @@ class Recorder(Callback):
         index = index_of(trial)
         self._waiting.discard(index)
         epoch = self._next_epoch(self._record(trial))
-        retry = {"epoch": epoch, "reason": lost(trial.get_error()), "lost": True}
-        self._write(index, *_retries(trial, [retry]))
+        loss = lost_process.told(self._losses.pop(index))
+        self._write(index, *_retries(trial, [{"epoch": epoch, **loss, "lost": True}]))
 
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """The process of the trial was lost, more often than it may be started again."""
         index = index_of(trial)
-        error = trial.get_error()
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        loss = lost_process.told(self._losses.pop(index), times=trial.num_failures)
         epoch = self._next_epoch(self._record(trial))
         # Beside others it may have been the machine's memory.
-        report = {"status": "failed", "reason": reason, "blameless": not self._alone}
+        report = {"status": "failed", **loss, "blameless": not self._alone}
         event = ended(index, epoch, report, None)
         self._write(index, {**event, "event": "control_ended"} if runs_as_control(trial) else event)
 

@@ -106,7 +106,7 @@ class Study:
         """Where the trials' checkpoints lie, each trial's in a place of its own."""
         self.outages = Outages(Folder(self.trials_dir), give_up=self.stopper.waits_no_more)
         """Of the driver: it waits for storage until it is interrupted, or has waited in vain."""
-        self._recorder = Recorder(
+        self.recorder = Recorder(
             lambda: self.journal,
             self.trials,
             self.checkpoints,
@@ -207,14 +207,14 @@ class Study:
         if isinstance(scheduler, ASHA):
             # First: it may end trials whose stop had been decided.
             scheduler.set_search_properties(self.metric, self.mode)
-            self._decided += attach_rungs(scheduler, self._recorder, self.events, self.metric)
+            self._decided += attach_rungs(scheduler, self.recorder, self.events, self.metric)
         if isinstance(scheduler, PBT):
             check_population(self.flags, self.total, strategy, self.parts.trainable)
             concurrent = self._width or (lambda: self.max_concurrent)
-            attach_population(scheduler, self._recorder, self.total, concurrent)
+            attach_population(scheduler, self.recorder, self.total, concurrent)
         asha, promotes = self.parts.asha, self.parts.promotes()
         audited = asha is not None and asha.audit > 0
-        fresh_starts = FreshStarts(scheduler or InOrder(), self._recorder, self._joiners)
+        fresh_starts = FreshStarts(scheduler or InOrder(), self.recorder, self._joiners)
         self._searcher = JournaledSearcher(
             strategy,
             journal=lambda: self.journal,
@@ -228,7 +228,7 @@ class Study:
             audited=audited,
             later=fresh_starts.suggest_later,
             width=None if isinstance(scheduler, PBT) else self._width,
-            promote=promoter(asha, self._recorder) if asha and promotes else None,
+            promote=promoter(asha, self.recorder) if asha and promotes else None,
         )
         whole = isinstance(scheduler, PBT)
         return tune.TuneConfig(
@@ -252,7 +252,7 @@ class Study:
         return tune.RunConfig(
             name=TUNE_FOLDER,
             storage_path=str(self.directory.absolute()),
-            callbacks=[self._recorder],
+            callbacks=[self.recorder],
             stop=self.stopper,
             failure_config=tune.FailureConfig(max_failures=LOST_PROCESSES),
             # The wrapper around the trainable writes them, before it reports.

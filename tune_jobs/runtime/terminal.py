@@ -61,6 +61,7 @@ class Terminal:
         self._best = best_trial(trials.values(), metric, mode)
         self._ended_before = self._ended()
         self._most_ended = self._ended_before
+        self._reset_failed = False
         self._progress = Progress(
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
@@ -79,6 +80,9 @@ class Terminal:
         line = describe(event, self._metric)
         if event["event"] == "control_ended":
             line = describe_control(event, trial, self._metric, self._mode)
+        if event["event"] == "reset_failed":
+            # A reset that always fails would have a line a trial.
+            line, self._reset_failed = line * (not self._reset_failed), True
         if line:
             self.say(line)
         if event["event"] == "result":
@@ -193,6 +197,11 @@ def describe(event: Event, metric: str) -> str:
         return f"finished   {name} after epoch {event['epoch']}"
     if event["event"] == "retried":
         return f"retried    {name} in epoch {event['epoch']}: {event['reason']}"
+    if event["event"] == "reset_failed":
+        return (
+            f"not reset  the used process that {name} was given: {event['reason']}; it starts in a "
+            "fresh one, which takes seconds (told once; journal.jsonl has each)"
+        )
     if event["event"] == "unsaved":
         needed, allowed = decimal(event["needed"]), decimal(event["allowed"])
         return (

@@ -12,10 +12,14 @@ from search_spaces.in_order import InOrder
 from tests.runtime.conftest import names
 from tests.runtime.trial.test_wrapper import trainable_that
 from tune_jobs.runtime.journal import JOURNAL, read_events
-from tune_jobs.runtime.trial.retries import ERRORS, Retries
+from tune_jobs.runtime.trial.retries import ERRORS, LOST_PROCESSES, Retries
 
 EPOCHS = 5
 EVERYONE = ASHA(max_epochs=EPOCHS, rung_rule="ray", grace_period=EPOCHS)
+
+KILLED = (
+    "its process was lost (Worker unexpectedly exits with a connection error code 2. End of file.)"
+)
 
 
 def times(folder, name):
@@ -165,7 +169,11 @@ def test_a_process_that_has_lost_its_gpu_is_never_used_again(run_study, tmp_path
     )
     assert code == 0
     assert [trial.status for trial in trials.values()] == ["finished"] * 3
-    assert [e["lost"] for e in events_of(study, "retried")] == [True]
+    (lost,) = events_of(study, "retried")
+    assert lost["lost"]
+    said = "RuntimeError: CUDA error: device-side assert triggered"
+    assert lost["reason"] == f"its process was lost ({said})"
+    assert lost["traceback"].endswith(said)
     assert [e["epoch"] for e in events_of(study, "restored")] == [2]
 
 
@@ -221,7 +229,7 @@ def test_a_process_lost_between_two_trials_costs_neither_of_them(run_study, tmp_
 
 
 @pytest.mark.slow
-def test_a_trial_whose_process_is_lost_ten_times_ends_as_if_it_had_not(run_study, tmp_path):
+def test_a_trial_whose_process_is_lost_several_times_ends_as_if_it_had_not(run_study, tmp_path):
     calls = tmp_path / "calls"
     calls.mkdir()
 
@@ -233,6 +241,34 @@ def test_a_trial_whose_process_is_lost_ten_times_ends_as_if_it_had_not(run_study
     assert code == 0
     assert trials[0].status == "finished"
     lost = events_of(study, "retried")
-    assert len(lost) >= 4
-    assert all(e["lost"] and "its process was lost" in e["reason"] for e in lost)
+    assert len(lost) == 4
+    assert all(e["lost"] and e["reason"] == KILLED for e in lost)
     assert [e["epoch"] for e in events_of(study, "result")] == list(range(1, EPOCHS + 1))
+
+
+@pytest.mark.slow
+def test_a_trial_whose_process_is_always_lost_has_failed_after_so_many_and_says_why(
+    run_study, tmp_path, monkeypatch
+):
+    assert LOST_PROCESSES == 20
+    # Each costs seconds.
+    monkeypatch.setattr("tune_jobs.runtime.study.LOST_PROCESSES", 2)
+
+    def act(config, epoch, result):
+        if config["quality"] > 0.8 and epoch == 2:
+            os._exit(1)
+
+    code, trials, study = run_study(
+        trainable_that(act), trials=2, max_concurrent=1, scheduler=EVERYONE
+    )
+    assert code == 0
+    assert [trial.status for trial in trials.values()] == ["finished", "failed"]
+    lost = [(e["trial"], e["epoch"], e["lost"]) for e in events_of(study, "retried")]
+    assert lost == [(1, 2, True)] * 2
+    rows = [(row["trial"], row["status"], row["epochs_run"]) for row in table_of(study)]
+    assert rows == [("0", "finished", str(EPOCHS)), ("1", "failed", "1")]
+    reason = KILLED.replace("lost", "lost, 3 times in all")
+    assert f"failed     trial 1 in epoch 2: {reason}" in (tmp_path / "output").read_text()
+    (ended,) = (e for e in events_of(study, "ended") if e["trial"] == 1)
+    assert ended["reason"] == reason
+    assert "worker process has died" in ended["traceback"]

@@ -33,9 +33,13 @@ def bad_end(metric: str, mode: str, epoch: int, **more: Any) -> dict[str, Any]:
     return {metric: value, "epoch": epoch, "done": True, REPORT: report}
 
 
-def again(epoch: int, why: str, retried: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Asks for a fresh process after `epoch`: for a larger share, or since the reset failed."""
-    return {"epoch": epoch, REPORT: {"again": why, "gpus": gpus_of_process(), "retried": retried}}
+def again(
+    epoch: int, why: str, retried: Sequence[dict[str, Any]], *, reason: str = ""
+) -> dict[str, Any]:
+    """Asks for a fresh process after `epoch`: for a larger share, or since the reset failed, for
+    that `reason`."""
+    asked = {"again": why, "gpus": gpus_of_process(), "retried": retried, "reason": reason}
+    return {"epoch": epoch, REPORT: asked}
 
 
 def elsewhere(harms: Sequence[Any]) -> dict[str, Any]:

@@ -64,13 +64,6 @@ def device_lost(error: Exception) -> bool:
     return not out_of_memory(error) and ("AcceleratorError" in told or "CUDA error" in told)
 
 
-def lost(error: Exception | None) -> str:
-    """Why a process was lost, in one line; None where Tune has kept no error."""
-    if error is None:
-        return "its process was lost"
-    return f"its process was lost ({type(error).__name__}: {str(error).splitlines()[0]})"
-
-
 def blameless(error: Exception, gpus: float, alone: bool) -> bool:
     """Whether the trial ran out of what it shared with others, memory or disk: its configuration
     may fit into all of it. With GPUs it has had one of them whole, if it lacked memory there."""

@@ -172,8 +172,10 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             if self.__reset is not None:
                 self.__begin(self.__reset)
                 self.__reset = None
-                if self.__error is not None:
-                    return report.again(self.__epoch, "reset", self.__retried)
+                lost = isinstance(self.__error, StorageLostError)
+                if self.__error is not None and not lost:
+                    reason = self.__note(self.__error)
+                    return report.again(self.__epoch, "reset", self.__retried, reason=reason)
             while True:
                 try:
                     return self.__step()
