@@ -29,7 +29,9 @@ def cause(fault, rack, driver):
     if fault in ("driver", "sigterm"):
         driver.kill(signal.SIGKILL if fault == "driver" else signal.SIGTERM)
         code = driver.ended()
-        assert code in ((0, -9) if fault == "driver" else (0, 143)), driver.output
+        # At its very end the driver hears no signal any more: Ray's own handler ends it with 15,
+        # and without that one the signal itself does.
+        assert code in ((0, -9) if fault == "driver" else (0, 143, 15, -15)), driver.output
         return code != 0
     while not (trials := rack.trials()) and driver.process.poll() is None:
         time.sleep(0.005)
@@ -47,13 +49,15 @@ def deck(draw):
         yield from draw.sample(FAULTS, len(FAULTS))
 
 
-def disturb(rack, folder, draw, faults, until):
-    """Runs the study of `ONE` to its end with faults for as long as there is time; which."""
+def disturb(rack, folder, draw, faults, seconds):
+    """Runs the study of `ONE` to its end with faults for so long; which, and the seconds it ran."""
     study, caused = folder / "results" / "study", []
     driver = Driver(folder, *ONE, address=rack.address)
     try:
         driver.wait_for_lines(study, 1)
-        while time.monotonic() < until:
+        # On a machine that is busy the driver may take as long as all of the faults.
+        began = time.monotonic()
+        while time.monotonic() < began + seconds:
             fault, pause = next(faults), time.monotonic() + draw.uniform(*PAUSES)
             while driver.process.poll() is None and time.monotonic() < pause:
                 time.sleep(0.01)
@@ -69,19 +73,20 @@ def disturb(rack, folder, draw, faults, until):
     finally:
         driver.process.kill()
         driver.process.wait()
-    return caused
+    return caused, time.monotonic() - began
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_whatever_is_killed_the_study_ends_as_if_nothing_had_been(
     rack, undisturbed, tmp_path, seed
 ):
-    draw, until, caused = random.Random(seed), time.monotonic() + SECONDS, []
+    draw, left, caused = random.Random(seed), SECONDS, []
     faults = deck(draw)
-    while time.monotonic() < until:
+    while left > 0:
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
         folder.mkdir()
-        caused += disturb(rack, folder, draw, faults, until)
+        more, took = disturb(rack, folder, draw, faults, left)
+        caused, left = caused + more, left - took
         assert_as_if_nothing_had_been(folder / "results" / "study", undisturbed)
     assert caused
     print(f"seed {seed}: {', '.join(caused)}")
