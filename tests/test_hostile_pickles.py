@@ -1,5 +1,6 @@
 """Nothing of a study is unpickled: whoever can write to its folder could run what they like."""
 
+import json
 import os
 import pickle
 import shutil
@@ -9,7 +10,7 @@ import zipfile
 
 import pytest
 
-from tests.conftest import TINY, journal_of
+from tests.conftest import JOB, TINY, journal_of
 from tests.test_resume import kill_when
 
 pytestmark = pytest.mark.slow
@@ -20,6 +21,7 @@ PICKLES = (
     "trainable.pkl",
     "params.pkl",
     "searcher-state.pkl",
+    "error.pkl",
     "extra.pkl",
     "x.pickle",
 )
@@ -54,46 +56,62 @@ def torch_archive(path, data):
 
 
 def strewn(study, data):
-    """Puts the pickle into every place of the study; how many it is."""
+    """Puts the pickle into every place of the study, and instead of what it has; how many
+    checkpoints that are."""
     files = [path for path in study.rglob("*") if path.is_file()]
     folders = [study, *(path for path in study.rglob("*") if path.is_dir())]
     (study / ".tune").mkdir(exist_ok=True)
+    in_json = json.dumps({"_type": "CLOUDPICKLE_FALLBACK", "value": data.hex()}).encode()
     for number, folder in enumerate([*folders, study / ".tune"]):
         for name in PICKLES:
             (folder / name).write_bytes(data)
-        (folder / f"experiment_state-{number}.json").write_bytes(data)
-    # What a resume loads of ours: both forms that torch would unpickle.
-    states = [path for path in files if path.name == "state.pt"]
-    for number, path in enumerate(sorted(states)):
-        if number % 2:
+        (folder / f"experiment_state-{number}.json").write_bytes(data if number % 2 else in_json)
+    for path in [*files, study / "trials.csv"]:
+        if path.name not in ("study.json", "journal.jsonl", "state.pt", "result.json"):
             path.write_bytes(data)
+    # What a resume loads of ours: both forms that torch would unpickle, and what lies beside it.
+    checkpoints = sorted({path.parent for path in files if path.name == "state.pt"})
+    for number, folder in enumerate(checkpoints):
+        if number % 3 == 0:
+            (folder / "state.pt").write_bytes(data)
+        elif number % 3 == 1:
+            torch_archive(folder / "state.pt", data)
         else:
-            torch_archive(path, data)
-    return len(states)
+            (folder / "result.json").write_bytes(data)
+    return len(checkpoints)
 
 
-def test_a_pickle_in_every_place_of_a_study_is_opened_by_no_resume(
-    stopped_study, run_job, tmp_path
-):
+def test_a_pickle_in_every_place_of_a_study_is_opened_by_nobody(stopped_study, run_job, tmp_path):
     marker = tmp_path / "was-unpickled"
     data = pickle.dumps(Hostile(marker))
     pickle.loads(data).close()
     assert marker.exists(), "it would be seen"
     marker.unlink()
 
-    assert strewn(stopped_study, data) >= 2
-    _, output = run_job("--resume", str(stopped_study), "--max-concurrent", "2")
+    assert strewn(stopped_study, data) >= 3
+    code, output = run_job("--resume", str(stopped_study), "--max-concurrent", "2")
+    assert code == 0, output
     assert not marker.exists()
     restored = [event for event in journal_of(stopped_study) if event["event"] == "restored"]
     assert any(event["unreadable"] for event in restored), output
+
+    strewn(stopped_study, data)
     for module in ("curves", "audit"):
-        subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-m", f"tune_jobs.findings.{module}", str(stopped_study)],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
             cwd=tmp_path,
             capture_output=True,
+            text=True,
             check=False,
         )
+        assert done.returncode == 0, done.stderr
+    learning = ("--dataset", "digits", "--trials", "2", "--max-epochs", "2", "--name", "warm")
+    code, output = run_job(
+        *learning, "--warm-start", str(stopped_study), script=JOB.with_name("tpe_training.py")
+    )
+    assert code == 0, output
+    assert [e for e in journal_of(tmp_path / "results" / "warm") if e["event"] == "earlier"]
     assert not marker.exists()
 
 
