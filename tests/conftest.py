@@ -82,6 +82,22 @@ def whole_study(cluster_address, tmp_path_factory):
     return folder / "results" / "whole"
 
 
+@pytest.fixture(scope="session")
+def smoke_test(cluster_address, tmp_path_factory):
+    """One smoke test for all who look at what it leaves; `(folder, output)`."""
+    folder = tmp_path_factory.mktemp("smoke")
+    command = [sys.executable, str(JOB), "--smoke-test", "--name", "smoke"]
+    done = subprocess.run(
+        [*command, "--address", cluster_address],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder, done.stdout
+
+
 @pytest.fixture
 def start_job(cluster_address, tmp_path):
     """Starts `asha_lr_batch.py` in the test's own folder; ended with the test."""

@@ -29,18 +29,25 @@ def tune_jobs(folder, *arguments):
     return done.returncode, done.stdout + done.stderr
 
 
-@pytest.mark.slow
-def test_a_preset_is_trained_under_several_seeds(cluster_address, tmp_path):
+@pytest.fixture(scope="module")
+def two_seeds(cluster_address, tmp_path_factory):
+    """Of one training each: the study's directory, and what was printed."""
+    folder = tmp_path_factory.mktemp("two")
     argv = ("train", *TINY, "--seeds", "2", "--name", "two", "--address", cluster_address)
-    code, output = tune_jobs(tmp_path, *argv)
+    code, output = tune_jobs(folder, *argv)
     assert code == 0, output
+    return folder / "results" / "two", output
+
+
+@pytest.mark.slow
+def test_a_preset_is_trained_under_several_seeds(two_seeds):
+    study, output = two_seeds
     assert re.search(r"^val_accuracy +0\.\d{4} ± 0\.\d{4} over 2 of 2 seeds$", output, re.MULTILINE)
     assert re.search(
         r"^test_accuracy +0\.\d{4} ± 0\.\d{4} over 2 of 2 seeds$", output, re.MULTILINE
     )
     assert "alone" not in output, "the test set was used for both"
     assert f"{SCRIPT} mlp" in output, "what is to be typed again"
-    study = tmp_path / "results" / "two"
     seeds = json.loads((study / "seeds.json").read_text())["seeds"]
     assert len({one["seed"] for one in seeds}) == 2
     configs = [e["config"] for e in journal_of(study) if e["event"] == "suggested"]
@@ -49,10 +56,8 @@ def test_a_preset_is_trained_under_several_seeds(cluster_address, tmp_path):
 
 
 @pytest.mark.long
-def test_it_can_be_stopped_and_resumed(run_job, tmp_path):
-    whole = (*TINY, "--seeds", "2", "--name", "whole")
-    code, output = run_job(*whole, script=SCRIPT)
-    assert code == 0, output
+def test_it_can_be_stopped_and_resumed(run_job, two_seeds, tmp_path):
+    whole, _ = two_seeds
     halted = (*TINY, "--seeds", "2", "--name", "halted", "--epoch-budget", "2")
     code, output = run_job(*halted, script=SCRIPT)
     assert code == 0, output
@@ -61,7 +66,7 @@ def test_it_can_be_stopped_and_resumed(run_job, tmp_path):
     code, output = run_job("--resume", str(halted), "--epoch-budget", "100", script=SCRIPT)
     assert code == 0, output
     assert "over 2 of 2 seeds" in output
-    assert results_of(halted) == results_of(tmp_path / "results" / "whole")
+    assert results_of(halted) == results_of(whole)
 
 
 @pytest.mark.parametrize(
