@@ -4,21 +4,27 @@ import time
 
 from tests.conftest import PATIENCE, journal_of
 
-STUDY = """
+GATE = """
 import time
 from pathlib import Path
+
+GATE = Path(__file__).with_name("gate-is-open")
+
+def wait():
+    while not GATE.exists():
+        time.sleep(0.05)
+"""
+
+STUDY = """
 from ray import tune
 from search_spaces.catalogue import LEARNING_RATE
 from search_spaces.random_search import RandomSearch
 from search_spaces.space import Space
 from tune_jobs.runtime.launch import launch
 
-GATE = Path(__file__).with_name("gate-is-open")
-
 class Waits(tune.Trainable):
     def step(self):
-        while not GATE.exists():
-            time.sleep(0.05)
+        wait()
         return {"val_loss": self.config["learning_rate"]}
 
     def reset_config(self, config):
@@ -45,15 +51,17 @@ class Gated:
     Args:
         start_job: the fixture.
         folder: the test's.
+        arguments: of the job, beside those for a small study.
+        job: its script, which has `wait()`.
         options: of `start_job`.
     """
 
-    def __init__(self, start_job, folder, **options):
+    def __init__(self, start_job, folder, *arguments, job=STUDY, **options):
         self.script = folder / "study.py"
-        self.script.write_text(STUDY)
+        self.script.write_text(GATE + job)
         self.directory = folder / "results" / "study"
-        arguments = ("--trials", str(TRIALS), "--max-epochs", "2", "--name", "study")
-        self.process = start_job(*arguments, script=self.script, **options)
+        small = ("--trials", str(TRIALS), "--max-epochs", "2", "--name", "study")
+        self.process = start_job(*small, *arguments, script=self.script, **options)
         self.wait_for("started")
 
     def wait_for(self, kind, times=1):

@@ -1,10 +1,8 @@
 """More than one node: fractional GPUs, trials on both, the results shared."""
 
 import json
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import jsonschema
@@ -14,52 +12,58 @@ import tomllib
 import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
-
-from tests.conftest import JOB, PATIENCE, ROOT, journal_of
-
-CLUSTER_SCRIPT = """
-import json, os, subprocess, sys
 from ray.cluster_utils import Cluster
 
-cluster = Cluster(
-    initialize_head=True,
-    head_node_args={"num_cpus": 2, "num_gpus": 1, "object_store_memory": 100 * 1024**2,
-                    "include_dashboard": False},
-)
-cluster.add_node(num_cpus=2, num_gpus=1, object_store_memory=100 * 1024**2)
-cluster.wait_for_nodes()
-try:
-    code = subprocess.run([sys.executable, *sys.argv[1:], "--address", cluster.address]).returncode
-finally:
-    cluster.shutdown()
-sys.exit(code)
+from tests.conftest import ROOT
+from tests.gate import TRIALS, Gated
+from tests.joining import SMALL
+
+# The first job, of which no trial ends before all processes are there.
+JOB_AT_THE_GATE = """
+from tune_jobs import asha_lr_batch
+from tune_jobs.runtime.launch import launch
+
+class Waits(asha_lr_batch.ImageClassifier):
+    def step(self):
+        wait()
+        return super().step()
+
+asha_lr_batch.ImageClassifier = Waits
+launch(asha_lr_batch.job, metric="val_accuracy", mode="max")
 """
 
 
+@pytest.fixture
+def two_nodes(temporary):
+    """Of two cores each, and of a GPU that is only declared."""
+    node = {"num_cpus": 2, "num_gpus": 1}
+    cluster = Cluster(initialize_head=True, head_node_args={**node, **SMALL})
+    try:
+        cluster.add_node(**node, object_store_memory=SMALL["object_store_memory"])
+        cluster.wait_for_nodes()
+        yield cluster
+    finally:
+        cluster.shutdown()
+
+
 @pytest.mark.long
-def test_trials_at_a_quarter_gpu_run_on_both_nodes_and_share_the_results(temporary, tmp_path):
-    environment = {**os.environ, "RAY_TMPDIR": str(temporary)}
-    done = subprocess.run(
-        [
-            *(sys.executable, "-c", CLUSTER_SCRIPT, str(JOB)),
-            # Long enough for the processes of both nodes to start before all trials are done.
-            *("--dataset", "digits", "--trials", "40", "--grace-period", "27"),
-            *("--gpus-per-trial", "0.25", "--cpus-per-trial", "1", "--name", "two-nodes"),
-        ],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
+def test_trials_at_a_quarter_gpu_run_on_both_nodes_and_share_the_results(
+    two_nodes, start_job, tmp_path
+):
+    quarters = ("--gpus-per-trial", "0.25", "--cpus-per-trial", "1")
+    study = Gated(
+        *(start_job, tmp_path, "--dataset", "digits", "--grace-period", "2", *quarters),
+        job=JOB_AT_THE_GATE,
+        address=two_nodes.address,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "40, 4 at once, each with 1 CPU and 0.25 GPU" in done.stdout
-    study = tmp_path / "results" / "two-nodes"
-    events = journal_of(study)
-    assert sum(event["event"] == "ended" for event in events) == 40
+    study.wait_for("started", times=4)
+    study.open()
+    output = study.ended()
+    assert f"{TRIALS}, 4 at once, each with 1 CPU and 0.25 GPU" in output
+    events = study.events()
+    assert sum(event["event"] == "ended" for event in events) == TRIALS
     assert len({event["node"] for event in events if event["event"] == "result"}) == 2
-    assert (study / "best" / "state.pt").exists()
+    assert (study.directory / "best" / "state.pt").exists()
 
 
 def test_cluster_yaml_passes_rays_schema():
