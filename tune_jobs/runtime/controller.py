@@ -17,12 +17,15 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from ray.exceptions import RayActorError
+from ray.exceptions import NodeDiedError, OutOfMemoryError, RayActorError
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 
 # `ray.tune.tune` names a function too.
 RUN: Any = importlib.import_module("ray.tune.tune")
+
+LOST = (RayActorError, OutOfMemoryError, NodeDiedError)
+"""What Ray raises for a process that is gone, and not for an error in it."""
 
 
 class OnceTold(TuneController):
@@ -39,7 +42,7 @@ class OnceTold(TuneController):
     def _process_trial_failure(self, trial: Trial, exception: Exception) -> None:
         self._resetting_trials.discard(trial)
         # A trial that waits has no process to lose: its own was told of before, which queued it.
-        if isinstance(exception, RayActorError) and trial.status == Trial.PENDING:
+        if isinstance(exception, LOST) and trial.status == Trial.PENDING:
             return
         self._on_loss(trial, exception)
         super()._process_trial_failure(trial, exception=exception)
