@@ -133,16 +133,16 @@ def test_sigterm_to_the_driver(started, drive, study, undisturbed):
 
 def test_two_at_a_time_no_trial_is_lost_and_none_counted_twice(rack, mended, drive, study):
     driver = drive(*TWO)
+    driver.wait_for(lambda: len(rack.trials()) == 2)
     driver.wait_for_lines(study, 20)
     for kill in (lambda pid, node: rack.kill_process(pid), lambda pid, node: rack.kill_node(node)):
-        driver.wait_for(lambda: len(rack.trials()) == 2)
         before = len(lost(study))
-        kill(*rack.trials()[0])
+        kill(*rack.trial())
         driver.wait_for(lambda before=before: len(lost(study)) > before)
-        rack.mend()
-    driver.wait_for(lambda: len(rack.trials()) == 2)
+    # At once: the trial that was lost is still to be gone on with.
     driver.kill(signal.SIGTERM)
     assert driver.ended() == 143, driver.output
+    rack.mend()
     going_on = {e["trial"] for e in journal_of(study) if e["event"] == "suggested"}
     going_on -= {e["trial"] for e in journal_of(study) if e["event"] == "ended"}
     assert going_on

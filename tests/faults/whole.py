@@ -8,10 +8,10 @@ ONE = ("--dataset", "digits", "--trials", str(TRIALS), "--max-epochs", "27", "--
 ONE += ("--seed", "1", "--max-concurrent", "1", "--name", "study")
 """One trial at a time, long enough to be in the middle of one."""
 
-MANY = 24
-TWO = ("--dataset", "digits", "--trials", str(MANY), "--max-epochs", "81", "--grace-period", "27")
+MANY = 12
+TWO = ("--dataset", "digits", "--trials", str(MANY), "--max-epochs", "27", "--grace-period", "9")
 TWO += ("--seed", "1", "--max-concurrent", "2", "--name", "study")
-"""Two at a time, one on each node, long enough to lose a node in the middle."""
+"""Two at a time, one on each node."""
 
 
 def assert_as_if_nothing_had_been(study, undisturbed):
