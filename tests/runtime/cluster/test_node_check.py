@@ -78,6 +78,11 @@ def test_what_a_node_cannot_write_is_told_with_the_reason(tmp_path):
     assert (facts.shared, facts.unwritable) == (True, "File name too long")
 
 
+def test_what_fails_as_it_is_looked_for_is_told_with_the_reason(tmp_path):
+    facts = tell(str(tmp_path / ("n" * 300)), "node")
+    assert (facts.shared, facts.unwritable, facts.cut_off) == (True, "File name too long", True)
+
+
 def test_a_bucket_is_tried_from_the_node_and_nothing_stays_there(bucket):
     facts = tell(f"{bucket}/results", "node")
     assert (facts.shared, facts.unwritable, facts.free_bytes) == (True, "", None)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
 from tune_jobs.runtime.cluster.admission import Admission
@@ -41,8 +42,9 @@ class Joiners:
         self._inspection = inspection
         self._size = (cpus, gpus)
         self._in_bucket = inspection.storage.startswith(SCHEME)
+        self._session = secrets.token_hex(8)
         # Under a name of this session: an old copy of the study on another disk does not have it.
-        self._meeting_point = folder.absolute() / f"nodes-{secrets.token_hex(8)}"
+        self._meeting_point = folder.absolute() / f"nodes-{self._session}"
         self._refused: dict[str, list[PlacementGroup]] = {}
         """By the node's id, what fills it."""
         self.note: Callable[[Event, str], None] = lambda event, line: None
@@ -70,8 +72,10 @@ class Joiners:
         return Admission(
             frozenset(good),
             inspection.driver,
-            inspection.storage,
-            meeting_point,
+            driver_node=ray.get_runtime_context().get_node_id(),
+            session=self._session,
+            storage=inspection.storage,
+            meeting_point=meeting_point,
             gpus=self._size[1],
         )
 

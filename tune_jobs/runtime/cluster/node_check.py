@@ -18,7 +18,6 @@ from pathlib import Path
 from tune_jobs.runtime.cluster.gpus import SeenGpus, seen_gpus
 from tune_jobs.runtime.storage.addresses import probe
 from tune_jobs.runtime.storage.bucket import SCHEME, Bucket
-from tune_jobs.runtime.storage.places import FULL_BYTES
 
 PACKAGES = ("tune_jobs", "search_spaces", "trainables")
 """Our code, as the driver has it and every trial must."""
@@ -35,7 +34,7 @@ class Facts:
     shared: bool
     """Whether it sees what the driver has written to the storage."""
     unwritable: str
-    """Why it can write nothing beside that; empty if it can, or sees nothing."""
+    """Why it can do nothing with it; empty if it can write beside that, or sees nothing."""
     free_bytes: int | None
     """Of the storage, None where it sees nothing, and of a bucket."""
     clock: float
@@ -44,9 +43,9 @@ class Facts:
     """What is there of those that it declares; None where that was not asked."""
 
     @property
-    def full(self) -> bool:
-        """Whether nobody can write to the storage at the moment."""
-        return self.free_bytes is not None and self.free_bytes < FULL_BYTES
+    def cut_off(self) -> bool:
+        """Whether it can do nothing with the storage at the moment."""
+        return not self.shared or bool(self.unwritable)
 
 
 def tell(meeting_point: str, name: str, *, gpus: bool = False) -> Facts:
@@ -61,11 +60,11 @@ def tell(meeting_point: str, name: str, *, gpus: bool = False) -> Facts:
     """
     folder = Path(meeting_point)
     in_bucket = meeting_point.startswith(SCHEME)
-    shared, unwritable, free_bytes = in_bucket or folder.is_dir(), "", None
+    shared, unwritable, free_bytes = True, "", None
     try:
         if in_bucket:
             probe(Bucket(meeting_point))
-        elif shared:
+        elif shared := folder.is_dir():
             free_bytes = shutil.disk_usage(folder).free
             (folder / name).touch()
     except OSError as error:
