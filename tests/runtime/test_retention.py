@@ -205,6 +205,19 @@ def test_a_budget_is_spent_on_what_would_be_the_greatest_loss(tmp_path, room, le
     assert sum(bytes_in(path) for path in tmp_path.iterdir()) <= budget.ended
 
 
+def test_a_control_of_an_earlier_session_is_held_to_its_share(tmp_path):
+    study = Told(tmp_path, budget=SimpleNamespace(ended=10 * SIZE, per_trial=3 * SIZE))
+    study.run(0, [0.5], "stopped", rung=1, control=True)
+    study.tell(0, "control_started")
+    control = TrialCheckpoints(Folder(tmp_path / "0000-control"), "max")
+    for epoch, value in ((2, 0.6), (3, 0.4)):
+        control.write(epoch, value, {}, save)
+    study.options["budget"] = SimpleNamespace(ended=10 * SIZE, per_trial=2 * SIZE)
+    study.begin()
+    assert [found.epoch for found in control.newest_first()] == [2]
+    assert study.left() == {0: [1]}
+
+
 def test_a_winner_that_no_budget_has_room_for_is_told(tmp_path):
     study = Told(tmp_path, budget=SimpleNamespace(ended=SIZE, per_trial=3 * SIZE))
     told = []

@@ -120,6 +120,14 @@ def test_who_took_over_whose_weights_is_one_line():
     )
 
 
+def test_whose_weights_could_not_be_had_is_one_line():
+    event = {"event": "not_exploited", "trial": 1, "epoch": 4, "donor": 3, "reason": "why"}
+    line = describe(event, "score")
+    assert line == (
+        "kept       trial 1 after epoch 4: its own weights, those of trial 3 could not be had: why"
+    )
+
+
 def test_a_new_best_is_shown_with_what_its_epoch_was_trained_with():
     screen = Screen()
     screen.result(0, 1, 0.1)

@@ -28,6 +28,8 @@ named by its index. The events, in the order of a trial's life:
 - `exploited`: `trial`, `epoch`, `donor`, `value`, `donor_value`, `changes`. A population's member
   goes on from the donor's weights after that epoch; `changes` has the values before and after of
   what changed in its configuration. Until then it waited for the others: that is no event.
+- `not_exploited`: `trial`, `epoch`, `donor`, `reason`. The donor's weights could not be had, and
+  the member goes on with its own.
 - `ended`: `trial`, `status` (finished, stopped, diverged, failed), `epoch`, and as it applies
   `rung`, or `reason`, `traceback`, `log` (the last 20 lines that a failed trial printed) and
   `blameless` (it lacked memory that it shared with others); `control` if it was stopped and is to

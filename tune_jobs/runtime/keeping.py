@@ -16,15 +16,23 @@ def divide_budget(study: Study, checkpoint: int | None = None) -> None:
 
     Raises:
         ValueError: the budget is too small.
+        StorageLostError: the storage failed, and did not come back.
     """
     if study.budget is None:
         return
-    unfinished = sum(not trial.ended for trial in study.trials.values())
-    running = max(min(study.max_concurrent, study.total), unfinished)
+    trials = list(study.trials.values())
+    unfinished = sum(not trial.ended for trial in trials)
+    begun = sum(trial.control == "running" for trial in trials)
+    at_once = min(study.max_concurrent, study.total)
+    if len(trials) - unfinished < study.total or study.parts.promotion_left():
+        # Controls that an earlier session has begun keep their checkpoints until all have ended.
+        running = max(at_once, unfinished) + begun
+    else:
+        running = max(at_once, begun)
     if isinstance(study.parts.scheduler, PBT):
         # Who waits for the others has its checkpoints too.
         running = study.total
-    largest = largest_checkpoint(study.checkpoints, study.trials)
+    largest = largest_checkpoint(study.checkpoints, study.trials, study.outages)
     study.budget.divide(running, max(checkpoint or 0, largest) or None)
 
 

@@ -17,11 +17,12 @@ from ray.tune.experiment import Trial
 
 from search_spaces.pbt import Exploit
 from search_spaces.rungs import Decision, Promotion
+from tune_jobs.runtime.budget import Budget
 from tune_jobs.runtime.controls import stopped_dirname
 from tune_jobs.runtime.journal import Event, Journal, TrialRecord
 from tune_jobs.runtime.searcher import dirname_of
 from tune_jobs.runtime.storage.checkpoints import NoRoomError, TrialCheckpoints
-from tune_jobs.runtime.storage.outage import StorageLostError
+from tune_jobs.runtime.storage.outage import Outages, StorageLostError
 from tune_jobs.runtime.storage.places import Place
 from tune_jobs.runtime.trial import lost_process
 from tune_jobs.runtime.trial.report import REPORT
@@ -49,6 +50,8 @@ class Recorder(Callback):
             epoch.
         alone: whether trials run one at a time.
         is_control: whether the trial of that index is finished later if a rung stops it.
+        outages: of the storage.
+        budget: bytes of checkpoints, divided; None without a limit.
     """
 
     def __init__(
@@ -61,6 +64,8 @@ class Recorder(Callback):
         on_failure: Callable[[int, int], None],
         alone: bool,
         is_control: Callable[[int], bool],
+        outages: Outages,
+        budget: Budget | None,
     ) -> None:
         self.trials = trials
         self._journal = journal
@@ -70,6 +75,8 @@ class Recorder(Callback):
         self._on_failure = on_failure
         self._alone = alone
         self._is_control = is_control
+        self._outages = outages
+        self._budget = budget
         self._decision: Decision | None = None
         self._waiting: set[int] = set()
         self._replaced: set[int] = set()
@@ -114,14 +121,18 @@ class Recorder(Callback):
 
     def on_exploit(self, exploit: Exploit) -> bool:
         """Hands a waiting member the checkpoint of its donor, which waits as well, and writes it
-        down; False where it cannot be had."""
+        down; False, and why, where it cannot be had."""
         donor, index = int(exploit.donor), int(exploit.trial)
-        found = self._checkpoints(dirname_of(donor)).of_epoch(exploit.epoch)
-        if found is None:
-            return False
         try:
-            self._checkpoints(dirname_of(index)).adopt(found, donor)
-        except (OSError, ValueError, NoRoomError):
+            # What is away looks like nothing.
+            self._outages.wait()
+            found = self._checkpoints(donor).of_epoch(exploit.epoch)
+            if found is None:
+                raise ValueError(f"its checkpoint of epoch {exploit.epoch} cannot be read")
+            self._checkpoints(index).adopt(found, donor)
+        except (OSError, ValueError, NoRoomError) as error:
+            told = {"trial": index, "epoch": exploit.epoch, "donor": donor, "reason": str(error)}
+            self._write(index, {"event": "not_exploited", **told})
             return False
         self._write(index, {"event": "exploited", **asdict(exploit)})
         return True
@@ -244,8 +255,10 @@ class Recorder(Callback):
                 with suppress(StorageLostError):
                     listener.on_event(event, trial)
 
-    def _checkpoints(self, dirname: str) -> TrialCheckpoints:
-        return TrialCheckpoints(self._place / dirname, self._mode)
+    def _checkpoints(self, index: int) -> TrialCheckpoints:
+        allowance = None if self._budget is None else self._budget.per_trial
+        place = self._place / dirname_of(index)
+        return TrialCheckpoints(place, self._mode, self._outages, allowance)
 
 
 def _retries(trial: Trial, retried: list[dict[str, Any]]) -> list[Event]:

@@ -101,7 +101,12 @@ class Retention:
         self._deleting: list[Future[None]] = []
 
     def begin(self) -> None:
-        """Deletes what a killed session has left, before any trial runs."""
+        """Deletes what a killed session has left, before any trial runs.
+
+        Raises:
+            StorageLostError: the storage failed, and did not come back.
+        """
+        self._outages.wait()
         with ThreadPoolExecutor(READERS) as readers:
             list(readers.map(self._take_up, list(self._trials.values())))
         self._settle()
@@ -137,10 +142,13 @@ class Retention:
                 control.drop(name)
         if trial.ended:
             self._hold(trial.index)
-        elif self._budget is not None:
-            # It may have been larger in the session before.
-            allowance = self._budget.per_trial
-            TrialCheckpoints(place, self._mode, self._outages, allowance).make_room(0)
+        if self._budget is None:
+            return
+        # It may have been larger in the session before.
+        allowance = self._budget.per_trial
+        for running, its in ((not trial.ended, place), (trial.control_left, control)):
+            if running:
+                TrialCheckpoints(its, self._mode, self._outages, allowance).make_room(0)
 
     def _hold(self, index: int) -> None:
         place = self._place / dirname_of(index)
@@ -246,10 +254,10 @@ class Retention:
             one.result()
 
 
-def largest_checkpoint(checkpoints: Place, trials: Iterable[int]) -> int:
+def largest_checkpoint(checkpoints: Place, trials: Iterable[int], outages: Outages) -> int:
     """Bytes of the largest one that lies there; 0 where none does."""
     with ThreadPoolExecutor(READERS) as readers:
-        sizes = readers.map(lambda index: (checkpoints / dirname_of(index)).sizes(), trials)
+        sizes = readers.map(lambda i: outages((checkpoints / dirname_of(i)).sizes), trials)
         return max((size for of_one in sizes for size in of_one.values()), default=0)
 
 

@@ -115,6 +115,8 @@ class Study:
             on_failure=self.parts.record_failure,
             alone=self.alone,
             is_control=self.parts.is_control,
+            outages=self.outages,
+            budget=self.budget,
         )
         self.inputs: dict[str, str] = {}
         """Fingerprints of what else the trials depend on, which a resume must find again."""

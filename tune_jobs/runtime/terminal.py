@@ -191,6 +191,11 @@ def describe(event: Event, metric: str) -> str:
             f"exploited  {name} ({metric} {event['value']:.4f}) after epoch {event['epoch']}: "
             f"weights of trial {event['donor']} ({event['donor_value']:.4f}){changes}"
         )
+    if event["event"] == "not_exploited":
+        return (
+            f"kept       {name} after epoch {event['epoch']}: its own weights, those of trial "
+            f"{event['donor']} could not be had: {event['reason']}"
+        )
     if event["event"] == "ended" and event["status"] in ("diverged", "failed"):
         return f"{event['status']:<10} {name} in epoch {event['epoch']}: {event['reason']}"
     if event["event"] == "ended" and event["status"] == "finished":
