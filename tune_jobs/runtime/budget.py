@@ -6,8 +6,7 @@ what has to go before it takes any of the storage. What the shares leave is for 
 ended, whose checkpoints the driver drops in the order of `tune_jobs.runtime.retention`. So nobody
 has to ask anybody while a trial runs.
 
-It is the bytes of files in `trials/`; not `best/`, which is a copy, and not the moment in which a
-function's checkpoint lies in Tune's own folder.
+It is the bytes of files in `trials/`; not `best/`, which is a copy.
 """
 
 from __future__ import annotations

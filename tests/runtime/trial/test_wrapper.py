@@ -4,6 +4,9 @@ import errno
 import math
 import os
 import tempfile
+import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +16,10 @@ from ray import tune
 from search_spaces.asha import ASHA
 from search_spaces.in_order import InOrder
 from search_spaces.random_search import RandomSearch
+from tests.mounts import mounted
 from tests.runtime.conftest import SPACE
 from tune_jobs.runtime.journal import JOURNAL, read_events
+from tune_jobs.runtime.storage import outage
 from tune_jobs.runtime.trial.retries import blameless
 
 pytestmark = pytest.mark.slow
@@ -225,6 +230,41 @@ def function_that_dies(marker):
                 os._exit(1)
 
     return train
+
+
+def function_that_fills(disk):
+    """It counts in its checkpoint, and before its fifth leaves the disk no room for a while."""
+
+    def free(filler):
+        time.sleep(0.5)
+        filler.unlink()
+
+    def train(config):
+        for epoch in range(1, 10):
+            if epoch == 5:
+                filler = disk / "filler"
+                with suppress(OSError), filler.open("wb", buffering=0) as file:
+                    while True:
+                        file.write(bytes(4096))
+                threading.Thread(target=free, args=[filler]).start()
+            with tempfile.TemporaryDirectory() as folder:
+                Path(folder, "epoch").write_text(str(epoch))
+                reported = tune.Checkpoint.from_directory(folder)
+                tune.report({"score": epoch, "epoch": epoch}, checkpoint=reported)
+
+    return train
+
+
+def test_a_functions_checkpoint_waits_for_a_disk_that_is_full(run_study, tmp_path, monkeypatch):
+    monkeypatch.setattr(outage, "WAITS", outage.Waits(first=0.05, longest=0.2, in_all=60))
+    with mounted(tmp_path / "study", size="1m") as disk:
+        train = function_that_fills(disk)
+        code, trials, study = run_study(train, trials=1, scheduler=InOrder(), max_concurrent=1)
+        assert code == 0
+        assert (trials[0].status, trials[0].epochs) == ("finished", 9)
+        events = read_events(study.directory / JOURNAL)
+        assert not {event["event"] for event in events} & {"retried", "restored"}
+        assert (study.directory / "best" / "epoch").read_text() == "9"
 
 
 def test_a_function_that_reports_checkpoints_goes_on_from_them_and_its_best_is_kept(

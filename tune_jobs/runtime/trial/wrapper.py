@@ -105,7 +105,7 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             self.__checkpoints = TrialCheckpoints(
                 self.__place, settings.mode, self.__outages, allowance
             )
-            if is_function and settings.in_bucket:
+            if is_function:
                 move_to_this_node(self._storage)
             try:
                 hold(gpus_of_process())
@@ -243,7 +243,7 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             """What writes the checkpoint of this epoch to a folder, if there is one."""
             if not is_function:
                 return self.save_checkpoint if overrides(trainable, "save_checkpoint") else None
-            # Tune is not to ask for it: it lies in Tune's own folder, which ends with the study.
+            # Tune is not to ask for it: it lies in a folder of this node, and is ours alone.
             result.pop(SHOULD_CHECKPOINT, None)
             reported = self._last_training_result.checkpoint
             if reported is None:
