@@ -27,14 +27,15 @@ class Waits(tune.Trainable):
         wait()
         return {"val_loss": self.config["learning_rate"]}
 
+class Reused(Waits):
     def reset_config(self, config):
         self.config = config
         return True
 
-def job(study):
+def job(study, *, reuse: bool = True):
     strategy = RandomSearch(Space("own", (LEARNING_RATE,)), seed=study.flags.seed)
     return tune.Tuner(
-        study.trainable(Waits),
+        study.trainable(Reused if reuse else Waits),
         tune_config=study.tune_config(strategy),
         run_config=study.run_config(),
     )
@@ -51,7 +52,8 @@ class Gated:
     Args:
         start_job: the fixture.
         folder: the test's.
-        arguments: of the job, beside those for a small study.
+        arguments: of the job, beside those for a small study; `--no-reuse` gives each trial a
+            process of its own.
         job: its script, which has `wait()`.
         options: of `start_job`.
     """

@@ -11,6 +11,7 @@ from ray.cluster_utils import Cluster
 from tests.conftest import ROOT, journal_of
 from tests.gate import TRIALS, Gated
 from tests.joining import SMALL, joined, own_mounts
+from tune_jobs.runtime.study import TUNE_FOLDER
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +131,26 @@ def test_a_node_that_joins_without_the_storage_gets_no_trial_and_nobody_is_blame
     assert str(storage) in refused["reasons"][0]
     assert output.count(f"refused    node {node}, which has joined: it does not see") == 1
     assert not list(study.directory.rglob("nodes-*")), "nothing of the question is left"
+
+
+@pytest.mark.long
+def test_a_node_that_has_joined_stays_good_when_the_storage_is_away_later(
+    cluster, start_job, tmp_path
+):
+    # Each trial has a process of its own.
+    study = Gated(start_job, tmp_path, "--no-reuse", address=cluster.address)
+    with joined(cluster, cpus=2):
+        study.wait_for("started", times=3)
+        # What a joiner has to see; all of the study would hold up the driver, which starts them.
+        (seen,) = (study.directory / TUNE_FOLDER).glob("nodes-*")
+        seen.rename(tmp_path / "away")
+        study.open()
+        study.ended()
+    events = journal_of(study.directory)
+    assert "node_refused" not in {event["event"] for event in events}
+    ended = [event for event in events if event["event"] == "ended"]
+    assert sorted(event["trial"] for event in ended) == list(range(TRIALS))
+    assert {event["status"] for event in ended} == {"finished"}
 
 
 @pytest.mark.slow
