@@ -1,12 +1,15 @@
 """What a study will cost: the arithmetic, and what is left of it on a resume."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from search_spaces.asha import ASHA
+from search_spaces.pbt import PBT
 from search_spaces.random_search import RandomSearch
-from tests.runtime.conftest import SPACE, study_in
+from search_spaces.space import Space
+from tests.runtime.conftest import QUALITY, SPACE, study_in
 from tune_jobs.runtime.price import (
     Price,
     check_room,
@@ -16,6 +19,8 @@ from tune_jobs.runtime.price import (
     price_of,
 )
 from tune_jobs.runtime.rehearsal import Rehearsal
+
+TRAINED = Space("trained", (replace(QUALITY, kind="optimization"),))
 
 
 def of(epoch_seconds, size=1000, error=""):
@@ -127,6 +132,16 @@ def test_a_few_trials_keep_their_best_checkpoint_and_those_that_may_go_on_the_la
     assert most_checkpoints(to_the_end) == 3 + 2 * 3 + 1
     promoting = planned(tmp_path, trials=10, keep_best=3, scheduler=ASHA(max_epochs=9))
     assert most_checkpoints(promoting) == 3 + 8 + 2 * 3 + 1
+
+
+def test_all_members_of_a_population_have_the_checkpoints_of_a_trial_that_runs(tmp_path):
+    pbt = PBT(TRAINED, perturbed=["quality"], max_epochs=9, interval=3, seed=0)
+    assert most_checkpoints(planned(tmp_path, trials=10, scheduler=pbt)) == 10 * 3 + 1
+
+
+def test_what_earlier_sessions_have_begun_has_them_too(tmp_path):
+    events = [event for index in range(5) for event in begun(index, 2)]
+    assert most_checkpoints(planned(tmp_path, events, trials=10, keep_best=3)) == 3 + 5 * 3 + 1
 
 
 def test_what_the_storage_has_no_room_for_is_refused_with_both_numbers(tmp_path):

@@ -220,6 +220,15 @@ def test_what_remains_counts_this_sessions_trials_only():
     assert screen.terminal.remaining() == pytest.approx(0.5e6, rel=0.01)
 
 
+def test_a_resumed_study_that_begins_with_a_promotion_has_no_less_than_no_time_left():
+    for seconds in (None, 60.0):
+        stopped = {index: TrialRecord(index, {}, status="stopped") for index in range(2)}
+        screen = Screen(total=4, trials=stopped, seconds=seconds)
+        screen.tell(1, "promoted", rung=1, value=0.5, rank=1, of=2)
+        left = screen.terminal.remaining()
+        assert left is None if seconds is None else 0 <= left <= seconds
+
+
 def test_a_study_with_nothing_left_to_run_has_no_time_left():
     ended = {0: TrialRecord(0, {}, status="finished")}
     assert Screen(total=1, trials=ended).terminal.remaining() == 0

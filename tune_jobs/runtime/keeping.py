@@ -20,20 +20,23 @@ def divide_budget(study: Study, checkpoint: int | None = None) -> None:
     """
     if study.budget is None:
         return
+    largest = largest_checkpoint(study.checkpoints, study.trials, study.outages)
+    study.budget.divide(most_running(study), max(checkpoint or 0, largest) or None)
+
+
+def most_running(study: Study) -> int:
+    """How many trials at most have the checkpoints of one that runs."""
+    if isinstance(study.parts.scheduler, PBT):
+        # Who waits for the others has its checkpoints too.
+        return study.total
     trials = list(study.trials.values())
     unfinished = sum(not trial.ended for trial in trials)
     begun = sum(trial.control == "running" for trial in trials)
     at_once = min(study.max_concurrent, study.total)
     if len(trials) - unfinished < study.total or study.parts.promotion_left():
         # Controls that an earlier session has begun keep their checkpoints until all have ended.
-        running = max(at_once, unfinished) + begun
-    else:
-        running = max(at_once, begun)
-    if isinstance(study.parts.scheduler, PBT):
-        # Who waits for the others has its checkpoints too.
-        running = study.total
-    largest = largest_checkpoint(study.checkpoints, study.trials, study.outages)
-    study.budget.divide(running, max(checkpoint or 0, largest) or None)
+        return max(at_once, unfinished) + begun
+    return max(at_once, begun)
 
 
 def retain(study: Study) -> None:

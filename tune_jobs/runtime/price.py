@@ -13,6 +13,7 @@ from typing import Any
 from rich.filesize import decimal
 
 from search_spaces.expectation import Expectation
+from tune_jobs.runtime.keeping import most_running
 from tune_jobs.runtime.rehearsal import Rehearsal, rehearse
 from tune_jobs.runtime.study import Study
 
@@ -188,11 +189,11 @@ def most_checkpoints(study: Study) -> int:
     Those that run have their best, their latest and the one that they write; of the others a few
     keep their best, and those that may go on their latest; `best/` has a copy.
     """
-    running = min(study.max_concurrent, study.total)
+    running = most_running(study)
     goes_on = study.parts.promotes() or (
         study.parts.asha is not None and study.parts.asha.audit > 0
     )
-    ended = study.total - running
+    ended = max(study.total - running, 0)
     best = min(study.flags.keep_best, ended) if study.space.parameters else ended
     return best + ended * goes_on + 3 * running + 1
 

@@ -121,7 +121,9 @@ class Terminal:
             return None
         elapsed = time.monotonic() - self._began
         to_run = self._total - self._ended_before
-        share = (self._ended() - self._ended_before) / to_run if to_run else 1.0
+        # Who is promoted first had ended before.
+        ended = max(self._ended() - self._ended_before, 0)
+        share = ended / to_run if to_run else 1.0
         by_trials = elapsed * (1 - share) / share if share else None
         if self._seconds is None:
             return by_trials
