@@ -1,9 +1,15 @@
 """A few steps of a handful of configurations, as the trainable measures them."""
 
+import os
+import threading
+import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import ray
 from ray import tune
+from ray.util.placement_group import placement_group, remove_placement_group
 
 from search_spaces.random_search import RandomSearch
 from tests.runtime.conftest import SPACE, study_in
@@ -61,13 +67,68 @@ def test_a_trainable_that_cannot_be_measured_is_not(tmp_path):
     assert rehearse(planned(tmp_path, lambda config: None)) == []
 
 
+@pytest.fixture
+def idle_cluster(cluster_address):
+    """Whose nodes have told that what an earlier test took is free again."""
+    deadline = time.monotonic() + 60
+    while {"CPU": 2, "GPU": 1}.items() - ray.available_resources().items():
+        assert time.monotonic() < deadline, "somebody has it"
+        time.sleep(0.1)
+
+
 @pytest.mark.slow
-def test_where_trials_share_a_gpu_so_do_those_that_are_measured(cluster_address, tmp_path):
+def test_where_trials_share_a_gpu_so_do_those_that_are_measured(idle_cluster, tmp_path):
     found = rehearse(planned(tmp_path, measured(), gpus_per_trial=0.5))
     assert [bool(one.error) for one in found].count(True) == 1
     assert all(one.error or one.epoch_seconds == 1 + one.config["quality"] for one in found)
 
 
+@contextmanager
+def taken(**resources):
+    """Resources of the cluster that another one has."""
+    group = placement_group([resources])
+    ray.get(group.ready())
+    try:
+        yield group
+    finally:
+        remove_placement_group(group)
+
+
 @pytest.mark.slow
-def test_no_gpu_is_waited_for_before_a_person_has_agreed(cluster_address, tmp_path):
+def test_no_more_are_measured_at_once_than_have_room(idle_cluster, tmp_path):
+    calls = tmp_path / "calls"
+    calls.mkdir()
+
+    class Counted(tune.Trainable):
+        @staticmethod
+        def measure(config, checkpoint_dir, *, cpus, on_gpu):
+            (calls / Path(checkpoint_dir).name).touch()
+            return {"step_seconds": 1.0, "epoch_seconds": 1.0}
+
+    with taken(CPU=1):
+        found = rehearse(planned(tmp_path / "study", Counted, gpus_per_trial=0.5))
+    assert len(found) == len(list(calls.iterdir())) == POINTS
+
+
+@pytest.mark.slow
+def test_what_others_have_is_not_waited_for(idle_cluster, tmp_path):
+    with taken(GPU=1) as group:
+        released = threading.Timer(5.0, remove_placement_group, [group])
+        released.start()
+        assert rehearse(planned(tmp_path, measured(), gpus_per_trial=0.5)) == []
+        released.cancel()
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_of_what_is_measured_leaves_the_price_unknown(idle_cluster, tmp_path):
+    class Dies(tune.Trainable):
+        @staticmethod
+        def measure(config, checkpoint_dir, *, cpus, on_gpu):
+            os._exit(1)
+
+    assert rehearse(planned(tmp_path, Dies, gpus_per_trial=1)) == []
+
+
+@pytest.mark.slow
+def test_no_gpu_is_waited_for_before_a_person_has_agreed(idle_cluster, tmp_path):
     assert rehearse(planned(tmp_path, measured(), gpus_per_trial=2)) == []

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private.state import available_resources_per_node
+from ray.exceptions import RayError
 
 from search_spaces.sobol_search import SobolSearch
+from tune_jobs.runtime.cluster.connect import fitting
 from tune_jobs.runtime.storage.places import bytes_in
 from tune_jobs.runtime.study import Study
 from tune_jobs.runtime.trial.gpu_share import gpus_of_process, hold
@@ -41,7 +44,7 @@ def rehearse(study: Study) -> list[Rehearsal]:
 
     On a CPU that is done here, where torch is imported already (a worker of its own would cost 5 s,
     and Tune's trials would not take it over). On GPUs it is done where trials will run, by as many
-    processes at once as will share one.
+    processes at once as will share one; nothing where none has room at the moment.
     """
     measure = getattr(study.parts.trainable, "measure", None)
     if measure is None:
@@ -53,17 +56,23 @@ def rehearse(study: Study) -> list[Rehearsal]:
     cpus, gpus = study.flags.cpus_per_trial, study.flags.gpus_per_trial
     if gpus == 0:
         return _measured(measure, configs, cpus, on_gpu=False, **data)
-    if ray.cluster_resources().get("GPU", 0) < gpus:
-        # An autoscaler will start a machine for the first trial: not before a person has said yes.
+    nodes = available_resources_per_node().values()
+    free = max((fitting(node, cpus, gpus) for node in nodes), default=0)
+    sharing = min(study.max_concurrent, max(1, int(1 / gpus + 1e-9)), free)
+    if sharing == 0:
+        # What waits for room makes an autoscaler start a machine: not before a person has said yes.
         return []
-    sharing = max(1, min(study.max_concurrent, int(1 / gpus + 1e-9)))
-    task = ray.remote(num_cpus=cpus, num_gpus=gpus)(_measured)
+    task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(_measured)
     shared = {name: ray.put(value) for name, value in data.items()}
     runs = [task.remote(measure, configs, cpus, on_gpu=True, **shared) for _ in range(sharing)]
     done, late = ray.wait(runs, num_returns=sharing, timeout=GPU_SECONDS)
     for run in late:
         ray.cancel(run, force=True)
-    return [_slowest(of_one) for of_one in zip(*ray.get(done), strict=True)]
+    try:
+        return [_slowest(of_one) for of_one in zip(*ray.get(done), strict=True)]
+    except RayError:
+        # Its process was lost, maybe with its node: nothing is known, and a trial is started again.
+        return []
 
 
 def _measured(
