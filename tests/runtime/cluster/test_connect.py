@@ -205,3 +205,32 @@ def test_a_cluster_that_the_environment_names_is_not_replaced_where_it_does_not_
         monkeypatch.setenv("RAY_ADDRESS", address)
         with pytest.raises(ValueError, match="no cluster answers there"), cluster(Flags()):
             pass
+
+
+JOINS = """
+import sys
+from tune_jobs.runtime.cluster.connect import cluster
+from tune_jobs.runtime.flags import Flags
+try:
+    with cluster(Flags(address=sys.argv[1])):
+        pass
+except ValueError as error:
+    print(error)
+"""
+
+
+def test_a_driver_without_the_token_that_its_cluster_asks_for_is_told_in_one_line(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        environment = {name: value for name, value in os.environ.items() if "RAY_AUTH" not in name}
+        done = subprocess.run(
+            [sys.executable, "-c", JOINS, address],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**environment, "RAY_AUTH_MODE": "token", "HOME": str(tmp_path)},
+        )
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.splitlines()
+    assert line.startswith(f"--address {address}: ")
+    assert "no authentication token was found: give RAY_AUTH_TOKEN_PATH" in line

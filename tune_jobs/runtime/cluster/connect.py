@@ -16,7 +16,7 @@ from typing import Any, cast
 import ray
 from ray._private import ray_constants
 from ray._private.services import canonicalize_bootstrap_address
-from ray.exceptions import RayError
+from ray.exceptions import AuthenticationError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from tune_jobs.runtime.cluster.growth import Growth, Resources, read_growth
@@ -166,17 +166,27 @@ def join(address: str) -> None:
     """Joins a running cluster, which the code of this project travels to.
 
     Raises:
-        ValueError: nothing answers there, or a Ray or Python of another version.
+        ValueError: nothing answers there, or what does lets nobody in without the cluster's token,
+            or has a Ray or Python of another version.
     """
+    token = ""
     root = Path(__file__).parents[3]
     packages = [str(root / package) for package in PACKAGES]
     try:
         if address != "auto":
             knock(address)
+            token = "; that which does may have another token than RAY_AUTH_TOKEN_PATH here"
         ray.init(address=address, runtime_env={"py_modules": packages}, **QUIET)
     except OSError as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"--address {address}: no cluster answers there ({reason})") from None
+        raise ValueError(
+            f"--address {address}: no cluster answers there ({reason}){token}"
+        ) from None
+    except AuthenticationError as error:
+        raise ValueError(
+            f"--address {address}: {error.message}: give RAY_AUTH_TOKEN_PATH, the file of the "
+            "cluster's token"
+        ) from None
     except RuntimeError as error:
         # Versions differ: which, its lines say.
         reason = " ".join(str(error).split())
