@@ -8,7 +8,7 @@ import sys
 import pytest
 from ray.cluster_utils import Cluster
 
-from tests.conftest import ROOT, journal_of
+from tests.conftest import PATIENCE, ROOT, journal_of
 from tests.gate import TRIALS, Gated
 from tests.joining import SMALL, joined, own_mounts
 from tune_jobs.runtime.study import TUNE_FOLDER
@@ -151,6 +151,25 @@ def test_a_node_that_has_joined_stays_good_when_the_storage_is_away_later(
     ended = [event for event in events if event["event"] == "ended"]
     assert sorted(event["trial"] for event in ended) == list(range(TRIALS))
     assert {event["status"] for event in ended} == {"finished"}
+
+
+@pytest.mark.long
+def test_a_study_whose_only_node_is_no_good_ends_and_says_why_and_how_to_go_on(
+    cluster, start_job, tmp_path
+):
+    own_mounts()
+    with joined(cluster, cpus=2):
+        arguments = ("--cpus-per-trial", "2")
+        study = Gated(start_job, tmp_path, *arguments, address=cluster.address)
+    with joined(cluster, cpus=2, hidden=study.directory.parent) as node:
+        output, _ = study.process.communicate(timeout=PATIENCE)
+    assert study.process.returncode == 1, output
+    why = f"there is no node for trials but node {node}, which has joined: it does not see what"
+    last = output.splitlines()[-1]
+    assert last.startswith(f"error: {why}")
+    assert f" --resume {study.directory.relative_to(tmp_path)}" in last
+    assert journal_of(study.directory)[-1]["why"] == "nodes"
+    assert not list(study.directory.rglob("nodes-*")), "nothing of the question is left"
 
 
 @pytest.mark.slow

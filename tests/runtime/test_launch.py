@@ -3,16 +3,18 @@
 import json
 import os
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
 from search_spaces.asha import ASHA
+from search_spaces.pbt import PBT
 from search_spaces.random_search import RandomSearch
-from tests.runtime.conftest import SPACE, names, study_in
+from search_spaces.space import Space
+from tests.runtime.conftest import QUALITY, SPACE, names, study_in
 from tune_jobs.runtime.description import describe
 from tune_jobs.runtime.flags import parse
-from tune_jobs.runtime.launch import parse_and_check
+from tune_jobs.runtime.launch import next_step, parse_and_check
 from tune_jobs.runtime.study_file import STUDY_FILE, read_study_file, write_json
 
 
@@ -143,6 +145,16 @@ def test_a_study_never_goes_on_from_other_weights(tmp_path):
     study.inputs["weights"] = "best/state.pt bbb"
     with pytest.raises(ValueError, match=r"weights is not what it was: .* aaa, here .* bbb"):
         described(study)
+
+
+def test_what_to_do_after_the_end_is_a_command_or_for_a_population_why_there_is_none(tmp_path):
+    study = study_in(tmp_path)
+    study.tune_config(RandomSearch(SPACE, seed=0), ASHA(max_epochs=9))
+    command = ["python", "job.py", "--trials", "8"]
+    assert next_step(study, command) == f"go on with: python job.py --resume {tmp_path}"
+    trained = Space("trained", (replace(QUALITY, kind="optimization"),))
+    study.parts.scheduler = PBT(trained, perturbed=["quality"], max_epochs=9, interval=3, seed=0)
+    assert next_step(study, command).startswith("begin a new study: a population can be neither")
 
 
 # One session after the other.

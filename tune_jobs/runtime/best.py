@@ -11,7 +11,7 @@ from typing import Any
 from search_spaces.mode import sign_of
 from tune_jobs.runtime.journal import TrialRecord, best_trial
 from tune_jobs.runtime.searcher import dirname_of
-from tune_jobs.runtime.stopping import INTERRUPTED, STORAGE, TERMINATED
+from tune_jobs.runtime.stopping import INTERRUPTED, NODES, STORAGE, TERMINATED
 from tune_jobs.runtime.storage.checkpoints import Checkpoint, TrialCheckpoints
 from tune_jobs.runtime.storage.outage import StorageLostError
 from tune_jobs.runtime.storage.places import Folder, copy_files
@@ -141,7 +141,7 @@ def all_ended(study: Study) -> bool:
 
 def is_over(study: Study) -> bool:
     """Whether it has come to an end that was meant: its last trial, or a limit."""
-    unmeant = ("", INTERRUPTED, TERMINATED, "failed", STORAGE)
+    unmeant = ("", INTERRUPTED, TERMINATED, "failed", STORAGE, NODES)
     return all_ended(study) or study.stopper.why not in unmeant
 
 

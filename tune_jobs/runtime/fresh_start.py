@@ -91,7 +91,9 @@ class FreshStarts(FIFOScheduler):
         self.scheduler.on_trial_remove(controller, trial)
 
     def choose_trial_to_run(self, controller: Any) -> Trial | None:
-        """Whom the scheduler names."""
+        """Whom the scheduler names. Asked in every step of Tune's."""
+        if self._joiners is not None:
+            self._joiners.look()
         return self.scheduler.choose_trial_to_run(controller)
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:

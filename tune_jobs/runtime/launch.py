@@ -35,6 +35,7 @@ from tune_jobs.runtime.price import Price
 from tune_jobs.runtime.question import begin, nothing_left
 from tune_jobs.runtime.replicates import write_replicates
 from tune_jobs.runtime.signals import EXIT_CODES, heard
+from tune_jobs.runtime.stopping import NODES
 from tune_jobs.runtime.storage.bucket import SCHEME
 from tune_jobs.runtime.storage.outage import StorageLostError
 from tune_jobs.runtime.study import TUNE_FOLDER, Study
@@ -68,9 +69,10 @@ def launch(
     """Runs `job(study, **options)` and ends the process.
 
     Exit codes: 0 all trials have ended, or their time has; 1 the first trials all failed alike, or
-    none has reported a value; 2 bad input, before anything was scheduled; 75 the cluster's head is
-    gone; 130 a person has interrupted it, or has not wanted it at its price, and then nothing of it
-    is left; 143 terminated.
+    none has reported a value, or no node is left that trials could run on, or the storage has not
+    come back; 2 bad input, before anything was scheduled; 75 the cluster's head is gone; 130 a
+    person has interrupted it, or has not wanted it at its price, and then nothing of it is left, or
+    another driver has taken it over; 143 terminated.
 
     Args:
         job: builds the Tuner from a `Study` and its own keyword parameters, which become flags.
@@ -115,13 +117,14 @@ def launch(
                 joiners=joiners,
             )
             if home.at_work is not None:
-                home.at_work.on_taken = study.stopper.interrupt
+                home.at_work.hear(study.stopper.interrupt)
+            if joiners is not None:
+                joiners.on_none_left = study.stopper.no_node_left
             study.parts.gpu_notice = gpu_notice
             with nothing_left(home.directory):
                 tuner = job(study, **command.options)
                 description = describe(study, command, argv)
-                goes_on = how_to_go_on(study, description["command"])
-                price = begin(console, study, goes_on)
+                price = begin(console, study, how_to_go_on(study, description["command"]))
                 told = {} if price is None else {"price": price.describe()}
                 study.open({**description, **told}, argv)
         except ValueError as error:
@@ -130,13 +133,14 @@ def launch(
         except KeyboardInterrupt:
             sys.exit(130)
         hearing.enter_context(heard(study.stopper))
+        then = next_step(study, description["command"])
         address = ray.get_runtime_context().gcs_address
-        connected.enter_context(watched(address, lambda told: complain(f"{told}: {goes_on}")))
+        connected.enter_context(watched(address, lambda told: complain(f"{told}, and {then}")))
         # From here on a ValueError is our own bug, and has its traceback.
         try:
             code = run(console, study, tuner, description["command"], price)
         except StorageLostError as error:
-            complain(f"storage: {error}; what was reported is kept: {goes_on}")
+            complain(f"storage: {error}; what was reported is kept: {then}")
             code = EXIT_CODES.get(study.stopper.why, 1)
     sys.exit(code)
 
@@ -238,6 +242,9 @@ def run(
     if study.stopper.why == "failed":
         complain(f"the first trials all failed alike: {study.stopper.reason}")
         return 1
+    if study.stopper.why == NODES:
+        complain(f"{study.stopper.reason}; put that right, and {next_step(study, command)}")
+        return 1
     if best is None and all_ended(study):
         complain(f"no trial has reported {study.metric}; journal.jsonl has the reason of each")
         return 1
@@ -249,3 +256,9 @@ def how_to_go_on(study: Study, command: Sequence[str]) -> str:
     if isinstance(study.parts.scheduler, PBT):
         return NOT_RESUMED
     return summary.resume_command(command, study)
+
+
+def next_step(study: Study, command: Sequence[str]) -> str:
+    """What a person does once it is over what has ended the study: the end of a sentence."""
+    how = how_to_go_on(study, command)
+    return f"begin a new study: {how}" if how == NOT_RESUMED else f"go on with: {how}"

@@ -16,8 +16,8 @@ from tune_jobs.runtime.storage.outage import StorageLostError
 INTERRUPTED, TERMINATED = "interrupted", "terminated"
 """By Ctrl-C, and by an order from outside: see `tune_jobs/runtime/signals.py`."""
 
-STORAGE = "storage"
-"""It did not come back."""
+STORAGE, NODES = "storage", "nodes"
+"""It did not come back; none is left that trials could run on."""
 
 ALIKE = 5
 """So many first trials that all fail with the same exception end the study: it is not their
@@ -51,8 +51,8 @@ class StudyStopper(Stopper):
         self, limits: Limits, events: Iterable[Event] = (), *, metric: str, mode: str
     ) -> None:
         self.why = ""
-        """`interrupted`, `terminated`, `failed`, `storage`, the name of a limit or, while it runs,
-        nothing."""
+        """`interrupted`, `terminated`, `failed`, `storage`, `nodes`, the name of a limit or, while
+        it runs, nothing."""
         self.reason = ""
         """More of it, for a person."""
         self.limits = limits
@@ -108,6 +108,11 @@ class StudyStopper(Stopper):
     def waits_no_more(self) -> bool:
         """Whether storage that is away is given up at once."""
         return self.why in (INTERRUPTED, TERMINATED, STORAGE)
+
+    def no_node_left(self, reason: str) -> None:
+        """Ends a study that would wait for ever."""
+        if not self.why:
+            self.why, self.reason = NODES, reason
 
     def storage_lost(self, error: StorageLostError) -> None:
         """Ends a study whose storage did not come back; the person may have ended it before."""

@@ -48,9 +48,18 @@ def test_a_dead_driver_is_watched_and_followed(bucket, capsys):
 def test_a_driver_that_was_followed_hears_of_it_and_leaves_the_sign_alone(bucket):
     told = []
     with at_work(bucket) as cut_off:
-        cut_off.on_taken = told.append
+        cut_off.hear(told.append)
         other = at_work(bucket)
         wait_for(lambda: other._change() or cut_off.taken)
         wait_for(lambda: told)
     assert "has taken over the study" in told[0]
+    assert len(told) == 1
     assert DRIVER_FILE in Bucket(f"{bucket}/study").files()
+
+
+def test_of_two_that_begin_together_the_one_that_is_followed_before_it_listens_is_refused(bucket):
+    with at_work(bucket) as first:
+        other = at_work(bucket)
+        wait_for(lambda: other._change() or first.taken)
+        with pytest.raises(ValueError, match=r"has taken over the study s3://.*; wait for it"):
+            first.hear(lambda taken: None)

@@ -38,8 +38,8 @@ def watched(address: str, gone: Callable[[str], None]) -> Iterator[None]:
             missed = 0 if answers(address) else missed + 1
             if missed == MISSED:
                 gone(
-                    f"the cluster's head at {address} has not answered for {MISSED * EVERY:g} s. "
-                    "Start the cluster again, and go on with"
+                    f"the cluster's head at {address} has not answered for {MISSED * EVERY:g} s; "
+                    "start the cluster again"
                 )
                 os._exit(os.EX_TEMPFAIL)
 

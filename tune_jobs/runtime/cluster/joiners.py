@@ -4,12 +4,15 @@ Ray knows no study that a node is not for, and gives a trial to any node with ro
 taken: by reservations of the size of a trial, which run nothing and end with the driver. A trial
 that came there before them is started again elsewhere, without blame (`fresh_start`).
 
-The node is kept from idling by that, and an autoscaler from ending it.
+The node is kept from idling by that, and an autoscaler from ending it. Where no other one is up
+that trials fit on, the study has to end: those that wait would make an autoscaler start the next
+node of the same kind, and so on to the last that it may.
 """
 
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +24,7 @@ from tune_jobs.runtime.cluster.admission import Admission
 from tune_jobs.runtime.cluster.connect import fitting
 from tune_jobs.runtime.cluster.growth import Resources
 from tune_jobs.runtime.cluster.nodes import Inspection
-from tune_jobs.runtime.cluster.width import nodes_up
+from tune_jobs.runtime.cluster.width import EVERY, nodes_up
 from tune_jobs.runtime.journal import Event
 from tune_jobs.runtime.storage.bucket import SCHEME
 
@@ -49,6 +52,12 @@ class Joiners:
         """By the node's id, what fills it."""
         self.note: Callable[[Event, str], None] = lambda event, line: None
         """Told what becomes known, for the journal and for a person."""
+        self._why = ""
+        """Of the one that was refused last."""
+        self._next = 0.0
+        """When to look again, by the clock of `time.monotonic`."""
+        self.on_none_left: Callable[[str], None] = lambda reason: None
+        """Told that no trial can run on any node that is up, and why."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles its schedulers, `note` leads to the study, and of what that holds
@@ -98,8 +107,19 @@ class Joiners:
             placement_group([bundle], bundle_label_selector=[{NODE_ID: node}])
             for _ in range(fitting(up[node], cpus, gpus))
         ]
+        what = f"node {node[:8]}, which has joined: it {'; it '.join(harms)}"
         self.note(
             {"event": "node_refused", "node": node[:8], "reasons": list(harms)},
-            f"refused    node {node[:8]}, which has joined: it {'; it '.join(harms)}. No trial "
-            "runs there",
+            f"refused    {what}. No trial runs there",
         )
+        self._why = f"there is no node for trials but {what}"
+
+    def look(self) -> None:
+        """Tells it where none is left but those that were refused. To be called again and again: a
+        good one that is lost is up for Ray until it has missed its heartbeats."""
+        if not self._refused or time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + EVERY
+        left = self.nodes().values()
+        if self._refused and not any(fitting(has, *self._size) for has in left):
+            self.on_none_left(self._why)

@@ -50,8 +50,7 @@ class AtWork:
     def __init__(self, bucket: Bucket, *, period: float = PERIOD, watch: float = WATCH) -> None:
         self.taken = ""
         """Who has the study now, if this driver has it no more."""
-        self.on_taken: Callable[[str], None] = say
-        """Told that, once."""
+        self._on_taken: Callable[[str], None] = say
         self._bucket = bucket
         self._period = period
         self._watch = watch
@@ -65,6 +64,16 @@ class AtWork:
         self._change()
         self._thread.start()
         return self
+
+    def hear(self, on_taken: Callable[[str], None]) -> None:
+        """From here on `on_taken` is told, once, who has taken the study; until now a person was.
+
+        Raises:
+            ValueError: another driver has it already.
+        """
+        self._on_taken = on_taken
+        if self.taken:
+            raise ValueError(f"{self.taken}; wait for it, or end it")
 
     def __exit__(
         self,
@@ -86,7 +95,7 @@ class AtWork:
                 said = self._said()
                 if said is not None and said["driver"] != self._me["driver"]:
                     self.taken = f"{driver_in(said)} has taken over the study {self._bucket}"
-                    self.on_taken(self.taken)
+                    self._on_taken(self.taken)
                 else:
                     self._change()
 
