@@ -34,9 +34,12 @@ def full(disk):
 def read_only(disk):
     """For all that is opened from now on: what is open for writing keeps a file system from it."""
     subprocess.run(["mount", "--bind", str(disk), str(disk)], check=True)
-    subprocess.run(["mount", "-o", "remount,bind,ro", str(disk)], check=True)
-    time.sleep(AWAY_SECONDS)
-    subprocess.run(["umount", str(disk)], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(disk)], check=True)
+        time.sleep(AWAY_SECONDS)
+    finally:
+        # Lazily: a process may look at it just now.
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 @pytest.mark.parametrize(
@@ -59,6 +62,52 @@ def test_storage_that_fails_for_a_while_costs_nothing(start_job, whole_study, tm
         assert_whole(study, 6)
         assert (study / "best" / "state.pt").exists()
         assert [e["event"] for e in journal_of(study)].count("restored") == 0
+
+
+SAVES_NOTHING = """
+import time
+from ray import tune
+from search_spaces.catalogue import LEARNING_RATE
+from search_spaces.random_search import RandomSearch
+from search_spaces.space import Space
+from tune_jobs.runtime.launch import launch
+
+class Reports(tune.Trainable):
+    def step(self):
+        time.sleep(0.2)
+        return {"val_loss": self.config["learning_rate"] / (1 + self.iteration)}
+
+def job(study):
+    strategy = RandomSearch(Space("own", (LEARNING_RATE,)), seed=study.flags.seed)
+    return tune.Tuner(
+        study.trainable(Reports),
+        tune_config=study.tune_config(strategy),
+        run_config=study.run_config(),
+    )
+
+launch(job, metric="val_loss", mode="min")
+"""
+
+
+def test_the_driver_itself_waits_for_a_full_disk(start_job, tmp_path):
+    script = tmp_path / "study.py"
+    script.write_text(SAVES_NOTHING)
+    with mounted(tmp_path / "disk", size="8m") as disk:
+        study = disk / "away"
+        epochs = 60
+        arguments = ("--trials", "1", "--max-epochs", str(epochs), "--name", "away")
+        process = start_job(*arguments, "--storage-path", str(disk), script=script)
+        wait_for_lines(process, study, 8)
+        full(disk)
+        output, _ = process.communicate(timeout=200)
+        assert process.returncode == 0, output
+        # A trial's would begin with its name: it saves nothing, and so waits for nothing.
+        said = [line for line in output.splitlines() if "storage: " in line]
+        assert all(line.startswith("storage: ") for line in said)
+        assert f"storage: no space left on device on {study}" in said[0]
+        assert "is back after" in said[-1]
+        results = [e["epoch"] for e in journal_of(study) if e["event"] == "result"]
+        assert results == list(range(1, epochs + 1))
 
 
 def test_ctrl_c_ends_a_study_that_waits_for_its_storage_and_it_can_be_resumed(

@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.mounts import mounted
 from tune_jobs.runtime.journal import Journal, TrialRecord, best_trial, read_events, trials_from
+from tune_jobs.runtime.storage.outage import Outages, StorageLostError, Waits
+from tune_jobs.runtime.storage.places import Folder
 
 
 def test_events_come_back_in_order_with_their_time(tmp_path):
@@ -39,6 +42,26 @@ def test_a_second_process_cannot_have_the_study(tmp_path):
         Journal(tmp_path / "j")
     journal.close()
     Journal(tmp_path / "j").close()
+
+
+def test_storage_that_does_not_come_back_ends_the_journal_and_is_told_once(tmp_path):
+    with mounted(tmp_path / "disk", size="64k") as disk:
+        told = []
+        outages = Outages(Folder(disk), told.append, waits=Waits(0.01, 0.02, 0.1))
+        journal = Journal(disk / "j", outages, on_lost=told.append)
+        journal.append({"event": "written"})
+        # More than is free, and more than this file system gives at a time.
+        journal.append({"event": "too long", "value": "x" * 100_000})
+        line, lost = told
+        assert line.startswith("storage: no space left on device")
+        assert isinstance(lost, StorageLostError)
+        assert journal.lost is lost
+        # There would be room for it: but what came before it is missing.
+        journal.append({"event": "later"})
+        assert told == [line, lost]
+        with pytest.raises(StorageLostError, match="no space left"):
+            journal.end("storage")
+        assert [event["event"] for event in read_events(disk / "j")] == ["written"]
 
 
 def test_a_damaged_line_in_the_middle_is_an_error_with_its_number(tmp_path):
