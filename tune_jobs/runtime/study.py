@@ -277,11 +277,9 @@ class Study:
         self._journal.check_known(self.events)
         write_json(self.directory / STUDY_FILE, description, self.outages)
         session = {"event": "session", "command": list(command), "resumed": bool(self.events)}
-        session["notices"] = self.parts.notices
-        self._journal.append(session, *self._decided)
-        for event in self._decided:
-            if event["event"] != "earlier":
-                self.trials[event["trial"]].apply(event)
+        self._journal.append({**session, "notices": self.parts.notices}, *self._decided)
+        for event in [event for event in self._decided if event["event"] != "earlier"]:
+            self.trials[event["trial"]].apply(event)
 
     def note(self, event: Event, line: str) -> None:
         """For the journal, and for a person."""
