@@ -33,8 +33,7 @@ from counted_epochs import BEGUN, SECONDS  # noqa: E402
 
 from tests.conftest import journal_of  # noqa: E402
 from tests.faults.rack import Driver, Rack  # noqa: E402
-from tests.mounts import mounted  # noqa: E402
-from tests.test_storage import full, read_only  # noqa: E402
+from tests.mounts import full, mounted, read_only  # noqa: E402
 
 SCRIPT = HERE / "counted_epochs.py"
 TRIALS, EPOCHS = 3, 8

@@ -1,9 +1,12 @@
-"""A small file system of its own for a test, where this machine lets us mount one."""
+"""A small file system for a test, where this machine lets us mount one, and how it fails."""
 
 import subprocess
+import time
 from contextlib import contextmanager
 
 import pytest
+
+AWAY_SECONDS = 20
 
 
 @contextmanager
@@ -19,3 +22,32 @@ def mounted(folder, size):
     finally:
         # Lazily: a killed worker may still have a file open.
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(disk):
+    """Leaves no byte free on the file system."""
+    with (disk / "filler").open("wb", buffering=0) as file:
+        for size in (64 * 1024, 1):
+            try:
+                while True:
+                    file.write(b"x" * size)
+            except OSError:
+                continue
+
+
+def full(disk):
+    """For a while."""
+    fill(disk)
+    time.sleep(AWAY_SECONDS)
+    (disk / "filler").unlink()
+
+
+def read_only(disk):
+    """For all that is opened from now on: what is open for writing keeps a file system from it."""
+    subprocess.run(["mount", "--bind", str(disk), str(disk)], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(disk)], check=True)
+        time.sleep(AWAY_SECONDS)
+    finally:
+        # Lazily: a process may look at it just now.
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)

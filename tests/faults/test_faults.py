@@ -1,7 +1,7 @@
 """Whatever goes wrong in mid-study: it ends with all its trials, none lost and none counted twice;
 one trial at a time with the table that it would have had.
 
-Storage that fails or is full is in `tests/test_storage.py`.
+Storage that fails or is full is in `test_storage.py`.
 """
 
 import signal
