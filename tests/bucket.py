@@ -22,6 +22,8 @@ def s3_endpoint():
 @pytest.fixture
 def bucket(s3_endpoint, monkeypatch, tmp_path):
     """The URL of an empty bucket, which this process and those that it starts can write to."""
+    # Where the driver's copy of a study lies.
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key-of-the-tests")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-of-the-tests")

@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import JOB, TINY, journal_of
 from tests.test_resume import kill_when
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 # Tune's own names among them: its restore would open these.
 PICKLES = (

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import ray
+from ray.experimental.internal_kv import _initialize_internal_kv
 
 from tune_jobs.runtime.cluster.admission import Admission
 from tune_jobs.runtime.cluster.node_check import tell
@@ -14,6 +15,8 @@ from tune_jobs.runtime.cluster.node_check import tell
 @pytest.fixture
 def admission(cluster_address, tmp_path):
     """Of a node that joins, and has what the driver has."""
+    # A cluster of another test has taken Ray's store of keys from this process as it ended.
+    _initialize_internal_kv(ray._private.worker.global_worker.gcs_client)
     meeting_point = tmp_path / "meeting"
     meeting_point.mkdir()
     return Admission(

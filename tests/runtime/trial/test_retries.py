@@ -228,7 +228,7 @@ def test_a_process_lost_between_two_trials_costs_neither_of_them(run_study, tmp_
     assert [e["lost"] for e in events_of(study, "retried")] == [True] * 2
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_trial_whose_process_is_lost_several_times_ends_as_if_it_had_not(run_study, tmp_path):
     calls = tmp_path / "calls"
     calls.mkdir()
