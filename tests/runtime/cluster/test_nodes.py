@@ -77,6 +77,7 @@ def test_a_node_without_gpus_that_are_there_is_told_and_one_that_takes_no_trial_
 def test_gpus_are_asked_for_in_the_one_question_and_not_of_the_driver(cluster_address, tmp_path):
     inspection = inspect(str(tmp_path), gpus=True)
     (node,) = inspection.nodes
+    assert node.facts is not None, node.silence
     assert node.facts.gpus == seen_gpus()
     assert inspection.driver.gpus is None
     assert inspect(str(tmp_path)).nodes[0].facts.gpus is None

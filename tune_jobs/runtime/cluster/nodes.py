@@ -144,7 +144,8 @@ def ask(
         question.options(
             # Beside whatever runs there, and also where nothing may.
             num_cpus=0,
-            max_retries=0,
+            # A process may be lost for others' sake, once; a second one is the node's fault.
+            max_retries=1,
             scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
         ).remote(place, node["NodeID"], gpus=gpus and node["Resources"].get("GPU", 0) > 0)
         for node in up
