@@ -70,15 +70,7 @@ def cluster_address(temporary):
 def whole_study(cluster_address, tmp_path_factory):
     """The study of `TINY`, one trial at a time, which nothing has interrupted; its directory."""
     folder = tmp_path_factory.mktemp("whole")
-    arguments = (*TINY, "--max-concurrent", "1", "--name", "whole", "--address", cluster_address)
-    done = subprocess.run(
-        [sys.executable, str(JOB), *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    completed(folder, cluster_address, *TINY, "--max-concurrent", "1", "--name", "whole")
     return folder / "results" / "whole"
 
 
@@ -86,16 +78,20 @@ def whole_study(cluster_address, tmp_path_factory):
 def smoke_test(cluster_address, tmp_path_factory):
     """One smoke test for all who look at what it leaves; `(folder, output)`."""
     folder = tmp_path_factory.mktemp("smoke")
-    command = [sys.executable, str(JOB), "--smoke-test", "--name", "smoke"]
+    return folder, completed(folder, cluster_address, "--smoke-test", "--name", "smoke")
+
+
+def completed(folder, address, *arguments):
+    """What `asha_lr_batch.py` has printed, run in a folder to its good end."""
     done = subprocess.run(
-        [*command, "--address", cluster_address],
+        [sys.executable, str(JOB), *arguments, "--address", address],
         cwd=folder,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return folder, done.stdout
+    return done.stdout
 
 
 @pytest.fixture

@@ -180,16 +180,16 @@ class Retention:
         room = math.inf if self._budget is None else self._budget.ended
         left = room
         kept: dict[int, set[str]] = {}
-        wanted = list(self._wanted())
-        for index, names in wanted:
+        for index, names in self._wanted():
             mine = kept.setdefault(index, set())
             sizes = self._held[index].sizes
             needed = sum(sizes[name] for name in names if name not in mine)
             if needed <= left:
                 left -= needed
                 mine.update(names)
-            elif (index, names) == wanted[0] and index in self._leaders[:1]:
-                self._tell_unkept(index, needed, room)
+        for index in self._held.keys() & set(self._leaders[:1]):
+            if not kept.get(index, set()).issuperset(self._held[index].best):
+                self._tell_unkept(index, room)
         for index, held in self._held.items():
             gone = [name for name in held.sizes if name not in kept.get(index, set())]
             held.sizes = {name: s for name, s in held.sizes.items() if name not in gone}
@@ -201,7 +201,9 @@ class Retention:
             # The next trial may write as soon as this one is out of its way.
             self._wait()
 
-    def _tell_unkept(self, index: int, needed: int, room: float) -> None:
+    def _tell_unkept(self, index: int, room: float) -> None:
+        held = self._held[index]
+        needed = sum(held.sizes[name] for name in held.best)
         event = {"event": "unkept", "trial": index, "needed": needed, "allowed": int(room)}
         self.note(
             event,

@@ -91,12 +91,17 @@ class Outages:
         """What `act` returns."""
         began = time.monotonic()
         failed: list[str] = []
+
+        def note(state: RetryCallState) -> None:
+            if not failed:
+                failed.append(self._say_why(state))
+
         retrying = Retrying(
             retry=retry_if_exception(self._failed),
             wait=wait_exponential(multiplier=self._waits.first, max=self._waits.longest),
             stop=lambda state: self._give_up() or time.monotonic() - began > self._waits.in_all,
             sleep=self._sleep,
-            before_sleep=lambda state: failed.append(self._say_why(state)),
+            before_sleep=note,
             retry_error_callback=self._lost,
         )
         result = retrying(act)
@@ -126,11 +131,9 @@ class Outages:
             time.sleep(min(SLICE, seconds))
 
     def _say_why(self, state: RetryCallState) -> str:
-        """Says once what has failed, and returns where."""
+        """Says what has failed, and returns where."""
         error = _error_of(state)
         where = self._where(error)
-        if state.attempt_number > 1:
-            return where
         way_out = "free some" if error.errno in FULL else "bring it back"
         self._tell(
             f"storage: {_reason(error)} on {where}; waiting, retried every "
