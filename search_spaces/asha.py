@@ -37,8 +37,8 @@ class ASHA(InOrder):
         seed: decides which.
 
     Raises:
-        ValueError: a grace period, reduction factor or number of epochs that gives no rungs, or a
-            share that is none.
+        ValueError: a grace period, reduction factor or number of epochs that gives no rungs, a
+            share that is none, or an audit of no rungs.
     """
 
     def __init__(
@@ -62,6 +62,10 @@ class ASHA(InOrder):
         self.rungs = Rungs(
             max_epochs, grace_period, reduction_factor, rule=rung_rule or "promotion"
         )
+        if audit and not self.rungs.milestones:
+            raise ValueError(
+                f"--audit {audit:g}: no rung below the {max_epochs} epochs of a trial stops one"
+            )
         self.trial_key: Callable[[Trial], int | str | None] = lambda trial: str(trial.trial_id)
         """How a trial is named in the rungs and in decisions; None for a control, which no rung
         compares."""

@@ -1,5 +1,6 @@
 """The command line: what a person may type, what is refused, and what a resume brings back."""
 
+import inspect
 import json
 import re
 import sys
@@ -113,6 +114,50 @@ def test_a_parameter_without_a_default_is_refused():
         parse(needy, [])
 
 
+@pytest.mark.parametrize("name", [known.name for known in fields(Flags)])
+def test_a_parameter_with_the_name_of_a_shared_flag_is_refused(name):
+    def hiding(study, **options):
+        """Does it work?"""
+
+    parameter = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=1, annotation=int)
+    study, *_ = inspect.signature(hiding).parameters.values()
+    hiding.__signature__ = inspect.Signature([study, parameter])
+    said = f"{flag(name)}: the job's parameter {name} has the name of a flag .* study.flags.{name}"
+    with pytest.raises(ValueError, match=said):
+        parse(hiding, [flag(name), "2"])
+
+
+def test_a_parameter_that_cannot_be_a_flag_is_refused_with_what_it_lacks():
+    def untyped(study, *, layers=2):
+        """Does it work?"""
+
+    def unknown(study, *, layers: "Layers" = 2):  # noqa: F821
+        """Does it work?"""
+
+    def helping(study, *, help: int = 2):
+        """Does it work?"""
+
+    def alone():
+        """Does it work?"""
+
+    with pytest.raises(ValueError, match=r"--layers: .* needs a type, such as layers: int = 2"):
+        parse(untyped, [])
+    with pytest.raises(ValueError, match="cannot be read: name 'Layers' is not defined"):
+        parse(unknown, [])
+    with pytest.raises(ValueError, match="--help: the job's parameter help has the name of"):
+        parse(helping, [])
+    with pytest.raises(ValueError, match="needs a first parameter, the study"):
+        parse(alone, [])
+
+
+def test_a_parameter_without_a_star_before_it_is_a_flag_too_and_so_is_a_list():
+    def starless(study, layers: int = 2, widths: list[int] = [8, 16]):  # noqa: B006
+        """Does it work?"""
+
+    assert parse(starless, ["--layers", "3"]).options == {"layers": 3, "widths": [8, 16]}
+    assert parse(starless, ["--widths", "4"]).options == {"layers": 2, "widths": [4]}
+
+
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
@@ -170,9 +215,16 @@ def test_the_edge_of_a_range_is_in_it(argv):
     assert str(getattr(command.flags, argv[0][2:].replace("-", "_"))).startswith(argv[1])
 
 
-def test_a_smoke_test_is_small_whatever_else_was_said():
-    flags = parse(job, ["--smoke-test", "--trials", "99", "--dataset", "cifar10"]).flags
-    assert (flags.dataset, flags.trials, flags.max_epochs) == ("digits", 4, 3)
+def test_a_smoke_test_is_small_and_on_the_dataset_that_was_given():
+    flags = parse(job, ["--smoke-test", "--dataset", "cifar10"]).flags
+    assert (flags.dataset, flags.trials, flags.max_epochs) == ("cifar10", 4, 3)
+    assert parse(job, ["--smoke-test"]).flags.dataset == "digits"
+
+
+@pytest.mark.parametrize("ignored", ["--trials", "--max-epochs"])
+def test_a_flag_that_a_smoke_test_would_ignore_is_refused(ignored):
+    with pytest.raises(ValueError, match=f"{ignored} 99: a smoke test has"):
+        parse(job, ["--smoke-test", ignored, "99"])
 
 
 def test_a_smoke_test_can_grow():
@@ -209,6 +261,7 @@ valid = {
 @given(st.fixed_dictionaries({}, optional=valid), st.booleans(), st.lists(st.integers(0, 99)))
 @settings(max_examples=25)
 def test_a_resume_brings_back_the_command_but_what_was_said_for_one_session(chosen, smoke, widths):
+    smoke = smoke and not {"trials", "max-epochs"} & set(chosen)
     argv = [f"--{name}={value}" for name, value in chosen.items()]
     argv += ["--smoke-test"] * smoke
     argv += ["--widths", *map(str, widths)] if widths else []

@@ -188,6 +188,11 @@ def test_a_share_of_controls_that_is_none_is_refused(audit):
         ASHA(max_epochs=27, audit=audit)
 
 
+def test_an_audit_of_no_rungs_is_refused():
+    with pytest.raises(ValueError, match=r"--audit 0\.1: no rung below the 9 epochs"):
+        ASHA(max_epochs=9, grace_period=9, audit=0.1)
+
+
 def test_who_is_a_control_follows_from_seed_and_index_and_grows_with_the_share():
     def drawn(audit, seed=0):
         scheduler = asha(audit=audit, seed=seed)

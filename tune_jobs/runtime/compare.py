@@ -50,10 +50,13 @@ def compare(
     argv = sys.argv[1:]
     try:
         command = parse(job, argv)
-        if command.options["strategy"] != "all" or command.flags.resume is not None:
+        one, seeds = command.options["strategy"], command.options["seeds"]
+        if one != "all" and seeds != parse(job, []).options["seeds"]:
+            raise ValueError(f"--seeds {seeds}: --strategy {one} is a single study; give --seed")
+        if one != "all" or command.flags.resume is not None:
             launch(job, metric=metric, mode=mode)
-        if command.options["seeds"] < 1:
-            raise ValueError(f"--seeds must be at least 1, got {command.options['seeds']}")
+        if seeds < 1:
+            raise ValueError(f"--seeds must be at least 1, got {seeds}")
         name = command.flags.name or f"{job_name()}-{time.strftime('%Y%m%d-%H%M%S')}"
         if command.flags.storage_path.startswith(SCHEME):
             raise ValueError(
@@ -61,14 +64,14 @@ def compare(
                 "with --strategy, a single study can be in a bucket"
             )
         folder = Path(command.flags.storage_path) / name
-        count = len(strategies) * command.options["seeds"]
+        count = len(strategies) * seeds
         budget = command.flags.epoch_budget or epoch_budget
         print(f"studies   {count}, of up to {budget:,} epochs each; each tells its price")
         if not agreed(Console(), command.flags, seconds=None):
             sys.exit(130)
         with cluster(command.flags):
             address = ray.get_runtime_context().gcs_address
-            for seed in range(command.flags.seed, command.flags.seed + command.options["seeds"]):
+            for seed in range(command.flags.seed, command.flags.seed + seeds):
                 for strategy in strategies:
                     run_one(command, argv, folder, strategy, seed, address, epoch_budget)
     except ValueError as error:

@@ -54,9 +54,11 @@ def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, A
         "git_commit": git_commit(),
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
-    if dataset is not None:
-        description["flags"]["dataset"] = dataset.name
-    description["flags"].update(trials=study.total, max_epochs=study.max_epochs)
+    description["flags"].update(
+        dataset=None if dataset is None else dataset.name,
+        trials=study.total,
+        max_epochs=study.max_epochs,
+    )
     if not (study.directory / STUDY_FILE).exists():
         return description
     first = read_study_file(study.directory)

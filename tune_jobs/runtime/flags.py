@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import math
 import sys
-import typing
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields, make_dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,6 +45,9 @@ EPOCHS = 27
 
 MODEL = "mlp"
 """Where nobody says which: an epoch in a second."""
+
+SMOKE_TEST = {"trials": 4, "max_epochs": 3}
+"""What a smoke test has, whatever the job."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +109,7 @@ class Flags:
     """Do what is asked for, however large: without a question at the terminal, and a grid of more
     than 10,000 points."""
     smoke_test: bool = False
-    """Digits, 4 trials, 3 epochs: does everything work?"""
+    """4 trials of 3 epochs, on digits unless --dataset is given: does everything work?"""
 
     def __post_init__(self) -> None:
         at_least_one = (
@@ -145,6 +149,8 @@ class Command:
     flags: Flags
     options: dict[str, Any]
     """The job's own parameters."""
+    given: frozenset[str] = frozenset()
+    """The names of shared flags that were given another value than they have without it."""
 
     def stored(self) -> dict[str, Any]:
         """Both as plain JSON, for `study.json`."""
@@ -162,7 +168,8 @@ def parse(job: Callable[..., object], argv: Sequence[str], stored: Any = None) -
     its range.
 
     Raises:
-        ValueError: with `stored`, a value that must not change; a parameter without a default.
+        ValueError: with `stored`, a value that must not change; a parameter of the job that cannot
+            be a flag; a flag that a smoke test would ignore.
     """
     command_type = _command_type(job)
     default = None if stored is None else _from_stored(command_type, stored)
@@ -181,10 +188,18 @@ def parse(job: Callable[..., object], argv: Sequence[str], stored: Any = None) -
     if default is not None:
         _refuse_changes(default, parsed)
     shared = {f.name: getattr(parsed, f.name) for f in fields(Flags)}
+    without = Flags() if default is None else default
+    given = frozenset(name for name, value in shared.items() if value != getattr(without, name))
     if shared["smoke_test"] and stored is None:
-        shared.update(dataset="digits", trials=4, max_epochs=3)
+        for name, value in SMOKE_TEST.items():
+            if name in given:
+                raise ValueError(
+                    f"{flag(name)} {shared[name]}: a smoke test has {value}; leave one of the two "
+                    "flags out"
+                )
+        shared.update(SMOKE_TEST, dataset=shared["dataset"] or "digits")
     options = {f.name: getattr(parsed, f.name) for f in fields(parsed) if f.name not in shared}
-    return Command(Flags(**shared), options)
+    return Command(Flags(**shared), options, given)
 
 
 def flag(name: str) -> str:
@@ -193,24 +208,55 @@ def flag(name: str) -> str:
 
 
 def _command_type(job: Callable[..., object]) -> type[Flags]:
-    """The shared flags and the job's keyword parameters as one dataclass, with their help."""
+    """The shared flags and the job's own parameters as one dataclass, with their help."""
     documented = docstring_parser.parse(inspect.getdoc(job) or "").params
     helps = {p.arg_name: (p.description or "").replace("\n", " ") for p in documented}
-    types = typing.get_type_hints(job, include_extras=True)
-    keywords = [p for p in inspect.signature(job).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    for parameter in keywords:
-        # `--resume STUDY` alone must be a whole command line.
-        if parameter.default is parameter.empty:
-            raise ValueError(f"{flag(parameter.name)}: the job's parameter needs a default")
     own = [
         (
             parameter.name,
-            Annotated[types[parameter.name], tyro.conf.arg(help=helps.get(parameter.name, ""))],
-            field(default=parameter.default),
+            Annotated[parameter.annotation, tyro.conf.arg(help=helps.get(parameter.name, ""))],
+            # A list is no default that a dataclass takes.
+            field(default_factory=partial(copy.deepcopy, parameter.default))
+            if isinstance(parameter.default, (list, dict, set))
+            else field(default=parameter.default),
         )
-        for parameter in keywords
+        for parameter in _own_parameters(job)
     ]
     return make_dataclass("CommandLine", own, bases=(Flags,), frozen=True, kw_only=True)
+
+
+def _own_parameters(job: Callable[..., object]) -> list[inspect.Parameter]:
+    """The parameters of a job after the study, each of which becomes a flag.
+
+    Raises:
+        ValueError: the job takes no study, or a parameter has no type, no default, or the name of
+            a shared flag.
+    """
+    try:
+        parameters = list(inspect.signature(job, eval_str=True).parameters.values())
+    except (NameError, AttributeError, TypeError, SyntaxError) as error:
+        raise ValueError(f"the types of the job's parameters cannot be read: {error}") from None
+    if not parameters or parameters[0].kind is inspect.Parameter.KEYWORD_ONLY:
+        raise ValueError("the job needs a first parameter, the study: def job(study, ...)")
+    shared = {known.name for known in fields(Flags)}
+    named = [p for p in parameters[1:] if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    for parameter in named:
+        name = parameter.name
+        if name in (*shared, "help"):
+            instead = f"read study.flags.{name}, or " * (name in shared)
+            raise ValueError(
+                f"{flag(name)}: the job's parameter {name} has the name of a flag that all jobs "
+                f"have; {instead}give it another name"
+            )
+        # `--resume STUDY` alone must be a whole command line.
+        if parameter.default is parameter.empty:
+            raise ValueError(f"{flag(name)}: the job's parameter needs a default")
+        if parameter.annotation is parameter.empty:
+            raise ValueError(
+                f"{flag(name)}: the job's parameter needs a type, such as "
+                f"{name}: {type(parameter.default).__name__} = {parameter.default!r}"
+            )
+    return named
 
 
 def _from_stored(command_type: type[Flags], stored: Any) -> Flags:

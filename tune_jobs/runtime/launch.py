@@ -42,6 +42,7 @@ from tune_jobs.runtime.study import TUNE_FOLDER, Study
 from tune_jobs.runtime.study_file import read_study_file
 from tune_jobs.runtime.terminal import Terminal
 from tune_jobs.runtime.unread import nothing_read
+from tune_jobs.runtime.unused_flags import refuse_unused_flags
 
 TUNE_SETTINGS = {
     # The journal and the curves are ours; Tune's CSV and JSON files would cost 13 ms a trial.
@@ -123,6 +124,7 @@ def launch(
             study.parts.gpu_notice = gpu_notice
             with nothing_left(home.directory):
                 tuner = job(study, **command.options)
+                refuse_unused_flags(command, study)
                 description = describe(study, command, argv)
                 price = begin(console, study, how_to_go_on(study, description["command"]))
                 told = {} if price is None else {"price": price.describe()}
