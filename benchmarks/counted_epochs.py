@@ -25,6 +25,8 @@ def counted(begun: Path) -> type[tune.Trainable]:
     """A trainable that writes to `begun`; made in a function, so that it travels by value."""
 
     class Counted(tune.Trainable):
+        takes_seed = True
+
         def setup(self, config: dict[str, Any]) -> None:
             self.config, self.epoch = config, 0
 

@@ -25,7 +25,7 @@ from search_spaces.space import Space
 from trainables.config import Config
 from trainables.datasets import load_dataset
 from trainables.loop import fit
-from tune_jobs.runtime.searcher import trial_seed
+from tune_jobs.runtime.trial.seeds import trial_seed
 
 RECORDED = Path(__file__).parent / "recorded"
 SHARDS, SHARD_SIZE, EPOCHS = 20, 20, 27

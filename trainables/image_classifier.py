@@ -26,6 +26,9 @@ class ImageClassifier(tune.Trainable):
     Tune reuses keeps its imports and its data: only the model is built anew.
     """
 
+    takes_seed = True
+    """Its configuration has the seed of all its random streams."""
+
     state: State | None
     """After the last step; None before the first."""
 

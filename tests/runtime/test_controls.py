@@ -35,6 +35,8 @@ def toy(act=lambda config, epoch, result, restored: None):
     workers by value."""
 
     class Toy(tune.Trainable):
+        takes_seed = True
+
         def setup(self, config):
             self.config, self.epoch, self.restored = config, 0, False
 

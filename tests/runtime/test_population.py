@@ -20,8 +20,8 @@ from tests.runtime.conftest import QUALITY
 from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.journal import JOURNAL, TrialRecord, read_events, trials_from
 from tune_jobs.runtime.population import check_population, lineage, schedule_of, write_schedule
-from tune_jobs.runtime.searcher import trial_seed
 from tune_jobs.runtime.study import Study
+from tune_jobs.runtime.trial.seeds import trial_seed
 
 EPOCHS = 7
 SPACE = Space("quality", (replace(QUALITY, kind="optimization"),))
@@ -33,6 +33,8 @@ def summing(act=lambda config, epoch, result: None):
     """
 
     class Summing(tune.Trainable):
+        takes_seed = True
+
         def setup(self, config):
             self.config, self.epoch, self.weights = config, 0, 0.0
 

@@ -18,6 +18,7 @@ class Screen:
         self.file = io.StringIO()
         console = Console(file=self.file, width=160, force_terminal=is_terminal)
         self.trials = {} if trials is None else trials
+        options = {"fixed": ["seed"], **options}
         self.terminal = Terminal(
             console, self.trials, total=total, metric="score", mode=mode, **options
         )
@@ -68,10 +69,13 @@ def test_in_a_file_there_are_plain_lines_and_nothing_else():
 
 @pytest.mark.parametrize(
     ("fixed", "shown"),
-    [(["batch_size"], " (learning_rate=0.01235)"), (["batch_size", "learning_rate"], "")],
+    [
+        (["batch_size"], " (learning_rate=0.01235)"),
+        (["batch_size", "learning_rate"], ""),
+    ],
 )
 def test_a_new_best_does_not_repeat_what_all_trials_have_in_common(fixed, shown):
-    screen = Screen(fixed=fixed)
+    screen = Screen(fixed=["seed", *fixed])
     screen.result(0, 3, 0.5)
     assert screen.lines == [f"new best   trial 0: score 0.5000 after epoch 3{shown}"]
 

@@ -211,7 +211,7 @@ def run(
             total=study.total,
             metric=study.metric,
             mode=study.mode,
-            fixed=dict(study.space.fixed),
+            fixed=study.not_searched,
             seconds=price.seconds,
         )
         study.listeners.append(terminal)

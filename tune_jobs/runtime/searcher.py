@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
@@ -36,7 +35,7 @@ class JournaledSearcher(Searcher):
         events: of earlier sessions.
         recorded: the trials after `events` by index, ended or not; kept up to date by the recorder.
         trials: how many the study shall have in all.
-        seed: the study's; each trial gets one of its own from it and its index.
+        seed: of a trial by its index, where the trainable has it in its configuration; else None.
         metric, mode: of the study.
         alone: whether trials run one at a time.
         audited: whether trials that are stopped may have to be finished later, as controls.
@@ -55,7 +54,7 @@ class JournaledSearcher(Searcher):
         events: Sequence[Event],
         recorded: Mapping[int, TrialRecord],
         trials: int,
-        seed: int,
+        seed: Callable[[int], int | None],
         metric: str,
         mode: str,
         alone: bool,
@@ -127,7 +126,8 @@ class JournaledSearcher(Searcher):
         index, self._next_index = self._next_index, self._next_index + 1
         self.indices[trial_id] = index
         self._running.add(trial_id)
-        config = {**suggested, "seed": trial_seed(self._seed, index)}
+        seed = self._seed(index)
+        config = suggested if seed is None else {"seed": seed, **suggested}
         self._journal().append({"event": "suggested", "trial": index, "config": config})
         return config
 
@@ -234,8 +234,3 @@ class JournaledSearcher(Searcher):
 def dirname_of(index: int) -> str:
     """The name of a trial's directory, such as `0012`: they sort as the trials began."""
     return f"{index:04d}"
-
-
-def trial_seed(study_seed: int, index: int) -> int:
-    """The seed of a trial's random streams, below 2^31."""
-    return int(np.random.SeedSequence([study_seed, index]).generate_state(1)[0] >> 1)

@@ -36,6 +36,7 @@ from tune_jobs.runtime.storage.outage import Outages
 from tune_jobs.runtime.storage.places import Folder
 from tune_jobs.runtime.study_file import STUDY_FILE, write_json
 from tune_jobs.runtime.trial.retries import LOST_PROCESSES
+from tune_jobs.runtime.trial.seeds import trial_seed
 from tune_jobs.runtime.trial.settings import TrialSettings
 from tune_jobs.runtime.trial.wrapper import guarded, overrides
 from tune_jobs.runtime.warm_start import earlier_trials, learn
@@ -142,6 +143,12 @@ class Study:
         return self.parts.strategy.space
 
     @property
+    def not_searched(self) -> set[str]:
+        """What a configuration has, and no hyperparameter of the space."""
+        fixed = {"seed", *dict(self.space.fixed)}
+        return fixed - {parameter.name for parameter in self.space.parameters}
+
+    @property
     def journal(self) -> Journal:
         """Open from `open` to `close`."""
         assert self._journal is not None, "the study is not open"
@@ -166,6 +173,7 @@ class Study:
             self.metric,
             self.mode,
             str(self.checkpoints),
+            seed=self.flags.seed,
             alone=self.alone,
             budget=self.budget,
             in_bucket=self.bucket is not None,
@@ -223,7 +231,7 @@ class Study:
             events=[*self.events, *self._decided],
             recorded=self.trials,
             trials=self.total,
-            seed=self.flags.seed,
+            seed=self._seed_in_config,
             metric=self.metric,
             mode=self.mode,
             alone=self.alone,
@@ -261,6 +269,10 @@ class Study:
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             verbose=0,
         )
+
+    def _seed_in_config(self, index: int) -> int | None:
+        takes_seed = getattr(self.parts.trainable, "takes_seed", False)
+        return trial_seed(self.flags.seed, index) if takes_seed else None
 
     def open(self, description: Mapping[str, Any], command: Sequence[str]) -> None:
         """Makes the directory with its `study.json`, or takes up the one that is there.

@@ -35,7 +35,7 @@ class Terminal:
         console: of rich; on a terminal it has a live status.
         trials: all trials of the study by index, kept up to date by the recorder.
         total: trials that the study shall have.
-        fixed: hyperparameters that are the same in all trials, which the plan has told.
+        fixed: what is not searched for, and the plan has told.
         seconds: expected for what is still to be run, or None.
     """
 
@@ -147,7 +147,7 @@ class Terminal:
         self._best = (trial, *found)
         # A leader that gets better with every epoch would fill the screen.
         if leader is not trial:
-            shown = spelled(trial.config_at(found[0]), without=("seed", *self._fixed))
+            shown = spelled(trial.config_at(found[0]), without=self._fixed)
             self.say(
                 f"new best   trial {trial.index}: {self._metric} {found[1]:.4f} after epoch "
                 f"{found[0]}{f' ({shown})' * bool(shown)}"

@@ -19,6 +19,8 @@ class TrialSettings:
     mode: str
     checkpoints: str
     """The place of all trials' checkpoints, which all nodes share."""
+    seed: int
+    """The study's."""
     alone: bool
     """Whether no other trial runs at the same time."""
     admission: Admission | None = None

@@ -14,6 +14,7 @@ Beside Tune's own methods a trainable class may offer these, and the launcher us
   dataset: a static method that tries a few steps, saves a checkpoint in that folder, and returns
   `step_seconds` and `epoch_seconds`; where trials have GPUs it is called on one, with
   `on_gpu=True`. Without it no price is told before the study.
+- `takes_seed = True`: its configuration has the trial's `seed`, unless the space has one.
 - `evaluate(config, checkpoint_dir, dataset) -> dict`: a static method, the metrics of the best
   checkpoint on the test set, called once at the end.
 """
@@ -46,6 +47,7 @@ from tune_jobs.runtime.trial.lost_lines import Past
 from tune_jobs.runtime.trial.process_memory import free_memory, freeze_imports
 from tune_jobs.runtime.trial.reported import not_finite, plain
 from tune_jobs.runtime.trial.retries import Retries, blameless, device_lost, raised
+from tune_jobs.runtime.trial.seeds import Generators, trial_seed
 from tune_jobs.runtime.trial.settings import TrialSettings
 from tune_jobs.runtime.trial.tune_storage import move_to_this_node
 
@@ -61,6 +63,7 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             # Once a process, whatever calls setup(): many a reset_config() does.
             freeze_imports()
             self.__log, self.__retries = TrialLog(), Retries()
+            self.__generators = Generators()
             self.__reset: Callable[[], bool] | None = None
             super().__init__(*args, **kwargs)
 
@@ -109,6 +112,7 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
                 move_to_this_node(self._storage)
             try:
                 hold(gpus_of_process())
+                self.__generators.seed(trial_seed(settings.seed, self.__index()))
                 ready = start()
                 free_memory()
                 if self.__reset is not None and not ready:
@@ -148,8 +152,10 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             """Epochs that the driver has been told, here or in an earlier session."""
             if settings.reported is None:
                 return math.inf
-            index = int(self.__place.name.partition("-")[0])
-            return max(self.__epoch, settings.reported.get(index, 0))
+            return max(self.__epoch, settings.reported.get(self.__index(), 0))
+
+        def __index(self) -> int:
+            return int(self.__place.name.partition("-")[0])
 
         def __load(self, checkpoints: TrialCheckpoints, name: str) -> Checkpoint | None:
             """Loads a checkpoint; None if it is another trial's."""
