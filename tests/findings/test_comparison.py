@@ -18,7 +18,7 @@ def study(folder, strategy, seed, values, mode="max"):
     for trial, value in enumerate(values):
         events.append({"event": "suggested", "trial": trial, "config": {}})
         if value is None:
-            events.append({"event": "ended", "trial": trial, "status": "diverged"})
+            events.append({"event": "ended", "trial": trial, "status": "diverged", "epoch": 1})
         else:
             told = {"score": value}
             events.append({"event": "result", "trial": trial, "epoch": 1, "metrics": told})

@@ -12,6 +12,7 @@ def begun_controls(count):
     for index in range(count):
         events += [
             {"event": "suggested", "trial": index, "config": {}},
+            {"event": "result", "trial": index, "epoch": 1, "metrics": {"score": 0.5}},
             {"event": "ended", "trial": index, "status": "stopped", "rung": 1, "epoch": 1},
             {"event": "control_started", "trial": index},
         ]

@@ -13,7 +13,7 @@ from tune_jobs.runtime.storage.outage import Outages, Waits
 from tune_jobs.runtime.storage.places import Folder
 
 SIZE = 1000
-EXPLOIT = Exploit(trial="0", epoch=2, donor="1", value=0.1, donor_value=0.9, changes={})
+EXPLOIT = Exploit(trial=0, epoch=2, donor=1, value=0.1, donor_value=0.9, changes={})
 
 
 class Pair:
@@ -26,6 +26,7 @@ class Pair:
         for index, value in enumerate((0.1, 0.9)):
             self.checkpoints(index).write(2, value, {}, save)
         self.journal = Journal(folder / "journal.jsonl")
+        self.journal.append(*({"event": "suggested", "trial": i, "config": {}} for i in (0, 1)))
 
     def checkpoints(self, index):
         return TrialCheckpoints(self.place / f"{index:04d}", "max")
@@ -53,7 +54,7 @@ class Pair:
             budget=self.budget,
         )
         taken = recorder.on_exploit(EXPLOIT)
-        (event,) = read_events(self.journal.path)
+        *_, event = read_events(self.journal.path)
         return taken, event
 
 

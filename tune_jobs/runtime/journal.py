@@ -1,66 +1,42 @@
 """The journal of a study: append-only, one JSON object a line; everything else is told from it.
 
-Needs neither Ray nor torch. Each line has `event` and `time` (seconds since 1970), and a trial is
-named by its index. The events, in the order of a trial's life:
+What its lines have is said in `tune_jobs.runtime.events`, one class an event; which of them can
+follow each other in `tune_jobs.runtime.order`. Whoever reads a journal reads it by `read_events`,
+which holds it against both: a journal that is damaged before its end is refused.
 
-- `session`: a driver began; `command` as typed, `resumed`, `notices` that it has shown.
-- `earlier`: a trial of an earlier study that the searcher was told: `study`, `config`, `values` of
-  the metric by epoch, `status`.
-- `suggested`: `trial`, `config`.
-- `started`: `trial`. Again after each resume or recovery.
-- `retried`: `trial`, `epoch` that it did not come through, `reason`: an error, after which it was
-  started again in its process; with `lost` its process or node was lost, and it goes on in another:
-  `traceback` has all that Ray tells of that.
-- `reset_failed`: `trial`, `reason`. It was given a used process that could not be reset, and starts
-  in a fresh one.
-- `share`: `trial`, `epoch` that it had, `gpus`: the share of a GPU whose memory was not enough, and
-  the one that it starts again with.
-- `restored`: `trial`, `epoch` that it went on from (0: its start), `unreadable` checkpoints.
-- `result`: `trial`, `epoch`, `node` that it ran on, `metrics`, and `step_losses` where it reports
-  them, pairs of a step and its loss. Once an epoch.
-- `checkpoint`: `trial`, `epoch`, `path` within the study.
-- `unsaved`: `trial`, `epoch`, `needed` and `allowed` bytes. Its checkpoint did not fit into what a
-  budget allows a trial, beside a better one; told once a trial and session.
-- `unkept`: `trial`, `needed` and `allowed` bytes. It ended as the best one, and its best checkpoint
-  was deleted: it did not fit into what a budget leaves for those that have ended.
-- `decision`: `trial`, `rung`, `value`, `cutoff`, `rank`, `of`, `stop`.
-- `promoted`: `trial`, `rung`, `value`, `rank`, `of`. It was stopped there, and goes on after all.
-- `exploited`: `trial`, `epoch`, `donor`, `value`, `donor_value`, `changes`. A population's member
-  goes on from the donor's weights after that epoch; `changes` has the values before and after of
-  what changed in its configuration. Until then it waited for the others: that is no event.
-- `not_exploited`: `trial`, `epoch`, `donor`, `reason`. The donor's weights could not be had, and
-  the member goes on with its own.
-- `ended`: `trial`, `status` (finished, stopped, diverged, failed), `epoch`, and as it applies
-  `rung`, or `reason`, `traceback`, `log` (the last 20 lines that a failed trial printed) and
-  `blameless` (it lacked memory that it shared with others); `control` if it was stopped and is to
-  be finished later, to see what the rungs have cost.
-- `control_started`, `control`, `control_ended`: the same trial finished later. They are `started`,
-  `result` (only of epochs that it had not had) and `ended`, apart from them because searcher and
-  scheduler never know of them; a `restored` or `retried` in between has `control` too.
-- `width`: `trials` that may run at once from here on, since nodes have come or gone.
-- `node_refused`: `node` that has joined and is no good, `reasons`.
-- `closed`: the driver ended; `why`.
+Needs neither Ray nor torch.
 """
 
 from __future__ import annotations
 
 import fcntl
 import json
+import re
 import time
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from search_spaces.mode import sign_of
+from tune_jobs.runtime.events import Event as Event
+from tune_jobs.runtime.events import check_event
+from tune_jobs.runtime.order import Order
 from tune_jobs.runtime.storage.appended import AppendedFile
 from tune_jobs.runtime.storage.outage import Outages, StorageLostError
 from tune_jobs.runtime.storage.places import Folder
+from tune_jobs.runtime.storage.regular import read_regular
+from tune_jobs.runtime.storage.strict_json import parse
 
-Event: TypeAlias = dict[str, Any]
 Status: TypeAlias = Literal["pending", "running", "finished", "stopped", "diverged", "failed"]
 
 JOURNAL = "journal.jsonl"
+
+CHECKSUM = b', "crc": '
+"""Stands before the checksum, which ends a line."""
+
+CHECKSUM_END = re.compile(rb"\d{1,10}}")
 
 
 class Journal:
@@ -89,7 +65,8 @@ class Journal:
         """Why nothing is written any more."""
         self._on_lost = on_lost
         self._file = AppendedFile(path, outages or Outages(Folder(path.parent)), opened=self._lock)
-        self._drop_torn_line()
+        self._lines = self._drop_torn_line()
+        """That it has."""
 
     def check_known(self, events: Sequence[Event]) -> None:
         """Refuses a study that another process has run since `events` of it were read; it could not
@@ -111,8 +88,12 @@ class Journal:
         if self.lost is not None:
             return
         now = round(time.time(), 3)
-        lines = (json.dumps({**event, "time": now}, allow_nan=False) + "\n" for event in events)
-        self._file.write("".join(lines).encode())
+        lines = [
+            sealed({**event, "time": now, "n": number})
+            for number, event in enumerate(events, start=self._lines + 1)
+        ]
+        self._file.write(b"".join(lines))
+        self._lines += len(lines)
         try:
             self._file.flush()
         except StorageLostError as error:
@@ -142,30 +123,74 @@ class Journal:
                 f"another process is running the study {self.path.parent}; wait for it, or end it"
             ) from None
 
-    def _drop_torn_line(self) -> None:
+    def _drop_torn_line(self) -> int:
         # A machine that lost power can leave half a line; what follows it must start on its own.
-        data = self.path.read_bytes()
+        data = read_regular(self.path)
         whole = data.rfind(b"\n") + 1
         if whole < len(data):
             self._file.truncate(whole)
+        return data.count(b"\n")
+
+
+def sealed(event: Event) -> bytes:
+    """A line with its checksum."""
+    body = json.dumps(event, allow_nan=False)[:-1].encode()
+    return b"%b%b%d}\n" % (body, CHECKSUM, zlib.crc32(body))
 
 
 def read_events(path: Path) -> list[Event]:
     """All whole lines of a journal; a last line that is still being written is left out.
 
     Raises:
-        ValueError: a line in the middle is not JSON: the file was edited or is damaged.
+        ValueError: it cannot be read, or a line is not what was written: the file was edited or is
+            damaged. Path, line and field are in it.
     """
-    events = []
-    lines = path.read_bytes().splitlines(keepends=True)
-    for number, line in enumerate(lines, start=1):
-        if not line.endswith(b"\n"):
-            break
+    try:
+        data = read_regular(path)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror})") from None
+    events, order = [], Order()
+    has_checksums = False
+    for number, line in enumerate(data.split(b"\n")[:-1], start=1):
         try:
-            events.append(json.loads(line))
+            event = read_line(line, number, has_checksums=has_checksums)
+            order.take(event)
         except ValueError as error:
-            raise ValueError(f"{path}: line {number} is not JSON ({error})") from None
+            raise ValueError(f"{path}: line {number}: {error}") from None
+        has_checksums = has_checksums or "crc" in event
+        events.append({name: event[name] for name in event if name not in ("n", "crc")})
     return events
+
+
+def read_line(line: bytes, number: int, *, has_checksums: bool) -> Event:
+    """The event of a line, with the line's number and checksum where it has them.
+
+    Args:
+        line: without its end.
+        number: of the line in the journal.
+        has_checksums: whether the line before it has one; then this one has.
+
+    Raises:
+        ValueError: it is not what was written.
+    """
+    body, _, end = line.rpartition(CHECKSUM)
+    has_one = CHECKSUM_END.fullmatch(end) is not None
+    event: Event = parse(line, unique=not has_one)
+    check_event(event)
+    if not has_one:
+        if has_checksums:
+            raise ValueError("crc is missing")
+        return event
+    if zlib.crc32(body) != event["crc"]:
+        raise ValueError("it was changed since it was written: its checksum is another one")
+    if event.get("n") != number:
+        raise ValueError(
+            f"it was written as line {event.get('n')}: lines are missing, or are repeated"
+        )
+    if not has_checksums and number > 1 and event["event"] != "session":
+        # An earlier version has written what has none, and this one began with a session.
+        raise ValueError("the lines before it have lost their checksums")
+    return event
 
 
 @dataclass
