@@ -15,7 +15,7 @@ from hypothesis import settings
 from tune_jobs.runtime.journal import read_events
 from tune_jobs.runtime.storage import outage
 
-pytest_plugins = ["tests.bucket"]
+pytest_plugins = ["tests.bucket", "tests.other_user"]
 
 ROOT = Path(__file__).parents[1]
 JOB = ROOT / "tune_jobs" / "asha_lr_batch.py"

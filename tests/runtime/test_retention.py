@@ -13,8 +13,9 @@ from tune_jobs.runtime.journal import trials_from
 from tune_jobs.runtime.parts import Parts
 from tune_jobs.runtime.retention import Retention
 from tune_jobs.runtime.storage.checkpoints import TrialCheckpoints
+from tune_jobs.runtime.storage.inside import bytes_in
 from tune_jobs.runtime.storage.outage import Outages
-from tune_jobs.runtime.storage.places import Folder, bytes_in
+from tune_jobs.runtime.storage.places import Folder
 
 SIZE = 1000
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from tune_jobs.runtime.searcher import dirname_of
 from tune_jobs.runtime.stopping import INTERRUPTED, NODES, STORAGE, TERMINATED
 from tune_jobs.runtime.storage.checkpoints import Checkpoint, TrialCheckpoints
 from tune_jobs.runtime.storage.outage import StorageLostError
-from tune_jobs.runtime.storage.places import Folder, copy_files
+from tune_jobs.runtime.storage.places import Folder
 from tune_jobs.runtime.study import Study
 from tune_jobs.runtime.study_file import write_json
 
@@ -105,11 +106,13 @@ def _known_or(known: dict[str, Any] | None, told: dict[str, Any]) -> dict[str, A
 def _put_best(study: Study, checkpoint: Checkpoint, best: Mapping[str, Any]) -> bool:
     """Copies it to `best/`; False if it is damaged."""
     with tempfile.TemporaryDirectory() as local:
-        folder = Path(local)
+        folder = Path(local) / "best"
 
         def bring() -> None:
-            with checkpoint.whole() as files:
-                copy_files(files, folder)
+            # Again, from its beginning, where the storage has failed.
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            checkpoint.copy_to(folder)
 
         try:
             study.outages(bring)
@@ -129,7 +132,7 @@ def _evaluate(study: Study, best: dict[str, Any]) -> None:
     if searched and is_over(study) and "test" not in best and evaluate is not None:
         target = study.directory / "best"
         best["test"] = evaluate(best["config"], str(target), study.parts.dataset)
-        write_json(target / BEST_FILE, best, study.outages)
+        write_json(target / BEST_FILE, best, study.outages, study=study.directory)
 
 
 def all_ended(study: Study) -> bool:
@@ -147,9 +150,10 @@ def is_over(study: Study) -> bool:
 
 def _read(study: Study) -> dict[str, Any] | None:
     """What an earlier session has told; None where it has not, or nobody can read it."""
-    path = study.directory / "best" / BEST_FILE
+    folder = Folder(study.directory)
     try:
-        content: dict[str, Any] = json.loads(study.outages(path.read_text))
+        told = study.outages(lambda: folder.read(f"best/{BEST_FILE}"))
+        content: dict[str, Any] = json.loads(told)
     except StorageLostError:
         # It may have the figure for which the test set was used.
         raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import socket
 import time
 from pathlib import Path
@@ -20,6 +21,7 @@ from tune_jobs.runtime.controls import control_dirname
 from tune_jobs.runtime.journal import Event, TrialRecord
 from tune_jobs.runtime.searcher import dirname_of
 from tune_jobs.runtime.storage.appended import AppendedFile
+from tune_jobs.runtime.storage.inside import opened
 from tune_jobs.runtime.storage.outage import Outages
 from tune_jobs.runtime.storage.places import Folder
 
@@ -139,11 +141,18 @@ class Curves:
 def new_event_file(run: Path, outages: Outages) -> RecordWriter:
     """A new event file in a run's folder. Written at once, by this thread: TensorBoard's own writer
     starts one for each file, which for 200 short trials costs more than their epochs."""
-    outages(lambda: run.mkdir(exist_ok=True))
+    study = run.parents[1]
+
+    def make() -> None:
+        with opened(study, run, make=True):
+            pass
+
+    outages(make)
     now = time.time()
     # TensorBoard reads a run's files in the order of their names.
     stem = f"events.out.tfevents.{int(now):010d}.{socket.gethostname()}.{os.getpid()}"
-    writer = RecordWriter(AppendedFile(run / f"{stem}.{time.monotonic_ns()}", outages))
+    path = run / f"{stem}.{time.monotonic_ns()}.{secrets.token_hex(8)}"
+    writer = RecordWriter(AppendedFile(path, outages, study=study, new=True))
     writer.write(FileEvent(wall_time=now, file_version="brain.Event:2").SerializeToString())
     return writer
 

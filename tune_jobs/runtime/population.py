@@ -22,6 +22,7 @@ from search_spaces.learning import LearningSearch
 from search_spaces.strategy import Strategy
 from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.journal import TrialRecord
+from tune_jobs.runtime.storage.inside import opened
 from tune_jobs.runtime.storage.outage import Outages
 from tune_jobs.runtime.study_file import write_json
 from tune_jobs.runtime.trial.wrapper import overrides
@@ -105,6 +106,6 @@ def write_schedule(
         "schedule": schedules,
         "config": {**best["config"], **replay},
     }
-    directory.mkdir(exist_ok=True)
-    write_json(directory / SCHEDULE_FILE, content, outages)
+    with opened(directory.parent, directory, make=True):
+        write_json(directory / SCHEDULE_FILE, content, outages, study=directory.parent)
     return schedules

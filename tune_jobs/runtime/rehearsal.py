@@ -14,7 +14,7 @@ from ray.exceptions import RayError
 
 from search_spaces.sobol_search import SobolSearch
 from tune_jobs.runtime.cluster.connect import fitting
-from tune_jobs.runtime.storage.places import bytes_in
+from tune_jobs.runtime.storage.inside import bytes_in
 from tune_jobs.runtime.study import Study
 from tune_jobs.runtime.trial.gpu_share import gpus_of_process, hold
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from tune_jobs.runtime.storage.inside import write_file
 from tune_jobs.runtime.storage.outage import Outages
 from tune_jobs.runtime.storage.places import Folder
 
@@ -16,29 +15,35 @@ STUDY_FILE = "study.json"
 SCHEMA_VERSION = 1
 
 
-def write_json(path: Path, content: Mapping[str, Any], outages: Outages | None = None) -> None:
+def write_json(
+    path: Path,
+    content: Mapping[str, Any],
+    outages: Outages | None = None,
+    study: Path | None = None,
+) -> None:
     """Writes the whole file or leaves the old one.
 
+    Args:
+        path: of the file.
+        content: of it.
+        outages: of its storage.
+        study: the directory that the file is below, in which no link is followed; that of the file
+            if None.
+
     Raises:
+        LinkError: a folder between the two is a link.
         StorageLostError: the storage failed, and did not come back.
     """
-    write_text(path, json.dumps(content, indent=2, default=str) + "\n", outages)
+    write_text(path, json.dumps(content, indent=2, default=str) + "\n", outages, study)
 
 
-def write_text(path: Path, text: str, outages: Outages | None = None) -> None:
+def write_text(
+    path: Path, text: str, outages: Outages | None = None, study: Path | None = None
+) -> None:
     """The same for a text."""
-    unfinished = path.with_name(f".{path.name}-{os.getpid()}")
-
-    def write() -> None:
-        try:
-            unfinished.write_text(text)
-            unfinished.replace(path)
-        except OSError:
-            with suppress(OSError):
-                unfinished.unlink(missing_ok=True)
-            raise
-
-    (outages or Outages(Folder(path.parent)))(write)
+    folder = path.parent
+    waiting = outages or Outages(Folder(folder))
+    waiting(lambda: write_file(study or folder, path, text.encode()))
 
 
 def read_study_file(directory: Path, flag: str = "--resume") -> dict[str, Any]:

@@ -12,12 +12,14 @@ import importlib.util
 import platform
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from tune_jobs.runtime.cluster.gpus import SeenGpus, seen_gpus
 from tune_jobs.runtime.storage.addresses import probe
 from tune_jobs.runtime.storage.bucket import SCHEME, Bucket
+from tune_jobs.runtime.storage.inside import new_file, opened
 
 PACKAGES = ("tune_jobs", "search_spaces", "trainables")
 """Our code, as the driver has it and every trial must."""
@@ -66,7 +68,9 @@ def tell(meeting_point: str, name: str, *, gpus: bool = False) -> Facts:
             probe(Bucket(meeting_point))
         elif shared := folder.is_dir():
             free_bytes = shutil.disk_usage(folder).free
-            (folder / name).touch()
+            # Once: an earlier look of this node's may have left it.
+            with suppress(FileExistsError), opened(folder, folder) as number:
+                new_file(number, name).close()
     except OSError as error:
         unwritable = error.strerror or type(error).__name__
     seen = seen_gpus() if gpus else None

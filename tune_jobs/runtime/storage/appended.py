@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from tune_jobs.runtime.storage.inside import open_to_append
 from tune_jobs.runtime.storage.outage import Outages, StorageLostError
 
 STALE = (errno.ESTALE, errno.EIO, errno.ENOTCONN, errno.ENODEV)
@@ -29,19 +30,33 @@ class AppendedFile:
         path: in a folder that exists; the file is made if it is not there.
         outages: of the storage that it is on.
         opened: told the open file's number, each time that it is opened.
+        study: that the file is of, in which no link is followed; the file's folder if None.
+        new: whether the file must not be there yet.
+
+    Raises:
+        ValueError: the file, or what it is reached by in the study, is a link.
+        FileExistsError: a new one is there.
     """
 
     def __init__(
-        self, path: Path, outages: Outages, opened: Callable[[int], None] = lambda number: None
+        self,
+        path: Path,
+        outages: Outages,
+        opened: Callable[[int], None] = lambda number: None,
+        *,
+        study: Path | None = None,
+        new: bool = False,
     ) -> None:
         self.path = path
+        self._root = path.parent if study is None else study
+        self._new = new
         self._outages = outages
         self._opened = opened
         self._pieces: list[bytes] = []
         self._last = b""
         """The file's end, as it was written here."""
         self._file: int | None = None
-        self._size = outages(lambda: os.fstat(self._open(os.O_CREAT)).st_size)
+        self._size = outages(lambda: os.fstat(self._open(create=True)).st_size)
 
     def write(self, data: bytes) -> None:
         """Takes a part of the next piece."""
@@ -99,10 +114,10 @@ class AppendedFile:
         elif missing:
             write_all(number, self._last[-missing:])
 
-    def _open(self, flags: int = 0) -> int:
+    def _open(self, *, create: bool = False) -> int:
         """The number of the open file."""
         if self._file is None:
-            number = os.open(self.path, os.O_RDWR | os.O_APPEND | flags, 0o644)
+            number = open_to_append(self._root, self.path, create=create, new=create and self._new)
             try:
                 self._opened(number)
             except BaseException:

@@ -13,6 +13,7 @@ import errno
 import functools
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ RESULT_FILE = "result.json"
 """In every folder of a place."""
 
 SCHEME = "s3://"
+
+CHUNK_BYTES = 1024**2
 
 REASONS = {
     "NO_SUCH_BUCKET": "there is no bucket of that name: make it, or give another one",
@@ -113,9 +116,28 @@ class Bucket:
     def reading(self, name: str) -> Iterator[Path]:
         """A temporary copy."""
         with tempfile.TemporaryDirectory(prefix="checkpoint-") as local:
-            with reached():
-                fs.copy_files(f"{self.path}/{name}", local, source_filesystem=store())
+            self.copy_to(name, Path(local))
             yield Path(local)
+
+    def copy_to(self, name: str, target: Path) -> None:
+        """Downloads it."""
+        folder = self / name
+        files = folder.files()
+        if not files:
+            raise FileNotFoundError(errno.ENOENT, "nothing is there", str(folder))
+        for file in files:
+            if any(part in ("", ".", "..") for part in file.split("/")):
+                # A key may be anything, and another may have made it.
+                raise ValueError(f"{folder}: {file} leads out of its folder")
+        for file in files:
+            copy = target / file
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            with (
+                reached(),
+                store().open_input_stream(f"{folder.path}/{file}") as stream,
+                copy.open("xb") as written,
+            ):
+                shutil.copyfileobj(stream, written, CHUNK_BYTES)
 
     def drop(self, name: str) -> None:
         """Deletes the folder `name`."""

@@ -28,8 +28,9 @@ from typing import Any
 from search_spaces.mode import sign_of
 from tune_jobs.runtime.storage.bucket import RESULT_FILE
 from tune_jobs.runtime.storage.checksums import check_sums, sums_of
+from tune_jobs.runtime.storage.inside import bytes_in
 from tune_jobs.runtime.storage.outage import Outages, StorageLostError
-from tune_jobs.runtime.storage.places import FULL_BYTES, Place, bytes_in, copy_files
+from tune_jobs.runtime.storage.places import FULL_BYTES, Place
 
 PREFIX = "checkpoint_"
 
@@ -76,6 +77,16 @@ class Checkpoint:
         with self.place.reading(self.name) as folder:
             check_sums(folder, self.files)
             yield folder
+
+    def copy_to(self, folder: Path) -> None:
+        """Copies its files, as they were written, to an empty local folder.
+
+        Raises:
+            ValueError: they are damaged.
+            OSError: they cannot be had, or one is missing.
+        """
+        self.place.copy_to(self.name, folder)
+        check_sums(folder, self.files)
 
 
 class TrialCheckpoints:
@@ -139,12 +150,7 @@ class TrialCheckpoints:
             "donor": donor,
         }
         name = f"{checkpoint.name}_from_{donor:04d}"
-
-        def copy(folder: str) -> None:
-            with checkpoint.whole() as files:
-                copy_files(files, Path(folder))
-
-        self._write(name, record, copy, None)
+        self._write(name, record, lambda folder: checkpoint.copy_to(Path(folder)), None)
         return name
 
     def make_room(self, needed: int, value: float | None = None) -> None:

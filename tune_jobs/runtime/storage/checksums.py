@@ -8,10 +8,14 @@ damage, not malice.
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import BinaryIO, TypeAlias
+
+from tune_jobs.runtime.storage.inside import opened
+from tune_jobs.runtime.storage.regular import open_regular
 
 PART = 1024**2
 """Bytes that are read at a time."""
@@ -23,27 +27,33 @@ Sums: TypeAlias = dict[str, list[int]]
 def sums_of(folder: Path) -> Sums:
     """Of all files in a folder and in the folders in it."""
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    return {str(file.relative_to(folder)): [file.stat().st_size, _crc(file)] for file in files}
+    sums = {}
+    for path in files:
+        with path.open("rb") as file:
+            sums[str(path.relative_to(folder))] = [path.stat().st_size, _crc(file)]
+    return sums
 
 
 def check_sums(folder: Path, sums: Mapping[str, list[int]]) -> None:
     """Reads those files again and compares.
 
     Raises:
-        ValueError: one is cut off or otherwise not what it was.
+        ValueError: one is cut off or otherwise not what it was, or is none of the folder's.
         OSError: one is missing, or cannot be read.
     """
     for name, (size, crc) in sums.items():
-        file = folder / name
-        if file.stat().st_size != size:
-            raise ValueError(f"{file} has {file.stat().st_size} bytes, and had {size}")
-        if _crc(file) != crc:
-            raise ValueError(f"{file} is damaged: its checksum is not the one that it had")
+        path = folder / name
+        # Who has written the sums may have been another: no name leads out of the folder.
+        with opened(folder, path.parent) as within, open_regular(path, within) as file:
+            found = os.fstat(file.fileno()).st_size
+            if found != size:
+                raise ValueError(f"{path} has {found} bytes, and had {size}")
+            if _crc(file) != crc:
+                raise ValueError(f"{path} is damaged: its checksum is not the one that it had")
 
 
-def _crc(file: Path) -> int:
+def _crc(file: BinaryIO) -> int:
     crc = 0
-    with file.open("rb") as stream:
-        while part := stream.read(PART):
-            crc = zlib.crc32(part, crc)
+    while part := file.read(PART):
+        crc = zlib.crc32(part, crc)
     return crc

@@ -10,13 +10,22 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
+import secrets
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
 from tune_jobs.runtime.storage.bucket import SCHEME, Bucket
+from tune_jobs.runtime.storage.inside import (
+    bytes_in,
+    check_no_links,
+    copy_folder,
+    delete,
+    naming,
+    opened,
+    read_file,
+)
 
 UNFINISHED = ".unfinished-"
 """Begins the name of a folder that is being written, or deleted: a kill may leave it."""
@@ -75,6 +84,15 @@ class Place(Protocol):
 
         Raises:
             OSError: it is not there, or cannot be read.
+            ValueError: it has what no writer of a checkpoint leaves, such as a link.
+        """
+
+    def copy_to(self, name: str, target: Path) -> None:
+        """Copies what the folder `name` has to an empty local folder of this process's own.
+
+        Raises:
+            OSError: it is not there, or cannot be read, or not be written there.
+            ValueError: it has what no writer of a checkpoint leaves, such as a link.
         """
 
     def drop(self, name: str) -> None:
@@ -85,31 +103,37 @@ class Place(Protocol):
 
 
 class Folder:
-    """A place in a file system.
+    """A place in a file system, in which no link is followed.
 
     Args:
         path: of the folder; made at the first write, in one that is there.
+        root: it, or a folder above it: what that lies in may be reached by links; `path` if None.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, root: Path | None = None) -> None:
         self.path = path
         self.name = path.name
+        self._root = path if root is None else root
 
     def __str__(self) -> str:
         return str(self.path)
 
     def __truediv__(self, name: str) -> Folder:
-        return Folder(self.path / name)
+        return Folder(self.path / name, self._root)
 
     def folders(self) -> list[str]:
-        """The names of the whole folders in it."""
-        return sorted(
-            path.name for path in self.path.glob("*") if path.is_dir() and path.name[0] != "."
-        )
+        """The names of the whole folders in it; of links too, which are then refused by name."""
+        with contextlib.suppress(FileNotFoundError), self._opened() as number:
+            return sorted(
+                entry.name
+                for entry in os.scandir(number)
+                if entry.name[0] != "." and (entry.is_symlink() or entry.is_dir())
+            )
+        return []
 
     def read(self, path: str) -> bytes:
         """A file in it."""
-        return (self.path / path).read_bytes()
+        return read_file(self._root, self.path / path)
 
     def there(self) -> bool:
         """Whether it is there, and answers."""
@@ -120,65 +144,69 @@ class Folder:
 
     def sizes(self) -> dict[str, int]:
         """The bytes of the folders in it."""
-        return {path.name: bytes_in(path) for path in self.path.glob("*") if path.is_dir()}
+        sizes = {}
+        with contextlib.suppress(FileNotFoundError), self._opened() as number:
+            for entry in os.scandir(number):
+                if entry.is_dir(follow_symlinks=False):
+                    sizes[entry.name] = bytes_in(self.path / entry.name, self._root)
+        return sizes
 
     def put(self, source: Path, name: str) -> None:
         """Copies to a folder beside the others, and renames it."""
         # Not with its parents: where a mount point is away, what is under it would be filled.
-        self.path.mkdir(exist_ok=True)
-        unfinished = self.path / f"{UNFINISHED}{os.getpid()}"
-        try:
-            shutil.rmtree(unfinished, ignore_errors=True)
-            copy_files(source, unfinished)
-            self.drop(name)
-            unfinished.rename(self.path / name)
-        except BaseException:
-            # Half a folder is of no use, and would keep a full disk full.
-            shutil.rmtree(unfinished, ignore_errors=True)
-            raise
+        with self._opened(make=True) as number, naming(self.path / name):
+            unfinished = f"{UNFINISHED}{secrets.token_hex(8)}"
+            try:
+                os.mkdir(unfinished, dir_fd=number)
+                with (
+                    opened(source, source) as local,
+                    opened(self._root, self.path / unfinished) as copy,
+                ):
+                    copy_folder(local, copy, source, own=True)
+                self._drop(number, name)
+                os.rename(unfinished, name, src_dir_fd=number, dst_dir_fd=number)
+            except BaseException:
+                # Half a folder is of no use, and would keep a full disk full.
+                delete(number, unfinished)
+                raise
 
     @contextmanager
     def reading(self, name: str) -> Iterator[Path]:
         """The folder itself."""
+        check_no_links(self._root, self.path / name)
         yield self.path / name
+
+    def copy_to(self, name: str, target: Path) -> None:
+        """Copies it, whatever is exchanged for it meanwhile."""
+        with opened(self._root, self.path / name) as source, opened(target, target) as copy:
+            copy_folder(source, copy, self.path / name)
 
     def drop(self, name: str) -> None:
         """Deletes the folder `name`, which is gone before its files are."""
-        going = self.path / f"{UNFINISHED}{name}"
-        with contextlib.suppress(OSError):
-            (self.path / name).rename(going)
-        shutil.rmtree(going, ignore_errors=True)
+        with contextlib.suppress(OSError), self._opened() as number:
+            self._drop(number, name)
 
     def drop_unfinished(self) -> None:
         """Deletes what killed writers have left."""
-        for left in self.path.glob(f"{UNFINISHED}*"):
-            shutil.rmtree(left, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError), self._opened() as number:
+            for entry in list(os.scandir(number)):
+                if entry.name.startswith(UNFINISHED):
+                    delete(number, entry.name)
 
+    def _opened(self, *, make: bool = False) -> AbstractContextManager[int]:
+        return opened(self._root, self.path, make=make)
 
-def copy_files(source: Path, target: Path) -> None:
-    """Copies a local folder.
-
-    Raises:
-        OSError: the first one, with its number, which that of `shutil.copytree` lacks.
-    """
-    for path in sorted(source.rglob("*")):
-        if path.is_file():
-            copy = target / path.relative_to(source)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, copy)
-
-
-def bytes_in(folder: Path) -> int:
-    """Of the files in a local folder, those that are being deleted meanwhile left out."""
-    size = 0
-    # Unlike `Path.rglob` it passes over a folder that is gone.
-    for parent, _, files in os.walk(folder):
-        for file in files:
-            with contextlib.suppress(FileNotFoundError):
-                size += Path(parent, file).stat().st_size
-    return size
+    def _drop(self, number: int, name: str) -> None:
+        going = f"{UNFINISHED}{secrets.token_hex(8)}"
+        with contextlib.suppress(OSError):
+            os.rename(name, going, src_dir_fd=number, dst_dir_fd=number)
+        delete(number, going)
 
 
 def place_at(address: str) -> Place:
-    """The place at a path or an `s3://` URL."""
-    return Bucket(address) if address.startswith(SCHEME) else Folder(Path(address))
+    """The place at a path or an `s3://` URL: of a study, and where that is a folder the path to it
+    may have links, and what is in it none."""
+    if address.startswith(SCHEME):
+        return Bucket(address)
+    path = Path(address)
+    return Folder(path, root=path.parent)

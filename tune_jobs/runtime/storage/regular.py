@@ -21,9 +21,14 @@ KINDS = {
 }
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path, folder: int | None = None) -> BinaryIO:
     """Open a regular file for reading; links in the folders that lead to it are followed, as far
     as they end.
+
+    Args:
+        path: of the file.
+        folder: the number of the open folder that it is in, where the path to that is not to be
+            followed again.
 
     Raises:
         ValueError: it is none: a folder, a link, a FIFO, a socket or a device.
@@ -31,10 +36,12 @@ def open_regular(path: Path) -> BinaryIO:
     """
     # A look first: to open a device may be to act on it, and a socket gives the same error as
     # storage that is away.
-    _check_regular(path, os.lstat(path).st_mode)
-    number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    found = path if folder is None else Path(path.name)
+    check_regular(path, os.stat(found, dir_fd=folder, follow_symlinks=False).st_mode)
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    number = os.open(found, flags, dir_fd=folder)
     try:
-        _check_regular(path, os.fstat(number).st_mode)
+        check_regular(path, os.fstat(number).st_mode)
         return os.fdopen(number, "rb")
     except BaseException:
         os.close(number)
@@ -47,7 +54,12 @@ def read_regular(path: Path) -> bytes:
         return file.read()
 
 
-def _check_regular(path: Path, mode: int) -> None:
+def check_regular(path: Path, mode: int) -> None:
+    """Refuse what is no regular file by its mode, as `os.stat` has it.
+
+    Raises:
+        ValueError: it is none.
+    """
     kind = stat.S_IFMT(mode)
     if kind != stat.S_IFREG:
         raise ValueError(f"{path} is {KINDS.get(kind, 'no file')}, where a file is expected")
