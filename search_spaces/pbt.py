@@ -22,7 +22,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayActorError
+from ray.exceptions import GetTimeoutError, RayError
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import PopulationBasedTraining, TrialScheduler
 
@@ -254,10 +254,11 @@ def _lost_its_process(trial: Trial) -> bool:
     try:
         # A process that waits answers in a millisecond.
         ray.get(actor.__ray_ready__.remote(), timeout=10)
-    except RayActorError:
-        return True
     except GetTimeoutError:
         return False
+    except RayError:
+        # Of a dead actor, or of a process that Ray has killed for memory.
+        return True
     return False
 
 

@@ -29,13 +29,13 @@ QUALITY = Hyperparameter(
 SPACE = Space("quality", (QUALITY,))
 
 
-def study_in(directory, events=None, **flags):
-    """A study that has had `events` until now."""
+def study_in(directory, events=None, *, at_once=2, **flags):
+    """A study that has had `events` until now, of so many trials at once."""
     directory.mkdir(parents=True, exist_ok=True)
     if events is not None:
         (directory / JOURNAL).write_text("".join(json.dumps(event) + "\n" for event in events))
     flags = Flags(**{"trials": 8, "max_epochs": 9, **flags})
-    return Study(directory, flags, max_concurrent=2, metric="score", mode="max")
+    return Study(directory, flags, max_concurrent=at_once, metric="score", mode="max")
 
 
 def names(folder):

@@ -1,22 +1,31 @@
-"""Tune's controller, told once of a lost process."""
+"""Tune's controller and processes that are lost between two trials, on a real Ray."""
+
+import os
+import threading
 
 import pytest
-from ray.exceptions import ActorDiedError, NodeDiedError, OutOfMemoryError
-from ray.tune.experiment import Trial
 
-from tune_jobs.runtime.controller import OnceTold
+from search_spaces.asha import ASHA
+from tests.runtime.trial.test_wrapper import trainable_that
+from tune_jobs.runtime.journal import JOURNAL, read_events
 
 
-@pytest.mark.parametrize("loss", [ActorDiedError(), OutOfMemoryError("of it"), NodeDiedError("of")])
-def test_a_trial_that_waits_for_a_process_has_none_to_lose(loss):
-    told = []
-    # Of a controller only what comes before Tune's own part, which needs all of a study.
-    controller = OnceTold.__new__(OnceTold)
-    controller._on_loss = lambda *loss: told.append(loss)
-    trial = Trial("a trial", stub=True)
-    assert trial.status == Trial.PENDING
-    controller._resetting_trials = {trial}
-    controller._process_trial_failure(trial, exception=loss)
-    assert told == []
-    assert controller._resetting_trials == set()
-    assert trial.num_failures == 0
+@pytest.mark.slow
+def test_a_process_that_dies_as_the_next_trial_is_handed_it_costs_no_trial(run_study):
+    def act(config, epoch, result):
+        if epoch == 9:
+            # From before Tune hands it on until after the next trial has begun.
+            delay = config["quality"] / 20
+            threading.Timer(delay, os._exit, args=(1,)).start()
+
+    code, trials, study = run_study(
+        trainable_that(act),
+        trials=6,
+        max_concurrent=1,
+        scheduler=ASHA(max_epochs=9, rung_rule="ray", grace_period=9),
+    )
+    assert code == 0
+    assert [(trial.status, trial.epochs) for trial in trials.values()] == [("finished", 9)] * 6
+    events = read_events(study.directory / JOURNAL)
+    assert len([e for e in events if e["event"] == "ended"]) == 6
+    assert [e for e in events if e["event"] == "retried"]

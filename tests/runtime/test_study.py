@@ -257,7 +257,7 @@ def test_a_study_that_was_cut_at_any_line_has_its_rungs_and_ends_what_was_decide
 ):
     events, memory = lived(turns, rule)
     cut = round(share * len(events))
-    study = study_in(tmp_path_factory.mktemp("study"), events[:cut])
+    study = study_in(tmp_path_factory.mktemp("study"), events[:cut], at_once=16)
     asha = ASHA(max_epochs=9, rung_rule=rule)
     searcher = study.tune_config(RandomSearch(SPACE, seed=0), asha).search_alg
     assert asha.rungs == memory[cut]

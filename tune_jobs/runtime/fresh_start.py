@@ -24,6 +24,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from search_spaces.pbt import PBT
 from tune_jobs.runtime.cluster.joiners import Joiners
+from tune_jobs.runtime.losses import Losses
 from tune_jobs.runtime.recorder import Recorder, index_of
 from tune_jobs.runtime.trial.gpu_share import twice
 from tune_jobs.runtime.trial.report import REPORT
@@ -35,16 +36,24 @@ class FreshStarts(FIFOScheduler):
     Args:
         scheduler: decides all else.
         recorder: writes the new share, and has the last one of every trial.
+        losses: say when a trial may start that was killed for memory.
         joiners: keep a node from trials on which one has found itself; None where none can join.
     """
 
     def __init__(
-        self, scheduler: TrialScheduler, recorder: Recorder, joiners: Joiners | None = None
+        self,
+        scheduler: TrialScheduler,
+        recorder: Recorder,
+        losses: Losses,
+        joiners: Joiners | None = None,
     ) -> None:
         super().__init__()
         self.scheduler = scheduler
         self._recorder = recorder
+        self._losses = losses
         self._joiners = joiners
+        self._resting: list[Trial] = []
+        """Those that were killed for memory, which Tune holds as paused."""
         self._wide: set[Trial] = set()
         """Those that have more than the others."""
 
@@ -90,11 +99,27 @@ class FreshStarts(FIFOScheduler):
         """A trial that has not begun is taken away."""
         self.scheduler.on_trial_remove(controller, trial)
 
+    def rest(self, controller: Any, trial: Trial) -> None:
+        """Starts a trial that was killed for memory no sooner than there may be some."""
+        self._resting.append(trial)
+        # Tune starts those that are pending by itself, in their order.
+        controller._set_trial_status(trial, Trial.PAUSED)
+
     def choose_trial_to_run(self, controller: Any) -> Trial | None:
-        """Whom the scheduler names. Asked in every step of Tune's."""
+        """Whom the scheduler names, or who has rested. Asked in every step of Tune's."""
         if self._joiners is not None:
             self._joiners.look()
-        return self.scheduler.choose_trial_to_run(controller)
+        self._resting = [trial for trial in self._resting if trial.status == Trial.PAUSED]
+        if self._resting:
+            active = sum(
+                trial.status in (Trial.PENDING, Trial.RUNNING)
+                for trial in controller.get_live_trials()
+            )
+            for trial in self._resting:
+                if self._losses.may_start(index_of(trial), active):
+                    return trial
+        named = self.scheduler.choose_trial_to_run(controller)
+        return None if named in self._resting else named
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
         """What is searched for."""

@@ -23,7 +23,7 @@ from tune_jobs.runtime.cluster.head import watched
 from tune_jobs.runtime.cluster.joiners import Joiners
 from tune_jobs.runtime.cluster.nodes import inspect
 from tune_jobs.runtime.cluster.width import Width
-from tune_jobs.runtime.controller import losses_told_once
+from tune_jobs.runtime.controller import losses_told
 from tune_jobs.runtime.curves import Curves
 from tune_jobs.runtime.description import describe, job_name
 from tune_jobs.runtime.flags import Command, parse
@@ -216,7 +216,7 @@ def run(
         )
         study.listeners.append(terminal)
         study.say = terminal.say
-        with losses_told_once(study.recorder.on_loss), nothing_read():
+        with losses_told(study.recorder, study.losses), nothing_read():
             tuner.fit()
     took = time.monotonic() - began
     study.close(study.stopper.why or "all trials")

@@ -207,9 +207,11 @@ class Recorder(Callback):
             events.append({**ended(index, epoch, report, None), "event": "control_ended"})
         return events
 
-    def on_loss(self, trial: Trial, error: Exception) -> None:
-        """Keeps why its process was lost until one of the following, in the same step."""
+    def on_loss(self, trial: Trial, error: Exception) -> int:
+        """Keeps why its process was lost until one of the following, in the same step; the epoch
+        that was under way."""
         self._losses[index_of(trial)] = error
+        return self._next_epoch(self._record(trial))
 
     def on_trial_recover(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
@@ -226,7 +228,7 @@ class Recorder(Callback):
     ) -> None:
         """The process of the trial was lost, more often than it may be started again."""
         index = index_of(trial)
-        loss = lost_process.told(self._losses.pop(index), times=trial.num_failures)
+        loss = lost_process.told(self._losses.pop(index), failed=True)
         epoch = self._next_epoch(self._record(trial))
         # Beside others it may have been the machine's memory.
         report = {"status": "failed", **loss, "blameless": not self._alone}

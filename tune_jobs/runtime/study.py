@@ -26,6 +26,7 @@ from tune_jobs.runtime.flags import EPOCHS, MODEL, TRIALS, Flags
 from tune_jobs.runtime.fresh_start import FreshStarts
 from tune_jobs.runtime.home import Home
 from tune_jobs.runtime.journal import JOURNAL, Event, Journal, read_events, trials_from
+from tune_jobs.runtime.losses import Losses
 from tune_jobs.runtime.parts import Dataset, Parts, Trainable
 from tune_jobs.runtime.population import MEMBERS, check_population
 from tune_jobs.runtime.recorder import Recorder
@@ -101,7 +102,9 @@ class Study:
         """All trials by index."""
         limits = {limit.name: getattr(flags, limit.name) for limit in fields(Limits)}
         self.stopper = StudyStopper(Limits(**limits), self.events, metric=metric, mode=mode)
-        self.listeners: list[Any] = [self.stopper]
+        self.losses = Losses(self._width or (lambda: self.max_concurrent), self.note)
+        """Of trials' processes; they say how many trials may run at once."""
+        self.listeners: list[Any] = [self.stopper, self.losses]
         self._journal: Journal | None = None
         self.checkpoints = Home(directory, bucket).checkpoints
         """Where the trials' checkpoints lie, each trial's in a place of its own."""
@@ -220,11 +223,12 @@ class Study:
             self._decided += attach_rungs(scheduler, self.recorder, self.events, self.metric)
         if isinstance(scheduler, PBT):
             check_population(self.flags, self.total, strategy, self.parts.trainable)
-            concurrent = self._width or (lambda: self.max_concurrent)
-            attach_population(scheduler, self.recorder, self.total, concurrent)
+            attach_population(scheduler, self.recorder, self.total, self.losses.concurrent)
         asha, promotes = self.parts.asha, self.parts.promotes()
         audited = asha is not None and asha.audit > 0
-        fresh_starts = FreshStarts(scheduler or InOrder(), self.recorder, self._joiners)
+        fresh_starts = FreshStarts(
+            scheduler or InOrder(), self.recorder, self.losses, self._joiners
+        )
         self._searcher = JournaledSearcher(
             strategy,
             journal=lambda: self.journal,
@@ -237,7 +241,7 @@ class Study:
             alone=self.alone,
             audited=audited,
             later=fresh_starts.suggest_later,
-            width=None if isinstance(scheduler, PBT) else self._width,
+            width=None if isinstance(scheduler, PBT) else self.losses.concurrent,
             promote=promoter(asha, self.recorder) if asha and promotes else None,
         )
         whole = isinstance(scheduler, PBT)

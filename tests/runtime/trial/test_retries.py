@@ -267,7 +267,7 @@ def test_a_trial_whose_process_is_always_lost_has_failed_after_so_many_and_says_
     assert lost == [(1, 2, True)] * 2
     rows = [(row["trial"], row["status"], row["epochs_run"]) for row in table_of(study)]
     assert rows == [("0", "finished", str(EPOCHS)), ("1", "failed", "1")]
-    reason = KILLED.replace("lost", "lost, 3 times in all")
+    reason = KILLED.replace("lost", "lost again and again")
     assert f"failed     trial 1 in epoch 2: {reason}" in (tmp_path / "output").read_text()
     (ended,) = (e for e in events_of(study, "ended") if e["trial"] == 1)
     assert ended["reason"] == reason

@@ -1,7 +1,8 @@
 """How often a trial that went wrong is started again, from its checkpoint, before it has failed.
 
 What went wrong around it says nothing of it, and is retried often: its process was killed, its node
-is gone (Tune does so, in another process). An error of the trainable itself may be an accident too,
+is gone (Tune does so, in another process; in one epoch no more often than after an error, see
+`tune_jobs/runtime/losses.py`). An error of the trainable itself may be an accident too,
 such as a file that could not be read, and is retried a few times, in its own process. After an
 error of CUDA a process can use its GPU no more: it counts as lost. A trial that
 diverged, or does not report the study's metric, would do so again, and is never retried.

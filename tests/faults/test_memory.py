@@ -1,0 +1,140 @@
+"""Ray's memory monitor kills processes of trials: the study goes on, with fewer at once if need be.
+
+On a machine with little memory, which is a control group: nothing else here has less for it.
+"""
+
+import pytest
+
+from tests.conftest import journal_of, table_of
+from tests.faults.memory import SETTINGS, small_machine
+from tests.faults.rack import Driver
+
+pytestmark = pytest.mark.long
+
+JOB = """
+import time
+from pathlib import Path
+
+from ray import tune
+from search_spaces.grid_search import GridSearch
+from search_spaces.hyperparameter import Hyperparameter
+from search_spaces.space import Space
+from tune_jobs.runtime.launch import launch
+
+EPOCHS = 16
+
+MEGABYTES = Hyperparameter(
+    name="megabytes", meaning="what a trial takes", default=1, kind="network", role="scientific",
+    advice="for tests", values=VALUES,
+)
+
+
+class Keeps(tune.Trainable):
+    def setup(self, config):
+        self.taken, self.epoch = b"x" * (config["megabytes"] * 1024**2), 0
+
+    def step(self):
+        time.sleep(0.5)
+        self.epoch += 1
+        return {"score": self.epoch, "epoch": self.epoch, "done": self.epoch == EPOCHS}
+
+    def save_checkpoint(self, folder):
+        Path(folder, "epoch").write_text(str(self.epoch))
+
+    def load_checkpoint(self, folder):
+        self.epoch = int(Path(folder, "epoch").read_text())
+
+
+def begins_anew(config):
+    taken = b"x" * (config["megabytes"] * 1024**2)
+    for epoch in range(1, EPOCHS + 1):
+        time.sleep(0.5)
+        tune.report({"score": epoch, "epoch": epoch})
+
+
+def job(study):
+    return tune.Tuner(
+        study.trainable(TRAINABLE),
+        tune_config=study.tune_config(GridSearch(Space("own", (MEGABYTES,)))),
+        run_config=study.run_config(),
+    )
+
+
+launch(job, metric="score", mode="max")
+"""
+
+
+@pytest.fixture
+def machine():
+    with small_machine() as machine:
+        yield machine
+
+
+@pytest.fixture
+def drive_inside(machine, temporary, tmp_path, monkeypatch):
+    """Starts trials that take so many megabytes each, on the machine with little memory."""
+    for name, value in SETTINGS.items():
+        monkeypatch.setenv(name, value)
+    started = []
+
+    def start(trainable, *megabytes):
+        script = tmp_path / "job.py"
+        values = f"({', '.join(map(str, megabytes))},)"
+        script.write_text(JOB.replace("VALUES", values).replace("TRAINABLE", trainable))
+        arguments = ("--name", "study", "--trials", str(len(megabytes)), "--max-concurrent", "2")
+        started.append(
+            Driver(tmp_path, *arguments, address="local", script=script, before=machine.inside)
+        )
+        return started[-1]
+
+    yield start
+    for driver in started:
+        driver.process.kill()
+        driver.process.wait()
+
+
+@pytest.fixture
+def study(tmp_path):
+    return tmp_path / "results" / "study"
+
+
+def killed(study):
+    """By trial, in which epochs it was."""
+    found = {}
+    for event in journal_of(study):
+        if event["event"] == "retried":
+            assert "OutOfMemoryError: killed" in event["reason"]
+            found.setdefault(event["trial"], []).append(event["epoch"])
+    return found
+
+
+def test_a_neighbour_that_takes_the_memory_for_a_while_costs_no_trial_and_no_epoch_twice(
+    machine, drive_inside, study
+):
+    driver = drive_inside("Keeps", 10, 20)
+    driver.wait_for_lines(study, 24)
+    machine.fill(seconds=4)
+    assert driver.ended() == 0, driver.output
+    assert [row["status"] for row in table_of(study)] == ["finished"] * 2
+    assert killed(study)
+    results = [(e["trial"], e["epoch"]) for e in journal_of(study) if e["event"] == "result"]
+    assert sorted(results) == [(trial, epoch) for trial in (0, 1) for epoch in range(1, 17)]
+    restored = [e for e in journal_of(study) if e["event"] == "restored"]
+    assert {e["trial"] for e in restored} == set(killed(study))
+    assert all(e["epoch"] > 0 for e in restored)
+    assert "its process was lost (OutOfMemoryError" in driver.output
+
+
+def test_trials_that_do_not_fit_beside_each_other_run_one_at_a_time_and_one_that_never_does_fails(
+    drive_inside, study
+):
+    driver = drive_inside("begins_anew", 700, 710, 1500)
+    assert driver.ended() == 0, driver.output
+    assert "Traceback" not in driver.output
+    assert [row["status"] for row in table_of(study)] == ["finished", "finished", "failed"]
+    widths = [e["trials"] for e in journal_of(study) if e["event"] == "width"]
+    assert widths == [1]
+    assert "1 trial at once, 2 before: trial 1 was killed 2 times" in driver.output
+    assert killed(study) == {1: [1, 1], 2: [1, 1, 1]}
+    (failed,) = (e for e in journal_of(study) if e.get("status") == "failed")
+    assert "OutOfMemoryError" in failed["reason"]
