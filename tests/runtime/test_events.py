@@ -28,6 +28,7 @@ WHOLE = (
     {"event": "control", "trial": 0, "epoch": 2, "metrics": {}, "step_losses": [[1, 0.5]]},
     {"event": "control_ended", "trial": 0, "epoch": 2, "status": "failed", "reason": "r"},
     {"event": "width", "trials": 4},
+    {"event": "width", "trials": 1, "reason": "trial 1 was killed 2 times in epoch 1"},
     {"event": "node_refused", "node": "n", "reasons": ["r"]},
     {"event": "closed", "why": "all trials"},
 )

@@ -266,8 +266,8 @@ class ControlEnded(_End):
 
 
 class WidthChanged(_Line):
-    """So many trials may run at once from here on, since nodes have come or gone, or for a `reason`:
-    one was killed again and again for memory that others had."""
+    """So many trials may run at once from here on, since nodes have come or gone, or for a
+    `reason`: one was killed again and again for memory that others had."""
 
     event: Literal["width"]
     trials: Count
