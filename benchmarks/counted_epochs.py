@@ -26,6 +26,7 @@ def counted(begun: Path) -> type[tune.Trainable]:
 
     class Counted(tune.Trainable):
         takes_seed = True
+        reuse_actors = True
 
         def setup(self, config: dict[str, Any]) -> None:
             self.config, self.epoch = config, 0

@@ -36,6 +36,8 @@ EPOCHS = 4
 class Nothing(tune.Trainable):
     """Reports four epochs."""
 
+    reuse_actors = True
+
     def setup(self, config: dict[str, Any]) -> None:
         """Begin."""
         self.epoch = 0

@@ -28,6 +28,8 @@ class Waits(tune.Trainable):
         return {"val_loss": self.config["learning_rate"]}
 
 class Reused(Waits):
+    reuse_actors = True
+
     def reset_config(self, config):
         self.config = config
         return True

@@ -26,6 +26,7 @@ class ImageClassifier(tune.Trainable):
     Tune reuses keeps its imports and its data: only the model is built anew.
     """
 
+    reuse_actors = True
     takes_seed = True
     """Its configuration has the seed of all its random streams."""
 

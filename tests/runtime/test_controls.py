@@ -36,6 +36,7 @@ def toy(act=lambda config, epoch, result, restored: None):
 
     class Toy(tune.Trainable):
         takes_seed = True
+        reuse_actors = True
 
         def setup(self, config):
             self.config, self.epoch, self.restored = config, 0, False
@@ -172,6 +173,8 @@ def test_controls_that_go_wrong_end_alone_and_two_at_a_time_all_of_them_end(
 @pytest.mark.slow
 def test_a_study_grows_with_its_controls_and_without_checkpoints_they_are_run_again(run_study):
     class Plain(tune.Trainable):
+        reuse_actors = True
+
         def setup(self, config):
             self.config, self.epoch = config, 0
 

@@ -38,6 +38,8 @@ def trainable(step, reset=lambda config: True):
     """
 
     class Toy(tune.Trainable):
+        reuse_actors = True
+
         def setup(self, config):
             self.config, self.epoch = config, 0
 

@@ -34,6 +34,7 @@ def summing(act=lambda config, epoch, result: None):
 
     class Summing(tune.Trainable):
         takes_seed = True
+        reuse_actors = True
 
         def setup(self, config):
             self.config, self.epoch, self.weights = config, 0, 0.0

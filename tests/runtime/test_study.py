@@ -311,6 +311,8 @@ def toy():
     """Made in a function, so that it travels to the workers by value."""
 
     class Toy(tune.Trainable):
+        reuse_actors = True
+
         def setup(self, config):
             self.config, self.epoch = config, 0
 

@@ -64,6 +64,12 @@ class Parts:
         """The scheduler, where it has rungs."""
         return self.scheduler if isinstance(self.scheduler, ASHA) else None
 
+    def reuse_actors(self) -> bool:
+        """Whether a process is used by one trial after the other."""
+        asked = getattr(self.trainable, "reuse_actors", False)
+        # Without a reset of its own, each trial but the first would fail in its process.
+        return bool(asked) and overrides(self.trainable, "reset_config")
+
     def promotes(self) -> bool:
         """Whether a trial that a rung stops may go on after all."""
         return self.asha is not None and self.asha.rungs.rule == "promotion"

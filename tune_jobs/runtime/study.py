@@ -39,7 +39,7 @@ from tune_jobs.runtime.study_file import STUDY_FILE, write_json
 from tune_jobs.runtime.trial.retries import LOST_PROCESSES
 from tune_jobs.runtime.trial.seeds import trial_seed
 from tune_jobs.runtime.trial.settings import TrialSettings
-from tune_jobs.runtime.trial.wrapper import guarded, overrides
+from tune_jobs.runtime.trial.wrapper import guarded
 from tune_jobs.runtime.warm_start import earlier_trials, learn
 
 TUNE_FOLDER = ".tune"
@@ -256,8 +256,7 @@ class Study:
             search_alg=self._searcher,
             scheduler=fresh_starts,
             max_concurrent_trials=self.total if whole else self.max_concurrent,
-            # Without a reset of its own, a process that is used again would fail the next trial.
-            reuse_actors=overrides(self.parts.trainable, "reset_config"),
+            reuse_actors=self.parts.reuse_actors(),
             trial_dirname_creator=self._searcher.dirname_creator(),
         )
 

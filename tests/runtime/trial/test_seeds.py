@@ -83,6 +83,8 @@ def test_a_function_that_imports_torch_itself_draws_the_same_after_a_restart(run
 @pytest.mark.slow
 def test_each_trial_of_a_used_process_has_a_seed_and_only_who_takes_it_is_told(run_study):
     class Drawing(tune.Trainable):
+        reuse_actors = True
+
         def setup(self, config):
             self.told = {"python": random.random(), "numpy": np.random.random()}
             self.told.update(torch=float(torch.rand(1)), names=len(config), process=os.getpid())

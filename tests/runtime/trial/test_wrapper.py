@@ -32,6 +32,8 @@ def trainable_that(act):
     """
 
     class Toy(tune.Trainable):
+        reuse_actors = True
+
         def setup(self, config):
             self.config, self.epoch = config, 0
 

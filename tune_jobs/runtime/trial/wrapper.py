@@ -14,6 +14,9 @@ Beside Tune's own methods a trainable class may offer these, and the launcher us
   dataset: a static method that tries a few steps, saves a checkpoint in that folder, and returns
   `step_seconds` and `epoch_seconds`; where trials have GPUs it is called on one, with
   `on_gpu=True`. Without it no price is told before the study.
+- `reuse_actors = True`: its `reset_config` leaves nothing of one trial to the next, so that a
+  process is used for many. Without it each trial has a process of its own, as in Tune: many a
+  `reset_config` sets a learning rate and keeps the weights.
 - `takes_seed = True`: its configuration has the trial's `seed`, unless the space has one.
 - `evaluate(config, checkpoint_dir, dataset) -> dict`: a static method, the metrics of the best
   checkpoint on the test set, called once at the end.
