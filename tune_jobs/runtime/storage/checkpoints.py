@@ -63,6 +63,10 @@ class Checkpoint:
     """What the trial reported before it, by epoch, where that is kept."""
     config: dict[str, Any] | None = None
     """That it was trained with, where that is kept."""
+    iteration: int = 0
+    """Steps of Tune that it took, which a trainable's learning rate may be computed from."""
+    time_total: float = 0.0
+    """Seconds of them."""
     files: Mapping[str, list[int]] = field(default_factory=dict)
     """What its files must be (`checksums`); one of an earlier version does not say it."""
 
@@ -124,7 +128,7 @@ class TrialCheckpoints:
         Those that are neither the best nor the latest are dropped.
 
         Args:
-            more: `past` and `config`, where they are to be kept with it.
+            more: `iteration`, `time_total`, `past` and `config`, where they are to be kept with it.
 
         Raises:
             NoRoomError: it is no better than the best one, and both are more than is allowed.
@@ -147,6 +151,7 @@ class TrialCheckpoints:
         """
         record = {
             **{"epoch": checkpoint.epoch, "value": checkpoint.value, "result": checkpoint.result},
+            **{"iteration": checkpoint.iteration, "time_total": checkpoint.time_total},
             "donor": donor,
         }
         name = f"{checkpoint.name}_from_{donor:04d}"
@@ -188,7 +193,9 @@ class TrialCheckpoints:
             StorageLostError: the storage failed, and did not come back.
         """
         record = json.loads(self._outages(lambda: self.place.read(f"{name}/{RESULT_FILE}")))
-        kept = ("donor", "past", "config", "files")
+        kept = ("donor", "past", "config", "iteration", "time_total", "files")
+        # One of an earlier version does not say it.
+        record.setdefault("iteration", record["epoch"])
         return Checkpoint(
             self.place,
             name,

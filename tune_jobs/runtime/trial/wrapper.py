@@ -27,9 +27,10 @@ from __future__ import annotations
 import copy
 import math
 import shutil
+import time
 import traceback
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Any
 
@@ -96,6 +97,7 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
 
         def __take_up(self, start: Callable[[], object]) -> None:
             """Starts a trial and takes up what the storage has of it."""
+            self._iteration, self._time_total = 0, 0.0
             self.__error: Exception | None = None
             self.__found: list[dict[str, Any]] = []
             self.__past = Past(self.config)
@@ -144,8 +146,11 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
                     if out_of_memory(error):
                         raise
                     unreadable.append(name)
+                    self._iteration, self._time_total = 0, 0.0
                     continue
                 self.__found = self.__past.take_up(found, self.__known())
+                # Each of them is a step to Tune.
+                self._iteration -= len(self.__found)
                 self.__restored = {"epoch": found.epoch, "unreadable": unreadable}
                 return
             if unreadable:
@@ -172,6 +177,9 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
                     get_session().loaded_checkpoint = tune.Checkpoint.from_directory(folder)
                     self.__files = until_loaded.pop_all()
                 else:
+                    # As Tune does, before it loads one: learning rates are computed from these.
+                    self._iteration = checkpoint.iteration
+                    self._time_total = checkpoint.time_total
                     self.load_checkpoint(str(folder))
             return checkpoint
 
@@ -209,11 +217,12 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             if self.__found:
                 # Reported with the checkpoint, or lost on the way: the driver knows which.
                 return self.__told(self.__found.pop(0), checkpoint=None)
+            began = time.monotonic()
             result = super().step()
             if RESULT_DUPLICATE in result:
                 # A function that returns has said before what it had to say.
                 return self.__told({**self.__last, "done": True}, checkpoint=None)
-            reported = self.__reported(result)
+            reported = self.__reported(result, time.monotonic() - began)
             self.__retries.epoch_done()
             return reported
 
@@ -223,12 +232,18 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             self.__retried.append({"epoch": self.__epoch + 1, "reason": reason})
             if is_function:
                 shutdown_session()
+            else:
+                # As Tune does, which starts another process.
+                with suppress(Exception):
+                    self.cleanup()
             config = copy.deepcopy(self.config)
             self.__take_up(lambda: super(GuardedTrial, self).setup(config))
 
-        def __reported(self, result: dict[str, Any]) -> dict[str, Any]:
-            save = self.__saving(result)
-            result = {key: plain(value) for key, value in result.items()}
+        def __reported(self, result: dict[str, Any], seconds: float) -> dict[str, Any]:
+            save = self.__saving()
+            # Tune is to save none of its own.
+            told = {key: value for key, value in result.items() if key != SHOULD_CHECKPOINT}
+            result = {key: plain(value) for key, value in told.items()}
             result.setdefault("epoch", self.__epoch + 1)
             epoch = int(result["epoch"])
             if settings.metric not in result:
@@ -240,20 +255,19 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             checkpoint = None
             if save is not None:
                 value = result[settings.metric]
-                past = self.__past.to_keep() if settings.in_bucket else {}
+                more = self.__past.to_keep() if settings.in_bucket else {}
+                more.update(iteration=self._iteration + 1, time_total=self._time_total + seconds)
                 try:
-                    checkpoint = self.__checkpoints.write(epoch, value, result, save, **past)
+                    checkpoint = self.__checkpoints.write(epoch, value, result, save, **more)
                 except NoRoomError as error:
                     self.__unsaved = {"needed": error.needed, "allowed": error.allowed}
             self.__past.add(result)
             return self.__told(result, checkpoint)
 
-        def __saving(self, result: dict[str, Any]) -> Callable[[str], object] | None:
+        def __saving(self) -> Callable[[str], object] | None:
             """What writes the checkpoint of this epoch to a folder, if there is one."""
             if not is_function:
                 return self.save_checkpoint if overrides(trainable, "save_checkpoint") else None
-            # Tune is not to ask for it: it lies in a folder of this node, and is ours alone.
-            result.pop(SHOULD_CHECKPOINT, None)
             reported = self._last_training_result.checkpoint
             if reported is None:
                 return None
