@@ -45,6 +45,7 @@ from tune_jobs.runtime.storage.checkpoints import Checkpoint, NoRoomError, Trial
 from tune_jobs.runtime.storage.outage import Outages, StorageLostError
 from tune_jobs.runtime.storage.places import place_at
 from tune_jobs.runtime.trial import report
+from tune_jobs.runtime.trial.dict_checkpoint import keep_returned, returned_or
 from tune_jobs.runtime.trial.gpu_share import gpus_of_process, hold, out_of_memory
 from tune_jobs.runtime.trial.log import TrialLog
 from tune_jobs.runtime.trial.lost_lines import Past
@@ -180,7 +181,7 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
                     # As Tune does, before it loads one: learning rates are computed from these.
                     self._iteration = checkpoint.iteration
                     self._time_total = checkpoint.time_total
-                    self.load_checkpoint(str(folder))
+                    self.load_checkpoint(returned_or(folder))
             return checkpoint
 
         def step(self) -> dict[str, Any]:
@@ -267,7 +268,7 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
         def __saving(self) -> Callable[[str], object] | None:
             """What writes the checkpoint of this epoch to a folder, if there is one."""
             if not is_function:
-                return self.save_checkpoint if overrides(trainable, "save_checkpoint") else None
+                return self.__save if overrides(trainable, "save_checkpoint") else None
             reported = self._last_training_result.checkpoint
             if reported is None:
                 return None
@@ -277,6 +278,9 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
                 shutil.rmtree(reported.path, ignore_errors=True)
 
             return take_over
+
+        def __save(self, folder: str) -> None:
+            keep_returned(self.save_checkpoint(folder), folder)
 
         def __told(self, result: dict[str, Any], checkpoint: str | None) -> dict[str, Any]:
             self.__epoch, self.__last = int(result["epoch"]), result
