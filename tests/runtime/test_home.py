@@ -1,13 +1,17 @@
 """Where a study lives, and what is brought from a bucket."""
 
-from contextlib import ExitStack
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
+from tests.mounts import not_writable
 from tests.runtime.conftest import names
 from tune_jobs.runtime.home import bring, copy_of, home_of, new_home, to_read
-from tune_jobs.runtime.journal import JOURNAL
+from tune_jobs.runtime.journal import JOURNAL, Journal
+from tune_jobs.runtime.question import nothing_left
 from tune_jobs.runtime.storage.at_work import DRIVER_FILE
 from tune_jobs.runtime.storage.bucket import Bucket
 from tune_jobs.runtime.study_file import STUDY_FILE
@@ -41,10 +45,81 @@ def test_a_new_study_in_a_bucket_is_written_to_a_copy_and_to_the_bucket(bucket, 
         home = new_home(f"{bucket}/results", "mine", held)
         assert home.directory == cache / "studies" / "results" / "mine"
         assert str(home.checkpoints) == f"{bucket}/results/mine/trials"
-        assert not home.directory.exists(), "nothing is made before the study begins"
-        home.directory.mkdir(parents=True)
         (home.directory / STUDY_FILE).write_text("{}")
     assert set(Bucket(f"{bucket}/results/mine").files()) == {STUDY_FILE}
+
+
+def test_of_a_study_that_does_not_begin_nothing_is_left_in_the_bucket(bucket, cache):
+    with ExitStack() as held, suppress(KeyboardInterrupt):
+        home = new_home(f"{bucket}/results", "mine", held)
+        with nothing_left(home):
+            raise KeyboardInterrupt
+    assert Bucket(f"{bucket}/results/mine").files() == {}
+    assert names(cache / "studies" / "results") == []
+
+
+def test_of_two_jobs_with_one_name_from_the_clock_the_later_gets_a_number(bucket, cache, tmp_path):
+    for storage_path in (f"{bucket}/results", str(tmp_path / "results")):
+        with ExitStack() as held:
+            homes = [new_home(storage_path, "job-1", held, numbered=True) for _ in range(3)]
+            assert [home.directory.name for home in homes] == ["job-1", "job-1-2", "job-1-3"]
+
+
+def test_of_many_processes_that_want_one_name_one_has_it(tmp_path):
+    def take():
+        with ExitStack() as held, suppress(ValueError):
+            return new_home(str(tmp_path), "mine", held).directory
+
+    with ThreadPoolExecutor(16) as pool:
+        made = [made.result() for made in [pool.submit(take) for _ in range(64)]]
+    assert [directory for directory in made if directory] == [tmp_path / "mine"]
+
+
+def stored_study(folder):
+    (folder / "mine").mkdir()
+    (folder / "mine" / STUDY_FILE).write_text("{}")
+    (folder / "mine" / JOURNAL).write_text("")
+    return str(folder / "mine")
+
+
+def test_one_process_at_a_time_has_a_study_from_before_anything_of_it_is_read(tmp_path):
+    study = stored_study(tmp_path)
+    with ExitStack() as held:
+        home_of(study, held)
+        with pytest.raises(ValueError, match="another process is running the study"):
+            home_of(study, held)
+    with ExitStack() as held:
+        home = home_of(study, held)
+        journal = Journal(home.directory / JOURNAL, held=home.lock)
+    with ExitStack() as held, pytest.raises(ValueError, match="another process is running"):
+        home_of(study, held)
+    journal.close()
+    with ExitStack() as held:
+        home_of(study, held)
+
+
+@pytest.mark.parametrize("instead", ["nothing", "folder", "fifo", "link"])
+def test_a_study_whose_journal_is_no_file_of_its_own_is_not_resumed(tmp_path, instead):
+    study = Path(stored_study(tmp_path))
+    (study / JOURNAL).unlink()
+    if instead == "folder":
+        (study / JOURNAL).mkdir()
+    elif instead == "fifo":
+        os.mkfifo(study / JOURNAL)
+    elif instead == "link":
+        (tmp_path / "other").touch()
+        (study / JOURNAL).symlink_to(tmp_path / "other")
+    with ExitStack() as held, pytest.raises(ValueError, match=JOURNAL):
+        home_of(str(study), held)
+
+
+def test_a_study_that_cannot_be_written_is_not_resumed(tmp_path):
+    study = stored_study(tmp_path)
+    with not_writable(tmp_path / "mine"), ExitStack() as held:
+        with pytest.raises(ValueError, match=r"cannot be written .Read-only file system"):
+            home_of(study, held)
+        with pytest.raises(ValueError, match=r"cannot be written .Read-only file system"):
+            new_home(study, "deeper", held)
 
 
 def test_a_study_of_that_name_in_the_bucket_is_not_written_over(study, bucket, cache):

@@ -6,7 +6,7 @@ import pty
 import select
 import signal
 import sys
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 import pytest
 from rich.console import Console
@@ -14,6 +14,7 @@ from rich.console import Console
 from tests.conftest import ROOT, journal_of
 from tests.runtime.conftest import names
 from tune_jobs.runtime.flags import Flags
+from tune_jobs.runtime.home import Home, new_home
 from tune_jobs.runtime.question import UNASKED_SECONDS, agreed, nothing_left
 from tune_jobs.runtime.study import TUNE_FOLDER
 
@@ -145,25 +146,29 @@ def test_without_a_terminal_to_answer_at_nobody_is_asked(monkeypatch, tmp_path):
         assert agreed(console(), Flags(), None)
 
 
-def interrupted(study):
+def new_study(tmp_path):
+    with ExitStack() as held:
+        return new_home(str(tmp_path), "mine", held)
+
+
+def interrupted(home):
     """A study that is interrupted when its Tuner has been built."""
-    with nothing_left(study):
-        (study / TUNE_FOLDER).mkdir(parents=True, exist_ok=True)
-        (study / TUNE_FOLDER / "state").touch()
+    with nothing_left(home):
+        (home.directory / TUNE_FOLDER).mkdir(exist_ok=True)
+        (home.directory / TUNE_FOLDER / "state").touch()
         raise KeyboardInterrupt
 
 
 def test_of_a_study_that_was_not_begun_nothing_is_left(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        interrupted(tmp_path / "mine")
+        interrupted(new_study(tmp_path))
     assert names(tmp_path) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_leaves_nothing_either(tmp_path, number):
     def wait():
-        with nothing_left(tmp_path / "mine"):
-            (tmp_path / "mine" / TUNE_FOLDER).mkdir(parents=True)
+        with nothing_left(new_study(tmp_path)):
             os.kill(os.getpid(), number)
 
     with pytest.raises(SystemExit) as ended:
@@ -177,7 +182,7 @@ def test_a_study_that_is_there_already_is_what_it_was(tmp_path):
     study.mkdir()
     (study / "journal.jsonl").touch()
     with pytest.raises(KeyboardInterrupt):
-        interrupted(study)
+        interrupted(Home(study))
     assert names(study) == ["journal.jsonl"]
 
 
@@ -185,5 +190,5 @@ def test_what_another_process_has_begun_is_not_touched(tmp_path):
     study = tmp_path / "mine"
     (study / TUNE_FOLDER).mkdir(parents=True)
     with pytest.raises(KeyboardInterrupt):
-        interrupted(study)
+        interrupted(Home(study))
     assert names(study / TUNE_FOLDER) == ["state"]

@@ -48,23 +48,6 @@ def test_a_session_is_in_the_journal_from_its_beginning_to_its_end(tmp_path):
         assert names(tmp_path / "study") == [JOURNAL, STUDY_FILE, "trials"]
 
 
-@pytest.mark.parametrize("events", [None, [{"event": "session"}]], ids=["new", "resumed"])
-def test_a_study_that_another_process_has_run_meanwhile_is_not_begun_from_what_was_read(
-    tmp_path, events
-):
-    late, other = study_in(tmp_path, events), study_in(tmp_path)
-    other.open({"schema_version": 1}, [])
-    other.close("finished")
-    whole = (tmp_path / JOURNAL).read_bytes()
-    said = f"another process has run the study {tmp_path} meanwhile; --resume {tmp_path}"
-    with pytest.raises(ValueError, match=said):
-        late.open({"schema_version": 1}, [])
-    assert (tmp_path / JOURNAL).read_bytes() == whole
-    again = study_in(tmp_path)
-    again.open({"schema_version": 1}, [])
-    again.close("finished")
-
-
 def test_a_listener_that_has_lost_its_storage_keeps_nothing_open(tmp_path):
     class Listener:
         def __init__(self, error=None):

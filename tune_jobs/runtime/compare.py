@@ -17,6 +17,7 @@ from tune_jobs.findings.comparison import show_comparison
 from tune_jobs.runtime.cluster.connect import cluster
 from tune_jobs.runtime.description import job_name
 from tune_jobs.runtime.flags import Command, flag, parse
+from tune_jobs.runtime.home import new_folder
 from tune_jobs.runtime.launch import complain, launch
 from tune_jobs.runtime.question import agreed
 from tune_jobs.runtime.storage.bucket import SCHEME
@@ -64,6 +65,8 @@ def compare(
                 "with --strategy, a single study can be in a bucket"
             )
         folder = Path(command.flags.storage_path) / name
+        if command.flags.name is None:
+            folder = new_folder(folder.parent, name, numbered=True)
         count = len(strategies) * seeds
         budget = command.flags.epoch_budget or epoch_budget
         print(f"studies   {count}, of up to {budget:,} epochs each; each tells its price")

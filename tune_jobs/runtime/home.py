@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from tune_jobs.runtime.journal import JOURNAL
+from tune_jobs.runtime.lock import StudyLock
 from tune_jobs.runtime.mirror import mirrored
 from tune_jobs.runtime.storage.addresses import check_address, probe, refusing
 from tune_jobs.runtime.storage.at_work import DRIVER_FILE, AtWork
@@ -32,6 +35,10 @@ class Home:
     """That the directory is copied to, and that has the checkpoints."""
     at_work: AtWork | None = None
     """What says that it is this driver's, where it lies in a bucket."""
+    lock: StudyLock | None = None
+    """Of the directory; None where it is only read."""
+    new: bool = False
+    """Whether the directory was made for a study that has not begun."""
 
     @property
     def checkpoints(self) -> Place:
@@ -39,64 +46,121 @@ class Home:
         return (self.bucket or Folder(self.directory.absolute())) / TRIALS
 
 
-def new_home(storage_path: str, name: str, held: ExitStack) -> Home:
-    """A place for a study that is not there yet, and can be written to.
+def new_home(storage_path: str, name: str, held: ExitStack, *, numbered: bool = False) -> Home:
+    """Makes the directory of a new study, which no other process has made, and locks it.
 
     Args:
         storage_path: a folder or `s3://bucket/folder`.
         name: of the study.
         held: lasts as long as the study is run.
+        numbered: whether a name that is taken gets a number, as `name-2`.
 
     Raises:
         ValueError: there is such a study, or nothing can be written.
     """
-    if not storage_path.startswith(SCHEME):
-        folder = Path(storage_path)
-        directory = folder / name
-        if directory.exists():
-            raise ValueError(
-                f"--name {name}: {directory} exists; give another name, or --resume {directory}"
-            )
+    if storage_path.startswith(SCHEME):
+        return _new_home_in_bucket(storage_path, name, held, numbered)
+    directory = new_folder(Path(storage_path), name, numbered=numbered)
+    return Home(directory, lock=_locked_new(directory, held), new=True)
+
+
+def _new_home_in_bucket(storage_path: str, name: str, held: ExitStack, numbered: bool) -> Home:
+    for candidate in _candidates(name, numbered):
+        bucket = Bucket(storage_path) / candidate
+        with refusing("--storage-path", bucket):
+            probe(bucket)
+            free = not bucket.files()
+        if free or not numbered:
+            break
+    if not free:
+        raise ValueError(f"--name {name}: {bucket} exists; give another name, or --resume {bucket}")
+    copy = copy_of(bucket)
+    if copy.exists():
+        raise ValueError(
+            f"--name {name}: {copy} is a copy of another study of that name, which is not in "
+            f"the bucket; give another name, or remove it"
+        )
+    with refusing("--storage-path", bucket):
+        at_work = held.enter_context(AtWork(bucket))
+    directory = new_folder(copy.parent, copy.name)
+    # Not before: what takes the directory away again is to come before the last copy.
+    held.enter_context(mirrored(directory, bucket, at_work))
+    return Home(directory, bucket, at_work, _locked_new(directory, held), new=True)
+
+
+def new_folder(folder: Path, name: str, *, numbered: bool = False) -> Path:
+    """Makes the folder of that name: of two processes one makes it.
+
+    Args:
+        folder: that it is made in; made too where it is missing.
+        name: of the new one.
+        numbered: whether a name that is taken gets a number, as `name-2`.
+
+    Raises:
+        ValueError: it is there, or cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"--storage-path {folder}: cannot be written ({error.strerror})") from None
+    for candidate in _candidates(name, numbered):
+        directory = folder / candidate
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            writable = folder / f".writable-{os.getpid()}"
-            writable.touch()
-            writable.unlink()
+            directory.mkdir()
+        except FileExistsError:
+            if numbered:
+                continue
+            raise ValueError(_taken(name, directory)) from None
         except OSError as error:
             raise ValueError(
                 f"--storage-path {folder}: cannot be written ({error.strerror})"
             ) from None
-        return Home(directory)
-    bucket = Bucket(storage_path) / name
-    with refusing("--storage-path", bucket):
-        probe(bucket)
-        if bucket.files():
-            raise ValueError(
-                f"--name {name}: {bucket} exists; give another name, or --resume {bucket}"
-            )
-        copy = copy_of(bucket)
-        if copy.exists():
-            raise ValueError(
-                f"--name {name}: {copy} is a copy of another study of that name, which is not in "
-                f"the bucket; give another name, or remove it"
-            )
-        at_work = held.enter_context(AtWork(bucket))
-    held.enter_context(mirrored(copy, bucket, at_work))
-    return Home(copy, bucket, at_work)
+        return directory
+    raise AssertionError("there is always a next number")
+
+
+def _candidates(name: str, numbered: bool) -> Iterator[str]:
+    yield name
+    if numbered:
+        yield from (f"{name}-{number}" for number in itertools.count(2))
+
+
+def _taken(name: str, directory: Path) -> str:
+    """Why a name cannot be given again, and what to do."""
+    if (directory / STUDY_FILE).exists():
+        return f"--name {name}: {directory} exists; give another name, or --resume {directory}"
+    return (
+        f"--name {name}: {directory} exists, and has no study that could be resumed: another job "
+        "is about to begin it, or was killed before it had; give another name, or remove it"
+    )
+
+
+def _locked_new(directory: Path, held: ExitStack) -> StudyLock:
+    try:
+        lock = StudyLock(directory / JOURNAL, create=True)
+    except OSError as error:
+        shutil.rmtree(directory, ignore_errors=True)
+        raise ValueError(
+            f"--storage-path {directory.parent}: cannot be written ({error.strerror})"
+        ) from None
+    held.callback(lock.release)
+    return lock
 
 
 def home_of(study: str, held: ExitStack) -> Home:
-    """Where the study is that is to be resumed; from a bucket, what is not there is brought here.
+    """Where the study is that is to be resumed, locked; from a bucket, what is not there is brought
+    here.
 
     Args:
         study: a folder or `s3://bucket/folder/name`.
         held: lasts as long as the study is run.
 
     Raises:
-        ValueError: no study is there, or another driver is at work on it.
+        ValueError: no study is there, another driver is at work on it, or it cannot be written.
     """
     if not study.startswith(SCHEME):
-        return Home(Path(study))
+        directory = Path(study)
+        return Home(directory, lock=_locked(directory, held))
     bucket = Bucket(study)
     directory = copy_of(bucket)
     with refusing("--resume", bucket):
@@ -105,7 +169,25 @@ def home_of(study: str, held: ExitStack) -> Home:
         bring(bucket, directory)
     # Not before: it would copy what is old.
     held.enter_context(mirrored(directory, bucket, at_work))
-    return Home(directory, bucket, at_work)
+    return Home(directory, bucket, at_work, _locked(directory, held))
+
+
+def _locked(directory: Path, held: ExitStack) -> StudyLock:
+    if not (directory / STUDY_FILE).exists():
+        raise ValueError(f"--resume {directory}: no study is there (it has no {STUDY_FILE})")
+    try:
+        lock = StudyLock(directory / JOURNAL, create=False)
+    except FileNotFoundError:
+        raise ValueError(
+            f"--resume {directory}: {JOURNAL} is missing, and with it all that its trials were; "
+            "start a new study"
+        ) from None
+    except OSError as error:
+        raise ValueError(
+            f"--resume {directory}: {JOURNAL} cannot be written ({error.strerror})"
+        ) from None
+    held.callback(lock.release)
+    return lock
 
 
 def to_read(study: str) -> Path:

@@ -9,12 +9,11 @@ Needs neither Ray nor torch.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import re
 import time
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -22,6 +21,7 @@ from typing import Any, Literal, TypeAlias
 from search_spaces.mode import sign_of
 from tune_jobs.runtime.events import Event as Event
 from tune_jobs.runtime.events import check_event
+from tune_jobs.runtime.lock import StudyLock, lock
 from tune_jobs.runtime.order import Order
 from tune_jobs.runtime.storage.appended import AppendedFile
 from tune_jobs.runtime.storage.outage import Outages, StorageLostError
@@ -49,6 +49,7 @@ class Journal:
         path: of the file, in the study's directory.
         outages: of the study's storage.
         on_lost: told that it did not come back.
+        held: the study's lock, which passes to the journal; without it the journal takes it.
 
     Raises:
         ValueError: another process runs the study.
@@ -59,29 +60,20 @@ class Journal:
         path: Path,
         outages: Outages | None = None,
         on_lost: Callable[[StorageLostError], None] = lambda error: None,
+        held: StudyLock | None = None,
     ) -> None:
         self.path = path
         self.lost: StorageLostError | None = None
         """Why nothing is written any more."""
         self._on_lost = on_lost
-        self._file = AppendedFile(path, outages or Outages(Folder(path.parent)), opened=self._lock)
+        self._file = AppendedFile(
+            path,
+            outages or Outages(Folder(path.parent)),
+            opened=lambda number: lock(number, path.parent),
+            number=None if held is None else held.detach(),
+        )
         self._lines = self._drop_torn_line()
         """That it has."""
-
-    def check_known(self, events: Sequence[Event]) -> None:
-        """Refuses a study that another process has run since `events` of it were read; it could not
-        be locked before it was known what to write.
-
-        Raises:
-            ValueError: the journal has others.
-        """
-        if read_events(self.path) != list(events):
-            self.close()
-            study = self.path.parent
-            raise ValueError(
-                f"another process has run the study {study} meanwhile; --resume {study} goes on "
-                "with what it has now"
-            )
 
     def append(self, *events: Event) -> None:
         """Writes the events in one call, so that a killed driver leaves all of them or none."""
@@ -114,14 +106,6 @@ class Journal:
     def close(self) -> None:
         """Brings what was written to the disk and lets another process have the study."""
         self._file.close()
-
-    def _lock(self, number: int) -> None:
-        try:
-            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(
-                f"another process is running the study {self.path.parent}; wait for it, or end it"
-            ) from None
 
     def _drop_torn_line(self) -> int:
         # A machine that lost power can leave half a line; what follows it must start on its own.

@@ -17,7 +17,7 @@ from search_spaces.mode import Mode
 from search_spaces.pbt import PBT
 from tune_jobs.runtime import summary
 from tune_jobs.runtime.best import all_ended, keep_best
-from tune_jobs.runtime.cluster.connect import cluster
+from tune_jobs.runtime.cluster.connect import Cluster, cluster
 from tune_jobs.runtime.cluster.gpus import notice_of, seen_gpus
 from tune_jobs.runtime.cluster.head import watched
 from tune_jobs.runtime.cluster.joiners import Joiners
@@ -26,13 +26,13 @@ from tune_jobs.runtime.cluster.width import Width
 from tune_jobs.runtime.controller import losses_told
 from tune_jobs.runtime.curves import Curves
 from tune_jobs.runtime.description import describe, job_name
-from tune_jobs.runtime.flags import Command, parse
+from tune_jobs.runtime.flags import Command, Flags, parse
 from tune_jobs.runtime.home import Home, home_of, new_home
 from tune_jobs.runtime.keeping import retain
 from tune_jobs.runtime.notices import Notices
 from tune_jobs.runtime.population import NOT_RESUMED, write_schedule
 from tune_jobs.runtime.price import Price
-from tune_jobs.runtime.question import begin, nothing_left
+from tune_jobs.runtime.question import begin, ended_by_signals, nothing_left
 from tune_jobs.runtime.replicates import write_replicates
 from tune_jobs.runtime.signals import EXIT_CODES, heard
 from tune_jobs.runtime.stopping import NODES
@@ -88,47 +88,17 @@ def launch(
     with ExitStack() as hearing, ExitStack() as connected:
         try:
             command, home = parse_and_check(job, argv, connected)
-            flags = command.flags
-            found = connected.enter_context(cluster(flags))
-            size = (flags.cpus_per_trial, flags.gpus_per_trial)
-            slots = found.slots(*size)
-            joiners, gpu_notice = None, ""
-            if not found.own:
-                storage = str(home.bucket or home.directory.parent)
-                inspection = inspect(storage, gpus=flags.gpus_per_trial > 0)
-                inspection.check(*size)
-                gpu_notice = inspection.gpu_notice(*size)
-                for note in inspection.notes():
-                    console.print(f"note      {note}", soft_wrap=True, highlight=False)
-                joiners = Joiners(inspection, *size, home.directory / TUNE_FOLDER)
-            elif flags.gpus_per_trial:
-                gpu_notice = notice_of({socket.gethostname(): seen_gpus()})
-            concurrent = min(flags.max_concurrent or slots, slots)
-            width = None
-            if joiners is not None and flags.max_concurrent is None:
-                width = Width(found, *size, look=joiners.nodes)
-            study = Study(
-                home.directory,
-                flags,
-                max_concurrent=concurrent,
-                metric=metric,
-                mode=mode,
-                bucket=home.bucket,
-                width=width,
-                joiners=joiners,
-            )
-            if home.at_work is not None:
-                home.at_work.hear(study.stopper.interrupt)
-            if joiners is not None:
-                joiners.on_none_left = study.stopper.no_node_left
-            study.parts.gpu_notice = gpu_notice
-            with nothing_left(home.directory):
-                tuner = job(study, **command.options)
-                refuse_unused_flags(command, study)
-                description = describe(study, command, argv)
-                price = begin(console, study, how_to_go_on(study, description["command"]))
-                told = {} if price is None else {"price": price.describe()}
-                study.open({**description, **told}, argv)
+            with nothing_left(home):
+                found = connected.enter_context(cluster(command.flags))
+                study = study_on(found, home, command.flags, console, metric=metric, mode=mode)
+                # Again: Ray has made SIGTERM its own as it began.
+                with ended_by_signals():
+                    tuner = job(study, **command.options)
+                    refuse_unused_flags(command, study)
+                    description = describe(study, command, argv)
+                    price = begin(console, study, how_to_go_on(study, description["command"]))
+                    told = {} if price is None else {"price": price.describe()}
+                    study.open({**description, **told}, argv)
         except ValueError as error:
             complain(str(error))
             sys.exit(2)
@@ -176,7 +146,51 @@ def parse_and_check(
             )
         return parse(job, argv, stored=stored), home
     name = command.flags.name or f"{job_name()}-{time.strftime('%Y%m%d-%H%M%S')}"
-    return command, new_home(command.flags.storage_path, name, held)
+    numbered = command.flags.name is None
+    return command, new_home(command.flags.storage_path, name, held, numbered=numbered)
+
+
+def study_on(
+    found: Cluster, home: Home, flags: Flags, console: Console, *, metric: str, mode: Mode
+) -> Study:
+    """The study, as wide as the cluster's nodes let it be.
+
+    Raises:
+        ValueError: no trial fits on a node, no node will do, or another driver has the study.
+    """
+    size = (flags.cpus_per_trial, flags.gpus_per_trial)
+    slots = found.slots(*size)
+    joiners, gpu_notice = None, ""
+    if not found.own:
+        storage = str(home.bucket or home.directory.parent)
+        inspection = inspect(storage, gpus=flags.gpus_per_trial > 0)
+        inspection.check(*size)
+        gpu_notice = inspection.gpu_notice(*size)
+        for note in inspection.notes():
+            console.print(f"note      {note}", soft_wrap=True, highlight=False)
+        joiners = Joiners(inspection, *size, home.directory / TUNE_FOLDER)
+    elif flags.gpus_per_trial:
+        gpu_notice = notice_of({socket.gethostname(): seen_gpus()})
+    width = None
+    if joiners is not None and flags.max_concurrent is None:
+        width = Width(found, *size, look=joiners.nodes)
+    study = Study(
+        home.directory,
+        flags,
+        max_concurrent=min(flags.max_concurrent or slots, slots),
+        metric=metric,
+        mode=mode,
+        bucket=home.bucket,
+        width=width,
+        joiners=joiners,
+        lock=home.lock,
+    )
+    if home.at_work is not None:
+        home.at_work.hear(study.stopper.interrupt)
+    if joiners is not None:
+        joiners.on_none_left = study.stopper.no_node_left
+    study.parts.gpu_notice = gpu_notice
+    return study
 
 
 def run(

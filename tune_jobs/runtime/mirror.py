@@ -84,8 +84,10 @@ class Mirror:
                 path = Path(folder, file)
                 if not file.startswith(".") and path.exists():
                     stat = path.stat()
-                    stamp = Stamp(stat.st_size, stat.st_mtime_ns)
-                    found[path.relative_to(self._directory).as_posix()] = stamp
+                    name = path.relative_to(self._directory).as_posix()
+                    # An empty journal is the lock of a study that has not begun.
+                    if stat.st_size or name != JOURNAL:
+                        found[name] = Stamp(stat.st_size, stat.st_mtime_ns)
         return found
 
 

@@ -7,7 +7,6 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
@@ -15,6 +14,7 @@ from rich.prompt import Confirm
 
 from tune_jobs.runtime.best import all_ended
 from tune_jobs.runtime.flags import Flags
+from tune_jobs.runtime.home import Home
 from tune_jobs.runtime.keeping import divide_budget
 from tune_jobs.runtime.plan import show_line, show_plan
 from tune_jobs.runtime.price import Price, check_room, price_of
@@ -75,24 +75,20 @@ def agreed(console: Console, flags: Flags, seconds: float | None) -> bool:
 
 
 @contextmanager
-def nothing_left(directory: Path) -> Iterator[None]:
+def nothing_left(home: Home) -> Iterator[None]:
     """Whatever ends the study before it has begun, be it SIGTERM, its name is free again.
 
-    `tune.Tuner(...)` makes the study's directory as it is built. Of a study that is there already,
-    or that another process runs, nothing is touched.
+    `tune.Tuner(...)` makes a folder in the study's as it is built. Nothing else is touched of a
+    study that is there already.
     """
-    made = [path for path in (directory / TUNE_FOLDER, directory) if not path.exists()]
+    made = home.directory if home.new else home.directory / TUNE_FOLDER
+    ours = home.new or not made.exists()
     try:
         with ended_by_signals():
             yield
     except BaseException:
-        for path in made:
-            if path.name == TUNE_FOLDER:
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                # Only if nothing else is in it: another process may have taken the same name.
-                with suppress(OSError):
-                    path.rmdir()
+        if ours:
+            shutil.rmtree(made, ignore_errors=True)
         raise
 
 

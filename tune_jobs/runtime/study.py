@@ -26,6 +26,7 @@ from tune_jobs.runtime.flags import EPOCHS, MODEL, TRIALS, Flags
 from tune_jobs.runtime.fresh_start import FreshStarts
 from tune_jobs.runtime.home import Home
 from tune_jobs.runtime.journal import JOURNAL, Event, Journal, read_events, trials_from
+from tune_jobs.runtime.lock import StudyLock
 from tune_jobs.runtime.losses import Losses
 from tune_jobs.runtime.parts import Dataset, Parts, Trainable
 from tune_jobs.runtime.population import MEMBERS, check_population
@@ -57,6 +58,7 @@ class Study:
         metric, mode: what is searched for.
         bucket: that the study lies in, if it does.
         joiners: nodes that join later, where they can.
+        lock: of the directory; without it `open` takes it.
     """
 
     def __init__(
@@ -70,7 +72,9 @@ class Study:
         bucket: Bucket | None = None,
         width: Width | None = None,
         joiners: Joiners | None = None,
+        lock: StudyLock | None = None,
     ) -> None:
+        self._lock = lock
         self.directory = directory
         self.bucket = bucket
         self.flags = flags
@@ -281,15 +285,17 @@ class Study:
         """Makes the directory with its `study.json`, or takes up the one that is there.
 
         Raises:
-            ValueError: another process runs the study, or has done so since its events were read.
+            ValueError: another process runs the study.
         """
         self.trials_dir.mkdir(parents=True, exist_ok=True)
         if self._joiners is not None:
             self._joiners.open()
         self._journal = Journal(
-            self.directory / JOURNAL, self.outages, on_lost=self.stopper.storage_lost
+            self.directory / JOURNAL,
+            self.outages,
+            on_lost=self.stopper.storage_lost,
+            held=self._lock,
         )
-        self._journal.check_known(self.events)
         write_json(self.directory / STUDY_FILE, description, self.outages)
         session = {"event": "session", "command": list(command), "resumed": bool(self.events)}
         self._journal.append({**session, "notices": self.parts.notices}, *self._decided)

@@ -32,6 +32,7 @@ class AppendedFile:
         opened: told the open file's number, each time that it is opened.
         study: that the file is of, in which no link is followed; the file's folder if None.
         new: whether the file must not be there yet.
+        number: of the file, where it is open already, as `opened` would leave it.
 
     Raises:
         ValueError: the file, or what it is reached by in the study, is a link.
@@ -46,6 +47,7 @@ class AppendedFile:
         *,
         study: Path | None = None,
         new: bool = False,
+        number: int | None = None,
     ) -> None:
         self.path = path
         self._root = path.parent if study is None else study
@@ -55,7 +57,7 @@ class AppendedFile:
         self._pieces: list[bytes] = []
         self._last = b""
         """The file's end, as it was written here."""
-        self._file: int | None = None
+        self._file = number
         self._size = outages(lambda: os.fstat(self._open(create=True)).st_size)
 
     def write(self, data: bytes) -> None:

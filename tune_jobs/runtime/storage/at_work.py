@@ -72,6 +72,8 @@ class AtWork:
             ValueError: another driver has it already.
         """
         self._on_taken = on_taken
+        # Of two that began together one finds the other here, before anything is scheduled.
+        self._look()
         if self.taken:
             raise ValueError(f"{self.taken}; wait for it, or end it")
 
@@ -90,14 +92,18 @@ class AtWork:
 
     def _run(self) -> None:
         while not (self._ended.wait(self._period) or self.taken):
-            # Whoever cannot reach the bucket is told so by the mirror.
-            with contextlib.suppress(OSError):
-                said = self._said()
-                if said is not None and said["driver"] != self._me["driver"]:
-                    self.taken = f"{driver_in(said)} has taken over the study {self._bucket}"
-                    self._on_taken(self.taken)
-                else:
-                    self._change()
+            self._look()
+
+    def _look(self) -> None:
+        """Changes the file, or hears from it that another driver has the study."""
+        # Whoever cannot reach the bucket is told so by the mirror.
+        with contextlib.suppress(OSError):
+            said = self._said()
+            if said is not None and said["driver"] != self._me["driver"]:
+                self.taken = f"{driver_in(said)} has taken over the study {self._bucket}"
+                self._on_taken(self.taken)
+            else:
+                self._change()
 
     def _change(self) -> None:
         self._changes += 1
