@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import platform
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -27,10 +26,9 @@ def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, A
     """The content of `study.json`; of a resumed study the first description, with what changed.
 
     Raises:
-        ValueError: the study was started on other data, or in another space.
+        ValueError: the study was started on other data.
     """
-    dataset, scheduler = study.parts.dataset, study.parts.scheduler
-    assert study.parts.strategy is not None, "the job has not called study.tune_config()"
+    dataset = study.parts.dataset
     description = {
         "schema_version": SCHEMA_VERSION,
         "job": job_name(),
@@ -39,11 +37,10 @@ def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, A
         "metric": study.metric,
         "mode": study.mode,
         **command.stored(),
+        "trainable": study.parts.trainable_name(),
         "space": study.space.describe(),
-        "strategy": {
-            **study.parts.strategy.describe(),
-            **(scheduler.describe() if scheduler is not None else {}),
-        },
+        "strategy": study.parts.describe_strategy(),
+        "points": study.parts.points,
         "dataset": {name: getattr(dataset, name, "") for name in DATASET},
         "notices": study.parts.notices,
         "inputs": study.inputs,
@@ -74,26 +71,14 @@ def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, A
             raise ValueError(
                 f"--resume {study.directory}: {name} is not what it was: {was}, here {told}"
             )
-    searched = json.loads(json.dumps(description["space"]))
-    if searched != first["space"]:
-        raise ValueError(
-            f"--resume {study.directory}: the study was started on another space "
-            f"({differences(first['space'], searched)}): start a new one"
-        )
     return {
         **first,
+        # An earlier version has written neither.
+        "trainable": description["trainable"],
+        "points": description["points"],
         "flags": description["flags"],
         "command": [*invoked_as(), *first["command"][2:]],
     }
-
-
-def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Of two spaces as `study.json` has them, in words: what each hyperparameter was, and is."""
-    was, has = (
-        {**{p["name"]: p for p in space["parameters"]}, **space["fixed"]} for space in (before, now)
-    )
-    names = [name for name in {**was, **has} if was.get(name) != has.get(name)]
-    return "; ".join(f"{name} was {was.get(name)}, here {has.get(name)}" for name in names)
 
 
 def job_name() -> str:

@@ -181,7 +181,10 @@ def parse(job: Callable[..., object], argv: Sequence[str], stored: Any = None) -
         prog=f"python {sys.argv[0]}",
         args=list(argv),
         default=default,
-        description=f"{description}\n\nWith --resume STUDY these may change: {changing}.",
+        description=(
+            f"{description}\n\nWith --resume STUDY these may change: {changing}. The script must "
+            "say the same metric, mode, space, searcher, scheduler and name of the trainable."
+        ),
         config=(tyro.conf.FlagCreatePairsOff,),
     )
     assert parsed is not None

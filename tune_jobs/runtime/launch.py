@@ -41,6 +41,7 @@ from tune_jobs.runtime.storage.outage import StorageLostError
 from tune_jobs.runtime.study import TUNE_FOLDER, Study
 from tune_jobs.runtime.study_file import read_study_file
 from tune_jobs.runtime.terminal import Terminal
+from tune_jobs.runtime.unchanged import check_unchanged
 from tune_jobs.runtime.unread import nothing_read
 from tune_jobs.runtime.unused_flags import refuse_unused_flags
 
@@ -89,6 +90,7 @@ def launch(
         try:
             command, home = parse_and_check(job, argv, connected)
             with nothing_left(home):
+                check_unchanged(home.directory, metric=metric, mode=mode)
                 found = connected.enter_context(cluster(command.flags))
                 study = study_on(found, home, command.flags, console, metric=metric, mode=mode)
                 # Again: Ray has made SIGTERM its own as it began.

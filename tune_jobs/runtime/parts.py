@@ -59,6 +59,15 @@ class Parts:
         of_data = "" if self.dataset is None else self.dataset.notice
         return [notice for notice in (of_data, self.gpu_notice) if notice]
 
+    def trainable_name(self) -> str:
+        """Module and name of the trainable, by which a resume knows it; its code may change."""
+        name, of = getattr(self.trainable, "__name__", ""), self.trainable
+        if not name:
+            # A function with some of its arguments, or an object that can be called.
+            of = getattr(self.trainable, "func", type(self.trainable))
+            name = of.__name__
+        return f"{of.__module__}.{name}"
+
     @property
     def asha(self) -> ASHA | None:
         """The scheduler, where it has rungs."""
@@ -77,6 +86,17 @@ class Parts:
     def promotion_left(self) -> bool:
         """Whether one is to go on that has not begun to."""
         return self.asha is not None and self.asha.promotable() is not None
+
+    @property
+    def points(self) -> int | None:
+        """Of a grid; None where a searcher has no end."""
+        return None if self.strategy is None else self.strategy.size
+
+    def describe_strategy(self) -> dict[str, object]:
+        """Searcher and scheduler as plain JSON, for `study.json`."""
+        assert self.strategy is not None, "the job has not called study.tune_config()"
+        scheduler = {} if self.scheduler is None else self.scheduler.describe()
+        return {**self.strategy.describe(), **scheduler}
 
     def is_control(self, index: int) -> bool:
         """Whether the trial of that index is finished later if a rung stops it."""

@@ -41,6 +41,7 @@ from tune_jobs.runtime.trial.retries import LOST_PROCESSES
 from tune_jobs.runtime.trial.seeds import trial_seed
 from tune_jobs.runtime.trial.settings import TrialSettings
 from tune_jobs.runtime.trial.wrapper import guarded
+from tune_jobs.runtime.unchanged import check_unchanged
 from tune_jobs.runtime.warm_start import earlier_trials, learn
 
 TUNE_FOLDER = ".tune"
@@ -173,6 +174,7 @@ class Study:
         put into the object store once.
         """
         self.parts.trainable, self.parts.dataset = trainable, dataset
+        check_unchanged(self.directory, trainable=self.parts.trainable_name())
         self.parts.check(self.flags.model)
         resumed = self.bucket is not None and self.events
         reported = {t.index: t.epochs for t in self.trials.values()} if resumed else None
@@ -212,6 +214,12 @@ class Study:
         self.stopper.max_epochs = self.max_epochs
         self.parts.check(self.flags.model)
         self.parts.check_rungs()
+        check_unchanged(
+            self.directory,
+            space=self.space.describe(),
+            strategy=self.parts.describe_strategy(),
+            points=self.parts.points,
+        )
         if isinstance(scheduler, PBT) and self.flags.trials is None:
             self.total = MEMBERS
         if strategy.size is not None:

@@ -1,0 +1,60 @@
+"""Whether a script still says what the study was started with that it resumes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tune_jobs.runtime.study_file import STUDY_FILE, read_study_file
+
+
+def check_unchanged(directory: Path, **now: Any) -> None:
+    """Refuses what would give another meaning to the trials that are known.
+
+    Args:
+        directory: of the study; nothing is refused of one that is new.
+        now: by its name in `study.json`, what the script says. What an earlier version has not
+            written there is not compared.
+
+    Raises:
+        ValueError: the study was started with something else; both values are in it.
+    """
+    if not (directory / STUDY_FILE).exists():
+        return
+    first = read_study_file(directory)
+    said = json.loads(json.dumps(now, default=str))
+    changed = [
+        difference
+        for name in said
+        if name in first
+        for difference in differences(name, first[name], said[name])
+    ]
+    if changed:
+        raise ValueError(
+            f"--resume {directory}: the script does not say what the study was started with: "
+            f"{'; '.join(changed)}. Put that back, or start a new study"
+        )
+
+
+def differences(name: str, was: Any, here: Any) -> Iterator[str]:
+    """In words, both values of each part that is another one."""
+    if name == "space":
+        was, here = dimensions(was), dimensions(here)
+    if isinstance(was, Mapping) and isinstance(here, Mapping):
+        for part in {**was, **here}:
+            if was.get(part) != here.get(part):
+                yield f"{part} was {was.get(part)}, here {here.get(part)}"
+    elif was != here:
+        yield f"{name} was {was}, here {here}"
+
+
+def dimensions(space: Mapping[str, Any]) -> dict[str, Any]:
+    """What is searched and what is fixed, by name; the order decides which point has which value.
+
+    Args:
+        space: as `study.json` has it.
+    """
+    searched = {parameter["name"]: parameter for parameter in space["parameters"]}
+    return {**searched, **space["fixed"], "order of the hyperparameters": list(searched)}
