@@ -1,5 +1,6 @@
 """Runs the benchmarks and renews their sections of docs/figures.md. `make bench` runs all, in about
-two hours; `python benchmarks/all.py tabular divergence` these two.
+two hours; `python benchmarks/all.py tabular divergence` these two, `python benchmarks/all.py gpu`
+what needs a GPU.
 """
 
 import argparse
@@ -29,6 +30,9 @@ BENCHMARKS = (
     "faults",
     "peers",
 )
+
+ON_A_GPU = ("gpu",)
+"""Only where it is asked for by name: it needs a GPU."""
 
 
 def measured(benchmark: str, quick: bool) -> dict[str, Any]:
@@ -71,7 +75,8 @@ def main() -> None:
         result = measured(name, arguments.quick)
         if not arguments.quick:
             known = {**sections(), name: section(result)}
-            ordered = [f"\n## {n}\n\n{known[n]}\n" for n in BENCHMARKS if n in known]
+            names = (*BENCHMARKS, *ON_A_GPU)
+            ordered = [f"\n## {n}\n\n{known[n]}\n" for n in names if n in known]
             FIGURES.write_text(TITLE + "".join(ordered))
 
 

@@ -1,5 +1,5 @@
-"""The loops that `training_throughput.py` times: each trains an epoch and tells its samples per
-second."""
+"""The loops that `training_throughput.py` and `gpu.py` time: each trains an epoch and returns its
+samples per second."""
 
 import time
 from pathlib import Path
@@ -21,41 +21,45 @@ DATA = Path(__file__).parents[1] / "data"
 DATALOADER_IMAGES = 1_920
 
 
-def ours(config: Config, data: SearchData) -> float:
+def ours(config: Config, data: SearchData, device: str = "cpu") -> float:
     """Measure the project's loop, by the metric that it reports."""
-    metrics, _ = next(fit(config, data))
+    metrics, _ = next(fit(config, data, device=device))
     return float(metrics["samples_per_second"])
 
 
-def bare(config: Config, data: SearchData) -> float:
+def bare(config: Config, data: SearchData, device: str = "cpu") -> float:
     """Measure the shortest loop over the same tensors: no metrics, no state, no checks."""
-    return _bare(config, data, torch.channels_last)
+    return _bare(config, data, torch.channels_last, device)
 
 
 def plain(config: Config, data: SearchData) -> float:
     """Measure it in the memory format that networks have where nobody chooses one."""
-    return _bare(config, data, torch.contiguous_format)
+    return _bare(config, data, torch.contiguous_format, "cpu")
 
 
-def _bare(config: Config, data: SearchData, layout: torch.memory_format) -> float:
+def _bare(config: Config, data: SearchData, layout: torch.memory_format, device: str) -> float:
     dense = config.model == "mlp"
     layout = torch.contiguous_format if dense else layout
-    images, labels = torch.from_numpy(data.train_images), torch.from_numpy(data.train_labels)
+    images = torch.from_numpy(data.train_images).to(device)
+    labels = torch.from_numpy(data.train_labels).to(device)
     images = images.flatten(1) if dense else images
-    mean, std = (255 * x for x in standardisation(data, [range(len(labels))], config.min_std))
-    model = build_model(config, data.image_shape, data.classes).to(memory_format=layout)
+    found = standardisation(data, [range(len(labels))], config.min_std)
+    mean, std = (255 * x.to(device) for x in found)
+    model = build_model(config, data.image_shape, data.classes).to(device, memory_format=layout)
     optimizer = torch.optim.SGD(
         model.parameters(), lr=config.learning_rate, momentum=config.momentum, fused=True
     )
     autocast = config.precision == "bfloat16"
     began = time.perf_counter()
-    for batch in torch.randperm(len(labels)).split(config.batch_size):
+    for batch in torch.randperm(len(labels), device=device).split(config.batch_size):
         inputs = images[batch].to(torch.float32, memory_format=layout).sub_(mean).div_(std)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=autocast):
             loss = F.cross_entropy(model(inputs), labels[batch])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+    if device == "cuda":
+        torch.cuda.synchronize()
     return len(labels) / (time.perf_counter() - began)
 
 
