@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from search_spaces.hyperparameter import Hyperparameter, Value
+from search_spaces.hyperparameter import Hyperparameter
 from search_spaces.space import Space
 from search_spaces.strategy import Strategy
+from search_spaces.values import Value
 
 LIMIT = 10_000
 """More points than anybody means; a fifth hyperparameter of ten values is what does it."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from numbers import Real
+from typing import Literal, TypeAlias, get_args
 
-Value: TypeAlias = float | int | str | tuple[int, ...]
+from search_spaces.values import Value, as_number, as_plain, as_values, place_of
+
 Kind: TypeAlias = Literal["network", "optimization", "regularization", "data"]
 Role: TypeAlias = Literal["scientific", "nuisance", "fixed"]
 Scale: TypeAlias = Literal["linear", "log"]
@@ -47,17 +49,44 @@ class Hyperparameter:
     """The hyperparameter and those of its values under which this one exists."""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            raise ValueError(f"a hyperparameter needs a name, got {self.name!r}")
+        self._take("default", as_plain(self.default, f"{self.name}: default"))
+        self._take("values", as_values(self.values, f"{self.name}: values"))
+        self._take("grid", as_values(self.grid, f"{self.name}: grid"))
         if (self.low is None) != (self.high is None) or (self.low is None) == (not self.values):
             raise ValueError(f"{self.name}: give either low and high, or values")
         if self.low is not None and self.high is not None:
-            if not self.low < self.high:
-                raise ValueError(f"{self.name}: low {self.low} must be below high {self.high}")
-            if self.scale == "log" and self.low <= 0:
-                raise ValueError(f"{self.name}: a log scale must start above 0, got {self.low}")
-            if self.integer and (self.low % 1 or self.high % 1):
-                raise ValueError(f"{self.name}: an integer range has whole ends")
+            self._check_range(self.low, self.high)
+        if self.condition is not None:
+            self._take("condition", _checked_condition(self.name, self.condition))
         for value in self.grid:
             self.unit(value)
+
+    def _take(self, name: str, value: object) -> None:
+        """Keeps what was given, in plain Python."""
+        object.__setattr__(self, name, value)
+
+    def _check_range(self, given_low: float, given_high: float) -> None:
+        low = as_number(given_low, f"{self.name}: low")
+        high = as_number(given_high, f"{self.name}: high")
+        if not self.integer:
+            # A value is a float at the ends too.
+            low, high = float(low), float(high)
+        self._take("low", low)
+        self._take("high", high)
+        if self.scale not in get_args(Scale):
+            raise ValueError(f"{self.name}: scale must be linear or log, got {self.scale!r}")
+        if not low < high:
+            raise ValueError(f"{self.name}: low {low} must be below high {high}")
+        if self.scale == "log" and low <= 0:
+            raise ValueError(f"{self.name}: a log scale must start above 0, got {low}")
+        if self.integer and (low % 1 or high % 1):
+            raise ValueError(f"{self.name}: an integer range has whole ends, got {low} and {high}")
+        if self.integer and max(abs(low), abs(high)) >= 2**53:
+            raise ValueError(f"{self.name}: an integer range ends below 2^53, got {low} and {high}")
+        if not math.isfinite(high / low if self.scale == "log" else high - low):
+            raise ValueError(f"{self.name}: a range from {low} to {high} is too wide for a float")
 
     @property
     def categorical(self) -> bool:
@@ -94,10 +123,11 @@ class Hyperparameter:
             ValueError: it is not in the range or the list.
         """
         if self.low is None or self.high is None:
-            if as_value(value) not in self.values:
+            place = place_of(value, self.values)
+            if place is None:
                 raise ValueError(self._refusal(value, f"one of {', '.join(map(str, self.values))}"))
-            return (self.values.index(as_value(value)) + 0.5) / len(self.values)
-        number = float(value) if isinstance(value, (int, float)) else math.nan
+            return (place + 0.5) / len(self.values)
+        number = float(value) if isinstance(value, Real) else math.nan
         if not self.low <= number <= self.high or (self.integer and number % 1):
             kind = "a whole number" if self.integer else "a number"
             raise ValueError(self._refusal(value, f"{kind} from {self.low:g} to {self.high:g}"))
@@ -105,6 +135,23 @@ class Hyperparameter:
             top = self.high + 1
             return (self._place(number, top) + self._place(number + 1, top)) / 2
         return self._place(number, self.high)
+
+    def has(self, value: object) -> bool:
+        """Whether `value` is in the range or the list."""
+        try:
+            self.unit(value)
+        except ValueError:
+            return False
+        return True
+
+    def restored(self, value: object) -> Value:
+        """`value` as this hyperparameter has it: of a list, the one that JSON gave it back for.
+
+        Raises:
+            ValueError: it is not in the range or the list.
+        """
+        at = self.unit(value)
+        return self.at(at) if self.values else as_plain(value, self.name)
 
     def only(self, value: Value) -> Hyperparameter:
         """The same with that value alone, under the same condition."""
@@ -121,14 +168,24 @@ class Hyperparameter:
 
     def exists_under(self, config: Mapping[str, object]) -> bool:
         """Whether the condition holds in `config`, which has the parameters before this one."""
-        return self.condition is None or config.get(self.condition[0]) in self.condition[1]
+        if self.condition is None:
+            return True
+        parent, values = self.condition
+        return parent in config and place_of(config[parent], values) is not None
+
+    def may_depend_on(self, parent: Hyperparameter) -> bool:
+        """Whether `parent` has a value under which this one exists."""
+        condition = self.condition
+        return bool(
+            condition and condition[0] == parent.name and any(map(parent.has, condition[1]))
+        )
 
     def excludes(self, other: Hyperparameter) -> bool:
         """Whether the two can never exist in one configuration."""
         if self.condition is None or other.condition is None:
             return False
-        same = self.condition[0] == other.condition[0]
-        return same and not set(self.condition[1]) & set(other.condition[1])
+        (parent, values), (others, other_values) = self.condition, other.condition
+        return parent == others and all(place_of(v, other_values) is None for v in values)
 
     def describe(self) -> dict[str, object]:
         """The dimension as plain JSON, for `study.json`."""
@@ -157,6 +214,11 @@ class Hyperparameter:
         return f"{self.name} must be {allowed}, got {value!r}"
 
 
-def as_value(value: Any) -> Any:
-    """A value as JSON gives it back, as a space has it: lists are tuples."""
-    return tuple(value) if isinstance(value, list) else value
+def _checked_condition(name: str, given: object) -> tuple[str, tuple[Value, ...]]:
+    if not isinstance(given, (tuple, list)) or len(given) != 2 or not isinstance(given[0], str):
+        raise ValueError(
+            f"{name}: condition must be a name and a tuple of its values, such as "
+            f'("optimizer", ("sgd",)), got {given!r}'
+        )
+    parent, values = given
+    return parent, as_values(values, f"{name}: condition on {parent}")

@@ -10,10 +10,10 @@ import numpy as np
 
 from search_spaces.catalogue import value_in
 from search_spaces.history import Epochs, History, Standing
-from search_spaces.hyperparameter import Value, as_value
 from search_spaces.sobol_search import SobolSearch
 from search_spaces.space import Space
 from search_spaces.strategy import Strategy
+from search_spaces.values import Value, as_json
 
 RETRIES = 16
 """How often a model is asked again that proposes a configuration which has been tried; then the
@@ -111,7 +111,7 @@ class LearningSearch(Strategy):
         shared = {key: value for key, value in config.items() if key in names}
         same = {**dict(self.space.fixed), **shared}
         for key in {**config, **same}.keys() - names - {*COMPARABLE}:
-            if as_value(value_in(config, key)) != value_in(same, key):
+            if as_json(value_in(config, key)) != as_json(value_in(same, key)):
                 return False
         try:
             unit = self.space.unit(self.space.complete(shared))

@@ -16,9 +16,10 @@ import optuna
 from optuna.trial import Trial, TrialState
 
 from search_spaces.history import Epochs, Standing
-from search_spaces.hyperparameter import Hyperparameter, Value
+from search_spaces.hyperparameter import Hyperparameter
 from search_spaces.learning import LearningSearch
 from search_spaces.space import Space
+from search_spaces.values import Value
 
 STARTUP = 10
 """Optuna's own."""

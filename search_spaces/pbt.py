@@ -26,12 +26,16 @@ from ray.exceptions import GetTimeoutError, RayError
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import PopulationBasedTraining, TrialScheduler
 
-from search_spaces.hyperparameter import Hyperparameter, Value
+from search_spaces.hyperparameter import Hyperparameter
 from search_spaces.space import Space
+from search_spaces.values import Value
 
 RETRIES = 16
 """How often a configuration is drawn again that another member has, with the same weights and seed:
 the two would be one."""
+
+ABSENT = object()
+"""Unlike any value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +52,8 @@ class Exploit:
     changes: dict[str, tuple[Value | None, Value | None]]
     """What changed in the member's configuration: the values before and after, None where there is
     none. The donor's seed comes with its weights: so one seed repeats a whole lineage."""
+    absent: tuple[str, ...] = ()
+    """Of these the hyperparameters that are gone: None may be a value too."""
 
 
 class PBT(PopulationBasedTraining):
@@ -210,8 +216,9 @@ class PBT(PopulationBasedTraining):
             changes={
                 name: (trial.config.get(name), config.get(name))
                 for name in {**trial.config, **config}
-                if trial.config.get(name) != config.get(name)
+                if trial.config.get(name, ABSENT) != config.get(name, ABSENT)
             },
+            absent=tuple(name for name in trial.config if name not in config),
         )
         handed_over = self.on_exploit(exploit)
         if handed_over:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from search_spaces.hyperparameter import Value
 from search_spaces.space import Space
 from search_spaces.strategy import Strategy
+from search_spaces.values import Value
 
 
 class RandomSearch(Strategy):

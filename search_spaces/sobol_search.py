@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import qmc
 
-from search_spaces.hyperparameter import Value
 from search_spaces.space import Space
 from search_spaces.strategy import Strategy
+from search_spaces.values import Value
 
 BLOCK = 256
 """Points computed at once. A power of two, where the sequence is balanced."""

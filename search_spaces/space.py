@@ -10,13 +10,37 @@ from typing import Any
 
 import numpy as np
 
-from search_spaces.hyperparameter import Hyperparameter, Value, as_value
+from search_spaces.hyperparameter import Hyperparameter
+from search_spaces.values import Value, as_plain, as_tuples, place_of
 
 SETTLING = ("epochs_warmup", "freeze_epochs")
 """Hyperparameters that count epochs, from the first on, in which a trial is not yet what it will
 be: with a low learning rate, or with its head alone in training."""
 
 SAMPLES = 64
+
+
+def _checked_parameters(space: str, given: object) -> tuple[Hyperparameter, ...]:
+    if isinstance(given, Mapping):
+        raise ValueError(
+            f"space {space}: got a dict with {', '.join(map(str, given)) or 'nothing'}; give a "
+            "tuple of Hyperparameter, since Ray's domains are not read here"
+        )
+    parameters = tuple(given) if isinstance(given, (tuple, list)) else (given,)
+    for parameter in parameters:
+        if not isinstance(parameter, Hyperparameter):
+            raise ValueError(f"space {space}: {parameter!r} is no Hyperparameter")
+    return parameters
+
+
+def _checked_fixed(space: str, given: object) -> tuple[tuple[str, Value], ...]:
+    pairs = tuple(given.items()) if isinstance(given, Mapping) else given
+    try:
+        return tuple((name, as_plain(value, f"{name}: fixed value")) for name, value in pairs)  # type: ignore[attr-defined]
+    except TypeError:
+        raise ValueError(
+            f"space {space}: fixed must be pairs of name and value, got {given!r}"
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -27,8 +51,8 @@ class Space:
     exclude each other.
 
     Raises:
-        ValueError: a parameter that can appear twice, is fixed as well, or comes before the one
-            that its condition names.
+        ValueError: a parameter that can appear twice, is fixed as well, comes before the one that
+            its condition names, or can never exist.
     """
 
     name: str
@@ -36,7 +60,11 @@ class Space:
     fixed: tuple[tuple[str, Value], ...] = ()
 
     def __post_init__(self) -> None:
-        fixed = [name for name, _ in self.fixed]
+        object.__setattr__(self, "parameters", _checked_parameters(self.name, self.parameters))
+        object.__setattr__(self, "fixed", _checked_fixed(self.name, self.fixed))
+        fixed = dict(self.fixed)
+        if len(fixed) < len(self.fixed):
+            raise ValueError(f"space {self.name}: a fixed value is given twice: {self.fixed}")
         seen: list[Hyperparameter] = []
         for parameter in self.parameters:
             twice = [p for p in seen if p.name == parameter.name and not parameter.excludes(p)]
@@ -47,6 +75,11 @@ class Space:
                 raise ValueError(
                     f"space {self.name}: {parameter.name} depends on {parameter.condition[0]}, "
                     "which must be in the space, before it, or fixed"
+                )
+            if not (parameter.exists_under(fixed) or any(map(parameter.may_depend_on, seen))):
+                raise ValueError(
+                    f"space {self.name}: {parameter.branch} can never exist, since "
+                    f"{parameter.condition and parameter.condition[0]} has no such value"
                 )
             seen.append(parameter)
 
@@ -63,13 +96,12 @@ class Space:
         Where it still depends on the search whether a hyperparameter exists, it has its value there
         alone: `momentum` under SGD, and nothing under Adam.
         """
+        values = {name: self._own(name, value) for name, value in values.items()}
         open_names = {name for name in values if self._depends(name, set(values))}
         fixed = {k: v for k, v in {**dict(self.fixed), **values}.items() if k not in open_names}
         searched: list[Hyperparameter] = []
         for parameter in self.parameters:
-            there = {p.name for p in searched}
-            free = parameter.condition is not None and parameter.condition[0] in there
-            if not (free or parameter.exists_under(fixed)):
+            if not (any(map(parameter.may_depend_on, searched)) or parameter.exists_under(fixed)):
                 continue
             if parameter.name in open_names:
                 searched.append(parameter.only(values[parameter.name]))
@@ -86,11 +118,18 @@ class Space:
         above = [p for p in self.parameters if p.name == parent]
         if parent in fixed:
             return self._depends(parent, fixed - {parent})
-        covered = {value for p in entries if p.condition for value in p.condition[1]}
+        covered = [value for p in entries if p.condition for value in p.condition[1]]
+        there = [value for p in above for value in p.values]
         return bool(above) and (
-            not covered >= {value for p in above for value in p.values}
-            or self._depends(parent, fixed)
+            any(place_of(value, covered) is None for value in there) or self._depends(parent, fixed)
         )
+
+    def _own(self, name: str, value: Value) -> Value:
+        """The value of that name that is in the space, where it is the same but for its type."""
+        for parameter in self.parameters:
+            if parameter.name == name and place_of(value, parameter.values) is not None:
+                return parameter.restored(value)
+        return value
 
     def point(self, u: Sequence[float]) -> dict[str, Value]:
         """The configuration at `u`, one number in [0, 1) for each of `parameters`.
@@ -136,24 +175,39 @@ class Space:
         config: dict[str, Value] = dict(self.fixed)
         for parameter in self.parameters:
             if parameter.exists_under(config):
-                value = as_value(partial.get(parameter.name, parameter.nearest_default))
-                parameter.unit(value)
-                config[parameter.name] = value
+                value = partial.get(parameter.name, parameter.nearest_default)
+                config[parameter.name] = parameter.restored(value)
         for name, value in partial.items():
-            if config.get(name) != as_value(value):
+            if name not in config or place_of(value, [config[name]]) is None:
                 allowed = ", ".join(config)
                 raise ValueError(f"space {self.name}: no {name}={value} here; it has {allowed}")
         return config
 
+    def restored(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """`config` as JSON gave it back, with the values of this space: its tuples, its lists.
+
+        What the space does not have stays as it is.
+        """
+        whole = dict(config)
+        for name, value in self.fixed:
+            if name in config and place_of(config[name], [value]) is not None:
+                whole[name] = value
+        for parameter in self.parameters:
+            name = parameter.name
+            there = name in config and parameter.exists_under(config)
+            if there and place_of(config[name], parameter.values) is not None:
+                whole[name] = parameter.restored(config[name])
+        return whole
+
     def settling_epochs(self) -> float:
         """The most epochs that a trial of this space is given to settle, before which early
         stopping would not compare like with like."""
-        found = [float(value) for name, value in self.fixed if name in SETTLING]  # type: ignore[arg-type]
+        found = [value for name, value in self.fixed if name in SETTLING]
         for parameter in self.parameters:
             if parameter.name in SETTLING:
-                highest = parameter.high if parameter.high is not None else max(parameter.values)
-                found.append(float(highest))  # type: ignore[arg-type]
-        return max(found, default=0.0)
+                found += parameter.values or (parameter.high,)
+        # A space of one's own may have None there.
+        return max((float(v) for v in found if isinstance(v, (int, float))), default=0.0)
 
     def samples(self) -> Iterable[dict[str, Value]]:
         """The lowest and the highest point, and some between: enough to see a value that no config
@@ -196,7 +250,7 @@ def told(words: Sequence[str]) -> dict[str, Value]:
             raise ValueError(f"--fix {word}: {name} is given twice")
         if name in FLAGS:
             raise ValueError(f"--fix {word}: give {FLAGS[name]}, which the study has to know too")
-        values[name] = as_value(_read(text))
+        values[name] = as_tuples(_read(text))
     return values
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from search_spaces.hyperparameter import Value
 from search_spaces.space import Space
+from search_spaces.values import Value
 
 
 class Strategy(Searcher):

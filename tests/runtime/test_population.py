@@ -276,6 +276,14 @@ def test_a_config_loses_what_its_donor_does_not_have():
     assert trial.config_at(3) == {"optimizer": "adam"}
 
 
+def test_a_value_that_is_none_is_told_from_one_that_is_gone():
+    trial = TrialRecord(0, {"decay": 0.1, "clip": 1.0})
+    changes = {"decay": [0.1, None], "clip": [1.0, None]}
+    trial.apply({"event": "exploited", "epoch": 2, "changes": changes, "absent": ["clip"]})
+    assert trial.config_at(2) == {"decay": 0.1, "clip": 1.0}
+    assert trial.config_at(3) == {"decay": None}
+
+
 # What no population can be made of.
 
 

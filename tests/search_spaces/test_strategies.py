@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from ray.tune.search import Searcher
 
 from search_spaces.grid_search import GridSearch
-from search_spaces.hyperparameter import as_value
 from search_spaces.optuna_search import OptunaSearch
 from search_spaces.random_search import RandomSearch
 from search_spaces.sobol_search import SobolSearch
@@ -115,7 +114,7 @@ def test_trials_that_run_at_the_same_time_differ(strategy):
 @every
 def test_points_survive_json(strategy):
     for config in told(made(strategy), ["ends"] * 8):
-        again = {name: as_value(value) for name, value in json.loads(json.dumps(config)).items()}
+        again = EVERYTHING.restored(json.loads(json.dumps(config)))
         assert again == config
         assert EVERYTHING.unit(again) == EVERYTHING.unit(config)
 

@@ -131,7 +131,8 @@ def _evaluate(study: Study, best: dict[str, Any]) -> None:
     searched = bool(study.space.parameters)
     if searched and is_over(study) and "test" not in best and evaluate is not None:
         target = study.directory / "best"
-        best["test"] = evaluate(best["config"], str(target), study.parts.dataset)
+        config = study.space.restored(best["config"])
+        best["test"] = evaluate(config, str(target), study.parts.dataset)
         write_json(target / BEST_FILE, best, study.outages, study=study.directory)
 
 

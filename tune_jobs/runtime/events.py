@@ -213,6 +213,8 @@ class Exploited(_OfTrial):
     donor_value: Number
     changes: dict[str, Annotated[list[Any], Field(min_length=2, max_length=2)]]
     """The values before and after of what changed in its configuration."""
+    absent: NotRequired[list[str]]
+    """Which of them it no longer has; without it those that are null after."""
 
 
 class NotExploited(_OfTrial):

@@ -267,8 +267,11 @@ class TrialRecord:
         config = dict(self.config)
         for exploit in self.exploits:
             if exploit["epoch"] < epoch:
-                config.update({name: new for name, (_, new) in exploit["changes"].items()})
-        return {name: value for name, value in config.items() if value is not None}
+                new = {name: after for name, (_, after) in exploit["changes"].items()}
+                gone = exploit.get("absent", [name for name in new if new[name] is None])
+                config.update(new)
+                config = {name: value for name, value in config.items() if name not in gone}
+        return config
 
     def best(self, metric: str, mode: str) -> tuple[int, float] | None:
         """Epoch and value of the best `metric`, the earlier one of equals; None if it has none."""

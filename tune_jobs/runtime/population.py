@@ -17,9 +17,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from search_spaces.hyperparameter import Value
 from search_spaces.learning import LearningSearch
 from search_spaces.strategy import Strategy
+from search_spaces.values import Value
 from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.journal import TrialRecord
 from tune_jobs.runtime.storage.inside import opened

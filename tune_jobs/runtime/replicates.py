@@ -11,6 +11,7 @@ from tune_jobs.runtime.searcher import dirname_of
 from tune_jobs.runtime.storage.checkpoints import TrialCheckpoints
 from tune_jobs.runtime.study import Study
 from tune_jobs.runtime.study_file import write_json
+from tune_jobs.runtime.trial.seeds import trial_seed
 
 REPLICATES_FILE = "seeds.json"
 
@@ -45,7 +46,7 @@ def _told(study: Study, index: int) -> dict[str, Any] | None:
     if trial.status != "finished" or best is None:
         return None
     epoch, value = best
-    config = trial.config_at(epoch)
+    config = study.space.restored(trial.config_at(epoch))
     place = study.checkpoints / dirname_of(index)
     checkpoint = TrialCheckpoints(place, study.mode).of_epoch(epoch)
     evaluate = getattr(study.parts.trainable, "evaluate", None)
@@ -53,7 +54,8 @@ def _told(study: Study, index: int) -> dict[str, Any] | None:
     if checkpoint is not None and evaluate is not None:
         with suppress(ValueError, OSError), checkpoint.whole() as files:
             test = evaluate(config, str(files), study.parts.dataset)
-    return {"seed": config["seed"], "epoch": epoch, "value": value, "test": test}
+    seed = config.get("seed", trial_seed(study.flags.seed, index))
+    return {"seed": seed, "epoch": epoch, "value": value, "test": test}
 
 
 def _spread(numbers: list[float]) -> str:

@@ -134,7 +134,7 @@ class JournaledSearcher(Searcher):
     def _go_on(self, trial_id: str, record: TrialRecord) -> dict[str, Any]:
         self.indices[trial_id] = record.index
         self._running.add(trial_id)
-        return record.config
+        return self.strategy.space.restored(record.config)
 
     def _suggest_control(self, trial_id: str) -> dict[str, Any] | str | None:
         if self._promote is not None and self._running:
@@ -145,7 +145,7 @@ class JournaledSearcher(Searcher):
             if trial.control_left and trial.index not in handed_out:
                 self._controls.add(trial_id)
                 self.indices[trial_id] = trial.index
-                return trial.config
+                return self.strategy.space.restored(trial.config)
         # Tune never asks again after FINISHED, and who still runs may be condemned.
         return None if self._audited and self._running else str(Searcher.FINISHED)
 

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from search_spaces.asha import ASHA
 from search_spaces.pbt import PBT
+from search_spaces.values import as_json
 from tune_jobs.findings.audit import audit_of, told
 from tune_jobs.runtime.best import all_ended
 from tune_jobs.runtime.journal import TrialRecord
@@ -53,7 +54,7 @@ def write_table(
         best = trial.best(metric, mode)
         metrics = trial.results[best[0]] if best else {}
         tried = trial.config_at(best[0] if best else 1)
-        config = [as_json(tried.get(name)) for name in config_names]
+        config = [as_cell(tried[name]) if name in tried else None for name in config_names]
         values = [metrics.get(name) for name in metric_names]
         epochs = [trial.epochs, best[0] if best else None]
         writer.writerow([trial.index, trial.status, *epochs, *config, *values, trial.log])
@@ -71,9 +72,9 @@ def write_audit(study: Study) -> list[tuple[str, str]]:
     return told(found)
 
 
-def as_json(value: Any) -> Any:
-    """A value as a resumed study has it: JSON has no tuples."""
-    return list(value) if isinstance(value, tuple) else value
+def as_cell(value: Any) -> Any:
+    """A value as a resumed study has it, with lists for tuples; an empty cell is no value."""
+    return "None" if value is None else as_json(value)
 
 
 def show_summary(

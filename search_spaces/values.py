@@ -1,0 +1,156 @@
+"""What a hyperparameter's value can be, and when two values are one: what JSON can give back.
+
+A study is written down as JSON and resumed from it. JSON has no tuples, and knows `1`, `1.0` and
+`true` apart where Python does not. So a value is told by its JSON, and a space gives back its own
+value, of its own type, for it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+from collections.abc import Sequence
+from enum import Enum
+from reprlib import Repr
+from typing import Any, TypeAlias
+
+import numpy as np
+
+Value: TypeAlias = "float | int | str | tuple[Value, ...] | list[Value] | None"
+"""Of any depth; a bool is an int."""
+
+DEEPEST = 16
+"""Lists in lists."""
+
+SHORT = Repr()
+SHORT.maxother = SHORT.maxstring = SHORT.maxlong = 60
+
+INSTEAD = "give a name for it, a string, and look that up in the trainable"
+
+
+def as_plain(value: Any, what: str) -> Value:
+    """`value` with NumPy's numbers as Python's own.
+
+    Args:
+        value: that somebody has given.
+        what: it is, for the error.
+
+    Raises:
+        ValueError: JSON would not give it back.
+    """
+    try:
+        return _plain(value, 0)
+    except ValueError as error:
+        raise ValueError(f"{what} {_shown(value)}: {error}") from None
+
+
+def as_values(given: Any, what: str) -> tuple[Value, ...]:
+    """What was given as several values: a tuple, a list, a range or an array of NumPy's.
+
+    Raises:
+        ValueError: it is nothing of that, or has a value that JSON would not give back, or two that
+            JSON could not tell apart.
+    """
+    if isinstance(given, np.ndarray):
+        given = np.atleast_1d(given).tolist()
+    if not isinstance(given, (tuple, list, range)):
+        # A set has another order in every process.
+        raise ValueError(f"{what}: give a tuple, got {_kind(given)}, {_shown(given)}")
+    values = tuple(as_plain(value, what) for value in given)
+    keys = [key_of(value) for value in values]
+    twice = [value for at, value in enumerate(values) if keys[at] in keys[:at]]
+    if twice:
+        raise ValueError(f"{what}: {_shown(twice[0])} is given twice (JSON has no tuples)")
+    return values
+
+
+def as_number(given: Any, what: str) -> float | int:
+    """A finite number.
+
+    Raises:
+        ValueError: it is none.
+    """
+    number = as_plain(given, what)
+    if isinstance(number, bool) or not isinstance(number, (int, float)):
+        raise ValueError(f"{what} must be a number, got {_shown(given)}")
+    return number
+
+
+def key_of(value: object) -> str:
+    """By which a value is known, for what Python takes for equal may not be: `True` and `1`."""
+    return json.dumps(value)
+
+
+def as_json(value: Any) -> Any:
+    """A value as JSON gives it back: tuples are lists, at any depth."""
+    return json.loads(json.dumps(value))
+
+
+def as_tuples(value: Any) -> Any:
+    """A value that a person has typed: lists are tuples, at any depth."""
+    return tuple(map(as_tuples, value)) if isinstance(value, (list, tuple)) else value
+
+
+def place_of(value: object, values: Sequence[Value]) -> int | None:
+    """Which of `values` it is, as they are or as JSON gave it back; None if it is none of them.
+
+    Where none is the same the first that is equal is meant: 64.0 may be typed for 64.
+    """
+    try:
+        plain = as_plain(value, "value")
+    except ValueError:
+        return None
+    keys = [key_of(known) for known in values]
+    key = key_of(plain)
+    if key in keys:
+        return keys.index(key)
+    equal = [at for at, known in enumerate(values) if as_json(known) == json.loads(key)]
+    return equal[0] if equal else None
+
+
+def _plain(value: Any, depth: int) -> Value:
+    numpys = isinstance(value, (np.bool_, np.integer, np.floating, np.str_))
+    if numpys and not isinstance(value, np.timedelta64):
+        value = value.item()
+    if type(value) in (tuple, list):
+        if depth == DEEPEST:
+            raise ValueError(f"more than {DEEPEST} lists in each other")
+        return type(value)(_plain(one, depth + 1) for one in value)  # type: ignore[no-any-return]
+    if type(value) is float and not math.isfinite(value):
+        raise ValueError(f"{value} is not finite; give a number that is, or None")
+    if type(value) is int and not -(2**63) <= value < 2**64:
+        raise ValueError("a whole number of more than 64 bits")
+    if type(value) is str and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueError("text that UTF-8 cannot hold") from None
+    if value is None or type(value) in (bool, int, float, str):
+        return value  # type: ignore[no-any-return]
+    raise ValueError(
+        f"{_kind(value)} cannot be written down and found again by a resume; {INSTEAD}"
+    )
+
+
+def _kind(value: object) -> str:
+    if inspect.isclass(value):
+        return "a class"
+    if callable(value):
+        return "a function"
+    if isinstance(value, Enum):
+        return "a member of an enum"
+    kind = type(value)
+    return (
+        f"a {kind.__name__}"
+        if kind.__module__ == "builtins"
+        else (f"a {kind.__module__}.{kind.__name__}")
+    )
+
+
+def _shown(value: object) -> str:
+    try:
+        return " ".join(SHORT.repr(value).split())
+    except ValueError:
+        # Python shows no number of more than 4,300 digits.
+        return "(too long to be shown)"
