@@ -119,7 +119,7 @@ class ASHA(InOrder):
         key = self.trial_key(trial)
         if key is None:
             return str(TrialScheduler.CONTINUE)
-        decision = self.rungs.report(key, int(result[self.time_attr]), result[self._metric])
+        decision = self.rungs.report(key, result[self.time_attr], result[self._metric])
         if decision is None:
             return str(TrialScheduler.CONTINUE)
         self.on_decision(decision)
@@ -133,11 +133,11 @@ class ASHA(InOrder):
         """Tells that `trial` goes on from `rung`, now or in an earlier session."""
         self.rungs.promote(trial, rung)
 
-    def replay(self, trial: int | str, epoch: int, value: float) -> Decision | None:
+    def replay(self, trial: int | str, epoch: float, value: float) -> Decision | None:
         """Tells a result of an earlier session, in the order of that session."""
         return self.rungs.report(trial, epoch, value)
 
-    def replay_failure(self, trial: int | str, epoch: int) -> None:
+    def replay_failure(self, trial: int | str, epoch: float) -> None:
         """Tells that `trial` diverged or failed in `epoch`, now or in an earlier session."""
         self.rungs.report_failure(trial, epoch)
 

@@ -34,11 +34,11 @@ class Told:
     state: Literal["running", "stopped", "finished", "failed"] = "running"
 
     def value_at(self, rung: Epochs) -> float | None:
-        """The value at a rung, which a trial that ended by itself before it has passed too; None
-        of one that has not come there, or has failed."""
+        """The value at a rung, that of the first report at or past it; of a trial that ended by
+        itself before it the last one; None of one that has not come there, or has failed."""
         if self.state == "failed":
             return None
-        return self.values.get(rung, self.values.get(END))
+        return self.values.get(min((at for at in self.values if at >= rung), default=END))
 
 
 @dataclass(frozen=True, order=True)
@@ -62,11 +62,15 @@ class History:
         """`trial` is running."""
         self.trials[trial] = Told(tuple(unit))
 
-    def result(self, trial: str, epoch: int, value: float) -> None:
+    def result(self, trial: str, epoch: Epochs, value: float) -> None:
         """`trial` had `value` after `epoch`."""
         self.trials[trial].values[epoch] = value
 
-    def ended(self, trial: str, *, epoch: int, value: float, stopped: bool) -> None:
+    def last_before(self, trial: str, epoch: Epochs) -> Epochs:
+        """The epoch of the report before that of `epoch`, 0 if there was none."""
+        return max((at for at in self.trials[trial].values if at < epoch), default=0)
+
+    def ended(self, trial: str, *, epoch: Epochs, value: float, stopped: bool) -> None:
         """`trial` ended with `value` after `epoch`, by itself or stopped at a rung."""
         told = self.trials[trial]
         told.values[epoch] = value
@@ -112,8 +116,9 @@ class History:
             elif value is not None:
                 found[trial] = Standing(0, sign * value)
             elif told.state == "stopped":
-                last = max(epoch for epoch in told.values if epoch in depth)
-                found[trial] = Standing(depth[last], sign * told.values[last])
+                passed = [(depth[at], told.value_at(at)) for at in reversed(stations)]
+                below, last = next((d, v) for d, v in passed if v is not None)
+                found[trial] = Standing(below, sign * last)
             else:
                 found[trial] = None
         return found

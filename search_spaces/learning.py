@@ -94,7 +94,7 @@ class LearningSearch(Strategy):
         return config
 
     def learned_from(
-        self, name: str, config: Mapping[str, Any], values: Mapping[int, float], *, status: str
+        self, name: str, config: Mapping[str, Any], values: Mapping[float, float], *, status: str
     ) -> bool:
         """Tells an ended trial of an earlier study; whether it is in this space, and like its
         trials in all that is not searched.
@@ -151,8 +151,10 @@ class LearningSearch(Strategy):
         else:
             epoch, value = self._told(result)
             # Who ends by itself just at a rung is taken for one that was stopped there.
-            self.history.ended(trial_id, epoch=epoch, value=value, stopped=epoch in self.rungs)
+            before = self.history.last_before(trial_id, epoch)
+            stopped = any(before < rung <= epoch for rung in self.rungs)
+            self.history.ended(trial_id, epoch=epoch, value=value, stopped=stopped)
 
-    def _told(self, result: Mapping[str, Any]) -> tuple[int, float]:
+    def _told(self, result: Mapping[str, Any]) -> tuple[float, float]:
         epoch = result["epoch"] if "epoch" in result else result["training_iteration"]
-        return int(epoch), float(result[str(self._metric)])
+        return epoch, float(result[str(self._metric)])

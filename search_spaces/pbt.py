@@ -43,7 +43,7 @@ class Exploit:
     """A member that goes on with the weights of another one."""
 
     trial: int | str
-    epoch: int
+    epoch: float
     """After which both stood when it happened."""
     donor: int | str
     value: float
@@ -136,7 +136,7 @@ class PBT(PopulationBasedTraining):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Lets the member go on, or wait. Of one that ends with this result Tune tells nothing."""
-        epoch = int(result[self._time_attr])
+        epoch = result[self._time_attr]
         if epoch < self._next_perturbation_sync:
             return str(TrialScheduler.CONTINUE)
         self._save_trial_state(self._trial_state[trial], epoch, result, trial)
@@ -209,7 +209,8 @@ class PBT(PopulationBasedTraining):
             config, _ = self._get_new_config(trial, donor)
         exploit = Exploit(
             trial=self.trial_key(trial),
-            epoch=int(self._next_perturbation_sync),
+            # That of its latest checkpoint: later than the perturbation where reports are rare.
+            epoch=self._trial_state[donor].last_train_time,
             donor=self.trial_key(donor),
             value=self._metric_op * self._trial_state[trial].last_score,
             donor_value=self._metric_op * self._trial_state[donor].last_score,

@@ -13,6 +13,10 @@ for a trial that reaches a rung as one of n:
 - `ray`: it goes on if it is no worse than the percentile 1 - 1/η of those before it, as in Ray
   Tune's `AsyncHyperBandScheduler`: a good trial is compared with others alone, the first goes on.
 
+A trial is at a rung with its first report at or past it: one that reports every 10th epoch comes to
+the rung of epoch 9 with its tenth, and never to those of 1 and 3. Of equal trials the first to
+arrive is the better one; `ray` lets all of them go on that are as good as the percentile.
+
 `benchmarks/rules.py` compares them and others on recorded curves; the default is what came out.
 """
 
@@ -35,7 +39,8 @@ class Decision:
 
     trial: int | str
     rung: int
-    """Epochs after which the trial was compared."""
+    """Epochs after which trials are compared; it has had as many, or more where its reports leave
+    some out."""
     value: float
     """Of the metric."""
     cutoff: float | None
@@ -100,27 +105,30 @@ class Rungs:
         """The rungs in epochs, ascending; the last epoch of a trial is not one of them."""
         return list(self.values)
 
-    def report(self, trial: int | str, epoch: int, value: float) -> Decision | None:
+    def report(self, trial: int | str, epoch: float, value: float) -> Decision | None:
         """Tells what `trial` had after `epoch`; the decision, or None between two rungs.
 
-        A trial is compared once at a rung: asked again (after a resume), the rung says nothing.
+        A trial is compared once at a rung: asked again, after a resume or where the trial has begun
+        again, the rung says nothing.
 
         Raises:
             ValueError: the value is not finite; a failed trial is told by `report_failure`.
         """
         if not math.isfinite(value):
             raise ValueError(f"trial {trial}: a rung compares finite values only, got {value}")
-        reached = self.values.get(epoch)
-        if reached is None or trial in reached:
+        rung = max((rung for rung in self.values if rung <= epoch), default=None)
+        if rung is None or any(trial in at for ahead, at in self.values.items() if ahead >= rung):
             return None
+        reached = self.values[rung]
         before = list(reached.values())
         reached[trial] = value
         ordered = sorted(reached.values(), reverse=self.mode == "max")
-        rank = ordered.index(value) + 1
+        sign = sign_of(self.mode)
+        rank = sum(sign * other >= sign * value for other in before) + 1
         cutoff: float | None
         if self.rule == "ray":
             cutoff = self._percentile(before, value)
-            stop = sign_of(self.mode) * (value - cutoff) < 0
+            stop = sign * (value - cutoff) < 0
         else:
             going_on = len(ordered) // self.reduction_factor
             if self.rule == "top":
@@ -128,10 +136,10 @@ class Rungs:
             cutoff = ordered[going_on - 1] if going_on else None
             stop = rank > going_on
         if not stop:
-            self.passed[epoch].add(trial)
+            self.passed[rung].add(trial)
         return Decision(
             trial=trial,
-            rung=epoch,
+            rung=rung,
             value=value,
             cutoff=cutoff,
             rank=rank,
@@ -173,7 +181,7 @@ class Rungs:
         at = (1 - 1 / self.reduction_factor) * 100
         return sign * float(np.percentile(sign * np.array(finite), at))
 
-    def report_failure(self, trial: int | str, epoch: int) -> None:
+    def report_failure(self, trial: int | str, epoch: float) -> None:
         """Tells that `trial` diverged or failed in `epoch`: it comes last at the rung ahead."""
         ahead = next((rung for rung in self.values if rung >= epoch), None)
         if ahead is not None:

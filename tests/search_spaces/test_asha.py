@@ -29,7 +29,7 @@ def test_a_trial_goes_on_or_is_stopped_at_a_rung_only():
     scheduler = asha()
     assert report(scheduler, 0, 1, 0.5) == TrialScheduler.CONTINUE
     assert report(scheduler, 1, 1, 0.4) == TrialScheduler.STOP
-    assert report(scheduler, 2, 2, 0.1) == TrialScheduler.CONTINUE
+    assert report(scheduler, 0, 2, 0.1) == TrialScheduler.CONTINUE
     assert report(scheduler, 0, 27, 0.1) == TrialScheduler.CONTINUE
 
 

@@ -55,11 +55,39 @@ def test_a_decision_says_value_cutoff_and_rank():
 
 
 def test_between_two_rungs_and_at_a_rung_seen_before_there_is_no_decision():
-    rungs = Rungs(27)
+    rungs = Rungs(27, grace_period=3)
     assert rungs.report(0, 2, 0.5) is None
     assert rungs.report(0, 3, 0.5) is not None
+    assert rungs.report(0, 5, 0.5) is None
     assert rungs.report(0, 3, 0.9) is None
     assert rungs.values[3] == {0: 0.5}
+
+
+@pytest.mark.parametrize(
+    ("epochs", "at"),
+    [
+        (range(1, 28), {1: 1, 3: 3, 9: 9}),
+        (range(2, 28, 2), {2: 1, 4: 3, 10: 9}),
+        (range(10, 28, 10), {10: 9}),
+        ([0.5, 1.5, 2.5, 3.5], {1.5: 1, 3.5: 3}),
+        # It has begun again.
+        ([1, 2, 3, 4, 1, 2, 3, 9], {1: 1, 3: 3, 9: 9}),
+        ([10, 1, 2, 3], {10: 9}),
+    ],
+)
+def test_a_trial_is_compared_once_at_a_rung_with_its_first_report_at_or_past_it(epochs, at):
+    rungs = Rungs(27)
+    decisions = [(epoch, rungs.report(0, epoch, 0.5)) for epoch in epochs]
+    assert {epoch: d.rung for epoch, d in decisions if d is not None} == at
+
+
+@given(st.lists(st.tuples(st.integers(1, 26), accuracies), min_size=1, max_size=30))
+def test_where_a_first_report_is_compared_is_where_ray_compares_it(reports):
+    bracket = _Bracket(min_t=1, max_t=27, reduction_factor=3, s=0)
+    rungs = Rungs(27, rule="ray")
+    for trial, (epoch, value) in enumerate(reports):
+        theirs = bracket.on_result(SimpleNamespace(trial_id=str(trial)), epoch, value)
+        assert rungs.report(trial, epoch, value).stop == (theirs == TrialScheduler.STOP)
 
 
 def test_a_failed_trial_comes_last_at_the_rung_ahead_of_it():
@@ -101,13 +129,13 @@ def test_impossible_rungs_are_refused(arguments, said):
     st.sampled_from([("promotion", 0), ("top", 1)]),
 )
 def test_the_best_third_goes_on_in_either_mode(values, factor, at_least):
-    """At each arrival: among the best n // factor of those so far, ties included."""
+    """At each arrival: among the best n // factor of those so far, of equals the first."""
     rule, least = at_least
     highest = Rungs(27, 1, factor, rule=rule)
     lowest = Rungs(27, 1, factor, mode="min", rule=rule)
     for trial, value in enumerate(values):
         arrived = values[: trial + 1]
-        better = sum(other > value for other in arrived)
+        better = sum(other >= value for other in arrived[:-1])
         goes_on = better < max(least, len(arrived) // factor)
         assert highest.report(trial, 1, value).stop is not goes_on
         assert lowest.report(trial, 1, -value).stop is not goes_on
@@ -118,7 +146,7 @@ def test_by_rule_top_the_best_trial_so_far_is_never_stopped(values):
     rungs = Rungs(27, rule="top")
     for trial, value in enumerate(values):
         decision = rungs.report(trial, 1, value)
-        if value >= max(values[: trial + 1]):
+        if all(value > other for other in values[:trial]):
             assert not decision.stop
 
 
@@ -146,8 +174,14 @@ def test_of_equals_the_first_to_arrive_is_promoted():
     for trial in (4, 2, 3):
         rungs.report_failure(trial + 10, 1)
         rungs.report(trial, 1, 0.5)
-    # Each was among the best two of up to six as it came, but for the first.
-    assert [promotion.trial for promotion in promoted_by(rungs)] == [4]
+    assert [promotion.trial for promotion in promoted_by(rungs)] == [4, 2]
+
+
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_of_equals_the_first_alone_goes_on_by_rule_top_until_a_second_may(mode):
+    rungs = Rungs(27, rule="top", mode=mode)
+    going_on = [not rungs.report(trial, 1, 1.0).stop for trial in range(8)]
+    assert going_on == [True] + [False] * 7
 
 
 def test_a_failed_trial_is_never_promoted():

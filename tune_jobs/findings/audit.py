@@ -144,7 +144,7 @@ def _correlation(
     stopped: Sequence[TrialRecord],
 ) -> dict[str, Any]:
     reached = sum(trial.epochs >= rung for trial in stopped)
-    ours = [trial for trial in survivors if rung in trial.values]
+    ours = [trial for trial in survivors if trial.reached(rung)]
     theirs = [trial for trial in controls if trial.rung is not None and trial.rung >= rung]
     counts = {"trials": len(ours) + len(theirs), "controls": len(theirs)}
     if reached and len(theirs) < ENOUGH_CONTROLS_AT_RUNG:
@@ -158,7 +158,7 @@ def _correlation(
             "too_few": f"too few: {counts['trials']} trials, {ENOUGH_PAIRS} are needed",
         }
     strata = [
-        (np.array([(trial.values[rung], trial.end) for trial in sample]), size)
+        (np.array([(trial.at(rung), trial.end) for trial in sample]), size)
         for sample, size in ((ours, len(ours)), (theirs, reached))
         if sample
     ]

@@ -23,7 +23,7 @@ KEPT = 0.9
 class Followed:
     """A trial of which it is known how it ends."""
 
-    values: Mapping[int, float]
+    values: Mapping[int | float, float]
     """By epoch, the larger the better."""
     rung: int | None
     """That stopped it, if it is a control."""
@@ -34,13 +34,16 @@ class Followed:
         """The best of its values."""
         return max(self.values.values())
 
-    def at(self, epoch: int) -> float:
-        """What a rung after `epoch` would have compared; of one that had ended before, its last
-        value, or the worst if it failed."""
-        if epoch in self.values:
-            return self.values[epoch]
-        before = [known for known in self.values if known < epoch]
-        return self.values[max(before)] if before and not self.failed else -np.inf
+    def at(self, epoch: float) -> float:
+        """What a rung after `epoch` would have compared: the first value at or past it; of one
+        that had ended before, its last value, or the worst if it failed."""
+        if self.reached(epoch):
+            return self.values[min(known for known in self.values if known >= epoch)]
+        return self.values[max(self.values)] if self.values and not self.failed else -np.inf
+
+    def reached(self, epoch: float) -> bool:
+        """Whether it has come to `epoch`."""
+        return max(self.values, default=0) >= epoch
 
 
 def killed(
