@@ -1,6 +1,7 @@
 """How often a trial may lose its process, and when it starts again."""
 
 import os
+import signal
 from types import SimpleNamespace
 
 import pytest
@@ -84,7 +85,7 @@ def test_a_process_that_never_starts_ends_the_study_after_a_few_starts(run_study
     class NeverThere(toy):
         def __init__(self, *args, **kwargs):
             times(calls, "start")
-            os._exit(1)
+            os.kill(os.getpid(), signal.SIGKILL)
 
     code, trials, study = run_study(NeverThere, trials=20, scheduler=InOrder(), max_concurrent=1)
     assert code == 1

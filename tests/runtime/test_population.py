@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import signal
 import threading
 import time
 from dataclasses import replace
@@ -160,7 +161,7 @@ def test_members_that_fail_hold_nobody_up_and_are_no_donors(run_population, tmp_
             result["score"] = math.nan
         if epoch == 5 and not marker.exists():
             marker.touch()
-            os._exit(1)
+            os.kill(os.getpid(), signal.SIGKILL)
 
     events, trials, _ = run_population(summing(act))
     assert_true(events, trials)
@@ -183,7 +184,7 @@ def test_a_population_that_fits_keeps_its_processes_and_who_dies_while_it_waits_
 
     def die():
         dead.touch()
-        os._exit(1)
+        os.kill(os.getpid(), signal.SIGKILL)
 
     def act(config, epoch, result):
         if epoch != 3 or dead.exists():

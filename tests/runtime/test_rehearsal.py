@@ -1,6 +1,7 @@
 """A few steps of a handful of configurations, as the trainable measures them."""
 
 import os
+import signal
 import threading
 import time
 from contextlib import contextmanager
@@ -124,7 +125,7 @@ def test_a_process_that_dies_of_what_is_measured_leaves_the_price_unknown(idle_c
     class Dies(tune.Trainable):
         @staticmethod
         def measure(config, checkpoint_dir, *, cpus, on_gpu):
-            os._exit(1)
+            os.kill(os.getpid(), signal.SIGKILL)
 
     assert rehearse(planned(tmp_path, Dies, gpus_per_trial=1)) == []
 

@@ -207,7 +207,7 @@ def test_a_trial_that_is_not_to_blame_is_forgotten(journal):
 
 
 moves = st.lists(
-    st.tuples(st.integers(0, 3), st.sampled_from(["go", "stop", "fail", "oom", "promote"]))
+    st.tuples(st.integers(0, 3), st.sampled_from(["go", "stop", "fail", "oom", "promote", "again"]))
 )
 
 
@@ -234,6 +234,13 @@ def test_a_strategy_is_told_the_same_by_the_journal_as_it_was_live(tmp_path_fact
             stopped.remove(index)
             continue
         if index in over or move == "promote":
+            continue
+        if move == "again":
+            # It has begun again, and comes to its first epoch once more.
+            if epochs[index]:
+                lost = {"trial": index, "first": 1, "last": epochs[index]}
+                events.append({"event": "epochs_lost", **lost})
+            epochs[index] = 0
             continue
         score = 0.1 * (len(events) % 7)
         if move in ("fail", "oom"):

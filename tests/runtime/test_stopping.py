@@ -18,7 +18,7 @@ def ended(index, status, reason=""):
 
 
 def result(index, score):
-    return {"event": "result", "trial": index, "metrics": {"score": score}}
+    return {"event": "result", "trial": index, "epoch": 1, "metrics": {"score": score}}
 
 
 def end(stopper, index, status, reason=""):

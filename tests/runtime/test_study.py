@@ -182,8 +182,9 @@ def result(trial, epoch, score):
 
 
 def lived(turns, rule):
-    """The events of a study of 8 trials, in which each turn gives one of them an epoch, or promotes
-    another one if it has ended; and after each of them the rungs that it had."""
+    """The events of a study of 8 trials, in which each turn gives one of them an epoch, or two at
+    once, or lets it begin again, or promotes another one if it has ended; and after each of them
+    the rungs that it had."""
     rungs, events, epochs, over = Rungs(9, rule=rule), [], {}, set()
     memory = [copy.deepcopy(rungs)]
 
@@ -191,7 +192,7 @@ def lived(turns, rule):
         events.append(event)
         memory.append(copy.deepcopy(rungs))
 
-    for trial, score, fails in turns:
+    for trial, score, turn in turns:
         if trial in over:
             promotion = rungs.promotable()
             if promotion is not None:
@@ -203,10 +204,14 @@ def lived(turns, rule):
             epochs[trial] = 0
             write(suggested(trial))
             write({"event": "started", "trial": trial})
-        epochs[trial] += 1
+        if turn == "again" and epochs[trial]:
+            lost = {"event": "epochs_lost", "trial": trial, "first": 1, "last": epochs[trial]}
+            epochs[trial] = 0
+            write(lost)
+        epochs[trial] = min(epochs[trial] + (2 if turn == "two" else 1), 9)
         epoch = epochs[trial]
         end = {"event": "ended", "trial": trial, "epoch": epoch}
-        if fails:
+        if turn == "fails":
             over.add(trial)
             rungs.report_failure(trial, epoch)
             write({**end, "status": "diverged", "reason": "nan"})
@@ -215,7 +220,7 @@ def lived(turns, rule):
         write(result(trial, epoch, score))
         if decision is not None and decision.stop:
             over.add(trial)
-            write({**end, "status": "stopped", "rung": epoch})
+            write({**end, "status": "stopped", "rung": decision.rung})
         elif epoch == 9:
             over.add(trial)
             write({**end, "status": "finished"})
@@ -230,7 +235,8 @@ def in_order(turns):
 
 scores = st.floats(0, 1, allow_nan=False)
 turns = st.lists(
-    st.tuples(st.integers(0, 7), scores, st.integers(0, 11).map(lambda n: n == 0)), max_size=60
+    st.tuples(st.integers(0, 7), scores, st.sampled_from([*["one"] * 8, "two", "again", "fails"])),
+    max_size=60,
 ).map(in_order)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.mode import sign_of
-from tune_jobs.runtime.journal import TrialRecord, best_trial
+from tune_jobs.runtime.journal import Epoch, TrialRecord, best_trial
 from tune_jobs.runtime.searcher import dirname_of
 from tune_jobs.runtime.stopping import INTERRUPTED, NODES, STORAGE, TERMINATED
 from tune_jobs.runtime.storage.checkpoints import Checkpoint, TrialCheckpoints
@@ -85,7 +85,7 @@ def candidates(study: Study, best: Mapping[str, Any]) -> Iterator[Checkpoint]:
     yield from (checkpoint for index, checkpoint in found if (index, checkpoint.epoch) != meant)
 
 
-def _told(study: Study, trial: TrialRecord, epoch: int, value: float) -> dict[str, Any]:
+def _told(study: Study, trial: TrialRecord, epoch: Epoch, value: float) -> dict[str, Any]:
     return {
         "trial": trial.index,
         "epoch": epoch,

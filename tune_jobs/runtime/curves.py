@@ -12,6 +12,7 @@ from typing import Any
 
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event as FileEvent
+from tensorboard.compat.proto.event_pb2 import SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboard.plugins.text.metadata import create_summary_metadata
 from tensorboard.summary.writer.record_writer import RecordWriter
@@ -56,6 +57,8 @@ class Curves:
         self._outages = Outages(Folder(trials_dir)) if outages is None else outages
         self._notice = notice
         self._writers: dict[str, RecordWriter] = {}
+        self._lost_from: dict[str, int] = {}
+        """Of runs that begin again, the step that they do so at."""
 
     def on_event(self, event: Event, trial: TrialRecord) -> None:
         """Writes results, decisions and exploits; an end closes the trial's file."""
@@ -65,9 +68,12 @@ class Curves:
             run = control_dirname(trial.index)
         if kind in ("result", "control"):
             writer = self._writer(run, trial)
-            self._scalars(run, event["epoch"], event["metrics"])
+            self._scalars(run, trial.step(event["epoch"]), event["metrics"])
             self._step_losses(run, event.get("step_losses", []))
             writer.flush()
+        elif kind == "epochs_lost":
+            self._begin_again(run, trial.step(event["first"]))
+            self.complete(trial)
         elif kind == "promoted":
             self._writer(run, trial)
             self._text(run, kind, json.dumps(event), event["rung"])
@@ -88,12 +94,19 @@ class Curves:
             (control_dirname(trial.index), trial.control_results, not trial.control_left),
         )
         for run, results, ended in runs:
-            missing = sorted(set(results) - epochs_in(self._trials_dir / run))
+            steps = {trial.step(epoch): epoch for epoch in sorted(results)}
+            there = epochs_in(self._trials_dir / run)
+            if there - set(steps):
+                # Lost since: the driver was killed before it was told.
+                self._begin_again(run, min(there - set(steps)))
+                there = set()
+            missing = sorted(set(steps) - there)
             if not missing:
                 continue
             self._writer(run, trial)
-            for epoch in missing:
-                self._scalars(run, epoch, results[epoch])
+            for step in missing:
+                epoch = steps[step]
+                self._scalars(run, step, results[epoch])
                 self._step_losses(run, trial.step_losses.get(epoch, []))
             if ended:
                 self._writers.pop(run).close()
@@ -104,11 +117,23 @@ class Curves:
             writer.close()
         self._writers.clear()
 
+    def _begin_again(self, run: str, step: int) -> None:
+        """Removes what the run has shown; a TensorBoard that has read it drops all from `step`."""
+        if run in self._writers:
+            self._writers.pop(run).close()
+        for path in (self._trials_dir / run).glob("events.out.tfevents.*"):
+            path.unlink()
+        self._lost_from[run] = step
+
     def _writer(self, run: str, trial: TrialRecord) -> RecordWriter:
         if run not in self._writers:
             directory = self._trials_dir / run
             first = not epochs_in(directory)
             self._writers[run] = new_event_file(directory, self._outages)
+            if run in self._lost_from:
+                restart = SessionLog(status=SessionLog.START)
+                event = FileEvent(step=self._lost_from.pop(run), session_log=restart)
+                self._writers[run].write(event.SerializeToString())
             if first:
                 config = "".join(f"| {key} | {value} |\n" for key, value in trial.config.items())
                 self._text(run, "config", f"| | |\n|---|---|\n{config}", 0)
@@ -116,13 +141,13 @@ class Curves:
                     self._text(run, "notice", self._notice, 0)
         return self._writers[run]
 
-    def _scalars(self, run: str, epoch: int, metrics: dict[str, Any]) -> None:
+    def _scalars(self, run: str, step: int, metrics: dict[str, Any]) -> None:
         values = [
             Summary.Value(tag=TAGS.get(name, name), simple_value=value)
             for name, value in metrics.items()
             if name not in NOT_CURVES and value is not None
         ]
-        self._add(run, epoch, values)
+        self._add(run, step, values)
 
     def _step_losses(self, run: str, losses: list[list[float]]) -> None:
         for step, loss in losses:

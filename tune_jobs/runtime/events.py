@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias, get_args, get_type_hints
 
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
 from typing_extensions import NotRequired, TypedDict
 
 from tune_jobs.runtime.storage.strict_json import check
@@ -33,9 +33,19 @@ LARGEST = 2**53
 Index: TypeAlias = Annotated[int, Field(ge=0, le=LARGEST)]
 """Of a trial."""
 
-Epoch: TypeAlias = Annotated[int, Field(ge=1, le=LARGEST)]
 
-Epochs: TypeAlias = Annotated[int, Field(ge=0, le=LARGEST)]
+def _no_whole_number(epoch: float) -> float:
+    if epoch.is_integer():
+        raise ValueError("a whole epoch is written without a point")
+    return epoch
+
+
+Part: TypeAlias = Annotated[float, Field(gt=0, le=LARGEST), AfterValidator(_no_whole_number)]
+"""Of an epoch, or one and a part: of a trainable that reports more than once an epoch."""
+
+Epoch: TypeAlias = Annotated[int, Field(ge=1, le=LARGEST)] | Part
+
+Epochs: TypeAlias = Annotated[int, Field(ge=0, le=LARGEST)] | Part
 """That a trial has had, 0 before its first."""
 
 Count: TypeAlias = Annotated[int, Field(ge=0, le=LARGEST)]
@@ -71,7 +81,7 @@ class Earlier(_Line):
     event: Literal["earlier"]
     study: str
     config: dict[str, Any]
-    values: dict[Annotated[str, Field(pattern=r"^[1-9][0-9]{0,15}$")], Number]
+    values: dict[Annotated[str, Field(pattern=r"^[0-9]{1,16}(\.[0-9]{1,16})?$")], Number]
     """Of the metric, by epoch."""
     status: EndStatus
 
@@ -135,6 +145,26 @@ class Restored(_OfTrial):
     control: NotRequired[bool]
 
 
+class EpochsLost(_OfTrial):
+    """It has begun again, or has gone on from an earlier checkpoint, and comes to the epoch `first`
+    once more: what it had from there to `last` is not its own any more. What was decided by them
+    stands: a rung compares a trial once."""
+
+    event: Literal["epochs_lost"]
+    first: Epoch
+    last: Epoch
+    unread: NotRequired[Epoch]
+    """The epoch of the checkpoint that it was offered, and did not read."""
+
+
+class LeftOut(_OfTrial):
+    """What it reports and is no number; told once a name and session."""
+
+    event: Literal["left_out"]
+    metrics: dict[str, str]
+    """By name, its type."""
+
+
 class _Epoch(_OfTrial):
     epoch: Epoch
     node: NotRequired[str]
@@ -145,7 +175,7 @@ class _Epoch(_OfTrial):
 
 
 class Result(_Epoch):
-    """Once an epoch."""
+    """Once an epoch, unless that one is lost."""
 
     event: Literal["result"]
 
@@ -300,6 +330,8 @@ AnyEvent: TypeAlias = (
     | ResetFailed
     | Share
     | Restored
+    | EpochsLost
+    | LeftOut
     | Result
     | SavedCheckpoint
     | Unsaved

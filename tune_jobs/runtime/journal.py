@@ -10,6 +10,7 @@ Needs neither Ray nor torch.
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
 import zlib
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from search_spaces.mode import sign_of
+from tune_jobs.runtime.events import Epoch as Epoch
 from tune_jobs.runtime.events import Event as Event
 from tune_jobs.runtime.events import check_event
 from tune_jobs.runtime.lock import StudyLock, lock
@@ -185,10 +187,12 @@ class TrialRecord:
     config: dict[str, Any]
     """As it was suggested."""
     status: Status = "pending"
-    results: dict[int, dict[str, float | None]] = field(default_factory=dict)
+    results: dict[Epoch, dict[str, float | None]] = field(default_factory=dict)
     """Metrics by epoch."""
-    step_losses: dict[int, list[list[float]]] = field(default_factory=dict)
+    step_losses: dict[Epoch, list[list[float]]] = field(default_factory=dict)
     """By epoch, pairs of a step and its loss."""
+    lost: int = 0
+    """Reports of epochs that it has lost since."""
     rung: int | None = None
     """Where it was stopped, in epochs."""
     reason: str = ""
@@ -204,15 +208,29 @@ class TrialRecord:
     control: Status | None = None
     """Of the same trial finished later as a control, if it is one; once is enough for a trial that
     is promoted and stopped again."""
-    control_results: dict[int, dict[str, float | None]] = field(default_factory=dict)
+    control_results: dict[Epoch, dict[str, float | None]] = field(default_factory=dict)
     """Metrics by epoch, after the rung that stopped it."""
     control_blameless: bool = False
     """Whether the control ended by something that says nothing of the trial."""
+    _fractions: bool = False
+    """Whether it has reported an epoch that is no whole number."""
 
     @property
-    def epochs(self) -> int:
-        """Epochs that were reported."""
+    def epochs(self) -> Epoch:
+        """Epochs that were reported, and are not lost."""
         return max(self.results, default=0)
+
+    def step(self, epoch: Epoch) -> int:
+        """Where an epoch is on the x axis of TensorBoard, which has whole numbers alone: that
+        number or, of a trial that reports fractions, the next one that is free."""
+        if isinstance(epoch, int) and not self._fractions:
+            return epoch
+        step = 0
+        for known in sorted({*self.results, *self.control_results, epoch}):
+            step = max(step + 1, math.floor(known))
+            if known == epoch:
+                break
+        return step
 
     @property
     def ended(self) -> bool:
@@ -230,7 +248,14 @@ class TrialRecord:
             self.status = "running"
         elif event["event"] == "result":
             self.results.setdefault(event["epoch"], event["metrics"])
+            self._fractions = self._fractions or isinstance(event["epoch"], float)
             self._note_steps(event)
+        elif event["event"] == "epochs_lost":
+            lost = [epoch for epoch in self.results if epoch >= event["first"]]
+            self.lost += len(lost)
+            for epoch in lost:
+                del self.results[epoch]
+                self.step_losses.pop(epoch, None)
         elif event["event"] == "share":
             self.gpus = event["gpus"][1]
         elif event["event"] == "exploited":
@@ -262,7 +287,7 @@ class TrialRecord:
         if "step_losses" in event:
             self.step_losses.setdefault(event["epoch"], event["step_losses"])
 
-    def config_at(self, epoch: int) -> dict[str, Any]:
+    def config_at(self, epoch: Epoch) -> dict[str, Any]:
         """What `epoch` was trained with."""
         config = dict(self.config)
         for exploit in self.exploits:
@@ -273,7 +298,7 @@ class TrialRecord:
                 config = {name: value for name, value in config.items() if name not in gone}
         return config
 
-    def best(self, metric: str, mode: str) -> tuple[int, float] | None:
+    def best(self, metric: str, mode: str) -> tuple[Epoch, float] | None:
         """Epoch and value of the best `metric`, the earlier one of equals; None if it has none."""
         known = [(e, m[metric]) for e, m in self.results.items() if m.get(metric) is not None]
         sign = -sign_of(mode)
@@ -293,7 +318,7 @@ def trials_from(events: Iterable[Mapping[str, Any]]) -> dict[int, TrialRecord]:
 
 def best_trial(
     trials: Iterable[TrialRecord], metric: str, mode: str
-) -> tuple[TrialRecord, int, float] | None:
+) -> tuple[TrialRecord, Epoch, float] | None:
     """The trial with the best value at any of its epochs, that epoch and value; the lower index
     of equals; None while no trial has a value."""
     candidates = [(trial, best) for trial in trials if (best := trial.best(metric, mode))]

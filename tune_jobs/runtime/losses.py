@@ -35,7 +35,7 @@ OF_A_NODE = "node has died", "node was terminated", "node failed"
 class _Stand:
     """How a trial stands that has lost a process."""
 
-    epoch: int
+    epoch: float
     """The furthest that it lost one in."""
     times: int = 0
     """In that epoch."""
@@ -79,7 +79,7 @@ class Losses:
         """How many trials may run at once, at least 1."""
         return max(1, self._room() - sum(stand.makes_room for stand in self._stands.values()))
 
-    def fails(self, index: int, epoch: int, error: Exception) -> bool:
+    def fails(self, index: int, epoch: float, error: Exception) -> bool:
         """Counts the loss of a process by `error` in that epoch; whether the trial has failed."""
         cause = cause_of(error)
         stand = self._stands.setdefault(index, _Stand(epoch))

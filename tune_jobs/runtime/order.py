@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tune_jobs.runtime.events import Event
+from tune_jobs.runtime.events import Epoch, Event
 
 
 @dataclass
 class _Trial:
-    epochs: set[int] = field(default_factory=set)
-    last: int = 0
+    epochs: set[Epoch] = field(default_factory=set)
+    last: Epoch = 0
     stopped: bool = False
     rung: int | None = None
     ended: bool = False
-    control_epoch: int = 0
+    control_epoch: Epoch = 0
     control_ended: bool = False
 
 
@@ -64,6 +64,9 @@ def _take(trial: _Trial, event: Event) -> None:
             raise ValueError(f"epoch {event['epoch']} comes after epoch {trial.last}")
         trial.last = event["epoch"]
         trial.epochs.add(trial.last)
+    elif kind == "epochs_lost":
+        trial.epochs = {epoch for epoch in trial.epochs if epoch < event["first"]}
+        trial.last = max(trial.epochs, default=0)
     elif kind == "decision":
         if event["rung"] > trial.last:
             raise ValueError(f"no result of its rung, epoch {event['rung']}, is there")

@@ -102,7 +102,7 @@ class Parts:
         """Whether the trial of that index is finished later if a rung stops it."""
         return self.asha is not None and self.asha.is_control(index)
 
-    def record_failure(self, index: int, epoch: int) -> None:
+    def record_failure(self, index: int, epoch: float) -> None:
         """Tells the rungs of a trial that diverged or failed."""
         if self.asha is not None:
             self.asha.replay_failure(index, epoch)

@@ -159,7 +159,7 @@ def epochs_left(study: Study, expected: float) -> float:
         if trial.control_left
     )
     if study.flags.epoch_budget is not None:
-        run = sum(len(trial.results) + len(trial.control_results) for trial in trials)
+        run = sum(len(t.results) + t.lost + len(t.control_results) for t in trials)
         left = min(left, study.flags.epoch_budget - run)
     return max(left, 0.0)
 

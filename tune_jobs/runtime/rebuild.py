@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from search_spaces.asha import ASHA
-from search_spaces.rungs import Decision
-from tune_jobs.runtime.journal import Event, TrialRecord
+from tune_jobs.runtime.journal import Epoch, Event, TrialRecord
 from tune_jobs.runtime.recorder import blamed, ended
 
 
@@ -27,13 +26,14 @@ def rebuild(
     Returns:
         The lines that the journal lacks.
     """
-    written = {(e["trial"], e["rung"]) for e in events if e["event"] == "decision"}
+    written = {(e["trial"], e["rung"]): e["stop"] for e in events if e["event"] == "decision"}
+    last = {e["trial"]: number for number, e in enumerate(events) if e["event"] == "result"}
     followed = {(e["trial"], e["rung"]) for e in events if e["event"] == "ended" and "rung" in e}
     missing: list[Event] = []
-    for event in events:
+    for number, event in enumerate(events):
         if event["event"] == "result":
             trial = trials[event["trial"]]
-            if trial.status == "finished" and event["epoch"] == trial.epochs:
+            if trial.status == "finished" and number == last[trial.index]:
                 # Tune asks no scheduler about the result that a trial ends with by itself.
                 continue
             value = event["metrics"][metric]
@@ -41,10 +41,14 @@ def rebuild(
             if decision is None:
                 continue
             at = (decision.trial, decision.rung)
+            stop = written.get(at, decision.stop)
             if at not in written:
                 missing.append({"event": "decision", **asdict(decision)})
-            if at not in followed:
-                missing += _stop(asha, decision, trial)
+            if not stop:
+                # An earlier version may have decided otherwise of equal trials.
+                asha.promote(*at)
+            elif at not in followed:
+                missing += _stop(asha, decision.rung, event["epoch"], trial)
         elif event["event"] == "promoted":
             asha.promote(event["trial"], event["rung"])
         elif blamed(event):
@@ -52,11 +56,11 @@ def rebuild(
     return missing
 
 
-def _stop(asha: ASHA, decision: Decision, trial: TrialRecord) -> list[Event]:
+def _stop(asha: ASHA, rung: int, epoch: Epoch, trial: TrialRecord) -> list[Event]:
     """Ends a trial that should have been; who has been promoted since has not ended, and has been
     stopped all the same."""
-    if not decision.stop or trial.ended:
+    if trial.ended:
         return []
     control = asha.is_control(trial.index)
     trial.status = "stopped"
-    return [ended(trial.index, decision.rung, {"status": None}, decision, control)]
+    return [ended(trial.index, epoch, {"status": None}, rung, control)]

@@ -1,8 +1,8 @@
 """The callback of Tune through which everything becomes known: journal first, then all who listen.
 
 A result, the decision on it and the end of the trial are one write to the journal, so that a driver
-that is killed never leaves a trial between them. An epoch that was known already (a trial went on
-from an earlier checkpoint) is told to nobody again.
+that is killed never leaves a trial between them. A trial that has begun again, or has gone on from
+an earlier checkpoint, has lost the epochs since: that is an event before it has them again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from search_spaces.pbt import Exploit
 from search_spaces.rungs import Decision, Promotion
 from tune_jobs.runtime.budget import Budget
 from tune_jobs.runtime.controls import stopped_dirname
-from tune_jobs.runtime.journal import Event, Journal, TrialRecord
+from tune_jobs.runtime.journal import Epoch, Event, Journal, TrialRecord
 from tune_jobs.runtime.searcher import dirname_of
 from tune_jobs.runtime.storage.checkpoints import NoRoomError, TrialCheckpoints
 from tune_jobs.runtime.storage.outage import Outages, StorageLostError
@@ -61,7 +61,7 @@ class Recorder(Callback):
         checkpoints: Place,
         mode: str,
         listeners: Sequence[Listener],
-        on_failure: Callable[[int, int], None],
+        on_failure: Callable[[int, Epoch], None],
         alone: bool,
         is_control: Callable[[int], bool],
         outages: Outages,
@@ -81,6 +81,7 @@ class Recorder(Callback):
         self._waiting: set[int] = set()
         self._replaced: set[int] = set()
         self._unsaved: set[int] = set()
+        self._left_out: set[str] = set()
         self._losses: dict[int, Exception] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -161,7 +162,7 @@ class Recorder(Callback):
         **info: Any,
     ) -> None:
         """Writes what became known by a result: restored, result, checkpoint, decision, ended."""
-        index, epoch, report = index_of(trial), int(result["epoch"]), result[REPORT]
+        index, epoch, report = index_of(trial), result["epoch"], result[REPORT]
         if "again" in report:
             return
         events = _retries(trial, report["retried"])
@@ -170,16 +171,24 @@ class Recorder(Callback):
             self._write(index, *events)
             return
         decision, self._decision = self._decision, None
+        known = self.trials[index].epochs
         restored = report["restored"]
-        if restored is None and epoch == 1 <= self.trials[index].epochs:
-            # It had none to go on from: they are gone, or it saves none.
-            restored = {"epoch": 0, "unreadable": []}
         if restored is not None:
-            as_it_stood = {"epoch": self.trials[index].epochs, "unreadable": []}
+            as_it_stood: dict[str, Any] = {"epoch": known, "unreadable": []}
             if index not in self._waiting or restored != as_it_stood:
                 events.append({"event": "restored", "trial": index, **restored})
             self._waiting.discard(index)
-        if report["metrics"] and epoch > self.trials[index].epochs:
+        begins = report.get("begins", False)
+        if begins:
+            self._waiting.discard(index)
+        if begins and epoch <= known:
+            lost = {"event": "epochs_lost", "trial": index, "first": epoch, "last": known}
+            events.append({**lost, "unread": report["unread"]} if "unread" in report else lost)
+        left_out = report.get("left_out", {})
+        if left_out.keys() - self._left_out:
+            self._left_out.update(left_out)
+            events.append({"event": "left_out", "trial": index, "metrics": left_out})
+        if report["metrics"] and (begins or epoch > known):
             events.append({"event": "result", "trial": index, **_told(epoch, report)})
         if report["checkpoint"] is not None:
             path = f"{self._place.name}/{trial.custom_dirname}/{report['checkpoint']}"
@@ -190,11 +199,12 @@ class Recorder(Callback):
         if decision is not None:
             events.append({"event": "decision", **asdict(decision)})
         if result.get("done"):
-            events.append(ended(index, epoch, report, decision, self._is_control(index)))
+            rung = decision.rung if decision is not None and decision.stop else None
+            events.append(ended(index, epoch, report, rung, self._is_control(index)))
         self._write(index, *events)
 
     def _control_events(
-        self, index: int, epoch: int, report: dict[str, Any], done: bool | None
+        self, index: int, epoch: Epoch, report: dict[str, Any], done: bool | None
     ) -> list[Event]:
         trial = self.trials[index]
         events: list[Event] = []
@@ -204,10 +214,10 @@ class Recorder(Callback):
         if report["metrics"] and epoch > max(trial.control_results, default=trial.epochs):
             events.append({"event": "control", "trial": index, **_told(epoch, report)})
         if done:
-            events.append({**ended(index, epoch, report, None), "event": "control_ended"})
+            events.append({**ended(index, epoch, report), "event": "control_ended"})
         return events
 
-    def on_loss(self, trial: Trial, error: Exception) -> int:
+    def on_loss(self, trial: Trial, error: Exception) -> Epoch:
         """Keeps why its process was lost until one of the following, in the same step; the epoch
         that was under way."""
         self._losses[index_of(trial)] = error
@@ -232,7 +242,7 @@ class Recorder(Callback):
         epoch = self._next_epoch(self._record(trial))
         # Beside others it may have been the machine's memory.
         report = {"status": "failed", **loss, "blameless": not self._alone}
-        event = ended(index, epoch, report, None)
+        event = ended(index, epoch, report)
         self._write(index, {**event, "event": "control_ended"} if runs_as_control(trial) else event)
 
     def _record(self, trial: Trial) -> TrialRecord:
@@ -242,7 +252,7 @@ class Recorder(Callback):
         return self.trials.setdefault(index, TrialRecord(index, dict(trial.config)))
 
     @staticmethod
-    def _next_epoch(known: TrialRecord) -> int:
+    def _next_epoch(known: TrialRecord) -> Epoch:
         return max(known.control_results, default=known.epochs) + 1
 
     def _write(self, index: int, *events: Event) -> None:
@@ -268,26 +278,26 @@ def _retries(trial: Trial, retried: list[dict[str, Any]]) -> list[Event]:
     return [{"event": "retried", "trial": index_of(trial), **control, **r} for r in retried]
 
 
-def _told(epoch: int, report: dict[str, Any]) -> dict[str, Any]:
+def _told(epoch: Epoch, report: dict[str, Any]) -> dict[str, Any]:
     told = {"epoch": epoch, "node": report["node"], "metrics": report["metrics"]}
     return {**told, "step_losses": report["step_losses"]} if report["step_losses"] else told
 
 
 def ended(
     index: int,
-    epoch: int,
+    epoch: Epoch,
     report: dict[str, Any],
-    decision: Decision | None,
+    rung: int | None = None,
     is_control: bool = False,
 ) -> Event:
-    """The event of a trial's end, with what became of it."""
+    """The event of a trial's end, with what became of it, and the rung that stopped it."""
     event: Event = {"event": "ended", "trial": index, "epoch": epoch}
     if report["status"] is not None:
         event["status"] = report["status"]
         told = ("reason", "blameless", "traceback", "log")
         event.update({name: report[name] for name in told if report.get(name)})
-    elif decision is not None and decision.stop:
-        event.update(status="stopped", rung=decision.rung)
+    elif rung is not None:
+        event.update(status="stopped", rung=rung)
         if is_control:
             event["control"] = True
     else:

@@ -116,6 +116,10 @@ class Retention:
         kind = event["event"]
         if kind == "result":
             self._note(trial.index, event["metrics"].get(self._metric))
+        elif kind == "epochs_lost":
+            self._values.pop(trial.index, None)
+            best = trial.best(self._metric, self._mode)
+            self._note(trial.index, None if best is None else best[1])
         elif kind == "ended":
             self._hold(trial.index)
             self._settle()

@@ -82,14 +82,13 @@ class JournaledSearcher(Searcher):
         self._worst: float | None = None
         self._unfinished = [record for record in recorded.values() if not record.ended]
         self._next_index = len(recorded)
-        self._ended_with = {
-            (event["trial"], event["epoch"])
-            for event in events
-            if event["event"] == "ended" and event["status"] in ("stopped", "finished")
-        }
         strategy.set_search_properties(metric, mode, {})
-        for event in events:
-            self._replay(event)
+        # By trial, the last result that is known so far, and whether the strategy is: one that a
+        # trial ended with is told with its end, as Tune does.
+        last: dict[int, Event] = {}
+        ended_with = results_ended_with(events)
+        for number, event in enumerate(events):
+            self._replay(event, last, told_with_end=number in ended_with)
 
     def set_search_properties(
         self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
@@ -192,30 +191,26 @@ class JournaledSearcher(Searcher):
     def save(self, checkpoint_path: str) -> None:
         """Nothing, for the same reason."""
 
-    def _replay(self, event: Event) -> None:
+    def _replay(self, event: Event, last: dict[int, Event], *, told_with_end: bool) -> None:
         if event["event"] == "suggested":
             self.strategy.recorded(str(event["trial"]), event["config"])
         elif event["event"] == "result":
-            trial = self._recorded[event["trial"]]
-            # The result that a trial ended with is told with its end, as Tune does.
-            if (trial.index, event["epoch"]) not in self._ended_with:
-                self._tell_result(trial.index, {**event["metrics"], "epoch": event["epoch"]})
+            last[event["trial"]] = event
+            if not told_with_end:
+                self._tell_result(event["trial"], metrics_and_epoch(event))
         elif event["event"] == "ended":
             if event["status"] in ("diverged", "failed"):
                 self._tell_failure(event["trial"], blamed=not event.get("blameless", False))
             else:
-                self._tell_end(self._recorded[event["trial"]], event["epoch"])
+                result = metrics_and_epoch(last[event["trial"]])
+                self._note(result)
+                self.strategy.on_trial_complete(str(event["trial"]), result)
         elif event["event"] == "promoted":
             self.strategy.promoted(str(event["trial"]))
 
     def _tell_result(self, index: int, result: dict[str, Any]) -> None:
         self._note(result)
         self.strategy.on_trial_result(str(index), result)
-
-    def _tell_end(self, trial: TrialRecord, epoch: int) -> None:
-        last = {**trial.results[epoch], "epoch": epoch}
-        self._note(last)
-        self.strategy.on_trial_complete(str(trial.index), last)
 
     def _tell_failure(self, index: int, *, blamed: bool) -> None:
         if not blamed:
@@ -229,6 +224,23 @@ class JournaledSearcher(Searcher):
         worse = min if self.mode == "max" else max
         if math.isfinite(value):
             self._worst = value if self._worst is None else worse(value, self._worst)
+
+
+def results_ended_with(events: Sequence[Event]) -> set[int]:
+    """The places in `events` of the results that trials ended with, stopped or by themselves."""
+    last: dict[int, int] = {}
+    found = set()
+    for number, event in enumerate(events):
+        if event["event"] == "result":
+            last[event["trial"]] = number
+        elif event["event"] == "ended" and event["status"] in ("stopped", "finished"):
+            found.add(last.get(event["trial"], -1))
+    return found
+
+
+def metrics_and_epoch(event: Event) -> dict[str, Any]:
+    """A `result` of the journal as Tune tells it."""
+    return {**event["metrics"], "epoch": event["epoch"]}
 
 
 def dirname_of(index: int) -> str:

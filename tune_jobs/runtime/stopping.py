@@ -10,7 +10,7 @@ from typing import Any
 from ray.tune import Stopper
 
 from search_spaces.mode import sign_of
-from tune_jobs.runtime.journal import Event, TrialRecord
+from tune_jobs.runtime.journal import Epoch, Event, TrialRecord
 from tune_jobs.runtime.storage.outage import StorageLostError
 
 INTERRUPTED, TERMINATED = "interrupted", "terminated"
@@ -62,6 +62,8 @@ class StudyStopper(Stopper):
         self._sign = sign_of(mode)
         self._deadline: float | None = None
         self._epochs = 0
+        self._values: dict[int, dict[Epoch, float]] = {}
+        """By trial and epoch, the larger the better."""
         self._best: float | None = None
         self._since_best = 0
         self._failed_alike: set[str] | None = set()
@@ -123,8 +125,16 @@ class StudyStopper(Stopper):
         if event["event"] == "result":
             self._epochs += 1
             value = self._sign * event["metrics"][self._metric]
+            self._values.setdefault(event["trial"], {})[event["epoch"]] = value
             if self._best is None or value > self._best:
                 self._best, self._since_best = value, 0
+        elif event["event"] == "epochs_lost":
+            # They were run, and their values are nobody's any more.
+            of_trial = self._values[event["trial"]]
+            kept = {epoch: value for epoch, value in of_trial.items() if epoch < event["first"]}
+            self._values[event["trial"]] = kept
+            every = (value for values in self._values.values() for value in values.values())
+            self._best = max(every, default=None)
         elif event["event"] == "control":
             self._epochs += 1
         elif event["event"] == "ended":

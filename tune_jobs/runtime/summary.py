@@ -102,9 +102,11 @@ def show_summary(
     statuses = [trial.status for trial in trials]
     counts = ", ".join(f"{statuses.count(s)} {s}" for s in sorted(set(statuses)))
     epochs = sum(len(trial.results) for trial in trials)
+    lost = sum(trial.lost for trial in trials)
+    not_counted = f", and {lost} that were lost" if lost else ""
     why, reason = study.stopper.why, study.stopper.reason
     line("ended by", "all trials" if not why else f"{why}: {reason}" if reason else why)
-    line("trials", f"{len(trials)} of {study.total}: {counts}; {epochs} epochs in all")
+    line("trials", f"{len(trials)} of {study.total}: {counts}; {epochs} epochs in all{not_counted}")
     if best is None:
         line("best", "none: no trial has reported a value")
     else:

@@ -87,6 +87,8 @@ class Terminal:
             self.say(line)
         if event["event"] == "result":
             self._note_best(trial)
+        elif event["event"] == "epochs_lost":
+            self._best = best_trial(self._trials.values(), self._metric, self._mode)
         if self._console.is_terminal:
             self._progress.update(self._task, description=self.status(), completed=self._ended())
             return
@@ -216,11 +218,34 @@ def describe(event: Event, metric: str) -> str:
             f"fit beside a better one into the {allowed} that --checkpoint-budget leaves a trial: "
             "it keeps its best alone"
         )
+    if event["event"] == "epochs_lost":
+        return f"lost       {name}: {lost_epochs(event)}"
+    if event["event"] == "left_out":
+        metrics = ", ".join(f"{metric} ({why})" for metric, why in event["metrics"].items())
+        return f"left out   of the reports of {name}, since it is no number (told once): {metrics}"
+    if event["event"] == "restored" and event["epoch"] == 0:
+        return f"unreadable {name}: {', '.join(event['unreadable'])}; it begins again"
     if event["event"] == "restored" and (event["unreadable"] or not event.get("control")):
         unreadable = ", ".join(event["unreadable"])
         note = f"; unreadable: {unreadable}" if unreadable else ""
         return f"restored   {name} at epoch {event['epoch']}{note}"
     return ""
+
+
+def lost_epochs(event: Event) -> str:
+    """Which epochs a trial has lost, and why."""
+    first, last = event["first"], event["last"]
+    which = f"epoch {first}" if first == last else f"epochs {first} to {last}"
+    if "unread" in event:
+        why = (
+            f"it began again: it has not asked tune.get_checkpoint() for its checkpoint of epoch "
+            f"{event['unread']}"
+        )
+    elif first <= 1:
+        why = "it began again, without a checkpoint to go on from"
+    else:
+        why = "it went on from before"
+    return f"{which} of before, not counted any more: {why}"
 
 
 def describe_control(event: Event, trial: TrialRecord, metric: str, mode: str) -> str:

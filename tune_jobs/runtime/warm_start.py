@@ -50,7 +50,7 @@ def learn(strategy: LearningSearch, events: Iterable[Event]) -> str:
     told, taken = 0, 0
     studies: dict[str, None] = {}
     for number, event in enumerate(event for event in events if event["event"] == "earlier"):
-        values = {int(epoch): value for epoch, value in event["values"].items()}
+        values = {float(epoch): value for epoch, value in event["values"].items()}
         taken += strategy.learned_from(
             f"earlier-{number}", event["config"], values, status=event["status"]
         )

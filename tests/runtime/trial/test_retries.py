@@ -2,6 +2,7 @@
 
 import csv
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -216,7 +217,7 @@ def test_a_process_lost_between_two_trials_costs_neither_of_them(run_study, tmp_
     class DiesWhenItIsReset(toy):
         def reset_config(self, new_config):
             if times(calls, "reset") in (1, 3):
-                os._exit(1)
+                os.kill(os.getpid(), signal.SIGKILL)
             return super().reset_config(new_config)
 
     code, trials, study = run_study(
@@ -235,7 +236,7 @@ def test_a_trial_whose_process_is_lost_several_times_ends_as_if_it_had_not(run_s
 
     def act(config, epoch, result):
         if times(calls, "step") % 2 == 0 and len(names(calls)) <= 20:
-            os._exit(1)
+            os.kill(os.getpid(), signal.SIGKILL)
 
     code, trials, study = run_study(trainable_that(act), trials=1, scheduler=EVERYONE)
     assert code == 0
@@ -256,7 +257,7 @@ def test_a_trial_whose_process_is_always_lost_has_failed_after_so_many_and_says_
 
     def act(config, epoch, result):
         if config["quality"] > 0.8 and epoch == 2:
-            os._exit(1)
+            os.kill(os.getpid(), signal.SIGKILL)
 
     code, trials, study = run_study(
         trainable_that(act), trials=2, max_concurrent=1, scheduler=EVERYONE

@@ -3,6 +3,7 @@
 import errno
 import math
 import os
+import signal
 import tempfile
 import threading
 import time
@@ -173,7 +174,7 @@ def test_a_lost_process_goes_on_from_its_checkpoint(run_study, tmp_path):
     def act(config, epoch, result):
         if epoch == 5 and not marker.exists():
             marker.touch()
-            os._exit(1)
+            os.kill(os.getpid(), signal.SIGKILL)
 
     rungs = ASHA(max_epochs=9, rung_rule="top")
     code, trials, study = run_study(trainable_that(act), trials=2, scheduler=rungs)
@@ -229,7 +230,7 @@ def function_that_dies(marker):
                 tune.report({"score": -abs(epoch - 7), "epoch": epoch}, checkpoint=reported)
             if epoch == 5 and not marker.exists():
                 marker.touch()
-                os._exit(1)
+                os.kill(os.getpid(), signal.SIGKILL)
 
     return train
 

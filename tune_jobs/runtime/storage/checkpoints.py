@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -52,7 +53,7 @@ class Checkpoint:
     """The trial's."""
     name: str
     """Of its folder."""
-    epoch: int
+    epoch: float
     value: float
     """Of the study's metric."""
     result: dict[str, Any]
@@ -67,6 +68,8 @@ class Checkpoint:
     """Steps of Tune that it took, which a trainable's learning rate may be computed from."""
     time_total: float = 0.0
     """Seconds of them."""
+    from_zero: bool = False
+    """Whether the trial counts its epochs from 0 itself."""
     files: Mapping[str, list[int]] = field(default_factory=dict)
     """What its files must be (`checksums`); one of an earlier version does not say it."""
 
@@ -117,7 +120,7 @@ class TrialCheckpoints:
 
     def write(
         self,
-        epoch: int,
+        epoch: float,
         value: float,
         result: dict[str, Any],
         save: Callable[[str], object],
@@ -128,14 +131,15 @@ class TrialCheckpoints:
         Those that are neither the best nor the latest are dropped.
 
         Args:
-            more: `iteration`, `time_total`, `past` and `config`, where they are to be kept with it.
+            more: `iteration`, `time_total`, `past`, `config` and `from_zero`, where they are to be
+                kept with it.
 
         Raises:
             NoRoomError: it is no better than the best one, and both are more than is allowed.
             StorageLostError: the storage failed, and did not come back.
         """
         record = {"epoch": epoch, "value": value, "result": result, **more}
-        name = f"{PREFIX}{epoch:06d}"
+        name = name_of(epoch)
         self._write(name, record, save, value)
         self._keep_best_and_latest()
         return name
@@ -152,7 +156,7 @@ class TrialCheckpoints:
         record = {
             **{"epoch": checkpoint.epoch, "value": checkpoint.value, "result": checkpoint.result},
             **{"iteration": checkpoint.iteration, "time_total": checkpoint.time_total},
-            "donor": donor,
+            **{"from_zero": checkpoint.from_zero, "donor": donor},
         }
         name = f"{checkpoint.name}_from_{donor:04d}"
         self._write(name, record, lambda folder: checkpoint.copy_to(Path(folder)), None)
@@ -193,7 +197,7 @@ class TrialCheckpoints:
             StorageLostError: the storage failed, and did not come back.
         """
         record = json.loads(self._outages(lambda: self.place.read(f"{name}/{RESULT_FILE}")))
-        kept = ("donor", "past", "config", "iteration", "time_total", "files")
+        kept = ("donor", "past", "config", "iteration", "time_total", "from_zero", "files")
         # One of an earlier version does not say it.
         record.setdefault("iteration", record["epoch"])
         return Checkpoint(
@@ -204,6 +208,13 @@ class TrialCheckpoints:
             record["result"],
             **{key: record[key] for key in kept if key in record},
         )
+
+    def drop_from(self, epoch: float) -> None:
+        """Drops those of `epoch` and later, readable or not: the trial has come to that epoch
+        again, and is not to go on from what it had there before."""
+        for name in self.names():
+            if name >= name_of(epoch):
+                self.place.drop(name)
 
     def newest_first(self) -> list[Checkpoint]:
         """All that can be read; a damaged folder is left out, and stays where it is.
@@ -222,7 +233,7 @@ class TrialCheckpoints:
                 continue
         return found
 
-    def of_epoch(self, epoch: int) -> Checkpoint | None:
+    def of_epoch(self, epoch: float) -> Checkpoint | None:
         """The trial's own after `epoch`, if it is there and can be read."""
         own = (c for c in self.newest_first() if c.donor is None)
         return next((c for c in own if c.epoch == epoch), None)
@@ -269,6 +280,14 @@ class TrialCheckpoints:
         for checkpoint in newest:
             if checkpoint.name not in kept:
                 self.place.drop(checkpoint.name)
+
+
+def name_of(epoch: float) -> str:
+    """The folder of the checkpoint after `epoch`, such as `checkpoint_000007`, or
+    `checkpoint_000007.5` of a trial that reports twice an epoch: they sort as the epochs do."""
+    whole = math.floor(epoch)
+    part = f"{epoch - whole:.6f}".rstrip("0")[1:] if epoch > whole else ""
+    return f"{PREFIX}{whole:06d}{part}"
 
 
 def saved(save: Callable[[str], object]) -> tempfile.TemporaryDirectory[str]:

@@ -58,7 +58,7 @@ def twice(share: float) -> float:
     return min(1.0, 2 * share)
 
 
-def out_of_memory(error: Exception) -> bool:
+def out_of_memory(error: BaseException) -> bool:
     """Whether `error` says that a GPU's memory, or the share of it, is used up."""
     # By name: a person's own trainable may not use torch, and then nothing here imports it.
     named = type(error).__name__ == "OutOfMemoryError"

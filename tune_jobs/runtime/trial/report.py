@@ -8,6 +8,7 @@ from typing import Any
 import ray
 
 from search_spaces.mode import sign_of
+from tune_jobs.runtime.journal import Epoch
 from tune_jobs.runtime.trial.gpu_share import gpus_of_process
 from tune_jobs.runtime.trial.reported import BAD_VALUE, metrics_of
 
@@ -16,7 +17,12 @@ REPORT = "trial_report"
 
 
 def told(result: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """The result of an epoch."""
+    """The result of an epoch.
+
+    Args:
+        result: numbers by name, `step_losses` and `done`.
+        more: `checkpoint`, `restored`, `retried`, `unsaved`, and as `first_report` has them.
+    """
     report = {
         "node": ray.get_runtime_context().get_node_id()[:8],
         "metrics": metrics_of(result),
@@ -26,7 +32,7 @@ def told(result: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {**result, REPORT: {**report, **more}}
 
 
-def bad_end(metric: str, mode: str, epoch: int, **more: Any) -> dict[str, Any]:
+def bad_end(metric: str, mode: str, epoch: Epoch, **more: Any) -> dict[str, Any]:
     """The result of a trial that diverged or failed in `epoch`: a finite bad value."""
     value = -sign_of(mode) * BAD_VALUE
     report = {"metrics": {}, "checkpoint": None, **more}
@@ -34,7 +40,7 @@ def bad_end(metric: str, mode: str, epoch: int, **more: Any) -> dict[str, Any]:
 
 
 def again(
-    epoch: int, why: str, retried: Sequence[dict[str, Any]], *, reason: str = ""
+    epoch: Epoch, why: str, retried: Sequence[dict[str, Any]], *, reason: str = ""
 ) -> dict[str, Any]:
     """Asks for a fresh process after `epoch`: for a larger share, or since the reset failed, for
     that `reason`."""

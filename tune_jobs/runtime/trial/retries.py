@@ -5,14 +5,12 @@ is gone (Tune does so, in another process; in one epoch no more often than after
 `tune_jobs/runtime/losses.py`). An error of the trainable itself may be an accident too,
 such as a file that could not be read, and is retried a few times, in its own process. After an
 error of CUDA a process can use its GPU no more: it counts as lost. A trial that
-diverged, or does not report the study's metric, would do so again, and is never retried.
+diverged, exits, or does not report the study's metric, would do so again, and is never retried.
 """
 
 from __future__ import annotations
 
 import errno
-
-from ray.air._internal.util import StartTraceback
 
 from tune_jobs.runtime.trial.gpu_share import out_of_memory
 
@@ -52,20 +50,14 @@ class Retries:
         self._for_good = ""
 
 
-def raised(error: Exception) -> Exception:
-    """What a trainable raised: a function does so in the thread that Tune runs it in."""
-    cause = error.__cause__
-    return cause if isinstance(error, StartTraceback) and isinstance(cause, Exception) else error
-
-
-def device_lost(error: Exception) -> bool:
+def device_lost(error: BaseException) -> bool:
     """Whether the process can use its GPU no more: after an illegal access or a failed assertion
     there every further call fails, of the next trial too."""
     told = f"{type(error).__name__}: {error}"
     return not out_of_memory(error) and ("AcceleratorError" in told or "CUDA error" in told)
 
 
-def blameless(error: Exception, gpus: float, alone: bool) -> bool:
+def blameless(error: BaseException, gpus: float, alone: bool) -> bool:
     """Whether the trial ran out of what it shared with others, memory or disk: its configuration
     may fit into all of it. With GPUs it has had one of them whole, if it lacked memory there."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -27,7 +27,7 @@ class TrialSettings:
     """What a node that joins later must have; None where none can."""
     in_bucket: bool = False
     """Whether the study lies in a bucket, and its journal may lose what a checkpoint then keeps."""
-    reported: Mapping[int, int] | None = None
+    reported: Mapping[int, int | float] | None = None
     """By trial, the epochs that the journal of such a study had when it was resumed."""
     budget: Budget | None = None
     """Bytes that checkpoints may take; divided before the first trial begins."""

@@ -1,9 +1,11 @@
 """The wrapper around any trainable, ours or a person's own, in the process of its trial.
 
-It turns what would end or mislead a study into an orderly end of that one trial: an exception, a
-missing metric, a value that is not finite. It writes the checkpoints before it reports, so that an
-epoch which was reported can always be gone on from, and goes on from them by itself, whether Tune
-restarts the trial (a node was lost) or a person resumes the study.
+It turns what would end or mislead a study into an orderly end of that one trial: an exception, an
+exit, a missing metric, a value that is not finite, an epoch that was told before. It writes the
+checkpoints before it reports, so that an epoch which was reported can always be gone on from, and
+goes on from them by itself, whether Tune restarts the trial (a node was lost) or a person resumes
+the study. A trainable that cannot go on, or does not, begins again at epoch 1; its first report
+says so.
 
 Beside Tune's own methods a trainable class may offer these, and the launcher uses what it finds:
 
@@ -26,32 +28,48 @@ from __future__ import annotations
 
 import copy
 import math
+import reprlib
 import shutil
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Any
 
 from ray import tune
-from ray.train._internal.session import get_session, shutdown_session
-from ray.tune.result import RESULT_DUPLICATE, SHOULD_CHECKPOINT
+from ray.train._internal.session import shutdown_session
+from ray.tune.result import RESULT_DUPLICATE
 from ray.tune.trainable.function_trainable import FunctionTrainable
 
 from tune_jobs.runtime.controls import stopped_dirname
+from tune_jobs.runtime.journal import Epoch
 from tune_jobs.runtime.notices import telling
 from tune_jobs.runtime.storage.checkpoints import Checkpoint, NoRoomError, TrialCheckpoints
 from tune_jobs.runtime.storage.outage import Outages, StorageLostError
 from tune_jobs.runtime.storage.places import place_at
 from tune_jobs.runtime.trial import report
 from tune_jobs.runtime.trial.dict_checkpoint import keep_returned, returned_or
+from tune_jobs.runtime.trial.epochs import EpochCount
+from tune_jobs.runtime.trial.exits import (
+    catch_os_exit,
+    exited,
+    exited_well,
+    raised,
+    telling_exits,
+)
+from tune_jobs.runtime.trial.function_session import (
+    OfferedCheckpoint,
+    offer,
+    reported_metrics,
+    take_reports,
+)
 from tune_jobs.runtime.trial.gpu_share import gpus_of_process, hold, out_of_memory
 from tune_jobs.runtime.trial.log import TrialLog
 from tune_jobs.runtime.trial.lost_lines import Past
 from tune_jobs.runtime.trial.process_memory import free_memory, freeze_imports
-from tune_jobs.runtime.trial.reported import not_finite, plain
-from tune_jobs.runtime.trial.retries import Retries, blameless, device_lost, raised
+from tune_jobs.runtime.trial.reported import STEP_LOSSES, no_number, not_finite, reported
+from tune_jobs.runtime.trial.retries import Retries, blameless, device_lost
 from tune_jobs.runtime.trial.seeds import Generators, trial_seed
 from tune_jobs.runtime.trial.settings import TrialSettings
 from tune_jobs.runtime.trial.tune_storage import move_to_this_node
@@ -67,6 +85,7 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             # Once a process, whatever calls setup(): many a reset_config() does.
             freeze_imports()
+            catch_os_exit()
             self.__log, self.__retries = TrialLog(), Retries()
             self.__generators = Generators()
             self.__reset: Callable[[], bool] | None = None
@@ -92,8 +111,8 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             self.__retries.begin()
             self.__retried: list[dict[str, Any]] = []
             self.__unsaved: dict[str, int] | None = None
-            self.__last: dict[str, Any] = {}
-            self.__epoch = 0
+            self.__left_out: set[str] = set()
+            self.__epoch: Epoch = 0
             self.__take_up(start)
 
         def __take_up(self, start: Callable[[], object]) -> None:
@@ -102,6 +121,10 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             self.__error: Exception | None = None
             self.__found: list[dict[str, Any]] = []
             self.__past = Past(self.config)
+            self.__last: dict[str, Any] = {}
+            self.__count = EpochCount()
+            self.__offered: OfferedCheckpoint | None = None
+            self.__overwrites = False
             self.__restored: dict[str, Any] | None = None
             self.__files = ExitStack()
             """Holds what a function has yet to read."""
@@ -119,7 +142,9 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             try:
                 hold(gpus_of_process())
                 self.__generators.seed(trial_seed(settings.seed, self.__index()))
-                ready = start()
+                ready = telling_exits(start)
+                if is_function:
+                    take_reports()
                 free_memory()
                 if self.__reset is not None and not ready:
                     raise ValueError(f"reset_config() has returned {ready}")
@@ -136,6 +161,7 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
                 place = place_at(settings.checkpoints) / stopped
                 left.append(TrialCheckpoints(place, settings.mode, self.__outages))
             there = [(these, name) for these in left for name in these.names()]
+            self.__overwrites = any(these is self.__checkpoints for these, _ in there)
             for checkpoints, name in there:
                 try:
                     found = self.__outages(partial(self.__load, checkpoints, name))
@@ -144,7 +170,7 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
                 except StorageLostError:
                     raise
                 except Exception as error:
-                    if out_of_memory(error):
+                    if out_of_memory(error) or exited(error):
                         raise
                     unreadable.append(name)
                     self._iteration, self._time_total = 0, 0.0
@@ -152,6 +178,7 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
                 self.__found = self.__past.take_up(found, self.__known())
                 # Each of them is a step to Tune.
                 self._iteration -= len(self.__found)
+                self.__count = EpochCount(found.epoch, from_zero=found.from_zero)
                 self.__restored = {"epoch": found.epoch, "unreadable": unreadable}
                 return
             if unreadable:
@@ -175,13 +202,13 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
                 folder = until_loaded.enter_context(checkpoint.whole())
                 if is_function:
                     # What `tune.get_checkpoint()` gives it, which it reads when it likes.
-                    get_session().loaded_checkpoint = tune.Checkpoint.from_directory(folder)
+                    self.__offered = offer(folder)
                     self.__files = until_loaded.pop_all()
                 else:
                     # As Tune does, before it loads one: learning rates are computed from these.
                     self._iteration = checkpoint.iteration
                     self._time_total = checkpoint.time_total
-                    self.load_checkpoint(returned_or(folder))
+                    telling_exits(self.load_checkpoint, returned_or(folder))
             return checkpoint
 
         def step(self) -> dict[str, Any]:
@@ -207,7 +234,9 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
                     if device_lost(raised(error)):
                         # As if it had been killed: in another process.
                         raise
-                    if not self.__retries.again(reason):
+                    if exited_well(error):
+                        return self.__returned()
+                    if exited(error) or not self.__retries.again(reason):
                         return self.__failed(error, reason)
                 # Out here the error is gone, with its frames and the memory that they held.
                 self.__start_again(reason)
@@ -219,18 +248,31 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
                 # Reported with the checkpoint, or lost on the way: the driver knows which.
                 return self.__told(self.__found.pop(0), checkpoint=None)
             began = time.monotonic()
-            result = super().step()
+            result = telling_exits(super().step)
+            if not isinstance(result, dict):
+                reason = f"step() has returned {reprlib.repr(result)}, which is no dictionary"
+                return self.__ended("failed", self.__under_way(), reason)
             if RESULT_DUPLICATE in result:
-                # A function that returns has said before what it had to say.
-                return self.__told({**self.__last, "done": True}, checkpoint=None)
-            reported = self.__reported(result, time.monotonic() - began)
+                return self.__returned()
+            metrics = reported_metrics(result) if is_function else result
+            told = self.__reported(metrics, time.monotonic() - began)
             self.__retries.epoch_done()
-            return reported
+            return told
+
+        def _trainable_func(self, config: dict[str, Any]) -> Any:
+            return telling_exits(super()._trainable_func, config)
+
+        def __returned(self) -> dict[str, Any]:
+            """The end of a trainable that has ended by itself, with all said or nothing."""
+            if self.__last:
+                return self.__told({**self.__last, "done": True}, checkpoint=None)
+            reason = f"it has ended and reported nothing: no {settings.metric}"
+            return self.__ended("failed", self.__under_way(), reason)
 
         def __start_again(self, reason: str) -> None:
             """In this process: another one would cost seconds, and an error in the first line of a
             script would be told a minute later."""
-            self.__retried.append({"epoch": self.__epoch + 1, "reason": reason})
+            self.__retried.append({"epoch": self.__under_way(), "reason": reason})
             if is_function:
                 shutdown_session()
             else:
@@ -240,30 +282,56 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             config = copy.deepcopy(self.config)
             self.__take_up(lambda: super(GuardedTrial, self).setup(config))
 
-        def __reported(self, result: dict[str, Any], seconds: float) -> dict[str, Any]:
+        def __reported(self, result: Mapping[Any, Any], seconds: float) -> dict[str, Any]:
             save = self.__saving()
-            # Tune is to save none of its own.
-            told = {key: value for key, value in result.items() if key != SHOULD_CHECKPOINT}
-            result = {key: plain(value) for key, value in told.items()}
-            result.setdefault("epoch", self.__epoch + 1)
-            epoch = int(result["epoch"])
-            if settings.metric not in result:
-                reported = ", ".join(sorted(set(result) - {"done"}))
-                return self.__ended("failed", epoch, f"no {settings.metric} in {reported}")
-            name = not_finite(result, settings.metric)
+            told = reported(result)
+            numbers, said = told.numbers, result.get("epoch")
+            begins = {} if self.__count.begun else self.__begins()
+            try:
+                epoch = self.__count.of(said)
+            except ValueError as error:
+                return self.__ended("failed", self.__under_way(), str(error), **begins)
+            if settings.metric not in numbers:
+                reason = no_number(result, numbers, settings.metric)
+                return self.__ended("failed", epoch, reason, **begins)
+            name = not_finite(numbers, settings.metric)
             if name is not None:
-                return self.__ended("diverged", epoch, f"{name} is {result[name]}")
+                reason = f"{name} is {numbers[name]}"
+                return self.__ended("diverged", epoch, reason, **begins)
+            if begins and self.__overwrites:
+                self.__checkpoints.drop_from(epoch)
+            whole = {**numbers, "epoch": epoch, STEP_LOSSES: told.step_losses, "done": told.done}
             checkpoint = None
             if save is not None:
-                value = result[settings.metric]
+                value = numbers[settings.metric]
                 more = self.__past.to_keep() if settings.in_bucket else {}
                 more.update(iteration=self._iteration + 1, time_total=self._time_total + seconds)
+                if self.__count.from_zero:
+                    more["from_zero"] = True
                 try:
-                    checkpoint = self.__checkpoints.write(epoch, value, result, save, **more)
+                    checkpoint = self.__checkpoints.write(epoch, value, whole, save, **more)
                 except NoRoomError as error:
                     self.__unsaved = {"needed": error.needed, "allowed": error.allowed}
-            self.__past.add(result)
-            return self.__told(result, checkpoint)
+            self.__past.add(whole)
+            left_out = {n: why for n, why in told.left_out.items() if n not in self.__left_out}
+            self.__left_out.update(left_out)
+            return self.__told(whole, checkpoint, left_out=left_out, **begins)
+
+        def __begins(self) -> dict[str, Any]:
+            """Of the first report since the trial has begun, or has gone on: what that was."""
+            if not self.__offered_in_vain():
+                return {"begins": True}
+            unread, self.__offered = self.__count.last, None
+            self.__count, self.__past, self.__restored = EpochCount(), Past(self.config), None
+            return {"begins": True, "unread": unread}
+
+        def __offered_in_vain(self) -> bool:
+            """Whether a function was offered a checkpoint, and has not looked at it."""
+            return self.__offered is not None and not self.__offered.used
+
+        def __under_way(self) -> Epoch:
+            """The epoch that is to be reported next."""
+            return 1 if self.__offered_in_vain() else self.__count.last + 1
 
         def __saving(self) -> Callable[[str], object] | None:
             """What writes the checkpoint of this epoch to a folder, if there is one."""
@@ -280,40 +348,45 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             return take_over
 
         def __save(self, folder: str) -> None:
-            keep_returned(self.save_checkpoint(folder), folder)
+            keep_returned(telling_exits(self.save_checkpoint, folder), folder)
 
-        def __told(self, result: dict[str, Any], checkpoint: str | None) -> dict[str, Any]:
-            self.__epoch, self.__last = int(result["epoch"]), result
-            more = {
-                "checkpoint": checkpoint,
-                "restored": self.__restored,
-                "retried": self.__retried,
-                "unsaved": self.__unsaved,
-            }
-            self.__restored, self.__retried, self.__unsaved = None, [], None
+        def __told(
+            self, result: dict[str, Any], checkpoint: str | None, **more: Any
+        ) -> dict[str, Any]:
+            self.__epoch, self.__last = result["epoch"], result
+            more.update(checkpoint=checkpoint, restored=self.__take_restored())
+            more.update(retried=self.__retried, unsaved=self.__unsaved)
+            self.__retried, self.__unsaved = [], None
             return report.told(result, **more)
 
-        def __ended(self, status: str, epoch: int, reason: str, **more: Any) -> dict[str, Any]:
+        def __take_restored(self) -> dict[str, Any] | None:
+            """What it went on from, to be told once, and of a function once that is known."""
+            if self.__offered_in_vain():
+                return None
+            restored, self.__restored = self.__restored, None
+            return restored
+
+        def __ended(self, status: str, epoch: Epoch, reason: str, **more: Any) -> dict[str, Any]:
             told = {"status": status, "reason": reason, **more}
-            told.update(restored=self.__restored, retried=self.__retried)
+            told.update(restored=self.__take_restored(), retried=self.__retried)
             if status == "failed":
                 told["log"] = "\n".join(self.__log.tail())
             return report.bad_end(settings.metric, settings.mode, epoch, **told)
 
         def __note(self, error: Exception) -> str:
             """Prints an error to the trial's log; the same in one line."""
-            error = raised(error)
-            traceback.print_exception(error)
-            return f"{type(error).__name__}: {error}"
+            cause = raised(error)
+            traceback.print_exception(cause)
+            return f"{type(cause).__name__}: {cause}".removesuffix(": ")
 
         def __failed(self, error: Exception, reason: str) -> dict[str, Any]:
-            error = raised(error)
+            cause = raised(error)
             return self.__ended(
                 "failed",
-                self.__epoch + 1,
+                self.__under_way(),
                 reason,
-                blameless=blameless(error, gpus_of_process(), settings.alone),
-                traceback="".join(traceback.format_exception(error)),
+                blameless=blameless(cause, gpus_of_process(), settings.alone),
+                traceback="".join(traceback.format_exception(cause)),
             )
 
     GuardedTrial.__name__ = trainable.__name__
