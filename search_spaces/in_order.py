@@ -8,6 +8,10 @@ from ray.tune.schedulers import FIFOScheduler
 class InOrder(FIFOScheduler):
     """Lets every trial run to its end, in the order of their suggestion."""
 
+    def describe(self) -> dict[str, object]:
+        """Nothing: it is what a study has that names no scheduler."""
+        return {}
+
     def choose_trial_to_run(self, controller: object) -> None:
         """None: Tune starts pending trials in their order without being told.
 
