@@ -1,6 +1,9 @@
 """Nothing is lost: a driver that is killed at any moment, and the study that goes on."""
 
+import os
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import asdict
 
@@ -8,7 +11,7 @@ import pytest
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from search_spaces.rungs import Rungs
-from tests.conftest import PATIENCE, TINY, journal_of, results_of, table_of
+from tests.conftest import JOB, PATIENCE, TINY, journal_of, results_of, table_of
 from tests.gate import TRIALS, Gated
 
 pytestmark = pytest.mark.slow
@@ -129,6 +132,26 @@ def test_ctrl_c_ends_in_order_and_prints_how_to_go_on(start_job, run_job, tmp_pa
     last = output.splitlines()[-1]
     assert last.startswith("resume")
     assert last.endswith("--resume results/stopped")
+
+
+@pytest.mark.long
+def test_sigterm_to_the_whole_process_group_ends_in_order(tmp_path):
+    study = tmp_path / "results" / "stopped"
+    command = [sys.executable, str(JOB), "--dataset", "digits", "--trials", "40", "--yes"]
+    process = subprocess.Popen(
+        [*command, "--max-epochs", "27", "--name", "stopped", "--address", "local"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    wait_for_lines(process, study, 15)
+    os.killpg(process.pid, signal.SIGTERM)
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 143, output
+    assert journal_of(study)[-1]["why"] == "terminated"
+    assert output.splitlines()[-1].endswith("--resume results/stopped")
 
 
 @pytest.mark.long

@@ -22,6 +22,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from tune_jobs.runtime.cluster.growth import Growth, Resources, read_growth
 from tune_jobs.runtime.cluster.knock import knock
 from tune_jobs.runtime.cluster.node_check import PACKAGES
+from tune_jobs.runtime.cluster.own_group import own_group
 from tune_jobs.runtime.flags import Flags
 
 PRELOADED = ("ray.tune", "torch")
@@ -212,7 +213,7 @@ def start(flags: Flags) -> None:
         class_cache.DEFAULT_ENV_VARS.clear()
     each_has_a_trial = flags.cpus_per_trial <= 1 and flags.gpus_per_trial == 0
     preloaded = [name for name in PRELOADED if name in sys.modules] if each_has_a_trial else []
-    with loopback_only():
+    with loopback_only(), own_group():
         ray.init(
             address="local",
             num_cpus=cpus,
