@@ -13,7 +13,7 @@ from search_spaces.history import Epochs, History, Standing
 from search_spaces.sobol_search import SobolSearch
 from search_spaces.space import Space
 from search_spaces.strategy import Strategy
-from search_spaces.values import Value, as_json
+from search_spaces.values import Value, as_json, as_seed
 
 RETRIES = 16
 """How often a model is asked again that proposes a configuration which has been tried; then the
@@ -54,7 +54,7 @@ class LearningSearch(Strategy):
         super().__init__(space)
         if not space.parameters:
             raise ValueError(f"space {space.name}: every hyperparameter is fixed, none is searched")
-        self.seed = seed
+        self.seed = as_seed(seed)
         self.startup = startup
         self.history = History()
         self._start_points = [space.complete(point) for point in start_points]

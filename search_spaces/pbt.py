@@ -27,7 +27,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import PopulationBasedTraining, TrialScheduler
 
 from search_spaces.hyperparameter import Hyperparameter
-from search_spaces.space import Space
+from search_spaces.space import Space, checked_space
 from search_spaces.values import Value
 
 RETRIES = 16
@@ -81,6 +81,7 @@ class PBT(PopulationBasedTraining):
                 f"perturbation_interval must be at least 1 and below the {max_epochs} epochs of a "
                 f"trial, got {interval}"
             )
+        space = checked_space(space, type(self).__name__)
         self._parameters = {name: _checked(space, name) for name in perturbed}
         super().__init__(
             time_attr="epoch",

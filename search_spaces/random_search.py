@@ -6,7 +6,7 @@ import numpy as np
 
 from search_spaces.space import Space
 from search_spaces.strategy import Strategy
-from search_spaces.values import Value
+from search_spaces.values import Value, as_seed
 
 
 class RandomSearch(Strategy):
@@ -19,7 +19,7 @@ class RandomSearch(Strategy):
 
     def __init__(self, space: Space, *, seed: int) -> None:
         super().__init__(space)
-        self.seed = seed
+        self.seed = as_seed(seed)
 
     def point(self, index: int) -> dict[str, Value]:
         """Configuration number `index`, from 0, by seed and index alone."""

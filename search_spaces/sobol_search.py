@@ -7,7 +7,7 @@ from scipy.stats import qmc
 
 from search_spaces.space import Space
 from search_spaces.strategy import Strategy
-from search_spaces.values import Value
+from search_spaces.values import Value, as_seed
 
 BLOCK = 256
 """Points computed at once. A power of two, where the sequence is balanced."""
@@ -27,7 +27,7 @@ class SobolSearch(Strategy):
 
     def __init__(self, space: Space, *, seed: int) -> None:
         super().__init__(space)
-        self.seed = seed
+        self.seed = as_seed(seed)
         # SciPy knows no sequence of no dimensions: where all is fixed, every point is the same.
         dimensions = max(1, len(space.parameters))
         self._sequence = qmc.Sobol(dimensions, rng=np.random.default_rng(seed))

@@ -226,6 +226,21 @@ class Space:
         }
 
 
+def checked_space(given: object, of: str) -> Space:
+    """What a searcher or scheduler was given as its space.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if isinstance(given, Space):
+        return given
+    names = f" with {', '.join(map(str, given))}" if isinstance(given, Mapping) else ""
+    raise ValueError(
+        f"{of}: the space is a {type(given).__name__}{names}; give a Space of Hyperparameter, "
+        "since Ray's domains are not read here"
+    )
+
+
 FLAGS = {
     "epochs": "--max-epochs",
     "model": "--model",

@@ -8,7 +8,7 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from search_spaces.space import Space
+from search_spaces.space import Space, checked_space
 from search_spaces.values import Value
 
 
@@ -20,6 +20,9 @@ class Strategy(Searcher):
 
     Args:
         space: where to look.
+
+    Raises:
+        ValueError: it is no `Space`.
     """
 
     rungs: Sequence[int] = ()
@@ -27,7 +30,7 @@ class Strategy(Searcher):
 
     def __init__(self, space: Space) -> None:
         super().__init__()
-        self.space = space
+        self.space = checked_space(space, type(self).__name__)
         self._suggested = 0
 
     @property

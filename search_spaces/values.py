@@ -77,6 +77,18 @@ def as_number(given: Any, what: str) -> float | int:
     return number
 
 
+def as_seed(given: Any) -> int:
+    """A seed, which decides all that is drawn.
+
+    Raises:
+        ValueError: it is no whole number from 0.
+    """
+    seed = as_plain(given, "seed")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ValueError(f"seed must be a whole number from 0, got {_shown(given)}")
+    return seed
+
+
 def key_of(value: object) -> str:
     """By which a value is known, for what Python takes for equal may not be: `True` and `1`."""
     return json.dumps(value)

@@ -111,6 +111,9 @@ def test_before_a_study_is_open_nothing_can_be_written(tmp_path):
 
 def test_a_space_that_the_trainable_does_not_take_is_an_error_in_either_order(tmp_path):
     class Picky(tune.Trainable):
+        def step(self):
+            return {"score": 1.0}
+
         @staticmethod
         def check_config(config):
             if config["quality"] > 0.9:

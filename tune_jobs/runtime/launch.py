@@ -27,6 +27,7 @@ from tune_jobs.runtime.controller import losses_told
 from tune_jobs.runtime.curves import Curves
 from tune_jobs.runtime.description import describe, job_name
 from tune_jobs.runtime.flags import Command, Flags, parse
+from tune_jobs.runtime.given import check_built, check_metric
 from tune_jobs.runtime.home import Home, home_of, new_home
 from tune_jobs.runtime.keeping import retain
 from tune_jobs.runtime.notices import Notices
@@ -34,6 +35,7 @@ from tune_jobs.runtime.population import NOT_RESUMED, write_schedule
 from tune_jobs.runtime.price import Price
 from tune_jobs.runtime.question import begin, ended_by_signals, nothing_left
 from tune_jobs.runtime.replicates import write_replicates
+from tune_jobs.runtime.sendable import unsendable_refused
 from tune_jobs.runtime.signals import EXIT_CODES, heard
 from tune_jobs.runtime.stopping import NODES
 from tune_jobs.runtime.storage.bucket import SCHEME
@@ -88,6 +90,7 @@ def launch(
     # Signals are heard until Ray has been left: a second Ctrl-C may come at any time.
     with ExitStack() as hearing, ExitStack() as connected:
         try:
+            check_metric(metric, mode)
             command, home = parse_and_check(job, argv, connected)
             with nothing_left(home):
                 check_unchanged(home.directory, metric=metric, mode=mode)
@@ -95,7 +98,9 @@ def launch(
                 study = study_on(found, home, command.flags, console, metric=metric, mode=mode)
                 # Again: Ray has made SIGTERM its own as it began.
                 with ended_by_signals():
-                    tuner = job(study, **command.options)
+                    with unsendable_refused():
+                        tuner = job(study, **command.options)
+                    check_built(tuner, study.parts)
                     refuse_unused_flags(command, study)
                     description = describe(study, command, argv)
                     price = begin(console, study, how_to_go_on(study, description["command"]))

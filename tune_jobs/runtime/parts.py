@@ -50,6 +50,7 @@ class Parts:
     dataset: Dataset | None = None
     strategy: Strategy | None = None
     scheduler: ASHA | PBT | None = None
+    run_config: tune.RunConfig | None = None
     gpu_notice: str = ""
     """Where trials have GPUs: what `gpus` has found, which is no part of the job."""
 

@@ -24,6 +24,7 @@ from tune_jobs.runtime.cluster.joiners import Joiners
 from tune_jobs.runtime.cluster.width import Width
 from tune_jobs.runtime.flags import EPOCHS, MODEL, TRIALS, Flags
 from tune_jobs.runtime.fresh_start import FreshStarts
+from tune_jobs.runtime.given import check_names, check_strategy, check_trainable
 from tune_jobs.runtime.home import Home
 from tune_jobs.runtime.journal import JOURNAL, Event, Journal, read_events, trials_from
 from tune_jobs.runtime.lock import StudyLock
@@ -32,6 +33,7 @@ from tune_jobs.runtime.parts import Dataset, Parts, Trainable
 from tune_jobs.runtime.population import MEMBERS, check_population
 from tune_jobs.runtime.recorder import Recorder
 from tune_jobs.runtime.searcher import JournaledSearcher
+from tune_jobs.runtime.sendable import check_sendable
 from tune_jobs.runtime.stopping import Limits, StudyStopper
 from tune_jobs.runtime.storage.bucket import Bucket
 from tune_jobs.runtime.storage.outage import Outages
@@ -172,7 +174,12 @@ class Study:
         from its beginning. A trial ends after `max_epochs` at the latest. With a dataset
         `setup(config, data=dataset.search)` or `function(config, data=…)` is called; the data is
         put into the object store once.
+
+        Raises:
+            ValueError: no trial can be made of it, or it cannot be sent to a trial's process.
         """
+        check_trainable(trainable, dataset)
+        check_sendable(trainable)
         self.parts.trainable, self.parts.dataset = trainable, dataset
         check_unchanged(self.directory, trainable=self.parts.trainable_name())
         self.parts.check(self.flags.model)
@@ -205,8 +212,11 @@ class Study:
         the study in `warm_start`, for which it must be one that learns.
 
         Raises:
-            ValueError: what no population can be made of.
+            ValueError: a searcher or scheduler of others, a hyperparameter whose name is taken, or
+                what no population can be made of.
         """
+        check_strategy(strategy, scheduler)
+        check_names(strategy.space, self.metric)
         self.parts.strategy, self.parts.scheduler = strategy, scheduler
         if isinstance(scheduler, (ASHA, PBT)):
             # A script may give it others than the flag says, and its last rung is that one.
@@ -274,7 +284,7 @@ class Study:
 
     def run_config(self) -> tune.RunConfig:
         """Tune's own files go to `.tune`, where nobody reads them; Tune prints nothing."""
-        return tune.RunConfig(
+        self.parts.run_config = tune.RunConfig(
             name=TUNE_FOLDER,
             storage_path=str(self.directory.absolute()),
             callbacks=[self.recorder],
@@ -284,6 +294,7 @@ class Study:
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             verbose=0,
         )
+        return self.parts.run_config
 
     def _seed_in_config(self, index: int) -> int | None:
         takes_seed = getattr(self.parts.trainable, "takes_seed", False)

@@ -19,6 +19,7 @@ from search_spaces.pbt import PBT
 from search_spaces.values import as_json
 from tune_jobs.findings.audit import audit_of, told
 from tune_jobs.runtime.best import all_ended
+from tune_jobs.runtime.given import COLUMNS
 from tune_jobs.runtime.journal import TrialRecord
 from tune_jobs.runtime.population import SCHEDULE_FILE, Schedule
 from tune_jobs.runtime.searcher import dirname_of
@@ -47,9 +48,7 @@ def write_table(
     metric_names = sorted(reported - {"epoch", *config_names})
     table = io.StringIO()
     writer = csv.writer(table)
-    writer.writerow(
-        ["trial", "status", "epochs_run", "best_epoch", *config_names, *metric_names, "log"]
-    )
+    writer.writerow([*COLUMNS[:-1], *config_names, *metric_names, COLUMNS[-1]])
     for trial in sorted(trials, key=lambda trial: trial.index):
         best = trial.best(metric, mode)
         metrics = trial.results[best[0]] if best else {}
