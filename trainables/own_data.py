@@ -1,5 +1,6 @@
 """A person's own images: an `.npz` file, or a folder of images by class."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,7 @@ from numpy.typing import NDArray
 
 from trainables.data import Images, Labels
 from trainables.dataset_files import RawDataset, with_test_set
-
-EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
-"""Pillow's modes of at most 8 bits a channel: of others it would cut off what is above 255."""
-
-GREY = ("1", "L", "LA")
+from trainables.image_folder import Part, read_folder
 
 
 def is_own(name: str) -> bool:
@@ -27,7 +24,8 @@ def read_own(path: Path) -> RawDataset:
       `[n, channels, height, width]` (1 or 3 channels), uint8 or between 0 and 1; `y`, classes from
       0, `[n]`; `x_test` and `y_test` alike, if there are some.
     - folder: one folder a class, in the order of their names, or `train`, and perhaps `test`, with
-      such folders; any image file that Pillow reads, all of one size.
+      such folders; any image file that Pillow reads, all of one size, turned as its EXIF says. What
+      is left out, and what transparent images were laid over, is in `notice`.
 
     Where there are no test images a fifth is set aside, stratified by class.
 
@@ -35,9 +33,20 @@ def read_own(path: Path) -> RawDataset:
         ValueError: it is not there, or damaged, or has no image to train on of a class; names file
             and row, or the class.
     """
-    if not path.exists():
-        raise ValueError(f"dataset {path}: no such file or folder")
-    images, labels, test, classes = _read_folder(path) if path.is_dir() else _read_npz(path)
+    try:
+        folder, file = path.is_dir(), path.is_file()
+    except OSError as error:
+        raise ValueError(f"dataset {path}: cannot be read ({error.strerror})") from None
+    if not (folder or file):
+        there = "no file, no folder" if path.exists() else "no such file or folder"
+        raise ValueError(
+            f"dataset {path}: {'a link that leads nowhere' if path.is_symlink() else there}"
+        )
+    notice = ""
+    if folder:
+        (images, labels), test, classes, notice = read_folder(path)
+    else:
+        images, labels, test, classes = _read_npz(path)
     if len(classes) < 2:
         raise ValueError(f"dataset {path}: all images are of one class, {classes[0]}; give two")
     if test is None:
@@ -50,6 +59,7 @@ def read_own(path: Path) -> RawDataset:
             test_labels=test[1],
             source=str(path),
         )
+    raw = replace(raw, notice=f"dataset {path}: {notice}" if notice else "")
     counts = np.bincount(raw.train_labels, minlength=len(classes))
     empty = [name for name, count in zip(classes, counts, strict=True) if count == 0]
     if empty:
@@ -58,9 +68,6 @@ def read_own(path: Path) -> RawDataset:
             f"some, or leave it out ({'test images are given' if test else 'a fifth is set aside'})"
         )
     return raw
-
-
-Part = tuple[Images, Labels]
 
 
 def _read_npz(path: Path) -> tuple[Images, Labels, Part | None, list[str]]:
@@ -161,91 +168,3 @@ def _classes(path: Path, name: str, labels: NDArray[Any]) -> Labels:
             f"{labels[row]}"
         )
     return labels.astype(np.int64)
-
-
-def _read_folder(path: Path) -> tuple[Images, Labels, Part | None, list[str]]:
-    found = _subfolders(path)
-    # A train may be a vehicle.
-    if "train" not in found or not _folders(path / "train"):
-        return *_read_classes(path, found), None, found
-    if set(found) - {"train", "test"}:
-        others = ", ".join(sorted(set(found) - {"train", "test"}))
-        raise ValueError(
-            f"dataset {path}: beside train and test there is {others}, which nothing would read: "
-            "put its images into train, a part of which validates, or take the folder away"
-        )
-    classes = _subfolders(path / "train")
-    images, labels = _read_classes(path / "train", classes)
-    if not (path / "test").is_dir():
-        return images, labels, None, classes
-    unknown = set(_subfolders(path / "test")) - set(classes)
-    if unknown:
-        raise ValueError(f"dataset {path}: test has classes that train has not: {sorted(unknown)}")
-    test = _read_classes(path / "test", classes, like=images)
-    return images, labels, test, classes
-
-
-def _folders(path: Path) -> list[str]:
-    folders = (entry.name for entry in path.iterdir() if entry.is_dir())
-    # Tools leave hidden ones, such as .ipynb_checkpoints.
-    return sorted(name for name in folders if not name.startswith("."))
-
-
-def _subfolders(path: Path) -> list[str]:
-    found = _folders(path)
-    if not found:
-        raise ValueError(f"dataset {path}: no folder in it; one folder of images a class is needed")
-    return found
-
-
-def _read_classes(path: Path, classes: list[str], like: Images | None = None) -> Part:
-    from PIL import Image
-
-    files, labels = [], []
-    for index, name in enumerate(classes):
-        if (path / name).is_dir():
-            deeper = _folders(path / name)
-            if deeper:
-                raise ValueError(
-                    f"dataset {path / name}: a folder, {deeper[0]}, in that of a class, which "
-                    "nothing would read: images lie in the folder of their class"
-                )
-            entries = (path / name).iterdir()
-            here = sorted(e for e in entries if e.is_file() and not e.name.startswith("."))
-            files += here
-            labels += [index] * len(here)
-    if not files:
-        raise ValueError(f"dataset {path}: no image in its folders")
-    pictures = []
-    for row, file in enumerate(files):
-        try:
-            with Image.open(file) as picture:
-                picture.load()
-                mode = picture.mode
-                pictures.append(picture.convert("L" if mode in GREY else "RGB"))
-        # A damaged image fails in many ways, a SyntaxError among them.
-        except Exception as error:
-            raise ValueError(f"dataset {path}: {file}, row {row}: unreadable ({error})") from None
-        if mode not in EIGHT_BITS:
-            raise ValueError(
-                f"dataset {path}: {file}, row {row}: pixels of mode {mode} are not of 8 bits; "
-                f"convert it to one of {', '.join(EIGHT_BITS)}"
-            )
-        if pictures[-1].size != pictures[0].size:
-            raise ValueError(
-                f"dataset {path}: {file}, row {row}: {pictures[-1].size[0]} x "
-                f"{pictures[-1].size[1]} pixels, the first is {pictures[0].size[0]} x "
-                f"{pictures[0].size[1]}; all must be of one size"
-            )
-    coloured = any(picture.mode == "RGB" for picture in pictures)
-    if like is not None:
-        coloured = like.shape[1] == 3
-    shades = "RGB" if coloured else "L"
-    arrays = np.stack([np.asarray(picture.convert(shades), np.uint8) for picture in pictures])
-    images = arrays.transpose(0, 3, 1, 2) if coloured else arrays[:, None]
-    if like is not None and images.shape[1:] != like.shape[1:]:
-        raise ValueError(
-            f"dataset {path}: images are {images.shape[1:]} (channels, height, width), those of "
-            f"train {like.shape[1:]}"
-        )
-    return np.ascontiguousarray(images), np.array(labels, np.int64)
