@@ -43,12 +43,12 @@ WORKERS, BUDGETS = 4, (50, 100, 200, 400)
 class SyneTune(Rungs):
     """A percentile with the own value; a rung of fewer than η lets everybody through."""
 
-    def report(self, trial: int | str, epoch: int, value: float) -> Decision | None:
+    def report(self, trial: int | str, epoch: float, value: float) -> Decision | None:
         """As `Rungs.report`."""
         decision = super().report(trial, epoch, value)
         if decision is None:
             return None
-        finite = [v for v in self.values[epoch].values() if math.isfinite(v)]
+        finite = [v for v in self.values[decision.rung].values() if math.isfinite(v)]
         cutoff = float(np.quantile(finite, 1 - 1 / self.reduction_factor))
         stop = len(finite) >= self.reduction_factor and value < cutoff
         return replace(decision, cutoff=cutoff, stop=stop)
@@ -57,7 +57,7 @@ class SyneTune(Rungs):
 class Lenient(Rungs):
     """The first η trials always go on."""
 
-    def report(self, trial: int | str, epoch: int, value: float) -> Decision | None:
+    def report(self, trial: int | str, epoch: float, value: float) -> Decision | None:
         """As `Rungs.report`."""
         decision = super().report(trial, epoch, value)
         if decision is not None and decision.of <= self.reduction_factor:
@@ -68,7 +68,7 @@ class Lenient(Rungs):
 class Strict(Rungs):
     """A rung of fewer than η lets nobody through."""
 
-    def report(self, trial: int | str, epoch: int, value: float) -> Decision | None:
+    def report(self, trial: int | str, epoch: float, value: float) -> Decision | None:
         """As `Rungs.report`."""
         decision = super().report(trial, epoch, value)
         if decision is not None and decision.of < self.reduction_factor:

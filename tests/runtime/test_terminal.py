@@ -148,6 +148,28 @@ def test_a_checkpoint_that_cannot_be_read_is_named():
     assert line == "restored   trial 1 at epoch 2; unreadable: checkpoint_000003, x"
 
 
+def test_epochs_that_are_lost_are_told_with_the_checkpoint_that_was_not_read():
+    event = {"event": "epochs_lost", "trial": 1, "first": 1, "last": 3}
+    assert "trial 1: epochs 1 to 3" in describe(event, "score")
+    line = describe({**event, "unread": 3}, "score")
+    assert "tune.get_checkpoint()" in line
+    assert "of epoch 3" in line
+
+
+def test_the_best_is_another_when_its_epochs_are_lost():
+    screen = Screen()
+    screen.result(0, 1, 0.3)
+    screen.result(1, 1, 0.9)
+    assert "best 0.9000 (trial 1)" in screen.terminal.status()
+    screen.tell(1, "epochs_lost", first=1, last=1)
+    assert "best 0.3000 (trial 0)" in screen.terminal.status()
+
+
+def test_what_is_left_out_is_named_with_its_type():
+    event = {"event": "left_out", "trial": 1, "metrics": {"note": "str"}}
+    assert describe(event, "score").endswith("note (str)")
+
+
 @pytest.mark.parametrize(("mode", "best"), [("max", [0.3, 0.5, 0.6]), ("min", [0.3, 0.2, 0.1])])
 def test_a_new_best_is_said_once_and_an_equal_one_is_none(mode, best):
     screen = Screen(mode=mode)

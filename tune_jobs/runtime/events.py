@@ -81,7 +81,7 @@ class Earlier(_Line):
     event: Literal["earlier"]
     study: str
     config: dict[str, Any]
-    values: dict[Annotated[str, Field(pattern=r"^[0-9]{1,16}(\.[0-9]{1,16})?$")], Number]
+    values: dict[Annotated[str, Field(pattern=r"^[0-9]{1,16}(\.[0-9]{1,16})?(e-0[1-9])?$")], Number]
     """Of the metric, by epoch."""
     status: EndStatus
 

@@ -130,7 +130,7 @@ class StudyStopper(Stopper):
                 self._best, self._since_best = value, 0
         elif event["event"] == "epochs_lost":
             # They were run, and their values are nobody's any more.
-            of_trial = self._values[event["trial"]]
+            of_trial = self._values.get(event["trial"], {})
             kept = {epoch: value for epoch, value in of_trial.items() if epoch < event["first"]}
             self._values[event["trial"]] = kept
             every = (value for values in self._values.values() for value in values.values())

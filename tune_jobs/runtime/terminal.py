@@ -241,10 +241,8 @@ def lost_epochs(event: Event) -> str:
             f"it began again: it has not asked tune.get_checkpoint() for its checkpoint of epoch "
             f"{event['unread']}"
         )
-    elif first <= 1:
-        why = "it began again, without a checkpoint to go on from"
     else:
-        why = "it went on from before"
+        why = f"it is at epoch {first} once more"
     return f"{which} of before, not counted any more: {why}"
 
 
