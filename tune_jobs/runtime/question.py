@@ -18,6 +18,7 @@ from tune_jobs.runtime.home import Home
 from tune_jobs.runtime.keeping import divide_budget
 from tune_jobs.runtime.plan import show_line, show_plan
 from tune_jobs.runtime.price import Price, check_room, price_of
+from tune_jobs.runtime.signals import handled
 from tune_jobs.runtime.study import TUNE_FOLDER, Study
 
 UNASKED_SECONDS = 60.0
@@ -100,9 +101,5 @@ def ended_by_signals() -> Iterator[None]:
         sys.exit(128 + number)
 
     heard = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
-    before = {number: signal.signal(number, end) for number in heard}
-    try:
+    with handled(dict.fromkeys(heard, end)):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -11,11 +11,14 @@ import os
 import signal
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import TypeAlias
 
 from tune_jobs.runtime.stopping import INTERRUPTED, TERMINATED, StudyStopper
+
+Handler: TypeAlias = Callable[[int, FrameType | None], None]
 
 STDOUT, STDERR = 1, 2
 
@@ -61,12 +64,28 @@ def heard(stopper: StudyStopper) -> Iterator[None]:
     handlers = {signal.SIGINT: interrupt, signal.SIGTERM: terminate}
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         handlers[signal.SIGHUP] = terminate
+    try:
+        with handled(handlers):
+            yield
+    finally:
+        # Else it would end whatever this process does next.
+        grace.cancel()
+
+
+@contextmanager
+def handled(handlers: Mapping[signal.Signals, Handler]) -> Iterator[None]:
+    """Has these handlers called for as long as the context lasts.
+
+    Python lets only its main thread have any: in another one, of a notebook or a server, none is
+    called, and what a signal does is up to whoever has started the thread.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
-        # Else it would end whatever this process does next.
-        grace.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
 

@@ -196,23 +196,12 @@ def test_the_address_that_a_killed_cluster_has_left_is_not_joined(temporary, mon
         assert running(None) == address
 
 
-def test_a_cluster_that_the_environment_names_is_not_replaced_where_it_does_not_answer(
-    monkeypatch,
-):
-    with socket.socket() as unheard:
-        unheard.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{unheard.getsockname()[1]}"
-        monkeypatch.setenv("RAY_ADDRESS", address)
-        with pytest.raises(ValueError, match="no cluster answers there"), cluster(Flags()):
-            pass
-
-
 JOINS = """
 import sys
 from tune_jobs.runtime.cluster.connect import cluster
 from tune_jobs.runtime.flags import Flags
 try:
-    with cluster(Flags(address=sys.argv[1])):
+    with cluster(Flags(address=(sys.argv[1:] or [None])[0])):
         pass
 except ValueError as error:
     print(error)
@@ -234,3 +223,47 @@ def test_a_driver_without_the_token_that_its_cluster_asks_for_is_told_in_one_lin
     (line,) = done.stdout.splitlines()
     assert line.startswith(f"--address {address}: ")
     assert "no authentication token was found: give RAY_AUTH_TOKEN_PATH" in line
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"RAY_ADDRESS": "UNHEARD"}, "RAY_ADDRESS=UNHEARD: no cluster answers there"),
+        ({"RAY_ADDRESS": "http://127.0.0.1:8265"}, "RAY_ADDRESS=http://127.0.0.1:8265: an address"),
+        ({"RAY_ADDRESS": "local", "RAY_TMPDIR": "LONG"}, "RAY_TMPDIR LONG is too long for"),
+        ({"RAY_ADDRESS": "local", "RAY_TMPDIR": "/proc"}, "Ray cannot be started, whose files"),
+    ],
+)
+def test_what_the_environment_says_and_cannot_be_is_told_in_one_line(tmp_path, variables, said):
+    long = tmp_path / ("a" * 80)
+    long.mkdir()
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))
+        places = {"UNHEARD": f"127.0.0.1:{unheard.getsockname()[1]}", "LONG": str(long)}
+        done = subprocess.run(
+            [sys.executable, "-c", JOINS],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, **{name: places.get(v, v) for name, v in variables.items()}},
+        )
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.splitlines()
+    for name, place in places.items():
+        said = said.replace(name, place)
+    assert line.startswith(said)
+
+
+def test_a_ray_that_the_script_has_started_is_used_and_left_to_it(cluster_address):
+    for address in (None, "local", "auto", cluster_address):
+        with cluster(Flags(address=address)) as found:
+            assert found.own
+            assert found.slots(1, 0) == 2
+        assert ray.is_initialized()
+    other = cluster(Flags(address="10.0.0.7:6379"))
+    with (
+        pytest.raises(ValueError, match=r"10\.0\.0\.7:6379: the script has called ray\.init"),
+        other,
+    ):
+        pass

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import ray
+from ray._common.utils import get_default_system_temp_dir
 from ray._private import ray_constants
 from ray._private.services import canonicalize_bootstrap_address
 from ray.exceptions import AuthenticationError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from tune_jobs.runtime.cluster.driver_path import DriverPath
 from tune_jobs.runtime.cluster.growth import Growth, Resources, read_growth
 from tune_jobs.runtime.cluster.knock import knock
 from tune_jobs.runtime.cluster.node_check import PACKAGES
@@ -34,6 +36,9 @@ QUIET: dict[str, Any] = {
     "configure_logging": True,
 }
 
+
+RAY_ADDRESS = "RAY_ADDRESS"
+"""The variable that names a cluster for every command of Ray's."""
 
 HEAD = "node:__internal_head__"
 """A resource that the head has, and no other node."""
@@ -120,16 +125,52 @@ def cluster(flags: Flags) -> Iterator[Cluster]:
     """
     # Our own lines say what happens; warnings of Ray's would stand between them.
     logging.getLogger("ray").setLevel(logging.ERROR)
+    if ray.is_initialized():
+        # The script has called ray.init(), and may use Ray when the study has ended.
+        check_connected(flags.address)
+        yield seen(own=ray._private.worker._global_node.is_head())
+        return
     address = running(flags.address)
     if address is None:
         start(flags)
     else:
-        join(address)
+        join(address, "--address " if flags.address is not None else f"{RAY_ADDRESS}=")
     try:
-        nodes = tuple(dict(node["Resources"]) for node in ray.nodes() if node["Alive"])
-        yield Cluster(nodes, ask_head(), own=address is None)
+        yield seen(own=address is None)
     finally:
         ray.shutdown()
+
+
+def seen(*, own: bool) -> Cluster:
+    """The cluster that this process is connected to.
+
+    Raises:
+        ValueError: it has gone meanwhile.
+    """
+    try:
+        nodes = tuple(dict(node["Resources"]) for node in ray.nodes() if node["Alive"])
+        return Cluster(nodes, ask_head(), own=own)
+    except (RayError, OSError, RuntimeError) as error:
+        raise ValueError(f"the cluster has gone as the study began: {in_a_line(error)}") from None
+
+
+def check_connected(address: str | None) -> None:
+    """Refuses the address of another cluster than the one that this process is connected to.
+
+    Raises:
+        ValueError: the script has called ray.init() for another one.
+    """
+    if ray.util.client.ray.is_connected():
+        raise ValueError(
+            "the script has called ray.init() with ray://: a study runs on a machine of the "
+            "cluster, as by `ray job submit`"
+        )
+    connected = ray.get_runtime_context().gcs_address
+    if address not in (None, "local", "auto", connected):
+        raise ValueError(
+            f"--address {address}: the script has called ray.init(), and is connected to "
+            f"{connected}: leave out one of them"
+        )
 
 
 def ask_head() -> Growth:
@@ -150,11 +191,12 @@ def running(address: str | None) -> str | None:
     """The cluster to join: the one that is named, by the flag or by RAY_ADDRESS, else one that runs
     on this machine for all. None where one is to be started: for "local", or where there is none.
     """
-    if address is not None:
-        return None if address == "local" else address
+    named = address or os.environ.get(RAY_ADDRESS)
+    if named:
+        return None if named == "local" else named
     # As Ray itself finds it; "auto" would also join what another job has started for itself.
     found: str | None = canonicalize_bootstrap_address(None)
-    if found is not None and not os.environ.get("RAY_ADDRESS"):
+    if found is not None:
         try:
             knock(found)
         except (OSError, ValueError):
@@ -163,8 +205,12 @@ def running(address: str | None) -> str | None:
     return found
 
 
-def join(address: str) -> None:
+def join(address: str, named: str = "--address ") -> None:
     """Joins a running cluster, which the code of this project travels to.
+
+    Args:
+        address: `host:port`, or "auto".
+        named: what stands before it where a person has given it.
 
     Raises:
         ValueError: nothing answers there, or what does lets nobody in without the cluster's token,
@@ -177,21 +223,23 @@ def join(address: str) -> None:
         if address != "auto":
             knock(address)
             token = "; that which does may have another token than RAY_AUTH_TOKEN_PATH here"
-        ray.init(address=address, runtime_env={"py_modules": packages}, **QUIET)
+        env = {"py_modules": packages}
+        ray.init(address=address, runtime_env=env, job_config=DriverPath(), **QUIET)
     except OSError as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(
-            f"--address {address}: no cluster answers there ({reason}){token}"
-        ) from None
+        raise ValueError(f"{named}{address}: no cluster answers there ({reason}){token}") from None
     except AuthenticationError as error:
         raise ValueError(
-            f"--address {address}: {error.message}: give RAY_AUTH_TOKEN_PATH, the file of the "
+            f"{named}{address}: {error.message}: give RAY_AUTH_TOKEN_PATH, the file of the "
             "cluster's token"
         ) from None
+    except ValueError as error:
+        submits = ", which `ray job submit` takes" if address.startswith("http") else ""
+        raise ValueError(f"{named}{address}: {error}{submits}") from None
     except RuntimeError as error:
         # Versions differ: which, its lines say.
         reason = " ".join(str(error).split())
-        raise ValueError(f"--address {address}: {reason}") from None
+        raise ValueError(f"{named}{address}: {reason}") from None
 
 
 def start(flags: Flags) -> None:
@@ -200,6 +248,9 @@ def start(flags: Flags) -> None:
     It starts a process for each of its CPUs at once, which a trial takes over as it is. Those that
     trials will take are told to import meanwhile what each of them needs: 0.3 s from there to the
     first trial instead of 3 to 4.
+
+    Raises:
+        ValueError: this machine does not let it start.
     """
     cpus = None
     if flags.max_concurrent is not None and flags.gpus_per_trial == 0:
@@ -213,18 +264,44 @@ def start(flags: Flags) -> None:
         class_cache.DEFAULT_ENV_VARS.clear()
     each_has_a_trial = flags.cpus_per_trial <= 1 and flags.gpus_per_trial == 0
     preloaded = [name for name in PRELOADED if name in sys.modules] if each_has_a_trial else []
-    with loopback_only(), own_group():
-        ray.init(
-            address="local",
-            num_cpus=cpus,
-            # 200 MB and 11 processes that nobody would look at.
-            include_dashboard=False,
-            _system_config={"preload_python_modules": preloaded},
-            **QUIET,
-        )
+    try:
+        with loopback_only(), own_group():
+            ray.init(
+                address="local",
+                num_cpus=cpus,
+                # 200 MB and 11 processes that nobody would look at.
+                include_dashboard=False,
+                job_config=DriverPath(),
+                _system_config={"preload_python_modules": preloaded},
+                **QUIET,
+            )
+    except Exception as error:
+        # A folder without room, permission or short name, a process that was killed: of any type.
+        ray.shutdown()
+        raise ValueError(why_not_started(error)) from error
     with suppress(OSError):
         # Ray makes it readable for all on this machine, who could then run what they like as we.
         Path("~/.ray/auth_token").expanduser().chmod(0o600)
+
+
+def why_not_started(error: Exception) -> str:
+    """In a line, with what to do."""
+    folder = get_default_system_temp_dir()
+    name = next((name for name in ("RAY_TMPDIR", "TMPDIR") if os.environ.get(name)), "")
+    where = f"{name} {folder}" if name else folder
+    if "AF_UNIX" in str(error):
+        return (
+            f"{where} is too long for the sockets of Ray, whose paths have at most 107 characters: "
+            "set RAY_TMPDIR to a short folder, such as /tmp"
+        )
+    if isinstance(error, OSError):
+        return f"Ray cannot be started, whose files lie in {where}: {in_a_line(error)}"
+    return f"Ray cannot be started on this machine: {in_a_line(error)}"
+
+
+def in_a_line(error: Exception) -> str:
+    """What Ray says, without its pages of advice."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 @contextmanager

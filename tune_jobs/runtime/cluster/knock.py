@@ -17,7 +17,7 @@ def knock(address: str, within: float = PATIENCE) -> None:
     """
     host, _, port = address.rpartition(":")
     if not host or "/" in host or not port.isdigit() or int(port) > 65535:
-        raise ValueError(f"--address must be host:port, auto or local, got {address}")
+        raise ValueError(f"an address must be host:port, auto or local, got {address}")
     # The brackets belong to the address, not to the host.
     bare = host.removeprefix("[").removesuffix("]")
     socket.create_connection((bare, int(port)), timeout=within).close()
