@@ -119,7 +119,6 @@ def account():
         template = re.search(r"--template-file (\S+)", documented("aws cloudformation"))[1]
         body = (CHECKOUT / template).read_text()
         account.call("cloudformation", "create_stack", StackName="tune-cluster", TemplateBody=body)
-        account.run("bash", "-c", documented("mkdir -p ~/.ray"))
         (center.storage / "filled_in.yaml").write_text(yaml.safe_dump(filled_in()))
         account.run("mount", "--bind", "/mnt/shared/filled_in.yaml", "cluster.yaml")
         yield account

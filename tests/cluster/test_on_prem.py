@@ -64,7 +64,6 @@ def on_prem(data_center):
     # The person has filled in the file, in a checkout that no machine can write to.
     (data_center.storage / "filled_in.yaml").write_text(text)
     on_laptop(data_center, f"mount --bind /mnt/shared/filled_in.yaml {CLUSTER_FILE}")
-    on_laptop(data_center, documented("mkdir -p ~/.ray"))
     on_laptop(data_center, f"{documented('ray up')} --yes", timeout=300)
     status = documented("ray exec clusters/on_prem.yaml 'ray status'")
     joined = "3 local.cluster.node"
@@ -73,7 +72,11 @@ def on_prem(data_center):
 
 
 def test_every_node_has_the_token_for_itself_and_the_ray_of_the_project(on_prem):
-    token = on_laptop(on_prem, "cat ~/.ray/on-prem.token").strip()
+    on_laptop(on_prem, documented("mkdir -p ~/.ray"))
+    mode, token = on_laptop(
+        on_prem, "stat -c %a ~/.ray/on-prem.token; cat ~/.ray/on-prem.token"
+    ).split()
+    assert mode == "600"
     assert re.fullmatch("[0-9a-f]{64}", token)
     for node in on_prem.nodes:
         look = "stat -c %a ~/.ray/auth_token; cat ~/.ray/auth_token; ray --version; env"
