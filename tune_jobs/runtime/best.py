@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from tune_jobs.runtime.stopping import INTERRUPTED, NODES, STORAGE, TERMINATED
 from tune_jobs.runtime.storage.checkpoints import Checkpoint, TrialCheckpoints
 from tune_jobs.runtime.storage.outage import StorageLostError
 from tune_jobs.runtime.storage.places import Folder
+from tune_jobs.runtime.storage.scratch import scratch
 from tune_jobs.runtime.study import Study
 from tune_jobs.runtime.study_file import write_json
 
@@ -105,7 +105,7 @@ def _known_or(known: dict[str, Any] | None, told: dict[str, Any]) -> dict[str, A
 
 def _put_best(study: Study, checkpoint: Checkpoint, best: Mapping[str, Any]) -> bool:
     """Copies it to `best/`; False if it is damaged."""
-    with tempfile.TemporaryDirectory() as local:
+    with scratch() as local:
         folder = Path(local) / "best"
 
         def bring() -> None:

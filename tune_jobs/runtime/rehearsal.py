@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from ray.exceptions import RayError
 from search_spaces.sobol_search import SobolSearch
 from tune_jobs.runtime.cluster.connect import fitting
 from tune_jobs.runtime.storage.inside import bytes_in
+from tune_jobs.runtime.storage.scratch import scratch
 from tune_jobs.runtime.study import Study
 from tune_jobs.runtime.trial.gpu_share import gpus_of_process, hold
 
@@ -88,7 +88,7 @@ def _measured(
         hold(gpus_of_process())
     rehearsals = []
     for config in configs:
-        with tempfile.TemporaryDirectory() as folder:
+        with scratch() as folder:
             try:
                 told = measure(config, folder, cpus=cpus, on_gpu=on_gpu, **data)
                 seconds = told["step_seconds"], told["epoch_seconds"]

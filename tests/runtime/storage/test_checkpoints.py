@@ -168,7 +168,7 @@ def test_torch_says_of_a_full_disk_only_that_it_failed_and_it_is_known_all_the_s
             checkpoints.write(1, 0.5, {}, save)
         assert f"no space left on device on {disk};" in lines[0], "the node's own, not the study's"
         assert str(disk) in str(caught.value)
-        assert list(disk.iterdir()) == []
+        assert list(disk.rglob("state")) == []
 
 
 def test_what_is_written_beside_a_checkpoint_waits_for_the_nodes_own_disk_too(

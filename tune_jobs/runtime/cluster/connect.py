@@ -26,6 +26,7 @@ from tune_jobs.runtime.cluster.knock import knock
 from tune_jobs.runtime.cluster.node_check import PACKAGES
 from tune_jobs.runtime.cluster.own_group import own_group
 from tune_jobs.runtime.flags import Flags
+from tune_jobs.runtime.storage.scratch import sweep
 
 PRELOADED = ("ray.tune", "torch")
 """Modules that take long to import, and that every trial needs if the job has imported them."""
@@ -139,6 +140,7 @@ def cluster(flags: Flags) -> Iterator[Cluster]:
         yield seen(own=address is None)
     finally:
         ray.shutdown()
+        sweep()
 
 
 def seen(*, own: bool) -> Cluster:

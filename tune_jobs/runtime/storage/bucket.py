@@ -14,12 +14,13 @@ import functools
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from pyarrow import fs
+
+from tune_jobs.runtime.storage.scratch import scratch
 
 RESULT_FILE = "result.json"
 """In every folder of a place."""
@@ -115,7 +116,7 @@ class Bucket:
     @contextmanager
     def reading(self, name: str) -> Iterator[Path]:
         """A temporary copy."""
-        with tempfile.TemporaryDirectory(prefix="checkpoint-") as local:
+        with scratch() as local:
             self.copy_to(name, Path(local))
             yield Path(local)
 

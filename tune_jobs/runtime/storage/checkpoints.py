@@ -32,6 +32,7 @@ from tune_jobs.runtime.storage.checksums import check_sums, sums_of
 from tune_jobs.runtime.storage.inside import bytes_in
 from tune_jobs.runtime.storage.outage import Outages, StorageLostError
 from tune_jobs.runtime.storage.places import FULL_BYTES, Place
+from tune_jobs.runtime.storage.scratch import scratch
 
 PREFIX = "checkpoint_"
 
@@ -296,7 +297,7 @@ def saved(save: Callable[[str], object]) -> tempfile.TemporaryDirectory[str]:
     Raises:
         OSError: that disk is full, whatever `save` has made of it.
     """
-    folder = tempfile.TemporaryDirectory(prefix="checkpoint-", ignore_cleanup_errors=True)
+    folder = scratch()
     try:
         save(folder.name)
     except Exception as error:
