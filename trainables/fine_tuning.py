@@ -27,7 +27,7 @@ def fixed_by(weights: Path, data: SearchData) -> dict[str, Any]:
         ValueError: the weights cannot be had, or do not fit that network or the data.
     """
     told = (weights if weights.is_dir() else weights.parent) / BEST_FILE
-    config = json.loads(told.read_text())["config"] if told.is_file() else {}
+    config = _config_in(told) if told.is_file() else {}
     fixed = {name: _value(config[name]) for name in NETWORK if name in config}
     fixed["pretrained"] = str(weights.absolute())
     model = build_model(Config.from_dict(fixed), data.image_shape, data.classes)
@@ -39,6 +39,17 @@ def fingerprint_of(weights: Path) -> str:
     """The path, with twelve hexadecimal digits of a hash over the file."""
     file = weights / STATE_FILE if weights.is_dir() else weights
     return f"{file} {hashlib.sha256(file.read_bytes()).hexdigest()[:12]}"
+
+
+def _config_in(file: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(file.read_bytes())["config"]
+        return {str(name): value for name, value in config.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(
+            f"--pretrained: {file} does not say what network the weights are of "
+            f"({type(error).__name__}: {error})"
+        ) from None
 
 
 def _value(told: Any) -> Any:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import ROOT
+from tests.studies import about
 from tune_jobs.findings.audit import audit_of, told
 from tune_jobs.runtime.journal import TrialRecord, trials_from
 
@@ -188,14 +189,13 @@ def run(*arguments):
 def test_the_command_prints_it_or_says_what_is_missing(tmp_path):
     _, events = population(np.random.default_rng(0))
     (tmp_path / "journal.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
-    about = {"schema_version": 1, "metric": "score", "mode": "max", "strategy": ASHA}
-    (tmp_path / "study.json").write_text(json.dumps(about))
+    (tmp_path / "study.json").write_text(json.dumps(about(strategy=ASHA)))
     done = run(tmp_path)
     assert done.returncode == 0, done.stderr
     assert [line.split("  ")[0] for line in done.stdout.splitlines()] == [
         *("controls", "rungs killed", "rung 1", "rung 3", "epochs saved", "grace period")
     ]
-    (tmp_path / "study.json").write_text(json.dumps({**about, "strategy": {}}))
+    (tmp_path / "study.json").write_text(json.dumps(about()))
     for arguments, said in (((tmp_path,), "no rungs"), ((), "which study"), (("x",), "no study")):
         done = run(*arguments)
         assert done.returncode == 2

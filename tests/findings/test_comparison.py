@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from tests.studies import about
 from tune_jobs.findings.comparison import epochs_to, read_runs, show_comparison
 
 
@@ -12,8 +13,8 @@ def study(folder, strategy, seed, values, mode="max"):
     """Each value is one epoch of a trial of its own; None diverges."""
     path = folder / f"{strategy}-{seed}"
     path.mkdir(parents=True)
-    about = {"metric": "score", "mode": mode, "seed": seed, "options": {"strategy": strategy}}
-    (path / "study.json").write_text(json.dumps(about))
+    stored = about(mode=mode, seed=seed, options={"strategy": strategy})
+    (path / "study.json").write_text(json.dumps(stored))
     events = []
     for trial, value in enumerate(values):
         events.append({"event": "suggested", "trial": trial, "config": {}})

@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import pytest
 
 from tests.conftest import ROOT
+from tests.studies import about
 from tune_jobs.findings.curves import draw_curves
 
 TRIALS = [
@@ -17,7 +18,7 @@ TRIALS = [
     ([0.3], "diverged"),
     ([], "diverged"),
     ([], "failed"),
-    ([None, 0.2], "finished"),
+    ([0.1, 0.2], "finished"),
     ([0.4, 0.1], None),
     ([], None),
 ]
@@ -25,14 +26,9 @@ TRIALS = [
 
 
 def write_study(folder, trials=TRIALS, mode="max", config=None, rungs=(1, 3)):
-    about = {
-        "metric": "score",
-        "mode": mode,
-        "job": "asha_lr_batch",
-        "dataset": {"name": "digits"},
-        "strategy": {"rungs": list(rungs)} if rungs else {},
-    }
-    (folder / "study.json").write_text(json.dumps(about))
+    with_rungs = {"rungs": list(rungs), "grace_period": 1, "reduction_factor": 3, "max_epochs": 9}
+    stored = about(mode=mode, strategy=with_rungs if rungs else {})
+    (folder / "study.json").write_text(json.dumps(stored))
     events = [{"event": "session"}]
     for index, (values, status) in enumerate(trials):
         chosen = {"learning_rate": 10.0 ** -(1 + index % 4), "batch_size": 32 << index % 3}
@@ -93,7 +89,7 @@ def test_a_metric_below_zero_is_not_drawn_upside_down(tmp_path, monkeypatch):
 
 
 def test_what_is_no_study_is_an_error(tmp_path):
-    with pytest.raises(OSError, match=r"study\.json"):
+    with pytest.raises(ValueError, match=r"study\.json"):
         draw_curves(tmp_path, tmp_path / "curves.png")
     assert list(tmp_path.iterdir()) == []
 

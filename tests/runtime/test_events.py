@@ -33,6 +33,7 @@ WHOLE = (
     {"event": "width", "trials": 4},
     {"event": "width", "trials": 1, "reason": "trial 1 was killed 2 times in epoch 1"},
     {"event": "node_refused", "node": "n", "reasons": ["r"]},
+    {"event": "repaired", "of": "s", "left_out": 3},
     {"event": "closed", "why": "all trials"},
 )
 

@@ -12,6 +12,7 @@ from search_spaces.pbt import PBT
 from search_spaces.random_search import RandomSearch
 from search_spaces.space import Space
 from tests.runtime.conftest import QUALITY, SPACE, names, study_in
+from tests.studies import about
 from tune_jobs.runtime.description import describe
 from tune_jobs.runtime.flags import parse
 from tune_jobs.runtime.journal import JOURNAL
@@ -66,7 +67,7 @@ def test_a_folder_without_permission_is_an_error(tmp_path):
 
 def test_a_resume_has_the_flags_that_the_study_was_started_with(tmp_path):
     started = parse(job, ["--trials", "5", "--seed", "3", "--grace-period", "2"])
-    write_json(tmp_path / STUDY_FILE, {"schema_version": 1, **started.stored()})
+    write_json(tmp_path / STUDY_FILE, about(**started.stored()))
     (tmp_path / JOURNAL).touch()
     with ExitStack() as held:
         argv = ["--resume", str(tmp_path), "--trials", "6"]
@@ -83,7 +84,7 @@ def test_a_resume_has_the_flags_that_the_study_was_started_with(tmp_path):
 def test_this_machines_copy_of_a_study_in_a_bucket_is_not_resumed_beside_it(tmp_path):
     started = parse(job, ["--storage-path", "s3://studies/results/"])
     (tmp_path / "mine").mkdir()
-    write_json(tmp_path / "mine" / STUDY_FILE, {"schema_version": 1, **started.stored()})
+    write_json(tmp_path / "mine" / STUDY_FILE, about(**started.stored()))
     (tmp_path / "mine" / JOURNAL).touch()
     with pytest.raises(ValueError, match="in a bucket: --resume s3://studies/results/mine"):
         parse_and_check(job, ["--resume", str(tmp_path / "mine")], ExitStack())

@@ -6,6 +6,7 @@ import pytest
 
 from search_spaces.tpe_search import TPESearch
 from tests.runtime.conftest import SPACE
+from tests.studies import about
 from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.journal import JOURNAL, read_events
 from tune_jobs.runtime.study import Study
@@ -15,7 +16,7 @@ from tune_jobs.runtime.study_file import STUDY_FILE, write_json
 def earlier_study(directory, *, metric="score", mode="max", trials=12):
     """A study whose best quality is 0.8, and whose trials below 0.3 failed."""
     directory.mkdir()
-    write_json(directory / STUDY_FILE, {"schema_version": 1, "metric": metric, "mode": mode})
+    write_json(directory / STUDY_FILE, about(metric=metric, mode=mode))
     events = []
     for trial in range(trials):
         quality = trial / trials
@@ -24,7 +25,7 @@ def earlier_study(directory, *, metric="score", mode="max", trials=12):
         if quality < 0.3:
             events.append({"event": "ended", "trial": trial, "status": "failed", "epoch": 1})
             continue
-        told = {"score": -abs(quality - 0.8)}
+        told = {metric: -abs(quality - 0.8)}
         events.append({"event": "result", "trial": trial, "epoch": 1, "metrics": told})
         if trial < trials - 1:
             events.append({"event": "ended", "trial": trial, "status": "finished", "epoch": 1})
@@ -35,7 +36,7 @@ def earlier_study(directory, *, metric="score", mode="max", trials=12):
 def begun(directory, warm_start=None, startup=5):
     """A study, open, with its searcher."""
     flags = Flags(trials=8, max_epochs=9)
-    study = Study(directory, flags, max_concurrent=2, metric="score", mode="max")
+    study = Study(directory, flags, max_concurrent=8, metric="score", mode="max")
     searcher = TPESearch(SPACE, seed=0, startup=startup)
     config = study.tune_config(searcher, warm_start=warm_start)
     study.open({"schema_version": 1}, [])

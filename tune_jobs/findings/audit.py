@@ -32,8 +32,8 @@ from search_spaces.mode import sign_of
 from tune_jobs.findings.early_stopping import KEPT, TOP, Followed, advised, killed
 from tune_jobs.findings.sampling import bootstrapped_rank_correlation
 from tune_jobs.runtime.home import to_read
-from tune_jobs.runtime.journal import JOURNAL, TrialRecord, read_events, trials_from
-from tune_jobs.runtime.study_file import read_study_file
+from tune_jobs.runtime.journal import TrialRecord, trials_from
+from tune_jobs.runtime.reading import read_study
 
 ENOUGH_CONTROLS = 30
 """For an advice: with 30, a share of 90% is known to about ten points."""
@@ -174,10 +174,10 @@ def main(arguments: Sequence[str]) -> None:
         if len(arguments) != 1:
             raise ValueError("which study? python -m tune_jobs.findings.audit STUDY")
         study = to_read(arguments[0])
-        about = read_study_file(study, flag="STUDY")
+        about, events = read_study(study, address=arguments[0])
         if "rungs" not in about["strategy"]:
             raise ValueError(f"STUDY {study}: it has no rungs that could be audited")
-        trials = trials_from(read_events(study / JOURNAL)).values()
+        trials = trials_from(events).values()
         found = audit_of(trials, about["metric"], about["mode"], about["strategy"])
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)

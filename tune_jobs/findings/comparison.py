@@ -7,7 +7,6 @@ prints the table, and writes `comparison.csv` and `comparison.png`.
 from __future__ import annotations
 
 import csv
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from search_spaces.mode import sign_of
-from tune_jobs.runtime.journal import JOURNAL, read_events
+from tune_jobs.runtime.reading import read_study
 
 
 @dataclass(frozen=True)
@@ -42,9 +41,11 @@ def read_runs(folder: Path) -> tuple[list[Run], str, str]:
     """
     runs, metric, mode = [], "", ""
     for path in sorted(folder.glob("*/study.json")):
-        about = json.loads(path.read_text())
+        about, events = read_study(path.parent)
         metric, mode = about["metric"], about["mode"]
-        events = read_events(path.parent / JOURNAL)
+        strategy = about["options"].get("strategy")
+        if not isinstance(strategy, str):
+            raise ValueError(f"{path}: options.strategy is missing: it is no study of a comparison")
         # A diverged epoch was spent too; it has no value.
         values = [
             event["metrics"].get(metric) if event["event"] == "result" else None
@@ -56,7 +57,7 @@ def read_runs(folder: Path) -> tuple[list[Run], str, str]:
         if len(signed):
             best = np.fmax.accumulate(signed) * sign_of(mode)
             trials = sum(event["event"] == "suggested" for event in events)
-            runs.append(Run(about["options"]["strategy"], about["seed"], best, trials))
+            runs.append(Run(strategy, about["seed"], best, trials))
     if not runs:
         raise ValueError(f"{folder}: no study of a comparison is there")
     return runs, metric, mode

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -13,7 +12,8 @@ import matplotlib
 import matplotlib.pyplot as plt
 
 from tune_jobs.runtime.home import to_read
-from tune_jobs.runtime.journal import JOURNAL, best_trial, read_events, trials_from
+from tune_jobs.runtime.journal import best_trial, trials_from
+from tune_jobs.runtime.reading import read_study
 
 COLOURS = {"finished": "tab:blue", "stopped": "0.6", "diverged": "tab:red", "failed": "tab:red"}
 
@@ -25,9 +25,9 @@ def draw_curves(study: Path, target: Path) -> None:
         OSError, ValueError: `study` holds no study that can be read.
     """
     matplotlib.use("Agg")
-    about = json.loads((study / "study.json").read_text())
+    about, events = read_study(study)
     metric, mode = about["metric"], about["mode"]
-    trials = trials_from(read_events(study / JOURNAL)).values()
+    trials = trials_from(events).values()
     best = best_trial(trials, metric, mode)
     figure, (curves, points) = plt.subplots(
         1, 2, figsize=(11, 4.2), sharey=True, layout="constrained", width_ratios=[3, 2]

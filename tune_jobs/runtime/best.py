@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter
+from typing_extensions import NotRequired, TypedDict
 
 from search_spaces.mode import sign_of
 from tune_jobs.runtime.journal import Epoch, TrialRecord, best_trial
@@ -16,10 +18,30 @@ from tune_jobs.runtime.storage.checkpoints import Checkpoint, TrialCheckpoints
 from tune_jobs.runtime.storage.outage import StorageLostError
 from tune_jobs.runtime.storage.places import Folder
 from tune_jobs.runtime.storage.scratch import scratch
+from tune_jobs.runtime.storage.strict_json import check, parse
 from tune_jobs.runtime.study import Study
 from tune_jobs.runtime.study_file import write_json
 
 BEST_FILE = "best.json"
+
+
+class _Best(TypedDict):
+    """What `best.json` has, and the metric by its name."""
+
+    __pydantic_config__ = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)  # type: ignore[misc]
+
+    trial: int
+    epoch: int
+    metrics: dict[str, Any]
+    config: dict[str, Any]
+    checkpoint: NotRequired[str]
+    instead_of: NotRequired[dict[str, Any]]
+    """The best one of all, which is damaged or gone."""
+    test: NotRequired[dict[str, float]]
+    """What the test set said."""
+
+
+BEST: TypeAdapter[_Best] = TypeAdapter(_Best)
 
 
 def keep_best(study: Study) -> dict[str, Any] | None:
@@ -43,7 +65,7 @@ def keep_best(study: Study) -> dict[str, Any] | None:
         told = meant
         index = int(checkpoint.place.name)
         if (index, checkpoint.epoch) != (meant["trial"], meant["epoch"]):
-            if best is known:
+            if _same(known, meant):
                 # A copy of it lies in `best/`.
                 return best
             told = _told(study, study.trials[index], checkpoint.epoch, checkpoint.value)
@@ -96,11 +118,13 @@ def _told(study: Study, trial: TrialRecord, epoch: Epoch, value: float) -> dict[
 
 
 def _known_or(known: dict[str, Any] | None, told: dict[str, Any]) -> dict[str, Any]:
-    """What an earlier session has told of the same one, if it has."""
+    """With what an earlier session has told of the same one, if it has."""
+    return {**known, **told} if known is not None and _same(known, told) else told
+
+
+def _same(known: dict[str, Any] | None, told: Mapping[str, Any]) -> bool:
     same = ("trial", "epoch", "instead_of")
-    if known is not None and all(known.get(name) == told.get(name) for name in same):
-        return known
-    return told
+    return known is not None and all(known.get(name) == told.get(name) for name in same)
 
 
 def _put_best(study: Study, checkpoint: Checkpoint, best: Mapping[str, Any]) -> bool:
@@ -154,7 +178,8 @@ def _read(study: Study) -> dict[str, Any] | None:
     folder = Folder(study.directory)
     try:
         told = study.outages(lambda: folder.read(f"best/{BEST_FILE}"))
-        content: dict[str, Any] = json.loads(told)
+        content: dict[str, Any] = parse(told)
+        check(BEST, content)
     except StorageLostError:
         # It may have the figure for which the test set was used.
         raise

@@ -7,9 +7,11 @@ import os
 import secrets
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from google.protobuf.message import DecodeError
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event as FileEvent
 from tensorboard.compat.proto.event_pb2 import SessionLog
@@ -25,6 +27,7 @@ from tune_jobs.runtime.storage.appended import AppendedFile
 from tune_jobs.runtime.storage.inside import opened
 from tune_jobs.runtime.storage.outage import Outages
 from tune_jobs.runtime.storage.places import Folder
+from tune_jobs.runtime.storage.regular import open_regular
 
 TAGS = {
     "train_loss": "loss/train",
@@ -184,12 +187,15 @@ def new_event_file(run: Path, outages: Outages) -> RecordWriter:
 
 def epochs_in(run: Path) -> set[int]:
     """The epochs that have scalars in a run's event files; what a kill left half-written is not
-    counted."""
+    counted, nor what follows damage in a file."""
     epochs = set()
     for path in run.glob("events.out.tfevents.*"):
-        for record in RawEventFileLoader(str(path)).Load():
-            event = FileEvent.FromString(record)
-            values = [value for value in event.summary.value if value.tag != STEP_LOSS]
-            if any(value.HasField("simple_value") for value in values):
-                epochs.add(event.step)
+        with suppress(OSError, ValueError, DecodeError):
+            # TensorBoard's reader would wait for a FIFO.
+            open_regular(path).close()
+            for record in RawEventFileLoader(str(path)).Load():
+                event = FileEvent.FromString(record)
+                values = [value for value in event.summary.value if value.tag != STEP_LOSS]
+                if any(value.HasField("simple_value") for value in values):
+                    epochs.add(event.step)
     return epochs

@@ -314,6 +314,16 @@ class NodeRefused(_Line):
     reasons: list[str]
 
 
+class Repaired(_Line):
+    """The study is a copy of a damaged one, with what was whole of it."""
+
+    event: Literal["repaired"]
+    of: str
+    """The damaged study."""
+    left_out: Count
+    """Lines of its journal."""
+
+
 class Closed(_Line):
     """The driver ended."""
 
@@ -346,6 +356,7 @@ AnyEvent: TypeAlias = (
     | ControlEnded
     | WidthChanged
     | NodeRefused
+    | Repaired
     | Closed
 )
 

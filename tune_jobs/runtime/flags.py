@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import copy
 import inspect
+import json
 import math
 import sys
+import types
+import typing
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields, make_dataclass
 from functools import partial
@@ -14,6 +17,7 @@ from typing import Annotated, Any
 
 import docstring_parser
 import tyro
+from pydantic import TypeAdapter, ValidationError
 
 from tune_jobs.runtime.budget import parse_bytes
 from tune_jobs.runtime.storage.addresses import check_address
@@ -36,6 +40,9 @@ RESUMABLE = (
     "yes",
 )
 """What `--resume` lets change: none of it changes what a trial computes."""
+
+LATER = ("repair",)
+"""What a study of an earlier version does not say."""
 
 TRIALS = 64
 """Where nobody says how many: enough for two or three hyperparameters."""
@@ -89,6 +96,9 @@ class Flags:
     """Of the study, the folder STORAGE-PATH/NAME; without it the job's name and the time."""
     resume: Annotated[str | None, tyro.conf.arg(metavar="STUDY")] = None
     """The folder of a study, or s3://bucket/folder/name, to be gone on with."""
+    repair: bool = False
+    """With --resume, of a study whose journal is damaged: go on with a copy of what is whole of it,
+    which is written beside it."""
     time_budget: Annotated[float | None, tyro.conf.arg(metavar="SECONDS")] = None
     """Seconds after which the study ends in order; it can be resumed."""
     epoch_budget: Annotated[int | None, tyro.conf.arg(metavar="EPOCHS")] = None
@@ -138,6 +148,8 @@ class Flags:
             )
         if self.name is not None and (not self.name or Path(self.name).name != self.name):
             raise ValueError(f"--name must be the name of a folder, without /, got {self.name!r}")
+        if self.repair and self.resume is None:
+            raise ValueError("--repair: give --resume STUDY too, the study that is damaged")
         check_address("--storage-path", self.storage_path)
         check_address("--resume", self.resume or "")
 
@@ -263,6 +275,7 @@ def _own_parameters(job: Callable[..., object]) -> list[inspect.Parameter]:
 
 
 def _from_stored(command_type: type[Flags], stored: Any) -> Flags:
+    _check_stored(command_type, stored)
     values = {**stored["flags"], **stored["options"]}
     for known in fields(command_type):
         # JSON has neither.
@@ -270,14 +283,53 @@ def _from_stored(command_type: type[Flags], stored: Any) -> Flags:
             values[known.name] = type(known.default)(values[known.name])
     # How long one session may take, where it runs and that it is agreed to was said for that one
     # (and a flag that is set by default could only be unset: `--no-yes`).
-    values.update(time_budget=None, address=None, resume=None, yes=False)
+    values.update(time_budget=None, address=None, resume=None, repair=False, yes=False)
     return command_type(**values)
+
+
+def _check_stored(command_type: type[Flags], stored: Any) -> None:
+    """Holds what a study was started with against the types of flags and parameters.
+
+    Raises:
+        ValueError: a flag is missing, unknown or of another type.
+    """
+    hints = typing.get_type_hints(command_type)
+    shared = {known.name for known in fields(Flags)}
+    for kind, names in (("flags", shared), ("options", hints.keys() - shared)):
+        for name in stored[kind].keys() - names:
+            raise ValueError(f"--resume: study.json: {kind}.{name!r:.60} is unknown to this job")
+        for name in sorted(names):
+            if name in stored[kind]:
+                _check_type(f"{kind}.{name}", hints[name], stored[kind][name])
+            elif kind == "flags" and name not in LATER:
+                raise ValueError(f"--resume: study.json: flags.{name} is missing")
+
+
+def _check_type(name: str, annotation: Any, value: Any) -> None:
+    if not _plain(annotation):
+        return
+    try:
+        # As JSON: it has paths as texts, and tuples as lists.
+        TypeAdapter(annotation).validate_json(json.dumps(value), strict=True)
+    except ValidationError as error:
+        why = error.errors(include_url=False)[0]["msg"].replace("Input should", "it should")
+        raise ValueError(f"--resume: study.json: {name} is {value!r:.60}; {why}") from None
+
+
+def _plain(annotation: Any) -> bool:
+    """Whether JSON has values of a type as they are."""
+    origin = typing.get_origin(annotation)
+    if origin is typing.Literal:
+        return True
+    if origin in (list, tuple, dict, typing.Union, types.UnionType):
+        return all(inner is Ellipsis or _plain(inner) for inner in typing.get_args(annotation))
+    return annotation in (bool, int, float, str, Path, type(None))
 
 
 def _refuse_changes(default: Flags, parsed: Flags) -> None:
     for known in fields(default):
         before, now = getattr(default, known.name), getattr(parsed, known.name)
-        if before == now or known.name in (*RESUMABLE, "resume"):
+        if before == now or known.name in (*RESUMABLE, "resume", "repair"):
             continue
         allowed = ", ".join(map(flag, RESUMABLE))
         raise ValueError(

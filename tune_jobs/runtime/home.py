@@ -20,6 +20,7 @@ from tune_jobs.runtime.storage.bucket import SCHEME, Bucket
 from tune_jobs.runtime.storage.checkpoints import PREFIX
 from tune_jobs.runtime.storage.outage import say
 from tune_jobs.runtime.storage.places import Folder, Place
+from tune_jobs.runtime.storage.regular import read_regular
 from tune_jobs.runtime.study_file import STUDY_FILE
 
 TRIALS = "trials"
@@ -225,7 +226,7 @@ def bring(bucket: Bucket, directory: Path) -> None:
         raise ValueError(f"{bucket}: no study is there (it has no {STUDY_FILE})")
     there = whole_lines(bucket.read(JOURNAL)) if JOURNAL in files else b""
     journal = directory / JOURNAL
-    here = whole_lines(journal.read_bytes()) if journal.exists() else None
+    here = whole_lines(read_regular(journal)) if os.path.lexists(journal) else None
     if here is not None and here.startswith(there):
         if more := here.count(b"\n") - there.count(b"\n"):
             say(f"storage: {journal} goes on after that in {bucket} for {more} lines: they count")

@@ -9,36 +9,34 @@ Needs neither Ray nor torch.
 
 from __future__ import annotations
 
-import json
 import math
-import re
 import time
-import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import Any, Literal, TypeAlias
 
 from search_spaces.mode import sign_of
 from tune_jobs.runtime.events import Epoch as Epoch
 from tune_jobs.runtime.events import Event as Event
-from tune_jobs.runtime.events import check_event
+from tune_jobs.runtime.journal_lines import (
+    Whole,
+    check_number,
+    read_line,
+    sealed,
+    whole_part,
+)
 from tune_jobs.runtime.lock import StudyLock, lock
 from tune_jobs.runtime.order import Order
 from tune_jobs.runtime.storage.appended import AppendedFile
 from tune_jobs.runtime.storage.outage import Outages, StorageLostError
 from tune_jobs.runtime.storage.places import Folder
 from tune_jobs.runtime.storage.regular import read_regular
-from tune_jobs.runtime.storage.strict_json import parse
 
 Status: TypeAlias = Literal["pending", "running", "finished", "stopped", "diverged", "failed"]
 
 JOURNAL = "journal.jsonl"
-
-CHECKSUM = b', "crc": '
-"""Stands before the checksum, which ends a line."""
-
-CHECKSUM_END = re.compile(rb"\d{1,10}}")
 
 
 class Journal:
@@ -118,65 +116,58 @@ class Journal:
         return data.count(b"\n")
 
 
-def sealed(event: Event) -> bytes:
-    """A line with its checksum."""
-    body = json.dumps(event, allow_nan=False)[:-1].encode()
-    return b"%b%b%d}\n" % (body, CHECKSUM, zlib.crc32(body))
+class DamagedJournalError(ValueError):
+    """A journal is not what was written, before its torn end; says what is whole of it.
+
+    Args:
+        what: path, line and field, and what is wrong there.
+        whole: of the journal.
+        study: as it is typed.
+    """
+
+    def __init__(self, what: str, whole: Whole, study: str) -> None:
+        super().__init__(
+            f"{what}; whole are {whole}; to go on with those: --resume {quote(study)} --repair, "
+            "which writes a copy beside it"
+        )
+        self.what = what
+        self.whole = whole
 
 
 def read_events(path: Path) -> list[Event]:
     """All whole lines of a journal; a last line that is still being written is left out.
 
     Raises:
-        ValueError: it cannot be read, or a line is not what was written: the file was edited or is
-            damaged. Path, line and field are in it.
+        DamagedJournalError: a line is not what was written, or one is missing: the file was edited
+            or is damaged. Path, line and field are in it, and how to go on with what is whole.
+        ValueError: it cannot be read.
     """
-    try:
-        data = read_regular(path)
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read ({error.strerror})") from None
+    lines = read_lines(path)
     events, order = [], Order()
     has_checksums = False
-    for number, line in enumerate(data.split(b"\n")[:-1], start=1):
+    for number, line in enumerate(lines, start=1):
         try:
-            event = read_line(line, number, has_checksums=has_checksums)
+            event = read_line(line)
+            check_number(event, number, has_checksums=has_checksums)
             order.take(event)
         except ValueError as error:
-            raise ValueError(f"{path}: line {number}: {error}") from None
+            what = f"{path}: line {number}: {error}"
+            raise DamagedJournalError(what, whole_part(lines), str(path.parent)) from None
         has_checksums = has_checksums or "crc" in event
         events.append({name: event[name] for name in event if name not in ("n", "crc")})
     return events
 
 
-def read_line(line: bytes, number: int, *, has_checksums: bool) -> Event:
-    """The event of a line, with the line's number and checksum where it has them.
-
-    Args:
-        line: without its end.
-        number: of the line in the journal.
-        has_checksums: whether the line before it has one; then this one has.
+def read_lines(path: Path) -> list[bytes]:
+    """The whole lines of a journal, without their ends.
 
     Raises:
-        ValueError: it is not what was written.
+        ValueError: it cannot be read.
     """
-    body, _, end = line.rpartition(CHECKSUM)
-    has_one = CHECKSUM_END.fullmatch(end) is not None
-    event: Event = parse(line, unique=not has_one)
-    check_event(event)
-    if not has_one:
-        if has_checksums:
-            raise ValueError("crc is missing")
-        return event
-    if zlib.crc32(body) != event["crc"]:
-        raise ValueError("it was changed since it was written: its checksum is another one")
-    if event.get("n") != number:
-        raise ValueError(
-            f"it was written as line {event.get('n')}: lines are missing, or are repeated"
-        )
-    if not has_checksums and number > 1 and event["event"] != "session":
-        # An earlier version has written what has none, and this one began with a session.
-        raise ValueError("the lines before it have lost their checksums")
-    return event
+    try:
+        return read_regular(path).split(b"\n")[:-1]
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror})") from None
 
 
 @dataclass

@@ -34,6 +34,8 @@ from tune_jobs.runtime.notices import Notices
 from tune_jobs.runtime.population import NOT_RESUMED, write_schedule
 from tune_jobs.runtime.price import Price
 from tune_jobs.runtime.question import begin, ended_by_signals, nothing_left
+from tune_jobs.runtime.reading import check_kinds, read_study
+from tune_jobs.runtime.repair import repair
 from tune_jobs.runtime.replicates import write_replicates
 from tune_jobs.runtime.sendable import unsendable_refused
 from tune_jobs.runtime.signals import EXIT_CODES, heard
@@ -41,7 +43,6 @@ from tune_jobs.runtime.stopping import NODES
 from tune_jobs.runtime.storage.bucket import SCHEME
 from tune_jobs.runtime.storage.outage import StorageLostError
 from tune_jobs.runtime.study import TUNE_FOLDER, Study
-from tune_jobs.runtime.study_file import read_study_file
 from tune_jobs.runtime.terminal import Terminal
 from tune_jobs.runtime.unchanged import check_unchanged
 from tune_jobs.runtime.unread import nothing_read
@@ -143,8 +144,12 @@ def parse_and_check(
     """
     command = parse(job, argv)
     if command.flags.resume is not None:
-        home = home_of(command.flags.resume, held)
-        stored = read_study_file(home.directory)
+        resume = command.flags.resume
+        if command.flags.repair:
+            resume = repair(resume)
+        home = home_of(resume, held)
+        stored, _ = read_study(home.directory, "--resume", resume)
+        check_kinds(home.directory)
         kept_in = str(stored["flags"]["storage_path"])
         if home.bucket is None and kept_in.startswith(SCHEME):
             raise ValueError(

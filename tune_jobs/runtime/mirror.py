@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from tune_jobs.runtime.journal import JOURNAL
 from tune_jobs.runtime.storage.at_work import AtWork
 from tune_jobs.runtime.storage.bucket import Bucket
 from tune_jobs.runtime.storage.outage import say
+from tune_jobs.runtime.storage.regular import check_regular, read_regular
 
 PERIOD = 5.0
 """Seconds between two copies: what a head that dies can lose."""
@@ -67,8 +68,8 @@ class Mirror:
 
     def _upload(self, name: str, stamp: Stamp) -> None:
         try:
-            content = (self._directory / name).read_bytes()
-        except FileNotFoundError:
+            content = read_regular(self._directory / name)
+        except (FileNotFoundError, ValueError):
             # Replaced meanwhile: the next copy has it.
             return
         grown = EVENT_FILE in name
@@ -82,8 +83,11 @@ class Mirror:
             below[:] = [name for name in below if not name.startswith(".")]
             for file in files:
                 path = Path(folder, file)
-                if not file.startswith(".") and path.exists():
-                    stat = path.stat()
+                if file.startswith("."):
+                    continue
+                with suppress(FileNotFoundError, ValueError):
+                    stat = path.lstat()
+                    check_regular(path, stat.st_mode)
                     name = path.relative_to(self._directory).as_posix()
                     # An empty journal is the lock of a study that has not begun.
                     if stat.st_size or name != JOURNAL:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -38,7 +39,7 @@ from tune_jobs.runtime.stopping import Limits, StudyStopper
 from tune_jobs.runtime.storage.bucket import Bucket
 from tune_jobs.runtime.storage.outage import Outages
 from tune_jobs.runtime.storage.places import Folder
-from tune_jobs.runtime.study_file import STUDY_FILE, write_json
+from tune_jobs.runtime.study_file import write_study_file
 from tune_jobs.runtime.trial.retries import LOST_PROCESSES
 from tune_jobs.runtime.trial.seeds import trial_seed
 from tune_jobs.runtime.trial.settings import TrialSettings
@@ -103,7 +104,7 @@ class Study:
         self.model = MODEL if flags.model is None else flags.model
         """Of a job that does not search it."""
         journal = directory / JOURNAL
-        self.events = read_events(journal) if journal.exists() else []
+        self.events = read_events(journal) if os.path.lexists(journal) else []
         """Of earlier sessions."""
         self.trials = trials_from(self.events)
         """All trials by index."""
@@ -315,7 +316,7 @@ class Study:
             on_lost=self.stopper.storage_lost,
             held=self._lock,
         )
-        write_json(self.directory / STUDY_FILE, description, self.outages)
+        write_study_file(self.directory, description, self.outages)
         session = {"event": "session", "command": list(command), "resumed": bool(self.events)}
         self._journal.append({**session, "notices": self.parts.notices}, *self._decided)
         for event in [event for event in self._decided if event["event"] != "earlier"]:

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from search_spaces.learning import LearningSearch
-from tune_jobs.runtime.journal import JOURNAL, Event, read_events, trials_from
-from tune_jobs.runtime.study_file import read_study_file
+from tune_jobs.runtime.journal import Event, trials_from
+from tune_jobs.runtime.reading import read_study
 
 
 def earlier_trials(directory: Path, metric: str, mode: str) -> list[Event]:
@@ -20,14 +20,12 @@ def earlier_trials(directory: Path, metric: str, mode: str) -> list[Event]:
     Raises:
         ValueError: no study is there, or one that looked for something else.
     """
-    stored = read_study_file(directory, flag="--warm-start")
+    stored, events = read_study(directory, flag="--warm-start")
     if (stored["metric"], stored["mode"]) != (metric, mode):
         raise ValueError(
             f"--warm-start {directory}: it looked for the {stored['mode']} of {stored['metric']}, "
             f"this study looks for the {mode} of {metric}"
         )
-    journal = directory / JOURNAL
-    trials = trials_from(read_events(journal)) if journal.exists() else {}
     return [
         {
             "event": "earlier",
@@ -36,7 +34,7 @@ def earlier_trials(directory: Path, metric: str, mode: str) -> list[Event]:
             "values": {str(epoch): result[metric] for epoch, result in trial.results.items()},
             "status": trial.status,
         }
-        for trial in trials.values()
+        for trial in trials_from(events).values()
         if trial.ended and not trial.blameless
     ]
 

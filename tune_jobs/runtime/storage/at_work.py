@@ -23,8 +23,12 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
+
 from tune_jobs.runtime.storage.bucket import Bucket
 from tune_jobs.runtime.storage.outage import say
+from tune_jobs.runtime.storage.strict_json import check, parse
 
 PERIOD = 5.0
 """Seconds between two changes: 1.50 USD a month at AWS, for two requests each."""
@@ -33,6 +37,16 @@ WATCH = 4 * PERIOD
 """Seconds without a change after which a driver is taken for dead."""
 
 DRIVER_FILE = "driver.json"
+
+
+class _Said(TypedDict):
+    driver: str
+    host: str
+    pid: int
+    changes: int
+
+
+SAID: TypeAdapter[_Said] = TypeAdapter(_Said)
 
 
 class AtWork:
@@ -112,8 +126,10 @@ class AtWork:
 
     def _said(self) -> dict[str, Any] | None:
         try:
-            said: dict[str, Any] = json.loads(self._bucket.read(DRIVER_FILE))
-        except FileNotFoundError:
+            said: dict[str, Any] = parse(self._bucket.read(DRIVER_FILE))
+            check(SAID, said)
+        except (FileNotFoundError, ValueError):
+            # Nobody, or nobody's that is at work: whoever is writes it whole.
             return None
         return said
 

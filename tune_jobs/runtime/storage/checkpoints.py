@@ -20,11 +20,15 @@ import math
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, TypeAdapter
+from typing_extensions import NotRequired, TypedDict
 
 from search_spaces.mode import sign_of
 from tune_jobs.runtime.storage.bucket import RESULT_FILE
@@ -33,8 +37,31 @@ from tune_jobs.runtime.storage.inside import bytes_in
 from tune_jobs.runtime.storage.outage import Outages, StorageLostError
 from tune_jobs.runtime.storage.places import FULL_BYTES, Place
 from tune_jobs.runtime.storage.scratch import scratch
+from tune_jobs.runtime.storage.strict_json import check, parse
 
 PREFIX = "checkpoint_"
+
+
+class _Record(TypedDict):
+    """What `result.json` has: see `Checkpoint` for what its fields are."""
+
+    __pydantic_config__ = ConfigDict(strict=True, extra="allow")  # type: ignore[misc]
+
+    epoch: float
+    value: Annotated[float, Field(allow_inf_nan=False)]
+    result: dict[str, Any]
+    donor: NotRequired[Annotated[int, Field(ge=0)]]
+    past: NotRequired[list[dict[str, Any]]]
+    config: NotRequired[dict[str, Any]]
+    iteration: NotRequired[float]
+    time_total: NotRequired[float]
+    from_zero: NotRequired[bool]
+    files: NotRequired[dict[str, Annotated[list[int], Field(min_length=2, max_length=2)]]]
+    crc: NotRequired[int]
+    """The CRC-32 of the rest; an earlier version has written none."""
+
+
+RECORD: TypeAdapter[_Record] = TypeAdapter(_Record)
 
 
 class NoRoomError(Exception):
@@ -194,10 +221,10 @@ class TrialCheckpoints:
         """What is known of the checkpoint in the folder `name`, without its tensors.
 
         Raises:
-            OSError, ValueError, KeyError: it is damaged.
+            OSError, ValueError: it is damaged.
             StorageLostError: the storage failed, and did not come back.
         """
-        record = json.loads(self._outages(lambda: self.place.read(f"{name}/{RESULT_FILE}")))
+        record = read_record(self._outages(lambda: self.place.read(f"{name}/{RESULT_FILE}")))
         kept = ("donor", "past", "config", "iteration", "time_total", "from_zero", "files")
         # One of an earlier version does not say it.
         record.setdefault("iteration", record["epoch"])
@@ -230,7 +257,7 @@ class TrialCheckpoints:
             except StorageLostError:
                 # Nothing is known of it: who takes it for damaged may delete the best one.
                 raise
-            except (OSError, ValueError, KeyError):
+            except (OSError, ValueError):
                 continue
         return found
 
@@ -262,7 +289,9 @@ class TrialCheckpoints:
             def describe() -> None:
                 # A donor's, or the first part of it.
                 result.unlink(missing_ok=True)
-                result.write_text(json.dumps({**record, "files": sums_of(folder)}))
+                told = {**record, "files": sums_of(folder)}
+                read_back = json.loads(json.dumps(told))
+                result.write_text(json.dumps({**read_back, "crc": checksum_of(read_back)}))
 
             def put() -> None:
                 # Each time: where the mount point was away nothing was seen, and nothing dropped.
@@ -289,6 +318,25 @@ def name_of(epoch: float) -> str:
     whole = math.floor(epoch)
     part = f"{epoch - whole:.6f}".rstrip("0")[1:] if epoch > whole else ""
     return f"{PREFIX}{whole:06d}{part}"
+
+
+def read_record(data: bytes) -> dict[str, Any]:
+    """The content of a `result.json`.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    record: dict[str, Any] = parse(data, finite=False)
+    check(RECORD, record)
+    if record.get("crc", checksum_of(record)) != checksum_of(record):
+        raise ValueError(f"{RESULT_FILE} was changed since it was written")
+    return record
+
+
+def checksum_of(record: Mapping[str, Any]) -> int:
+    """The CRC-32 of a record, without that in it."""
+    rest = {name: value for name, value in record.items() if name != "crc"}
+    return zlib.crc32(json.dumps(rest, sort_keys=True).encode())
 
 
 def saved(save: Callable[[str], object]) -> tempfile.TemporaryDirectory[str]:

@@ -22,12 +22,13 @@ UNION = ("bool", "int", "constrained-int", "float")
 """What pydantic appends to the place of an error in a number that may be of several types."""
 
 
-def parse(data: bytes, *, unique: bool = True) -> Any:
+def parse(data: bytes, *, unique: bool = True, finite: bool = True) -> Any:
     """The value of a JSON text.
 
     Args:
         data: the text in UTF-8.
         unique: whether equal keys are looked for, which takes as long as the parsing again.
+        finite: whether NaN and infinity are refused.
 
     Raises:
         ValueError: it is not JSON, or has what no file of ours has.
@@ -36,7 +37,8 @@ def parse(data: bytes, *, unique: bool = True) -> Any:
         text = data.decode()
         _check_depth(text)
         hook = _unique if unique else None
-        return json.loads(text, parse_constant=_no_constant, object_pairs_hook=hook)
+        constant = _no_constant if finite else float
+        return json.loads(text, parse_constant=constant, object_pairs_hook=hook)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"not JSON ({error})") from None
 

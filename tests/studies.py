@@ -1,0 +1,25 @@
+"""What a study's files have, for tests that write them by hand."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from tune_jobs.runtime.flags import Flags
+
+
+def about(**changed):
+    """The content of a whole `study.json`, but for what is changed."""
+    flags = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(Flags()).items()}
+    return {
+        "schema_version": 1,
+        "job": "job",
+        "command": ["python", "job.py"],
+        "seed": 0,
+        "metric": "score",
+        "mode": "max",
+        "flags": flags,
+        "options": {},
+        "space": {"name": "space", "parameters": [], "fixed": {}},
+        "strategy": {"searcher": "RandomSearch"},
+        "dataset": {"name": "digits", "source": "", "notice": "", "fingerprint": ""},
+        **changed,
+    }

@@ -1,0 +1,83 @@
+"""A copy of a study whose journal is damaged, with what is whole of it.
+
+The study itself stays as it is. The copy is one like any other, and is resumed by its own address:
+a resume draws its curves anew, and writes tables and `best/` at its end.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from tune_jobs.runtime.controls import control_dirname
+from tune_jobs.runtime.home import TRIALS, copy_of, to_read
+from tune_jobs.runtime.journal import JOURNAL, DamagedJournalError, read_events, read_lines
+from tune_jobs.runtime.journal_lines import Whole, sealed
+from tune_jobs.runtime.searcher import dirname_of
+from tune_jobs.runtime.storage.bucket import SCHEME, Bucket
+from tune_jobs.runtime.storage.checkpoints import PREFIX
+from tune_jobs.runtime.storage.inside import write_file
+from tune_jobs.runtime.storage.outage import say
+from tune_jobs.runtime.storage.places import Folder, Place
+from tune_jobs.runtime.study_file import STUDY_FILE, read_study_file, write_study_file
+
+REPAIRED = "-repaired"
+
+
+def repair(study: str) -> str:
+    """Write the copy beside the study; its address.
+
+    Args:
+        study: a folder or `s3://bucket/folder/name`.
+
+    Raises:
+        ValueError: no study is there, its journal is not damaged, or the copy is there already.
+        OSError: the copy cannot be written.
+    """
+    directory = to_read(study)
+    about = read_study_file(directory)
+    try:
+        read_events(directory / JOURNAL)
+    except DamagedJournalError as error:
+        whole = error.whole
+    else:
+        raise ValueError(f"--repair: the journal of {study} is not damaged: --resume {study}")
+    address = study.rstrip("/") + REPAIRED
+    bucket = Bucket(address) if address.startswith(SCHEME) else None
+    copy = Path(address) if bucket is None else copy_of(bucket)
+    try:
+        copy.mkdir(parents=bucket is not None)
+    except FileExistsError:
+        raise ValueError(f"--repair: {copy} is there already: --resume {address}") from None
+    source: Place = Folder(directory) if bucket is None else Bucket(study)
+    (copy / TRIALS).mkdir()
+    _copy_checkpoints(source / TRIALS, (bucket or Folder(copy)) / TRIALS, whole)
+    left_out = len(read_lines(directory / JOURNAL)) - len(whole.events)
+    told = {"event": "repaired", "of": study, "left_out": left_out}
+    lines = [sealed({**e, "n": n}) for n, e in enumerate([*whole.events, told], start=1)]
+    write_file(copy, copy / JOURNAL, b"".join(lines))
+    # Last: without it nothing is taken for a study.
+    write_study_file(copy, about)
+    if bucket is not None:
+        for name in (JOURNAL, STUDY_FILE):
+            bucket.write(name, (copy / name).read_bytes())
+    say(f"repair    {address} has {whole}; {left_out} lines of {study} are left out")
+    return address
+
+
+def _copy_checkpoints(source: Place, target: Place, whole: Whole) -> None:
+    """Copies those of trials that are whole, and of the others those that their epochs go to."""
+    for event in whole.events:
+        if event["event"] != "suggested":
+            continue
+        trial = event["trial"]
+        names = [dirname_of(trial)]
+        if trial not in whole.cut:
+            names.append(control_dirname(trial))
+        for name in names:
+            for checkpoint in (source / name).folders():
+                # One that cannot be read is of no use to the copy either.
+                with suppress(OSError, ValueError), (source / name).reading(checkpoint) as folder:
+                    epoch = float(checkpoint.removeprefix(PREFIX).partition("_")[0])
+                    if epoch <= whole.cut.get(trial, epoch):
+                        (target / name).put(folder, checkpoint)
