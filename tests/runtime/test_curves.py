@@ -8,12 +8,19 @@ from hypothesis import strategies as st
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
+from search_spaces.spaces import LR_BATCH
 from tune_jobs.runtime.curves import Curves, epochs_in
+from tune_jobs.runtime.hparams import SESSION_START, Columns, is_column
 from tune_jobs.runtime.journal import TrialRecord
 from tune_jobs.runtime.storage.outage import Outages, StorageLostError
 from tune_jobs.runtime.storage.places import Folder
 
 CONFIG = {"learning_rate": 0.01, "batch_size": 32}
+COLUMNS = Columns(LR_BATCH, "val_loss", "min")
+
+
+def curves_in(trials_dir, **more):
+    return Curves(trials_dir, COLUMNS, **more)
 
 
 def metrics_at(epoch):
@@ -53,6 +60,12 @@ def texts_in(run, tag):
     return [tensor.string_val[0].decode() for found, _, tensor in values_in(run) if found == tag]
 
 
+def shown_of(run):
+    """What HPARAMS shows of a run beside its configuration: the last value of each scalar."""
+    scalars = [(tag, tensor) for tag, _, tensor in values_in(run) if is_column(tag)]
+    return {tag: tensor.float_val[0] for tag, tensor in scalars}
+
+
 def opened(run):
     """The run as TensorBoard reads it."""
     accumulator = EventAccumulator(str(run), tensor_size_guidance={"scalars": 0})
@@ -61,7 +74,7 @@ def opened(run):
 
 
 def test_a_trial_is_a_run_with_the_epoch_on_the_x_axis(tmp_path):
-    curves = Curves(tmp_path)
+    curves = curves_in(tmp_path)
     trial = trial_of(3)
     write(curves, trial)
     curves.close()
@@ -70,7 +83,7 @@ def test_a_trial_is_a_run_with_the_epoch_on_the_x_axis(tmp_path):
     points = {
         tag: {e.step: e.tensor_proto.float_val[0] for e in run.Tensors(tag)}
         for tag in run.Tags()["tensors"]
-        if tag != "config"
+        if tag not in ("config", SESSION_START) and not is_column(tag)
     }
     assert set(points) == {"loss/validation", "accuracy/validation", "custom"}
     assert points["loss/validation"] == pytest.approx({1: 1.0, 2: 0.5, 3: 1 / 3})
@@ -78,7 +91,7 @@ def test_a_trial_is_a_run_with_the_epoch_on_the_x_axis(tmp_path):
 
 
 def test_an_epoch_can_be_read_as_soon_as_it_was_told(tmp_path):
-    curves = Curves(tmp_path)
+    curves = curves_in(tmp_path)
     trial = trial_of(2)
     for epoch in (1, 2):
         tell(curves, trial, "result", epoch=epoch, metrics=trial.results[epoch])
@@ -87,7 +100,7 @@ def test_an_epoch_can_be_read_as_soon_as_it_was_told(tmp_path):
 
 
 def test_a_metric_without_a_value_is_no_point(tmp_path):
-    curves = Curves(tmp_path)
+    curves = curves_in(tmp_path)
     tell(curves, trial_of(0), "result", epoch=1, metrics={"val_loss": 0.5, "custom": None})
     curves.close()
     assert steps_in(tmp_path / "0012", "loss/validation") == [1]
@@ -96,7 +109,7 @@ def test_a_metric_without_a_value_is_no_point(tmp_path):
 
 def test_the_configuration_is_there_once_and_the_notice_with_it(tmp_path):
     for _ in range(2):
-        curves = Curves(tmp_path, notice="on digits, not on fashion_mnist")
+        curves = curves_in(tmp_path, notice="on digits, not on fashion_mnist")
         write(curves, trial_of(1))
         curves.close()
     (text,) = texts_in(tmp_path / "0012", "config")
@@ -106,7 +119,7 @@ def test_the_configuration_is_there_once_and_the_notice_with_it(tmp_path):
 
 
 def test_a_decision_can_be_read_at_its_rung(tmp_path):
-    curves = Curves(tmp_path)
+    curves = curves_in(tmp_path)
     trial = trial_of(3)
     write(curves, trial)
     decision = {"rung": 3, "value": 0.2, "cutoff": 0.5, "rank": 2, "of": 2, "stop": True}
@@ -119,7 +132,7 @@ def test_a_decision_can_be_read_at_its_rung(tmp_path):
 
 
 def test_a_promotion_can_be_read_at_its_rung_and_the_curve_goes_on_in_its_run(tmp_path):
-    curves = Curves(tmp_path)
+    curves = curves_in(tmp_path)
     trial = trial_of(1)
     write(curves, trial)
     tell(curves, trial, "ended", status="stopped", rung=1)
@@ -136,7 +149,7 @@ def test_a_promotion_can_be_read_at_its_rung_and_the_curve_goes_on_in_its_run(tm
 
 
 def test_taking_over_weights_can_be_read_at_its_epoch(tmp_path):
-    curves = Curves(tmp_path)
+    curves = curves_in(tmp_path)
     trial = trial_of(2)
     write(curves, trial)
     changes = {"learning_rate": [0.01, 0.02]}
@@ -147,40 +160,40 @@ def test_taking_over_weights_can_be_read_at_its_epoch(tmp_path):
     assert steps_in(tmp_path / "0012", "exploited") == [2]
 
 
-def test_the_end_of_a_trial_that_never_reported_makes_no_file(tmp_path):
-    curves = Curves(tmp_path / "trials")
+def test_a_trial_that_never_reported_has_its_line_and_no_epoch(tmp_path):
+    curves = curves_in(tmp_path)
     tell(curves, trial_of(0), "started")
+    assert shown_of(tmp_path / "0012") == {"epochs": 0, "status": 1, "seconds": 0}
     tell(curves, trial_of(0, "failed"), "ended", status="failed")
-    curves.complete(trial_of(0, "failed"))
     curves.close()
-    assert not (tmp_path / "trials").exists()
+    assert shown_of(tmp_path / "0012") == {"epochs": 0, "status": 5, "seconds": 0}
+    assert epochs_in(tmp_path / "0012") == set()
 
 
 def test_what_follows_a_result_that_the_storage_has_not_taken_is_no_error_of_its_own(tmp_path):
     trials_dir = tmp_path / "away"
-    curves = Curves(trials_dir, outages=Outages(Folder(trials_dir), give_up=lambda: True))
+    curves = curves_in(trials_dir, outages=Outages(Folder(trials_dir), give_up=lambda: True))
     with pytest.raises(StorageLostError):
         write(curves, trial_of(1))
     tell(curves, trial_of(1), "decision", rung=1, stop=True)
     tell(curves, trial_of(1), "exploited", epoch=1)
-    tell(curves, trial_of(1, "stopped"), "ended", status="stopped")
     curves.close()
 
 
 def test_what_is_whole_is_left_alone(tmp_path):
-    curves = Curves(tmp_path)
+    curves = curves_in(tmp_path)
     write(curves, trial_of(3))
+    tell(curves, trial_of(3, "finished"), "ended", status="finished")
     curves.close()
     before = {path: path.read_bytes() for path in (tmp_path / "0012").iterdir()}
-    curves = Curves(tmp_path)
-    curves.complete(trial_of(3))
+    curves = curves_in(tmp_path)
     curves.complete(trial_of(3, "finished"))
     curves.close()
     assert {path: path.read_bytes() for path in (tmp_path / "0012").iterdir()} == before
 
 
 def test_event_files_that_were_deleted_are_told_again_from_the_journal(tmp_path):
-    curves = Curves(tmp_path)
+    curves = curves_in(tmp_path)
     curves.complete(trial_of(4, "finished"))
     curves.close()
     assert steps_in(tmp_path / "0012", "loss/validation") == [1, 2, 3, 4]
@@ -200,7 +213,7 @@ def test_after_a_cut_at_any_byte_every_epoch_is_there_exactly_once(
     """`lost` epochs are in the journal and never came to the event file at all."""
     trials_dir = tmp_path_factory.mktemp("trials")
     run = trials_dir / "0012"
-    curves = Curves(trials_dir)
+    curves = curves_in(trials_dir)
     write(curves, trial_of(5 - lost))
     curves.close()
     for _ in range(kills):
@@ -208,11 +221,17 @@ def test_after_a_cut_at_any_byte_every_epoch_is_there_exactly_once(
         newest.write_bytes(newest.read_bytes()[: round(share * newest.stat().st_size)])
         kept = epochs_in(run)
         assert kept == set(steps_in(run, "loss/validation"))
-        curves = Curves(trials_dir)
+        curves = curves_in(trials_dir)
         curves.complete(trial_of(5, status))
         curves.close()
         for tag in ("loss/validation", "accuracy/validation", "custom"):
             assert steps_in(run, tag) == [1, 2, 3, 4, 5]
+        assert shown_of(run) == {
+            "best/val_loss": pytest.approx(0.2),
+            "last/val_loss": pytest.approx(0.2),
+            **{"best_epoch": 5, "epochs": 5, "seconds": 0},
+            "status": 1 if status == "running" else 2,
+        }
     # What TensorBoard itself shows is the same: it reads on behind the torn record.
     shown = opened(run).Tensors("loss/validation")
     assert sorted(event.step for event in shown) == [1, 2, 3, 4, 5]
@@ -220,10 +239,10 @@ def test_after_a_cut_at_any_byte_every_epoch_is_there_exactly_once(
 
 
 def test_a_resumed_trial_goes_on_where_the_journal_ends(tmp_path):
-    curves = Curves(tmp_path)
+    curves = curves_in(tmp_path)
     write(curves, trial_of(2))
     curves.close()
-    curves = Curves(tmp_path)
+    curves = curves_in(tmp_path)
     curves.complete(trial_of(3))
     tell(curves, trial_of(4), "result", epoch=4, metrics=metrics_at(4))
     tell(curves, trial_of(4, "finished"), "ended", status="finished")
@@ -231,8 +250,28 @@ def test_a_resumed_trial_goes_on_where_the_journal_ends(tmp_path):
     assert steps_in(tmp_path / "0012", "loss/validation") == [1, 2, 3, 4]
 
 
+def test_epochs_that_are_lost_are_in_no_cell_and_the_line_stays(tmp_path):
+    curves = curves_in(tmp_path)
+    trial = trial_of(3)
+    write(curves, trial)
+    before = opened(tmp_path / "0012")
+    lost = {"event": "epochs_lost", "trial": 12, "first": 1, "last": 3}
+    trial.apply(lost)
+    curves.on_event(lost, trial)
+    tell(curves, trial, "started")
+    # One that has read the earlier file, as one that has not.
+    before.Reload()
+    for run in (before, opened(tmp_path / "0012")):
+        shown = {tag: run.Tensors(tag)[-1] for tag in run.Tags()["tensors"] if is_column(tag)}
+        cells = {tag: event.tensor_proto.float_val[0] for tag, event in shown.items()}
+        known = {tag: value for tag, value in cells.items() if value == value}
+        assert known == {"epochs": 0, "status": 1, "seconds": 0}
+    curves.close()
+    assert len([1 for tag, _, _ in values_in(tmp_path / "0012") if tag == SESSION_START]) == 1
+
+
 def test_many_trials_do_not_keep_their_files_open(tmp_path):
-    curves = Curves(tmp_path)
+    curves = curves_in(tmp_path)
     for index in range(20):
         write(curves, trial_of(1, index=index))
         tell(curves, trial_of(1, "finished", index), "ended", status="finished")
@@ -246,7 +285,7 @@ def test_a_run_that_is_not_there_has_no_epochs(tmp_path):
 
 
 def test_a_control_is_a_run_of_its_own_with_the_epochs_after_its_rung(tmp_path):
-    curves = Curves(tmp_path)
+    curves = curves_in(tmp_path)
     trial = trial_of(1, status="stopped")
     write(curves, trial)
     for epoch in (2, 3):
@@ -264,10 +303,10 @@ def test_the_epochs_of_a_control_that_a_kill_has_lost_are_written_once(tmp_path)
     trial.control = "running"
     trial.control_results = {epoch: metrics_at(epoch) for epoch in (2, 3)}
     for _ in range(2):
-        curves = Curves(tmp_path)
+        curves = curves_in(tmp_path)
         curves.complete(trial)
         curves.close()
     trial.control, trial.control_results[4] = "finished", metrics_at(4)
-    Curves(tmp_path).complete(trial)
+    curves_in(tmp_path).complete(trial)
     assert steps_in(tmp_path / "0012-control", "loss/validation") == [2, 3, 4]
     assert steps_in(tmp_path / "0012", "loss/validation") == [1]

@@ -75,14 +75,19 @@ class Journal:
         self._lines = self._drop_torn_line()
         """That it has."""
 
-    def append(self, *events: Event) -> None:
-        """Writes the events in one call, so that a killed driver leaves all of them or none."""
-        if self.lost is not None:
-            return
+    def append(self, *events: Event) -> list[Event]:
+        """Writes the events in one call, so that a killed driver leaves all of them or none.
+
+        Returns:
+            Them with their `time`.
+        """
         now = round(time.time(), 3)
+        timed = [{**event, "time": now} for event in events]
+        if self.lost is not None:
+            return timed
         lines = [
-            sealed({**event, "time": now, "n": number})
-            for number, event in enumerate(events, start=self._lines + 1)
+            sealed({**event, "n": number})
+            for number, event in enumerate(timed, start=self._lines + 1)
         ]
         self._file.write(b"".join(lines))
         self._lines += len(lines)
@@ -91,6 +96,7 @@ class Journal:
         except StorageLostError as error:
             self.lost = error
             self._on_lost(error)
+        return timed
 
     def end(self, why: str) -> None:
         """Ends the session and closes the journal.
@@ -205,6 +211,10 @@ class TrialRecord:
     """Whether the control ended by something that says nothing of the trial."""
     _fractions: bool = False
     """Whether it has reported an epoch that is no whole number."""
+    seconds: float = field(default=0.0, compare=False)
+    """That it was at work: up to its last result, or to its failure, without what lay between two
+    sessions, a rung and its promotion, or a population's member and the others."""
+    _at_work_since: float | None = field(default=None, compare=False)
 
     @property
     def epochs(self) -> Epoch:
@@ -235,6 +245,7 @@ class TrialRecord:
 
     def apply(self, event: Mapping[str, Any]) -> None:
         """Takes in one event of this trial; an epoch that is known stays as it was first told."""
+        self._count_seconds(event)
         if event["event"] == "started":
             self.status = "running"
         elif event["event"] == "result":
@@ -273,6 +284,18 @@ class TrialRecord:
         elif event["event"] == "control_ended":
             self.control = event["status"]
             self.control_blameless = event.get("blameless", False)
+
+    def _count_seconds(self, event: Mapping[str, Any]) -> None:
+        now = event.get("time")
+        if event["event"] in ("started", "promoted", "exploited"):
+            self._at_work_since = now
+        # A stop comes with its result, or after a kill in the next session.
+        elif event["event"] == "result" or (
+            event["event"] == "ended" and event["status"] in ("diverged", "failed")
+        ):
+            if now is not None and self._at_work_since is not None:
+                self.seconds += max(now - self._at_work_since, 0.0)
+            self._at_work_since = now
 
     def _note_steps(self, event: Mapping[str, Any]) -> None:
         if "step_losses" in event:

@@ -24,11 +24,12 @@ from tune_jobs.runtime.cluster.joiners import Joiners
 from tune_jobs.runtime.cluster.nodes import inspect
 from tune_jobs.runtime.cluster.width import Width
 from tune_jobs.runtime.controller import losses_told
-from tune_jobs.runtime.curves import Curves
+from tune_jobs.runtime.curves import Curves, write_experiment
 from tune_jobs.runtime.description import describe, job_name
 from tune_jobs.runtime.flags import Command, Flags, parse
 from tune_jobs.runtime.given import check_built, check_metric
 from tune_jobs.runtime.home import Home, home_of, new_home
+from tune_jobs.runtime.hparams import Columns
 from tune_jobs.runtime.keeping import retain
 from tune_jobs.runtime.notices import Notices
 from tune_jobs.runtime.population import NOT_RESUMED, write_schedule
@@ -226,7 +227,16 @@ def run(
     scheduler = study.parts.scheduler
     pbt = scheduler if isinstance(scheduler, PBT) else None
     retain(study)
-    curves = Curves(study.trials_dir, "\n\n".join(study.parts.notices), study.outages)
+    columns = Columns(
+        study.space,
+        study.metric,
+        study.mode,
+        promotes=study.parts.promotes(),
+        perturbed=() if pbt is None else pbt.perturbed,
+    )
+    write_experiment(study.directory, columns, study.outages)
+    notice = "\n\n".join(study.parts.notices)
+    curves = Curves(study.trials_dir, columns, notice, study.outages)
     study.listeners += [curves, Notices(str(study.checkpoints))]
     for trial in study.trials.values():
         curves.complete(trial)

@@ -256,9 +256,8 @@ class Recorder(Callback):
         return max(known.control_results, default=known.epochs) + 1
 
     def _write(self, index: int, *events: Event) -> None:
-        self._journal().append(*events)
         trial = self.trials[index]
-        for event in events:
+        for event in self._journal().append(*events):
             trial.apply(event)
             if blamed(event):
                 self._on_failure(index, event["epoch"])

@@ -32,6 +32,8 @@ class AppendedFile:
         opened: told the open file's number, each time that it is opened.
         study: that the file is of, in which no link is followed; the file's folder if None.
         new: whether the file must not be there yet.
+        kept: whether it is brought to the disk when it is closed; else only to the system, where it
+            survives the process.
         number: of the file, where it is open already, as `opened` would leave it.
 
     Raises:
@@ -48,10 +50,12 @@ class AppendedFile:
         study: Path | None = None,
         new: bool = False,
         number: int | None = None,
+        kept: bool = True,
     ) -> None:
         self.path = path
         self._root = path.parent if study is None else study
         self._new = new
+        self._kept = kept
         self._outages = outages
         self._opened = opened
         self._pieces: list[bytes] = []
@@ -80,9 +84,9 @@ class AppendedFile:
         self._size, self._last = size, b""
 
     def close(self) -> None:
-        """Brings what was written to the disk."""
+        """Writes what is left, and closes the file."""
         self.flush()
-        if self._file is not None:
+        if self._file is not None and self._kept:
             # Where this fails, the file is what a kill would leave.
             with suppress(OSError):
                 os.fsync(self._file)
