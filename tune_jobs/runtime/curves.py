@@ -18,9 +18,9 @@ from tensorboard.util import tensor_util
 
 from tune_jobs.runtime.controls import control_dirname
 from tune_jobs.runtime.event_files import (
-    PREFIX,
     STEP_LOSS,
     Run,
+    empty_event_files,
     event_of,
     new_event_file,
     read_run,
@@ -142,8 +142,7 @@ class Curves:
         """Removes what the run has shown; a TensorBoard that has read it drops all from `step`."""
         if run in self._writers:
             self._writers.pop(run).close()
-        for path in (self._trials_dir / run).glob(f"{PREFIX}.*"):
-            path.unlink()
+        empty_event_files(self._trials_dir / run)
         self._lost[run] = step, [tag for tag in self._known(run).last if is_column(tag)]
         self._runs[run] = Run()
 

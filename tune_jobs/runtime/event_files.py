@@ -21,7 +21,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 from tune_jobs.runtime.hparams import is_column
 from tune_jobs.runtime.storage.appended import AppendedFile
-from tune_jobs.runtime.storage.inside import opened, write_file
+from tune_jobs.runtime.storage.inside import open_to_append, opened, write_file
 from tune_jobs.runtime.storage.outage import Outages
 from tune_jobs.runtime.storage.regular import check_regular
 
@@ -87,6 +87,17 @@ def new_event_file(folder: Path, outages: Outages) -> RecordWriter:
     writer = RecordWriter(AppendedFile(path, outages, study=study, new=True, kept=False))
     writer.write(first_event())
     return writer
+
+
+def empty_event_files(folder: Path) -> None:
+    """Empties what a run has. Not deleted: the slower of TensorBoard's readers would stay with a
+    file that it has begun, and never come to the next."""
+    for path in folder.glob(f"{PREFIX}.*"):
+        number = open_to_append(folder.parents[1], path)
+        try:
+            os.ftruncate(number, 0)
+        finally:
+            os.close(number)
 
 
 def write_event_file(study: Path, name: str, event: bytes, outages: Outages) -> None:
