@@ -127,6 +127,31 @@ def test_of_a_resumed_study_what_is_left_is_to_be_paid(tmp_path):
     assert epochs_left(spent, 20.0) == 0
 
 
+def test_what_a_promoted_trial_has_to_go_is_to_be_paid_where_all_trials_have_begun(tmp_path):
+    def score(trial, epoch):
+        metrics = {"score": 0.3 - 0.1 * trial}
+        return {"event": "result", "trial": trial, "epoch": epoch, "node": "n", "metrics": metrics}
+
+    events = [
+        {"event": "suggested", "trial": i, "config": {"quality": 0.5, "seed": i}} for i in range(3)
+    ]
+    events += [score(trial, epoch) for trial in range(3) for epoch in range(1, 10)]
+    stops = [
+        {"event": "ended", "trial": trial, "status": "stopped", "rung": 9, "epoch": 9}
+        for trial in range(3)
+    ]
+    waiting = planned(
+        tmp_path / "waiting", [*events, *stops], ASHA(max_epochs=27, grace_period=9), trials=3
+    )
+    assert (price_of(waiting).epochs, price_of(waiting).makespan) == (18, 18)
+    promoted = {"event": "promoted", "trial": 0, "rung": 9, "value": 0.3, "rank": 1, "of": 3}
+    further = [*events, *stops, promoted, score(0, 10)]
+    begun_again = planned(
+        tmp_path / "begun", further, ASHA(max_epochs=27, grace_period=9), trials=3
+    )
+    assert price_of(begun_again).epochs == 17
+
+
 def test_a_few_trials_keep_their_best_checkpoint_and_those_that_may_go_on_the_latest(tmp_path):
     to_the_end = planned(tmp_path, trials=10, keep_best=3)
     assert most_checkpoints(to_the_end) == 3 + 2 * 3 + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 import shutil
@@ -136,7 +137,8 @@ def price_of(study: Study) -> Price:
         expectation=expectation,
         controls=controls,
         epochs=left,
-        makespan=makespan * left / epochs,
+        # However many run beside it, a trial's epochs come one after the other.
+        makespan=max(makespan * left / epochs, min(left, max(epochs_begun(study), default=0))),
         rehearsals=rehearse(study),
         cpus=width * flags.cpus_per_trial,
         gpus=gpus_held(width, flags.gpus_per_trial),
@@ -148,20 +150,38 @@ def price_of(study: Study) -> Price:
 
 
 def epochs_left(study: Study, expected: float) -> float:
-    """Of `expected` epochs of the whole study, those that no earlier session has run."""
+    """The epochs that are still to be run.
+
+    Args:
+        study: with what earlier sessions have had.
+        expected: epochs of the whole study, of which those trials take their share that are new.
+    """
     trials = study.trials.values()
-    ended = sum(trial.ended for trial in trials)
-    left = expected * (1 - ended / study.total)
-    left -= sum(trial.epochs for trial in trials if not trial.ended)
-    left += sum(
-        study.max_epochs - max(trial.control_results, default=trial.epochs)
-        for trial in trials
-        if trial.control_left
-    )
+    left = expected * (1 - len(trials) / study.total) + sum(epochs_begun(study))
     if study.flags.epoch_budget is not None:
         run = sum(len(t.results) + t.lost + len(t.control_results) for t in trials)
         left = min(left, study.flags.epoch_budget - run)
     return max(left, 0.0)
+
+
+def epochs_begun(study: Study) -> list[int]:
+    """Of each trial that earlier sessions have begun and that goes on, the epochs to the next rung,
+    where it may be stopped, or else to its end."""
+    stations = [study.max_epochs]
+    at = [trial.epochs for trial in study.trials.values() if not trial.ended]
+    if study.parts.asha is not None:
+        rungs = copy.deepcopy(study.parts.asha.rungs)
+        stations = [*rungs.milestones, *stations]
+        while (promotion := rungs.promotable()) is not None:
+            rungs.promote(promotion.trial, promotion.rung)
+            at.append(promotion.rung)
+    ahead = [next((s for s in stations if s > epoch), epoch) - epoch for epoch in at]
+    controls = [
+        study.max_epochs - max(trial.control_results, default=trial.epochs)
+        for trial in study.trials.values()
+        if trial.control_left
+    ]
+    return ahead + controls
 
 
 def expected_controls(expectation: Expectation, share: float) -> Controls:
