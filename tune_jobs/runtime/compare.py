@@ -18,11 +18,12 @@ from tune_jobs.runtime.cluster.connect import cluster
 from tune_jobs.runtime.description import job_name
 from tune_jobs.runtime.flags import Command, flag, parse
 from tune_jobs.runtime.home import new_folder
-from tune_jobs.runtime.launch import complain, launch
+from tune_jobs.runtime.launch import launch
 from tune_jobs.runtime.question import agreed
 from tune_jobs.runtime.storage.bucket import SCHEME
 from tune_jobs.runtime.study_file import STUDY_FILE
 from tune_jobs.runtime.summary import shown, without
+from tune_jobs.runtime.told import accept_all_characters, complain, in_words
 
 MANY = 10_000
 """Trials, more than any budget lets run."""
@@ -49,6 +50,7 @@ def compare(
         epoch_budget: of each study, where the command line has none.
     """
     argv = sys.argv[1:]
+    accept_all_characters()
     try:
         command = parse(job, argv)
         one, seeds = command.options["strategy"], command.options["seeds"]
@@ -77,8 +79,8 @@ def compare(
             for seed in range(command.flags.seed, command.flags.seed + seeds):
                 for strategy in strategies:
                     run_one(command, argv, folder, strategy, seed, address, epoch_budget)
-    except ValueError as error:
-        complain(str(error))
+    except (OSError, ValueError) as error:
+        complain(in_words(error))
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -45,6 +45,7 @@ from tune_jobs.runtime.storage.bucket import SCHEME
 from tune_jobs.runtime.storage.outage import StorageLostError
 from tune_jobs.runtime.study import TUNE_FOLDER, Study
 from tune_jobs.runtime.terminal import Terminal
+from tune_jobs.runtime.told import accept_all_characters, complain, in_words
 from tune_jobs.runtime.unchanged import check_unchanged
 from tune_jobs.runtime.unread import nothing_read
 from tune_jobs.runtime.unused_flags import refuse_unused_flags
@@ -87,6 +88,7 @@ def launch(
         argv: the command line; that of the process if None.
     """
     argv = sys.argv[1:] if argv is None else argv
+    accept_all_characters()
     console = Console()
     os.environ.update(TUNE_SETTINGS)
     # Signals are heard until Ray has been left: a second Ctrl-C may come at any time.
@@ -108,8 +110,8 @@ def launch(
                     price = begin(console, study, how_to_go_on(study, description["command"]))
                     told = {} if price is None else {"price": price.describe()}
                     study.open({**description, **told}, argv)
-        except ValueError as error:
-            complain(str(error))
+        except (OSError, ValueError) as error:
+            complain(in_words(error))
             sys.exit(2)
         except KeyboardInterrupt:
             sys.exit(130)
@@ -124,12 +126,6 @@ def launch(
             complain(f"storage: {error}; what was reported is kept: {then}")
             code = EXIT_CODES.get(study.stopper.why, 1)
     sys.exit(code)
-
-
-def complain(error: str) -> None:
-    """One line for the person at the keyboard."""
-    console = Console(stderr=True)
-    console.print(f"error: {error}", soft_wrap=True, highlight=False, markup=False)
 
 
 def parse_and_check(
