@@ -245,7 +245,7 @@ valid = {
     "model": words,
     "seed": st.integers(0, 2**63),
     "cpus-per-trial": st.floats(0.01, 64),
-    "gpus-per-trial": st.one_of(st.floats(0, 1), st.integers(1, 8)),
+    "gpus-per-trial": st.one_of(st.just(0.0), st.floats(0.0001, 1), st.integers(1, 8)),
     "max-concurrent": st.integers(1, 100),
     "address": words,
     "storage-path": paths,

@@ -10,7 +10,7 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, fields, make_dataclass
+from dataclasses import asdict, dataclass, field, fields, make_dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +20,7 @@ import tyro
 from pydantic import TypeAdapter, ValidationError
 
 from tune_jobs.runtime.budget import parse_bytes
+from tune_jobs.runtime.paths import check_name, expanded
 from tune_jobs.runtime.storage.addresses import check_address
 
 RESUMABLE = (
@@ -43,6 +44,15 @@ RESUMABLE = (
 
 LATER = ("repair",)
 """What a study of an earlier version does not say."""
+
+PATHS = ("storage_path", "resume", "dataset")
+"""What may be a path, and may be none."""
+
+LARGEST = {"trials": 1_000_000, "max_epochs": 1_000_000_000, "seed": 2**64 - 1}
+"""Beyond it no machine has the memory for the trials, and no generator takes the seed."""
+
+LEAST_SHARE, MOST = 0.0001, 1_000_000
+"""Of a core or GPU, as Ray counts them."""
 
 TRIALS = 64
 """Where nobody says how many: enough for two or three hyperparameters."""
@@ -130,10 +140,20 @@ class Flags:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ValueError(f"{flag(name)} must be at least {least}, got {value}")
+        for name, most in LARGEST.items():
+            value = getattr(self, name)
+            if value is not None and value > most:
+                raise ValueError(f"{flag(name)} must be at most {most:,}, got {value:,}")
         for name in ("cpus_per_trial", "time_budget"):
             value = getattr(self, name)
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise ValueError(f"{flag(name)} must be above 0, got {value}")
+        for name in ("cpus_per_trial", "gpus_per_trial"):
+            value = getattr(self, name)
+            if 0 < value < LEAST_SHARE or MOST < value < math.inf:
+                raise ValueError(
+                    f"{flag(name)} must be from {LEAST_SHARE:g} to {MOST:,}, got {value:g}"
+                )
         money = self.price_per_gpu_hour
         if money is not None and not (money >= 0 and math.isfinite(money)):
             raise ValueError(f"--price-per-gpu-hour must be at least 0, got {money:g}")
@@ -146,8 +166,8 @@ class Flags:
             raise ValueError(
                 f"--gpus-per-trial must be a fraction up to 1 or a whole number, got {gpus:g}"
             )
-        if self.name is not None and (not self.name or Path(self.name).name != self.name):
-            raise ValueError(f"--name must be the name of a folder, without /, got {self.name!r}")
+        if self.name is not None:
+            check_name("--name", self.name)
         if self.repair and self.resume is None:
             raise ValueError("--repair: give --resume STUDY too, the study that is damaged")
         check_address("--storage-path", self.storage_path)
@@ -200,6 +220,9 @@ def parse(job: Callable[..., object], argv: Sequence[str], stored: Any = None) -
         config=(tyro.conf.FlagCreatePairsOff,),
     )
     assert parsed is not None
+    parsed = replace(
+        parsed, **{f.name: _typed(f.name, getattr(parsed, f.name)) for f in fields(parsed)}
+    )
     if default is not None:
         _refuse_changes(default, parsed)
     shared = {f.name: getattr(parsed, f.name) for f in fields(Flags)}
@@ -324,6 +347,15 @@ def _plain(annotation: Any) -> bool:
     if origin in (list, tuple, dict, typing.Union, types.UnionType):
         return all(inner is Ellipsis or _plain(inner) for inner in typing.get_args(annotation))
     return annotation in (bool, int, float, str, Path, type(None))
+
+
+def _typed(name: str, value: Any) -> Any:
+    """A value of the command line, with `~` expanded where it is a path."""
+    if isinstance(value, (tuple, list)):
+        return type(value)(_typed(name, item) for item in value)
+    if isinstance(value, Path):
+        return Path(expanded(flag(name), str(value)))
+    return expanded(flag(name), value) if name in PATHS and value is not None else value
 
 
 def _refuse_changes(default: Flags, parsed: Flags) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from tune_jobs.runtime.journal import JOURNAL
 from tune_jobs.runtime.lock import StudyLock
 from tune_jobs.runtime.mirror import mirrored
+from tune_jobs.runtime.paths import expanded
 from tune_jobs.runtime.storage.addresses import check_address, probe, refusing
 from tune_jobs.runtime.storage.at_work import DRIVER_FILE, AtWork
 from tune_jobs.runtime.storage.bucket import SCHEME, Bucket
@@ -200,6 +201,7 @@ def to_read(study: str) -> Path:
     Raises:
         ValueError: no study is there, or the bucket cannot be read.
     """
+    study = expanded("STUDY", study)
     check_address("STUDY", study)
     if not study.startswith(SCHEME):
         return Path(study)

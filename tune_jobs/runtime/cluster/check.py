@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from tune_jobs.runtime.flags import Flags
+from tune_jobs.runtime.paths import expanded
+from tune_jobs.runtime.told import accept_all_characters, complain, in_words
 
 if TYPE_CHECKING:
     from tune_jobs.runtime.cluster.nodes import Inspection
@@ -39,18 +41,18 @@ def preflight(
     # Imported once the command line is known to be good: Tune takes seconds.
     from tune_jobs.runtime.cluster.connect import cluster
     from tune_jobs.runtime.cluster.nodes import inspect
-    from tune_jobs.runtime.launch import complain
 
+    accept_all_characters()
     began = time.monotonic()
     try:
         flags = Flags(
             address=address,
-            storage_path=storage_path,
+            storage_path=expanded("--storage-path", storage_path),
             cpus_per_trial=cpus_per_trial,
             gpus_per_trial=gpus_per_trial,
         )
         with cluster(flags) as found:
-            inspection = inspect(storage_path, gpus=gpus_per_trial > 0)
+            inspection = inspect(flags.storage_path, gpus=gpus_per_trial > 0)
             seconds = time.monotonic() - began
             console = Console()
             console.print(table_of(inspection, cpus_per_trial, gpus_per_trial))
@@ -60,8 +62,8 @@ def preflight(
             inspection.check(cpus_per_trial, gpus_per_trial)
             if notice := inspection.gpu_notice(cpus_per_trial, gpus_per_trial):
                 console.print(f"NOTICE    {notice}", style="bold red", soft_wrap=True)
-    except ValueError as error:
-        complain(str(error))
+    except (OSError, ValueError) as error:
+        complain(in_words(error))
         return 2
     console.print(f"room for {slots} trials at once; asked in {seconds:.1f} s", highlight=False)
     return 0
