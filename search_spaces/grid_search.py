@@ -33,8 +33,8 @@ class GridSearch(Strategy):
         self, space: Space, *, grid_points: int | None = None, limit: float = LIMIT
     ) -> None:
         super().__init__(space)
-        if grid_points is not None and grid_points < 2:
-            raise ValueError(f"--grid-points must be at least 2, got {grid_points}")
+        if grid_points is not None and not 2 <= grid_points <= LIMIT:
+            raise ValueError(f"--grid-points must be from 2 to {LIMIT:,}, got {grid_points:,}")
         self._values = [grid_values(parameter, grid_points) for parameter in space.parameters]
         self._parents = {p.condition[0] for p in space.parameters if p.condition}
         self._size = self._count(dict(space.fixed), 0)

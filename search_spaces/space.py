@@ -273,6 +273,7 @@ def _read(text: str) -> Any:
     for read in (json.loads, ast.literal_eval):
         try:
             return read(text)
-        except (ValueError, TypeError, SyntaxError):
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+            # Brackets without end are one of the last two.
             continue
     return text

@@ -70,5 +70,5 @@ def test_a_range_without_a_grid_asks_for_points():
     with pytest.raises(ValueError, match="width is a range without a grid: give --grid-points"):
         GridSearch(space)
     assert [p["width"] for p in all_points(GridSearch(space, grid_points=3))] == [0.0, 0.5, 1.0]
-    with pytest.raises(ValueError, match="--grid-points must be at least 2, got 1"):
+    with pytest.raises(ValueError, match="--grid-points must be from 2 to 10,000, got 1"):
         GridSearch(space, grid_points=1)
