@@ -13,14 +13,16 @@ COMMANDS = {
 
 def main() -> None:
     """Runs the command that comes first; 2 where it is none."""
-    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name in ("-h", "--help"):
         for command, (_, does) in COMMANDS.items():
             print(f"python -m tune_jobs {command}    {does}; --help has its flags")
         print("python tune_jobs/JOB.py    a study, whose price is told before its first trial")
         return
     if name not in COMMANDS:
-        print(f"error: {name}: the commands are {', '.join(COMMANDS)}", file=sys.stderr)
+        which = f"{name} is no command:" if name else "which command?"
+        told = f"{which} python -m tune_jobs {{{','.join(COMMANDS)}}}, or --help"
+        print(f"error: {told}", file=sys.stderr)
         sys.exit(2)
     # As if its script had been called: what a study says to type is to work.
     # Imported last: torch takes seconds.

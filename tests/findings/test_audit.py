@@ -196,7 +196,11 @@ def test_the_command_prints_it_or_says_what_is_missing(tmp_path):
         *("controls", "rungs killed", "rung 1", "rung 3", "epochs saved", "grace period")
     ]
     (tmp_path / "study.json").write_text(json.dumps(about()))
-    for arguments, said in (((tmp_path,), "no rungs"), ((), "which study"), (("x",), "no study")):
+    for arguments, said in (
+        ((tmp_path,), "no rungs"),
+        ((), "required: STUDY"),
+        (("x",), "no study"),
+    ):
         done = run(*arguments)
         assert done.returncode == 2
         assert said in done.stderr

@@ -22,18 +22,19 @@ nothing of its configuration and is left out.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from search_spaces.mode import sign_of
+from tune_jobs.findings.command_line import CommandLine
 from tune_jobs.findings.early_stopping import KEPT, TOP, Followed, advised, killed
 from tune_jobs.findings.sampling import bootstrapped_rank_correlation
 from tune_jobs.runtime.home import to_read
 from tune_jobs.runtime.journal import TrialRecord, trials_from
 from tune_jobs.runtime.reading import read_study
+from tune_jobs.runtime.told import complaining
 
 ENOUGH_CONTROLS = 30
 """For an advice: with 30, a share of 90% is known to about ten points."""
@@ -168,23 +169,21 @@ def _correlation(
     return {**counts, **dict(zip(("value", "low", "high"), found, strict=True))}
 
 
-def main(arguments: Sequence[str]) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Prints the audit of a study; ends the process with code 2 where there is none."""
-    try:
-        if len(arguments) != 1:
-            raise ValueError("which study? python -m tune_jobs.findings.audit STUDY")
-        study = to_read(arguments[0])
-        about, events = read_study(study, address=arguments[0])
+    with complaining():
+        parser = CommandLine("tune_jobs.findings.audit", __doc__)
+        parser.add_argument("study", metavar="STUDY", help="its folder, or s3://bucket/folder/name")
+        given = parser.parse_args(arguments).study
+        study = to_read(given)
+        about, events = read_study(study, address=given)
         if "rungs" not in about["strategy"]:
             raise ValueError(f"STUDY {study}: it has no rungs that could be audited")
         trials = trials_from(events).values()
         found = audit_of(trials, about["metric"], about["mode"], about["strategy"])
-    except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
     for name, text in told(found):
         print(f"{name:<15}{text}")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

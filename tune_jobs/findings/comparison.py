@@ -7,7 +7,7 @@ prints the table, and writes `comparison.csv` and `comparison.png`.
 from __future__ import annotations
 
 import csv
-import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,9 @@ from rich.console import Console
 from rich.table import Table
 
 from search_spaces.mode import sign_of
+from tune_jobs.findings.command_line import CommandLine, path_of
 from tune_jobs.runtime.reading import read_study
+from tune_jobs.runtime.told import complaining
 
 
 @dataclass(frozen=True)
@@ -138,5 +140,15 @@ def draw_comparison(
     plt.close(figure)
 
 
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Compares the studies of the command line's folder; ends the process with code 2 where there
+    are none."""
+    with complaining():
+        parser = CommandLine("tune_jobs.findings.comparison", __doc__)
+        parser.add_argument("folder", metavar="FOLDER", help="which has the studies", type=path_of)
+        shown = show_comparison(parser.parse_args(arguments).folder)
+    print(shown)
+
+
 if __name__ == "__main__":
-    print(show_comparison(Path(sys.argv[1])))
+    main()

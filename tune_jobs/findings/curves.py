@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
 import matplotlib.pyplot as plt
 
+from tune_jobs.findings.command_line import CommandLine, path_of
 from tune_jobs.runtime.home import to_read
 from tune_jobs.runtime.journal import best_trial, trials_from
 from tune_jobs.runtime.reading import read_study
+from tune_jobs.runtime.told import complaining
 
 COLOURS = {"finished": "tab:blue", "stopped": "0.6", "diverged": "tab:red", "failed": "tab:red"}
 
@@ -80,12 +82,18 @@ def draw_curves(study: Path, target: Path) -> None:
     plt.close(figure)
 
 
-if __name__ == "__main__":
-    try:
-        folder = to_read(sys.argv[1])
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    picture = Path(sys.argv[2]) if len(sys.argv) > 2 else folder / "curves.png"
-    draw_curves(folder, picture)
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Draws the study of the command line; ends the process with code 2 where there is none."""
+    with complaining():
+        parser = CommandLine("tune_jobs.findings.curves", __doc__)
+        parser.add_argument("study", metavar="STUDY", help="its folder, or s3://bucket/folder/name")
+        parser.add_argument("file", metavar="FILE", nargs="?", type=path_of, help="the picture")
+        given = parser.parse_args(arguments)
+        folder = to_read(given.study)
+        picture = given.file or folder / "curves.png"
+        draw_curves(folder, picture)
     print(picture)
+
+
+if __name__ == "__main__":
+    main()

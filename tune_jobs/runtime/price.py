@@ -164,7 +164,7 @@ def epochs_left(study: Study, expected: float) -> float:
     return max(left, 0.0)
 
 
-def epochs_begun(study: Study) -> list[int]:
+def epochs_begun(study: Study) -> list[float]:
     """Of each trial that earlier sessions have begun and that goes on, the epochs to the next rung,
     where it may be stopped, or else to its end."""
     stations = [study.max_epochs]
