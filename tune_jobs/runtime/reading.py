@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,10 @@ def check_kinds(directory: Path, flag: str = "--resume") -> None:
         ValueError: what it is.
     """
     for patterns, is_expected, expected in (
-        (FILES, stat.S_ISREG, "a file"),
         (FOLDERS, stat.S_ISDIR, "a folder"),
+        (FILES, stat.S_ISREG, "a file"),
     ):
-        for path in (path for pattern in patterns for path in directory.glob(pattern)):
+        for path in (path for pattern in patterns for path in _matching(directory, pattern)):
             mode = path.lstat().st_mode
             if not is_expected(mode):
                 kind = KINDS.get(stat.S_IFMT(mode), "a file")
@@ -39,6 +40,13 @@ def check_kinds(directory: Path, flag: str = "--resume") -> None:
                     f"{flag} {directory}: {path} is {kind}, where {expected} is expected; move it "
                     "away"
                 )
+
+
+def _matching(directory: Path, pattern: str) -> list[Path]:
+    if set(pattern) & set("*["):
+        return list(directory.glob(pattern))
+    # `Path.glob` passes over links that lead nowhere.
+    return [directory / pattern] if os.path.lexists(directory / pattern) else []
 
 
 def read_study(

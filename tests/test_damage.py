@@ -1,0 +1,245 @@
+"""A study whose files are damaged is refused in a line, or is the study that it was.
+
+Never a traceback, never a wait without end, never another table without a word. With
+TUNE_CLUSTER_DAMAGES=20000 in the environment so many damages are made.
+"""
+
+import contextlib
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack
+from dataclasses import asdict
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from search_spaces.asha import ASHA
+from search_spaces.spaces import TRAINING
+from search_spaces.tpe_search import TPESearch
+from tests.conftest import ROOT
+from tests.damage import damages, do_damage
+from tune_jobs import compare_strategies
+from tune_jobs.findings import audit, comparison, curves
+from tune_jobs.runtime.best import keep_best
+from tune_jobs.runtime.curves import Curves, epochs_in
+from tune_jobs.runtime.journal import JOURNAL, trials_from
+from tune_jobs.runtime.launch import parse_and_check
+from tune_jobs.runtime.reading import read_study
+from tune_jobs.runtime.storage.checkpoints import TrialCheckpoints
+from tune_jobs.runtime.storage.places import Folder
+from tune_jobs.runtime.study import Study
+from tune_jobs.runtime.study_file import STUDY_FILE
+from tune_jobs.runtime.warm_start import earlier_trials
+
+pytestmark = pytest.mark.long
+
+METRIC = "val_accuracy"
+COUNT = int(os.environ.get("TUNE_CLUSTER_DAMAGES", "1500"))
+
+PATIENCE = 30
+"""Seconds after which a reader hangs; it takes a hundredth of one."""
+
+
+def run_job(folder, address, *arguments):
+    job = ROOT / "tune_jobs" / "compare_strategies.py"
+    return subprocess.run(
+        [sys.executable, str(job), *arguments, "--address", address],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(cluster_address, tmp_path_factory):
+    """A study that searches by a model and stops at rungs, at its end; one trial at a time."""
+    folder = tmp_path_factory.mktemp("whole")
+    done = run_job(
+        folder,
+        cluster_address,
+        *("--strategy", "tpe_asha", "--dataset", "digits", "--trials", "12", "--max-epochs", "4"),
+        *("--seed", "1", "--max-concurrent", "1", "--name", "study"),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "results" / "study"
+
+
+def files_of(study):
+    return sorted(str(path.relative_to(study)) for path in study.rglob("*") if path.is_file())
+
+
+def resumed(study):
+    """All that a resume knows before it schedules anything."""
+    with ExitStack() as held:
+        argv = ["--resume", str(study)]
+        command, home = parse_and_check(compare_strategies.job, argv, held)
+        study = Study(home.directory, command.flags, max_concurrent=1, metric=METRIC, mode="max")
+        asha = ASHA(max_epochs=study.max_epochs)
+        searcher = TPESearch(TRAINING.fix(epochs=study.max_epochs, patience=0), seed=1)
+        study.tune_config(searcher, asha)
+        told = {index: asdict(trial) for index, trial in searcher.history.trials.items()}
+        return {
+            "trials": {index: asdict(trial) for index, trial in study.trials.items()},
+            "rungs": (asha.rungs.values, asha.rungs.passed),
+            "told": told,
+            "total": study.total,
+            "limits": asdict(study.stopper.limits),
+            "best": keep_best(study),
+        }
+
+
+def audited(study):
+    with contextlib.redirect_stdout(io.StringIO()) as told:
+        audit.main([str(study)])
+    return told.getvalue()
+
+
+def compared(study):
+    ((run,), metric, mode) = comparison.read_runs(study.parent)
+    return run.strategy, run.seed, run.best.tolist(), run.trials, metric, mode
+
+
+def warm(study):
+    return [{**event, "study": ""} for event in earlier_trials(study, METRIC, "max")]
+
+
+def drawn(study):
+    curves.draw_curves(study, study.parent / "curves.png")
+    return (study.parent / "curves.png").read_bytes()
+
+
+def curves_completed(study):
+    """The epochs in the event files after a resume has completed them."""
+    _, events = read_study(study)
+    completed = Curves(study / "trials")
+    for trial in trials_from(events).values():
+        completed.complete(trial)
+    completed.close()
+    return {run.name: epochs_in(run) for run in sorted((study / "trials").iterdir())}
+
+
+def checkpoints_of(study):
+    """Of each trial its checkpoints that can be read, and its best one."""
+    found = {}
+    for run in sorted((study / "trials").iterdir()):
+        checkpoints = TrialCheckpoints(Folder(run, study), "max")
+        mine = [asdict(c) | {"place": ""} for c in checkpoints.newest_first()]
+        best = checkpoints.best()
+        found[run.name] = mine, None if best is None else best.epoch
+    return found
+
+
+READERS = (resumed, audited, compared, warm, curves_completed, checkpoints_of)
+
+
+@contextlib.contextmanager
+def watched():
+    def hang(*_):
+        raise AssertionError("it waits without end")
+
+    before = signal.signal(signal.SIGALRM, hang)
+    signal.alarm(PATIENCE)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def read(reader, study):
+    """What a reader tells of a study, or the line in which it refuses it."""
+    complaints = io.StringIO()
+    try:
+        with watched(), contextlib.redirect_stderr(complaints):
+            return reader(study), None
+    except ValueError as error:
+        return None, str(error)
+    except SystemExit as ended:
+        return None, complaints.getvalue().strip() if ended.code == 2 else "\n"
+
+
+def copied(study, folder):
+    """A copy for one damage, in which weights are the same files."""
+
+    def copy(source, target):
+        (os.link if source.endswith(".pt") else shutil.copyfile)(source, target)
+
+    target = folder / "study"
+    shutil.copytree(study, target, copy_function=copy)
+    return target
+
+
+@pytest.fixture(scope="module")
+def told(whole, tmp_path_factory):
+    """What a reader tells of the study, had its driver been killed after so many lines."""
+    known = {}
+
+    def told_by(reader, count):
+        if (reader, count) not in known:
+            study = copied(whole, tmp_path_factory.mktemp("told"))
+            lines = (study / JOURNAL).read_bytes().splitlines(keepends=True)
+            (study / JOURNAL).unlink()
+            (study / JOURNAL).write_bytes(b"".join(lines[:count]))
+            known[reader, count], refused = read(reader, study)
+            assert refused is None
+        return known[reader, count]
+
+    return told_by
+
+
+@settings(
+    max_examples=COUNT,
+    deadline=None,
+    derandomize="TUNE_CLUSTER_DAMAGES" not in os.environ,
+    suppress_health_check=list(HealthCheck),
+)
+@given(
+    file=st.integers(0, 2**16),
+    damage=damages,
+    reader=st.sampled_from(READERS),
+)
+def test_a_damaged_study_is_refused_in_a_line_or_is_what_it_was(
+    whole, told, tmp_path_factory, file, damage, reader
+):
+    folder = tmp_path_factory.mktemp("damaged")
+    try:
+        study = copied(whole, folder)
+        names = files_of(study)
+        # Half of all damage is done to the two files that everything is told from.
+        name = (STUDY_FILE, JOURNAL)[file % 2] if file % 4 < 2 else names[file // 4 % len(names)]
+        do_damage(study / name, damage)
+        found, refused = read(reader, study)
+        if refused is not None:
+            assert "\n" not in refused
+            assert name.rpartition("/")[2] in refused or study.name in refused
+            return
+        compare(reader, found, told, study, name)
+    finally:
+        shutil.rmtree(folder)
+
+
+def compare(reader, found, told, study, name):
+    """Holds what a reader tells of a damaged study against what it tells of the whole one."""
+    if reader is checkpoints_of:
+        before = told(reader, None)
+        # A damaged one is left out, and nothing else is.
+        for run, (checkpoints, _) in found.items():
+            assert all(one in before[run][0] for one in checkpoints)
+            assert len(checkpoints) == len(before[run][0]) or run in name
+        return
+    before = told(reader, (study / JOURNAL).read_bytes().count(b"\n"))
+    if reader is resumed:
+        best, best_before = found.pop("best"), before["best"]
+        assert found == {key: before[key] for key in found}
+        if best is not None and "checkpoint_" not in name:
+            same = ("trial", "epoch", METRIC, "config", "metrics")
+            assert [best[key] for key in same] == [best_before[key] for key in same]
+    else:
+        assert found == before
