@@ -206,13 +206,16 @@ LOCK = threading.Lock()
 def large(config): tune.report({"loss": float(LARGE.sum())})
 def locked(config, lock=None): tune.report({"loss": 1.0})
 
+if "lock" in sys.argv:
+    GIVEN = tune.with_parameters(locked, lock=LOCK)
+
 def job(study, *, kind: str = ""):
     "Does it run?"
     space, train = Space("own", (LEARNING_RATE,)), locked
     if kind == "large":
         train = large
     if kind == "lock":
-        train = tune.with_parameters(locked, lock=LOCK)
+        train = GIVEN
     return tune.Tuner(
         study.trainable(train),
         tune_config=study.tune_config(RandomSearch(space, seed=0)),

@@ -96,14 +96,14 @@ def launch(
         try:
             check_metric(metric, mode)
             command, home = parse_and_check(job, argv, connected)
-            with nothing_left(home):
+            # Ray stores what a script has given before it was connected as soon as it is.
+            with nothing_left(home), unsendable_refused():
                 check_unchanged(home.directory, metric=metric, mode=mode)
                 found = connected.enter_context(cluster(command.flags))
                 study = study_on(found, home, command.flags, console, metric=metric, mode=mode)
                 # Again: Ray has made SIGTERM its own as it began.
                 with ended_by_signals():
-                    with unsendable_refused():
-                        tuner = job(study, **command.options)
+                    tuner = job(study, **command.options)
                     check_built(tuner, study.parts)
                     refuse_unused_flags(command, study)
                     description = describe(study, command, argv)
