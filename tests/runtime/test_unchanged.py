@@ -56,7 +56,7 @@ def test_a_script_that_says_the_same_goes_on(begun):
     ("changed", "said"),
     [
         ({"searcher": SobolSearch(TWO, seed=0)}, "searcher was RandomSearch, here SobolSearch"),
-        ({"searcher": RandomSearch(SPACE, seed=0)}, "other was .*'high': 1.0.*, here None"),
+        ({"searcher": RandomSearch(SPACE, seed=0)}, "other was .*'high': 1.0.*, here absent"),
         (
             {"searcher": RandomSearch(Space("wider", (QUALITY, replace(OTHER, high=2.0))), seed=0)},
             r"other was .*'high': 1\.0.*, here .*'high': 2\.0",
@@ -67,7 +67,7 @@ def test_a_script_that_says_the_same_goes_on(begun):
         ),
         (
             {"searcher": RandomSearch(TWO.fix(preset="new"), seed=0)},
-            "preset was None, here new",
+            "preset was absent, here new",
         ),
         ({"scheduler": ASHA(max_epochs=9, grace_period=2)}, "grace_period was 1, here 2"),
         ({"scheduler": ASHA(max_epochs=9, reduction_factor=2)}, "reduction_factor was 3, here 2"),
@@ -88,6 +88,25 @@ def test_another_metric_or_mode_is_refused(begun):
         check_unchanged(begun, metric="score", mode="min")
     with pytest.raises(ValueError, match="metric was score, here loss"):
         check_unchanged(begun, metric="loss", mode="max")
+
+
+def branches(low):
+    """Two hyperparameters of one name, of which one has another range."""
+    kind = replace(QUALITY, name="kind", low=None, high=None, values=("a", "b"))
+    first = replace(OTHER, condition=("kind", ("a",)), low=low)
+    return Space("branches", (kind, first, replace(OTHER, condition=("kind", ("b",)))))
+
+
+def test_another_range_in_one_branch_and_a_fixed_none_are_seen(tmp_path):
+    for space, changed, said in (
+        (branches(0.0), branches(0.5), "other for .*'low': 0.0.*, here .*'low': 0.5"),
+        (TWO, TWO.fix(clip=None), "clip was absent, here None"),
+    ):
+        study = tmp_path / space.name
+        study.mkdir()
+        write_json(study / STUDY_FILE, job(study, RandomSearch(space, seed=0)))
+        with pytest.raises(ValueError, match=said):
+            job(study, RandomSearch(changed, seed=0))
 
 
 def test_a_grid_of_other_points_is_refused(tmp_path):

@@ -9,6 +9,9 @@ from typing import Any
 
 from tune_jobs.runtime.study_file import STUDY_FILE, read_study_file
 
+ABSENT = "absent"
+"""In place of a hyperparameter that is not there."""
+
 
 def check_unchanged(directory: Path, **now: Any) -> None:
     """Refuses what would give another meaning to the trials that are known.
@@ -44,8 +47,10 @@ def differences(name: str, was: Any, here: Any) -> Iterator[str]:
         was, here = dimensions(was), dimensions(here)
     if isinstance(was, Mapping) and isinstance(here, Mapping):
         for part in {**was, **here}:
-            if was.get(part) != here.get(part):
-                yield f"{part} was {was.get(part)}, here {here.get(part)}"
+            # A value may be None.
+            before, now = was.get(part, ABSENT), here.get(part, ABSENT)
+            if before != now:
+                yield f"{part} was {before}, here {now}"
     elif was != here:
         yield f"{name} was {was}, here {here}"
 
@@ -56,5 +61,11 @@ def dimensions(space: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         space: as `study.json` has it.
     """
-    searched = {parameter["name"]: parameter for parameter in space["parameters"]}
+    searched = {branch(parameter): parameter for parameter in space["parameters"]}
     return {**searched, **space["fixed"], "order of the hyperparameters": list(searched)}
+
+
+def branch(parameter: Mapping[str, Any]) -> str:
+    """The name of a hyperparameter, and where it exists: each branch may have one of that name."""
+    condition = parameter.get("condition")
+    return str(parameter["name"]) if condition is None else f"{parameter['name']} for {condition}"
