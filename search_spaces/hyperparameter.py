@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from numbers import Real
 from typing import Literal, TypeAlias, get_args
 
-from search_spaces.values import Value, as_number, as_plain, as_values, place_of
+from search_spaces.values import Places, Value, as_number, as_plain, as_values
 
 Kind: TypeAlias = Literal["network", "optimization", "regularization", "data"]
 Role: TypeAlias = Literal["scientific", "nuisance", "fixed"]
@@ -88,6 +89,14 @@ class Hyperparameter:
         if not math.isfinite(high / low if self.scale == "log" else high - low):
             raise ValueError(f"{self.name}: a range from {low} to {high} is too wide for a float")
 
+    @cached_property
+    def _places(self) -> Places:
+        return Places(self.values)
+
+    @cached_property
+    def _condition_places(self) -> Places:
+        return Places(self.condition[1] if self.condition else ())
+
     @property
     def categorical(self) -> bool:
         """Whether its values have no order."""
@@ -123,7 +132,7 @@ class Hyperparameter:
             ValueError: it is not in the range or the list.
         """
         if self.low is None or self.high is None:
-            place = place_of(value, self.values)
+            place = self._places.of(value)
             if place is None:
                 raise ValueError(self._refusal(value, f"one of {', '.join(map(str, self.values))}"))
             return (place + 0.5) / len(self.values)
@@ -170,8 +179,8 @@ class Hyperparameter:
         """Whether the condition holds in `config`, which has the parameters before this one."""
         if self.condition is None:
             return True
-        parent, values = self.condition
-        return parent in config and place_of(config[parent], values) is not None
+        parent, _ = self.condition
+        return parent in config and self._condition_places.of(config[parent]) is not None
 
     def may_depend_on(self, parent: Hyperparameter) -> bool:
         """Whether `parent` has a value under which this one exists."""
@@ -184,8 +193,8 @@ class Hyperparameter:
         """Whether the two can never exist in one configuration."""
         if self.condition is None or other.condition is None:
             return False
-        (parent, values), (others, other_values) = self.condition, other.condition
-        return parent == others and all(place_of(v, other_values) is None for v in values)
+        (parent, values), (others, _) = self.condition, other.condition
+        return parent == others and all(other._condition_places.of(v) is None for v in values)
 
     def describe(self) -> dict[str, object]:
         """The dimension as plain JSON, for `study.json`."""

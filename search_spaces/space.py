@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from search_spaces.hyperparameter import Hyperparameter
-from search_spaces.values import Value, as_plain, as_tuples, place_of
+from search_spaces.values import Places, Value, as_plain, as_tuples, same
 
 SETTLING = ("epochs_warmup", "freeze_epochs")
 """Hyperparameters that count epochs, from the first on, in which a trial is not yet what it will
@@ -118,16 +118,16 @@ class Space:
         above = [p for p in self.parameters if p.name == parent]
         if parent in fixed:
             return self._depends(parent, fixed - {parent})
-        covered = [value for p in entries if p.condition for value in p.condition[1]]
+        covered = Places([value for p in entries if p.condition for value in p.condition[1]])
         there = [value for p in above for value in p.values]
         return bool(above) and (
-            any(place_of(value, covered) is None for value in there) or self._depends(parent, fixed)
+            any(covered.of(value) is None for value in there) or self._depends(parent, fixed)
         )
 
     def _own(self, name: str, value: Value) -> Value:
         """The value of that name that is in the space, where it is the same but for its type."""
         for parameter in self.parameters:
-            if parameter.name == name and place_of(value, parameter.values) is not None:
+            if parameter.name == name and parameter.has(value):
                 return parameter.restored(value)
         return value
 
@@ -178,7 +178,7 @@ class Space:
                 value = partial.get(parameter.name, parameter.nearest_default)
                 config[parameter.name] = parameter.restored(value)
         for name, value in partial.items():
-            if name not in config or place_of(value, [config[name]]) is None:
+            if name not in config or not same(value, config[name]):
                 allowed = ", ".join(config)
                 raise ValueError(f"space {self.name}: no {name}={value} here; it has {allowed}")
         return config
@@ -190,12 +190,12 @@ class Space:
         """
         whole = dict(config)
         for name, value in self.fixed:
-            if name in config and place_of(config[name], [value]) is not None:
+            if name in config and same(config[name], value):
                 whole[name] = value
         for parameter in self.parameters:
             name = parameter.name
             there = name in config and parameter.exists_under(config)
-            if there and place_of(config[name], parameter.values) is not None:
+            if there and parameter.has(config[name]):
                 whole[name] = parameter.restored(config[name])
         return whole
 

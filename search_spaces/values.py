@@ -104,21 +104,45 @@ def as_tuples(value: Any) -> Any:
     return tuple(map(as_tuples, value)) if isinstance(value, (list, tuple)) else value
 
 
-def place_of(value: object, values: Sequence[Value]) -> int | None:
-    """Which of `values` it is, as they are or as JSON gave it back; None if it is none of them.
+class Places:
+    """Finds a value among several, as they are or as JSON gave them back.
 
     Where none is the same the first that is equal is meant: 64.0 may be typed for 64.
+
+    Args:
+        values: no two of them the same in JSON.
     """
-    try:
-        plain = as_plain(value, "value")
-    except ValueError:
-        return None
-    keys = [key_of(known) for known in values]
-    key = key_of(plain)
-    if key in keys:
-        return keys.index(key)
-    equal = [at for at, known in enumerate(values) if as_json(known) == json.loads(key)]
-    return equal[0] if equal else None
+
+    def __init__(self, values: Sequence[Value]) -> None:
+        self._keys = {key_of(value): at for at, value in enumerate(values)}
+        self._told = [json.loads(key) for key in self._keys]
+        # In a dictionary 0.0 and -0.0 are one.
+        self._exact: dict[Any, int] = {
+            (type(value), value): at
+            for at, value in enumerate(values)
+            if not (isinstance(value, (tuple, list)) or (type(value) is float and value == 0))
+        }
+
+    def of(self, value: object) -> int | None:
+        """The place of `value`; None if it is none of them."""
+        if value is None or type(value) in (str, int, float, bool):
+            at = self._exact.get((type(value), value))
+            # Nothing else is equal to these two.
+            if at is not None or value is None or type(value) is str:
+                return at
+        try:
+            key = key_of(as_plain(value, "value"))
+        except ValueError:
+            return None
+        if key in self._keys:
+            return self._keys[key]
+        told = json.loads(key)
+        return self._told.index(told) if told in self._told else None
+
+
+def same(value: object, other: Value) -> bool:
+    """Whether two values are one, or as good as one."""
+    return Places([other]).of(value) is not None
 
 
 def _plain(value: Any, depth: int) -> Value:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -117,7 +118,7 @@ def test_a_seed_that_is_none_is_refused(search, seed):
 def test_a_hyperparameter_whose_name_is_taken_is_refused(tmp_path, name, fixed):
     space = Space("own", (QUALITY,), fixed=((name, 1),))
     if not fixed:
-        space = Space("own", (type(QUALITY)(**{**vars(QUALITY), "name": name}),))
+        space = Space("own", (replace(QUALITY, name=name),))
     with pytest.raises(ValueError, match=f"space own: the hyperparameter {name} .*; rename it"):
         given(tmp_path, RandomSearch(space, seed=0))
 
