@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from ray import tune
 
-from search_spaces.asha import ASHA
+from search_spaces.in_order import InOrder
 from search_spaces.mode import Mode
 from search_spaces.pbt import PBT
 from search_spaces.space import Space
@@ -94,7 +94,7 @@ def check_strategy(strategy: object, scheduler: object) -> None:
             "RandomSearch, SobolSearch, GridSearch, TPESearch and OptunaSearch of search_spaces, "
             "such as RandomSearch(space, seed=study.flags.seed)"
         )
-    if not (scheduler is None or isinstance(scheduler, (ASHA, PBT))):
+    if not (scheduler is None or isinstance(scheduler, (InOrder, PBT))):
         raise ValueError(
             f"study.tune_config(...): the scheduler is {kind_of(scheduler)}; allowed are ASHA and "
             "PBT of search_spaces, such as ASHA(max_epochs=study.max_epochs), or none"
