@@ -27,7 +27,7 @@ def _lines(data):
     return data.splitlines(keepends=True)
 
 
-def _without_line(data, at, _):
+def without_line(data, at, _):
     lines = _lines(data)
     return b"".join(lines[: at % len(lines)] + lines[at % len(lines) + 1 :]) if lines else data
 
@@ -60,7 +60,7 @@ def _nested(data, at, depth):
     return data[:at] + b"[" * (depth * 50) + data[at:]
 
 
-def _cut_off(data, at, _):
+def cut_off(data, at, _):
     return data[: at % max(len(data), 1)]
 
 
@@ -73,7 +73,7 @@ def _wild_text(data, at, _):
 
 
 BYTES = (
-    *(_without_line, _line_twice, _lines_exchanged, _line_cut_off, _nested, _cut_off, _zeros),
+    *(without_line, _line_twice, _lines_exchanged, _line_cut_off, _nested, cut_off, _zeros),
     *(_longer, _wild_text),
 )
 

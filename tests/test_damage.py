@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from search_spaces.asha import ASHA
 from search_spaces.spaces import TRAINING
 from search_spaces.tpe_search import TPESearch
-from tests.conftest import ROOT
-from tests.damage import damages, do_damage
+from tests.conftest import ROOT, table_of
+from tests.damage import cut_off, damages, do_damage, without_line
 from tune_jobs import compare_strategies
 from tune_jobs.findings import audit, comparison, curves
 from tune_jobs.runtime.best import keep_best
@@ -243,3 +243,36 @@ def compare(reader, found, told, study, name):
             assert [best[key] for key in same] == [best_before[key] for key in same]
     else:
         assert found == before
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        (JOURNAL, ("bytes", without_line, 9, 0)),
+        (JOURNAL, ("kind", "FIFO")),
+        (STUDY_FILE, ("kind", "circle")),
+        (STUDY_FILE, ("json", 0, 2, "removed")),
+        ("trials.csv", ("kind", "folder")),
+    ],
+)
+def test_a_resume_of_a_damaged_study_ends_in_one_line_before_anything_runs(
+    whole, tmp_path, name, damage
+):
+    study = copied(whole, tmp_path)
+    do_damage(study / name, damage)
+    done = run_job(tmp_path, "local", "--resume", str(study))
+    assert done.returncode == 2, done.stdout + done.stderr
+    (line,) = done.stderr.strip().splitlines()
+    assert name in line
+
+
+def test_a_resume_after_a_torn_last_line_comes_to_the_table_that_was(
+    whole, cluster_address, tmp_path
+):
+    study = copied(whole, tmp_path)
+    do_damage(study / JOURNAL, ("bytes", cut_off, -20, 0))
+    do_damage(study / "trials.csv", ("kind", "gone"))
+    do_damage(study / "best" / "best.json", ("json", 0, 5, None))
+    done = run_job(tmp_path, cluster_address, "--resume", str(study))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert table_of(study) == table_of(whole)

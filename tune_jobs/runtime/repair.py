@@ -6,6 +6,7 @@ a resume draws its curves anew, and writes tables and `best/` at its end.
 
 from __future__ import annotations
 
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,8 +32,8 @@ def repair(study: str) -> str:
         study: a folder or `s3://bucket/folder/name`.
 
     Raises:
-        ValueError: no study is there, its journal is not damaged, or the copy is there already.
-        OSError: the copy cannot be written.
+        ValueError: no study is there, its journal is not damaged, the copy is there already, or it
+            cannot be written.
     """
     directory = to_read(study)
     about = read_study_file(directory)
@@ -49,18 +50,24 @@ def repair(study: str) -> str:
         copy.mkdir(parents=bucket is not None)
     except FileExistsError:
         raise ValueError(f"--repair: {copy} is there already: --resume {address}") from None
+    except OSError as error:
+        raise ValueError(f"--repair: {copy} cannot be written ({error.strerror})") from None
     source: Place = Folder(directory) if bucket is None else Bucket(study)
-    (copy / TRIALS).mkdir()
-    _copy_checkpoints(source / TRIALS, (bucket or Folder(copy)) / TRIALS, whole)
     left_out = len(read_lines(directory / JOURNAL)) - len(whole.events)
     told = {"event": "repaired", "of": study, "left_out": left_out}
     lines = [sealed({**e, "n": n}) for n, e in enumerate([*whole.events, told], start=1)]
-    write_file(copy, copy / JOURNAL, b"".join(lines))
-    # Last: without it nothing is taken for a study.
-    write_study_file(copy, about)
-    if bucket is not None:
-        for name in (JOURNAL, STUDY_FILE):
-            bucket.write(name, (copy / name).read_bytes())
+    try:
+        (copy / TRIALS).mkdir()
+        _copy_checkpoints(source / TRIALS, (bucket or Folder(copy)) / TRIALS, whole)
+        write_file(copy, copy / JOURNAL, b"".join(lines))
+        # Last: without it nothing is taken for a study.
+        write_study_file(copy, about)
+        if bucket is not None:
+            for name in (JOURNAL, STUDY_FILE):
+                bucket.write(name, (copy / name).read_bytes())
+    except OSError as error:
+        shutil.rmtree(copy, ignore_errors=True)
+        raise ValueError(f"--repair: {address} cannot be written ({error.strerror})") from None
     say(f"repair    {address} has {whole}; {left_out} lines of {study} are left out")
     return address
 
@@ -76,8 +83,8 @@ def _copy_checkpoints(source: Place, target: Place, whole: Whole) -> None:
             names.append(control_dirname(trial))
         for name in names:
             for checkpoint in (source / name).folders():
-                # One that cannot be read is of no use to the copy either.
-                with suppress(OSError, ValueError), (source / name).reading(checkpoint) as folder:
+                # One that is no checkpoint of ours, or has links, is of no use to the copy either.
+                with suppress(ValueError), (source / name).reading(checkpoint) as folder:
                     epoch = float(checkpoint.removeprefix(PREFIX).partition("_")[0])
                     if epoch <= whole.cut.get(trial, epoch):
                         (target / name).put(folder, checkpoint)
