@@ -27,6 +27,7 @@ from tune_jobs import compare_strategies
 from tune_jobs.findings import audit, comparison, curves
 from tune_jobs.runtime.best import keep_best
 from tune_jobs.runtime.curves import Curves, epochs_in
+from tune_jobs.runtime.hparams import Columns
 from tune_jobs.runtime.journal import JOURNAL, trials_from
 from tune_jobs.runtime.launch import parse_and_check
 from tune_jobs.runtime.reading import read_study
@@ -118,7 +119,7 @@ def drawn(study):
 def curves_completed(study):
     """The epochs in the event files after a resume has completed them."""
     _, events = read_study(study)
-    completed = Curves(study / "trials")
+    completed = Curves(study / "trials", Columns(TRAINING, METRIC, "max"))
     for trial in trials_from(events).values():
         completed.complete(trial)
     completed.close()
