@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from search_spaces.pbt import PBT
+from tune_jobs.runtime.ahead import drop_ahead
 from tune_jobs.runtime.retention import Retention, largest_checkpoint
 from tune_jobs.runtime.study import Study
 
@@ -45,6 +46,8 @@ def retain(study: Study) -> None:
     Of one that searches nothing all trials keep their best: what is trained under several seeds is
     told of each.
     """
+    if study.bucket is None:
+        drop_ahead(study.checkpoints, study.trials, study.mode, study.outages)
     retention = Retention(
         study.trials,
         study.checkpoints,
