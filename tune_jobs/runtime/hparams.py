@@ -4,8 +4,8 @@ TensorBoard keeps the first metadata that it reads of a tag in a run, for as lon
 never changes is therefore metadata: the study's columns (`_hparams_/experiment`), a trial's
 configuration (`_hparams_/session_start_info`) and, once no event can change it, whether it
 succeeded (`_hparams_/session_end_info`). What changes is a scalar of the trial's run, of which
-HPARAMS shows the last value: a status is a number there, since a scalar has no other values. A NaN
-is shown as an empty cell, which takes back what is no longer so.
+HPARAMS shows the last value: a status is a number there, since a scalar has no other values, and a
+NaN takes back what is no longer so.
 """
 
 from __future__ import annotations
