@@ -138,6 +138,12 @@ def children(pid):
     return [int(child) for child in listed.split()]
 
 
+def descendants(pid):
+    """Those of its children, too."""
+    found = children(pid)
+    return [*found, *(each for child in found for each in descendants(child))]
+
+
 def trains(pid):
     """Whether a process trains an epoch."""
     try:

@@ -4,12 +4,14 @@ one trial at a time with the table that it would have had.
 Storage that fails or is full is in `test_storage.py`.
 """
 
+import os
 import signal
+from pathlib import Path
 
 import pytest
 
 from tests.conftest import journal_of, results_of, table_of
-from tests.faults.rack import Rack, lines_of, wait_for
+from tests.faults.rack import Rack, children, descendants, lines_of, wait_for
 from tests.faults.whole import MANY, ONE, TWO, assert_as_if_nothing_had_been
 from tests.test_resume import assert_whole
 
@@ -181,3 +183,23 @@ def test_kill_9_of_the_head(temporary, drive, study, undisturbed):
     finally:
         second.close()
     assert_as_if_nothing_had_been(study, undisturbed)
+
+
+@pytest.mark.parametrize("name", ["raylet", "gcs_server"])
+def test_kill_9_of_a_process_of_the_jobs_own_ray(temporary, drive, study, name):
+    driver = drive(*ONE, address="local")
+    driver.wait_for_lines(study, 20)
+    (pid,) = (
+        pid
+        for pid in children(driver.process.pid)
+        if name in Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0")[0].decode()
+    )
+    started = descendants(driver.process.pid)
+    os.kill(pid, signal.SIGKILL)
+    assert driver.ended() == 75, driver.output
+    assert f"{name}, a process of the Ray that this job had started, was killed" in driver.output
+    assert driver.output.rstrip().endswith("--resume results/study")
+    wait_for(lambda: not any(Path(f"/proc/{each}").exists() for each in started))
+    resumed = drive("--resume", str(study), address="local")
+    assert resumed.ended() == 0, resumed.output
+    assert_whole(study, 4)

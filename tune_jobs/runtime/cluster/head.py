@@ -12,6 +12,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import ray
+
 from tune_jobs.runtime.cluster.knock import knock
 
 EVERY = 3.0
@@ -23,7 +25,7 @@ MISSED = 5
 
 @contextmanager
 def watched(address: str, gone: Callable[[str], None]) -> Iterator[None]:
-    """Knocks at the head for as long as the context lasts.
+    """Knocks at the head for as long as the context lasts, and looks after it where it is ours.
 
     Args:
         address: of the head, `host:port`.
@@ -35,6 +37,10 @@ def watched(address: str, gone: Callable[[str], None]) -> Iterator[None]:
     def watch() -> None:
         missed = 0
         while not over.wait(EVERY):
+            ended = ended_process()
+            if ended:
+                gone(f"{ended}, a process of the Ray that this job had started, was killed")
+                os._exit(os.EX_TEMPFAIL)
             missed = 0 if answers(address) else missed + 1
             if missed == MISSED:
                 gone(
@@ -48,6 +54,19 @@ def watched(address: str, gone: Callable[[str], None]) -> Iterator[None]:
         yield
     finally:
         over.set()
+
+
+def ended_process() -> str:
+    """What has ended of a Ray that this process has started; Ray itself would end this one after a
+    while, without a word on how to go on."""
+    node = ray._private.worker._global_node
+    if node is None or not node.is_head():
+        return ""
+    kinds = ("gcs_server", "raylet")
+    processes = [
+        (kind, info.process) for kind in kinds for info in node.all_processes.get(kind, [])
+    ]
+    return next((kind for kind, process in processes if process.poll() is not None), "")
 
 
 def answers(address: str) -> bool:
