@@ -77,9 +77,9 @@ def launch(
 
     Exit codes: 0 all trials have ended, or their time has; 1 the first trials all failed alike, or
     none has reported a value, or no node is left that trials could run on, or the storage has not
-    come back; 2 bad input, before anything was scheduled; 75 the cluster's head is gone; 130 a
-    person has interrupted it, or has not wanted it at its price, and then nothing of it is left, or
-    another driver has taken it over; 143 terminated.
+    come back; 2 bad input, before anything was scheduled; 75 the cluster's head is gone, or the Ray
+    that the job had started; 130 a person has interrupted it, or has not wanted it at its price,
+    and then nothing of it is left, or another driver has taken it over; 143 terminated.
 
     Args:
         job: builds the Tuner from a `Study` and its own keyword parameters, which become flags.
