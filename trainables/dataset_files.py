@@ -171,7 +171,7 @@ def _appearing(target: Path) -> Iterator[IO[bytes]]:
     # Another driver may write the same file now: each its own, and the last rename wins.
     partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
     try:
-        with partial.open("wb") as file:
+        with partial.open("xb") as file:
             yield file
         partial.replace(target)
     finally:

@@ -19,6 +19,7 @@ from tune_jobs.runtime.keeping import divide_budget
 from tune_jobs.runtime.plan import show_line, show_plan
 from tune_jobs.runtime.price import Price, check_room, price_of
 from tune_jobs.runtime.signals import handled
+from tune_jobs.runtime.strangers import strangers
 from tune_jobs.runtime.study import TUNE_FOLDER, Study
 
 UNASKED_SECONDS = 60.0
@@ -39,6 +40,8 @@ def begin(console: Console, study: Study, goes_on: str) -> Price | None:
     Raises:
         ValueError: the storage has no room for its checkpoints.
     """
+    if study.flags.resume is not None and (told := strangers(study.directory)):
+        show_line(console, "NOTICE", told, style="bold red")
     if all_ended(study) or study.stopper.stop_all():
         divide_budget(study)
         return None

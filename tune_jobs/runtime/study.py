@@ -37,6 +37,7 @@ from tune_jobs.runtime.searcher import JournaledSearcher
 from tune_jobs.runtime.sendable import check_sendable
 from tune_jobs.runtime.stopping import Limits, StudyStopper
 from tune_jobs.runtime.storage.bucket import Bucket
+from tune_jobs.runtime.storage.inside import make_private
 from tune_jobs.runtime.storage.outage import Outages
 from tune_jobs.runtime.storage.places import Folder
 from tune_jobs.runtime.study_file import write_study_file
@@ -284,7 +285,13 @@ class Study:
         )
 
     def run_config(self) -> tune.RunConfig:
-        """Tune's own files go to `.tune`, where nobody reads them; Tune prints nothing."""
+        """Tune's own files go to `.tune`, where nobody reads them; Tune prints nothing.
+
+        Raises:
+            ValueError: the folder that another user has left there cannot be taken away.
+        """
+        # Tune would follow links in it.
+        make_private(self.directory, self.directory / TUNE_FOLDER)
         self.parts.run_config = tune.RunConfig(
             name=TUNE_FOLDER,
             storage_path=str(self.directory.absolute()),

@@ -15,7 +15,7 @@ from tune_jobs.runtime.storage.appended import AppendedFile
 from tune_jobs.runtime.storage.bucket import RESULT_FILE, Bucket
 from tune_jobs.runtime.storage.checkpoints import TrialCheckpoints
 from tune_jobs.runtime.storage.checksums import check_sums
-from tune_jobs.runtime.storage.inside import LinkError, opened, write_file
+from tune_jobs.runtime.storage.inside import LinkError, make_private, opened, write_file
 from tune_jobs.runtime.storage.outage import Outages
 from tune_jobs.runtime.storage.places import Folder, place_at
 from tune_jobs.runtime.study_file import STUDY_FILE, write_json
@@ -213,3 +213,19 @@ def test_a_folder_is_made_but_none_above_it(tmp_path):
         opened(tmp_path, tmp_path / "never" / "two", make=True),
     ):
         pass
+
+
+def test_a_folder_that_others_could_write_to_is_made_anew(shared):
+    folder = shared.folder(".tune")
+    shared.link(".tune/tuner.pkl")
+    make_private(shared.study, folder)
+    assert list(folder.iterdir()) == []
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    (folder / "own").touch()
+    make_private(shared.study, folder)
+    assert (folder / "own").exists(), "another session of this user's may be at work"
+    shared.link(".tune")
+    make_private(shared.study, folder)
+    assert folder.is_dir()
+    assert not folder.is_symlink()
+    assert not shared.harmed

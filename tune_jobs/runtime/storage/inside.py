@@ -256,6 +256,36 @@ def delete(folder: int, name: str) -> None:
         os.rmdir(name, dir_fd=folder)
 
 
+def make_private(root: Path, path: Path) -> None:
+    """Makes a folder that this user alone may write to. One that is there stays if it is such a
+    one; else others may have put something into it, and it is deleted.
+
+    Raises:
+        ValueError: it cannot be made, or the one that is there not be taken away.
+    """
+    try:
+        with opened(root, path.parent, make=True) as folder:
+            if not _is_private(folder, path.name):
+                with suppress(FileNotFoundError):
+                    old = random_name(path.name)
+                    os.rename(path.name, old, src_dir_fd=folder, dst_dir_fd=folder)
+                    delete(folder, old)
+                os.mkdir(path.name, 0o700, dir_fd=folder)
+    except OSError as error:
+        raise ValueError(
+            f"{path}: cannot be made a folder that others may not write to ({error.strerror})"
+        ) from None
+
+
+def _is_private(folder: int, name: str) -> bool:
+    try:
+        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    writable = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return stat.S_ISDIR(found.st_mode) and not writable and found.st_uid == os.geteuid()
+
+
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
     """Errors of what is done in an open folder name the whole path."""
