@@ -1,4 +1,4 @@
-"""Links in a study are refused before it is resumed, and who else may write to it is told."""
+"""Who else may write to a study is told before it is resumed."""
 
 import os
 import pwd
@@ -6,8 +6,7 @@ import pwd
 import pytest
 
 from tests.other_user import OTHER
-from tune_jobs.runtime.storage.inside import LinkError
-from tune_jobs.runtime.strangers import check_links, strangers
+from tune_jobs.runtime.strangers import strangers
 from tune_jobs.runtime.study_file import STUDY_FILE
 
 
@@ -58,20 +57,3 @@ def test_another_owner_is_told(shared):
     assert f"trials belongs to {OTHER}" in strangers(shared.study)
     os.chown(shared.study, 12345, -1)
     assert "it belongs to user 12345" in strangers(shared.study)
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["journal.jsonl", "trials", "best", "trials/0000", "trials/0000/events.out.tfevents.1"],
-)
-def test_a_link_in_a_study_is_refused_by_its_path(shared, name):
-    shared.folder("trials/0000")
-    check_links(shared.study)
-    shared.link(name)
-    with pytest.raises(LinkError, match=f"{name} is a link"):
-        check_links(shared.study)
-
-
-def test_a_link_to_a_study_is_none_in_it(study, tmp_path):
-    (tmp_path / "link").symlink_to(study)
-    check_links(tmp_path / "link")

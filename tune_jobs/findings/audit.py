@@ -33,6 +33,7 @@ from tune_jobs.findings.early_stopping import KEPT, TOP, Followed, advised, kill
 from tune_jobs.findings.sampling import bootstrapped_rank_correlation
 from tune_jobs.runtime.home import to_read
 from tune_jobs.runtime.journal import TrialRecord, trials_from
+from tune_jobs.runtime.plain_text import one_line
 from tune_jobs.runtime.reading import read_study
 from tune_jobs.runtime.told import complaining
 
@@ -182,7 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         trials = trials_from(events).values()
         found = audit_of(trials, about["metric"], about["mode"], about["strategy"])
     for name, text in told(found):
-        print(f"{name:<15}{text}")
+        print(one_line(f"{name:<15}{text}"))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ prints the table, and writes `comparison.csv` and `comparison.png`.
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from search_spaces.mode import sign_of
 from tune_jobs.findings.command_line import CommandLine, path_of
+from tune_jobs.findings.curves import save_picture
+from tune_jobs.runtime.plain_text import in_picture, one_line
 from tune_jobs.runtime.reading import read_study
+from tune_jobs.runtime.storage.inside import write_file
 from tune_jobs.runtime.told import complaining
 
 
@@ -94,18 +99,26 @@ def show_comparison(folder: Path) -> str:
                 "trials": f"{np.mean([run.trials for run in mine]):.0f}",
             }
         )
-    with (folder / "comparison.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    lines = io.StringIO()
+    writer = csv.DictWriter(lines, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_file(folder, folder / "comparison.csv", lines.getvalue().encode())
     draw_comparison(runs, strategies, budget, metric, folder / "comparison.png")
-    table = Table(*rows[0], title=f"after {budget} epochs")
+    table = Table(title=f"after {budget} epochs")
+    for head in rows[0]:
+        table.add_column(cell(head))
     for row in rows:
-        table.add_row(*map(str, row.values()))
+        table.add_row(*map(cell, row.values()))
     console = Console(width=120)
     with console.capture() as captured:
         console.print(table)
     return captured.get()
+
+
+def cell(value: object) -> Text:
+    """What a table shows of a value, whatever is in it."""
+    return Text(one_line(value))
 
 
 def epochs_to(run: Run, value: float, mode: str) -> int | None:
@@ -124,7 +137,9 @@ def draw_comparison(
     later = []
     for strategy in strategies:
         curves = np.array([run.best[:budget] for run in runs if run.strategy == strategy])
-        (line,) = axes.plot(epochs, np.nanmean(curves, axis=0), label=strategy, linewidth=2)
+        (line,) = axes.plot(
+            epochs, np.nanmean(curves, axis=0), label=in_picture(strategy), linewidth=2
+        )
         axes.fill_between(
             epochs, curves.min(axis=0), curves.max(axis=0), color=line.get_color(), alpha=0.12
         )
@@ -133,10 +148,10 @@ def draw_comparison(
     bottom, top = np.nanmin(later), np.nanmax(later)
     margin = 0.05 * (top - bottom) or 0.01
     axes.set_ylim(bottom - margin, top + margin)
-    axes.set(xlabel="epochs of all trials together", ylabel=f"best {metric} so far")
+    axes.set(xlabel="epochs of all trials together", ylabel=in_picture(f"best {metric} so far"))
     axes.grid(color="0.92")
     axes.legend(loc="lower right", frameon=False)
-    figure.savefig(target, dpi=110)
+    save_picture(figure, target)
     plt.close(figure)
 
 

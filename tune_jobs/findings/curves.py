@@ -5,16 +5,20 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
 import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
 
 from tune_jobs.findings.command_line import CommandLine, path_of
 from tune_jobs.runtime.home import to_read
 from tune_jobs.runtime.journal import best_trial, trials_from
+from tune_jobs.runtime.plain_text import in_picture, one_line
 from tune_jobs.runtime.reading import read_study
+from tune_jobs.runtime.storage.inside import write_file
 from tune_jobs.runtime.told import complaining
 
 COLOURS = {"finished": "tab:blue", "stopped": "0.6", "diverged": "tab:red", "failed": "tab:red"}
@@ -51,7 +55,7 @@ def draw_curves(study: Path, target: Path) -> None:
     curves.plot([], [], color=COLOURS["stopped"], label="stopped at a rung")
     for rung in about["strategy"].get("rungs", []):
         curves.axvline(rung, color="0.85", linewidth=1, zorder=1)
-    curves.set(xlabel="epoch", ylabel=metric)
+    curves.set(xlabel="epoch", ylabel=in_picture(metric))
     curves.legend(loc="lower right", frameon=False)
 
     reached = [(trial, found) for trial in trials if (found := trial.best(metric, mode))]
@@ -74,12 +78,20 @@ def draw_curves(study: Path, target: Path) -> None:
         # The diverged and the unlucky would press what matters into one line.
         if mode == "max" and top > 0:
             curves.set_ylim(max(0.0, top - 0.25), top + 0.02)
-        figure.suptitle(
+        told = (
             f"{about['job']}, {about['dataset']['name']}: {len(trials)} trials, "
             f"{sum(len(trial.results) for trial in trials)} epochs, best {metric} {top:.4f}"
         )
-    figure.savefig(target, dpi=110)
+        figure.suptitle(in_picture(told))
+    save_picture(figure, target)
     plt.close(figure)
+
+
+def save_picture(figure: Figure, target: Path) -> None:
+    """Writes a figure as a PNG, in the place of a link as of any file that was there."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=110)
+    write_file(target.parent, target, content.getvalue())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -92,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         folder = to_read(given.study)
         picture = given.file or folder / "curves.png"
         draw_curves(folder, picture)
-    print(picture)
+    print(one_line(picture))
 
 
 if __name__ == "__main__":

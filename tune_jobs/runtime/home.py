@@ -15,10 +15,12 @@ from tune_jobs.runtime.journal import JOURNAL
 from tune_jobs.runtime.lock import StudyLock
 from tune_jobs.runtime.mirror import mirrored
 from tune_jobs.runtime.paths import expanded
+from tune_jobs.runtime.plain_text import argument
 from tune_jobs.runtime.storage.addresses import check_address, probe, refusing
 from tune_jobs.runtime.storage.at_work import DRIVER_FILE, AtWork
 from tune_jobs.runtime.storage.bucket import SCHEME, Bucket
 from tune_jobs.runtime.storage.checkpoints import PREFIX
+from tune_jobs.runtime.storage.inside import random_name
 from tune_jobs.runtime.storage.outage import say
 from tune_jobs.runtime.storage.places import Folder, Place
 from tune_jobs.runtime.storage.regular import read_regular
@@ -75,7 +77,10 @@ def _new_home_in_bucket(storage_path: str, name: str, held: ExitStack, numbered:
         if free or not numbered:
             break
     if not free:
-        raise ValueError(f"--name {name}: {bucket} exists; give another name, or --resume {bucket}")
+        raise ValueError(
+            f"--name {name}: {bucket} exists; give another name, or --resume "
+            f"{argument(str(bucket))}"
+        )
     copy = copy_of(bucket)
     if copy.exists():
         raise ValueError(
@@ -130,7 +135,10 @@ def _candidates(name: str, numbered: bool) -> Iterator[str]:
 def _taken(name: str, directory: Path) -> str:
     """Why a name cannot be given again, and what to do."""
     if (directory / STUDY_FILE).exists():
-        return f"--name {name}: {directory} exists; give another name, or --resume {directory}"
+        return (
+            f"--name {name}: {directory} exists; give another name, or --resume "
+            f"{argument(str(directory))}"
+        )
     return (
         f"--name {name}: {directory} exists, and has no study that could be resumed: another job "
         "is about to begin it, or was killed before it had; give another name, or remove it"
@@ -233,13 +241,14 @@ def bring(bucket: Bucket, directory: Path) -> None:
         if more := here.count(b"\n") - there.count(b"\n"):
             say(f"storage: {journal} goes on after that in {bucket} for {more} lines: they count")
         return
-    unfinished = directory.with_name(f".{directory.name}-{os.getpid()}")
-    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished = directory.with_name(random_name(directory.name))
+    unfinished.mkdir(parents=True)
     for name in files:
         if is_of_the_directory(name):
             target = unfinished / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(bucket.read(name))
+            with target.open("xb") as file:
+                file.write(bucket.read(name))
     if here is not None and not there.startswith(here):
         aside = directory.with_name(f"{directory.name}.before-{time.strftime('%Y%m%d-%H%M%S')}")
         directory.rename(aside)

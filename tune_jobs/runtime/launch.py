@@ -32,6 +32,7 @@ from tune_jobs.runtime.home import Home, home_of, new_home
 from tune_jobs.runtime.hparams import Columns
 from tune_jobs.runtime.keeping import retain
 from tune_jobs.runtime.notices import Notices
+from tune_jobs.runtime.plain_text import argument, one_line
 from tune_jobs.runtime.population import NOT_RESUMED, write_schedule
 from tune_jobs.runtime.price import Price
 from tune_jobs.runtime.question import begin, ended_by_signals, nothing_left
@@ -42,6 +43,7 @@ from tune_jobs.runtime.sendable import unsendable_refused
 from tune_jobs.runtime.signals import EXIT_CODES, heard
 from tune_jobs.runtime.stopping import NODES
 from tune_jobs.runtime.storage.bucket import SCHEME
+from tune_jobs.runtime.storage.inside import LinkError
 from tune_jobs.runtime.storage.outage import StorageLostError
 from tune_jobs.runtime.study import TUNE_FOLDER, Study
 from tune_jobs.runtime.terminal import Terminal
@@ -125,6 +127,10 @@ def launch(
         except StorageLostError as error:
             complain(f"storage: {error}; what was reported is kept: {then}")
             code = EXIT_CODES.get(study.stopper.why, 1)
+        except LinkError as error:
+            # Put there while the study ran: another user is at work in its folder.
+            complain(f"{error}; what was reported is kept: {then}")
+            code = 1
     sys.exit(code)
 
 
@@ -149,9 +155,9 @@ def parse_and_check(
         check_kinds(home.directory)
         kept_in = str(stored["flags"]["storage_path"])
         if home.bucket is None and kept_in.startswith(SCHEME):
+            there = argument(f"{kept_in.rstrip('/')}/{home.directory.name}")
             raise ValueError(
-                f"--resume {home.directory}: a copy of a study in a bucket: --resume "
-                f"{kept_in.rstrip('/')}/{home.directory.name}"
+                f"--resume {home.directory}: a copy of a study in a bucket: --resume {there}"
             )
         return parse(job, argv, stored=stored), home
     name = command.flags.name or f"{job_name()}-{time.strftime('%Y%m%d-%H%M%S')}"
@@ -176,7 +182,9 @@ def study_on(
         inspection.check(*size)
         gpu_notice = inspection.gpu_notice(*size)
         for note in inspection.notes():
-            console.print(f"note      {note}", soft_wrap=True, highlight=False)
+            console.print(
+                f"note      {one_line(note)}", soft_wrap=True, highlight=False, markup=False
+            )
         joiners = Joiners(inspection, *size, home.directory / TUNE_FOLDER)
     elif flags.gpus_per_trial:
         gpu_notice = notice_of({socket.gethostname(): seen_gpus()})
@@ -274,7 +282,7 @@ def run(
     ]
     summary.show_summary(console, study, best, command, more)
     if study.stopper.why == "failed":
-        complain(f"the first trials all failed alike: {study.stopper.reason}")
+        complain(one_line(f"the first trials all failed alike: {study.stopper.reason}"))
         return 1
     if study.stopper.why == NODES:
         complain(f"{study.stopper.reason}; put that right, and {next_step(study, command)}")

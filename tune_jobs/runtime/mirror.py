@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tune_jobs.runtime.journal import JOURNAL
+from tune_jobs.runtime.plain_text import argument
 from tune_jobs.runtime.storage.at_work import AtWork
 from tune_jobs.runtime.storage.bucket import Bucket
 from tune_jobs.runtime.storage.outage import say
@@ -148,6 +149,7 @@ def mirrored(
             time.sleep(period)
         else:
             say(
-                f"storage: {bucket} lacks the end of this session: --resume {bucket} on this "
+                f"storage: {bucket} lacks the end of this session: --resume "
+                f"{argument(str(bucket))} on this "
                 f"machine takes it from {directory}"
             )

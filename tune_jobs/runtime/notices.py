@@ -16,6 +16,7 @@ from ray.experimental.internal_kv import (
 )
 
 from tune_jobs.runtime.journal import Event, TrialRecord
+from tune_jobs.runtime.plain_text import one_line
 from tune_jobs.runtime.storage.outage import say
 
 NAMESPACE = "tune_jobs_notices"
@@ -74,4 +75,4 @@ class Notices:
             for key in sorted(_internal_kv_list(self._prefix, namespace=NAMESPACE)):
                 line = _internal_kv_get(key, namespace=NAMESPACE)
                 _internal_kv_del(key, namespace=NAMESPACE)
-                self._show(line.decode())
+                self._show(one_line(line.decode()))

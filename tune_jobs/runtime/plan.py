@@ -11,6 +11,7 @@ from rich.text import Text
 
 from search_spaces.asha import ASHA
 from search_spaces.expectation import Expectation
+from tune_jobs.runtime.plain_text import one_line
 from tune_jobs.runtime.price import Price
 from tune_jobs.runtime.study import Study
 from tune_jobs.runtime.terminal import duration, spelled
@@ -52,6 +53,7 @@ def show_line(
         style: of rich.
         typed: whether the text is to be copied and typed, so that no line of it may be broken.
     """
+    text = one_line(text)
     if typed or not console.is_terminal:
         line = f"{name:<{NAMES}}{text}"
         console.print(line, style=style, soft_wrap=True, highlight=False, markup=False)

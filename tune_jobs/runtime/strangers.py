@@ -1,7 +1,7 @@
-"""What of a study others may have made or may change: links are refused, and owners are told.
+"""Who else may have made, or may change, a study that is resumed.
 
 Whoever can write to a study's folder decides what its trials are and what `best/` holds. That may
-be meant, as in a folder of a team; a link is not: it makes other files of this user's a part of it.
+be meant, as in a folder of a team, and is told.
 """
 
 from __future__ import annotations
@@ -16,40 +16,7 @@ from pathlib import Path
 
 from tune_jobs.runtime.home import TRIALS
 from tune_jobs.runtime.journal import JOURNAL
-from tune_jobs.runtime.storage.inside import LinkError
 from tune_jobs.runtime.study_file import STUDY_FILE
-
-BEST = "best"
-EVENT_FILE = "events.out.tfevents."
-
-
-def check_links(study: Path) -> None:
-    """Refuses a study in which a link stands for what a session reads, writes to or deletes in.
-
-    Of a checkpoint that is told where it is read, and its trial goes on from another one.
-
-    Raises:
-        LinkError: there is one.
-    """
-    for path in (study / STUDY_FILE, study / JOURNAL, study / TRIALS, study / BEST):
-        _refuse_link(path)
-    for trial in _entries(study / TRIALS):
-        _refuse_link(trial)
-        for entry in _entries(trial):
-            if entry.name.startswith(EVENT_FILE):
-                _refuse_link(entry)
-
-
-def _entries(folder: Path) -> list[Path]:
-    """What is in a folder; nothing where it is none, or cannot be read."""
-    with suppress(OSError):
-        return list(folder.iterdir())
-    return []
-
-
-def _refuse_link(path: Path) -> None:
-    if path.is_symlink():
-        raise LinkError(path)
 
 
 def strangers(study: Path) -> str:

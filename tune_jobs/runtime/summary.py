@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import os
-import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from tune_jobs.findings.audit import audit_of, told
 from tune_jobs.runtime.best import all_ended
 from tune_jobs.runtime.given import COLUMNS
 from tune_jobs.runtime.journal import TrialRecord
+from tune_jobs.runtime.plain_text import argument, one_line, pasted
 from tune_jobs.runtime.population import SCHEDULE_FILE, Schedule
 from tune_jobs.runtime.searcher import dirname_of
 from tune_jobs.runtime.storage.checkpoints import TrialCheckpoints
@@ -94,7 +94,8 @@ def show_summary(
     """
 
     def line(name: str, text: str) -> None:
-        console.print(f"{name:<15}{text}", soft_wrap=True, highlight=False, markup=False)
+        told = one_line(f"{name:<15}{text}")
+        console.print(told, soft_wrap=True, highlight=False, markup=False)
 
     console.print()
     trials = sorted(study.trials.values(), key=lambda trial: trial.index)
@@ -130,13 +131,13 @@ def show_summary(
             if name == "test_accuracy" or "test_accuracy" not in best["test"]:
                 line(name, f"{value:.4f}{used}")
         if "checkpoint" in best:
-            line("checkpoint", shlex.quote(f"{address(study)}/best"))
+            line("checkpoint", argument(f"{address(study)}/best"))
     for name, text in more:
         line(name, text)
-    line("study", shlex.quote(address(study)))
+    line("study", argument(address(study)))
     line("curves", f"{program('tensorboard')} --logdir {typed(study.directory)}")
     if all_ended(study) or isinstance(study.parts.scheduler, PBT):
-        line("repeat", shlex.join(repeated(command, study.total)))
+        line("repeat", pasted(repeated(command, study.total)))
     else:
         line("resume", resume_command(command, study))
 
@@ -161,7 +162,7 @@ def schedule_lines(study: Study, schedules: Mapping[str, Schedule]) -> list[tupl
 
 def resume_command(command: Sequence[str], study: Study) -> str:
     """What to type to go on with the study."""
-    return shlex.join([*command[:2], "--resume", address(study)])
+    return pasted([*command[:2], "--resume", address(study)])
 
 
 def address(study: Study) -> str:
@@ -198,7 +199,7 @@ def program(name: str) -> str:
 
 def typed(path: Path) -> str:
     """A path as it must be typed here."""
-    return shlex.quote(str(shown(path)))
+    return argument(str(shown(path)))
 
 
 def shown(path: Path) -> Path:

@@ -23,6 +23,7 @@ from rich.progress import (
 
 from search_spaces.mode import sign_of
 from tune_jobs.runtime.journal import Event, TrialRecord, best_trial
+from tune_jobs.runtime.plain_text import one_line
 
 STATUS_LINES = 10
 """Lines of status in a file, over a whole study."""
@@ -66,7 +67,7 @@ class Terminal:
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             console=console,
             disable=not console.is_terminal,
         )
@@ -157,7 +158,7 @@ class Terminal:
 
     def say(self, line: str) -> None:
         """Prints a line above the live status."""
-        self._console.print(line, soft_wrap=True, highlight=False, markup=False)
+        self._console.print(one_line(line), soft_wrap=True, highlight=False, markup=False)
 
 
 def spelled(config: Mapping[str, Any], without: Collection[str] = ()) -> str:

@@ -10,14 +10,16 @@ from io import TextIOWrapper
 
 from rich.console import Console
 
+from tune_jobs.runtime.plain_text import lines
+
 IN_ASCII = {"·": "-", "…": "...", "±": "+-", "×": "x", "─": "-", "━": "=", "│": "|"}
 """What we and rich print beside ASCII; anything else becomes its escape."""
 
 
 def complain(error: str) -> None:
-    """One line for the person at the keyboard."""
+    """One line for the person at the keyboard, or a few that were meant to be."""
     console = Console(stderr=True)
-    console.print(f"error: {error}", soft_wrap=True, highlight=False, markup=False)
+    console.print(lines(f"error: {error}"), soft_wrap=True, highlight=False, markup=False)
 
 
 @contextmanager

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import tyro
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.paths import expanded
+from tune_jobs.runtime.plain_text import one_line
 from tune_jobs.runtime.told import accept_all_characters, complain, in_words
 
 if TYPE_CHECKING:
@@ -57,11 +59,13 @@ def preflight(
             console = Console()
             console.print(table_of(inspection, cpus_per_trial, gpus_per_trial))
             for note in inspection.notes():
-                console.print(f"note      {note}", soft_wrap=True, highlight=False, markup=False)
+                told = f"note      {one_line(note)}"
+                console.print(told, soft_wrap=True, highlight=False, markup=False)
             slots = found.slots(cpus_per_trial, gpus_per_trial)
             inspection.check(cpus_per_trial, gpus_per_trial)
             if notice := inspection.gpu_notice(cpus_per_trial, gpus_per_trial):
-                console.print(f"NOTICE    {notice}", style="bold red", soft_wrap=True)
+                told = f"NOTICE    {one_line(notice)}"
+                console.print(told, style="bold red", soft_wrap=True, markup=False)
     except (OSError, ValueError) as error:
         complain(in_words(error))
         return 2
@@ -83,10 +87,10 @@ def table_of(inspection: Inspection, cpus: float, gpus: float) -> Table:
         if facts is not None and facts.free_bytes is not None:
             storage = f"{facts.free_bytes / 1e9:.0f} GB free"
         table.add_row(
-            node.name,
+            Text(one_line(node.name)),
             f"{node.resources.get('CPU', 0):g}",
             f"{node.resources.get('GPU', 0):g}",
-            *versions,
+            *(Text(one_line(version)) for version in versions),
             storage,
             "none fits" if node not in fitting else "no" if bad else "yes",
         )

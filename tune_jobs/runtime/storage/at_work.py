@@ -156,4 +156,4 @@ class AtWork:
 
 def driver_in(said: dict[str, Any]) -> str:
     """The driver that a `driver.json` is of, for a person to find."""
-    return f"the driver on {said['host']} (process {said['pid']})"
+    return f"the driver on {said['host']!r} (process {said['pid']})"
