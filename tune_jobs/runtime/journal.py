@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from shlex import quote
 from typing import Any, Literal, TypeAlias
 
 from search_spaces.mode import sign_of
@@ -29,6 +28,7 @@ from tune_jobs.runtime.journal_lines import (
 )
 from tune_jobs.runtime.lock import StudyLock, lock
 from tune_jobs.runtime.order import Order
+from tune_jobs.runtime.plain_text import argument
 from tune_jobs.runtime.storage.appended import AppendedFile
 from tune_jobs.runtime.storage.outage import Outages, StorageLostError
 from tune_jobs.runtime.storage.places import Folder
@@ -133,7 +133,7 @@ class DamagedJournalError(ValueError):
 
     def __init__(self, what: str, whole: Whole, study: str) -> None:
         super().__init__(
-            f"{what}; whole are {whole}; to go on with those: --resume {quote(study)} --repair, "
+            f"{what}; whole are {whole}; to go on with those: --resume {argument(study)} --repair, "
             "which writes a copy beside it"
         )
         self.what = what

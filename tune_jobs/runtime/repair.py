@@ -14,6 +14,7 @@ from tune_jobs.runtime.controls import control_dirname
 from tune_jobs.runtime.home import TRIALS, copy_of, to_read
 from tune_jobs.runtime.journal import JOURNAL, DamagedJournalError, read_events, read_lines
 from tune_jobs.runtime.journal_lines import Whole, sealed
+from tune_jobs.runtime.plain_text import argument
 from tune_jobs.runtime.searcher import dirname_of
 from tune_jobs.runtime.storage.bucket import SCHEME, Bucket
 from tune_jobs.runtime.storage.checkpoints import PREFIX
@@ -42,14 +43,17 @@ def repair(study: str) -> str:
     except DamagedJournalError as error:
         whole = error.whole
     else:
-        raise ValueError(f"--repair: the journal of {study} is not damaged: --resume {study}")
+        raise ValueError(
+            f"--repair: the journal of {study} is not damaged: --resume {argument(study)}"
+        )
     address = study.rstrip("/") + REPAIRED
     bucket = Bucket(address) if address.startswith(SCHEME) else None
     copy = Path(address) if bucket is None else copy_of(bucket)
     try:
         copy.mkdir(parents=bucket is not None)
     except FileExistsError:
-        raise ValueError(f"--repair: {copy} is there already: --resume {address}") from None
+        resume = f"--resume {argument(address)}"
+        raise ValueError(f"--repair: {copy} is there already: {resume}") from None
     except OSError as error:
         raise ValueError(f"--repair: {copy} cannot be written ({error.strerror})") from None
     source: Place = Folder(directory) if bucket is None else Bucket(study)

@@ -37,7 +37,7 @@ from tune_jobs.runtime.searcher import JournaledSearcher
 from tune_jobs.runtime.sendable import check_sendable
 from tune_jobs.runtime.stopping import Limits, StudyStopper
 from tune_jobs.runtime.storage.bucket import Bucket
-from tune_jobs.runtime.storage.inside import make_private
+from tune_jobs.runtime.storage.inside import make_private, opened
 from tune_jobs.runtime.storage.outage import Outages
 from tune_jobs.runtime.storage.places import Folder
 from tune_jobs.runtime.study_file import write_study_file
@@ -314,7 +314,9 @@ class Study:
         Raises:
             ValueError: another process runs the study.
         """
-        self.trials_dir.mkdir(parents=True, exist_ok=True)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with opened(self.directory, self.trials_dir, make=True):
+            pass
         if self._joiners is not None:
             self._joiners.open()
         self._journal = Journal(
