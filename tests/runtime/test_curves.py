@@ -1,12 +1,14 @@
 """The event files: every epoch of every trial there once, whatever a kill has left."""
 
 import json
+import re
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
+from tensorboard.plugin_util import markdown_to_safe_html
 
 from search_spaces.spaces import LR_BATCH
 from tune_jobs.runtime.curves import Curves, epochs_in
@@ -116,6 +118,19 @@ def test_the_configuration_is_there_once_and_the_notice_with_it(tmp_path):
     assert "| learning_rate | 0.01 |" in text
     assert "| batch_size | 32 |" in text
     assert texts_in(tmp_path / "0012", "notice") == ["on digits, not on fashion_mnist"]
+
+
+def test_what_a_configuration_holds_is_text_to_tensorboard(tmp_path):
+    trial = TrialRecord(12, {"a|b\n# c": "<b>d</b> [e](http://f) \x1b[2J\u202e`g`"})
+    curves = curves_in(tmp_path, notice="data of *mine*\n\n# from <i>there</i>")
+    tell(curves, trial, "result", epoch=1, metrics={"val_loss": 0.5, "h\x1b": 1.0})
+    curves.close()
+    texts = [*texts_in(tmp_path / "0012", "config"), *texts_in(tmp_path / "0012", "notice")]
+    html = "".join(map(markdown_to_safe_html, texts))
+    assert not re.search("<(b|i|a|h1|em|code)[ >]", html)
+    assert html.count("<td") == 2
+    assert html.replace("\n", "").isprintable()
+    assert steps_in(tmp_path / "0012", r"h\x1b") == [1]
 
 
 def test_a_decision_can_be_read_at_its_rung(tmp_path):

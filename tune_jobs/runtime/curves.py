@@ -6,7 +6,6 @@ Beside the curves each run has its line of HPARAMS, of which `hparams` says what
 from __future__ import annotations
 
 import ctypes
-import json
 import math
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -35,6 +34,7 @@ from tune_jobs.runtime.hparams import (
     is_column,
 )
 from tune_jobs.runtime.journal import Epoch, Event, TrialRecord
+from tune_jobs.runtime.plain_text import in_markdown, json_in_markdown, one_line
 from tune_jobs.runtime.searcher import dirname_of
 from tune_jobs.runtime.storage.outage import Outages
 from tune_jobs.runtime.storage.places import Folder
@@ -102,9 +102,9 @@ class Curves:
             values[trial.step(event["epoch"])] = scalars(event["metrics"])
             self._steps(run, event.get("step_losses", []))
         elif kind in ("promoted", "decision"):
-            self._text(run, kind, json.dumps(event), event["rung"])
+            self._text(run, kind, json_in_markdown(event), event["rung"])
         elif kind == "exploited":
-            self._text(run, kind, json.dumps(event), event["epoch"])
+            self._text(run, kind, json_in_markdown(event), event["epoch"])
         self._update(run, trial, values)
         if kind == "ended":
             self._writers.pop(run).close()
@@ -172,10 +172,14 @@ class Curves:
             self._writers[run].write(restart_at(step))
             self._add(run, step, [Summary.Value(tag=t, simple_value=NO_VALUE) for t in columns])
         if "config" not in tags:
-            config = "".join(f"| {key} | {value} |\n" for key, value in trial.config.items())
+            config = "".join(
+                f"| {in_markdown(key)} | {in_markdown(value)} |\n"
+                for key, value in trial.config.items()
+            )
             self._text(run, "config", f"| | |\n|---|---|\n{config}", 0)
         if self._notice and "notice" not in tags:
-            self._text(run, "notice", self._notice, 0)
+            notice = "\n".join(map(in_markdown, self._notice.split("\n")))
+            self._text(run, "notice", notice, 0)
 
     def _update(self, run: str, trial: TrialRecord, values: dict[int, list[Summary.Value]]) -> None:
         """Writes `values` by step, and what the trial's line of HPARAMS lacks."""
@@ -227,7 +231,7 @@ def scalars(metrics: dict[str, Any]) -> list[Summary.Value]:
 
 def tag_of(metric: str) -> str:
     """The tag of a metric's curve; one with a name that is taken goes by another."""
-    tag = TAGS.get(metric, metric)
+    tag = one_line(TAGS.get(metric, metric))
     taken = is_column(tag) or tag in (*TEXTS, STEP_LOSS)
     return f"reported/{tag}" if taken else tag
 

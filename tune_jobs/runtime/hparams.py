@@ -23,6 +23,7 @@ from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 from search_spaces.hyperparameter import Hyperparameter
 from search_spaces.space import Space
 from tune_jobs.runtime.journal import Status, TrialRecord
+from tune_jobs.runtime.plain_text import one_line
 
 EXPERIMENT = metadata.EXPERIMENT_TAG
 SESSION_START = metadata.SESSION_START_INFO_TAG
@@ -184,7 +185,7 @@ def typed(value: Any, kind: int) -> bool | float | str:
         return bool(value)
     if kind == api_pb2.DATA_TYPE_FLOAT64 and (as_number := number(value)) is not None:
         return as_number
-    return json.dumps(value) if isinstance(value, (list, tuple)) else str(value)
+    return json.dumps(value) if isinstance(value, (list, tuple)) else one_line(value)
 
 
 def number(value: Any) -> float | None:
