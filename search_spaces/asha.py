@@ -109,8 +109,9 @@ class ASHA(InOrder):
             return
         if self.rule_given:
             raise ValueError(
-                "--rung-rule promotion: the trainable has no save_checkpoint that a promoted trial "
-                "could go on from; give it one, or take --rung-rule top"
+                "--rung-rule promotion: the trainable goes on from no checkpoint (a class needs "
+                "save_checkpoint, a function tune.get_checkpoint()); give it one, or take "
+                "--rung-rule top"
             )
         self.rungs.rule = "top"
 

@@ -34,7 +34,7 @@ def test_where_the_first_trial_goes_on_there_is_nothing_to_say(rule):
 
 def test_that_nobody_can_be_promoted_is_said_where_nobody_asked_for_it():
     (note,) = notes(1, there=False)
-    assert "no save_checkpoint" in note
+    assert "no checkpoint" in note
 
 
 def told(directory, trainable=None, **changed):

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import signal
+import tempfile
 import threading
 import time
 from dataclasses import replace
@@ -148,6 +149,34 @@ def test_a_population_larger_than_the_cluster_goes_on_from_its_donors(run_popula
     alone, _, _ = run_population(summing(), max_concurrent=1, name="alone")
     assert told(alone) == told(events)
     assert len({e["metrics"]["process"] for e in alone if e["event"] == "result"}) == 1
+
+
+def function():
+    """The same as a function, which Tune stops at its last epoch."""
+
+    def train(config):
+        epoch, weights, found = 0, 0.0, tune.get_checkpoint()
+        if found is not None:
+            with found.as_directory() as folder:
+                epoch, weights = json.loads(Path(folder, "w").read_text())
+        while True:
+            epoch, weights = epoch + 1, weights + config["quality"]
+            with tempfile.TemporaryDirectory() as folder:
+                Path(folder, "w").write_text(json.dumps([epoch, weights]))
+                checkpoint = tune.Checkpoint.from_directory(folder)
+                tune.report({"score": weights, "trained": epoch}, checkpoint=checkpoint)
+
+    return train
+
+
+@pytest.mark.long
+def test_functions_with_checkpoints_are_a_population(run_population):
+    events, trials, _ = run_population(function(), trials=3, interval=4)
+    assert_true(events, trials)
+    assert [exploit["epoch"] for exploit in exploits_of(events)] == [4]
+    for trial in trials.values():
+        assert (trial.status, trial.epochs) == ("finished", EPOCHS)
+        assert all(told["trained"] == epoch for epoch, told in trial.results.items())
 
 
 @pytest.mark.slow
@@ -298,7 +327,7 @@ def without_checkpoints():
         ({"resume": "results/x"}, 8, RandomSearch, summing(), "neither resumed nor grown"),
         ({}, 1, RandomSearch, summing(), "--trials 1: .* at least 2"),
         ({}, 8, lambda s, seed: TPESearch(s, seed=seed, startup=5), summing(), "TPESearch learns"),
-        ({}, 8, RandomSearch, without_checkpoints(), "Forgetful saves no checkpoints"),
+        ({}, 8, RandomSearch, without_checkpoints(), "Forgetful goes on from no checkpoint"),
     ],
 )
 def test_what_cannot_be_a_population_is_refused(flags, members, strategy, trainable, said):

@@ -173,7 +173,7 @@ def test_without_checkpoints_trials_are_stopped_for_good(asked, there, rule):
 
 
 def test_a_promotion_without_checkpoints_is_refused():
-    with pytest.raises(ValueError, match=r"has no save_checkpoint .* take --rung-rule top"):
+    with pytest.raises(ValueError, match=r"no checkpoint .* take --rung-rule top"):
         asha(rung_rule="promotion").check_checkpoints(False)
 
 

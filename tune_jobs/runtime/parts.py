@@ -13,6 +13,7 @@ from ray.tune.trainable.function_trainable import wrap_function
 from search_spaces.asha import ASHA
 from search_spaces.pbt import PBT
 from search_spaces.strategy import Strategy
+from tune_jobs.runtime.trial.goes_on import goes_on
 from tune_jobs.runtime.trial.wrapper import overrides
 
 Trainable: TypeAlias = type[tune.Trainable] | Callable[..., object]
@@ -144,6 +145,6 @@ class Parts:
         if self.asha is None or self.strategy is None:
             return
         if self.trainable is not None:
-            self.asha.check_checkpoints(overrides(self.trainable, "save_checkpoint"))
+            self.asha.check_checkpoints(goes_on(self.trainable))
         self.asha.check_space(self.strategy.space)
         self.strategy.rungs = self.asha.rungs.milestones

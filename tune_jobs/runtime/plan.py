@@ -152,8 +152,8 @@ def rung_notes(asha: ASHA, trials: int) -> list[str]:
     rungs, notes = asha.rungs, []
     if rungs.rule == "top" and not asha.rule_given:
         notes.append(
-            "the trainable has no save_checkpoint to go on from: a trial that is stopped is not "
-            "promoted later (rung rule top)"
+            "the trainable goes on from no checkpoint (no save_checkpoint, or a function without "
+            "tune.get_checkpoint()): a trial that is stopped is not promoted later (rung rule top)"
         )
     needed = rungs.reduction_factor ** len(rungs.milestones)
     if rungs.rule == "promotion" and trials < needed:

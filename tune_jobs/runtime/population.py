@@ -25,7 +25,7 @@ from tune_jobs.runtime.journal import TrialRecord
 from tune_jobs.runtime.storage.inside import opened
 from tune_jobs.runtime.storage.outage import Outages
 from tune_jobs.runtime.study_file import write_json
-from tune_jobs.runtime.trial.wrapper import overrides
+from tune_jobs.runtime.trial.goes_on import NEEDED, goes_on
 
 SCHEDULE_FILE = "schedule.json"
 
@@ -57,10 +57,11 @@ def check_population(flags: Flags, members: int, strategy: Strategy, trainable: 
             f"{type(strategy).__name__} learns from values, but a population's members change "
             "their configurations: choose its first members by a search that does not learn"
         )
-    if trainable is not None and not overrides(trainable, "save_checkpoint"):
+    if trainable is not None and not goes_on(trainable):
+        name = getattr(trainable, "__name__", type(trainable).__name__)
         raise ValueError(
-            f"{trainable.__name__} saves no checkpoints, which a population's members take over "
-            "from each other: give it save_checkpoint and load_checkpoint"
+            f"{name} goes on from no checkpoint, which a population's members take over from each "
+            f"other: {NEEDED}"
         )
 
 
