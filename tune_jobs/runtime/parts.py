@@ -13,6 +13,8 @@ from ray.tune.trainable.function_trainable import wrap_function
 from search_spaces.asha import ASHA
 from search_spaces.pbt import PBT
 from search_spaces.strategy import Strategy
+from tune_jobs.runtime.asked_resources import check_resources
+from tune_jobs.runtime.flags import Flags
 from tune_jobs.runtime.trial.goes_on import goes_on
 from tune_jobs.runtime.trial.wrapper import overrides
 
@@ -116,19 +118,27 @@ class Parts:
             with_data = tune.with_parameters(with_data, data=self.dataset.search)
         return with_data if inspect.isclass(with_data) else wrap_function(with_data)
 
-    def check(self, model: str | None) -> None:
+    def check(self, flags: Flags) -> None:
         """Shows points of the space to the trainable, before Tune makes any file, and holds the
-        flag `--model` against it.
+        flags of the model and of resources against it.
 
         Raises:
-            ValueError: the trainable does not take one, or the space another model.
+            ValueError: the trainable does not take one, or the space another model, or it asks
+                for other resources.
         """
         if self.strategy is None:
             return
         fixed = dict(self.strategy.space.fixed).get("model")
+        model = flags.model
         if model not in (None, fixed):
             takes = "takes none" if fixed is None else f"is for {fixed}"
             raise ValueError(f"--model {model}: this job {takes}")
+        check_resources(
+            self.trainable,
+            self.strategy.space.samples(),
+            cpus=flags.cpus_per_trial,
+            gpus=flags.gpus_per_trial,
+        )
         check = getattr(self.trainable, "check_config", None)
         if check is not None:
             data = {} if self.dataset is None else {"data": self.dataset.search}
