@@ -96,8 +96,8 @@ class ImageClassifier(tune.Trainable):
         path = Path(checked.pretrained)
         if checked.pretrained and not path.is_absolute():
             raise ValueError(
-                f"pretrained {path}: must be an absolute path, since each trial runs in a folder "
-                f"of its own; give {path.absolute()}"
+                f"pretrained {path}: must be an absolute path, since a trial may run on another "
+                f"node; give {path.absolute()}"
             )
         if data is None:
             return

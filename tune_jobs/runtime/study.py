@@ -44,6 +44,7 @@ from tune_jobs.runtime.study_file import write_study_file
 from tune_jobs.runtime.trial.retries import LOST_PROCESSES
 from tune_jobs.runtime.trial.seeds import trial_seed
 from tune_jobs.runtime.trial.settings import TrialSettings
+from tune_jobs.runtime.trial.working_directory import of_this_job
 from tune_jobs.runtime.trial.wrapper import guarded
 from tune_jobs.runtime.unchanged import check_unchanged
 from tune_jobs.runtime.warm_start import earlier_trials, learn
@@ -184,7 +185,7 @@ class Study:
         check_sendable(trainable)
         self.parts.trainable, self.parts.dataset = trainable, dataset
         check_unchanged(self.directory, trainable=self.parts.trainable_name())
-        self.parts.check(self.flags.model)
+        self.parts.check(self.flags)
         resumed = self.bucket is not None and self.events
         reported = {t.index: t.epochs for t in self.trials.values()} if resumed else None
         settings = TrialSettings(
@@ -196,6 +197,7 @@ class Study:
             budget=self.budget,
             in_bucket=self.bucket is not None,
             reported=reported,
+            working_directory=of_this_job(),
             admission=self._joiners.admission() if self._joiners else None,
         )
         resources = {"cpu": self.flags.cpus_per_trial, "gpu": self.flags.gpus_per_trial}
@@ -224,7 +226,7 @@ class Study:
             # A script may give it others than the flag says, and its last rung is that one.
             self.max_epochs = scheduler.max_epochs
         self.stopper.max_epochs = self.max_epochs
-        self.parts.check(self.flags.model)
+        self.parts.check(self.flags)
         self.parts.check_rungs()
         check_unchanged(
             self.directory,

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import tempfile
+from pathlib import Path
 
 import pytest
 from ray import tune
@@ -67,3 +69,43 @@ def test_a_class_written_for_another_scheduler_trains_what_it_reports(run_study,
             assert metrics["open"]
     assert not any(event.get("unreadable") for event in events)
     assert names(study.directory / "best") == ["best.json", "dict_checkpoint.json", "result.json"]
+
+
+def test_a_function_with_checkpoints_is_promoted_and_finds_the_files_of_its_job(
+    run_study, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    Path("scores").write_text("0.5")
+
+    def train(config, sign=0):
+        if config["quality"] == 1:
+            Path("nowhere").read_text()
+        epoch, found = 0, tune.get_checkpoint()
+        if found is not None:
+            with found.as_directory() as folder:
+                epoch = int(Path(folder, "epoch").read_text())
+        score = sign * config["quality"] + float(Path("scores").read_text())
+        while True:
+            epoch += 1
+            with tempfile.TemporaryDirectory() as folder:
+                Path(folder, "epoch").write_text(str(epoch))
+                checkpoint = tune.Checkpoint.from_directory(folder)
+                tune.report({"score": score, "trained": epoch}, checkpoint=checkpoint)
+
+    code, trials, study = run_study(
+        tune.with_parameters(train, sign=-1),
+        searcher=GridSearch(SPACE, grid_points=3),
+        max_epochs=4,
+        max_concurrent=1,
+        scheduler=ASHA(max_epochs=4, reduction_factor=2),
+    )
+    assert code == 0
+    events = read_events(study.directory / JOURNAL)
+    assert [event["trial"] for event in events if event["event"] == "promoted"]
+    assert study.parts.asha.rungs.rule == "promotion"
+    for trial in (trials[0], trials[1]):
+        assert {epoch: told["trained"] for epoch, told in trial.results.items()} == {
+            epoch: epoch for epoch in range(1, trial.epochs + 1)
+        }
+    assert "nowhere" in trials[2].reason
+    assert str(tmp_path) in trials[2].reason

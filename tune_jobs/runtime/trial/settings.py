@@ -23,6 +23,8 @@ class TrialSettings:
     """The study's."""
     alone: bool
     """Whether no other trial runs at the same time."""
+    working_directory: str | None = None
+    """Of a trial, where its node has it; None where Tune chooses one."""
     admission: Admission | None = None
     """What a node that joins later must have; None where none can."""
     in_bucket: bool = False

@@ -73,6 +73,7 @@ from tune_jobs.runtime.trial.retries import Retries, blameless, device_lost
 from tune_jobs.runtime.trial.seeds import Generators, trial_seed
 from tune_jobs.runtime.trial.settings import TrialSettings
 from tune_jobs.runtime.trial.tune_storage import move_to_this_node
+from tune_jobs.runtime.trial.working_directory import enter, sought_in
 
 
 def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tune.Trainable]:
@@ -86,6 +87,7 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             # Once a process, whatever calls setup(): many a reset_config() does.
             freeze_imports()
             catch_os_exit()
+            enter(settings.working_directory)
             self.__log, self.__retries = TrialLog(), Retries()
             self.__generators = Generators()
             self.__reset: Callable[[], bool] | None = None
@@ -141,6 +143,8 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
                 move_to_this_node(self._storage)
             try:
                 hold(gpus_of_process())
+                # A trial that was here before may have left it.
+                enter(settings.working_directory)
                 self.__generators.seed(trial_seed(settings.seed, self.__index()))
                 ready = telling_exits(start)
                 if is_function:
@@ -377,7 +381,7 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             """Prints an error to the trial's log; the same in one line."""
             cause = raised(error)
             traceback.print_exception(cause)
-            return f"{type(cause).__name__}: {cause}".removesuffix(": ")
+            return f"{type(cause).__name__}: {cause}".removesuffix(": ") + sought_in(cause)
 
         def __failed(self, error: Exception, reason: str) -> dict[str, Any]:
             cause = raised(error)
