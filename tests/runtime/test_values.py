@@ -42,6 +42,8 @@ SPACE = Space(
 class Exact(tune.Trainable):
     """Its score says which value it was given, the first of them the best."""
 
+    reuse_actors = True
+
     def setup(self, config):
         self.place = TOLD.index(repr(config["v"]))
 
