@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Literal
 
+import docstring_parser
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -341,6 +342,21 @@ def test_a_study_never_shrinks():
     assert resumed(started, "--trials", "8").flags.trials == 8
     with pytest.raises(ValueError, match="--trials 7: the study has 8 already; it can only grow"):
         resumed(started, "--trials", "7")
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100, 110, 140, 1000])
+def test_the_help_breaks_a_line_only_where_the_terminal_ends(capsys, monkeypatch, columns):
+    monkeypatch.setattr(sys, "argv", ["job.py"])
+    monkeypatch.setenv("COLUMNS", str(columns))
+    with pytest.raises(SystemExit):
+        parse(job, ["--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= columns
+    told = {p.arg_name: p.description for p in docstring_parser.parse_from_object(Flags).params}
+    said = "\n".join(lines)
+    for known in fields(Flags):
+        text = " ".join(told[known.name].split())
+        assert (text in said) or len(text) > columns - 30
 
 
 def test_the_program_in_the_help_is_what_was_typed(capsys, monkeypatch):

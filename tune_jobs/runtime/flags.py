@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import docstring_parser
 import tyro
 from pydantic import TypeAdapter, ValidationError
+from rich.console import Console
 
 from tune_jobs.runtime.budget import parse_bytes
 from tune_jobs.runtime.paths import check_name, expanded
@@ -205,18 +206,15 @@ def parse(job: Callable[..., object], argv: Sequence[str], stored: Any = None) -
     """
     command_type = _command_type(job)
     default = None if stored is None else _from_stored(command_type, stored)
-    description = inspect.getdoc(job) or ""
-    description = description.split("\nArgs:")[0].strip()
-    changing = ", ".join(map(flag, RESUMABLE))
+    if not {"-h", "--help"}.isdisjoint(argv):
+        # By rich, which breaks a line between words: tyro breaks what it describes at none.
+        Console().print(_about(job), highlight=False, markup=False)
     parsed: Flags | None = tyro.cli(
         command_type,
         prog=f"python {sys.argv[0]}",
         args=list(argv),
         default=default,
-        description=(
-            f"{description}\n\nWith --resume STUDY these may change: {changing}. The script must "
-            "say the same metric, mode, space, searcher, scheduler and name of the trainable."
-        ),
+        description="",
         config=(tyro.conf.FlagCreatePairsOff,),
     )
     assert parsed is not None
@@ -245,10 +243,33 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+def _about(job: Callable[..., object]) -> str:
+    """What a job asks, and what may change on a resume; a paragraph is a line."""
+    asked = (inspect.getdoc(job) or "").split("\nArgs:")[0]
+    paragraphs = [" ".join(paragraph.split()) for paragraph in asked.split("\n\n")]
+    changing = ", ".join(map(flag, RESUMABLE))
+    resumed = (
+        f"With --resume STUDY these may change: {changing}. The script must say the same metric, "
+        "mode, space, searcher, scheduler and name of the trainable."
+    )
+    return "\n\n".join([*filter(None, paragraphs), resumed, ""])
+
+
 def _command_type(job: Callable[..., object]) -> type[Flags]:
     """The shared flags and the job's own parameters as one dataclass, with their help."""
     documented = docstring_parser.parse(inspect.getdoc(job) or "").params
-    helps = {p.arg_name: (p.description or "").replace("\n", " ") for p in documented}
+    documented += docstring_parser.parse_from_object(Flags).params
+    # Without the breaks of its lines here, which tyro would keep.
+    helps = {p.arg_name: " ".join((p.description or "").split()) for p in documented}
+    types = typing.get_type_hints(Flags, include_extras=True)
+    shared = [
+        (
+            known.name,
+            Annotated[types[known.name], tyro.conf.arg(help=helps[known.name])],
+            field(default=known.default),
+        )
+        for known in fields(Flags)
+    ]
     own = [
         (
             parameter.name,
@@ -260,7 +281,7 @@ def _command_type(job: Callable[..., object]) -> type[Flags]:
         )
         for parameter in _own_parameters(job)
     ]
-    return make_dataclass("CommandLine", own, bases=(Flags,), frozen=True, kw_only=True)
+    return make_dataclass("CommandLine", [*shared, *own], bases=(Flags,), frozen=True, kw_only=True)
 
 
 def _own_parameters(job: Callable[..., object]) -> list[inspect.Parameter]:
