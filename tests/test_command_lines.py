@@ -1,0 +1,170 @@
+"""Whatever is typed: a line and exit code 2, or a study that could begin; no traceback, no hang.
+
+The jobs themselves are run, as `python tune_jobs/JOB.py` runs them, up to the question whether to
+begin. What a Ray of its own would cost a thousand times is left out: its start, and the rehearsal.
+"""
+
+import io
+import os
+import runpy
+import signal
+import sys
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from tests.conftest import ROOT
+from tune_jobs.runtime import compare, launch, price, question
+from tune_jobs.runtime.cluster.connect import Cluster
+from tune_jobs.runtime.flags import Flags, flag
+
+JOBS = sorted(
+    path.name for path in (ROOT / "tune_jobs").glob("*.py") if not path.name.startswith("__")
+)
+COUNT = int(os.environ.get("TUNE_CLUSTER_COMMAND_LINES", "500"))
+"""With 1,500 damaged studies 2,000 cases in CI; in a night 20,000."""
+
+PATIENCE = 60
+"""Seconds after which a command line counts as one without end."""
+
+OWN_FLAGS = (
+    *("--grace-period", "--reduction-factor", "--rung-rule", "--audit", "--warm-start", "--fix"),
+    *("--train-ratio", "--grid-points", "--perturbation-interval", "--pretrained", "--seeds"),
+    *("--strategy", "--help", "--nonsense"),
+)
+"""Of the jobs; each job has some of them."""
+
+
+class Hang(BaseException):
+    """No error that anything but the test catches."""
+
+
+@contextmanager
+def ended_after(seconds):
+    def end(number, frame):
+        raise Hang
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(scope="module")
+def place(cluster_address, tmp_path_factory):
+    """A folder with whatever a path may lead to, in which all is run up to the question."""
+    folder = tmp_path_factory.mktemp("lines")
+    (folder / "file").write_text("no folder")
+    (folder / "empty").mkdir()
+    (folder / "study").mkdir()
+    (folder / "study" / "study.json").write_text("{}")
+    (folder / "circle").symlink_to("circle")
+    (folder / "nowhere").symlink_to("missing")
+    os.mkfifo(folder / "fifo")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("COLUMNS", "100")
+        # A bucket is one that nothing answers for.
+        patch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        patch.setenv("AWS_ACCESS_KEY_ID", "none")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "none")
+
+        @contextmanager
+        def joined(flags):
+            yield Cluster(({"CPU": 4.0, "GPU": 1.0},), own=True)
+
+        patch.setattr(launch, "cluster", joined)
+        patch.setattr(price, "rehearse", lambda study: [])
+        for asking in (question, compare):
+            patch.setattr(asking, "agreed", lambda *asked, **more: False)
+        yield folder
+
+
+def run(script, argv):
+    """The exit code, what was printed, and what was said of errors."""
+    output, errors = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [str(script), *argv])
+        with redirect_stdout(output), redirect_stderr(errors), ended_after(PATIENCE):
+            try:
+                runpy.run_path(str(script), run_name="__main__")
+                code = 0
+            except SystemExit as ended:
+                code = ended.code
+    return code, output.getvalue(), errors.getvalue()
+
+
+numbers = st.sampled_from(
+    [
+        *("0", "1", "2", "3", "8", "-1", "0.5", "1e-320", "1e308", "-1e308", "inf", "-inf", "nan"),
+        *("1000000", "10000000000", "9" * 400, "9" * 5000, "0x10", "1_000", "½", "٣", ""),
+    ]
+)
+paths = st.sampled_from(
+    [
+        *("file", "file/below", "empty", "study", "circle", "circle/below", "nowhere", "fifo", "."),
+        *("..", "/", "~", "~/missing", "~nobody-here/x", "/dev/null", "/dev/zero", "/proc/1/mem"),
+        *("/proc/missing", "a" * 300, "a/" * 3000, "é" * 150, "s3://", "s3://bucket", "s3:/x"),
+        *("s3://UPPER/x", "gs://bucket/x", "s3://k:s@bucket/x", "\ud800", "a\nb", "a\0b", "a\x1bb"),
+        *(" ", "   ", "-", "--", "-x", "'", '"', "$(true)", "*", "a\tb", "\u202e", "/sys", "/proc"),
+    ]
+)
+nested = st.sampled_from(
+    [
+        *("[" * 100_000, "(" * 50_000, "x=" + "[" * 100_000, "x=" + "(" * 200, "x=" + "{1:" * 5000),
+        *("learning_rate=", "=1", "learning_rate=nan", "learning_rate=1e400", "schedule=cosine"),
+        *("batch_size=True", "x=" + "9" * 5000, "optimizer=[1,2]", "model=mlp", "a=b=c", "x=1e"),
+    ]
+)
+words = st.sampled_from(["digits", "mnist", "mlp", "cnn", "promotion", "top", "ray", "random"])
+values = st.one_of(numbers, paths, nested, words, st.text(max_size=12))
+known = st.sampled_from([*(flag(name) for name in Flags.__dataclass_fields__), *OWN_FLAGS])
+pairs = st.one_of(
+    st.tuples(known, values).map(list),
+    st.tuples(known, values).map(lambda pair: ["=".join(pair)]),
+    known.map(lambda name: [name]),
+    values.map(lambda value: [value]),
+    # Else most lines would be refused for their first flag, and say nothing of what comes later.
+    st.sampled_from(
+        [
+            *(["--dataset", "digits"], ["--trials", "4"], ["--max-epochs", "3"], ["--yes"]),
+            *(["--grace-period", "1"], ["--max-concurrent", "2"], ["--gpus-per-trial", "0.5"]),
+        ]
+    ),
+)
+lines = st.lists(pairs, max_size=5).map(lambda parts: [word for part in parts for word in part])
+
+
+def holds(code, output, errors):
+    """Whether a command line was taken, or refused in words."""
+    said = output + errors
+    assert "Traceback" not in said
+    if code == 2:
+        assert errors.strip()
+    else:
+        assert code in (0, 130), (code, said)
+
+
+@pytest.mark.long
+@settings(
+    max_examples=COUNT,
+    suppress_health_check=list(HealthCheck),
+    derandomize="TUNE_CLUSTER_COMMAND_LINES" not in os.environ,
+)
+@given(st.sampled_from(JOBS), lines)
+@example("asha_lr_batch.py", ["--name", "a" * 300])
+@example("asha_lr_batch.py", ["--cpus-per-trial", "1e308", "--max-concurrent", "100"])
+@example("asha_lr_batch.py", ["--cpus-per-trial", "1e-320"])
+@example("grid_optimizer.py", ["--grid-points", "1000000", "--dataset", "digits", "--yes"])
+@example("optuna_full_recipe.py", ["--dataset", "digits", "--fix", "x=" + "[" * 100_000])
+def test_a_job_takes_what_is_typed_or_refuses_it_in_words(place, job, argv):
+    holds(*run(ROOT / "tune_jobs" / job, argv))
+    left = {path.name for path in place.iterdir()} - {"results"}
+    assert not {name for name in left if name.startswith(Path(job).stem)}
