@@ -41,6 +41,13 @@ def test_the_estimate_is_within_its_bounds_and_never_more_than_there_are(survivo
     assert sum(shares) == pytest.approx(top)
 
 
+def test_a_rung_compares_the_first_value_at_or_past_it_and_the_last_of_who_had_ended():
+    trial = Followed({2: 0.2, 4: 0.4, 10: 0.3}, None, failed=False)
+    assert [trial.at(rung) for rung in (1, 3, 9, 27)] == [0.2, 0.4, 0.3, 0.3]
+    assert [trial.reached(rung) for rung in (9, 10, 27)] == [True, True, False]
+    assert Followed({1: 0.2}, None, failed=True).at(3) == -np.inf
+
+
 @pytest.mark.parametrize("share", [0.1, 0.4])
 @pytest.mark.parametrize("luck", [0.0, 1.0, 3.0])
 def test_the_interval_has_the_truth_in_95_of_a_hundred_draws_at_least(share, luck):

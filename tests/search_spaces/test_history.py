@@ -80,6 +80,16 @@ def test_a_trial_that_ended_by_itself_has_passed_every_rung():
     assert order(history, 9) == ["whole", "patience"]
 
 
+def test_a_trial_that_leaves_epochs_out_is_at_a_rung_with_its_first_report_from_there_on():
+    history = History()
+    lived(history, "each", {1: 0.1, 2: 0.2, 3: 0.3}, "stopped")
+    lived(history, "every 2nd", {2: 0.2, 4: 0.4, 6: 0.1}, "stopped")
+    lived(history, "every 10th", {10: 0.35, 20: 0.9})
+    assert order(history, 1) == ["every 10th", "every 2nd", "each"]
+    assert order(history, 3) == ["every 2nd", "every 10th", "each"]
+    assert order(history, 9) == ["every 10th", "every 2nd", "each"]
+
+
 values = st.lists(st.floats(-1, 1), min_size=1, max_size=27)
 
 
