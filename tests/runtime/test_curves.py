@@ -325,3 +325,50 @@ def test_the_epochs_of_a_control_that_a_kill_has_lost_are_written_once(tmp_path)
     curves_in(tmp_path).complete(trial)
     assert steps_in(tmp_path / "0012-control", "loss/validation") == [2, 3, 4]
     assert steps_in(tmp_path / "0012", "loss/validation") == [1]
+
+
+def begins_again(trial, epochs, value):
+    """Lets a trial come to its first epoch once more, and have so many with that value."""
+    trial.apply({"event": "epochs_lost", "first": 1, "last": trial.epochs})
+    for epoch in range(1, epochs + 1):
+        trial.apply({"event": "result", "epoch": epoch, "metrics": {"custom": value}})
+
+
+def test_epochs_that_are_lost_leave_the_curve_of_who_reads_it_anew_or_has_read_it(tmp_path):
+    curves, trial = curves_in(tmp_path), trial_of(3)
+    write(curves, trial)
+    reader = opened(tmp_path / "0012")
+    assert [event.step for event in reader.Tensors("custom")] == [1, 2, 3]
+    begins_again(trial, 0, 5.0)
+    tell(curves, trial, "epochs_lost", first=1, last=3)
+    begins_again(trial, 2, 5.0)
+    write(curves, trial)
+    curves.close()
+    assert steps_in(tmp_path / "0012", "custom") == [1, 2]
+    reader.Reload()
+    for run in (reader, opened(tmp_path / "0012")):
+        points = [(e.step, e.tensor_proto.float_val[0]) for e in run.Tensors("custom")]
+        assert points == [(1, 5.0), (2, 5.0)]
+
+
+def test_what_a_killed_driver_has_left_of_lost_epochs_is_taken_out(tmp_path):
+    curves, trial = curves_in(tmp_path), trial_of(3)
+    write(curves, trial)
+    curves.close()
+    begins_again(trial, 1, 5.0)
+    curves = curves_in(tmp_path)
+    curves.complete(trial)
+    curves.close()
+    assert steps_in(tmp_path / "0012", "custom") == [1]
+
+
+def test_fractions_of_epochs_have_a_step_each(tmp_path):
+    trial = TrialRecord(12, dict(CONFIG))
+    curves = curves_in(tmp_path)
+    for epoch in (0.5, 1, 1.5, 3):
+        event = {"event": "result", "trial": 12, "epoch": epoch, "metrics": {"custom": epoch}}
+        trial.apply(event)
+        curves.on_event(event, trial)
+    curves.close()
+    points = opened(tmp_path / "0012").Tensors("custom")
+    assert {e.step: e.tensor_proto.float_val[0] for e in points} == {1: 0.5, 2: 1, 3: 1.5, 4: 3}

@@ -169,7 +169,9 @@ class Curves:
         self._writers[run] = new_event_file(self._trials_dir / run, self._outages)
         if run in self._lost:
             step, columns = self._lost.pop(run)
-            self._writers[run].write(restart_at(step))
+            # TensorBoard takes the first that it reads of a run for the run's beginning.
+            for _ in range(2):
+                self._writers[run].write(restart_at(step))
             self._add(run, step, [Summary.Value(tag=t, simple_value=NO_VALUE) for t in columns])
         if "config" not in tags:
             config = "".join(
