@@ -315,7 +315,8 @@ def test_each_trial_of_a_faulty_class_comes_to_its_own_end(run_study, tmp_path):
             value = None if self.how == "none" else 0.5
             return {"score": value, "trained": self.epoch, "done": self.epoch == EPOCHS}
 
-    rungs = ASHA(max_epochs=EPOCHS, grace_period=2, rung_rule="top")
+    # By which equal trials go on.
+    rungs = ASHA(max_epochs=EPOCHS, grace_period=2, rung_rule="ray")
     trials, study = run_each(run_study, Faulty, list(CLASS_FAULTS), scheduler=rungs)
     for name, (status, reason) in CLASS_FAULTS.items():
         trial = trials[name]
