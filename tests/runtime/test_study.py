@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from ray import cloudpickle, tune
 
@@ -244,6 +244,12 @@ turns = st.lists(
 
 
 @given(turns, st.sampled_from(["promotion", "top"]), st.floats(0, 1))
+# A rung's decision stands though the epoch that it compared was lost since.
+@example(
+    turns=[(0, 0.0, "one"), (1, 0.0, "one"), (2, 0.5, "one"), (2, 0.0, "again")],
+    rule="promotion",
+    share=0.7,
+)
 def test_a_study_that_was_cut_at_any_line_has_its_rungs_and_ends_what_was_decided(
     tmp_path_factory, turns, rule, share
 ):

@@ -14,6 +14,8 @@ from tune_jobs.runtime.events import Epoch, Event
 class _Trial:
     epochs: set[Epoch] = field(default_factory=set)
     last: Epoch = 0
+    furthest: float = 0
+    """Epoch that it has ever reported: a decision stands, whatever is lost after it."""
     stopped: bool = False
     rung: int | None = None
     ended: bool = False
@@ -63,12 +65,13 @@ def _take(trial: _Trial, event: Event) -> None:
         if event["epoch"] <= trial.last:
             raise ValueError(f"epoch {event['epoch']} comes after epoch {trial.last}")
         trial.last = event["epoch"]
+        trial.furthest = max(trial.furthest, trial.last)
         trial.epochs.add(trial.last)
     elif kind == "epochs_lost":
         trial.epochs = {epoch for epoch in trial.epochs if epoch < event["first"]}
         trial.last = max(trial.epochs, default=0)
     elif kind == "decision":
-        if event["rung"] > trial.last:
+        if event["rung"] > trial.furthest:
             raise ValueError(f"no result of its rung, epoch {event['rung']}, is there")
     elif kind == "ended":
         stopped = event["status"] == "stopped"
