@@ -41,7 +41,7 @@ thread.join()
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_trials_import_what_the_driver_does_and_not_what_lies_in_the_working_directory(
     temporary, tmp_path
 ):

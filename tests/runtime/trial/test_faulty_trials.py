@@ -283,7 +283,7 @@ CLASS_FAULTS = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_each_trial_of_a_faulty_class_comes_to_its_own_end(run_study, tmp_path):
     class Faulty(tune.Trainable):
         def setup(self, config):

@@ -13,7 +13,7 @@ from search_spaces.grid_search import GridSearch
 from tests.runtime.conftest import SPACE, names
 from tune_jobs.runtime.journal import JOURNAL, read_events
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 def test_a_class_written_for_another_scheduler_trains_what_it_reports(run_study, tmp_path):
