@@ -128,6 +128,11 @@ def functions(folder):
         thread.join()
         epochs(0.1, 0.2)
 
+    def in_a_thread_that_dies():
+        thread = threading.Thread(target=leaves, args=[lambda: raises(OSError("no disk")), 0.1])
+        thread.start()
+        thread.join()
+
     others = {
         "nested": {"deep": Fraction(1, 4)},
         3: True,
@@ -153,6 +158,7 @@ def functions(folder):
         "interrupted": lambda: leaves(lambda: raises(KeyboardInterrupt)),
         "stop iteration": lambda: leaves(lambda: next(iter([])), 0.1),
         "exit of another thread": in_a_thread,
+        "thread dies": in_a_thread_that_dies,
         "nothing": lambda: None,
         "none": lambda: epochs(None),
         "text": lambda: epochs("0.5"),
@@ -249,6 +255,9 @@ def test_each_trial_of_a_faulty_function_comes_to_its_own_end(run_study, tmp_pat
     assert trials["beside"].results[1] == {
         **{"score": 0.1, "epoch": 1, "nested/deep": 0.25, "3": 1, "big": None},
     }
+    dies = trials["thread dies"]
+    assert (dies.status, dies.reason) == ("failed", "OSError: no disk")
+
     (left_out,) = events_of(study, trials["beside"], "left_out")
     assert set(left_out["metrics"]) == {"text", "several", "lock", "made", "step_losses"}
 

@@ -49,17 +49,36 @@ def telling_exits(call: Callable[..., T], *args: Any) -> T:
         _threads.of_a_trainable = False
 
 
-def catch_os_exit() -> None:
-    """Makes `os._exit()` an exit like any other where a trainable calls it, and leaves it as it is
-    in its subprocesses and its other threads. Once a process."""
-    process, leave = os.getpid(), os._exit
+class Exits:
+    """Hears of the exits in a process: of `os._exit()`, which becomes one like any other where a
+    trainable calls it, and of a thread of the trainable that dies of an exception. Once a process.
+    """
 
-    def end(status: int) -> None:
-        if os.getpid() != process or not getattr(_threads, "of_a_trainable", False):
-            leave(status)
-        raise SystemExit(f"os._exit({status})" if status else 0)
+    def __init__(self) -> None:
+        self._first: BaseException | None = None
+        self._told = threading.excepthook
+        threading.excepthook = self._note
+        _catch_os_exit()
 
-    os._exit = end  # type: ignore[assignment]
+    def forget(self) -> None:
+        """A trial begins: what an earlier one has left is not its own."""
+        self._first = None
+
+    def check_threads(self) -> None:
+        """Raises what the first thread has died of: whoever has waited for it goes on as if it had
+        done its work.
+
+        Raises:
+            ExitedError: that is its cause.
+        """
+        if self._first is not None:
+            raise ExitedError from self._first
+
+    def _note(self, args: threading.ExceptHookArgs) -> None:
+        # Python lets a thread end by that without a word, and Tune a function's that reports.
+        if not issubclass(args.exc_type, SystemExit):
+            self._first = self._first or args.exc_value
+        self._told(args)
 
 
 def raised(error: BaseException) -> BaseException:
@@ -84,3 +103,15 @@ def _ordered(error: BaseException) -> bool:
     """Whether the exit is that of a process that is to end, or of a function that is stopped."""
     # The first is Ray's, on SIGTERM.
     return hasattr(error, "ray_terminate_msg") or isinstance(error, StoppedExit)
+
+
+def _catch_os_exit() -> None:
+    """Leaves `os._exit()` as it is in subprocesses and in threads that are not the trainable's."""
+    process, leave = os.getpid(), os._exit
+
+    def end(status: int) -> None:
+        if os.getpid() != process or not getattr(_threads, "of_a_trainable", False):
+            leave(status)
+        raise SystemExit(f"os._exit({status})" if status else 0)
+
+    os._exit = end  # type: ignore[assignment]

@@ -51,13 +51,7 @@ from tune_jobs.runtime.storage.places import place_at
 from tune_jobs.runtime.trial import report
 from tune_jobs.runtime.trial.dict_checkpoint import keep_returned, returned_or
 from tune_jobs.runtime.trial.epochs import EpochCount
-from tune_jobs.runtime.trial.exits import (
-    catch_os_exit,
-    exited,
-    exited_well,
-    raised,
-    telling_exits,
-)
+from tune_jobs.runtime.trial.exits import Exits, exited, exited_well, raised, telling_exits
 from tune_jobs.runtime.trial.function_session import (
     OfferedCheckpoint,
     offer,
@@ -86,8 +80,8 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             # Once a process, whatever calls setup(): many a reset_config() does.
             freeze_imports()
-            catch_os_exit()
             enter(settings.working_directory)
+            self.__exits = Exits()
             self.__log, self.__retries = TrialLog(), Retries()
             self.__generators = Generators()
             self.__reset: Callable[[], bool] | None = None
@@ -120,6 +114,7 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
         def __take_up(self, start: Callable[[], object]) -> None:
             """Starts a trial and takes up what the storage has of it."""
             self._iteration, self._time_total = 0, 0.0
+            self.__exits.forget()
             self.__error: Exception | None = None
             self.__found: list[dict[str, Any]] = []
             self.__past = Past(self.config)
@@ -257,6 +252,7 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
                 reason = f"step() has returned {reprlib.repr(result)}, which is no dictionary"
                 return self.__ended("failed", self.__under_way(), reason)
             if RESULT_DUPLICATE in result:
+                self.__exits.check_threads()
                 return self.__returned()
             metrics = reported_metrics(result) if is_function else result
             told = self.__reported(metrics, time.monotonic() - began)
