@@ -177,6 +177,7 @@ def test_ctrl_c_twice_ends_at_once_and_the_study_can_be_resumed(start_job, run_j
     assert sorted(ended) == list(range(TRIALS))
 
 
+@pytest.mark.long
 def test_a_time_budget_ends_in_order(run_job, tmp_path):
     code, output = run_job(
         "--dataset", "digits", "--trials", "400", "--time-budget", "8", "--name", "short"

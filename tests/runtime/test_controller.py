@@ -10,7 +10,7 @@ from tests.runtime.trial.test_wrapper import trainable_that
 from tune_jobs.runtime.journal import JOURNAL, read_events
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_process_that_dies_as_the_next_trial_is_handed_it_costs_no_trial(run_study):
     def act(config, epoch, result):
         if epoch == 9:

@@ -148,7 +148,7 @@ with cluster(Flags(address="local", max_concurrent=1)) as found:
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_ray_for_one_job_has_processes_ready_which_know_torch_and_lets_in_no_one_else(
     temporary, tmp_path
 ):

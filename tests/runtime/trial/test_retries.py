@@ -84,7 +84,7 @@ def test_an_error_is_retried_from_the_checkpoint_and_told(run_study, tmp_path):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("resets", [True, False])
 def test_the_fourth_error_ends_the_trial_with_its_own_last_lines_in_the_table(
     run_study, tmp_path, resets
