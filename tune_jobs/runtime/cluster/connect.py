@@ -8,7 +8,7 @@ import math
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -226,7 +226,11 @@ def join(address: str, named: str = "--address ") -> None:
             knock(address)
             token = "; that which does may have another token than RAY_AUTH_TOKEN_PATH here"
         env = {"py_modules": packages}
-        ray.init(address=address, runtime_env=env, job_config=DriverPath(), **QUIET)
+        # Ray would look for one on 127.0.0.1, which another job has for itself, at the machine's
+        # own address, and wait there for a minute.
+        alone = loopback_only() if address.startswith("127.") else nullcontext()
+        with alone:
+            ray.init(address=address, runtime_env=env, job_config=DriverPath(), **QUIET)
     except OSError as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{named}{address}: no cluster answers there ({reason}){token}") from None
