@@ -57,9 +57,6 @@ def test_a_grid_that_nobody_means_is_refused_before_anything_is_scheduled(run_jo
 
 
 @pytest.mark.long
-@pytest.mark.xfail(
-    reason="Ctrl-C to the comparison alone did not end it on 26 Nov: to be found out"
-)
 def test_strategies_are_compared_and_a_comparison_goes_on(start_job, run_job, tmp_path):
     job = ROOT / "tune_jobs" / "compare_strategies.py"
     tiny = ("--dataset", "digits", "--max-epochs", "2", "--epoch-budget", "4", "--seeds", "1")

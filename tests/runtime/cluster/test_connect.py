@@ -182,6 +182,32 @@ def test_a_ray_that_another_job_has_for_itself_is_joined_by_its_address_alone(
     assert running(None) == cluster_address
 
 
+JOINED = """
+import subprocess, sys
+import ray
+from tune_jobs.runtime.cluster.connect import join, start
+from tune_jobs.runtime.flags import Flags
+
+if len(sys.argv) > 1:
+    join(sys.argv[1])
+    print("joined", ray.get_runtime_context().gcs_address == sys.argv[1])
+else:
+    start(Flags(max_concurrent=1))
+    subprocess.run([sys.executable, __file__, ray.get_runtime_context().gcs_address], timeout=60)
+    ray.shutdown()
+"""
+
+
+@pytest.mark.long
+def test_a_ray_on_the_loopback_is_joined_where_it_listens(tmp_path):
+    script = tmp_path / "joined.py"
+    script.write_text(JOINED)
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, check=False
+    )
+    assert "joined True" in done.stdout, done.stderr
+
+
 def test_the_address_that_a_killed_cluster_has_left_is_not_joined(temporary, monkeypatch):
     with socket.socket() as unheard, tempfile.TemporaryDirectory(dir=temporary) as folder:
         host = ray.util.get_node_ip_address()
