@@ -23,7 +23,7 @@ from tune_jobs.runtime.question import agreed
 from tune_jobs.runtime.storage.bucket import SCHEME
 from tune_jobs.runtime.study_file import STUDY_FILE
 from tune_jobs.runtime.summary import shown, without
-from tune_jobs.runtime.told import accept_all_characters, complain, in_words
+from tune_jobs.runtime.told import complaining
 
 MANY = 10_000
 """Trials, more than any budget lets run."""
@@ -50,38 +50,37 @@ def compare(
         epoch_budget: of each study, where the command line has none.
     """
     argv = sys.argv[1:]
-    accept_all_characters()
     try:
-        command = parse(job, argv)
-        one, seeds = command.options["strategy"], command.options["seeds"]
-        if one != "all" and seeds != parse(job, []).options["seeds"]:
-            raise ValueError(f"--seeds {seeds}: --strategy {one} is a single study; give --seed")
-        if one != "all" or command.flags.resume is not None:
-            launch(job, metric=metric, mode=mode)
-        if seeds < 1:
-            raise ValueError(f"--seeds must be at least 1, got {seeds}")
-        name = command.flags.name or f"{job_name()}-{time.strftime('%Y%m%d-%H%M%S')}"
-        if command.flags.storage_path.startswith(SCHEME):
-            raise ValueError(
-                f"--storage-path {command.flags.storage_path}: a comparison is kept in a folder; "
-                "with --strategy, a single study can be in a bucket"
-            )
-        folder = Path(command.flags.storage_path) / name
-        if command.flags.name is None:
-            folder = new_folder(folder.parent, name, numbered=True)
-        count = len(strategies) * seeds
-        budget = command.flags.epoch_budget or epoch_budget
-        print(f"studies   {count}, of up to {budget:,} epochs each; each tells its price")
-        if not agreed(Console(), command.flags, seconds=None):
-            sys.exit(130)
-        with cluster(command.flags):
-            address = ray.get_runtime_context().gcs_address
-            for seed in range(command.flags.seed, command.flags.seed + seeds):
-                for strategy in strategies:
-                    run_one(command, argv, folder, strategy, seed, address, epoch_budget)
-    except (OSError, ValueError) as error:
-        complain(in_words(error))
-        sys.exit(2)
+        with complaining():
+            command = parse(job, argv)
+            one, seeds = command.options["strategy"], command.options["seeds"]
+            if one != "all" and seeds != parse(job, []).options["seeds"]:
+                raise ValueError(
+                    f"--seeds {seeds}: --strategy {one} is a single study; give --seed"
+                )
+            if one != "all" or command.flags.resume is not None:
+                launch(job, metric=metric, mode=mode)
+            if seeds < 1:
+                raise ValueError(f"--seeds must be at least 1, got {seeds}")
+            name = command.flags.name or f"{job_name()}-{time.strftime('%Y%m%d-%H%M%S')}"
+            if command.flags.storage_path.startswith(SCHEME):
+                raise ValueError(
+                    f"--storage-path {command.flags.storage_path}: a comparison is kept in a "
+                    "folder; with --strategy, a single study can be in a bucket"
+                )
+            folder = Path(command.flags.storage_path) / name
+            if command.flags.name is None:
+                folder = new_folder(folder.parent, name, numbered=True)
+            count = len(strategies) * seeds
+            budget = command.flags.epoch_budget or epoch_budget
+            print(f"studies   {count}, of up to {budget:,} epochs each; each tells its price")
+            if not agreed(Console(), command.flags, seconds=None):
+                sys.exit(130)
+            with cluster(command.flags):
+                address = ray.get_runtime_context().gcs_address
+                for seed in range(command.flags.seed, command.flags.seed + seeds):
+                    for strategy in strategies:
+                        run_one(command, argv, folder, strategy, seed, address, epoch_budget)
     except KeyboardInterrupt:
         sys.exit(130)
     print(show_comparison(folder))
