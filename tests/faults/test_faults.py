@@ -6,12 +6,13 @@ Storage that fails or is full is in `test_storage.py`.
 
 import os
 import signal
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import journal_of, results_of, table_of
-from tests.faults.rack import Rack, children, descendants, lines_of, wait_for
+from tests.faults.rack import Rack, children, descendants, lines_of, trains, wait_for
 from tests.faults.whole import MANY, ONE, TWO, assert_as_if_nothing_had_been
 from tests.test_resume import assert_whole
 
@@ -29,6 +30,17 @@ def started(mended, undisturbed, drive, study):
     driver = drive(*ONE)
     driver.wait_for_lines(study, lines_of(undisturbed) // 3)
     return driver
+
+
+@contextmanager
+def halted(pid):
+    """A trial's process that stands still: its study can't end before its driver has noticed."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
 
 
 def lost(study):
@@ -173,8 +185,9 @@ def test_kill_9_of_the_head(temporary, drive, study, undisturbed):
     try:
         driver = drive(*ONE, address=first.address)
         driver.wait_for_lines(study, lines_of(undisturbed) // 3)
-        first.kill_head()
-        assert driver.ended() == 75, driver.output
+        with halted(driver.wait_for(first.trials)[0][0]):
+            first.kill_head()
+            assert driver.ended() == 75, driver.output
         assert "go on with: " in driver.output
         assert driver.output.rstrip().endswith("--resume results/study")
     finally:
@@ -198,8 +211,9 @@ def test_kill_9_of_a_process_of_the_jobs_own_ray(temporary, drive, study, name):
         if name in Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0")[0].decode()
     )
     started = descendants(driver.process.pid)
-    os.kill(pid, signal.SIGKILL)
-    assert driver.ended() == 75, driver.output
+    with halted(driver.wait_for(lambda: [each for each in started if trains(each)])[0]):
+        os.kill(pid, signal.SIGKILL)
+        assert driver.ended() == 75, driver.output
     assert f"{name}, a process of the Ray that this job had started, was killed" in driver.output
     assert driver.output.rstrip().endswith("--resume results/study")
     wait_for(lambda: not any(Path(f"/proc/{each}").exists() for each in started))

@@ -135,18 +135,27 @@ def test_a_neighbour_that_takes_the_memory_for_a_while_costs_no_trial_and_no_epo
     assert "its process was lost (OutOfMemoryError" in driver.output
 
 
-def test_trials_that_do_not_fit_beside_each_other_run_one_at_a_time_and_one_that_never_does_fails(
-    drive_inside, study
-):
-    driver = drive_inside("begins_anew", 700, 710, 1500)
+def widths(study):
+    return [event["trials"] for event in journal_of(study) if event["event"] == "width"]
+
+
+def test_trials_that_do_not_fit_beside_each_other_run_one_at_a_time(drive_inside, study):
+    driver = drive_inside("begins_anew", 700, 710)
     assert driver.ended() == 0, driver.output
     assert "Traceback" not in driver.output
-    assert [row["status"] for row in table_of(study)] == ["finished", "finished", "failed"]
-    widths = [e["trials"] for e in journal_of(study) if e["event"] == "width"]
-    assert widths == [1]
+    assert [row["status"] for row in table_of(study)] == ["finished", "finished"]
+    assert widths(study) == [1]
     assert "1 trial at once, 2 before: trial 1 was killed 2 times" in driver.output
     # Once more, it may be, before the process that made room for it had gone.
     assert len(killed(study)[1]) in (2, 3)
-    assert len(killed(study)[2]) == 3
+
+
+def test_a_trial_that_fits_beside_none_fails_and_gives_the_room_back(drive_inside, study):
+    driver = drive_inside("begins_anew", 700, 1500)
+    assert driver.ended() == 0, driver.output
+    assert "Traceback" not in driver.output
+    assert [row["status"] for row in table_of(study)] == ["finished", "failed"]
+    assert widths(study) == [1, 2]
+    assert len(killed(study)[1]) == 3
     (failed,) = (e for e in journal_of(study) if e.get("status") == "failed")
     assert "OutOfMemoryError" in failed["reason"]
