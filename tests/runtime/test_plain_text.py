@@ -25,8 +25,15 @@ from tune_jobs.runtime.plan import show_line
 
 HOSTILE = "a\x1b[2J\x9b31m\x07\r\nerror: b\u202ec\u2066d\x7fe\u2028f[bold red]g[/]h"
 
-# Without what no command line can hold.
-WORDS = st.lists(st.text(st.characters(exclude_characters="\0")), min_size=1, max_size=4)
+# As a command line gives them: any bytes but 0.
+WORDS = st.lists(
+    st.one_of(
+        st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])),
+        st.binary().map(lambda word: word.replace(b"\0", b"").decode(errors="surrogateescape")),
+    ),
+    min_size=1,
+    max_size=4,
+)
 
 
 def shown(print_to):
@@ -67,6 +74,11 @@ def test_a_command_is_what_it_was_when_a_shell_has_read_it(words):
         env={"LC_ALL": "C.UTF-8"},
     )
     assert read.stdout.decode(errors="surrogateescape").split("\0")[:-1] == words
+
+
+@given(st.text(st.characters(categories=["Cs"]), min_size=1))
+def test_a_word_of_halves_of_characters_can_be_shown(word):
+    assert argument(word).isprintable()
 
 
 def test_a_word_without_anything_special_is_quoted_as_ever():

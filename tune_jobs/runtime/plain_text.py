@@ -52,8 +52,10 @@ def _in_ansi_c_quotes(char: str) -> str:
         return f"\\{char}"
     if char.isprintable():
         return char
+    # JSON may have halves of characters that stand for no byte of a command line.
+    errors = "surrogateescape" if "\udc80" <= char <= "\udcff" else "surrogatepass"
     # By bytes: neither the locale nor the digits that follow change what they are.
-    return "".join(f"\\{byte:03o}" for byte in char.encode("utf-8", "surrogateescape"))
+    return "".join(f"\\{byte:03o}" for byte in char.encode("utf-8", errors))
 
 
 def in_markdown(text: object) -> str:
