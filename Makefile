@@ -4,7 +4,7 @@ BIN := .venv/bin
 STUDY ?= results
 
 # Two workers, each with a Ray of its own and a file at a time: most tests wait half of their time.
-TESTS := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore=tests/cluster
+TESTS := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore=tests/clusters
 
 .PHONY: asha test test-all test-cluster install lint bench tensorboard
 
@@ -19,7 +19,7 @@ test-all: .venv/installed
 
 # Needs root, openssh-server, rsync and iproute2, and skips with the reason. Shows what it has timed.
 test-cluster: .venv/installed
-	$(BIN)/python -m pytest tests/cluster -rsP
+	$(BIN)/python -m pytest tests/clusters -rsP
 
 install: .venv/installed
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from ray import tune
 
-from search_spaces.random_search import RandomSearch
+from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.spaces import LR_BATCH
-from tune_jobs.runtime.launch import launch
-from tune_jobs.runtime.study import Study
+from tune_cluster.execution.launch import launch
+from tune_cluster.execution.ray_tune.study import Study
 
 SECONDS = 0.5
 """Of an epoch."""

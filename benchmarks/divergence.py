@@ -29,11 +29,11 @@ from table import Row, run_benchmark
 
 from search_spaces.catalogue import DROPOUT, LEARNING_RATE, MOMENTUM
 from search_spaces.hyperparameter import Hyperparameter
-from search_spaces.optuna_search import OptunaSearch
-from search_spaces.sobol_search import SobolSearch
+from search_spaces.searchers.optuna_search import OptunaSearch
+from search_spaces.searchers.sobol_search import SobolSearch
+from search_spaces.searchers.strategy import Strategy
+from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.space import Space
-from search_spaces.strategy import Strategy
-from search_spaces.tpe_search import TPESearch
 
 TRIALS, EPOCHS = 100, 3
 STARTUP = 20

@@ -19,11 +19,11 @@ from replay import Curves, replay
 from scipy.stats import bootstrap
 from table import Row, run_benchmark
 
-from search_spaces.asha import ASHA
-from search_spaces.optuna_search import OptunaSearch
-from search_spaces.random_search import RandomSearch
-from search_spaces.strategy import Strategy
-from search_spaces.tpe_search import TPESearch
+from search_spaces.schedulers.asha import ASHA
+from search_spaces.searchers.optuna_search import OptunaSearch
+from search_spaces.searchers.random_search import RandomSearch
+from search_spaces.searchers.strategy import Strategy
+from search_spaces.searchers.tpe_search import TPESearch
 
 WITHIN, LIMIT = 0.005, 4_000
 

@@ -46,7 +46,7 @@ from pathlib import Path
 from table import Row, run_benchmark
 
 from trainables.datasets import load_dataset
-from tune_jobs.runtime.journal import JOURNAL, best_trial, read_events, trials_from
+from tune_cluster.study.journal import JOURNAL, best_trial, read_events, trials_from
 
 SCRIPTS = Path(__file__).parent / "peer_scripts"
 DATA = Path(__file__).parents[1] / "data"

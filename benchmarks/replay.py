@@ -13,9 +13,9 @@ import numpy as np
 from ray.tune.schedulers import TrialScheduler
 from record_curves import EPOCHS, RECORDED, SPACE
 
-from search_spaces.asha import ASHA
-from search_spaces.sobol_search import SobolSearch
-from search_spaces.strategy import Strategy
+from search_spaces.schedulers.asha import ASHA
+from search_spaces.searchers.sobol_search import SobolSearch
+from search_spaces.searchers.strategy import Strategy
 
 METRIC = "val_accuracy"
 

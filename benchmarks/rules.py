@@ -33,9 +33,9 @@ from record_curves import EPOCHS, SPACE
 from replay import Curves, Replay, replay
 from table import Row, run_benchmark
 
-from search_spaces.asha import ASHA
-from search_spaces.random_search import RandomSearch
-from search_spaces.rungs import Decision, Rungs
+from search_spaces.schedulers.asha import ASHA
+from search_spaces.schedulers.rungs import Decision, Rungs
+from search_spaces.searchers.random_search import RandomSearch
 
 WORKERS, BUDGETS = 4, (50, 100, 200, 400)
 

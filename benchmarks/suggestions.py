@@ -14,10 +14,10 @@ import numpy as np
 from table import Row, run_benchmark
 
 from search_spaces.hyperparameter import Hyperparameter
-from search_spaces.learning import LearningSearch
-from search_spaces.optuna_search import OptunaSearch
+from search_spaces.searchers.learning import LearningSearch
+from search_spaces.searchers.optuna_search import OptunaSearch
+from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.space import Space
-from search_spaces.tpe_search import TPESearch
 
 FINISHED, RUNNING = 1_000, 4
 

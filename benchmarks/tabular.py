@@ -20,12 +20,12 @@ import optuna
 from table import Row, run_benchmark
 
 from search_spaces.hyperparameter import Hyperparameter
-from search_spaces.optuna_search import OptunaSearch
-from search_spaces.random_search import RandomSearch
-from search_spaces.sobol_search import SobolSearch
+from search_spaces.searchers.optuna_search import OptunaSearch
+from search_spaces.searchers.random_search import RandomSearch
+from search_spaces.searchers.sobol_search import SobolSearch
+from search_spaces.searchers.strategy import Strategy
+from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.space import Space
-from search_spaces.strategy import Strategy
-from search_spaces.tpe_search import TPESearch
 
 TABLES = ("HPOLib:protein_structure", "HPOBench:segment", "NASBench201:cifar10")
 TRIALS = 100

@@ -24,19 +24,19 @@ from ray import tune
 from rich.console import Console
 from table import Row, run_benchmark
 
-from search_spaces.random_search import RandomSearch
+from search_spaces.searchers.random_search import RandomSearch
+from search_spaces.searchers.strategy import Strategy
+from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.spaces import LR_BATCH, TRAINING
-from search_spaces.strategy import Strategy
-from search_spaces.tpe_search import TPESearch
-from tune_jobs.runtime.curves import Curves, write_experiment
-from tune_jobs.runtime.flags import Flags
-from tune_jobs.runtime.hparams import Columns
-from tune_jobs.runtime.journal import TrialRecord
-from tune_jobs.runtime.launch import TUNE_SETTINGS, run
-from tune_jobs.runtime.question import begin
-from tune_jobs.runtime.storage.outage import Outages
-from tune_jobs.runtime.storage.places import Folder
-from tune_jobs.runtime.study import Study
+from tune_cluster.callbacks.curves import Curves, write_experiment
+from tune_cluster.callbacks.hparams import Columns
+from tune_cluster.execution.flags import Flags
+from tune_cluster.execution.launch import TUNE_SETTINGS, run
+from tune_cluster.execution.question import begin
+from tune_cluster.execution.ray_tune.study import Study
+from tune_cluster.storage.outage import Outages
+from tune_cluster.storage.places import Folder
+from tune_cluster.study.journal import TrialRecord
 
 EPOCHS = 4
 

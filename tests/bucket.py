@@ -4,7 +4,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from tune_jobs.runtime.storage.bucket import store
+from tune_cluster.storage.bucket import store
 
 BUCKET = "studies"
 

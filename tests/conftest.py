@@ -12,10 +12,10 @@ import pytest
 import ray
 from hypothesis import settings
 
-from tune_jobs.runtime.journal import read_events
-from tune_jobs.runtime.storage import outage
+from tune_cluster.storage import outage
+from tune_cluster.study.journal import read_events
 
-pytest_plugins = ["tests.bucket", "tests.other_user"]
+pytest_plugins = ["tests.bucket", "tests.in_process", "tests.other_user"]
 
 ROOT = Path(__file__).parents[1]
 JOB = ROOT / "tune_jobs" / "asha_lr_batch.py"

@@ -18,9 +18,9 @@ def wait():
 STUDY = """
 from ray import tune
 from search_spaces.catalogue import LEARNING_RATE
-from search_spaces.random_search import RandomSearch
+from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
-from tune_jobs.runtime.launch import launch
+from tune_cluster.execution.launch import launch
 
 class Waits(tune.Trainable):
     def step(self):

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from tune_jobs.runtime.flags import Flags
+from tune_cluster.execution.flags import Flags
 
 
 def about(**changed):

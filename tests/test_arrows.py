@@ -12,17 +12,17 @@ from tests.conftest import ROOT
 @pytest.mark.parametrize(
     ("module", "forbidden"),
     [
-        ("search_spaces.asha", {"trainables"}),
-        ("search_spaces.pbt", {"trainables"}),
-        ("search_spaces.random_search", {"trainables"}),
-        ("search_spaces.rungs", {"ray"}),
-        ("tune_jobs.runtime.journal", {"ray", "torch"}),
-        ("tune_jobs.runtime.launch", {"trainables", "torch"}),
+        ("search_spaces.schedulers.asha", {"trainables"}),
+        ("search_spaces.schedulers.pbt", {"trainables"}),
+        ("search_spaces.searchers.random_search", {"trainables"}),
+        ("search_spaces.schedulers.rungs", {"ray"}),
+        ("tune_cluster.study.journal", {"ray", "torch"}),
+        ("tune_cluster.execution.launch", {"trainables", "torch"}),
         # What a node says of itself, in the process that its first trial takes over.
-        ("tune_jobs.runtime.cluster.node_check", {"ray", "torch"}),
-        ("tune_jobs.runtime.cluster.check", {"ray", "torch"}),
-        ("tune_jobs.findings.audit", {"ray", "torch"}),
-        ("tune_jobs.findings.curves", {"ray", "torch"}),
+        ("tune_cluster.cluster.node_check", {"ray", "torch"}),
+        ("tune_cluster.cluster.check", {"ray", "torch"}),
+        ("tune_cluster.reports.audit", {"ray", "torch"}),
+        ("tune_cluster.reports.curves", {"ray", "torch"}),
         # 2.7 s and 840 MB that no trial is to pay for.
         ("trainables.image_classifier", {"torchvision"}),
     ],
@@ -34,10 +34,10 @@ def test_a_module_does_not_import_what_it_must_not_know(module, forbidden):
 
 
 def test_what_stores_files_knows_no_study():
-    storage = ROOT / "tune_jobs" / "runtime" / "storage"
+    storage = ROOT / "tune_cluster" / "storage"
     found = {
         name
         for path in storage.glob("*.py")
-        for name in re.findall(r"from tune_jobs\.runtime\.([a-z_]+)", path.read_text())
+        for name in re.findall(r"from tune_cluster\.([a-z_]+)", path.read_text())
     }
     assert found == {"storage"}

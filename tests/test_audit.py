@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from search_spaces.asha import ASHA
+from search_spaces.schedulers.asha import ASHA
 from tests.conftest import TINY, journal_of, results_of, table_of
 from tests.test_resume import kill_when, resume_command, rungs_of
-from tune_jobs.runtime.curves import epochs_in
+from tune_cluster.callbacks.curves import epochs_in
 
 pytestmark = pytest.mark.long
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import journal_of
 from tests.faults.rack import Driver, Rack
-from tune_jobs.runtime.storage.bucket import Bucket
+from tune_cluster.storage.bucket import Bucket
 
 pytestmark = pytest.mark.long
 
@@ -21,9 +21,9 @@ from pathlib import Path
 from ray import tune
 
 from search_spaces.catalogue import LEARNING_RATE
-from search_spaces.random_search import RandomSearch
+from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
-from tune_jobs.runtime.launch import launch
+from tune_cluster.execution.launch import launch
 
 
 def train(config):

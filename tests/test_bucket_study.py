@@ -11,9 +11,9 @@ import psutil
 import pytest
 
 from tests.conftest import JOB, PATIENCE, journal_of, results_of, table_of
-from tune_jobs.runtime.storage.at_work import DRIVER_FILE
-from tune_jobs.runtime.storage.bucket import Bucket
-from tune_jobs.runtime.storage.checkpoints import TrialCheckpoints
+from tune_cluster.storage.at_work import DRIVER_FILE
+from tune_cluster.storage.bucket import Bucket
+from tune_cluster.storage.checkpoints import TrialCheckpoints
 
 pytestmark = pytest.mark.long
 

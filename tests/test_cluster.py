@@ -21,7 +21,7 @@ from tests.joining import SMALL
 # The first job, of which no trial ends before all processes are there.
 JOB_AT_THE_GATE = """
 from tune_jobs import asha_lr_batch
-from tune_jobs.runtime.launch import launch
+from tune_cluster.execution.launch import launch
 
 class Waits(asha_lr_batch.ImageClassifier):
     def step(self):

@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import ROOT
-from tune_jobs.runtime import compare, launch, price, question
-from tune_jobs.runtime.cluster.connect import Cluster
-from tune_jobs.runtime.flags import Flags, flag
+from tune_cluster.cluster.connect import Cluster
+from tune_cluster.execution import compare, launch, price, question
+from tune_cluster.execution.flags import Flags, flag
 
 JOBS = sorted(
     path.name for path in (ROOT / "tune_jobs").glob("*.py") if not path.name.startswith("__")

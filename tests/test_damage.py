@@ -18,24 +18,24 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from search_spaces.asha import ASHA
+from search_spaces.schedulers.asha import ASHA
+from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.spaces import TRAINING
-from search_spaces.tpe_search import TPESearch
 from tests.conftest import ROOT, table_of
 from tests.damage import cut_off, damages, do_damage, without_line
+from tune_cluster.callbacks.curves import Curves, epochs_in
+from tune_cluster.callbacks.hparams import Columns
+from tune_cluster.execution.best import keep_best
+from tune_cluster.execution.launch import parse_and_check
+from tune_cluster.execution.ray_tune.study import Study
+from tune_cluster.reports import audit, comparison, curves
+from tune_cluster.storage.checkpoints import TrialCheckpoints
+from tune_cluster.storage.places import Folder
+from tune_cluster.study.journal import JOURNAL, trials_from
+from tune_cluster.study.reading import read_study
+from tune_cluster.study.study_file import STUDY_FILE
+from tune_cluster.study.warm_start import earlier_trials
 from tune_jobs import compare_strategies
-from tune_jobs.findings import audit, comparison, curves
-from tune_jobs.runtime.best import keep_best
-from tune_jobs.runtime.curves import Curves, epochs_in
-from tune_jobs.runtime.hparams import Columns
-from tune_jobs.runtime.journal import JOURNAL, trials_from
-from tune_jobs.runtime.launch import parse_and_check
-from tune_jobs.runtime.reading import read_study
-from tune_jobs.runtime.storage.checkpoints import TrialCheckpoints
-from tune_jobs.runtime.storage.places import Folder
-from tune_jobs.runtime.study import Study
-from tune_jobs.runtime.study_file import STUDY_FILE
-from tune_jobs.runtime.warm_start import earlier_trials
 
 pytestmark = pytest.mark.long
 

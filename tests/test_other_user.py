@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import journal_of, table_of
 from tests.other_user import as_other
-from tune_jobs.runtime.plain_text import argument
+from tune_cluster.plain_text import argument
 
 pytestmark = pytest.mark.long
 

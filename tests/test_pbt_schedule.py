@@ -10,7 +10,7 @@ from tests.conftest import ROOT, journal_of
 from trainables.config import Config
 from trainables.datasets import load_dataset
 from trainables.loop import fit
-from tune_jobs.runtime.journal import trials_from
+from tune_cluster.study.journal import trials_from
 
 JOB = ROOT / "tune_jobs" / "pbt_schedule.py"
 NOT_KEPT = ("epoch_seconds", "samples_per_second", "step_losses")

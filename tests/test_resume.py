@@ -10,7 +10,7 @@ from dataclasses import asdict
 import pytest
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
-from search_spaces.rungs import Rungs
+from search_spaces.schedulers.rungs import Rungs
 from tests.conftest import JOB, PATIENCE, TINY, journal_of, results_of, table_of
 from tests.gate import TRIALS, Gated
 

@@ -8,8 +8,8 @@ import pytest
 from tests.chromium import opened_pages
 from tests.conftest import journal_of
 from tests.tensorboard_server import served
-from tune_jobs.runtime.hparams import STATUS_NUMBERS
-from tune_jobs.runtime.journal import trials_from
+from tune_cluster.callbacks.hparams import STATUS_NUMBERS
+from tune_cluster.study.journal import trials_from
 
 pytestmark = [
     pytest.mark.long,

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tests.conftest import JOB, ROOT, journal_of, results_of
-from tests.runtime.conftest import study_in
+from tests.in_process import study_in
 from tune_jobs.train_preset import job
 
 SCRIPT = JOB.with_name("train_preset.py")

@@ -1,1 +1,1 @@
-"""WHAT to run: one short script per question; `runtime` and `findings` hold the mechanism."""
+"""WHAT to run: one short script per question."""

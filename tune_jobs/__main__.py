@@ -5,8 +5,14 @@ import sys
 from pathlib import Path
 
 COMMANDS = {
-    "train": ("train_preset", "a preset, which earlier studies have found, under several seeds"),
-    "preflight": ("runtime.cluster.check", "could a study run here? asks all nodes of a cluster"),
+    "train": (
+        "tune_jobs.train_preset",
+        "a preset, which earlier studies have found, under several seeds",
+    ),
+    "preflight": (
+        "tune_cluster.cluster.check",
+        "could a study run here? asks all nodes of a cluster",
+    ),
 }
 """The module of each, and what it does."""
 
@@ -26,7 +32,7 @@ def main() -> None:
         sys.exit(2)
     # As if its script had been called: what a study says to type is to work.
     # Imported last: torch takes seconds.
-    module = importlib.import_module(f"tune_jobs.{COMMANDS[name][0]}")
+    module = importlib.import_module(COMMANDS[name][0])
     script = Path(str(module.__file__))
     here = script.is_relative_to(Path.cwd())
     sys.argv = [str(script.relative_to(Path.cwd()) if here else script), *sys.argv[2:]]

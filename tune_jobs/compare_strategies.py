@@ -9,16 +9,16 @@ from typing import Literal
 
 from ray import tune
 
-from search_spaces.asha import ASHA
-from search_spaces.optuna_search import OptunaSearch
-from search_spaces.random_search import RandomSearch
-from search_spaces.sobol_search import SobolSearch
+from search_spaces.schedulers.asha import ASHA
+from search_spaces.searchers.optuna_search import OptunaSearch
+from search_spaces.searchers.random_search import RandomSearch
+from search_spaces.searchers.sobol_search import SobolSearch
+from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.spaces import TRAINING
-from search_spaces.tpe_search import TPESearch
 from trainables.datasets import load_dataset
 from trainables.image_classifier import ImageClassifier
-from tune_jobs.runtime.compare import compare
-from tune_jobs.runtime.study import Study
+from tune_cluster.execution.compare import compare
+from tune_cluster.execution.ray_tune.study import Study
 
 SEARCHERS = {
     "random": RandomSearch,

@@ -6,12 +6,12 @@ or last of its grid, the grid is too narrow, and the optimizers have not been co
 
 from ray import tune
 
-from search_spaces.grid_search import LIMIT, GridSearch
+from search_spaces.searchers.grid_search import LIMIT, GridSearch
 from search_spaces.spaces import OPTIMIZER
 from trainables.datasets import load_dataset
 from trainables.image_classifier import ImageClassifier
-from tune_jobs.runtime.launch import launch
-from tune_jobs.runtime.study import Study
+from tune_cluster.execution.launch import launch
+from tune_cluster.execution.ray_tune.study import Study
 
 
 def job(study: Study, *, grid_points: int | None = None) -> tune.Tuner:

@@ -8,15 +8,15 @@ from pathlib import Path
 
 from ray import tune
 
-from search_spaces.asha import ASHA
-from search_spaces.optuna_search import OptunaSearch
-from search_spaces.rungs import RungRule
+from search_spaces.schedulers.asha import ASHA
+from search_spaces.schedulers.rungs import RungRule
+from search_spaces.searchers.optuna_search import OptunaSearch
 from search_spaces.space import told
 from search_spaces.spaces import FULL_RECIPE, within
 from trainables.datasets import load_dataset
 from trainables.image_classifier import ImageClassifier
-from tune_jobs.runtime.launch import launch
-from tune_jobs.runtime.study import Study
+from tune_cluster.execution.launch import launch
+from tune_cluster.execution.ray_tune.study import Study
 
 
 def job(

@@ -2,13 +2,13 @@
 
 from ray import tune
 
-from search_spaces.pbt import PBT
-from search_spaces.random_search import RandomSearch
+from search_spaces.schedulers.pbt import PBT
+from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.spaces import LR
 from trainables.datasets import load_dataset
 from trainables.image_classifier import ImageClassifier
-from tune_jobs.runtime.launch import launch
-from tune_jobs.runtime.study import Study
+from tune_cluster.execution.launch import launch
+from tune_cluster.execution.ray_tune.study import Study
 
 
 def job(study: Study, *, perturbation_interval: int = 2) -> tune.Tuner:

@@ -7,12 +7,12 @@ loss on the validation set, which label smoothing changes more than the accuracy
 
 from ray import tune
 
-from search_spaces.random_search import RandomSearch
+from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.spaces import REGULARIZATION
 from trainables.datasets import load_dataset
 from trainables.image_classifier import ImageClassifier
-from tune_jobs.runtime.launch import launch
-from tune_jobs.runtime.study import Study
+from tune_cluster.execution.launch import launch
+from tune_cluster.execution.ray_tune.study import Study
 
 
 def job(study: Study) -> tune.Tuner:

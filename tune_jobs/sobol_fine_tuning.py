@@ -9,13 +9,13 @@ from pathlib import Path
 
 from ray import tune
 
-from search_spaces.sobol_search import SobolSearch
+from search_spaces.searchers.sobol_search import SobolSearch
 from search_spaces.spaces import FINE_TUNING, within
 from trainables.datasets import load_dataset
 from trainables.fine_tuning import fingerprint_of, fixed_by
 from trainables.image_classifier import ImageClassifier
-from tune_jobs.runtime.launch import launch
-from tune_jobs.runtime.study import Study
+from tune_cluster.execution.launch import launch
+from tune_cluster.execution.ray_tune.study import Study
 
 EPOCHS = 9
 """Of a trial where nobody says how many: 3 to 10 do where most is known."""

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from ray import tune
 
+from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.spaces import SCHEDULE, within
-from search_spaces.tpe_search import TPESearch
 from trainables.datasets import load_dataset
 from trainables.image_classifier import ImageClassifier
-from tune_jobs.runtime.launch import launch
-from tune_jobs.runtime.study import Study
+from tune_cluster.execution.launch import launch
+from tune_cluster.execution.ray_tune.study import Study
 
 
 def job(study: Study, *, warm_start: Path | None = None) -> tune.Tuner:

@@ -11,13 +11,13 @@ from typing import Literal
 
 from ray import tune
 
-from search_spaces.optuna_search import OptunaSearch
+from search_spaces.searchers.optuna_search import OptunaSearch
+from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.spaces import TRAINING
-from search_spaces.tpe_search import TPESearch
 from trainables.datasets import load_dataset
 from trainables.image_classifier import ImageClassifier
-from tune_jobs.runtime.launch import launch
-from tune_jobs.runtime.study import Study
+from tune_cluster.execution.launch import launch
+from tune_cluster.execution.ray_tune.study import Study
 
 
 def job(

@@ -9,13 +9,13 @@ from typing import Annotated
 import tyro
 from ray import tune
 
-from search_spaces.random_search import RandomSearch
+from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
 from trainables.datasets import load_dataset
 from trainables.image_classifier import ImageClassifier
 from trainables.presets import PRESETS, PresetName, config_of
-from tune_jobs.runtime.launch import launch
-from tune_jobs.runtime.study import Study
+from tune_cluster.execution.launch import launch
+from tune_cluster.execution.ray_tune.study import Study
 
 SEEDS = 3
 """The fewest that have a deviation worth printing."""

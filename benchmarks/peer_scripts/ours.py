@@ -5,14 +5,14 @@ from dataclasses import replace
 from ray import tune
 from work import GRACE_PERIOD, LEARNING_RATES, REDUCTION_FACTOR, TRAIN_RATIO
 
-from search_spaces.asha import ASHA
 from search_spaces.catalogue import BATCH_SIZE, LEARNING_RATE
-from search_spaces.random_search import RandomSearch
+from search_spaces.schedulers.asha import ASHA
+from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
 from trainables.datasets import load_dataset
 from trainables.image_classifier import ImageClassifier
-from tune_jobs.runtime.launch import launch
-from tune_jobs.runtime.study import Study
+from tune_cluster.execution.launch import launch
+from tune_cluster.execution.ray_tune.study import Study
 
 LOW, HIGH = LEARNING_RATES
 SPACE = Space("peers", (replace(LEARNING_RATE, low=LOW, high=HIGH), BATCH_SIZE))

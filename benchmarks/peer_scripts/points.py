@@ -5,7 +5,7 @@ import json
 from ours import SPACE
 from work import POINTS, arguments
 
-from search_spaces.random_search import RandomSearch
+from search_spaces.searchers.random_search import RandomSearch
 
 
 def main() -> None:

@@ -16,10 +16,10 @@ import time
 from pathlib import Path
 
 from ray import tune
-from search_spaces.grid_search import GridSearch
+from search_spaces.searchers.grid_search import GridSearch
 from search_spaces.hyperparameter import Hyperparameter
 from search_spaces.space import Space
-from tune_jobs.runtime.launch import launch
+from tune_cluster.execution.launch import launch
 
 EPOCHS = 8
 

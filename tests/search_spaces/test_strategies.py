@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ray.tune.search import Searcher
 
-from search_spaces.grid_search import GridSearch
-from search_spaces.optuna_search import OptunaSearch
-from search_spaces.random_search import RandomSearch
-from search_spaces.sobol_search import SobolSearch
-from search_spaces.tpe_search import TPESearch
+from search_spaces.searchers.grid_search import GridSearch
+from search_spaces.searchers.optuna_search import OptunaSearch
+from search_spaces.searchers.random_search import RandomSearch
+from search_spaces.searchers.sobol_search import SobolSearch
+from search_spaces.searchers.tpe_search import TPESearch
 from tests.search_spaces.conftest import EVERYTHING
 
 

@@ -13,16 +13,16 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from search_spaces.grid_search import GridSearch
-from search_spaces.optuna_search import OptunaSearch
-from search_spaces.pbt import PBT
-from search_spaces.random_search import RandomSearch
-from search_spaces.sobol_search import SobolSearch
+from search_spaces.schedulers.pbt import PBT
+from search_spaces.searchers.grid_search import GridSearch
+from search_spaces.searchers.optuna_search import OptunaSearch
+from search_spaces.searchers.random_search import RandomSearch
+from search_spaces.searchers.sobol_search import SobolSearch
+from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.space import Space
-from search_spaces.tpe_search import TPESearch
 from search_spaces.values import key_of
 from tests.search_spaces.conftest import parameter
-from tune_jobs.runtime.journal import Journal, read_events
+from tune_cluster.study.journal import Journal, read_events
 
 single = st.one_of(
     st.none(),

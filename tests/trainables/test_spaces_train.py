@@ -10,14 +10,14 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from search_spaces.asha import ASHA
-from search_spaces.grid_search import GridSearch
-from search_spaces.optuna_search import OptunaSearch
-from search_spaces.pbt import PBT
-from search_spaces.random_search import RandomSearch
-from search_spaces.sobol_search import SobolSearch
+from search_spaces.schedulers.asha import ASHA
+from search_spaces.schedulers.pbt import PBT
+from search_spaces.searchers.grid_search import GridSearch
+from search_spaces.searchers.optuna_search import OptunaSearch
+from search_spaces.searchers.random_search import RandomSearch
+from search_spaces.searchers.sobol_search import SobolSearch
+from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.spaces import SPACES, within
-from search_spaces.tpe_search import TPESearch
 from trainables.config import Config
 from trainables.data import split
 from trainables.loop import fit

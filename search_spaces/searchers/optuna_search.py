@@ -1,0 +1,136 @@
+"""TPE by Optuna, which models hyperparameters together (Falkner et al. 2018, section 4.1; Watanabe
+2023, *Tree-Structured Parzen Estimator: Understanding Its Algorithm Components*).
+
+HyperOpt's TPE chooses each hyperparameter by itself; Optuna's multivariate one sees that a high
+learning rate goes with a small momentum. Tune's own `OptunaSearch` leaves failed trials out and
+tells the last value of a stopped one; here Optuna is told where a trial stands.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import optuna
+from optuna.trial import Trial, TrialState
+
+from search_spaces.hyperparameter import Hyperparameter
+from search_spaces.searchers.history import Epochs, Standing
+from search_spaces.searchers.learning import LearningSearch
+from search_spaces.space import Space
+from search_spaces.values import Value
+
+STARTUP = 10
+"""Optuna's own."""
+
+CANDIDATES = 12
+"""Draws from the good ones' density, of which the best is taken. Optuna's own 24 leave too little
+to chance: on `benchmarks/tabular.py` half of them have a quarter of the regret."""
+
+
+class OptunaSearch(LearningSearch):
+    """Optuna's multivariate tree of Parzen estimators over trials that are compared at one rung.
+
+    Args:
+        space: where to look.
+        seed: of all points.
+        start_points: what to try first, whole or in part; what is missing has its default.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        seed: int,
+        startup: int = STARTUP,
+        start_points: Sequence[Mapping[str, object]] = (),
+    ) -> None:
+        super().__init__(space, seed=seed, startup=startup, start_points=start_points)
+        self._parameters = dict(zip(space.labels, space.parameters, strict=True))
+        self._begin(None)
+
+    def proposal(
+        self, standings: Mapping[str, Standing | None], rung: Epochs, rng: np.random.Generator
+    ) -> Sequence[float]:
+        """What Optuna asks for, with what it has been told of every trial."""
+        if rung != self._rung:
+            # Optuna keeps what a trial ended with; at another rung all of them stand elsewhere.
+            self._begin(rung)
+        for name, standing in standings.items():
+            if name not in self._asked:
+                self._asked[name] = self._ask(self.history.trials[name].unit)
+            if standing is not None and name not in self._ended:
+                self._tell(self._asked[name], standing)
+                self._ended.add(name)
+        with warnings.catch_warnings():
+            # `group` is called experimental since 2021; it is what conditions need.
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            self._study.sampler = optuna.samplers.TPESampler(
+                seed=int(rng.integers(2**31)),
+                n_startup_trials=0,
+                n_ei_candidates=CANDIDATES,
+                multivariate=True,
+                group=any(p.condition for p in self.space.parameters),
+            )
+        trial = self._study.ask()
+        config: dict[str, Value] = dict(self.space.fixed)
+        numbers = []
+        for label, parameter in self._parameters.items():
+            if not parameter.exists_under(config):
+                numbers.append(0.0)
+                continue
+            number = suggested(trial, label, parameter)
+            numbers.append(number)
+            config[parameter.name] = parameter.at(number)
+        # Suggested it is not before it is told so: the same point may be refused.
+        self._study.tell(trial, state=TrialState.FAIL)
+        return numbers
+
+    def _begin(self, rung: Epochs | None) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._rung = rung
+        self._study = optuna.create_study(direction="minimize")
+        self._asked: dict[str, Trial] = {}
+        self._ended: set[str] = set()
+
+    def _ask(self, unit: Sequence[float | None]) -> Trial:
+        """A running trial of Optuna with this configuration."""
+        there = {
+            label: (parameter, number)
+            for (label, parameter), number in zip(self._parameters.items(), unit, strict=True)
+            if number is not None
+        }
+        self._study.enqueue_trial(
+            {label: as_optuna(parameter, number) for label, (parameter, number) in there.items()}
+        )
+        trial = self._study.ask()
+        for label, (parameter, _) in there.items():
+            suggested(trial, label, parameter)
+        return trial
+
+    def _tell(self, trial: Trial, standing: Standing) -> None:
+        # Optuna has the same order: complete trials by value, then pruned ones from the highest
+        # step to the lowest and by value, then those that have reported nothing.
+        if standing.below == 0:
+            self._study.tell(trial, standing.loss)
+            return
+        if np.isfinite(standing.below):
+            trial.report(standing.loss, step=len(self.rungs) + 1 - int(standing.below))
+        self._study.tell(trial, state=TrialState.PRUNED)
+
+
+def suggested(trial: Trial, label: str, parameter: Hyperparameter) -> float:
+    """What Optuna suggests for a hyperparameter, as its place in [0, 1]."""
+    if parameter.categorical:
+        place = trial.suggest_categorical(label, list(range(len(parameter.values))))
+        return (place + 0.5) / len(parameter.values)
+    if parameter.values:
+        place = trial.suggest_int(label, 0, len(parameter.values) - 1)
+        return (place + 0.5) / len(parameter.values)
+    return trial.suggest_float(label, 0.0, 1.0)
+
+
+def as_optuna(parameter: Hyperparameter, number: float) -> float | int:
+    """A place in [0, 1] as Optuna knows it."""
+    return int(number * len(parameter.values)) if parameter.values else number

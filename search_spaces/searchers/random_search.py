@@ -1,0 +1,28 @@
+"""Random search (Bergstra and Bengio 2012): independent points."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from search_spaces.searchers.strategy import Strategy
+from search_spaces.space import Space
+from search_spaces.values import Value, as_seed
+
+
+class RandomSearch(Strategy):
+    """Draws every point by itself: right for any number of trials and for every space.
+
+    Args:
+        space: where to look.
+        seed: of all points.
+    """
+
+    def __init__(self, space: Space, *, seed: int) -> None:
+        super().__init__(space)
+        self.seed = as_seed(seed)
+
+    def point(self, index: int) -> dict[str, Value]:
+        """Configuration number `index`, from 0, by seed and index alone."""
+        # A seed sequence of two words gives independent streams; seed + index would not.
+        uniforms = np.random.default_rng([self.seed, index]).random(len(self.space.parameters))
+        return self.space.point(uniforms.tolist())

@@ -1,0 +1,119 @@
+"""TPE by HyperOpt (Bergstra et al. 2011, *Algorithms for Hyper-Parameter Optimization*, section 4).
+
+Tune's own `HyperOptSearch` learns nothing from a trial that failed, mixes values of different
+epochs, and takes no two branches of one name. Here HyperOpt sees the unit cube: a range or an
+ordered list as a uniform number on its own scale, so that neighbours are alike to the model, a list
+without order as categories. Each hyperparameter is a label of its own, fitted on the trials that
+have it: that is how TPE treats a tree of conditions (section 4.2), and branches may share a name.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import hyperopt
+import numpy as np
+from hyperopt import hp, pyll, tpe
+from numpy.typing import NDArray
+
+from search_spaces.searchers.history import Epochs, Standing
+from search_spaces.searchers.learning import LearningSearch
+from search_spaces.space import Space
+
+STARTUP = 20
+"""HyperOpt's own."""
+
+CANDIDATES = 8
+"""Draws from the good ones' density, of which the best is taken (n_EI_candidates). HyperOpt's own
+24 leave too little to chance: on `benchmarks/tabular.py` a third of them has half of the regret."""
+
+GAMMA = 0.25
+"""The ⌈γ √n⌉ best of n trials are the good ones."""
+
+PRIOR_WEIGHT = 1.0
+"""Of the prior, in trials."""
+
+FAILED_TIMES = 3
+"""So often a failed trial is in the bad ones' density. Once, and the model, which looks at each
+hyperparameter by itself, proposes a diverging configuration nearly as often as chance does
+(`benchmarks/divergence.py`)."""
+
+Numbers: TypeAlias = NDArray[Any]
+
+
+class TPESearch(LearningSearch):
+    """HyperOpt's tree of Parzen estimators over trials that are compared at one rung.
+
+    Args:
+        space: where to look.
+        seed: of all points.
+        start_points: what to try first, whole or in part; what is missing has its default.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        seed: int,
+        startup: int = STARTUP,
+        start_points: Sequence[Mapping[str, object]] = (),
+    ) -> None:
+        super().__init__(space, seed=seed, startup=startup, start_points=start_points)
+        self._cube = {
+            label: hp.randint(label, len(parameter.values))
+            if parameter.categorical
+            else hp.uniform(label, 0, 1)
+            for label, parameter in zip(space.labels, space.parameters, strict=True)
+        }
+        self._domain = hyperopt.Domain(lambda point: point, self._cube)
+        # The graph of the model; HyperOpt's `tpe.suggest` would build it anew for every proposal.
+        self._observed, self._losses, self._posterior = tpe.build_posterior_wrapper(
+            self._domain, PRIOR_WEIGHT, GAMMA
+        )
+
+    def proposal(
+        self, standings: Mapping[str, Standing | None], rung: Epochs, rng: np.random.Generator
+    ) -> Sequence[float]:
+        """The best of `CANDIDATES` draws for each hyperparameter, by l(x) / g(x)."""
+        # HyperOpt looks at the order of losses alone; running ones are infinitely bad there too.
+        known = sorted({standing for standing in standings.values() if standing is not None})
+        loss_of = {standing: float(rank) for rank, standing in enumerate(known)}
+        found = list(standings.values())
+        bad = np.array([s is not None and s.below == math.inf for s in found])
+        # Last: HyperOpt forgets what lies back more than 25 trials.
+        order = [*np.flatnonzero(~bad), *np.tile(np.flatnonzero(bad), FAILED_TIMES)]
+        losses = np.array([np.inf if s is None else loss_of[s] for s in found])[order]
+        indices, values = self._observations(order)
+        candidates = list(range(len(losses), len(losses) + CANDIDATES))
+        memo = {
+            self._domain.s_new_ids: candidates,
+            self._domain.s_rng: rng,
+            self._losses["idxs"]: np.arange(len(losses)),
+            self._losses["vals"]: losses,
+            self._observed["idxs"]: indices,
+            self._observed["vals"]: values,
+        }
+        _, proposed = pyll.rec_eval(self._posterior, memo=memo, print_node_on_error=False)
+        return [
+            (proposed[label][0] + 0.5) / len(parameter.values)
+            if parameter.categorical
+            else float(proposed[label][0])
+            for label, parameter in zip(self._cube, self.space.parameters, strict=True)
+        ]
+
+    def _observations(self, order: list[int]) -> tuple[dict[str, Numbers], dict[str, Numbers]]:
+        """By label, places in `order` and numbers of the trials that have the hyperparameter."""
+        units = np.array([told.unit for told in self.history.trials.values()], dtype=float)[order]
+        indices, values = {}, {}
+        for column, (label, parameter) in enumerate(
+            zip(self._cube, self.space.parameters, strict=True)
+        ):
+            there = np.flatnonzero(~np.isnan(units[:, column]))
+            numbers = units[there, column]
+            indices[label] = there
+            values[label] = (
+                (numbers * len(parameter.values)).astype(int) if parameter.categorical else numbers
+            )
+        return indices, values

@@ -1,0 +1,310 @@
+"""Which checkpoints of a study stay: what follows from the journal, and studies on a real Ray."""
+
+import os
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from search_spaces.schedulers.asha import ASHA
+from tests.execution.test_controls import toy
+from tune_cluster.callbacks.retention import Retention
+from tune_cluster.execution.parts import Parts
+from tune_cluster.storage.checkpoints import TrialCheckpoints
+from tune_cluster.storage.inside import bytes_in
+from tune_cluster.storage.outage import Outages
+from tune_cluster.storage.places import Folder
+from tune_cluster.study.journal import trials_from
+
+SIZE = 1000
+
+
+def save(folder):
+    Path(folder, "state").write_bytes(bytes(SIZE))
+
+
+class Told:
+    """A study as its journal tells it, with its checkpoints; `begin` starts a session."""
+
+    def __init__(self, folder, *, rule=None, keep_best=2, budget=None, total=6, audit=0.0):
+        self.place = Folder(folder)
+        self.trials = {}
+        self.parts = Parts()
+        if rule is not None:
+            self.parts.scheduler = ASHA(max_epochs=9, rung_rule=rule, audit=audit)
+        self.options = {"keep_best": keep_best, "total": total, "budget": budget}
+        self.begin()
+
+    def begin(self):
+        self.retention = Retention(
+            self.trials,
+            self.place,
+            metric="score",
+            mode="max",
+            parts=self.parts,
+            outages=Outages(self.place),
+            **self.options,
+        )
+        self.retention.begin()
+
+    def tell(self, index, kind, **rest):
+        event = {"event": kind, "trial": index, **rest}
+        if kind == "suggested":
+            self.trials.update(trials_from([event]))
+        else:
+            self.trials[index].apply(event)
+        self.retention.on_event(event, self.trials[index])
+
+    def run(self, index, values, status=None, **rest):
+        """A trial's epochs with these values, each with a checkpoint, and its end."""
+        if index not in self.trials:
+            self.tell(index, "suggested", config={})
+        first = self.trials[index].epochs + 1
+        for epoch, value in enumerate(values, start=first):
+            self.checkpoints(index).write(epoch, value, {}, save)
+            self.tell(index, "result", epoch=epoch, metrics={"score": value})
+            if self.parts.asha is not None:
+                self.parts.asha.replay(index, epoch, value)
+        if status is not None:
+            self.tell(index, "ended", status=status, epoch=self.trials[index].epochs, **rest)
+
+    def checkpoints(self, index):
+        return TrialCheckpoints(self.place / f"{index:04d}", "max")
+
+    def left(self):
+        """The epochs of the checkpoints that lie there, by trial."""
+        self.retention._wait()
+        found = {
+            i: sorted(c.epoch for c in self.checkpoints(i).newest_first()) for i in self.trials
+        }
+        return {index: epochs for index, epochs in found.items() if epochs}
+
+
+def test_the_best_trials_keep_their_best_and_the_others_nothing(tmp_path):
+    study = Told(tmp_path)
+    study.run(0, [0.1, 0.5, 0.3], "finished")
+    assert study.left() == {0: [2]}
+    study.run(1, [0.4, 0.2], "diverged")
+    assert study.left() == {0: [2], 1: [1]}
+    study.run(2, [0.3, 0.1], "finished")
+    assert study.left() == {0: [2], 1: [1]}
+    # Who runs counts among the best as soon as it is, and keeps its best and its latest.
+    study.run(3, [0.45, 0.2])
+    assert study.left() == {0: [2], 3: [1, 2]}
+    study.tell(3, "ended", status="failed", epoch=3)
+    assert study.left() == {0: [2], 3: [1]}
+
+
+def test_of_equals_the_first_is_among_the_best(tmp_path):
+    study = Told(tmp_path, keep_best=1)
+    study.run(1, [0.5], "finished")
+    study.run(0, [0.5], "finished")
+    assert study.left() == {0: [1]}
+
+
+def test_without_a_number_all_keep_their_best(tmp_path):
+    study = Told(tmp_path, keep_best=None)
+    for index in range(4):
+        study.run(index, [index, 0.0], "finished")
+    assert study.left() == {index: [1] for index in range(4)}
+
+
+def test_who_may_be_promoted_keeps_its_latest_and_who_is_goes_on_with_it(tmp_path):
+    study = Told(tmp_path, rule="promotion", keep_best=1, total=3)
+    study.run(0, [0.5], "stopped", rung=1)
+    study.run(1, [0.6], "stopped", rung=1)
+    study.run(2, [0.9], "stopped", rung=1)
+    assert study.left() == {0: [1], 1: [1], 2: [1]}
+    study.parts.asha.promote(2, 1)
+    study.tell(2, "promoted", rung=1, value=0.9, rank=1, of=3)
+    study.run(2, [0.2, 0.1])
+    assert study.left()[2] == [1, 3]
+    study.tell(2, "ended", status="stopped", epoch=3, rung=3)
+    assert study.left() == {0: [1], 1: [1], 2: [1, 3]}
+
+
+def test_by_a_rule_that_stops_for_good_nobody_keeps_its_latest(tmp_path):
+    study = Told(tmp_path, rule="top", keep_best=1)
+    study.run(0, [0.5], "stopped", rung=1)
+    study.run(1, [0.6, 0.1, 0.2], "stopped", rung=3)
+    assert study.left() == {1: [1]}
+
+
+def test_a_control_keeps_the_latest_until_it_has_ended(tmp_path):
+    study = Told(tmp_path, rule="top", keep_best=1, audit=1.0)
+    study.run(0, [0.9, 0.8], "finished")
+    study.run(1, [0.5, 0.4, 0.3], "stopped", rung=3, control=True)
+    assert study.left() == {0: [1], 1: [3]}
+    study.tell(1, "control_started")
+    control = TrialCheckpoints(study.place / "0001-control", "max")
+    control.write(4, 0.95, {}, save)
+    study.tell(1, "control", epoch=4, metrics={"score": 0.95})
+    # It is no trial of the study: it takes nobody's place among the best.
+    assert study.left() == {0: [1], 1: [3]}
+    study.tell(1, "control_ended", status="finished", epoch=4)
+    assert study.left() == {0: [1]}
+    assert control.names() == []
+
+
+def test_what_a_killed_session_left_is_deleted_when_the_next_one_begins(tmp_path):
+    study = Told(tmp_path, keep_best=1)
+    study.run(0, [0.9, 0.1], "finished")
+    study.run(1, [0.5, 0.6, 0.3])
+    study.left()
+    # Killed after the journal's line and before anything was deleted, or within a write.
+    study.trials[1].apply({"event": "ended", "status": "finished", "epoch": 3})
+    study.checkpoints(0).write(2, 0.1, {}, save)
+    (tmp_path / "0001" / ".unfinished-7").mkdir()
+    (tmp_path / "0001-control").mkdir()
+    (tmp_path / "0001-control" / "checkpoint_000004").mkdir()
+    study.begin()
+    assert study.left() == {0: [1]}
+    assert list((tmp_path / "0001").iterdir()) == []
+    assert list((tmp_path / "0001-control").iterdir()) == []
+
+
+def test_what_cannot_be_read_stays_with_who_may_need_it_and_is_deleted_with_who_does_not(tmp_path):
+    study = Told(tmp_path, rule="promotion", keep_best=1)
+    study.run(0, [0.9, 0.1])
+    study.run(1, [0.8, 0.1])
+    for index in (0, 1):
+        (tmp_path / f"000{index}" / "checkpoint_000002" / "result.json").write_text("{")
+    study.tell(0, "ended", status="stopped", epoch=2, rung=1)
+    study.tell(1, "ended", status="failed", epoch=2)
+    study.retention.close()
+    assert study.checkpoints(0).names() == ["checkpoint_000002", "checkpoint_000001"]
+    assert study.checkpoints(1).names() == []
+
+
+def budget_of(checkpoints):
+    """Room for so many checkpoints of trials that have ended."""
+    one = SIZE + 150
+    return SimpleNamespace(ended=checkpoints * one, per_trial=3 * one)
+
+
+@pytest.mark.parametrize(
+    ("room", "left"),
+    [
+        # Of ten trials at most three are promoted from the first rung. Three have come in front of
+        # trial 2, which only a study that grows will promote.
+        (7, {0: [1], 1: [1], 2: [1], 3: [1], 4: [1], 5: [1, 3]}),
+        (5, {2: [1], 3: [1], 4: [1], 5: [1, 3]}),
+        (4, {3: [1], 4: [1], 5: [1, 3]}),
+        (3, {4: [1], 5: [1, 3]}),
+        (2, {5: [1, 3]}),
+        (1, {5: [1]}),
+    ],
+)
+def test_a_budget_is_spent_on_what_would_be_the_greatest_loss(tmp_path, room, left):
+    budget = budget_of(room)
+    study = Told(tmp_path, rule="promotion", keep_best=2, total=10, budget=budget)
+    for index in range(5):
+        study.run(index, [0.1 * (index + 1)], "stopped", rung=1)
+    study.run(5, [0.95, 0.3, 0.2], "stopped", rung=3)
+    assert study.left() == left
+    assert sum(bytes_in(path) for path in tmp_path.iterdir()) <= budget.ended
+
+
+def test_a_control_of_an_earlier_session_is_held_to_its_share(tmp_path):
+    study = Told(tmp_path, budget=SimpleNamespace(ended=10 * SIZE, per_trial=3 * SIZE))
+    study.run(0, [0.5], "stopped", rung=1, control=True)
+    study.tell(0, "control_started")
+    control = TrialCheckpoints(Folder(tmp_path / "0000-control"), "max")
+    for epoch, value in ((2, 0.6), (3, 0.4)):
+        control.write(epoch, value, {}, save)
+    study.options["budget"] = SimpleNamespace(ended=10 * SIZE, per_trial=2 * SIZE)
+    study.begin()
+    assert [found.epoch for found in control.newest_first()] == [2]
+    assert study.left() == {0: [1]}
+
+
+def test_a_winner_that_no_budget_has_room_for_is_told(tmp_path):
+    study = Told(tmp_path, budget=SimpleNamespace(ended=SIZE, per_trial=3 * SIZE))
+    told = []
+    study.retention.note = lambda event, line: told.append((event, line))
+    study.run(0, [0.5], "finished")
+    ((event, line),) = told
+    assert (event["event"], event["trial"], event["allowed"]) == ("unkept", 0, SIZE)
+    assert event["needed"] > SIZE
+    assert "1.0 kB that --checkpoint-budget leaves" in line
+    assert study.left() == {}
+    # The next one is no better, and what is told once is not told again.
+    study.run(1, [0.4], "finished")
+    assert len(told) == 1
+
+
+def test_a_slow_storage_holds_nobody_up(tmp_path):
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Slow(Folder):
+        def __truediv__(self, name):
+            return Slow(self.path / name)
+
+        def drop(self, name):
+            begun.set()
+            assert go_on.wait(30)
+            super().drop(name)
+
+    study = Told(tmp_path, keep_best=1)
+    study.retention._place = Slow(tmp_path)
+    study.run(0, [0.9], "finished")
+    study.run(1, [0.5], "finished")
+    # The event has been taken in, and its checkpoint is still there.
+    assert begun.wait(30)
+    assert study.checkpoints(1).names() == ["checkpoint_000001"]
+    go_on.set()
+    assert study.left() == {0: [1]}
+
+
+def checkpoint_bytes(trials):
+    """What all checkpoints take at this moment, those too that are being written or deleted; 0
+    where one has come or gone while they were counted, since then it was no one moment."""
+
+    def folders():
+        prefixes = ("checkpoint_", ".unfinished-")
+        return {folder for folder in trials.glob("*/*") if folder.name.startswith(prefixes)}
+
+    before = folders()
+    total = sum(map(bytes_in, before))
+    return total if folders() == before else 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("max_concurrent", [1, 2])
+def test_a_tight_budget_is_held_at_every_moment_of_a_study(run_study, tmp_path, max_concurrent):
+    # Large enough to be seen while it is written.
+    size = 200_000
+
+    class Heavy(toy()):
+        def save_checkpoint(self, checkpoint_dir):
+            super().save_checkpoint(checkpoint_dir)
+            Path(checkpoint_dir, "ballast").write_bytes(os.urandom(size))
+
+    total = (3 * max_concurrent + 2) * (size + 1000)
+    trials_dir, samples, over = tmp_path / "study" / "trials", [0], threading.Event()
+
+    def sample():
+        while not over.wait(0.001):
+            samples.append(checkpoint_bytes(trials_dir))
+
+    sampler = threading.Thread(target=sample)
+    sampler.start()
+    try:
+        code, trials, study = run_study(
+            Heavy, trials=14, max_concurrent=max_concurrent, checkpoint_budget=f"{total}B"
+        )
+    finally:
+        over.set()
+        sampler.join()
+    assert code == 0
+    assert 2 * size < max(samples) <= total
+    assert sum(map(bool, samples)) > 100
+    assert all(trial.ended for trial in trials.values())
+    best = max(trials.values(), key=lambda trial: trial.best("score", "max")[1])
+    assert (study.directory / "best" / "epoch").read_text() == str(best.best("score", "max")[0])
+    if max_concurrent == 1:
+        _, unlimited, _ = run_study(Heavy, trials=14, max_concurrent=1, name="unlimited")
+        assert {i: t.results for i, t in trials.items()} == {
+            i: t.results for i, t in unlimited.items()
+        }

@@ -1,0 +1,345 @@
+"""What a person sees: a line an event, the status, the time that remains."""
+
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from tune_cluster.callbacks.terminal import STATUS_LINES, Terminal, describe, duration, short
+from tune_cluster.study.journal import TrialRecord
+
+
+class Screen:
+    """A terminal over some trials, and what is on it; events come as from the recorder."""
+
+    def __init__(self, total=64, mode="max", is_terminal=False, trials=None, **options):
+        self.file = io.StringIO()
+        console = Console(file=self.file, width=160, force_terminal=is_terminal)
+        self.trials = {} if trials is None else trials
+        options = {"fixed": ["seed"], **options}
+        self.terminal = Terminal(
+            console, self.trials, total=total, metric="score", mode=mode, **options
+        )
+
+    def tell(self, trial, event, **rest):
+        told = {"event": event, "trial": trial, **rest}
+        if trial not in self.trials:
+            config = {"learning_rate": 0.0123456, "batch_size": 32, "seed": 99}
+            self.trials[trial] = TrialRecord(trial, config)
+        self.trials[trial].apply(told)
+        self.terminal.on_event(told, self.trials[trial])
+
+    def result(self, trial, epoch, score):
+        self.tell(trial, "result", epoch=epoch, metrics={"score": score})
+
+    def end(self, trial, status="finished", **rest):
+        self.tell(trial, "ended", status=status, epoch=1, **rest)
+
+    @property
+    def lines(self):
+        return self.file.getvalue().splitlines()
+
+
+DECISION = {"rung": 3, "value": 0.5, "cutoff": 0.75, "rank": 4, "of": 9}
+
+
+def test_in_a_file_there_are_plain_lines_and_nothing_else():
+    screen = Screen()
+    screen.tell(0, "started")
+    screen.tell(0, "checkpoint", epoch=1, path="trials/0000/checkpoint_000001")
+    screen.result(0, 3, 0.5)
+    screen.tell(0, "decision", **DECISION, stop=True)
+    screen.end(0, "stopped", rung=3)
+    screen.end(1, "diverged", reason="train_loss is nan")
+    screen.end(2, "failed", reason="ValueError: [red]no[/red] such thing")
+    screen.tell(3, "restored", epoch=2, unreadable=[])
+    screen.end(3)
+    screen.terminal.close()
+    assert screen.lines == [
+        "new best   trial 0: score 0.5000 after epoch 3 (learning_rate=0.01235, batch_size=32)",
+        "stopped    trial 0 at rung 3: score 0.5000, cut-off 0.7500, rank 4 of 9",
+        "diverged   trial 1 in epoch 1: train_loss is nan",
+        "failed     trial 2 in epoch 1: ValueError: [red]no[/red] such thing",
+        "restored   trial 3 at epoch 2",
+        "finished   trial 3 after epoch 1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fixed", "shown"),
+    [
+        (["batch_size"], " (learning_rate=0.01235)"),
+        (["batch_size", "learning_rate"], ""),
+    ],
+)
+def test_a_new_best_does_not_repeat_what_all_trials_have_in_common(fixed, shown):
+    screen = Screen(fixed=["seed", *fixed])
+    screen.result(0, 3, 0.5)
+    assert screen.lines == [f"new best   trial 0: score 0.5000 after epoch 3{shown}"]
+
+
+def test_who_is_stopped_before_there_is_a_cutoff_and_promoted_later_has_a_line_for_each():
+    decision = {**DECISION, "cutoff": None, "rank": 1, "of": 1, "stop": True}
+    stopped = describe({"event": "decision", "trial": 0, **decision}, "score")
+    assert stopped == "stopped    trial 0 at rung 3: score 0.5000, no cut-off yet, rank 1 of 1"
+    promotion = {"rung": 3, "value": 0.5, "rank": 2, "of": 6}
+    promoted = describe({"event": "promoted", "trial": 0, **promotion}, "score")
+    assert promoted == "promoted   trial 0 from rung 3: score 0.5000, now rank 2 of 6"
+
+
+def test_in_a_file_the_status_comes_no_second_time_when_a_promoted_trial_ends_again():
+    screen = Screen(total=4)
+    for trial in range(3):
+        screen.end(trial, "stopped")
+    screen.tell(1, "promoted", rung=1, value=0.5, rank=1, of=3)
+    screen.end(1, "stopped")
+    screen.end(3, "stopped")
+    shown = [line.split(" trials")[0] for line in screen.lines if " of 4 trials, " in line]
+    assert shown == ["1 of 4", "2 of 4", "3 of 4", "4 of 4"]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"event": "started"},
+        {"event": "result", "epoch": 1, "metrics": {"score": 1.0}},
+        {"event": "checkpoint", "epoch": 1, "path": "p"},
+        {"event": "decision", **DECISION, "stop": False},
+        {"event": "ended", "status": "stopped", "rung": 1, "epoch": 1},
+    ],
+)
+def test_what_goes_on_as_it_should_is_not_worth_a_line(event):
+    assert describe({**event, "trial": 0}, "score") == ""
+
+
+def test_who_took_over_whose_weights_is_one_line():
+    changes = {"learning_rate": [0.0123456, 0.02], "seed": [1, 2]}
+    event = {"event": "exploited", "trial": 1, "epoch": 4, "donor": 3, "changes": changes}
+    line = describe({**event, "value": 0.5, "donor_value": 0.75}, "score")
+    assert line == (
+        "exploited  trial 1 (score 0.5000) after epoch 4: weights of trial 3 (0.7500), "
+        "learning_rate 0.01235 -> 0.02"
+    )
+
+
+def test_whose_weights_could_not_be_had_is_one_line():
+    event = {"event": "not_exploited", "trial": 1, "epoch": 4, "donor": 3, "reason": "why"}
+    line = describe(event, "score")
+    assert line == (
+        "kept       trial 1 after epoch 4: its own weights, those of trial 3 could not be had: why"
+    )
+
+
+def test_a_new_best_is_shown_with_what_its_epoch_was_trained_with():
+    screen = Screen()
+    screen.result(0, 1, 0.1)
+    screen.result(1, 1, 0.2)
+    changes = {"learning_rate": [0.0123456, 0.5]}
+    screen.tell(0, "exploited", epoch=1, donor=1, value=0.1, donor_value=0.2, changes=changes)
+    screen.result(0, 2, 0.3)
+    assert screen.lines[-1].endswith("after epoch 2 (learning_rate=0.5, batch_size=32)")
+
+
+def test_a_checkpoint_that_cannot_be_read_is_named():
+    event = {"event": "restored", "trial": 1, "epoch": 2, "unreadable": ["checkpoint_000003", "x"]}
+    line = describe(event, "score")
+    assert line == "restored   trial 1 at epoch 2; unreadable: checkpoint_000003, x"
+
+
+def test_epochs_that_are_lost_are_told_with_the_checkpoint_that_was_not_read():
+    event = {"event": "epochs_lost", "trial": 1, "first": 1, "last": 3}
+    assert "trial 1: epochs 1 to 3" in describe(event, "score")
+    line = describe({**event, "unread": 3}, "score")
+    assert "tune.get_checkpoint()" in line
+    assert "of epoch 3" in line
+
+
+def test_the_best_is_another_when_its_epochs_are_lost():
+    screen = Screen()
+    screen.result(0, 1, 0.3)
+    screen.result(1, 1, 0.9)
+    assert "best 0.9000 (trial 1)" in screen.terminal.status()
+    screen.tell(1, "epochs_lost", first=1, last=1)
+    assert "best 0.3000 (trial 0)" in screen.terminal.status()
+
+
+def test_what_is_left_out_is_named_with_its_type():
+    event = {"event": "left_out", "trial": 1, "metrics": {"note": "str"}}
+    assert describe(event, "score").endswith("note (str)")
+
+
+@pytest.mark.parametrize(("mode", "best"), [("max", [0.3, 0.5, 0.6]), ("min", [0.3, 0.2, 0.1])])
+def test_a_new_best_is_said_once_and_an_equal_one_is_none(mode, best):
+    screen = Screen(mode=mode)
+    for trial, score in enumerate([0.3, 0.5, 0.2, 0.2, 0.5, 0.6, 0.1]):
+        screen.result(trial, 1, score)
+        screen.result(trial, 2, score)
+    assert [float(line.split("score ")[1].split()[0]) for line in screen.lines] == best
+
+
+def test_a_trial_without_a_value_is_no_best():
+    screen = Screen()
+    screen.result(0, 1, None)
+    assert screen.lines == []
+    assert screen.terminal.status() == "1 pending"
+
+
+def test_the_best_of_earlier_sessions_is_known():
+    known = TrialRecord(0, {}, status="finished", results={1: {"score": 0.9}})
+    screen = Screen(trials={0: known})
+    assert "best 0.9000 (trial 0)" in screen.terminal.status()
+    screen.result(1, 1, 0.8)
+    assert screen.lines == []
+
+
+def test_the_status_counts_trials_and_names_the_best():
+    screen = Screen(seconds=0.0)
+    for trial in range(3):
+        screen.tell(trial, "started")
+    screen.result(1, 1, 0.25)
+    screen.end(2, "stopped")
+    status = screen.terminal.status()
+    assert status.startswith("2 running · 1 stopped · best 0.2500 (trial 1) · ")
+    assert status.endswith(" s left")
+
+
+@given(total=st.integers(1, 300))
+def test_in_a_file_the_status_comes_a_few_times_over_a_whole_study(total):
+    screen = Screen(total=total)
+    for trial in range(total):
+        screen.end(trial, "stopped")
+    shown = [line for line in screen.lines if f" of {total} trials, " in line]
+    assert 1 <= len(shown) <= STATUS_LINES
+    assert len(shown) == len(screen.lines)
+    assert total < STATUS_LINES or len(shown) >= STATUS_LINES / 2
+
+
+def test_what_remains_is_not_known_without_an_estimate_before_a_trial_has_ended():
+    screen = Screen(total=4)
+    assert screen.terminal.remaining() is None
+    screen.tell(0, "started")
+    assert "left" not in screen.terminal.status()
+    screen.end(0)
+    assert screen.terminal.remaining() >= 0
+
+
+def test_what_remains_is_the_estimate_at_first_and_nothing_at_the_end():
+    screen = Screen(total=4, seconds=1e6)
+    left = [screen.terminal.remaining()]
+    for trial in range(4):
+        screen.end(trial)
+        left.append(screen.terminal.remaining())
+    assert left[0] == pytest.approx(1e6, rel=0.01)
+    assert left == sorted(left, reverse=True)
+    # Half of the trials ended in next to no time: half of the weight is theirs.
+    assert left[2] == pytest.approx(0.5e6, rel=0.01)
+    assert left[4] == 0
+
+
+def test_what_remains_counts_this_sessions_trials_only():
+    earlier = {index: TrialRecord(index, {}, status="finished") for index in range(30)}
+    screen = Screen(total=32, seconds=1e6, trials=earlier)
+    assert screen.terminal.remaining() == pytest.approx(1e6, rel=0.01)
+    screen.end(30)
+    assert screen.terminal.remaining() == pytest.approx(0.5e6, rel=0.01)
+
+
+def test_a_resumed_study_that_begins_with_a_promotion_has_no_less_than_no_time_left():
+    for seconds in (None, 60.0):
+        stopped = {index: TrialRecord(index, {}, status="stopped") for index in range(2)}
+        screen = Screen(total=4, trials=stopped, seconds=seconds)
+        screen.tell(1, "promoted", rung=1, value=0.5, rank=1, of=2)
+        left = screen.terminal.remaining()
+        assert left is None if seconds is None else 0 <= left <= seconds
+
+
+def test_a_study_with_nothing_left_to_run_has_no_time_left():
+    ended = {0: TrialRecord(0, {}, status="finished")}
+    assert Screen(total=1, trials=ended).terminal.remaining() == 0
+
+
+def test_an_estimate_that_was_too_short_never_goes_below_nothing():
+    assert Screen(total=4, seconds=0.0).terminal.remaining() == 0
+
+
+def test_on_a_terminal_the_status_is_under_the_lines_and_goes_away():
+    screen = Screen(total=4, is_terminal=True)
+    screen.result(0, 1, 0.5)
+    screen.end(0)
+    screen.terminal.close()
+    shown = screen.file.getvalue()
+    assert "new best" in shown
+    assert "1/4" in shown
+    assert "1 finished · best 0.5000 (trial 0)" in shown
+    assert not any(" of 4 trials, " in line for line in screen.lines)
+    assert shown.rstrip("\n").endswith("\x1b[?25h"), "the cursor is back"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0, "0 s"),
+        (0.4, "0 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 00 s"),
+        (60, "1 min 00 s"),
+        (425, "7 min 05 s"),
+        (3599.4, "59 min 59 s"),
+        (3599.6, "1 h 00 min"),
+        (7800, "2 h 10 min"),
+        (100 * 3600, "100 h 00 min"),
+    ],
+)
+def test_a_duration_is_written_as_a_person_says_it(seconds, shown):
+    assert duration(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.000123456, "0.0001235"), (64, "64"), ("sgd", "sgd"), ((512, 256), "(512, 256)")],
+)
+def test_a_value_is_short(value, shown):
+    assert short(value) == shown
+
+
+def stopped_control(screen, trial=0):
+    screen.result(trial, 1, 0.5)
+    screen.end(trial, "stopped", rung=1, control=True)
+    screen.tell(trial, "control_started")
+    screen.tell(trial, "restored", control=True, epoch=1, unreadable=[])
+
+
+@pytest.mark.parametrize(("mode", "best"), [("max", "0.9000 now (epoch 2)"), ("min", "0.4")])
+def test_a_control_has_one_line_when_it_ends(mode, best):
+    screen = Screen(mode=mode)
+    stopped_control(screen)
+    for epoch, score in ((2, 0.9), (3, 0.4)):
+        screen.tell(0, "control", epoch=epoch, metrics={"score": score})
+    screen.tell(0, "control_ended", status="finished", epoch=3)
+    new_best, line = screen.lines
+    assert new_best.startswith("new best   trial 0: score 0.5000")
+    assert line.startswith("control    trial 0, stopped at rung 1: best score 0.5000 then, " + best)
+
+
+def test_a_control_that_went_wrong_says_so():
+    screen = Screen()
+    stopped_control(screen)
+    screen.tell(0, "control_ended", status="diverged", epoch=2, reason="train_loss is nan")
+    assert screen.lines[-1] == (
+        "control    trial 0, stopped at rung 1: best score 0.5000 then, 0.5000 now (epoch 1); "
+        "diverged in epoch 2: train_loss is nan"
+    )
+
+
+def test_the_status_counts_the_controls_and_knows_no_time_once_only_they_are_left():
+    screen = Screen(total=2, seconds=100)
+    assert "control" not in screen.terminal.status()
+    stopped_control(screen)
+    assert "0 of 1 controls" in screen.terminal.status()
+    assert screen.terminal.remaining() is not None
+    screen.end(1)
+    assert screen.terminal.remaining() is None
+    screen.tell(0, "control_ended", status="finished", epoch=3)
+    assert screen.terminal.status().endswith("1 of 1 controls · 0 s left")

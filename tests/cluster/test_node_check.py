@@ -1,0 +1,120 @@
+"""What a node says of itself, and what of it would harm a trial."""
+
+import re
+from dataclasses import replace
+
+import pytest
+import ray
+
+from tune_cluster.cluster.gpus import SeenGpus, seen_gpus
+from tune_cluster.cluster.node_check import (
+    PACKAGES,
+    Facts,
+    fingerprint,
+    harms,
+    installed,
+    tell,
+)
+from tune_cluster.storage.bucket import Bucket
+
+STORAGE = "/storage/results"
+
+DRIVER = Facts(
+    versions={"Python": "3.11.7", "Ray": "2.60.0", "torch": "2.15.0"},
+    code=dict.fromkeys(PACKAGES, "0123456789ab"),
+    shared=True,
+    unwritable="",
+    free_bytes=10**12,
+    clock=0.0,
+)
+
+BROKEN = SeenGpus(("nvidia0",), 0, "too old")
+
+
+def test_a_node_that_has_what_the_driver_has_is_good():
+    assert harms(DRIVER, DRIVER, STORAGE) == []
+    assert harms(replace(DRIVER, gpus=SeenGpus((), 0)), DRIVER, STORAGE) == []
+    assert harms(replace(DRIVER, clock=1e6, free_bytes=1), DRIVER, STORAGE) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"versions": {**DRIVER.versions, "Python": "3.12.1"}}, "Python 3.12.1, the driver 3.11.7"),
+        ({"versions": {**DRIVER.versions, "Ray": "2.59.0"}}, "Ray 2.59.0, the driver 2.60.0"),
+        ({"versions": {**DRIVER.versions, "torch": "none"}}, "torch none, the driver 2.15.0"),
+        ({"code": {**DRIVER.code, "trainables": "none"}}, "another trainables.*none.*PYTHONPATH"),
+        ({"shared": False, "free_bytes": None}, "does not see .*/storage/results.*that all nodes"),
+        ({"unwritable": "Read-only file system"}, r"cannot write .*\(Read-only file system\)"),
+        ({"gpus": BROKEN}, r"has nvidia0, .* no GPU \(too old\): install .* --gpus-per-trial 0"),
+    ],
+)
+def test_each_difference_is_one_line_that_says_what_to_do(changed, said):
+    (problem,) = harms(replace(DRIVER, **changed), DRIVER, STORAGE)
+    assert "\n" not in problem
+    assert re.search(said, problem)
+
+
+def test_a_node_sees_the_meeting_point_and_leaves_its_file_there(tmp_path):
+    facts = tell(str(tmp_path), "node")
+    assert (facts.shared, facts.unwritable) == (True, "")
+    assert facts.free_bytes > 0
+    assert [path.name for path in tmp_path.iterdir()] == ["node"]
+
+
+def test_a_node_looks_for_gpus_only_where_trials_need_them(tmp_path):
+    assert tell(str(tmp_path), "node").gpus is None
+    assert tell(str(tmp_path), "node", gpus=True).gpus == seen_gpus()
+
+
+def test_what_a_node_does_not_see_is_no_error_there(tmp_path):
+    facts = tell(str(tmp_path / "elsewhere"), "node")
+    assert (facts.shared, facts.unwritable, facts.free_bytes) == (False, "", None)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_node_cannot_write_is_told_with_the_reason(tmp_path):
+    facts = tell(str(tmp_path), "n" * 300)
+    assert (facts.shared, facts.unwritable) == (True, "File name too long")
+
+
+def test_what_fails_as_it_is_looked_for_is_told_with_the_reason(tmp_path):
+    facts = tell(str(tmp_path / ("n" * 300)), "node")
+    assert (facts.shared, facts.unwritable, facts.cut_off) == (True, "File name too long", True)
+
+
+def test_a_bucket_is_tried_from_the_node_and_nothing_stays_there(bucket):
+    facts = tell(f"{bucket}/results", "node")
+    assert (facts.shared, facts.unwritable, facts.free_bytes) == (True, "", None)
+    assert Bucket(bucket).files() == {}
+
+
+def test_a_bucket_that_a_node_cannot_use_is_told_with_what_to_do(bucket):
+    storage = "s3://nobodys-bucket/results"
+    facts = tell(storage, "node")
+    (problem,) = harms(replace(DRIVER, unwritable=facts.unwritable), DRIVER, storage)
+    assert problem.startswith(f"cannot use {storage}: there is no bucket of that name")
+
+
+def test_the_fingerprint_is_of_every_line_and_of_no_compiled_file(tmp_path, monkeypatch):
+    package = tmp_path / "some_package"
+    (package / "inner").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    inner = package / "inner" / "module.py"
+    inner.write_text("A = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    first = fingerprint("some_package")
+    (package / "__pycache__").mkdir()
+    (package / "__pycache__" / "module.pyc").write_bytes(b"1")
+    assert fingerprint("some_package") == first
+    inner.write_text("A = 2\n")
+    assert fingerprint("some_package") != first
+    inner.rename(package / "module.py")
+    (package / "module.py").write_text("A = 1\n")
+    assert fingerprint("some_package") != first
+    assert fingerprint("no_such_package") == "none"
+
+
+def test_what_is_installed_is_read_without_importing_it():
+    assert installed("ray") == ray.__version__
+    assert installed("no-such-distribution") == "none"

@@ -1,0 +1,92 @@
+"""Every node is asked before the first trial; what is wrong there is said, with what to do."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from tests.cluster.test_node_check import DRIVER, STORAGE
+from tune_cluster.cluster.gpus import SeenGpus, seen_gpus
+from tune_cluster.cluster.nodes import Inspection, Node, inspect
+
+GOOD = Node("a" * 56, "10.0.0.1 (aaaaaaaa)", {"CPU": 4.0}, DRIVER)
+
+
+def test_a_node_that_is_up_says_what_it_has_and_leaves_nothing(cluster_address, tmp_path):
+    inspection = inspect(str(tmp_path / "not" / "there" / "yet"))
+    (node,) = inspection.nodes
+    assert node.facts.versions == inspection.driver.versions
+    assert node.facts.code == inspection.driver.code
+    assert node.facts.shared
+    inspection.check(1, 0)
+    assert inspection.notes() == []
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_node_that_does_not_answer_in_time_is_named(cluster_address, tmp_path):
+    inspection = inspect(str(tmp_path), within=0)
+    (node,) = inspection.nodes
+    said = f"node {node.name} has not answered within 0 s: see `ray status`"
+    with pytest.raises(ValueError, match=re.escape(said)):
+        inspection.check(1, 0)
+
+
+def test_a_storage_that_the_driver_cannot_write_to_is_its_own_error(cluster_address, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=r"--storage-path .*/file: cannot be written"):
+        inspect(str(tmp_path / "file"))
+
+
+def test_each_bad_node_has_a_line_and_a_good_one_none():
+    other = replace(DRIVER, versions={**DRIVER.versions, "torch": "2.14.0"})
+    bad = replace(GOOD, name="10.0.0.2 (bbbbbbbb)", facts=other)
+    blind = replace(GOOD, name="10.0.0.3 (cccccccc)", facts=replace(DRIVER, shared=False))
+    with pytest.raises(ValueError, match="torch") as raised:
+        Inspection((GOOD, bad, blind), DRIVER, STORAGE).check(1, 0)
+    lines = str(raised.value).splitlines()
+    assert [line.split()[1] for line in lines] == ["10.0.0.2", "10.0.0.3"]
+    assert "torch 2.14.0, the driver 2.15.0: install" in lines[0]
+    assert "/storage/results" in lines[1]
+
+
+def test_a_node_on_which_no_trial_fits_may_be_as_it_likes():
+    head = replace(GOOD, resources={"memory": 1e9}, facts=replace(DRIVER, shared=False))
+    silent = replace(head, facts=None, silence="has not answered within 30 s")
+    inspection = Inspection((head, silent, GOOD), DRIVER, STORAGE)
+    inspection.check(1, 0)
+    assert inspection.for_trials(1, 0) == [GOOD]
+    assert inspection.for_trials(8, 0) == []
+
+
+def test_a_node_without_gpus_that_are_there_is_told_and_one_that_takes_no_trial_is_not_asked():
+    def node(name, gpus, declared=1.0):
+        has = {"CPU": 4.0, "GPU": declared}
+        return replace(GOOD, name=name, resources=has, facts=replace(DRIVER, gpus=gpus))
+
+    broken = SeenGpus(("nvidia0",), 0, "the driver is too old")
+    real, only_declared = node("a", SeenGpus(("nvidia0",), 1)), node("b", SeenGpus((), 0))
+    idle = node("c", broken, declared=0.0)
+    inspection = Inspection((real, only_declared, idle), DRIVER, STORAGE)
+    inspection.check(1, 0.5)
+    assert "b has none" in inspection.gpu_notice(1, 0.5)
+    assert Inspection((real, idle), DRIVER, STORAGE).gpu_notice(1, 0.5) == ""
+    with pytest.raises(ValueError, match=r"node d has nvidia0, but its torch sees no GPU"):
+        Inspection((real, node("d", broken)), DRIVER, STORAGE).check(1, 0.5)
+
+
+def test_gpus_are_asked_for_in_the_one_question_and_not_of_the_driver(cluster_address, tmp_path):
+    inspection = inspect(str(tmp_path), gpus=True)
+    (node,) = inspection.nodes
+    assert node.facts is not None, node.silence
+    assert node.facts.gpus == seen_gpus()
+    assert inspection.driver.gpus is None
+    assert inspect(str(tmp_path)).nodes[0].facts.gpus is None
+
+
+@pytest.mark.parametrize(
+    ("skew", "said"), [(-90.0, "90 s behind"), (7.0, "7 s ahead of"), (4.0, None)]
+)
+def test_a_clock_that_is_wrong_is_mentioned(skew, said):
+    inspection = Inspection((replace(GOOD, skew=skew),), DRIVER, STORAGE)
+    inspection.check(1, 0)
+    assert [said in note for note in inspection.notes()] == [True] * (said is not None)

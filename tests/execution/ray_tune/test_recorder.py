@@ -1,0 +1,100 @@
+"""A population's member takes over weights: what stands in the journal where they cannot be had."""
+
+from pathlib import Path
+
+import pytest
+
+from search_spaces.schedulers.pbt import Exploit
+from tune_cluster.execution.budget import Budget
+from tune_cluster.execution.ray_tune.recorder import Recorder
+from tune_cluster.storage.checkpoints import TrialCheckpoints
+from tune_cluster.storage.outage import Outages, Waits
+from tune_cluster.storage.places import Folder
+from tune_cluster.study.journal import Journal, TrialRecord, read_events
+
+SIZE = 1000
+EXPLOIT = Exploit(trial=0, epoch=2, donor=1, value=0.1, donor_value=0.9, changes={})
+
+
+class Pair:
+    """Two trials, each with a checkpoint of epoch 2, on storage that is back when that is told."""
+
+    def __init__(self, folder):
+        self.place = Folder(folder / "trials")
+        self.place.path.mkdir()
+        self.lines, self.budget = [], Budget(10**6, running=2, per_trial=10**5)
+        for index, value in enumerate((0.1, 0.9)):
+            self.checkpoints(index).write(2, value, {}, save)
+        self.journal = Journal(folder / "journal.jsonl")
+        self.journal.append(*({"event": "suggested", "trial": i, "config": {}} for i in (0, 1)))
+
+    def checkpoints(self, index):
+        return TrialCheckpoints(self.place / f"{index:04d}", "max")
+
+    def take_away(self):
+        self.place.path.rename(self.place.path.with_name("elsewhere"))
+
+    def back(self, line):
+        self.lines.append(line)
+        if not self.place.path.exists():
+            self.place.path.with_name("elsewhere").rename(self.place.path)
+
+    def exploit(self):
+        """What became of it, and the event."""
+        recorder = Recorder(
+            lambda: self.journal,
+            {index: TrialRecord(index, {}) for index in (0, 1)},
+            self.place,
+            "max",
+            listeners=[],
+            on_failure=lambda index, epoch: None,
+            alone=False,
+            is_control=lambda index: False,
+            outages=Outages(self.place, self.back, waits=Waits(0.01, 0.01, 5)),
+            budget=self.budget,
+        )
+        taken = recorder.on_exploit(EXPLOIT)
+        *_, event = read_events(self.journal.path)
+        return taken, event
+
+
+def save(folder):
+    Path(folder, "state").write_bytes(bytes(SIZE))
+
+
+@pytest.fixture
+def pair(tmp_path):
+    pair = Pair(tmp_path)
+    yield pair
+    pair.journal.close()
+
+
+def test_storage_that_is_away_is_waited_for(pair):
+    donors = pair.checkpoints(1).of_epoch(2)
+    pair.take_away()
+    taken, event = pair.exploit()
+    assert (taken, event["event"]) == (True, "exploited")
+    assert pair.checkpoints(0).names()[0] == f"{donors.name}_from_0001"
+
+
+def test_weights_that_are_damaged_are_left_and_that_is_told(pair):
+    (pair.place.path / "0001" / "checkpoint_000002" / "state").write_bytes(b"")
+    taken, event = pair.exploit()
+    assert (taken, event["event"], event["trial"], event["donor"]) == (False, "not_exploited", 0, 1)
+    assert "has 0 bytes, and had 1000" in event["reason"]
+    assert pair.checkpoints(0).names() == ["checkpoint_000002"]
+
+
+def test_weights_that_are_gone_are_told_too(pair):
+    (pair.place.path / "0001" / "checkpoint_000002" / "result.json").unlink()
+    taken, event = pair.exploit()
+    assert not taken
+    assert event["reason"] == "its checkpoint of epoch 2 cannot be read"
+
+
+def test_a_budget_is_held_by_what_is_taken_over(pair):
+    pair.budget.per_trial = int(1.5 * SIZE)
+    taken, event = pair.exploit()
+    assert not taken
+    assert "1500 allowed" in event["reason"]
+    assert pair.checkpoints(0).names() == ["checkpoint_000002"]

@@ -1,0 +1,364 @@
+"""A study: what it takes up from its directory, and what it refuses before it begins."""
+
+import copy
+import errno
+import math
+from dataclasses import asdict, replace
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from ray import cloudpickle, tune
+
+from search_spaces.hyperparameter import Hyperparameter
+from search_spaces.schedulers.asha import ASHA
+from search_spaces.schedulers.pbt import PBT
+from search_spaces.schedulers.rungs import Rungs
+from search_spaces.searchers.grid_search import GridSearch
+from search_spaces.searchers.random_search import RandomSearch
+from search_spaces.space import Space
+from tests.in_process import QUALITY, SPACE, names, study_in
+from tests.search_spaces.schedulers.test_rungs import promoted_by
+from tune_cluster.cluster.joiners import Joiners
+from tune_cluster.cluster.nodes import Inspection
+from tune_cluster.execution.flags import Flags
+from tune_cluster.execution.ray_tune.study import TUNE_FOLDER, Study
+from tune_cluster.storage.outage import StorageLostError
+from tune_cluster.study.journal import JOURNAL, read_events, trials_from
+from tune_cluster.study.study_file import STUDY_FILE
+
+TRAINED = Space("quality", (replace(QUALITY, kind="optimization"),))
+"""What a population may change while it is trained."""
+
+
+def test_a_session_is_in_the_journal_from_its_beginning_to_its_end(tmp_path):
+    for resumed in (False, True):
+        study = study_in(tmp_path / "study")
+        study.open({"schema_version": 1}, ["--trials", "8"])
+        with pytest.raises(ValueError, match="another process is running the study"):
+            study_in(tmp_path / "study").open({"schema_version": 1}, [])
+        (study.directory / ".tune").mkdir()
+        (study.directory / ".tune" / "state.pkl").touch()
+        study.close("finished")
+        begin, end = read_events(tmp_path / "study" / JOURNAL)[-2:]
+        assert (begin["event"], begin["command"]) == ("session", ["--trials", "8"])
+        assert begin["resumed"] is resumed
+        assert (end["event"], end["why"]) == ("closed", "finished")
+        assert names(tmp_path / "study") == [JOURNAL, STUDY_FILE, "trials"]
+
+
+def test_a_listener_that_has_lost_its_storage_keeps_nothing_open(tmp_path):
+    class Listener:
+        def __init__(self, error=None):
+            self.closed, self.error = False, error
+
+        def close(self):
+            self.closed = True
+            if self.error is not None:
+                raise self.error
+
+    study = study_in(tmp_path)
+    lost = StorageLostError(errno.EIO, "input/output error", "disk")
+    listeners = [Listener(), Listener(lost), Listener()]
+    study.listeners += listeners
+    study.open({"schema_version": 1}, [])
+    (tmp_path / TUNE_FOLDER).mkdir()
+    with pytest.raises(StorageLostError, match="input/output error"):
+        study.close("finished")
+    assert [listener.closed for listener in listeners] == [True] * 3
+    assert names(tmp_path) == [JOURNAL, STUDY_FILE, "trials"]
+    assert read_events(tmp_path / JOURNAL)[-1]["event"] == "closed"
+    study_in(tmp_path).open({"schema_version": 1}, [])
+
+
+def test_storage_that_was_waited_for_in_vain_is_not_waited_for_again(tmp_path, capsys):
+    study = study_in(tmp_path)
+    study.stopper.storage_lost(StorageLostError(errno.EIO, "input/output error", "disk"))
+    tried = []
+
+    def fail():
+        tried.append(1)
+        raise OSError(errno.EIO, "input/output error")
+
+    with pytest.raises(StorageLostError):
+        study.outages(fail)
+    assert len(tried) == 1
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "last"),
+    [
+        (None, 9),
+        (ASHA(max_epochs=5), 5),
+        (PBT(TRAINED, perturbed=["quality"], max_epochs=18, interval=2, seed=0), 18),
+    ],
+)
+def test_a_trial_has_the_epochs_of_its_scheduler_or_else_those_of_the_flag(
+    tmp_path, scheduler, last
+):
+    study = study_in(tmp_path, max_epochs=9)
+    study.tune_config(RandomSearch(TRAINED, seed=0), scheduler)
+    assert [study.stopper("t", {"epoch": epoch}) for epoch in (last - 1, last)] == [False, True]
+
+
+def test_before_a_study_is_open_nothing_can_be_written(tmp_path):
+    study = study_in(tmp_path)
+    with pytest.raises(AssertionError, match="not open"):
+        _ = study.journal
+    assert names(tmp_path) == []
+
+
+def test_a_space_that_the_trainable_does_not_take_is_an_error_in_either_order(tmp_path):
+    class Picky(tune.Trainable):
+        def step(self):
+            return {"score": 1.0}
+
+        @staticmethod
+        def check_config(config):
+            if config["quality"] > 0.9:
+                raise ValueError("quality must be at most 0.9")
+
+    study = study_in(tmp_path)
+    study.tune_config(RandomSearch(SPACE, seed=0))
+    with pytest.raises(ValueError, match=r"at most 0\.9"):
+        study.trainable(Picky)
+    study = study_in(tmp_path)
+    study.trainable(Picky)
+    with pytest.raises(ValueError, match=r"at most 0\.9"):
+        study.tune_config(RandomSearch(SPACE, seed=0))
+    assert names(tmp_path) == []
+
+
+def warming_up(**range_or_values):
+    return Hyperparameter(
+        name="epochs_warmup",
+        meaning="epochs of a rising learning rate",
+        default=1,
+        kind="optimization",
+        role="nuisance",
+        advice="for tests",
+        **range_or_values,
+    )
+
+
+@pytest.mark.parametrize(
+    ("space", "settling"),
+    [
+        (Space("range", (QUALITY, warming_up(low=0.0, high=2.5))), 2.5),
+        (Space("list", (QUALITY, warming_up(values=(0, 3, 1)))), 3),
+        (Space("fixed", (QUALITY,), fixed=(("freeze_epochs", 2),)), 2),
+        (Space("fixed later", (warming_up(values=(0, 3)),)).fix(epochs_warmup=1), 1),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_the_grace_period_must_cover_warm_up_and_freezing(tmp_path, space, settling):
+    assert space.settling_epochs() == settling
+    needed = math.ceil(settling)
+    study_in(tmp_path).tune_config(RandomSearch(space, seed=0), ASHA(max_epochs=9, grace_period=3))
+    short = ASHA(max_epochs=9, grace_period=1)
+    if settling <= 1:
+        study_in(tmp_path).tune_config(RandomSearch(space, seed=0), short)
+        return
+    with pytest.raises(ValueError, match=rf"--grace-period 1: .* give at least {needed}"):
+        study_in(tmp_path).tune_config(RandomSearch(space, seed=0), short)
+
+
+def test_a_trials_directory_is_its_index_in_a_copy_too(tmp_path):
+    study = study_in(tmp_path)
+    config = study.tune_config(RandomSearch(SPACE, seed=0))
+    dirname = copy.deepcopy(config.trial_dirname_creator)
+    config.search_alg.indices["abc"] = 12
+    assert dirname(SimpleNamespace(trial_id="abc")) == "0012"
+
+
+# The rungs that earlier sessions left.
+
+
+def suggested(trial):
+    return {"event": "suggested", "trial": trial, "config": {"quality": 0.5, "seed": trial}}
+
+
+def result(trial, epoch, score):
+    metrics = {"score": score, "epoch": epoch}
+    return {"event": "result", "trial": trial, "epoch": epoch, "node": "n", "metrics": metrics}
+
+
+def lived(turns, rule):
+    """The events of a study of 8 trials, in which each turn gives one of them an epoch, or two at
+    once, or lets it begin again, or promotes another one if it has ended; and after each of them
+    the rungs that it had."""
+    rungs, events, epochs, over = Rungs(9, rule=rule), [], {}, set()
+    memory = [copy.deepcopy(rungs)]
+
+    def write(event):
+        events.append(event)
+        memory.append(copy.deepcopy(rungs))
+
+    for trial, score, turn in turns:
+        if trial in over:
+            promotion = rungs.promotable()
+            if promotion is not None:
+                rungs.promote(promotion.trial, promotion.rung)
+                over.remove(promotion.trial)
+                write({"event": "promoted", **asdict(promotion)})
+            continue
+        if trial not in epochs:
+            epochs[trial] = 0
+            write(suggested(trial))
+            write({"event": "started", "trial": trial})
+        if turn == "again" and epochs[trial]:
+            lost = {"event": "epochs_lost", "trial": trial, "first": 1, "last": epochs[trial]}
+            epochs[trial] = 0
+            write(lost)
+        epochs[trial] = min(epochs[trial] + (2 if turn == "two" else 1), 9)
+        epoch = epochs[trial]
+        end = {"event": "ended", "trial": trial, "epoch": epoch}
+        if turn == "fails":
+            over.add(trial)
+            rungs.report_failure(trial, epoch)
+            write({**end, "status": "diverged", "reason": "nan"})
+            continue
+        decision = None if epoch == 9 else rungs.report(trial, epoch, score)
+        write(result(trial, epoch, score))
+        if decision is not None and decision.stop:
+            over.add(trial)
+            write({**end, "status": "stopped", "rung": decision.rung})
+        elif epoch == 9:
+            over.add(trial)
+            write({**end, "status": "finished"})
+    return events, memory
+
+
+def in_order(turns):
+    """The same turns, the trials numbered as they come, as a study numbers them."""
+    numbers = {}
+    return [(numbers.setdefault(trial, len(numbers)), *rest) for trial, *rest in turns]
+
+
+scores = st.floats(0, 1, allow_nan=False)
+turns = st.lists(
+    st.tuples(st.integers(0, 7), scores, st.sampled_from([*["one"] * 8, "two", "again", "fails"])),
+    max_size=60,
+).map(in_order)
+
+
+@given(turns, st.sampled_from(["promotion", "top"]), st.floats(0, 1))
+# A rung's decision stands though the epoch that it compared was lost since.
+@example(
+    turns=[(0, 0.0, "one"), (1, 0.0, "one"), (2, 0.5, "one"), (2, 0.0, "again")],
+    rule="promotion",
+    share=0.7,
+)
+def test_a_study_that_was_cut_at_any_line_has_its_rungs_and_ends_what_was_decided(
+    tmp_path_factory, turns, rule, share
+):
+    events, memory = lived(turns, rule)
+    cut = round(share * len(events))
+    study = study_in(tmp_path_factory.mktemp("study"), events[:cut], at_once=16)
+    asha = ASHA(max_epochs=9, rung_rule=rule)
+    searcher = study.tune_config(RandomSearch(SPACE, seed=0), asha).search_alg
+    assert asha.rungs == memory[cut]
+
+    study.open({"schema_version": 1}, [])
+    written = read_events(study.directory / JOURNAL)
+    handed = []
+    for number in range(16):
+        searcher.suggest(f"t{number}")
+        handed = list(searcher.indices.values())
+    study.close("finished")
+    told = trials_from(written)
+    stopped = {
+        trial
+        for rung, reached in memory[cut].values.items()
+        for trial in reached
+        if told[trial].status == "stopped" and told[trial].rung == rung
+    }
+    assert stopped == {t.index for t in told.values() if t.status == "stopped"}
+    # A stop whose line was lost is in the journal now, as it would have been, and once.
+    lost = [
+        event for event in events[cut : cut + 1] if event["event"] == "ended" and "rung" in event
+    ]
+    made_up = [event for event in written[cut:] if event["event"] == "ended"]
+    assert [{k: v for k, v in event.items() if k != "time"} for event in made_up] == lost
+    # Every trial is handed out that has not ended, whoever is to go on, and none that has ended.
+    left = [index for index in told if not told[index].ended]
+    new = [index for index in range(8) if index not in told]
+    assert handed == left + [to.trial for to in promoted_by(memory[cut])] + new
+
+
+def test_rungs_of_two_sessions_are_those_of_one(tmp_path):
+    events = [suggested(0), suggested(1), result(0, 1, 0.5), result(1, 1, 0.4)]
+    events.append({"event": "ended", "trial": 1, "status": "stopped", "rung": 1, "epoch": 1})
+    events += [{"event": "closed", "why": "interrupted"}, {"event": "session"}]
+    events += [suggested(2), {"event": "ended", "trial": 2, "status": "failed", "epoch": 1}]
+    study = study_in(tmp_path, events)
+    study.tune_config(RandomSearch(SPACE, seed=0), ASHA(max_epochs=9))
+    assert study.parts.scheduler.rungs.values == {1: {0: 0.5, 1: 0.4, 2: float("-inf")}, 3: {}}
+
+
+def test_the_rungs_of_a_study_that_is_minimized_are_kept_as_such(tmp_path):
+    study_in(tmp_path, [suggested(0), suggested(1), result(0, 1, 0.5), result(1, 1, 0.6)])
+    flags = Flags(trials=8, max_epochs=9)
+    study = Study(tmp_path, flags, max_concurrent=2, metric="score", mode="min")
+    study.tune_config(RandomSearch(SPACE, seed=0), ASHA(max_epochs=9, rung_rule="top"))
+    assert [study.trials[trial].status for trial in (0, 1)] == ["pending", "stopped"]
+
+
+def toy():
+    """Made in a function, so that it travels to the workers by value."""
+
+    class Toy(tune.Trainable):
+        reuse_actors = True
+
+        def setup(self, config):
+            self.config, self.epoch = config, 0
+
+        def reset_config(self, new_config):
+            self.setup(new_config)
+            return True
+
+        def step(self):
+            self.epoch += 1
+            return {
+                "score": self.config["quality"],
+                "epoch": self.epoch,
+                "gradient_norm": float("nan"),
+                "done": self.epoch == 3,
+            }
+
+    return Toy
+
+
+@pytest.mark.slow
+def test_a_resume_has_the_live_rungs_where_trials_end_by_themselves_and_report_nans(run_study):
+    code, trials, study = run_study(toy(), trials=8, max_epochs=9)
+    assert code == 0
+    assert {(t.status, t.epochs) for t in trials.values()} == {("finished", 3), ("stopped", 1)}
+    # JSON has no NaN: it is a metric without a value, and no reason to end anything.
+    for trial in trials.values():
+        assert all(metrics["gradient_norm"] is None for metrics in trial.results.values())
+    again = Study(study.directory, study.flags, max_concurrent=2, metric="score", mode="max")
+    again.tune_config(RandomSearch(SPACE, seed=0), ASHA(max_epochs=9))
+    assert again.parts.scheduler.rungs.values == study.parts.scheduler.rungs.values
+
+
+def test_a_stop_whose_line_was_lost_makes_a_control_all_the_same(tmp_path):
+    study = study_in(tmp_path, [suggested(0), suggested(1), result(0, 1, 0.5), result(1, 1, 0.4)])
+    config = study.tune_config(RandomSearch(SPACE, seed=0), ASHA(max_epochs=9, audit=1.0))
+    study.open({"schema_version": 1}, [])
+    last = read_events(tmp_path / JOURNAL)[-1]
+    assert (last["event"], last["trial"], last["control"]) == ("ended", 1, True)
+    assert study.trials[1].control == "pending"
+    assert config.num_samples == -1
+    study.close("finished")
+
+
+def test_what_tune_pickles_of_a_grid_can_be_where_nodes_may_join(tmp_path):
+    joiners = Joiners(Inspection((), None, str(tmp_path)), 1, 0, tmp_path)
+    study = Study(
+        tmp_path, Flags(trials=4), max_concurrent=2, metric="score", mode="max", joiners=joiners
+    )
+    config = study.tune_config(GridSearch(SPACE, grid_points=4))
+    assert cloudpickle.dumps(config.scheduler)
+    assert cloudpickle.dumps(config.search_alg)

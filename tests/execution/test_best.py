@@ -1,0 +1,147 @@
+"""The best checkpoint, and what takes its place if it is damaged."""
+
+import errno
+import json
+
+import pytest
+from rich.console import Console
+
+from tests.execution.test_summary import COMMAND, Evaluated, best_file, study_of
+from tune_cluster.execution.best import keep_best
+from tune_cluster.execution.summary import show_summary
+from tune_cluster.storage import checkpoints
+from tune_cluster.storage.checkpoints import TrialCheckpoints
+from tune_cluster.storage.checksums import check_sums
+from tune_cluster.storage.outage import Outages, StorageLostError
+from tune_cluster.storage.places import Folder
+
+TRIALS = [([0.1, 0.6, 0.4], "finished"), ([0.3, 0.5], "finished"), ([0.2], "finished")]
+
+
+def cut_off(checkpoint):
+    (checkpoint / "state").write_text("")
+
+
+def zeros(checkpoint):
+    (checkpoint / "state").write_bytes(bytes((checkpoint / "state").stat().st_size))
+
+
+def torn(checkpoint):
+    (checkpoint / "result.json").write_text("{")
+
+
+def gone(checkpoint):
+    for file in checkpoint.iterdir():
+        file.unlink()
+    checkpoint.rmdir()
+
+
+def damage(study, trial, epoch, how=zeros):
+    how(study.trials_dir / f"{trial:04d}" / f"checkpoint_{epoch:06d}")
+
+
+@pytest.mark.parametrize("how", [cut_off, zeros, torn, gone])
+def test_a_damaged_best_is_named_and_the_next_takes_its_place(tmp_path, how):
+    study = study_of(tmp_path, TRIALS)
+    damage(study, 0, 2, how)
+    best = keep_best(study)
+    assert (best["trial"], best["epoch"], best["score"]) == (1, 2, 0.5)
+    assert best["config"] == study.trials[1].config
+    assert best["instead_of"] == {"trial": 0, "epoch": 2, "score": 0.6}
+    assert best_file(study) == best
+    assert (study.directory / "best" / "state").read_text() == "1 after 2"
+    with (tmp_path / "output").open("w") as file:
+        show_summary(Console(file=file, width=200), study, best, COMMAND)
+    (notice,) = (li for li in (tmp_path / "output").read_text().splitlines() if "NOTICE" in li)
+    assert "of trial 0 after epoch 2 (score 0.6000), is damaged or gone; this is the next" in notice
+
+
+def test_the_next_may_be_another_epoch_of_the_same_trial(tmp_path):
+    study = study_of(tmp_path, [([0.7, 0.6], "finished"), ([0.3], "finished")])
+    damage(study, 0, 1)
+    best = keep_best(study)
+    assert (best["trial"], best["epoch"], best["instead_of"]["epoch"]) == (0, 2, 1)
+
+
+def test_what_is_damaged_after_it_was_copied_is_no_loss(tmp_path):
+    study = study_of(tmp_path, TRIALS)
+    first = keep_best(study)
+    damage(study, 0, 2)
+    assert keep_best(study) == first
+    assert (study.directory / "best" / "state").read_text() == "0 after 2"
+    assert json.loads((study.directory / "best" / "result.json").read_text())["epoch"] == 2
+
+
+def taken_away(study):
+    study.trials_dir.rename(study.trials_dir.with_name("elsewhere"))
+
+
+def brought_back(study):
+    study.trials_dir.with_name("elsewhere").rename(study.trials_dir)
+
+
+@pytest.mark.parametrize("moment", ["before", "after it was found"])
+def test_storage_that_is_away_is_waited_for_and_nothing_takes_the_place_of_the_best(
+    tmp_path, monkeypatch, moment
+):
+    study = study_of(tmp_path, TRIALS)
+    lines = []
+
+    def back(line):
+        lines.append(line)
+        if not study.trials_dir.exists():
+            brought_back(study)
+
+    study.outages = Outages(Folder(study.trials_dir), back)
+    if moment == "before":
+        taken_away(study)
+    else:
+        found = TrialCheckpoints.of_epoch
+
+        def gone_then(self, epoch):
+            checkpoint = found(self, epoch)
+            taken_away(study)
+            return checkpoint
+
+        monkeypatch.setattr(TrialCheckpoints, "of_epoch", gone_then)
+    best = keep_best(study)
+    assert "its mount point is away" in lines[0]
+    assert (best["trial"], best["epoch"], "instead_of" in best) == (0, 2, False)
+    assert (study.directory / "best" / "state").read_text() == "0 after 2"
+
+
+def test_the_test_set_is_not_used_on_another_one_when_the_storage_does_not_come_back(
+    tmp_path, monkeypatch
+):
+    trainable = Evaluated()
+    study = study_of(tmp_path, TRIALS, trainable=trainable)
+
+    def fails(folder, sums):
+        raise OSError(errno.EIO, "input/output error")
+
+    monkeypatch.setattr(checkpoints, "check_sums", fails)
+    with pytest.raises(StorageLostError):
+        keep_best(study)
+    assert trainable.calls == []
+
+
+def test_the_best_one_is_read_once(tmp_path, monkeypatch):
+    study = study_of(tmp_path, TRIALS)
+    read = []
+
+    def noted(folder, sums):
+        read.append(folder)
+        check_sums(folder, sums)
+
+    monkeypatch.setattr(checkpoints, "check_sums", noted)
+    keep_best(study)
+    assert len(read) == 1
+
+
+def test_if_all_are_damaged_there_is_none(tmp_path):
+    study = study_of(tmp_path, [([0.5], "finished"), ([0.3], "finished")])
+    for trial in (0, 1):
+        damage(study, trial, 1)
+    best = keep_best(study)
+    assert (best["trial"], "checkpoint" in best) == (0, False)
+    assert not (study.directory / "best").exists()

@@ -1,0 +1,366 @@
+"""The command line: what a person may type, what is refused, and what a resume brings back."""
+
+import inspect
+import json
+import re
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Literal
+
+import docstring_parser
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tune_cluster.execution.flags import RESUMABLE, Flags, flag, parse
+
+
+def job(
+    study,
+    *,
+    grace_period: int = 1,
+    kind: Literal["quick", "thorough"] = "quick",
+    widths: tuple[int, ...] = (8, 16),
+    notes: Path = Path("notes"),
+    limit: float | None = None,
+    shuffled: bool = False,
+):
+    """Is the grass green?
+
+    It asks until somebody answers.
+
+    Args:
+        grace_period: epochs that every trial
+            is given.
+        widths: of the layers.
+    """
+
+
+STUDY = "results/study"
+
+
+def through_json(command):
+    return json.loads(json.dumps(command.stored(), allow_nan=False))
+
+
+def resumed(started, *argv):
+    return parse(job, ["--resume", str(STUDY), *argv], stored=through_json(started))
+
+
+def test_without_flags_all_is_as_documented():
+    command = parse(job, [])
+    assert command.flags == Flags()
+    assert command.options == {
+        "grace_period": 1,
+        "kind": "quick",
+        "widths": (8, 16),
+        "notes": Path("notes"),
+        "limit": None,
+        "shuffled": False,
+    }
+
+
+def test_a_jobs_keyword_parameters_are_flags():
+    argv = ["--grace-period", "3", "--kind", "thorough", "--widths", "1", "2", "3", "--shuffled"]
+    command = parse(job, [*argv, "--trials", "8"])
+    assert command.flags == Flags(trials=8)
+    assert command.options["grace_period"] == 3
+    assert command.options["kind"] == "thorough"
+    assert command.options["widths"] == (1, 2, 3)
+    assert command.options["shuffled"] is True
+
+
+def test_help_has_the_question_each_flag_and_what_the_docstring_says_of_it(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit) as ended:
+        parse(job, ["--help"])
+    assert ended.value.code == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Is the grass green?" in said
+    assert "epochs that every trial is given." in said
+    assert "Args:" not in said
+    assert "Trials in all" in said
+    for known in fields(Flags):
+        assert flag(known.name) in said
+    for name in RESUMABLE:
+        assert flag(name) in said.split("these may change:")[1].split(".")[0]
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--trails", "8"], "--trails"),
+        (["--trials", "many"], "many"),
+        (["--trials"], "--trials"),
+        (["--kind", "lazy"], "lazy"),
+        (["8"], "8"),
+    ],
+)
+def test_what_is_no_flag_or_of_the_wrong_type_ends_with_code_2(capsys, argv, said):
+    with pytest.raises(SystemExit) as ended:
+        parse(job, argv)
+    assert ended.value.code == 2
+    output = capsys.readouterr()
+    assert said in output.out + output.err
+    assert "Traceback" not in output.out + output.err
+
+
+def test_a_parameter_without_a_default_is_refused():
+    # `--resume STUDY` alone must be a whole command line.
+    def needy(study, *, needed: int):
+        """Does it work?"""
+
+    with pytest.raises(ValueError, match="--needed: the job's parameter needs a default"):
+        parse(needy, [])
+
+
+@pytest.mark.parametrize("name", [known.name for known in fields(Flags)])
+def test_a_parameter_with_the_name_of_a_shared_flag_is_refused(name):
+    def hiding(study, **options):
+        """Does it work?"""
+
+    parameter = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=1, annotation=int)
+    study, *_ = inspect.signature(hiding).parameters.values()
+    hiding.__signature__ = inspect.Signature([study, parameter])
+    said = f"{flag(name)}: the job's parameter {name} has the name of a flag .* study.flags.{name}"
+    with pytest.raises(ValueError, match=said):
+        parse(hiding, [flag(name), "2"])
+
+
+def test_a_parameter_that_cannot_be_a_flag_is_refused_with_what_it_lacks():
+    def untyped(study, *, layers=2):
+        """Does it work?"""
+
+    def unknown(study, *, layers: "Layers" = 2):  # noqa: F821
+        """Does it work?"""
+
+    def helping(study, *, help: int = 2):
+        """Does it work?"""
+
+    def alone():
+        """Does it work?"""
+
+    with pytest.raises(ValueError, match=r"--layers: .* needs a type, such as layers: int = 2"):
+        parse(untyped, [])
+    with pytest.raises(ValueError, match="cannot be read: name 'Layers' is not defined"):
+        parse(unknown, [])
+    with pytest.raises(ValueError, match="--help: the job's parameter help has the name of"):
+        parse(helping, [])
+    with pytest.raises(ValueError, match="needs a first parameter, the study"):
+        parse(alone, [])
+
+
+def test_a_parameter_without_a_star_before_it_is_a_flag_too_and_so_is_a_list():
+    def starless(study, layers: int = 2, widths: list[int] = [8, 16]):  # noqa: B006
+        """Does it work?"""
+
+    assert parse(starless, ["--layers", "3"]).options == {"layers": 3, "widths": [8, 16]}
+    assert parse(starless, ["--widths", "4"]).options == {"layers": 2, "widths": [4]}
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--trials", "0"], "--trials must be at least 1, got 0"),
+        (["--max-epochs", "0"], "--max-epochs must be at least 1, got 0"),
+        (["--seed", "-1"], "--seed must be at least 0, got -1"),
+        (["--max-concurrent", "0"], "--max-concurrent must be at least 1, got 0"),
+        (["--cpus-per-trial", "0"], "--cpus-per-trial must be above 0, got 0"),
+        (["--cpus-per-trial", "nan"], "--cpus-per-trial must be above 0, got nan"),
+        (["--time-budget", "0"], "--time-budget must be above 0, got 0"),
+        (["--time-budget", "inf"], "--time-budget must be above 0, got inf"),
+        (["--price-per-gpu-hour", "-1"], "--price-per-gpu-hour must be at least 0, got -1"),
+        (["--price-per-gpu-hour", "nan"], "--price-per-gpu-hour must be at least 0, got nan"),
+        (["--gpus-per-trial", "-0.5"], "--gpus-per-trial must be a fraction up to 1 .* got -0.5"),
+        (["--gpus-per-trial", "1.5"], "--gpus-per-trial must be a fraction up to 1 .* got 1.5"),
+        (["--gpus-per-trial", "inf"], "--gpus-per-trial must be a fraction up to 1 .* got inf"),
+        (["--gpus-per-trial", "nan"], "--gpus-per-trial must be a fraction up to 1 .* got nan"),
+        (["--name", "a/b"], "--name must be the name of a folder, without /, got 'a/b'"),
+        (["--name", ""], "--name must be the name of a folder, without /, got ''"),
+        (["--name", "."], "--name must be the name of a folder"),
+        (["--storage-path", "s3:/x"], "--storage-path must be a folder .*, got s3:/x"),
+        (["--storage-path", "s3://B/x"], "--storage-path must be a folder .*, or s3://bucket/fold"),
+        (["--storage-path", "s3://bucket/a?b=c"], "--storage-path must be a folder"),
+        (
+            ["--storage-path", "gs://bucket/x"],
+            "--storage-path must be a folder .*, got gs://bucket",
+        ),
+        (["--resume", "s3://bucket/../x"], "--resume must be a folder"),
+    ],
+)
+def test_a_value_out_of_its_range_is_named_with_the_rule(capsys, argv, said):
+    with pytest.raises(SystemExit) as ended:
+        parse(job, argv)
+    assert ended.value.code == 2
+    # In a box, whose lines break anywhere.
+    message = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert re.search(said, message)
+
+
+def test_a_value_out_of_its_range_is_refused_in_python_too():
+    with pytest.raises(ValueError, match="--trials must be at least 1, got 0"):
+        Flags(trials=0)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        *(["--trials", "1"], ["--max-epochs", "1"], ["--seed", "0"], ["--max-concurrent", "1"]),
+        *(["--gpus-per-trial", gpus] for gpus in ("0", "0.1", "1", "2")),
+        *(["--cpus-per-trial", "0.5"], ["--time-budget", "0.1"], ["--name", "a.b-c"]),
+    ],
+)
+def test_the_edge_of_a_range_is_in_it(argv):
+    command = parse(job, argv)
+    assert str(getattr(command.flags, argv[0][2:].replace("-", "_"))).startswith(argv[1])
+
+
+def test_a_smoke_test_is_small_and_on_the_dataset_that_was_given():
+    flags = parse(job, ["--smoke-test", "--dataset", "cifar10"]).flags
+    assert (flags.dataset, flags.trials, flags.max_epochs) == ("cifar10", 4, 3)
+    assert parse(job, ["--smoke-test"]).flags.dataset == "digits"
+
+
+@pytest.mark.parametrize("ignored", ["--trials", "--max-epochs"])
+def test_a_flag_that_a_smoke_test_would_ignore_is_refused(ignored):
+    with pytest.raises(ValueError, match=f"{ignored} 99: a smoke test has"):
+        parse(job, ["--smoke-test", ignored, "99"])
+
+
+def test_a_smoke_test_can_grow():
+    smoke = parse(job, ["--smoke-test"])
+    flags = resumed(smoke, "--trials", "6").flags
+    assert (flags.dataset, flags.trials, flags.max_epochs) == ("digits", 6, 3)
+
+
+words = st.text("abcdefghij0123456789._", min_size=1, max_size=8).filter(
+    lambda word: word.strip(".") and not word.startswith("_")
+)
+paths = st.lists(words, min_size=1, max_size=3).map(lambda parts: str(Path(*parts)))
+valid = {
+    "trials": st.integers(1, 10**4),
+    "max-epochs": st.integers(1, 10**3),
+    "dataset": words,
+    "data-dir": paths,
+    "model": words,
+    "seed": st.integers(0, 2**63),
+    "cpus-per-trial": st.floats(0.01, 64),
+    "gpus-per-trial": st.one_of(st.just(0.0), st.floats(0.0001, 1), st.integers(1, 8)),
+    "max-concurrent": st.integers(1, 100),
+    "address": words,
+    "storage-path": paths,
+    "name": words,
+    "time-budget": st.floats(0.1, 1e6),
+    "grace-period": st.integers(1, 27),
+    "kind": st.sampled_from(["quick", "thorough"]),
+    "notes": paths,
+    "limit": st.floats(-1e3, 1e3),
+}
+
+
+@given(st.fixed_dictionaries({}, optional=valid), st.booleans(), st.lists(st.integers(0, 99)))
+@settings(max_examples=25)
+def test_a_resume_brings_back_the_command_but_what_was_said_for_one_session(chosen, smoke, widths):
+    smoke = smoke and not {"trials", "max-epochs"} & set(chosen)
+    argv = [f"--{name}={value}" for name, value in chosen.items()]
+    argv += ["--smoke-test"] * smoke
+    argv += ["--widths", *map(str, widths)] if widths else []
+    started = parse(job, argv)
+    again = resumed(started)
+    assert again.options == started.options
+    assert again.flags == replace(started.flags, resume=STUDY, address=None, time_budget=None)
+    # And once more, from what the second session has stored.
+    assert resumed(again) == again
+
+
+CHANGES = {
+    "trials": "65",
+    "max_concurrent": "3",
+    "cpus_per_trial": "2",
+    "gpus_per_trial": "1",
+    "address": "auto",
+    "dataset": "moved.npz",
+    "data_dir": "elsewhere",
+    "time_budget": "60",
+    "epoch_budget": "60",
+    "target": "0.5",
+    "study_patience": "60",
+    "keep_best": "3",
+    "checkpoint_budget": "10GB",
+    "price_per_gpu_hour": "2.5",
+    "yes": "True",
+}
+
+
+def test_every_flag_that_may_change_is_tried():
+    assert set(CHANGES) == set(RESUMABLE)
+
+
+@pytest.mark.parametrize("name", RESUMABLE)
+def test_on_resume_what_does_not_change_a_trial_may_be_changed(name):
+    # `--yes` is said without a value.
+    value = [] if name == "yes" else [CHANGES[name]]
+    changed = resumed(parse(job, []), flag(name), *value)
+    assert str(getattr(changed.flags, name)).startswith(CHANGES[name])
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--max-epochs", "9"], "--max-epochs 9: the study was started with None"),
+        (["--seed", "1"], "--seed 1: the study was started with 0"),
+        (["--model", "cnn"], "--model cnn: the study was started with None"),
+        (["--storage-path", "x"], "--storage-path x: the study was started with results"),
+        (["--name", "x"], "--name x: the study was started with None"),
+        (["--smoke-test"], "--smoke-test True: the study was started with False"),
+        (["--grace-period", "3"], "--grace-period 3: the study was started with 1"),
+        (["--widths", "9"], r"--widths \(9,\): the study was started with \(8, 16\)"),
+        (["--notes", "x"], "--notes x: the study was started with notes"),
+    ],
+)
+def test_on_resume_what_changes_a_trial_is_refused_with_what_may_change(argv, said):
+    with pytest.raises(ValueError, match=said) as refused:
+        resumed(parse(job, []), *argv)
+    allowed = str(refused.value).split("may change: ")[1]
+    assert allowed == ", ".join(map(flag, RESUMABLE))
+
+
+def test_on_resume_what_is_said_again_is_no_change():
+    started = parse(job, ["--seed", "5", "--grace-period", "3"])
+    assert resumed(started, "--seed", "5", "--grace-period", "3").flags.seed == 5
+
+
+def test_a_yes_is_for_one_session():
+    started = parse(job, ["--yes"])
+    assert not resumed(started).flags.yes
+    assert resumed(started, "--yes").flags.yes
+
+
+def test_a_study_never_shrinks():
+    started = parse(job, ["--trials", "8"])
+    assert resumed(started, "--trials", "8").flags.trials == 8
+    with pytest.raises(ValueError, match="--trials 7: the study has 8 already; it can only grow"):
+        resumed(started, "--trials", "7")
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100, 110, 140, 1000])
+def test_the_help_breaks_a_line_only_where_the_terminal_ends(capsys, monkeypatch, columns):
+    monkeypatch.setattr(sys, "argv", ["job.py"])
+    monkeypatch.setenv("COLUMNS", str(columns))
+    with pytest.raises(SystemExit):
+        parse(job, ["--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= columns
+    told = {p.arg_name: p.description for p in docstring_parser.parse_from_object(Flags).params}
+    said = "\n".join(lines)
+    for known in fields(Flags):
+        text = " ".join(told[known.name].split())
+        assert (text in said) or len(text) > columns - 30
+
+
+def test_the_program_in_the_help_is_what_was_typed(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["tune_jobs/grass.py"])
+    with pytest.raises(SystemExit):
+        parse(job, ["--help"])
+    assert "usage: python tune_jobs/grass.py" in capsys.readouterr().out

@@ -1,0 +1,167 @@
+"""What is checked of a command line before a study begins, and how a study is described."""
+
+import json
+import os
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+import pytest
+
+from search_spaces.schedulers.asha import ASHA
+from search_spaces.schedulers.pbt import PBT
+from search_spaces.searchers.random_search import RandomSearch
+from search_spaces.space import Space
+from tests.in_process import QUALITY, SPACE, names, study_in
+from tests.studies import about
+from tune_cluster.execution.flags import parse
+from tune_cluster.execution.launch import next_step, parse_and_check
+from tune_cluster.study.description import describe
+from tune_cluster.study.journal import JOURNAL
+from tune_cluster.study.study_file import STUDY_FILE, read_study_file, write_json
+
+
+def job(study, *, grace_period: int = 1):
+    """Which quality?"""
+
+
+def test_a_new_study_has_a_directory_that_can_be_written(tmp_path):
+    argv = ["--storage-path", str(tmp_path / "a" / "results"), "--name", "mine"]
+    command, home = parse_and_check(job, argv, ExitStack())
+    assert command.flags.name == "mine"
+    assert home.directory == tmp_path / "a" / "results" / "mine"
+    assert names(tmp_path / "a" / "results" / "mine") == [JOURNAL]
+
+
+def test_without_a_name_it_has_the_jobs_and_the_time(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["tune_jobs/my_job.py"])
+    _, home = parse_and_check(job, ["--storage-path", str(tmp_path)], ExitStack())
+    name, day, clock = home.directory.name.split("-")
+    assert (name, len(day), len(clock)) == ("my_job", 8, 6)
+
+
+def test_what_exists_is_not_written_over_and_a_study_can_be_resumed(tmp_path):
+    argv = ["--storage-path", str(tmp_path), "--name", "mine"]
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(ValueError, match=r"exists, and has no study that could be resumed"):
+        parse_and_check(job, argv, ExitStack())
+    (tmp_path / "mine" / STUDY_FILE).touch()
+    with pytest.raises(ValueError, match=f"mine exists; give another name, or --resume {tmp_path}"):
+        parse_and_check(job, argv, ExitStack())
+    assert names(tmp_path / "mine") == [STUDY_FILE]
+
+
+@pytest.mark.parametrize("below", ["file", "file/deeper"])
+def test_a_place_that_cannot_be_written_is_an_error(tmp_path, below):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(ValueError, match=f"--storage-path {tmp_path / below}: cannot be written"):
+        parse_and_check(job, ["--storage-path", str(tmp_path / below)], ExitStack())
+    assert names(tmp_path) == ["file"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission_is_an_error(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(ValueError, match="cannot be written"):
+        parse_and_check(job, ["--storage-path", str(tmp_path)], ExitStack())
+
+
+def test_a_resume_has_the_flags_that_the_study_was_started_with(tmp_path):
+    started = parse(job, ["--trials", "5", "--seed", "3", "--grace-period", "2"])
+    write_json(tmp_path / STUDY_FILE, about(**started.stored()))
+    (tmp_path / JOURNAL).touch()
+    with ExitStack() as held:
+        argv = ["--resume", str(tmp_path), "--trials", "6"]
+        command, home = parse_and_check(job, argv, held)
+    assert home.directory == tmp_path
+    assert (command.flags.trials, command.flags.seed) == (6, 3)
+    assert command.options == {"grace_period": 2}
+    with ExitStack() as held, pytest.raises(ValueError, match=r"--seed 4: .* started with 3"):
+        parse_and_check(job, ["--resume", str(tmp_path), "--seed", "4"], held)
+    with pytest.raises(ValueError, match="no study is there"):
+        parse_and_check(job, ["--resume", str(tmp_path / "never")], ExitStack())
+
+
+def test_this_machines_copy_of_a_study_in_a_bucket_is_not_resumed_beside_it(tmp_path):
+    started = parse(job, ["--storage-path", "s3://studies/results/"])
+    (tmp_path / "mine").mkdir()
+    write_json(tmp_path / "mine" / STUDY_FILE, about(**started.stored()))
+    (tmp_path / "mine" / JOURNAL).touch()
+    with pytest.raises(ValueError, match="in a bucket: --resume s3://studies/results/mine"):
+        parse_and_check(job, ["--resume", str(tmp_path / "mine")], ExitStack())
+
+
+# What study.json says.
+
+
+@dataclass
+class Data:
+    name: str = "digits"
+    source: str = "scikit-learn"
+    notice: str = ""
+    fingerprint: str = "aaa"
+    search: object = None
+
+
+def train(config):
+    """Any."""
+
+
+def described(study, argv=(), fingerprint="aaa"):
+    """As the launcher does it: the parts are known, then the description is made."""
+    study.trainable(train)
+    study.parts.dataset = Data(fingerprint=fingerprint)
+    study.tune_config(RandomSearch(SPACE, seed=0), ASHA(max_epochs=9))
+    return describe(study, parse(job, argv), argv)
+
+
+def test_a_study_can_be_told_from_its_description(tmp_path):
+    description = described(study_in(tmp_path), ["--grace-period", "2"])
+    written = json.loads(json.dumps(description))
+    assert written["options"] == {"grace_period": 2}
+    assert written["flags"]["dataset"] == "digits", "the one that was found"
+    assert written["command"][2:] == ["--grace-period", "2"]
+    assert written["space"] == SPACE.describe()
+    assert written["strategy"]["searcher"] == "RandomSearch"
+    assert written["strategy"]["rungs"] == [1, 3]
+    assert written["trainable"] == f"{__name__}.train"
+    assert (written["metric"], written["mode"]) == ("score", "max")
+    assert written["dataset"]["fingerprint"] == "aaa"
+
+
+def test_a_resumed_study_is_described_as_it_was_with_what_may_change(tmp_path):
+    first = described(study_in(tmp_path), ["--trials", "4", "--name", "mine"])
+    write_json(tmp_path / STUDY_FILE, {**first, "created": "long ago", "git_commit": "old"})
+    again = described(study_in(tmp_path, trials=6), ["--trials", "6", "--name", "mine"])
+    assert again["flags"]["trials"] == 6
+    assert again["command"][2:] == ["--trials", "4", "--name", "mine"]
+    assert (again["created"], again["git_commit"]) == ("long ago", "old")
+
+
+def test_a_study_never_goes_on_with_other_data(tmp_path):
+    write_json(tmp_path / STUDY_FILE, described(study_in(tmp_path)))
+    with pytest.raises(ValueError, match=r"started on other data .fingerprint aaa, here bbb"):
+        described(study_in(tmp_path), fingerprint="bbb")
+    assert read_study_file(tmp_path)["dataset"]["fingerprint"] == "aaa"
+
+
+def test_a_study_never_goes_on_from_other_weights(tmp_path):
+    first = study_in(tmp_path)
+    first.inputs["weights"] = "best/state.pt aaa"
+    write_json(tmp_path / STUDY_FILE, described(first))
+    study = study_in(tmp_path)
+    study.inputs["weights"] = "best/state.pt bbb"
+    with pytest.raises(ValueError, match=r"weights is not what it was: .* aaa, here .* bbb"):
+        described(study)
+
+
+def test_what_to_do_after_the_end_is_a_command_or_for_a_population_why_there_is_none(tmp_path):
+    study = study_in(tmp_path)
+    study.tune_config(RandomSearch(SPACE, seed=0), ASHA(max_epochs=9))
+    command = ["python", "job.py", "--trials", "8"]
+    assert next_step(study, command) == f"go on with: python job.py --resume {tmp_path}"
+    trained = Space("trained", (replace(QUALITY, kind="optimization"),))
+    study.parts.scheduler = PBT(trained, perturbed=["quality"], max_epochs=9, interval=3, seed=0)
+    assert next_step(study, command).startswith("begin a new study: a population can be neither")
+
+
+# One session after the other.

@@ -1,0 +1,193 @@
+"""What a study will cost: the arithmetic, and what is left of it on a resume."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from search_spaces.schedulers.asha import ASHA
+from search_spaces.schedulers.pbt import PBT
+from search_spaces.searchers.random_search import RandomSearch
+from search_spaces.space import Space
+from tests.in_process import QUALITY, SPACE, study_in
+from tune_cluster.execution.price import (
+    Price,
+    check_room,
+    epochs_left,
+    gpus_held,
+    most_checkpoints,
+    price_of,
+)
+from tune_cluster.execution.rehearsal import Rehearsal
+
+TRAINED = Space("trained", (replace(QUALITY, kind="optimization"),))
+
+
+def of(epoch_seconds, size=1000, error=""):
+    return Rehearsal({"quality": 0.5}, epoch_seconds / 10, epoch_seconds, size, error)
+
+
+def price(**changed):
+    told = {
+        "expectation": None,
+        "controls": None,
+        "epochs": 360.0,
+        "makespan": 180.0,
+        "rehearsals": [of(30.0), of(10.0)],
+        "cpus": 4.0,
+        "gpus": 2,
+        "checkpoints": 7,
+    }
+    return Price(**{**told, **changed})
+
+
+def test_time_hours_money_and_bytes_follow_from_what_was_measured():
+    told = price(per_gpu_hour=1.5)
+    assert told.epoch_seconds == 20.0
+    assert told.seconds == 3600.0
+    assert (told.cpu_hours, told.gpu_hours, told.money) == (4.0, 2.0, 3.0)
+    assert (told.checkpoint_bytes, told.study_bytes) == (1000, 7000)
+    assert [one.epoch_seconds for one in told.measured] == [10.0, 30.0]
+
+
+def test_a_budget_of_bytes_bounds_the_checkpoints_but_not_the_copy_of_the_best():
+    assert price(checkpoint_budget=5000).study_bytes == 6000
+    assert price(checkpoint_budget=6500).study_bytes == 7000
+
+
+def test_a_time_budget_bounds_the_time_and_what_follows_from_it():
+    told = price(time_budget=1800.0, per_gpu_hour=1.5)
+    assert (told.seconds, told.gpu_hours, told.money) == (1800.0, 1.0, 1.5)
+
+
+def test_what_cannot_be_measured_is_unknown_and_what_was_ended_by_an_error_does_not_count():
+    for rehearsals in ([], [of(0.0, 0, "MemoryError: ")]):
+        told = price(rehearsals=rehearsals, per_gpu_hour=1.5)
+        assert told.describe() == {**dict.fromkeys(told.describe()), "epochs": 360.0}
+    assert price(rehearsals=[of(5.0), of(0.0, 0, "MemoryError: ")]).epoch_seconds == 5.0
+
+
+def test_without_a_price_of_a_gpu_there_is_no_money():
+    assert price().money is None
+    assert price(per_gpu_hour=0.0).money == 0.0
+
+
+@pytest.mark.parametrize(
+    ("width", "share", "held"), [(8, 0.25, 2), (9, 0.25, 3), (5, 0.4, 3), (3, 2.0, 6), (8, 0.0, 0)]
+)
+def test_whole_gpus_are_paid_for(width, share, held):
+    assert gpus_held(width, share) == held
+
+
+def planned(directory, events=None, scheduler=None, **flags):
+    study = study_in(directory, events, **flags)
+    study.tune_config(RandomSearch(SPACE, seed=0), scheduler)
+    return study
+
+
+def test_without_rungs_every_trial_runs_to_its_end_two_at_a_time(tmp_path):
+    told = price_of(planned(tmp_path, trials=7, max_epochs=5))
+    assert (told.epochs, told.makespan) == (35, 20)
+    assert (told.seconds, told.study_bytes) == (None, None)
+
+
+def test_with_rungs_it_is_what_is_expected_of_them(tmp_path):
+    asha = ASHA(max_epochs=9)
+    told = price_of(planned(tmp_path, trials=9, scheduler=asha))
+    assert told.expectation == asha.expected(trials=9, concurrent=2)
+    assert told.epochs == told.expectation.epochs < 81
+    audited = price_of(planned(tmp_path, trials=9, scheduler=ASHA(max_epochs=9, audit=1.0)))
+    assert audited.epochs == pytest.approx(81), "who is stopped is finished all the same"
+
+
+def test_an_epoch_budget_bounds_the_epochs_and_the_time(tmp_path):
+    told = price_of(planned(tmp_path, trials=4, max_epochs=5, epoch_budget=10))
+    assert (told.epochs, told.makespan) == (10, 5)
+
+
+def begun(index, epochs, status=None):
+    events = [{"event": "suggested", "trial": index, "config": {"quality": 0.5, "seed": 1}}]
+    results = range(1, epochs + 1)
+    events += [
+        {"event": "result", "trial": index, "epoch": e, "node": "n", "metrics": {"score": 0.5}}
+        for e in results
+    ]
+    if status is not None:
+        events.append({"event": "ended", "trial": index, "status": status, "epoch": epochs})
+    return events
+
+
+def test_of_a_resumed_study_what_is_left_is_to_be_paid(tmp_path):
+    events = [*begun(0, 5, "finished"), *begun(1, 2, "failed"), *begun(2, 3)]
+    study = planned(tmp_path, events, trials=4, max_epochs=5)
+    assert epochs_left(study, 20.0) == 5 + 2
+    limited = planned(tmp_path, trials=4, max_epochs=5, epoch_budget=13)
+    assert epochs_left(limited, 20.0) == 13 - 10
+    spent = planned(tmp_path, trials=4, max_epochs=5, epoch_budget=9)
+    assert epochs_left(spent, 20.0) == 0
+
+
+def test_what_a_promoted_trial_has_to_go_is_to_be_paid_where_all_trials_have_begun(tmp_path):
+    def score(trial, epoch):
+        metrics = {"score": 0.3 - 0.1 * trial}
+        return {"event": "result", "trial": trial, "epoch": epoch, "node": "n", "metrics": metrics}
+
+    events = [
+        {"event": "suggested", "trial": i, "config": {"quality": 0.5, "seed": i}} for i in range(3)
+    ]
+    events += [score(trial, epoch) for trial in range(3) for epoch in range(1, 10)]
+    stops = [
+        {"event": "ended", "trial": trial, "status": "stopped", "rung": 9, "epoch": 9}
+        for trial in range(3)
+    ]
+    waiting = planned(
+        tmp_path / "waiting", [*events, *stops], ASHA(max_epochs=27, grace_period=9), trials=3
+    )
+    assert (price_of(waiting).epochs, price_of(waiting).makespan) == (18, 18)
+    promoted = {"event": "promoted", "trial": 0, "rung": 9, "value": 0.3, "rank": 1, "of": 3}
+    further = [*events, *stops, promoted, score(0, 10)]
+    begun_again = planned(
+        tmp_path / "begun", further, ASHA(max_epochs=27, grace_period=9), trials=3
+    )
+    assert price_of(begun_again).epochs == 17
+
+
+def test_a_few_trials_keep_their_best_checkpoint_and_those_that_may_go_on_the_latest(tmp_path):
+    to_the_end = planned(tmp_path, trials=10, keep_best=3)
+    assert most_checkpoints(to_the_end) == 3 + 2 * 3 + 1
+    promoting = planned(tmp_path, trials=10, keep_best=3, scheduler=ASHA(max_epochs=9))
+    assert most_checkpoints(promoting) == 3 + 8 + 2 * 3 + 1
+
+
+def test_all_members_of_a_population_have_the_checkpoints_of_a_trial_that_runs(tmp_path):
+    pbt = PBT(TRAINED, perturbed=["quality"], max_epochs=9, interval=3, seed=0)
+    assert most_checkpoints(planned(tmp_path, trials=10, scheduler=pbt)) == 10 * 3 + 1
+
+
+def test_what_earlier_sessions_have_begun_has_them_too(tmp_path):
+    events = [event for index in range(5) for event in begun(index, 2)]
+    assert most_checkpoints(planned(tmp_path, events, trials=10, keep_best=3)) == 3 + 5 * 3 + 1
+
+
+def test_what_the_storage_has_no_room_for_is_refused_with_both_numbers(tmp_path):
+    study = planned(tmp_path / "results" / "mine")
+    free = shutil.disk_usage(tmp_path).free
+    check_room(study, price(rehearsals=[of(1.0, free // 14)]))
+    check_room(study, price(rehearsals=[]))
+    too_large = price(rehearsals=[of(1.0, 10**15)])
+    with pytest.raises(ValueError, match=r"will take up to 7\.0 PB more, and .+ are free; make ro"):
+        check_room(study, too_large)
+    assert too_large.study_bytes == 7 * 10**15
+
+
+def test_what_a_resumed_study_has_written_already_needs_no_room(tmp_path):
+    study = planned(tmp_path / "mine")
+    free = shutil.disk_usage(tmp_path).free
+    checkpoint = study.trials_dir / "0000" / "checkpoint_000001"
+    checkpoint.mkdir(parents=True)
+    with (checkpoint / "state.pt").open("wb") as file:
+        # Of a file that is all hole no byte is taken.
+        file.truncate(free)
+    check_room(study, price(rehearsals=[of(1.0, free // 7)]))
+    with pytest.raises(ValueError, match="make room"):
+        check_room(study, price(rehearsals=[of(1.0, free // 3)]))

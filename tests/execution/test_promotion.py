@@ -1,0 +1,126 @@
+"""Trials that a rung stops go on from their checkpoints once they are among the best: real Ray."""
+
+from collections import Counter
+
+import pytest
+
+from search_spaces.schedulers.asha import ASHA
+from search_spaces.searchers.random_search import RandomSearch
+from tests.execution.test_controls import toy
+from tests.in_process import SPACE
+from tune_cluster.execution.ray_tune.searcher import dirname_of
+from tune_cluster.execution.ray_tune.study import Study
+from tune_cluster.study.journal import JOURNAL, read_events
+
+pytestmark = pytest.mark.slow
+
+
+def told(study):
+    return read_events(study.directory / JOURNAL)
+
+
+@pytest.mark.parametrize("max_concurrent", [1, 2])
+def test_the_best_of_every_rung_go_on_from_their_checkpoints_and_no_epoch_is_run_twice(
+    run_study, tmp_path, max_concurrent
+):
+    ran = tmp_path / "ran"
+
+    def act(config, epoch, result, restored):
+        with ran.open("a") as file:
+            file.write(f"{config['seed']} {epoch}\n")
+
+    code, trials, study = run_study(toy(act), trials=18, max_concurrent=max_concurrent)
+    assert code == 0
+    events = told(study)
+    promoted = [(event["trial"], event["rung"]) for event in events if event["event"] == "promoted"]
+    assert promoted
+    assert len(set(promoted)) == len(promoted)
+    for rung in (1, 3):
+        reached = {i: t.results[rung]["score"] for i, t in trials.items() if rung in t.results}
+        best = sorted(reached, key=reached.get, reverse=True)[: len(reached) // 3]
+        assert all(trials[index].epochs > rung for index in best)
+    assert {trial.status for trial in trials.values()} == {"stopped", "finished"}
+    # Nothing was wasted, and nothing of it is an event of its own.
+    epochs = Counter(ran.read_text().splitlines())
+    assert set(epochs.values()) == {1}
+    assert len(epochs) == sum(trial.epochs for trial in trials.values())
+    assert not any(event["event"] == "restored" for event in events)
+    # Each trial is one directory.
+    assert sorted(path.name for path in study.trials_dir.iterdir()) == [
+        dirname_of(index) for index in range(18)
+    ]
+
+
+def test_a_promotion_comes_before_a_new_trial(run_study):
+    _, _, study = run_study(toy(), trials=12, max_concurrent=1)
+    rungs = ASHA(max_epochs=9)
+    for event in told(study):
+        if event["event"] == "suggested":
+            assert rungs.promotable() is None
+        elif event["event"] == "promoted":
+            assert rungs.promotable().trial == event["trial"]
+            rungs.promote(event["trial"], event["rung"])
+        elif event["event"] == "decision":
+            rungs.replay(event["trial"], event["rung"], event["value"])
+    assert rungs.promotable() is None
+
+
+@pytest.fixture
+def run_in_two(run_study):
+    """Runs a study of `first` trials, lets something happen, and runs it up to 18."""
+
+    def run_it(name, first, happens=lambda study: None):
+        for trials in filter(None, (first, 18)):
+            searcher = RandomSearch(SPACE, seed=1)
+            code, records, study = run_study(
+                toy(), trials=trials, searcher=searcher, max_concurrent=1, name=name
+            )
+            assert code == 0
+            happens(study)
+        return records, study
+
+    return run_it
+
+
+def test_a_study_that_grows_is_that_of_one_run_and_promotes_trials_of_its_first_part(run_in_two):
+    whole, _ = run_in_two("whole", 0)
+    grown, study = run_in_two("grown", 8)
+    assert grown == whole
+    events = told(study)
+    second = events[[event["event"] for event in events].index("closed") :]
+    assert {event["trial"] for event in second if event["event"] == "promoted"} & set(range(8))
+    again = ASHA(max_epochs=9)
+    Study(study.directory, study.flags, max_concurrent=1, metric="score", mode="max").tune_config(
+        RandomSearch(SPACE, seed=1), again
+    )
+    assert again.rungs == study.parts.scheduler.rungs
+
+
+def torn(checkpoint):
+    (checkpoint / "result.json").write_text("{")
+
+
+def changed(checkpoint):
+    # What the trainable would load without a word.
+    (checkpoint / "epoch").write_text("7")
+
+
+@pytest.mark.parametrize("how", [torn, changed])
+def test_a_checkpoint_that_is_damaged_before_the_promotion_costs_its_epochs_and_is_told(
+    run_in_two, how
+):
+    def damage(study):
+        for checkpoint in study.trials_dir.glob("*/checkpoint_*"):
+            how(checkpoint)
+
+    trials, study = run_in_two("damaged", 8, damage)
+    events = told(study)
+    second = events[[event["event"] for event in events].index("closed") :]
+    promoted = {event["trial"] for event in second if event["event"] == "promoted"}
+    restored = {event["trial"]: event for event in second if event["event"] == "restored"}
+    assert restored
+    assert set(restored) == promoted & set(range(8))
+    for index, event in restored.items():
+        assert event["epoch"] == 0
+        assert "checkpoint_000001" in event["unreadable"]
+        assert list(trials[index].results) == list(range(1, trials[index].epochs + 1))

@@ -1,0 +1,131 @@
+"""What ends a study in order, what at once, and what is as it was afterwards."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from tests.callbacks.test_stopping import stopper_of
+from tune_cluster.execution import signals
+from tune_cluster.execution.signals import heard
+
+
+def exit_code_of(lines):
+    """Of a process that hears signals and runs these lines, which may use `kill(number)`."""
+    head = """
+        import os, signal, time
+        from tests.callbacks.test_stopping import stopper_of
+        from tune_cluster.execution import signals
+        def kill(number):
+            os.kill(os.getpid(), number)
+    """
+    script = textwrap.dedent(head) + textwrap.dedent(lines)
+    done = subprocess.run([sys.executable, "-c", script], stderr=subprocess.DEVNULL, check=False)
+    return done.returncode
+
+
+@pytest.mark.parametrize(
+    ("number", "why", "said"),
+    [
+        (signal.SIGINT, "interrupted", "Ctrl-C again: at once"),
+        (signal.SIGTERM, "terminated", "within 25 s"),
+    ],
+)
+def test_the_first_one_ends_in_order_and_the_old_handlers_come_back(capfd, number, why, said):
+    before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+    stopper = stopper_of()
+    with heard(stopper):
+        os.kill(os.getpid(), number)
+        assert stopper.stop_all()
+    assert stopper.why == why
+    assert said in capfd.readouterr().err
+    assert before == [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+
+
+def test_the_old_handlers_come_back_after_an_exception_too():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(RuntimeError), heard(stopper_of()):
+        raise RuntimeError
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_the_second_ctrl_c_ends_at_once_after_sigterm_too():
+    for first in ("SIGINT", "SIGTERM"):
+        lines = f"""
+            with signals.heard(stopper_of()):
+                kill(signal.{first})
+                kill(signal.SIGINT)
+        """
+        assert exit_code_of(lines) == 130
+
+
+def test_a_second_sigterm_is_the_same_order_again():
+    lines = """
+        stopper = stopper_of()
+        with signals.heard(stopper):
+            kill(signal.SIGTERM)
+            kill(signal.SIGTERM)
+        assert stopper.why == "terminated"
+    """
+    assert exit_code_of(lines) == 0
+
+
+def test_what_has_not_ended_when_the_grace_is_over_is_ended():
+    lines = """
+        signals.GRACE = 0.1
+        with signals.heard(stopper_of()):
+            kill(signal.SIGTERM)
+            time.sleep(60)
+    """
+    assert exit_code_of(lines) == 143
+
+
+def test_the_grace_ends_nothing_that_comes_after_the_study(monkeypatch):
+    monkeypatch.setattr(signals, "GRACE", 0.1)
+    ended = []
+    monkeypatch.setattr(os, "_exit", ended.append)
+    with heard(stopper_of()):
+        os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(0.3)
+    assert ended == []
+
+
+def test_a_terminal_that_closes_ends_in_order_and_nothing_is_written_to_it():
+    ours, theirs = pty.openpty()
+    lines = """
+        stopper = stopper_of()
+        with signals.heard(stopper):
+            print("ready", flush=True)
+            while not stopper.why:
+                time.sleep(0.01)
+            print("to nobody", flush=True)
+        os._exit(7 if stopper.why == "terminated" else 8)
+    """
+    head = "import os, time\nfrom tests.callbacks.test_stopping import stopper_of\n"
+    head += "from tune_cluster.execution import signals\n"
+    process = subprocess.Popen(
+        [sys.executable, "-c", head + textwrap.dedent(lines)],
+        **{"stdin": theirs, "stdout": theirs, "stderr": theirs},
+        start_new_session=True,
+    )
+    os.close(theirs)
+    assert os.read(ours, 5) == b"ready"
+    os.close(ours)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(timeout=30) == 7
+
+
+def test_under_nohup_a_closing_terminal_is_not_heard():
+    lines = """
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        stopper = stopper_of()
+        with signals.heard(stopper):
+            kill(signal.SIGHUP)
+        assert stopper.why == ""
+    """
+    assert exit_code_of(lines) == 0

@@ -1,0 +1,345 @@
+"""What a study leaves: the table, the best checkpoint, and the last lines."""
+
+import csv
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from search_spaces.searchers.random_search import RandomSearch
+from tests.in_process import SPACE, study_in
+from tune_cluster.execution.best import all_ended, keep_best
+from tune_cluster.execution.flags import Flags
+from tune_cluster.execution.ray_tune.study import Study
+from tune_cluster.execution.summary import (
+    repeated,
+    resume_command,
+    schedule_lines,
+    show_summary,
+    shown,
+    typed,
+    without,
+    write_table,
+)
+from tune_cluster.storage.checkpoints import TrialCheckpoints
+from tune_cluster.storage.places import Folder
+from tune_cluster.study.journal import JOURNAL, TrialRecord
+
+COMMAND = ["python", "tune_jobs/job.py"]
+
+
+class Evaluated:
+    """A trainable that counts how often the test set is used, and on what."""
+
+    def __init__(self):
+        self.calls = []
+
+    def evaluate(self, config, checkpoint_dir, dataset):
+        self.calls.append((config, Path(checkpoint_dir, "state").read_text(), dataset))
+        return {"test_accuracy": 0.75, "test_loss": 0.5}
+
+
+def test_a_study_has_ended_when_its_controls_have_too(tmp_path):
+    study = study_of(tmp_path, [([0.5], "finished"), ([0.4], "stopped")])
+    assert all_ended(study)
+    for control, ended in (("pending", False), ("running", False), ("diverged", True)):
+        study.trials[1].control = control
+        assert all_ended(study) is ended
+
+
+def study_of(folder, trials, *, total=None, mode="max", trainable=None):
+    """A study whose journal and checkpoints are those of `trials`: (values by epoch, status)."""
+    directory = folder / "study"
+    (directory / "trials").mkdir(parents=True, exist_ok=True)
+    events = []
+    for index, (values, status) in enumerate(trials):
+        config = {"learning_rate": 0.1 / (index + 1)}
+        events.append({"event": "suggested", "trial": index, "config": config})
+        checkpoints = TrialCheckpoints(Folder(directory / "trials" / f"{index:04d}"), mode)
+        for epoch, value in enumerate(values, start=1):
+            metrics = {"score": value, "loss": epoch / 10}
+            events.append({"event": "result", "trial": index, "epoch": epoch, "metrics": metrics})
+            checkpoints.write(epoch, value, metrics, saving(f"{index} after {epoch}"))
+        if status is not None:
+            end = {"event": "ended", "trial": index, "status": status, "epoch": len(values)}
+            events.append(end)
+    (directory / JOURNAL).write_text("".join(json.dumps(event) + "\n" for event in events))
+    flags = Flags(trials=len(trials) if total is None else total)
+    study = Study(directory, flags, max_concurrent=1, metric="score", mode=mode)
+    study.parts.trainable, study.parts.strategy = trainable, RandomSearch(SPACE, seed=0)
+    study.parts.dataset = "the dataset"
+    return study
+
+
+def saving(content):
+    return lambda folder: Path(folder, "state").write_text(content)
+
+
+def best_file(study):
+    return json.loads((study.directory / "best" / "best.json").read_text())
+
+
+TRIALS = [([0.1, 0.6, 0.4], "finished"), ([0.3], "stopped"), ([], "diverged")]
+
+
+@pytest.mark.parametrize(
+    ("words", "kept"),
+    [
+        (["--name", "x", "--seed", "1"], ["--seed", "1"]),
+        (["--seed", "1", "--name", "x"], ["--seed", "1"]),
+        (["--name=x", "--seed", "1"], ["--seed", "1"]),
+        (["--seed=1", "--name=a b"], ["--seed=1"]),
+        (["--named", "x", "--name-of=y"], ["--named", "x", "--name-of=y"]),
+        (["--seed", "1"], ["--seed", "1"]),
+        ([], []),
+    ],
+)
+def test_a_flag_is_left_out_with_its_value_in_either_form(words, kept):
+    assert without([*COMMAND, *words], "--name") == [*COMMAND, *kept]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--seed", "1"], ["--seed", "1", "--trials", "8"]),
+        (["--name", "x", "--trials", "4"], ["--trials", "8"]),
+        (["--name=x", "--trials=4", "--seed=2"], ["--seed=2", "--trials", "8"]),
+        (["--smoke-test", "--name", "x"], ["--smoke-test"]),
+    ],
+)
+def test_to_repeat_a_study_is_its_command_for_its_present_trials_without_its_name(words, said):
+    before = [*COMMAND, *words]
+    assert repeated(before, 8) == [*COMMAND, *said]
+    assert before == [*COMMAND, *words]
+
+
+def test_to_resume_is_the_script_and_the_study_whatever_was_typed_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command = [*COMMAND, "--trials", "4", "--name", "my study"]
+    said = resume_command(command, study_in(tmp_path / "results" / "my study"))
+    assert shlex.split(said) == [*COMMAND, "--resume", "results/my study"]
+
+
+def test_a_path_is_short_below_the_working_directory_and_absolute_elsewhere(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert shown(Path("a/../b")) == Path("b")
+    assert shown(tmp_path / "here" / "b") == Path("b")
+    assert shown(Path("../b")) == tmp_path / "b"
+    assert typed(Path("a b")) == "'a b'"
+
+
+def read_table(path):
+    with path.open(newline="") as file:
+        return list(csv.reader(file))
+
+
+def test_the_table_has_a_line_for_each_trial_with_its_best_epoch(tmp_path):
+    trials = [
+        TrialRecord(2, {"b": 3}, status="failed", log="first line\nlast line"),
+        TrialRecord(
+            0,
+            {"a": "x, y", "b": 1},
+            status="finished",
+            results={
+                1: {"epoch": 1, "score": 0.5, "loss": 0.1},
+                2: {"epoch": 2, "score": 0.9, "loss": 0.2},
+                3: {"epoch": 3, "score": 0.9, "loss": 0.3},
+            },
+        ),
+        TrialRecord(1, {"a": "z", "b": 2}, results={1: {"epoch": 1, "score": 0.2, "loss": None}}),
+    ]
+    write_table(tmp_path / "trials.csv", trials, "score", "max")
+    assert read_table(tmp_path / "trials.csv") == [
+        ["trial", "status", "epochs_run", "best_epoch", "a", "b", "loss", "score", "log"],
+        ["0", "finished", "3", "2", "x, y", "1", "0.2", "0.9", ""],
+        ["1", "pending", "1", "1", "z", "2", "", "0.2", ""],
+        ["2", "failed", "0", "", "", "3", "", "", "first line\nlast line"],
+    ]
+    write_table(tmp_path / "trials.csv", trials, "loss", "min")
+    assert read_table(tmp_path / "trials.csv")[1][3] == "1"
+
+
+def test_no_two_columns_have_one_name(tmp_path):
+    # Read by name, the second would hide the first: of a diverged trial, its configuration.
+    trials = [
+        TrialRecord(0, {"learning_rate": 0.1, "epochs": 9}, status="diverged"),
+        TrialRecord(1, {"learning_rate": 0.2, "epochs": 9}, results={1: {"learning_rate": 0.2}}),
+    ]
+    write_table(tmp_path / "trials.csv", trials, "score", "max")
+    header, diverged, _ = read_table(tmp_path / "trials.csv")
+    assert len(header) == len(set(header))
+    assert diverged[header.index("learning_rate")] == "0.1"
+
+
+def test_a_study_without_trials_has_an_empty_table(tmp_path):
+    write_table(tmp_path / "trials.csv", [], "score", "max")
+    assert len(read_table(tmp_path / "trials.csv")) == 1
+
+
+@pytest.mark.parametrize(("mode", "trial", "epoch"), [("max", 0, 2), ("min", 0, 1)])
+def test_the_best_checkpoint_is_in_best_with_what_it_is(tmp_path, mode, trial, epoch):
+    study = study_of(tmp_path, TRIALS, mode=mode)
+    best = keep_best(study)
+    assert best_file(study) == best
+    value = TRIALS[trial][0][epoch - 1]
+    assert best == {
+        "trial": trial,
+        "epoch": epoch,
+        "score": value,
+        "metrics": {"score": value, "loss": epoch / 10},
+        "config": {"learning_rate": 0.1},
+        "checkpoint": str(study.trials_dir / f"{trial:04d}" / f"checkpoint_{epoch:06d}"),
+    }
+    files = {path.name for path in (study.directory / "best").iterdir()}
+    assert files == {"state", "result.json", "best.json"}
+    assert (study.directory / "best" / "state").read_text() == f"{trial} after {epoch}"
+
+
+def test_the_test_set_is_used_once_for_the_best_checkpoint(tmp_path):
+    trainable = Evaluated()
+    study = study_of(tmp_path, TRIALS, trainable=trainable)
+    best = keep_best(study)
+    assert trainable.calls == [({"learning_rate": 0.1}, "0 after 2", "the dataset")]
+    assert best["test"] == {"test_accuracy": 0.75, "test_loss": 0.5}
+    assert keep_best(study) == best
+    assert keep_best(study_of(tmp_path, TRIALS, trainable=trainable)) == best
+    assert len(trainable.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("trials", "total"), [([*TRIALS, ([0.9], None)], 4), (TRIALS, 4), ([*TRIALS, ([], None)], 4)]
+)
+def test_while_a_trial_is_left_to_run_the_test_set_is_not_used(tmp_path, trials, total):
+    trainable = Evaluated()
+    study = study_of(tmp_path, trials, total=total, trainable=trainable)
+    assert not all_ended(study)
+    best = keep_best(study)
+    assert "test" not in best
+    assert "test" not in best_file(study)
+    assert trainable.calls == []
+
+
+def test_a_study_that_grows_uses_the_test_set_again_only_for_a_better_checkpoint(tmp_path):
+    trainable = Evaluated()
+    first = keep_best(study_of(tmp_path, TRIALS, trainable=trainable))
+    worse = [*TRIALS, ([0.5], "finished")]
+    assert keep_best(study_of(tmp_path, worse, trainable=trainable)) == first
+    assert len(trainable.calls) == 1
+
+    better = [*worse, ([0.8], "finished")]
+    unfinished = keep_best(study_of(tmp_path, better, total=6, trainable=trainable))
+    assert (unfinished["trial"], "test" in unfinished) == (4, False)
+    study = study_of(tmp_path, better, trainable=trainable)
+    best = keep_best(study)
+    assert [state for _, state, _ in trainable.calls] == ["0 after 2", "4 after 1"]
+    assert (best["trial"], best["epoch"], best_file(study)) == (4, 1, best)
+    assert (study.directory / "best" / "state").read_text() == "4 after 1"
+
+
+def test_an_evaluation_that_failed_leaves_the_checkpoint_and_is_made_up_for(tmp_path):
+    class Failing:
+        def evaluate(self, config, checkpoint_dir, dataset):
+            raise OSError("the test set is gone")
+
+    with pytest.raises(OSError, match="gone"):
+        keep_best(study_of(tmp_path, TRIALS, trainable=Failing()))
+    assert (tmp_path / "study" / "best" / "state").read_text() == "0 after 2"
+    assert "test" in keep_best(study_of(tmp_path, TRIALS, trainable=Evaluated()))
+
+
+def test_a_damaged_best_file_is_written_anew(tmp_path):
+    study = study_of(tmp_path, TRIALS, trainable=Evaluated())
+    best = keep_best(study)
+    (study.directory / "best" / "best.json").write_text('{"trial": 0, "ep')
+    assert keep_best(study) == best
+    assert best_file(study) == best
+
+
+def test_a_trainable_without_evaluate_has_no_test_figure(tmp_path):
+    study = study_of(tmp_path, TRIALS, trainable=object())
+    assert "test" not in keep_best(study)
+    assert best_file(study)["epoch"] == 2
+
+
+def test_a_checkpoint_may_have_folders(tmp_path):
+    study = study_of(tmp_path, TRIALS)
+    for content in ("first", "second"):
+        checkpoint = study.trials_dir / "0000" / "checkpoint_000002"
+        (checkpoint / "model").mkdir(exist_ok=True)
+        (checkpoint / "model" / "weights").write_text(content)
+        keep_best(study)
+        kept = study.directory / "best"
+        assert (kept / "model" / "weights").read_text() == content
+    assert not [path for path in kept.iterdir() if path.name.startswith(".")]
+
+
+def test_without_checkpoints_or_values_there_is_nothing_to_copy(tmp_path):
+    study = study_of(tmp_path, [([], "diverged"), ([], None)])
+    assert keep_best(study) is None
+    study.trials[0].results[1] = {"score": 0.5}
+    assert keep_best(study)["score"] == 0.5
+    assert not (study.directory / "best").exists()
+
+
+def last_lines(study, best, command=COMMAND):
+    path = study.directory.parent / "screen"
+    with path.open("w") as file:
+        show_summary(Console(file=file), study, best, command)
+    lines = [line for line in path.read_text().splitlines() if line]
+    return {line[:15].strip(): line[15:] for line in lines}
+
+
+def test_the_last_lines_say_what_was_found_and_what_to_type_next(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = study_of(tmp_path, TRIALS, trainable=Evaluated())
+    lines = last_lines(study, keep_best(study), [*COMMAND, "--name=study", "--trials=2"])
+    assert lines["trials"] == "3 of 3: 1 diverged, 1 finished, 1 stopped; 4 epochs in all"
+    assert lines["best"] == "trial 0: learning_rate=0.1"
+    assert lines["best epoch"] == "2 of 3"
+    assert lines["score"] == "0.6000"
+    assert lines["test_accuracy"].startswith("0.7500")
+    assert "test_loss" not in lines
+    assert lines["checkpoint"] == "study/best"
+    assert lines["curves"].endswith(" --logdir study")
+    assert lines["repeat"] == "python tune_jobs/job.py --trials 3"
+    assert "resume" not in lines
+
+
+def test_the_last_lines_of_a_study_that_is_not_done_say_how_to_go_on(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = study_of(tmp_path, [([], "diverged"), ([], None)], total=5)
+    lines = last_lines(study, None)
+    assert lines["trials"] == "2 of 5: 1 diverged, 1 pending; 0 epochs in all"
+    assert lines["best"].startswith("none")
+    assert lines["resume"] == "python tune_jobs/job.py --resume study"
+    assert "repeat" not in lines
+    assert "checkpoint" not in lines
+
+
+def test_the_last_lines_tell_a_schedule(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = study_of(tmp_path, TRIALS)
+    path = tmp_path / "screen"
+    with path.open("w") as file:
+        schedules = {"learning_rate": [(1, 0.0123456), (5, 0.02)]}
+        lines = schedule_lines(study, schedules)
+        show_summary(Console(file=file), study, keep_best(study), COMMAND, lines)
+    shown = path.read_text()
+    assert "schedule       learning_rate 0.01235 from epoch 1, 0.02 from epoch 5\n" in shown
+    assert "study/best/schedule.json" in shown
+
+
+def test_best_and_table_have_the_configuration_of_the_best_epoch(tmp_path):
+    study = study_of(tmp_path, [([0.1, 0.6, 0.4, 0.9], "finished")])
+    trial = study.trials[0]
+    before = trial.config["learning_rate"]
+    for epoch, (old, new) in {1: (before, 0.2), 3: (0.2, 0.3)}.items():
+        changes = {"learning_rate": [old, new]}
+        trial.apply({"event": "exploited", "epoch": epoch, "donor": 1, "changes": changes})
+    trial.results.pop(4)
+    assert keep_best(study)["config"]["learning_rate"] == 0.2
+    write_table(tmp_path / "trials.csv", [trial], "score", "max")
+    assert "0.2" in (tmp_path / "trials.csv").read_text().splitlines()[1].split(",")

@@ -1,0 +1,102 @@
+"""The picture of a study, from its directory alone."""
+
+import json
+import subprocess
+import sys
+
+import matplotlib.image
+import matplotlib.pyplot as plt
+import pytest
+
+from tests.conftest import ROOT
+from tests.studies import about
+from tune_cluster.reports.curves import draw_curves
+
+TRIALS = [
+    ([0.1, 0.5, 0.4], "finished"),
+    ([0.2], "stopped"),
+    ([0.3], "diverged"),
+    ([], "diverged"),
+    ([], "failed"),
+    ([0.1, 0.2], "finished"),
+    ([0.4, 0.1], None),
+    ([], None),
+]
+"""The metric by epoch, and how the trial ended."""
+
+
+def write_study(folder, trials=TRIALS, mode="max", config=None, rungs=(1, 3)):
+    with_rungs = {"rungs": list(rungs), "grace_period": 1, "reduction_factor": 3, "max_epochs": 9}
+    stored = about(mode=mode, strategy=with_rungs if rungs else {})
+    (folder / "study.json").write_text(json.dumps(stored))
+    events = [{"event": "session"}]
+    for index, (values, status) in enumerate(trials):
+        chosen = {"learning_rate": 10.0 ** -(1 + index % 4), "batch_size": 32 << index % 3}
+        chosen = chosen if config is None else config
+        events += [{"event": "suggested", "trial": index, "config": chosen}]
+        events += [{"event": "started", "trial": index}]
+        for epoch, value in enumerate(values, start=1):
+            metrics = {"score": value}
+            events.append({"event": "result", "trial": index, "epoch": epoch, "metrics": metrics})
+        if status is not None:
+            end = {"event": "ended", "trial": index, "status": status, "epoch": len(values)}
+            events.append(end)
+    (folder / "journal.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    return folder
+
+
+def picture_of(study):
+    """The picture as pixels; a file that is no PNG is an error."""
+    draw_curves(study, study / "curves.png")
+    assert plt.get_fignums() == [], "a figure that stays open is memory that is lost"
+    return matplotlib.image.imread(study / "curves.png")
+
+
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_a_study_with_every_kind_of_trial_is_drawn(tmp_path, mode):
+    pixels = picture_of(write_study(tmp_path, mode=mode))
+    assert pixels.shape[0] > 300
+    assert pixels.shape[1] > 800
+    assert pixels[..., :3].std() > 0.01, "an empty page"
+
+
+def test_another_best_makes_another_picture(tmp_path):
+    first = picture_of(write_study(tmp_path))
+    second = picture_of(write_study(tmp_path, mode="min"))
+    assert (first != second).any()
+
+
+@pytest.mark.parametrize("trials", [[], [([], None)], [([], "diverged")], [([0.5], "finished")]])
+def test_a_study_with_next_to_nothing_in_it_is_drawn(tmp_path, trials):
+    assert picture_of(write_study(tmp_path, trials)).size
+
+
+@pytest.mark.parametrize(
+    "config", [{}, {"learning_rate": 0.1}, {"batch_size": 32}, {"quality": 0.5}]
+)
+def test_a_space_without_learning_rate_or_batch_size_is_drawn(tmp_path, config):
+    assert picture_of(write_study(tmp_path, config=config, rungs=())).size
+
+
+def test_a_metric_below_zero_is_not_drawn_upside_down(tmp_path, monkeypatch):
+    limits = []
+    close = plt.close
+    monkeypatch.setattr(plt, "close", lambda f: (limits.append(f.axes[0].get_ylim()), close(f)))
+    picture_of(write_study(tmp_path, [([-0.9, -0.5], "finished"), ([-0.8], "stopped")]))
+    low, high = limits[0]
+    assert low < high
+    assert low <= -0.5 <= high
+
+
+def test_what_is_no_study_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match=r"study\.json"):
+        draw_curves(tmp_path, tmp_path / "curves.png")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_the_command_puts_the_picture_into_the_study(tmp_path):
+    write_study(tmp_path)
+    command = [sys.executable, "-m", "tune_cluster.reports.curves", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True)
+    assert matplotlib.image.imread(tmp_path / "curves.png").size

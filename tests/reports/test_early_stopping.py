@@ -1,0 +1,130 @@
+"""What early stopping has cost, in populations where it is known."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tune_cluster.reports.early_stopping import (
+    Followed,
+    advised,
+    candidates,
+    epochs_at_once,
+    killed,
+    top_shares,
+)
+
+ends = st.lists(st.integers(0, 30).map(float), max_size=12)
+
+
+def truly_killed(survivors, stopped, top):
+    """Of the best `top` of all, those that were stopped; of equals the survivor is before."""
+    everyone = [(-value, 0) for value in survivors] + [(-value, 1) for value in stopped]
+    return sum(was_stopped for _, was_stopped in sorted(everyone)[:top])
+
+
+@given(ends.filter(len), ends)
+def test_once_every_stopped_trial_is_a_control_the_count_is_right(survivors, stopped):
+    top = min(5, len(survivors))
+    truth = truly_killed(survivors, stopped, top)
+    found = killed(survivors, stopped, len(stopped), top)
+    assert found == {"estimate": pytest.approx(truth), "low": truth, "high": truth}
+
+
+@given(ends.filter(len), ends.filter(len), st.integers(0, 40))
+def test_the_estimate_is_within_its_bounds_and_never_more_than_there_are(survivors, controls, more):
+    top, stopped = min(5, len(survivors)), len(controls) + more
+    found = killed(survivors, controls, stopped, top)
+    assert 0 <= found["low"] <= found["high"] <= min(top, stopped)
+    assert found["low"] - 1e-9 <= found["estimate"] <= found["high"] + 1
+    shares = top_shares(survivors, controls, stopped, top)
+    assert sum(shares) == pytest.approx(top)
+
+
+def test_a_rung_compares_the_first_value_at_or_past_it_and_the_last_of_who_had_ended():
+    trial = Followed({2: 0.2, 4: 0.4, 10: 0.3}, None, failed=False)
+    assert [trial.at(rung) for rung in (1, 3, 9, 27)] == [0.2, 0.4, 0.3, 0.3]
+    assert [trial.reached(rung) for rung in (9, 10, 27)] == [True, True, False]
+    assert Followed({1: 0.2}, None, failed=True).at(3) == -np.inf
+
+
+@pytest.mark.parametrize("share", [0.1, 0.4])
+@pytest.mark.parametrize("luck", [0.0, 1.0, 3.0])
+def test_the_interval_has_the_truth_in_95_of_a_hundred_draws_at_least(share, luck):
+    """`luck`: how far the order of the rungs is from that of the ends."""
+    rng = np.random.default_rng([int(share * 10), int(luck)])
+    covered, draws = 0, 400
+    for _ in range(draws):
+        quality = rng.normal(size=64)
+        order = np.argsort(quality + luck * rng.normal(size=64))
+        stopped, survivors = quality[order[:54]], quality[order[54:]]
+        controls = stopped[rng.random(54) < share]
+        found = killed(list(survivors), list(controls), 54, 5)
+        low, high = (0, 5) if found is None else (found["low"], found["high"])
+        covered += low <= truly_killed(survivors, stopped, 5) <= high
+    assert covered >= 0.95 * draws
+
+
+def test_without_controls_or_survivors_nothing_is_known_and_without_stops_nothing_was_killed():
+    assert killed([1.0, 2.0], [], 3, 2) is None
+    assert killed([], [1.0], 3, 0) is None
+    assert killed([1.0, 2.0], [], 0, 2) == {"estimate": 0.0, "low": 0, "high": 0}
+
+
+def trial(values, rung=None, failed=False):
+    return Followed(dict(enumerate(values, start=1)), rung, failed)
+
+
+def test_a_rung_sees_the_last_value_of_what_has_ended_and_nothing_worse_than_a_failure():
+    assert trial([0.1, 0.3, 0.2]).end == 0.3
+    assert [trial([0.1, 0.3]).at(epoch) for epoch in (1, 2, 5)] == [0.1, 0.3, 0.3]
+    assert trial([0.1], failed=True).at(1) == 0.1
+    assert trial([0.1], failed=True).at(2) == -np.inf
+
+
+ASHA = {"reduction_factor": 3, "max_epochs": 9, "grace_period": 1}
+
+
+def crossing(epoch, number=40):
+    """Trials whose curves have the order of their ends from `epoch` on, and before the opposite."""
+    return [
+        trial([(i if e >= epoch else -i) + e / 100 for e in range(1, 10)]) for i in range(number)
+    ]
+
+
+@pytest.mark.parametrize(("epoch", "found"), [(1, 1), (2, 2), (3, 3), (4, 5), (5, 5), (9, None)])
+def test_the_smallest_grace_period_is_advised_that_lets_the_best_through(epoch, found):
+    trials = crossing(epoch)
+    controls = [Followed(t.values, 1, False) for t in trials[::2]]
+    advice = advised(trials[1::2], controls, 20, ASHA)
+    assert advice["advised"] == found
+    assert (advice["kept_now"] == 1) is (found == 1)
+    if found is None:
+        assert "kept" not in advice
+    else:
+        assert advice["kept"] >= 0.9
+        assert advice["epochs"] == epochs_at_once(40, found, 3, 9)
+
+
+def test_a_control_stands_for_all_that_were_stopped():
+    # Ten survivors that nothing tells apart, and behind them controls; of one, for 90 trials, the
+    # value after one epoch is the best of all.
+    survivors = [trial([0.5] * 8 + [1.0 + i]) for i in range(10)]
+    controls = [Followed({1: 0.9, 9: 0.9}, 1, False)]
+    few = advised(survivors, controls, 1, ASHA)
+    many = advised(survivors, controls, 90, ASHA)
+    assert few["kept_now"] == 1
+    assert many["kept_now"] == 0
+
+
+def test_grace_periods_are_half_steps_of_the_scale():
+    assert candidates(3, 27) == [1, 2, 3, 5, 9, 16]
+    assert candidates(2, 9) == [1, 2, 3, 4, 6, 8]
+    assert candidates(3, 1) == []
+
+
+@pytest.mark.parametrize(
+    ("trials", "grace", "epochs"), [(27, 1, 27 + 9 * 2 + 3 * 6), (27, 9, 243), (2, 1, 2 + 2 + 6)]
+)
+def test_what_rungs_cost_where_all_come_at_once(trials, grace, epochs):
+    assert epochs_at_once(trials, grace, 3, 9) == epochs

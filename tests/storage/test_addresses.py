@@ -1,0 +1,101 @@
+"""Where a study may be kept, and what is said of a bucket that cannot be used."""
+
+import json
+
+import boto3
+import pytest
+import requests
+
+from tune_cluster.storage.addresses import check_address, probe, refusing
+from tune_cluster.storage.bucket import Bucket, store
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["results", "/mnt/results", "a:b/c", "s3://studies", "s3://studies/", "s3://a-b.1/c/d"],
+)
+def test_a_folder_and_a_bucket_are_places_for_studies(address):
+    check_address("--storage-path", address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("s3:/studies/x", "s3:///x", "s3://", "s3://Studies/x", "s3://st/x", "S3://studies/x"),
+        *("gs://studies/x", "http://studies/x", "file:///tmp/x"),
+        *("s3://studies/a/../b", "s3://studies/..", "s3://studies//x", "s3://studies/x?region=a"),
+        "s3://studies/a b",
+    ],
+)
+def test_another_address_is_refused_with_what_is_allowed(address):
+    with pytest.raises(
+        ValueError, match=r"^--resume must be a folder .* or s3://bucket/folder, got"
+    ):
+        check_address("--resume", address)
+
+
+def test_credentials_in_an_address_are_refused_and_not_repeated():
+    with pytest.raises(ValueError, match="must have no credentials") as refused:
+        check_address("--storage-path", "s3://AKIA123:hush@studies/x")
+    assert "AKIA123" not in str(refused.value)
+    assert "hush" not in str(refused.value)
+
+
+def said_of(url):
+    place = Bucket(url)
+    match = f"^--storage-path {url}: "
+    with pytest.raises(ValueError, match=match) as refused, refusing("--storage-path", place):
+        probe(place)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+def test_a_bucket_that_can_be_used_has_nothing_of_the_probe_left(bucket):
+    probe(Bucket(f"{bucket}/results"))
+    assert Bucket(bucket).files() == {}
+
+
+def test_a_bucket_that_is_not_there_is_said(bucket):
+    assert "there is no bucket of that name" in said_of("s3://nobodys-bucket/results")
+
+
+def test_an_endpoint_that_does_not_answer_is_said(bucket, monkeypatch):
+    # Port 9 is discard's: nobody answers.
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    store.cache_clear()
+    assert "nothing answers there" in said_of(f"{bucket}/results")
+
+
+@pytest.fixture
+def guarded(bucket, s3_endpoint):
+    """The bucket as one that asks who comes."""
+    switch = f"{s3_endpoint}/moto-api/reset-auth"
+    requests.post(switch, data="0", timeout=5)
+    yield bucket
+    requests.post(switch, data="inf", timeout=5)
+
+
+def test_credentials_that_nobody_knows_are_said(guarded):
+    assert "nobody knows these credentials" in said_of(f"{guarded}/results")
+
+
+@pytest.fixture
+def reader(bucket, s3_endpoint):
+    """The key of a user who may read the bucket."""
+    iam = boto3.client("iam", endpoint_url=s3_endpoint)
+    iam.create_user(UserName="reader")
+    may = {"Effect": "Allow", "Action": ["s3:Get*", "s3:List*"], "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [may]})
+    iam.put_user_policy(UserName="reader", PolicyName="reads", PolicyDocument=policy)
+    return iam.create_access_key(UserName="reader")["AccessKey"]
+
+
+def test_credentials_that_may_only_read_are_said_and_not_shown(reader, guarded, monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", reader["AccessKeyId"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", reader["SecretAccessKey"])
+    store.cache_clear()
+    assert Bucket(guarded).files() == {}
+    said = said_of(f"{guarded}/results")
+    assert "s3:PutObject" in said
+    assert reader["AccessKeyId"] not in said
+    assert reader["SecretAccessKey"] not in said

@@ -1,0 +1,122 @@
+"""A file that grows by whole pieces, on a file system that is really full."""
+
+import errno
+import fcntl
+import os
+import subprocess
+
+import pytest
+
+from tests.mounts import mounted
+from tune_cluster.storage.appended import REMEMBERED, AppendedFile
+from tune_cluster.storage.outage import Outages, StorageLostError, Waits
+from tune_cluster.storage.places import Folder
+
+SHORT = Waits(first=0.01, longest=0.02, in_all=5)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 64 kB; the folder that it is mounted at."""
+    with mounted(tmp_path / "disk", size="64k") as disk:
+        yield disk
+
+
+def test_a_piece_that_a_full_disk_cut_off_is_there_once_and_whole(small_disk):
+    seen = []
+
+    def free_some(line):
+        # What others read while it waits.
+        seen.append((small_disk / "log").read_bytes())
+        (small_disk / "filler").unlink(missing_ok=True)
+
+    file = AppendedFile(small_disk / "log", Outages(Folder(small_disk), free_some, waits=SHORT))
+    first, second = b"a" * 5_000, b"b" * 20_000
+    file.write(first)
+    file.flush()
+    filler = small_disk / "filler"
+    filler.write_bytes(b"x" * 49_152)
+    file.write(second[:7_000])
+    file.write(second[7_000:])
+    file.flush()
+    assert seen[0] == first
+    assert (small_disk / "log").read_bytes() == first + second
+    file.close()
+
+
+def test_a_file_system_that_is_read_only_for_a_while_loses_nothing(small_disk):
+    def writable(line):
+        subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+
+    file = AppendedFile(small_disk / "log", Outages(Folder(small_disk), writable, waits=SHORT))
+    file.write(b"first\n")
+    file.flush()
+    # A file that is open for writing holds the file system; it is opened again.
+    file.close()
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    file.write(b"second\n")
+    file.flush()
+    file.close()
+    assert (small_disk / "log").read_text() == "first\nsecond\n"
+
+
+class Server:
+    """What `os.write` is, and on command once a server that comes back without the last bytes."""
+
+    def __init__(self, path):
+        self.path, self.write = path, os.write
+        self.forgets = 0
+
+    def __call__(self, number, data):
+        if self.forgets:
+            os.truncate(self.path, self.path.stat().st_size - self.forgets)
+            self.forgets = 0
+            raise OSError(errno.EIO, "the pages of an NFS client are gone")
+        return self.write(number, data)
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    server = Server(tmp_path / "log")
+    monkeypatch.setattr(os, "write", server)
+    return server
+
+
+def test_what_a_server_has_forgotten_is_written_again(server):
+    file = AppendedFile(server.path, Outages(Folder(server.path.parent), waits=SHORT))
+    for piece in (b"first\n", b"second\n", b"third\n"):
+        file.write(piece)
+        file.flush()
+    server.forgets = 9
+    file.write(b"fourth\n")
+    file.flush()
+    file.close()
+    assert server.path.read_text() == "first\nsecond\nthird\nfourth\n"
+
+
+def test_what_nobody_remembers_any_more_is_lost_and_no_zeros_stand_in_its_place(server):
+    server.path.write_text("of an earlier session\n")
+    file = AppendedFile(server.path, Outages(Folder(server.path.parent), waits=SHORT))
+    file.write(b"x" * (REMEMBERED + 1))
+    file.flush()
+    left = 10
+    server.forgets = server.path.stat().st_size - left
+    file.write(b"next\n")
+    with pytest.raises(StorageLostError, match="bytes that it had taken are gone"):
+        file.flush()
+    assert server.path.read_text() == "of an earlier session\n"[:left]
+    file.close()
+
+
+def test_a_lock_is_taken_each_time_that_it_is_opened(tmp_path):
+    def lock(number):
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    outages = Outages(Folder(tmp_path), waits=SHORT)
+    file = AppendedFile(tmp_path / "log", outages, opened=lock)
+    with pytest.raises(BlockingIOError):
+        AppendedFile(tmp_path / "log", outages, opened=lock)
+    file.close()
+    again = AppendedFile(tmp_path / "log", outages, opened=lock)
+    again.close()
+    assert (tmp_path / "log").read_bytes() == b""

@@ -1,0 +1,66 @@
+"""What a file of a checkpoint must be, and every way in which it can be damaged."""
+
+import pytest
+
+from tune_cluster.storage.checksums import check_sums, sums_of
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "state.pt").write_bytes(bytes(range(256)) * 8192)
+    (tmp_path / "deep" / "more").write_text("more")
+    (tmp_path / "empty").touch()
+    return tmp_path
+
+
+def test_what_nobody_touched_is_whole(folder):
+    sums = sums_of(folder)
+    assert sums["deep/more"] == [4, 0x8B52F27C]
+    assert {name: size for name, (size, _) in sums.items()} == {
+        "state.pt": 2 * 1024**2,
+        "deep/more": 4,
+        "empty": 0,
+    }
+    check_sums(folder, sums)
+
+
+def cut_off(file):
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+def all_zeros(file):
+    file.write_bytes(bytes(file.stat().st_size))
+
+
+def one_block_of_zeros(file):
+    data = bytearray(file.read_bytes())
+    data[1_500_000:1_500_512] = bytes(512)
+    file.write_bytes(data)
+
+
+def longer(file):
+    file.write_bytes(file.read_bytes() + b"x")
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (cut_off, "has 2097151 bytes, and had 2097152"),
+        (longer, "has 2097153 bytes"),
+        (all_zeros, "is damaged"),
+        (one_block_of_zeros, "is damaged"),
+    ],
+)
+def test_what_is_damaged_is_named(folder, damage, said):
+    sums = sums_of(folder)
+    damage(folder / "state.pt")
+    with pytest.raises(ValueError, match=rf"state\.pt {said}"):
+        check_sums(folder, sums)
+
+
+def test_what_is_missing_is_no_damage_as_long_as_its_storage_may_be_away(folder):
+    sums = sums_of(folder)
+    (folder / "state.pt").unlink()
+    with pytest.raises(FileNotFoundError, match=r"state\.pt"):
+        check_sums(folder, sums)

@@ -1,0 +1,102 @@
+"""Storage that fails: what is waited for, what is said, and what is not waited for."""
+
+import errno
+import time
+
+import pytest
+
+from tune_cluster.storage.outage import Outages, StorageLostError, Waits
+from tune_cluster.storage.places import Folder
+
+SHORT = Waits(first=0.01, longest=0.02, in_all=0.2)
+
+
+@pytest.fixture
+def lines():
+    return []
+
+
+@pytest.fixture
+def outages(tmp_path, lines):
+    return Outages(Folder(tmp_path), tell=lines.append, waits=SHORT)
+
+
+def failing(errors):
+    """Raises each of the errors, once, and then returns their number."""
+    left = [OSError(number, "as the system says it") for number in errors]
+    count = len(left)
+
+    def act():
+        if left:
+            raise left.pop(0)
+        return count
+
+    return act
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.ENOSPC, "no space left on device"),
+        (errno.EDQUOT, "disk quota exceeded"),
+        (errno.EROFS, "read-only file system"),
+        (errno.EIO, "input/output error"),
+        (errno.ESTALE, "stale file handle"),
+        (errno.ENOTCONN, "transport endpoint is not connected"),
+    ],
+)
+def test_it_is_tried_again_until_the_storage_lets_it_and_both_is_said_once(
+    outages, lines, tmp_path, number, said
+):
+    assert outages(failing([number] * 3)) == 3
+    assert len(lines) == 2
+    assert lines[0].startswith(f"storage: {said} on {tmp_path}; waiting, retried every ")
+    way_out = "free some" if number in (errno.ENOSPC, errno.EDQUOT) else "bring it back"
+    assert f"{way_out}, or end the study" in lines[0]
+    assert lines[1].startswith(f"storage: {tmp_path} is back after ")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [PermissionError(errno.EACCES, "no"), ValueError("no"), FileNotFoundError(errno.ENOENT, "no")],
+)
+def test_what_is_not_the_storages_is_raised_at_once(outages, lines, error):
+    calls = []
+
+    def act():
+        calls.append(1)
+        raise error
+
+    with pytest.raises(type(error)):
+        outages(act)
+    assert (len(calls), lines) == (1, [])
+
+
+def test_a_folder_that_is_away_is_a_mount_point_that_is(tmp_path, lines):
+    place = Folder(tmp_path / "mounted")
+
+    def comes_back(line):
+        lines.append(line)
+        place.path.mkdir(exist_ok=True)
+
+    Outages(place, tell=comes_back, waits=SHORT).wait()
+    assert "its mount point is away" in lines[0]
+    assert "is back" in lines[1]
+
+
+def test_what_does_not_come_back_is_lost_with_its_reason(outages, tmp_path):
+    with pytest.raises(StorageLostError, match="no space left on device") as caught:
+        outages(failing([errno.ENOSPC] * 1000))
+    assert caught.value.errno == errno.ENOSPC
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_who_gives_up_waits_no_longer(tmp_path, lines):
+    outages = Outages(
+        Folder(tmp_path), lines.append, give_up=lambda: bool(lines), waits=Waits(first=300)
+    )
+    began = time.monotonic()
+    with pytest.raises(StorageLostError):
+        outages(failing([errno.EIO] * 2))
+    # Not a claim about speed: the wait would be 300 s.
+    assert time.monotonic() - began < 60

@@ -1,0 +1,47 @@
+"""What is told, on terminals and in files of any encoding."""
+
+import io
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+from tune_cluster.told import in_words
+
+TELL = """
+from rich.console import Console
+from rich.table import Table
+from tune_cluster.told import accept_all_characters, complain
+accept_all_characters()
+Console().print("4 of 8 \\u00b7 0.5 \\u00b1 0.1 \\u2026 gr\\u00fcn \\u4e2d \\udcff")
+table = Table("a")
+table.add_row("\\u00b7")
+Console().print(table)
+with Console(force_terminal=True).status("\\u00b7"):
+    pass
+complain("gr\\u00fcn \\udcff")
+"""
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_no_character_ends_a_process_whose_output_cannot_have_it(encoding):
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", TELL]
+    done = subprocess.run(command, capture_output=True, env=environment, check=True)
+    said = done.stdout.decode(encoding)
+    told = {
+        "ascii": r"4 of 8 - 0.5 +- 0.1 ... gr\xfcn \u4e2d \udcff",
+        "latin-1": r"4 of 8 · 0.5 ± 0.1 ... grün \u4e2d \udcff",
+        "utf-8": r"4 of 8 · 0.5 ± 0.1 … grün 中 \udcff",
+    }[encoding]
+    assert told in said
+    assert done.stderr.decode(encoding).startswith("error: gr")
+
+
+def test_an_error_of_the_system_is_told_with_its_path(tmp_path):
+    with pytest.raises(FileNotFoundError) as found:
+        (tmp_path / "missing").read_text()
+    assert in_words(found.value) == f"{tmp_path / 'missing'}: No such file or directory"
+    assert in_words(io.UnsupportedOperation("fileno")) == "fileno"

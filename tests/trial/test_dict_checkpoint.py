@@ -1,0 +1,90 @@
+"""A dictionary that `save_checkpoint` returns comes back as it was, and brings no code with it."""
+
+import os
+import pickle
+import random
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.in_process import names
+from tune_cluster.trial.dict_checkpoint import (
+    JSON_FILE,
+    TORCH_FILE,
+    keep_returned,
+    returned_or,
+)
+
+numbers = st.booleans() | st.integers() | st.floats(allow_nan=False) | st.none()
+values = st.recursive(
+    numbers | st.text() | st.binary(),
+    lambda inner: (
+        st.lists(inner)
+        | st.lists(inner).map(tuple)
+        | st.dictionaries(st.text() | st.integers(), inner)
+    ),
+    max_leaves=9,
+)
+
+
+@given(st.dictionaries(st.text() | st.integers(), values))
+def test_plain_data_comes_back_with_its_types(tmp_path_factory, content):
+    folder = tmp_path_factory.mktemp("checkpoint")
+    keep_returned(content, str(folder))
+    assert repr(returned_or(folder)) == repr(content)
+
+
+def test_a_model_and_the_states_of_generators_come_back(tmp_path):
+    model = torch.nn.Linear(3, 3)
+    optimizer = torch.optim.Adam(model.parameters())
+    model(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    content = {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "generators": (random.getstate(), np.random.get_state(), torch.get_rng_state()),
+        "numbers": [np.float32(0.5), np.int64(3), np.bool_(True), np.array(["text"])],
+    }
+    keep_returned(content, str(tmp_path))
+    assert names(tmp_path) == [TORCH_FILE]
+    assert repr(returned_or(tmp_path)) == repr(content)
+
+
+def test_a_dictionary_without_tensors_needs_no_torch_and_a_folder_is_a_folder(tmp_path):
+    for returned in (None, str(tmp_path), tmp_path):
+        keep_returned(returned, str(tmp_path))
+        assert returned_or(tmp_path) == str(tmp_path)
+    keep_returned({"epoch": 3, "losses": [0.5, None]}, str(tmp_path))
+    assert names(tmp_path) == [JSON_FILE]
+
+
+class Own:
+    """Of a person's own."""
+
+
+@pytest.mark.parametrize("value", [Own(), Own, lambda: Own, np.array([Own()]), {1: [Own()]}])
+def test_what_only_a_pickle_can_hold_is_refused_when_it_is_saved(tmp_path, value):
+    with pytest.raises(ValueError, match=r"Own|lambda"):
+        keep_returned({"value": value}, str(tmp_path))
+
+
+@pytest.mark.parametrize("returned", ["/elsewhere", 3, [1]])
+def test_what_tune_does_not_take_is_refused(tmp_path, returned):
+    with pytest.raises((ValueError, TypeError), match="save_checkpoint"):
+        keep_returned(returned, str(tmp_path))
+
+
+class Hostile:
+    def __reduce__(self):
+        return os.mkdir, ("was-unpickled",)
+
+
+def test_a_hostile_file_in_its_place_runs_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"x": Hostile()}, TORCH_FILE)
+    with pytest.raises(pickle.UnpicklingError):
+        returned_or(tmp_path)
+    assert names(tmp_path) == [TORCH_FILE]

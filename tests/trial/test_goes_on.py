@@ -1,0 +1,84 @@
+"""Whether a trainable goes on from a checkpoint is read from its code, before it has run."""
+
+from functools import partial
+
+import pytest
+from ray import tune
+
+from tune_cluster.trial.goes_on import goes_on
+
+
+def found():
+    return tune.get_checkpoint()
+
+
+class Loop:
+    def __call__(self, config):
+        return self.load(config)
+
+    def load(self, config):
+        return found()
+
+
+class Without(tune.Trainable):
+    def load_checkpoint(self, checkpoint):
+        pass
+
+
+class With(Without):
+    def save_checkpoint(self, checkpoint_dir):
+        pass
+
+
+def directly(config):
+    with tune.get_checkpoint().as_directory():
+        pass
+
+
+def by_a_helper(config):
+    found()
+
+
+def by_an_object(config):
+    Loop()(config)
+
+
+def in_a_function_of_its_own(config):
+    def load():
+        return tune.get_checkpoint()
+
+    load()
+
+
+def saves_only(config):
+    tune.report({"loss": 1.0}, checkpoint=tune.Checkpoint.from_directory("."))
+
+
+def nothing(config, data=None):
+    tune.report({"loss": 1.0})
+
+
+GO_ON = (directly, by_a_helper, by_an_object, in_a_function_of_its_own, Loop(), Loop().load, With)
+
+
+@pytest.mark.parametrize("trainable", GO_ON)
+def test_who_asks_for_a_checkpoint_goes_on(trainable):
+    assert goes_on(trainable)
+
+
+@pytest.mark.parametrize("trainable", [saves_only, nothing, Without, partial(nothing, data=1)])
+def test_who_does_not_begins_anew(trainable):
+    assert not goes_on(trainable)
+
+
+@pytest.mark.parametrize("inner", [directly, nothing])
+def test_what_is_wrapped_is_what_counts(inner):
+    def with_data(config, data=None):
+        inner(config)
+
+    for wrapped in (
+        partial(inner),
+        tune.with_parameters(with_data, data=[1]),
+        tune.with_resources(lambda config: inner(config), {"cpu": 1}),
+    ):
+        assert goes_on(wrapped) is (inner is directly)

@@ -1,0 +1,1 @@
+"""A hyperparameter search cluster for PyTorch on Ray Tune: the engine."""

@@ -1,0 +1,205 @@
+"""The columns of TensorBoard's HPARAMS: the hyperparameters of a study, and what became of a trial.
+
+TensorBoard keeps the first metadata that it reads of a tag in a run, for as long as it runs. What
+never changes is therefore metadata: the study's columns (`_hparams_/experiment`), a trial's
+configuration (`_hparams_/session_start_info`) and, once no event can change it, whether it
+succeeded (`_hparams_/session_end_info`). What changes is a scalar of the trial's run, of which
+HPARAMS shows the last value: a status is a number there, since a scalar has no other values, and a
+NaN takes back what is no longer so.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
+
+from search_spaces.hyperparameter import Hyperparameter
+from search_spaces.space import Space
+from tune_cluster.plain_text import one_line
+from tune_cluster.study.journal import Status, TrialRecord
+
+EXPERIMENT = metadata.EXPERIMENT_TAG
+SESSION_START = metadata.SESSION_START_INFO_TAG
+SESSION_END = metadata.SESSION_END_INFO_TAG
+
+STATUS_NUMBERS: dict[Status, int] = {
+    "pending": 0,
+    "running": 1,
+    "finished": 2,
+    "stopped": 3,
+    "diverged": 4,
+    "failed": 5,
+}
+
+BEST, LAST = "best/", "last/"
+COUNTS = ("best_epoch", "epochs", "status", "stopped_rung", "seconds")
+
+NO_VALUE = math.nan
+
+Cell: TypeAlias = tuple[int, float | None]
+"""The step that a value is of, and the value; None if there is none."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What HPARAMS shows of a study, one line a trial.
+
+    A hyperparameter that a configuration does not have, or has as None, is an empty cell. A column
+    has one type, without which TensorBoard cannot sort it: numbers, booleans, or text if it has
+    anything else, or both.
+
+    Args:
+        space: of the study.
+        metric, mode: that it searches for.
+        promotes: whether a trial that was stopped may go on after all.
+        perturbed: hyperparameters that change during a trial. Their column has the first value,
+            and `best/<name>` is that of the best epoch.
+    """
+
+    space: Space
+    metric: str
+    mode: str
+    promotes: bool = False
+    perturbed: Sequence[str] = ()
+
+    def experiment(self) -> Summary.Value:
+        """The columns, with their domains."""
+        # TensorBoard shows the first five, until the others are ticked.
+        tags = [BEST + self.metric, *COUNTS, LAST + self.metric]
+        tags += [BEST + name for name in self.perturbed]
+        metrics = [
+            api_pb2.MetricInfo(
+                name=api_pb2.MetricName(tag=tag),
+                display_name=legend() if tag == "status" else tag,
+            )
+            for tag in tags
+        ]
+        told = api_pb2.Experiment(hparam_infos=self._hparams, metric_infos=metrics)
+        return summary_of(EXPERIMENT, experiment=told)
+
+    def start(self, trial: TrialRecord) -> Summary.Value:
+        """A trial's configuration, as it was suggested."""
+        info = plugin_data_pb2.SessionStartInfo()
+        for name, value in trial.config.items():
+            if value is not None:
+                kind = self._types.get(name) or type_of([value])
+                cell = typed(value, kind)
+                if isinstance(cell, bool):
+                    info.hparams[name].bool_value = cell
+                elif isinstance(cell, float):
+                    info.hparams[name].number_value = cell
+                else:
+                    info.hparams[name].string_value = cell
+        return summary_of(SESSION_START, session_start_info=info)
+
+    def cells(self, trial: TrialRecord) -> dict[str, Cell]:
+        """What became of a trial so far, by tag."""
+        best_epoch, best_value = trial.best(self.metric, self.mode) or (0, None)
+        told = ((e, m[self.metric]) for e, m in reversed(trial.results.items()) if self.metric in m)
+        last_epoch, last_value = next((cell for cell in told if cell[1] is not None), (0, None))
+        best, now = trial.step(best_epoch), trial.step(trial.epochs)
+        cells: dict[str, Cell] = {
+            BEST + self.metric: (best, best_value),
+            LAST + self.metric: (trial.step(last_epoch), last_value),
+            "best_epoch": (best, best_epoch or None),
+            "epochs": (now, trial.epochs),
+            "status": (now, STATUS_NUMBERS[trial.status]),
+            "stopped_rung": (now, trial.rung),
+            "seconds": (now, trial.seconds),
+        }
+        if self.perturbed:
+            config = trial.config_at(best_epoch or 1)
+            cells.update({BEST + name: (best, number(config.get(name))) for name in self.perturbed})
+        return cells
+
+    def end(self, trial: TrialRecord) -> Summary.Value | None:
+        """Whether a trial has succeeded; None while that may change."""
+        if not trial.ended or (trial.status == "stopped" and self.promotes):
+            return None
+        failed = trial.status in ("diverged", "failed")
+        status = api_pb2.STATUS_FAILURE if failed else api_pb2.STATUS_SUCCESS
+        info = plugin_data_pb2.SessionEndInfo(status=status)
+        return summary_of(SESSION_END, session_end_info=info)
+
+    @cached_property
+    def _hparams(self) -> list[api_pb2.HParamInfo]:
+        infos = [
+            domain_of(name, [p for p in self.space.parameters if p.name == name])
+            for name in dict.fromkeys(p.name for p in self.space.parameters)
+        ]
+        for info in infos:
+            if info.name in self.perturbed:
+                info.display_name = f"{info.name} (first)"
+        fixed = [(name, value) for name, value in self.space.fixed if value is not None]
+        return infos + [column(name, [value], differs=False) for name, value in fixed]
+
+    @cached_property
+    def _types(self) -> dict[str, int]:
+        return {info.name: info.type for info in self._hparams}
+
+
+def is_column(tag: str) -> bool:
+    """Whether a tag is one of `Columns.cells`, and no metric's own."""
+    return tag in COUNTS or tag.startswith((BEST, LAST))
+
+
+def domain_of(name: str, branches: Sequence[Hyperparameter]) -> api_pb2.HParamInfo:
+    """The column of the hyperparameters of one name, each with a range or a list of its own."""
+    listed = [value for p in branches for value in p.values if value is not None]
+    ends = [end for p in branches for end in (p.low, p.high) if end is not None]
+    if not ends:
+        return column(name, listed, differs=len(listed) > 1)
+    info = api_pb2.HParamInfo(name=name, type=type_of([*ends, *listed]), differs=True)
+    if info.type == api_pb2.DATA_TYPE_FLOAT64:
+        info.domain_interval.min_value = min([*ends, *listed])
+        info.domain_interval.max_value = max([*ends, *listed])
+    return info
+
+
+def column(name: str, values: Sequence[Any], *, differs: bool) -> api_pb2.HParamInfo:
+    """The column of a hyperparameter that has one of `values`."""
+    info = api_pb2.HParamInfo(name=name, type=type_of(values), differs=differs)
+    info.domain_discrete.extend(dict.fromkeys(typed(value, info.type) for value in values))
+    return info
+
+
+def type_of(values: Sequence[Any]) -> int:
+    """The type of a column with these values."""
+    if values and all(isinstance(value, bool) for value in values):
+        return int(api_pb2.DATA_TYPE_BOOL)
+    if values and all(number(value) is not None for value in values):
+        return int(api_pb2.DATA_TYPE_FLOAT64)
+    return int(api_pb2.DATA_TYPE_STRING)
+
+
+def typed(value: Any, kind: int) -> bool | float | str:
+    """A value as a column of that type has it; text of a list as the journal has it."""
+    if kind == api_pb2.DATA_TYPE_BOOL:
+        return bool(value)
+    if kind == api_pb2.DATA_TYPE_FLOAT64 and (as_number := number(value)) is not None:
+        return as_number
+    return json.dumps(value) if isinstance(value, (list, tuple)) else one_line(value)
+
+
+def number(value: Any) -> float | None:
+    """A value as a cell of numbers has it; JSON has no infinite ones."""
+    whether = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if whether and math.isfinite(value) else None
+
+
+def legend() -> str:
+    """The heading of the column of statuses."""
+    return "status: " + ", ".join(f"{n} {status}" for status, n in STATUS_NUMBERS.items())
+
+
+def summary_of(tag: str, **content: Any) -> Summary.Value:
+    """What the plugin reads of a tag, all of it metadata."""
+    told = metadata.create_summary_metadata(plugin_data_pb2.HParamsPluginData(**content))
+    return Summary.Value(tag=tag, metadata=told, tensor=metadata.NULL_TENSOR)

@@ -1,0 +1,136 @@
+"""What one node says of itself, and what of it would harm a trial there.
+
+Runs on the node, in a process that the first trial may take over: it imports nothing heavy, and
+reads versions from what is installed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import platform
+import shutil
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tune_cluster.cluster.gpus import SeenGpus, seen_gpus
+from tune_cluster.storage.addresses import probe
+from tune_cluster.storage.bucket import SCHEME, Bucket
+from tune_cluster.storage.inside import new_file, opened
+
+PACKAGES = ("tune_cluster", "tune_jobs", "search_spaces", "trainables")
+"""Our code, as the driver has it and every trial must."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a node says."""
+
+    versions: dict[str, str]
+    """Of Python, Ray and torch; "none" of what is not installed."""
+    code: dict[str, str]
+    """A fingerprint of each of our packages as a process there imports it."""
+    shared: bool
+    """Whether it sees what the driver has written to the storage."""
+    unwritable: str
+    """Why it can do nothing with it; empty if it can write beside that, or sees nothing."""
+    free_bytes: int | None
+    """Of the storage, None where it sees nothing, and of a bucket."""
+    clock: float
+    """Seconds since 1970."""
+    gpus: SeenGpus | None = None
+    """What is there of those that it declares; None where that was not asked."""
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether it can do nothing with the storage at the moment."""
+        return not self.shared or bool(self.unwritable)
+
+
+def tell(meeting_point: str, name: str, *, gpus: bool = False) -> Facts:
+    """What the node that this runs on has.
+
+    Args:
+        meeting_point: a folder that the driver has made in the storage, under a name that nobody
+            has ever looked for: NFS remembers for a minute what was not there. Or a bucket, which
+            all see, but not all with credentials that let them write.
+        name: of the file that the node writes into it, for the driver to see.
+        gpus: whether to look for them, too: 2 s where there is one.
+    """
+    folder = Path(meeting_point)
+    in_bucket = meeting_point.startswith(SCHEME)
+    shared, unwritable, free_bytes = True, "", None
+    try:
+        if in_bucket:
+            probe(Bucket(meeting_point))
+        elif shared := folder.is_dir():
+            free_bytes = shutil.disk_usage(folder).free
+            # Once: an earlier look of this node's may have left it.
+            with suppress(FileExistsError), opened(folder, folder) as number:
+                new_file(number, name).close()
+    except OSError as error:
+        unwritable = error.strerror or type(error).__name__
+    seen = seen_gpus() if gpus else None
+    versions = {"Python": platform.python_version(), "Ray": installed("ray")}
+    return Facts(
+        # A CPU's build beside a GPU's is the same torch.
+        versions={**versions, "torch": installed("torch").partition("+")[0]},
+        code={package: fingerprint(package) for package in PACKAGES},
+        shared=shared,
+        unwritable=unwritable,
+        free_bytes=free_bytes,
+        clock=time.time(),
+        gpus=seen,
+    )
+
+
+def harms(there: Facts, driver: Facts, storage: str) -> list[str]:
+    """What keeps a trial from running on a node, each with what to do; empty where nothing does."""
+    found = [
+        f"has {what} {version}, the driver {driver.versions[what]}: install the driver's there"
+        for what, version in there.versions.items()
+        if version != driver.versions[what]
+    ]
+    found += [
+        f"imports another {package} than the driver ({code}, here {driver.code[package]}): remove "
+        "from its PYTHONPATH and site-packages what hides the one that travels with the job"
+        for package, code in there.code.items()
+        if code != driver.code[package]
+    ]
+    if not there.shared:
+        found.append(
+            f"does not see what the driver writes to {storage}: give a --storage-path on storage "
+            "that all nodes share, or mount it there at the same path"
+        )
+    elif there.unwritable and storage.startswith(SCHEME):
+        found.append(f"cannot use {storage}: {there.unwritable}")
+    elif there.unwritable:
+        found.append(
+            f"cannot write to {storage} ({there.unwritable}): let the person that Ray runs as there"
+        )
+    if there.gpus is not None and there.gpus.harm:
+        found.append(there.gpus.harm)
+    return found
+
+
+def installed(distribution: str) -> str:
+    """Its version, without importing it."""
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "none"
+
+
+def fingerprint(package: str) -> str:
+    """12 hex digits that change with any line of its Python; "none" where it cannot be found."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        return "none"
+    root = Path(spec.submodule_search_locations[0])
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:12]

@@ -1,0 +1,1 @@
+"""How a study is run: from the command line to its last line."""

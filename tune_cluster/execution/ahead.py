@@ -1,0 +1,60 @@
+"""Checkpoints of epochs that the journal does not know, since its last lines were lost.
+
+A disk that lost power may keep a trial's checkpoint and lose the lines of the epochs before it. A
+trial that went on from there would never have told those epochs. A checkpoint is written before its
+report, so that one of the next report is no sign of a loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tune_cluster.execution.controls import control_dirname
+from tune_cluster.execution.ray_tune.searcher import dirname_of
+from tune_cluster.storage.checkpoints import Checkpoint, TrialCheckpoints
+from tune_cluster.storage.outage import Outages, say
+from tune_cluster.storage.places import Place
+from tune_cluster.study.journal import TrialRecord
+
+
+def drop_ahead(
+    checkpoints: Place, trials: Mapping[int, TrialRecord], mode: str, outages: Outages
+) -> None:
+    """Deletes them before a trial goes on, which trains those epochs again, and says so.
+
+    Args:
+        checkpoints: the place of all trials' checkpoints, in a file system. One in a bucket keeps
+            what its trial has reported before it.
+        trials: by index, as the journal has them.
+        mode: of the study's metric.
+        outages: of the storage.
+
+    Raises:
+        StorageLostError: the storage failed, and did not come back.
+    """
+    for name in outages(checkpoints.folders):
+        index = int(name) if name.isdigit() else None
+        if index is None or name != dirname_of(index):
+            continue
+        trial = trials.get(index)
+        place = checkpoints / name
+        found = TrialCheckpoints(place, mode, outages).newest_first()
+        ahead = [one for one in found if trial is None or _is_ahead(one, trial)]
+        for checkpoint in ahead:
+            place.drop(checkpoint.name)
+        if trial is None:
+            for left in (place, checkpoints / control_dirname(index)):
+                for checkpoint_name in outages(left.folders):
+                    left.drop(checkpoint_name)
+        if ahead:
+            known = 0 if trial is None else trial.epochs
+            say(
+                f"storage: trial {index} has a checkpoint of epoch {ahead[0].epoch}, and the "
+                f"journal ends with its epoch {known}: later ones are trained again"
+            )
+
+
+def _is_ahead(checkpoint: Checkpoint, trial: TrialRecord) -> bool:
+    if checkpoint.epoch <= trial.epochs:
+        return False
+    return trial.ended or checkpoint.iteration > len(trial.results) + 1

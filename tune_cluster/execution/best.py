@@ -1,0 +1,188 @@
+"""What a study has found: the best checkpoint in `best/`, and what it is."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter
+from typing_extensions import NotRequired, TypedDict
+
+from search_spaces.mode import sign_of
+from tune_cluster.callbacks.stopping import INTERRUPTED, NODES, STORAGE, TERMINATED
+from tune_cluster.execution.ray_tune.searcher import dirname_of
+from tune_cluster.execution.ray_tune.study import Study
+from tune_cluster.storage.checkpoints import Checkpoint, TrialCheckpoints
+from tune_cluster.storage.outage import StorageLostError
+from tune_cluster.storage.places import Folder
+from tune_cluster.storage.scratch import scratch
+from tune_cluster.storage.strict_json import check, parse
+from tune_cluster.study.journal import Epoch, TrialRecord, best_trial
+from tune_cluster.study.study_file import write_json
+
+BEST_FILE = "best.json"
+
+
+class _Best(TypedDict):
+    """What `best.json` has, and the metric by its name."""
+
+    __pydantic_config__ = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)  # type: ignore[misc]
+
+    trial: int
+    epoch: int
+    metrics: dict[str, Any]
+    config: dict[str, Any]
+    checkpoint: NotRequired[str]
+    instead_of: NotRequired[dict[str, Any]]
+    """The best one of all, which is damaged or gone."""
+    test: NotRequired[dict[str, float]]
+    """What the test set said."""
+
+
+BEST: TypeAdapter[_Best] = TypeAdapter(_Best)
+
+
+def keep_best(study: Study) -> dict[str, Any] | None:
+    """Copies the best checkpoint to `best/`, with `best.json` that says what it is.
+
+    If it is damaged, or gone, the best one that is whole takes its place: that is then what
+    `best.json` is about, and `instead_of` in it is the other one. When a study that searches is
+    over the test set is used on it, here and nowhere else: one that is resumed without a better
+    checkpoint keeps the figure that it has.
+
+    Raises:
+        StorageLostError: the storage failed, and did not come back.
+    """
+    found = best_trial(study.trials.values(), study.metric, study.mode)
+    if found is None:
+        return None
+    meant = _told(study, *found)
+    known = _read(study)
+    best = _known_or(known, meant)
+    for checkpoint in candidates(study, meant):
+        told = meant
+        index = int(checkpoint.place.name)
+        if (index, checkpoint.epoch) != (meant["trial"], meant["epoch"]):
+            if _same(known, meant):
+                # A copy of it lies in `best/`.
+                return best
+            told = _told(study, study.trials[index], checkpoint.epoch, checkpoint.value)
+            told["instead_of"] = {name: meant[name] for name in ("trial", "epoch", study.metric)}
+        where = str(checkpoint.place / checkpoint.name)
+        told = {**_known_or(known, told), "checkpoint": where}
+        if _put_best(study, checkpoint, told):
+            _evaluate(study, told)
+            return told
+    return best
+
+
+def candidates(study: Study, best: Mapping[str, Any]) -> Iterator[Checkpoint]:
+    """The one of `best`, and then the trials' others, the best first; some may be damaged.
+
+    Raises:
+        StorageLostError: the storage failed, and did not come back.
+    """
+
+    def of(index: int) -> TrialCheckpoints:
+        place = study.checkpoints / dirname_of(index)
+        return TrialCheckpoints(place, study.mode, study.outages)
+
+    meant = (best["trial"], best["epoch"])
+    # What is away looks like nothing.
+    study.outages.wait()
+    first = of(meant[0]).of_epoch(meant[1])
+    if first is not None:
+        yield first
+    found = [
+        (index, checkpoint)
+        for index, trial in study.trials.items()
+        for checkpoint in of(index).newest_first()
+        # Its trial may have been killed before it reported, and never have gone on.
+        if checkpoint.donor is None and checkpoint.epoch in trial.results
+    ]
+    sign = -sign_of(study.mode)
+    found.sort(key=lambda at: (sign * at[1].value, at[0], at[1].epoch))
+    yield from (checkpoint for index, checkpoint in found if (index, checkpoint.epoch) != meant)
+
+
+def _told(study: Study, trial: TrialRecord, epoch: Epoch, value: float) -> dict[str, Any]:
+    return {
+        "trial": trial.index,
+        "epoch": epoch,
+        study.metric: value,
+        "metrics": trial.results[epoch],
+        "config": trial.config_at(epoch),
+    }
+
+
+def _known_or(known: dict[str, Any] | None, told: dict[str, Any]) -> dict[str, Any]:
+    """With what an earlier session has told of the same one, if it has."""
+    return {**known, **told} if known is not None and _same(known, told) else told
+
+
+def _same(known: dict[str, Any] | None, told: Mapping[str, Any]) -> bool:
+    same = ("trial", "epoch", "instead_of")
+    return known is not None and all(known.get(name) == told.get(name) for name in same)
+
+
+def _put_best(study: Study, checkpoint: Checkpoint, best: Mapping[str, Any]) -> bool:
+    """Copies it to `best/`; False if it is damaged."""
+    with scratch() as local:
+        folder = Path(local) / "best"
+
+        def bring() -> None:
+            # Again, from its beginning, where the storage has failed.
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            checkpoint.copy_to(folder)
+
+        try:
+            study.outages(bring)
+        except StorageLostError:
+            raise
+        except (OSError, ValueError):
+            return False
+        write_json(folder / BEST_FILE, best, study.outages)
+        study.outages(lambda: Folder(study.directory).put(folder, "best"))
+    return True
+
+
+def _evaluate(study: Study, best: dict[str, Any]) -> None:
+    """Uses the test set, if this is the moment."""
+    evaluate = getattr(study.parts.trainable, "evaluate", None)
+    searched = bool(study.space.parameters)
+    if searched and is_over(study) and "test" not in best and evaluate is not None:
+        target = study.directory / "best"
+        config = study.space.restored(best["config"])
+        best["test"] = evaluate(config, str(target), study.parts.dataset)
+        write_json(target / BEST_FILE, best, study.outages, study=study.directory)
+
+
+def all_ended(study: Study) -> bool:
+    """Whether no trial is left to be run or to go on, and no control."""
+    trials = study.trials.values()
+    left = study.parts.promotion_left() or any(trial.control_left for trial in trials)
+    return sum(trial.ended for trial in trials) >= study.total and not left
+
+
+def is_over(study: Study) -> bool:
+    """Whether it has come to an end that was meant: its last trial, or a limit."""
+    unmeant = ("", INTERRUPTED, TERMINATED, "failed", STORAGE, NODES)
+    return all_ended(study) or study.stopper.why not in unmeant
+
+
+def _read(study: Study) -> dict[str, Any] | None:
+    """What an earlier session has told; None where it has not, or nobody can read it."""
+    folder = Folder(study.directory)
+    try:
+        told = study.outages(lambda: folder.read(f"best/{BEST_FILE}"))
+        content: dict[str, Any] = parse(told)
+        check(BEST, content)
+    except StorageLostError:
+        # It may have the figure for which the test set was used.
+        raise
+    except (OSError, ValueError):
+        return None
+    return content

@@ -1,0 +1,120 @@
+"""One job under several strategies and seeds: a study each, and what came of them side by side."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import ray
+from ray import tune
+from rich.console import Console
+
+from search_spaces.mode import Mode
+from tune_cluster.cluster.connect import cluster
+from tune_cluster.execution.flags import Command, flag, parse
+from tune_cluster.execution.launch import launch
+from tune_cluster.execution.question import agreed
+from tune_cluster.execution.summary import shown, without
+from tune_cluster.reports.comparison import show_comparison
+from tune_cluster.storage.bucket import SCHEME
+from tune_cluster.study.description import job_name
+from tune_cluster.study.home import new_folder
+from tune_cluster.study.study_file import STUDY_FILE
+from tune_cluster.told import complaining
+
+MANY = 10_000
+"""Trials, more than any budget lets run."""
+
+
+def compare(
+    job: Callable[..., tune.Tuner],
+    strategies: Sequence[str],
+    *,
+    metric: str,
+    mode: Mode,
+    epoch_budget: int,
+) -> None:
+    """Runs `job` as one study for each of `strategies` and each seed, and ends the process.
+
+    The studies are `<storage-path>/<name>/<strategy>-<seed>`. Those that are there already are
+    resumed, so that the same command, given again with its `--name`, goes on.
+
+    Args:
+        job: has the parameters `strategy` ("all" compares) and `seeds`.
+        strategies: the values of `strategy`.
+        metric: what is searched for.
+        mode: "max" or "min".
+        epoch_budget: of each study, where the command line has none.
+    """
+    argv = sys.argv[1:]
+    try:
+        with complaining():
+            command = parse(job, argv)
+            one, seeds = command.options["strategy"], command.options["seeds"]
+            if one != "all" and seeds != parse(job, []).options["seeds"]:
+                raise ValueError(
+                    f"--seeds {seeds}: --strategy {one} is a single study; give --seed"
+                )
+            if one != "all" or command.flags.resume is not None:
+                launch(job, metric=metric, mode=mode)
+            if seeds < 1:
+                raise ValueError(f"--seeds must be at least 1, got {seeds}")
+            name = command.flags.name or f"{job_name()}-{time.strftime('%Y%m%d-%H%M%S')}"
+            if command.flags.storage_path.startswith(SCHEME):
+                raise ValueError(
+                    f"--storage-path {command.flags.storage_path}: a comparison is kept in a "
+                    "folder; with --strategy, a single study can be in a bucket"
+                )
+            folder = Path(command.flags.storage_path) / name
+            if command.flags.name is None:
+                folder = new_folder(folder.parent, name, numbered=True)
+            count = len(strategies) * seeds
+            budget = command.flags.epoch_budget or epoch_budget
+            print(f"studies   {count}, of up to {budget:,} epochs each; each tells its price")
+            if not agreed(Console(), command.flags, seconds=None):
+                sys.exit(130)
+            with cluster(command.flags):
+                address = ray.get_runtime_context().gcs_address
+                for seed in range(command.flags.seed, command.flags.seed + seeds):
+                    for strategy in strategies:
+                        run_one(command, argv, folder, strategy, seed, address, epoch_budget)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    print(show_comparison(folder))
+    print(f"picture   {shown(folder / 'comparison.png')}")
+    sys.exit(0)
+
+
+def run_one(
+    command: Command,
+    argv: Sequence[str],
+    folder: Path,
+    strategy: str,
+    seed: int,
+    address: str,
+    epoch_budget: int,
+) -> None:
+    """One study, as a process of its own: what a job leaves behind, the next one does not see."""
+    study = folder / f"{strategy}-{seed}"
+    if (study / STUDY_FILE).exists():
+        given = ["--resume", str(study)]
+    else:
+        given = list(argv)
+        for name in ("name", "storage_path", "seed", "seeds", "address", "strategy"):
+            given = without(given, flag(name))
+        given += ["--strategy", strategy, "--seed", str(seed)]
+        given += ["--storage-path", str(folder), "--name", study.name]
+        if command.flags.trials is None:
+            given += ["--trials", str(MANY)]
+        if command.flags.epoch_budget is None:
+            given += ["--epoch-budget", str(epoch_budget)]
+    print(f"\n{study.name}", flush=True)
+    # One question for all of them has been asked.
+    asked = [] if "--yes" in given else ["--yes"]
+    words = [sys.executable, sys.argv[0], *given, *asked, "--address", address]
+    code = subprocess.run(words, check=False).returncode
+    if code:
+        sys.exit(code)

@@ -1,0 +1,64 @@
+"""What a study does about its checkpoints: divides their budget, and deletes those nobody needs."""
+
+from __future__ import annotations
+
+from search_spaces.schedulers.pbt import PBT
+from tune_cluster.callbacks.retention import Retention, largest_checkpoint
+from tune_cluster.execution.ahead import drop_ahead
+from tune_cluster.execution.ray_tune.study import Study
+
+
+def divide_budget(study: Study, checkpoint: int | None = None) -> None:
+    """Says which bytes are whose, if there is a budget; before the first trial begins.
+
+    Args:
+        study: built, with the trials of earlier sessions.
+        checkpoint: bytes of one; None where nobody knows.
+
+    Raises:
+        ValueError: the budget is too small.
+        StorageLostError: the storage failed, and did not come back.
+    """
+    if study.budget is None:
+        return
+    largest = largest_checkpoint(study.checkpoints, study.trials, study.outages)
+    study.budget.divide(most_running(study), max(checkpoint or 0, largest) or None)
+
+
+def most_running(study: Study) -> int:
+    """How many trials at most have the checkpoints of one that runs."""
+    if isinstance(study.parts.scheduler, PBT):
+        # Who waits for the others has its checkpoints too.
+        return study.total
+    trials = list(study.trials.values())
+    unfinished = sum(not trial.ended for trial in trials)
+    begun = sum(trial.control == "running" for trial in trials)
+    at_once = min(study.max_concurrent, study.total)
+    if len(trials) - unfinished < study.total or study.parts.promotion_left():
+        # Controls that an earlier session has begun keep their checkpoints until all have ended.
+        return max(at_once, unfinished) + begun
+    return max(at_once, begun)
+
+
+def retain(study: Study) -> None:
+    """Deletes what an open study does not need, now and from now on.
+
+    Of one that searches nothing all trials keep their best: what is trained under several seeds is
+    told of each.
+    """
+    if study.bucket is None:
+        drop_ahead(study.checkpoints, study.trials, study.mode, study.outages)
+    retention = Retention(
+        study.trials,
+        study.checkpoints,
+        metric=study.metric,
+        mode=study.mode,
+        keep_best=study.flags.keep_best if study.space.parameters else None,
+        parts=study.parts,
+        total=study.total,
+        budget=study.budget,
+        outages=study.outages,
+    )
+    retention.note = study.note
+    retention.begin()
+    study.listeners.append(retention)

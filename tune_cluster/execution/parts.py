@@ -1,0 +1,160 @@
+"""What a job says of its study by building its Tuner."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+from ray import tune
+from ray.tune.trainable.function_trainable import wrap_function
+
+from search_spaces.schedulers.asha import ASHA
+from search_spaces.schedulers.pbt import PBT
+from search_spaces.searchers.strategy import Strategy
+from tune_cluster.execution.asked_resources import check_resources
+from tune_cluster.execution.flags import Flags
+from tune_cluster.trial.goes_on import goes_on
+from tune_cluster.trial.wrapper import overrides
+
+Trainable: TypeAlias = type[tune.Trainable] | Callable[..., object]
+
+
+class Dataset(Protocol):
+    """What a study needs to know of its data."""
+
+    @property
+    def name(self) -> str:
+        """Of the dataset."""
+
+    @property
+    def notice(self) -> str:
+        """What a person must know, such as that it is not the default; may be empty."""
+
+    @property
+    def source(self) -> str:
+        """Where it was found."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with any value of the data or the split."""
+
+    @property
+    def search(self) -> Any:
+        """What the trials are given: all but the test set."""
+
+
+@dataclass
+class Parts:
+    """What a job has said of its study by building its Tuner."""
+
+    trainable: Any = None
+    dataset: Dataset | None = None
+    strategy: Strategy | None = None
+    scheduler: ASHA | PBT | None = None
+    run_config: tune.RunConfig | None = None
+    gpu_notice: str = ""
+    """Where trials have GPUs: what `gpus` has found, which is no part of the job."""
+
+    @property
+    def notices(self) -> list[str]:
+        """What a person must know before reading anything else of the study."""
+        of_data = "" if self.dataset is None else self.dataset.notice
+        return [notice for notice in (of_data, self.gpu_notice) if notice]
+
+    def trainable_name(self) -> str:
+        """Module and name of the trainable, by which a resume knows it; its code may change."""
+        name, of = getattr(self.trainable, "__name__", ""), self.trainable
+        if not name:
+            # A function with some of its arguments, or an object that can be called.
+            of = getattr(self.trainable, "func", type(self.trainable))
+            name = of.__name__
+        return f"{of.__module__}.{name}"
+
+    @property
+    def asha(self) -> ASHA | None:
+        """The scheduler, where it has rungs."""
+        return self.scheduler if isinstance(self.scheduler, ASHA) else None
+
+    def reuse_actors(self) -> bool:
+        """Whether a process is used by one trial after the other."""
+        asked = getattr(self.trainable, "reuse_actors", False)
+        # Without a reset of its own, each trial but the first would fail in its process.
+        return bool(asked) and overrides(self.trainable, "reset_config")
+
+    def promotes(self) -> bool:
+        """Whether a trial that a rung stops may go on after all."""
+        return self.asha is not None and self.asha.rungs.rule == "promotion"
+
+    def promotion_left(self) -> bool:
+        """Whether one is to go on that has not begun to."""
+        return self.asha is not None and self.asha.promotable() is not None
+
+    @property
+    def points(self) -> int | None:
+        """Of a grid; None where a searcher has no end."""
+        return None if self.strategy is None else self.strategy.size
+
+    def describe_strategy(self) -> dict[str, object]:
+        """Searcher and scheduler as plain JSON, for `study.json`."""
+        assert self.strategy is not None, "the job has not called study.tune_config()"
+        scheduler = {} if self.scheduler is None else self.scheduler.describe()
+        return {**self.strategy.describe(), **scheduler}
+
+    def is_control(self, index: int) -> bool:
+        """Whether the trial of that index is finished later if a rung stops it."""
+        return self.asha is not None and self.asha.is_control(index)
+
+    def record_failure(self, index: int, epoch: float) -> None:
+        """Tells the rungs of a trial that diverged or failed."""
+        if self.asha is not None:
+            self.asha.replay_failure(index, epoch)
+
+    def as_class(self) -> type[tune.Trainable]:
+        """The trainable as a class, with its data."""
+        with_data: Any = self.trainable
+        if self.dataset is not None:
+            with_data = tune.with_parameters(with_data, data=self.dataset.search)
+        return with_data if inspect.isclass(with_data) else wrap_function(with_data)
+
+    def check(self, flags: Flags) -> None:
+        """Shows points of the space to the trainable, before Tune makes any file, and holds the
+        flags of the model and of resources against it.
+
+        Raises:
+            ValueError: the trainable does not take one, or the space another model, or it asks
+                for other resources.
+        """
+        if self.strategy is None:
+            return
+        fixed = dict(self.strategy.space.fixed).get("model")
+        model = flags.model
+        if model not in (None, fixed):
+            takes = "takes none" if fixed is None else f"is for {fixed}"
+            raise ValueError(f"--model {model}: this job {takes}")
+        check_resources(
+            self.trainable,
+            self.strategy.space.samples(),
+            cpus=flags.cpus_per_trial,
+            gpus=flags.gpus_per_trial,
+        )
+        check = getattr(self.trainable, "check_config", None)
+        if check is not None:
+            data = {} if self.dataset is None else {"data": self.dataset.search}
+            for config in self.strategy.space.samples():
+                check(config, **data)
+
+    def check_rungs(self) -> None:
+        """Holds the rungs, if there are any, against trainable and space, and tells them to the
+        strategy.
+
+        Raises:
+            ValueError: they do not go together.
+        """
+        if self.asha is None or self.strategy is None:
+            return
+        if self.trainable is not None:
+            self.asha.check_checkpoints(goes_on(self.trainable))
+        self.asha.check_space(self.strategy.space)
+        self.strategy.rungs = self.asha.rungs.milestones

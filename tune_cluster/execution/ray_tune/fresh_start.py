@@ -1,0 +1,138 @@
+"""Starts a trial again in a fresh process where the trial asks for it, and counts no failure.
+
+Three kinds ask, in the report of a step that is no epoch (`again`):
+
+- `share`: it ran out of memory on a share of a GPU. It goes on from its checkpoint with twice the
+  share, up to a whole GPU; there it fails.
+- `reset`: it was given a used process whose reset failed, which is no fault of its own.
+- `node`: it was given to a node that has joined and is no good.
+
+Tune has no way to do that. A failure would be counted against `max_failures`, a pause hands the
+process to others, and a failed reset is to Tune an error of the trial, of which it tells nobody. So
+a trial reports instead of failing, and what Tune does with a lost process is done here. Ray's
+`ResourceChangingScheduler`, which changes what a trial has, refuses used processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ray.tune import TuneError
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+
+from search_spaces.schedulers.pbt import PBT
+from tune_cluster.cluster.joiners import Joiners
+from tune_cluster.execution.losses import Losses
+from tune_cluster.execution.ray_tune.recorder import Recorder, index_of
+from tune_cluster.trial.gpu_share import twice
+from tune_cluster.trial.report import REPORT
+
+
+class FreshStarts(FIFOScheduler):
+    """Stands before the scheduler of a study, which is never told of such a step.
+
+    Args:
+        scheduler: decides all else.
+        recorder: writes the new share, and has the last one of every trial.
+        losses: say when a trial may start that was killed for memory.
+        joiners: keep a node from trials on which one has found itself; None where none can join.
+    """
+
+    def __init__(
+        self,
+        scheduler: TrialScheduler,
+        recorder: Recorder,
+        losses: Losses,
+        joiners: Joiners | None = None,
+    ) -> None:
+        super().__init__()
+        self.scheduler = scheduler
+        self._recorder = recorder
+        self._losses = losses
+        self._joiners = joiners
+        self._resting: list[Trial] = []
+        """Those that were killed for memory, which Tune holds as paused."""
+        self._wide: set[Trial] = set()
+        """Those that have more than the others."""
+
+    def suggest_later(self) -> bool:
+        """Whether the searcher has to wait: a trial that needs more room than the others may never
+        get it while each that ends is followed by a new one."""
+        if any(trial.status == Trial.PENDING for trial in self._wide):
+            return True
+        return isinstance(self.scheduler, PBT) and self.scheduler.suggest_later()
+
+    def on_trial_add(self, controller: Any, trial: Trial) -> None:
+        """A trial of an earlier session, or one that is promoted, has its last share again."""
+        self._give_share(trial)
+        self.scheduler.on_trial_add(controller, trial)
+
+    def on_trial_error(self, controller: Any, trial: Trial) -> None:
+        """Asked by Tune before it queues a trial again: the last moment to change what it is given.
+        Changed in the queue, Tune would look for it where it is not, and start it twice."""
+        self._give_share(trial)
+        self.scheduler.on_trial_error(controller, trial)
+
+    def on_trial_result(self, controller: Any, trial: Trial, result: Mapping[str, Any]) -> str:
+        """Starts the trial again if it asks for that."""
+        again = result.get(f"{REPORT}/again")
+        if again is None:
+            return str(self.scheduler.on_trial_result(controller, trial, result))
+        if again == "share":
+            share = result[f"{REPORT}/gpus"]
+            gpus = [share, twice(share)]
+            self._recorder.on_share(trial, gpus, retried=result[f"{REPORT}/retried"])
+        else:
+            self._recorder.on_replaced_process(trial, result.get(f"{REPORT}/reason"))
+            if again == "node" and self._joiners is not None:
+                self._joiners.refuse(result[f"{REPORT}/node"], result[f"{REPORT}/harms"])
+        controller._try_recover(trial, TuneError(again))
+        return str(TrialScheduler.NOOP)
+
+    def on_trial_complete(self, controller: Any, trial: Trial, result: dict[str, Any]) -> None:
+        """Passed on, as all that follows."""
+        self.scheduler.on_trial_complete(controller, trial, result)
+
+    def on_trial_remove(self, controller: Any, trial: Trial) -> None:
+        """A trial that has not begun is taken away."""
+        self.scheduler.on_trial_remove(controller, trial)
+
+    def rest(self, controller: Any, trial: Trial) -> None:
+        """Starts a trial that was killed for memory no sooner than there may be some."""
+        self._resting.append(trial)
+        # Tune starts those that are pending by itself, in their order.
+        controller._set_trial_status(trial, Trial.PAUSED)
+
+    def choose_trial_to_run(self, controller: Any) -> Trial | None:
+        """Whom the scheduler names, or who has rested. Asked in every step of Tune's."""
+        if self._joiners is not None:
+            self._joiners.look()
+        self._resting = [trial for trial in self._resting if trial.status == Trial.PAUSED]
+        if self._resting:
+            active = sum(
+                trial.status in (Trial.PENDING, Trial.RUNNING)
+                for trial in controller.get_live_trials()
+            )
+            for trial in self._resting:
+                if self._losses.may_start(index_of(trial), active):
+                    return trial
+        named = self.scheduler.choose_trial_to_run(controller)
+        return None if named in self._resting else named
+
+    def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
+        """What is searched for."""
+        return bool(self.scheduler.set_search_properties(metric, mode, **spec))
+
+    def debug_string(self) -> str:
+        """A line of Tune's own."""
+        return str(self.scheduler.debug_string())
+
+    def _give_share(self, trial: Trial) -> None:
+        record = self._recorder.trials.get(index_of(trial))
+        has = trial.placement_group_factory.required_resources
+        # Without a GPU, or with a larger share for all, a study may have been resumed.
+        if record is not None and 0 < has.get("GPU", 0.0) < record.gpus:
+            trial.update_resources({**has, "GPU": record.gpus})
+            self._wide.add(trial)

@@ -1,0 +1,323 @@
+"""The callback of Tune through which everything becomes known: journal first, then all who listen.
+
+A result, the decision on it and the end of the trial are one write to the journal, so that a driver
+that is killed never leaves a trial between them. A trial that has begun again, or has gone on from
+an earlier checkpoint, has lost the epochs since: that is an event before it has them again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any, Protocol
+
+from ray.tune import Callback
+from ray.tune.experiment import Trial
+
+from search_spaces.schedulers.pbt import Exploit
+from search_spaces.schedulers.rungs import Decision, Promotion
+from tune_cluster.execution.budget import Budget
+from tune_cluster.execution.controls import stopped_dirname
+from tune_cluster.execution.ray_tune.searcher import dirname_of
+from tune_cluster.storage.checkpoints import NoRoomError, TrialCheckpoints
+from tune_cluster.storage.outage import Outages, StorageLostError
+from tune_cluster.storage.places import Place
+from tune_cluster.study.journal import Epoch, Event, Journal, TrialRecord
+from tune_cluster.trial import lost_process
+from tune_cluster.trial.report import REPORT
+
+
+class Listener(Protocol):
+    """Who wants to know: the curves, the terminal."""
+
+    def on_event(self, event: Event, trial: TrialRecord) -> None:
+        """Called after `event` was written; `trial` has it already."""
+
+    def close(self) -> None:
+        """The study has ended."""
+
+
+class Recorder(Callback):
+    """Writes what happens to the journal and tells the listeners.
+
+    Args:
+        journal: gives the open one.
+        trials: all trials of the study by index, kept up to date here.
+        checkpoints: the place of all trials' checkpoints.
+        mode: of the metric.
+        on_failure: told the index of a trial that diverged or failed by its configuration, and the
+            epoch.
+        alone: whether trials run one at a time.
+        is_control: whether the trial of that index is finished later if a rung stops it.
+        outages: of the storage.
+        budget: bytes of checkpoints, divided; None without a limit.
+    """
+
+    def __init__(
+        self,
+        journal: Callable[[], Journal],
+        trials: dict[int, TrialRecord],
+        checkpoints: Place,
+        mode: str,
+        listeners: Sequence[Listener],
+        on_failure: Callable[[int, Epoch], None],
+        alone: bool,
+        is_control: Callable[[int], bool],
+        outages: Outages,
+        budget: Budget | None,
+    ) -> None:
+        self.trials = trials
+        self._journal = journal
+        self._place = checkpoints
+        self._mode = mode
+        self._listeners = listeners
+        self._on_failure = on_failure
+        self._alone = alone
+        self._is_control = is_control
+        self._outages = outages
+        self._budget = budget
+        self._decision: Decision | None = None
+        self._waiting: set[int] = set()
+        self._replaced: set[int] = set()
+        self._unsaved: set[int] = set()
+        self._left_out: set[str] = set()
+        self._losses: dict[int, Exception] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles its callbacks, and the journal is where our state is."""
+        return {}
+
+    def on_decision(self, decision: Decision) -> None:
+        """Keeps a rung's decision until the result that it is about is written, in the same step
+        of Tune's controller."""
+        self._decision = decision
+
+    def on_wait(self, index: int) -> None:
+        """A population's member waits: when it is started again it only goes on."""
+        self._waiting.add(index)
+
+    def on_promotion(self, promotion: Promotion) -> None:
+        """A trial that was stopped goes on: when it is started again it only goes on."""
+        index = int(promotion.trial)
+        self._waiting.add(index)
+        self._write(index, {"event": "promoted", **asdict(promotion)})
+
+    def on_share(self, trial: Trial, gpus: list[float], retried: list[dict[str, Any]]) -> None:
+        """A trial ran out of memory on its share of a GPU, the first of `gpus`: it starts again
+        with the second. `retried` as it reports it."""
+        index = index_of(trial)
+        self._waiting.discard(index)
+        epoch = self._next_epoch(self.trials[index]) - 1
+        share = {"event": "share", "trial": index, "epoch": epoch, "gpus": gpus}
+        self._write(index, *_retries(trial, retried), share)
+
+    def on_replaced_process(self, trial: Trial, reason: str | None) -> None:
+        """A trial that was started is so again, since the process was of no use: its reset failed
+        for that reason, or it is on a node that is no good."""
+        index = index_of(trial)
+        self._replaced.add(index)
+        if reason is not None:
+            self._write(index, {"event": "reset_failed", "trial": index, "reason": reason})
+
+    def on_exploit(self, exploit: Exploit) -> bool:
+        """Hands a waiting member the checkpoint of its donor, which waits as well, and writes it
+        down; False, and why, where it cannot be had."""
+        donor, index = int(exploit.donor), int(exploit.trial)
+        try:
+            # What is away looks like nothing.
+            self._outages.wait()
+            found = self._checkpoints(donor).of_epoch(exploit.epoch)
+            if found is None:
+                raise ValueError(f"its checkpoint of epoch {exploit.epoch} cannot be read")
+            self._checkpoints(index).adopt(found, donor)
+        except (OSError, ValueError, NoRoomError) as error:
+            told = {"trial": index, "epoch": exploit.epoch, "donor": donor, "reason": str(error)}
+            self._write(index, {"event": "not_exploited", **told})
+            return False
+        self._write(index, {"event": "exploited", **asdict(exploit)})
+        return True
+
+    def on_trial_start(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """Writes `suggested` trials down as running."""
+        index = index_of(trial)
+        if index in self._replaced:
+            self._replaced.discard(index)
+            return
+        if runs_as_control(trial):
+            self._write(index, {"event": "control_started", "trial": index})
+            return
+        self._record(trial)
+        if index not in self._waiting:
+            self._write(index, {"event": "started", "trial": index})
+
+    def on_trial_result(
+        self,
+        iteration: int,
+        trials: list[Trial],
+        trial: Trial,
+        result: dict[str, Any],
+        **info: Any,
+    ) -> None:
+        """Writes what became known by a result: restored, result, checkpoint, decision, ended."""
+        index, epoch, report = index_of(trial), result["epoch"], result[REPORT]
+        if "again" in report:
+            return
+        events = _retries(trial, report["retried"])
+        if runs_as_control(trial):
+            events += self._control_events(index, epoch, report, result.get("done"))
+            self._write(index, *events)
+            return
+        decision, self._decision = self._decision, None
+        known = self.trials[index].epochs
+        restored = report["restored"]
+        if restored is not None:
+            as_it_stood: dict[str, Any] = {"epoch": known, "unreadable": []}
+            if index not in self._waiting or restored != as_it_stood:
+                events.append({"event": "restored", "trial": index, **restored})
+            self._waiting.discard(index)
+        begins = report.get("begins", False)
+        if begins:
+            self._waiting.discard(index)
+        if begins and epoch <= known:
+            lost = {"event": "epochs_lost", "trial": index, "first": epoch, "last": known}
+            events.append({**lost, "unread": report["unread"]} if "unread" in report else lost)
+        left_out = report.get("left_out", {})
+        if left_out.keys() - self._left_out:
+            self._left_out.update(left_out)
+            events.append({"event": "left_out", "trial": index, "metrics": left_out})
+        if report["metrics"] and (begins or epoch > known):
+            events.append({"event": "result", "trial": index, **_told(epoch, report)})
+        if report["checkpoint"] is not None:
+            path = f"{self._place.name}/{trial.custom_dirname}/{report['checkpoint']}"
+            events.append({"event": "checkpoint", "trial": index, "epoch": epoch, "path": path})
+        if report.get("unsaved") is not None and index not in self._unsaved:
+            self._unsaved.add(index)
+            events.append({"event": "unsaved", "trial": index, "epoch": epoch, **report["unsaved"]})
+        if decision is not None:
+            events.append({"event": "decision", **asdict(decision)})
+        if result.get("done"):
+            rung = decision.rung if decision is not None and decision.stop else None
+            events.append(ended(index, epoch, report, rung, self._is_control(index)))
+        self._write(index, *events)
+
+    def _control_events(
+        self, index: int, epoch: Epoch, report: dict[str, Any], done: bool | None
+    ) -> list[Event]:
+        trial = self.trials[index]
+        events: list[Event] = []
+        if report["restored"] is not None:
+            restored = {"control": True, **report["restored"]}
+            events.append({"event": "restored", "trial": index, **restored})
+        if report["metrics"] and epoch > max(trial.control_results, default=trial.epochs):
+            events.append({"event": "control", "trial": index, **_told(epoch, report)})
+        if done:
+            events.append({**ended(index, epoch, report), "event": "control_ended"})
+        return events
+
+    def on_loss(self, trial: Trial, error: Exception) -> Epoch:
+        """Keeps why its process was lost until one of the following, in the same step; the epoch
+        that was under way."""
+        self._losses[index_of(trial)] = error
+        return self._next_epoch(self._record(trial))
+
+    def on_trial_recover(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """Its process was lost: what it does now is no mere going on."""
+        index = index_of(trial)
+        self._waiting.discard(index)
+        epoch = self._next_epoch(self._record(trial))
+        loss = lost_process.told(self._losses.pop(index))
+        self._write(index, *_retries(trial, [{"epoch": epoch, **loss, "lost": True}]))
+
+    def on_trial_error(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """The process of the trial was lost, more often than it may be started again."""
+        index = index_of(trial)
+        loss = lost_process.told(self._losses.pop(index), failed=True)
+        epoch = self._next_epoch(self._record(trial))
+        # Beside others it may have been the machine's memory.
+        report = {"status": "failed", **loss, "blameless": not self._alone}
+        event = ended(index, epoch, report)
+        self._write(index, {**event, "event": "control_ended"} if runs_as_control(trial) else event)
+
+    def _record(self, trial: Trial) -> TrialRecord:
+        """What is known of a trial, from its start on or from the loss of the process that was to
+        start it."""
+        index = index_of(trial)
+        return self.trials.setdefault(index, TrialRecord(index, dict(trial.config)))
+
+    @staticmethod
+    def _next_epoch(known: TrialRecord) -> Epoch:
+        return max(known.control_results, default=known.epochs) + 1
+
+    def _write(self, index: int, *events: Event) -> None:
+        trial = self.trials[index]
+        for event in self._journal().append(*events):
+            trial.apply(event)
+            if blamed(event):
+                self._on_failure(index, event["epoch"])
+            for listener in self._listeners:
+                # Curves that it has no storage for are completed by the next session.
+                with suppress(StorageLostError):
+                    listener.on_event(event, trial)
+
+    def _checkpoints(self, index: int) -> TrialCheckpoints:
+        allowance = None if self._budget is None else self._budget.per_trial
+        place = self._place / dirname_of(index)
+        return TrialCheckpoints(place, self._mode, self._outages, allowance)
+
+
+def _retries(trial: Trial, retried: list[dict[str, Any]]) -> list[Event]:
+    control = {"control": True} if runs_as_control(trial) else {}
+    return [{"event": "retried", "trial": index_of(trial), **control, **r} for r in retried]
+
+
+def _told(epoch: Epoch, report: dict[str, Any]) -> dict[str, Any]:
+    told = {"epoch": epoch, "node": report["node"], "metrics": report["metrics"]}
+    return {**told, "step_losses": report["step_losses"]} if report["step_losses"] else told
+
+
+def ended(
+    index: int,
+    epoch: Epoch,
+    report: dict[str, Any],
+    rung: int | None = None,
+    is_control: bool = False,
+) -> Event:
+    """The event of a trial's end, with what became of it, and the rung that stopped it."""
+    event: Event = {"event": "ended", "trial": index, "epoch": epoch}
+    if report["status"] is not None:
+        event["status"] = report["status"]
+        told = ("reason", "blameless", "traceback", "log")
+        event.update({name: report[name] for name in told if report.get(name)})
+    elif rung is not None:
+        event.update(status="stopped", rung=rung)
+        if is_control:
+            event["control"] = True
+    else:
+        event["status"] = "finished"
+    return event
+
+
+def blamed(event: Event) -> bool:
+    """Whether an event is the end of a trial that its configuration is to blame for."""
+    return (
+        event["event"] == "ended"
+        and event["status"] in ("diverged", "failed")
+        and not event.get("blameless", False)
+    )
+
+
+def index_of(trial: Trial) -> int:
+    """The index of a trial of Tune, which its directory is named after."""
+    return int(stopped_dirname(trial.custom_dirname) or trial.custom_dirname)
+
+
+def runs_as_control(trial: Trial) -> bool:
+    """Whether a trial of Tune is one that a rung had stopped, finished now."""
+    return stopped_dirname(trial.custom_dirname) is not None

@@ -1,0 +1,352 @@
+"""A study: its directory, and what a job needs of it to build a `tune.Tuner`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+
+from search_spaces.mode import Mode
+from search_spaces.schedulers.asha import ASHA
+from search_spaces.schedulers.in_order import InOrder
+from search_spaces.schedulers.pbt import PBT
+from search_spaces.searchers.learning import LearningSearch
+from search_spaces.searchers.strategy import Strategy
+from search_spaces.space import Space
+from tune_cluster.callbacks.stopping import Limits, StudyStopper
+from tune_cluster.cluster.joiners import Joiners
+from tune_cluster.cluster.width import Width
+from tune_cluster.execution.budget import Budget, parse_bytes
+from tune_cluster.execution.flags import EPOCHS, MODEL, TRIALS, Flags
+from tune_cluster.execution.given import check_names, check_strategy, check_trainable
+from tune_cluster.execution.losses import Losses
+from tune_cluster.execution.parts import Dataset, Parts, Trainable
+from tune_cluster.execution.population import MEMBERS, check_population
+from tune_cluster.execution.ray_tune.attached import attach_population, attach_rungs, promoter
+from tune_cluster.execution.ray_tune.fresh_start import FreshStarts
+from tune_cluster.execution.ray_tune.recorder import Recorder
+from tune_cluster.execution.ray_tune.searcher import JournaledSearcher
+from tune_cluster.execution.sendable import check_sendable
+from tune_cluster.storage.bucket import Bucket
+from tune_cluster.storage.inside import make_private, opened
+from tune_cluster.storage.outage import Outages
+from tune_cluster.storage.places import Folder
+from tune_cluster.study.home import Home
+from tune_cluster.study.journal import JOURNAL, Event, Journal, read_events, trials_from
+from tune_cluster.study.lock import StudyLock
+from tune_cluster.study.study_file import write_study_file
+from tune_cluster.study.unchanged import check_unchanged
+from tune_cluster.study.warm_start import earlier_trials, learn
+from tune_cluster.trial.retries import LOST_PROCESSES
+from tune_cluster.trial.seeds import trial_seed
+from tune_cluster.trial.settings import TrialSettings
+from tune_cluster.trial.working_directory import of_this_job
+from tune_cluster.trial.wrapper import guarded
+
+TUNE_FOLDER = ".tune"
+"""What Tune writes for its own restore, pickles among it, while a study runs."""
+
+
+class Study:
+    """One study, new or resumed: `job(study, …)` builds its Tuner from these methods.
+
+    Args:
+        directory: `<storage-path>/<name>`, or this machine's copy of it; made by `open`.
+        flags: the shared flags.
+        max_concurrent: trials at once, as it begins.
+        width: trials at once, at any later moment; None where that stays.
+        metric, mode: what is searched for.
+        bucket: that the study lies in, if it does.
+        joiners: nodes that join later, where they can.
+        lock: of the directory; without it `open` takes it.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        flags: Flags,
+        *,
+        max_concurrent: int,
+        metric: str,
+        mode: Mode,
+        bucket: Bucket | None = None,
+        width: Width | None = None,
+        joiners: Joiners | None = None,
+        lock: StudyLock | None = None,
+    ) -> None:
+        self._lock = lock
+        self.directory = directory
+        self.bucket = bucket
+        self.flags = flags
+        self.max_concurrent = max_concurrent
+        asked = flags.checkpoint_budget
+        self.budget = None if asked is None else Budget(parse_bytes(asked))
+        """Of all checkpoints, in bytes."""
+        # A budget is divided by the trials that run at once.
+        self._width = width if self.budget is None else None
+        self._joiners = joiners
+        for noticing in (width, joiners):
+            if noticing is not None:
+                noticing.note = self.note
+        self.say: Callable[[str], None] = lambda line: None
+        """Shows a line that is about no trial."""
+        self.metric = metric
+        self.mode = mode
+        self.parts = Parts()
+        self.total = TRIALS if flags.trials is None else flags.trials
+        """Trials that the study shall have; fewer where the strategy has no more."""
+        self.max_epochs = EPOCHS if flags.max_epochs is None else flags.max_epochs
+        """Epochs of a trial that is not stopped."""
+        self.model = MODEL if flags.model is None else flags.model
+        """Of a job that does not search it."""
+        journal = directory / JOURNAL
+        self.events = read_events(journal) if os.path.lexists(journal) else []
+        """Of earlier sessions."""
+        self.trials = trials_from(self.events)
+        """All trials by index."""
+        limits = {limit.name: getattr(flags, limit.name) for limit in fields(Limits)}
+        self.stopper = StudyStopper(Limits(**limits), self.events, metric=metric, mode=mode)
+        self.losses = Losses(self._width or (lambda: self.max_concurrent), self.note)
+        """Of trials' processes; they say how many trials may run at once."""
+        self.listeners: list[Any] = [self.stopper, self.losses]
+        self._journal: Journal | None = None
+        self.checkpoints = Home(directory, bucket).checkpoints
+        """Where the trials' checkpoints lie, each trial's in a place of its own."""
+        self.outages = Outages(Folder(self.trials_dir), give_up=self.stopper.waits_no_more)
+        """Of the driver: it waits for storage until it is interrupted, or has waited in vain."""
+        self.recorder = Recorder(
+            lambda: self.journal,
+            self.trials,
+            self.checkpoints,
+            mode,
+            listeners=self.listeners,
+            on_failure=self.parts.record_failure,
+            alone=self.alone,
+            is_control=self.parts.is_control,
+            outages=self.outages,
+            budget=self.budget,
+        )
+        self.inputs: dict[str, str] = {}
+        """Fingerprints of what else the trials depend on, which a resume must find again."""
+        self.learned = ""
+        """What was taken over from an earlier study, for a person to read."""
+        self._decided: list[Event] = []
+        """What `open` writes, since it became known before."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether trials run one at a time, whatever nodes join."""
+        return self.max_concurrent == 1 and self._width is None
+
+    @property
+    def trials_dir(self) -> Path:
+        """Where each trial has its directory."""
+        return self.directory / "trials"
+
+    @property
+    def space(self) -> Space:
+        """Known from `tune_config` on."""
+        assert self.parts.strategy is not None, "the job has not called study.tune_config()"
+        return self.parts.strategy.space
+
+    @property
+    def not_searched(self) -> set[str]:
+        """What a configuration has, and no hyperparameter of the space."""
+        fixed = {"seed", *dict(self.space.fixed)}
+        return fixed - {parameter.name for parameter in self.space.parameters}
+
+    @property
+    def journal(self) -> Journal:
+        """Open from `open` to `close`."""
+        assert self._journal is not None, "the study is not open"
+        return self._journal
+
+    def trainable(
+        self, trainable: Trainable, dataset: Dataset | None = None
+    ) -> type[tune.Trainable]:
+        """The class that Tune runs: guarded, and with the resources of a trial.
+
+        A function that calls `tune.report(metrics)` once an epoch will do. To be gone on with after
+        a kill it reports `checkpoint=` too and begins with `tune.get_checkpoint()`; else it starts
+        from its beginning. A trial ends after `max_epochs` at the latest. With a dataset
+        `setup(config, data=dataset.search)` or `function(config, data=…)` is called; the data is
+        put into the object store once.
+
+        Raises:
+            ValueError: no trial can be made of it, or it cannot be sent to a trial's process.
+        """
+        check_trainable(trainable, dataset)
+        check_sendable(trainable)
+        self.parts.trainable, self.parts.dataset = trainable, dataset
+        check_unchanged(self.directory, trainable=self.parts.trainable_name())
+        self.parts.check(self.flags)
+        resumed = self.bucket is not None and self.events
+        reported = {t.index: t.epochs for t in self.trials.values()} if resumed else None
+        settings = TrialSettings(
+            self.metric,
+            self.mode,
+            str(self.checkpoints),
+            seed=self.flags.seed,
+            alone=self.alone,
+            budget=self.budget,
+            in_bucket=self.bucket is not None,
+            reported=reported,
+            working_directory=of_this_job(),
+            admission=self._joiners.admission() if self._joiners else None,
+        )
+        resources = {"cpu": self.flags.cpus_per_trial, "gpu": self.flags.gpus_per_trial}
+        return tune.with_resources(guarded(self.parts.as_class(), settings), resources)  # type: ignore[no-any-return]
+
+    def tune_config(
+        self,
+        strategy: Strategy,
+        scheduler: ASHA | PBT | None = None,
+        *,
+        warm_start: Path | None = None,
+    ) -> tune.TuneConfig:
+        """How Tune searches: by `strategy`, stopping trials early or changing them by `scheduler`.
+
+        Both are journaled, and know what earlier sessions had. `strategy` is told the trials of
+        the study in `warm_start`, for which it must be one that learns.
+
+        Raises:
+            ValueError: a searcher or scheduler of others, a hyperparameter whose name is taken, or
+                what no population can be made of.
+        """
+        check_strategy(strategy, scheduler)
+        check_names(strategy.space, self.metric)
+        self.parts.strategy, self.parts.scheduler = strategy, scheduler
+        if isinstance(scheduler, (ASHA, PBT)):
+            # A script may give it others than the flag says, and its last rung is that one.
+            self.max_epochs = scheduler.max_epochs
+        self.stopper.max_epochs = self.max_epochs
+        self.parts.check(self.flags)
+        self.parts.check_rungs()
+        check_unchanged(
+            self.directory,
+            space=self.space.describe(),
+            strategy=self.parts.describe_strategy(),
+            points=self.parts.points,
+        )
+        if isinstance(scheduler, PBT) and self.flags.trials is None:
+            self.total = MEMBERS
+        if strategy.size is not None:
+            asked = self.flags.trials
+            self.total = strategy.size if asked is None else min(asked, strategy.size)
+        if isinstance(strategy, LearningSearch):
+            if warm_start is not None and not self.events:
+                self._decided += earlier_trials(warm_start, self.metric, self.mode)
+            self.learned = learn(strategy, [*self.events, *self._decided])
+        if isinstance(scheduler, ASHA):
+            # First: it may end trials whose stop had been decided.
+            scheduler.set_search_properties(self.metric, self.mode)
+            self._decided += attach_rungs(scheduler, self.recorder, self.events, self.metric)
+        if isinstance(scheduler, PBT):
+            check_population(self.flags, self.total, strategy, self.parts.trainable)
+            attach_population(scheduler, self.recorder, self.total, self.losses.concurrent)
+        asha, promotes = self.parts.asha, self.parts.promotes()
+        audited = asha is not None and asha.audit > 0
+        fresh_starts = FreshStarts(
+            scheduler or InOrder(), self.recorder, self.losses, self._joiners
+        )
+        self._searcher = JournaledSearcher(
+            strategy,
+            journal=lambda: self.journal,
+            events=[*self.events, *self._decided],
+            recorded=self.trials,
+            trials=self.total,
+            seed=self._seed_in_config,
+            metric=self.metric,
+            mode=self.mode,
+            alone=self.alone,
+            audited=audited,
+            later=fresh_starts.suggest_later,
+            width=None if isinstance(scheduler, PBT) else self.losses.concurrent,
+            promote=promoter(asha, self.recorder) if asha and promotes else None,
+        )
+        whole = isinstance(scheduler, PBT)
+        return tune.TuneConfig(
+            metric=self.metric,
+            mode=self.mode,
+            # The searcher says when it has finished: only then the number of controls and of
+            # promotions is known, each of which is a trial to Tune; and all members of a
+            # population live at once, each of whose processes Tune would end as it comes free, if
+            # it counted them.
+            num_samples=-1 if audited or promotes else self.total + whole,
+            search_alg=self._searcher,
+            scheduler=fresh_starts,
+            max_concurrent_trials=self.total if whole else self.max_concurrent,
+            reuse_actors=self.parts.reuse_actors(),
+            trial_dirname_creator=self._searcher.dirname_creator(),
+        )
+
+    def run_config(self) -> tune.RunConfig:
+        """Tune's own files go to `.tune`, where nobody reads them; Tune prints nothing.
+
+        Raises:
+            ValueError: the folder that another user has left there cannot be taken away.
+        """
+        # Tune would follow links in it.
+        make_private(self.directory, self.directory / TUNE_FOLDER)
+        self.parts.run_config = tune.RunConfig(
+            name=TUNE_FOLDER,
+            storage_path=str(self.directory.absolute()),
+            callbacks=[self.recorder],
+            stop=self.stopper,
+            failure_config=tune.FailureConfig(max_failures=LOST_PROCESSES),
+            # The wrapper around the trainable writes them, before it reports.
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            verbose=0,
+        )
+        return self.parts.run_config
+
+    def _seed_in_config(self, index: int) -> int | None:
+        takes_seed = getattr(self.parts.trainable, "takes_seed", False)
+        return trial_seed(self.flags.seed, index) if takes_seed else None
+
+    def open(self, description: Mapping[str, Any], command: Sequence[str]) -> None:
+        """Makes the directory with its `study.json`, or takes up the one that is there.
+
+        Raises:
+            ValueError: another process runs the study.
+        """
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with opened(self.directory, self.trials_dir, make=True):
+            pass
+        if self._joiners is not None:
+            self._joiners.open()
+        self._journal = Journal(
+            self.directory / JOURNAL,
+            self.outages,
+            on_lost=self.stopper.storage_lost,
+            held=self._lock,
+        )
+        write_study_file(self.directory, description, self.outages)
+        session = {"event": "session", "command": list(command), "resumed": bool(self.events)}
+        self._journal.append({**session, "notices": self.parts.notices}, *self._decided)
+        for event in [event for event in self._decided if event["event"] != "earlier"]:
+            self.trials[event["trial"]].apply(event)
+
+    def note(self, event: Event, line: str) -> None:
+        """For the journal, and for a person."""
+        self.journal.append(event)
+        self.say(line)
+
+    def close(self, why: str) -> None:
+        """Ends the session; the listeners first, so that their files are whole.
+
+        Raises:
+            StorageLostError: the journal, or a listener's file, ends before the session does.
+        """
+        # Who has lost the storage keeps none of the others open.
+        with ExitStack() as closing:
+            closing.callback(self.journal.end, why)
+            closing.callback(shutil.rmtree, self.directory / TUNE_FOLDER, ignore_errors=True)
+            for listener in reversed(self.listeners):
+                closing.callback(listener.close)

@@ -1,0 +1,209 @@
+"""What a study leaves: the best checkpoint in `best/`, the table, the last lines on the screen."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from search_spaces.schedulers.asha import ASHA
+from search_spaces.schedulers.pbt import PBT
+from search_spaces.values import as_json
+from tune_cluster.callbacks.terminal import duration, short, spelled
+from tune_cluster.execution.best import all_ended
+from tune_cluster.execution.given import COLUMNS
+from tune_cluster.execution.population import SCHEDULE_FILE, Schedule
+from tune_cluster.execution.ray_tune.searcher import dirname_of
+from tune_cluster.execution.ray_tune.study import Study
+from tune_cluster.plain_text import argument, one_line, pasted
+from tune_cluster.reports.audit import audit_of, told
+from tune_cluster.storage.checkpoints import TrialCheckpoints
+from tune_cluster.storage.outage import Outages
+from tune_cluster.study.journal import TrialRecord
+from tune_cluster.study.study_file import write_json, write_text
+
+AUDIT_FILE = "audit.json"
+
+
+def write_table(
+    path: Path,
+    trials: Sequence[TrialRecord],
+    metric: str,
+    mode: str,
+    outages: Outages | None = None,
+) -> None:
+    """`trials.csv`: one line a trial with status, epochs, the configuration and the metrics of its
+    best epoch and, if it failed, the last lines that it printed."""
+    config_names = sorted({name for trial in trials for name in trial.config})
+    reported = {name for trial in trials for result in trial.results.values() for name in result}
+    # What is configured and reported too, such as learning_rate, is one column: two of one name
+    # cannot be told apart.
+    metric_names = sorted(reported - {"epoch", *config_names})
+    table = io.StringIO()
+    writer = csv.writer(table)
+    writer.writerow([*COLUMNS[:-1], *config_names, *metric_names, COLUMNS[-1]])
+    for trial in sorted(trials, key=lambda trial: trial.index):
+        best = trial.best(metric, mode)
+        metrics = trial.results[best[0]] if best else {}
+        tried = trial.config_at(best[0] if best else 1)
+        config = [as_cell(tried[name]) if name in tried else None for name in config_names]
+        values = [metrics.get(name) for name in metric_names]
+        epochs = [trial.epochs, best[0] if best else None]
+        writer.writerow([trial.index, trial.status, *epochs, *config, *values, trial.log])
+    write_text(path, table.getvalue(), outages)
+
+
+def write_audit(study: Study) -> list[tuple[str, str]]:
+    """`audit.json`, what the rungs of an audited study have cost; the same in lines of a name and
+    a text."""
+    scheduler = study.parts.scheduler
+    if not isinstance(scheduler, ASHA) or scheduler.audit == 0:
+        return []
+    found = audit_of(study.trials.values(), study.metric, study.mode, scheduler.describe())
+    write_json(study.directory / AUDIT_FILE, found, study.outages)
+    return told(found)
+
+
+def as_cell(value: Any) -> Any:
+    """A value as a resumed study has it, with lists for tuples; an empty cell is no value."""
+    return "None" if value is None else as_json(value)
+
+
+def show_summary(
+    console: Console,
+    study: Study,
+    best: dict[str, Any] | None,
+    command: Sequence[str],
+    more: Sequence[tuple[str, str]] = (),
+) -> None:
+    """The last lines: what was found, where it is, and what to type next.
+
+    Args:
+        console: where to.
+        study: that has ended.
+        best: of `keep_best`.
+        command: that started it.
+        more: lines of a name and a text: an audit, a population's schedule.
+    """
+
+    def line(name: str, text: str) -> None:
+        told = one_line(f"{name:<15}{text}")
+        console.print(told, soft_wrap=True, highlight=False, markup=False)
+
+    console.print()
+    trials = sorted(study.trials.values(), key=lambda trial: trial.index)
+    statuses = [trial.status for trial in trials]
+    counts = ", ".join(f"{statuses.count(s)} {s}" for s in sorted(set(statuses)))
+    epochs = sum(len(trial.results) for trial in trials)
+    lost = sum(trial.lost for trial in trials)
+    not_counted = f", and {lost} that were lost" if lost else ""
+    why, reason = study.stopper.why, study.stopper.reason
+    line("ended by", "all trials" if not why else f"{why}: {reason}" if reason else why)
+    line("trials", f"{len(trials)} of {study.total}: {counts}; {epochs} epochs in all{not_counted}")
+    if best is None:
+        line("best", "none: no trial has reported a value")
+    else:
+        config = spelled(best["config"], without=dict(study.space.fixed))
+        line("best", f"trial {best['trial']}: {config}")
+        line("best epoch", f"{best['epoch']} of {study.trials[best['trial']].epochs}")
+        line(study.metric, f"{best[study.metric]:.4f}")
+        if "instead_of" in best:
+            meant = best["instead_of"]
+            line(
+                "NOTICE",
+                f"the best checkpoint, of trial {meant['trial']} after epoch {meant['epoch']} "
+                f"({study.metric} {meant[study.metric]:.4f}), is damaged or gone; this is the next",
+            )
+        if "checkpoint" not in best:
+            missing = f"none: that of epoch {best['epoch']} is not there, or damaged"
+            places = [study.checkpoints / dirname_of(trial.index) for trial in trials]
+            none_at_all = not any(TrialCheckpoints(p, study.mode).names() for p in places)
+            line("checkpoint", "none: the trainable saves none" if none_at_all else missing)
+        used = " (the test set was used for this checkpoint alone)"
+        for name, value in best.get("test", {}).items():
+            if name == "test_accuracy" or "test_accuracy" not in best["test"]:
+                line(name, f"{value:.4f}{used}")
+        if "checkpoint" in best:
+            line("checkpoint", argument(f"{address(study)}/best"))
+    for name, text in more:
+        line(name, text)
+    line("study", argument(address(study)))
+    line("curves", f"{program('tensorboard')} --logdir {typed(study.directory)}")
+    if all_ended(study) or isinstance(study.parts.scheduler, PBT):
+        line("repeat", pasted(repeated(command, study.total)))
+    else:
+        line("resume", resume_command(command, study))
+
+
+def time_taken(expected: float | None, took: float) -> str:
+    """What the session took, beside what it was expected to."""
+    told = "" if expected is None else f"expected {duration(expected)}, "
+    return f"{told}took {duration(took)}"
+
+
+def schedule_lines(study: Study, schedules: Mapping[str, Schedule]) -> list[tuple[str, str]]:
+    """The schedules of a population's best weights, by hyperparameter, for `show_summary`."""
+    lines = []
+    for name, pairs in schedules.items():
+        values = ", ".join(f"{short(value)} from epoch {first}" for first, value in pairs)
+        lines.append(("schedule", f"{name} {values}"))
+    if schedules:
+        file = typed(study.directory / "best" / SCHEDULE_FILE)
+        lines.append(("repeats it", f"`config` in {file}"))
+    return lines
+
+
+def resume_command(command: Sequence[str], study: Study) -> str:
+    """What to type to go on with the study."""
+    return pasted([*command[:2], "--resume", address(study)])
+
+
+def address(study: Study) -> str:
+    """What the study is called on a command line: its bucket, or its folder from here."""
+    return str(study.bucket or shown(study.directory))
+
+
+def repeated(command: Sequence[str], trials: int) -> list[str]:
+    """The command that started the study, for its present trials and without its name, which is
+    taken."""
+    kept = without(command, "--name")
+    if "--smoke-test" not in kept:
+        kept = [*without(kept, "--trials"), "--trials", str(trials)]
+    return kept
+
+
+def without(command: Sequence[str], flag: str) -> list[str]:
+    """The command without a flag and its value, in either of its two forms."""
+    kept = [word for word in command if not word.startswith(f"{flag}=")]
+    if flag in kept:
+        at = kept.index(flag)
+        del kept[at : at + 2]
+    return kept
+
+
+def program(name: str) -> str:
+    """`name` where the shell finds this environment's, else its path."""
+    ours = Path(sys.executable).with_name(name)
+    found = shutil.which(name)
+    if found is not None and (Path(found) == ours or not ours.exists()):
+        return name
+    return typed(ours)
+
+
+def typed(path: Path) -> str:
+    """A path as it must be typed here."""
+    return argument(str(shown(path)))
+
+
+def shown(path: Path) -> Path:
+    """The shorter one of relative and absolute, for a path below the working directory."""
+    absolute = Path(os.path.normpath(path.absolute()))
+    here = Path.cwd()
+    return absolute.relative_to(here) if absolute.is_relative_to(here) else absolute

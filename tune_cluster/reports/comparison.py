@@ -1,0 +1,169 @@
+"""Strategies side by side: the best value so far against the epochs that were spent.
+
+`python -m tune_cluster.reports.comparison FOLDER` reads the studies `FOLDER/<strategy>-<seed>`,
+prints the table, and writes `comparison.csv` and `comparison.png`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from search_spaces.mode import sign_of
+from tune_cluster.plain_text import in_picture, one_line
+from tune_cluster.reports.command_line import CommandLine, path_of
+from tune_cluster.reports.curves import save_picture
+from tune_cluster.storage.inside import write_file
+from tune_cluster.study.reading import read_study
+from tune_cluster.told import complaining
+
+
+@dataclass(frozen=True)
+class Run:
+    """One study of a comparison."""
+
+    strategy: str
+    seed: int
+    best: NDArray[np.float64]
+    """The best value after 1, 2, … epochs of all trials together."""
+    trials: int
+
+
+def read_runs(folder: Path) -> tuple[list[Run], str, str]:
+    """The studies in `folder`, in their order, and the metric and mode that they share.
+
+    Raises:
+        ValueError: no study is there.
+    """
+    runs, metric, mode = [], "", ""
+    for path in sorted(folder.glob("*/study.json")):
+        about, events = read_study(path.parent)
+        metric, mode = about["metric"], about["mode"]
+        strategy = about["options"].get("strategy")
+        if not isinstance(strategy, str):
+            raise ValueError(f"{path}: options.strategy is missing: it is no study of a comparison")
+        # A diverged epoch was spent too; it has no value.
+        values = [
+            event["metrics"].get(metric) if event["event"] == "result" else None
+            for event in events
+            if event["event"] == "result"
+            or (event["event"] == "ended" and event["status"] == "diverged")
+        ]
+        signed = np.array([np.nan if v is None else v for v in values]) * sign_of(mode)
+        if len(signed):
+            best = np.fmax.accumulate(signed) * sign_of(mode)
+            trials = sum(event["event"] == "suggested" for event in events)
+            runs.append(Run(strategy, about["seed"], best, trials))
+    if not runs:
+        raise ValueError(f"{folder}: no study of a comparison is there")
+    return runs, metric, mode
+
+
+def show_comparison(folder: Path) -> str:
+    """Writes table and picture; the table as text.
+
+    `to common` is the number of epochs until a study had what the median strategy ends with: the
+    mean over the seeds, in brackets how many of them got there.
+    """
+    runs, metric, mode = read_runs(folder)
+    strategies = list(dict.fromkeys(run.strategy for run in runs))
+    # All are compared where the shortest ends.
+    budget = min(len(run.best) for run in runs)
+    final = {s: [run.best[budget - 1] for run in runs if run.strategy == s] for s in strategies}
+    common = float(np.median([np.mean(values) for values in final.values()]))
+    rows = []
+    for strategy in sorted(strategies, key=lambda s: -sign_of(mode) * float(np.mean(final[s]))):
+        mine = [run for run in runs if run.strategy == strategy]
+        reached = [epochs_to(run, common, mode) for run in mine]
+        known = [epochs for epochs in reached if epochs is not None]
+        to_common = f"{np.mean(known):.0f} ({len(known)} of {len(mine)})" if known else "never"
+        rows.append(
+            {
+                "strategy": strategy,
+                "seeds": len(mine),
+                f"{metric} mean": f"{np.mean(final[strategy]):.4f}",
+                "lowest": f"{min(final[strategy]):.4f}",
+                "highest": f"{max(final[strategy]):.4f}",
+                f"epochs to {common:.4f}": to_common,
+                "trials": f"{np.mean([run.trials for run in mine]):.0f}",
+            }
+        )
+    lines = io.StringIO()
+    writer = csv.DictWriter(lines, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_file(folder, folder / "comparison.csv", lines.getvalue().encode())
+    draw_comparison(runs, strategies, budget, metric, folder / "comparison.png")
+    table = Table(title=f"after {budget} epochs")
+    for head in rows[0]:
+        table.add_column(cell(head))
+    for row in rows:
+        table.add_row(*map(cell, row.values()))
+    console = Console(width=120)
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get()
+
+
+def cell(value: object) -> Text:
+    """What a table shows of a value, whatever is in it."""
+    return Text(one_line(value))
+
+
+def epochs_to(run: Run, value: float, mode: str) -> int | None:
+    """Epochs of all trials until the best was as good as `value`."""
+    reached = np.flatnonzero(sign_of(mode) * run.best >= sign_of(mode) * value)
+    return int(reached[0]) + 1 if len(reached) else None
+
+
+def draw_comparison(
+    runs: list[Run], strategies: list[str], budget: int, metric: str, target: Path
+) -> None:
+    """Draws the mean of each strategy over its seeds, and the band from the worst to the best."""
+    matplotlib.use("Agg")
+    figure, axes = plt.subplots(figsize=(9, 5), layout="constrained")
+    epochs = np.arange(1, budget + 1)
+    later = []
+    for strategy in strategies:
+        curves = np.array([run.best[:budget] for run in runs if run.strategy == strategy])
+        (line,) = axes.plot(
+            epochs, np.nanmean(curves, axis=0), label=in_picture(strategy), linewidth=2
+        )
+        axes.fill_between(
+            epochs, curves.min(axis=0), curves.max(axis=0), color=line.get_color(), alpha=0.12
+        )
+        later.append(curves[:, budget // 10 :])
+    # The first trials would press all that matters into one line.
+    bottom, top = np.nanmin(later), np.nanmax(later)
+    margin = 0.05 * (top - bottom) or 0.01
+    axes.set_ylim(bottom - margin, top + margin)
+    axes.set(xlabel="epochs of all trials together", ylabel=in_picture(f"best {metric} so far"))
+    axes.grid(color="0.92")
+    axes.legend(loc="lower right", frameon=False)
+    save_picture(figure, target)
+    plt.close(figure)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Compares the studies of the command line's folder; ends the process with code 2 where there
+    are none."""
+    with complaining():
+        parser = CommandLine("tune_cluster.reports.comparison", __doc__)
+        parser.add_argument("folder", metavar="FOLDER", help="which has the studies", type=path_of)
+        shown = show_comparison(parser.parse_args(arguments).folder)
+    print(shown)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""The picture of a study: every trial's curve, the best one in front, and what was tried.
+
+`python -m tune_cluster.reports.curves STUDY [FILE]` writes it, by default to `STUDY/curves.png`.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from tune_cluster.plain_text import in_picture, one_line
+from tune_cluster.reports.command_line import CommandLine, path_of
+from tune_cluster.storage.inside import write_file
+from tune_cluster.study.home import to_read
+from tune_cluster.study.journal import best_trial, trials_from
+from tune_cluster.study.reading import read_study
+from tune_cluster.told import complaining
+
+COLOURS = {"finished": "tab:blue", "stopped": "0.6", "diverged": "tab:red", "failed": "tab:red"}
+
+
+def draw_curves(study: Path, target: Path) -> None:
+    """Draws the metric of each trial by epoch, and the learning rates with what they reached.
+
+    Raises:
+        OSError, ValueError: `study` holds no study that can be read.
+    """
+    matplotlib.use("Agg")
+    about, events = read_study(study)
+    metric, mode = about["metric"], about["mode"]
+    trials = trials_from(events).values()
+    best = best_trial(trials, metric, mode)
+    figure, (curves, points) = plt.subplots(
+        1, 2, figsize=(11, 4.2), sharey=True, layout="constrained", width_ratios=[3, 2]
+    )
+    for trial in trials:
+        is_best = best is not None and trial is best[0]
+        epochs = sorted(trial.results)
+        curves.plot(
+            epochs,
+            [trial.results[epoch].get(metric) for epoch in epochs],
+            color="tab:orange" if is_best else COLOURS.get(trial.status, "0.6"),
+            linewidth=2.2 if is_best else 1,
+            marker="o" if trial.epochs == 1 else None,
+            markersize=3,
+            zorder=3 if is_best else 2,
+        )
+    for label, colour in (("best", "tab:orange"), ("ran to the end", "tab:blue")):
+        curves.plot([], [], color=colour, label=label)
+    curves.plot([], [], color=COLOURS["stopped"], label="stopped at a rung")
+    for rung in about["strategy"].get("rungs", []):
+        curves.axvline(rung, color="0.85", linewidth=1, zorder=1)
+    curves.set(xlabel="epoch", ylabel=in_picture(metric))
+    curves.legend(loc="lower right", frameon=False)
+
+    reached = [(trial, found) for trial in trials if (found := trial.best(metric, mode))]
+    sizes = [trial.config.get("batch_size") for trial, _ in reached]
+    coloured = bool(sizes) and None not in sizes
+    drawn = points.scatter(
+        [trial.config.get("learning_rate") for trial, _ in reached],
+        [value for _, (_, value) in reached],
+        c=sizes if coloured else None,
+        norm=matplotlib.colors.LogNorm() if coloured else None,
+        s=[12 + 3 * trial.epochs for trial, _ in reached],
+        cmap="viridis" if coloured else None,
+    )
+    if coloured:
+        bar = figure.colorbar(drawn, label="batch_size", ticks=sorted(set(sizes)), format="%d")
+        bar.minorticks_off()
+    points.set(xscale="log", xlabel="learning_rate")
+    if best is not None:
+        top = best[2]
+        # The diverged and the unlucky would press what matters into one line.
+        if mode == "max" and top > 0:
+            curves.set_ylim(max(0.0, top - 0.25), top + 0.02)
+        told = (
+            f"{about['job']}, {about['dataset']['name']}: {len(trials)} trials, "
+            f"{sum(len(trial.results) for trial in trials)} epochs, best {metric} {top:.4f}"
+        )
+        figure.suptitle(in_picture(told))
+    save_picture(figure, target)
+    plt.close(figure)
+
+
+def save_picture(figure: Figure, target: Path) -> None:
+    """Writes a figure as a PNG, in the place of a link as of any file that was there."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=110)
+    write_file(target.parent, target, content.getvalue())
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Draws the study of the command line; ends the process with code 2 where there is none."""
+    with complaining():
+        parser = CommandLine("tune_cluster.reports.curves", __doc__)
+        parser.add_argument("study", metavar="STUDY", help="its folder, or s3://bucket/folder/name")
+        parser.add_argument("file", metavar="FILE", nargs="?", type=path_of, help="the picture")
+        given = parser.parse_args(arguments)
+        folder = to_read(given.study)
+        picture = given.file or folder / "curves.png"
+        draw_curves(folder, picture)
+    print(one_line(picture))
+
+
+if __name__ == "__main__":
+    main()

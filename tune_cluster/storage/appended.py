@@ -1,0 +1,145 @@
+"""A file that grows by whole pieces: of each all bytes are there, or none."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from tune_cluster.storage.inside import open_to_append
+from tune_cluster.storage.outage import Outages, StorageLostError
+
+STALE = (errno.ESTALE, errno.EIO, errno.ENOTCONN, errno.ENODEV)
+"""What a file that is open may fail with for good, while its path can be opened again."""
+
+REMEMBERED = 256 * 1024
+"""Bytes of a file's end that can be written again: more than a journal grows by within the 30 s for
+which an NFS client may keep what it has taken."""
+
+
+class AppendedFile:
+    """Appends what was written since the last `flush`, and waits for storage that fails.
+
+    A full disk takes the first part of a piece. That is taken back before the piece is written
+    again: what is read meanwhile is whole, and nothing is there twice. A server that was away may
+    have lost pieces that it had taken: they are written again.
+
+    Args:
+        path: in a folder that exists; the file is made if it is not there.
+        outages: of the storage that it is on.
+        opened: told the open file's number, each time that it is opened.
+        study: that the file is of, in which no link is followed; the file's folder if None.
+        new: whether the file must not be there yet.
+        kept: whether it is brought to the disk when it is closed; else only to the system, where it
+            survives the process.
+        number: of the file, where it is open already, as `opened` would leave it.
+
+    Raises:
+        ValueError: the file, or what it is reached by in the study, is a link.
+        FileExistsError: a new one is there.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        outages: Outages,
+        opened: Callable[[int], None] = lambda number: None,
+        *,
+        study: Path | None = None,
+        new: bool = False,
+        number: int | None = None,
+        kept: bool = True,
+    ) -> None:
+        self.path = path
+        self._root = path.parent if study is None else study
+        self._new = new
+        self._kept = kept
+        self._outages = outages
+        self._opened = opened
+        self._pieces: list[bytes] = []
+        self._last = b""
+        """The file's end, as it was written here."""
+        self._file = number
+        self._size = outages(lambda: os.fstat(self._open(create=True)).st_size)
+
+    def write(self, data: bytes) -> None:
+        """Takes a part of the next piece."""
+        self._pieces.append(data)
+
+    def flush(self) -> None:
+        """Appends the piece, in one call of the system where the storage takes it.
+
+        Raises:
+            StorageLostError: it is not there, nor any of it; or what came before it is lost.
+        """
+        piece, self._pieces = b"".join(self._pieces), []
+        if piece:
+            self._outages(lambda: self._append(piece))
+
+    def truncate(self, size: int) -> None:
+        """Drops what follows after so many bytes."""
+        os.ftruncate(self._open(), size)
+        self._size, self._last = size, b""
+
+    def close(self) -> None:
+        """Writes what is left, and closes the file."""
+        self.flush()
+        if self._file is not None and self._kept:
+            # Where this fails, the file is what a kill would leave.
+            with suppress(OSError):
+                os.fsync(self._file)
+        self._shut()
+
+    def _append(self, piece: bytes) -> None:
+        try:
+            # Not made anew: without its mount point it would come to lie under it.
+            number = self._open()
+            self._mend(number)
+            write_all(number, piece)
+        except OSError as error:
+            if error.errno in STALE:
+                self._shut()
+            elif self._file is not None:
+                with suppress(OSError):
+                    self._mend(self._file)
+            raise
+        self._size += len(piece)
+        self._last = (self._last + piece)[-REMEMBERED:]
+
+    def _mend(self, number: int) -> None:
+        """Makes the file what it was after the last piece."""
+        there = os.fstat(number).st_size
+        if there > self._size:
+            os.ftruncate(number, self._size)
+        elif (missing := self._size - there) > len(self._last):
+            raise StorageLostError(
+                errno.EIO, f"the last {missing} bytes that it had taken are gone", str(self.path)
+            )
+        elif missing:
+            write_all(number, self._last[-missing:])
+
+    def _open(self, *, create: bool = False) -> int:
+        """The number of the open file."""
+        if self._file is None:
+            number = open_to_append(self._root, self.path, create=create, new=create and self._new)
+            try:
+                self._opened(number)
+            except BaseException:
+                os.close(number)
+                raise
+            self._file = number
+        return self._file
+
+    def _shut(self) -> None:
+        number, self._file = self._file, None
+        if number is not None:
+            with suppress(OSError):
+                os.close(number)
+
+
+def write_all(number: int, data: bytes) -> None:
+    """Writes to an open file, in one call of the system where it takes it."""
+    while data:
+        data = data[os.write(number, data) :]

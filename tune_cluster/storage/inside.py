@@ -1,0 +1,297 @@
+"""Files and folders inside a study, which others may write to: no link in it is followed.
+
+A link that another person has put there would lead a writer of ours to any file of its user, and a
+reader to what that other person may not read. So each folder below `root` is opened in the one
+before it (`openat`), and what is new is made under a random name that nothing has
+(`O_CREAT | O_EXCL`): nobody can exchange one of them in between. `root` itself, the study or the
+folder that studies are kept in, may be a link of its user's.
+
+Needs neither Ray nor torch.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from tune_cluster.storage.regular import check_regular, open_regular
+
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+CHUNK_BYTES = 1024**2
+
+
+class LinkError(ValueError):
+    """A link inside a study, which is not followed."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} is a link, and links inside a study are not followed: put there what it leads "
+            "to, or delete it"
+        )
+
+
+@contextmanager
+def opened(root: Path, folder: Path, *, make: bool = False) -> Iterator[int]:
+    """The number of an open folder, for as long as the context lasts.
+
+    Args:
+        root: that links may lead to.
+        folder: it, or one below it.
+        make: the folder where it is missing, but none above it: under a mount point that is away
+            they would be made on the wrong disk.
+
+    Raises:
+        LinkError: it, or a folder between it and `root`, is a link.
+        OSError: it is not there, or cannot be opened.
+    """
+    below = folder.relative_to(root).parts
+    if make and not below:
+        with suppress(FileExistsError):
+            root.mkdir()
+    number = os.open(root, FOLDER)
+    try:
+        for depth, name in enumerate(below, start=1):
+            path = root.joinpath(*below[:depth])
+            with naming(path):
+                if make and depth == len(below):
+                    with suppress(FileExistsError):
+                        os.mkdir(name, dir_fd=number)
+                upper, number = number, open_folder(number, name, path)
+                os.close(upper)
+        yield number
+    finally:
+        os.close(number)
+
+
+def open_folder(within: int, name: str, path: Path) -> int:
+    """The number of the folder `name` in an open one, opened; `path` is for the errors.
+
+    Raises:
+        ValueError: it is a link, or `..`.
+        OSError: it is not there, or cannot be opened.
+    """
+    if name == "..":
+        raise ValueError(f"{path} leads out of its folder")
+    try:
+        return os.open(name, FOLDER | os.O_NOFOLLOW, dir_fd=within)
+    except NotADirectoryError:
+        if stat.S_ISLNK(os.stat(name, dir_fd=within, follow_symlinks=False).st_mode):
+            raise LinkError(path) from None
+        raise
+
+
+def read_file(root: Path, path: Path) -> bytes:
+    """The content of a regular file below `root`.
+
+    Raises:
+        ValueError: it, or what it is reached by, is a link; or it is no file.
+        OSError: it is not there, or cannot be read.
+    """
+    with opened(root, path.parent) as folder, naming(path), open_regular(path, folder) as file:
+        return file.read()
+
+
+def write_file(root: Path, path: Path, content: bytes) -> None:
+    """Writes a file whole, in the place of one that was there, or leaves that.
+
+    Raises:
+        LinkError: what it is reached by is a link.
+        OSError: it cannot be written.
+    """
+    with opened(root, path.parent) as folder, naming(path):
+        unfinished = random_name(path.name)
+        try:
+            with new_file(folder, unfinished) as file:
+                file.write(content)
+            os.replace(unfinished, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(unfinished, dir_fd=folder)
+            raise
+
+
+def new_file(folder: int, name: str) -> BinaryIO:
+    """A file that was not there, open for writing.
+
+    Raises:
+        OSError: something has that name, or it cannot be made.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(name, flags, 0o666, dir_fd=folder), "wb")
+
+
+def open_to_append(root: Path, path: Path, *, create: bool = False, new: bool = False) -> int:
+    """The number of a regular file below `root`, open for reading and appending.
+
+    Args:
+        root: that links may lead to.
+        path: of the file.
+        create: it where it is missing.
+        new: whether it must be missing.
+
+    Raises:
+        ValueError: it, or what it is reached by, is a link; or it is no file, or has a second name.
+        OSError: it cannot be opened.
+    """
+    flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    flags |= os.O_CREAT if create or new else 0
+    with opened(root, path.parent) as folder, naming(path):
+        if not new:
+            # A look first, as in `open_regular`.
+            with suppress(FileNotFoundError):
+                mode = os.stat(path.name, dir_fd=folder, follow_symlinks=False).st_mode
+                check_regular(path, mode)
+        flags |= os.O_EXCL if new else 0
+        number = os.open(path.name, flags, 0o644, dir_fd=folder)
+        try:
+            found = os.fstat(number)
+            check_regular(path, found.st_mode)
+            if found.st_nlink > 1:
+                raise ValueError(
+                    f"{path} has a second name (a hard link), under which it would be written too: "
+                    "put a copy in its place"
+                )
+        except BaseException:
+            os.close(number)
+            raise
+    return number
+
+
+def random_name(name: str) -> str:
+    """A hidden name for what becomes `name` when it is whole: nobody has put anything there."""
+    return f".{name}-{secrets.token_hex(8)}"
+
+
+def copy_folder(source: int, target: int, path: Path, *, own: bool = False) -> None:
+    """Copies what an open folder has, and the folders in it, into another one, which is empty.
+
+    Args:
+        source, target: the numbers of the open folders.
+        path: of the source, for the errors.
+        own: whether the source is this process's own, so that links in it to files are followed.
+
+    Raises:
+        ValueError: there is a link, or what is neither file nor folder.
+        OSError: it cannot be read, or the copy not be written.
+    """
+    for entry in sorted(os.scandir(source), key=lambda entry: entry.name):
+        name, here = entry.name, path / entry.name
+        if entry.is_dir(follow_symlinks=False):
+            os.mkdir(name, dir_fd=target)
+            with _both(source, target, name, here) as (below, copy):
+                copy_folder(below, copy, here, own=own)
+        elif not own:
+            with open_regular(here, source) as file, new_file(target, name) as copied:
+                shutil.copyfileobj(file, copied, CHUNK_BYTES)
+        elif entry.is_file():
+            with here.open("rb") as file, new_file(target, name) as copied:
+                shutil.copyfileobj(file, copied, CHUNK_BYTES)
+
+
+@contextmanager
+def _both(source: int, target: int, name: str, path: Path) -> Iterator[tuple[int, int]]:
+    below = open_folder(source, name, path)
+    try:
+        copy = open_folder(target, name, path)
+        try:
+            yield below, copy
+        finally:
+            os.close(copy)
+    finally:
+        os.close(below)
+
+
+def check_no_links(root: Path, folder: Path) -> None:
+    """Refuses a folder that has anything but files and folders in it, at any depth.
+
+    Raises:
+        ValueError: there is a link, or a FIFO or the like, or `folder` is reached by one.
+        OSError: it is not there, or cannot be read.
+    """
+    try:
+        with opened(root, folder) as number:
+            for parent, folders, files, within in os.fwalk(dir_fd=number):
+                for name in (*folders, *files):
+                    mode = os.stat(name, dir_fd=within, follow_symlinks=False).st_mode
+                    if not stat.S_ISDIR(mode):
+                        check_regular(folder / parent / name, mode)
+    except RecursionError:
+        raise ValueError(f"{folder} has folders in folders without end") from None
+
+
+def bytes_in(folder: Path, root: Path | None = None) -> int:
+    """Of the files in a folder and the folders in it, what is being deleted meanwhile left out;
+    links are followed to `root` alone, which is the folder if None."""
+    size = 0
+    # `os.fwalk` itself passes over a folder that is gone, but for the first.
+    with suppress(FileNotFoundError), opened(root or folder, folder) as number:
+        for _, _, files, within in os.fwalk(dir_fd=number):
+            for name in files:
+                with suppress(FileNotFoundError):
+                    size += os.stat(name, dir_fd=within, follow_symlinks=False).st_size
+    return size
+
+
+def delete(folder: int, name: str) -> None:
+    """Deletes what has that name in an open folder, as far as it can be deleted; of a link the link
+    and not what it leads to."""
+    with suppress(OSError):
+        if not stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+            os.unlink(name, dir_fd=folder)
+            return
+        number = os.open(name, FOLDER | os.O_NOFOLLOW, dir_fd=folder)
+        try:
+            # All names first: what is deleted meanwhile may hide others from a scan.
+            for entry in list(os.scandir(number)):
+                delete(number, entry.name)
+        finally:
+            os.close(number)
+        os.rmdir(name, dir_fd=folder)
+
+
+def make_private(root: Path, path: Path) -> None:
+    """Makes a folder that this user alone may write to. One that is there stays if it is such a
+    one; else others may have put something into it, and it is deleted.
+
+    Raises:
+        ValueError: it cannot be made, or the one that is there not be taken away.
+    """
+    try:
+        with opened(root, path.parent, make=True) as folder:
+            if not _is_private(folder, path.name):
+                with suppress(FileNotFoundError):
+                    old = random_name(path.name)
+                    os.rename(path.name, old, src_dir_fd=folder, dst_dir_fd=folder)
+                    delete(folder, old)
+                os.mkdir(path.name, 0o700, dir_fd=folder)
+    except OSError as error:
+        raise ValueError(
+            f"{path}: cannot be made a folder that others may not write to ({error.strerror})"
+        ) from None
+
+
+def _is_private(folder: int, name: str) -> bool:
+    try:
+        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    writable = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return stat.S_ISDIR(found.st_mode) and not writable and found.st_uid == os.geteuid()
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Errors of what is done in an open folder name the whole path."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            error.filename, error.filename2 = str(path), None
+        raise

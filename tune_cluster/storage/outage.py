@@ -1,0 +1,178 @@
+"""Storage that is full or away: it is waited for, which is said, and then goes on what needs it.
+
+What waits is the trial or the driver that needs the storage, so that no checkpoint and no epoch is
+lost. A mount point that is away cannot be told from a folder that was never made: everything here
+is told of a folder that is there for as long as the study is.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NoReturn, TypeVar
+
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential
+
+from tune_cluster.storage.places import FULL_BYTES, Folder, Place
+
+Result = TypeVar("Result")
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+AWAY = (
+    # Read-only is what Linux makes of a disk with errors, and what some servers are for a while.
+    *(errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ENODEV, errno.ENXIO),
+    *(errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ECONNRESET, errno.EREMOTEIO),
+)
+
+SLICE = 0.2
+"""Seconds after which whoever waits looks whether it still should."""
+
+
+@dataclass(frozen=True)
+class Waits:
+    """How long storage is waited for, in seconds."""
+
+    first: float = 0.5
+    """Before the first retry; twice as long before each one after it."""
+    longest: float = 10.0
+    """Between two retries."""
+    in_all: float = 600.0
+    """Ten minutes: long enough for a person to free some, or for a server to start anew."""
+
+
+WAITS = Waits()
+
+
+class StorageLostError(OSError):
+    """The storage did not come back for as long as it is waited for."""
+
+
+def say(line: str) -> None:
+    """On the driver, a line for who watches; a live status goes on under it."""
+    print(line, file=sys.stderr)
+
+
+class Outages:
+    """Does what needs the storage: `outages(act)` is `act()`, again until the storage lets it.
+
+    `act` may be called several times, and must begin anew each time. What it raises beside a
+    failure of the storage is raised at once.
+
+    Args:
+        place: that is there as long as the storage is.
+        tell: told a line when the storage fails, and one when it is back.
+        give_up: asked while it waits, whether to wait no longer.
+        waits: how long.
+
+    Raises:
+        StorageLostError: it did not come back.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        tell: Callable[[str], None] = say,
+        give_up: Callable[[], bool] = lambda: False,
+        waits: Waits | None = None,
+    ) -> None:
+        self.place = place
+        self._tell = tell
+        self._give_up = give_up
+        self._waits = WAITS if waits is None else waits
+
+    def __call__(self, act: Callable[[], Result]) -> Result:
+        """What `act` returns."""
+        began = time.monotonic()
+        failed: list[str] = []
+
+        def note(state: RetryCallState) -> None:
+            if not failed:
+                failed.append(self._say_why(state))
+
+        retrying = Retrying(
+            retry=retry_if_exception(self._failed),
+            wait=wait_exponential(multiplier=self._waits.first, max=self._waits.longest),
+            stop=lambda state: self._give_up() or time.monotonic() - began > self._waits.in_all,
+            sleep=self._sleep,
+            before_sleep=note,
+            retry_error_callback=self._lost,
+        )
+        result = retrying(act)
+        if failed:
+            self._tell(f"storage: {failed[0]} is back after {time.monotonic() - began:.0f} s")
+        return result
+
+    def wait(self) -> None:
+        """Until the storage is there: before it is read, since what is away looks like nothing."""
+        self(self._look)
+
+    def _look(self) -> None:
+        if not self.place.there():
+            raise FileNotFoundError(str(self.place))
+
+    def _failed(self, error: BaseException) -> bool:
+        if not isinstance(error, OSError) or isinstance(error, StorageLostError):
+            return False
+        if isinstance(error, FileNotFoundError):
+            return not self.place.there()
+        return error.errno in (*FULL, *AWAY)
+
+    def _sleep(self, seconds: float) -> None:
+        # Not one long sleep, nor an event: a signal's handler may not set one that is waited for.
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not self._give_up():
+            time.sleep(min(SLICE, seconds))
+
+    def _say_why(self, state: RetryCallState) -> str:
+        """Says what has failed, and returns where."""
+        error = _error_of(state)
+        where = self._where(error)
+        way_out = "free some" if error.errno in FULL else "bring it back"
+        self._tell(
+            f"storage: {_reason(error)} on {where}; waiting, retried every "
+            f"{self._waits.longest:g} s for {self._waits.in_all / 60:g} min: {way_out}, or end the "
+            "study and resume it later"
+        )
+        return where
+
+    def _lost(self, state: RetryCallState) -> NoReturn:
+        error = _error_of(state)
+        raise StorageLostError(error.errno, _reason(error), self._where(error)) from error
+
+    def _where(self, error: OSError) -> str:
+        """Files pass through this node's own disk, which may be the one that is full."""
+        storage = str(self.place)
+        if error.errno != errno.ENOSPC:
+            return storage
+        own = tempfile.gettempdir()
+        storage_is_full = isinstance(self.place, Folder) and _is_full(storage)
+        return own if own == error.filename or (_is_full(own) and not storage_is_full) else storage
+
+
+def _error_of(state: RetryCallState) -> OSError:
+    error = None if state.outcome is None else state.outcome.exception()
+    assert isinstance(error, OSError)
+    return error
+
+
+def _is_full(folder: str) -> bool:
+    try:
+        return shutil.disk_usage(folder).free < FULL_BYTES
+    except OSError:
+        return False
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "its mount point is away, nothing is there"
+    if error.errno == errno.EREMOTEIO:
+        # A bucket's, which says itself what it means.
+        return str(error.strerror)
+    return os.strerror(error.errno).lower() if error.errno else str(error)

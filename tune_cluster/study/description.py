@@ -1,0 +1,106 @@
+"""What a study is, as `study.json` says it: the command, the space, the data, the versions."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from tune_cluster.execution import summary
+from tune_cluster.execution.flags import Command
+from tune_cluster.execution.ray_tune.study import Study
+from tune_cluster.study.study_file import SCHEMA_VERSION, STUDY_FILE, read_study_file
+
+VERSIONS = ("ray", "torch", "torchvision", "hyperopt", "tensorboard", "scikit-learn", "numpy")
+
+DATASET = ("name", "source", "notice", "fingerprint")
+
+
+def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, Any]:
+    """The content of `study.json`; of a resumed study the first description, with what changed.
+
+    Raises:
+        ValueError: the study was started on other data.
+    """
+    dataset = study.parts.dataset
+    description = {
+        "schema_version": SCHEMA_VERSION,
+        "job": job_name(),
+        "command": [*invoked_as(), *argv],
+        "seed": study.flags.seed,
+        "metric": study.metric,
+        "mode": study.mode,
+        **command.stored(),
+        "trainable": study.parts.trainable_name(),
+        "space": study.space.describe(),
+        "strategy": study.parts.describe_strategy(),
+        "points": study.parts.points,
+        "dataset": {name: getattr(dataset, name, "") for name in DATASET},
+        "notices": study.parts.notices,
+        "inputs": study.inputs,
+        "versions": {
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in VERSIONS},
+        },
+        "git_commit": git_commit(),
+        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+    description["flags"].update(
+        dataset=None if dataset is None else dataset.name,
+        trials=study.total,
+        max_epochs=study.max_epochs,
+    )
+    if not (study.directory / STUDY_FILE).exists():
+        return description
+    first = read_study_file(study.directory)
+    now, before = description["dataset"]["fingerprint"], first["dataset"]["fingerprint"]
+    if now != before:
+        raise ValueError(
+            f"--dataset {description['flags']['dataset']} (--data-dir {study.flags.data_dir}): the "
+            f"study was started on other data (fingerprint {before}, here {now})"
+        )
+    for name, told in study.inputs.items():
+        was = first.get("inputs", {}).get(name)
+        if told != was:
+            raise ValueError(
+                f"--resume {study.directory}: {name} is not what it was: {was}, here {told}"
+            )
+    return {
+        **first,
+        # An earlier version has written neither.
+        "trainable": description["trainable"],
+        "points": description["points"],
+        "flags": description["flags"],
+        "command": [*invoked_as(), *first["command"][2:]],
+    }
+
+
+def job_name() -> str:
+    """The name of the script."""
+    return Path(sys.argv[0]).stem
+
+
+def invoked_as() -> list[str]:
+    """Interpreter and script, as they can be typed again here."""
+    return [summary.program(Path(sys.executable).name), sys.argv[0]]
+
+
+def git_commit() -> str:
+    """Of this project's checkout, with `-dirty` where it was changed; empty outside of one."""
+    with suppress(OSError, subprocess.SubprocessError):
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
+        return described.stdout.strip()
+    return ""

@@ -1,0 +1,78 @@
+"""Lines from a trial's process for who watches the study: they go by Ray's own store of keys, since
+the storage may be what they are about, and a report comes only when the epoch is over."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from ray.experimental.internal_kv import (
+    _internal_kv_del,
+    _internal_kv_get,
+    _internal_kv_list,
+    _internal_kv_put,
+)
+
+from tune_cluster.plain_text import one_line
+from tune_cluster.storage.outage import say
+from tune_cluster.study.journal import Event, TrialRecord
+
+NAMESPACE = "tune_jobs_notices"
+
+EVERY_SECONDS = 1.0
+"""Between two looks; each takes the head less than a millisecond."""
+
+
+def telling(trials: str, trial: str) -> Callable[[str], None]:
+    """What sends a line from a trial's process.
+
+    Args:
+        trials: the address of the study's `trials/`.
+        trial: the name of the trial's directory.
+    """
+
+    def tell(line: str) -> None:
+        # Without the head there is nobody to read it either.
+        with suppress(Exception):
+            key = f"{trials}:{time.time_ns()}:{trial}"
+            _internal_kv_put(key, f"trial {trial}: {line}", namespace=NAMESPACE)
+
+    return tell
+
+
+class Notices:
+    """Listens for such lines while the study runs.
+
+    Args:
+        trials: the address of the study's `trials/`.
+        show: given each line, by a thread.
+    """
+
+    def __init__(self, trials: str, show: Callable[[str], None] = say) -> None:
+        self._prefix = f"{trials}:"
+        self._show = show
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._listen, name="notices", daemon=True)
+        self._thread.start()
+
+    def on_event(self, event: Event, trial: TrialRecord) -> None:
+        """Nothing: what became of a trial is in the journal."""
+
+    def close(self) -> None:
+        """Shows what has come by now."""
+        self._over.set()
+        self._thread.join()
+
+    def _listen(self) -> None:
+        while not self._over.wait(EVERY_SECONDS):
+            self._look()
+        self._look()
+
+    def _look(self) -> None:
+        with suppress(Exception):
+            for key in sorted(_internal_kv_list(self._prefix, namespace=NAMESPACE)):
+                line = _internal_kv_get(key, namespace=NAMESPACE)
+                _internal_kv_del(key, namespace=NAMESPACE)
+                self._show(one_line(line.decode()))

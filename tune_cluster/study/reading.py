@@ -1,0 +1,78 @@
+"""A study as its files tell it: whoever reads one that is there reads it here."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+from tune_cluster.storage.regular import KINDS
+from tune_cluster.study.events import Event
+from tune_cluster.study.journal import JOURNAL, DamagedJournalError, read_events, read_lines
+from tune_cluster.study.journal_lines import CHECKSUM
+from tune_cluster.study.study_file import STUDY_FILE, check_fields, read_study_file
+
+FILES = (
+    *(STUDY_FILE, JOURNAL, "trials.csv", "audit.json", "seeds.json"),
+    *("best/best.json", "best/schedule.json", "trials/*/events.out.tfevents.*"),
+)
+"""What a resume writes or goes on with, where it is there."""
+
+FOLDERS = ("best", "trials", "trials/[0-9]*", ".tune")
+
+
+def check_kinds(directory: Path, flag: str = "--resume") -> None:
+    """Refuse a study in which something else lies where a resume has its files and folders.
+
+    Raises:
+        ValueError: what it is.
+    """
+    for patterns, is_expected, expected in (
+        (FOLDERS, stat.S_ISDIR, "a folder"),
+        (FILES, stat.S_ISREG, "a file"),
+    ):
+        for path in (path for pattern in patterns for path in _matching(directory, pattern)):
+            mode = path.lstat().st_mode
+            if not is_expected(mode):
+                kind = KINDS.get(stat.S_IFMT(mode), "a file")
+                raise ValueError(
+                    f"{flag} {directory}: {path} is {kind}, where {expected} is expected; move it "
+                    "away"
+                )
+
+
+def _matching(directory: Path, pattern: str) -> list[Path]:
+    if set(pattern) & set("*["):
+        return list(directory.glob(pattern))
+    # `Path.glob` passes over links that lead nowhere.
+    return [directory / pattern] if os.path.lexists(directory / pattern) else []
+
+
+def read_study(
+    directory: Path, flag: str = "STUDY", address: str | None = None
+) -> tuple[dict[str, Any], list[Event]]:
+    """`study.json` and the events of the journal, which go together.
+
+    Args:
+        directory: of the study.
+        flag: that named it, for the error.
+        address: of it as it is typed; `directory` if None.
+
+    Raises:
+        ValueError: no study is there, or it is damaged: the file, the line and the field.
+    """
+    about = read_study_file(directory, flag)
+    check_fields(directory, about, flag)
+    journal = directory / JOURNAL
+    try:
+        events = read_events(journal)
+    except DamagedJournalError as error:
+        raise DamagedJournalError(error.what, error.whole, address or str(directory)) from None
+    if "crc" not in about and any(CHECKSUM in line for line in read_lines(journal)[-1:]):
+        raise ValueError(f"{flag} {directory}: {STUDY_FILE}: crc is missing")
+    metric = about["metric"]
+    for number, event in enumerate(events, start=1):
+        if event["event"] == "result" and event["metrics"].get(metric) is None:
+            raise ValueError(f"{journal}: line {number}: result.metrics.{metric} is missing")
+    return about, events

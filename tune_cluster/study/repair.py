@@ -1,0 +1,94 @@
+"""A copy of a study whose journal is damaged, with what is whole of it.
+
+The study itself stays as it is. The copy is one like any other, and is resumed by its own address:
+a resume draws its curves anew, and writes tables and `best/` at its end.
+"""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from tune_cluster.execution.controls import control_dirname
+from tune_cluster.execution.ray_tune.searcher import dirname_of
+from tune_cluster.plain_text import argument
+from tune_cluster.storage.bucket import SCHEME, Bucket
+from tune_cluster.storage.checkpoints import PREFIX
+from tune_cluster.storage.inside import write_file
+from tune_cluster.storage.outage import say
+from tune_cluster.storage.places import Folder, Place
+from tune_cluster.study.home import TRIALS, copy_of, to_read
+from tune_cluster.study.journal import JOURNAL, DamagedJournalError, read_events, read_lines
+from tune_cluster.study.journal_lines import Whole, sealed
+from tune_cluster.study.study_file import STUDY_FILE, read_study_file, write_study_file
+
+REPAIRED = "-repaired"
+
+
+def repair(study: str) -> str:
+    """Write the copy beside the study; its address.
+
+    Args:
+        study: a folder or `s3://bucket/folder/name`.
+
+    Raises:
+        ValueError: no study is there, its journal is not damaged, the copy is there already, or it
+            cannot be written.
+    """
+    directory = to_read(study)
+    about = read_study_file(directory)
+    try:
+        read_events(directory / JOURNAL)
+    except DamagedJournalError as error:
+        whole = error.whole
+    else:
+        raise ValueError(
+            f"--repair: the journal of {study} is not damaged: --resume {argument(study)}"
+        )
+    address = study.rstrip("/") + REPAIRED
+    bucket = Bucket(address) if address.startswith(SCHEME) else None
+    copy = Path(address) if bucket is None else copy_of(bucket)
+    try:
+        copy.mkdir(parents=bucket is not None)
+    except FileExistsError:
+        resume = f"--resume {argument(address)}"
+        raise ValueError(f"--repair: {copy} is there already: {resume}") from None
+    except OSError as error:
+        raise ValueError(f"--repair: {copy} cannot be written ({error.strerror})") from None
+    source: Place = Folder(directory) if bucket is None else Bucket(study)
+    left_out = len(read_lines(directory / JOURNAL)) - len(whole.events)
+    told = {"event": "repaired", "of": study, "left_out": left_out}
+    lines = [sealed({**e, "n": n}) for n, e in enumerate([*whole.events, told], start=1)]
+    try:
+        (copy / TRIALS).mkdir()
+        _copy_checkpoints(source / TRIALS, (bucket or Folder(copy)) / TRIALS, whole)
+        write_file(copy, copy / JOURNAL, b"".join(lines))
+        # Last: without it nothing is taken for a study.
+        write_study_file(copy, about)
+        if bucket is not None:
+            for name in (JOURNAL, STUDY_FILE):
+                bucket.write(name, (copy / name).read_bytes())
+    except OSError as error:
+        shutil.rmtree(copy, ignore_errors=True)
+        raise ValueError(f"--repair: {address} cannot be written ({error.strerror})") from None
+    say(f"repair    {address} has {whole}; {left_out} lines of {study} are left out")
+    return address
+
+
+def _copy_checkpoints(source: Place, target: Place, whole: Whole) -> None:
+    """Copies those of trials that are whole, and of the others those that their epochs go to."""
+    for event in whole.events:
+        if event["event"] != "suggested":
+            continue
+        trial = event["trial"]
+        names = [dirname_of(trial)]
+        if trial not in whole.cut:
+            names.append(control_dirname(trial))
+        for name in names:
+            for checkpoint in (source / name).folders():
+                # One that is no checkpoint of ours, or has links, is of no use to the copy either.
+                with suppress(ValueError), (source / name).reading(checkpoint) as folder:
+                    epoch = float(checkpoint.removeprefix(PREFIX).partition("_")[0])
+                    if epoch <= whole.cut.get(trial, epoch):
+                        (target / name).put(folder, checkpoint)

@@ -1,0 +1,202 @@
+"""`study.json`: what a study was started with; its fields are those of `StudyFile`."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import ConfigDict, Field, TypeAdapter
+from typing_extensions import NotRequired, TypedDict
+
+from search_spaces.mode import Mode
+from tune_cluster.storage.inside import write_file
+from tune_cluster.storage.outage import Outages
+from tune_cluster.storage.places import Folder
+from tune_cluster.storage.regular import read_regular
+from tune_cluster.storage.strict_json import check, parse
+
+STUDY_FILE = "study.json"
+SCHEMA_VERSION = 1
+
+NOT_CHECKED = frozenset(
+    ("crc", "job", "command", "notices", "versions", "git_commit", "created", "price")
+)
+"""What is only shown, and may be another one: no checksum is of it."""
+
+FIELDS = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
+
+Positive: TypeAlias = Annotated[int, Field(ge=1, le=2**53)]
+
+
+class _Parameter(TypedDict):
+    __pydantic_config__ = FIELDS  # type: ignore[misc]
+
+    name: str
+
+
+class _Space(TypedDict):
+    __pydantic_config__ = FIELDS  # type: ignore[misc]
+
+    parameters: list[_Parameter]
+    fixed: dict[str, Any]
+
+
+class _Rungs(TypedDict):
+    __pydantic_config__ = FIELDS  # type: ignore[misc]
+
+    rungs: list[Positive]
+    grace_period: Positive
+    reduction_factor: Annotated[int, Field(ge=2, le=2**53)]
+    max_epochs: Positive
+
+
+class _Dataset(TypedDict):
+    __pydantic_config__ = FIELDS  # type: ignore[misc]
+
+    name: str
+    source: str
+    notice: str
+    fingerprint: str
+
+
+class _Flags(TypedDict):
+    __pydantic_config__ = FIELDS  # type: ignore[misc]
+
+    storage_path: str
+
+
+class StudyFile(TypedDict):
+    """The fields of `study.json`."""
+
+    __pydantic_config__ = FIELDS  # type: ignore[misc]
+
+    schema_version: int
+    job: str
+    command: Annotated[list[str], Field(min_length=2)]
+    """Interpreter, script, and what was typed after them."""
+    seed: Annotated[int, Field(ge=0)]
+    metric: str
+    mode: Mode
+    flags: _Flags
+    """Those that all jobs share, by their names."""
+    options: dict[str, Any]
+    """The job's own."""
+    space: _Space
+    strategy: dict[str, Any]
+    """Searcher and scheduler, each as it describes itself."""
+    dataset: _Dataset
+    notices: NotRequired[list[str]]
+    """What a person was told before anything else."""
+    inputs: NotRequired[dict[str, str]]
+    """Fingerprints of what else the trials depend on."""
+    versions: NotRequired[dict[str, str]]
+    git_commit: NotRequired[str]
+    created: NotRequired[str]
+    price: NotRequired[dict[str, Any]]
+    crc: NotRequired[int]
+    """The CRC-32 of what decides on the study's table; an earlier version has written none."""
+
+
+STUDY: TypeAdapter[StudyFile] = TypeAdapter(StudyFile)
+RUNGS: TypeAdapter[_Rungs] = TypeAdapter(_Rungs)
+
+
+def write_json(
+    path: Path,
+    content: Mapping[str, Any],
+    outages: Outages | None = None,
+    study: Path | None = None,
+) -> None:
+    """Writes the whole file or leaves the old one.
+
+    Args:
+        path: of the file.
+        content: of it.
+        outages: of its storage.
+        study: the directory that the file is below, in which no link is followed; that of the file
+            if None.
+
+    Raises:
+        LinkError: a folder between the two is a link.
+        StorageLostError: the storage failed, and did not come back.
+    """
+    write_text(path, json.dumps(content, indent=2, default=str) + "\n", outages, study)
+
+
+def write_text(
+    path: Path, text: str, outages: Outages | None = None, study: Path | None = None
+) -> None:
+    """The same for a text."""
+    folder = path.parent
+    waiting = outages or Outages(Folder(folder))
+    waiting(lambda: write_file(study or folder, path, text.encode()))
+
+
+def write_study_file(
+    directory: Path, description: Mapping[str, Any], outages: Outages | None = None
+) -> None:
+    """Writes `study.json` with its checksum, as `write_json` does."""
+    content = json.loads(json.dumps(description, default=str))
+    write_json(directory / STUDY_FILE, {**content, "crc": checksum_of(content)}, outages)
+
+
+def checksum_of(content: Mapping[str, Any]) -> int:
+    """The CRC-32 of what decides on the study's table."""
+    checked = {name: value for name, value in content.items() if name not in NOT_CHECKED}
+    return zlib.crc32(json.dumps(checked, sort_keys=True).encode())
+
+
+def check_fields(directory: Path, stored: Mapping[str, Any], flag: str) -> None:
+    """Holds the content of `study.json` against `StudyFile`.
+
+    Raises:
+        ValueError: a field is missing or of another type.
+    """
+    try:
+        check(STUDY, stored)
+        if "rungs" in stored["strategy"]:
+            check(RUNGS, stored["strategy"])
+    except ValueError as error:
+        raise ValueError(f"{flag} {directory}: {STUDY_FILE}: {error}") from None
+
+
+def read_study_file(directory: Path, flag: str = "--resume") -> dict[str, Any]:
+    """What a study was started with, as it was written; `reading.read_study` checks its fields too.
+
+    Args:
+        directory: of the study.
+        flag: that named it, for the error.
+
+    Raises:
+        ValueError: there is no study in `directory`, one that this version cannot read, or one
+            whose file is damaged.
+    """
+    try:
+        data = read_regular(directory / STUDY_FILE)
+    except (FileNotFoundError, NotADirectoryError):
+        raise ValueError(
+            f"{flag} {directory}: no study is there (it has no {STUDY_FILE})"
+        ) from None
+    except OSError as error:
+        raise ValueError(
+            f"{flag} {directory}: {STUDY_FILE} cannot be read ({error.strerror})"
+        ) from None
+    try:
+        stored = parse(data)
+        version = stored.get("schema_version") if isinstance(stored, dict) else None
+        if version != SCHEMA_VERSION:
+            raise ValueError(
+                f"written in schema {version!r:.40}, this version reads {SCHEMA_VERSION}"
+            )
+        if stored.get("crc", checksum_of(stored)) != checksum_of(stored):
+            raise ValueError(
+                "it was changed since it was written: its checksum is another one; only "
+                f"{', '.join(sorted(NOT_CHECKED - {'crc'}))} may be others"
+            )
+    except ValueError as error:
+        raise ValueError(f"{flag} {directory}: {STUDY_FILE}: {error}") from None
+    content: dict[str, Any] = stored
+    return content

@@ -1,0 +1,59 @@
+"""What a person is told on a line, whatever characters the terminal or file takes."""
+
+from __future__ import annotations
+
+import codecs
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import TextIOWrapper
+
+from rich.console import Console
+
+from tune_cluster.plain_text import lines
+
+IN_ASCII = {"·": "-", "…": "...", "±": "+-", "×": "x", "─": "-", "━": "=", "│": "|"}
+"""What we and rich print beside ASCII; anything else becomes its escape."""
+
+
+def complain(error: str) -> None:
+    """One line for the person at the keyboard, or a few that were meant to be."""
+    console = Console(stderr=True)
+    console.print(lines(f"error: {error}"), soft_wrap=True, highlight=False, markup=False)
+
+
+@contextmanager
+def complaining() -> Iterator[None]:
+    """Within, bad input is one line, and ends the process with code 2."""
+    accept_all_characters()
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        complain(in_words(error))
+        sys.exit(2)
+
+
+def in_words(error: OSError | ValueError) -> str:
+    """What an error says; of one of the system the path too, but not its number."""
+    if isinstance(error, OSError) and error.strerror is not None and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
+def accept_all_characters() -> None:
+    """No character ends this process because the terminal's or file's encoding lacks it."""
+    codecs.register_error("told", _replaced)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="told")
+
+
+def _replaced(error: UnicodeError) -> tuple[str | bytes, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    character = error.object[error.start]
+    if character in IN_ASCII:
+        return IN_ASCII[character], error.start + 1
+    if "\u2800" <= character <= "\u28ff":
+        # Of a spinner.
+        return "*", error.start + 1
+    return codecs.backslashreplace_errors(error)

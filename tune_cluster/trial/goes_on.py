@@ -1,0 +1,61 @@
+"""Whether a trainable goes on from a checkpoint, as promotions and populations need it."""
+
+from __future__ import annotations
+
+import inspect
+import sysconfig
+from collections.abc import Iterator
+from functools import partial
+from types import CodeType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+from tune_cluster.trial.wrapper import overrides
+
+LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
+
+NEEDED = (
+    "a class needs save_checkpoint and load_checkpoint; a function begins with "
+    "tune.get_checkpoint() and reports checkpoint="
+)
+
+
+def goes_on(trainable: Any) -> bool:
+    """Whether a class has `save_checkpoint`, or a function asks for `tune.get_checkpoint()`.
+
+    Before a function has run only its code tells that: its own, and what it calls of the person's.
+    """
+    if inspect.isclass(trainable):
+        return overrides(trainable, "save_checkpoint")
+    return _asks(trainable, set())
+
+
+def _asks(value: Any, seen: set[int]) -> bool:
+    if id(value) in seen:
+        return False
+    seen.add(id(value))
+    parts: list[Any]
+    if isinstance(value, FunctionType):
+        # Of a library's, such as `tune.with_parameters`, what it encloses is the person's.
+        library = value.__code__.co_filename.startswith(LIBRARIES)
+        names = set() if library else set(_names(value.__code__))
+        if "get_checkpoint" in names:
+            return True
+        parts = list(inspect.getclosurevars(value).nonlocals.values())
+        parts += [value.__globals__[name] for name in names & set(value.__globals__)]
+        modules = [part for part in parts if isinstance(part, ModuleType)]
+        parts += [vars(module)[name] for module in modules for name in names & set(vars(module))]
+    elif isinstance(value, (partial, MethodType)):
+        parts = [value.func if isinstance(value, partial) else type(value.__self__)]
+    elif inspect.isclass(value):
+        parts = [getattr(part, "__func__", part) for part in vars(value).values()]
+        parts = [part for part in parts if isinstance(part, FunctionType)]
+    else:
+        parts = [] if isinstance(value, ModuleType) else [type(value)]
+    return any(_asks(part, seen) for part in parts)
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)

@@ -1,0 +1,37 @@
+"""What the process of a trial is told of its study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tune_cluster.cluster.admission import Admission
+from tune_cluster.execution.budget import Budget
+from tune_cluster.storage import outage
+from tune_cluster.storage.outage import Waits
+
+
+@dataclass(frozen=True)
+class TrialSettings:
+    """It travels with the wrapper around the trainable."""
+
+    metric: str
+    mode: str
+    checkpoints: str
+    """The place of all trials' checkpoints, which all nodes share."""
+    seed: int
+    """The study's."""
+    alone: bool
+    """Whether no other trial runs at the same time."""
+    working_directory: str | None = None
+    """Of a trial, where its node has it; None where Tune chooses one."""
+    admission: Admission | None = None
+    """What a node that joins later must have; None where none can."""
+    in_bucket: bool = False
+    """Whether the study lies in a bucket, and its journal may lose what a checkpoint then keeps."""
+    reported: Mapping[int, int | float] | None = None
+    """By trial, the epochs that the journal of such a study had when it was resumed."""
+    budget: Budget | None = None
+    """Bytes that checkpoints may take; divided before the first trial begins."""
+    waits: Waits = field(default_factory=lambda: outage.WAITS)
+    """How long storage that fails is waited for."""

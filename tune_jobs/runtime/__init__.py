@@ -1,1 +1,0 @@
-"""HOW a job runs: connect, price, launch, journal, events, retention, failures."""
