@@ -1,8 +1,6 @@
 """Whether a metric is to be high or low."""
 
-from typing import Literal, TypeAlias
-
-Mode: TypeAlias = Literal["max", "min"]
+from search_spaces.objective import Mode as Mode
 
 
 def sign_of(mode: str | None) -> int:

@@ -190,3 +190,8 @@ def _shown(value: object) -> str:
     except ValueError:
         # Python shows no number of more than 4,300 digits.
         return "(too long to be shown)"
+
+
+def short(value: object) -> str:
+    """A value as a person reads it."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

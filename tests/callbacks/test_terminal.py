@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from tune_cluster.callbacks.terminal import STATUS_LINES, Terminal, describe, duration, short
+from search_spaces.values import short
+from tune_cluster.callbacks.terminal import STATUS_LINES, Terminal, describe, duration
 from tune_cluster.study.journal import TrialRecord
 
 

@@ -22,6 +22,7 @@ from rich.progress import (
 )
 
 from search_spaces.mode import sign_of
+from search_spaces.values import short
 from tune_cluster.plain_text import one_line
 from tune_cluster.study.journal import Event, TrialRecord, best_trial
 
@@ -258,11 +259,6 @@ def describe_control(event: Event, trial: TrialRecord, metric: str, mode: str) -
     if event["status"] in ("diverged", "failed"):
         told += f"; {event['status']} in epoch {event['epoch']}: {event['reason']}"
     return told
-
-
-def short(value: object) -> str:
-    """A value as a person reads it."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def duration(seconds: float) -> str:

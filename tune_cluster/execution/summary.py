@@ -15,8 +15,8 @@ from rich.console import Console
 
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.schedulers.pbt import PBT
-from search_spaces.values import as_json
-from tune_cluster.callbacks.terminal import duration, short, spelled
+from search_spaces.values import as_json, short
+from tune_cluster.callbacks.terminal import duration, spelled
 from tune_cluster.execution.best import all_ended
 from tune_cluster.execution.given import COLUMNS
 from tune_cluster.execution.population import SCHEDULE_FILE, Schedule

@@ -1,0 +1,329 @@
+"""The events that searchers and schedulers are told, and what schedulers decide, as typed values.
+
+An event is one class. Its fields are what a line of a study's journal has for it: `to_json` writes
+a field unless it has its default, and `from_json` takes no field that the class does not have and
+no value of another type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from functools import cache
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+
+from pydantic import AfterValidator, ConfigDict, Field, Strict, StrictBool, TypeAdapter
+from typing_extensions import Self
+
+from search_spaces.values import short
+
+LARGEST = 2**53
+"""The largest whole number that every reader of JSON knows to the last digit."""
+
+Index: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=LARGEST)]
+"""Of a trial."""
+
+
+def _no_whole_number(epoch: float) -> float:
+    if epoch.is_integer():
+        raise ValueError("a whole epoch is written without a point")
+    return epoch
+
+
+Part: TypeAlias = Annotated[
+    float, Field(strict=True, gt=0, le=LARGEST), AfterValidator(_no_whole_number)
+]
+"""Of an epoch, or one and a part: of a trainable that reports more than once an epoch."""
+
+Epoch: TypeAlias = Annotated[int, Field(strict=True, ge=1, le=LARGEST)] | Part
+
+Epochs: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=LARGEST)] | Part
+"""That a trial has had, 0 before its first."""
+
+Count: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=LARGEST)]
+
+Number: TypeAlias = (
+    Annotated[int, Field(strict=True, ge=-(2**1000), le=2**1000)] | Annotated[float, Strict()]
+)
+"""That can be computed with."""
+
+EndStatus: TypeAlias = Literal["finished", "stopped", "diverged", "failed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """What has happened in a study."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    name: ClassVar[str]
+    """Stands in a line of the journal under `event`."""
+
+    time: Number | None = None
+    """Seconds since 1970 at which it was written to the journal; None before."""
+
+    @classmethod
+    def from_json(cls, line: Mapping[str, Any]) -> Self:
+        """The event that `to_json` has written.
+
+        Raises:
+            ValueError: a field is missing, unknown or of another type (pydantic's ValidationError).
+        """
+        kind: Any = cls
+        event: Self = _adapter(kind).validate_python(
+            {key: line[key] for key in line if key != "event"}
+        )
+        return event
+
+    def to_json(self) -> dict[str, Any]:
+        """A line of the journal, without a field that has its default; the time comes last."""
+        line: dict[str, Any] = {"event": self.name}
+        kind: Any = type(self)
+        for field_name, default in _defaults(kind):
+            value = getattr(self, field_name)
+            if default is MISSING or value != default:
+                line[field_name] = value
+        if self.time is not None:
+            line["time"] = self.time
+        return line
+
+    def line(self, metric: str) -> str:
+        """One line for a person; empty where a person need not know."""
+        return ""
+
+
+@cache
+def _adapter(kind: type[Event]) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+@cache
+def _defaults(kind: type[Event]) -> tuple[tuple[str, Any], ...]:
+    return tuple((field.name, field.default) for field in fields(kind) if field.name != "time")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialEvent(Event):
+    """What has happened to one trial."""
+
+    trial: Index
+
+
+@dataclass(frozen=True, kw_only=True)
+class Earlier(Event):
+    """A trial of an earlier study that the searcher was told."""
+
+    name = "earlier"
+
+    study: str
+    config: dict[str, Any]
+    values: dict[Annotated[str, Field(pattern=r"^[0-9]{1,16}(\.[0-9]{1,16})?(e-0[1-9])?$")], Number]
+    """Of the metric, by epoch as text."""
+    status: EndStatus
+
+    def by_epoch(self) -> dict[float, float]:
+        """Its values by epoch."""
+        return {float(epoch): value for epoch, value in self.values.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suggested(TrialEvent):
+    """A trial has its configuration; the next index."""
+
+    name = "suggested"
+
+    config: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedEpoch(TrialEvent):
+    """What a trial has reported after an epoch."""
+
+    epoch: Epoch
+    node: str | None = None
+    """That it ran on."""
+    metrics: dict[str, StrictBool | Number | None]
+    step_losses: list[Annotated[list[Number], Field(min_length=2, max_length=2)]] | None = None
+    """Pairs of a step and its loss, where the trainable reports them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result(TrainedEpoch):
+    """A trial has ended an epoch: once an epoch, unless that one is lost."""
+
+    name = "result"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochsLost(TrialEvent):
+    """A trial has begun again, or has gone on from an earlier checkpoint, and comes to the epoch
+    `first` once more: its results from there to `last` are void. What was decided by them stands: a
+    rung compares a trial once."""
+
+    name = "epochs_lost"
+
+    first: Epoch
+    last: Epoch
+    unread: Epoch | None = None
+    """The epoch of the checkpoint that it was offered, and did not read."""
+
+    def line(self, metric: str) -> str:
+        """Which epochs, and why."""
+        one = self.first == self.last
+        which = f"epoch {self.first}" if one else f"epochs {self.first} to {self.last}"
+        why = f"it is at epoch {self.first} once more"
+        if self.unread is not None:
+            why = (
+                "it began again: it has not asked tune.get_checkpoint() for its checkpoint of "
+                f"epoch {self.unread}"
+            )
+        return f"lost       trial {self.trial}: {which} of before, not counted any more: {why}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision(TrialEvent):
+    """A rung has compared a trial."""
+
+    name = "decision"
+
+    rung: Epoch
+    """Epochs after which trials are compared; it has had as many, or more where its reports leave
+    some out."""
+    value: Number
+    """Of the metric."""
+    cutoff: Number | None
+    """The worst value that goes on, at that moment; the own one where it was the first, None where
+    nobody goes on yet."""
+    rank: Count
+    """1 is the best."""
+    of: Count
+    """Trials that had reached the rung by then, this one and the failed ones included."""
+    stop: StrictBool
+
+    def line(self, metric: str) -> str:
+        """Where and why the trial was stopped."""
+        if not self.stop:
+            return ""
+        cutoff = "no cut-off yet" if self.cutoff is None else f"cut-off {self.cutoff:.4f}"
+        return (
+            f"stopped    trial {self.trial} at rung {self.rung}: {metric} {self.value:.4f}, "
+            f"{cutoff}, rank {self.rank} of {self.of}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promoted(TrialEvent):
+    """A trial that a rung had stopped has come among the best there since, and goes on."""
+
+    name = "promoted"
+
+    rung: Epoch
+    value: Number
+    """That it had there."""
+    rank: Count
+    """It has now."""
+    of: Count
+    """Trials that have reached the rung by now."""
+
+    def line(self, metric: str) -> str:
+        """From where it goes on, and why."""
+        return (
+            f"promoted   trial {self.trial} from rung {self.rung}: {metric} {self.value:.4f}, now "
+            f"rank {self.rank} of {self.of}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exploited(TrialEvent):
+    """A population's member goes on from the donor's weights after that epoch. Until then it
+    waited for the others: that is no event."""
+
+    name = "exploited"
+
+    epoch: Epoch
+    """That the donor's weights are of."""
+    donor: Index
+    value: Number
+    """Of the metric, the member's own when it took over."""
+    donor_value: Number
+    changes: dict[str, Annotated[list[Any], Field(min_length=2, max_length=2)]]
+    """What changed in the member's configuration: the values before and after, None where there is
+    none. The donor's seed comes with its weights: so one seed repeats a whole lineage."""
+    absent: list[str] | None = None
+    """Which of them it no longer has; None in studies of earlier versions: those that are None
+    after."""
+
+    def line(self, metric: str) -> str:
+        """Whose weights it took over, and what changed."""
+        changes = "".join(
+            f", {name} {short(before)} -> {short(after)}"
+            for name, (before, after) in self.changes.items()
+            if name != "seed"
+        )
+        return (
+            f"exploited  trial {self.trial} ({metric} {self.value:.4f}) after epoch {self.epoch}: "
+            f"weights of trial {self.donor} ({self.donor_value:.4f}){changes}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotExploited(TrialEvent):
+    """The donor's weights could not be had, and the member goes on with its own."""
+
+    name = "not_exploited"
+
+    epoch: Epoch
+    donor: Index
+    reason: str
+
+    def line(self, metric: str) -> str:
+        """Whose weights could not be had, and why."""
+        return (
+            f"kept       trial {self.trial} after epoch {self.epoch}: its own weights, those of "
+            f"trial {self.donor} could not be had: {self.reason}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialEnd(TrialEvent):
+    """How a trial has ended."""
+
+    epoch: Epochs
+    status: EndStatus
+    reason: str = ""
+    """Why it diverged or failed."""
+    blameless: StrictBool = False
+    """Whether it lacked memory that it shared with others: its configuration may be good."""
+    traceback: str = ""
+    log: str = ""
+    """The last 20 lines that a failed trial printed."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether it ended by an error, or diverged."""
+        return self.status in ("diverged", "failed")
+
+    @property
+    def blamed(self) -> bool:
+        """Whether its configuration is to blame for its end."""
+        return self.failed and not self.blameless
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended(TrialEnd):
+    """A trial has ended, unless it is promoted."""
+
+    name = "ended"
+
+    rung: Epoch | None = None
+    """That stopped it."""
+    control: StrictBool = False
+    """It is to be finished later, to see what the rungs have cost."""
+
+    def line(self, metric: str) -> str:
+        """What became of it; a stop is told by its `Decision`."""
+        if self.failed:
+            return f"{self.status:<10} trial {self.trial} in epoch {self.epoch}: {self.reason}"
+        if self.status == "finished":
+            return f"finished   trial {self.trial} after epoch {self.epoch}"
+        return ""
