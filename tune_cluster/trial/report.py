@@ -1,54 +1,110 @@
-"""What a trial's process tells the driver beside metrics: a part of each result."""
+"""What the process of a trial tells the driver, beside the metrics that Tune reads: one object in
+each result of Tune's."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-import ray
-
-from search_spaces.mode import sign_of
+from search_spaces.mode import Mode, sign_of
 from tune_cluster.study.journal import Epoch
-from tune_cluster.trial.gpu_share import gpus_of_process
-from tune_cluster.trial.reported import BAD_VALUE, metrics_of
+from tune_cluster.trial.reported import BAD_VALUE, Number
 
 REPORT = "trial_report"
-"""The key of a result under which it is."""
+"""The key under which a result of Tune's has it."""
 
 
-def told(result: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """The result of an epoch.
+@dataclass(frozen=True)
+class Retry:
+    """An error after which the trial was started again, in the same process."""
 
-    Args:
-        result: numbers by name, `step_losses` and `done`.
-        more: `checkpoint`, `restored`, `retried`, `unsaved`, and as `first_report` has them.
+    epoch: Epoch
+    """That was under way."""
+    reason: str
+
+
+@dataclass(frozen=True)
+class Restored:
+    """The checkpoint that the trial went on from."""
+
+    epoch: Epoch
+    """0 where none could be read."""
+    unreadable: Sequence[str]
+    """The folders of the newer ones."""
+
+
+@dataclass(frozen=True)
+class Unsaved:
+    """A checkpoint that its budget has no room for; both in bytes."""
+
+    needed: int
+    allowed: int
+
+
+@dataclass(frozen=True)
+class FreshProcess:
+    """Asks the driver to start the trial in another process; it has not failed.
+
+    `share`: it ran out of memory on a share of a GPU. `reset`: the process was used by another
+    trial, and its reset failed. `node`: the node has joined later, and is no good.
     """
-    report = {
-        "node": ray.get_runtime_context().get_node_id()[:8],
-        "metrics": metrics_of(result),
-        "step_losses": result.get("step_losses", []),
-        "status": "finished" if result.get("done") else None,
-    }
-    return {**result, REPORT: {**report, **more}}
+
+    cause: Literal["share", "reset", "node"]
+    gpus: float = 0.0
+    """The share that was not enough."""
+    reason: str = ""
+    """Why the reset failed."""
+    node: str = ""
+    """Ray's id of the node that is no good."""
+    problems: Sequence[str] = ()
+    """Of that node, each with what to do."""
 
 
-def bad_end(metric: str, mode: str, epoch: Epoch, **more: Any) -> dict[str, Any]:
-    """The result of a trial that diverged or failed in `epoch`: a finite bad value."""
-    value = -sign_of(mode) * BAD_VALUE
-    report = {"metrics": {}, "checkpoint": None, **more}
-    return {metric: value, "epoch": epoch, "done": True, REPORT: report}
+@dataclass(frozen=True, kw_only=True)
+class TrialReport:
+    """An epoch that went well, the end of the trial, or both; or a wish for a fresh process."""
 
+    epoch: Epoch
+    metrics: Mapping[str, Number | None] = field(default_factory=dict)
+    """Of the epoch, `None` where a value is not finite; empty where no epoch went well."""
+    step_losses: Sequence[Sequence[Number]] = ()
+    """Pairs of a step and its loss."""
+    node: str = ""
+    """The first characters of Ray's id of the node that the trial runs on."""
+    status: Literal["finished", "diverged", "failed"] | None = None
+    """With which the trial has ended; None where it goes on."""
+    reason: str = ""
+    traceback: str = ""
+    log: str = ""
+    """The last lines that a failed trial has printed."""
+    infrastructure_failure: bool = False
+    """Whether it failed for want of what it shares with others: its configuration may be good."""
+    checkpoint: str | None = None
+    """The name of the folder that was written."""
+    unsaved: Unsaved | None = None
+    restored: Restored | None = None
+    retried: Sequence[Retry] = ()
+    """Since the last report."""
+    starts_over: bool = False
+    """Whether the trial has begun at its first epoch since the last report, not at a checkpoint."""
+    ignored_checkpoint: Epoch | None = None
+    """The epoch of a checkpoint that a function was offered and did not read."""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """What it reported for the first time and is no number: the type by name."""
+    fresh_process: FreshProcess | None = None
 
-def again(
-    epoch: Epoch, why: str, retried: Sequence[dict[str, Any]], *, reason: str = ""
-) -> dict[str, Any]:
-    """Asks for a fresh process after `epoch`: for a larger share, or since the reset failed, for
-    that `reason`."""
-    asked = {"again": why, "gpus": gpus_of_process(), "retried": retried, "reason": reason}
-    return {"epoch": epoch, REPORT: asked}
+    def to_result(self, metric: str, mode: Mode) -> dict[str, Any]:
+        """The result of Tune's; a trial that diverged or failed has a finite bad value there."""
+        result: dict[str, Any] = {**self.metrics, "epoch": self.epoch, REPORT: self}
+        if self.fresh_process is None:
+            result["done"] = self.status is not None
+            result.setdefault(metric, -sign_of(mode) * BAD_VALUE)
+        return result
 
-
-def elsewhere(harms: Sequence[Any]) -> dict[str, Any]:
-    """Asks for a process on another node, before the first epoch on this one."""
-    node = ray.get_runtime_context().get_node_id()
-    return {"epoch": 0, REPORT: {"again": "node", "node": node, "harms": harms}}
+    @classmethod
+    def from_result(cls, result: Mapping[str, Any]) -> TrialReport:
+        """The report in a result, be it flattened: Tune flattens dictionaries, and this is none."""
+        report = result[REPORT]
+        assert isinstance(report, cls)
+        return report

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from search_spaces.mode import Mode
 from tune_cluster.cluster.admission import Admission
 from tune_cluster.execution.budget import Budget
 from tune_cluster.storage import outage
@@ -16,7 +17,7 @@ class TrialSettings:
     """It travels with the wrapper around the trainable."""
 
     metric: str
-    mode: str
+    mode: Mode
     checkpoints: str
     """The place of all trials' checkpoints, which all nodes share."""
     seed: int

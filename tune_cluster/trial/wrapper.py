@@ -35,8 +35,9 @@ import traceback
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
+import ray
 from ray import tune
 from ray.train._internal.session import shutdown_session
 from ray.tune.result import RESULT_DUPLICATE
@@ -48,7 +49,6 @@ from tune_cluster.storage.outage import Outages, StorageLostError
 from tune_cluster.storage.places import place_at
 from tune_cluster.study.journal import Epoch
 from tune_cluster.study.notices import telling
-from tune_cluster.trial import report
 from tune_cluster.trial.dict_checkpoint import keep_returned, returned_or
 from tune_cluster.trial.epochs import EpochCount
 from tune_cluster.trial.exits import Exits, exited, exited_well, raised, telling_exits
@@ -62,7 +62,14 @@ from tune_cluster.trial.gpu_share import gpus_of_process, hold, out_of_memory
 from tune_cluster.trial.log import TrialLog
 from tune_cluster.trial.lost_lines import Past
 from tune_cluster.trial.process_memory import free_memory, freeze_imports
-from tune_cluster.trial.reported import STEP_LOSSES, no_number, not_finite, reported
+from tune_cluster.trial.report import FreshProcess, Restored, Retry, TrialReport, Unsaved
+from tune_cluster.trial.reported import (
+    STEP_LOSSES,
+    metrics_of,
+    no_number,
+    not_finite,
+    reported,
+)
 from tune_cluster.trial.retries import Retries, blameless, device_lost
 from tune_cluster.trial.seeds import Generators, trial_seed
 from tune_cluster.trial.settings import TrialSettings
@@ -105,8 +112,8 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
         def __begin(self, start: Callable[[], object]) -> None:
             self.__log.begin()
             self.__retries.begin()
-            self.__retried: list[dict[str, Any]] = []
-            self.__unsaved: dict[str, int] | None = None
+            self.__retried: list[Retry] = []
+            self.__unsaved: Unsaved | None = None
             self.__left_out: set[str] = set()
             self.__epoch: Epoch = 0
             self.__take_up(start)
@@ -122,7 +129,7 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             self.__count = EpochCount()
             self.__offered: OfferedCheckpoint | None = None
             self.__overwrites = False
-            self.__restored: dict[str, Any] | None = None
+            self.__restored: Restored | None = None
             self.__files = ExitStack()
             """Holds what a function has yet to read."""
             # Tune gives who was promoted, a trial of its own to it, a second name: `0012_5e72`.
@@ -178,10 +185,10 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
                 # Each of them is a step to Tune.
                 self._iteration -= len(self.__found)
                 self.__count = EpochCount(found.epoch, from_zero=found.from_zero)
-                self.__restored = {"epoch": found.epoch, "unreadable": unreadable}
+                self.__restored = Restored(found.epoch, unreadable)
                 return
             if unreadable:
-                self.__restored = {"epoch": 0, "unreadable": unreadable}
+                self.__restored = Restored(0, unreadable)
 
         def __known(self) -> float:
             """Epochs that the driver has been told, here or in an earlier session."""
@@ -211,15 +218,20 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             return checkpoint
 
         def step(self) -> dict[str, Any]:
+            return self.__report().to_result(settings.metric, settings.mode)
+
+        def __report(self) -> TrialReport:
             if self.__harms:
-                return report.elsewhere(self.__harms)
+                node = ray.get_runtime_context().get_node_id()
+                wish = FreshProcess("node", node=node, problems=self.__harms)
+                return TrialReport(epoch=0, fresh_process=wish)
             if self.__reset is not None:
                 self.__begin(self.__reset)
                 self.__reset = None
                 lost = isinstance(self.__error, StorageLostError)
                 if self.__error is not None and not lost:
                     reason = self.__note(self.__error)
-                    return report.again(self.__epoch, "reset", self.__retried, reason=reason)
+                    return self.__in_fresh_process(FreshProcess("reset", reason=reason))
             while True:
                 try:
                     return self.__step()
@@ -229,7 +241,8 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
                 except Exception as error:
                     reason = self.__note(error)
                     if out_of_memory(raised(error)) and 0 < gpus_of_process() < 1:
-                        return report.again(self.__epoch, "share", self.__retried)
+                        wish = FreshProcess("share", gpus=gpus_of_process())
+                        return self.__in_fresh_process(wish)
                     if device_lost(raised(error)):
                         # As if it had been killed: in another process.
                         raise
@@ -240,7 +253,10 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
                 # Out here the error is gone, with its frames and the memory that they held.
                 self.__start_again(reason)
 
-        def __step(self) -> dict[str, Any]:
+        def __in_fresh_process(self, wish: FreshProcess) -> TrialReport:
+            return TrialReport(epoch=self.__epoch, retried=self.__retried, fresh_process=wish)
+
+        def __step(self) -> TrialReport:
             if self.__error is not None:
                 raise self.__error
             if self.__found:
@@ -262,7 +278,7 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
         def _trainable_func(self, config: dict[str, Any]) -> Any:
             return telling_exits(super()._trainable_func, config)
 
-        def __returned(self) -> dict[str, Any]:
+        def __returned(self) -> TrialReport:
             """The end of a trainable that has ended by itself, with all said or nothing."""
             if self.__last:
                 return self.__told({**self.__last, "done": True}, checkpoint=None)
@@ -272,7 +288,7 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
         def __start_again(self, reason: str) -> None:
             """In this process: another one would cost seconds, and an error in the first line of a
             script would be told a minute later."""
-            self.__retried.append({"epoch": self.__under_way(), "reason": reason})
+            self.__retried.append(Retry(self.__under_way(), reason))
             if is_function:
                 shutdown_session()
             else:
@@ -282,7 +298,7 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             config = copy.deepcopy(self.config)
             self.__take_up(lambda: super(GuardedTrial, self).setup(config))
 
-        def __reported(self, result: Mapping[Any, Any], seconds: float) -> dict[str, Any]:
+        def __reported(self, result: Mapping[Any, Any], seconds: float) -> TrialReport:
             save = self.__saving()
             told = reported(result)
             numbers, said = told.numbers, result.get("epoch")
@@ -311,7 +327,7 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
                 try:
                     checkpoint = self.__checkpoints.write(epoch, value, whole, save, **more)
                 except NoRoomError as error:
-                    self.__unsaved = {"needed": error.needed, "allowed": error.allowed}
+                    self.__unsaved = Unsaved(error.needed, error.allowed)
             self.__past.add(whole)
             left_out = {n: why for n, why in told.left_out.items() if n not in self.__left_out}
             self.__left_out.update(left_out)
@@ -320,10 +336,10 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
         def __begins(self) -> dict[str, Any]:
             """Of the first report since the trial has begun, or has gone on: what that was."""
             if not self.__offered_in_vain():
-                return {"begins": True}
+                return {"starts_over": True}
             unread, self.__offered = self.__count.last, None
             self.__count, self.__past, self.__restored = EpochCount(), Past(self.config), None
-            return {"begins": True, "unread": unread}
+            return {"starts_over": True, "ignored_checkpoint": unread}
 
         def __offered_in_vain(self) -> bool:
             """Whether a function was offered a checkpoint, and has not looked at it."""
@@ -352,26 +368,39 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
 
         def __told(
             self, result: dict[str, Any], checkpoint: str | None, **more: Any
-        ) -> dict[str, Any]:
+        ) -> TrialReport:
             self.__epoch, self.__last = result["epoch"], result
             more.update(checkpoint=checkpoint, restored=self.__take_restored())
             more.update(retried=self.__retried, unsaved=self.__unsaved)
             self.__retried, self.__unsaved = [], None
-            return report.told(result, **more)
+            return TrialReport(
+                epoch=result["epoch"],
+                metrics=metrics_of(result),
+                step_losses=result.get(STEP_LOSSES, []),
+                node=ray.get_runtime_context().get_node_id()[:8],
+                status="finished" if result.get("done") else None,
+                **more,
+            )
 
-        def __take_restored(self) -> dict[str, Any] | None:
+        def __take_restored(self) -> Restored | None:
             """What it went on from, to be told once, and of a function once that is known."""
             if self.__offered_in_vain():
                 return None
             restored, self.__restored = self.__restored, None
             return restored
 
-        def __ended(self, status: str, epoch: Epoch, reason: str, **more: Any) -> dict[str, Any]:
-            told = {"status": status, "reason": reason, **more}
-            told.update(restored=self.__take_restored(), retried=self.__retried)
-            if status == "failed":
-                told["log"] = "\n".join(self.__log.tail())
-            return report.bad_end(settings.metric, settings.mode, epoch, **told)
+        def __ended(
+            self, status: Literal["diverged", "failed"], epoch: Epoch, reason: str, **more: Any
+        ) -> TrialReport:
+            return TrialReport(
+                epoch=epoch,
+                status=status,
+                reason=reason,
+                log="\n".join(self.__log.tail()) if status == "failed" else "",
+                restored=self.__take_restored(),
+                retried=self.__retried,
+                **more,
+            )
 
         def __note(self, error: Exception) -> str:
             """Prints an error to the trial's log; the same in one line."""
@@ -379,13 +408,13 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             traceback.print_exception(cause)
             return f"{type(cause).__name__}: {cause}".removesuffix(": ") + sought_in(cause)
 
-        def __failed(self, error: Exception, reason: str) -> dict[str, Any]:
+        def __failed(self, error: Exception, reason: str) -> TrialReport:
             cause = raised(error)
             return self.__ended(
                 "failed",
                 self.__under_way(),
                 reason,
-                blameless=blameless(cause, gpus_of_process(), settings.alone),
+                infrastructure_failure=blameless(cause, gpus_of_process(), settings.alone),
                 traceback="".join(traceback.format_exception(cause)),
             )
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ray.tune.search import ConcurrencyLimiter, Searcher
+from ray.tune.utils import flatten_dict
 
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.searchers.strategy import Strategy
@@ -13,6 +14,7 @@ from search_spaces.searchers.tpe_search import TPESearch
 from tests.in_process import SPACE
 from tune_cluster.execution.ray_tune.searcher import JournaledSearcher, dirname_of
 from tune_cluster.study.journal import Journal, TrialRecord, read_events, trials_from
+from tune_cluster.trial.report import TrialReport
 from tune_cluster.trial.reported import BAD_VALUE
 
 
@@ -161,8 +163,8 @@ class Remembering(Strategy):
 
 def live(index, epoch, score, **report):
     """As Tune hands a result on: flat."""
-    told = {"status": None, **report}
-    return {"score": score, "epoch": epoch, **{f"trial_report/{k}": v for k, v in told.items()}}
+    told = TrialReport(epoch=epoch, metrics={"score": score}, **report)
+    return flatten_dict(told.to_result("score", "max"))
 
 
 def test_a_strategy_is_told_by_index_what_happens(journal):
@@ -201,7 +203,9 @@ def test_a_trial_that_is_not_to_blame_is_forgotten(journal):
     strategy = Remembering()
     searcher = journaled(journal, strategy=strategy)
     ask(searcher, 2)
-    searcher.on_trial_complete("t0", live(0, 1, -BAD_VALUE, status="failed", blameless=True))
+    searcher.on_trial_complete(
+        "t0", live(0, 1, -BAD_VALUE, status="failed", infrastructure_failure=True)
+    )
     searcher.on_trial_complete("t1", error=True)
     assert strategy.told[-2:] == [("complete", "0", None), ("complete", "1", None)]
 
@@ -245,7 +249,8 @@ def test_a_strategy_is_told_the_same_by_the_journal_as_it_was_live(tmp_path_fact
         score = 0.1 * (len(events) % 7)
         if move in ("fail", "oom"):
             how = {"blameless": True} if move == "oom" else {}
-            searcher.on_trial_complete(f"t{index}", live(index, 1, -1e9, status="failed", **how))
+            failed = live(index, 1, -1e9, status="failed", infrastructure_failure=move == "oom")
+            searcher.on_trial_complete(f"t{index}", failed)
             events.append(ended(index, "failed", epochs[index] + 1, **how))
             over.add(index)
             continue

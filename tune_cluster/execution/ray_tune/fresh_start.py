@@ -1,6 +1,6 @@
 """Starts a trial again in a fresh process where the trial asks for it, and counts no failure.
 
-Three kinds ask, in the report of a step that is no epoch (`again`):
+Three kinds ask, in the report of a step that is no epoch (`TrialReport.fresh_process`):
 
 - `share`: it ran out of memory on a share of a GPU. It goes on from its checkpoint with twice the
   share, up to a whole GPU; there it fails.
@@ -27,7 +27,7 @@ from tune_cluster.cluster.joiners import Joiners
 from tune_cluster.execution.losses import Losses
 from tune_cluster.execution.ray_tune.recorder import Recorder, index_of
 from tune_cluster.trial.gpu_share import twice
-from tune_cluster.trial.report import REPORT
+from tune_cluster.trial.report import TrialReport
 
 
 class FreshStarts(FIFOScheduler):
@@ -77,18 +77,17 @@ class FreshStarts(FIFOScheduler):
 
     def on_trial_result(self, controller: Any, trial: Trial, result: Mapping[str, Any]) -> str:
         """Starts the trial again if it asks for that."""
-        again = result.get(f"{REPORT}/again")
-        if again is None:
+        report = TrialReport.from_result(result)
+        asked = report.fresh_process
+        if asked is None:
             return str(self.scheduler.on_trial_result(controller, trial, result))
-        if again == "share":
-            share = result[f"{REPORT}/gpus"]
-            gpus = [share, twice(share)]
-            self._recorder.on_share(trial, gpus, retried=result[f"{REPORT}/retried"])
+        if asked.cause == "share":
+            self._recorder.on_share(trial, [asked.gpus, twice(asked.gpus)], report.retried)
         else:
-            self._recorder.on_replaced_process(trial, result.get(f"{REPORT}/reason"))
-            if again == "node" and self._joiners is not None:
-                self._joiners.refuse(result[f"{REPORT}/node"], result[f"{REPORT}/harms"])
-        controller._try_recover(trial, TuneError(again))
+            self._recorder.on_replaced_process(trial, asked.reason)
+            if asked.cause == "node" and self._joiners is not None:
+                self._joiners.refuse(asked.node, asked.problems)
+        controller._try_recover(trial, TuneError(asked.cause))
         return str(TrialScheduler.NOOP)
 
     def on_trial_complete(self, controller: Any, trial: Trial, result: dict[str, Any]) -> None:

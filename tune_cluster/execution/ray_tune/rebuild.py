@@ -8,6 +8,7 @@ from dataclasses import asdict
 from search_spaces.schedulers.asha import ASHA
 from tune_cluster.execution.ray_tune.recorder import blamed, ended
 from tune_cluster.study.journal import Epoch, Event, TrialRecord
+from tune_cluster.trial.report import TrialReport
 
 
 def rebuild(
@@ -63,4 +64,4 @@ def _stop(asha: ASHA, rung: int, epoch: Epoch, trial: TrialRecord) -> list[Event
         return []
     control = asha.is_control(trial.index)
     trial.status = "stopped"
-    return [ended(trial.index, epoch, {"status": None}, rung, control)]
+    return [ended(trial.index, TrialReport(epoch=epoch), rung, control)]

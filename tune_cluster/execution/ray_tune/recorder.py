@@ -25,7 +25,7 @@ from tune_cluster.storage.outage import Outages, StorageLostError
 from tune_cluster.storage.places import Place
 from tune_cluster.study.journal import Epoch, Event, Journal, TrialRecord
 from tune_cluster.trial import lost_process
-from tune_cluster.trial.report import REPORT
+from tune_cluster.trial.report import Retry, TrialReport
 
 
 class Listener(Protocol):
@@ -103,21 +103,21 @@ class Recorder(Callback):
         self._waiting.add(index)
         self._write(index, {"event": "promoted", **asdict(promotion)})
 
-    def on_share(self, trial: Trial, gpus: list[float], retried: list[dict[str, Any]]) -> None:
+    def on_share(self, trial: Trial, gpus: Sequence[float], retried: Sequence[Retry]) -> None:
         """A trial ran out of memory on its share of a GPU, the first of `gpus`: it starts again
         with the second. `retried` as it reports it."""
         index = index_of(trial)
         self._waiting.discard(index)
         epoch = self._next_epoch(self.trials[index]) - 1
-        share = {"event": "share", "trial": index, "epoch": epoch, "gpus": gpus}
+        share = {"event": "share", "trial": index, "epoch": epoch, "gpus": [*gpus]}
         self._write(index, *_retries(trial, retried), share)
 
-    def on_replaced_process(self, trial: Trial, reason: str | None) -> None:
+    def on_replaced_process(self, trial: Trial, reason: str) -> None:
         """A trial that was started is so again, since the process was of no use: its reset failed
-        for that reason, or it is on a node that is no good."""
+        for that reason, or, without one, it is on a node that is no good."""
         index = index_of(trial)
         self._replaced.add(index)
-        if reason is not None:
+        if reason:
             self._write(index, {"event": "reset_failed", "trial": index, "reason": reason})
 
     def on_exploit(self, exploit: Exploit) -> bool:
@@ -162,59 +162,59 @@ class Recorder(Callback):
         **info: Any,
     ) -> None:
         """Writes what became known by a result: restored, result, checkpoint, decision, ended."""
-        index, epoch, report = index_of(trial), result["epoch"], result[REPORT]
-        if "again" in report:
+        index, report = index_of(trial), TrialReport.from_result(result)
+        epoch = report.epoch
+        if report.fresh_process is not None:
             return
-        events = _retries(trial, report["retried"])
+        events = _retries(trial, report.retried)
         if runs_as_control(trial):
-            events += self._control_events(index, epoch, report, result.get("done"))
+            events += self._control_events(index, report, result.get("done"))
             self._write(index, *events)
             return
         decision, self._decision = self._decision, None
         known = self.trials[index].epochs
-        restored = report["restored"]
+        restored = report.restored
         if restored is not None:
-            as_it_stood: dict[str, Any] = {"epoch": known, "unreadable": []}
-            if index not in self._waiting or restored != as_it_stood:
-                events.append({"event": "restored", "trial": index, **restored})
+            as_it_stood = restored.epoch == known and not restored.unreadable
+            if index not in self._waiting or not as_it_stood:
+                events.append({"event": "restored", "trial": index, **asdict(restored)})
             self._waiting.discard(index)
-        begins = report.get("begins", False)
-        if begins:
+        if report.starts_over:
             self._waiting.discard(index)
-        if begins and epoch <= known:
+        if report.starts_over and epoch <= known:
             lost = {"event": "epochs_lost", "trial": index, "first": epoch, "last": known}
-            events.append({**lost, "unread": report["unread"]} if "unread" in report else lost)
-        left_out = report.get("left_out", {})
-        if left_out.keys() - self._left_out:
-            self._left_out.update(left_out)
-            events.append({"event": "left_out", "trial": index, "metrics": left_out})
-        if report["metrics"] and (begins or epoch > known):
-            events.append({"event": "result", "trial": index, **_told(epoch, report)})
-        if report["checkpoint"] is not None:
-            path = f"{self._place.name}/{trial.custom_dirname}/{report['checkpoint']}"
+            if report.ignored_checkpoint is not None:
+                lost["unread"] = report.ignored_checkpoint
+            events.append(lost)
+        if report.left_out.keys() - self._left_out:
+            self._left_out.update(report.left_out)
+            events.append({"event": "left_out", "trial": index, "metrics": {**report.left_out}})
+        if report.metrics and (report.starts_over or epoch > known):
+            events.append({"event": "result", "trial": index, **_result(report)})
+        if report.checkpoint is not None:
+            path = f"{self._place.name}/{trial.custom_dirname}/{report.checkpoint}"
             events.append({"event": "checkpoint", "trial": index, "epoch": epoch, "path": path})
-        if report.get("unsaved") is not None and index not in self._unsaved:
+        if report.unsaved is not None and index not in self._unsaved:
             self._unsaved.add(index)
-            events.append({"event": "unsaved", "trial": index, "epoch": epoch, **report["unsaved"]})
+            sizes = asdict(report.unsaved)
+            events.append({"event": "unsaved", "trial": index, "epoch": epoch, **sizes})
         if decision is not None:
             events.append({"event": "decision", **asdict(decision)})
         if result.get("done"):
             rung = decision.rung if decision is not None and decision.stop else None
-            events.append(ended(index, epoch, report, rung, self._is_control(index)))
+            events.append(ended(index, report, rung, self._is_control(index)))
         self._write(index, *events)
 
-    def _control_events(
-        self, index: int, epoch: Epoch, report: dict[str, Any], done: bool | None
-    ) -> list[Event]:
+    def _control_events(self, index: int, report: TrialReport, done: bool | None) -> list[Event]:
         trial = self.trials[index]
         events: list[Event] = []
-        if report["restored"] is not None:
-            restored = {"control": True, **report["restored"]}
+        if report.restored is not None:
+            restored = {"control": True, **asdict(report.restored)}
             events.append({"event": "restored", "trial": index, **restored})
-        if report["metrics"] and epoch > max(trial.control_results, default=trial.epochs):
-            events.append({"event": "control", "trial": index, **_told(epoch, report)})
+        if report.metrics and report.epoch > max(trial.control_results, default=trial.epochs):
+            events.append({"event": "control", "trial": index, **_result(report)})
         if done:
-            events.append({**ended(index, epoch, report), "event": "control_ended"})
+            events.append({**ended(index, report), "event": "control_ended"})
         return events
 
     def on_loss(self, trial: Trial, error: Exception) -> Epoch:
@@ -231,7 +231,8 @@ class Recorder(Callback):
         self._waiting.discard(index)
         epoch = self._next_epoch(self._record(trial))
         loss = lost_process.told(self._losses.pop(index))
-        self._write(index, *_retries(trial, [{"epoch": epoch, **loss, "lost": True}]))
+        (retried,) = _retries(trial, [Retry(epoch, loss["reason"])])
+        self._write(index, {**retried, **loss, "lost": True})
 
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
@@ -241,8 +242,14 @@ class Recorder(Callback):
         loss = lost_process.told(self._losses.pop(index), failed=True)
         epoch = self._next_epoch(self._record(trial))
         # Beside others it may have been the machine's memory.
-        report = {"status": "failed", **loss, "blameless": not self._alone}
-        event = ended(index, epoch, report)
+        report = TrialReport(
+            epoch=epoch,
+            status="failed",
+            reason=loss["reason"],
+            traceback=loss["traceback"],
+            infrastructure_failure=not self._alone,
+        )
+        event = ended(index, report)
         self._write(index, {**event, "event": "control_ended"} if runs_as_control(trial) else event)
 
     def _record(self, trial: Trial) -> TrialRecord:
@@ -272,29 +279,29 @@ class Recorder(Callback):
         return TrialCheckpoints(place, self._mode, self._outages, allowance)
 
 
-def _retries(trial: Trial, retried: list[dict[str, Any]]) -> list[Event]:
+def _retries(trial: Trial, retried: Sequence[Retry]) -> list[Event]:
     control = {"control": True} if runs_as_control(trial) else {}
-    return [{"event": "retried", "trial": index_of(trial), **control, **r} for r in retried]
+    of_trial = {"event": "retried", "trial": index_of(trial), **control}
+    return [{**of_trial, **asdict(retry)} for retry in retried]
 
 
-def _told(epoch: Epoch, report: dict[str, Any]) -> dict[str, Any]:
-    told = {"epoch": epoch, "node": report["node"], "metrics": report["metrics"]}
-    return {**told, "step_losses": report["step_losses"]} if report["step_losses"] else told
+def _result(report: TrialReport) -> dict[str, Any]:
+    result = {"epoch": report.epoch, "node": report.node, "metrics": {**report.metrics}}
+    return {**result, "step_losses": report.step_losses} if report.step_losses else result
 
 
 def ended(
-    index: int,
-    epoch: Epoch,
-    report: dict[str, Any],
-    rung: int | None = None,
-    is_control: bool = False,
+    index: int, report: TrialReport, rung: int | None = None, is_control: bool = False
 ) -> Event:
     """The event of a trial's end, with what became of it, and the rung that stopped it."""
-    event: Event = {"event": "ended", "trial": index, "epoch": epoch}
-    if report["status"] is not None:
-        event["status"] = report["status"]
-        told = ("reason", "blameless", "traceback", "log")
-        event.update({name: report[name] for name in told if report.get(name)})
+    event: Event = {"event": "ended", "trial": index, "epoch": report.epoch}
+    if report.status is not None:
+        event["status"] = report.status
+        told = {
+            **{"reason": report.reason, "blameless": report.infrastructure_failure},
+            **{"traceback": report.traceback, "log": report.log},
+        }
+        event.update({name: value for name, value in told.items() if value})
     elif rung is not None:
         event.update(status="stopped", rung=rung)
         if is_control:

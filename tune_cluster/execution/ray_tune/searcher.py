@@ -18,7 +18,7 @@ from search_spaces.mode import sign_of
 from search_spaces.searchers.strategy import Strategy
 from tune_cluster.execution.controls import control_dirname
 from tune_cluster.study.journal import Event, Journal, TrialRecord
-from tune_cluster.trial.report import REPORT
+from tune_cluster.trial.report import TrialReport
 from tune_cluster.trial.reported import BAD_VALUE
 
 
@@ -161,7 +161,7 @@ class JournaledSearcher(Searcher):
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Tells the strategy a value on the way."""
-        if trial_id in self._controls or f"{REPORT}/again" in result:
+        if trial_id in self._controls or TrialReport.from_result(result).fresh_process is not None:
             return
         self._tell_result(self.indices[trial_id], result)
 
@@ -177,9 +177,10 @@ class JournaledSearcher(Searcher):
         if result is None:
             # Its process was lost: beside others it may have been the machine's memory.
             self._tell_failure(index, blamed=self._alone)
-        # Tune flattens what a trial reported.
-        elif result[f"{REPORT}/status"] in ("diverged", "failed"):
-            self._tell_failure(index, blamed=not result.get(f"{REPORT}/blameless", False))
+            return
+        report = TrialReport.from_result(result)
+        if report.status in ("diverged", "failed"):
+            self._tell_failure(index, blamed=not report.infrastructure_failure)
         else:
             self._note(result)
             self.strategy.on_trial_complete(str(index), result)
