@@ -34,8 +34,8 @@ from tune_cluster.execution.flags import Flags
 from tune_cluster.execution.launch import TUNE_SETTINGS, run
 from tune_cluster.execution.question import begin
 from tune_cluster.execution.ray_tune.study import Study
-from tune_cluster.storage.outage import Outages
-from tune_cluster.storage.places import Folder
+from tune_cluster.storage.retry import StorageRetry
+from tune_cluster.storage.store import LocalStore
 from tune_cluster.study.journal import TrialRecord
 
 EPOCHS = 4
@@ -119,7 +119,7 @@ def told(trials: int, epochs: int, folder: Path) -> float:
     search = RandomSearch(TRAINING, seed=0)
     records = [TrialRecord(index, dict(search.point(index))) for index in range(trials)]
     began = time.perf_counter()
-    write_experiment(study, columns, Outages(Folder(study)))
+    write_experiment(study, columns, StorageRetry(LocalStore(study)))
     curves = Curves(study / "trials", columns)
     for trial in records:
         tell(curves, trial, {"event": "started"})

@@ -4,7 +4,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from tune_cluster.storage.bucket import store
+from tune_cluster.storage.store import s3
 
 BUCKET = "studies"
 
@@ -32,9 +32,9 @@ def bucket(s3_endpoint, monkeypatch, tmp_path):
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    store.cache_clear()
+    s3.cache_clear()
     made = boto3.resource("s3", endpoint_url=s3_endpoint).create_bucket(Bucket=BUCKET)
     yield f"s3://{BUCKET}"
     made.objects.all().delete()
     made.delete()
-    store.cache_clear()
+    s3.cache_clear()

@@ -12,7 +12,7 @@ import pytest
 import ray
 from hypothesis import settings
 
-from tune_cluster.storage import outage
+from tune_cluster.storage import retry
 from tune_cluster.study.journal import read_events
 
 pytest_plugins = ["tests.bucket", "tests.in_process", "tests.other_user"]
@@ -36,7 +36,9 @@ settings.load_profile("untimed")
 def impatient(monkeypatch):
     """A test that writes where no folder is would wait ten minutes: storage that is away is waited
     for. (The jobs that tests start wait as long as a person's do.)"""
-    monkeypatch.setattr(outage, "WAITS", outage.Waits(first=0.05, longest=0.2, in_all=1.0))
+    monkeypatch.setattr(
+        retry, "RETRY_POLICY", retry.RetryPolicy(first=0.05, longest=0.2, in_all=1.0)
+    )
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import journal_of
 from tests.faults.rack import Driver, Rack
-from tune_cluster.storage.bucket import Bucket
+from tune_cluster.storage.store import S3Store
 
 pytestmark = pytest.mark.long
 
@@ -76,7 +76,7 @@ def test_a_functions_checkpoints_outlive_the_node_that_wrote_them(rack, bucket, 
     script.write_text(FUNCTION)
     arguments = ("--trials", str(TRIALS), "--storage-path", storage, "--name", "study")
     driver = Driver(tmp_path, *arguments, address=rack.address, script=script)
-    study = Bucket(f"{storage}/study")
+    study = S3Store(f"{storage}/study")
 
     def both_have_checkpoints():
         names = [path for path in study.files() if path.startswith("trials/000")]

@@ -11,9 +11,9 @@ import psutil
 import pytest
 
 from tests.conftest import JOB, PATIENCE, journal_of, results_of, table_of
-from tune_cluster.storage.at_work import DRIVER_FILE
-from tune_cluster.storage.bucket import Bucket
 from tune_cluster.storage.checkpoints import TrialCheckpoints
+from tune_cluster.storage.lease import DRIVER_FILE
+from tune_cluster.storage.store import S3Store
 
 pytestmark = pytest.mark.long
 
@@ -102,7 +102,7 @@ def test_a_study_whose_head_is_lost_ends_elsewhere_with_the_table_it_would_have_
     undisturbed = tmp_path / "whole" / "results" / "study"
     whole = start("whole", *STUDY)
 
-    study = Bucket(f"{bucket}/results/study")
+    study = S3Store(f"{bucket}/results/study")
     first = start("first", *STUDY, "--storage-path", f"{bucket}/results")
     journal = tmp_path / "first" / "cache" / "tune-cluster" / study.path / "journal.jsonl"
     kill_when_it_has_more_than_the_bucket(first, journal, study)

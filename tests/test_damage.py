@@ -30,7 +30,7 @@ from tune_cluster.execution.launch import parse_and_check
 from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.reports import audit, comparison, curves
 from tune_cluster.storage.checkpoints import TrialCheckpoints
-from tune_cluster.storage.places import Folder
+from tune_cluster.storage.store import LocalStore
 from tune_cluster.study.journal import JOURNAL, trials_from
 from tune_cluster.study.reading import read_study
 from tune_cluster.study.study_file import STUDY_FILE
@@ -130,7 +130,7 @@ def checkpoints_of(study):
     """Of each trial its checkpoints that can be read, and its best one."""
     found = {}
     for run in sorted((study / "trials").iterdir()):
-        checkpoints = TrialCheckpoints(Folder(run, study), "max")
+        checkpoints = TrialCheckpoints(LocalStore(run, study), "max")
         mine = [asdict(c) | {"place": ""} for c in checkpoints.newest_first()]
         best = checkpoints.best()
         found[run.name] = mine, None if best is None else best.epoch

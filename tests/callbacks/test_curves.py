@@ -13,8 +13,8 @@ from tensorboard.plugin_util import markdown_to_safe_html
 from search_spaces.spaces import LR_BATCH
 from tune_cluster.callbacks.curves import Curves, epochs_in
 from tune_cluster.callbacks.hparams import SESSION_START, Columns, is_column
-from tune_cluster.storage.outage import Outages, StorageLostError
-from tune_cluster.storage.places import Folder
+from tune_cluster.storage.retry import StorageLostError, StorageRetry
+from tune_cluster.storage.store import LocalStore
 from tune_cluster.study.journal import TrialRecord
 
 CONFIG = {"learning_rate": 0.01, "batch_size": 32}
@@ -187,7 +187,7 @@ def test_a_trial_that_never_reported_has_its_line_and_no_epoch(tmp_path):
 
 def test_what_follows_a_result_that_the_storage_has_not_taken_is_no_error_of_its_own(tmp_path):
     trials_dir = tmp_path / "away"
-    curves = curves_in(trials_dir, outages=Outages(Folder(trials_dir), give_up=lambda: True))
+    curves = curves_in(trials_dir, retry=StorageRetry(LocalStore(trials_dir), give_up=lambda: True))
     with pytest.raises(StorageLostError):
         write(curves, trial_of(1))
     tell(curves, trial_of(1), "decision", rung=1, stop=True)

@@ -13,8 +13,8 @@ from tune_cluster.callbacks.retention import Retention
 from tune_cluster.execution.parts import Parts
 from tune_cluster.storage.checkpoints import TrialCheckpoints
 from tune_cluster.storage.inside import bytes_in
-from tune_cluster.storage.outage import Outages
-from tune_cluster.storage.places import Folder
+from tune_cluster.storage.retry import StorageRetry
+from tune_cluster.storage.store import LocalStore
 from tune_cluster.study.journal import trials_from
 
 SIZE = 1000
@@ -28,7 +28,7 @@ class Told:
     """A study as its journal tells it, with its checkpoints; `begin` starts a session."""
 
     def __init__(self, folder, *, rule=None, keep_best=2, budget=None, total=6, audit=0.0):
-        self.place = Folder(folder)
+        self.place = LocalStore(folder)
         self.trials = {}
         self.parts = Parts()
         if rule is not None:
@@ -43,7 +43,7 @@ class Told:
             metric="score",
             mode="max",
             parts=self.parts,
-            outages=Outages(self.place),
+            retry=StorageRetry(self.place),
             **self.options,
         )
         self.retention.begin()
@@ -210,7 +210,7 @@ def test_a_control_of_an_earlier_session_is_held_to_its_share(tmp_path):
     study = Told(tmp_path, budget=SimpleNamespace(ended=10 * SIZE, per_trial=3 * SIZE))
     study.run(0, [0.5], "stopped", rung=1, control=True)
     study.tell(0, "control_started")
-    control = TrialCheckpoints(Folder(tmp_path / "0000-control"), "max")
+    control = TrialCheckpoints(LocalStore(tmp_path / "0000-control"), "max")
     for epoch, value in ((2, 0.6), (3, 0.4)):
         control.write(epoch, value, {}, save)
     study.options["budget"] = SimpleNamespace(ended=10 * SIZE, per_trial=2 * SIZE)
@@ -237,7 +237,7 @@ def test_a_winner_that_no_budget_has_room_for_is_told(tmp_path):
 def test_a_slow_storage_holds_nobody_up(tmp_path):
     begun, go_on = threading.Event(), threading.Event()
 
-    class Slow(Folder):
+    class Slow(LocalStore):
         def __truediv__(self, name):
             return Slow(self.path / name)
 

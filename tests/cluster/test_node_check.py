@@ -15,7 +15,7 @@ from tune_cluster.cluster.node_check import (
     installed,
     tell,
 )
-from tune_cluster.storage.bucket import Bucket
+from tune_cluster.storage.store import S3Store
 
 STORAGE = "/storage/results"
 
@@ -86,7 +86,7 @@ def test_what_fails_as_it_is_looked_for_is_told_with_the_reason(tmp_path):
 def test_a_bucket_is_tried_from_the_node_and_nothing_stays_there(bucket):
     facts = tell(f"{bucket}/results", "node")
     assert (facts.shared, facts.unwritable, facts.free_bytes) == (True, "", None)
-    assert Bucket(bucket).files() == {}
+    assert S3Store(bucket).files() == {}
 
 
 def test_a_bucket_that_a_node_cannot_use_is_told_with_what_to_do(bucket):

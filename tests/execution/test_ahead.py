@@ -5,8 +5,8 @@ from pathlib import Path
 from tests.in_process import names
 from tune_cluster.execution.ahead import drop_ahead
 from tune_cluster.storage.checkpoints import TrialCheckpoints
-from tune_cluster.storage.outage import Outages
-from tune_cluster.storage.places import Folder
+from tune_cluster.storage.retry import StorageRetry
+from tune_cluster.storage.store import LocalStore
 from tune_cluster.study.journal import TrialRecord
 
 
@@ -16,11 +16,11 @@ def save(folder):
 
 def left_of(folder, trial, saved):
     """The checkpoints that are left of those saved, pairs of an epoch and its number."""
-    place = Folder(folder)
+    place = LocalStore(folder)
     checkpoints = TrialCheckpoints(place / "0000", "max")
     for epoch, number in saved:
         checkpoints.write(epoch, float(-epoch), {}, save, iteration=number)
-    drop_ahead(place, {} if trial is None else {0: trial}, "max", Outages(place))
+    drop_ahead(place, {} if trial is None else {0: trial}, "max", StorageRetry(place))
     return names(folder / "0000")
 
 

@@ -11,9 +11,9 @@ from tune_cluster.execution.best import keep_best
 from tune_cluster.execution.summary import show_summary
 from tune_cluster.storage import checkpoints
 from tune_cluster.storage.checkpoints import TrialCheckpoints
-from tune_cluster.storage.checksums import check_sums
-from tune_cluster.storage.outage import Outages, StorageLostError
-from tune_cluster.storage.places import Folder
+from tune_cluster.storage.integrity import check_sums
+from tune_cluster.storage.retry import StorageLostError, StorageRetry
+from tune_cluster.storage.store import LocalStore
 
 TRIALS = [([0.1, 0.6, 0.4], "finished"), ([0.3, 0.5], "finished"), ([0.2], "finished")]
 
@@ -92,7 +92,7 @@ def test_storage_that_is_away_is_waited_for_and_nothing_takes_the_place_of_the_b
         if not study.trials_dir.exists():
             brought_back(study)
 
-    study.outages = Outages(Folder(study.trials_dir), back)
+    study.retry = StorageRetry(LocalStore(study.trials_dir), back)
     if moment == "before":
         taken_away(study)
     else:

@@ -24,7 +24,7 @@ from tune_cluster.execution.summary import (
     write_table,
 )
 from tune_cluster.storage.checkpoints import TrialCheckpoints
-from tune_cluster.storage.places import Folder
+from tune_cluster.storage.store import LocalStore
 from tune_cluster.study.journal import JOURNAL, TrialRecord
 
 COMMAND = ["python", "tune_jobs/job.py"]
@@ -57,7 +57,7 @@ def study_of(folder, trials, *, total=None, mode="max", trainable=None):
     for index, (values, status) in enumerate(trials):
         config = {"learning_rate": 0.1 / (index + 1)}
         events.append({"event": "suggested", "trial": index, "config": config})
-        checkpoints = TrialCheckpoints(Folder(directory / "trials" / f"{index:04d}"), mode)
+        checkpoints = TrialCheckpoints(LocalStore(directory / "trials" / f"{index:04d}"), mode)
         for epoch, value in enumerate(values, start=1):
             metrics = {"score": value, "loss": epoch / 10}
             events.append({"event": "result", "trial": index, "epoch": epoch, "metrics": metrics})

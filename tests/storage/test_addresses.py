@@ -1,13 +1,17 @@
-"""Where a study may be kept, and what is said of a bucket that cannot be used."""
+"""What is typed: names, paths, addresses, and what is said of a bucket that cannot be used."""
 
 import json
+from pathlib import Path
 
 import boto3
 import pytest
 import requests
 
-from tune_cluster.storage.addresses import check_address, probe, refusing
-from tune_cluster.storage.bucket import Bucket, store
+from tests.in_process import names
+from tune_cluster.execution.flags import parse
+from tune_cluster.storage.addresses import check_address, check_name, expanded
+from tune_cluster.storage.store import S3Store, refusing, s3
+from tune_cluster.study.home import to_read
 
 
 @pytest.mark.parametrize(
@@ -42,17 +46,17 @@ def test_credentials_in_an_address_are_refused_and_not_repeated():
 
 
 def said_of(url):
-    place = Bucket(url)
+    place = S3Store(url)
     match = f"^--storage-path {url}: "
     with pytest.raises(ValueError, match=match) as refused, refusing("--storage-path", place):
-        probe(place)
+        place.probe()
     assert "\n" not in str(refused.value)
     return str(refused.value)
 
 
 def test_a_bucket_that_can_be_used_has_nothing_of_the_probe_left(bucket):
-    probe(Bucket(f"{bucket}/results"))
-    assert Bucket(bucket).files() == {}
+    S3Store(f"{bucket}/results").probe()
+    assert S3Store(bucket).files() == {}
 
 
 def test_a_bucket_that_is_not_there_is_said(bucket):
@@ -62,7 +66,7 @@ def test_a_bucket_that_is_not_there_is_said(bucket):
 def test_an_endpoint_that_does_not_answer_is_said(bucket, monkeypatch):
     # Port 9 is discard's: nobody answers.
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    store.cache_clear()
+    s3.cache_clear()
     assert "nothing answers there" in said_of(f"{bucket}/results")
 
 
@@ -93,9 +97,62 @@ def reader(bucket, s3_endpoint):
 def test_credentials_that_may_only_read_are_said_and_not_shown(reader, guarded, monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", reader["AccessKeyId"])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", reader["SecretAccessKey"])
-    store.cache_clear()
-    assert Bucket(guarded).files() == {}
+    s3.cache_clear()
+    assert S3Store(guarded).files() == {}
     said = said_of(f"{guarded}/results")
     assert "s3:PutObject" in said
     assert reader["AccessKeyId"] not in said
     assert reader["SecretAccessKey"] not in said
+
+
+def job(study, *, weights: Path = Path("best"), others: tuple[Path, ...] = ()):
+    """Where is it?"""
+
+
+@pytest.mark.parametrize("flag", ["--storage-path", "--data-dir", "--resume", "--dataset"])
+@pytest.mark.parametrize("apart", [True, False], ids=["apart", "after ="])
+def test_the_home_folder_is_meant_by_a_tilde_in_every_path(tmp_path, monkeypatch, flag, apart):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    argv = [flag, "~/mine"] if apart else [f"{flag}=~/mine"]
+    command = parse(job, [*argv, "--weights=~/w", "--others", "~/a", "~"])
+    assert str(getattr(command.flags, flag[2:].replace("-", "_"))) == str(tmp_path / "mine")
+    assert command.options == {"weights": tmp_path / "w", "others": (tmp_path / "a", tmp_path)}
+    assert to_read("~/mine") == tmp_path / "mine"
+
+
+def test_what_is_no_path_of_the_home_folder_stays(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for typed in ("results", "/a/~/b", "s3://bucket/~x", "./~"):
+        assert expanded("--storage-path", typed) == typed
+    with pytest.raises(ValueError, match="--resume ~nobody-here/x: there is no such user"):
+        expanded("--resume", "~nobody-here/x")
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("a\0b", "control characters, got 'a.x00b'"),
+        ("a\nb", "control characters"),
+        ("\udcff", "control characters, got '.udcff'"),
+        ("x/" + "a" * 256, "too long"),
+        ("é" * 128, "too long"),
+        ("a/" * 2000, "too long"),
+    ],
+)
+def test_a_path_that_no_file_system_takes_is_refused(tmp_path, monkeypatch, typed, said):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=f"--data-dir .*{said}"):
+        expanded("--data-dir", typed)
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["", " ", "\t", ".", "..", "a/b", "/", "a\0", "a\n", "é" * 101])
+def test_a_name_that_no_folder_can_have_is_refused(name):
+    with pytest.raises(ValueError, match="--name must"):
+        check_name("--name", name)
+
+
+@pytest.mark.parametrize("name", ["a b", "-x", "~", "grün", "a" * 200, ".hidden", "..."])
+def test_any_other_name_is_taken(name, tmp_path):
+    check_name("--name", name)
+    (tmp_path / name).mkdir()

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tests.mounts import mounted
 from tune_cluster.storage.checkpoints import NoRoomError, TrialCheckpoints
-from tune_cluster.storage.outage import Outages, StorageLostError, Waits
-from tune_cluster.storage.places import Folder
+from tune_cluster.storage.retry import RetryPolicy, StorageLostError, StorageRetry
+from tune_cluster.storage.store import LocalStore
 
 
 def write(checkpoints, epoch, value):
@@ -28,7 +28,7 @@ def names(directory):
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=12), st.sampled_from(["max", "min"]))
 def test_a_running_trial_keeps_best_and_latest(tmp_path_factory, values, mode):
     directory = tmp_path_factory.mktemp("trial")
-    checkpoints = TrialCheckpoints(Folder(directory), mode)
+    checkpoints = TrialCheckpoints(LocalStore(directory), mode)
     best = max if mode == "max" else min
     for epoch, value in enumerate(values, start=1):
         write(checkpoints, epoch, value)
@@ -38,7 +38,7 @@ def test_a_running_trial_keeps_best_and_latest(tmp_path_factory, values, mode):
 
 
 def test_what_a_killed_write_left_is_no_checkpoint(tmp_path):
-    checkpoints = TrialCheckpoints(Folder(tmp_path), "max")
+    checkpoints = TrialCheckpoints(LocalStore(tmp_path), "max")
     write(checkpoints, 1, 0.5)
 
     def killed(folder):
@@ -53,7 +53,7 @@ def test_what_a_killed_write_left_is_no_checkpoint(tmp_path):
 
 
 def test_a_damaged_record_is_passed_over_and_can_be_written_again(tmp_path):
-    checkpoints = TrialCheckpoints(Folder(tmp_path), "max")
+    checkpoints = TrialCheckpoints(LocalStore(tmp_path), "max")
     write(checkpoints, 1, 0.9)
     damaged = write(checkpoints, 2, 0.5)
     (tmp_path / damaged / "result.json").write_text('{"epoch": 2')
@@ -64,9 +64,9 @@ def test_a_damaged_record_is_passed_over_and_can_be_written_again(tmp_path):
 
 
 def test_what_a_donor_gave_is_the_latest_and_never_the_best(tmp_path):
-    donor = TrialCheckpoints(Folder(tmp_path / "donor"), "max")
+    donor = TrialCheckpoints(LocalStore(tmp_path / "donor"), "max")
     donor.write(2, 0.9, {"epoch": 2}, lambda folder: Path(folder, "state").write_text("donor"))
-    checkpoints = TrialCheckpoints(Folder(tmp_path / "own"), "max")
+    checkpoints = TrialCheckpoints(LocalStore(tmp_path / "own"), "max")
     write(checkpoints, 1, 0.1)
     write(checkpoints, 2, 0.2)
     adopted = checkpoints.adopt(donor.of_epoch(2), 3)
@@ -83,7 +83,7 @@ def test_what_a_donor_gave_is_the_latest_and_never_the_best(tmp_path):
 
 
 def test_without_a_checkpoint_there_is_no_best(tmp_path):
-    checkpoints = TrialCheckpoints(Folder(tmp_path / "never"), "max")
+    checkpoints = TrialCheckpoints(LocalStore(tmp_path / "never"), "max")
     assert checkpoints.best() is None
 
 
@@ -96,7 +96,7 @@ def write_sized(checkpoints, epoch, value, size=1000):
     )
 
 
-class Watched(Folder):
+class Watched(LocalStore):
     """Checkpoints of 1,000 bytes and a record, and the most bytes that ever lay there."""
 
     def __init__(self, path):
@@ -162,8 +162,8 @@ def test_torch_says_of_a_full_disk_only_that_it_failed_and_it_is_known_all_the_s
                 raise RuntimeError("[enforce fail at inline_container.cc]") from None
 
         (tmp_path / "trial").mkdir()
-        outages = Outages(Folder(tmp_path), say, waits=Waits(0.01, 0.01, 0.05))
-        checkpoints = TrialCheckpoints(Folder(tmp_path / "trial"), "max", outages)
+        retry = StorageRetry(LocalStore(tmp_path), say, policy=RetryPolicy(0.01, 0.01, 0.05))
+        checkpoints = TrialCheckpoints(LocalStore(tmp_path / "trial"), "max", retry)
         with pytest.raises(StorageLostError, match="no space left") as caught:
             checkpoints.write(1, 0.5, {}, save)
         assert f"no space left on device on {disk};" in lines[0], "the node's own, not the study's"
@@ -190,8 +190,8 @@ def test_what_is_written_beside_a_checkpoint_waits_for_the_nodes_own_disk_too(
                     file.write(bytes(4096))
 
         (tmp_path / "trial").mkdir()
-        outages = Outages(Folder(tmp_path), free_some, waits=Waits(0.01, 0.01, 5))
-        checkpoints = TrialCheckpoints(Folder(tmp_path / "trial"), "max", outages)
+        retry = StorageRetry(LocalStore(tmp_path), free_some, policy=RetryPolicy(0.01, 0.01, 5))
+        checkpoints = TrialCheckpoints(LocalStore(tmp_path / "trial"), "max", retry)
         name = checkpoints.write(1, 0.5, {"epoch": 1}, save)
         assert f"no space left on device on {disk};" in lines[0]
         assert f"storage: {disk} is back after" in lines[1]
@@ -202,36 +202,36 @@ def test_what_is_written_beside_a_checkpoint_waits_for_the_nodes_own_disk_too(
 @pytest.fixture
 def away(tmp_path):
     """Two checkpoints on storage that is away, until somebody is told that."""
-    place = Folder(tmp_path / "trials")
+    place = LocalStore(tmp_path / "trials")
     place.path.mkdir()
 
     def back(line):
         if not place.path.exists():
             place.path.with_name("elsewhere").rename(place.path)
 
-    outages = Outages(place, back, waits=Waits(0.01, 0.01, 5))
-    checkpoints = TrialCheckpoints(Watched(place.path / "0000"), "max", outages, allowance=3_000)
+    retry = StorageRetry(place, back, policy=RetryPolicy(0.01, 0.01, 5))
+    checkpoints = TrialCheckpoints(Watched(place.path / "0000"), "max", retry, allowance=3_000)
     write_sized(checkpoints, 1, 0.5)
     write_sized(checkpoints, 2, 0.4)
     return checkpoints
 
 
 def test_what_an_outage_hides_is_not_taken_for_damaged(away):
-    read = away.place.read
+    read = away.store.read
 
     def lost(path):
         raise StorageLostError(errno.EIO, "it did not come back", path)
 
-    away.place.read = lost
+    away.store.read = lost
     with pytest.raises(StorageLostError):
         away.newest_first()
-    away.place.read = read
+    away.store.read = read
     assert [found.epoch for found in away.newest_first()] == [2, 1]
 
 
 def test_an_allowance_is_held_where_the_storage_was_away_at_first(away):
-    trials = away.place.path.parent
+    trials = away.store.path.parent
     trials.rename(trials.with_name("elsewhere"))
     write_sized(away, 3, 0.3)
-    assert away.place.most <= 3_000
+    assert away.store.most <= 3_000
     assert [found.epoch for found in away.newest_first()] == [3, 1]

@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import socket
 import stat
 from pathlib import Path
 
@@ -11,13 +12,19 @@ from tune_cluster.callbacks.curves import new_event_file
 from tune_cluster.cluster.node_check import tell
 from tune_cluster.execution.population import write_schedule
 from tune_cluster.execution.summary import write_table
-from tune_cluster.storage.appended import AppendedFile
-from tune_cluster.storage.bucket import RESULT_FILE, Bucket
+from tune_cluster.storage.append_only import AppendOnlyFile
 from tune_cluster.storage.checkpoints import TrialCheckpoints
-from tune_cluster.storage.checksums import check_sums
-from tune_cluster.storage.inside import LinkError, make_private, opened, write_file
-from tune_cluster.storage.outage import Outages
-from tune_cluster.storage.places import Folder, place_at
+from tune_cluster.storage.inside import (
+    LinkError,
+    make_private,
+    open_regular,
+    opened,
+    read_regular,
+    write_file,
+)
+from tune_cluster.storage.integrity import check_sums
+from tune_cluster.storage.retry import StorageRetry
+from tune_cluster.storage.store import RESULT_FILE, LocalStore, S3Store, Store
 from tune_cluster.study.journal import JOURNAL, Journal, TrialRecord
 from tune_cluster.study.study_file import STUDY_FILE, write_json
 
@@ -30,7 +37,7 @@ def save(folder):
 
 
 def trial_of(study):
-    return TrialCheckpoints(Folder(study) / "trials" / "0000", "max")
+    return TrialCheckpoints(LocalStore(study) / "trials" / "0000", "max")
 
 
 def checkpoint(study):
@@ -38,13 +45,13 @@ def checkpoint(study):
 
 
 def schedule(study):
-    write_schedule(study / "best", {0: TRIAL}, BEST, metric="score", perturbed=["x"], outages=None)
+    write_schedule(study / "best", {0: TRIAL}, BEST, metric="score", perturbed=["x"], retry=None)
 
 
 WRITERS = {
     STUDY_FILE: lambda study: write_json(study / STUDY_FILE, {"name": "x"}),
     "trials.csv": lambda study: write_table(study / "trials.csv", [TRIAL], "score", "max"),
-    "best": lambda study: Folder(study).put(study.parent / "source", "best"),
+    "best": lambda study: LocalStore(study).put(study.parent / "source", "best"),
     "best/schedule.json": schedule,
     "trials/0000/checkpoint_000001": checkpoint,
 }
@@ -90,7 +97,7 @@ def test_a_folder_that_is_a_link_is_written_to_by_nobody(shared, folder, write):
 
 
 def waiting(study):
-    return Outages(Folder(study))
+    return StorageRetry(LocalStore(study))
 
 
 def test_a_journal_is_not_continued_through_a_link(shared):
@@ -104,7 +111,7 @@ def test_a_file_with_a_second_name_is_not_appended_to(tmp_path):
     (tmp_path / "profile").write_text("secret\n")
     (tmp_path / "log").hardlink_to(tmp_path / "profile")
     with pytest.raises(ValueError, match="log has a second name"):
-        AppendedFile(tmp_path / "log", waiting(tmp_path))
+        AppendOnlyFile(tmp_path / "log", waiting(tmp_path))
 
 
 def test_a_node_answers_beside_a_link_with_its_name(shared):
@@ -125,7 +132,7 @@ def test_a_checkpoint_with_a_link_is_neither_read_nor_taken_over(shared, tmp_pat
     shared.link("trials/0000/checkpoint_000001/state")
     with pytest.raises(ValueError, match="state is a link"), found.whole():
         pass
-    other = TrialCheckpoints(Folder(tmp_path), "max")
+    other = TrialCheckpoints(LocalStore(tmp_path), "max")
     with pytest.raises(ValueError, match="state is a link"):
         other.adopt(found, donor=0)
     assert other.names() == []
@@ -138,7 +145,7 @@ def test_a_checkpoint_with_a_link_is_neither_read_nor_taken_over(shared, tmp_pat
 
 
 def test_a_checkpoint_that_is_a_link_is_named_and_left(shared, tmp_path):
-    elsewhere = TrialCheckpoints(Folder(tmp_path / "0000"), "max")
+    elsewhere = TrialCheckpoints(LocalStore(tmp_path / "0000"), "max")
     (tmp_path / "0000").mkdir()
     elsewhere.write(7, 0.9, {"score": 0.9}, save)
     shared.folder("trials/0000")
@@ -151,7 +158,7 @@ def test_a_checkpoint_that_is_a_link_is_named_and_left(shared, tmp_path):
         trial.read("checkpoint_000007")
     assert trial.newest_first() == []
     # Of a link the link is deleted.
-    trial.place.drop("checkpoint_000007")
+    trial.store.drop("checkpoint_000007")
     assert trial.names() == []
     assert elsewhere.names() == ["checkpoint_000007"]
 
@@ -164,7 +171,7 @@ def test_a_study_and_the_folder_of_studies_may_be_reached_by_links(tmp_path):
     write_json(study / STUDY_FILE, {})
     assert (tmp_path / "disk" / "moved" / STUDY_FILE).is_file()
     # As a trial's process is told of it.
-    trial = TrialCheckpoints(place_at(str(study / "trials")) / "0000", "max")
+    trial = TrialCheckpoints(Store.at(str(study / "trials")) / "0000", "max")
     trial.write(1, 0.5, {"score": 0.5}, save)
     with trial.best().whole() as folder:
         assert (folder / "state").read_text() == "weights"
@@ -181,7 +188,7 @@ def test_the_sums_of_a_checkpoint_name_nothing_outside_of_it(tmp_path, name):
 def test_a_key_of_a_bucket_that_leads_out_of_its_folder_is_not_downloaded(
     bucket, s3_endpoint, tmp_path
 ):
-    place = Bucket(f"{bucket}/study/trials/0000")
+    place = S3Store(f"{bucket}/study/trials/0000")
     place.write(f"checkpoint_000001/{RESULT_FILE}", b"{}")
     # Clients make `..` one path of it; whoever means harm takes none of them.
     sent = http.client.HTTPConnection(s3_endpoint.removeprefix("http://"))
@@ -229,3 +236,53 @@ def test_a_folder_that_others_could_write_to_is_made_anew(shared):
     assert folder.is_dir()
     assert not folder.is_symlink()
     assert not shared.harmed
+
+
+def test_a_regular_file_is_read_through_a_link_to_its_folder(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").write_bytes(b"content")
+    (tmp_path / "link").symlink_to("folder")
+    assert read_regular(tmp_path / "link" / "file") == b"content"
+    with open_regular(tmp_path / "folder" / "file") as file:
+        assert not os.get_inheritable(file.fileno())
+
+
+def make_socket(path):
+    with socket.socket(socket.AF_UNIX) as one:
+        # A socket's path may have 107 characters only.
+        before = Path.cwd()
+        os.chdir(path.parent)
+        one.bind(path.name)
+        os.chdir(before)
+
+
+@pytest.mark.parametrize(
+    ("kind", "make"),
+    [
+        ("a folder", Path.mkdir),
+        ("a link", lambda path: path.symlink_to(__file__)),
+        ("a link", lambda path: path.symlink_to(path.name)),
+        ("a FIFO", os.mkfifo),
+        ("a socket", make_socket),
+    ],
+)
+def test_what_is_no_regular_file_is_refused_by_its_kind(tmp_path, kind, make):
+    make(tmp_path / "file")
+    with pytest.raises(ValueError, match=f"file is {kind}"):
+        read_regular(tmp_path / "file")
+
+
+def test_a_device_is_refused():
+    with pytest.raises(ValueError, match="/dev/zero is a device"):
+        read_regular(Path("/dev/zero"))
+
+
+def test_what_cannot_be_had_is_an_error_of_the_system(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read_regular(tmp_path / "absent")
+    (tmp_path / "link").symlink_to("link")
+    with pytest.raises(OSError, match="symbolic links"):
+        read_regular(tmp_path / "link" / "file")
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError):
+        read_regular(tmp_path / "file" / "below")

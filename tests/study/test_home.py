@@ -10,8 +10,8 @@ import pytest
 from tests.in_process import names
 from tests.mounts import not_writable
 from tune_cluster.execution.question import nothing_left
-from tune_cluster.storage.at_work import DRIVER_FILE
-from tune_cluster.storage.bucket import Bucket
+from tune_cluster.storage.lease import DRIVER_FILE
+from tune_cluster.storage.store import S3Store
 from tune_cluster.study.home import bring, copy_of, home_of, new_home, to_read
 from tune_cluster.study.journal import JOURNAL, Journal
 from tune_cluster.study.study_file import STUDY_FILE
@@ -26,7 +26,7 @@ def cache(tmp_path, monkeypatch):
 @pytest.fixture
 def study(bucket):
     """A study of two lines, one of its trials with a checkpoint."""
-    study = Bucket(f"{bucket}/results/mine")
+    study = S3Store(f"{bucket}/results/mine")
     study.write(STUDY_FILE, b"{}")
     study.write(JOURNAL, b"1\n2\n")
     study.write("trials/0000/events.out", b"curve")
@@ -46,7 +46,7 @@ def test_a_new_study_in_a_bucket_is_written_to_a_copy_and_to_the_bucket(bucket, 
         assert home.directory == cache / "studies" / "results" / "mine"
         assert str(home.checkpoints) == f"{bucket}/results/mine/trials"
         (home.directory / STUDY_FILE).write_text("{}")
-    assert set(Bucket(f"{bucket}/results/mine").files()) == {STUDY_FILE}
+    assert set(S3Store(f"{bucket}/results/mine").files()) == {STUDY_FILE}
 
 
 def test_of_a_study_that_does_not_begin_nothing_is_left_in_the_bucket(bucket, cache):
@@ -54,7 +54,7 @@ def test_of_a_study_that_does_not_begin_nothing_is_left_in_the_bucket(bucket, ca
         home = new_home(f"{bucket}/results", "mine", held)
         with nothing_left(home):
             raise KeyboardInterrupt
-    assert Bucket(f"{bucket}/results/mine").files() == {}
+    assert S3Store(f"{bucket}/results/mine").files() == {}
     assert names(cache / "studies" / "results") == []
 
 

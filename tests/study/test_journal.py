@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.mounts import mounted
-from tune_cluster.storage.outage import Outages, StorageLostError, Waits
-from tune_cluster.storage.places import Folder
+from tune_cluster.storage.retry import RetryPolicy, StorageLostError, StorageRetry
+from tune_cluster.storage.store import LocalStore
 from tune_cluster.study.journal import Journal, TrialRecord, best_trial, read_events, trials_from
 
 
@@ -55,8 +55,8 @@ def test_a_second_process_cannot_have_the_study(tmp_path):
 def test_storage_that_does_not_come_back_ends_the_journal_and_is_told_once(tmp_path):
     with mounted(tmp_path / "disk", size="64k") as disk:
         told = []
-        outages = Outages(Folder(disk), told.append, waits=Waits(0.01, 0.02, 0.1))
-        journal = Journal(disk / "j", outages, on_lost=told.append)
+        retry = StorageRetry(LocalStore(disk), told.append, policy=RetryPolicy(0.01, 0.02, 0.1))
+        journal = Journal(disk / "j", retry, on_lost=told.append)
         journal.append(closed("written"))
         # More than is free, and more than this file system gives at a time.
         journal.append(closed("x" * 100_000))

@@ -5,15 +5,15 @@ import time
 import boto3
 import pytest
 
-from tune_cluster.storage.at_work import AtWork
-from tune_cluster.storage.bucket import Bucket
+from tune_cluster.storage.lease import AtWork
+from tune_cluster.storage.store import S3Store
 from tune_cluster.study.journal import JOURNAL
 from tune_cluster.study.mirror import EVENT_FILE, Mirror, mirrored
 
 
 @pytest.fixture
 def study(bucket):
-    return Bucket(f"{bucket}/results/study")
+    return S3Store(f"{bucket}/results/study")
 
 
 def write(directory, **files):

@@ -9,7 +9,7 @@ from tests.in_process import names
 from tests.studies import about
 from tune_cluster.execution.launch import parse_and_check
 from tune_cluster.storage.checkpoints import TrialCheckpoints
-from tune_cluster.storage.places import Folder
+from tune_cluster.storage.store import LocalStore
 from tune_cluster.study.journal import JOURNAL, Journal, read_events, trials_from
 from tune_cluster.study.reading import read_study
 from tune_cluster.study.repair import repair
@@ -37,7 +37,7 @@ def study(tmp_path):
     journal.append({"event": "session"})
     for trial, length in enumerate(LENGTHS):
         journal.append({"event": "suggested", "trial": trial, "config": {"a": trial}})
-        checkpoints = TrialCheckpoints(Folder(directory / "trials" / f"{trial:04d}"), "max")
+        checkpoints = TrialCheckpoints(LocalStore(directory / "trials" / f"{trial:04d}"), "max")
         for epoch in range(1, length + 1):
             metrics = {"score": float(epoch)}
             checkpoints.write(epoch, float(epoch), metrics, save)

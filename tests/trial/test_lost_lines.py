@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tune_cluster.storage.checkpoints import TrialCheckpoints
-from tune_cluster.storage.places import Folder
+from tune_cluster.storage.store import LocalStore
 from tune_cluster.trial.lost_lines import Past
 
 CONFIG = {"learning_rate": 0.1, "betas": (0.9, 0.99)}
@@ -14,7 +14,7 @@ CONFIG = {"learning_rate": 0.1, "betas": (0.9, 0.99)}
 
 def trained(directory, epochs, config=CONFIG):
     """The checkpoints of a trial that kept its past."""
-    checkpoints, past = TrialCheckpoints(Folder(directory), "max"), Past(config)
+    checkpoints, past = TrialCheckpoints(LocalStore(directory), "max"), Past(config)
     for epoch in range(1, epochs + 1):
         result = {"epoch": epoch, "score": epoch / 10, "step_losses": [[epoch, 0.5]]}
         save = lambda folder: Path(folder, "state").write_text("weights")  # noqa: E731
@@ -47,7 +47,7 @@ def test_another_configurations_checkpoint_is_not_its_own(tmp_path):
 
 
 def test_a_checkpoint_that_says_no_configuration_is_gone_on_from(tmp_path):
-    checkpoints = TrialCheckpoints(Folder(tmp_path), "max")
+    checkpoints = TrialCheckpoints(LocalStore(tmp_path), "max")
     checkpoints.write(2, 0.5, {"epoch": 2}, lambda folder: Path(folder, "state").touch())
     newest = checkpoints.newest_first()[0]
     assert Past(CONFIG).is_of(newest)

@@ -7,7 +7,7 @@ import pytest
 import ray
 from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayError
 
-from tune_cluster.storage.outage import StorageLostError
+from tune_cluster.storage.retry import StorageLostError
 from tune_cluster.trial import lost_process
 
 

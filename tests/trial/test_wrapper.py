@@ -19,7 +19,7 @@ from search_spaces.schedulers.in_order import InOrder
 from search_spaces.searchers.random_search import RandomSearch
 from tests.in_process import SPACE
 from tests.mounts import mounted
-from tune_cluster.storage import outage
+from tune_cluster.storage import retry
 from tune_cluster.study.journal import JOURNAL, read_events
 from tune_cluster.trial.retries import blameless
 
@@ -259,7 +259,9 @@ def function_that_fills(disk):
 
 
 def test_a_functions_checkpoint_waits_for_a_disk_that_is_full(run_study, tmp_path, monkeypatch):
-    monkeypatch.setattr(outage, "WAITS", outage.Waits(first=0.05, longest=0.2, in_all=60))
+    monkeypatch.setattr(
+        retry, "RETRY_POLICY", retry.RetryPolicy(first=0.05, longest=0.2, in_all=60)
+    )
     with mounted(tmp_path / "study", size="1m") as disk:
         train = function_that_fills(disk)
         code, trials, study = run_study(train, trials=1, scheduler=InOrder(), max_concurrent=1)

@@ -29,8 +29,8 @@ from tune_cluster.callbacks.hparams import NO_VALUE, SESSION_END, SESSION_START,
 from tune_cluster.execution.controls import control_dirname
 from tune_cluster.execution.ray_tune.searcher import dirname_of
 from tune_cluster.plain_text import in_markdown, json_in_markdown, one_line
-from tune_cluster.storage.outage import Outages
-from tune_cluster.storage.places import Folder
+from tune_cluster.storage.retry import StorageRetry
+from tune_cluster.storage.store import LocalStore
 from tune_cluster.study.journal import Epoch, Event, TrialRecord
 
 TAGS = {
@@ -59,15 +59,19 @@ class Curves:
         columns: of HPARAMS.
         notice: said in every trial's text, if there is one: a dataset that is not the default, or
             GPUs that are not there.
-        outages: of the storage that they are on.
+        retry: of the storage that they are on.
     """
 
     def __init__(
-        self, trials_dir: Path, columns: Columns, notice: str = "", outages: Outages | None = None
+        self,
+        trials_dir: Path,
+        columns: Columns,
+        notice: str = "",
+        retry: StorageRetry | None = None,
     ) -> None:
         self._trials_dir = trials_dir
         self._columns = columns
-        self._outages = Outages(Folder(trials_dir)) if outages is None else outages
+        self._retry = StorageRetry(LocalStore(trials_dir)) if retry is None else retry
         self._notice = notice
         self._writers: dict[str, RecordWriter] = {}
         self._runs: dict[str, Run] = {}
@@ -160,7 +164,7 @@ class Curves:
         if run in self._writers:
             return
         tags = self._known(run).tags
-        self._writers[run] = new_event_file(self._trials_dir / run, self._outages)
+        self._writers[run] = new_event_file(self._trials_dir / run, self._retry)
         if run in self._lost:
             step, columns = self._lost.pop(run)
             # TensorBoard takes the first that it reads of a run for the run's beginning.
@@ -209,11 +213,11 @@ class Curves:
             self._known(run).note(step, value)
 
 
-def write_experiment(directory: Path, columns: Columns, outages: Outages) -> None:
+def write_experiment(directory: Path, columns: Columns, retry: StorageRetry) -> None:
     """Tells TensorBoard the columns of a study, in a run that is the study itself; in the place of
     what an earlier session has told, since TensorBoard keeps the first that it finds."""
     event = event_of(0, columns.experiment())
-    write_event_file(directory, "columns", event, outages)
+    write_event_file(directory, "columns", event, retry)
 
 
 def scalars(metrics: dict[str, Any]) -> list[Summary.Value]:

@@ -20,10 +20,9 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from tune_cluster.callbacks.hparams import is_column
-from tune_cluster.storage.appended import AppendedFile
-from tune_cluster.storage.inside import open_to_append, opened, write_file
-from tune_cluster.storage.outage import Outages
-from tune_cluster.storage.regular import check_regular
+from tune_cluster.storage.append_only import AppendOnlyFile
+from tune_cluster.storage.inside import check_regular, open_to_append, opened, write_file
+from tune_cluster.storage.retry import StorageRetry
 
 PREFIX = "events.out.tfevents"
 
@@ -70,7 +69,7 @@ def events_in(path: Path) -> Iterator[FileEvent]:
             yield FileEvent.FromString(record)
 
 
-def new_event_file(folder: Path, outages: Outages) -> RecordWriter:
+def new_event_file(folder: Path, retry: StorageRetry) -> RecordWriter:
     """A new event file in the folder of a run, which is in the study's `trials/`. Written at once,
     by this thread: TensorBoard's own writer starts one for each file, which for 200 short trials
     costs more than their epochs."""
@@ -80,11 +79,11 @@ def new_event_file(folder: Path, outages: Outages) -> RecordWriter:
         with opened(study, folder, make=True):
             pass
 
-    outages(make)
+    retry(make)
     stem = f"{PREFIX}.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}"
     path = folder / f"{stem}.{time.monotonic_ns()}.{secrets.token_hex(8)}"
     # The journal has it all, from which a session completes what a machine has lost.
-    writer = RecordWriter(AppendedFile(path, outages, study=study, new=True, kept=False))
+    writer = RecordWriter(AppendOnlyFile(path, retry, study=study, new=True, kept=False))
     writer.write(first_event())
     return writer
 
@@ -100,13 +99,13 @@ def empty_event_files(folder: Path) -> None:
             os.close(number)
 
 
-def write_event_file(study: Path, name: str, event: bytes, outages: Outages) -> None:
+def write_event_file(study: Path, name: str, event: bytes, retry: StorageRetry) -> None:
     """Writes an event file with one event, whole, in the place of one that was there."""
     content = io.BytesIO()
     writer = RecordWriter(content)
     writer.write(first_event())
     writer.write(event)
-    outages(lambda: write_file(study, study / f"{PREFIX}.{name}", content.getvalue()))
+    retry(lambda: write_file(study, study / f"{PREFIX}.{name}", content.getvalue()))
 
 
 def first_event() -> bytes:

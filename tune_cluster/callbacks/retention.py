@@ -28,13 +28,13 @@ from functools import partial
 from rich.filesize import decimal
 
 from search_spaces.mode import Mode, sign_of
-from tune_cluster.execution.budget import Budget
 from tune_cluster.execution.controls import control_dirname
 from tune_cluster.execution.parts import Parts
 from tune_cluster.execution.ray_tune.searcher import dirname_of
 from tune_cluster.storage.checkpoints import PREFIX, TrialCheckpoints
-from tune_cluster.storage.outage import Outages
-from tune_cluster.storage.places import Place
+from tune_cluster.storage.quota import Budget
+from tune_cluster.storage.retry import StorageRetry
+from tune_cluster.storage.store import Store
 from tune_cluster.study.journal import Event, TrialRecord
 
 READERS = 16
@@ -64,13 +64,13 @@ class Retention:
         parts: of the study, for its rungs.
         total: trials that the study shall have.
         budget: bytes, divided; None without a limit.
-        outages: of the storage.
+        retry: of the storage.
     """
 
     def __init__(
         self,
         trials: Mapping[int, TrialRecord],
-        checkpoints: Place,
+        checkpoints: Store,
         *,
         metric: str,
         mode: Mode,
@@ -78,7 +78,7 @@ class Retention:
         parts: Parts,
         total: int,
         budget: Budget | None,
-        outages: Outages,
+        retry: StorageRetry,
     ) -> None:
         self._trials = trials
         self._place = checkpoints
@@ -88,7 +88,7 @@ class Retention:
         self._parts = parts
         self._total = total
         self._budget = budget
-        self._outages = outages
+        self._retry = retry
         self.note: Callable[[Event, str], None] = lambda event, line: None
         """Told when the best checkpoint of all has no room, for the journal and for a person."""
         self._held: dict[int, Held] = {}
@@ -106,7 +106,7 @@ class Retention:
         Raises:
             StorageLostError: the storage failed, and did not come back.
         """
-        self._outages.wait()
+        self._retry.wait()
         with ThreadPoolExecutor(READERS) as readers:
             list(readers.map(self._take_up, list(self._trials.values())))
         self._settle()
@@ -152,12 +152,12 @@ class Retention:
         allowance = self._budget.per_trial
         for running, its in ((not trial.ended, place), (trial.control_left, control)):
             if running:
-                TrialCheckpoints(its, self._mode, self._outages, allowance).make_room(0)
+                TrialCheckpoints(its, self._mode, self._retry, allowance).make_room(0)
 
     def _hold(self, index: int) -> None:
         place = self._place / dirname_of(index)
-        checkpoints = TrialCheckpoints(place, self._mode, self._outages)
-        found = self._outages(place.sizes)
+        checkpoints = TrialCheckpoints(place, self._mode, self._retry)
+        found = self._retry(place.sizes)
         sizes = {name: size for name, size in found.items() if name.startswith(PREFIX)}
         newest = checkpoints.newest_first()
         best = checkpoints.best_of(newest)
@@ -247,11 +247,11 @@ class Retention:
                     (within if place < most else beyond).append(index)
         return within, beyond
 
-    def _delete(self, place: Place, names: list[str]) -> None:
+    def _delete(self, place: Store, names: list[str]) -> None:
         for name in names:
             act: Callable[[], None] = partial(place.drop, name)
             if self._budget is not None:
-                act = partial(self._outages, partial(_drop_for_sure, place, name))
+                act = partial(self._retry, partial(_drop_for_sure, place, name))
             self._deleting.append(self._deleter.submit(act))
 
     def _wait(self) -> None:
@@ -260,14 +260,14 @@ class Retention:
             one.result()
 
 
-def largest_checkpoint(checkpoints: Place, trials: Iterable[int], outages: Outages) -> int:
+def largest_checkpoint(checkpoints: Store, trials: Iterable[int], retry: StorageRetry) -> int:
     """Bytes of the largest one that lies there; 0 where none does."""
     with ThreadPoolExecutor(READERS) as readers:
-        sizes = readers.map(lambda i: outages((checkpoints / dirname_of(i)).sizes), trials)
+        sizes = readers.map(lambda i: retry((checkpoints / dirname_of(i)).sizes), trials)
         return max((size for of_one in sizes for size in of_one.values()), default=0)
 
 
-def _drop_for_sure(place: Place, name: str) -> None:
+def _drop_for_sure(place: Store, name: str) -> None:
     """Deletes a checkpoint.
 
     Raises:

@@ -10,7 +10,7 @@ from typing import Any
 from ray.tune import Stopper
 
 from search_spaces.mode import sign_of
-from tune_cluster.storage.outage import StorageLostError
+from tune_cluster.storage.retry import StorageLostError
 from tune_cluster.study.journal import Epoch, Event, TrialRecord
 
 INTERRUPTED, TERMINATED = "interrupted", "terminated"

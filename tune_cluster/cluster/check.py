@@ -14,7 +14,7 @@ from rich.text import Text
 
 from tune_cluster.execution.flags import Flags
 from tune_cluster.plain_text import one_line
-from tune_cluster.storage.paths import expanded
+from tune_cluster.storage.addresses import expanded
 from tune_cluster.told import accept_all_characters, complain, in_words
 
 if TYPE_CHECKING:

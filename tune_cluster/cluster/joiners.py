@@ -25,7 +25,7 @@ from tune_cluster.cluster.connect import fitting
 from tune_cluster.cluster.growth import Resources
 from tune_cluster.cluster.nodes import Inspection
 from tune_cluster.cluster.width import EVERY, nodes_up
-from tune_cluster.storage.bucket import SCHEME
+from tune_cluster.storage.addresses import SCHEME
 from tune_cluster.study.journal import Event
 
 NODE_ID = "ray.io/node-id"

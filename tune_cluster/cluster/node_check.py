@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tune_cluster.cluster.gpus import SeenGpus, seen_gpus
-from tune_cluster.storage.addresses import probe
-from tune_cluster.storage.bucket import SCHEME, Bucket
+from tune_cluster.storage.addresses import SCHEME
 from tune_cluster.storage.inside import new_file, opened
+from tune_cluster.storage.store import S3Store
 
 PACKAGES = ("tune_cluster", "tune_jobs", "search_spaces", "trainables")
 """Our code, as the driver has it and every trial must."""
@@ -65,7 +65,7 @@ def tell(meeting_point: str, name: str, *, gpus: bool = False) -> Facts:
     shared, unwritable, free_bytes = True, "", None
     try:
         if in_bucket:
-            probe(Bucket(meeting_point))
+            S3Store(meeting_point).probe()
         elif shared := folder.is_dir():
             free_bytes = shutil.disk_usage(folder).free
             # Once: an earlier look of this node's may have left it.

@@ -25,8 +25,8 @@ from tune_cluster.cluster.connect import fitting
 from tune_cluster.cluster.gpus import LONGEST, notice_of
 from tune_cluster.cluster.growth import Resources
 from tune_cluster.cluster.node_check import Facts, harms, tell
-from tune_cluster.storage.addresses import probe, refusing
-from tune_cluster.storage.bucket import SCHEME, Bucket
+from tune_cluster.storage.addresses import SCHEME
+from tune_cluster.storage.store import S3Store, refusing
 
 PATIENCE = 30.0
 """Seconds: an idle node answers in 3, of which its first process and our code take most; a busy one
@@ -194,9 +194,9 @@ def meeting_point(storage: str) -> Iterator[str]:
         ValueError: the driver cannot write there.
     """
     if storage.startswith(SCHEME):
-        bucket = Bucket(storage)
+        bucket = S3Store(storage)
         with refusing("--storage-path", bucket):
-            probe(bucket)
+            bucket.probe()
         yield storage
         return
     kept = Path(storage)

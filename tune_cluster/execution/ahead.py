@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from tune_cluster.execution.controls import control_dirname
 from tune_cluster.execution.ray_tune.searcher import dirname_of
 from tune_cluster.storage.checkpoints import Checkpoint, TrialCheckpoints
-from tune_cluster.storage.outage import Outages, say
-from tune_cluster.storage.places import Place
+from tune_cluster.storage.retry import StorageRetry, print_line
+from tune_cluster.storage.store import Store
 from tune_cluster.study.journal import TrialRecord
 
 
 def drop_ahead(
-    checkpoints: Place, trials: Mapping[int, TrialRecord], mode: str, outages: Outages
+    checkpoints: Store, trials: Mapping[int, TrialRecord], mode: str, retry: StorageRetry
 ) -> None:
     """Deletes them before a trial goes on, which trains those epochs again, and says so.
 
@@ -27,28 +27,28 @@ def drop_ahead(
             what its trial has reported before it.
         trials: by index, as the journal has them.
         mode: of the study's metric.
-        outages: of the storage.
+        retry: of the storage.
 
     Raises:
         StorageLostError: the storage failed, and did not come back.
     """
-    for name in outages(checkpoints.folders):
+    for name in retry(checkpoints.folders):
         index = int(name) if name.isdigit() else None
         if index is None or name != dirname_of(index):
             continue
         trial = trials.get(index)
         place = checkpoints / name
-        found = TrialCheckpoints(place, mode, outages).newest_first()
+        found = TrialCheckpoints(place, mode, retry).newest_first()
         ahead = [one for one in found if trial is None or _is_ahead(one, trial)]
         for checkpoint in ahead:
             place.drop(checkpoint.name)
         if trial is None:
             for left in (place, checkpoints / control_dirname(index)):
-                for checkpoint_name in outages(left.folders):
+                for checkpoint_name in retry(left.folders):
                     left.drop(checkpoint_name)
         if ahead:
             known = 0 if trial is None else trial.epochs
-            say(
+            print_line(
                 f"storage: trial {index} has a checkpoint of epoch {ahead[0].epoch}, and the "
                 f"journal ends with its epoch {known}: later ones are trained again"
             )

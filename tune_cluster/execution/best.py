@@ -15,10 +15,10 @@ from tune_cluster.callbacks.stopping import INTERRUPTED, NODES, STORAGE, TERMINA
 from tune_cluster.execution.ray_tune.searcher import dirname_of
 from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.storage.checkpoints import Checkpoint, TrialCheckpoints
-from tune_cluster.storage.outage import StorageLostError
-from tune_cluster.storage.places import Folder
+from tune_cluster.storage.integrity import check, parse
+from tune_cluster.storage.retry import StorageLostError
 from tune_cluster.storage.scratch import scratch
-from tune_cluster.storage.strict_json import check, parse
+from tune_cluster.storage.store import LocalStore
 from tune_cluster.study.journal import Epoch, TrialRecord, best_trial
 from tune_cluster.study.study_file import write_json
 
@@ -63,14 +63,14 @@ def keep_best(study: Study) -> dict[str, Any] | None:
     best = _known_or(known, meant)
     for checkpoint in candidates(study, meant):
         told = meant
-        index = int(checkpoint.place.name)
+        index = int(checkpoint.store.name)
         if (index, checkpoint.epoch) != (meant["trial"], meant["epoch"]):
             if _same(known, meant):
                 # A copy of it lies in `best/`.
                 return best
             told = _told(study, study.trials[index], checkpoint.epoch, checkpoint.value)
             told["instead_of"] = {name: meant[name] for name in ("trial", "epoch", study.metric)}
-        where = str(checkpoint.place / checkpoint.name)
+        where = str(checkpoint.store / checkpoint.name)
         told = {**_known_or(known, told), "checkpoint": where}
         if _put_best(study, checkpoint, told):
             _evaluate(study, told)
@@ -87,11 +87,11 @@ def candidates(study: Study, best: Mapping[str, Any]) -> Iterator[Checkpoint]:
 
     def of(index: int) -> TrialCheckpoints:
         place = study.checkpoints / dirname_of(index)
-        return TrialCheckpoints(place, study.mode, study.outages)
+        return TrialCheckpoints(place, study.mode, study.retry)
 
     meant = (best["trial"], best["epoch"])
     # What is away looks like nothing.
-    study.outages.wait()
+    study.retry.wait()
     first = of(meant[0]).of_epoch(meant[1])
     if first is not None:
         yield first
@@ -139,13 +139,13 @@ def _put_best(study: Study, checkpoint: Checkpoint, best: Mapping[str, Any]) -> 
             checkpoint.copy_to(folder)
 
         try:
-            study.outages(bring)
+            study.retry(bring)
         except StorageLostError:
             raise
         except (OSError, ValueError):
             return False
-        write_json(folder / BEST_FILE, best, study.outages)
-        study.outages(lambda: Folder(study.directory).put(folder, "best"))
+        write_json(folder / BEST_FILE, best, study.retry)
+        study.retry(lambda: LocalStore(study.directory).put(folder, "best"))
     return True
 
 
@@ -157,7 +157,7 @@ def _evaluate(study: Study, best: dict[str, Any]) -> None:
         target = study.directory / "best"
         config = study.space.restored(best["config"])
         best["test"] = evaluate(config, str(target), study.parts.dataset)
-        write_json(target / BEST_FILE, best, study.outages, study=study.directory)
+        write_json(target / BEST_FILE, best, study.retry, study=study.directory)
 
 
 def all_ended(study: Study) -> bool:
@@ -175,9 +175,9 @@ def is_over(study: Study) -> bool:
 
 def _read(study: Study) -> dict[str, Any] | None:
     """What an earlier session has told; None where it has not, or nobody can read it."""
-    folder = Folder(study.directory)
+    folder = LocalStore(study.directory)
     try:
-        told = study.outages(lambda: folder.read(f"best/{BEST_FILE}"))
+        told = study.retry(lambda: folder.read(f"best/{BEST_FILE}"))
         content: dict[str, Any] = parse(told)
         check(BEST, content)
     except StorageLostError:

@@ -19,7 +19,7 @@ from tune_cluster.execution.launch import launch
 from tune_cluster.execution.question import agreed
 from tune_cluster.execution.summary import shown, without
 from tune_cluster.reports.comparison import show_comparison
-from tune_cluster.storage.bucket import SCHEME
+from tune_cluster.storage.addresses import SCHEME
 from tune_cluster.study.description import job_name
 from tune_cluster.study.home import new_folder
 from tune_cluster.study.study_file import STUDY_FILE

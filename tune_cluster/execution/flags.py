@@ -20,9 +20,8 @@ import tyro
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
-from tune_cluster.execution.budget import parse_bytes
-from tune_cluster.storage.addresses import check_address
-from tune_cluster.storage.paths import check_name, expanded
+from tune_cluster.storage.addresses import check_address, check_name, expanded
+from tune_cluster.storage.quota import parse_bytes
 
 RESUMABLE = (
     "trials",

@@ -21,7 +21,7 @@ def divide_budget(study: Study, checkpoint: int | None = None) -> None:
     """
     if study.budget is None:
         return
-    largest = largest_checkpoint(study.checkpoints, study.trials, study.outages)
+    largest = largest_checkpoint(study.checkpoints, study.trials, study.retry)
     study.budget.divide(most_running(study), max(checkpoint or 0, largest) or None)
 
 
@@ -47,7 +47,7 @@ def retain(study: Study) -> None:
     told of each.
     """
     if study.bucket is None:
-        drop_ahead(study.checkpoints, study.trials, study.mode, study.outages)
+        drop_ahead(study.checkpoints, study.trials, study.mode, study.retry)
     retention = Retention(
         study.trials,
         study.checkpoints,
@@ -57,7 +57,7 @@ def retain(study: Study) -> None:
         parts=study.parts,
         total=study.total,
         budget=study.budget,
-        outages=study.outages,
+        retry=study.retry,
     )
     retention.note = study.note
     retention.begin()

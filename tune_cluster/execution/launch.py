@@ -41,9 +41,9 @@ from tune_cluster.execution.sendable import unsendable_refused
 from tune_cluster.execution.signals import EXIT_CODES, heard
 from tune_cluster.execution.unused_flags import refuse_unused_flags
 from tune_cluster.plain_text import argument, one_line
-from tune_cluster.storage.bucket import SCHEME
+from tune_cluster.storage.addresses import SCHEME
 from tune_cluster.storage.inside import LinkError
-from tune_cluster.storage.outage import StorageLostError
+from tune_cluster.storage.retry import StorageLostError
 from tune_cluster.study.description import describe, job_name
 from tune_cluster.study.home import Home, home_of, new_home
 from tune_cluster.study.notices import Notices
@@ -238,9 +238,9 @@ def run(
         promotes=study.parts.promotes(),
         perturbed=() if pbt is None else pbt.perturbed,
     )
-    write_experiment(study.directory, columns, study.outages)
+    write_experiment(study.directory, columns, study.retry)
     notice = "\n\n".join(study.parts.notices)
-    curves = Curves(study.trials_dir, columns, notice, study.outages)
+    curves = Curves(study.trials_dir, columns, notice, study.retry)
     study.listeners += [curves, Notices(str(study.checkpoints))]
     for trial in study.trials.values():
         curves.complete(trial)
@@ -262,7 +262,7 @@ def run(
     study.close(study.stopper.why or "all trials")
     trials = list(study.trials.values())
     table = study.directory / "trials.csv"
-    summary.write_table(table, trials, study.metric, study.mode, study.outages)
+    summary.write_table(table, trials, study.metric, study.mode, study.retry)
     best = keep_best(study)
     schedules = {}
     if pbt is not None and best is not None:
@@ -272,7 +272,7 @@ def run(
             best,
             metric=study.metric,
             perturbed=pbt.perturbed,
-            outages=study.outages,
+            retry=study.retry,
         )
     more = [
         *([] if price is None else [("time", summary.time_taken(price.seconds, took))]),

@@ -18,7 +18,7 @@ from typing import Any
 
 from ray.exceptions import ActorUnavailableError, OutOfMemoryError
 
-from tune_cluster.storage.outage import StorageLostError
+from tune_cluster.storage.retry import StorageLostError
 from tune_cluster.study.journal import Event, TrialRecord
 from tune_cluster.trial.lost_process import cause_of, why
 from tune_cluster.trial.retries import ERRORS

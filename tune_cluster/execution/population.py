@@ -22,7 +22,7 @@ from search_spaces.searchers.strategy import Strategy
 from search_spaces.values import Value
 from tune_cluster.execution.flags import Flags
 from tune_cluster.storage.inside import opened
-from tune_cluster.storage.outage import Outages
+from tune_cluster.storage.retry import StorageRetry
 from tune_cluster.study.journal import TrialRecord
 from tune_cluster.study.study_file import write_json
 from tune_cluster.trial.goes_on import NEEDED, goes_on
@@ -93,7 +93,7 @@ def write_schedule(
     *,
     metric: str,
     perturbed: Sequence[str],
-    outages: Outages | None = None,
+    retry: StorageRetry | None = None,
 ) -> dict[str, Schedule]:
     """Writes `schedule.json` of the best weights to `directory`; the schedules in it."""
     line = lineage(trials, best["trial"], best["epoch"])
@@ -108,5 +108,5 @@ def write_schedule(
         "config": {**best["config"], **replay},
     }
     with opened(directory.parent, directory, make=True):
-        write_json(directory / SCHEDULE_FILE, content, outages, study=directory.parent)
+        write_json(directory / SCHEDULE_FILE, content, retry, study=directory.parent)
     return schedules

@@ -28,7 +28,7 @@ def write_replicates(study: Study) -> list[tuple[str, str]]:
         return []
     found = [_told(study, index) for index in sorted(study.trials)]
     told = [one for one in found if one is not None]
-    write_json(study.directory / REPLICATES_FILE, {"seeds": told}, study.outages)
+    write_json(study.directory / REPLICATES_FILE, {"seeds": told}, study.retry)
     values: dict[str, list[float]] = {}
     for one in told:
         for name, value in {study.metric: one["value"], **one["test"]}.items():

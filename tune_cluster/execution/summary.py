@@ -25,7 +25,7 @@ from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.plain_text import argument, one_line, pasted
 from tune_cluster.reports.audit import audit_of, told
 from tune_cluster.storage.checkpoints import TrialCheckpoints
-from tune_cluster.storage.outage import Outages
+from tune_cluster.storage.retry import StorageRetry
 from tune_cluster.study.journal import TrialRecord
 from tune_cluster.study.study_file import write_json, write_text
 
@@ -37,7 +37,7 @@ def write_table(
     trials: Sequence[TrialRecord],
     metric: str,
     mode: str,
-    outages: Outages | None = None,
+    retry: StorageRetry | None = None,
 ) -> None:
     """`trials.csv`: one line a trial with status, epochs, the configuration and the metrics of its
     best epoch and, if it failed, the last lines that it printed."""
@@ -57,7 +57,7 @@ def write_table(
         values = [metrics.get(name) for name in metric_names]
         epochs = [trial.epochs, best[0] if best else None]
         writer.writerow([trial.index, trial.status, *epochs, *config, *values, trial.log])
-    write_text(path, table.getvalue(), outages)
+    write_text(path, table.getvalue(), retry)
 
 
 def write_audit(study: Study) -> list[tuple[str, str]]:
@@ -67,7 +67,7 @@ def write_audit(study: Study) -> list[tuple[str, str]]:
     if not isinstance(scheduler, ASHA) or scheduler.audit == 0:
         return []
     found = audit_of(study.trials.values(), study.metric, study.mode, scheduler.describe())
-    write_json(study.directory / AUDIT_FILE, found, study.outages)
+    write_json(study.directory / AUDIT_FILE, found, study.retry)
     return told(found)
 
 

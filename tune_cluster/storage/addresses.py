@@ -1,16 +1,68 @@
-"""What may be typed for where studies are kept: a folder, or `s3://bucket/folder`."""
+"""Names, paths and addresses (`s3://bucket/folder`) as a person types them."""
 
 from __future__ import annotations
 
+import os
 import re
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-from tune_cluster.storage.bucket import SCHEME, Bucket
+SCHEME = "s3://"
 
 BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html"""
+
+LONGEST_NAME = 200
+"""Bytes of a study's name: file systems take 255, and hidden and numbered names are longer."""
+
+LONGEST_PART, LONGEST_PATH = 255, 3500
+"""Bytes that Linux takes of a part and, less what a study has below it, of the whole."""
+
+
+def expanded(flag: str, typed: str) -> str:
+    """A path with `~` as the shell expands it, which it does not do after `=`.
+
+    Args:
+        flag: that it was given with, for the error.
+        typed: a path, or the address of a bucket.
+
+    Raises:
+        ValueError: no file system takes it, or there is no such user.
+    """
+    check_characters(flag, typed)
+    path = os.path.expanduser(typed)  # noqa: PTH111 - a Path drops the second slash of s3://
+    if path.startswith("~") and not os.path.lexists(path):
+        raise ValueError(f"{flag} {typed}: there is no such user; for a folder of that name: ./")
+    longest = max(len(os.fsencode(part)) for part in path.split("/"))
+    if longest > LONGEST_PART or len(os.fsencode(os.path.abspath(path))) > LONGEST_PATH:  # noqa: PTH100
+        raise ValueError(
+            f"{flag} {path[:40]}... is too long: a name in a path has at most {LONGEST_PART} "
+            f"bytes, the whole {LONGEST_PATH:,}"
+        )
+    return path
+
+
+def check_name(flag: str, name: str) -> None:
+    """Refuses what no folder can be called.
+
+    Raises:
+        ValueError: it is a path, empty, blank, too long, or has characters that a name has not.
+    """
+    check_characters(flag, name)
+    if not name.strip() or "/" in name or name in (".", ".."):
+        raise ValueError(f"{flag} must be the name of a folder, without /, got {name!r}")
+    if (size := len(name.encode())) > LONGEST_NAME:
+        raise ValueError(
+            f"{flag} must have at most {LONGEST_NAME} bytes, got {size:,}: {name[:40]}..."
+        )
+
+
+def check_characters(flag: str, typed: str) -> None:
+    """Refuses what cannot be shown on a line or written as UTF-8.
+
+    Raises:
+        ValueError: it has a control character, or bytes that are no text.
+    """
+    if not all(character.isprintable() for character in typed):
+        raise ValueError(f"{flag} must be text without control characters, got {typed[:40]!a}")
 
 
 def check_address(flag: str, address: str) -> None:
@@ -38,28 +90,3 @@ def check_address(flag: str, address: str) -> None:
             f"{flag} must be a folder on storage that all nodes share, or s3://bucket/folder, got "
             f"{address}"
         )
-
-
-def probe(bucket: Bucket) -> None:
-    """Writes, reads and deletes a small file, with the credentials of this process.
-
-    Raises:
-        OSError: that cannot be done.
-    """
-    name = f".probe-{uuid.uuid4().hex}"
-    bucket.write(name, b"probe")
-    bucket.read(name)
-    bucket.delete(name)
-
-
-@contextmanager
-def refusing(flag: str, bucket: Bucket) -> Iterator[None]:
-    """Makes an error of S3 one of what was typed.
-
-    Raises:
-        ValueError: why the bucket cannot be used.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise ValueError(f"{flag} {bucket}: {error.strerror or error}") from None

@@ -31,13 +31,11 @@ from pydantic import ConfigDict, Field, TypeAdapter
 from typing_extensions import NotRequired, TypedDict
 
 from search_spaces.mode import sign_of
-from tune_cluster.storage.bucket import RESULT_FILE
-from tune_cluster.storage.checksums import check_sums, sums_of
 from tune_cluster.storage.inside import bytes_in
-from tune_cluster.storage.outage import Outages, StorageLostError
-from tune_cluster.storage.places import FULL_BYTES, Place
+from tune_cluster.storage.integrity import check, check_sums, parse, sums_of
+from tune_cluster.storage.retry import StorageLostError, StorageRetry
 from tune_cluster.storage.scratch import scratch
-from tune_cluster.storage.strict_json import check, parse
+from tune_cluster.storage.store import FULL_BYTES, RESULT_FILE, Store
 
 PREFIX = "checkpoint_"
 
@@ -77,7 +75,7 @@ class NoRoomError(Exception):
 class Checkpoint:
     """A checkpoint as it lies on the storage."""
 
-    place: Place
+    store: Store
     """The trial's."""
     name: str
     """Of its folder."""
@@ -109,7 +107,7 @@ class Checkpoint:
             ValueError: they are damaged.
             OSError: they cannot be had, or one is missing.
         """
-        with self.place.reading(self.name) as folder:
+        with self.store.reading(self.name) as folder:
             check_sums(folder, self.files)
             yield folder
 
@@ -120,7 +118,7 @@ class Checkpoint:
             ValueError: they are damaged.
             OSError: they cannot be had, or one is missing.
         """
-        self.place.copy_to(self.name, folder)
+        self.store.copy_to(self.name, folder)
         check_sums(folder, self.files)
 
 
@@ -128,23 +126,23 @@ class TrialCheckpoints:
     """The checkpoints of one trial.
 
     Args:
-        place: the trial's, shared by all nodes; made at the first write.
+        store: the trial's, shared by all nodes; made at the first write.
         mode: "max" or "min": which value is the best.
-        outages: of the storage.
+        retry: of the storage.
         allowance: bytes of all of them, one that is being written included; None without a limit.
     """
 
     def __init__(
         self,
-        place: Place,
+        store: Store,
         mode: str,
-        outages: Outages | None = None,
+        retry: StorageRetry | None = None,
         allowance: int | None = None,
     ) -> None:
-        self.place = place
+        self.store = store
         self._allowance = allowance
         self._sign = sign_of(mode)
-        self._outages = Outages(place) if outages is None else outages
+        self._retry = StorageRetry(store) if retry is None else retry
 
     def write(
         self,
@@ -200,7 +198,7 @@ class TrialCheckpoints:
         """
         if self._allowance is None:
             return
-        sizes, best = self._outages(self.place.sizes), self.best()
+        sizes, best = self._retry(self.store.sizes), self.best()
         ways = [set(sizes), set() if best is None else {best.name}]
         if best is None or (value is not None and self._sign * (value - best.value) > 0):
             ways.append(set())
@@ -208,13 +206,13 @@ class TrialCheckpoints:
             if needed + sum(sizes[name] for name in kept) <= self._allowance:
                 for name in sizes:
                     if name not in kept:
-                        self.place.drop(name)
+                        self.store.drop(name)
                 return
         raise NoRoomError(needed, self._allowance)
 
     def names(self) -> list[str]:
         """The folders that hold a checkpoint, the newest first, readable or not."""
-        names = [name for name in self._outages(self.place.folders) if name.startswith(PREFIX)]
+        names = [name for name in self._retry(self.store.folders) if name.startswith(PREFIX)]
         return sorted(names, reverse=True)
 
     def read(self, name: str) -> Checkpoint:
@@ -224,12 +222,12 @@ class TrialCheckpoints:
             OSError, ValueError: it is damaged.
             StorageLostError: the storage failed, and did not come back.
         """
-        record = read_record(self._outages(lambda: self.place.read(f"{name}/{RESULT_FILE}")))
+        record = read_record(self._retry(lambda: self.store.read(f"{name}/{RESULT_FILE}")))
         kept = ("donor", "past", "config", "iteration", "time_total", "from_zero", "files")
         # One of an earlier version does not say it.
         record.setdefault("iteration", record["epoch"])
         return Checkpoint(
-            self.place,
+            self.store,
             name,
             record["epoch"],
             record["value"],
@@ -242,7 +240,7 @@ class TrialCheckpoints:
         again, and is not to go on from what it had there before."""
         for name in self.names():
             if name >= name_of(epoch):
-                self.place.drop(name)
+                self.store.drop(name)
 
     def newest_first(self) -> list[Checkpoint]:
         """All that can be read; a damaged folder is left out, and stays where it is.
@@ -282,7 +280,7 @@ class TrialCheckpoints:
         save: Callable[[str], object],
         value: float | None,
     ) -> None:
-        with self._outages(lambda: saved(save)) as local:
+        with self._retry(lambda: saved(save)) as local:
             folder = Path(local)
             result = folder / RESULT_FILE
 
@@ -298,10 +296,10 @@ class TrialCheckpoints:
                 self.make_room(bytes_in(folder), value)
                 # Only a damaged one can have the name already: the trial went on from an earlier
                 # one.
-                self.place.put(folder, name)
+                self.store.put(folder, name)
 
-            self._outages(describe)
-            self._outages(put)
+            self._retry(describe)
+            self._retry(put)
 
     def _keep_best_and_latest(self) -> None:
         newest = self.newest_first()
@@ -309,7 +307,7 @@ class TrialCheckpoints:
         kept = {checkpoint.name for checkpoint in (best, *newest[:1]) if checkpoint is not None}
         for checkpoint in newest:
             if checkpoint.name not in kept:
-                self.place.drop(checkpoint.name)
+                self.store.drop(checkpoint.name)
 
 
 def name_of(epoch: float) -> str:

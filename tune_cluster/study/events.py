@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args, get_type_hints
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
 from typing_extensions import NotRequired, TypedDict
 
-from tune_cluster.storage.strict_json import check
+from tune_cluster.storage.integrity import check
 
 Event: TypeAlias = dict[str, Any]
 """Of whatever kind, as it is read and written."""

@@ -12,15 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tune_cluster.plain_text import argument
-from tune_cluster.storage.addresses import check_address, probe, refusing
-from tune_cluster.storage.at_work import DRIVER_FILE, AtWork
-from tune_cluster.storage.bucket import SCHEME, Bucket
+from tune_cluster.storage.addresses import SCHEME, check_address, expanded
 from tune_cluster.storage.checkpoints import PREFIX
-from tune_cluster.storage.inside import random_name
-from tune_cluster.storage.outage import say
-from tune_cluster.storage.paths import expanded
-from tune_cluster.storage.places import Folder, Place
-from tune_cluster.storage.regular import read_regular
+from tune_cluster.storage.inside import random_name, read_regular
+from tune_cluster.storage.lease import DRIVER_FILE, AtWork
+from tune_cluster.storage.retry import print_line
+from tune_cluster.storage.store import LocalStore, S3Store, Store, refusing
 from tune_cluster.study.journal import JOURNAL
 from tune_cluster.study.lock import StudyLock
 from tune_cluster.study.mirror import mirrored
@@ -35,7 +32,7 @@ class Home:
 
     directory: Path
     """On this machine."""
-    bucket: Bucket | None = None
+    bucket: S3Store | None = None
     """That the directory is copied to, and that has the checkpoints."""
     at_work: AtWork | None = None
     """What says that it is this driver's, where it lies in a bucket."""
@@ -45,9 +42,9 @@ class Home:
     """Whether the directory was made for a study that has not begun."""
 
     @property
-    def checkpoints(self) -> Place:
+    def checkpoints(self) -> Store:
         """Where the trials' checkpoints lie, each trial's in a place of its own."""
-        return (self.bucket or Folder(self.directory.absolute())) / TRIALS
+        return (self.bucket or LocalStore(self.directory.absolute())) / TRIALS
 
 
 def new_home(storage_path: str, name: str, held: ExitStack, *, numbered: bool = False) -> Home:
@@ -70,9 +67,9 @@ def new_home(storage_path: str, name: str, held: ExitStack, *, numbered: bool = 
 
 def _new_home_in_bucket(storage_path: str, name: str, held: ExitStack, numbered: bool) -> Home:
     for candidate in _candidates(name, numbered):
-        bucket = Bucket(storage_path) / candidate
+        bucket = S3Store(storage_path) / candidate
         with refusing("--storage-path", bucket):
-            probe(bucket)
+            bucket.probe()
             free = not bucket.files()
         if free or not numbered:
             break
@@ -171,10 +168,10 @@ def home_of(study: str, held: ExitStack) -> Home:
     if not study.startswith(SCHEME):
         directory = Path(study)
         return Home(directory, lock=_locked(directory, held))
-    bucket = Bucket(study)
+    bucket = S3Store(study)
     directory = copy_of(bucket)
     with refusing("--resume", bucket):
-        probe(bucket)
+        bucket.probe()
         at_work = held.enter_context(AtWork(bucket))
         bring(bucket, directory)
     # Not before: it would copy what is old.
@@ -213,14 +210,14 @@ def to_read(study: str) -> Path:
     check_address("STUDY", study)
     if not study.startswith(SCHEME):
         return Path(study)
-    bucket = Bucket(study)
+    bucket = S3Store(study)
     directory = copy_of(bucket)
     with refusing("STUDY", bucket):
         bring(bucket, directory)
     return directory
 
 
-def bring(bucket: Bucket, directory: Path) -> None:
+def bring(bucket: S3Store, directory: Path) -> None:
     """Makes `directory` the study in the bucket, all but its checkpoints.
 
     The journal decides. If this machine's only goes on where that of the bucket ends, its driver
@@ -239,7 +236,9 @@ def bring(bucket: Bucket, directory: Path) -> None:
     here = whole_lines(read_regular(journal)) if os.path.lexists(journal) else None
     if here is not None and here.startswith(there):
         if more := here.count(b"\n") - there.count(b"\n"):
-            say(f"storage: {journal} goes on after that in {bucket} for {more} lines: they count")
+            print_line(
+                f"storage: {journal} goes on after that in {bucket} for {more} lines: they count"
+            )
         return
     unfinished = directory.with_name(random_name(directory.name))
     unfinished.mkdir(parents=True)
@@ -252,7 +251,7 @@ def bring(bucket: Bucket, directory: Path) -> None:
     if here is not None and not there.startswith(here):
         aside = directory.with_name(f"{directory.name}.before-{time.strftime('%Y%m%d-%H%M%S')}")
         directory.rename(aside)
-        say(f"storage: {bucket} went on elsewhere; what only this machine had is in {aside}")
+        print_line(f"storage: {bucket} went on elsewhere; what only this machine had is in {aside}")
     shutil.rmtree(directory, ignore_errors=True)
     unfinished.rename(directory)
 
@@ -271,7 +270,7 @@ def is_of_the_directory(name: str) -> bool:
     return not (hidden or checkpoint or name == DRIVER_FILE or name.startswith("/"))
 
 
-def copy_of(bucket: Bucket) -> Path:
+def copy_of(bucket: S3Store) -> Path:
     """Where this machine has the copy of a study in a bucket, if it has one."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache, "tune-cluster", bucket.path)

@@ -18,10 +18,10 @@ from typing import Any, Literal, TypeAlias
 
 from search_spaces.mode import sign_of
 from tune_cluster.plain_text import argument
-from tune_cluster.storage.appended import AppendedFile
-from tune_cluster.storage.outage import Outages, StorageLostError
-from tune_cluster.storage.places import Folder
-from tune_cluster.storage.regular import read_regular
+from tune_cluster.storage.append_only import AppendOnlyFile
+from tune_cluster.storage.inside import read_regular
+from tune_cluster.storage.retry import StorageLostError, StorageRetry
+from tune_cluster.storage.store import LocalStore
 from tune_cluster.study.events import Epoch as Epoch
 from tune_cluster.study.events import Event as Event
 from tune_cluster.study.journal_lines import Whole, check_number, read_line, sealed, whole_part
@@ -41,7 +41,7 @@ class Journal:
 
     Args:
         path: of the file, in the study's directory.
-        outages: of the study's storage.
+        retry: of the study's storage.
         on_lost: told that it did not come back.
         held: the study's lock, which passes to the journal; without it the journal takes it.
 
@@ -52,7 +52,7 @@ class Journal:
     def __init__(
         self,
         path: Path,
-        outages: Outages | None = None,
+        retry: StorageRetry | None = None,
         on_lost: Callable[[StorageLostError], None] = lambda error: None,
         held: StudyLock | None = None,
     ) -> None:
@@ -60,9 +60,9 @@ class Journal:
         self.lost: StorageLostError | None = None
         """Why nothing is written any more."""
         self._on_lost = on_lost
-        self._file = AppendedFile(
+        self._file = AppendOnlyFile(
             path,
-            outages or Outages(Folder(path.parent)),
+            retry or StorageRetry(LocalStore(path.parent)),
             opened=lambda number: lock(number, path.parent),
             number=None if held is None else held.detach(),
         )

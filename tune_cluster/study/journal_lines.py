@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tune_cluster.storage.strict_json import parse
+from tune_cluster.storage.integrity import parse
 from tune_cluster.study.events import Epoch, Event, check_event
 from tune_cluster.study.order import Order
 

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tune_cluster.plain_text import argument
-from tune_cluster.storage.at_work import AtWork
-from tune_cluster.storage.bucket import Bucket
-from tune_cluster.storage.outage import say
-from tune_cluster.storage.regular import check_regular, read_regular
+from tune_cluster.storage.inside import check_regular, read_regular
+from tune_cluster.storage.lease import AtWork
+from tune_cluster.storage.retry import print_line
+from tune_cluster.storage.store import S3Store
 from tune_cluster.study.journal import JOURNAL
 
 PERIOD = 5.0
@@ -47,7 +47,7 @@ class Mirror:
         bucket: the study's.
     """
 
-    def __init__(self, directory: Path, bucket: Bucket) -> None:
+    def __init__(self, directory: Path, bucket: S3Store) -> None:
         self._directory = directory
         self._bucket = bucket
         self._copied: dict[str, Stamp] = {}
@@ -98,7 +98,7 @@ class Mirror:
 
 @contextmanager
 def mirrored(
-    directory: Path, bucket: Bucket, at_work: AtWork, period: float = PERIOD
+    directory: Path, bucket: S3Store, at_work: AtWork, period: float = PERIOD
 ) -> Iterator[None]:
     """Copies for as long as the context lasts, by a thread, and once more at its end.
 
@@ -122,14 +122,14 @@ def mirrored(
             if not failing_since:
                 failing_since.append(time.monotonic())
                 why = error.strerror or error
-                say(
+                print_line(
                     f"storage: {bucket}: {why}. What happens is kept in {directory}, and copied "
                     "when that is over"
                 )
             return False
         if failing_since:
             seconds = time.monotonic() - failing_since.pop()
-            say(f"storage: {bucket} is back after {seconds:.0f} s")
+            print_line(f"storage: {bucket} is back after {seconds:.0f} s")
         return True
 
     def run() -> None:
@@ -148,7 +148,7 @@ def mirrored(
                 break
             time.sleep(period)
         else:
-            say(
+            print_line(
                 f"storage: {bucket} lacks the end of this session: --resume "
                 f"{argument(str(bucket))} on this "
                 f"machine takes it from {directory}"

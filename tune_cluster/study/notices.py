@@ -16,7 +16,7 @@ from ray.experimental.internal_kv import (
 )
 
 from tune_cluster.plain_text import one_line
-from tune_cluster.storage.outage import say
+from tune_cluster.storage.retry import print_line
 from tune_cluster.study.journal import Event, TrialRecord
 
 NAMESPACE = "tune_jobs_notices"
@@ -50,7 +50,7 @@ class Notices:
         show: given each line, by a thread.
     """
 
-    def __init__(self, trials: str, show: Callable[[str], None] = say) -> None:
+    def __init__(self, trials: str, show: Callable[[str], None] = print_line) -> None:
         self._prefix = f"{trials}:"
         self._show = show
         self._over = threading.Event()

@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from tune_cluster.storage.regular import KINDS
+from tune_cluster.storage.inside import KINDS
 from tune_cluster.study.events import Event
 from tune_cluster.study.journal import JOURNAL, DamagedJournalError, read_events, read_lines
 from tune_cluster.study.journal_lines import CHECKSUM

@@ -13,11 +13,11 @@ from pathlib import Path
 from tune_cluster.execution.controls import control_dirname
 from tune_cluster.execution.ray_tune.searcher import dirname_of
 from tune_cluster.plain_text import argument
-from tune_cluster.storage.bucket import SCHEME, Bucket
+from tune_cluster.storage.addresses import SCHEME
 from tune_cluster.storage.checkpoints import PREFIX
 from tune_cluster.storage.inside import write_file
-from tune_cluster.storage.outage import say
-from tune_cluster.storage.places import Folder, Place
+from tune_cluster.storage.retry import print_line
+from tune_cluster.storage.store import LocalStore, S3Store, Store
 from tune_cluster.study.home import TRIALS, copy_of, to_read
 from tune_cluster.study.journal import JOURNAL, DamagedJournalError, read_events, read_lines
 from tune_cluster.study.journal_lines import Whole, sealed
@@ -47,7 +47,7 @@ def repair(study: str) -> str:
             f"--repair: the journal of {study} is not damaged: --resume {argument(study)}"
         )
     address = study.rstrip("/") + REPAIRED
-    bucket = Bucket(address) if address.startswith(SCHEME) else None
+    bucket = S3Store(address) if address.startswith(SCHEME) else None
     copy = Path(address) if bucket is None else copy_of(bucket)
     try:
         copy.mkdir(parents=bucket is not None)
@@ -56,13 +56,13 @@ def repair(study: str) -> str:
         raise ValueError(f"--repair: {copy} is there already: {resume}") from None
     except OSError as error:
         raise ValueError(f"--repair: {copy} cannot be written ({error.strerror})") from None
-    source: Place = Folder(directory) if bucket is None else Bucket(study)
+    source: Store = LocalStore(directory) if bucket is None else S3Store(study)
     left_out = len(read_lines(directory / JOURNAL)) - len(whole.events)
     told = {"event": "repaired", "of": study, "left_out": left_out}
     lines = [sealed({**e, "n": n}) for n, e in enumerate([*whole.events, told], start=1)]
     try:
         (copy / TRIALS).mkdir()
-        _copy_checkpoints(source / TRIALS, (bucket or Folder(copy)) / TRIALS, whole)
+        _copy_checkpoints(source / TRIALS, (bucket or LocalStore(copy)) / TRIALS, whole)
         write_file(copy, copy / JOURNAL, b"".join(lines))
         # Last: without it nothing is taken for a study.
         write_study_file(copy, about)
@@ -72,11 +72,11 @@ def repair(study: str) -> str:
     except OSError as error:
         shutil.rmtree(copy, ignore_errors=True)
         raise ValueError(f"--repair: {address} cannot be written ({error.strerror})") from None
-    say(f"repair    {address} has {whole}; {left_out} lines of {study} are left out")
+    print_line(f"repair    {address} has {whole}; {left_out} lines of {study} are left out")
     return address
 
 
-def _copy_checkpoints(source: Place, target: Place, whole: Whole) -> None:
+def _copy_checkpoints(source: Store, target: Store, whole: Whole) -> None:
     """Copies those of trials that are whole, and of the others those that their epochs go to."""
     for event in whole.events:
         if event["event"] != "suggested":

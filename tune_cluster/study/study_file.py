@@ -12,11 +12,10 @@ from pydantic import ConfigDict, Field, TypeAdapter
 from typing_extensions import NotRequired, TypedDict
 
 from search_spaces.mode import Mode
-from tune_cluster.storage.inside import write_file
-from tune_cluster.storage.outage import Outages
-from tune_cluster.storage.places import Folder
-from tune_cluster.storage.regular import read_regular
-from tune_cluster.storage.strict_json import check, parse
+from tune_cluster.storage.inside import read_regular, write_file
+from tune_cluster.storage.integrity import check, parse
+from tune_cluster.storage.retry import StorageRetry
+from tune_cluster.storage.store import LocalStore
 
 STUDY_FILE = "study.json"
 SCHEMA_VERSION = 1
@@ -107,7 +106,7 @@ RUNGS: TypeAdapter[_Rungs] = TypeAdapter(_Rungs)
 def write_json(
     path: Path,
     content: Mapping[str, Any],
-    outages: Outages | None = None,
+    retry: StorageRetry | None = None,
     study: Path | None = None,
 ) -> None:
     """Writes the whole file or leaves the old one.
@@ -115,7 +114,7 @@ def write_json(
     Args:
         path: of the file.
         content: of it.
-        outages: of its storage.
+        retry: of its storage.
         study: the directory that the file is below, in which no link is followed; that of the file
             if None.
 
@@ -123,24 +122,24 @@ def write_json(
         LinkError: a folder between the two is a link.
         StorageLostError: the storage failed, and did not come back.
     """
-    write_text(path, json.dumps(content, indent=2, default=str) + "\n", outages, study)
+    write_text(path, json.dumps(content, indent=2, default=str) + "\n", retry, study)
 
 
 def write_text(
-    path: Path, text: str, outages: Outages | None = None, study: Path | None = None
+    path: Path, text: str, retry: StorageRetry | None = None, study: Path | None = None
 ) -> None:
     """The same for a text."""
     folder = path.parent
-    waiting = outages or Outages(Folder(folder))
+    waiting = retry or StorageRetry(LocalStore(folder))
     waiting(lambda: write_file(study or folder, path, text.encode()))
 
 
 def write_study_file(
-    directory: Path, description: Mapping[str, Any], outages: Outages | None = None
+    directory: Path, description: Mapping[str, Any], retry: StorageRetry | None = None
 ) -> None:
     """Writes `study.json` with its checksum, as `write_json` does."""
     content = json.loads(json.dumps(description, default=str))
-    write_json(directory / STUDY_FILE, {**content, "crc": checksum_of(content)}, outages)
+    write_json(directory / STUDY_FILE, {**content, "crc": checksum_of(content)}, retry)
 
 
 def checksum_of(content: Mapping[str, Any]) -> int:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from search_spaces.mode import Mode
 from tune_cluster.cluster.admission import Admission
-from tune_cluster.execution.budget import Budget
-from tune_cluster.storage import outage
-from tune_cluster.storage.outage import Waits
+from tune_cluster.storage import retry
+from tune_cluster.storage.quota import Budget
+from tune_cluster.storage.retry import RetryPolicy
 
 
 @dataclass(frozen=True)
@@ -34,5 +34,5 @@ class TrialSettings:
     """By trial, the epochs that the journal of such a study had when it was resumed."""
     budget: Budget | None = None
     """Bytes that checkpoints may take; divided before the first trial begins."""
-    waits: Waits = field(default_factory=lambda: outage.WAITS)
+    waits: RetryPolicy = field(default_factory=lambda: retry.RETRY_POLICY)
     """How long storage that fails is waited for."""

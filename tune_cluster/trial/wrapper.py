@@ -45,8 +45,8 @@ from ray.tune.trainable.function_trainable import FunctionTrainable
 
 from tune_cluster.execution.controls import stopped_dirname
 from tune_cluster.storage.checkpoints import Checkpoint, NoRoomError, TrialCheckpoints
-from tune_cluster.storage.outage import Outages, StorageLostError
-from tune_cluster.storage.places import place_at
+from tune_cluster.storage.retry import StorageLostError, StorageRetry
+from tune_cluster.storage.store import Store
 from tune_cluster.study.journal import Epoch
 from tune_cluster.study.notices import telling
 from tune_cluster.trial.dict_checkpoint import keep_returned, returned_or
@@ -134,9 +134,11 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             """Holds what a function has yet to read."""
             # Tune gives who was promoted, a trial of its own to it, a second name: `0012_5e72`.
             name = self._storage.trial_dir_name.partition("_")[0]
-            self.__place = place_at(settings.checkpoints) / name
+            self.__place = Store.at(settings.checkpoints) / name
             tell = telling(settings.checkpoints, name)
-            self.__outages = Outages(place_at(settings.checkpoints), tell, waits=settings.waits)
+            self.__outages = StorageRetry(
+                Store.at(settings.checkpoints), tell, policy=settings.waits
+            )
             allowance = None if settings.budget is None else settings.budget.per_trial
             self.__checkpoints = TrialCheckpoints(
                 self.__place, settings.mode, self.__outages, allowance
@@ -164,7 +166,7 @@ def guarded(trainable: type[tune.Trainable], settings: TrialSettings) -> type[tu
             left = [self.__checkpoints]
             stopped = stopped_dirname(self.__place.name)
             if stopped is not None:
-                place = place_at(settings.checkpoints) / stopped
+                place = Store.at(settings.checkpoints) / stopped
                 left.append(TrialCheckpoints(place, settings.mode, self.__outages))
             there = [(these, name) for these in left for name in these.names()]
             self.__overwrites = any(these is self.__checkpoints for these, _ in there)

@@ -15,7 +15,7 @@ from search_spaces.schedulers.in_order import InOrder
 from search_spaces.searchers.grid_search import GridSearch
 from tests.in_process import SPACE
 from tune_cluster.execution.ray_tune import study as study_module
-from tune_cluster.storage.outage import StorageLostError
+from tune_cluster.storage.retry import StorageLostError
 from tune_cluster.study.journal import JOURNAL, read_events
 from tune_cluster.trial.retries import ERRORS
 

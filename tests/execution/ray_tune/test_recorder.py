@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from search_spaces.schedulers.pbt import Exploit
-from tune_cluster.execution.budget import Budget
 from tune_cluster.execution.ray_tune.recorder import Recorder
 from tune_cluster.storage.checkpoints import TrialCheckpoints
-from tune_cluster.storage.outage import Outages, Waits
-from tune_cluster.storage.places import Folder
+from tune_cluster.storage.quota import Budget
+from tune_cluster.storage.retry import RetryPolicy, StorageRetry
+from tune_cluster.storage.store import LocalStore
 from tune_cluster.study.journal import Journal, TrialRecord, read_events
 
 SIZE = 1000
@@ -20,7 +20,7 @@ class Pair:
     """Two trials, each with a checkpoint of epoch 2, on storage that is back when that is told."""
 
     def __init__(self, folder):
-        self.place = Folder(folder / "trials")
+        self.place = LocalStore(folder / "trials")
         self.place.path.mkdir()
         self.lines, self.budget = [], Budget(10**6, running=2, per_trial=10**5)
         for index, value in enumerate((0.1, 0.9)):
@@ -50,7 +50,7 @@ class Pair:
             on_failure=lambda index, epoch: None,
             alone=False,
             is_control=lambda index: False,
-            outages=Outages(self.place, self.back, waits=Waits(0.01, 0.01, 5)),
+            retry=StorageRetry(self.place, self.back, policy=RetryPolicy(0.01, 0.01, 5)),
             budget=self.budget,
         )
         taken = recorder.on_exploit(EXPLOIT)

@@ -24,7 +24,7 @@ from tune_cluster.cluster.joiners import Joiners
 from tune_cluster.cluster.nodes import Inspection
 from tune_cluster.execution.flags import Flags
 from tune_cluster.execution.ray_tune.study import TUNE_FOLDER, Study
-from tune_cluster.storage.outage import StorageLostError
+from tune_cluster.storage.retry import StorageLostError
 from tune_cluster.study.journal import JOURNAL, read_events, trials_from
 from tune_cluster.study.study_file import STUDY_FILE
 
@@ -82,7 +82,7 @@ def test_storage_that_was_waited_for_in_vain_is_not_waited_for_again(tmp_path, c
         raise OSError(errno.EIO, "input/output error")
 
     with pytest.raises(StorageLostError):
-        study.outages(fail)
+        study.retry(fail)
     assert len(tried) == 1
 
 

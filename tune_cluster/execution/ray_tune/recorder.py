@@ -17,12 +17,12 @@ from ray.tune.experiment import Trial
 
 from search_spaces.schedulers.pbt import Exploit
 from search_spaces.schedulers.rungs import Decision, Promotion
-from tune_cluster.execution.budget import Budget
 from tune_cluster.execution.controls import stopped_dirname
 from tune_cluster.execution.ray_tune.searcher import dirname_of
 from tune_cluster.storage.checkpoints import NoRoomError, TrialCheckpoints
-from tune_cluster.storage.outage import Outages, StorageLostError
-from tune_cluster.storage.places import Place
+from tune_cluster.storage.quota import Budget
+from tune_cluster.storage.retry import StorageLostError, StorageRetry
+from tune_cluster.storage.store import Store
 from tune_cluster.study.journal import Epoch, Event, Journal, TrialRecord
 from tune_cluster.trial import lost_process
 from tune_cluster.trial.report import Retry, TrialReport
@@ -50,7 +50,7 @@ class Recorder(Callback):
             epoch.
         alone: whether trials run one at a time.
         is_control: whether the trial of that index is finished later if a rung stops it.
-        outages: of the storage.
+        retry: of the storage.
         budget: bytes of checkpoints, divided; None without a limit.
     """
 
@@ -58,13 +58,13 @@ class Recorder(Callback):
         self,
         journal: Callable[[], Journal],
         trials: dict[int, TrialRecord],
-        checkpoints: Place,
+        checkpoints: Store,
         mode: str,
         listeners: Sequence[Listener],
         on_failure: Callable[[int, Epoch], None],
         alone: bool,
         is_control: Callable[[int], bool],
-        outages: Outages,
+        retry: StorageRetry,
         budget: Budget | None,
     ) -> None:
         self.trials = trials
@@ -75,7 +75,7 @@ class Recorder(Callback):
         self._on_failure = on_failure
         self._alone = alone
         self._is_control = is_control
-        self._outages = outages
+        self._retry = retry
         self._budget = budget
         self._decision: Decision | None = None
         self._waiting: set[int] = set()
@@ -126,7 +126,7 @@ class Recorder(Callback):
         donor, index = int(exploit.donor), int(exploit.trial)
         try:
             # What is away looks like nothing.
-            self._outages.wait()
+            self._retry.wait()
             found = self._checkpoints(donor).of_epoch(exploit.epoch)
             if found is None:
                 raise ValueError(f"its checkpoint of epoch {exploit.epoch} cannot be read")
@@ -276,7 +276,7 @@ class Recorder(Callback):
     def _checkpoints(self, index: int) -> TrialCheckpoints:
         allowance = None if self._budget is None else self._budget.per_trial
         place = self._place / dirname_of(index)
-        return TrialCheckpoints(place, self._mode, self._outages, allowance)
+        return TrialCheckpoints(place, self._mode, self._retry, allowance)
 
 
 def _retries(trial: Trial, retried: Sequence[Retry]) -> list[Event]:

@@ -22,7 +22,6 @@ from search_spaces.space import Space
 from tune_cluster.callbacks.stopping import Limits, StudyStopper
 from tune_cluster.cluster.joiners import Joiners
 from tune_cluster.cluster.width import Width
-from tune_cluster.execution.budget import Budget, parse_bytes
 from tune_cluster.execution.flags import EPOCHS, MODEL, TRIALS, Flags
 from tune_cluster.execution.given import check_names, check_strategy, check_trainable
 from tune_cluster.execution.losses import Losses
@@ -33,10 +32,10 @@ from tune_cluster.execution.ray_tune.fresh_start import FreshStarts
 from tune_cluster.execution.ray_tune.recorder import Recorder
 from tune_cluster.execution.ray_tune.searcher import JournaledSearcher
 from tune_cluster.execution.sendable import check_sendable
-from tune_cluster.storage.bucket import Bucket
 from tune_cluster.storage.inside import make_private, opened
-from tune_cluster.storage.outage import Outages
-from tune_cluster.storage.places import Folder
+from tune_cluster.storage.quota import Budget, parse_bytes
+from tune_cluster.storage.retry import StorageRetry
+from tune_cluster.storage.store import LocalStore, S3Store
 from tune_cluster.study.home import Home
 from tune_cluster.study.journal import JOURNAL, Event, Journal, read_events, trials_from
 from tune_cluster.study.lock import StudyLock
@@ -75,7 +74,7 @@ class Study:
         max_concurrent: int,
         metric: str,
         mode: Mode,
-        bucket: Bucket | None = None,
+        bucket: S3Store | None = None,
         width: Width | None = None,
         joiners: Joiners | None = None,
         lock: StudyLock | None = None,
@@ -118,7 +117,7 @@ class Study:
         self._journal: Journal | None = None
         self.checkpoints = Home(directory, bucket).checkpoints
         """Where the trials' checkpoints lie, each trial's in a place of its own."""
-        self.outages = Outages(Folder(self.trials_dir), give_up=self.stopper.waits_no_more)
+        self.retry = StorageRetry(LocalStore(self.trials_dir), give_up=self.stopper.waits_no_more)
         """Of the driver: it waits for storage until it is interrupted, or has waited in vain."""
         self.recorder = Recorder(
             lambda: self.journal,
@@ -129,7 +128,7 @@ class Study:
             on_failure=self.parts.record_failure,
             alone=self.alone,
             is_control=self.parts.is_control,
-            outages=self.outages,
+            retry=self.retry,
             budget=self.budget,
         )
         self.inputs: dict[str, str] = {}
@@ -323,11 +322,11 @@ class Study:
             self._joiners.open()
         self._journal = Journal(
             self.directory / JOURNAL,
-            self.outages,
+            self.retry,
             on_lost=self.stopper.storage_lost,
             held=self._lock,
         )
-        write_study_file(self.directory, description, self.outages)
+        write_study_file(self.directory, description, self.retry)
         session = {"event": "session", "command": list(command), "resumed": bool(self.events)}
         self._journal.append({**session, "notices": self.parts.notices}, *self._decided)
         for event in [event for event in self._decided if event["event"] != "earlier"]:

@@ -4,14 +4,14 @@ import time
 
 import pytest
 
-from tune_cluster.storage.at_work import DRIVER_FILE, AtWork
-from tune_cluster.storage.bucket import Bucket
+from tune_cluster.storage.lease import DRIVER_FILE, AtWork
+from tune_cluster.storage.store import S3Store
 
 PERIOD = 0.1
 
 
 def at_work(bucket, watch=0.5):
-    return AtWork(Bucket(f"{bucket}/study"), period=PERIOD, watch=watch)
+    return AtWork(S3Store(f"{bucket}/study"), period=PERIOD, watch=watch)
 
 
 def wait_for(what):
@@ -31,7 +31,7 @@ def test_a_second_driver_is_refused_while_the_first_is_at_work(bucket, capsys):
 def test_who_signs_off_leaves_the_study_to_the_next_at_once(bucket, capsys):
     with at_work(bucket):
         pass
-    assert Bucket(f"{bucket}/study").files() == {}
+    assert S3Store(f"{bucket}/study").files() == {}
     with at_work(bucket, watch=1e9):
         pass
     assert capsys.readouterr().err == ""
@@ -54,7 +54,7 @@ def test_a_driver_that_was_followed_hears_of_it_and_leaves_the_sign_alone(bucket
         wait_for(lambda: told)
     assert "has taken over the study" in told[0]
     assert len(told) == 1
-    assert DRIVER_FILE in Bucket(f"{bucket}/study").files()
+    assert DRIVER_FILE in S3Store(f"{bucket}/study").files()
 
 
 def test_of_two_that_begin_together_the_one_that_is_followed_before_it_listens_is_refused(bucket):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import sys
 import tempfile
 import time
@@ -19,7 +18,7 @@ from typing import NoReturn, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential
 
-from tune_cluster.storage.places import FULL_BYTES, Folder, Place
+from tune_cluster.storage.store import Store, disk_is_full
 
 Result = TypeVar("Result")
 
@@ -36,7 +35,7 @@ SLICE = 0.2
 
 
 @dataclass(frozen=True)
-class Waits:
+class RetryPolicy:
     """How long storage is waited for, in seconds."""
 
     first: float = 0.5
@@ -47,29 +46,29 @@ class Waits:
     """Ten minutes: long enough for a person to free some, or for a server to start anew."""
 
 
-WAITS = Waits()
+RETRY_POLICY = RetryPolicy()
 
 
 class StorageLostError(OSError):
     """The storage did not come back for as long as it is waited for."""
 
 
-def say(line: str) -> None:
+def print_line(line: str) -> None:
     """On the driver, a line for who watches; a live status goes on under it."""
     print(line, file=sys.stderr)
 
 
-class Outages:
-    """Does what needs the storage: `outages(act)` is `act()`, again until the storage lets it.
+class StorageRetry:
+    """Does what needs the storage: `retry(act)` is `act()`, again until the storage lets it.
 
     `act` may be called several times, and must begin anew each time. What it raises beside a
     failure of the storage is raised at once.
 
     Args:
-        place: that is there as long as the storage is.
+        store: that is there as long as the storage is.
         tell: told a line when the storage fails, and one when it is back.
         give_up: asked while it waits, whether to wait no longer.
-        waits: how long.
+        policy: how long.
 
     Raises:
         StorageLostError: it did not come back.
@@ -77,15 +76,15 @@ class Outages:
 
     def __init__(
         self,
-        place: Place,
-        tell: Callable[[str], None] = say,
+        store: Store,
+        tell: Callable[[str], None] = print_line,
         give_up: Callable[[], bool] = lambda: False,
-        waits: Waits | None = None,
+        policy: RetryPolicy | None = None,
     ) -> None:
-        self.place = place
+        self.store = store
         self._tell = tell
         self._give_up = give_up
-        self._waits = WAITS if waits is None else waits
+        self._policy = RETRY_POLICY if policy is None else policy
 
     def __call__(self, act: Callable[[], Result]) -> Result:
         """What `act` returns."""
@@ -98,8 +97,8 @@ class Outages:
 
         retrying = Retrying(
             retry=retry_if_exception(self._failed),
-            wait=wait_exponential(multiplier=self._waits.first, max=self._waits.longest),
-            stop=lambda state: self._give_up() or time.monotonic() - began > self._waits.in_all,
+            wait=wait_exponential(multiplier=self._policy.first, max=self._policy.longest),
+            stop=lambda state: self._give_up() or time.monotonic() - began > self._policy.in_all,
             sleep=self._sleep,
             before_sleep=note,
             retry_error_callback=self._lost,
@@ -114,14 +113,14 @@ class Outages:
         self(self._look)
 
     def _look(self) -> None:
-        if not self.place.there():
-            raise FileNotFoundError(str(self.place))
+        if not self.store.exists():
+            raise FileNotFoundError(str(self.store))
 
     def _failed(self, error: BaseException) -> bool:
         if not isinstance(error, OSError) or isinstance(error, StorageLostError):
             return False
         if isinstance(error, FileNotFoundError):
-            return not self.place.there()
+            return not self.store.exists()
         return error.errno in (*FULL, *AWAY)
 
     def _sleep(self, seconds: float) -> None:
@@ -137,8 +136,8 @@ class Outages:
         way_out = "free some" if error.errno in FULL else "bring it back"
         self._tell(
             f"storage: {_reason(error)} on {where}; waiting, retried every "
-            f"{self._waits.longest:g} s for {self._waits.in_all / 60:g} min: {way_out}, or end the "
-            "study and resume it later"
+            f"{self._policy.longest:g} s for {self._policy.in_all / 60:g} min: {way_out}, or end "
+            "the study and resume it later"
         )
         return where
 
@@ -148,25 +147,18 @@ class Outages:
 
     def _where(self, error: OSError) -> str:
         """Files pass through this node's own disk, which may be the one that is full."""
-        storage = str(self.place)
+        storage = str(self.store)
         if error.errno != errno.ENOSPC:
             return storage
         own = tempfile.gettempdir()
-        storage_is_full = isinstance(self.place, Folder) and _is_full(storage)
-        return own if own == error.filename or (_is_full(own) and not storage_is_full) else storage
+        elsewhere = not self.store.is_full()
+        return own if own == error.filename or (disk_is_full(own) and elsewhere) else storage
 
 
 def _error_of(state: RetryCallState) -> OSError:
     error = None if state.outcome is None else state.outcome.exception()
     assert isinstance(error, OSError)
     return error
-
-
-def _is_full(folder: str) -> bool:
-    try:
-        return shutil.disk_usage(folder).free < FULL_BYTES
-    except OSError:
-        return False
 
 
 def _reason(error: OSError) -> str:

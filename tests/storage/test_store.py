@@ -8,10 +8,9 @@ from pathlib import Path
 import boto3
 import pytest
 
-from tune_cluster.storage.bucket import RESULT_FILE, Bucket
 from tune_cluster.storage.checkpoints import TrialCheckpoints
-from tune_cluster.storage.outage import Outages, Waits
-from tune_cluster.storage.places import Folder, place_at
+from tune_cluster.storage.retry import RetryPolicy, StorageRetry
+from tune_cluster.storage.store import RESULT_FILE, LocalStore, S3Store, Store
 
 
 @pytest.fixture(params=["folder", "bucket"])
@@ -19,8 +18,8 @@ def place(request, tmp_path):
     """An empty one of each kind."""
     if request.param == "folder":
         (tmp_path / "study" / "trials").mkdir(parents=True)
-        return Folder(tmp_path / "study" / "trials")
-    return Bucket(f"{request.getfixturevalue('bucket')}/study/trials")
+        return LocalStore(tmp_path / "study" / "trials")
+    return S3Store(f"{request.getfixturevalue('bucket')}/study/trials")
 
 
 def put(place, name, **files):
@@ -64,7 +63,7 @@ def test_folders_are_told_in_order_and_without_those_in_places_below(place):
 
 def test_an_address_leads_to_the_place_again(place):
     put(place / "0001", "one", state="weights")
-    again = place_at(str(place / "0001"))
+    again = Store.at(str(place / "0001"))
     assert (type(again), again.name) == (type(place), "0001")
     assert again.folders() == ["one"]
 
@@ -76,7 +75,7 @@ def test_a_folder_is_replaced_whole(place):
 
 
 def test_a_writer_that_fails_leaves_what_was_there_and_nothing_else(tmp_path):
-    place = Folder(tmp_path)
+    place = LocalStore(tmp_path)
     put(place, "one", state="old")
     (tmp_path / "source").mkdir()
     (tmp_path / "source" / "a").write_text("half")
@@ -114,12 +113,12 @@ def test_what_is_not_there_is_an_os_error(place):
 
 def test_what_killed_writers_left_is_swept_and_the_rest_stays(place, tmp_path):
     put(place, "whole", state="weights")
-    if isinstance(place, Folder):
+    if isinstance(place, LocalStore):
         (place.path / ".unfinished-1").mkdir()
     else:
         place.write("half/state", b"half")
     place.drop_unfinished()
-    if isinstance(place, Folder):
+    if isinstance(place, LocalStore):
         assert [path.name for path in place.path.iterdir()] == ["whole"]
     else:
         assert set(place.files()) == {"whole/state", f"whole/{RESULT_FILE}"}
@@ -131,7 +130,7 @@ def save(folder):
 
 
 def test_an_upload_that_was_cut_off_is_no_checkpoint(bucket):
-    place = Bucket(f"{bucket}/study/trials/0000")
+    place = S3Store(f"{bucket}/study/trials/0000")
     checkpoints = TrialCheckpoints(place, "max")
     checkpoints.write(1, 0.1, {"score": 0.1}, save)
     # Its files come first; what makes them a checkpoint comes last.
@@ -142,9 +141,9 @@ def test_an_upload_that_was_cut_off_is_no_checkpoint(bucket):
 
 
 def test_a_checkpoint_waits_for_a_bucket_that_is_gone_for_a_while(bucket):
-    place, said = Bucket(f"{bucket}/study/trials/0000"), []
-    waits = Waits(first=0.05, longest=0.1, in_all=60)
-    checkpoints = TrialCheckpoints(place, "max", Outages(place, said.append, waits=waits))
+    place, said = S3Store(f"{bucket}/study/trials/0000"), []
+    waits = RetryPolicy(first=0.05, longest=0.1, in_all=60)
+    checkpoints = TrialCheckpoints(place, "max", StorageRetry(place, said.append, policy=waits))
     made = boto3.resource("s3").Bucket(bucket.removeprefix("s3://"))
     made.delete()
     coming = threading.Timer(0.5, made.create)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tune_cluster.storage.inside import open_to_append
-from tune_cluster.storage.outage import Outages, StorageLostError
+from tune_cluster.storage.retry import StorageLostError, StorageRetry
 
 STALE = (errno.ESTALE, errno.EIO, errno.ENOTCONN, errno.ENODEV)
 """What a file that is open may fail with for good, while its path can be opened again."""
@@ -19,7 +19,7 @@ REMEMBERED = 256 * 1024
 which an NFS client may keep what it has taken."""
 
 
-class AppendedFile:
+class AppendOnlyFile:
     """Appends what was written since the last `flush`, and waits for storage that fails.
 
     A full disk takes the first part of a piece. That is taken back before the piece is written
@@ -28,7 +28,7 @@ class AppendedFile:
 
     Args:
         path: in a folder that exists; the file is made if it is not there.
-        outages: of the storage that it is on.
+        retry: of the storage that it is on.
         opened: told the open file's number, each time that it is opened.
         study: that the file is of, in which no link is followed; the file's folder if None.
         new: whether the file must not be there yet.
@@ -44,7 +44,7 @@ class AppendedFile:
     def __init__(
         self,
         path: Path,
-        outages: Outages,
+        retry: StorageRetry,
         opened: Callable[[int], None] = lambda number: None,
         *,
         study: Path | None = None,
@@ -56,13 +56,13 @@ class AppendedFile:
         self._root = path.parent if study is None else study
         self._new = new
         self._kept = kept
-        self._outages = outages
+        self._retry = retry
         self._opened = opened
         self._pieces: list[bytes] = []
         self._last = b""
         """The file's end, as it was written here."""
         self._file = number
-        self._size = outages(lambda: os.fstat(self._open(create=True)).st_size)
+        self._size = retry(lambda: os.fstat(self._open(create=True)).st_size)
 
     def write(self, data: bytes) -> None:
         """Takes a part of the next piece."""
@@ -76,7 +76,7 @@ class AppendedFile:
         """
         piece, self._pieces = b"".join(self._pieces), []
         if piece:
-            self._outages(lambda: self._append(piece))
+            self._retry(lambda: self._append(piece))
 
     def truncate(self, size: int) -> None:
         """Drops what follows after so many bytes."""

@@ -1,16 +1,26 @@
-"""JSON that is read as it was written, or refused: files of a study are data that may be damaged.
+"""What a study's files must be, since files are data that may be damaged: JSON that is read as it
+was written or refused, and the sizes and CRC-32 of a checkpoint's files.
 
 `json.loads` alone takes NaN, keeps the last of two equal keys, and ends in a RecursionError where
-brackets are nested deeply enough.
+brackets are nested deeply enough. torch finds a file that was cut off, but not a block of zeros in
+a tensor (its reader skips the checksums that the file has), and of the files of a person's own
+trainable nobody knows what reads them. Checksums are taken before a checkpoint leaves its node and
+cost 1 ms for each 2 MB, at the writing and before a checkpoint is continued from. They find damage,
+not malice.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from typing import Any, NoReturn
+import os
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn, TypeAlias
 
 from pydantic import TypeAdapter, ValidationError
+
+from tune_cluster.storage.inside import open_regular, opened
 
 DEEPEST = 100
 """Brackets within each other; nothing here needs ten."""
@@ -20,6 +30,12 @@ SHOWN = 60
 
 UNION = ("bool", "int", "constrained-int", "float")
 """What pydantic appends to the place of an error in a number that may be of several types."""
+
+PART = 1024**2
+"""Bytes that are read at a time."""
+
+Sums: TypeAlias = dict[str, list[int]]
+"""By the path of a file within its folder, its bytes and its CRC-32."""
 
 
 def parse(data: bytes, *, unique: bool = True, finite: bool = True) -> Any:
@@ -53,6 +69,41 @@ def check(adapter: TypeAdapter[Any], value: Any) -> None:
         adapter.validate_python(value)
     except ValidationError as error:
         raise ValueError(_described(error)) from None
+
+
+def sums_of(folder: Path) -> Sums:
+    """Of all files in a folder and in the folders in it."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    sums = {}
+    for path in files:
+        with path.open("rb") as file:
+            sums[str(path.relative_to(folder))] = [path.stat().st_size, _crc(file)]
+    return sums
+
+
+def check_sums(folder: Path, sums: Mapping[str, list[int]]) -> None:
+    """Reads those files again and compares.
+
+    Raises:
+        ValueError: one is cut off or otherwise not what it was, or is none of the folder's.
+        OSError: one is missing, or cannot be read.
+    """
+    for name, (size, crc) in sums.items():
+        path = folder / name
+        # Who has written the sums may have been another: no name leads out of the folder.
+        with opened(folder, path.parent) as within, open_regular(path, within) as file:
+            found = os.fstat(file.fileno()).st_size
+            if found != size:
+                raise ValueError(f"{path} has {found} bytes, and had {size}")
+            if _crc(file) != crc:
+                raise ValueError(f"{path} is damaged: its checksum is not the one that it had")
+
+
+def _crc(file: BinaryIO) -> int:
+    crc = 0
+    while part := file.read(PART):
+        crc = zlib.crc32(part, crc)
+    return crc
 
 
 def _unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:

@@ -8,11 +8,11 @@ import subprocess
 import pytest
 
 from tests.mounts import mounted
-from tune_cluster.storage.appended import REMEMBERED, AppendedFile
-from tune_cluster.storage.outage import Outages, StorageLostError, Waits
-from tune_cluster.storage.places import Folder
+from tune_cluster.storage.append_only import REMEMBERED, AppendOnlyFile
+from tune_cluster.storage.retry import RetryPolicy, StorageLostError, StorageRetry
+from tune_cluster.storage.store import LocalStore
 
-SHORT = Waits(first=0.01, longest=0.02, in_all=5)
+SHORT = RetryPolicy(first=0.01, longest=0.02, in_all=5)
 
 
 @pytest.fixture
@@ -30,7 +30,9 @@ def test_a_piece_that_a_full_disk_cut_off_is_there_once_and_whole(small_disk):
         seen.append((small_disk / "log").read_bytes())
         (small_disk / "filler").unlink(missing_ok=True)
 
-    file = AppendedFile(small_disk / "log", Outages(Folder(small_disk), free_some, waits=SHORT))
+    file = AppendOnlyFile(
+        small_disk / "log", StorageRetry(LocalStore(small_disk), free_some, policy=SHORT)
+    )
     first, second = b"a" * 5_000, b"b" * 20_000
     file.write(first)
     file.flush()
@@ -48,7 +50,9 @@ def test_a_file_system_that_is_read_only_for_a_while_loses_nothing(small_disk):
     def writable(line):
         subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
 
-    file = AppendedFile(small_disk / "log", Outages(Folder(small_disk), writable, waits=SHORT))
+    file = AppendOnlyFile(
+        small_disk / "log", StorageRetry(LocalStore(small_disk), writable, policy=SHORT)
+    )
     file.write(b"first\n")
     file.flush()
     # A file that is open for writing holds the file system; it is opened again.
@@ -83,7 +87,7 @@ def server(tmp_path, monkeypatch):
 
 
 def test_what_a_server_has_forgotten_is_written_again(server):
-    file = AppendedFile(server.path, Outages(Folder(server.path.parent), waits=SHORT))
+    file = AppendOnlyFile(server.path, StorageRetry(LocalStore(server.path.parent), policy=SHORT))
     for piece in (b"first\n", b"second\n", b"third\n"):
         file.write(piece)
         file.flush()
@@ -96,7 +100,7 @@ def test_what_a_server_has_forgotten_is_written_again(server):
 
 def test_what_nobody_remembers_any_more_is_lost_and_no_zeros_stand_in_its_place(server):
     server.path.write_text("of an earlier session\n")
-    file = AppendedFile(server.path, Outages(Folder(server.path.parent), waits=SHORT))
+    file = AppendOnlyFile(server.path, StorageRetry(LocalStore(server.path.parent), policy=SHORT))
     file.write(b"x" * (REMEMBERED + 1))
     file.flush()
     left = 10
@@ -112,11 +116,11 @@ def test_a_lock_is_taken_each_time_that_it_is_opened(tmp_path):
     def lock(number):
         fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
-    outages = Outages(Folder(tmp_path), waits=SHORT)
-    file = AppendedFile(tmp_path / "log", outages, opened=lock)
+    retry = StorageRetry(LocalStore(tmp_path), policy=SHORT)
+    file = AppendOnlyFile(tmp_path / "log", retry, opened=lock)
     with pytest.raises(BlockingIOError):
-        AppendedFile(tmp_path / "log", outages, opened=lock)
+        AppendOnlyFile(tmp_path / "log", retry, opened=lock)
     file.close()
-    again = AppendedFile(tmp_path / "log", outages, opened=lock)
+    again = AppendOnlyFile(tmp_path / "log", retry, opened=lock)
     again.close()
     assert (tmp_path / "log").read_bytes() == b""

@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from tune_cluster.storage.outage import Outages, StorageLostError, Waits
-from tune_cluster.storage.places import Folder
+from tune_cluster.storage.retry import RetryPolicy, StorageLostError, StorageRetry
+from tune_cluster.storage.store import LocalStore
 
-SHORT = Waits(first=0.01, longest=0.02, in_all=0.2)
+SHORT = RetryPolicy(first=0.01, longest=0.02, in_all=0.2)
 
 
 @pytest.fixture
@@ -17,8 +17,8 @@ def lines():
 
 
 @pytest.fixture
-def outages(tmp_path, lines):
-    return Outages(Folder(tmp_path), tell=lines.append, waits=SHORT)
+def retry(tmp_path, lines):
+    return StorageRetry(LocalStore(tmp_path), tell=lines.append, policy=SHORT)
 
 
 def failing(errors):
@@ -46,9 +46,9 @@ def failing(errors):
     ],
 )
 def test_it_is_tried_again_until_the_storage_lets_it_and_both_is_said_once(
-    outages, lines, tmp_path, number, said
+    retry, lines, tmp_path, number, said
 ):
-    assert outages(failing([number] * 3)) == 3
+    assert retry(failing([number] * 3)) == 3
     assert len(lines) == 2
     assert lines[0].startswith(f"storage: {said} on {tmp_path}; waiting, retried every ")
     way_out = "free some" if number in (errno.ENOSPC, errno.EDQUOT) else "bring it back"
@@ -60,7 +60,7 @@ def test_it_is_tried_again_until_the_storage_lets_it_and_both_is_said_once(
     "error",
     [PermissionError(errno.EACCES, "no"), ValueError("no"), FileNotFoundError(errno.ENOENT, "no")],
 )
-def test_what_is_not_the_storages_is_raised_at_once(outages, lines, error):
+def test_what_is_not_the_storages_is_raised_at_once(retry, lines, error):
     calls = []
 
     def act():
@@ -68,35 +68,38 @@ def test_what_is_not_the_storages_is_raised_at_once(outages, lines, error):
         raise error
 
     with pytest.raises(type(error)):
-        outages(act)
+        retry(act)
     assert (len(calls), lines) == (1, [])
 
 
 def test_a_folder_that_is_away_is_a_mount_point_that_is(tmp_path, lines):
-    place = Folder(tmp_path / "mounted")
+    place = LocalStore(tmp_path / "mounted")
 
     def comes_back(line):
         lines.append(line)
         place.path.mkdir(exist_ok=True)
 
-    Outages(place, tell=comes_back, waits=SHORT).wait()
+    StorageRetry(place, tell=comes_back, policy=SHORT).wait()
     assert "its mount point is away" in lines[0]
     assert "is back" in lines[1]
 
 
-def test_what_does_not_come_back_is_lost_with_its_reason(outages, tmp_path):
+def test_what_does_not_come_back_is_lost_with_its_reason(retry, tmp_path):
     with pytest.raises(StorageLostError, match="no space left on device") as caught:
-        outages(failing([errno.ENOSPC] * 1000))
+        retry(failing([errno.ENOSPC] * 1000))
     assert caught.value.errno == errno.ENOSPC
     assert str(tmp_path) in str(caught.value)
 
 
 def test_who_gives_up_waits_no_longer(tmp_path, lines):
-    outages = Outages(
-        Folder(tmp_path), lines.append, give_up=lambda: bool(lines), waits=Waits(first=300)
+    retry = StorageRetry(
+        LocalStore(tmp_path),
+        lines.append,
+        give_up=lambda: bool(lines),
+        policy=RetryPolicy(first=300),
     )
     began = time.monotonic()
     with pytest.raises(StorageLostError):
-        outages(failing([errno.EIO] * 2))
+        retry(failing([errno.EIO] * 2))
     # Not a claim about speed: the wait would be 300 s.
     assert time.monotonic() - began < 60

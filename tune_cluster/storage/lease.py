@@ -26,9 +26,9 @@ from typing import Any
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
-from tune_cluster.storage.bucket import Bucket
-from tune_cluster.storage.outage import say
-from tune_cluster.storage.strict_json import check, parse
+from tune_cluster.storage.integrity import check, parse
+from tune_cluster.storage.retry import print_line
+from tune_cluster.storage.store import S3Store
 
 PERIOD = 5.0
 """Seconds between two changes: 1.50 USD a month at AWS, for two requests each."""
@@ -61,10 +61,10 @@ class AtWork:
         OSError: on entering: the bucket cannot be reached.
     """
 
-    def __init__(self, bucket: Bucket, *, period: float = PERIOD, watch: float = WATCH) -> None:
+    def __init__(self, bucket: S3Store, *, period: float = PERIOD, watch: float = WATCH) -> None:
         self.taken = ""
         """Who has the study now, if this driver has it no more."""
-        self._on_taken: Callable[[str], None] = say
+        self._on_taken: Callable[[str], None] = print_line
         self._bucket = bucket
         self._period = period
         self._watch = watch
@@ -137,7 +137,7 @@ class AtWork:
         first = self._said()
         if first is None:
             return
-        say(
+        print_line(
             f"{driver_in(first)} has not signed off from {self._bucket}; {self._watch:.0f} s will "
             "show whether it is still at work"
         )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tune_cluster.execution.budget import Budget, parse_bytes
+from tune_cluster.storage.quota import Budget, parse_bytes
 
 
 @pytest.mark.parametrize(
