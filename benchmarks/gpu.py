@@ -2,8 +2,8 @@
 
 Two claims are looked at. `--gpus-per-trial 0.25` is worth it for models that leave a GPU idle: the
 same trials, each trained for the same epochs, on a whole GPU one after the other, on halves, on
-quarters and on eighths. And `trainables.loop.fit` is no slower on a GPU than the shortest loop over
-the same tensors ("bare": no metrics, no state, no checks).
+quarters and on eighths. And `fit`, our training loop, is no slower on a GPU than the shortest
+loop over the same tensors ("bare": no metrics, no state, no checks).
 
 Measured on one NVIDIA H200 with 16 cores of an Intel Xeon, torch 2.11, Python 3.12, once: 16 trials
 of the MLP for 3 epochs take 34 s one after the other, 19 s on halves, 11 s on quarters and 7 s on
@@ -32,8 +32,8 @@ from loops import bare, ours
 from table import Row, run_benchmark
 from training_throughput import in_turn, ratio_of
 
-from trainables.config import Config
-from trainables.datasets import load_dataset
+from trainables.data.datasets import load_dataset
+from trainables.image.config import Config
 
 JOB = Path(__file__).parents[1] / "tune_jobs" / "random_regularization.py"
 

@@ -10,10 +10,10 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Subset
 from torchvision import datasets, transforms
 
-from trainables.config import Config
-from trainables.data import SearchData, standardisation
-from trainables.loop import fit
-from trainables.models import build_model
+from trainables.data.splits import SearchData, standardisation
+from trainables.image.config import Config
+from trainables.image.models import build_model
+from trainables.training.loop import fit
 
 DATA = Path(__file__).parents[1] / "data"
 

@@ -45,7 +45,7 @@ from pathlib import Path
 
 from table import Row, run_benchmark
 
-from trainables.datasets import load_dataset
+from trainables.data.datasets import load_dataset
 from tune_cluster.study.journal import JOURNAL, best_trial, read_events, trials_from
 
 SCRIPTS = Path(__file__).parent / "peer_scripts"

@@ -22,9 +22,9 @@ from search_spaces.catalogue import BATCH_SIZE, DROPOUT, HIDDEN_SIZES, MOMENTUM
 from search_spaces.hyperparameter import Hyperparameter
 from search_spaces.searchers.sobol_search import SobolSearch
 from search_spaces.space import Space
-from trainables.config import Config
-from trainables.datasets import load_dataset
-from trainables.loop import fit
+from trainables.data.datasets import load_dataset
+from trainables.image.config import Config
+from trainables.training.loop import fit
 from tune_cluster.trial.seeds import trial_seed
 
 RECORDED = Path(__file__).parent / "recorded"

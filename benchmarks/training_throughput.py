@@ -1,6 +1,6 @@
 """Training samples per second on one core, against the shortest bare loop and the usual DataLoader.
 
-Claim: `trainables.loop.fit`, with metrics, checkpointable state and the watch over divergence,
+Claim: `fit`, our training loop, with metrics, checkpointable state and the watch over divergence,
 trains at 0.95 or more of the speed of the shortest loop that one can write over the same uint8
 tensors with the same model, fused optimizer, memory format and precision ("bare"). Against the
 tutorials' DataLoader, in the training process and with torchvision's transforms ("dataloader"), it
@@ -35,9 +35,9 @@ import torch
 from loops import DATA, bare, dataloader, ours, plain
 from table import Row, run_benchmark
 
-from trainables.config import Config
-from trainables.data import SearchData
-from trainables.datasets import load_dataset
+from trainables.data.datasets import load_dataset
+from trainables.data.splits import SearchData
+from trainables.image.config import Config
 
 Loop: TypeAlias = Callable[[Config, SearchData], float]
 

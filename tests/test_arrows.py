@@ -24,7 +24,7 @@ from tests.conftest import ROOT
         ("tune_cluster.reports.audit", {"ray", "torch"}),
         ("tune_cluster.reports.curves", {"ray", "torch"}),
         # 2.7 s and 840 MB that no trial is to pay for.
-        ("trainables.image_classifier", {"torchvision"}),
+        ("trainables.image.image_classifier", {"torchvision"}),
     ],
 )
 def test_a_module_does_not_import_what_it_must_not_know(module, forbidden):

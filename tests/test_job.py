@@ -75,8 +75,8 @@ def test_the_study_can_be_told_from_its_directory(smoke_test):
 def test_the_best_checkpoint_gives_its_test_figure_again(smoke_test):
     import torch
 
-    from trainables.datasets import load_dataset
-    from trainables.image_classifier import ImageClassifier
+    from trainables.data.datasets import load_dataset
+    from trainables.image.image_classifier import ImageClassifier
 
     folder, _ = smoke_test
     best_folder = folder / "results" / "smoke" / "best"

@@ -7,9 +7,9 @@ import torch
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from tests.conftest import ROOT, journal_of
-from trainables.config import Config
-from trainables.datasets import load_dataset
-from trainables.loop import fit
+from trainables.data.datasets import load_dataset
+from trainables.image.config import Config
+from trainables.training.loop import fit
 from tune_cluster.study.journal import trials_from
 
 JOB = ROOT / "tune_jobs" / "pbt_schedule.py"

@@ -8,8 +8,8 @@ from ray import tune
 
 from search_spaces.searchers.grid_search import LIMIT, GridSearch
 from search_spaces.spaces import OPTIMIZER
-from trainables.datasets import load_dataset
-from trainables.image_classifier import ImageClassifier
+from trainables.data.datasets import load_dataset
+from trainables.image.image_classifier import ImageClassifier
 from tune_cluster.execution.launch import launch
 from tune_cluster.execution.ray_tune.study import Study
 

@@ -13,8 +13,8 @@ from search_spaces.schedulers.rungs import RungRule
 from search_spaces.searchers.optuna_search import OptunaSearch
 from search_spaces.space import told
 from search_spaces.spaces import FULL_RECIPE, within
-from trainables.datasets import load_dataset
-from trainables.image_classifier import ImageClassifier
+from trainables.data.datasets import load_dataset
+from trainables.image.image_classifier import ImageClassifier
 from tune_cluster.execution.launch import launch
 from tune_cluster.execution.ray_tune.study import Study
 

@@ -11,9 +11,9 @@ from ray import tune
 
 from search_spaces.searchers.sobol_search import SobolSearch
 from search_spaces.spaces import FINE_TUNING, within
-from trainables.datasets import load_dataset
-from trainables.fine_tuning import fingerprint_of, fixed_by
-from trainables.image_classifier import ImageClassifier
+from trainables.data.datasets import load_dataset
+from trainables.image.fine_tuning import fingerprint_of, fixed_by
+from trainables.image.image_classifier import ImageClassifier
 from tune_cluster.execution.launch import launch
 from tune_cluster.execution.ray_tune.study import Study
 

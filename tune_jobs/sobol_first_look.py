@@ -12,8 +12,8 @@ from search_spaces.schedulers.asha import ASHA
 from search_spaces.schedulers.rungs import RungRule
 from search_spaces.searchers.sobol_search import SobolSearch
 from search_spaces.spaces import TRAINING
-from trainables.datasets import load_dataset
-from trainables.image_classifier import ImageClassifier
+from trainables.data.datasets import load_dataset
+from trainables.image.image_classifier import ImageClassifier
 from tune_cluster.execution.launch import launch
 from tune_cluster.execution.ray_tune.study import Study
 

@@ -12,8 +12,8 @@ from search_spaces.schedulers.asha import ASHA
 from search_spaces.schedulers.rungs import RungRule
 from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.spaces import ARCHITECTURE
-from trainables.datasets import load_dataset
-from trainables.image_classifier import ImageClassifier
+from trainables.data.datasets import load_dataset
+from trainables.image.image_classifier import ImageClassifier
 from tune_cluster.execution.launch import launch
 from tune_cluster.execution.ray_tune.study import Study
 

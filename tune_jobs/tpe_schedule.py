@@ -11,8 +11,8 @@ from ray import tune
 
 from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.spaces import SCHEDULE, within
-from trainables.datasets import load_dataset
-from trainables.image_classifier import ImageClassifier
+from trainables.data.datasets import load_dataset
+from trainables.image.image_classifier import ImageClassifier
 from tune_cluster.execution.launch import launch
 from tune_cluster.execution.ray_tune.study import Study
 

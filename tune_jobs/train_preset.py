@@ -11,9 +11,9 @@ from ray import tune
 
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
-from trainables.datasets import load_dataset
-from trainables.image_classifier import ImageClassifier
-from trainables.presets import PRESETS, PresetName, config_of
+from trainables.data.datasets import load_dataset
+from trainables.image.image_classifier import ImageClassifier
+from trainables.image.presets import PRESETS, PresetName, config_of
 from tune_cluster.execution.launch import launch
 from tune_cluster.execution.ray_tune.study import Study
 

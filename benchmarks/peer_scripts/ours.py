@@ -9,8 +9,8 @@ from search_spaces.catalogue import BATCH_SIZE, LEARNING_RATE
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
-from trainables.datasets import load_dataset
-from trainables.image_classifier import ImageClassifier
+from trainables.data.datasets import load_dataset
+from trainables.image.image_classifier import ImageClassifier
 from tune_cluster.execution.launch import launch
 from tune_cluster.execution.ray_tune.study import Study
 

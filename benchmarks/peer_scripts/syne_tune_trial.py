@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from syne_tune import Reporter
 
-from trainables.config import Config
-from trainables.data import SearchData
-from trainables.loop import fit
+from trainables.data.splits import SearchData
+from trainables.image.config import Config
+from trainables.training.loop import fit
 
 SCALARS = ("name", "train_count", "classes", "train_ratio")
 

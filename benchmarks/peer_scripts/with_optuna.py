@@ -25,10 +25,10 @@ from work import (
     tell,
 )
 
-from trainables.config import Config
-from trainables.data import SearchData
-from trainables.datasets import load_dataset
-from trainables.loop import fit
+from trainables.data.datasets import load_dataset
+from trainables.data.splits import SearchData
+from trainables.image.config import Config
+from trainables.training.loop import fit
 
 
 def open_study(journal: str, seed: int) -> optuna.Study:

@@ -23,7 +23,7 @@ from work import (
     tell,
 )
 
-from trainables.datasets import load_dataset
+from trainables.data.datasets import load_dataset
 
 TRIAL = Path(__file__).with_name("syne_tune_trial.py")
 

@@ -10,8 +10,8 @@ from rich.console import Console
 from search_spaces.__main__ import main, show
 from search_spaces.catalogue import CATALOGUE
 from search_spaces.spaces import SPACES
-from trainables.config import Config
-from trainables.config_rules import NAMES
+from trainables.image.config import Config
+from trainables.image.config_rules import NAMES
 
 DEFAULTS = asdict(Config())
 NOT_TUNED = {"learning_rate_schedule"}

@@ -17,7 +17,7 @@ from search_spaces.catalogue import (
 from search_spaces.hyperparameter import Hyperparameter
 from search_spaces.space import FLAGS, Space, told
 from search_spaces.spaces import FULL_RECIPE, LR_BATCH
-from trainables.config import Config
+from trainables.image.config import Config
 
 uniforms = st.floats(0, 1, exclude_max=True)
 

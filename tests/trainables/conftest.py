@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainables.data import SearchData, split
+from trainables.data.splits import SearchData, split
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,8 @@ from search_spaces.catalogue import LEARNING_RATE
 from search_spaces.schedulers.in_order import InOrder
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
-from trainables.datasets import load_dataset
-from trainables.image_classifier import ImageClassifier
+from trainables.data.datasets import load_dataset
+from trainables.image.image_classifier import ImageClassifier
 from tune_cluster.trial.process_memory import free_memory
 
 RATES = Space("learning rate", (LEARNING_RATE,))

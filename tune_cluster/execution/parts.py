@@ -64,7 +64,11 @@ class Parts:
         return [notice for notice in (of_data, self.gpu_notice) if notice]
 
     def trainable_name(self) -> str:
-        """Module and name of the trainable, by which a resume knows it; its code may change."""
+        """Module and name of the trainable, by which a resume knows it; its code may change. A
+        class that has moved says what it was recorded as."""
+        recorded = getattr(self.trainable, "__dict__", {}).get("recorded_as")
+        if recorded is not None:
+            return str(recorded)
         name, of = getattr(self.trainable, "__name__", ""), self.trainable
         if not name:
             # A function with some of its arguments, or an object that can be called.

@@ -1,0 +1,124 @@
+"""The datasets by name, split for a search; what to do where one cannot be had."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from trainables.data.cifar import read_cifar10
+from trainables.data.splits import Dataset, fingerprint, split
+from trainables.data.dataset_files import RawDataset, with_test_set
+from trainables.data.download import UnavailableError
+from trainables.data.mnist import read_fashion_mnist, read_mnist
+from trainables.data.own_data import is_own, read_own
+
+DEFAULT_DATASET = "fashion_mnist"
+FALLBACK_DATASET = "digits"
+
+
+def read_digits(_: Path) -> RawDataset:
+    """Read scikit-learn's handwritten digits: 1,797 images of 8 x 8, part of its wheel."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    # Sixteen shades and white, 0 to 16.
+    images = np.round(digits.images * (255 / 16)).astype(np.uint8)[:, None]
+    labels = digits.target.astype(np.int64)
+    return with_test_set(images, labels, source="scikit-learn")
+
+
+READERS: dict[str, Callable[[Path], RawDataset]] = {
+    "fashion_mnist": read_fashion_mnist,
+    "mnist": read_mnist,
+    "cifar10": read_cifar10,
+    "digits": read_digits,
+}
+
+FILES = {
+    "fashion_mnist": "its four .gz files under {data_dir}/FashionMNIST/raw",
+    "mnist": "its four .gz files under {data_dir}/MNIST/raw",
+    "cifar10": "the unpacked folder cifar-10-batches-py under {data_dir}",
+}
+
+
+def load_dataset(
+    name: str | None, data_dir: Path, *, seed: int, train_ratio: float = 0.8
+) -> Dataset:
+    """Find a dataset, verify it, and split it for a search.
+
+    It is looked for in `data_dir`, in the system's copy, in torchvision's download and, for
+    Fashion-MNIST, in Debian's package; what was found elsewhere is put into `data_dir`.
+
+    Args:
+        name: "fashion_mnist", "mnist", "cifar10" or "digits", or the path of a person's own data
+            (see `own_data.py`); None is Fashion-MNIST, or digits where that cannot be had, which
+            `Dataset.notice` then says.
+        data_dir: folder of all datasets, in torchvision's layout.
+        seed: of the split into training and validation part, at least 0.
+        train_ratio: share of the training images that trials may train on; the rest validates.
+
+    Raises:
+        ValueError: an unknown name, a damaged file, a dataset that was asked for by name and cannot
+            be had, or an impossible split.
+    """
+    wanted = DEFAULT_DATASET if name is None else name
+    if wanted not in READERS and not is_own(wanted):
+        raise ValueError(
+            f"unknown dataset {wanted!r}; there are {', '.join(READERS)}, or the path of your own: "
+            f"an .npz file or a folder of images by class"
+        )
+    own = wanted not in READERS
+    # A resume may be typed elsewhere.
+    used, notice = str(Path(wanted).absolute()) if own else wanted, ""
+    try:
+        raw = read_own(Path(wanted)) if own else READERS[wanted](data_dir)
+    except UnavailableError as error:
+        if name is not None:
+            raise ValueError(
+                f"dataset {wanted} cannot be had here:\n{_indented(error)}\n"
+                f"Ways out: {_ways_out(wanted, data_dir)}; "
+                f"or take the dataset digits, which needs no download."
+            ) from None
+        used = FALLBACK_DATASET
+        raw = READERS[used](data_dir)
+        notice = (
+            f"THIS STUDY RUNS ON {used.upper()}, NOT ON {wanted.upper()}, which cannot be had "
+            f"here:\n{_indented(error)}\nTo search on {wanted}: {_ways_out(wanted, data_dir)}."
+        )
+    search = split(
+        used,
+        raw.train_images,
+        raw.train_labels,
+        classes=int(raw.train_labels.max()) + 1,
+        seed=seed,
+        train_ratio=train_ratio,
+    )
+    counts = np.bincount(search.train_labels, minlength=search.classes)
+    if not counts.all():
+        raise ValueError(
+            f"dataset {used}: no image of class {int(counts.argmin())} is among the "
+            f"{len(search.train_labels)} to train on: give it more, or train on a larger share"
+        )
+    # The same data elsewhere is the same data.
+    named = replace(search, name="own") if own else search
+    return Dataset(
+        name=used,
+        search=search,
+        test_images=raw.test_images,
+        test_labels=raw.test_labels,
+        notice=notice or raw.notice,
+        source=raw.source,
+        fingerprint=fingerprint(named, raw.test_images, raw.test_labels),
+    )
+
+
+def _ways_out(name: str, data_dir: Path) -> str:
+    ways = [f"put {FILES[name].format(data_dir=data_dir)}", "connect this machine to the network"]
+    if name == "fashion_mnist":
+        ways.append("install Debian's package dataset-fashion-mnist")
+    return "; ".join(ways)
+
+
+def _indented(error: UnavailableError) -> str:
+    return "\n".join(f"  {line}" for line in str(error).splitlines())

@@ -1,0 +1,1 @@
+"""The image classifier: its networks, its batches, its hyperparameters."""

@@ -1,0 +1,174 @@
+"""The trainable that Tune runs: the one file here that knows Ray."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from ray import tune
+
+from trainables.data.partition import partitions
+from trainables.data.splits import Dataset, SearchData
+from trainables.image.config import Config
+from trainables.image.models import build_model
+from trainables.training.loop import Metrics, evaluate_images, fit, is_over
+from trainables.training.pretrained import load_pretrained
+from trainables.training.state import State, load_state, save_state
+from trainables.training.timing import time_epoch
+
+CHECKPOINT_FILE = "state.pt"
+
+
+class ImageClassifier(tune.Trainable):
+    """Trains an image classifier, one epoch a step.
+
+    Give it the data by `tune.with_parameters(ImageClassifier, data=dataset.search)`. A process that
+    Tune reuses keeps its imports and its data: only the model is built anew.
+    """
+
+    reuse_actors = True
+    recorded_as = "trainables.image_classifier.ImageClassifier"
+    """The module and name by which studies know it since their first version."""
+    takes_seed = True
+    """Its configuration has the seed of all its random streams."""
+
+    state: State | None
+    """After the last step; None before the first."""
+
+    _steps: Iterator[tuple[Metrics, State]]
+
+    def setup(self, config: dict[str, Any], data: SearchData | None = None) -> None:
+        """Prepare a trial.
+
+        Raises:
+            ValueError: no data, or a config that is no `Config`.
+        """
+        if data is None:
+            raise ValueError(
+                "ImageClassifier got no data: "
+                "pass tune.with_parameters(ImageClassifier, data=dataset.search) to the Tuner"
+            )
+        self.data = data
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Become the trial of another config, in the same process and with the same data."""
+        self._begin(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Train one epoch; `done` comes with the last one, when patience is over, or with a loss
+        that is not finite.
+
+        Returns:
+            The metrics of `trainables.training.loop.fit`.
+        """
+        step = next(self._steps, None)
+        if step is None:
+            raise ValueError(
+                f"this trial has ended, after {self.state.epoch if self.state else 0} of "
+                f"{self.settings.epochs} epochs: raise epochs, or patience if it was over"
+            )
+        metrics, self.state = step
+        return {**metrics, "done": is_over(self.settings, metrics, self.state)}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Write the state after the last step to `state.pt`."""
+        if self.state is None:
+            raise ValueError("a trial has no state to save before its first step")
+        save_state(self.state, Path(checkpoint_dir) / CHECKPOINT_FILE)
+
+    def load_checkpoint(self, checkpoint_dir: str) -> None:
+        """Go on from a checkpoint, with the hyperparameters of this trial's config."""
+        self.state = load_state(Path(checkpoint_dir) / CHECKPOINT_FILE)
+        self._steps = self._fit(self.state)
+
+    def cleanup(self) -> None:
+        """Free the model and its memory."""
+        self.state, self._steps = None, iter(())
+
+    @staticmethod
+    def check_config(config: Mapping[str, object], data: SearchData | None = None) -> None:
+        """Refuse what no trial could run, on this data if it is given.
+
+        Raises:
+            ValueError: names the hyperparameter, the value and the rule.
+        """
+        checked = Config.from_dict(config)
+        path = Path(checked.pretrained)
+        if checked.pretrained and not path.is_absolute():
+            raise ValueError(
+                f"pretrained {path}: must be an absolute path, since a trial may run on another "
+                f"node; give {path.absolute()}"
+            )
+        if data is None:
+            return
+        partitions(checked, data)
+        if checked.pretrained:
+            model = build_model(checked, data.image_shape, data.classes)
+            load_pretrained(model, checked.pretrained)
+
+    @staticmethod
+    def measure(
+        config: Mapping[str, object],
+        checkpoint_dir: str,
+        *,
+        data: SearchData,
+        cpus: float = 1,
+        on_gpu: bool = False,
+    ) -> dict[str, float]:
+        """Estimate the seconds of an update and of an epoch, on so many cores or on a GPU, in about
+        a quarter of a second, and write a checkpoint.
+
+        Returns:
+            `step_seconds` and `epoch_seconds`.
+        """
+        threads = torch.get_num_threads()
+        torch.set_num_threads(_threads(cpus))
+        try:
+            timing = time_epoch(Config.from_dict(config), data, device=_device(on_gpu))
+        finally:
+            torch.set_num_threads(threads)
+        save_state(timing.state, Path(checkpoint_dir) / CHECKPOINT_FILE)
+        return {"step_seconds": timing.step_seconds, "epoch_seconds": timing.epoch_seconds}
+
+    @staticmethod
+    def evaluate(
+        config: Mapping[str, object], checkpoint_dir: str, dataset: Dataset
+    ) -> dict[str, float]:
+        """Evaluate a checkpoint on the test set.
+
+        Returns:
+            `test_loss` (cross entropy in nats), `test_accuracy`, `test_precision`, `test_recall`,
+            `test_f1` (macro).
+        """
+        state = load_state(Path(checkpoint_dir) / CHECKPOINT_FILE)
+        scores = evaluate_images(
+            Config.from_dict(config),
+            state,
+            dataset.test_images,
+            dataset.test_labels,
+            reference=dataset.search,
+        )
+        return {f"test_{name}": score for name, score in scores.items()}
+
+    def _begin(self, config: Mapping[str, object]) -> None:
+        self.settings = Config.from_dict(config)
+        granted = self.trial_resources.required_resources if self.trial_resources else {}
+        torch.set_num_threads(_threads(granted.get("CPU", 1)))
+        self.device = _device(granted.get("GPU", 0) > 0)
+        self.state = None
+        self._steps = self._fit(None)
+
+    def _fit(self, state: State | None) -> Iterator[tuple[Metrics, State]]:
+        return fit(self.settings, self.data, state, device=self.device)
+
+
+def _threads(cpus: float) -> int:
+    # Two processes of one thread each beat one of two: no more threads than were granted.
+    return max(1, int(cpus))
+
+
+def _device(on_gpu: bool) -> torch.device:
+    there = on_gpu and torch.cuda.is_available()
+    return torch.device("cuda", 0) if there else torch.device("cpu")

@@ -1,0 +1,96 @@
+"""What a trial minimises. Validation always reports plain cross entropy beside it."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from trainables.image.config import Config
+
+
+def objective(
+    config: Config, logits: Tensor, targets: Tensor, class_weights: Tensor | None = None
+) -> Tensor:
+    """The loss of a batch or a part of one.
+
+    - cross_entropy: in nats, with `label_smoothing` (Szegedy et al. 2016, section 7).
+    - margin: multi-class hinge loss with margin 1 (Crammer and Singer 2001), the mean over classes.
+    - focal: cross entropy times (1 - p)^γ, p the probability of the true class and γ `focal_gamma`
+      (Lin et al. 2017, *Focal Loss for Dense Object Detection*, equation 4); at γ = 0 the former.
+
+    Args:
+        config: of the trial.
+        logits: float `[batch, classes]`.
+        targets: class indices, int64 `[batch]`.
+        class_weights: float `[classes]`, that a sample counts by.
+
+    Returns:
+        A scalar: the mean over the samples, weighted as PyTorch weights it (see `weight_of`).
+    """
+    match config.loss:
+        case "margin":
+            return F.multi_margin_loss(logits, targets, weight=class_weights)
+        case "focal":
+            losses = focal_losses(logits, targets, config.focal_gamma, class_weights)
+            return losses.sum() / weight_of(config, targets, class_weights)
+    return F.cross_entropy(
+        logits, targets, weight=class_weights, label_smoothing=config.label_smoothing
+    )
+
+
+def is_plain(config: Config) -> bool:
+    """Whether the objective is the mean cross entropy and nothing else."""
+    smoothed = config.label_smoothing > 0
+    return config.loss == "cross_entropy" and not smoothed and config.class_weights == "none"
+
+
+def weight_of(config: Config, targets: Tensor, class_weights: Tensor | None) -> Tensor | int:
+    """What the mean of `objective` over these samples is divided by: their weights together, or,
+    of the margin loss, which PyTorch does not normalise by them, their number.
+
+    Args:
+        config: of the trial.
+        targets: class indices, int64 `[n]`.
+        class_weights: float `[classes]`.
+    """
+    if class_weights is None or config.loss == "margin":
+        return len(targets)
+    return class_weights[targets].sum()
+
+
+def focal_losses(
+    logits: Tensor, targets: Tensor, gamma: float, class_weights: Tensor | None = None
+) -> Tensor:
+    """Lin et al. 2017, equation 5, for many classes.
+
+    Args:
+        logits: float `[batch, classes]`.
+        targets: class indices, int64 `[batch]`.
+        gamma: how much a sample counts less that is already told right, at least 0.
+        class_weights: α of each class, float `[classes]`.
+
+    Returns:
+        Of each sample, `[batch]`.
+    """
+    log_p = F.log_softmax(logits, dim=1).gather(1, targets.unsqueeze(1)).squeeze(1)
+    # 1 - p by expm1: of a sample that is all but certain a difference would leave no digit, and the
+    # gradient of a power below 1 at 0 is infinite.
+    wrong = (-torch.expm1(log_p)).clamp(min=torch.finfo(log_p.dtype).tiny)
+    losses = -log_p * wrong**gamma
+    return losses if class_weights is None else losses * class_weights[targets]
+
+
+def balanced_weights(labels: Tensor, classes: int) -> Tensor:
+    """Weights that give each class the same say, n / (classes * n_c), 1 on balanced data.
+
+    King and Zeng 2001, as scikit-learn's `class_weight="balanced"`. A class without a sample has
+    weight 0.
+
+    Args:
+        labels: int64 `[n]`.
+        classes: number of classes.
+
+    Returns:
+        float32 `[classes]`.
+    """
+    counts = torch.bincount(labels, minlength=classes).to(torch.float32)
+    return torch.where(counts > 0, len(labels) / (classes * counts.clamp(min=1)), 0.0)
