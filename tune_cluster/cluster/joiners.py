@@ -2,7 +2,7 @@
 
 Ray knows no study that a node is not for, and gives a trial to any node with room. So the room is
 taken: by reservations of the size of a trial, which run nothing and end with the driver. A trial
-that came there before them is started again elsewhere, without blame (`fresh_start`).
+that came there before them is started again elsewhere, without blame (`restart`).
 
 The node is kept from idling by that, and an autoscaler from ending it. Where no other one is up
 that trials fit on, the study has to end: those that wait would make an autoscaler start the next

@@ -33,9 +33,8 @@ from tune_cluster.execution.keeping import retain
 from tune_cluster.execution.population import NOT_RESUMED, write_schedule
 from tune_cluster.execution.price import Price
 from tune_cluster.execution.question import begin, ended_by_signals, nothing_left
-from tune_cluster.execution.ray_tune.controller import losses_told
+from tune_cluster.execution.ray_tune.compat import controlled_by
 from tune_cluster.execution.ray_tune.study import TUNE_FOLDER, Study
-from tune_cluster.execution.ray_tune.unread import nothing_read
 from tune_cluster.execution.replicates import write_replicates
 from tune_cluster.execution.sendable import unsendable_refused
 from tune_cluster.execution.signals import EXIT_CODES, heard
@@ -256,7 +255,7 @@ def run(
         )
         study.listeners.append(terminal)
         study.say = terminal.say
-        with losses_told(study.recorder, study.losses), nothing_read():
+        with controlled_by(study.tune_scheduler):
             tuner.fit()
     took = time.monotonic() - began
     study.close(study.stopper.why or "all trials")

@@ -2,7 +2,7 @@
 
 To Ray `--gpus-per-trial 0.25` is a number that is counted. Here torch is told it too: its caching
 allocator raises `OutOfMemoryError` at the share, in the trial that asked for more, and the
-neighbours on the same GPU keep theirs. Such a trial goes on with twice the share (`fresh_start`).
+neighbours on the same GPU keep theirs. Such a trial goes on with twice the share (`restart`).
 
 What a share does not cover:
 

@@ -28,8 +28,8 @@ from tune_cluster.execution.losses import Losses
 from tune_cluster.execution.parts import Dataset, Parts, Trainable
 from tune_cluster.execution.population import MEMBERS, check_population
 from tune_cluster.execution.ray_tune.attached import attach_population, attach_rungs, promoter
-from tune_cluster.execution.ray_tune.fresh_start import FreshStarts
 from tune_cluster.execution.ray_tune.recorder import Recorder
+from tune_cluster.execution.ray_tune.restart import RestartingScheduler
 from tune_cluster.execution.ray_tune.searcher import JournaledSearcher
 from tune_cluster.execution.sendable import check_sendable
 from tune_cluster.storage.inside import make_private, opened
@@ -251,7 +251,7 @@ class Study:
             attach_population(scheduler, self.recorder, self.total, self.losses.concurrent)
         asha, promotes = self.parts.asha, self.parts.promotes()
         audited = asha is not None and asha.audit > 0
-        fresh_starts = FreshStarts(
+        self.tune_scheduler = RestartingScheduler(
             scheduler or InOrder(), self.recorder, self.losses, self._joiners
         )
         self._searcher = JournaledSearcher(
@@ -265,7 +265,7 @@ class Study:
             mode=self.mode,
             alone=self.alone,
             audited=audited,
-            later=fresh_starts.suggest_later,
+            later=self.tune_scheduler.suggest_later,
             width=None if isinstance(scheduler, PBT) else self.losses.concurrent,
             promote=promoter(asha, self.recorder) if asha and promotes else None,
         )
@@ -279,7 +279,7 @@ class Study:
             # it counted them.
             num_samples=-1 if audited or promotes else self.total + whole,
             search_alg=self._searcher,
-            scheduler=fresh_starts,
+            scheduler=self.tune_scheduler,
             max_concurrent_trials=self.total if whole else self.max_concurrent,
             reuse_actors=self.parts.reuse_actors(),
             trial_dirname_creator=self._searcher.dirname_creator(),

@@ -1,6 +1,7 @@
-"""Starts a trial again in a fresh process where the trial asks for it, and counts no failure.
+"""The scheduler that Tune sees: it restarts trials, and leaves all else to the study's scheduler.
 
-Three kinds ask, in the report of a step that is no epoch (`TrialReport.fresh_process`):
+A trial asks for a restart in another process, without blame, in the report of a step that is no
+epoch (`TrialReport.fresh_process`):
 
 - `share`: it ran out of memory on a share of a GPU. It goes on from its checkpoint with twice the
   share, up to a whole GPU; there it fails.
@@ -18,20 +19,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ray.tune import TuneError
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from search_spaces.schedulers.pbt import PBT
 from tune_cluster.cluster.joiners import Joiners
 from tune_cluster.execution.losses import Losses
+from tune_cluster.execution.ray_tune.compat import restart_trial
 from tune_cluster.execution.ray_tune.recorder import Recorder, index_of
 from tune_cluster.trial.gpu_share import twice
 from tune_cluster.trial.report import TrialReport
 
 
-class FreshStarts(FIFOScheduler):
-    """Stands before the scheduler of a study, which is never told of such a step.
+class RestartingScheduler(FIFOScheduler):
+    """Stands before the scheduler of a study, which is told of no step that asks for a restart.
+
+    Tune's controller asks it what follows from the loss of a process, see `compat.ProcessLosses`.
 
     Args:
         scheduler: decides all else.
@@ -87,7 +90,7 @@ class FreshStarts(FIFOScheduler):
             self._recorder.on_replaced_process(trial, asked.reason)
             if asked.cause == "node" and self._joiners is not None:
                 self._joiners.refuse(asked.node, asked.problems)
-        controller._try_recover(trial, TuneError(asked.cause))
+        restart_trial(controller, trial, asked.cause)
         return str(TrialScheduler.NOOP)
 
     def on_trial_complete(self, controller: Any, trial: Trial, result: dict[str, Any]) -> None:
@@ -98,11 +101,18 @@ class FreshStarts(FIFOScheduler):
         """A trial that has not begun is taken away."""
         self.scheduler.on_trial_remove(controller, trial)
 
-    def rest(self, controller: Any, trial: Trial) -> None:
-        """Starts a trial that was killed for memory no sooner than there may be some."""
-        self._resting.append(trial)
-        # Tune starts those that are pending by itself, in their order.
-        controller._set_trial_status(trial, Trial.PAUSED)
+    def lost(self, trial: Trial, error: Exception) -> bool:
+        """Record the loss of a trial's process; return whether the trial fails."""
+        epoch = self._recorder.on_loss(trial, error)
+        return self._losses.fails(index_of(trial), epoch, error)
+
+    def rests(self, trial: Trial, *, failed: bool, others: int) -> bool:
+        """Return whether a trial that lost its process waits: one that was killed for memory is
+        started no sooner than there may be some."""
+        waits = self._losses.after(index_of(trial), failed=failed, beside=others)
+        if waits:
+            self._resting.append(trial)
+        return waits
 
     def choose_trial_to_run(self, controller: Any) -> Trial | None:
         """Whom the scheduler names, or who has rested. Asked in every step of Tune's."""

@@ -1,0 +1,188 @@
+"""The contract with Ray Tune: what breaks here when Ray changes a private name that is used."""
+
+import json
+import os
+import pickle
+import threading
+from pathlib import Path
+
+import pytest
+from ray import tune
+from ray.train._internal.storage import StorageContext
+from ray.tune.search import Searcher
+
+from search_spaces.schedulers.asha import ASHA
+from search_spaces.schedulers.in_order import InOrder
+from search_spaces.searchers.random_search import RandomSearch
+from tests.in_process import SPACE
+from tests.test_hostile_pickles import Hostile
+from tests.trial.test_wrapper import trainable_that
+from tune_cluster.execution.ray_tune import compat
+from tune_cluster.study.journal import JOURNAL, read_events
+
+CALLED_BY_RAY = {
+    compat._ActorManager: ["_actor_task_failed"],
+    compat.Controller: ["_process_trial_failure", "_mark_trial_to_checkpoint", "on_step_end"],
+}
+
+
+@pytest.mark.parametrize(
+    ("ours", "name"), [(ours, name) for ours, names in CALLED_BY_RAY.items() for name in names]
+)
+def test_ray_has_the_method_that_is_overridden(ours, name):
+    assert callable(getattr(ours.__base__, name)), f"Ray never calls {ours.__name__}.{name}"
+
+
+class Watched(InOrder):
+    """Keeps the controller, and the most trials that it has had in one step."""
+
+    def __init__(self):
+        super().__init__()
+        self.controllers, self.most = set(), 0
+
+    def choose_trial_to_run(self, controller):
+        self.controllers.add(controller._tune_controller)
+        self.most = max(self.most, len(controller.get_trials()))
+        return super().choose_trial_to_run(controller)
+
+
+@pytest.mark.slow
+def test_tuner_runs_our_controller_which_forgets_ended_trials_and_writes_no_state(run_study):
+    scheduler, pickled = Watched(), []
+
+    class Counting(RandomSearch):
+        def save(self, checkpoint_path):
+            pickled.append(checkpoint_path)
+
+    code, trials, _ = run_study(
+        trainable_that(lambda *_: None),
+        trials=12,
+        max_epochs=1,
+        scheduler=scheduler,
+        searcher=Counting(SPACE, seed=0),
+    )
+    assert code == 0
+    assert [trial.status for trial in trials.values()] == ["finished"] * 12
+    (controller,) = scheduler.controllers
+    assert type(controller) is compat.Controller
+    assert scheduler.most <= 5, "trials that have ended stay with the controller"
+    for held in ("_trials", "_live_trials", "_stopped_trials", "_failed_trials"):
+        assert len(getattr(controller, held)) <= 3, held
+    for held in ("_trials_to_cache", "_trial_metadata", "_trial_to_actor", "_actor_to_trial"):
+        assert not getattr(controller, held), held
+    assert not pickled
+
+
+@pytest.mark.long
+def test_a_process_that_dies_as_the_next_trial_is_handed_it_costs_no_trial(run_study):
+    def act(config, epoch, result):
+        if epoch == 9:
+            # From before Tune hands it on until after the next trial has begun.
+            delay = config["quality"] / 20
+            threading.Timer(delay, os._exit, args=(1,)).start()
+
+    code, trials, study = run_study(
+        trainable_that(act),
+        trials=6,
+        max_concurrent=1,
+        scheduler=ASHA(max_epochs=9, rung_rule="ray", grace_period=9),
+    )
+    assert code == 0
+    assert [(trial.status, trial.epochs) for trial in trials.values()] == [("finished", 9)] * 6
+    events = read_events(study.directory / JOURNAL)
+    assert len([e for e in events if e["event"] == "ended"]) == 6
+    assert [e for e in events if e["event"] == "retried"]
+
+
+class NoMore(RandomSearch):
+    """Has nothing to suggest: Tune asks its folder then which trials there were."""
+
+    def suggest(self, trial_id):
+        return Searcher.FINISHED
+
+
+@pytest.mark.slow
+def test_a_state_of_the_study_that_another_has_written_is_not_unpickled(run_study, tmp_path):
+    marker = tmp_path / "was-unpickled"
+    pickled = {"_type": "CLOUDPICKLE_FALLBACK", "value": pickle.dumps(Hostile(marker)).hex()}
+    folder = tmp_path / "study" / ".tune"
+    folder.mkdir(parents=True)
+    # Later than any name that Tune gives: it opens the last one.
+    (folder / "experiment_state-z.json").write_text(json.dumps({"trial_data": pickled}))
+    _, trials, _ = run_study(trainable_that(lambda *_: None), searcher=NoMore(SPACE, seed=0))
+    assert trials == {}
+    assert not marker.exists()
+
+
+def test_a_trial_s_process_has_the_variables_that_a_ray_of_ours_is_started_with():
+    cache = compat.class_cache
+    assert cache.DEFAULT_ENV_VARS.items() <= compat.TRIAL_ENVIRONMENT.items()
+    environment = compat.as_trial(lambda: None)._runtime_env["env_vars"]
+    assert cache.DEFAULT_ENV_VARS.items() <= environment.items(), (
+        "no process that stands ready is taken over by a trial"
+    )
+
+
+def test_steps_and_seconds_that_are_set_are_gone_on_from():
+    class Toy(tune.Trainable):
+        def step(self):
+            return {"score": 1.0}
+
+    trainable = Toy()
+    compat.set_progress(trainable, iteration=5, seconds=100.0)
+    result = trainable.train()
+    assert result["training_iteration"] == 6
+    assert result["time_total_s"] >= 100
+
+
+def test_a_function_reads_the_checkpoint_offered_and_its_own_is_kept_on_this_node(
+    cluster_address, tmp_path
+):
+    offered, reported = tmp_path / "offered", tmp_path / "reported"
+    for folder in (offered, reported):
+        folder.mkdir()
+        (folder / "name").write_text(folder.name)
+
+    def function(config):
+        with tune.get_checkpoint().as_directory() as folder:
+            loaded = Path(folder, "name").read_text()
+        tune.report({"loaded": loaded}, checkpoint=tune.Checkpoint.from_directory(str(reported)))
+
+    storage = StorageContext(
+        storage_path=str(tmp_path / "study"),
+        experiment_dir_name=".tune",
+        trial_dir_name="0012_5e72",
+    )
+    trainable = compat.wrap_function(function)(storage=storage)
+    assert compat.trial_dirname(trainable) == "0012"
+    compat.move_to_this_node(trainable)
+    compat.function_session().loaded_checkpoint = tune.Checkpoint(str(offered))
+    assert trainable.step()["loaded"] == "offered"
+    kept = compat.reported_checkpoint(trainable)
+    assert not kept.path.startswith(str(tmp_path / "study")), (
+        "a study in a bucket, or whose storage is full, loses the checkpoints of functions"
+    )
+    with kept.as_directory() as folder:
+        assert Path(folder, "name").read_text() == "reported"
+    assert compat.RESULT_DUPLICATE in trainable.step(), "a function's return is not seen"
+    compat.end_function_session()
+    assert compat.function_session() is None
+
+
+def test_the_error_of_a_function_is_the_cause_of_what_its_thread_raises(tmp_path, cluster_address):
+    error = ValueError("why")
+
+    def function(config):
+        raise error
+
+    storage = StorageContext(
+        storage_path=str(tmp_path), experiment_dir_name=".tune", trial_dir_name="0001"
+    )
+    trainable = compat.wrap_function(function)(storage=storage)
+    with pytest.raises(compat.StartTraceback) as raised:
+        trainable.step()
+    compat.end_function_session()
+    causes = [raised.value]
+    while causes[-1].__cause__ is not None:
+        causes.append(causes[-1].__cause__)
+    assert causes[-1] is error, "the journal has Tune's error in place of the trial's"

@@ -1,0 +1,210 @@
+"""Every private name of `ray.tune`, `ray.train` and `ray.air`: no other file has one.
+
+Written for Ray 2.60. Each name has its reason here, and tests/execution/ray_tune/test_compat.py says
+what breaks when Ray changes it. Those of Ray itself are in `tune_cluster.cluster.compat`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Protocol
+
+from ray import tune
+from ray.air._internal.util import StartTraceback as StartTraceback
+from ray.air.execution._internal.actor_manager import RayActorManager
+from ray.exceptions import RayActorError, RayTaskError
+from ray.train._internal.session import get_session, shutdown_session
+from ray.train.constants import RAY_CHDIR_TO_TRIAL_DIR as RAY_CHDIR_TO_TRIAL_DIR
+from ray.tune.execution import class_cache, tune_controller
+from ray.tune.execution.tune_controller import TuneController
+from ray.tune.experiment import Trial
+from ray.tune.result import RESULT_DUPLICATE as RESULT_DUPLICATE
+from ray.tune.trainable.function_trainable import FunctionTrainable as FunctionTrainable
+from ray.tune.trainable.function_trainable import wrap_function as wrap_function
+
+from tune_cluster.trial.lost_process import ProcessLostError
+
+# The driver: Tune's controller.
+
+_RUN: Any = importlib.import_module("ray.tune.tune")
+"""The module, whose package gives a function that name too."""
+
+
+class ProcessLosses(Protocol):
+    """Decides what follows from the loss of a trial's process."""
+
+    def lost(self, trial: Trial, error: Exception) -> bool:
+        """Record the loss before any callback is told of it; return whether the trial fails."""
+
+    def rests(self, trial: Trial, *, failed: bool, others: int) -> bool:
+        """Return whether a trial waits before it is started again, while so many others run.
+
+        Called after the callbacks were told of the loss.
+        """
+
+
+class _ActorManager(RayActorManager):
+    """Treats every error that the trial did not raise as the loss of its process.
+
+    `_actor_task_failed` ends the whole study with a traceback for an error that is neither a
+    `RayActorError` nor a `RayTaskError`, such as the `OutOfMemoryError` of the memory monitor.
+    """
+
+    def _actor_task_failed(self, tracked_actor_task: Any, exception: Exception) -> None:
+        if not isinstance(exception, (RayActorError, RayTaskError)):
+            exception = ProcessLostError(exception)
+        super()._actor_task_failed(tracked_actor_task, exception)
+
+
+class Controller(TuneController):
+    """Tune's controller, which loses no study with a process and forgets trials that have ended.
+
+    - `_process_trial_failure`: why a process was lost Tune tells no callback. `Trial.get_error()`
+      reads a file that is not there before the study has ended.
+    - The same, and `_resetting_trials`: Ray tells of the loss of a reused process twice, as the
+      failure of the process and of the task that was to reset it. The first queues the trial
+      again, the second finds it pending and fails it for good, whatever `max_failures` says. It
+      also stays among the trials under reset, which are never started.
+    - `_trials`, `_stopped_trials`, `_failed_trials`: hold every trial of the study, 30 KB each, and
+      `is_finished()` asks all of `_trials` in every step.
+    - `checkpoint`, `_mark_trial_to_checkpoint`: write the state of all trials for a restore that
+      nobody does, since the journal is the truth.
+    - `_running_trials`, `_set_trial_status`: see `ProcessLosses.rests`.
+    """
+
+    def __init__(self, *args: Any, losses: ProcessLosses, **kwargs: Any) -> None:
+        self._losses = losses
+        super().__init__(*args, **kwargs)
+
+    def checkpoint(self, force: bool = False, wait: bool = False) -> None:
+        """Write nothing."""
+
+    def on_step_end(self) -> None:
+        """Forget the trials that have ended, all but one: Tune's warning that no trial can be
+        started reads the first of its list."""
+        super().on_step_end()
+        live = [trial for trial in self._trials if not trial.is_finished()]
+        if len(live) < len(self._trials) - 1:
+            self._trials[:] = live or self._trials[-1:]
+            self._stopped_trials.intersection_update(self._trials)
+            self._failed_trials.intersection_update(self._trials)
+            self._live_trials.intersection_update(live)
+
+    def _mark_trial_to_checkpoint(self, trial: Trial) -> None:
+        """Keep nothing."""
+
+    def _process_trial_failure(self, trial: Trial, exception: Exception) -> None:
+        self._resetting_trials.discard(trial)
+        # A trial that waits has no process to lose: its own was told of before, which queued it.
+        if isinstance(exception, RayActorError) and trial.status == Trial.PENDING:
+            return
+        if self._losses.lost(trial, exception):
+            # Of Tune's own count there may be some left.
+            trial.max_failures = 0
+        super()._process_trial_failure(trial, exception=exception)
+        failed, others = trial.status == Trial.ERROR, len(self._running_trials)
+        if self._losses.rests(trial, failed=failed, others=others):
+            # Tune starts those that are pending by itself, in their order.
+            self._set_trial_status(trial, Trial.PAUSED)
+
+
+class _NoAnalysis:
+    """Takes the place of the analysis of all trials that `Tuner.fit()` ends with.
+
+    Nobody asks for it. It unpickles what lies in Tune's folder by then, whoever has put it there,
+    and raises ValueError where the storage has lost the trials' files.
+    """
+
+    trials = ()
+
+    def __init__(self, **ignored: Any) -> None:
+        pass
+
+
+@contextmanager
+def controlled_by(losses: ProcessLosses) -> Iterator[None]:
+    """Let `Tuner.fit()`, which takes no controller, run by `Controller` and return nothing."""
+    before = _RUN.TuneController, _RUN.ExperimentAnalysis, tune_controller.RayActorManager
+    _RUN.TuneController, _RUN.ExperimentAnalysis = partial(Controller, losses=losses), _NoAnalysis
+    tune_controller.RayActorManager = _ActorManager
+    try:
+        yield
+    finally:
+        _RUN.TuneController, _RUN.ExperimentAnalysis, tune_controller.RayActorManager = before
+
+
+def restart_trial(controller: Any, trial: Trial, reason: str) -> None:
+    """Start a running trial again in a fresh process, without counting a failure.
+
+    `_try_recover` is what Tune does after the loss of a process. A pause would hand the process to
+    another trial, and a failure is counted against `max_failures`.
+    """
+    controller._try_recover(trial, tune.TuneError(reason))
+
+
+# The processes of trials.
+
+TRIAL_ENVIRONMENT: dict[str, str] = dict(class_cache.DEFAULT_ENV_VARS)
+"""Variables that Tune sets in the process of every trial, and only there."""
+
+
+def let_trials_inherit_environment() -> None:
+    """Keep Tune from setting `TRIAL_ENVIRONMENT`, which the driver's Ray has been started with.
+
+    A process that Ray keeps ready is taken over only by a task without variables of its own: 0.3 s
+    to the first trial instead of 3 to 4.
+    """
+    class_cache.DEFAULT_ENV_VARS.clear()
+
+
+def as_trial(function: Any) -> Any:
+    """Return the remote function that runs as a trial does: in a process which the first trial
+    takes over, since it has the same variables."""
+    return class_cache._ActorClassCache().get(function)
+
+
+ORIGINAL_WORKING_DIRECTORY = "TUNE_ORIG_WORKING_DIR"
+"""The variable by which Tune tells a trial where its job was started."""
+
+
+def function_session() -> Any:
+    """Return the session through which a function reports; its `loaded_checkpoint` is what
+    `tune.get_checkpoint()` returns, its `report` what `tune.report()` calls."""
+    return get_session()
+
+
+def end_function_session() -> None:
+    """End the session of a function that has failed: Tune begins no second one in a process."""
+    shutdown_session()
+
+
+def trial_dirname(trainable: tune.Trainable) -> str:
+    """Return the name of the trial's directory. Tune gives a trial that is promoted, a second one
+    to Tune, a second name: `0012_5e72`."""
+    return str(trainable._storage.trial_dir_name.partition("_")[0])
+
+
+def move_to_this_node(trainable: tune.Trainable) -> None:
+    """Make the trial's storage of Tune a folder of this node, under Ray's own.
+
+    Tune copies there at once what a function reports with `checkpoint=`. The folder of a study may
+    be full or away, and the function would fail before anybody could wait; that of a study in a
+    bucket is one of the head's, which Tune refuses to write to from another node.
+    """
+    storage = trainable._storage
+    storage.storage_fs_path = f"{storage._get_session_path()}/reported"
+    storage._create_validation_file()
+
+
+def set_progress(trainable: tune.Trainable, *, iteration: int, seconds: float) -> None:
+    """Set the steps and the seconds that a trial has behind it, as `Trainable.restore` does: many
+    a `load_checkpoint` computes its learning rate from them."""
+    trainable._iteration, trainable._time_total = iteration, seconds
+
+
+def reported_checkpoint(trainable: FunctionTrainable) -> tune.Checkpoint | None:
+    """Return the checkpoint that a function has reported in its last step."""
+    return trainable._last_training_result.checkpoint
