@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import ROOT
-from tune_cluster.cluster.connect import Cluster
+from tune_cluster.cluster.capacity import Cluster
 from tune_cluster.execution import compare, launch, price, question
 from tune_cluster.execution.flags import Flags, flag
 

@@ -10,7 +10,7 @@ COMMANDS = {
         "a preset, which earlier studies have found, under several seeds",
     ),
     "preflight": (
-        "tune_cluster.cluster.check",
+        "tune_cluster.execution.preflight",
         "could a study run here? asks all nodes of a cluster",
     ),
 }

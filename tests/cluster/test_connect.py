@@ -1,4 +1,4 @@
-"""What a cluster holds: never more trials than fit, and none that would wait for ever."""
+"""Which cluster a driver connects to, and what it is told where it cannot."""
 
 import json
 import os
@@ -6,108 +6,12 @@ import socket
 import subprocess
 import sys
 import tempfile
-from fractions import Fraction
 from pathlib import Path
 
 import pytest
 import ray
-from hypothesis import given
-from hypothesis import strategies as st
 
-from tune_cluster.cluster.connect import HEAD, Cluster, cluster, running
-from tune_cluster.cluster.growth import Growth, NodeType
-from tune_cluster.execution.flags import Flags
-
-cores = st.integers(0, 64)
-devices = st.integers(0, 8)
-nodes = st.lists(st.builds(lambda c, g: {"CPU": float(c), "GPU": float(g)}, cores, devices))
-cpu_shares = st.sampled_from(["1/10", "1/4", "3/10", "1/2", "1", "3/2", "2", "3", "16"]).map(
-    Fraction
-)
-gpu_shares = st.sampled_from(
-    ["0", "1/10", "1/4", "3/10", "1/3", "2/5", "1/2", "3/5", "9/10", "1", "2", "3", "8"]
-).map(Fraction)
-
-
-def fitting(node, cpus, gpus):
-    """Trials on one node in exact arithmetic, filling one GPU after the other."""
-    by_cpu = Fraction(node["CPU"]) // cpus
-    if gpus == 0:
-        return by_cpu
-    have = int(node["GPU"])
-    by_gpu = have * (1 // gpus) if gpus < 1 else have // gpus
-    return min(by_cpu, by_gpu)
-
-
-@given(nodes, cpu_shares, gpu_shares)
-def test_the_slots_are_the_trials_that_fit_and_no_gpu_is_shared_out_over_two(nodes, cpus, gpus):
-    expected = sum(fitting(node, cpus, gpus) for node in nodes)
-    cluster = Cluster(tuple(nodes))
-    if expected == 0:
-        with pytest.raises(ValueError, match=r"no GPU|fits on no node"):
-            cluster.slots(float(cpus), float(gpus))
-    else:
-        assert cluster.slots(float(cpus), float(gpus)) == expected
-
-
-@pytest.mark.parametrize(
-    ("gpus", "slots"), [(0.25, 8), (0.3, 6), (0.4, 4), (0.5, 4), (0.6, 2), (1, 2), (2, 1)]
-)
-def test_two_gpus_hold_whole_trials_only(gpus, slots):
-    assert Cluster(({"CPU": 16.0, "GPU": 2.0},)).slots(1, gpus) == slots
-
-
-def test_cores_that_lie_on_two_nodes_are_not_one_trials():
-    cluster = Cluster(({"CPU": 3.0}, {"CPU": 3.0}))
-    assert cluster.slots(2, 0) == 2
-    with pytest.raises(ValueError, match=r"4 CPU and 0 GPU fits on no node.*3 CPU and 0 GPU"):
-        cluster.slots(4, 0)
-
-
-def test_a_node_that_has_nothing_to_give_does_not_count():
-    assert Cluster(({"memory": 1e9}, {"CPU": 2.0})).slots(1, 0) == 2
-
-
-def test_a_trial_that_wants_a_gpu_of_a_cluster_without_is_told_the_flag():
-    with pytest.raises(ValueError, match=r"--gpus-per-trial 0\.5: the cluster has no GPU"):
-        Cluster(({"CPU": 64.0},)).slots(1, 0.5)
-
-
-SMALL = ({"CPU": 2.0},)
-GPU_NODES = Growth((NodeType("gpu", {"CPU": 16.0, "GPU": 1.0}, 4),), 4)
-
-
-def test_what_an_autoscaler_may_bring_is_waited_for():
-    """Only trials that wait make it start nodes."""
-    assert Cluster(SMALL, GPU_NODES).slots(8, 1) == 4
-    assert Cluster(SMALL, GPU_NODES).slots(1, 0.25) == 16
-    assert Cluster((), GPU_NODES).slots(8, 0) == 8
-
-
-def test_the_head_counts_beside_what_may_come_and_a_worker_that_came_only_once():
-    head, worker = {"CPU": 2.0, HEAD: 1.0}, {"CPU": 16.0, "GPU": 1.0}
-    assert Cluster((head,), GPU_NODES).slots(1, 0) == 2 + 4 * 16
-    assert Cluster((head, worker), GPU_NODES).slots(1, 0) == 2 + 4 * 16
-
-
-def test_a_trial_is_not_spread_over_nodes_that_may_come():
-    expected = (
-        r"17 CPU and 1 GPU fits on no node: those that are up have 2 CPU and 0 GPU, "
-        r"those that the autoscaler may start have 16 CPU and 1 GPU"
-    )
-    with pytest.raises(ValueError, match=expected):
-        Cluster(SMALL, GPU_NODES).slots(17, 1)
-    with pytest.raises(ValueError, match="fits on no node"):
-        Cluster(SMALL, GPU_NODES).slots(1, 2)
-    with pytest.raises(ValueError, match="no GPU, and none that it may start"):
-        Cluster(SMALL, Growth((NodeType("cpu", {"CPU": 64.0}, 2),), 2)).slots(8, 1)
-
-
-def test_machines_that_have_not_joined_are_to_be_waited_for():
-    own = Growth((NodeType("local.cluster.node", {}, 2),), 2)
-    with pytest.raises(ValueError, match=r"Up to 2 nodes may still join.*when they are up"):
-        Cluster(SMALL, own).slots(1, 0.25)
-
+from tune_cluster.cluster.connect import check_reachable, connected, running
 
 PROCESSES = """
 import json, os, sys, time
@@ -115,8 +19,8 @@ from contextlib import suppress
 import psutil
 import torch
 from ray import tune
-from tune_cluster.cluster.connect import cluster
-from tune_cluster.execution.flags import Flags
+from tune_cluster.execution.ray_tune import compat
+from tune_cluster.cluster.connect import connected
 
 class Trial(tune.Trainable):
     def step(self):
@@ -135,7 +39,9 @@ def listening():
 def idle():
     return [pid for pid, line in ours(psutil.Process.cmdline) if line[:1] == ["ray::IDLE"]]
 
-with cluster(Flags(address="local", max_concurrent=1)) as found:
+os.environ.update(compat.TRIAL_ENVIRONMENT)
+with connected("local", max_concurrent=1) as found:
+    compat.let_trials_inherit_environment()
     while not idle():
         time.sleep(0.1)
     ready = idle()
@@ -186,13 +92,12 @@ JOINED = """
 import subprocess, sys
 import ray
 from tune_cluster.cluster.connect import join, start
-from tune_cluster.execution.flags import Flags
 
 if len(sys.argv) > 1:
     join(sys.argv[1])
     print("joined", ray.get_runtime_context().gcs_address == sys.argv[1])
 else:
-    start(Flags(max_concurrent=1))
+    start(1.0, 0.0, 1)
     subprocess.run([sys.executable, __file__, ray.get_runtime_context().gcs_address], timeout=60)
     ray.shutdown()
 """
@@ -224,10 +129,9 @@ def test_the_address_that_a_killed_cluster_has_left_is_not_joined(temporary, mon
 
 JOINS = """
 import sys
-from tune_cluster.cluster.connect import cluster
-from tune_cluster.execution.flags import Flags
+from tune_cluster.cluster.connect import connected
 try:
-    with cluster(Flags(address=(sys.argv[1:] or [None])[0])):
+    with connected((sys.argv[1:] or [None])[0]):
         pass
 except ValueError as error:
     print(error)
@@ -283,13 +187,40 @@ def test_what_the_environment_says_and_cannot_be_is_told_in_one_line(tmp_path, v
 
 def test_a_ray_that_the_script_has_started_is_used_and_left_to_it(cluster_address):
     for address in (None, "local", "auto", cluster_address):
-        with cluster(Flags(address=address)) as found:
+        with connected(address) as found:
             assert found.own
             assert found.slots(1, 0) == 2
         assert ray.is_initialized()
-    other = cluster(Flags(address="10.0.0.7:6379"))
+    other = connected("10.0.0.7:6379")
     with (
         pytest.raises(ValueError, match=r"10\.0\.0\.7:6379: the script has called ray\.init"),
         other,
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("family", "host", "spelled"),
+    [(socket.AF_INET, "127.0.0.1", "127.0.0.1"), (socket.AF_INET6, "::1", "[::1]")],
+)
+def test_who_listens_is_heard_with_and_without_brackets(family, host, spelled):
+    with socket.socket(family) as listening:
+        try:
+            listening.bind((host, 0))
+        except OSError:
+            pytest.skip(f"this machine has no {host}")
+        listening.listen()
+        check_reachable(f"{spelled}:{listening.getsockname()[1]}")
+
+
+def test_where_nobody_listens_there_is_an_error_at_once():
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))
+        with pytest.raises(ConnectionRefusedError):
+            check_reachable(f"127.0.0.1:{unheard.getsockname()[1]}")
+
+
+@pytest.mark.parametrize("address", ["ray://host:10001", "host:port", "host:70000", ":6379", "x"])
+def test_an_address_that_is_none_says_what_is_one(address):
+    with pytest.raises(ValueError, match="host:port, auto or local"):
+        check_reachable(address)

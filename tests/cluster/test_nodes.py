@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.cluster.test_node_check import DRIVER, STORAGE
-from tune_cluster.cluster.gpus import SeenGpus, seen_gpus
+from tests.cluster.test_facts import DRIVER, STORAGE
+from tune_cluster.cluster.facts import SeenGpus, seen_gpus
 from tune_cluster.cluster.nodes import Inspection, Node, inspect
 
 GOOD = Node("a" * 56, "10.0.0.1 (aaaaaaaa)", {"CPU": 4.0}, DRIVER)

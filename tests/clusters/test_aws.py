@@ -38,9 +38,8 @@ print(json.dumps(answer, default=str))
 """
 
 ASK = """
-from tune_cluster.cluster.connect import cluster
-from tune_cluster.execution.flags import Flags
-with cluster(Flags(address="auto")) as found:
+from tune_cluster.cluster.connect import connected
+with connected("auto") as found:
     print(found.growth)
 """
 

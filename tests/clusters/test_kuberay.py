@@ -12,8 +12,8 @@ from ray.autoscaler._private.kuberay.autoscaling_config import (
 )
 
 from tests.conftest import ROOT
-from tune_cluster.cluster.connect import HEAD, Cluster
-from tune_cluster.cluster.growth import growth_of
+from tune_cluster.cluster.capacity import Cluster, autoscaler_of
+from tune_cluster.cluster.compat import HEAD
 
 KUBERNETES = "1.34"
 
@@ -137,7 +137,7 @@ def test_rays_autoscaler_reads_of_it_what_a_study_may_grow_to(job):
     }
     config = _derive_autoscaling_config_from_ray_cr(cluster)
     assert config["available_node_types"]["headgroup"]["resources"]["CPU"] == 0
-    study = Cluster(({"CPU": 0.0, HEAD: 1.0},), growth_of(config))
+    study = Cluster(({"CPU": 0.0, HEAD: 1.0},), autoscaler_of(config))
     assert "--gpus-per-trial 0.25" in job["spec"]["entrypoint"]
     assert study.slots(1, 0.25) == 16
 

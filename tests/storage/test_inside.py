@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tune_cluster.callbacks.curves import new_event_file
-from tune_cluster.cluster.node_check import tell
+from tune_cluster.cluster.facts import tell
 from tune_cluster.execution.population import write_schedule
 from tune_cluster.execution.summary import write_table
 from tune_cluster.storage.append_only import AppendOnlyFile

@@ -1,31 +1,25 @@
-"""To a cluster: the one that is named, else the one that runs here, else one for this job alone."""
+"""Connect to a cluster: the one that is named, else the one that runs here, else a new one."""
 
 from __future__ import annotations
 
-import importlib
 import logging
 import math
 import os
+import socket
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 import ray
-from ray._common.utils import get_default_system_temp_dir
-from ray._private import ray_constants
-from ray._private.services import canonicalize_bootstrap_address
 from ray.exceptions import AuthenticationError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from tune_cluster.cluster.driver_path import DriverPath
-from tune_cluster.cluster.growth import Growth, Resources, read_growth
-from tune_cluster.cluster.knock import knock
-from tune_cluster.cluster.node_check import PACKAGES
-from tune_cluster.cluster.own_group import own_group
-from tune_cluster.execution.flags import Flags
+from tune_cluster.cluster import compat
+from tune_cluster.cluster.capacity import Autoscaler, Cluster, read_autoscaler
+from tune_cluster.cluster.compat import HEAD
+from tune_cluster.cluster.facts import PACKAGES
 from tune_cluster.storage.scratch import sweep
 
 PRELOADED = ("ray.tune", "torch")
@@ -37,89 +31,30 @@ QUIET: dict[str, Any] = {
     "configure_logging": True,
 }
 
-
 RAY_ADDRESS = "RAY_ADDRESS"
 """The variable that names a cluster for every command of Ray's."""
-
-HEAD = "node:__internal_head__"
-"""A resource that the head has, and no other node."""
 
 HEAD_SECONDS = 30.0
 """Until a head that does not answer counts as one without an autoscaler; an idle one takes 3."""
 
-
-@dataclass(frozen=True)
-class Cluster:
-    """What the cluster has, and what it may come to have."""
-
-    nodes: tuple[Resources, ...]
-    """Of each node that is up."""
-    growth: Growth = field(default_factory=Growth)
-    """What an autoscaler starts when trials wait."""
-    own: bool = False
-    """Whether this job has started it, on this machine, for itself."""
-
-    def slots(self, cpus: float, gpus: float) -> int:
-        """How many trials of that size run at once, on the nodes that are up or on those that an
-        autoscaler starts when trials wait.
-
-        Raises:
-            ValueError: not even one would ever fit, so that it would wait for ever.
-        """
-
-        def fits(node: Resources) -> int:
-            return fitting(node, cpus, gpus)
-
-        head = sum(fits(node) for node in self.nodes if HEAD in node)
-        count = max(sum(map(fits, self.nodes)), head + self.growth.slots(fits))
-        if count == 0:
-            raise ValueError(self._why_not(cpus, gpus))
-        return count
-
-    def _why_not(self, cpus: float, gpus: float) -> str:
-        """A trial of that size fits nowhere."""
-        kinds = [node_type.resources for node_type in self.growth.types if node_type.resources]
-        later = ""
-        if self.growth.unknown():
-            later = (
-                f". Up to {self.growth.unknown()} nodes may still join, of a size that is known "
-                "only then: see `ray status`, and start the study when they are up"
-            )
-        elif gpus > 0 and not any(node.get("GPU") for node in (*self.nodes, *kinds)):
-            return (
-                f"--gpus-per-trial {gpus:g}: the cluster has no GPU, and none that it may start. "
-                "Give 0, or --address of a cluster that has"
-            )
-        bring = f", those that the autoscaler may start have {sizes(kinds)}" if kinds else ""
-        return (
-            f"a trial of {cpus:g} CPU and {gpus:g} GPU fits on no node: those that are up have "
-            f"{sizes(self.nodes)}{bring}{later}"
-        )
-
-
-def fitting(node: Resources, cpus: float, gpus: float) -> int:
-    """How many trials of that size run on a node at once."""
-    per_kind = [node.get("CPU", 0.0) / cpus] if cpus else []
-    if gpus:
-        # A trial of 0.4 GPU can't be spread over two: 2 of them on each, not 5 on two.
-        whole = int(1 / gpus + 1e-9) if gpus < 1 else 1 / gpus
-        per_kind.append(node.get("GPU", 0.0) * whole)
-    return int(min(per_kind) + 1e-9)
-
-
-def sizes(nodes: Iterable[Resources]) -> str:
-    """The different ones, in words."""
-    found = {(node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in nodes}
-    return " or ".join(f"{cpus:g} CPU and {gpus:g} GPU" for cpus, gpus in sorted(found))
+ANSWER_SECONDS = 5.0
+"""Within which a head on the other side of the world answers: it takes one."""
 
 
 @contextmanager
-def cluster(flags: Flags) -> Iterator[Cluster]:
+def connected(
+    address: str | None,
+    *,
+    cpus_per_trial: float = 1.0,
+    gpus_per_trial: float = 0.0,
+    max_concurrent: int | None = None,
+) -> Iterator[Cluster]:
     """Connects for as long as the context lasts.
 
     Args:
-        flags: `address` of a running cluster; "local" starts one for this job; None finds one or
-            starts one.
+        address: of a running cluster; "local" starts one for this job; None finds one or starts
+            one.
+        cpus_per_trial, gpus_per_trial, max_concurrent: of the trials, for which one is started.
 
     Raises:
         ValueError: nothing answers at the address.
@@ -128,16 +63,16 @@ def cluster(flags: Flags) -> Iterator[Cluster]:
     logging.getLogger("ray").setLevel(logging.ERROR)
     if ray.is_initialized():
         # The script has called ray.init(), and may use Ray when the study has ended.
-        check_connected(flags.address)
-        yield seen(own=ray._private.worker._global_node.is_head())
+        check_connected(address)
+        yield seen(own=compat.started_here())
         return
-    address = running(flags.address)
-    if address is None:
-        start(flags)
+    found = running(address)
+    if found is None:
+        start(cpus_per_trial, gpus_per_trial, max_concurrent)
     else:
-        join(address, "--address " if flags.address is not None else f"{RAY_ADDRESS}=")
+        join(found, "--address " if address is not None else f"{RAY_ADDRESS}=")
     try:
-        yield seen(own=address is None)
+        yield seen(own=found is None)
     finally:
         ray.shutdown()
         sweep()
@@ -162,7 +97,7 @@ def check_connected(address: str | None) -> None:
     Raises:
         ValueError: the script has called ray.init() for another one.
     """
-    if ray.util.client.ray.is_connected():
+    if compat.client_is_connected():
         raise ValueError(
             "the script has called ray.init() with ray://: a study runs on a machine of the "
             "cluster, as by `ray job submit`"
@@ -175,18 +110,18 @@ def check_connected(address: str | None) -> None:
         )
 
 
-def ask_head() -> Growth:
+def ask_head() -> Autoscaler:
     """What an autoscaler may bring: the head knows, on which the driver need not be."""
     context = ray.get_runtime_context()
     up = [node for node in ray.nodes() if node["Alive"]]
     head = next((node["NodeID"] for node in up if HEAD in node["Resources"]), None)
     if head in (None, context.get_node_id()):
-        return read_growth(context.gcs_address)
+        return read_autoscaler(context.gcs_address)
     there = NodeAffinitySchedulingStrategy(head, soft=False)
-    task = ray.remote(num_cpus=0, scheduling_strategy=there)(read_growth)
+    task = ray.remote(num_cpus=0, scheduling_strategy=there)(read_autoscaler)
     with suppress(RayError):
-        return cast(Growth, ray.get(task.remote(context.gcs_address), timeout=HEAD_SECONDS))
-    return Growth()
+        return cast(Autoscaler, ray.get(task.remote(context.gcs_address), timeout=HEAD_SECONDS))
+    return Autoscaler()
 
 
 def running(address: str | None) -> str | None:
@@ -197,10 +132,10 @@ def running(address: str | None) -> str | None:
     if named:
         return None if named == "local" else named
     # As Ray itself finds it; "auto" would also join what another job has started for itself.
-    found: str | None = canonicalize_bootstrap_address(None)
+    found = compat.found_on_this_machine()
     if found is not None:
         try:
-            knock(found)
+            check_reachable(found)
         except (OSError, ValueError):
             # A cluster that was killed leaves its address in Ray's folder under /tmp.
             return None
@@ -223,14 +158,12 @@ def join(address: str, named: str = "--address ") -> None:
     packages = [str(root / package) for package in PACKAGES]
     try:
         if address != "auto":
-            knock(address)
+            check_reachable(address)
             token = "; that which does may have another token than RAY_AUTH_TOKEN_PATH here"
         env = {"py_modules": packages}
-        # Ray would look for one on 127.0.0.1, which another job has for itself, at the machine's
-        # own address, and wait there for a minute.
-        alone = loopback_only() if address.startswith("127.") else nullcontext()
+        alone = compat.loopback_only() if address.startswith("127.") else nullcontext()
         with alone:
-            ray.init(address=address, runtime_env=env, job_config=DriverPath(), **QUIET)
+            ray.init(address=address, runtime_env=env, job_config=compat.DriverPath(), **QUIET)
     except OSError as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{named}{address}: no cluster answers there ({reason}){token}") from None
@@ -248,7 +181,7 @@ def join(address: str, named: str = "--address ") -> None:
         raise ValueError(f"{named}{address}: {reason}") from None
 
 
-def start(flags: Flags) -> None:
+def start(cpus_per_trial: float, gpus_per_trial: float, max_concurrent: int | None) -> None:
     """Starts a Ray for this job alone, on this machine: its processes find our code where we do.
 
     It starts a process for each of its CPUs at once, which a trial takes over as it is. Those that
@@ -259,26 +192,20 @@ def start(flags: Flags) -> None:
         ValueError: this machine does not let it start.
     """
     cpus = None
-    if flags.max_concurrent is not None and flags.gpus_per_trial == 0:
-        wanted = math.ceil(flags.max_concurrent * flags.cpus_per_trial)
+    if max_concurrent is not None and gpus_per_trial == 0:
+        wanted = math.ceil(max_concurrent * cpus_per_trial)
         cpus = wanted if wanted < (os.cpu_count() or 1) else None
-    with suppress(ImportError, AttributeError):
-        # Tune gives the process of each trial variables (one, for Lightning), and so none that
-        # stands ready would do. Here all inherit them.
-        class_cache = importlib.import_module("ray.tune.execution.class_cache")
-        os.environ.update(class_cache.DEFAULT_ENV_VARS)
-        class_cache.DEFAULT_ENV_VARS.clear()
-    each_has_a_trial = flags.cpus_per_trial <= 1 and flags.gpus_per_trial == 0
+    each_has_a_trial = cpus_per_trial <= 1 and gpus_per_trial == 0
     preloaded = [name for name in PRELOADED if name in sys.modules] if each_has_a_trial else []
     try:
-        with loopback_only(), own_group():
+        with compat.loopback_only(), compat.own_process_group():
             ray.init(
                 address="local",
                 num_cpus=cpus,
                 # 200 MB and 11 processes that nobody would look at.
                 include_dashboard=False,
-                job_config=DriverPath(),
-                _system_config={"preload_python_modules": preloaded},
+                job_config=compat.DriverPath(),
+                **compat.preloading(preloaded),
                 **QUIET,
             )
     except Exception as error:
@@ -292,7 +219,7 @@ def start(flags: Flags) -> None:
 
 def why_not_started(error: Exception) -> str:
     """In a line, with what to do."""
-    folder = get_default_system_temp_dir()
+    folder = compat.temporary_folder()
     name = next((name for name in ("RAY_TMPDIR", "TMPDIR") if os.environ.get(name)), "")
     where = f"{name} {folder}" if name else folder
     if "AF_UNIX" in str(error):
@@ -310,16 +237,17 @@ def in_a_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
-@contextmanager
-def loopback_only() -> Iterator[None]:
-    """A Ray that is started meanwhile listens on 127.0.0.1 alone, and no other machine can join it.
+def check_reachable(address: str, within: float = ANSWER_SECONDS) -> None:
+    """Opens a connection to `host:port` or `[::1]:port`, and closes it again: Ray itself would wait
+    for minutes.
 
-    By itself it listens on all interfaces, and replaces a `_node_ip_address` of 127.0.0.1 by one
-    that can be reached; only on Windows and macOS, where no cluster is meant, it does not.
+    Raises:
+        ValueError: it is no such address.
+        OSError: nobody answers within so many seconds.
     """
-    before = ray_constants.ENABLE_RAY_CLUSTER
-    ray_constants.ENABLE_RAY_CLUSTER = False
-    try:
-        yield
-    finally:
-        ray_constants.ENABLE_RAY_CLUSTER = before
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"an address must be host:port, auto or local, got {address}")
+    # The brackets belong to the address, not to the host.
+    bare = host.removeprefix("[").removesuffix("]")
+    socket.create_connection((bare, int(port)), timeout=within).close()

@@ -12,20 +12,19 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import ray
+from tune_cluster.cluster.compat import ended_process
+from tune_cluster.cluster.connect import check_reachable
 
-from tune_cluster.cluster.knock import knock
-
-EVERY = 3.0
-"""Seconds between two knocks."""
+EVERY_SECONDS = 3.0
+"""A connection to the head is tried."""
 
 MISSED = 5
-"""Knocks in a row that nobody answered, 15 s together: a network that stumbles is back by then."""
+"""Connections in a row that failed, 15 s together: a network that stumbles is back by then."""
 
 
 @contextmanager
 def watched(address: str, gone: Callable[[str], None]) -> Iterator[None]:
-    """Knocks at the head for as long as the context lasts, and looks after it where it is ours.
+    """Watches the head for as long as the context lasts, and its processes where they are ours.
 
     Args:
         address: of the head, `host:port`.
@@ -36,7 +35,7 @@ def watched(address: str, gone: Callable[[str], None]) -> Iterator[None]:
 
     def watch() -> None:
         missed = 0
-        while not over.wait(EVERY):
+        while not over.wait(EVERY_SECONDS):
             ended = ended_process()
             if ended:
                 gone(f"{ended}, a process of the Ray that this job had started, was killed")
@@ -44,8 +43,8 @@ def watched(address: str, gone: Callable[[str], None]) -> Iterator[None]:
             missed = 0 if answers(address) else missed + 1
             if missed == MISSED:
                 gone(
-                    f"the cluster's head at {address} has not answered for {MISSED * EVERY:g} s; "
-                    "start the cluster again"
+                    f"the cluster's head at {address} has not answered for "
+                    f"{MISSED * EVERY_SECONDS:g} s; start the cluster again"
                 )
                 os._exit(os.EX_TEMPFAIL)
 
@@ -56,23 +55,10 @@ def watched(address: str, gone: Callable[[str], None]) -> Iterator[None]:
         over.set()
 
 
-def ended_process() -> str:
-    """What has ended of a Ray that this process has started; Ray itself would end this one after a
-    while, without a word on how to go on."""
-    node = ray._private.worker._global_node
-    if node is None or not node.is_head():
-        return ""
-    kinds = ("gcs_server", "raylet")
-    processes = [
-        (kind, info.process) for kind in kinds for info in node.all_processes.get(kind, [])
-    ]
-    return next((kind for kind, process in processes if process.poll() is not None), "")
-
-
 def answers(address: str) -> bool:
-    """Whether anybody does, before it is time for the next knock."""
+    """Whether anybody does, before it is time for the next connection."""
     try:
-        knock(address, within=EVERY)
+        check_reachable(address, within=EVERY_SECONDS)
     except OSError:
         return False
     return True

@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,13 +18,10 @@ from typing import Any
 
 import ray
 from ray.exceptions import GetTimeoutError, RayError, RayTaskError
-from ray.tune.execution.class_cache import _ActorClassCache
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from tune_cluster.cluster.connect import fitting
-from tune_cluster.cluster.gpus import LONGEST, notice_of
-from tune_cluster.cluster.growth import Resources
-from tune_cluster.cluster.node_check import Facts, harms, tell
+from tune_cluster.cluster.capacity import Resources, fitting
+from tune_cluster.cluster.facts import TORCH_SECONDS, Facts, harms, notice_of, tell
 from tune_cluster.storage.addresses import SCHEME
 from tune_cluster.storage.store import S3Store, refusing
 
@@ -101,7 +98,13 @@ class Inspection:
         ]
 
 
-def inspect(storage: str, *, gpus: bool = False, within: float = PATIENCE) -> Inspection:
+def inspect(
+    storage: str,
+    *,
+    gpus: bool = False,
+    within: float = PATIENCE,
+    remote: Callable[[Any], Any] = ray.remote,
+) -> Inspection:
     """Asks every node that is up, all at once.
 
     Args:
@@ -109,6 +112,8 @@ def inspect(storage: str, *, gpus: bool = False, within: float = PATIENCE) -> In
         gpus: whether trials need them: a node that declares some is asked what is there.
         within: seconds, after which a node that has not answered is silent; beside those that its
             torch may take, where it is asked for its GPUs.
+        remote: makes a function one that runs on a node; of a study, as its trials run there, so
+            that the first trial finds the process of this one ready.
 
     Raises:
         ValueError: the driver itself cannot write to the storage.
@@ -119,15 +124,15 @@ def inspect(storage: str, *, gpus: bool = False, within: float = PATIENCE) -> In
         driver = tell(place, "driver")
         up = [node for node in ray.nodes() if node["Alive"]]
         # Before that a node would not have said that its torch does not answer.
-        patience = within + (LONGEST if gpus else 0.0)
-        nodes = ask(up, place, patience, gpus=gpus)
+        patience = within + (TORCH_SECONDS if gpus else 0.0)
+        nodes = ask(up, place, patience, remote(tell), gpus=gpus)
         # A node that was killed just before is up for Ray until it misses its heartbeats.
         alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
     return Inspection(tuple(node for node in nodes if node.node_id in alive), driver, storage)
 
 
 def ask(
-    up: Sequence[dict[str, Any]], place: str, within: float, *, gpus: bool = False
+    up: Sequence[dict[str, Any]], place: str, within: float, question: Any, *, gpus: bool = False
 ) -> list[Node]:
     """What each node says, in their order.
 
@@ -135,10 +140,9 @@ def ask(
         up: nodes, as `ray.nodes()` has them.
         place: the meeting point.
         within: seconds that they have for it, all together.
+        question: `tell`, to be run on a node.
         gpus: whether those that declare some look for them.
     """
-    # As Tune starts a trial's process, so that the first trial finds this one ready.
-    question = _ActorClassCache().get(tell)
     asked = time.time()
     answers = [
         question.options(

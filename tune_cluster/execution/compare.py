@@ -13,9 +13,8 @@ from ray import tune
 from rich.console import Console
 
 from search_spaces.mode import Mode
-from tune_cluster.cluster.connect import cluster
 from tune_cluster.execution.flags import Command, flag, parse
-from tune_cluster.execution.launch import launch
+from tune_cluster.execution.launch import cluster_for, launch
 from tune_cluster.execution.question import agreed
 from tune_cluster.execution.summary import shown, without
 from tune_cluster.reports.comparison import show_comparison
@@ -76,7 +75,7 @@ def compare(
             print(f"studies   {count}, of up to {budget:,} epochs each; each tells its price")
             if not agreed(Console(), command.flags, seconds=None):
                 sys.exit(130)
-            with cluster(command.flags):
+            with cluster_for(command.flags):
                 address = ray.get_runtime_context().gcs_address
                 for seed in range(command.flags.seed, command.flags.seed + seeds):
                     for strategy in strategies:

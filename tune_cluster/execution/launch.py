@@ -7,7 +7,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 
 import ray
 from ray import tune
@@ -19,12 +19,12 @@ from tune_cluster.callbacks.curves import Curves, write_experiment
 from tune_cluster.callbacks.hparams import Columns
 from tune_cluster.callbacks.stopping import NODES
 from tune_cluster.callbacks.terminal import Terminal
-from tune_cluster.cluster.connect import Cluster, cluster
-from tune_cluster.cluster.gpus import notice_of, seen_gpus
+from tune_cluster.cluster.capacity import Cluster
+from tune_cluster.cluster.connect import connected
+from tune_cluster.cluster.facts import notice_of, seen_gpus
 from tune_cluster.cluster.head import watched
-from tune_cluster.cluster.joiners import Joiners
 from tune_cluster.cluster.nodes import inspect
-from tune_cluster.cluster.width import Width
+from tune_cluster.cluster.notices import Notices
 from tune_cluster.execution import summary
 from tune_cluster.execution.best import all_ended, keep_best
 from tune_cluster.execution.flags import Command, Flags, parse
@@ -33,8 +33,13 @@ from tune_cluster.execution.keeping import retain
 from tune_cluster.execution.population import NOT_RESUMED, write_schedule
 from tune_cluster.execution.price import Price
 from tune_cluster.execution.question import begin, ended_by_signals, nothing_left
-from tune_cluster.execution.ray_tune.compat import controlled_by
-from tune_cluster.execution.ray_tune.study import TUNE_FOLDER, Study
+from tune_cluster.execution.ray_tune.compat import (
+    TRIAL_ENVIRONMENT,
+    as_trial,
+    controlled_by,
+    let_trials_inherit_environment,
+)
+from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.execution.replicates import write_replicates
 from tune_cluster.execution.sendable import unsendable_refused
 from tune_cluster.execution.signals import EXIT_CODES, heard
@@ -45,7 +50,6 @@ from tune_cluster.storage.inside import LinkError
 from tune_cluster.storage.retry import StorageLostError
 from tune_cluster.study.description import describe, job_name
 from tune_cluster.study.home import Home, home_of, new_home
-from tune_cluster.study.notices import Notices
 from tune_cluster.study.reading import check_kinds, read_study
 from tune_cluster.study.repair import repair
 from tune_cluster.study.unchanged import check_unchanged
@@ -91,16 +95,16 @@ def launch(
     argv = sys.argv[1:] if argv is None else argv
     accept_all_characters()
     console = Console()
-    os.environ.update(TUNE_SETTINGS)
+    os.environ.update({**TUNE_SETTINGS, **TRIAL_ENVIRONMENT})
     # Signals are heard until Ray has been left: a second Ctrl-C may come at any time.
-    with ExitStack() as hearing, ExitStack() as connected:
+    with ExitStack() as hearing, ExitStack() as held:
         try:
             check_metric(metric, mode)
-            command, home = parse_and_check(job, argv, connected)
+            command, home = parse_and_check(job, argv, held)
             # Ray stores what a script has given before it was connected as soon as it is.
             with nothing_left(home), unsendable_refused():
                 check_unchanged(home.directory, metric=metric, mode=mode)
-                found = connected.enter_context(cluster(command.flags))
+                found = held.enter_context(cluster_for(command.flags))
                 study = study_on(found, home, command.flags, console, metric=metric, mode=mode)
                 # Again: Ray has made SIGTERM its own as it began.
                 with ended_by_signals():
@@ -119,7 +123,7 @@ def launch(
         hearing.enter_context(heard(study.stopper))
         then = next_step(study, description["command"])
         address = ray.get_runtime_context().gcs_address
-        connected.enter_context(watched(address, lambda told: complain(f"{told}, and {then}")))
+        held.enter_context(watched(address, lambda told: complain(f"{told}, and {then}")))
         # From here on a ValueError is our own bug, and has its traceback.
         try:
             code = run(console, study, tuner, description["command"], price)
@@ -164,6 +168,16 @@ def parse_and_check(
     return command, new_home(command.flags.storage_path, name, held, numbered=numbered)
 
 
+def cluster_for(flags: Flags) -> AbstractContextManager[Cluster]:
+    """Connects to the cluster that the flags say, or starts one for their trials."""
+    return connected(
+        flags.address,
+        cpus_per_trial=flags.cpus_per_trial,
+        gpus_per_trial=flags.gpus_per_trial,
+        max_concurrent=flags.max_concurrent,
+    )
+
+
 def study_on(
     found: Cluster, home: Home, flags: Flags, console: Console, *, metric: str, mode: Mode
 ) -> Study:
@@ -174,22 +188,20 @@ def study_on(
     """
     size = (flags.cpus_per_trial, flags.gpus_per_trial)
     slots = found.slots(*size)
-    joiners, gpu_notice = None, ""
-    if not found.own:
+    inspection, gpu_notice = None, ""
+    if found.own:
+        let_trials_inherit_environment()
+        if flags.gpus_per_trial:
+            gpu_notice = notice_of({socket.gethostname(): seen_gpus()})
+    else:
         storage = str(home.bucket or home.directory.parent)
-        inspection = inspect(storage, gpus=flags.gpus_per_trial > 0)
+        inspection = inspect(storage, gpus=flags.gpus_per_trial > 0, remote=as_trial)
         inspection.check(*size)
         gpu_notice = inspection.gpu_notice(*size)
         for note in inspection.notes():
             console.print(
                 f"note      {one_line(note)}", soft_wrap=True, highlight=False, markup=False
             )
-        joiners = Joiners(inspection, *size, home.directory / TUNE_FOLDER)
-    elif flags.gpus_per_trial:
-        gpu_notice = notice_of({socket.gethostname(): seen_gpus()})
-    width = None
-    if joiners is not None and flags.max_concurrent is None:
-        width = Width(found, *size, look=joiners.nodes)
     study = Study(
         home.directory,
         flags,
@@ -197,14 +209,12 @@ def study_on(
         metric=metric,
         mode=mode,
         bucket=home.bucket,
-        width=width,
-        joiners=joiners,
+        cluster=found,
+        inspection=inspection,
         lock=home.lock,
     )
     if home.at_work is not None:
         home.at_work.hear(study.stopper.interrupt)
-    if joiners is not None:
-        joiners.on_none_left = study.stopper.no_node_left
     study.parts.gpu_notice = gpu_notice
     return study
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray._private.state import available_resources_per_node
 from ray.exceptions import RayError
 
 from search_spaces.searchers.sobol_search import SobolSearch
-from tune_cluster.cluster.connect import fitting
+from tune_cluster.cluster.capacity import fitting
+from tune_cluster.cluster.compat import free_resources_by_node
 from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.storage.inside import bytes_in
 from tune_cluster.storage.scratch import scratch
@@ -56,7 +56,7 @@ def rehearse(study: Study) -> list[Rehearsal]:
     cpus, gpus = study.flags.cpus_per_trial, study.flags.gpus_per_trial
     if gpus == 0:
         return _measured(measure, configs, cpus, on_gpu=False, **data)
-    nodes = available_resources_per_node().values()
+    nodes = free_resources_by_node().values()
     free = max((fitting(node, cpus, gpus) for node in nodes), default=0)
     sharing = min(study.max_concurrent, max(1, int(1 / gpus + 1e-9)), free)
     if sharing == 0:

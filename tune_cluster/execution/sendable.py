@@ -11,10 +11,11 @@ from functools import partial
 from typing import Any
 
 from ray import cloudpickle, tune
-from ray._private.ray_constants import FUNCTION_SIZE_ERROR_THRESHOLD
 from rich.filesize import decimal
 
-LARGEST = FUNCTION_SIZE_ERROR_THRESHOLD - 10**6
+from tune_cluster.cluster.compat import LARGEST_FUNCTION
+
+LARGEST = LARGEST_FUNCTION - 10**6
 """Bytes of a trainable; the rest is for what is put around it. With more Ray fails in mid-study."""
 
 

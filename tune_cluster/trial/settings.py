@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from search_spaces.mode import Mode
-from tune_cluster.cluster.admission import Admission
+from tune_cluster.cluster.joining import Admission
 from tune_cluster.storage import retry
 from tune_cluster.storage.quota import Budget
 from tune_cluster.storage.retry import RetryPolicy

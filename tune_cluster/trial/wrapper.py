@@ -43,12 +43,12 @@ from ray.train._internal.session import shutdown_session
 from ray.tune.result import RESULT_DUPLICATE
 from ray.tune.trainable.function_trainable import FunctionTrainable
 
+from tune_cluster.cluster.notices import telling
 from tune_cluster.execution.controls import stopped_dirname
 from tune_cluster.storage.checkpoints import Checkpoint, NoRoomError, TrialCheckpoints
 from tune_cluster.storage.retry import StorageLostError, StorageRetry
 from tune_cluster.storage.store import Store
 from tune_cluster.study.journal import Epoch
-from tune_cluster.study.notices import telling
 from tune_cluster.trial.dict_checkpoint import keep_returned, returned_or
 from tune_cluster.trial.epochs import EpochCount
 from tune_cluster.trial.exits import Exits, exited, exited_well, raised, telling_exits

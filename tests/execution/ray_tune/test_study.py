@@ -20,7 +20,6 @@ from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
 from tests.in_process import QUALITY, SPACE, names, study_in
 from tests.search_spaces.schedulers.test_rungs import promoted_by
-from tune_cluster.cluster.joiners import Joiners
 from tune_cluster.cluster.nodes import Inspection
 from tune_cluster.execution.flags import Flags
 from tune_cluster.execution.ray_tune.study import TUNE_FOLDER, Study
@@ -355,9 +354,13 @@ def test_a_stop_whose_line_was_lost_makes_a_control_all_the_same(tmp_path):
 
 
 def test_what_tune_pickles_of_a_grid_can_be_where_nodes_may_join(tmp_path):
-    joiners = Joiners(Inspection((), None, str(tmp_path)), 1, 0, tmp_path)
     study = Study(
-        tmp_path, Flags(trials=4), max_concurrent=2, metric="score", mode="max", joiners=joiners
+        tmp_path,
+        Flags(trials=4),
+        max_concurrent=2,
+        metric="score",
+        mode="max",
+        inspection=Inspection((), None, str(tmp_path)),
     )
     config = study.tune_config(GridSearch(SPACE, grid_points=4))
     assert cloudpickle.dumps(config.scheduler)

@@ -1,6 +1,6 @@
 """Every private name of `ray.tune`, `ray.train` and `ray.air`: no other file has one.
 
-Written for Ray 2.60. Each name has its reason here, and tests/execution/ray_tune/test_compat.py says
+Written for Ray 2.60. Each name has its reason here; tests/execution/ray_tune/test_compat.py says
 what breaks when Ray changes it. Those of Ray itself are in `tune_cluster.cluster.compat`.
 """
 

@@ -23,7 +23,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from search_spaces.schedulers.pbt import PBT
-from tune_cluster.cluster.joiners import Joiners
+from tune_cluster.cluster.joining import JoiningNodes
 from tune_cluster.execution.losses import Losses
 from tune_cluster.execution.ray_tune.compat import restart_trial
 from tune_cluster.execution.ray_tune.recorder import Recorder, index_of
@@ -40,7 +40,7 @@ class RestartingScheduler(FIFOScheduler):
         scheduler: decides all else.
         recorder: writes the new share, and has the last one of every trial.
         losses: say when a trial may start that was killed for memory.
-        joiners: keep a node from trials on which one has found itself; None where none can join.
+        joining: keeps a node from trials on which one has found itself; None where none can join.
     """
 
     def __init__(
@@ -48,13 +48,13 @@ class RestartingScheduler(FIFOScheduler):
         scheduler: TrialScheduler,
         recorder: Recorder,
         losses: Losses,
-        joiners: Joiners | None = None,
+        joining: JoiningNodes | None = None,
     ) -> None:
         super().__init__()
         self.scheduler = scheduler
         self._recorder = recorder
         self._losses = losses
-        self._joiners = joiners
+        self._joining = joining
         self._resting: list[Trial] = []
         """Those that were killed for memory, which Tune holds as paused."""
         self._wide: set[Trial] = set()
@@ -88,8 +88,8 @@ class RestartingScheduler(FIFOScheduler):
             self._recorder.on_share(trial, [asked.gpus, twice(asked.gpus)], report.retried)
         else:
             self._recorder.on_replaced_process(trial, asked.reason)
-            if asked.cause == "node" and self._joiners is not None:
-                self._joiners.refuse(asked.node, asked.problems)
+            if asked.cause == "node" and self._joining is not None:
+                self._joining.refuse(asked.node, asked.problems)
         restart_trial(controller, trial, asked.cause)
         return str(TrialScheduler.NOOP)
 
@@ -116,8 +116,8 @@ class RestartingScheduler(FIFOScheduler):
 
     def choose_trial_to_run(self, controller: Any) -> Trial | None:
         """Whom the scheduler names, or who has rested. Asked in every step of Tune's."""
-        if self._joiners is not None:
-            self._joiners.look()
+        if self._joining is not None:
+            self._joining.look()
         self._resting = [trial for trial in self._resting if trial.status == Trial.PAUSED]
         if self._resting:
             active = sum(

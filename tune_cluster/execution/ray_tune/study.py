@@ -20,8 +20,9 @@ from search_spaces.searchers.learning import LearningSearch
 from search_spaces.searchers.strategy import Strategy
 from search_spaces.space import Space
 from tune_cluster.callbacks.stopping import Limits, StudyStopper
-from tune_cluster.cluster.joiners import Joiners
-from tune_cluster.cluster.width import Width
+from tune_cluster.cluster.capacity import Cluster, TrialSlots
+from tune_cluster.cluster.joining import JoiningNodes, refused_line
+from tune_cluster.cluster.nodes import Inspection
 from tune_cluster.execution.flags import EPOCHS, MODEL, TRIALS, Flags
 from tune_cluster.execution.given import check_names, check_strategy, check_trainable
 from tune_cluster.execution.losses import Losses
@@ -59,10 +60,10 @@ class Study:
         directory: `<storage-path>/<name>`, or this machine's copy of it; made by `open`.
         flags: the shared flags.
         max_concurrent: trials at once, as it begins.
-        width: trials at once, at any later moment; None where that stays.
         metric, mode: what is searched for.
         bucket: that the study lies in, if it does.
-        joiners: nodes that join later, where they can.
+        cluster: as it was found; None where the study has one of its own.
+        inspection: of its nodes, where others may join later.
         lock: of the directory; without it `open` takes it.
     """
 
@@ -75,8 +76,8 @@ class Study:
         metric: str,
         mode: Mode,
         bucket: S3Store | None = None,
-        width: Width | None = None,
-        joiners: Joiners | None = None,
+        cluster: Cluster | None = None,
+        inspection: Inspection | None = None,
         lock: StudyLock | None = None,
     ) -> None:
         self._lock = lock
@@ -87,12 +88,6 @@ class Study:
         asked = flags.checkpoint_budget
         self.budget = None if asked is None else Budget(parse_bytes(asked))
         """Of all checkpoints, in bytes."""
-        # A budget is divided by the trials that run at once.
-        self._width = width if self.budget is None else None
-        self._joiners = joiners
-        for noticing in (width, joiners):
-            if noticing is not None:
-                noticing.note = self.note
         self.say: Callable[[str], None] = lambda line: None
         """Shows a line that is about no trial."""
         self.metric = metric
@@ -111,7 +106,24 @@ class Study:
         """All trials by index."""
         limits = {limit.name: getattr(flags, limit.name) for limit in fields(Limits)}
         self.stopper = StudyStopper(Limits(**limits), self.events, metric=metric, mode=mode)
-        self.losses = Losses(self._width or (lambda: self.max_concurrent), self.note)
+        size = (flags.cpus_per_trial, flags.gpus_per_trial)
+        self._joining: JoiningNodes | None = None
+        if inspection is not None:
+            self._joining = JoiningNodes(
+                inspection,
+                *size,
+                directory / TUNE_FOLDER,
+                on_refused=self._note_refused,
+                on_none_left=self.stopper.no_node_left,
+            )
+        self._slots: TrialSlots | None = None
+        # A budget is divided by the trials that run at once.
+        fixed = flags.max_concurrent is not None or self.budget is not None
+        if cluster is not None and self._joining is not None and not fixed:
+            self._slots = TrialSlots(
+                cluster, *size, on_change=self._note_slots, look=self._joining.nodes
+            )
+        self.losses = Losses(self._slots or (lambda: self.max_concurrent), self.note)
         """Of trials' processes; they say how many trials may run at once."""
         self.listeners: list[Any] = [self.stopper, self.losses]
         self._journal: Journal | None = None
@@ -141,7 +153,7 @@ class Study:
     @property
     def alone(self) -> bool:
         """Whether trials run one at a time, whatever nodes join."""
-        return self.max_concurrent == 1 and self._width is None
+        return self.max_concurrent == 1 and self._slots is None
 
     @property
     def trials_dir(self) -> Path:
@@ -197,7 +209,7 @@ class Study:
             in_bucket=self.bucket is not None,
             reported=reported,
             working_directory=of_this_job(),
-            admission=self._joiners.admission() if self._joiners else None,
+            admission=self._joining.admission() if self._joining else None,
         )
         resources = {"cpu": self.flags.cpus_per_trial, "gpu": self.flags.gpus_per_trial}
         return tune.with_resources(guarded(self.parts.as_class(), settings), resources)  # type: ignore[no-any-return]
@@ -252,7 +264,7 @@ class Study:
         asha, promotes = self.parts.asha, self.parts.promotes()
         audited = asha is not None and asha.audit > 0
         self.tune_scheduler = RestartingScheduler(
-            scheduler or InOrder(), self.recorder, self.losses, self._joiners
+            scheduler or InOrder(), self.recorder, self.losses, self._joining
         )
         self._searcher = JournaledSearcher(
             strategy,
@@ -318,8 +330,8 @@ class Study:
         self.directory.mkdir(parents=True, exist_ok=True)
         with opened(self.directory, self.trials_dir, make=True):
             pass
-        if self._joiners is not None:
-            self._joiners.open()
+        if self._joining is not None:
+            self._joining.open()
         self._journal = Journal(
             self.directory / JOURNAL,
             self.retry,
@@ -336,6 +348,14 @@ class Study:
         """For the journal, and for a person."""
         self.journal.append(event)
         self.say(line)
+
+    def _note_slots(self, before: int, now: int) -> None:
+        line = f"width      {now} trials at once, {before} before: nodes have come or gone"
+        self.note({"event": "width", "trials": now}, line)
+
+    def _note_refused(self, node: str, reasons: Sequence[str]) -> None:
+        event = {"event": "node_refused", "node": node[:8], "reasons": list(reasons)}
+        self.note(event, f"refused    {refused_line(node, reasons)}. No trial runs there")
 
     def close(self, why: str) -> None:
         """Ends the session; the listeners first, so that their files are whole.

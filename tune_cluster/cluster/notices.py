@@ -8,16 +8,9 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from ray.experimental.internal_kv import (
-    _internal_kv_del,
-    _internal_kv_get,
-    _internal_kv_list,
-    _internal_kv_put,
-)
-
+from tune_cluster.cluster.compat import HeadStore
 from tune_cluster.plain_text import one_line
 from tune_cluster.storage.retry import print_line
-from tune_cluster.study.journal import Event, TrialRecord
 
 NAMESPACE = "tune_jobs_notices"
 
@@ -37,7 +30,7 @@ def telling(trials: str, trial: str) -> Callable[[str], None]:
         # Without the head there is nobody to read it either.
         with suppress(Exception):
             key = f"{trials}:{time.time_ns()}:{trial}"
-            _internal_kv_put(key, f"trial {trial}: {line}", namespace=NAMESPACE)
+            HeadStore(NAMESPACE).put(key, f"trial {trial}: {line}")
 
     return tell
 
@@ -57,7 +50,7 @@ class Notices:
         self._thread = threading.Thread(target=self._listen, name="notices", daemon=True)
         self._thread.start()
 
-    def on_event(self, event: Event, trial: TrialRecord) -> None:
+    def on_event(self, event: object, trial: object) -> None:
         """Nothing: what became of a trial is in the journal."""
 
     def close(self) -> None:
@@ -72,7 +65,5 @@ class Notices:
 
     def _look(self) -> None:
         with suppress(Exception):
-            for key in sorted(_internal_kv_list(self._prefix, namespace=NAMESPACE)):
-                line = _internal_kv_get(key, namespace=NAMESPACE)
-                _internal_kv_del(key, namespace=NAMESPACE)
-                self._show(one_line(line.decode()))
+            for line in HeadStore(NAMESPACE).take(self._prefix):
+                self._show(one_line(line))

@@ -41,7 +41,7 @@ def preflight(
         gpus_per_trial: GPUs of a trial; 0.25 puts four on one.
     """
     # Imported once the command line is known to be good: Tune takes seconds.
-    from tune_cluster.cluster.connect import cluster
+    from tune_cluster.cluster.connect import connected
     from tune_cluster.cluster.nodes import inspect
 
     accept_all_characters()
@@ -53,7 +53,7 @@ def preflight(
             cpus_per_trial=cpus_per_trial,
             gpus_per_trial=gpus_per_trial,
         )
-        with cluster(flags) as found:
+        with connected(address) as found:
             inspection = inspect(flags.storage_path, gpus=gpus_per_trial > 0)
             seconds = time.monotonic() - began
             console = Console()

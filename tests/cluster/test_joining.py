@@ -8,8 +8,8 @@ import pytest
 import ray
 from ray.experimental.internal_kv import _initialize_internal_kv
 
-from tune_cluster.cluster.admission import Admission
-from tune_cluster.cluster.node_check import tell
+from tune_cluster.cluster.facts import tell
+from tune_cluster.cluster.joining import Admission
 
 
 @pytest.fixture

@@ -1,0 +1,219 @@
+"""How many trials run at once, on the nodes that are up or that an autoscaler may start."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import ray
+import yaml
+
+from tune_cluster.cluster.compat import HEAD, raycluster
+
+Resources = Mapping[str, float]
+"""Of a node or a type of nodes, as Ray names and counts them: CPU, GPU, memory in bytes."""
+
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+"""The namespace that a pod of Kubernetes lives in."""
+
+
+@dataclass(frozen=True)
+class NodeType:
+    """One of the autoscaler's `available_node_types`."""
+
+    name: str
+    resources: Resources
+    """Empty where nobody knows before such a node has joined: machines of one's own."""
+    max_workers: int
+    """Nodes of it at once."""
+
+
+@dataclass(frozen=True)
+class Autoscaler:
+    """What an autoscaler may start; nothing without one."""
+
+    types: tuple[NodeType, ...] = ()
+    max_workers: int = 0
+    """Nodes of all types together; the head is none of them."""
+
+    def slots(self, fits: Callable[[Resources], int]) -> int:
+        """How many trials run at once when all is started that helps, by how many fit on a node."""
+        left, count = self.max_workers, 0
+        for node_type in sorted(self.types, key=lambda t: -fits(t.resources)):
+            started = min(node_type.max_workers, left)
+            count += started * fits(node_type.resources)
+            left -= started
+        return count
+
+    def of_unknown_size(self) -> int:
+        """How many nodes may come whose size is not known."""
+        return sum(node_type.max_workers for node_type in self.types if not node_type.resources)
+
+
+def read_autoscaler(gcs_address: str) -> Autoscaler:
+    """Of the cluster with that head, on which this has to run.
+
+    Ray tells it to nobody: `get_max_resources_from_cluster_config` reads a table that neither its
+    autoscaler v1 nor v2 ever writes. So it is read where the autoscaler itself reads it.
+
+    Args:
+        gcs_address: host:port of the cluster's head.
+    """
+    in_pod = "RAY_CLUSTER_NAME" in os.environ and SERVICE_ACCOUNT.exists()
+    return autoscaler_of(_of_raycluster() if in_pod else _of_monitor(gcs_address))
+
+
+def autoscaler_of(config: Mapping[str, Any]) -> Autoscaler:
+    """By an autoscaler's configuration, as `ray up` leaves it on the head."""
+    types = config.get("available_node_types", {}).items()
+    bringing = tuple(
+        NodeType(name, dict(entry.get("resources") or {}), entry.get("max_workers", 0))
+        for name, entry in types
+        if entry.get("max_workers", 0) > 0
+    )
+    return Autoscaler(bringing, config.get("max_workers", 0))
+
+
+def _of_monitor(gcs_address: str) -> dict[str, Any]:
+    """What the autoscaler's process of that cluster has been started with, on this machine."""
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        # Ended meanwhile, or another person's.
+        with suppress(OSError):
+            words = process.read_text(errors="replace").split("\0")
+            options = dict(word.partition("=")[::2] for word in words)
+            if options.get("--gcs-address") == gcs_address and "--autoscaling-config" in options:
+                path = Path(options["--autoscaling-config"]).expanduser()
+                return dict(yaml.safe_load(path.read_text()))
+    return {}
+
+
+def _of_raycluster() -> dict[str, Any]:
+    """What Kubernetes has of this pod's cluster, which the autoscaler in the head's pod may ask."""
+    try:
+        return raycluster(SERVICE_ACCOUNT.read_text(), os.environ["RAY_CLUSTER_NAME"])
+    except OSError:
+        # Only the head of a cluster that scales by itself has the right to ask.
+        return {}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What the cluster has, and what it may come to have."""
+
+    nodes: tuple[Resources, ...]
+    """Of each node that is up."""
+    autoscaler: Autoscaler = field(default_factory=Autoscaler)
+    """What an autoscaler starts when trials wait."""
+    own: bool = False
+    """Whether this job has started it, on this machine, for itself."""
+
+    def slots(self, cpus: float, gpus: float) -> int:
+        """How many trials of that size run at once, on the nodes that are up or on those that an
+        autoscaler starts when trials wait.
+
+        Raises:
+            ValueError: not even one would ever fit, so that it would wait for ever.
+        """
+
+        def fits(node: Resources) -> int:
+            return fitting(node, cpus, gpus)
+
+        head = sum(fits(node) for node in self.nodes if HEAD in node)
+        count = max(sum(map(fits, self.nodes)), head + self.autoscaler.slots(fits))
+        if count == 0:
+            raise ValueError(self._why_not(cpus, gpus))
+        return count
+
+    def _why_not(self, cpus: float, gpus: float) -> str:
+        """A trial of that size fits nowhere."""
+        kinds = [node_type.resources for node_type in self.autoscaler.types if node_type.resources]
+        later = ""
+        unknown = self.autoscaler.of_unknown_size()
+        if unknown:
+            later = (
+                f". Up to {unknown} nodes may still join, of a size that is known only then: see "
+                "`ray status`, and start the study when they are up"
+            )
+        elif gpus > 0 and not any(node.get("GPU") for node in (*self.nodes, *kinds)):
+            return (
+                f"--gpus-per-trial {gpus:g}: the cluster has no GPU, and none that it may start. "
+                "Give 0, or --address of a cluster that has"
+            )
+        bring = f", those that the autoscaler may start have {sizes(kinds)}" if kinds else ""
+        return (
+            f"a trial of {cpus:g} CPU and {gpus:g} GPU fits on no node: those that are up have "
+            f"{sizes(self.nodes)}{bring}{later}"
+        )
+
+
+def fitting(node: Resources, cpus: float, gpus: float) -> int:
+    """How many trials of that size run on a node at once."""
+    per_kind = [node.get("CPU", 0.0) / cpus] if cpus else []
+    if gpus:
+        # A trial of 0.4 GPU can't be spread over two: 2 of them on each, not 5 on two.
+        whole = int(1 / gpus + 1e-9) if gpus < 1 else 1 / gpus
+        per_kind.append(node.get("GPU", 0.0) * whole)
+    return int(min(per_kind) + 1e-9)
+
+
+def sizes(nodes: Iterable[Resources]) -> str:
+    """The different ones, in words."""
+    found = {(node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in nodes}
+    return " or ".join(f"{cpus:g} CPU and {gpus:g} GPU" for cpus, gpus in sorted(found))
+
+
+SECONDS_BETWEEN_LOOKS = 2.0
+"""At the nodes, of which one takes longer to join."""
+
+
+def nodes_up() -> dict[str, Resources]:
+    """What each node has that is up, by its id."""
+    return {node["NodeID"]: dict(node["Resources"]) for node in ray.nodes() if node["Alive"]}
+
+
+class TrialSlots:
+    """As many trials as fit on the nodes that are up at the moment it is called.
+
+    Args:
+        cluster: as the study found it.
+        cpus, gpus: of a trial.
+        on_change: called with the number before a change and the number since.
+        look: returns the nodes that are up.
+        clock: seconds.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        cpus: float,
+        gpus: float,
+        *,
+        on_change: Callable[[int, int], None],
+        look: Callable[[], Mapping[str, Resources]] = nodes_up,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._cluster, self._cpus, self._gpus = cluster, cpus, gpus
+        self._on_change, self._look, self._clock = on_change, look, clock
+        self._slots = cluster.slots(cpus, gpus)
+        self._next = clock() + SECONDS_BETWEEN_LOOKS
+
+    def __call__(self) -> int:
+        """The number at this moment, at least 1: a study waits for nodes that it has lost."""
+        if self._clock() >= self._next:
+            self._next = self._clock() + SECONDS_BETWEEN_LOOKS
+            before, self._slots = self._slots, self._count()
+            if before != self._slots:
+                self._on_change(before, self._slots)
+        return self._slots
+
+    def _count(self) -> int:
+        cluster = replace(self._cluster, nodes=tuple(self._look().values()))
+        try:
+            return cluster.slots(self._cpus, self._gpus)
+        except ValueError:
+            return 1

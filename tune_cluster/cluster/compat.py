@@ -1,0 +1,185 @@
+"""Every private name of Ray itself: no other file imports or patches one.
+
+Written for Ray 2.60. Each name has its reason here, and tests/cluster/test_compat.py says what
+breaks when Ray changes it. Those of Ray Tune are in `tune_cluster.execution.ray_tune.compat`.
+"""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray._common.utils import get_default_system_temp_dir
+from ray._private import ray_constants, services
+from ray._private.state import available_resources_per_node
+from ray.experimental.internal_kv import (
+    _internal_kv_del,
+    _internal_kv_exists,
+    _internal_kv_get,
+    _internal_kv_list,
+    _internal_kv_put,
+)
+from ray.job_config import JobConfig
+
+HEAD = "node:__internal_head__"
+"""A resource that the head has, and no other node."""
+
+NODE_ID = "ray.io/node-id"
+"""The label by which Ray names a node to its scheduler."""
+
+LARGEST_FUNCTION: int = ray_constants.FUNCTION_SIZE_ERROR_THRESHOLD
+"""Bytes of a pickled function or class; with more Ray fails when it is first called."""
+
+# Start and find a Ray.
+
+
+@contextmanager
+def loopback_only() -> Iterator[None]:
+    """A Ray that is started meanwhile listens on 127.0.0.1 alone, and no other machine can join it.
+
+    By itself it listens on all interfaces, and replaces a `_node_ip_address` of 127.0.0.1 by one
+    that can be reached; only on Windows and macOS, where no cluster is meant, it does not. For the
+    same reason it looks for a Ray on 127.0.0.1 at the machine's own address, for a minute.
+    """
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+@contextmanager
+def own_process_group() -> Iterator[None]:
+    """A Ray that is started meanwhile is in a session of its own.
+
+    A signal that ends a job often goes to its whole group: `timeout`, a shell's `kill -- -PGID` and
+    a terminal that closes send it so. Ray's processes would end at once and take the driver with
+    them, while it is still ending its trials in order. They die with the driver all the same, by
+    the kernel's signal for the death of a parent.
+    """
+    before = services.ConsolePopen
+    services.ConsolePopen = partial(before, start_new_session=True)
+    try:
+        yield
+    finally:
+        services.ConsolePopen = before
+
+
+def preloading(modules: list[str]) -> dict[str, Any]:
+    """Return the argument of `ray.init` that makes idle processes import modules in advance."""
+    return {"_system_config": {"preload_python_modules": modules}}
+
+
+class DriverPath(JobConfig):
+    """The settings of a job whose processes have the driver's search path.
+
+    By itself Ray puts the working directory before all that they find, which the driver of a script
+    that is started by its path does not look into at all: a file there that is called as one of our
+    packages, as torch or as a module of Python's own was what the processes of the trials imported.
+    """
+
+    def _get_proto_job_config(self) -> Any:
+        ours = first_looked_into()
+        kept = [path for path in ours if path in self._py_driver_sys_path]
+        # The last of them is put before the others.
+        self._py_driver_sys_path[:] = reversed(kept)
+        return super()._get_proto_job_config()
+
+
+def first_looked_into() -> list[str]:
+    """Return the folders that this process looks into before Python's own."""
+    # Not resolved: Ray names them as they are spelled.
+    folders = [str(Path.cwd() / path) for path in sys.path]
+    own = sysconfig.get_path("stdlib")
+    return folders[: folders.index(own)] if own in folders else folders
+
+
+def found_on_this_machine() -> str | None:
+    """Return the address of a cluster that was started here for all, by what it has left in Ray's
+    folder; it may have ended. `ray.init(address="auto")` joins what another job has for itself."""
+    address: str | None = services.canonicalize_bootstrap_address(None)
+    return address
+
+
+def temporary_folder() -> str:
+    """Return the folder in which Ray keeps its sockets and logs."""
+    return str(get_default_system_temp_dir())
+
+
+def client_is_connected() -> bool:
+    """Return whether this process is a client of a cluster, by `ray://`, and no driver on it."""
+    return bool(ray.util.client.ray.is_connected())
+
+
+# The Ray that this process is connected to.
+
+
+def started_here() -> bool:
+    """Return whether this process has started the Ray that it is connected to."""
+    node = ray._private.worker._global_node
+    return node is not None and bool(node.is_head())
+
+
+def ended_process() -> str:
+    """Return the name of a process that has ended of the Ray that this process has started; empty
+    if none has. Ray itself would end this one after a while, without a word on how to go on."""
+    if not started_here():
+        return ""
+    processes = ray._private.worker._global_node.all_processes
+    kinds = ("gcs_server", "raylet")
+    found = [(kind, info.process) for kind in kinds for info in processes.get(kind, [])]
+    return next((kind for kind, process in found if process.poll() is not None), "")
+
+
+def free_resources_by_node() -> dict[str, Mapping[str, float]]:
+    """Return what nobody has taken of each node, by its id: the public function sums them up."""
+    return dict(available_resources_per_node())
+
+
+def raycluster(namespace: str, name: str) -> dict[str, Any]:
+    """Return the autoscaler's configuration of a cluster on Kubernetes, as `ray up` would have it.
+
+    Raises:
+        OSError: this pod has no right to ask, such as one of a cluster that does not scale.
+    """
+    # Here, since they read their environment when they are imported.
+    from ray.autoscaler._private.kuberay import autoscaling_config, node_provider
+
+    found = node_provider.KubernetesHttpApiClient(namespace).get(f"rayclusters/{name}")
+    return dict(autoscaling_config._derive_autoscaling_config_from_ray_cr(found))
+
+
+class HeadStore:
+    """A store of keys on the cluster's head, for a few bytes from process to process: it is there
+    where the storage is not, and costs a call less than a millisecond.
+
+    Args:
+        namespace: apart from all others.
+    """
+
+    def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
+
+    def put(self, key: str, value: str) -> None:
+        """Store a text."""
+        _internal_kv_put(key, value, namespace=self._namespace)
+
+    def has(self, key: str) -> bool:
+        """Return whether the key is there."""
+        return bool(_internal_kv_exists(key, namespace=self._namespace))
+
+    def take(self, prefix: str) -> list[str]:
+        """Return the texts under all keys that begin so, in their order, and delete them."""
+        texts = []
+        for key in sorted(_internal_kv_list(prefix, namespace=self._namespace)):
+            text = _internal_kv_get(key, namespace=self._namespace)
+            _internal_kv_del(key, namespace=self._namespace)
+            texts.append(text.decode())
+        return texts
