@@ -18,14 +18,13 @@ from typing import Any, Literal, TypeAlias
 
 from search_spaces.mode import sign_of
 from tune_cluster.plain_text import argument
-from tune_cluster.storage.append_only import AppendOnlyFile
+from tune_cluster.storage.append_only import AppendOnlyFile, HeldFile
 from tune_cluster.storage.inside import read_regular
 from tune_cluster.storage.retry import StorageLostError, StorageRetry
 from tune_cluster.storage.store import LocalStore
 from tune_cluster.study.events import Epoch as Epoch
 from tune_cluster.study.events import Event as Event
 from tune_cluster.study.journal_lines import Whole, check_number, read_line, sealed, whole_part
-from tune_cluster.study.lock import StudyLock, lock
 from tune_cluster.study.order import Order
 
 Status: TypeAlias = Literal["pending", "running", "finished", "stopped", "diverged", "failed"]
@@ -43,7 +42,8 @@ class Journal:
         path: of the file, in the study's directory.
         retry: of the study's storage.
         on_lost: told that it did not come back.
-        held: the study's lock, which passes to the journal; without it the journal takes it.
+        held: the file, open and locked, which passes to the journal; without it the journal opens
+            it.
 
     Raises:
         ValueError: another process runs the study.
@@ -54,7 +54,7 @@ class Journal:
         path: Path,
         retry: StorageRetry | None = None,
         on_lost: Callable[[StorageLostError], None] = lambda error: None,
-        held: StudyLock | None = None,
+        held: HeldFile | None = None,
     ) -> None:
         self.path = path
         self.lost: StorageLostError | None = None
@@ -63,8 +63,8 @@ class Journal:
         self._file = AppendOnlyFile(
             path,
             retry or StorageRetry(LocalStore(path.parent)),
-            opened=lambda number: lock(number, path.parent),
-            number=None if held is None else held.detach(),
+            exclusive=True,
+            held=held,
         )
         self._lines = self._drop_torn_line()
         """That it has."""

@@ -33,13 +33,14 @@ from tune_cluster.execution.ray_tune.recorder import Recorder
 from tune_cluster.execution.ray_tune.restart import RestartingScheduler
 from tune_cluster.execution.ray_tune.searcher import JournaledSearcher
 from tune_cluster.execution.sendable import check_sendable
+from tune_cluster.storage.append_only import HeldFile
 from tune_cluster.storage.inside import make_private, opened
 from tune_cluster.storage.quota import Budget, parse_bytes
 from tune_cluster.storage.retry import StorageRetry
-from tune_cluster.storage.store import LocalStore, S3Store
-from tune_cluster.study.home import Home
+from tune_cluster.storage.s3 import S3Store
+from tune_cluster.storage.store import LocalStore
+from tune_cluster.study.directory import StudyDirectory
 from tune_cluster.study.journal import JOURNAL, Event, Journal, read_events, trials_from
-from tune_cluster.study.lock import StudyLock
 from tune_cluster.study.study_file import write_study_file
 from tune_cluster.study.unchanged import check_unchanged
 from tune_cluster.study.warm_start import earlier_trials, learn
@@ -78,7 +79,7 @@ class Study:
         bucket: S3Store | None = None,
         cluster: Cluster | None = None,
         inspection: Inspection | None = None,
-        lock: StudyLock | None = None,
+        lock: HeldFile | None = None,
     ) -> None:
         self._lock = lock
         self.directory = directory
@@ -127,7 +128,7 @@ class Study:
         """Of trials' processes; they say how many trials may run at once."""
         self.listeners: list[Any] = [self.stopper, self.losses]
         self._journal: Journal | None = None
-        self.checkpoints = Home(directory, bucket).checkpoints
+        self.checkpoints = StudyDirectory(directory, bucket).checkpoints
         """Where the trials' checkpoints lie, each trial's in a place of its own."""
         self.retry = StorageRetry(LocalStore(self.trials_dir), give_up=self.stopper.waits_no_more)
         """Of the driver: it waits for storage until it is interrupted, or has waited in vain."""
