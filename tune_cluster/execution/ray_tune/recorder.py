@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
+from search_spaces.objective import Mode
 from search_spaces.schedulers.pbt import Exploit
 from search_spaces.schedulers.rungs import Decision, Promotion
 from tune_cluster.execution.controls import stopped_dirname
@@ -59,7 +60,7 @@ class Recorder(Callback):
         journal: Callable[[], Journal],
         trials: dict[int, TrialRecord],
         checkpoints: Store,
-        mode: str,
+        mode: Mode,
         listeners: Sequence[Listener],
         on_failure: Callable[[int, Epoch], None],
         alone: bool,
