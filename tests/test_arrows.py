@@ -17,6 +17,7 @@ from benchmarks import structure
         ("search_spaces.schedulers.rungs", {"ray"}),
         ("tune_cluster.study.journal", {"ray", "torch"}),
         ("tune_cluster.execution.launch", {"trainables", "torch"}),
+        ("tune_cluster.trial.runner", {"ray", "torch"}),
         # What a node says of itself, in the process that its first trial takes over.
         ("tune_cluster.cluster.facts", {"ray", "torch"}),
         ("tune_cluster.execution.preflight", {"ray", "torch"}),
@@ -52,12 +53,6 @@ POINTING_BACK = {
     ("tune_cluster/callbacks/retention.py", "tune_cluster.execution"),
     ("tune_cluster/study/description.py", "tune_cluster.execution"),
     ("tune_cluster/study/repair.py", "tune_cluster.execution"),
-    ("tune_cluster/trial/epochs.py", "tune_cluster.study"),
-    ("tune_cluster/trial/report.py", "tune_cluster.study"),
-    ("tune_cluster/trial/settings.py", "tune_cluster.cluster"),
-    ("tune_cluster/trial/wrapper.py", "tune_cluster.cluster"),
-    ("tune_cluster/trial/wrapper.py", "tune_cluster.execution"),
-    ("tune_cluster/trial/wrapper.py", "tune_cluster.study"),
 }
 """Arrows that still point back. Only take lines away: one that is no longer needed fails."""
 
@@ -78,14 +73,6 @@ COMPAT = {
     "tune_cluster/cluster/compat.py": "Ray itself",
     "tune_cluster/execution/ray_tune/compat.py": "ray.tune, ray.train and ray.air",
 }
-
-STILL_IN_THE_TRIAL = {
-    "tune_cluster/trial/exits.py",
-    "tune_cluster/trial/function_session.py",
-    "tune_cluster/trial/tune_storage.py",
-    "tune_cluster/trial/wrapper.py",
-}
-"""To be moved to the trainable of Ray Tune."""
 
 
 def package_of(module):
@@ -122,4 +109,4 @@ def test_shared_code_does_not_ask_which_strategy_it_has():
 
 def test_private_names_of_ray_are_in_two_files_alone():
     found = {str(path): names for path in structure.files() if (names := structure.private(path))}
-    assert found.keys() - STILL_IN_THE_TRIAL == COMPAT.keys(), found
+    assert found.keys() == COMPAT.keys(), found

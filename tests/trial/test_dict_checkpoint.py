@@ -14,8 +14,8 @@ from tests.in_process import names
 from tune_cluster.trial.dict_checkpoint import (
     JSON_FILE,
     TORCH_FILE,
-    keep_returned,
-    returned_or,
+    load_returned,
+    save_returned,
 )
 
 numbers = st.booleans() | st.integers() | st.floats(allow_nan=False) | st.none()
@@ -33,8 +33,8 @@ values = st.recursive(
 @given(st.dictionaries(st.text() | st.integers(), values))
 def test_plain_data_comes_back_with_its_types(tmp_path_factory, content):
     folder = tmp_path_factory.mktemp("checkpoint")
-    keep_returned(content, str(folder))
-    assert repr(returned_or(folder)) == repr(content)
+    save_returned(content, str(folder))
+    assert repr(load_returned(folder)) == repr(content)
 
 
 def test_a_model_and_the_states_of_generators_come_back(tmp_path):
@@ -48,16 +48,16 @@ def test_a_model_and_the_states_of_generators_come_back(tmp_path):
         "generators": (random.getstate(), np.random.get_state(), torch.get_rng_state()),
         "numbers": [np.float32(0.5), np.int64(3), np.bool_(True), np.array(["text"])],
     }
-    keep_returned(content, str(tmp_path))
+    save_returned(content, str(tmp_path))
     assert names(tmp_path) == [TORCH_FILE]
-    assert repr(returned_or(tmp_path)) == repr(content)
+    assert repr(load_returned(tmp_path)) == repr(content)
 
 
 def test_a_dictionary_without_tensors_needs_no_torch_and_a_folder_is_a_folder(tmp_path):
     for returned in (None, str(tmp_path), tmp_path):
-        keep_returned(returned, str(tmp_path))
-        assert returned_or(tmp_path) == str(tmp_path)
-    keep_returned({"epoch": 3, "losses": [0.5, None]}, str(tmp_path))
+        save_returned(returned, str(tmp_path))
+        assert load_returned(tmp_path) == str(tmp_path)
+    save_returned({"epoch": 3, "losses": [0.5, None]}, str(tmp_path))
     assert names(tmp_path) == [JSON_FILE]
 
 
@@ -68,13 +68,13 @@ class Own:
 @pytest.mark.parametrize("value", [Own(), Own, lambda: Own, np.array([Own()]), {1: [Own()]}])
 def test_what_only_a_pickle_can_hold_is_refused_when_it_is_saved(tmp_path, value):
     with pytest.raises(ValueError, match=r"Own|lambda"):
-        keep_returned({"value": value}, str(tmp_path))
+        save_returned({"value": value}, str(tmp_path))
 
 
 @pytest.mark.parametrize("returned", ["/elsewhere", 3, [1]])
 def test_what_tune_does_not_take_is_refused(tmp_path, returned):
     with pytest.raises((ValueError, TypeError), match="save_checkpoint"):
-        keep_returned(returned, str(tmp_path))
+        save_returned(returned, str(tmp_path))
 
 
 class Hostile:
@@ -86,5 +86,5 @@ def test_a_hostile_file_in_its_place_runs_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({"x": Hostile()}, TORCH_FILE)
     with pytest.raises(pickle.UnpicklingError):
-        returned_or(tmp_path)
+        load_returned(tmp_path)
     assert names(tmp_path) == [TORCH_FILE]

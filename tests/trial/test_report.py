@@ -5,8 +5,11 @@ import pickle
 import pytest
 from ray.tune.utils import flatten_dict
 
+from search_spaces.objective import Objective
+from tune_cluster.trial.metrics import BAD_VALUE
 from tune_cluster.trial.report import FreshProcess, Restored, Retry, TrialReport
-from tune_cluster.trial.reported import BAD_VALUE
+
+MAX = Objective("score", "max")
 
 EPOCH = TrialReport(
     epoch=3,
@@ -21,21 +24,21 @@ SHARE = TrialReport(epoch=1, fresh_process=FreshProcess("share", gpus=0.5))
 
 @pytest.mark.parametrize("report", [EPOCH, FAILED, SHARE])
 def test_a_report_comes_back_from_a_result_that_is_pickled_or_flattened(report):
-    result = pickle.loads(pickle.dumps(report.to_result("score", "max")))
+    result = pickle.loads(pickle.dumps(report.to_result(MAX)))
     assert TrialReport.from_result(result) == report
     assert TrialReport.from_result(flatten_dict(result)) == report
 
 
 def test_tune_reads_the_metrics_the_epoch_and_whether_the_trial_has_ended():
-    result = EPOCH.to_result("score", "max")
+    result = EPOCH.to_result(MAX)
     assert (result["score"], result["epoch"], result["done"]) == (0.5, 3, False)
 
 
 @pytest.mark.parametrize(("mode", "value"), [("max", -BAD_VALUE), ("min", BAD_VALUE)])
 def test_a_failed_trial_has_a_finite_bad_value(mode, value):
-    result = FAILED.to_result("score", mode)
+    result = FAILED.to_result(Objective("score", mode))
     assert (result["score"], result["done"]) == (value, True)
 
 
 def test_a_wish_for_a_fresh_process_is_no_result_of_an_epoch():
-    assert SHARE.to_result("score", "max").keys() == {"epoch", "trial_report"}
+    assert SHARE.to_result(MAX).keys() == {"epoch", "trial_report"}

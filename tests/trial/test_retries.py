@@ -13,7 +13,7 @@ from search_spaces.schedulers.in_order import InOrder
 from tests.in_process import names
 from tests.trial.test_wrapper import trainable_that
 from tune_cluster.study.journal import JOURNAL, read_events
-from tune_cluster.trial.retries import ERRORS, LOST_PROCESSES, Retries
+from tune_cluster.trial.failures import ERRORS, LOST_PROCESSES, Retries
 
 EPOCHS = 5
 EVERYONE = ASHA(max_epochs=EPOCHS, rung_rule="ray", grace_period=EPOCHS)
@@ -42,21 +42,21 @@ def test_three_errors_of_a_trial_are_retried_and_the_fourth_is_not():
     retries = Retries()
     assert ERRORS == 3
     for _ in range(2):
-        retries.begin()
-        assert [retries.again(f"error {number}") for number in range(4)] == [True] * 3 + [False]
+        retries.reset()
+        assert [retries.allow(f"error {number}") for number in range(4)] == [True] * 3 + [False]
 
 
 def test_what_one_trial_failed_of_the_next_one_is_not_retried_for_until_an_epoch_goes_well():
     retries = Retries()
-    retries.begin()
-    assert [retries.again("alike") for _ in range(4)] == [True] * 3 + [False]
-    retries.begin()
-    assert not retries.again("alike")
-    retries.begin()
-    assert retries.again("another")
-    assert not retries.again("alike")
-    retries.epoch_done()
-    assert retries.again("alike")
+    retries.reset()
+    assert [retries.allow("alike") for _ in range(4)] == [True] * 3 + [False]
+    retries.reset()
+    assert not retries.allow("alike")
+    retries.reset()
+    assert retries.allow("another")
+    assert not retries.allow("alike")
+    retries.on_epoch()
+    assert retries.allow("alike")
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ from tests.in_process import SPACE
 from tests.mounts import mounted
 from tune_cluster.storage import retry
 from tune_cluster.study.journal import JOURNAL, read_events
-from tune_cluster.trial.retries import blameless
+from tune_cluster.trial.failures import infrastructure_failure
 
 pytestmark = pytest.mark.slow
 
@@ -142,7 +142,7 @@ def test_running_out_of_a_shared_memory_is_not_the_configurations_fault(run_stud
 
 
 @pytest.mark.parametrize(
-    ("error", "gpus", "alone", "shared"),
+    ("error", "gpus", "sequential", "shared"),
     [
         (OutOfMemoryError("of the host"), 0, False, True),
         (OutOfMemoryError("of the host"), 0, True, False),
@@ -154,8 +154,10 @@ def test_running_out_of_a_shared_memory_is_not_the_configurations_fault(run_stud
         (OSError(errno.EACCES, "permission denied"), 0, False, False),
     ],
 )
-def test_with_all_the_memory_there_is_it_is_and_of_a_full_disk_never(error, gpus, alone, shared):
-    assert blameless(error, gpus, alone) is shared
+def test_with_all_the_memory_there_is_it_is_and_of_a_full_disk_never(
+    error, gpus, sequential, shared
+):
+    assert infrastructure_failure(error, gpus, sequential) is shared
 
 
 def test_five_first_trials_with_the_same_exception_end_the_study(run_study, capsys):

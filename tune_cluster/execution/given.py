@@ -13,8 +13,8 @@ from search_spaces.schedulers.pbt import PBT
 from search_spaces.searchers.strategy import Strategy
 from search_spaces.space import Space
 from tune_cluster.execution.parts import Dataset, Parts
-from tune_cluster.trial.reported import NOT_METRICS
-from tune_cluster.trial.wrapper import overrides
+from tune_cluster.execution.ray_tune.capabilities import overrides
+from tune_cluster.trial.metrics import NOT_METRICS
 
 NOT_METRIC_NAMES = {"epoch", "trial", "config", "metrics", "checkpoint", "test", "instead_of"}
 """What `best.json` has beside the metric."""

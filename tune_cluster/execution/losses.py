@@ -20,8 +20,8 @@ from ray.exceptions import ActorUnavailableError, OutOfMemoryError
 
 from tune_cluster.storage.retry import StorageLostError
 from tune_cluster.study.journal import Event, TrialRecord
+from tune_cluster.trial.failures import ERRORS
 from tune_cluster.trial.lost_process import cause_of, why
-from tune_cluster.trial.retries import ERRORS
 
 REST = 3.0
 """Seconds that a trial waits after it was killed for memory, twice as long after the next time: a

@@ -15,8 +15,7 @@ from search_spaces.schedulers.pbt import PBT
 from search_spaces.searchers.strategy import Strategy
 from tune_cluster.execution.asked_resources import check_resources
 from tune_cluster.execution.flags import Flags
-from tune_cluster.trial.goes_on import goes_on
-from tune_cluster.trial.wrapper import overrides
+from tune_cluster.execution.ray_tune.capabilities import can_resume, overrides
 
 Trainable: TypeAlias = type[tune.Trainable] | Callable[..., object]
 
@@ -159,6 +158,6 @@ class Parts:
         if self.asha is None or self.strategy is None:
             return
         if self.trainable is not None:
-            self.asha.check_checkpoints(goes_on(self.trainable))
+            self.asha.check_checkpoints(can_resume(self.trainable))
         self.asha.check_space(self.strategy.space)
         self.strategy.rungs = self.asha.rungs.milestones

@@ -21,11 +21,11 @@ from search_spaces.searchers.learning import LearningSearch
 from search_spaces.searchers.strategy import Strategy
 from search_spaces.values import Value
 from tune_cluster.execution.flags import Flags
+from tune_cluster.execution.ray_tune.capabilities import RESUME_NEEDS, can_resume
 from tune_cluster.storage.inside import opened
 from tune_cluster.storage.retry import StorageRetry
 from tune_cluster.study.journal import TrialRecord
 from tune_cluster.study.study_file import write_json
-from tune_cluster.trial.goes_on import NEEDED, goes_on
 
 SCHEDULE_FILE = "schedule.json"
 
@@ -57,11 +57,11 @@ def check_population(flags: Flags, members: int, strategy: Strategy, trainable: 
             f"{type(strategy).__name__} learns from values, but a population's members change "
             "their configurations: choose its first members by a search that does not learn"
         )
-    if trainable is not None and not goes_on(trainable):
+    if trainable is not None and not can_resume(trainable):
         name = getattr(trainable, "__name__", type(trainable).__name__)
         raise ValueError(
             f"{name} goes on from no checkpoint, which a population's members take over from each "
-            f"other: {NEEDED}"
+            f"other: {RESUME_NEEDS}"
         )
 
 

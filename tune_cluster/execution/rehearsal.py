@@ -14,9 +14,10 @@ from search_spaces.searchers.sobol_search import SobolSearch
 from tune_cluster.cluster.capacity import fitting
 from tune_cluster.cluster.compat import free_resources_by_node
 from tune_cluster.execution.ray_tune.study import Study
+from tune_cluster.execution.ray_tune.trainable import assigned_gpus
 from tune_cluster.storage.inside import bytes_in
 from tune_cluster.storage.scratch import scratch
-from tune_cluster.trial.gpu_share import gpus_of_process, hold
+from tune_cluster.trial.memory import limit_gpu_memory
 
 POINTS = 8
 """Configurations that are rehearsed, 0.3 s each of the default MLP. Sobol points: each eighth of
@@ -85,7 +86,7 @@ def _measured(
 ) -> list[Rehearsal]:
     if on_gpu:
         # What does not fit is seen now, and nobody's trial beside it pays for that.
-        hold(gpus_of_process())
+        limit_gpu_memory(assigned_gpus())
     rehearsals = []
     for config in configs:
         with scratch() as folder:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 
 from tune_cluster.execution.flags import Command, flag
+from tune_cluster.execution.ray_tune.capabilities import overrides
 from tune_cluster.execution.ray_tune.study import Study
-from tune_cluster.trial.wrapper import overrides
 
 
 def refuse_unused_flags(command: Command, study: Study) -> None:

@@ -22,8 +22,8 @@ JSON_FILE = "dict_checkpoint.json"
 TORCH_FILE = "dict_checkpoint.pt"
 
 
-def keep_returned(returned: object, folder: str) -> None:
-    """Writes what `save_checkpoint(folder)` has returned to that folder, if it is a dictionary.
+def save_returned(returned: object, folder: str) -> None:
+    """Write what `save_checkpoint(folder)` has returned to that folder, if it is a dictionary.
 
     Raises:
         ValueError: it is another path, or a dictionary that holds more than data.
@@ -44,18 +44,18 @@ def keep_returned(returned: object, folder: str) -> None:
         )
 
 
-def returned_or(folder: Path) -> dict[str, Any] | str:
-    """What `load_checkpoint` is given: the dictionary that was returned, else the folder."""
+def load_returned(folder: Path) -> dict[str, Any] | str:
+    """Return what `load_checkpoint` is given: the dictionary that was returned, else the folder."""
     if (folder / JSON_FILE).exists():
         content: dict[str, Any] = json.loads((folder / JSON_FILE).read_text())
         return content
     if (folder / TORCH_FILE).exists():
         import torch
 
-        there = None if torch.cuda.is_available() else "cpu"
+        device = None if torch.cuda.is_available() else "cpu"
         with _arrays_allowed():
             loaded: dict[str, Any] = torch.load(
-                folder / TORCH_FILE, map_location=there, weights_only=True
+                folder / TORCH_FILE, map_location=device, weights_only=True
             )
         return loaded
     return str(folder)
@@ -72,14 +72,14 @@ def _write(content: dict[Any, Any], folder: Path) -> None:
     try:
         torch.save(content, file)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise _no_data(str(error)) from None
+        raise _no_data_error(str(error)) from None
     with _arrays_allowed():
         refused = torch.serialization.get_unsafe_globals_in_checkpoint(file)
     if refused:
-        raise _no_data(", ".join(sorted(refused)))
+        raise _no_data_error(", ".join(sorted(refused)))
 
 
-def _no_data(found: str) -> ValueError:
+def _no_data_error(found: str) -> ValueError:
     return ValueError(
         f"save_checkpoint() has returned a dictionary with more than data in it ({found}): "
         "numbers, texts, lists, tensors and arrays are kept, since nothing of a study is "
@@ -88,7 +88,7 @@ def _no_data(found: str) -> ValueError:
 
 
 def _is_json(value: object) -> bool:
-    """Whether JSON gives back this value, of the same types."""
+    """Return whether JSON gives back this value, of the same types."""
     if type(value) is dict:
         return all(type(name) is str and _is_json(part) for name, part in value.items())
     if type(value) is list:
@@ -97,7 +97,7 @@ def _is_json(value: object) -> bool:
 
 
 def _arrays_allowed() -> AbstractContextManager[None]:
-    """Within it torch reads NumPy's arrays and numbers too, which run no code either."""
+    """Let torch read NumPy's arrays and numbers too, which run no code either."""
     import torch
 
     array = np.zeros(1)

@@ -3,13 +3,14 @@ each result of Tune's."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from search_spaces.mode import Mode, sign_of
-from tune_cluster.study.journal import Epoch
-from tune_cluster.trial.reported import BAD_VALUE, Number
+from search_spaces.objective import Objective
+from search_spaces.trial_events import Epochs
+from tune_cluster.trial.metrics import BAD_VALUE, Number
 
 REPORT = "trial_report"
 """The key under which a result of Tune's has it."""
@@ -19,7 +20,7 @@ REPORT = "trial_report"
 class Retry:
     """An error after which the trial was started again, in the same process."""
 
-    epoch: Epoch
+    epoch: Epochs
     """That was under way."""
     reason: str
 
@@ -28,7 +29,7 @@ class Retry:
 class Restored:
     """The checkpoint that the trial went on from."""
 
-    epoch: Epoch
+    epoch: Epochs
     """0 where none could be read."""
     unreadable: Sequence[str]
     """The folders of the newer ones."""
@@ -65,7 +66,7 @@ class FreshProcess:
 class TrialReport:
     """An epoch that went well, the end of the trial, or both; or a wish for a fresh process."""
 
-    epoch: Epoch
+    epoch: Epochs
     metrics: Mapping[str, Number | None] = field(default_factory=dict)
     """Of the epoch, `None` where a value is not finite; empty where no epoch went well."""
     step_losses: Sequence[Sequence[Number]] = ()
@@ -86,25 +87,27 @@ class TrialReport:
     restored: Restored | None = None
     retried: Sequence[Retry] = ()
     """Since the last report."""
-    starts_over: bool = False
-    """Whether the trial has begun at its first epoch since the last report, not at a checkpoint."""
-    ignored_checkpoint: Epoch | None = None
+    first: bool = False
+    """Whether it is the first epoch since the trial began or resumed: what is known of this epoch
+    and later ones is lost."""
+    ignored_checkpoint: Epochs | None = None
     """The epoch of a checkpoint that a function was offered and did not read."""
     left_out: Mapping[str, str] = field(default_factory=dict)
     """What it reported for the first time and is no number: the type by name."""
     fresh_process: FreshProcess | None = None
 
-    def to_result(self, metric: str, mode: Mode) -> dict[str, Any]:
-        """The result of Tune's; a trial that diverged or failed has a finite bad value there."""
+    def to_result(self, objective: Objective) -> dict[str, Any]:
+        """Return the result for Tune; it has a finite bad value where the trial did not go well."""
         result: dict[str, Any] = {**self.metrics, "epoch": self.epoch, REPORT: self}
         if self.fresh_process is None:
             result["done"] = self.status is not None
-            result.setdefault(metric, -sign_of(mode) * BAD_VALUE)
+            result.setdefault(objective.metric, math.copysign(BAD_VALUE, objective.worst))
         return result
 
     @classmethod
     def from_result(cls, result: Mapping[str, Any]) -> TrialReport:
-        """The report in a result, be it flattened: Tune flattens dictionaries, and this is none."""
+        """Return the report in a result, be it flattened: Tune flattens dictionaries, and this is
+        none."""
         report = result[REPORT]
         assert isinstance(report, cls)
         return report

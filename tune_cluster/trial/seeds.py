@@ -18,7 +18,7 @@ import wrapt
 
 
 def trial_seed(study_seed: int, index: int) -> int:
-    """The seed of a trial's random streams, below 2^31."""
+    """Return the seed of a trial's random streams, below 2^31."""
     return int(np.random.SeedSequence([study_seed, index]).generate_state(1)[0] >> 1)
 
 
@@ -34,7 +34,7 @@ class Generators:
             wrapt.register_post_import_hook(self._seed_torch, "torch")
 
     def seed(self, seed: int) -> None:
-        """Seeds all of them, those of GPUs too."""
+        """Seed all of them, those of GPUs too."""
         self._seed = seed
         random.seed(seed)
         np.random.seed(seed)

@@ -17,7 +17,7 @@ from tests.in_process import SPACE
 from tune_cluster.execution.ray_tune import study as study_module
 from tune_cluster.storage.retry import StorageLostError
 from tune_cluster.study.journal import JOURNAL, read_events
-from tune_cluster.trial.retries import ERRORS
+from tune_cluster.trial.failures import ERRORS
 
 pytestmark = pytest.mark.long
 

@@ -8,14 +8,15 @@ from hypothesis import strategies as st
 from ray.tune.search import ConcurrencyLimiter, Searcher
 from ray.tune.utils import flatten_dict
 
+from search_spaces.objective import Objective
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.searchers.strategy import Strategy
 from search_spaces.searchers.tpe_search import TPESearch
 from tests.in_process import SPACE
 from tune_cluster.execution.ray_tune.searcher import JournaledSearcher, dirname_of
 from tune_cluster.study.journal import Journal, TrialRecord, read_events, trials_from
+from tune_cluster.trial.metrics import BAD_VALUE
 from tune_cluster.trial.report import TrialReport
-from tune_cluster.trial.reported import BAD_VALUE
 
 
 @pytest.fixture
@@ -164,7 +165,7 @@ class Remembering(Strategy):
 def live(index, epoch, score, **report):
     """As Tune hands a result on: flat."""
     told = TrialReport(epoch=epoch, metrics={"score": score}, **report)
-    return flatten_dict(told.to_result("score", "max"))
+    return flatten_dict(told.to_result(Objective("score", "max")))
 
 
 def test_a_strategy_is_told_by_index_what_happens(journal):

@@ -199,6 +199,11 @@ def move_to_this_node(trainable: tune.Trainable) -> None:
     storage._create_validation_file()
 
 
+def progress(trainable: tune.Trainable) -> tuple[int, float]:
+    """Return the steps and the seconds that a trial has behind it."""
+    return trainable._iteration, trainable._time_total
+
+
 def set_progress(trainable: tune.Trainable, *, iteration: int, seconds: float) -> None:
     """Set the steps and the seconds that a trial has behind it, as `Trainable.restore` does: many
     a `load_checkpoint` computes its learning rate from them."""

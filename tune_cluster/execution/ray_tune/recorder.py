@@ -180,9 +180,9 @@ class Recorder(Callback):
             if index not in self._waiting or not as_it_stood:
                 events.append({"event": "restored", "trial": index, **asdict(restored)})
             self._waiting.discard(index)
-        if report.starts_over:
+        if report.first:
             self._waiting.discard(index)
-        if report.starts_over and epoch <= known:
+        if report.first and epoch <= known:
             lost = {"event": "epochs_lost", "trial": index, "first": epoch, "last": known}
             if report.ignored_checkpoint is not None:
                 lost["unread"] = report.ignored_checkpoint
@@ -190,7 +190,7 @@ class Recorder(Callback):
         if report.left_out.keys() - self._left_out:
             self._left_out.update(report.left_out)
             events.append({"event": "left_out", "trial": index, "metrics": {**report.left_out}})
-        if report.metrics and (report.starts_over or epoch > known):
+        if report.metrics and (report.first or epoch > known):
             events.append({"event": "result", "trial": index, **_result(report)})
         if report.checkpoint is not None:
             path = f"{self._place.name}/{trial.custom_dirname}/{report.checkpoint}"

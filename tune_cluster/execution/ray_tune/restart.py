@@ -27,7 +27,7 @@ from tune_cluster.cluster.joining import JoiningNodes
 from tune_cluster.execution.losses import Losses
 from tune_cluster.execution.ray_tune.compat import restart_trial
 from tune_cluster.execution.ray_tune.recorder import Recorder, index_of
-from tune_cluster.trial.gpu_share import twice
+from tune_cluster.trial.memory import doubled_share
 from tune_cluster.trial.report import TrialReport
 
 
@@ -85,7 +85,7 @@ class RestartingScheduler(FIFOScheduler):
         if asked is None:
             return str(self.scheduler.on_trial_result(controller, trial, result))
         if asked.cause == "share":
-            self._recorder.on_share(trial, [asked.gpus, twice(asked.gpus)], report.retried)
+            self._recorder.on_share(trial, [asked.gpus, doubled_share(asked.gpus)], report.retried)
         else:
             self._recorder.on_replaced_process(trial, asked.reason)
             if asked.cause == "node" and self._joining is not None:

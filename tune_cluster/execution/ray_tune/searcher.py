@@ -18,8 +18,8 @@ from search_spaces.mode import sign_of
 from search_spaces.searchers.strategy import Strategy
 from tune_cluster.execution.controls import control_dirname
 from tune_cluster.study.journal import Event, Journal, TrialRecord
+from tune_cluster.trial.metrics import BAD_VALUE
 from tune_cluster.trial.report import TrialReport
-from tune_cluster.trial.reported import BAD_VALUE
 
 
 class JournaledSearcher(Searcher):

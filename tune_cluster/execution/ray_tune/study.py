@@ -13,6 +13,7 @@ from typing import Any
 from ray import tune
 
 from search_spaces.mode import Mode
+from search_spaces.objective import Objective
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.schedulers.in_order import InOrder
 from search_spaces.schedulers.pbt import PBT
@@ -32,6 +33,7 @@ from tune_cluster.execution.ray_tune.attached import attach_population, attach_r
 from tune_cluster.execution.ray_tune.recorder import Recorder
 from tune_cluster.execution.ray_tune.restart import RestartingScheduler
 from tune_cluster.execution.ray_tune.searcher import JournaledSearcher
+from tune_cluster.execution.ray_tune.trainable import job_directory, tune_trainable
 from tune_cluster.execution.sendable import check_sendable
 from tune_cluster.storage.append_only import HeldFile
 from tune_cluster.storage.inside import make_private, opened
@@ -44,11 +46,9 @@ from tune_cluster.study.journal import JOURNAL, Event, Journal, read_events, tri
 from tune_cluster.study.study_file import write_study_file
 from tune_cluster.study.unchanged import check_unchanged
 from tune_cluster.study.warm_start import earlier_trials, learn
-from tune_cluster.trial.retries import LOST_PROCESSES
+from tune_cluster.trial.failures import LOST_PROCESSES
+from tune_cluster.trial.runner import TrialSettings
 from tune_cluster.trial.seeds import trial_seed
-from tune_cluster.trial.settings import TrialSettings
-from tune_cluster.trial.working_directory import of_this_job
-from tune_cluster.trial.wrapper import guarded
 
 TUNE_FOLDER = ".tune"
 """What Tune writes for its own restore, pickles among it, while a study runs."""
@@ -201,19 +201,18 @@ class Study:
         resumed = self.bucket is not None and self.events
         reported = {t.index: t.epochs for t in self.trials.values()} if resumed else None
         settings = TrialSettings(
-            self.metric,
-            self.mode,
+            Objective(self.metric, self.mode),
             str(self.checkpoints),
             seed=self.flags.seed,
-            alone=self.alone,
-            budget=self.budget,
+            sequential=self.alone,
+            quota=self.budget,
             in_bucket=self.bucket is not None,
-            reported=reported,
-            working_directory=of_this_job(),
-            admission=self._joining.admission() if self._joining else None,
+            journaled_epochs=reported,
+            working_directory=job_directory(),
+            admission=self._joining.admission().harms if self._joining else None,
         )
         resources = {"cpu": self.flags.cpus_per_trial, "gpu": self.flags.gpus_per_trial}
-        return tune.with_resources(guarded(self.parts.as_class(), settings), resources)  # type: ignore[no-any-return]
+        return tune.with_resources(tune_trainable(self.parts.as_class(), settings), resources)  # type: ignore[no-any-return]
 
     def tune_config(
         self,

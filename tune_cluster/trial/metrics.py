@@ -1,4 +1,4 @@
-"""What a trainable reports, as numbers that the journal can hold."""
+"""The numbers of what a trainable reports, as the journal can hold them."""
 
 from __future__ import annotations
 
@@ -9,20 +9,24 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ray.tune.result import AUTO_RESULT_KEYS, SHOULD_CHECKPOINT
-
 Number: TypeAlias = int | float
 
 BAD_VALUE = 1e9
-"""What scheduler and searcher are told instead of a value that is missing or not finite, with the
-sign that makes it bad. Their models rank values, so that its size does not matter."""
+"""Stands for a value that is missing or not finite, with the sign that makes it bad. The models of
+schedulers and searchers rank values, so that its size does not matter."""
 
 STEP_LOSSES = "step_losses"
 
-NOT_METRICS = {"done", SHOULD_CHECKPOINT, STEP_LOSSES, *AUTO_RESULT_KEYS}
-"""What Tune puts into a result, or reads out of it, by itself, and what is no number by itself.
-Tune is not to ask for a checkpoint: a function's lies in a folder of its node, and is ours alone.
-"""
+OF_TUNE = (
+    *("done", "should_checkpoint", "checkpoint_dir_name", "config", "training_iteration"),
+    *("iterations_since_restore", "timesteps_since_restore", "timesteps_total", "episodes_total"),
+    *("time_this_iter_s", "time_since_restore", "time_total_s", "timestamp", "date"),
+    *("pid", "hostname", "node_ip"),
+)
+"""What Tune puts into a result, or reads out of it, by itself. It is not to ask for a checkpoint: a
+function's lies in a folder of its node, and is ours alone."""
+
+NOT_METRICS = {STEP_LOSSES, *OF_TUNE}
 
 EXACT = 2**53
 """The integers up to here are floating-point numbers too."""
@@ -41,9 +45,9 @@ class Reported:
     done: bool
 
 
-def reported(result: Mapping[Any, Any]) -> Reported:
-    """What a trainable has reported, without what it must not send to the driver: an object that
-    JSON cannot hold, or whose class is not known there."""
+def numbers_of(result: Mapping[Any, Any]) -> Reported:
+    """Return what a trainable has reported, without what it must not send to the driver: an object
+    that JSON cannot hold, or whose class is not known there."""
     numbers: dict[str, Number] = {}
     left_out: dict[str, str] = {}
     for name, value in _flat(result):
@@ -61,8 +65,8 @@ def reported(result: Mapping[Any, Any]) -> Reported:
 
 
 def metrics_of(result: Mapping[str, Any]) -> dict[str, Number | None]:
-    """The numbers of an epoch. The journal has no NaN; the study's metric and the losses are finite
-    here."""
+    """Return the numbers of an epoch, None for one that is not finite: the journal has no NaN. The
+    study's metric and the losses are finite here."""
     return {
         name: value if math.isfinite(value) else None
         for name, value in result.items()
@@ -70,15 +74,15 @@ def metrics_of(result: Mapping[str, Any]) -> dict[str, Number | None]:
     }
 
 
-def no_number(result: Mapping[Any, Any], numbers: Mapping[str, Number], metric: str) -> str:
-    """Why a report whose `numbers` lack the metric does so."""
+def missing_metric(result: Mapping[Any, Any], numbers: Mapping[str, Number], metric: str) -> str:
+    """Return why a report whose `numbers` lack the metric does so."""
     if metric in result:
         return f"{metric} is {reprlib.repr(result[metric])}, which is no number"
     return f"no {metric} in {', '.join(sorted(numbers)) or 'an empty report'}"
 
 
 def not_finite(numbers: Mapping[str, Number], metric: str) -> str | None:
-    """The first of the metric and the losses whose value is not finite."""
+    """Return the first of the metric and the losses whose value is not finite."""
     for name, value in numbers.items():
         if (name == metric or name.endswith("loss")) and not math.isfinite(value):
             return name
@@ -86,7 +90,7 @@ def not_finite(numbers: Mapping[str, Number], metric: str) -> str | None:
 
 
 def as_number(value: Any) -> Number | None:
-    """A number of Python, NumPy, torch or another library as Python's own; None if it is none.
+    """Return a number of Python, NumPy, torch or another library as Python's own, else None.
 
     An array or a tensor of one element is one; so are a fraction, a decimal and a truth value.
     """

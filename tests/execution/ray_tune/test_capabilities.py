@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 from ray import tune
 
-from tune_cluster.trial.goes_on import goes_on
+from tune_cluster.execution.ray_tune.capabilities import can_resume
 
 
 def found():
@@ -62,13 +62,13 @@ GO_ON = (directly, by_a_helper, by_an_object, in_a_function_of_its_own, Loop(), 
 
 
 @pytest.mark.parametrize("trainable", GO_ON)
-def test_who_asks_for_a_checkpoint_goes_on(trainable):
-    assert goes_on(trainable)
+def test_who_asks_for_a_checkpoint_can_resume(trainable):
+    assert can_resume(trainable)
 
 
 @pytest.mark.parametrize("trainable", [saves_only, nothing, Without, partial(nothing, data=1)])
 def test_who_does_not_begins_anew(trainable):
-    assert not goes_on(trainable)
+    assert not can_resume(trainable)
 
 
 @pytest.mark.parametrize("inner", [directly, nothing])
@@ -81,4 +81,4 @@ def test_what_is_wrapped_is_what_counts(inner):
         tune.with_parameters(with_data, data=[1]),
         tune.with_resources(lambda config: inner(config), {"cpu": 1}),
     ):
-        assert goes_on(wrapped) is (inner is directly)
+        assert can_resume(wrapped) is (inner is directly)

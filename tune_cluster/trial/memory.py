@@ -1,10 +1,9 @@
-"""A trial's share of a GPU's memory: its process may take so much and no more.
+"""The memory of a GPU that the process of a trial may take, and what it frees for the next trial.
 
 To Ray `--gpus-per-trial 0.25` is a number that is counted. Here torch is told it too: its caching
 allocator raises `OutOfMemoryError` at the share, in the trial that asked for more, and the
-neighbours on the same GPU keep theirs. Such a trial goes on with twice the share (`restart`).
-
-What a share does not cover:
+neighbours on the same GPU keep theirs. Such a trial goes on with twice the share
+(`execution/ray_tune/restart.py`). What a share does not cover:
 
 - the CUDA context, some hundred MB of every process: four trials of 0.25 have a little less than a
   quarter each, and the last one to come may run out of memory below its share;
@@ -14,10 +13,9 @@ What a share does not cover:
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
-
-import ray
 
 ALLOCATOR_SETTINGS = "PYTORCH_CUDA_ALLOC_CONF"
 
@@ -25,13 +23,8 @@ MESSAGES = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_ST
 """What a RuntimeError says where memory is lacking past torch's allocator."""
 
 
-def gpus_of_process() -> float:
-    """The GPUs, or the fraction of one, that Ray has given to this process."""
-    return float(ray.get_runtime_context().get_assigned_resources().get("GPU", 0.0))
-
-
-def hold(share: float) -> None:
-    """Makes this process keep to its share, whether it imports torch or has done so already.
+def limit_gpu_memory(share: float) -> None:
+    """Limit this process to its share, whether it imports torch or has done so already.
 
     A process without torch pays nothing for it, and one that has a whole GPU has no limit.
 
@@ -53,13 +46,32 @@ def hold(share: float) -> None:
             torch.cuda.set_per_process_memory_fraction(share, device)
 
 
-def twice(share: float) -> float:
-    """The share of a trial for which `share` was not enough."""
+def doubled_share(share: float) -> float:
+    """Return the share of a GPU of a trial for which `share` was not enough."""
     return min(1.0, 2 * share)
 
 
-def out_of_memory(error: BaseException) -> bool:
-    """Whether `error` says that a GPU's memory, or the share of it, is used up."""
+def out_of_gpu_memory(error: BaseException) -> bool:
+    """Return whether `error` says that a GPU's memory, or the share of it, is used up."""
     # By name: a person's own trainable may not use torch, and then nothing here imports it.
     named = type(error).__name__ == "OutOfMemoryError"
     return named or any(message in str(error) for message in MESSAGES)
+
+
+def freeze_imports() -> None:
+    """Take the objects that live now out of all collections to come: a collection after an import
+    of torch costs 100 ms, nearly all of it for looking at what never changes.
+
+    Called before the first trial of a process: what is frozen of a trial, and in a cycle, would
+    never be freed.
+    """
+    gc.freeze()
+
+
+def free_memory() -> None:
+    """Free what the last trial has left in cycles of references, such as a network with hooks or a
+    traceback, and what torch keeps of a GPU: the collector may come by trials later."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()

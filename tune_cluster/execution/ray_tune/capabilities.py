@@ -1,4 +1,4 @@
-"""Whether a trainable goes on from a checkpoint, as promotions and populations need it."""
+"""What a trainable can do, by its code alone, before it has run."""
 
 from __future__ import annotations
 
@@ -9,27 +9,30 @@ from functools import partial
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-from tune_cluster.trial.wrapper import overrides
+from ray import tune
 
 LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
 
-NEEDED = (
+RESUME_NEEDS = (
     "a class needs save_checkpoint and load_checkpoint; a function begins with "
     "tune.get_checkpoint() and reports checkpoint="
 )
 
 
-def goes_on(trainable: Any) -> bool:
-    """Whether a class has `save_checkpoint`, or a function asks for `tune.get_checkpoint()`.
+def overrides(trainable: object, method: str) -> bool:
+    """Return whether a trainable is a class that has a `method` of its own."""
+    return getattr(trainable, method, None) not in (None, getattr(tune.Trainable, method))
 
-    Before a function has run only its code tells that: its own, and what it calls of the person's.
-    """
+
+def can_resume(trainable: Any) -> bool:
+    """Return whether a class has `save_checkpoint`, or a function asks for `tune.get_checkpoint()`
+    in its own code or in what it calls of the person's: promotions and populations need it."""
     if inspect.isclass(trainable):
         return overrides(trainable, "save_checkpoint")
-    return _asks(trainable, set())
+    return _asks_for_checkpoint(trainable, set())
 
 
-def _asks(value: Any, seen: set[int]) -> bool:
+def _asks_for_checkpoint(value: Any, seen: set[int]) -> bool:
     if id(value) in seen:
         return False
     seen.add(id(value))
@@ -51,7 +54,7 @@ def _asks(value: Any, seen: set[int]) -> bool:
         parts = [part for part in parts if isinstance(part, FunctionType)]
     else:
         parts = [] if isinstance(value, ModuleType) else [type(value)]
-    return any(_asks(part, seen) for part in parts)
+    return any(_asks_for_checkpoint(part, seen) for part in parts)
 
 
 def _names(code: CodeType) -> Iterator[str]:

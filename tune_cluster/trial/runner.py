@@ -1,0 +1,496 @@
+"""One trial in its process: runs any trainable, ours or a person's own, and reports to the driver.
+
+It turns what would end or mislead a study into an orderly end of that one trial: an exception, an
+exit, a missing metric, a value that is not finite, an epoch that was reported before. It writes a
+checkpoint before it reports the epoch, so that every reported epoch can be resumed from, and it
+resumes by itself, whether Tune restarts the trial (a node was lost) or a person resumes the study.
+A trainable that cannot resume, or does not, begins again at epoch 1; its first report says so.
+
+Beside Tune's own methods a trainable class may offer these, and the launcher uses what it finds:
+
+- `check_config(config)`, or `check_config(config, data)` where the study has a dataset: a static
+  method that raises ValueError for a bad configuration; called on the driver before anything is
+  scheduled.
+- `measure(config, checkpoint_dir, *, cpus, on_gpu) -> dict`, with `data` too where the study has a
+  dataset: a static method that tries a few steps, saves a checkpoint in that folder, and returns
+  `step_seconds` and `epoch_seconds`; where trials have GPUs it is called on one, with
+  `on_gpu=True`. Without it no cost is estimated before the study.
+- `reuse_actors = True`: its `reset_config` leaves nothing of one trial to the next, so that a
+  process is used for many. Without it each trial has a process of its own, as in Tune: many a
+  `reset_config` sets a learning rate and keeps the weights.
+- `takes_seed = True`: its configuration has the trial's `seed`, unless the space has one.
+- `evaluate(config, checkpoint_dir, dataset) -> dict`: a static method, the metrics of the best
+  checkpoint on the test set, called once at the end.
+"""
+
+from __future__ import annotations
+
+import math
+import reprlib
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from search_spaces.objective import Objective
+from search_spaces.trial_events import Epochs
+from tune_cluster.storage import retry
+from tune_cluster.storage.checkpoints import Checkpoint, NoRoomError, TrialCheckpoints
+from tune_cluster.storage.quota import Budget
+from tune_cluster.storage.retry import RetryPolicy, StorageLostError, StorageRetry
+from tune_cluster.storage.store import Store
+from tune_cluster.trial.epochs import EpochCount, History
+from tune_cluster.trial.failures import (
+    ProcessExits,
+    Retries,
+    call_trainable,
+    cause_of,
+    device_lost,
+    exited,
+    exited_without_error,
+    infrastructure_failure,
+)
+from tune_cluster.trial.memory import free_memory, limit_gpu_memory, out_of_gpu_memory
+from tune_cluster.trial.metrics import (
+    STEP_LOSSES,
+    metrics_of,
+    missing_metric,
+    not_finite,
+    numbers_of,
+)
+from tune_cluster.trial.process import TrialLog, enter_directory, searched_directory
+from tune_cluster.trial.report import FreshProcess, Restored, Retry, TrialReport, Unsaved
+from tune_cluster.trial.seeds import Generators, trial_seed
+
+
+@dataclass(frozen=True)
+class TrialSettings:
+    """What the processes of all trials of a study must know of it."""
+
+    objective: Objective
+    checkpoints: str
+    """The address of all trials' checkpoints, which all nodes share."""
+    seed: int
+    """The study's."""
+    sequential: bool
+    """Whether no other trial runs at the same time."""
+    working_directory: str | None = None
+    """Of a trial, where its node has it; None where Tune chooses one."""
+    admission: Callable[[], Sequence[str]] | None = None
+    """Returns the problems of a node that has joined later; None where none can join."""
+    in_bucket: bool = False
+    """Whether the journal may lose epochs that a checkpoint has, which then keeps all of them."""
+    journaled_epochs: Mapping[int, Epochs] | None = None
+    """By trial, the epochs that the journal of such a study had when it was resumed."""
+    quota: Budget | None = None
+    """Bytes that checkpoints may take; divided before the first trial begins."""
+    storage_retry: RetryPolicy = field(default_factory=lambda: retry.RETRY_POLICY)
+    """How long storage that fails is waited for."""
+
+
+RETURNED = object()
+"""What `Trainable.step` returns where a function has returned by itself."""
+
+
+class Trainable(Protocol):
+    """What a runner runs. Each method may raise whatever the person's code raises."""
+
+    def setup(self) -> None:
+        """Start the trial; also called again after `discard`."""
+
+    def reset(self) -> None:
+        """Start the trial in a process that another one has used.
+
+        Raises:
+            ValueError: the trainable refuses.
+        """
+
+    def discard(self) -> None:
+        """Release what an attempt that failed has left."""
+
+    def step(self) -> Any:
+        """Return the report of the next epoch, a dictionary if the person's code has kept to that;
+        `RETURNED` where a function has returned by itself."""
+
+    def saver(self) -> Callable[[str], object] | None:
+        """Return what writes the checkpoint of that epoch to a folder; None without one."""
+
+    def load(self, checkpoint: Checkpoint, files: AbstractContextManager[Path]) -> None:
+        """Resume from a checkpoint, whose files are there while `files` is open."""
+
+    def ignores_checkpoint(self) -> bool:
+        """Return whether it was offered a checkpoint and has not read it so far."""
+
+    def progress(self) -> tuple[int, float]:
+        """Return the steps that Tune has counted, and their seconds."""
+
+    def set_progress(self, steps: int, seconds: float) -> None:
+        """Let Tune count on from here."""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """The trial that a process runs."""
+
+    directory: str
+    """The name of its directory, which begins with its index: `0012`, `0012-control`."""
+    config: Mapping[str, Any]
+    used_process: bool = False
+    """Whether another trial has used the process."""
+    continues: str | None = None
+    """The directory of a trial whose checkpoints it resumes from where it has none."""
+
+    @property
+    def index(self) -> int:
+        """The index of the trial in its study."""
+        return int(self.directory.partition("-")[0])
+
+
+@dataclass(frozen=True)
+class TrialProcess:
+    """The process, as far as it outlives a trial.
+
+    Args:
+        node: Ray's id of the node that it is on.
+        gpus: that it has, or the fraction of one.
+        log: of what it prints.
+        exits: of the trainables in it.
+        notify: shows a line about a trial, given its directory, to the person.
+        clock: seconds.
+    """
+
+    node: str
+    gpus: float
+    log: TrialLog
+    exits: ProcessExits
+    notify: Callable[[str, str], None]
+    clock: Callable[[], float] = time.monotonic
+    retries: Retries = field(default_factory=Retries)
+    generators: Generators = field(default_factory=Generators)
+
+
+@dataclass
+class _Attempt:
+    """One start of the trainable, at its beginning or at a checkpoint."""
+
+    history: History
+    count: EpochCount = field(default_factory=EpochCount)
+    unreported: list[dict[str, Any]] = field(default_factory=list)
+    """Results that came with the checkpoint: to be reported before it trains on."""
+    resumed: bool = False
+    """Whether it was given a checkpoint, which a function may ignore."""
+    restored: Restored | None = None
+    """To be reported once."""
+    overwrites: bool = False
+    """Whether the trial has checkpoints, which a start from the beginning makes invalid."""
+    last: dict[str, Any] = field(default_factory=dict)
+    """The last result that was reported."""
+    error: Exception | None = None
+    """Of the start."""
+
+
+class TrialRunner:
+    """Runs one trial in a process, and says after each step what became of it.
+
+    Args:
+        assignment: which trial.
+        trainable: that trains it.
+        settings: of the study.
+        process: that it runs in.
+    """
+
+    def __init__(
+        self,
+        assignment: Assignment,
+        trainable: Trainable,
+        settings: TrialSettings,
+        process: TrialProcess,
+    ) -> None:
+        self._assignment = assignment
+        self._trainable = trainable
+        self._settings = settings
+        self._process = process
+        self._store = Store.at(settings.checkpoints)
+        notify = partial(process.notify, assignment.directory)
+        self._retry = StorageRetry(self._store, notify, policy=settings.storage_retry)
+        allowance = None if settings.quota is None else settings.quota.per_trial
+        self._checkpoints = self._checkpoints_of(assignment.directory, allowance)
+        self._begun = False
+        self._wish: FreshProcess | None = None
+        """What every report is, where the process is of no use."""
+        self._attempt = _Attempt(History(assignment.config))
+        self._epoch: Epochs = 0
+        """The last one that was reported."""
+        self._retried: list[Retry] = []
+        """Since the last report."""
+        self._unsaved: Unsaved | None = None
+        """Since the last report."""
+        self._left_out: set[str] = set()
+        """The names that were reported as being no numbers."""
+
+    def begin(self) -> None:
+        """Start the trainable, which the first report does where this was not called."""
+        if self._begun:
+            return
+        self._begun = True
+        self._process.log.begin()
+        self._process.retries.reset()
+        used, admission = self._assignment.used_process, self._settings.admission
+        problems = [] if used or admission is None else admission()
+        if problems:
+            self._wish = FreshProcess("node", node=self._process.node, problems=problems)
+            return
+        self._start(self._trainable.reset if used else self._trainable.setup)
+        error = self._attempt.error
+        if used and error is not None and not isinstance(error, StorageLostError):
+            self._wish = FreshProcess("reset", reason=self._print(error))
+
+    def report(self) -> TrialReport:
+        """Train one epoch and report it, or how the trial has ended, or what it needs.
+
+        Raises:
+            StorageLostError: the storage failed, and did not come back.
+            Exception: the process can use its GPU no more.
+        """
+        self.begin()
+        if self._wish is not None:
+            return self._fresh_process(self._wish)
+        while True:
+            try:
+                return self._next()
+            except StorageLostError:
+                # Tune starts the trial again, perhaps on a node whose storage is there.
+                raise
+            except Exception as error:
+                reason = self._print(error)
+                cause = cause_of(error)
+                if device_lost(cause):
+                    # As if it had been killed: in another process.
+                    raise cause from None
+                if out_of_gpu_memory(cause) and 0 < self._process.gpus < 1:
+                    return self._fresh_process(FreshProcess("share", gpus=self._process.gpus))
+                if exited_without_error(error):
+                    return self._returned()
+                if exited(error) or not self._process.retries.allow(reason):
+                    return self._failed(cause, reason)
+            # Out here the error is gone, with its frames and the memory that they held.
+            self._retried.append(Retry(self._next_epoch(), reason))
+            self._trainable.discard()
+            # In this process: another one would cost seconds, and an error in the first line of a
+            # script would be reported a minute later.
+            self._start(self._trainable.setup)
+
+    def _start(self, start: Callable[[], None]) -> None:
+        """Start the trainable and resume from what the storage has of the trial."""
+        self._trainable.set_progress(0, 0.0)
+        self._process.exits.forget()
+        self._attempt = _Attempt(History(self._assignment.config))
+        try:
+            limit_gpu_memory(self._process.gpus)
+            # A trial that was here before may have left it.
+            enter_directory(self._settings.working_directory)
+            seed = trial_seed(self._settings.seed, self._assignment.index)
+            self._process.generators.seed(seed)
+            call_trainable(start)
+            free_memory()
+            self._resume()
+        except Exception as error:
+            self._attempt.error = error
+
+    def _resume(self) -> None:
+        self._retry.wait()
+        unreadable: list[str] = []
+        own, continued = self._checkpoints.names(), self._assignment.continues
+        self._attempt.overwrites = bool(own)
+        there = [(self._checkpoints, name) for name in own]
+        if continued is not None:
+            others = self._checkpoints_of(continued)
+            there += [(others, name) for name in others.names()]
+        for checkpoints, name in there:
+            try:
+                found = self._retry(partial(self._load, checkpoints, name))
+                if found is None:
+                    continue
+            except StorageLostError:
+                raise
+            except Exception as error:
+                if out_of_gpu_memory(cause_of(error)) or exited(error):
+                    raise
+                unreadable.append(name)
+                self._trainable.set_progress(0, 0.0)
+                continue
+            self._attempt.unreported = self._attempt.history.restore(found, self._known_epochs())
+            steps, seconds = self._trainable.progress()
+            # To Tune each of the results is a step.
+            self._trainable.set_progress(steps - len(self._attempt.unreported), seconds)
+            self._attempt.count = EpochCount(found.epoch, from_zero=found.from_zero)
+            self._attempt.resumed = True
+            self._attempt.restored = Restored(found.epoch, unreadable)
+            return
+        if unreadable:
+            self._attempt.restored = Restored(0, unreadable)
+
+    def _checkpoints_of(self, directory: str, allowance: int | None = None) -> TrialCheckpoints:
+        mode = self._settings.objective.mode
+        return TrialCheckpoints(self._store / directory, mode, self._retry, allowance)
+
+    def _known_epochs(self) -> float:
+        """The epochs that the driver knows, from here or from an earlier session."""
+        journaled = self._settings.journaled_epochs
+        if journaled is None:
+            return math.inf
+        return max(self._epoch, journaled.get(self._assignment.index, 0))
+
+    def _load(self, checkpoints: TrialCheckpoints, name: str) -> Checkpoint | None:
+        """Load a checkpoint; None if it is another trial's."""
+        checkpoint = checkpoints.read(name)
+        if not self._attempt.history.is_of(checkpoint):
+            return None
+        call_trainable(self._trainable.load, checkpoint, checkpoint.whole())
+        return checkpoint
+
+    def _next(self) -> TrialReport:
+        attempt = self._attempt
+        if attempt.error is not None:
+            raise attempt.error
+        if attempt.unreported:
+            # Reported with the checkpoint, or lost on the way: the driver knows which.
+            return self._epoch_report(attempt.unreported.pop(0))
+        began = self._process.clock()
+        result = call_trainable(self._trainable.step)
+        if result is RETURNED:
+            self._process.exits.check_threads()
+            return self._returned()
+        report = self._take(result, self._process.clock() - began)
+        self._process.retries.on_epoch()
+        return report
+
+    def _returned(self) -> TrialReport:
+        """The end of a trainable that has ended by itself."""
+        if self._attempt.last:
+            return self._epoch_report({**self._attempt.last, "done": True})
+        metric = self._settings.objective.metric
+        reason = f"it has ended and reported nothing: no {metric}"
+        return self._end("failed", self._next_epoch(), reason)
+
+    def _take(self, result: Any, seconds: float) -> TrialReport:
+        """Check what the trainable has reported, and save the checkpoint."""
+        if not isinstance(result, dict):
+            reason = f"step() has returned {reprlib.repr(result)}, which is no dictionary"
+            return self._end("failed", self._next_epoch(), reason)
+        save, metric = self._trainable.saver(), self._settings.objective.metric
+        reported = numbers_of(result)
+        numbers = reported.numbers
+        first = {} if self._attempt.count.begun else self._first_report()
+        attempt = self._attempt
+        try:
+            epoch = attempt.count.of(result.get("epoch"))
+        except ValueError as error:
+            return self._end("failed", self._next_epoch(), str(error), **first)
+        if metric not in numbers:
+            return self._end("failed", epoch, missing_metric(result, numbers, metric), **first)
+        name = not_finite(numbers, metric)
+        if name is not None:
+            return self._end("diverged", epoch, f"{name} is {numbers[name]}", **first)
+        if first and attempt.overwrites:
+            self._checkpoints.drop_from(epoch)
+        losses = reported.step_losses
+        whole = {**numbers, "epoch": epoch, STEP_LOSSES: losses, "done": reported.done}
+        checkpoint = None if save is None else self._save(whole, save, seconds)
+        attempt.history.add(whole)
+        new = {n: why for n, why in reported.left_out.items() if n not in self._left_out}
+        self._left_out.update(new)
+        return self._epoch_report(whole, checkpoint=checkpoint, left_out=new, **first)
+
+    def _save(
+        self, result: dict[str, Any], save: Callable[[str], object], seconds: float
+    ) -> str | None:
+        """Write the checkpoint of an epoch; return the name of its folder."""
+        epoch, value = result["epoch"], result[self._settings.objective.metric]
+        kept = self._attempt.history.to_keep() if self._settings.in_bucket else {}
+        steps, before = self._trainable.progress()
+        kept.update(iteration=steps + 1, time_total=before + seconds)
+        if self._attempt.count.from_zero:
+            kept["from_zero"] = True
+        try:
+            save = partial(call_trainable, save)
+            return self._checkpoints.write(epoch, value, result, save, **kept)
+        except NoRoomError as error:
+            self._unsaved = Unsaved(error.needed, error.allowed)
+            return None
+
+    def _first_report(self) -> dict[str, Any]:
+        """What the report says that is the first one of an attempt."""
+        if not self._ignores_checkpoint():
+            return {"first": True}
+        ignored, overwrites = self._attempt.count.last, self._attempt.overwrites
+        self._attempt = _Attempt(History(self._assignment.config), overwrites=overwrites)
+        return {"first": True, "ignored_checkpoint": ignored}
+
+    def _ignores_checkpoint(self) -> bool:
+        return self._attempt.resumed and self._trainable.ignores_checkpoint()
+
+    def _next_epoch(self) -> Epochs:
+        """The epoch that is to be reported next."""
+        return 1 if self._ignores_checkpoint() else self._attempt.count.last + 1
+
+    def _epoch_report(self, result: dict[str, Any], **more: Any) -> TrialReport:
+        self._epoch, self._attempt.last = result["epoch"], result
+        report = TrialReport(
+            epoch=result["epoch"],
+            metrics=metrics_of(result),
+            step_losses=result.get(STEP_LOSSES, []),
+            node=self._process.node[:8],
+            status="finished" if result.get("done") else None,
+            restored=self._take_restored(),
+            retried=self._retried,
+            unsaved=self._unsaved,
+            **more,
+        )
+        self._retried, self._unsaved = [], None
+        return report
+
+    def _take_restored(self) -> Restored | None:
+        """The checkpoint that it resumed from, once, and of a function once it has read it."""
+        if self._ignores_checkpoint():
+            return None
+        restored, self._attempt.restored = self._attempt.restored, None
+        return restored
+
+    def _end(
+        self, status: Literal["diverged", "failed"], epoch: Epochs, reason: str, **more: Any
+    ) -> TrialReport:
+        return TrialReport(
+            epoch=epoch,
+            status=status,
+            reason=reason,
+            log="\n".join(self._process.log.tail()) if status == "failed" else "",
+            restored=self._take_restored(),
+            retried=self._retried,
+            **more,
+        )
+
+    def _failed(self, cause: BaseException, reason: str) -> TrialReport:
+        return self._end(
+            "failed",
+            self._next_epoch(),
+            reason,
+            infrastructure_failure=infrastructure_failure(
+                cause, self._process.gpus, self._settings.sequential
+            ),
+            traceback="".join(traceback.format_exception(cause)),
+        )
+
+    def _fresh_process(self, wish: FreshProcess) -> TrialReport:
+        return TrialReport(epoch=self._epoch, retried=self._retried, fresh_process=wish)
+
+    def _print(self, error: Exception) -> str:
+        """Print an error to the trial's log; return it in one line."""
+        cause = cause_of(error)
+        traceback.print_exception(cause)
+        line = f"{type(cause).__name__}: {cause}".removesuffix(": ")
+        return line + searched_directory(cause)
