@@ -7,7 +7,7 @@ import reprlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 Number: TypeAlias = int | float
 
@@ -74,18 +74,20 @@ def metrics_of(result: Mapping[str, Any]) -> dict[str, Number | None]:
     }
 
 
-def missing_metric(result: Mapping[Any, Any], numbers: Mapping[str, Number], metric: str) -> str:
-    """Return why a report whose `numbers` lack the metric does so."""
-    if metric in result:
-        return f"{metric} is {reprlib.repr(result[metric])}, which is no number"
-    return f"no {metric} in {', '.join(sorted(numbers)) or 'an empty report'}"
+def unusable(
+    result: Mapping[Any, Any], numbers: Mapping[str, Number], metric: str
+) -> tuple[Literal["failed", "diverged"], str] | None:
+    """Return how a trial ends that has reported these `numbers`, and why; None if it goes on.
 
-
-def not_finite(numbers: Mapping[str, Number], metric: str) -> str | None:
-    """Return the first of the metric and the losses whose value is not finite."""
+    The metric must be there; it and the losses must be finite.
+    """
+    if metric not in numbers:
+        if metric in result:
+            return "failed", f"{metric} is {reprlib.repr(result[metric])}, which is no number"
+        return "failed", f"no {metric} in {', '.join(sorted(numbers)) or 'an empty report'}"
     for name, value in numbers.items():
         if (name == metric or name.endswith("loss")) and not math.isfinite(value):
-            return name
+            return "diverged", f"{name} is {value}"
     return None
 
 

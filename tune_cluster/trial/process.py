@@ -1,11 +1,17 @@
-"""What the process of a trial has of its trial: its log, and its working directory."""
+"""The process that one trial after the other may use: its log, its working directory."""
 
 from __future__ import annotations
 
 import os
 import stat
 import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from tune_cluster.trial.failures import ProcessExits, Retries
+from tune_cluster.trial.seeds import Generators
 
 LINES = 20
 """What a person is shown of a trial that failed."""
@@ -55,6 +61,29 @@ class TrialLog:
             stream.flush()
         found = os.fstat(self._descriptor)
         return found.st_size if stat.S_ISREG(found.st_mode) else 0
+
+
+@dataclass(frozen=True)
+class TrialProcess:
+    """The process, as far as it outlives a trial.
+
+    Args:
+        node: Ray's id of the node that it is on.
+        gpus: that it has, or the fraction of one.
+        log: of what it prints.
+        exits: of the trainables in it.
+        notify: shows a line about a trial, given its directory, to the person.
+        clock: seconds.
+    """
+
+    node: str
+    gpus: float
+    log: TrialLog
+    exits: ProcessExits
+    notify: Callable[[str, str], None]
+    clock: Callable[[], float] = time.monotonic
+    retries: Retries = field(default_factory=Retries)
+    generators: Generators = field(default_factory=Generators)
 
 
 def join_outputs() -> None:

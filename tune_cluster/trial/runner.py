@@ -5,48 +5,26 @@ exit, a missing metric, a value that is not finite, an epoch that was reported b
 checkpoint before it reports the epoch, so that every reported epoch can be resumed from, and it
 resumes by itself, whether Tune restarts the trial (a node was lost) or a person resumes the study.
 A trainable that cannot resume, or does not, begins again at epoch 1; its first report says so.
-
-Beside Tune's own methods a trainable class may offer these, and the launcher uses what it finds:
-
-- `check_config(config)`, or `check_config(config, data)` where the study has a dataset: a static
-  method that raises ValueError for a bad configuration; called on the driver before anything is
-  scheduled.
-- `measure(config, checkpoint_dir, *, cpus, on_gpu) -> dict`, with `data` too where the study has a
-  dataset: a static method that tries a few steps, saves a checkpoint in that folder, and returns
-  `step_seconds` and `epoch_seconds`; where trials have GPUs it is called on one, with
-  `on_gpu=True`. Without it no cost is estimated before the study.
-- `reuse_actors = True`: its `reset_config` leaves nothing of one trial to the next, so that a
-  process is used for many. Without it each trial has a process of its own, as in Tune: many a
-  `reset_config` sets a learning rate and keeps the weights.
-- `takes_seed = True`: its configuration has the trial's `seed`, unless the space has one.
-- `evaluate(config, checkpoint_dir, dataset) -> dict`: a static method, the metrics of the best
-  checkpoint on the test set, called once at the end.
 """
 
 from __future__ import annotations
 
 import math
 import reprlib
-import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from search_spaces.objective import Objective
 from search_spaces.trial_events import Epochs
-from tune_cluster.storage import retry
 from tune_cluster.storage.checkpoints import Checkpoint, NoRoomError, TrialCheckpoints
-from tune_cluster.storage.quota import Budget
-from tune_cluster.storage.retry import RetryPolicy, StorageLostError, StorageRetry
+from tune_cluster.storage.retry import StorageLostError, StorageRetry
 from tune_cluster.storage.store import Store
 from tune_cluster.trial.epochs import EpochCount, History
 from tune_cluster.trial.failures import (
-    ProcessExits,
-    Retries,
     call_trainable,
     cause_of,
     device_lost,
@@ -55,42 +33,11 @@ from tune_cluster.trial.failures import (
     infrastructure_failure,
 )
 from tune_cluster.trial.memory import free_memory, limit_gpu_memory, out_of_gpu_memory
-from tune_cluster.trial.metrics import (
-    STEP_LOSSES,
-    metrics_of,
-    missing_metric,
-    not_finite,
-    numbers_of,
-)
-from tune_cluster.trial.process import TrialLog, enter_directory, searched_directory
+from tune_cluster.trial.metrics import STEP_LOSSES, metrics_of, numbers_of, unusable
+from tune_cluster.trial.process import TrialProcess, enter_directory, searched_directory
 from tune_cluster.trial.report import FreshProcess, Restored, Retry, TrialReport, Unsaved
-from tune_cluster.trial.seeds import Generators, trial_seed
-
-
-@dataclass(frozen=True)
-class TrialSettings:
-    """What the processes of all trials of a study must know of it."""
-
-    objective: Objective
-    checkpoints: str
-    """The address of all trials' checkpoints, which all nodes share."""
-    seed: int
-    """The study's."""
-    sequential: bool
-    """Whether no other trial runs at the same time."""
-    working_directory: str | None = None
-    """Of a trial, where its node has it; None where Tune chooses one."""
-    admission: Callable[[], Sequence[str]] | None = None
-    """Returns the problems of a node that has joined later; None where none can join."""
-    in_bucket: bool = False
-    """Whether the journal may lose epochs that a checkpoint has, which then keeps all of them."""
-    journaled_epochs: Mapping[int, Epochs] | None = None
-    """By trial, the epochs that the journal of such a study had when it was resumed."""
-    quota: Budget | None = None
-    """Bytes that checkpoints may take; divided before the first trial begins."""
-    storage_retry: RetryPolicy = field(default_factory=lambda: retry.RETRY_POLICY)
-    """How long storage that fails is waited for."""
-
+from tune_cluster.trial.seeds import trial_seed
+from tune_cluster.trial.settings import Assignment, TrialSettings
 
 RETURNED = object()
 """What `Trainable.step` returns where a function has returned by itself."""
@@ -130,47 +77,6 @@ class Trainable(Protocol):
 
     def set_progress(self, steps: int, seconds: float) -> None:
         """Let Tune count on from here."""
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """The trial that a process runs."""
-
-    directory: str
-    """The name of its directory, which begins with its index: `0012`, `0012-control`."""
-    config: Mapping[str, Any]
-    used_process: bool = False
-    """Whether another trial has used the process."""
-    continues: str | None = None
-    """The directory of a trial whose checkpoints it resumes from where it has none."""
-
-    @property
-    def index(self) -> int:
-        """The index of the trial in its study."""
-        return int(self.directory.partition("-")[0])
-
-
-@dataclass(frozen=True)
-class TrialProcess:
-    """The process, as far as it outlives a trial.
-
-    Args:
-        node: Ray's id of the node that it is on.
-        gpus: that it has, or the fraction of one.
-        log: of what it prints.
-        exits: of the trainables in it.
-        notify: shows a line about a trial, given its directory, to the person.
-        clock: seconds.
-    """
-
-    node: str
-    gpus: float
-    log: TrialLog
-    exits: ProcessExits
-    notify: Callable[[str, str], None]
-    clock: Callable[[], float] = time.monotonic
-    retries: Retries = field(default_factory=Retries)
-    generators: Generators = field(default_factory=Generators)
 
 
 @dataclass
@@ -267,22 +173,32 @@ class TrialRunner:
                 raise
             except Exception as error:
                 reason = self._print(error)
-                cause = cause_of(error)
-                if device_lost(cause):
-                    # As if it had been killed: in another process.
-                    raise cause from None
-                if out_of_gpu_memory(cause) and 0 < self._process.gpus < 1:
-                    return self._fresh_process(FreshProcess("share", gpus=self._process.gpus))
-                if exited_without_error(error):
-                    return self._returned()
-                if exited(error) or not self._process.retries.allow(reason):
-                    return self._failed(cause, reason)
+                end = self._end_by(cause_of(error), reason)
+            if end is not None:
+                return end
             # Out here the error is gone, with its frames and the memory that they held.
             self._retried.append(Retry(self._next_epoch(), reason))
             self._trainable.discard()
             # In this process: another one would cost seconds, and an error in the first line of a
             # script would be reported a minute later.
             self._start(self._trainable.setup)
+
+    def _end_by(self, error: BaseException, reason: str) -> TrialReport | None:
+        """Return the last report of a trial that is not retried in this process, else None."""
+        gpus = self._process.gpus
+        if out_of_gpu_memory(error) and 0 < gpus < 1:
+            return self._fresh_process(FreshProcess("share", gpus=gpus))
+        if device_lost(error):
+            # As if it had been killed: in another process.
+            raise error from None
+        if exited_without_error(error):
+            return self._returned()
+        if not exited(error) and self._process.retries.allow(reason):
+            return None
+        shared = infrastructure_failure(error, gpus, self._settings.sequential)
+        text = "".join(traceback.format_exception(error))
+        ended = {"infrastructure_failure": shared, "traceback": text}
+        return self._end("failed", self._next_epoch(), reason, **ended)
 
     def _start(self, start: Callable[[], None]) -> None:
         """Start the trainable and resume from what the storage has of the trial."""
@@ -339,7 +255,7 @@ class TrialRunner:
         return TrialCheckpoints(self._store / directory, mode, self._retry, allowance)
 
     def _known_epochs(self) -> float:
-        """The epochs that the driver knows, from here or from an earlier session."""
+        """Return the epochs that the driver knows, from here or from an earlier session."""
         journaled = self._settings.journaled_epochs
         if journaled is None:
             return math.inf
@@ -370,7 +286,7 @@ class TrialRunner:
         return report
 
     def _returned(self) -> TrialReport:
-        """The end of a trainable that has ended by itself."""
+        """Report the end of a trainable that has ended by itself."""
         if self._attempt.last:
             return self._epoch_report({**self._attempt.last, "done": True})
         metric = self._settings.objective.metric
@@ -391,11 +307,9 @@ class TrialRunner:
             epoch = attempt.count.of(result.get("epoch"))
         except ValueError as error:
             return self._end("failed", self._next_epoch(), str(error), **first)
-        if metric not in numbers:
-            return self._end("failed", epoch, missing_metric(result, numbers, metric), **first)
-        name = not_finite(numbers, metric)
-        if name is not None:
-            return self._end("diverged", epoch, f"{name} is {numbers[name]}", **first)
+        bad = unusable(result, numbers, metric)
+        if bad is not None:
+            return self._end(bad[0], epoch, bad[1], **first)
         if first and attempt.overwrites:
             self._checkpoints.drop_from(epoch)
         losses = reported.step_losses
@@ -424,7 +338,7 @@ class TrialRunner:
             return None
 
     def _first_report(self) -> dict[str, Any]:
-        """What the report says that is the first one of an attempt."""
+        """Return what the first report of an attempt says of it."""
         if not self._ignores_checkpoint():
             return {"first": True}
         ignored, overwrites = self._attempt.count.last, self._attempt.overwrites
@@ -435,7 +349,7 @@ class TrialRunner:
         return self._attempt.resumed and self._trainable.ignores_checkpoint()
 
     def _next_epoch(self) -> Epochs:
-        """The epoch that is to be reported next."""
+        """Return the epoch that is to be reported next."""
         return 1 if self._ignores_checkpoint() else self._attempt.count.last + 1
 
     def _epoch_report(self, result: dict[str, Any], **more: Any) -> TrialReport:
@@ -455,7 +369,7 @@ class TrialRunner:
         return report
 
     def _take_restored(self) -> Restored | None:
-        """The checkpoint that it resumed from, once, and of a function once it has read it."""
+        """Return what it resumed from, once, and of a function once it has read it."""
         if self._ignores_checkpoint():
             return None
         restored, self._attempt.restored = self._attempt.restored, None
@@ -472,17 +386,6 @@ class TrialRunner:
             restored=self._take_restored(),
             retried=self._retried,
             **more,
-        )
-
-    def _failed(self, cause: BaseException, reason: str) -> TrialReport:
-        return self._end(
-            "failed",
-            self._next_epoch(),
-            reason,
-            infrastructure_failure=infrastructure_failure(
-                cause, self._process.gpus, self._settings.sequential
-            ),
-            traceback="".join(traceback.format_exception(cause)),
         )
 
     def _fresh_process(self, wish: FreshProcess) -> TrialReport:

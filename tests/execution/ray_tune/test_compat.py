@@ -133,6 +133,8 @@ def test_steps_and_seconds_that_are_set_are_gone_on_from():
     result = trainable.train()
     assert result["training_iteration"] == 6
     assert result["time_total_s"] >= 100
+    steps, seconds = compat.progress(trainable)
+    assert (steps, seconds) == (6, result["time_total_s"])
 
 
 def test_a_function_reads_the_checkpoint_offered_and_its_own_is_kept_on_this_node(

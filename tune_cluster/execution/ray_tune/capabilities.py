@@ -1,4 +1,21 @@
-"""What a trainable can do, by its code alone, before it has run."""
+"""What a trainable can do, by its code alone, before it has run.
+
+Beside Tune's own methods a trainable class may offer these, and the launcher uses what it finds:
+
+- `check_config(config)`, or `check_config(config, data)` where the study has a dataset: a static
+  method that raises ValueError for a bad configuration; called on the driver before anything is
+  scheduled.
+- `measure(config, checkpoint_dir, *, cpus, on_gpu) -> dict`, with `data` too where the study has a
+  dataset: a static method that tries a few steps, saves a checkpoint in that folder, and returns
+  `step_seconds` and `epoch_seconds`; where trials have GPUs it is called on one, with
+  `on_gpu=True`. Without it no cost is estimated before the study.
+- `reuse_actors = True`: its `reset_config` leaves nothing of one trial to the next, so that a
+  process is used for many. Without it each trial has a process of its own, as in Tune: many a
+  `reset_config` sets a learning rate and keeps the weights.
+- `takes_seed = True`: its configuration has the trial's `seed`, unless the space has one.
+- `evaluate(config, checkpoint_dir, dataset) -> dict`: a static method, the metrics of the best
+  checkpoint on the test set, called once at the end.
+"""
 
 from __future__ import annotations
 

@@ -47,8 +47,8 @@ from tune_cluster.study.study_file import write_study_file
 from tune_cluster.study.unchanged import check_unchanged
 from tune_cluster.study.warm_start import earlier_trials, learn
 from tune_cluster.trial.failures import LOST_PROCESSES
-from tune_cluster.trial.runner import TrialSettings
 from tune_cluster.trial.seeds import trial_seed
+from tune_cluster.trial.settings import TrialSettings
 
 TUNE_FOLDER = ".tune"
 """What Tune writes for its own restore, pickles among it, while a study runs."""

@@ -36,14 +36,9 @@ from tune_cluster.storage.checkpoints import Checkpoint
 from tune_cluster.trial.dict_checkpoint import load_returned, save_returned
 from tune_cluster.trial.failures import ProcessExits, StoppedExit, TrainableError, call_trainable
 from tune_cluster.trial.memory import freeze_imports
-from tune_cluster.trial.process import TrialLog, join_outputs
-from tune_cluster.trial.runner import (
-    RETURNED,
-    Assignment,
-    TrialProcess,
-    TrialRunner,
-    TrialSettings,
-)
+from tune_cluster.trial.process import TrialLog, TrialProcess, join_outputs
+from tune_cluster.trial.runner import RETURNED, TrialRunner
+from tune_cluster.trial.settings import Assignment, TrialSettings
 
 METRICS = "metrics"
 """The key under which a function's report passes Ray."""
