@@ -60,7 +60,7 @@ TUNE_SETTINGS = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     # Tune's own snapshots are never read: once, at the end, and not every 10 s.
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
-    # A missing metric ends its trial, in the wrapper, and not the study.
+    # A missing metric ends its trial, in its runner, and not the study.
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     # Who may wait for a process is up to the searcher: this number stays what it is when a study
     # begins, and with 1 the processes of nodes that join would start one after the other.

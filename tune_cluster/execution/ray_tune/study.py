@@ -182,7 +182,7 @@ class Study:
     def trainable(
         self, trainable: Trainable, dataset: Dataset | None = None
     ) -> type[tune.Trainable]:
-        """The class that Tune runs: guarded, and with the resources of a trial.
+        """The class that Tune runs: a runner around it, and with the resources of a trial.
 
         A function that calls `tune.report(metrics)` once an epoch will do. To be gone on with after
         a kill it reports `checkpoint=` too and begins with `tune.get_checkpoint()`; else it starts
@@ -311,7 +311,7 @@ class Study:
             callbacks=[self.recorder],
             stop=self.stopper,
             failure_config=tune.FailureConfig(max_failures=LOST_PROCESSES),
-            # The wrapper around the trainable writes them, before it reports.
+            # The runner of the trial writes them, before it reports.
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             verbose=0,
         )

@@ -51,7 +51,7 @@ def tune_trainable(
     adapter = _Function if issubclass(trainable, FunctionTrainable) else _Class
 
     # Two underscores: whatever a trainable calls its own methods, these are not they.
-    class Trial(trainable):
+    class TuneTrial(trainable):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             # Once a process, whatever calls setup(): many a reset_config() does.
             freeze_imports()
@@ -88,8 +88,8 @@ def tune_trainable(
         def _trainable_func(self, config: dict[str, Any]) -> Any:
             return call_trainable(super()._trainable_func, config)
 
-    Trial.__name__ = trainable.__name__
-    return Trial
+    TuneTrial.__name__ = trainable.__name__
+    return TuneTrial
 
 
 def job_directory() -> str | None:
