@@ -45,8 +45,9 @@ from pathlib import Path
 
 from table import Row, run_benchmark
 
+from search_spaces.objective import Objective
 from trainables.data.datasets import load_dataset
-from tune_cluster.study.journal import JOURNAL, best_trial, read_events, trials_from
+from tune_cluster.study.journal import JOURNAL, read_journal
 
 SCRIPTS = Path(__file__).parent / "peer_scripts"
 DATA = Path(__file__).parents[1] / "data"
@@ -165,13 +166,13 @@ def told(folder: Path) -> dict[str, float]:
 
 def journaled(directory: Path) -> dict[str, float]:
     """The same from a journal of ours."""
-    trials = trials_from(read_events(directory / JOURNAL)).values()
-    best = best_trial(trials, "val_accuracy", "max")
+    _, state = read_journal(directory / JOURNAL, Objective("val_accuracy", "max"))
+    trials, best = state.trials.values(), state.best
     if best is None or any(trial.status == "failed" for trial in trials):
         raise RuntimeError("a trial of ours failed: the figures would mean nothing")
     # The epoch in which a trial diverged has no result.
     epochs = sum(trial.epochs + (trial.status == "diverged") for trial in trials)
-    return {"trials": len(trials), "epochs": epochs, "best_val_accuracy": best[2]}
+    return {"trials": len(trials), "epochs": epochs, "best_val_accuracy": best.value}
 
 
 if __name__ == "__main__":

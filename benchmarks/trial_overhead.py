@@ -16,6 +16,7 @@ import io
 import os
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +25,20 @@ from ray import tune
 from rich.console import Console
 from table import Row, run_benchmark
 
+from search_spaces.objective import Objective
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.searchers.strategy import Strategy
 from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.spaces import LR_BATCH, TRAINING
-from tune_cluster.callbacks.curves import Curves, write_experiment
+from search_spaces.trial_events import Ended, Event, Result, Suggested
 from tune_cluster.callbacks.hparams import Columns
+from tune_cluster.callbacks.tensorboard import TensorBoard
 from tune_cluster.execution.flags import Flags
 from tune_cluster.execution.launch import TUNE_SETTINGS, run
 from tune_cluster.execution.question import begin
 from tune_cluster.execution.ray_tune.study import Study
-from tune_cluster.storage.retry import StorageRetry
-from tune_cluster.storage.store import LocalStore
-from tune_cluster.study.journal import TrialRecord
+from tune_cluster.study.events import Closed, Session, Started
+from tune_cluster.study.state import StudyState
 
 EPOCHS = 4
 
@@ -115,27 +117,28 @@ def told(trials: int, epochs: int, folder: Path) -> float:
     """Milliseconds a result of writing trials for TensorBoard, their starts and ends counted in."""
     study = folder / f"told-{trials}"
     (study / "trials").mkdir(parents=True)
-    columns = Columns(TRAINING, "val_accuracy", "max", promotes=True)
+    columns = Columns(TRAINING, "val_accuracy", promotes=True)
     search = RandomSearch(TRAINING, seed=0)
-    records = [TrialRecord(index, dict(search.point(index))) for index in range(trials)]
+    points = [dict(search.point(index)) for index in range(trials)]
+    state = StudyState(Objective("val_accuracy", "max"))
     began = time.perf_counter()
-    write_experiment(study, columns, StorageRetry(LocalStore(study)))
-    curves = Curves(study / "trials", columns)
-    for trial in records:
-        tell(curves, trial, {"event": "started"})
+    callback = TensorBoard(study / "trials", columns)
+
+    def tell(event: Event) -> None:
+        timed = replace(event, time=time.time())
+        state.apply(timed)
+        callback.on_event(timed, state, replay=False)
+
+    tell(Session())
+    for index, config in enumerate(points):
+        tell(Suggested(trial=index, config=config))
+        tell(Started(trial=index))
         for epoch in range(1, epochs + 1):
             metrics = dict.fromkeys(METRICS, epoch / 10**4)
-            tell(curves, trial, {"event": "result", "epoch": epoch, "metrics": metrics})
-        tell(curves, trial, {"event": "ended", "status": "stopped", "rung": epochs})
-    curves.close()
+            tell(Result(trial=index, epoch=epoch, metrics={**metrics}))
+        tell(Ended(trial=index, epoch=epochs, status="stopped", rung=epochs))
+    tell(Closed(why="all trials"))
     return (time.perf_counter() - began) / (trials * epochs) * 1000
-
-
-def tell(curves: Curves, trial: TrialRecord, event: dict[str, Any]) -> None:
-    """Tells an event as the recorder does."""
-    timed = {**event, "trial": trial.index, "time": time.time()}
-    trial.apply(timed)
-    curves.on_event(timed, trial)
 
 
 def measure(quick: bool) -> list[Row]:

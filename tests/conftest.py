@@ -12,8 +12,8 @@ import pytest
 import ray
 from hypothesis import settings
 
+from tests.journals import read_events
 from tune_cluster.storage import retry
-from tune_cluster.study.journal import read_events
 
 pytest_plugins = ["tests.bucket", "tests.in_process", "tests.other_user"]
 

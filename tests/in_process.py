@@ -10,11 +10,12 @@ from search_spaces.hyperparameter import Hyperparameter
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
+from tests.journals import trials_in
 from tune_cluster.execution.flags import Flags
 from tune_cluster.execution.launch import TUNE_SETTINGS, run
 from tune_cluster.execution.question import begin
 from tune_cluster.execution.ray_tune.study import Study
-from tune_cluster.study.journal import JOURNAL, read_events, trials_from
+from tune_cluster.study.journal import JOURNAL
 
 QUALITY = Hyperparameter(
     name="quality",
@@ -78,6 +79,6 @@ def run_study(cluster_address, tmp_path, monkeypatch):
         with (tmp_path / "output").open("w") as file:
             console, command = Console(file=file), ["python", "job.py"]
             code = run(console, study, tuner, command, begin(console, study, "resume"))
-        return code, trials_from(read_events(study.directory / JOURNAL)), study
+        return code, trials_in(study.directory / JOURNAL), study
 
     return run_it

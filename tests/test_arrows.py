@@ -49,8 +49,8 @@ AT_THE_TOP = {"tune_cluster.errors", "tune_cluster.plain_text", "tune_cluster.to
 """Modules that all packages may import, and that import only each other."""
 
 POINTING_BACK = {
-    ("tune_cluster/callbacks/curves.py", "tune_cluster.execution"),
     ("tune_cluster/callbacks/retention.py", "tune_cluster.execution"),
+    ("tune_cluster/callbacks/tensorboard.py", "tune_cluster.execution"),
     ("tune_cluster/study/description.py", "tune_cluster.execution"),
     ("tune_cluster/study/repair.py", "tune_cluster.execution"),
 }

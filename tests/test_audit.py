@@ -7,7 +7,7 @@ import pytest
 from search_spaces.schedulers.asha import ASHA
 from tests.conftest import TINY, journal_of, results_of, table_of
 from tests.test_resume import kill_when, resume_command, rungs_of
-from tune_cluster.callbacks.curves import epochs_in
+from tune_cluster.callbacks.tensorboard import epochs_in
 
 pytestmark = pytest.mark.long
 

@@ -12,26 +12,28 @@ import signal
 import subprocess
 import sys
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from search_spaces.objective import Objective
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.spaces import TRAINING
 from tests.conftest import ROOT, table_of
 from tests.damage import cut_off, damages, do_damage, without_line
-from tune_cluster.callbacks.curves import Curves, epochs_in
 from tune_cluster.callbacks.hparams import Columns
+from tune_cluster.callbacks.tensorboard import TensorBoard, epochs_in
 from tune_cluster.execution.best import keep_best
 from tune_cluster.execution.launch import parse_and_check
 from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.reports import audit, comparison, curves
 from tune_cluster.storage.checkpoints import TrialCheckpoints
 from tune_cluster.storage.store import LocalStore
-from tune_cluster.study.journal import JOURNAL, trials_from
+from tune_cluster.study.events import Closed, Session
+from tune_cluster.study.journal import JOURNAL
 from tune_cluster.study.reading import read_study
 from tune_cluster.study.study_file import STUDY_FILE
 from tune_cluster.study.warm_start import earlier_trials
@@ -81,7 +83,7 @@ def resumed(study):
     with ExitStack() as held:
         argv = ["--resume", str(study)]
         command, home = parse_and_check(compare_strategies.job, argv, held)
-        study = Study(home.path, command.flags, max_concurrent=1, metric=METRIC, mode="max")
+        study = Study(home.directory, command.flags, max_concurrent=1, metric=METRIC, mode="max")
         asha = ASHA(max_epochs=study.max_epochs)
         searcher = TPESearch(TRAINING.fix(epochs=study.max_epochs, patience=0), seed=1)
         study.tune_config(searcher, asha)
@@ -108,7 +110,8 @@ def compared(study):
 
 
 def warm(study):
-    return [{**event, "study": ""} for event in earlier_trials(study, METRIC, "max")]
+    objective = Objective(METRIC, "max")
+    return [replace(event, study="") for event in earlier_trials(study, objective)]
 
 
 def drawn(study):
@@ -118,11 +121,10 @@ def drawn(study):
 
 def curves_completed(study):
     """The epochs in the event files after a resume has completed them."""
-    _, events = read_study(study)
-    completed = Curves(study / "trials", Columns(TRAINING, METRIC, "max"))
-    for trial in trials_from(events).values():
-        completed.complete(trial)
-    completed.close()
+    state = read_study(study).state
+    completed = TensorBoard(study / "trials", Columns(TRAINING, METRIC))
+    for event in (Session(), Closed(why="interrupted")):
+        completed.on_event(event, state, replay=False)
     return {run.name: epochs_in(run) for run in sorted((study / "trials").iterdir())}
 
 

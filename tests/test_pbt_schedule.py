@@ -7,10 +7,10 @@ import torch
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from tests.conftest import ROOT, journal_of
+from tests.journals import trials_from
 from trainables.data.datasets import load_dataset
 from trainables.image.config import Config
 from trainables.training.loop import fit
-from tune_cluster.study.journal import trials_from
 
 JOB = ROOT / "tune_jobs" / "pbt_schedule.py"
 NOT_KEPT = ("epoch_seconds", "samples_per_second", "step_losses")

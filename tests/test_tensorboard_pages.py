@@ -7,9 +7,9 @@ import pytest
 
 from tests.chromium import opened_pages
 from tests.conftest import journal_of
+from tests.journals import trials_from
 from tests.tensorboard_server import served
 from tune_cluster.callbacks.hparams import STATUS_NUMBERS
-from tune_cluster.study.journal import trials_from
 
 pytestmark = [
     pytest.mark.long,

@@ -13,10 +13,10 @@ from search_spaces.space import Space
 from tests.conftest import PATIENCE
 from tests.execution.test_controls import toy
 from tests.in_process import QUALITY
+from tests.journals import trial_of
 from tests.tensorboard_server import hparams_of, metrics_of, served
-from tune_cluster.callbacks.curves import tag_of
 from tune_cluster.callbacks.hparams import STATUS_NUMBERS, Columns, typed
-from tune_cluster.study.journal import TrialRecord
+from tune_cluster.callbacks.tensorboard import tag_of
 
 
 def one_of(name, *values, condition=None):
@@ -81,8 +81,8 @@ def shown_values(config, types):
     }
 
 
-def expected_metrics(trial, metric, mode):
-    best = trial.best(metric, mode)
+def expected_metrics(trial, metric):
+    best = trial.best
     last = max(trial.results, default=None)
     cells = {
         f"best/{metric}": best and best[1],
@@ -96,7 +96,7 @@ def expected_metrics(trial, metric, mode):
     return {tag: pytest.approx(v, rel=1e-6) for tag, v in cells.items() if v is not None}
 
 
-def check_cells(address, trials, metric="score", mode="max", within=""):
+def check_cells(address, trials, metric="score", within=""):
     """Compares every cell of every line."""
     experiment, lines = hparams_of(address)
     names = {"DATA_TYPE_STRING": 1, "DATA_TYPE_BOOL": 2, "DATA_TYPE_FLOAT64": 3}
@@ -105,7 +105,7 @@ def check_cells(address, trials, metric="score", mode="max", within=""):
     for index, trial in trials.items():
         line = lines[f"{within}trials/{index:04d}"]
         assert line["hparams"] == shown_values(trial.config, types), index
-        assert metrics_of(line) == expected_metrics(trial, metric, mode), index
+        assert metrics_of(line) == expected_metrics(trial, metric), index
     return experiment, lines
 
 
@@ -202,10 +202,9 @@ def test_a_study_that_is_resumed_and_grown_has_the_cells_of_its_journal(run_stud
 
 
 def test_what_no_cell_can_be_is_no_error():
-    columns = Columns(
-        Space("odd", (one_of("x", 1, True, "a"), one_of("y", None, 2))), "score", "max"
-    )
-    trial = TrialRecord(0, {"x": True, "y": "not a number", "z": {"a": 1}, "none": None})
+    columns = Columns(Space("odd", (one_of("x", 1, True, "a"), one_of("y", None, 2))), "score")
+    config = {"x": True, "y": "not a number", "z": {"a": 1}, "none": None}
+    trial = trial_of(0, config, status="pending")
     assert columns.experiment().metadata.plugin_data.content
     assert columns.start(trial).metadata.plugin_data.content
     assert {tag for tag, (_, value) in columns.cells(trial).items() if value is not None} == {

@@ -9,13 +9,14 @@ import pytest
 
 from search_spaces.schedulers.asha import ASHA
 from tests.execution.test_controls import toy
+from tests.journals import Happens, event_of
 from tune_cluster.callbacks.retention import Retention
 from tune_cluster.execution.parts import Parts
 from tune_cluster.storage.checkpoints import TrialCheckpoints
 from tune_cluster.storage.inside import bytes_in
 from tune_cluster.storage.retry import StorageRetry
 from tune_cluster.storage.store import LocalStore
-from tune_cluster.study.journal import trials_from
+from tune_cluster.study.events import Closed, Session
 
 SIZE = 1000
 
@@ -29,7 +30,8 @@ class Told:
 
     def __init__(self, folder, *, rule=None, keep_best=2, budget=None, total=6, audit=0.0):
         self.place = LocalStore(folder)
-        self.trials = {}
+        self.study = Happens()
+        self.trials = self.study.trials
         self.parts = Parts()
         if rule is not None:
             self.parts.scheduler = ASHA(max_epochs=9, rung_rule=rule, audit=audit)
@@ -37,29 +39,25 @@ class Told:
         self.begin()
 
     def begin(self):
+        self.emitted = []
         self.retention = Retention(
-            self.trials,
+            self.study.state,
             self.place,
-            metric="score",
-            mode="max",
             parts=self.parts,
             retry=StorageRetry(self.place),
+            emit=self.emitted.append,
             **self.options,
         )
-        self.retention.begin()
+        self.study.listeners[:] = [self.retention]
+        self.study.tell(Session())
 
     def tell(self, index, kind, **rest):
-        event = {"event": kind, "trial": index, **rest}
-        if kind == "suggested":
-            self.trials.update(trials_from([event]))
-        else:
-            self.trials[index].apply(event)
-        self.retention.on_event(event, self.trials[index])
+        self.study.tell(event_of(kind, index, **rest))
 
     def run(self, index, values, status=None, **rest):
         """A trial's epochs with these values, each with a checkpoint, and its end."""
         if index not in self.trials:
-            self.tell(index, "suggested", config={})
+            self.study.suggest(index)
         first = self.trials[index].epochs + 1
         for epoch, value in enumerate(values, start=first):
             self.checkpoints(index).write(epoch, value, {}, save)
@@ -153,7 +151,8 @@ def test_what_a_killed_session_left_is_deleted_when_the_next_one_begins(tmp_path
     study.run(1, [0.5, 0.6, 0.3])
     study.left()
     # Killed after the journal's line and before anything was deleted, or within a write.
-    study.trials[1].apply({"event": "ended", "status": "finished", "epoch": 3})
+    study.study.listeners.clear()
+    study.tell(1, "ended", status="finished", epoch=3)
     study.checkpoints(0).write(2, 0.1, {}, save)
     (tmp_path / "0001" / ".unfinished-7").mkdir()
     (tmp_path / "0001-control").mkdir()
@@ -172,7 +171,7 @@ def test_what_cannot_be_read_stays_with_who_may_need_it_and_is_deleted_with_who_
         (tmp_path / f"000{index}" / "checkpoint_000002" / "result.json").write_text("{")
     study.tell(0, "ended", status="stopped", epoch=2, rung=1)
     study.tell(1, "ended", status="failed", epoch=2)
-    study.retention.close()
+    study.study.tell(Closed(why="all trials"))
     assert study.checkpoints(0).names() == ["checkpoint_000002", "checkpoint_000001"]
     assert study.checkpoints(1).names() == []
 
@@ -221,17 +220,15 @@ def test_a_control_of_an_earlier_session_is_held_to_its_share(tmp_path):
 
 def test_a_winner_that_no_budget_has_room_for_is_told(tmp_path):
     study = Told(tmp_path, budget=SimpleNamespace(ended=SIZE, per_trial=3 * SIZE))
-    told = []
-    study.retention.note = lambda event, line: told.append((event, line))
     study.run(0, [0.5], "finished")
-    ((event, line),) = told
-    assert (event["event"], event["trial"], event["allowed"]) == ("unkept", 0, SIZE)
-    assert event["needed"] > SIZE
-    assert "1.0 kB that --checkpoint-budget leaves" in line
+    (event,) = study.emitted
+    assert (event.name, event.trial, event.allowed) == ("unkept", 0, SIZE)
+    assert event.needed > SIZE
+    assert "1.0 kB that --checkpoint-budget leaves" in event.line("score")
     assert study.left() == {}
     # The next one is no better, and what is told once is not told again.
     study.run(1, [0.4], "finished")
-    assert len(told) == 1
+    assert len(study.emitted) == 1
 
 
 def test_a_slow_storage_holds_nobody_up(tmp_path):
@@ -301,8 +298,8 @@ def test_a_tight_budget_is_held_at_every_moment_of_a_study(run_study, tmp_path, 
     assert 2 * size < max(samples) <= total
     assert sum(map(bool, samples)) > 100
     assert all(trial.ended for trial in trials.values())
-    best = max(trials.values(), key=lambda trial: trial.best("score", "max")[1])
-    assert (study.directory / "best" / "epoch").read_text() == str(best.best("score", "max")[0])
+    best = max(trials.values(), key=lambda trial: trial.best.value)
+    assert (study.directory / "best" / "epoch").read_text() == str(best.best.epoch)
     if max_concurrent == 1:
         _, unlimited, _ = run_study(Heavy, trials=14, max_concurrent=1, name="unlimited")
         assert {i: t.results for i, t in trials.items()} == {

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import ray
 
-from tests.callbacks.test_curves import texts_in
+from tests.callbacks.test_tensorboard import texts_in
 from tests.conftest import TINY, journal_of
 from tune_cluster.cluster.facts import (
     PACKAGES,
@@ -20,7 +20,7 @@ from tune_cluster.cluster.facts import (
     seen_gpus,
     tell,
 )
-from tune_cluster.storage.s3 import S3Store
+from tune_cluster.storage.store import S3Store
 
 STORAGE = "/storage/results"
 

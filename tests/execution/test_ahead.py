@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from tests.in_process import names
+from tests.journals import trial_of as made_up_trial
 from tune_cluster.execution.ahead import drop_ahead
 from tune_cluster.storage.checkpoints import TrialCheckpoints
 from tune_cluster.storage.retry import StorageRetry
 from tune_cluster.storage.store import LocalStore
-from tune_cluster.study.journal import TrialRecord
 
 
 def save(folder):
@@ -25,7 +25,7 @@ def left_of(folder, trial, saved):
 
 
 def trial_of(epochs, status="running"):
-    return TrialRecord(0, {}, status, {epoch: {"m": 0.5} for epoch in epochs})
+    return made_up_trial(results={epoch: {"m": 0.5} for epoch in epochs}, status=status)
 
 
 def test_what_the_journal_knows_and_the_next_report_stay(tmp_path):

@@ -13,11 +13,12 @@ from search_spaces.schedulers.expectation import Expectation
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.searchers.tpe_search import TPESearch
 from tests.in_process import SPACE
+from tests.journals import read_events
 from tune_cluster.execution.controls import control_dirname, stopped_dirname
 from tune_cluster.execution.price import Controls, expected_controls
 from tune_cluster.execution.ray_tune.searcher import dirname_of
 from tune_cluster.execution.ray_tune.study import Study
-from tune_cluster.study.journal import JOURNAL, read_events
+from tune_cluster.study.journal import JOURNAL
 
 
 def test_a_controls_directory_says_which_trial_it_was():
@@ -114,10 +115,10 @@ def test_an_audited_study_without_its_controls_is_the_unaudited_one(run_study, s
         last = quality * (1 - 0.6**9) + (quality < 0.5) * 0.4**9
         assert trial.control_results[9]["score"] == pytest.approx(last)
         assert not list((audited.trials_dir / control_dirname(index)).glob("checkpoint_*"))
-    ranked = sorted(trials, key=lambda index: -trials[index].best("score", "max")[1])
+    ranked = sorted(trials, key=lambda index: -trials[index].best.value)
     for index in range(16):
         # The best of the best, and the latest of a stopped one: a study that grows may promote it.
-        epochs = {trials[index].best("score", "max")[0]} if index in ranked[:5] else set()
+        epochs = {trials[index].best.epoch} if index in ranked[:5] else set()
         if index in stopped:
             epochs.add(trials[index].epochs)
         kept = {path.name for path in (audited.trials_dir / dirname_of(index)).glob("check*")}
@@ -160,7 +161,7 @@ def test_controls_that_go_wrong_end_alone_and_two_at_a_time_all_of_them_end(
         fails = "failed" if 0.4 <= quality < 0.5 else fails
         assert trial.control == (fails if quality < 0.5 else "finished")
         # Beside others a process may be lost by what another trial does.
-        assert trial.control_blameless is (0.4 <= quality < 0.5)
+        assert trial.control_infrastructure_failure is (0.4 <= quality < 0.5)
     assert len({trial.control for trial in stopped}) == 3
     # Neither the rungs nor the table know of it.
     assert not any(math.isinf(v) for at in asha.rungs.values.values() for v in at.values())

@@ -30,7 +30,7 @@ def notes():
 
 @pytest.fixture
 def losses(clock, notes):
-    return Losses(lambda: 2, lambda event, line: notes.append(event), clock=lambda: clock.seconds)
+    return Losses(lambda: 2, notes.append, clock=lambda: clock.seconds)
 
 
 def test_a_process_lost_for_the_fourth_time_in_an_epoch_fails_its_trial(losses):
@@ -62,11 +62,11 @@ def test_a_trial_that_was_killed_for_memory_waits_longer_each_time_and_then_for_
         waited.append(clock.seconds - began)
     assert waited == [3, 6, 12]
     assert not losses.may_start(1, active=1)
-    assert [note["trials"] for note in notes] == [1]
+    assert [note.trials for note in notes] == [1]
     # It was not for its neighbours.
     assert losses.fails(1, 1, FULL)
     losses.after(1, failed=True, beside=0)
-    assert [note["trials"] for note in notes] == [1, 2]
+    assert [note.trials for note in notes] == [1, 2]
 
 
 def test_alone_on_the_machine_it_makes_no_room(losses, notes):

@@ -19,10 +19,11 @@ from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.space import Space
 from tests.in_process import QUALITY
+from tests.journals import event_of, read_events, trial_of, trials_from
 from tune_cluster.execution.flags import Flags
 from tune_cluster.execution.population import check_population, lineage, schedule_of, write_schedule
 from tune_cluster.execution.ray_tune.study import Study
-from tune_cluster.study.journal import JOURNAL, TrialRecord, read_events, trials_from
+from tune_cluster.study.journal import JOURNAL
 from tune_cluster.trial.seeds import trial_seed
 
 EPOCHS = 7
@@ -129,10 +130,10 @@ def test_a_population_larger_than_the_cluster_goes_on_from_its_donors(run_popula
     assert not [event for event in events if event["event"] == "restored"]
     processes = {e["metrics"]["process"] for e in events if e["event"] == "result"}
     assert len(processes) == 2
-    ranked = sorted(trials, key=lambda index: -trials[index].best("score", "max")[1])
+    ranked = sorted(trials, key=lambda index: -trials[index].best.value)
     for index in trials:
         kept = [path.name for path in (study.trials_dir / f"{index:04d}").glob("checkpoint_*")]
-        best, _ = trials[index].best("score", "max")
+        best, _ = trials[index].best
         assert kept == ([f"checkpoint_{best:06d}"] if index in ranked[:5] else [])
     assert not (study.directory / ".tune").exists()
 
@@ -299,17 +300,17 @@ def test_the_schedule_is_written_with_the_config_that_repeats_it(family, tmp_pat
 
 
 def test_a_config_loses_what_its_donor_does_not_have():
-    trial = TrialRecord(0, {"optimizer": "sgd", "momentum": 0.9})
+    trial = trial_of(0, {"optimizer": "sgd", "momentum": 0.9})
     changes = {"optimizer": ["sgd", "adam"], "momentum": [0.9, None]}
-    trial.apply({"event": "exploited", "epoch": 2, "donor": 1, "changes": changes})
+    trial.apply(event_of("exploited", epoch=2, donor=1, changes=changes))
     assert trial.config_at(2) == {"optimizer": "sgd", "momentum": 0.9}
     assert trial.config_at(3) == {"optimizer": "adam"}
 
 
 def test_a_value_that_is_none_is_told_from_one_that_is_gone():
-    trial = TrialRecord(0, {"decay": 0.1, "clip": 1.0})
+    trial = trial_of(0, {"decay": 0.1, "clip": 1.0})
     changes = {"decay": [0.1, None], "clip": [1.0, None]}
-    trial.apply({"event": "exploited", "epoch": 2, "changes": changes, "absent": ["clip"]})
+    trial.apply(event_of("exploited", epoch=2, changes=changes, absent=["clip"]))
     assert trial.config_at(2) == {"decay": 0.1, "clip": 1.0}
     assert trial.config_at(3) == {"decay": None}
 

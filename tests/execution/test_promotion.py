@@ -8,9 +8,10 @@ from search_spaces.schedulers.asha import ASHA
 from search_spaces.searchers.random_search import RandomSearch
 from tests.execution.test_controls import toy
 from tests.in_process import SPACE
+from tests.journals import read_events
 from tune_cluster.execution.ray_tune.searcher import dirname_of
 from tune_cluster.execution.ray_tune.study import Study
-from tune_cluster.study.journal import JOURNAL, read_events
+from tune_cluster.study.journal import JOURNAL
 
 pytestmark = pytest.mark.slow
 

@@ -15,7 +15,6 @@ from tests.in_process import SPACE, study_in
 from tune_cluster.execution.ray_tune.searcher import dirname_of
 from tune_cluster.execution.replicates import REPLICATES_FILE, write_replicates
 from tune_cluster.storage.checkpoints import TrialCheckpoints
-from tune_cluster.study.journal import trials_from
 
 
 class Trained(tune.Trainable):
@@ -40,7 +39,6 @@ def study_of(folder, scores, *, space=None, status="finished"):
             {"event": "ended", "trial": index, "epoch": 1, "status": status},
         ]
     study = study_in(folder, events, trials=len(scores))
-    study.trials.update(trials_from(events))
     study.parts.trainable = Trained
     study.parts.strategy = RandomSearch(
         space or replace(SPACE, parameters=(), fixed=(("quality", 0.5),)), seed=0

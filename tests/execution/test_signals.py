@@ -41,7 +41,7 @@ def test_the_first_one_ends_in_order_and_the_old_handlers_come_back(capfd, numbe
     stopper = stopper_of()
     with heard(stopper):
         os.kill(os.getpid(), number)
-        assert stopper.stop_all()
+        assert stopper.stops()
     assert stopper.why == why
     assert said in capfd.readouterr().err
     assert before == [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from search_spaces.objective import Objective
 from tests.conftest import ROOT
+from tests.journals import state_of, trials_from
 from tests.studies import about
 from tune_cluster.reports.audit import audit_of, told
-from tune_cluster.study.journal import TrialRecord, trials_from
 
 ASHA = {"reduction_factor": 3, "max_epochs": 9, "grace_period": 1, "rungs": [1, 3]}
 
@@ -63,7 +64,7 @@ def population(rng, trials=64, share=1.0, noise=0.3):
 
 
 def audited(events, mode="max", asha=ASHA):
-    return audit_of(trials_from(events).values(), "score", mode, asha)
+    return audit_of(state_of(events, Objective("score", mode)), asha)
 
 
 @given(st.integers(0, 10_000))
@@ -176,9 +177,10 @@ def test_a_study_with_next_to_nothing_in_it_is_audited(events):
 
 
 def test_records_are_left_as_they_were():
-    record = TrialRecord(0, {}, status="finished", results={1: {"score": 0.5}})
-    audit_of([record], "score", "max", ASHA)
-    assert record == TrialRecord(0, {}, status="finished", results={1: {"score": 0.5}})
+    events = [suggested(0), *lived(0, [0.5], "finished")[1:]]
+    state = state_of(events)
+    audit_of(state, ASHA)
+    assert state.trials == state_of(events).trials
 
 
 def run(*arguments):

@@ -21,8 +21,9 @@ from search_spaces.searchers.sobol_search import SobolSearch
 from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.space import Space
 from search_spaces.values import key_of
+from tests.journals import read_events, typed
 from tests.search_spaces.conftest import parameter
-from tune_cluster.study.journal import Journal, read_events
+from tune_cluster.study.journal import Journal
 
 single = st.one_of(
     st.none(),
@@ -73,7 +74,7 @@ def test_every_searcher_gives_the_values_themselves_and_again_from_a_journal(
         suggested = []
         for trial in range(len(given)):
             suggested.append(searcher.suggest(str(trial)))
-            journal.append({"event": "suggested", "trial": trial, "config": suggested[-1]})
+            journal.append(typed({"event": "suggested", "trial": trial, "config": suggested[-1]}))
             searcher.on_trial_complete(str(trial), {"epoch": 1, "score": float(trial)})
         journal.close()
         assert all(exact(config["v"]) in known for config in suggested)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tune_cluster.callbacks.curves import new_event_file
+from tests.journals import event_of, state_of
+from tune_cluster.callbacks.tensorboard import new_event_file
 from tune_cluster.cluster.facts import tell
 from tune_cluster.execution.population import write_schedule
 from tune_cluster.execution.summary import write_table
@@ -24,12 +25,17 @@ from tune_cluster.storage.inside import (
 )
 from tune_cluster.storage.integrity import check_sums
 from tune_cluster.storage.retry import StorageRetry
-from tune_cluster.storage.s3 import S3Store
-from tune_cluster.storage.store import RESULT_FILE, LocalStore, Store
-from tune_cluster.study.journal import JOURNAL, Journal, TrialRecord
+from tune_cluster.storage.store import RESULT_FILE, LocalStore, S3Store, Store
+from tune_cluster.study.journal import JOURNAL, Journal
 from tune_cluster.study.study_file import STUDY_FILE, write_json
 
-TRIAL = TrialRecord(0, {"x": 1.0}, "finished", {1: {"score": 0.5}})
+STATE = state_of(
+    [
+        event_of("suggested", config={"x": 1.0}),
+        event_of("result", epoch=1, metrics={"score": 0.5}),
+        event_of("ended", status="finished"),
+    ]
+)
 BEST = {"trial": 0, "epoch": 1, "score": 0.5, "config": {"x": 1.0}}
 
 
@@ -46,12 +52,13 @@ def checkpoint(study):
 
 
 def schedule(study):
-    write_schedule(study / "best", {0: TRIAL}, BEST, metric="score", perturbed=["x"], retry=None)
+    trials = STATE.trials
+    write_schedule(study / "best", trials, BEST, metric="score", perturbed=["x"], retry=None)
 
 
 WRITERS = {
     STUDY_FILE: lambda study: write_json(study / STUDY_FILE, {"name": "x"}),
-    "trials.csv": lambda study: write_table(study / "trials.csv", [TRIAL], "score", "max"),
+    "trials.csv": lambda study: write_table(study / "trials.csv", STATE),
     "best": lambda study: LocalStore(study).put(study.parent / "source", "best"),
     "best/schedule.json": schedule,
     "trials/0000/checkpoint_000001": checkpoint,

@@ -1,4 +1,4 @@
-"""The journal: whole lines, one writer, and the table that is told from it."""
+"""The journal: whole lines, one writer, and none that is damaged unseen."""
 
 import json
 
@@ -6,14 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from search_spaces.trial_events import Suggested
+from tests.journals import read_events
 from tests.mounts import mounted
 from tune_cluster.storage.retry import RetryPolicy, StorageLostError, StorageRetry
 from tune_cluster.storage.store import LocalStore
-from tune_cluster.study.journal import Journal, TrialRecord, best_trial, read_events, trials_from
+from tune_cluster.study.events import Closed, Session, Share, WidthChanged
+from tune_cluster.study.journal import Journal
 
 
 def closed(why):
-    return {"event": "closed", "why": why}
+    return Closed(why=why)
 
 
 def whys(path):
@@ -22,7 +25,7 @@ def whys(path):
 
 def test_events_come_back_in_order_with_their_time(tmp_path):
     journal = Journal(tmp_path / "j")
-    journal.append({"event": "session"}, {"event": "width", "trials": 1})
+    journal.append(Session(), WidthChanged(trials=1))
     journal.append(closed("c"))
     journal.close()
     events = read_events(tmp_path / "j")
@@ -81,112 +84,17 @@ def test_a_damaged_line_in_the_middle_is_an_error_with_its_number(tmp_path):
 def test_a_nan_is_never_written(tmp_path):
     journal = Journal(tmp_path / "j")
     with pytest.raises(ValueError, match="not JSON compliant"):
-        journal.append({"event": "result", "value": float("nan")})
+        journal.append(Share(trial=0, epoch=1, gpus=[0.5, float("nan")]))
     journal.close()
     assert (tmp_path / "j").read_text() == ""
-
-
-def event(kind, trial, **rest):
-    return json.loads(json.dumps({"event": kind, "trial": trial, **rest}))
-
-
-def test_trials_are_told_from_events():
-    trials = trials_from(
-        [
-            {"event": "session"},
-            event("suggested", 0, config={"a": 1}),
-            event("suggested", 1, config={"a": 2}),
-            event("suggested", 2, config={"a": 3}),
-            event("started", 0),
-            event("result", 0, epoch=1, metrics={"m": 0.5}),
-            event("result", 0, epoch=1, metrics={"m": 0.9}),
-            event("started", 1),
-            event("ended", 0, status="stopped", rung=1, epoch=1),
-            event("ended", 1, status="failed", epoch=1, reason="why"),
-        ]
-    )
-    assert [trials[i].status for i in range(3)] == ["stopped", "failed", "pending"]
-    assert trials[0].results == {1: {"m": 0.5}}
-    assert (trials[0].rung, trials[1].reason) == (1, "why")
-    assert [trials[i].ended for i in range(3)] == [True, True, False]
-
-
-def test_a_promoted_trial_has_not_ended_until_it_ends_again():
-    events = [
-        event("suggested", 0, config={}),
-        event("started", 0),
-        event("result", 0, epoch=1, metrics={"m": 0.5}),
-        event("ended", 0, status="stopped", rung=1, epoch=1),
-        event("promoted", 0, rung=1, value=0.5, rank=1, of=3),
-        event("result", 0, epoch=2, metrics={"m": 0.6}),
-        event("ended", 0, status="finished", epoch=2),
-    ]
-    seen = [trials_from(events[:count])[0] for count in (4, 5, 7)]
-    assert [(t.status, t.rung, t.ended) for t in seen] == [
-        ("stopped", 1, True),
-        ("running", None, False),
-        ("finished", None, True),
-    ]
-    assert seen[-1].results == {1: {"m": 0.5}, 2: {"m": 0.6}}
-
-
-def test_who_was_finished_as_a_control_is_no_second_one_after_a_promotion():
-    stopped = {"status": "stopped", "rung": 1, "epoch": 1, "control": True}
-    promoted = event("promoted", 0, rung=1, value=0.5, rank=1, of=3)
-    again = event("ended", 0, **{**stopped, "rung": 3, "epoch": 3})
-    began = [event("suggested", 0, config={}), event("ended", 0, **stopped)]
-    ended = event("control_ended", 0, status="finished", epoch=9)
-    assert trials_from([*began, ended, promoted, again])[0].control == "finished"
-    assert trials_from([*began, promoted])[0].control is None
-    assert trials_from([*began, promoted, again])[0].control == "pending"
-    assert (
-        trials_from([*began, ended, promoted, event("ended", 0, status="finished", epoch=9)])[
-            0
-        ].control
-        is None
-    )
-
-
-def test_the_best_is_at_any_epoch_and_the_first_of_equals():
-    records = [
-        TrialRecord(0, {}, results={1: {"m": 0.5}, 2: {"m": 0.9}, 3: {"m": 0.9}}),
-        TrialRecord(1, {}, results={1: {"m": 0.9}}),
-        TrialRecord(2, {}),
-    ]
-    assert best_trial(records, "m", "max") == (records[0], 2, 0.9)
-    assert best_trial(records, "m", "min") == (records[0], 1, 0.5)
-    assert best_trial(records[2:], "m", "max") is None
-
-
-def test_a_trial_that_is_finished_as_a_control_stays_what_it_was_beside_it():
-    before = [
-        event("suggested", 0, config={}),
-        event("result", 0, epoch=1, metrics={"score": 0.5}),
-        event("ended", 0, status="stopped", epoch=1, rung=1, control=True),
-    ]
-    after = [
-        event("control_started", 0),
-        event("control", 0, epoch=2, metrics={"score": 0.9}),
-        event("control", 0, epoch=2, metrics={"score": 0.1}),
-        event("control_ended", 0, status="failed", epoch=3, blameless=True),
-    ]
-    seen = [trials_from([*before, *after[:count]])[0] for count in range(5)]
-    assert [t.control for t in seen] == ["pending", "running", "running", "running", "failed"]
-    assert [t.control_left for t in seen] == [True] * 4 + [False]
-    for trial in seen:
-        assert (trial.status, trial.rung, trial.epochs) == ("stopped", 1, 1)
-        assert best_trial([trial], "score", "max") == (trial, 1, 0.5)
-    assert seen[-1].control_results == {2: {"score": 0.9}}
-    assert seen[-1].control_blameless
-    assert not seen[-1].blameless
 
 
 def written(path, sessions=2):
     """A journal of so many sessions, its lines."""
     for session in range(sessions):
         journal = Journal(path)
-        suggested = {"event": "suggested", "trial": session, "config": {}}
-        journal.append({"event": "session"}, suggested, {"event": "width", "trials": 2})
+        suggested = Suggested(trial=session, config={})
+        journal.append(Session(), suggested, WidthChanged(trials=2))
         journal.end("all trials")
     return path.read_bytes().splitlines(keepends=True)
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.journals import trials_from, typed
 from tests.studies import about
 from tune_cluster.execution.launch import parse_and_check
-from tune_cluster.study.journal import JOURNAL, Journal, trials_from
+from tune_cluster.study.journal import JOURNAL, Journal
 from tune_cluster.study.reading import check_kinds, read_study
 from tune_cluster.study.study_file import STUDY_FILE, write_json, write_study_file
 from tune_jobs.compare_strategies import job
@@ -27,7 +28,7 @@ def test_a_study_of_an_earlier_version_is_resumed_and_from_then_on_checked(tmp_p
         command, _ = parse_and_check(job, ["--resume", str(study)], held)
     assert (command.flags.trials, command.flags.seed, command.flags.max_epochs) == (8, 1, 9)
     assert command.options == {"strategy": "tpe_asha", "seeds": 3}
-    stored, events = read_study(study)
+    stored, events, _ = read_study(study)
     trials = trials_from(events)
     assert len(events) == 40
     assert {index: trial.status for index, trial in trials.items()} == {
@@ -36,7 +37,7 @@ def test_a_study_of_an_earlier_version_is_resumed_and_from_then_on_checked(tmp_p
     }
     write_study_file(study, stored)
     journal = Journal(study / JOURNAL)
-    journal.append({"event": "session"})
+    journal.append(typed({"event": "session"}))
     journal.end("interrupted")
     assert len(read_study(study)[1]) == 42
     lines = (study / JOURNAL).read_bytes().splitlines(keepends=True)
@@ -49,8 +50,8 @@ def test_a_study_of_an_earlier_version_is_resumed_and_from_then_on_checked(tmp_p
 def study(tmp_path):
     write_study_file(tmp_path, about())
     journal = Journal(tmp_path / JOURNAL)
-    journal.append({"event": "suggested", "trial": 0, "config": {}})
-    journal.append({"event": "result", "trial": 0, "epoch": 1, "metrics": {"loss": 0.5}})
+    journal.append(typed({"event": "suggested", "trial": 0, "config": {}}))
+    journal.append(typed({"event": "result", "trial": 0, "epoch": 1, "metrics": {"loss": 0.5}}))
     journal.close()
     return tmp_path
 

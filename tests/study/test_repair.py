@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from tests.in_process import names
+from tests.journals import event_of, read_events, trials_from, typed
 from tests.studies import about
 from tune_cluster.execution.launch import parse_and_check
 from tune_cluster.storage.checkpoints import TrialCheckpoints
 from tune_cluster.storage.store import LocalStore
-from tune_cluster.study.journal import JOURNAL, Journal, read_events, trials_from
+from tune_cluster.study.journal import JOURNAL, Journal
 from tune_cluster.study.reading import read_study
 from tune_cluster.study.repair import repair
 from tune_cluster.study.study_file import write_study_file
@@ -34,15 +35,15 @@ def study(tmp_path):
     (directory / "trials").mkdir(parents=True)
     write_study_file(directory, about())
     journal = Journal(directory / JOURNAL)
-    journal.append({"event": "session"})
+    journal.append(typed({"event": "session"}))
     for trial, length in enumerate(LENGTHS):
-        journal.append({"event": "suggested", "trial": trial, "config": {"a": trial}})
+        journal.append(typed({"event": "suggested", "trial": trial, "config": {"a": trial}}))
         checkpoints = TrialCheckpoints(LocalStore(directory / "trials" / f"{trial:04d}"), "max")
         for epoch in range(1, length + 1):
             metrics = {"score": float(epoch)}
             checkpoints.write(epoch, float(epoch), metrics, save)
-            journal.append({"event": "result", "trial": trial, "epoch": epoch, "metrics": metrics})
-        journal.append({"event": "ended", "trial": trial, "status": "finished", "epoch": length})
+            journal.append(event_of("result", trial, epoch=epoch, metrics=metrics))
+        journal.append(event_of("ended", trial, status="finished", epoch=length))
     journal.end("all trials")
     return directory
 
@@ -55,7 +56,7 @@ def damage(study, at, line=None):
 
 def left_of(study):
     """By trial its epochs, whether it has ended, and its checkpoints."""
-    _, events = read_study(study)
+    events = read_study(study).events
     return {
         index: (
             sorted(trial.results),
@@ -123,7 +124,7 @@ def test_the_command_line_goes_on_with_the_copy(study):
         parse_and_check(job, ["--resume", str(study)], held)
     with ExitStack() as held:
         _, home = parse_and_check(job, ["--resume", str(study), "--repair"], held)
-        assert home.path == study.with_name("study-repaired")
+        assert home.directory == study.with_name("study-repaired")
 
 
 def test_what_needs_no_repair_is_refused(study):

@@ -21,7 +21,8 @@ from search_spaces.schedulers.asha import ASHA
 from search_spaces.schedulers.in_order import InOrder
 from search_spaces.searchers.grid_search import GridSearch
 from search_spaces.space import Space
-from tune_cluster.study.journal import JOURNAL, read_events
+from tests.journals import read_events
+from tune_cluster.study.journal import JOURNAL
 
 EPOCHS = 6
 
@@ -199,7 +200,7 @@ def test_each_trial_of_a_faulty_function_comes_to_its_own_end(run_study, tmp_pat
     # What a restart without a checkpoint begins again at 1, and what was there before is lost.
     for name in ("fails once", "is killed", "saves and never reads"):
         trial = trials[name]
-        assert (trial.status, trial.epochs, trial.lost) == ("finished", EPOCHS, 3), name
+        assert (trial.status, trial.epochs, trial.epochs_lost) == ("finished", EPOCHS, 3), name
         results = events_of(study, trial, "result")
         assert [e["epoch"] for e in results] == [e["metrics"]["trained"] for e in results]
         assert [e["epoch"] for e in results] == [1, 2, 3, *range(1, EPOCHS + 1)]

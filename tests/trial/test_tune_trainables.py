@@ -11,7 +11,8 @@ from ray import tune
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.searchers.grid_search import GridSearch
 from tests.in_process import SPACE, names
-from tune_cluster.study.journal import JOURNAL, read_events
+from tests.journals import read_events
+from tune_cluster.study.journal import JOURNAL
 
 pytestmark = pytest.mark.long
 

@@ -18,9 +18,10 @@ from search_spaces.schedulers.asha import ASHA
 from search_spaces.schedulers.in_order import InOrder
 from search_spaces.searchers.random_search import RandomSearch
 from tests.in_process import SPACE
+from tests.journals import read_events
 from tests.mounts import mounted
 from tune_cluster.storage import retry
-from tune_cluster.study.journal import JOURNAL, read_events
+from tune_cluster.study.journal import JOURNAL
 from tune_cluster.trial.failures import infrastructure_failure
 
 pytestmark = pytest.mark.slow
@@ -196,7 +197,7 @@ def test_an_ended_trial_keeps_its_best_checkpoint_alone(run_study):
 
     _, trials, study = run_study(trainable_that(act), trials=3)
     for trial in trials.values():
-        best, _ = trial.best("score", "max")
+        best, _ = trial.best
         kept = [
             path.name for path in (study.trials_dir / f"{trial.index:04d}").glob("checkpoint_*")
         ]

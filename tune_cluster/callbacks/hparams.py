@@ -22,8 +22,9 @@ from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 
 from search_spaces.hyperparameter import Hyperparameter
 from search_spaces.space import Space
+from search_spaces.trial_events import Epoch
 from tune_cluster.plain_text import one_line
-from tune_cluster.study.journal import Status, TrialRecord
+from tune_cluster.study.state import Status, TrialState
 
 EXPERIMENT = metadata.EXPERIMENT_TAG
 SESSION_START = metadata.SESSION_START_INFO_TAG
@@ -57,7 +58,7 @@ class Columns:
 
     Args:
         space: of the study.
-        metric, mode: that it searches for.
+        metric: that it searches for.
         promotes: whether a trial that was stopped may go on after all.
         perturbed: hyperparameters that change during a trial. Their column has the first value,
             and `best/<name>` is that of the best epoch.
@@ -65,7 +66,6 @@ class Columns:
 
     space: Space
     metric: str
-    mode: str
     promotes: bool = False
     perturbed: Sequence[str] = ()
 
@@ -84,7 +84,7 @@ class Columns:
         told = api_pb2.Experiment(hparam_infos=self._hparams, metric_infos=metrics)
         return summary_of(EXPERIMENT, experiment=told)
 
-    def start(self, trial: TrialRecord) -> Summary.Value:
+    def start(self, trial: TrialState) -> Summary.Value:
         """A trial's configuration, as it was suggested."""
         info = plugin_data_pb2.SessionStartInfo()
         for name, value in trial.config.items():
@@ -99,15 +99,15 @@ class Columns:
                     info.hparams[name].string_value = cell
         return summary_of(SESSION_START, session_start_info=info)
 
-    def cells(self, trial: TrialRecord) -> dict[str, Cell]:
+    def cells(self, trial: TrialState) -> dict[str, Cell]:
         """What became of a trial so far, by tag."""
-        best_epoch, best_value = trial.best(self.metric, self.mode) or (0, None)
+        best_epoch, best_value = trial.best or (0, None)
         told = ((e, m[self.metric]) for e, m in reversed(trial.results.items()) if self.metric in m)
         last_epoch, last_value = next((cell for cell in told if cell[1] is not None), (0, None))
-        best, now = trial.step(best_epoch), trial.step(trial.epochs)
+        best, now = step_of(trial, best_epoch), step_of(trial, trial.epochs)
         cells: dict[str, Cell] = {
             BEST + self.metric: (best, best_value),
-            LAST + self.metric: (trial.step(last_epoch), last_value),
+            LAST + self.metric: (step_of(trial, last_epoch), last_value),
             "best_epoch": (best, best_epoch or None),
             "epochs": (now, trial.epochs),
             "status": (now, STATUS_NUMBERS[trial.status]),
@@ -119,7 +119,7 @@ class Columns:
             cells.update({BEST + name: (best, number(config.get(name))) for name in self.perturbed})
         return cells
 
-    def end(self, trial: TrialRecord) -> Summary.Value | None:
+    def end(self, trial: TrialState) -> Summary.Value | None:
         """Whether a trial has succeeded; None while that may change."""
         if not trial.ended or (trial.status == "stopped" and self.promotes):
             return None
@@ -143,6 +143,19 @@ class Columns:
     @cached_property
     def _types(self) -> dict[str, int]:
         return {info.name: info.type for info in self._hparams}
+
+
+def step_of(trial: TrialState, epoch: Epoch) -> int:
+    """Where an epoch is on the x axis of TensorBoard, which has whole numbers alone: that number
+    or, of a trial that reports fractions, the next one that is free."""
+    if isinstance(epoch, int) and not trial.reports_fractions:
+        return epoch
+    step = 0
+    for known in sorted({*trial.results, *trial.control_results, epoch}):
+        step = max(step + 1, math.floor(known))
+        if known == epoch:
+            break
+    return step
 
 
 def is_column(tag: str) -> bool:

@@ -18,16 +18,13 @@ population's donors run, and so do its members: nothing of theirs is touched.
 from __future__ import annotations
 
 import errno
-import heapq
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-from rich.filesize import decimal
-
-from search_spaces.mode import Mode, sign_of
+from search_spaces.trial_events import Ended, EpochsLost, Event, Promoted, Result
+from tune_cluster.callbacks.base import Callback
 from tune_cluster.execution.controls import control_dirname
 from tune_cluster.execution.parts import Parts
 from tune_cluster.execution.ray_tune.searcher import dirname_of
@@ -35,15 +32,16 @@ from tune_cluster.storage.checkpoints import PREFIX, TrialCheckpoints
 from tune_cluster.storage.quota import Budget
 from tune_cluster.storage.retry import StorageRetry
 from tune_cluster.storage.store import Store
-from tune_cluster.study.journal import Event, TrialRecord
+from tune_cluster.study.events import Closed, ControlEnded, Session, Unkept
+from tune_cluster.study.state import StudyState, TrialState
 
 READERS = 16
 """Directories looked at together as a session begins: a look at a bucket takes 50 ms."""
 
 
 @dataclass
-class Held:
-    """The checkpoints of a trial that has ended."""
+class Kept:
+    """The checkpoints that are left of a trial that has ended."""
 
     sizes: dict[str, int]
     """Bytes by name."""
@@ -53,91 +51,89 @@ class Held:
     """The newest that can be read, and what is newer: perhaps it only could not be read now."""
 
 
-class Retention:
-    """Listens to the events of a study, and deletes.
+class Retention(Callback):
+    """Deletes the checkpoints that a study needs no more.
+
+    Without a budget an event costs the same, however many trials have ended; with one, as much as
+    the trials whose checkpoints it has room for.
 
     Args:
-        trials: by index, kept up to date by the recorder.
+        state: of the study.
         checkpoints: the place of all trials' checkpoints.
-        metric, mode: of the study.
         keep_best: trials whose best checkpoint stays; None for all.
         parts: of the study, for its rungs.
         total: trials that the study shall have.
         budget: bytes, divided; None without a limit.
         retry: of the storage.
+        emit: told when the best checkpoint of all has no room.
     """
 
     def __init__(
         self,
-        trials: Mapping[int, TrialRecord],
+        state: StudyState,
         checkpoints: Store,
         *,
-        metric: str,
-        mode: Mode,
         keep_best: int | None,
         parts: Parts,
         total: int,
         budget: Budget | None,
         retry: StorageRetry,
+        emit: Callable[[Event], None],
     ) -> None:
-        self._trials = trials
+        self._state = state
         self._place = checkpoints
-        self._metric = metric
-        self._mode = mode
+        self._mode = state.objective.mode
         self._keep_best = keep_best
         self._parts = parts
         self._total = total
         self._budget = budget
         self._retry = retry
-        self.note: Callable[[Event, str], None] = lambda event, line: None
-        """Told when the best checkpoint of all has no room, for the journal and for a person."""
-        self._held: dict[int, Held] = {}
-        self._values = {
-            index: best[1] for index, trial in trials.items() if (best := trial.best(metric, mode))
-        }
-        self._leaders = self._best_trials()
+        self._emit = emit
+        self._kept: dict[int, Kept] = {}
+        self._leaders = state.leaders(keep_best)
         # Deleting may be slow, and is no reason for the study to wait.
         self._deleter = ThreadPoolExecutor(1, thread_name_prefix="retention")
         self._deleting: list[Future[None]] = []
 
-    def begin(self) -> None:
-        """Deletes what a killed session has left, before any trial runs.
+    def on_event(self, event: Event, state: StudyState, replay: bool) -> None:
+        """Delete what nobody needs any more."""
+        if replay:
+            return
+        if isinstance(event, Session):
+            self._begin()
+        elif isinstance(event, Result):
+            best = state.trials[event.trial].best
+            if best is not None and best.epoch == event.epoch:
+                self._follow_leaders()
+        elif isinstance(event, EpochsLost):
+            self._follow_leaders()
+        elif isinstance(event, Ended):
+            self._look_at(event.trial)
+            self._settle({event.trial})
+        elif isinstance(event, ControlEnded):
+            control = self._place / control_dirname(event.trial)
+            self._delete(control, TrialCheckpoints(control, self._mode).names())
+            self._settle({event.trial})
+        elif isinstance(event, Promoted):
+            # From here on its directory is its own.
+            self._kept.pop(event.trial, None)
+            self._wait()
+        elif isinstance(event, Closed):
+            self._wait()
+            self._deleter.shutdown()
+
+    def _begin(self) -> None:
+        """Delete what a killed session has left, before any trial runs.
 
         Raises:
             StorageLostError: the storage failed, and did not come back.
         """
         self._retry.wait()
         with ThreadPoolExecutor(READERS) as readers:
-            list(readers.map(self._take_up, list(self._trials.values())))
-        self._settle()
+            list(readers.map(self._take_up, list(self._state.trials.values())))
+        self._settle(set(self._kept))
 
-    def on_event(self, event: Event, trial: TrialRecord) -> None:
-        """Deletes what nobody needs any more."""
-        kind = event["event"]
-        if kind == "result":
-            self._note(trial.index, event["metrics"].get(self._metric))
-        elif kind == "epochs_lost":
-            self._values.pop(trial.index, None)
-            best = trial.best(self._metric, self._mode)
-            self._note(trial.index, None if best is None else best[1])
-        elif kind == "ended":
-            self._hold(trial.index)
-            self._settle()
-        elif kind == "control_ended":
-            control = self._place / control_dirname(trial.index)
-            self._delete(control, TrialCheckpoints(control, self._mode).names())
-            self._settle()
-        elif kind == "promoted":
-            # From here on its directory is its own.
-            self._held.pop(trial.index, None)
-            self._wait()
-
-    def close(self) -> None:
-        """Waits for what is being deleted."""
-        self._wait()
-        self._deleter.shutdown()
-
-    def _take_up(self, trial: TrialRecord) -> None:
+    def _take_up(self, trial: TrialState) -> None:
         place, control = (self._place / of(trial.index) for of in (dirname_of, control_dirname))
         for left in (place, control):
             left.drop_unfinished()
@@ -145,7 +141,7 @@ class Retention:
             for name in control.folders():
                 control.drop(name)
         if trial.ended:
-            self._hold(trial.index)
+            self._look_at(trial.index)
         if self._budget is None:
             return
         # It may have been larger in the session before.
@@ -154,7 +150,7 @@ class Retention:
             if running:
                 TrialCheckpoints(its, self._mode, self._retry, allowance).make_room(0)
 
-    def _hold(self, index: int) -> None:
+    def _look_at(self, index: int) -> None:
         place = self._place / dirname_of(index)
         checkpoints = TrialCheckpoints(place, self._mode, self._retry)
         found = self._retry(place.sizes)
@@ -162,71 +158,70 @@ class Retention:
         newest = checkpoints.newest_first()
         best = checkpoints.best_of(newest)
         latest = [name for name in sizes if not newest or name >= newest[0].name]
-        self._held[index] = Held(sizes, [] if best is None else [best.name], latest)
+        self._kept[index] = Kept(sizes, [] if best is None else [best.name], latest)
 
-    def _note(self, index: int, value: float | None) -> None:
-        sign = sign_of(self._mode)
-        if value is None or sign * value <= sign * self._values.get(index, -sign * math.inf):
+    def _follow_leaders(self) -> None:
+        before, self._leaders = self._leaders, self._state.leaders(self._keep_best)
+        if before != self._leaders:
+            self._settle({*before} ^ {*self._leaders})
+
+    def _settle(self, changed: set[int]) -> None:
+        """Delete what is not wanted; without a budget only the trials that have `changed` can
+        have any such."""
+        if self._budget is None:
+            for index in changed & self._kept.keys():
+                self._keep(index, self._wanted_of(index))
             return
-        self._values[index] = value
-        leaders = self._best_trials()
-        if leaders != self._leaders:
-            self._leaders = leaders
-            self._settle()
+        self._settle_in(self._budget.ended)
+        # The next trial may write as soon as this one is out of its way.
+        self._wait()
 
-    def _best_trials(self) -> list[int]:
-        """The best first, of equals the one with the lower index."""
-        sign = -sign_of(self._mode)
-        count = len(self._values) if self._keep_best is None else self._keep_best
-        return heapq.nsmallest(count, self._values, key=lambda i: (sign * self._values[i], i))
-
-    def _settle(self) -> None:
-        room = math.inf if self._budget is None else self._budget.ended
+    def _settle_in(self, room: float) -> None:
         left = room
-        kept: dict[int, set[str]] = {}
-        for index, names in self._wanted():
-            mine = kept.setdefault(index, set())
-            sizes = self._held[index].sizes
+        wanted: dict[int, set[str]] = {index: set() for index in self._kept}
+        for index, names in self._by_priority():
+            mine, sizes = wanted[index], self._kept[index].sizes
             needed = sum(sizes[name] for name in names if name not in mine)
             if needed <= left:
                 left -= needed
                 mine.update(names)
-        for index in self._held.keys() & set(self._leaders[:1]):
-            if not kept.get(index, set()).issuperset(self._held[index].best):
-                self._tell_unkept(index, room)
-        for index, held in self._held.items():
-            gone = [name for name in held.sizes if name not in kept.get(index, set())]
-            held.sizes = {name: s for name, s in held.sizes.items() if name not in gone}
-            held.best = [name for name in held.best if name in held.sizes]
-            held.latest = [name for name in held.latest if name in held.sizes]
-            self._delete(self._place / dirname_of(index), gone)
-        self._held = {index: held for index, held in self._held.items() if held.sizes}
-        if self._budget is not None:
-            # The next trial may write as soon as this one is out of its way.
-            self._wait()
+        for index in self._kept.keys() & set(self._leaders[:1]):
+            kept = self._kept[index]
+            if not wanted[index].issuperset(kept.best):
+                needed = sum(kept.sizes[name] for name in kept.best)
+                self._emit(Unkept(trial=index, needed=needed, allowed=int(room)))
+        for index, names_ in wanted.items():
+            self._keep(index, names_)
 
-    def _tell_unkept(self, index: int, room: float) -> None:
-        held = self._held[index]
-        needed = sum(held.sizes[name] for name in held.best)
-        event = {"event": "unkept", "trial": index, "needed": needed, "allowed": int(room)}
-        self.note(
-            event,
-            f"unkept     trial {index}, the best: its checkpoint of {decimal(needed)} does not fit "
-            f"into the {decimal(int(room))} that --checkpoint-budget leaves for trials that have "
-            "ended, and is deleted",
-        )
+    def _keep(self, index: int, wanted: set[str]) -> None:
+        kept = self._kept[index]
+        self._delete(self._place / dirname_of(index), [n for n in kept.sizes if n not in wanted])
+        kept.sizes = {name: size for name, size in kept.sizes.items() if name in wanted}
+        kept.best = [name for name in kept.best if name in wanted]
+        kept.latest = [name for name in kept.latest if name in wanted]
+        if not kept.sizes:
+            del self._kept[index]
 
-    def _wanted(self) -> Iterator[tuple[int, list[str]]]:
+    def _wanted_of(self, index: int) -> set[str]:
+        trial, kept = self._state.trials[index], self._kept[index]
+        best = kept.best if index in self._leaders else []
+        goes_on = trial.control_left or (trial.status == "stopped" and self._promotes())
+        return {*best, *(kept.latest if goes_on else [])}
+
+    def _promotes(self) -> bool:
+        return self._parts.asha is not None and self._parts.promotes()
+
+    def _by_priority(self) -> Iterator[tuple[int, list[str]]]:
         """Trials and the checkpoints that are wanted of them, the most wanted first."""
-        held = self._held
-        leaders = [index for index in self._best_trials() if index in held]
-        yield from ((index, held[index].best) for index in leaders[:1])
-        controls = [index for index in sorted(held) if self._trials[index].control_left]
-        yield from ((index, held[index].latest) for index in controls)
+        kept = self._kept
+        leaders = [index for index in self._leaders if index in kept]
+        yield from ((index, kept[index].best) for index in leaders[:1])
+        controls = [index for index in sorted(kept) if self._state.trials[index].control_left]
+        yield from ((index, kept[index].latest) for index in controls)
         within, beyond = self._promotable()
-        yield from ((index, held[index].latest) for index in within)
-        yield from ((index, held[index].best) for index in leaders[1:])
-        yield from ((index, held[index].latest) for index in beyond)
+        yield from ((index, kept[index].latest) for index in within)
+        yield from ((index, kept[index].best) for index in leaders[1:])
+        yield from ((index, kept[index].latest) for index in beyond)
 
     def _promotable(self) -> tuple[list[int], list[int]]:
         """The stopped trials that may still be promoted in this study, and the others, each with
@@ -234,16 +229,16 @@ class Retention:
         within: list[int] = []
         beyond: list[int] = []
         asha = self._parts.asha
-        if asha is None or not self._parts.promotes():
+        if asha is None or not self._promotes():
             return within, beyond
-        sign = -sign_of(self._mode)
+        key = self._state.objective.key
         for rung in reversed(asha.rungs.milestones):
             reached = asha.rungs.values[rung]
             # Whoever comes later can only push it back.
             most = self._total // asha.rungs.reduction_factor
-            for place, key in enumerate(sorted(reached, key=lambda k: sign * reached[k])):
-                index = int(key)
-                if index in self._held and self._trials[index].rung == rung:
+            ranked = sorted(reached, key=lambda trial: key(reached[trial]))
+            for place, index in enumerate(map(int, ranked)):
+                if index in self._kept and self._state.trials[index].rung == rung:
                     (within if place < most else beyond).append(index)
         return within, beyond
 

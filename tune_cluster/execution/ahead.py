@@ -9,17 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from search_spaces.objective import Mode
 from tune_cluster.execution.controls import control_dirname
 from tune_cluster.execution.ray_tune.searcher import dirname_of
 from tune_cluster.storage.checkpoints import Checkpoint, TrialCheckpoints
 from tune_cluster.storage.retry import StorageRetry, print_line
 from tune_cluster.storage.store import Store
-from tune_cluster.study.journal import TrialRecord
+from tune_cluster.study.state import TrialState
 
 
 def drop_ahead(
-    checkpoints: Store, trials: Mapping[int, TrialRecord], mode: Mode, retry: StorageRetry
+    checkpoints: Store, trials: Mapping[int, TrialState], mode: str, retry: StorageRetry
 ) -> None:
     """Deletes them before a trial goes on, which trains those epochs again, and says so.
 
@@ -55,7 +54,7 @@ def drop_ahead(
             )
 
 
-def _is_ahead(checkpoint: Checkpoint, trial: TrialRecord) -> bool:
+def _is_ahead(checkpoint: Checkpoint, trial: TrialState) -> bool:
     if checkpoint.epoch <= trial.epochs:
         return False
     return trial.ended or checkpoint.iteration > len(trial.results) + 1

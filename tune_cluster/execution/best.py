@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter
 from typing_extensions import NotRequired, TypedDict
 
-from search_spaces.mode import sign_of
+from search_spaces.trial_events import Epoch
 from tune_cluster.callbacks.stopping import INTERRUPTED, NODES, STORAGE, TERMINATED
 from tune_cluster.execution.ray_tune.searcher import dirname_of
 from tune_cluster.execution.ray_tune.study import Study
@@ -19,7 +19,7 @@ from tune_cluster.storage.integrity import check, parse
 from tune_cluster.storage.retry import StorageLostError
 from tune_cluster.storage.scratch import scratch
 from tune_cluster.storage.store import LocalStore
-from tune_cluster.study.journal import Epoch, TrialRecord, best_trial
+from tune_cluster.study.state import TrialState
 from tune_cluster.study.study_file import write_json
 
 BEST_FILE = "best.json"
@@ -55,7 +55,7 @@ def keep_best(study: Study) -> dict[str, Any] | None:
     Raises:
         StorageLostError: the storage failed, and did not come back.
     """
-    found = best_trial(study.trials.values(), study.metric, study.mode)
+    found = study.state.best
     if found is None:
         return None
     meant = _told(study, *found)
@@ -102,12 +102,12 @@ def candidates(study: Study, best: Mapping[str, Any]) -> Iterator[Checkpoint]:
         # Its trial may have been killed before it reported, and never have gone on.
         if checkpoint.donor is None and checkpoint.epoch in trial.results
     ]
-    sign = -sign_of(study.mode)
-    found.sort(key=lambda at: (sign * at[1].value, at[0], at[1].epoch))
+    key = study.objective.key
+    found.sort(key=lambda at: (key(at[1].value), at[0], at[1].epoch))
     yield from (checkpoint for index, checkpoint in found if (index, checkpoint.epoch) != meant)
 
 
-def _told(study: Study, trial: TrialRecord, epoch: Epoch, value: float) -> dict[str, Any]:
+def _told(study: Study, trial: TrialState, epoch: Epoch, value: float) -> dict[str, Any]:
     return {
         "trial": trial.index,
         "epoch": epoch,
@@ -162,9 +162,8 @@ def _evaluate(study: Study, best: dict[str, Any]) -> None:
 
 def all_ended(study: Study) -> bool:
     """Whether no trial is left to be run or to go on, and no control."""
-    trials = study.trials.values()
-    left = study.parts.promotion_left() or any(trial.control_left for trial in trials)
-    return sum(trial.ended for trial in trials) >= study.total and not left
+    left = study.parts.promotion_left() or study.state.controls_left > 0
+    return study.state.ended >= study.total and not left
 
 
 def is_over(study: Study) -> bool:

@@ -49,16 +49,13 @@ def retain(study: Study) -> None:
     if study.bucket is None:
         drop_ahead(study.checkpoints, study.trials, study.mode, study.retry)
     retention = Retention(
-        study.trials,
+        study.state,
         study.checkpoints,
-        metric=study.metric,
-        mode=study.mode,
         keep_best=study.flags.keep_best if study.space.parameters else None,
         parts=study.parts,
         total=study.total,
         budget=study.budget,
         retry=study.retry,
+        emit=study.emit,
     )
-    retention.note = study.note
-    retention.begin()
-    study.listeners.append(retention)
+    study.listen(retention)

@@ -7,7 +7,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, closing
 
 import ray
 from ray import tune
@@ -15,10 +15,10 @@ from rich.console import Console
 
 from search_spaces.mode import Mode
 from search_spaces.schedulers.pbt import PBT
-from tune_cluster.callbacks.curves import Curves, write_experiment
+from tune_cluster.callbacks.console import ConsoleOutput
 from tune_cluster.callbacks.hparams import Columns
-from tune_cluster.callbacks.stopping import NODES
-from tune_cluster.callbacks.terminal import Terminal
+from tune_cluster.callbacks.stopping import FAILED, NODES
+from tune_cluster.callbacks.tensorboard import TensorBoard
 from tune_cluster.cluster.capacity import Cluster
 from tune_cluster.cluster.connect import connected
 from tune_cluster.cluster.facts import notice_of, seen_gpus
@@ -49,7 +49,7 @@ from tune_cluster.storage.addresses import SCHEME
 from tune_cluster.storage.inside import LinkError
 from tune_cluster.storage.retry import StorageLostError
 from tune_cluster.study.description import describe, job_name
-from tune_cluster.study.directory import StudyDirectory
+from tune_cluster.study.home import Home, home_of, new_home
 from tune_cluster.study.reading import check_kinds, read_study
 from tune_cluster.study.repair import repair
 from tune_cluster.study.unchanged import check_unchanged
@@ -103,7 +103,7 @@ def launch(
             command, home = parse_and_check(job, argv, held)
             # Ray stores what a script has given before it was connected as soon as it is.
             with nothing_left(home), unsendable_refused():
-                check_unchanged(home.path, metric=metric, mode=mode)
+                check_unchanged(home.directory, metric=metric, mode=mode)
                 found = held.enter_context(cluster_for(command.flags))
                 study = study_on(found, home, command.flags, console, metric=metric, mode=mode)
                 # Again: Ray has made SIGTERM its own as it began.
@@ -139,7 +139,7 @@ def launch(
 
 def parse_and_check(
     job: Callable[..., object], argv: Sequence[str], held: ExitStack
-) -> tuple[Command, StudyDirectory]:
+) -> tuple[Command, Home]:
     """The command line, and where the study lives, which can be written.
 
     Args:
@@ -153,19 +153,19 @@ def parse_and_check(
         resume = command.flags.resume
         if command.flags.repair:
             resume = repair(resume)
-        home = StudyDirectory.find(resume, held)
-        stored, _ = read_study(home.path, "--resume", resume)
-        check_kinds(home.path)
+        home = home_of(resume, held)
+        stored = read_study(home.directory, "--resume", resume).about
+        check_kinds(home.directory)
         kept_in = str(stored["flags"]["storage_path"])
         if home.bucket is None and kept_in.startswith(SCHEME):
-            there = argument(f"{kept_in.rstrip('/')}/{home.path.name}")
+            there = argument(f"{kept_in.rstrip('/')}/{home.directory.name}")
             raise ValueError(
-                f"--resume {home.path}: a copy of a study in a bucket: --resume {there}"
+                f"--resume {home.directory}: a copy of a study in a bucket: --resume {there}"
             )
         return parse(job, argv, stored=stored), home
     name = command.flags.name or f"{job_name()}-{time.strftime('%Y%m%d-%H%M%S')}"
     numbered = command.flags.name is None
-    return command, StudyDirectory.create(command.flags.storage_path, name, held, numbered=numbered)
+    return command, new_home(command.flags.storage_path, name, held, numbered=numbered)
 
 
 def cluster_for(flags: Flags) -> AbstractContextManager[Cluster]:
@@ -179,13 +179,7 @@ def cluster_for(flags: Flags) -> AbstractContextManager[Cluster]:
 
 
 def study_on(
-    found: Cluster,
-    home: StudyDirectory,
-    flags: Flags,
-    console: Console,
-    *,
-    metric: str,
-    mode: Mode,
+    found: Cluster, home: Home, flags: Flags, console: Console, *, metric: str, mode: Mode
 ) -> Study:
     """The study, as wide as the cluster's nodes let it be.
 
@@ -200,7 +194,7 @@ def study_on(
         if flags.gpus_per_trial:
             gpu_notice = notice_of({socket.gethostname(): seen_gpus()})
     else:
-        storage = str(home.bucket or home.path.parent)
+        storage = str(home.bucket or home.directory.parent)
         inspection = inspect(storage, gpus=flags.gpus_per_trial > 0, remote=as_trial)
         inspection.check(*size)
         gpu_notice = inspection.gpu_notice(*size)
@@ -209,7 +203,7 @@ def study_on(
                 f"note      {one_line(note)}", soft_wrap=True, highlight=False, markup=False
             )
     study = Study(
-        home.path,
+        home.directory,
         flags,
         max_concurrent=min(flags.max_concurrent or slots, slots),
         metric=metric,
@@ -217,10 +211,10 @@ def study_on(
         bucket=home.bucket,
         cluster=found,
         inspection=inspection,
-        lock=home.journal,
+        lock=home.lock,
     )
-    if home.lease is not None:
-        home.lease.on_lost(study.stopper.interrupt)
+    if home.at_work is not None:
+        home.at_work.hear(study.stopper.interrupt)
     study.parts.gpu_notice = gpu_notice
     return study
 
@@ -249,35 +243,26 @@ def run(
     columns = Columns(
         study.space,
         study.metric,
-        study.mode,
         promotes=study.parts.promotes(),
         perturbed=() if pbt is None else pbt.perturbed,
     )
-    write_experiment(study.directory, columns, study.retry)
     notice = "\n\n".join(study.parts.notices)
-    curves = Curves(study.trials_dir, columns, notice, study.retry)
-    study.listeners += [curves, Notices(str(study.checkpoints))]
-    for trial in study.trials.values():
-        curves.complete(trial)
+    study.listen(TensorBoard(study.trials_dir, columns, notice, study.retry))
     if price is not None:
-        terminal = Terminal(
-            console,
-            study.trials,
-            total=study.total,
-            metric=study.metric,
-            mode=study.mode,
-            fixed=study.not_searched,
-            seconds=price.seconds,
+        study.listen(
+            ConsoleOutput(
+                console,
+                study.state,
+                total=study.total,
+                not_searched=study.not_searched,
+                seconds=price.seconds,
+            )
         )
-        study.listeners.append(terminal)
-        study.say = terminal.say
-        with controlled_by(study.tune_scheduler):
+        with controlled_by(study.tune_scheduler), closing(Notices(str(study.checkpoints))):
             tuner.fit()
     took = time.monotonic() - began
     study.close(study.stopper.why or "all trials")
-    trials = list(study.trials.values())
-    table = study.directory / "trials.csv"
-    summary.write_table(table, trials, study.metric, study.mode, study.retry)
+    summary.write_table(study.directory / "trials.csv", study.state, study.retry)
     best = keep_best(study)
     schedules = {}
     if pbt is not None and best is not None:
@@ -296,7 +281,7 @@ def run(
         *write_replicates(study),
     ]
     summary.show_summary(console, study, best, command, more)
-    if study.stopper.why == "failed":
+    if study.stopper.why == FAILED:
         complain(one_line(f"the first trials all failed alike: {study.stopper.reason}"))
         return 1
     if study.stopper.why == NODES:

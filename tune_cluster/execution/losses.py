@@ -18,8 +18,11 @@ from typing import Any
 
 from ray.exceptions import ActorUnavailableError, OutOfMemoryError
 
+from search_spaces.trial_events import Event, Result
+from tune_cluster.callbacks.base import Callback
 from tune_cluster.storage.retry import StorageLostError
-from tune_cluster.study.journal import Event, TrialRecord
+from tune_cluster.study.events import WidthChanged
+from tune_cluster.study.state import StudyState
 from tune_cluster.trial.failures import ERRORS
 from tune_cluster.trial.lost_process import cause_of, why
 
@@ -47,26 +50,26 @@ class _Stand:
     """Whether one trial less runs at once for it."""
 
 
-class Losses:
-    """Counts the lost processes of every trial of a session; a listener of the study's events.
+class Losses(Callback):
+    """Counts the lost processes of every trial of a session.
 
     A resumed session counts anew, and has as many trials at once as it was asked for: how much
     memory there is by then, on which machine, is not known from the last one.
 
     Args:
         room: how many trials may run at once by the cluster's size, at any moment.
-        note: told a change of that number, for the journal and for a person.
+        emit: told a change of that number.
         clock: seconds.
     """
 
     def __init__(
         self,
         room: Callable[[], int],
-        note: Callable[[Event, str], None],
+        emit: Callable[[Event], None],
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._room, self._note, self._clock = room, note, clock
+        self._room, self._emit, self._clock = room, emit, clock
         self._stands: dict[int, _Stand] = {}
         self._for_good = ""
         """What a trial has failed of, and no epoch has gone well since."""
@@ -109,11 +112,10 @@ class Losses:
         if failed and stand.makes_room:
             stand.makes_room = False
             if self.concurrent() != before:
-                self._tell(before, f"trial {index} was killed with fewer beside it too")
+                self._tell(f"trial {index} was killed with fewer beside it too")
         elif not failed and stand.kills > 1 and not stand.makes_room and min(beside, before - 1):
             stand.makes_room = True
             self._tell(
-                before,
                 f"trial {index} was killed {stand.kills} times in epoch {stand.epoch}, since the "
                 "memory was full",
             )
@@ -124,16 +126,10 @@ class Losses:
         `active` others."""
         return self._clock() >= self._stands[index].due and active < self.concurrent()
 
-    def on_event(self, event: Event, trial: TrialRecord) -> None:
+    def on_event(self, event: Event, state: StudyState, replay: bool) -> None:
         """After an epoch that went well every process has all its tries again."""
-        if event["event"] == "result":
+        if isinstance(event, Result):
             self._for_good = ""
 
-    def close(self) -> None:
-        """Nothing is held."""
-
-    def _tell(self, before: int, reason: str) -> None:
-        now = self.concurrent()
-        trials = f"{now} trial{'s' if now > 1 else ''} at once"
-        event = {"event": "width", "trials": now, "reason": reason}
-        self._note(event, f"width      {trials}, {before} before: {reason}")
+    def _tell(self, reason: str) -> None:
+        self._emit(WidthChanged(trials=self.concurrent(), reason=reason))

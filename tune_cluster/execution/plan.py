@@ -11,7 +11,7 @@ from rich.text import Text
 
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.schedulers.expectation import Expectation
-from tune_cluster.callbacks.terminal import duration, spelled
+from tune_cluster.callbacks.console import duration, spelled
 from tune_cluster.execution.price import Price
 from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.plain_text import one_line

@@ -19,12 +19,13 @@ from typing import Any, TypeAlias
 
 from search_spaces.searchers.learning import LearningSearch
 from search_spaces.searchers.strategy import Strategy
+from search_spaces.trial_events import Epoch
 from search_spaces.values import Value
 from tune_cluster.execution.flags import Flags
 from tune_cluster.execution.ray_tune.capabilities import RESUME_NEEDS, can_resume
 from tune_cluster.storage.inside import opened
 from tune_cluster.storage.retry import StorageRetry
-from tune_cluster.study.journal import TrialRecord
+from tune_cluster.study.state import TrialState
 from tune_cluster.study.study_file import write_json
 
 SCHEDULE_FILE = "schedule.json"
@@ -37,7 +38,7 @@ NOT_RESUMED = (
     "weights at every perturbation"
 )
 
-Schedule: TypeAlias = list[tuple[int, Value]]
+Schedule: TypeAlias = list[tuple[Epoch, Value]]
 
 
 def check_population(flags: Flags, members: int, strategy: Strategy, trainable: Any) -> None:
@@ -65,17 +66,17 @@ def check_population(flags: Flags, members: int, strategy: Strategy, trainable: 
         )
 
 
-def lineage(trials: Mapping[int, TrialRecord], trial: int, epoch: int) -> list[tuple[int, int]]:
+def lineage(trials: Mapping[int, TrialState], trial: int, epoch: Epoch) -> list[tuple[Epoch, int]]:
     """Who trained the weights that `trial` had after `epoch`: pairs of first epoch and trial."""
-    took_over = [exploit for exploit in trials[trial].exploits if exploit["epoch"] < epoch]
+    took_over = [exploit for exploit in trials[trial].exploits if exploit.epoch < epoch]
     if not took_over:
         return [(1, trial)]
     last = took_over[-1]
-    return [*lineage(trials, last["donor"], last["epoch"]), (last["epoch"] + 1, trial)]
+    return [*lineage(trials, last.donor, last.epoch), (last.epoch + 1, trial)]
 
 
 def schedule_of(
-    trials: Mapping[int, TrialRecord], line: Sequence[tuple[int, int]], name: str
+    trials: Mapping[int, TrialState], line: Sequence[tuple[Epoch, int]], name: str
 ) -> Schedule:
     """The values of hyperparameter `name` along a lineage: pairs of first epoch and value."""
     pairs: Schedule = []
@@ -88,7 +89,7 @@ def schedule_of(
 
 def write_schedule(
     directory: Path,
-    trials: Mapping[int, TrialRecord],
+    trials: Mapping[int, TrialState],
     best: Mapping[str, Any],
     *,
     metric: str,

@@ -159,7 +159,7 @@ def epochs_left(study: Study, expected: float) -> float:
     trials = study.trials.values()
     left = expected * (1 - len(trials) / study.total) + sum(epochs_begun(study))
     if study.flags.epoch_budget is not None:
-        run = sum(len(t.results) + t.lost + len(t.control_results) for t in trials)
+        run = sum(len(t.results) + t.epochs_lost + len(t.control_results) for t in trials)
         left = min(left, study.flags.epoch_budget - run)
     return max(left, 0.0)
 

@@ -19,7 +19,7 @@ from tune_cluster.execution.plan import show_line, show_plan
 from tune_cluster.execution.price import Price, check_room, price_of
 from tune_cluster.execution.ray_tune.study import TUNE_FOLDER, Study
 from tune_cluster.execution.signals import handled
-from tune_cluster.study.directory import StudyDirectory
+from tune_cluster.study.home import Home
 from tune_cluster.study.strangers import strangers
 
 UNASKED_SECONDS = 60.0
@@ -42,7 +42,7 @@ def begin(console: Console, study: Study, goes_on: str) -> Price | None:
     """
     if study.flags.resume is not None and (told := strangers(study.directory)):
         show_line(console, "NOTICE", told, style="bold red")
-    if all_ended(study) or study.stopper.stop_all():
+    if all_ended(study) or study.stopper.stops():
         divide_budget(study)
         return None
     price = price_of(study)
@@ -79,13 +79,13 @@ def agreed(console: Console, flags: Flags, seconds: float | None) -> bool:
 
 
 @contextmanager
-def nothing_left(home: StudyDirectory) -> Iterator[None]:
+def nothing_left(home: Home) -> Iterator[None]:
     """Whatever ends the study before it has begun, be it SIGTERM, its name is free again.
 
     `tune.Tuner(...)` makes a folder in the study's as it is built. Nothing else is touched of a
     study that is there already.
     """
-    made = home.path if home.new else home.path / TUNE_FOLDER
+    made = home.directory if home.new else home.directory / TUNE_FOLDER
     ours = home.new or not made.exists()
     try:
         with ended_by_signals():

@@ -42,7 +42,7 @@ def write_replicates(study: Study) -> list[tuple[str, str]]:
 
 def _told(study: Study, index: int) -> dict[str, Any] | None:
     trial = study.trials[index]
-    best = trial.best(study.metric, study.mode)
+    best = trial.best
     if trial.status != "finished" or best is None:
         return None
     epoch, value = best

@@ -45,7 +45,7 @@ def heard(stopper: StudyStopper) -> Iterator[None]:
         if stopper.why in EXIT_CODES:
             # Ray's processes on this machine were started to die with this one.
             os._exit(EXIT_CODES[INTERRUPTED])
-        stopper.why = INTERRUPTED
+        stopper.interrupt()
         say("Ending: trials keep the epochs that they have reported. Ctrl-C again: at once.")
 
     def terminate(number: int, frame: FrameType | None) -> None:
@@ -57,7 +57,7 @@ def heard(stopper: StudyStopper) -> Iterator[None]:
                     os.dup2(nowhere, stream)
         if stopper.why in EXIT_CODES:
             return
-        stopper.why = TERMINATED
+        stopper.terminate()
         grace.start()
         say(f"Ending, within {GRACE:g} s: trials keep the epochs that they have reported.")
 

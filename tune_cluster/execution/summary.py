@@ -16,7 +16,7 @@ from rich.console import Console
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.schedulers.pbt import PBT
 from search_spaces.values import as_json, short
-from tune_cluster.callbacks.terminal import duration, spelled
+from tune_cluster.callbacks.console import duration, spelled
 from tune_cluster.execution.best import all_ended
 from tune_cluster.execution.given import COLUMNS
 from tune_cluster.execution.population import SCHEDULE_FILE, Schedule
@@ -26,21 +26,16 @@ from tune_cluster.plain_text import argument, one_line, pasted
 from tune_cluster.reports.audit import audit_of, told
 from tune_cluster.storage.checkpoints import TrialCheckpoints
 from tune_cluster.storage.retry import StorageRetry
-from tune_cluster.study.journal import TrialRecord
+from tune_cluster.study.state import StudyState
 from tune_cluster.study.study_file import write_json, write_text
 
 AUDIT_FILE = "audit.json"
 
 
-def write_table(
-    path: Path,
-    trials: Sequence[TrialRecord],
-    metric: str,
-    mode: str,
-    retry: StorageRetry | None = None,
-) -> None:
+def write_table(path: Path, state: StudyState, retry: StorageRetry | None = None) -> None:
     """`trials.csv`: one line a trial with status, epochs, the configuration and the metrics of its
     best epoch and, if it failed, the last lines that it printed."""
+    trials = list(state.trials.values())
     config_names = sorted({name for trial in trials for name in trial.config})
     reported = {name for trial in trials for result in trial.results.values() for name in result}
     # What is configured and reported too, such as learning_rate, is one column: two of one name
@@ -49,13 +44,13 @@ def write_table(
     table = io.StringIO()
     writer = csv.writer(table)
     writer.writerow([*COLUMNS[:-1], *config_names, *metric_names, COLUMNS[-1]])
-    for trial in sorted(trials, key=lambda trial: trial.index):
-        best = trial.best(metric, mode)
-        metrics = trial.results[best[0]] if best else {}
-        tried = trial.config_at(best[0] if best else 1)
+    for trial in trials:
+        best = trial.best
+        metrics = trial.results[best.epoch] if best else {}
+        tried = trial.config_at(best.epoch if best else 1)
         config = [as_cell(tried[name]) if name in tried else None for name in config_names]
         values = [metrics.get(name) for name in metric_names]
-        epochs = [trial.epochs, best[0] if best else None]
+        epochs = [trial.epochs, best.epoch if best else None]
         writer.writerow([trial.index, trial.status, *epochs, *config, *values, trial.log])
     write_text(path, table.getvalue(), retry)
 
@@ -66,7 +61,7 @@ def write_audit(study: Study) -> list[tuple[str, str]]:
     scheduler = study.parts.scheduler
     if not isinstance(scheduler, ASHA) or scheduler.audit == 0:
         return []
-    found = audit_of(study.trials.values(), study.metric, study.mode, scheduler.describe())
+    found = audit_of(study.state, scheduler.describe())
     write_json(study.directory / AUDIT_FILE, found, study.retry)
     return told(found)
 
@@ -98,11 +93,10 @@ def show_summary(
         console.print(told, soft_wrap=True, highlight=False, markup=False)
 
     console.print()
-    trials = sorted(study.trials.values(), key=lambda trial: trial.index)
-    statuses = [trial.status for trial in trials]
-    counts = ", ".join(f"{statuses.count(s)} {s}" for s in sorted(set(statuses)))
+    trials = list(study.trials.values())
+    counts = ", ".join(f"{n} {status}" for status, n in sorted(study.state.counts.items()) if n)
     epochs = sum(len(trial.results) for trial in trials)
-    lost = sum(trial.lost for trial in trials)
+    lost = sum(trial.epochs_lost for trial in trials)
     not_counted = f", and {lost} that were lost" if lost else ""
     why, reason = study.stopper.why, study.stopper.reason
     line("ended by", "all trials" if not why else f"{why}: {reason}" if reason else why)

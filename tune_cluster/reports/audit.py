@@ -22,19 +22,19 @@ nothing of its configuration and is left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from search_spaces.mode import sign_of
+from search_spaces.objective import Objective
 from tune_cluster.plain_text import one_line
 from tune_cluster.reports.command_line import CommandLine
 from tune_cluster.reports.early_stopping import KEPT, TOP, Followed, advised, killed
 from tune_cluster.reports.sampling import bootstrapped_rank_correlation
-from tune_cluster.study.directory import local_copy
-from tune_cluster.study.journal import TrialRecord, trials_from
+from tune_cluster.study.home import to_read
 from tune_cluster.study.reading import read_study
+from tune_cluster.study.state import StudyState, TrialState
 from tune_cluster.told import complaining
 
 ENOUGH_CONTROLS = 30
@@ -44,23 +44,20 @@ ENOUGH_PAIRS, ENOUGH_CONTROLS_AT_RUNG = 10, 5
 """For a rank correlation: fewer leave an interval from no relation at all to a perfect one."""
 
 
-def audit_of(
-    trials: Iterable[TrialRecord], metric: str, mode: str, asha: Mapping[str, Any]
-) -> dict[str, Any]:
+def audit_of(state: StudyState, asha: Mapping[str, Any]) -> dict[str, Any]:
     """What the controls say, as plain JSON.
 
     Args:
-        trials: of the study.
-        metric, mode: of the study.
+        state: of the study.
         asha: its rungs, as `study.json` describes them.
     """
-    trials = list(trials)
+    trials, objective = list(state.trials.values()), state.objective
     stopped = [trial for trial in trials if trial.status == "stopped"]
     ended = [trial for trial in trials if trial.ended and trial.status != "stopped"]
     drawn = [trial for trial in stopped if trial.control is not None and not trial.control_left]
-    survivors = [_followed(t, metric, mode) for t in ended if not t.blameless]
+    survivors = [_followed(t, objective) for t in ended if not t.infrastructure_failure]
     survivors = [trial for trial in survivors if trial.values]
-    controls = [_followed(t, metric, mode) for t in drawn if not t.control_blameless]
+    controls = [_followed(t, objective) for t in drawn if not t.control_infrastructure_failure]
     last = int(asha["max_epochs"])
     left = sum(trial.control_left for trial in stopped)
     top = min(TOP, len(survivors))
@@ -70,7 +67,7 @@ def audit_of(
     else:
         advice = advised(survivors, controls, len(stopped), asha)
     return {
-        "metric": metric,
+        "metric": objective.metric,
         "trials": len(trials),
         "stopped": len(stopped),
         "controls": len(controls),
@@ -131,10 +128,13 @@ def _advice(advice: Mapping[str, Any], top: str) -> str:
     return f"{advice['advised']} is advised: it keeps {advice['kept']:.0%} ({cost}); {now}"
 
 
-def _followed(trial: TrialRecord, metric: str, mode: str) -> Followed:
-    sign = sign_of(mode)
+def _followed(trial: TrialState, objective: Objective) -> Followed:
     results = {**trial.results, **trial.control_results}
-    values = {e: sign * v for e, r in sorted(results.items()) if (v := r.get(metric)) is not None}
+    values = {
+        epoch: -objective.key(value)
+        for epoch, metrics in sorted(results.items())
+        if (value := metrics.get(objective.metric)) is not None
+    }
     status = trial.status if trial.control is None else trial.control
     return Followed(values, trial.rung, status in ("diverged", "failed"))
 
@@ -143,7 +143,7 @@ def _correlation(
     rung: int,
     survivors: Sequence[Followed],
     controls: Sequence[Followed],
-    stopped: Sequence[TrialRecord],
+    stopped: Sequence[TrialState],
 ) -> dict[str, Any]:
     reached = sum(trial.epochs >= rung for trial in stopped)
     ours = [trial for trial in survivors if trial.reached(rung)]
@@ -176,12 +176,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser = CommandLine("tune_cluster.reports.audit", __doc__)
         parser.add_argument("study", metavar="STUDY", help="its folder, or s3://bucket/folder/name")
         given = parser.parse_args(arguments).study
-        study = local_copy(given)
-        about, events = read_study(study, address=given)
+        study = to_read(given)
+        about, _, state = read_study(study, address=given)
         if "rungs" not in about["strategy"]:
             raise ValueError(f"STUDY {study}: it has no rungs that could be audited")
-        trials = trials_from(events).values()
-        found = audit_of(trials, about["metric"], about["mode"], about["strategy"])
+        found = audit_of(state, about["strategy"])
     for name, text in told(found):
         print(one_line(f"{name:<15}{text}"))
 

@@ -21,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from search_spaces.mode import sign_of
+from search_spaces.trial_events import Ended, Result
 from tune_cluster.plain_text import in_picture, one_line
 from tune_cluster.reports.command_line import CommandLine, path_of
 from tune_cluster.reports.curves import save_picture
@@ -48,23 +49,22 @@ def read_runs(folder: Path) -> tuple[list[Run], str, str]:
     """
     runs, metric, mode = [], "", ""
     for path in sorted(folder.glob("*/study.json")):
-        about, events = read_study(path.parent)
-        metric, mode = about["metric"], about["mode"]
+        about, events, state = read_study(path.parent)
+        metric, mode = state.objective.metric, state.objective.mode
         strategy = about["options"].get("strategy")
         if not isinstance(strategy, str):
             raise ValueError(f"{path}: options.strategy is missing: it is no study of a comparison")
         # A diverged epoch was spent too; it has no value.
         values = [
-            event["metrics"].get(metric) if event["event"] == "result" else None
+            event.metrics.get(metric) if isinstance(event, Result) else None
             for event in events
-            if event["event"] == "result"
-            or (event["event"] == "ended" and event["status"] == "diverged")
+            if isinstance(event, Result)
+            or (isinstance(event, Ended) and event.status == "diverged")
         ]
         signed = np.array([np.nan if v is None else v for v in values]) * sign_of(mode)
         if len(signed):
             best = np.fmax.accumulate(signed) * sign_of(mode)
-            trials = sum(event["event"] == "suggested" for event in events)
-            runs.append(Run(strategy, about["seed"], best, trials))
+            runs.append(Run(strategy, about["seed"], best, len(state.trials)))
     if not runs:
         raise ValueError(f"{folder}: no study of a comparison is there")
     return runs, metric, mode

@@ -16,8 +16,7 @@ from matplotlib.figure import Figure
 from tune_cluster.plain_text import in_picture, one_line
 from tune_cluster.reports.command_line import CommandLine, path_of
 from tune_cluster.storage.inside import write_file
-from tune_cluster.study.directory import local_copy
-from tune_cluster.study.journal import best_trial, trials_from
+from tune_cluster.study.home import to_read
 from tune_cluster.study.reading import read_study
 from tune_cluster.told import complaining
 
@@ -31,15 +30,13 @@ def draw_curves(study: Path, target: Path) -> None:
         OSError, ValueError: `study` holds no study that can be read.
     """
     matplotlib.use("Agg")
-    about, events = read_study(study)
-    metric, mode = about["metric"], about["mode"]
-    trials = trials_from(events).values()
-    best = best_trial(trials, metric, mode)
+    about, _, state = read_study(study)
+    metric, trials, best = state.objective.metric, state.trials.values(), state.best
     figure, (curves, points) = plt.subplots(
         1, 2, figsize=(11, 4.2), sharey=True, layout="constrained", width_ratios=[3, 2]
     )
     for trial in trials:
-        is_best = best is not None and trial is best[0]
+        is_best = best is not None and trial is best.trial
         epochs = sorted(trial.results)
         curves.plot(
             epochs,
@@ -58,12 +55,12 @@ def draw_curves(study: Path, target: Path) -> None:
     curves.set(xlabel="epoch", ylabel=in_picture(metric))
     curves.legend(loc="lower right", frameon=False)
 
-    reached = [(trial, found) for trial in trials if (found := trial.best(metric, mode))]
+    reached = [(trial, found) for trial in trials if (found := trial.best)]
     sizes = [trial.config.get("batch_size") for trial, _ in reached]
     coloured = bool(sizes) and None not in sizes
     drawn = points.scatter(
         [trial.config.get("learning_rate") for trial, _ in reached],
-        [value for _, (_, value) in reached],
+        [found.value for _, found in reached],
         c=sizes if coloured else None,
         norm=matplotlib.colors.LogNorm() if coloured else None,
         s=[12 + 3 * trial.epochs for trial, _ in reached],
@@ -74,9 +71,9 @@ def draw_curves(study: Path, target: Path) -> None:
         bar.minorticks_off()
     points.set(xscale="log", xlabel="learning_rate")
     if best is not None:
-        top = best[2]
+        top = best.value
         # The diverged and the unlucky would press what matters into one line.
-        if mode == "max" and top > 0:
+        if state.objective.mode == "max" and top > 0:
             curves.set_ylim(max(0.0, top - 0.25), top + 0.02)
         told = (
             f"{about['job']}, {about['dataset']['name']}: {len(trials)} trials, "
@@ -101,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.add_argument("study", metavar="STUDY", help="its folder, or s3://bucket/folder/name")
         parser.add_argument("file", metavar="FILE", nargs="?", type=path_of, help="the picture")
         given = parser.parse_args(arguments)
-        folder = local_copy(given.study)
+        folder = to_read(given.study)
         picture = given.file or folder / "curves.png"
         draw_curves(folder, picture)
     print(one_line(picture))

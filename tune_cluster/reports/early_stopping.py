@@ -25,7 +25,7 @@ class Followed:
 
     values: Mapping[int | float, float]
     """By epoch, the larger the better."""
-    rung: int | None
+    rung: float | None
     """That stopped it, if it is a control."""
     failed: bool
 

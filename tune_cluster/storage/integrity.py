@@ -68,7 +68,7 @@ def check(adapter: TypeAdapter[Any], value: Any) -> None:
     try:
         adapter.validate_python(value)
     except ValidationError as error:
-        raise ValueError(_described(error)) from None
+        raise ValueError(described(error)) from None
 
 
 def sums_of(folder: Path) -> Sums:
@@ -138,14 +138,15 @@ def _check_depth(text: str) -> None:
             depth -= 1
 
 
-def _described(error: ValidationError) -> str:
+def described(error: ValidationError) -> str:
+    """The field that is wrong, its value, and what it should be."""
     errors = error.errors(include_url=False)
     places = [_place(one["loc"]) for one in errors]
     first, place = errors[0], places[0]
     field, value = ".".join(map(_plain, place)), _shown(first["input"])
     if first["type"] == "missing":
         return f"{field} is missing"
-    if first["type"] == "extra_forbidden":
+    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"{field} is unknown; a newer version may have written it"
     should = first["msg"].replace("Input should", "it should")
     if places.count(place) > 1:

@@ -1,384 +1,330 @@
 """The events of a study's journal: one class each, which says what its line in the journal has.
 
-A line is a JSON object with the `event`'s name, what its class says below, and
+A line is a JSON object with the `event`'s name, the fields of its class, and
 
 - `time`: seconds since 1970;
 - `n` and `crc`: the number of the line, and the CRC-32 of what stands before it in the line. What
   was lost, repeated or changed since it was written is known by them. Journals of earlier versions
   have neither.
 
-A trial is named by its index. `check_event` holds an event against its class; to add an event is to
-add its class, in `AnyEvent` too. Whether events go together is up to `tune_cluster.study.order`.
+What searchers and schedulers are told is in `search_spaces.trial_events`, all else is here. To add
+an event is to add its class, and its name to `KINDS`. Which events may follow each other, and what
+they mean, is up to `tune_cluster.study.state`.
 
 Needs neither Ray nor torch.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias, get_args, get_type_hints
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
-from typing_extensions import NotRequired, TypedDict
+from pydantic import Field, StrictBool, ValidationError
+from rich.filesize import decimal
 
-from tune_cluster.storage.integrity import check
-
-Event: TypeAlias = dict[str, Any]
-"""Of whatever kind, as it is read and written."""
-
-STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
-
-LARGEST = 2**53
-"""The largest whole number that every reader of JSON knows to the last digit."""
-
-Index: TypeAlias = Annotated[int, Field(ge=0, le=LARGEST)]
-"""Of a trial."""
-
-
-def _no_whole_number(epoch: float) -> float:
-    if epoch.is_integer():
-        raise ValueError("a whole epoch is written without a point")
-    return epoch
-
-
-Part: TypeAlias = Annotated[float, Field(gt=0, le=LARGEST), AfterValidator(_no_whole_number)]
-"""Of an epoch, or one and a part: of a trainable that reports more than once an epoch."""
-
-Epoch: TypeAlias = Annotated[int, Field(ge=1, le=LARGEST)] | Part
-
-Epochs: TypeAlias = Annotated[int, Field(ge=0, le=LARGEST)] | Part
-"""That a trial has had, 0 before its first."""
-
-Count: TypeAlias = Annotated[int, Field(ge=0, le=LARGEST)]
-
-Number: TypeAlias = Annotated[int, Field(ge=-(2**1000), le=2**1000)] | float
-"""That can be computed with."""
-
-EndStatus: TypeAlias = Literal["finished", "stopped", "diverged", "failed"]
+from search_spaces.trial_events import (
+    Count,
+    Decision,
+    Earlier,
+    Ended,
+    Epoch,
+    Epochs,
+    EpochsLost,
+    Event,
+    Exploited,
+    NotExploited,
+    Number,
+    Promoted,
+    Result,
+    Suggested,
+    TrainedEpoch,
+    TrialEnd,
+    TrialEvent,
+)
+from tune_cluster.storage.integrity import described
 
 
-class _Line(TypedDict):
-    __pydantic_config__ = STRICT  # type: ignore[misc]
-
-    time: NotRequired[Number]
-    n: NotRequired[Count]
-    crc: NotRequired[Count]
-
-
-class Session(_Line):
+@dataclass(frozen=True, kw_only=True)
+class Session(Event):
     """A driver began."""
 
-    event: Literal["session"]
-    command: NotRequired[list[str]]
+    name = "session"
+
+    command: list[str] | None = None
     """As typed."""
-    resumed: NotRequired[bool]
-    notices: NotRequired[list[str]]
+    resumed: StrictBool | None = None
+    notices: list[str] | None = None
     """That it has shown."""
 
 
-class Earlier(_Line):
-    """A trial of an earlier study that the searcher was told."""
+@dataclass(frozen=True, kw_only=True)
+class Started(TrialEvent):
+    """A trial runs. Again after each resume or recovery."""
 
-    event: Literal["earlier"]
-    study: str
-    config: dict[str, Any]
-    values: dict[Annotated[str, Field(pattern=r"^[0-9]{1,16}(\.[0-9]{1,16})?(e-0[1-9])?$")], Number]
-    """Of the metric, by epoch."""
-    status: EndStatus
+    name = "started"
 
 
-class _OfTrial(_Line):
-    trial: Index
+@dataclass(frozen=True, kw_only=True)
+class Retried(TrialEvent):
+    """After an error a trial was started again in its process; or its process or node was lost, and
+    it goes on in another."""
 
+    name = "retried"
 
-class Suggested(_OfTrial):
-    """A trial has its configuration; the next index."""
-
-    event: Literal["suggested"]
-    config: dict[str, Any]
-
-
-class Started(_OfTrial):
-    """It runs. Again after each resume or recovery."""
-
-    event: Literal["started"]
-
-
-class Retried(_OfTrial):
-    """After an error it was started again in its process; or its process or node was lost, and it
-    goes on in another."""
-
-    event: Literal["retried"]
     epoch: Epoch
     """That it did not come through."""
     reason: str
-    lost: NotRequired[bool]
+    lost: StrictBool = False
     """Whether its process was."""
-    traceback: NotRequired[str]
+    traceback: str = ""
     """All that Ray tells of a lost process."""
-    control: NotRequired[bool]
+    control: StrictBool = False
+
+    def line(self, metric: str) -> str:
+        """In which epoch, and why."""
+        return f"retried    trial {self.trial} in epoch {self.epoch}: {self.reason}"
 
 
-class ResetFailed(_OfTrial):
-    """It was given a used process that could not be reset, and starts in a fresh one."""
+@dataclass(frozen=True, kw_only=True)
+class ResetFailed(TrialEvent):
+    """A trial was given a used process that could not be reset, and starts in a fresh one."""
 
-    event: Literal["reset_failed"]
+    name = "reset_failed"
+
     reason: str
 
+    def line(self, metric: str) -> str:
+        """Why the process could not be reset."""
+        return (
+            f"not reset  the used process that trial {self.trial} was given: {self.reason}; it "
+            "starts in a fresh one, which takes seconds (told once; journal.jsonl has each)"
+        )
 
-class Share(_OfTrial):
-    """It starts again with a larger share of a GPU."""
 
-    event: Literal["share"]
+@dataclass(frozen=True, kw_only=True)
+class Share(TrialEvent):
+    """A trial starts again with a larger share of a GPU."""
+
+    name = "share"
+
     epoch: Epochs
     gpus: Annotated[list[Number], Field(min_length=2, max_length=2)]
     """The share whose memory was not enough, and the one that it starts again with."""
 
+    def line(self, metric: str) -> str:
+        """The shares before and after."""
+        before, after = self.gpus
+        return (
+            f"share      trial {self.trial} is out of the memory of {before:g} GPU after epoch "
+            f"{self.epoch}: goes on with {after:g}"
+        )
 
-class Restored(_OfTrial):
-    """It went on from a checkpoint."""
 
-    event: Literal["restored"]
+@dataclass(frozen=True, kw_only=True)
+class Restored(TrialEvent):
+    """A trial went on from a checkpoint."""
+
+    name = "restored"
+
     epoch: Epochs
     """That the checkpoint is of; 0: its start."""
     unreadable: list[str]
     """Checkpoints."""
-    control: NotRequired[bool]
+    control: StrictBool = False
+
+    def line(self, metric: str) -> str:
+        """From which epoch on, and which checkpoints could not be read."""
+        unreadable = ", ".join(self.unreadable)
+        if self.epoch == 0:
+            return f"unreadable trial {self.trial}: {unreadable}; it begins again"
+        if not unreadable and self.control:
+            return ""
+        note = f"; unreadable: {unreadable}" if unreadable else ""
+        return f"restored   trial {self.trial} at epoch {self.epoch}{note}"
 
 
-class EpochsLost(_OfTrial):
-    """It has begun again, or has gone on from an earlier checkpoint, and comes to the epoch `first`
-    once more: what it had from there to `last` is not its own any more. What was decided by them
-    stands: a rung compares a trial once."""
+@dataclass(frozen=True, kw_only=True)
+class LeftOut(TrialEvent):
+    """What a trial reports and is no number; told once a name and session."""
 
-    event: Literal["epochs_lost"]
-    first: Epoch
-    last: Epoch
-    unread: NotRequired[Epoch]
-    """The epoch of the checkpoint that it was offered, and did not read."""
+    name = "left_out"
 
-
-class LeftOut(_OfTrial):
-    """What it reports and is no number; told once a name and session."""
-
-    event: Literal["left_out"]
     metrics: dict[str, str]
     """By name, its type."""
 
-
-class _Epoch(_OfTrial):
-    epoch: Epoch
-    node: NotRequired[str]
-    """That it ran on."""
-    metrics: dict[str, bool | Number | None]
-    step_losses: NotRequired[list[Annotated[list[Number], Field(min_length=2, max_length=2)]]]
-    """Where the trainable reports them, pairs of a step and its loss."""
-
-
-class Result(_Epoch):
-    """Once an epoch, unless that one is lost."""
-
-    event: Literal["result"]
+    def line(self, metric: str) -> str:
+        """Each name with its type."""
+        metrics = ", ".join(f"{name} ({kind})" for name, kind in self.metrics.items())
+        return (
+            f"left out   of the reports of trial {self.trial}, since it is no number (told once): "
+            f"{metrics}"
+        )
 
 
-class SavedCheckpoint(_OfTrial):
+@dataclass(frozen=True, kw_only=True)
+class SavedCheckpoint(TrialEvent):
     """A checkpoint was saved."""
 
-    event: Literal["checkpoint"]
+    name = "checkpoint"
+
     epoch: Epoch
     path: str
     """Within the study."""
 
 
-class Unsaved(_OfTrial):
+@dataclass(frozen=True, kw_only=True)
+class Unsaved(TrialEvent):
     """A checkpoint did not fit into what a budget allows a trial, beside a better one; told once a
     trial and session."""
 
-    event: Literal["unsaved"]
+    name = "unsaved"
+
     epoch: Epoch
     needed: Count
     """Bytes."""
     allowed: Count
+    """Bytes."""
+
+    def line(self, metric: str) -> str:
+        """Its size, and the room that there is."""
+        return (
+            f"unsaved    trial {self.trial} after epoch {self.epoch}: its checkpoint of "
+            f"{decimal(self.needed)} does not fit beside a better one into the "
+            f"{decimal(self.allowed)} that --checkpoint-budget leaves a trial: it keeps its best "
+            "alone"
+        )
 
 
-class Unkept(_OfTrial):
-    """It ended as the best one, and its best checkpoint was deleted: it did not fit into what a
-    budget leaves for those that have ended."""
+@dataclass(frozen=True, kw_only=True)
+class Unkept(TrialEvent):
+    """A trial ended as the best one, and its best checkpoint was deleted: it did not fit into what
+    a budget leaves for those that have ended."""
 
-    event: Literal["unkept"]
+    name = "unkept"
+
     needed: Count
     """Bytes."""
     allowed: Count
+    """Bytes."""
+
+    def line(self, metric: str) -> str:
+        """Its size, and the room that there is."""
+        return (
+            f"unkept     trial {self.trial}, the best: its checkpoint of {decimal(self.needed)} "
+            f"does not fit into the {decimal(self.allowed)} that --checkpoint-budget leaves for "
+            "trials that have ended, and is deleted"
+        )
 
 
-class RungDecision(_OfTrial):
-    """A rung has compared it (`search_spaces.schedulers.rungs.Decision`)."""
-
-    event: Literal["decision"]
-    rung: Epoch
-    value: Number
-    cutoff: Number | None
-    rank: Count
-    of: Count
-    stop: bool
-
-
-class Promoted(_OfTrial):
-    """It was stopped at a rung, and goes on after all."""
-
-    event: Literal["promoted"]
-    rung: Epoch
-    value: Number
-    rank: Count
-    of: Count
-
-
-class Exploited(_OfTrial):
-    """A population's member goes on from the donor's weights after that epoch. Until then it
-    waited for the others: that is no event."""
-
-    event: Literal["exploited"]
-    epoch: Epoch
-    donor: Index
-    value: Number
-    donor_value: Number
-    changes: dict[str, Annotated[list[Any], Field(min_length=2, max_length=2)]]
-    """The values before and after of what changed in its configuration."""
-    absent: NotRequired[list[str]]
-    """Which of them it no longer has; without it those that are null after."""
-
-
-class NotExploited(_OfTrial):
-    """The donor's weights could not be had, and the member goes on with its own."""
-
-    event: Literal["not_exploited"]
-    epoch: Epoch
-    donor: Index
-    reason: str
-
-
-class _End(_OfTrial):
-    epoch: Epochs
-    status: EndStatus
-    reason: NotRequired[str]
-    traceback: NotRequired[str]
-    log: NotRequired[str]
-    """The last 20 lines that a failed trial printed."""
-    blameless: NotRequired[bool]
-    """It lacked memory that it shared with others."""
-
-
-class Ended(_End):
-    """It has ended, unless it is promoted."""
-
-    event: Literal["ended"]
-    rung: NotRequired[Epoch]
-    """That stopped it."""
-    control: NotRequired[bool]
-    """It is to be finished later, to see what the rungs have cost."""
-
-
-class ControlStarted(_OfTrial):
-    """The same trial is finished later. The events of a control are `started`, `result` (only of
+@dataclass(frozen=True, kw_only=True)
+class ControlStarted(TrialEvent):
+    """A stopped trial is finished later. The events of a control are `started`, `result` (only of
     epochs that it had not had) and `ended`, apart from them because searcher and scheduler never
     know of them."""
 
-    event: Literal["control_started"]
+    name = "control_started"
 
 
-class Control(_Epoch):
+@dataclass(frozen=True, kw_only=True)
+class Control(TrainedEpoch):
     """An epoch of a control."""
 
-    event: Literal["control"]
+    name = "control"
 
 
-class ControlEnded(_End):
+@dataclass(frozen=True, kw_only=True)
+class ControlEnded(TrialEnd):
     """A control has ended."""
 
-    event: Literal["control_ended"]
+    name = "control_ended"
 
 
-class WidthChanged(_Line):
+@dataclass(frozen=True, kw_only=True)
+class WidthChanged(Event):
     """So many trials may run at once from here on, since nodes have come or gone, or for a
     `reason`: one was killed again and again for memory that others had."""
 
-    event: Literal["width"]
+    name = "width"
+
     trials: Count
-    reason: NotRequired[str]
+    reason: str = ""
+
+    def line(self, metric: str) -> str:
+        """How many, and why."""
+        trials = f"{self.trials} trial{'' if self.trials == 1 else 's'}"
+        return f"width      {trials} at once: {self.reason or 'nodes have come or gone'}"
 
 
-class NodeRefused(_Line):
+@dataclass(frozen=True, kw_only=True)
+class NodeRefused(Event):
     """A node that has joined is no good."""
 
-    event: Literal["node_refused"]
+    name = "node_refused"
+
     node: str
     reasons: list[str]
 
+    def line(self, metric: str) -> str:
+        """Which node, and what is wrong with it."""
+        return (
+            f"refused    node {self.node}, which has joined: it {'; it '.join(self.reasons)}. No "
+            "trial runs there"
+        )
 
-class Repaired(_Line):
+
+@dataclass(frozen=True, kw_only=True)
+class Repaired(Event):
     """The study is a copy of a damaged one, with what was whole of it."""
 
-    event: Literal["repaired"]
+    name = "repaired"
+
     of: str
     """The damaged study."""
     left_out: Count
     """Lines of its journal."""
 
 
-class Closed(_Line):
+@dataclass(frozen=True, kw_only=True)
+class Closed(Event):
     """The driver ended."""
 
-    event: Literal["closed"]
+    name = "closed"
+
     why: str
 
 
-AnyEvent: TypeAlias = (
-    Session
-    | Earlier
-    | Suggested
-    | Started
-    | Retried
-    | ResetFailed
-    | Share
-    | Restored
-    | EpochsLost
-    | LeftOut
-    | Result
-    | SavedCheckpoint
-    | Unsaved
-    | Unkept
-    | RungDecision
-    | Promoted
-    | Exploited
-    | NotExploited
-    | Ended
-    | ControlStarted
-    | Control
-    | ControlEnded
-    | WidthChanged
-    | NodeRefused
-    | Repaired
-    | Closed
-)
-
-_ANY: TypeAdapter[AnyEvent] = TypeAdapter(Annotated[AnyEvent, Field(discriminator="event")])
-
-KINDS = frozenset(get_args(get_type_hints(kind)["event"])[0] for kind in get_args(AnyEvent))
-"""The names of all events."""
+KINDS: Mapping[str, type[Event]] = {
+    kind.name: kind
+    for kind in (
+        *(Session, Earlier, Suggested, Started, Retried, ResetFailed, Share, Restored, EpochsLost),
+        *(LeftOut, Result, SavedCheckpoint, Unsaved, Unkept, Decision, Promoted, Exploited),
+        *(NotExploited, Ended, ControlStarted, Control, ControlEnded, WidthChanged, NodeRefused),
+        *(Repaired, Closed),
+    )
+}
+"""All events by their names."""
 
 
-def check_event(event: Any) -> None:
-    """Refuse what is no event of a journal.
+def read_event(content: Any) -> Event:
+    """The event of a line of a journal.
+
+    Args:
+        content: the line's JSON without `n` and `crc`.
 
     Raises:
-        ValueError: the field and what is wrong with it.
+        ValueError: it is no event: the field and what is wrong with it.
     """
-    if not isinstance(event, dict):
+    if not isinstance(content, dict):
         raise ValueError("no JSON object")
-    name = event.get("event")
+    name = content.get("event")
     if not isinstance(name, str):
         raise ValueError("event is missing, or no text")
     if name not in KINDS:
         raise ValueError(
             f"the event {name[:40]!r} is unknown to this version; a newer one may have written it"
         )
-    check(_ANY, event)
+    try:
+        return KINDS[name].from_json(content)
+    except ValidationError as error:
+        raise ValueError(f"{name}.{described(error)}") from None

@@ -1,35 +1,50 @@
-"""The journal of a study: append-only, one JSON object a line; everything else is told from it.
+"""The journal of a study: append-only, one JSON object a line; everything else follows from it.
 
-What its lines have is said in `tune_cluster.study.events`, one class an event; which of them can
-follow each other in `tune_cluster.study.order`. Whoever reads a journal reads it by `read_events`,
-which holds it against both: a journal that is damaged before its end is refused.
+What its lines have is said in `tune_cluster.study.events`, what they mean in
+`tune_cluster.study.state`. Whoever reads a journal reads it by `read_journal`, which holds it
+against both: a journal that is damaged before its end is refused.
 
 Needs neither Ray nor torch.
 """
 
 from __future__ import annotations
 
-import math
+import json
+import re
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import NamedTuple
 
-from search_spaces.mode import sign_of
+from pydantic import TypeAdapter
+from typing_extensions import NotRequired, TypedDict
+
+from search_spaces.objective import Objective
+from search_spaces.trial_events import Count, Epoch, Event, Result, Suggested, TrialEvent
 from tune_cluster.plain_text import argument
-from tune_cluster.storage.append_only import AppendOnlyFile, HeldFile
+from tune_cluster.storage.append_only import AppendOnlyFile
 from tune_cluster.storage.inside import read_regular
+from tune_cluster.storage.integrity import check, parse
 from tune_cluster.storage.retry import StorageLostError, StorageRetry
 from tune_cluster.storage.store import LocalStore
-from tune_cluster.study.events import Epoch as Epoch
-from tune_cluster.study.events import Event as Event
-from tune_cluster.study.journal_lines import Whole, check_number, read_line, sealed, whole_part
-from tune_cluster.study.order import Order
-
-Status: TypeAlias = Literal["pending", "running", "finished", "stopped", "diverged", "failed"]
+from tune_cluster.study.events import Closed, Session, read_event
+from tune_cluster.study.lock import StudyLock, lock
+from tune_cluster.study.state import StudyState
 
 JOURNAL = "journal.jsonl"
+
+CHECKSUM = b', "crc": '
+"""Stands before the checksum, which ends a line."""
+
+CHECKSUM_END = re.compile(rb"\d{1,10}}")
+
+CLOSE = 1e-6
+"""Between two fractions of an epoch that are the same one."""
+
+NAMED = 5
+"""Trials that are named one by one."""
 
 
 class Journal:
@@ -42,8 +57,7 @@ class Journal:
         path: of the file, in the study's directory.
         retry: of the study's storage.
         on_lost: told that it did not come back.
-        held: the file, open and locked, which passes to the journal; without it the journal opens
-            it.
+        study_lock: passes to the journal; without it the journal takes it.
 
     Raises:
         ValueError: another process runs the study.
@@ -53,8 +67,8 @@ class Journal:
         self,
         path: Path,
         retry: StorageRetry | None = None,
-        on_lost: Callable[[StorageLostError], None] = lambda error: None,
-        held: HeldFile | None = None,
+        on_lost: Callable[[StorageLostError], None] | None = None,
+        study_lock: StudyLock | None = None,
     ) -> None:
         self.path = path
         self.lost: StorageLostError | None = None
@@ -63,33 +77,31 @@ class Journal:
         self._file = AppendOnlyFile(
             path,
             retry or StorageRetry(LocalStore(path.parent)),
-            exclusive=True,
-            held=held,
+            opened=lambda number: lock(number, path.parent),
+            number=None if study_lock is None else study_lock.detach(),
         )
         self._lines = self._drop_torn_line()
         """That it has."""
 
     def append(self, *events: Event) -> list[Event]:
-        """Writes the events in one call, so that a killed driver leaves all of them or none.
+        """Write the events in one call, so that a killed driver leaves all of them or none.
 
         Returns:
-            Them with their `time`.
+            The events with their `time`.
         """
         now = round(time.time(), 3)
-        timed = [{**event, "time": now} for event in events]
+        timed = [replace(event, time=now) for event in events]
         if self.lost is not None:
             return timed
-        lines = [
-            sealed({**event, "n": number})
-            for number, event in enumerate(timed, start=self._lines + 1)
-        ]
+        lines = [sealed(event, number) for number, event in enumerate(timed, self._lines + 1)]
         self._file.write(b"".join(lines))
         self._lines += len(lines)
         try:
             self._file.flush()
         except StorageLostError as error:
             self.lost = error
-            self._on_lost(error)
+            if self._on_lost is not None:
+                self._on_lost(error)
         return timed
 
     def end(self, why: str) -> None:
@@ -98,7 +110,7 @@ class Journal:
         Raises:
             StorageLostError: it ends before the session does.
         """
-        self.append({"event": "closed", "why": why})
+        self.append(Closed(why=why))
         self.close()
         if self.lost is not None:
             raise self.lost
@@ -125,7 +137,7 @@ class DamagedJournalError(ValueError):
         study: as it is typed.
     """
 
-    def __init__(self, what: str, whole: Whole, study: str) -> None:
+    def __init__(self, what: str, whole: WholePart, study: str) -> None:
         super().__init__(
             f"{what}; whole are {whole}; to go on with those: --resume {argument(study)} --repair, "
             "which writes a copy beside it"
@@ -134,8 +146,16 @@ class DamagedJournalError(ValueError):
         self.whole = whole
 
 
-def read_events(path: Path) -> list[Event]:
-    """All whole lines of a journal; a last line that is still being written is left out.
+def read_journal(
+    path: Path, objective: Objective, *, study: str | None = None
+) -> tuple[list[Event], StudyState]:
+    """The events of all whole lines of a journal, and what they say; a last line that is still
+    being written is left out.
+
+    Args:
+        path: of the journal.
+        objective: of the study.
+        study: its address as it is typed, for the error; its folder if None.
 
     Raises:
         DamagedJournalError: a line is not what was written, or one is missing: the file was edited
@@ -143,19 +163,20 @@ def read_events(path: Path) -> list[Event]:
         ValueError: it cannot be read.
     """
     lines = read_lines(path)
-    events, order = [], Order()
+    events, state = [], StudyState(objective)
     has_checksums = False
     for number, line in enumerate(lines, start=1):
         try:
-            event = read_line(line)
-            check_number(event, number, has_checksums=has_checksums)
-            order.take(event)
+            read = read_line(line)
+            _check_number(read, number, has_checksums=has_checksums)
+            state.apply(read.event)
         except ValueError as error:
+            whole = whole_part(lines, objective)
             what = f"{path}: line {number}: {error}"
-            raise DamagedJournalError(what, whole_part(lines), str(path.parent)) from None
-        has_checksums = has_checksums or "crc" in event
-        events.append({name: event[name] for name in event if name not in ("n", "crc")})
-    return events
+            raise DamagedJournalError(what, whole, study or str(path.parent)) from None
+        has_checksums = has_checksums or read.has_checksum
+        events.append(read.event)
+    return events, state
 
 
 def read_lines(path: Path) -> list[bytes]:
@@ -170,168 +191,133 @@ def read_lines(path: Path) -> list[bytes]:
         raise ValueError(f"{path} cannot be read ({error.strerror})") from None
 
 
-@dataclass
-class TrialRecord:
-    """One trial as the journal tells it."""
+class Line(NamedTuple):
+    """A line of a journal."""
 
-    index: int
-    config: dict[str, Any]
-    """As it was suggested."""
-    status: Status = "pending"
-    results: dict[Epoch, dict[str, float | None]] = field(default_factory=dict)
-    """Metrics by epoch."""
-    step_losses: dict[Epoch, list[list[float]]] = field(default_factory=dict)
-    """By epoch, pairs of a step and its loss."""
-    lost: int = 0
-    """Reports of epochs that it has lost since."""
-    rung: int | None = None
-    """Where it was stopped, in epochs."""
-    reason: str = ""
-    """Why it diverged or failed."""
-    log: str = ""
-    """The last lines that it printed, if it failed."""
-    exploits: list[Event] = field(default_factory=list)
-    """Of a population's member, the events `exploited`."""
-    blameless: bool = False
-    """Whether its configuration may be good all the same."""
-    gpus: float = 0.0
-    """The share of a GPU that it was last given for lack of memory, 0 if it never was."""
-    control: Status | None = None
-    """Of the same trial finished later as a control, if it is one; once is enough for a trial that
-    is promoted and stopped again."""
-    control_results: dict[Epoch, dict[str, float | None]] = field(default_factory=dict)
-    """Metrics by epoch, after the rung that stopped it."""
-    control_blameless: bool = False
-    """Whether the control ended by something that says nothing of the trial."""
-    _fractions: bool = False
-    """Whether it has reported an epoch that is no whole number."""
-    seconds: float = field(default=0.0, compare=False)
-    """That it was at work: up to its last result, or to its failure, without what lay between two
-    sessions, a rung and its promotion, or a population's member and the others."""
-    _at_work_since: float | None = field(default=None, compare=False)
-
-    @property
-    def epochs(self) -> Epoch:
-        """Epochs that were reported, and are not lost."""
-        return max(self.results, default=0)
-
-    def step(self, epoch: Epoch) -> int:
-        """Where an epoch is on the x axis of TensorBoard, which has whole numbers alone: that
-        number or, of a trial that reports fractions, the next one that is free."""
-        if isinstance(epoch, int) and not self._fractions:
-            return epoch
-        step = 0
-        for known in sorted({*self.results, *self.control_results, epoch}):
-            step = max(step + 1, math.floor(known))
-            if known == epoch:
-                break
-        return step
-
-    @property
-    def ended(self) -> bool:
-        """Whether it will not run again, unless it is promoted."""
-        return self.status not in ("pending", "running")
-
-    @property
-    def control_left(self) -> bool:
-        """Whether it is still to be finished as a control."""
-        return self.control in ("pending", "running")
-
-    def apply(self, event: Mapping[str, Any]) -> None:
-        """Takes in one event of this trial; an epoch that is known stays as it was first told."""
-        self._count_seconds(event)
-        if event["event"] == "started":
-            self.status = "running"
-        elif event["event"] == "result":
-            self.results.setdefault(event["epoch"], event["metrics"])
-            self._fractions = self._fractions or isinstance(event["epoch"], float)
-            self._note_steps(event)
-        elif event["event"] == "epochs_lost":
-            lost = [epoch for epoch in self.results if epoch >= event["first"]]
-            self.lost += len(lost)
-            for epoch in lost:
-                del self.results[epoch]
-                self.step_losses.pop(epoch, None)
-        elif event["event"] == "share":
-            self.gpus = event["gpus"][1]
-        elif event["event"] == "exploited":
-            self.exploits.append(dict(event))
-        elif event["event"] == "promoted":
-            self.status, self.rung = "running", None
-            if self.control_left:
-                self.control = None
-        elif event["event"] == "ended":
-            self.status = event["status"]
-            self.rung = event.get("rung")
-            self.reason = event.get("reason", "")
-            self.log = event.get("log", "")
-            self.blameless = event.get("blameless", False)
-            if not event.get("control"):
-                self.control = None
-            elif self.control is None:
-                self.control = "pending"
-        elif event["event"] == "control_started":
-            self.control = "running"
-        elif event["event"] == "control":
-            self.control_results.setdefault(event["epoch"], event["metrics"])
-            self._note_steps(event)
-        elif event["event"] == "control_ended":
-            self.control = event["status"]
-            self.control_blameless = event.get("blameless", False)
-
-    def _count_seconds(self, event: Mapping[str, Any]) -> None:
-        now = event.get("time")
-        if event["event"] in ("started", "promoted", "exploited"):
-            self._at_work_since = now
-        # A stop comes with its result, or after a kill in the next session.
-        elif event["event"] == "result" or (
-            event["event"] == "ended" and event["status"] in ("diverged", "failed")
-        ):
-            if now is not None and self._at_work_since is not None:
-                self.seconds += max(now - self._at_work_since, 0.0)
-            self._at_work_since = now
-
-    def _note_steps(self, event: Mapping[str, Any]) -> None:
-        if "step_losses" in event:
-            self.step_losses.setdefault(event["epoch"], event["step_losses"])
-
-    def config_at(self, epoch: Epoch) -> dict[str, Any]:
-        """What `epoch` was trained with."""
-        config = dict(self.config)
-        for exploit in self.exploits:
-            if exploit["epoch"] < epoch:
-                new = {name: after for name, (_, after) in exploit["changes"].items()}
-                gone = exploit.get("absent", [name for name in new if new[name] is None])
-                config.update(new)
-                config = {name: value for name, value in config.items() if name not in gone}
-        return config
-
-    def best(self, metric: str, mode: str) -> tuple[Epoch, float] | None:
-        """Epoch and value of the best `metric`, the earlier one of equals; None if it has none."""
-        known = [(e, m[metric]) for e, m in self.results.items() if m.get(metric) is not None]
-        sign = -sign_of(mode)
-        return min(known, key=lambda item: (sign * item[1], item[0])) if known else None  # type: ignore[operator,return-value]
+    event: Event
+    number: int | None
+    """Of the line, as it was written; None where an earlier version has written it."""
+    has_checksum: bool
 
 
-def trials_from(events: Iterable[Mapping[str, Any]]) -> dict[int, TrialRecord]:
-    """The trials by index, after all of `events`."""
-    trials: dict[int, TrialRecord] = {}
-    for event in events:
-        if event["event"] == "suggested":
-            trials[event["trial"]] = TrialRecord(event["trial"], dict(event["config"]))
-        elif "trial" in event:
-            trials[event["trial"]].apply(event)
-    return trials
+class _Envelope(TypedDict):
+    """What a line has beside its event."""
+
+    n: NotRequired[Count]
+    crc: NotRequired[Count]
 
 
-def best_trial(
-    trials: Iterable[TrialRecord], metric: str, mode: str
-) -> tuple[TrialRecord, Epoch, float] | None:
-    """The trial with the best value at any of its epochs, that epoch and value; the lower index
-    of equals; None while no trial has a value."""
-    candidates = [(trial, best) for trial in trials if (best := trial.best(metric, mode))]
-    sign = -sign_of(mode)
-    if not candidates:
-        return None
-    trial, (epoch, value) = min(candidates, key=lambda c: (sign * c[1][1], c[0].index))
-    return trial, epoch, value
+_ENVELOPE: TypeAdapter[_Envelope] = TypeAdapter(_Envelope)
+
+
+def sealed(event: Event, number: int) -> bytes:
+    """Line `number` of a journal, with its checksum."""
+    body = json.dumps({**event.to_json(), "n": number}, allow_nan=False)[:-1].encode()
+    return b"%b%b%d}\n" % (body, CHECKSUM, zlib.crc32(body))
+
+
+def read_line(line: bytes) -> Line:
+    """What a line has.
+
+    Args:
+        line: without its end.
+
+    Raises:
+        ValueError: it is not what was written.
+    """
+    body, _, end = line.rpartition(CHECKSUM)
+    has_checksum = CHECKSUM_END.fullmatch(end) is not None
+    content = parse(line, unique=not has_checksum)
+    envelope = {}
+    if isinstance(content, dict):
+        envelope = {name: content.pop(name) for name in ("n", "crc") if name in content}
+    event = read_event(content)
+    check(_ENVELOPE, envelope)
+    if has_checksum and zlib.crc32(body) != envelope["crc"]:
+        raise ValueError("it was changed since it was written: its checksum is another one")
+    return Line(event, envelope.get("n"), "crc" in envelope)
+
+
+def _check_number(line: Line, number: int, *, has_checksums: bool) -> None:
+    """Refuse a line that is not where it was written.
+
+    Args:
+        line: that was read.
+        number: of the line in the journal.
+        has_checksums: whether the line before it has one; then this one has.
+
+    Raises:
+        ValueError: lines before it are missing, or are there twice.
+    """
+    if not line.has_checksum:
+        if has_checksums:
+            raise ValueError("crc is missing")
+        return
+    if line.number != number:
+        raise ValueError(f"it was written as line {line.number}: lines are missing or repeated")
+    if not has_checksums and number > 1 and not isinstance(line.event, Session):
+        # An earlier version has written what has none, and this one began with a session.
+        raise ValueError("the lines before it have lost their checksums")
+
+
+@dataclass(frozen=True)
+class WholePart:
+    """What is whole of a damaged journal: events that go together, in their order."""
+
+    events: list[Event]
+    cut: dict[int, Epoch]
+    """By trial that has lost an event, the epochs that are left of it."""
+
+    def __str__(self) -> str:
+        """For a person: which trials and epochs."""
+        trials = [event.trial for event in self.events if isinstance(event, Suggested)]
+        ranges: list[list[int]] = []
+        for trial in trials:
+            if trial in self.cut:
+                continue
+            if ranges and ranges[-1][1] == trial - 1:
+                ranges[-1][1] = trial
+            else:
+                ranges.append([trial, trial])
+        told = [f"trials {a} to {b}" if a < b else f"trial {a}" for a, b in ranges]
+        told += [f"trial {t} to its epoch {self.cut[t]}" for t in trials if self.cut.get(t)]
+        if len(told) > NAMED:
+            told = [*told[: NAMED - 1], f"and {len(told) - NAMED + 1} more"]
+        epochs = sum(isinstance(event, Result) for event in self.events)
+        return f"{', '.join(told)} ({epochs} epochs in all)" if told else "none of its trials"
+
+
+def whole_part(lines: Sequence[bytes], objective: Objective) -> WholePart:
+    """What is left of a damaged journal without the lines that are damaged, and without what they
+    would have had to come before.
+
+    A trial that has lost an event goes on from the epoch before it. Its epochs must follow each
+    other as those of the other trials do: which one was lost, no line says any more.
+    """
+    found: dict[int, Event] = {}
+    for place, line in enumerate(lines, start=1):
+        try:
+            event, number, _ = read_line(line)
+        except ValueError:
+            continue
+        # Lines that were exchanged go back to where they were written.
+        found.setdefault(place if number is None else number, event)
+    in_order = [found[number] for number in sorted(found)]
+    step = min((event.epoch for event in in_order if isinstance(event, Result)), default=1)
+    state, kept = StudyState(objective), []
+    cut: dict[int, Epoch] = {}
+    for event in in_order:
+        trial = event.trial if isinstance(event, TrialEvent) else None
+        if trial in cut:
+            continue
+        known = 0 if trial not in state.trials else state.trials[trial].epochs
+        try:
+            if isinstance(event, Result) and abs(event.epoch - known - step) > CLOSE:
+                raise ValueError("an epoch before it is lost")
+            state.apply(event)
+        except ValueError:
+            if trial is not None and event not in kept:
+                cut[trial] = known
+            continue
+        kept.append(event)
+    return WholePart(kept, cut)

@@ -1,16 +1,17 @@
-"""A study as its files tell it: whoever reads one that is there reads it here."""
+"""A study as its files have it: whoever reads one that is there reads it here."""
 
 from __future__ import annotations
 
 import os
 import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from search_spaces.objective import Objective
+from search_spaces.trial_events import Event, Result
 from tune_cluster.storage.inside import KINDS
-from tune_cluster.study.events import Event
-from tune_cluster.study.journal import JOURNAL, DamagedJournalError, read_events, read_lines
-from tune_cluster.study.journal_lines import CHECKSUM
+from tune_cluster.study.journal import CHECKSUM, JOURNAL, read_journal, read_lines
+from tune_cluster.study.state import StudyState
 from tune_cluster.study.study_file import STUDY_FILE, check_fields, read_study_file
 
 FILES = (
@@ -49,10 +50,19 @@ def _matching(directory: Path, pattern: str) -> list[Path]:
     return [directory / pattern] if os.path.lexists(directory / pattern) else []
 
 
-def read_study(
-    directory: Path, flag: str = "STUDY", address: str | None = None
-) -> tuple[dict[str, Any], list[Event]]:
-    """`study.json` and the events of the journal, which go together.
+class StoredStudy(NamedTuple):
+    """A study as its files have it."""
+
+    about: dict[str, Any]
+    """The content of `study.json`."""
+    events: list[Event]
+    """Of its journal."""
+    state: StudyState
+    """What they say."""
+
+
+def read_study(directory: Path, flag: str = "STUDY", address: str | None = None) -> StoredStudy:
+    """Read `study.json` and the journal.
 
     Args:
         directory: of the study.
@@ -65,14 +75,13 @@ def read_study(
     about = read_study_file(directory, flag)
     check_fields(directory, about, flag)
     journal = directory / JOURNAL
-    try:
-        events = read_events(journal)
-    except DamagedJournalError as error:
-        raise DamagedJournalError(error.what, error.whole, address or str(directory)) from None
+    objective = Objective(about["metric"], about["mode"])
+    events, state = read_journal(journal, objective, study=address or str(directory))
     if "crc" not in about and any(CHECKSUM in line for line in read_lines(journal)[-1:]):
         raise ValueError(f"{flag} {directory}: {STUDY_FILE}: crc is missing")
-    metric = about["metric"]
     for number, event in enumerate(events, start=1):
-        if event["event"] == "result" and event["metrics"].get(metric) is None:
-            raise ValueError(f"{journal}: line {number}: result.metrics.{metric} is missing")
-    return about, events
+        if isinstance(event, Result) and event.metrics.get(objective.metric) is None:
+            raise ValueError(
+                f"{journal}: line {number}: result.metrics.{objective.metric} is missing"
+            )
+    return StoredStudy(about, events, state)

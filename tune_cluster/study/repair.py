@@ -10,6 +10,8 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
+from search_spaces.objective import Objective
+from search_spaces.trial_events import Suggested
 from tune_cluster.execution.controls import control_dirname
 from tune_cluster.execution.ray_tune.searcher import dirname_of
 from tune_cluster.plain_text import argument
@@ -17,12 +19,23 @@ from tune_cluster.storage.addresses import SCHEME
 from tune_cluster.storage.checkpoints import PREFIX
 from tune_cluster.storage.inside import write_file
 from tune_cluster.storage.retry import print_line
-from tune_cluster.storage.s3 import S3Store
-from tune_cluster.storage.store import LocalStore, Store
-from tune_cluster.study.directory import TRIALS, copy_of, local_copy
-from tune_cluster.study.journal import JOURNAL, DamagedJournalError, read_events, read_lines
-from tune_cluster.study.journal_lines import Whole, sealed
-from tune_cluster.study.study_file import STUDY_FILE, read_study_file, write_study_file
+from tune_cluster.storage.store import LocalStore, S3Store, Store
+from tune_cluster.study.events import Repaired
+from tune_cluster.study.home import TRIALS, copy_of, to_read
+from tune_cluster.study.journal import (
+    JOURNAL,
+    DamagedJournalError,
+    WholePart,
+    read_journal,
+    read_lines,
+    sealed,
+)
+from tune_cluster.study.study_file import (
+    STUDY_FILE,
+    check_fields,
+    read_study_file,
+    write_study_file,
+)
 
 REPAIRED = "-repaired"
 
@@ -37,10 +50,11 @@ def repair(study: str) -> str:
         ValueError: no study is there, its journal is not damaged, the copy is there already, or it
             cannot be written.
     """
-    directory = local_copy(study)
+    directory = to_read(study)
     about = read_study_file(directory)
+    check_fields(directory, about, "--resume")
     try:
-        read_events(directory / JOURNAL)
+        read_journal(directory / JOURNAL, Objective(about["metric"], about["mode"]))
     except DamagedJournalError as error:
         whole = error.whole
     else:
@@ -59,8 +73,8 @@ def repair(study: str) -> str:
         raise ValueError(f"--repair: {copy} cannot be written ({error.strerror})") from None
     source: Store = LocalStore(directory) if bucket is None else S3Store(study)
     left_out = len(read_lines(directory / JOURNAL)) - len(whole.events)
-    told = {"event": "repaired", "of": study, "left_out": left_out}
-    lines = [sealed({**e, "n": n}) for n, e in enumerate([*whole.events, told], start=1)]
+    events = [*whole.events, Repaired(of=study, left_out=left_out)]
+    lines = [sealed(event, number) for number, event in enumerate(events, start=1)]
     try:
         (copy / TRIALS).mkdir()
         _copy_checkpoints(source / TRIALS, (bucket or LocalStore(copy)) / TRIALS, whole)
@@ -77,12 +91,12 @@ def repair(study: str) -> str:
     return address
 
 
-def _copy_checkpoints(source: Store, target: Store, whole: Whole) -> None:
+def _copy_checkpoints(source: Store, target: Store, whole: WholePart) -> None:
     """Copies those of trials that are whole, and of the others those that their epochs go to."""
     for event in whole.events:
-        if event["event"] != "suggested":
+        if not isinstance(event, Suggested):
             continue
-        trial = event["trial"]
+        trial = event.trial
         names = [dirname_of(trial)]
         if trial not in whole.cut:
             names.append(control_dirname(trial))

@@ -15,10 +15,11 @@ from search_spaces.schedulers.asha import ASHA
 from search_spaces.schedulers.in_order import InOrder
 from search_spaces.searchers.random_search import RandomSearch
 from tests.in_process import SPACE
+from tests.journals import read_events
 from tests.test_hostile_pickles import Hostile
 from tests.trial.test_wrapper import trainable_that
 from tune_cluster.execution.ray_tune import compat
-from tune_cluster.study.journal import JOURNAL, read_events
+from tune_cluster.study.journal import JOURNAL
 
 CALLED_BY_RAY = {
     compat._ActorManager: ["_actor_task_failed"],

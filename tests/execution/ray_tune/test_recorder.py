@@ -5,12 +5,14 @@ from pathlib import Path
 import pytest
 
 from search_spaces.schedulers.pbt import Exploit
+from tests.journals import event_of, read_events, state_of
 from tune_cluster.execution.ray_tune.recorder import Recorder
 from tune_cluster.storage.checkpoints import TrialCheckpoints
 from tune_cluster.storage.quota import Budget
 from tune_cluster.storage.retry import RetryPolicy, StorageRetry
 from tune_cluster.storage.store import LocalStore
-from tune_cluster.study.journal import Journal, TrialRecord, read_events
+from tune_cluster.study.journal import Journal
+from tune_cluster.study.stream import EventStream
 
 SIZE = 1000
 EXPLOIT = Exploit(trial=0, epoch=2, donor=1, value=0.1, donor_value=0.9, changes={})
@@ -26,7 +28,8 @@ class Pair:
         for index, value in enumerate((0.1, 0.9)):
             self.checkpoints(index).write(2, value, {}, save)
         self.journal = Journal(folder / "journal.jsonl")
-        self.journal.append(*({"event": "suggested", "trial": i, "config": {}} for i in (0, 1)))
+        self.suggested = [event_of("suggested", index) for index in (0, 1)]
+        self.journal.append(*self.suggested)
 
     def checkpoints(self, index):
         return TrialCheckpoints(self.place / f"{index:04d}", "max")
@@ -42,13 +45,9 @@ class Pair:
     def exploit(self):
         """What became of it, and the event."""
         recorder = Recorder(
-            lambda: self.journal,
-            {index: TrialRecord(index, {}) for index in (0, 1)},
+            EventStream(lambda: self.journal, state_of(self.suggested)),
             self.place,
-            "max",
-            listeners=[],
-            on_failure=lambda index, epoch: None,
-            alone=False,
+            sequential=False,
             is_control=lambda index: False,
             retry=StorageRetry(self.place, self.back, policy=RetryPolicy(0.01, 0.01, 5)),
             budget=self.budget,

@@ -14,9 +14,10 @@ from ray import tune
 from search_spaces.schedulers.in_order import InOrder
 from search_spaces.searchers.grid_search import GridSearch
 from tests.in_process import SPACE
+from tests.journals import read_events
 from tune_cluster.execution.ray_tune import study as study_module
 from tune_cluster.storage.retry import StorageLostError
-from tune_cluster.study.journal import JOURNAL, read_events
+from tune_cluster.study.journal import JOURNAL
 from tune_cluster.trial.failures import ERRORS
 
 pytestmark = pytest.mark.long
@@ -116,7 +117,7 @@ def test_out_of_its_share_a_trial_goes_on_with_twice_the_share_up_to_a_whole_gpu
     failed = trials[wide[0.0]]
     assert (failed.status, failed.reason) == ("failed", "OutOfMemoryError: CUDA out of memory")
     assert [e["gpus"] for e in of_trial(events, wide[0.0], "share")] == [[0.25, 0.5], [0.5, 1.0]]
-    assert not failed.blameless, "it has had a whole GPU"
+    assert not failed.infrastructure_failure, "it has had a whole GPU"
 
     neighbours = [trial for trial in trials.values() if 0 < trial.config["quality"] < 1]
     assert [trial.status for trial in neighbours] == ["finished", "finished"]

@@ -13,8 +13,10 @@ from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.searchers.strategy import Strategy
 from search_spaces.searchers.tpe_search import TPESearch
 from tests.in_process import SPACE
+from tests.journals import event_of, read_events, state_of, trials_in, typed
 from tune_cluster.execution.ray_tune.searcher import JournaledSearcher, dirname_of
-from tune_cluster.study.journal import Journal, TrialRecord, read_events, trials_from
+from tune_cluster.study.journal import Journal
+from tune_cluster.study.stream import EventStream
 from tune_cluster.trial.metrics import BAD_VALUE
 from tune_cluster.trial.report import TrialReport
 
@@ -31,13 +33,15 @@ def seed_of(index):
 
 
 def journaled(
-    journal, *, trials=4, events=(), strategy=None, mode="max", alone=False, recorded=None, **rest
+    journal, *, trials=4, events=(), strategy=None, mode="max", alone=False, study=None, **rest
 ):
+    state = study or state_of(events, Objective("score", mode))
+    stream = EventStream(lambda: journal, state)
     return JournaledSearcher(
         strategy or RandomSearch(SPACE, seed=0),
-        journal=lambda: journal,
-        events=events,
-        recorded=trials_from(events) if recorded is None else recorded,
+        emit=stream.emit,
+        events=[*map(typed, events)],
+        recorded=state.trials,
         trials=trials,
         seed=seed_of,
         metric="score",
@@ -49,11 +53,7 @@ def journaled(
 
 def test_who_has_to_wait_is_suggested_nothing_and_nothing_is_written(journal):
     waits = iter([True, False, True, False])
-    searcher = JournaledSearcher(
-        RandomSearch(SPACE, seed=0),
-        **{"journal": lambda: journal, "events": [], "recorded": {}, "trials": 2, "seed": seed_of},
-        **{"metric": "score", "mode": "max", "alone": True, "later": lambda: next(waits)},
-    )
+    searcher = journaled(journal, trials=2, alone=True, later=lambda: next(waits))
     suggested = ask(searcher, 4)
     assert [config is None for config in suggested] == [True, False, True, False]
     assert len(read_events(journal.path)) == 2
@@ -61,11 +61,7 @@ def test_who_has_to_wait_is_suggested_nothing_and_nothing_is_written(journal):
 
 def test_as_many_live_at_once_as_the_width_says_at_that_moment(journal):
     width = 1
-    searcher = JournaledSearcher(
-        RandomSearch(SPACE, seed=0),
-        **{"journal": lambda: journal, "events": [], "recorded": {}, "trials": 9, "seed": seed_of},
-        **{"metric": "score", "mode": "max", "alone": True, "width": lambda: width},
-    )
+    searcher = journaled(journal, trials=9, alone=True, width=lambda: width)
     # Tune's own limiter, which would keep the number that a study begins with, stands aside.
     limited = ConcurrencyLimiter(searcher, max_concurrent=1)
     assert [config is None for config in ask(limited, 2, "a")] == [False, True]
@@ -76,7 +72,7 @@ def test_as_many_live_at_once_as_the_width_says_at_that_moment(journal):
     assert ask(limited, 1, "c") == [None]
     limited.on_trial_complete("b0")
     assert [config is None for config in ask(limited, 2, "d")] == [False, True]
-    assert len(trials_from(read_events(journal.path))) == 4
+    assert len(trials_in(journal.path)) == 4
 
 
 def ask(searcher, count, prefix="t"):
@@ -86,7 +82,7 @@ def ask(searcher, count, prefix="t"):
 def test_each_suggestion_is_in_the_journal_with_its_index_before_it_is_run(journal):
     searcher = journaled(journal)
     configs = ask(searcher, 2)
-    trials = trials_from(read_events(journal.path))
+    trials = trials_in(journal.path)
     assert [trials[index].config for index in (0, 1)] == configs
     assert searcher.indices == {"t0": 0, "t1": 1}
     assert [config["seed"] for config in configs] == [70, 71]
@@ -125,7 +121,7 @@ def test_a_resumed_study_runs_what_had_not_ended_and_then_the_same_points(
     for index, done in enumerate(ended_before):
         events += [result(index, 1, 0.5), ended(index, "finished", 1)] if done else []
     journal = Journal(folder / "resumed")
-    journal.append(*events)
+    journal.append(*map(typed, events))
     searcher = journaled(journal, trials=total, events=events)
     left = [index for index, done in enumerate(ended_before) if not done]
     expected = [*left, *range(len(ended_before), total)]
@@ -221,20 +217,16 @@ def test_a_strategy_is_told_the_same_by_the_journal_as_it_was_live(tmp_path_fact
     """Cut anywhere, the events and what comes after them tell what one session would have told."""
     journal = Journal(tmp_path_factory.mktemp("study") / "journal")
     strategy, promoted = Remembering(), []
-    config = {"quality": 0.5}
-    recorded = {}
-    searcher = journaled(
-        journal, strategy=strategy, recorded=recorded, promote=lambda: next(iter(promoted), None)
-    )
+    searcher = journaled(journal, strategy=strategy, promote=lambda: next(iter(promoted), None))
     ask(searcher, 4)
-    recorded.update({index: TrialRecord(index, config) for index in range(4)})
+    config = {"quality": 0.5}
     events = [suggested(index, config) for index in range(4)]
     epochs, over, stopped = [0] * 4, set(), set()
     for index, move in moves:
         if move == "promote" and index in stopped:
             promoted[:] = [index]
-            assert searcher.suggest(f"t{index}") == config
-            events.append({"event": "promoted", "trial": index, "rung": epochs[index]})
+            assert searcher.suggest(f"t{index}")["quality"] == config["quality"]
+            events.append(event_of("promoted", index, rung=epochs[index]))
             over.remove(index)
             stopped.remove(index)
             continue
@@ -288,30 +280,32 @@ def test_a_model_that_was_told_by_a_journal_goes_on_as_if_it_had_never_stopped(j
     assert lived(0, interrupted) == lived(40, [])
 
 
-def stop(searcher, recorded, trial_id, index, control):
+def stop(searcher, study, trial_id, index, control):
     """As Tune and the recorder do it when a rung stops a trial."""
-    config = {"quality": 0.5}
-    recorded[index] = TrialRecord(index, config, results={1: {"score": 0.5}})
     searcher.on_trial_complete(trial_id, live(index, 1, 0.5))
-    recorded[index].apply(ended(index, "stopped", 1, rung=1, control=control))
+    if study.trials[index].status == "stopped":
+        study.apply(event_of("promoted", index))
+    else:
+        study.apply(typed(result(index, 1, 0.5)))
+    study.apply(typed(ended(index, "stopped", 1, rung=1, control=control)))
 
 
 def test_controls_come_after_all_trials_and_nothing_while_one_of_them_may_be_stopped(journal):
-    strategy, recorded = Remembering(), {}
+    strategy, study = Remembering(), state_of()
     searcher = journaled(
-        journal, trials=3, strategy=strategy, recorded=recorded, audited=True, alone=True
+        journal, trials=3, strategy=strategy, study=study, audited=True, alone=True
     )
     ask(searcher, 3)
-    stop(searcher, recorded, "t0", 0, control=True)
-    assert searcher.suggest("c0") == recorded[0].config
+    stop(searcher, study, "t0", 0, control=True)
+    assert searcher.suggest("c0") == study.trials[0].config
     assert (searcher.dirname("t0"), searcher.dirname("c0")) == ("0000", "0000-control")
     told = list(strategy.told)
     searcher.on_trial_result("c0", live(0, 2, 0.9))
     assert searcher.suggest("c1") is None
-    stop(searcher, recorded, "t1", 1, control=False)
+    stop(searcher, study, "t1", 1, control=False)
     assert searcher.suggest("c1") is None, "trial 2 still runs"
-    stop(searcher, recorded, "t2", 2, control=True)
-    assert searcher.suggest("c1") == recorded[2].config
+    stop(searcher, study, "t2", 2, control=True)
+    assert searcher.suggest("c1") == study.trials[2].config
     assert searcher.indices["c1"] == 2
     searcher.on_trial_complete("c0", live(0, 9, -BAD_VALUE, status="diverged"))
     searcher.on_trial_complete("c1", error=True)
@@ -321,25 +315,25 @@ def test_controls_come_after_all_trials_and_nothing_while_one_of_them_may_be_sto
 
 
 def test_a_promoted_trial_comes_before_a_new_one_and_the_end_only_when_none_can_be(journal):
-    strategy, recorded, promoted = Remembering(), {}, []
+    strategy, study, promoted = Remembering(), state_of(), []
     searcher = journaled(
         journal,
         trials=2,
         strategy=strategy,
-        recorded=recorded,
+        study=study,
         promote=lambda: promoted.pop() if promoted else None,
     )
     searcher.suggest("t0")
-    stop(searcher, recorded, "t0", 0, control=False)
+    stop(searcher, study, "t0", 0, control=False)
     promoted.append(0)
-    assert searcher.suggest("t1") == recorded[0].config
+    assert searcher.suggest("t1") == study.trials[0].config
     assert searcher.dirname("t1") == "0000"
     assert strategy.told[-1] == ("promoted", "0")
     assert searcher.suggest("t2")["seed"] == 71
     assert searcher.suggest("t3") is None, "trial 0 or 1 may yet bring another one among the best"
-    stop(searcher, recorded, "t1", 0, control=False)
+    stop(searcher, study, "t1", 0, control=False)
     assert searcher.suggest("t3") is None
-    stop(searcher, recorded, "t2", 1, control=False)
+    stop(searcher, study, "t2", 1, control=False)
     assert searcher.suggest("t3") == Searcher.FINISHED
     assert [event["trial"] for event in read_events(journal.path)] == [0, 1]
 

@@ -19,12 +19,13 @@ from search_spaces.searchers.grid_search import GridSearch
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
 from tests.in_process import QUALITY, SPACE, names, study_in
+from tests.journals import read_events, trials_from
 from tests.search_spaces.schedulers.test_rungs import promoted_by
 from tune_cluster.cluster.nodes import Inspection
 from tune_cluster.execution.flags import Flags
 from tune_cluster.execution.ray_tune.study import TUNE_FOLDER, Study
 from tune_cluster.storage.retry import StorageLostError
-from tune_cluster.study.journal import JOURNAL, read_events, trials_from
+from tune_cluster.study.journal import JOURNAL
 from tune_cluster.study.study_file import STUDY_FILE
 
 TRAINED = Space("quality", (replace(QUALITY, kind="optimization"),))
@@ -52,16 +53,17 @@ def test_a_listener_that_has_lost_its_storage_keeps_nothing_open(tmp_path):
         def __init__(self, error=None):
             self.closed, self.error = False, error
 
-        def close(self):
-            self.closed = True
-            if self.error is not None:
+        def on_event(self, event, state, replay):
+            self.closed = event.name == "closed"
+            if self.closed and self.error is not None:
                 raise self.error
 
     study = study_in(tmp_path)
     lost = StorageLostError(errno.EIO, "input/output error", "disk")
     listeners = [Listener(), Listener(lost), Listener()]
-    study.listeners += listeners
     study.open({"schema_version": 1}, [])
+    for listener in listeners:
+        study.listen(listener)
     (tmp_path / TUNE_FOLDER).mkdir()
     with pytest.raises(StorageLostError, match="input/output error"):
         study.close("finished")
@@ -98,7 +100,8 @@ def test_a_trial_has_the_epochs_of_its_scheduler_or_else_those_of_the_flag(
 ):
     study = study_in(tmp_path, max_epochs=9)
     study.tune_config(RandomSearch(TRAINED, seed=0), scheduler)
-    assert [study.stopper("t", {"epoch": epoch}) for epoch in (last - 1, last)] == [False, True]
+    stop = study.run_config().stop
+    assert [stop("t", {"epoch": epoch}) for epoch in (last - 1, last)] == [False, True]
 
 
 def test_before_a_study_is_open_nothing_can_be_written(tmp_path):

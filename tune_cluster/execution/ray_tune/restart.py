@@ -139,7 +139,7 @@ class RestartingScheduler(FIFOScheduler):
         return str(self.scheduler.debug_string())
 
     def _give_share(self, trial: Trial) -> None:
-        record = self._recorder.trials.get(index_of(trial))
+        record = self._recorder.state.trials.get(index_of(trial))
         has = trial.placement_group_factory.required_resources
         # Without a GPU, or with a larger share for all, a study may have been resumed.
         if record is not None and 0 < has.get("GPU", 0.0) < record.gpus:

@@ -16,8 +16,9 @@ from ray.tune.search import Searcher
 
 from search_spaces.mode import sign_of
 from search_spaces.searchers.strategy import Strategy
+from search_spaces.trial_events import Ended, Event, Promoted, Result, Suggested
 from tune_cluster.execution.controls import control_dirname
-from tune_cluster.study.journal import Event, Journal, TrialRecord
+from tune_cluster.study.state import TrialState
 from tune_cluster.trial.metrics import BAD_VALUE
 from tune_cluster.trial.report import TrialReport
 
@@ -31,9 +32,10 @@ class JournaledSearcher(Searcher):
 
     Args:
         strategy: any searcher of ours.
-        journal: where suggestions are written.
+        emit: told each suggestion, before its trial is run.
         events: of earlier sessions.
-        recorded: the trials after `events` by index, ended or not; kept up to date by the recorder.
+        recorded: the trials after `events` by index, ended or not; kept up to date by what `emit`
+            is told.
         trials: how many the study shall have in all.
         seed: of a trial by its index, where the trainable has it in its configuration; else None.
         metric, mode: of the study.
@@ -50,9 +52,9 @@ class JournaledSearcher(Searcher):
         self,
         strategy: Strategy,
         *,
-        journal: Callable[[], Journal],
+        emit: Callable[[Event], None],
         events: Sequence[Event],
-        recorded: Mapping[int, TrialRecord],
+        recorded: Mapping[int, TrialState],
         trials: int,
         seed: Callable[[int], int | None],
         metric: str,
@@ -68,7 +70,7 @@ class JournaledSearcher(Searcher):
         self.indices: dict[str, int] = {}
         """By Tune's trial id, which is random, the index that everything else goes by."""
         self._controls: set[str] = set()
-        self._journal = journal
+        self._emit = emit
         self._recorded = recorded
         self._audited = audited
         self._running: set[str] = set()
@@ -85,7 +87,7 @@ class JournaledSearcher(Searcher):
         strategy.set_search_properties(metric, mode, {})
         # By trial, the last result that is known so far, and whether the strategy is: one that a
         # trial ended with is told with its end, as Tune does.
-        last: dict[int, Event] = {}
+        last: dict[int, Result] = {}
         ended_with = results_ended_with(events)
         for number, event in enumerate(events):
             self._replay(event, last, told_with_end=number in ended_with)
@@ -127,10 +129,10 @@ class JournaledSearcher(Searcher):
         self._running.add(trial_id)
         seed = self._seed(index)
         config = suggested if seed is None else {"seed": seed, **suggested}
-        self._journal().append({"event": "suggested", "trial": index, "config": config})
+        self._emit(Suggested(trial=index, config=config))
         return config
 
-    def _go_on(self, trial_id: str, record: TrialRecord) -> dict[str, Any]:
+    def _go_on(self, trial_id: str, record: TrialState) -> dict[str, Any]:
         self.indices[trial_id] = record.index
         self._running.add(trial_id)
         return self.strategy.space.restored(record.config)
@@ -192,22 +194,22 @@ class JournaledSearcher(Searcher):
     def save(self, checkpoint_path: str) -> None:
         """Nothing, for the same reason."""
 
-    def _replay(self, event: Event, last: dict[int, Event], *, told_with_end: bool) -> None:
-        if event["event"] == "suggested":
-            self.strategy.recorded(str(event["trial"]), event["config"])
-        elif event["event"] == "result":
-            last[event["trial"]] = event
+    def _replay(self, event: Event, last: dict[int, Result], *, told_with_end: bool) -> None:
+        if isinstance(event, Suggested):
+            self.strategy.recorded(str(event.trial), event.config)
+        elif isinstance(event, Result):
+            last[event.trial] = event
             if not told_with_end:
-                self._tell_result(event["trial"], metrics_and_epoch(event))
-        elif event["event"] == "ended":
-            if event["status"] in ("diverged", "failed"):
-                self._tell_failure(event["trial"], blamed=not event.get("blameless", False))
+                self._tell_result(event.trial, metrics_and_epoch(event))
+        elif isinstance(event, Ended):
+            if event.failed:
+                self._tell_failure(event.trial, blamed=event.blamed)
             else:
-                result = metrics_and_epoch(last[event["trial"]])
+                result = metrics_and_epoch(last[event.trial])
                 self._note(result)
-                self.strategy.on_trial_complete(str(event["trial"]), result)
-        elif event["event"] == "promoted":
-            self.strategy.promoted(str(event["trial"]))
+                self.strategy.on_trial_complete(str(event.trial), result)
+        elif isinstance(event, Promoted):
+            self.strategy.promoted(str(event.trial))
 
     def _tell_result(self, index: int, result: dict[str, Any]) -> None:
         self._note(result)
@@ -232,16 +234,16 @@ def results_ended_with(events: Sequence[Event]) -> set[int]:
     last: dict[int, int] = {}
     found = set()
     for number, event in enumerate(events):
-        if event["event"] == "result":
-            last[event["trial"]] = number
-        elif event["event"] == "ended" and event["status"] in ("stopped", "finished"):
-            found.add(last.get(event["trial"], -1))
+        if isinstance(event, Result):
+            last[event.trial] = number
+        elif isinstance(event, Ended) and not event.failed:
+            found.add(last.get(event.trial, -1))
     return found
 
 
-def metrics_and_epoch(event: Event) -> dict[str, Any]:
-    """A `result` of the journal as Tune tells it."""
-    return {**event["metrics"], "epoch": event["epoch"]}
+def metrics_and_epoch(event: Result) -> dict[str, Any]:
+    """A result as Tune tells it."""
+    return {**event.metrics, "epoch": event.epoch}
 
 
 def dirname_of(index: int) -> str:

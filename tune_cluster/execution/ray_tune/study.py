@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
@@ -20,29 +20,37 @@ from search_spaces.schedulers.pbt import PBT
 from search_spaces.searchers.learning import LearningSearch
 from search_spaces.searchers.strategy import Strategy
 from search_spaces.space import Space
+from search_spaces.trial_events import Event
 from tune_cluster.callbacks.stopping import Limits, StudyStopper
 from tune_cluster.cluster.capacity import Cluster, TrialSlots
-from tune_cluster.cluster.joining import JoiningNodes, refused_line
+from tune_cluster.cluster.joining import JoiningNodes
 from tune_cluster.cluster.nodes import Inspection
 from tune_cluster.execution.flags import EPOCHS, MODEL, TRIALS, Flags
 from tune_cluster.execution.given import check_names, check_strategy, check_trainable
 from tune_cluster.execution.losses import Losses
 from tune_cluster.execution.parts import Dataset, Parts, Trainable
 from tune_cluster.execution.population import MEMBERS, check_population
-from tune_cluster.execution.ray_tune.attached import attach_population, attach_rungs, promoter
-from tune_cluster.execution.ray_tune.recorder import Recorder
+from tune_cluster.execution.ray_tune.attached import (
+    FailedTrials,
+    attach_population,
+    attach_rungs,
+    promoter,
+)
+from tune_cluster.execution.ray_tune.recorder import Recorder, TuneStopper
 from tune_cluster.execution.ray_tune.restart import RestartingScheduler
 from tune_cluster.execution.ray_tune.searcher import JournaledSearcher
 from tune_cluster.execution.ray_tune.trainable import job_directory, tune_trainable
 from tune_cluster.execution.sendable import check_sendable
-from tune_cluster.storage.append_only import HeldFile
 from tune_cluster.storage.inside import make_private, opened
 from tune_cluster.storage.quota import Budget, parse_bytes
 from tune_cluster.storage.retry import StorageRetry
-from tune_cluster.storage.s3 import S3Store
-from tune_cluster.storage.store import LocalStore
-from tune_cluster.study.directory import StudyDirectory
-from tune_cluster.study.journal import JOURNAL, Event, Journal, read_events, trials_from
+from tune_cluster.storage.store import LocalStore, S3Store
+from tune_cluster.study.events import NodeRefused, Session, WidthChanged
+from tune_cluster.study.home import Home
+from tune_cluster.study.journal import JOURNAL, Journal, read_journal
+from tune_cluster.study.lock import StudyLock
+from tune_cluster.study.state import StudyState
+from tune_cluster.study.stream import EventStream, Listener
 from tune_cluster.study.study_file import write_study_file
 from tune_cluster.study.unchanged import check_unchanged
 from tune_cluster.study.warm_start import earlier_trials, learn
@@ -79,7 +87,7 @@ class Study:
         bucket: S3Store | None = None,
         cluster: Cluster | None = None,
         inspection: Inspection | None = None,
-        lock: HeldFile | None = None,
+        lock: StudyLock | None = None,
     ) -> None:
         self._lock = lock
         self.directory = directory
@@ -89,10 +97,9 @@ class Study:
         asked = flags.checkpoint_budget
         self.budget = None if asked is None else Budget(parse_bytes(asked))
         """Of all checkpoints, in bytes."""
-        self.say: Callable[[str], None] = lambda line: None
-        """Shows a line that is about no trial."""
         self.metric = metric
         self.mode = mode
+        self.objective = Objective(metric, mode)
         self.parts = Parts()
         self.total = TRIALS if flags.trials is None else flags.trials
         """Trials that the study shall have; fewer where the strategy has no more."""
@@ -101,12 +108,15 @@ class Study:
         self.model = MODEL if flags.model is None else flags.model
         """Of a job that does not search it."""
         journal = directory / JOURNAL
-        self.events = read_events(journal) if os.path.lexists(journal) else []
+        self.events: list[Event] = []
         """Of earlier sessions."""
-        self.trials = trials_from(self.events)
+        self.state = StudyState(self.objective)
+        if os.path.lexists(journal):
+            self.events, self.state = read_journal(journal, self.objective)
+        self.trials = self.state.trials
         """All trials by index."""
         limits = {limit.name: getattr(flags, limit.name) for limit in fields(Limits)}
-        self.stopper = StudyStopper(Limits(**limits), self.events, metric=metric, mode=mode)
+        self.stopper = StudyStopper(Limits(**limits), self.state)
         size = (flags.cpus_per_trial, flags.gpus_per_trial)
         self._joining: JoiningNodes | None = None
         if inspection is not None:
@@ -124,22 +134,23 @@ class Study:
             self._slots = TrialSlots(
                 cluster, *size, on_change=self._note_slots, look=self._joining.nodes
             )
-        self.losses = Losses(self._slots or (lambda: self.max_concurrent), self.note)
+        self.losses = Losses(self._slots or (lambda: self.max_concurrent), self.emit)
         """Of trials' processes; they say how many trials may run at once."""
-        self.listeners: list[Any] = [self.stopper, self.losses]
+        failed = FailedTrials(self.parts.record_failure)
+        self.stream = EventStream(
+            lambda: self.journal, self.state, [failed, self.stopper, self.losses]
+        )
         self._journal: Journal | None = None
-        self.checkpoints = StudyDirectory(directory, bucket).checkpoints
+        self.checkpoints = Home(directory, bucket).checkpoints
         """Where the trials' checkpoints lie, each trial's in a place of its own."""
-        self.retry = StorageRetry(LocalStore(self.trials_dir), give_up=self.stopper.waits_no_more)
+        self.retry = StorageRetry(
+            LocalStore(self.trials_dir), give_up=self.stopper.gives_up_storage
+        )
         """Of the driver: it waits for storage until it is interrupted, or has waited in vain."""
         self.recorder = Recorder(
-            lambda: self.journal,
-            self.trials,
+            self.stream,
             self.checkpoints,
-            mode,
-            listeners=self.listeners,
-            on_failure=self.parts.record_failure,
-            alone=self.alone,
+            sequential=self.alone,
             is_control=self.parts.is_control,
             retry=self.retry,
             budget=self.budget,
@@ -236,7 +247,6 @@ class Study:
         if isinstance(scheduler, (ASHA, PBT)):
             # A script may give it others than the flag says, and its last rung is that one.
             self.max_epochs = scheduler.max_epochs
-        self.stopper.max_epochs = self.max_epochs
         self.parts.check(self.flags)
         self.parts.check_rungs()
         check_unchanged(
@@ -252,12 +262,15 @@ class Study:
             self.total = strategy.size if asked is None else min(asked, strategy.size)
         if isinstance(strategy, LearningSearch):
             if warm_start is not None and not self.events:
-                self._decided += earlier_trials(warm_start, self.metric, self.mode)
+                self._decided += earlier_trials(warm_start, self.objective)
             self.learned = learn(strategy, [*self.events, *self._decided])
         if isinstance(scheduler, ASHA):
             # First: it may end trials whose stop had been decided.
             scheduler.set_search_properties(self.metric, self.mode)
-            self._decided += attach_rungs(scheduler, self.recorder, self.events, self.metric)
+            missing = attach_rungs(scheduler, self.recorder, self.events)
+            for event in missing:
+                self.state.apply(event)
+            self._decided += missing
         if isinstance(scheduler, PBT):
             check_population(self.flags, self.total, strategy, self.parts.trainable)
             attach_population(scheduler, self.recorder, self.total, self.losses.concurrent)
@@ -268,7 +281,7 @@ class Study:
         )
         self._searcher = JournaledSearcher(
             strategy,
-            journal=lambda: self.journal,
+            emit=self.emit,
             events=[*self.events, *self._decided],
             recorded=self.trials,
             trials=self.total,
@@ -309,7 +322,7 @@ class Study:
             name=TUNE_FOLDER,
             storage_path=str(self.directory.absolute()),
             callbacks=[self.recorder],
-            stop=self.stopper,
+            stop=TuneStopper(self.stopper, self.max_epochs),
             failure_config=tune.FailureConfig(max_failures=LOST_PROCESSES),
             # The runner of the trial writes them, before it reports.
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
@@ -336,26 +349,28 @@ class Study:
             self.directory / JOURNAL,
             self.retry,
             on_lost=self.stopper.storage_lost,
-            held=self._lock,
+            study_lock=self._lock,
         )
         write_study_file(self.directory, description, self.retry)
-        session = {"event": "session", "command": list(command), "resumed": bool(self.events)}
-        self._journal.append({**session, "notices": self.parts.notices}, *self._decided)
-        for event in [event for event in self._decided if event["event"] != "earlier"]:
-            self.trials[event["trial"]].apply(event)
+        self._session = Session(
+            command=list(command), resumed=bool(self.events), notices=self.parts.notices
+        )
+        # The state has what was decided.
+        self._journal.append(self._session, *self._decided)
 
-    def note(self, event: Event, line: str) -> None:
-        """For the journal, and for a person."""
-        self.journal.append(event)
-        self.say(line)
+    def listen(self, listener: Listener) -> None:
+        """Tell a listener that the session has begun, and all events from here on."""
+        self.stream.listen(listener, self._session)
+
+    def emit(self, *events: Event) -> None:
+        """Emit events that are about the study as a whole."""
+        self.stream.emit(*events)
 
     def _note_slots(self, before: int, now: int) -> None:
-        line = f"width      {now} trials at once, {before} before: nodes have come or gone"
-        self.note({"event": "width", "trials": now}, line)
+        self.emit(WidthChanged(trials=now))
 
     def _note_refused(self, node: str, reasons: Sequence[str]) -> None:
-        event = {"event": "node_refused", "node": node[:8], "reasons": list(reasons)}
-        self.note(event, f"refused    {refused_line(node, reasons)}. No trial runs there")
+        self.emit(NodeRefused(node=node[:8], reasons=list(reasons)))
 
     def close(self, why: str) -> None:
         """Ends the session; the listeners first, so that their files are whole.
@@ -365,7 +380,5 @@ class Study:
         """
         # Who has lost the storage keeps none of the others open.
         with ExitStack() as closing:
-            closing.callback(self.journal.end, why)
             closing.callback(shutil.rmtree, self.directory / TUNE_FOLDER, ignore_errors=True)
-            for listener in reversed(self.listeners):
-                closing.callback(listener.close)
+            closing.callback(self.stream.close, why)

@@ -7,40 +7,49 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from search_spaces.objective import Objective
 from search_spaces.values import short
-from tune_cluster.callbacks.terminal import STATUS_LINES, Terminal, describe, duration
-from tune_cluster.study.journal import TrialRecord
+from tests.journals import Happens, event_of, typed
+from tune_cluster.callbacks.console import STATUS_LINES, ConsoleOutput, duration
+from tune_cluster.study.events import Closed, Session
 
 
 class Screen:
-    """A terminal over some trials, and what is on it; events come as from the recorder."""
+    """A console over some trials, and what is on it."""
 
-    def __init__(self, total=64, mode="max", is_terminal=False, trials=None, **options):
+    def __init__(self, total=64, mode="max", is_terminal=False, earlier=(), **options):
         self.file = io.StringIO()
         console = Console(file=self.file, width=160, force_terminal=is_terminal)
-        self.trials = {} if trials is None else trials
-        options = {"fixed": ["seed"], **options}
-        self.terminal = Terminal(
-            console, self.trials, total=total, metric="score", mode=mode, **options
-        )
+        config = {"learning_rate": 0.0123456, "batch_size": 32, "seed": 99}
+        self.study = Happens(objective=Objective("score", mode), config=config)
+        for event in earlier:
+            self.study.tell(event)
+        options = {"not_searched": ["seed"], **options}
+        self.output = ConsoleOutput(console, self.study.state, total=total, **options)
+        self.study.listeners.append(self.output)
+        self.study.tell(Session())
 
     def tell(self, trial, event, **rest):
-        told = {"event": event, "trial": trial, **rest}
-        if trial not in self.trials:
-            config = {"learning_rate": 0.0123456, "batch_size": 32, "seed": 99}
-            self.trials[trial] = TrialRecord(trial, config)
-        self.trials[trial].apply(told)
-        self.terminal.on_event(told, self.trials[trial])
+        self.study.tell(event_of(event, trial, **rest))
 
     def result(self, trial, epoch, score):
         self.tell(trial, "result", epoch=epoch, metrics={"score": score})
 
     def end(self, trial, status="finished", **rest):
-        self.tell(trial, "ended", status=status, epoch=1, **rest)
+        if self.study.trials.get(trial) and self.study.trials[trial].epochs:
+            rest["epoch"] = self.study.trials[trial].epochs
+        self.tell(trial, "ended", status=status, **rest)
+
+    def close(self):
+        self.study.tell(Closed(why="all trials"))
 
     @property
     def lines(self):
         return self.file.getvalue().splitlines()
+
+
+def line_of(event):
+    return typed(event).line("score")
 
 
 DECISION = {"rung": 3, "value": 0.5, "cutoff": 0.75, "rank": 4, "of": 9}
@@ -57,7 +66,7 @@ def test_in_a_file_there_are_plain_lines_and_nothing_else():
     screen.end(2, "failed", reason="ValueError: [red]no[/red] such thing")
     screen.tell(3, "restored", epoch=2, unreadable=[])
     screen.end(3)
-    screen.terminal.close()
+    screen.close()
     assert screen.lines == [
         "new best   trial 0: score 0.5000 after epoch 3 (learning_rate=0.01235, batch_size=32)",
         "stopped    trial 0 at rung 3: score 0.5000, cut-off 0.7500, rank 4 of 9",
@@ -76,17 +85,17 @@ def test_in_a_file_there_are_plain_lines_and_nothing_else():
     ],
 )
 def test_a_new_best_does_not_repeat_what_all_trials_have_in_common(fixed, shown):
-    screen = Screen(fixed=["seed", *fixed])
+    screen = Screen(not_searched=["seed", *fixed])
     screen.result(0, 3, 0.5)
     assert screen.lines == [f"new best   trial 0: score 0.5000 after epoch 3{shown}"]
 
 
 def test_who_is_stopped_before_there_is_a_cutoff_and_promoted_later_has_a_line_for_each():
     decision = {**DECISION, "cutoff": None, "rank": 1, "of": 1, "stop": True}
-    stopped = describe({"event": "decision", "trial": 0, **decision}, "score")
+    stopped = line_of({"event": "decision", "trial": 0, **decision})
     assert stopped == "stopped    trial 0 at rung 3: score 0.5000, no cut-off yet, rank 1 of 1"
     promotion = {"rung": 3, "value": 0.5, "rank": 2, "of": 6}
-    promoted = describe({"event": "promoted", "trial": 0, **promotion}, "score")
+    promoted = line_of({"event": "promoted", "trial": 0, **promotion})
     assert promoted == "promoted   trial 0 from rung 3: score 0.5000, now rank 2 of 6"
 
 
@@ -112,13 +121,13 @@ def test_in_a_file_the_status_comes_no_second_time_when_a_promoted_trial_ends_ag
     ],
 )
 def test_what_goes_on_as_it_should_is_not_worth_a_line(event):
-    assert describe({**event, "trial": 0}, "score") == ""
+    assert line_of({**event, "trial": 0}) == ""
 
 
 def test_who_took_over_whose_weights_is_one_line():
     changes = {"learning_rate": [0.0123456, 0.02], "seed": [1, 2]}
     event = {"event": "exploited", "trial": 1, "epoch": 4, "donor": 3, "changes": changes}
-    line = describe({**event, "value": 0.5, "donor_value": 0.75}, "score")
+    line = line_of({**event, "value": 0.5, "donor_value": 0.75})
     assert line == (
         "exploited  trial 1 (score 0.5000) after epoch 4: weights of trial 3 (0.7500), "
         "learning_rate 0.01235 -> 0.02"
@@ -127,7 +136,7 @@ def test_who_took_over_whose_weights_is_one_line():
 
 def test_whose_weights_could_not_be_had_is_one_line():
     event = {"event": "not_exploited", "trial": 1, "epoch": 4, "donor": 3, "reason": "why"}
-    line = describe(event, "score")
+    line = line_of(event)
     assert line == (
         "kept       trial 1 after epoch 4: its own weights, those of trial 3 could not be had: why"
     )
@@ -145,14 +154,14 @@ def test_a_new_best_is_shown_with_what_its_epoch_was_trained_with():
 
 def test_a_checkpoint_that_cannot_be_read_is_named():
     event = {"event": "restored", "trial": 1, "epoch": 2, "unreadable": ["checkpoint_000003", "x"]}
-    line = describe(event, "score")
+    line = line_of(event)
     assert line == "restored   trial 1 at epoch 2; unreadable: checkpoint_000003, x"
 
 
 def test_epochs_that_are_lost_are_told_with_the_checkpoint_that_was_not_read():
     event = {"event": "epochs_lost", "trial": 1, "first": 1, "last": 3}
-    assert "trial 1: epochs 1 to 3" in describe(event, "score")
-    line = describe({**event, "unread": 3}, "score")
+    assert "trial 1: epochs 1 to 3" in line_of(event)
+    line = line_of({**event, "unread": 3})
     assert "tune.get_checkpoint()" in line
     assert "of epoch 3" in line
 
@@ -161,14 +170,14 @@ def test_the_best_is_another_when_its_epochs_are_lost():
     screen = Screen()
     screen.result(0, 1, 0.3)
     screen.result(1, 1, 0.9)
-    assert "best 0.9000 (trial 1)" in screen.terminal.status()
+    assert "best 0.9000 (trial 1)" in screen.output.status()
     screen.tell(1, "epochs_lost", first=1, last=1)
-    assert "best 0.3000 (trial 0)" in screen.terminal.status()
+    assert "best 0.3000 (trial 0)" in screen.output.status()
 
 
 def test_what_is_left_out_is_named_with_its_type():
     event = {"event": "left_out", "trial": 1, "metrics": {"note": "str"}}
-    assert describe(event, "score").endswith("note (str)")
+    assert line_of(event).endswith("note (str)")
 
 
 @pytest.mark.parametrize(("mode", "best"), [("max", [0.3, 0.5, 0.6]), ("min", [0.3, 0.2, 0.1])])
@@ -184,13 +193,13 @@ def test_a_trial_without_a_value_is_no_best():
     screen = Screen()
     screen.result(0, 1, None)
     assert screen.lines == []
-    assert screen.terminal.status() == "1 pending"
+    assert screen.output.status() == "1 pending"
 
 
 def test_the_best_of_earlier_sessions_is_known():
-    known = TrialRecord(0, {}, status="finished", results={1: {"score": 0.9}})
-    screen = Screen(trials={0: known})
-    assert "best 0.9000 (trial 0)" in screen.terminal.status()
+    known = event_of("result", epoch=1, metrics={"score": 0.9})
+    screen = Screen(earlier=[known, event_of("ended", status="finished")])
+    assert "best 0.9000 (trial 0)" in screen.output.status()
     screen.result(1, 1, 0.8)
     assert screen.lines == []
 
@@ -201,7 +210,7 @@ def test_the_status_counts_trials_and_names_the_best():
         screen.tell(trial, "started")
     screen.result(1, 1, 0.25)
     screen.end(2, "stopped")
-    status = screen.terminal.status()
+    status = screen.output.status()
     assert status.startswith("2 running · 1 stopped · best 0.2500 (trial 1) · ")
     assert status.endswith(" s left")
 
@@ -219,19 +228,19 @@ def test_in_a_file_the_status_comes_a_few_times_over_a_whole_study(total):
 
 def test_what_remains_is_not_known_without_an_estimate_before_a_trial_has_ended():
     screen = Screen(total=4)
-    assert screen.terminal.remaining() is None
+    assert screen.output.remaining() is None
     screen.tell(0, "started")
-    assert "left" not in screen.terminal.status()
+    assert "left" not in screen.output.status()
     screen.end(0)
-    assert screen.terminal.remaining() >= 0
+    assert screen.output.remaining() >= 0
 
 
 def test_what_remains_is_the_estimate_at_first_and_nothing_at_the_end():
     screen = Screen(total=4, seconds=1e6)
-    left = [screen.terminal.remaining()]
+    left = [screen.output.remaining()]
     for trial in range(4):
         screen.end(trial)
-        left.append(screen.terminal.remaining())
+        left.append(screen.output.remaining())
     assert left[0] == pytest.approx(1e6, rel=0.01)
     assert left == sorted(left, reverse=True)
     # Half of the trials ended in next to no time: half of the weight is theirs.
@@ -240,36 +249,35 @@ def test_what_remains_is_the_estimate_at_first_and_nothing_at_the_end():
 
 
 def test_what_remains_counts_this_sessions_trials_only():
-    earlier = {index: TrialRecord(index, {}, status="finished") for index in range(30)}
-    screen = Screen(total=32, seconds=1e6, trials=earlier)
-    assert screen.terminal.remaining() == pytest.approx(1e6, rel=0.01)
+    earlier = [event_of("ended", index, status="finished") for index in range(30)]
+    screen = Screen(total=32, seconds=1e6, earlier=earlier)
+    assert screen.output.remaining() == pytest.approx(1e6, rel=0.01)
     screen.end(30)
-    assert screen.terminal.remaining() == pytest.approx(0.5e6, rel=0.01)
+    assert screen.output.remaining() == pytest.approx(0.5e6, rel=0.01)
 
 
 def test_a_resumed_study_that_begins_with_a_promotion_has_no_less_than_no_time_left():
     for seconds in (None, 60.0):
-        stopped = {index: TrialRecord(index, {}, status="stopped") for index in range(2)}
-        screen = Screen(total=4, trials=stopped, seconds=seconds)
+        stopped = [event_of("ended", index, status="stopped") for index in range(2)]
+        screen = Screen(total=4, earlier=stopped, seconds=seconds)
         screen.tell(1, "promoted", rung=1, value=0.5, rank=1, of=2)
-        left = screen.terminal.remaining()
+        left = screen.output.remaining()
         assert left is None if seconds is None else 0 <= left <= seconds
 
 
 def test_a_study_with_nothing_left_to_run_has_no_time_left():
-    ended = {0: TrialRecord(0, {}, status="finished")}
-    assert Screen(total=1, trials=ended).terminal.remaining() == 0
+    assert Screen(total=1, earlier=[event_of("ended", status="finished")]).output.remaining() == 0
 
 
 def test_an_estimate_that_was_too_short_never_goes_below_nothing():
-    assert Screen(total=4, seconds=0.0).terminal.remaining() == 0
+    assert Screen(total=4, seconds=0.0).output.remaining() == 0
 
 
 def test_on_a_terminal_the_status_is_under_the_lines_and_goes_away():
     screen = Screen(total=4, is_terminal=True)
     screen.result(0, 1, 0.5)
     screen.end(0)
-    screen.terminal.close()
+    screen.close()
     shown = screen.file.getvalue()
     assert "new best" in shown
     assert "1/4" in shown
@@ -336,11 +344,11 @@ def test_a_control_that_went_wrong_says_so():
 
 def test_the_status_counts_the_controls_and_knows_no_time_once_only_they_are_left():
     screen = Screen(total=2, seconds=100)
-    assert "control" not in screen.terminal.status()
+    assert "control" not in screen.output.status()
     stopped_control(screen)
-    assert "0 of 1 controls" in screen.terminal.status()
-    assert screen.terminal.remaining() is not None
+    assert "0 of 1 controls" in screen.output.status()
+    assert screen.output.remaining() is not None
     screen.end(1)
-    assert screen.terminal.remaining() is None
+    assert screen.output.remaining() is None
     screen.tell(0, "control_ended", status="finished", epoch=3)
-    assert screen.terminal.status().endswith("1 of 1 controls · 0 s left")
+    assert screen.output.status().endswith("1 of 1 controls · 0 s left")

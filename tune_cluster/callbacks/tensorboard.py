@@ -1,37 +1,66 @@
 """The trials' curves for TensorBoard: one run a trial, the epoch on the x axis, none twice.
 
-Beside the curves each run has its line of HPARAMS, of which `hparams` says what it shows.
+Beside the curves each run has its line of HPARAMS, of which `hparams` says what it shows. Each
+process that writes a run has an event file of its own in it.
 """
 
 from __future__ import annotations
 
 import ctypes
+import io
 import math
+import os
+import secrets
+import socket
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
 
+from google.protobuf.message import DecodeError
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+from tensorboard.compat.proto.event_pb2 import Event as FileEvent
+from tensorboard.compat.proto.event_pb2 import SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboard.plugins.text.metadata import create_summary_metadata
 from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboard.util import tensor_util
 
-from tune_cluster.callbacks.event_files import (
-    STEP_LOSS,
-    Run,
-    empty_event_files,
-    event_of,
-    new_event_file,
-    read_run,
-    restart_at,
-    write_event_file,
+from search_spaces.trial_events import (
+    Decision,
+    Ended,
+    Epoch,
+    EpochsLost,
+    Event,
+    Exploited,
+    Promoted,
+    Result,
+    TrialEvent,
 )
-from tune_cluster.callbacks.hparams import NO_VALUE, SESSION_END, SESSION_START, Columns, is_column
+from tune_cluster.callbacks.base import Callback
+from tune_cluster.callbacks.hparams import (
+    NO_VALUE,
+    SESSION_END,
+    SESSION_START,
+    Columns,
+    is_column,
+    step_of,
+)
 from tune_cluster.execution.controls import control_dirname
 from tune_cluster.execution.ray_tune.searcher import dirname_of
 from tune_cluster.plain_text import in_markdown, json_in_markdown, one_line
+from tune_cluster.storage.append_only import AppendOnlyFile
+from tune_cluster.storage.inside import check_regular, open_to_append, opened, write_file
 from tune_cluster.storage.retry import StorageRetry
 from tune_cluster.storage.store import LocalStore
-from tune_cluster.study.journal import Epoch, Event, TrialRecord
+from tune_cluster.study.events import Closed, Control, ControlEnded, Session, Started
+from tune_cluster.study.state import Metrics, StudyState, TrialState
+
+PREFIX = "events.out.tfevents"
+
+STEP_LOSS = "loss/step"
+"""The losses of single steps, whose number is on the x axis."""
 
 TAGS = {
     "train_loss": "loss/train",
@@ -45,12 +74,30 @@ TAGS = {
 TEXTS = ("config", "notice", "decision", "promoted", "exploited")
 """The tags of texts."""
 
-Results: TypeAlias = dict[Epoch, dict[str, float | None]]
-
 NOT_CURVES = ("epoch", "epoch_seconds")
 
 
-class Curves:
+@dataclass
+class Run:
+    """What the event files of a run have; what a kill left half-written is not counted."""
+
+    epochs: set[int] = field(default_factory=set)
+    """That have scalars."""
+    last: dict[str, float] = field(default_factory=dict)
+    """The last value of each scalar."""
+    tags: set[str] = field(default_factory=set)
+    """Of anything, scalars or not."""
+
+    def add(self, step: int, value: Summary.Value) -> None:
+        """Take in a value."""
+        self.tags.add(value.tag)
+        if value.HasField("simple_value"):
+            self.last[value.tag] = value.simple_value
+            if value.tag != STEP_LOSS and not is_column(value.tag):
+                self.epochs.add(step)
+
+
+class TensorBoard(Callback):
     """Writes each epoch of each trial as it ends, and what became of the trial so far.
 
     Args:
@@ -79,37 +126,48 @@ class Curves:
         self._lost: dict[str, tuple[int, list[str]]] = {}
         """Of runs that begin again, the step that they do so at, and the columns that they had."""
 
-    def on_event(self, event: Event, trial: TrialRecord) -> None:
-        """Writes starts, results, decisions and exploits; an end closes the trial's file."""
-        kind = event["event"]
-        if kind in ("control", "control_ended"):
-            self._on_control(event, trial)
+    def on_event(self, event: Event, state: StudyState, replay: bool) -> None:
+        """Write starts, results, decisions and exploits; an end closes the trial's file. As a
+        session begins, write what the files lack of earlier ones."""
+        if replay:
             return
+        if isinstance(event, Session):
+            write_experiment(self._trials_dir.parent, self._columns, self._retry)
+            for trial in state.trials.values():
+                self._complete(trial)
+        elif isinstance(event, Closed):
+            self._close()
+        elif isinstance(event, (Control, ControlEnded)):
+            self._on_control(event, state.trials[event.trial])
+        elif isinstance(event, TrialEvent):
+            self._on_trial(event, state.trials[event.trial])
+
+    def _on_trial(self, event: TrialEvent, trial: TrialState) -> None:
         run = dirname_of(trial.index)
-        if kind == "epochs_lost":
-            self._begin_again(run, trial.step(event["first"]))
-            self.complete(trial)
+        if isinstance(event, EpochsLost):
+            self._begin_again(run, step_of(trial, event.first))
+            self._complete(trial)
             return
-        if kind in ("started", "result", "promoted", "ended"):
+        if isinstance(event, (Started, Result, Promoted, Ended)):
             self._open(run, trial)
-        elif kind not in ("decision", "exploited") or run not in self._writers:
+        elif not isinstance(event, (Decision, Exploited)) or run not in self._writers:
             # Of no concern here; or the storage was lost with the result before it.
             return
         values: dict[int, list[Summary.Value]] = {}
-        if kind == "result":
-            values[trial.step(event["epoch"])] = scalars(event["metrics"])
-            self._steps(run, event.get("step_losses", []))
-        elif kind in ("promoted", "decision"):
-            self._text(run, kind, json_in_markdown(event), event["rung"])
-        elif kind == "exploited":
-            self._text(run, kind, json_in_markdown(event), event["epoch"])
+        if isinstance(event, Result):
+            values[step_of(trial, event.epoch)] = scalars(event.metrics)
+            self._steps(run, event.step_losses or ())
+        elif isinstance(event, (Promoted, Decision)):
+            self._text(run, event.name, json_in_markdown(event.to_json()), event.rung)
+        elif isinstance(event, Exploited):
+            self._text(run, event.name, json_in_markdown(event.to_json()), event.epoch)
         self._update(run, trial, values)
-        if kind == "ended":
+        if isinstance(event, Ended):
             self._writers.pop(run).close()
         else:
             self._writers[run].flush()
 
-    def complete(self, trial: TrialRecord) -> None:
+    def _complete(self, trial: TrialState) -> None:
         """Writes the epochs that the journal has and the event files lack, after a kill, and what
         became of the trial."""
         run, control = dirname_of(trial.index), control_dirname(trial.index)
@@ -120,18 +178,18 @@ class Curves:
             if ended and name in self._writers:
                 self._writers.pop(name).close()
 
-    def close(self) -> None:
+    def _close(self) -> None:
         """Closes what is open."""
         for writer in self._writers.values():
             writer.close()
         self._writers.clear()
 
-    def _on_control(self, event: Event, trial: TrialRecord) -> None:
+    def _on_control(self, event: Control | ControlEnded, trial: TrialState) -> None:
         run = control_dirname(trial.index)
-        if event["event"] == "control":
+        if isinstance(event, Control):
             self._open(run, trial)
-            self._add(run, trial.step(event["epoch"]), scalars(event["metrics"]))
-            self._steps(run, event.get("step_losses", []))
+            self._add(run, step_of(trial, event.epoch), scalars(event.metrics))
+            self._steps(run, event.step_losses or ())
             self._writers[run].flush()
         elif run in self._writers:
             self._writers.pop(run).close()
@@ -144,8 +202,8 @@ class Curves:
         self._lost[run] = step, [tag for tag in self._known(run).last if is_column(tag)]
         self._runs[run] = Run()
 
-    def _missing(self, run: str, trial: TrialRecord, results: Results) -> None:
-        steps = {trial.step(epoch): epoch for epoch in sorted(results)}
+    def _missing(self, run: str, trial: TrialState, results: Mapping[Epoch, Metrics]) -> None:
+        steps = {step_of(trial, epoch): epoch for epoch in sorted(results)}
         if surplus := self._known(run).epochs - set(steps):
             # Lost since: the driver was killed before it was told.
             self._begin_again(run, min(surplus))
@@ -153,14 +211,14 @@ class Curves:
             epoch = steps[step]
             self._open(run, trial)
             self._add(run, step, scalars(results[epoch]))
-            self._steps(run, trial.step_losses.get(epoch, []))
+            self._steps(run, trial.step_losses.get(epoch, ()))
 
     def _known(self, run: str) -> Run:
         if run not in self._runs:
             self._runs[run] = read_run(self._trials_dir / run)
         return self._runs[run]
 
-    def _open(self, run: str, trial: TrialRecord) -> None:
+    def _open(self, run: str, trial: TrialState) -> None:
         if run in self._writers:
             return
         tags = self._known(run).tags
@@ -181,7 +239,7 @@ class Curves:
             notice = "\n".join(map(in_markdown, self._notice.split("\n")))
             self._text(run, "notice", notice, 0)
 
-    def _update(self, run: str, trial: TrialRecord, values: dict[int, list[Summary.Value]]) -> None:
+    def _update(self, run: str, trial: TrialState, values: dict[int, list[Summary.Value]]) -> None:
         """Writes `values` by step, and what the trial's line of HPARAMS lacks."""
         known = self._known(run)
         for tag, (step, value) in self._columns.cells(trial).items():
@@ -193,24 +251,24 @@ class Curves:
             values.setdefault(0, []).append(self._columns.start(trial))
         end = None if SESSION_END in known.tags else self._columns.end(trial)
         if end is not None:
-            values.setdefault(trial.step(trial.epochs), []).append(end)
+            values.setdefault(step_of(trial, trial.epochs), []).append(end)
         for step, told in values.items():
             self._open(run, trial)
             self._add(run, step, told)
 
-    def _steps(self, run: str, losses: list[list[float]]) -> None:
+    def _steps(self, run: str, losses: Sequence[Sequence[float]]) -> None:
         for step, loss in losses:
             self._add(run, int(step), [Summary.Value(tag=STEP_LOSS, simple_value=loss)])
 
-    def _text(self, run: str, tag: str, text: str, epoch: int) -> None:
+    def _text(self, run: str, tag: str, text: str, epoch: Epoch) -> None:
         metadata: SummaryMetadata = create_summary_metadata(tag, "")
         tensor = tensor_util.make_tensor_proto([text.encode()])
-        self._add(run, epoch, [Summary.Value(tag=tag, metadata=metadata, tensor=tensor)])
+        self._add(run, int(epoch), [Summary.Value(tag=tag, metadata=metadata, tensor=tensor)])
 
     def _add(self, run: str, step: int, values: list[Summary.Value]) -> None:
         self._writers[run].write(event_of(step, *values))
         for value in values:
-            self._known(run).note(step, value)
+            self._known(run).add(step, value)
 
 
 def write_experiment(directory: Path, columns: Columns, retry: StorageRetry) -> None:
@@ -220,7 +278,7 @@ def write_experiment(directory: Path, columns: Columns, retry: StorageRetry) -> 
     write_event_file(directory, "columns", event, retry)
 
 
-def scalars(metrics: dict[str, Any]) -> list[Summary.Value]:
+def scalars(metrics: Metrics) -> list[Summary.Value]:
     """The points of an epoch."""
     return [
         Summary.Value(tag=tag_of(name), simple_value=value)
@@ -244,3 +302,79 @@ def as_written(value: float) -> float:
 def epochs_in(run: Path) -> set[int]:
     """The epochs that have scalars in a run's event files."""
     return read_run(run).epochs
+
+
+def read_run(folder: Path) -> Run:
+    """What the event files in a run's folder have."""
+    run = Run()
+    # In the order in which TensorBoard reads them.
+    for path in sorted(folder.glob(f"{PREFIX}.*")):
+        for event in events_in(path):
+            for value in event.summary.value:
+                run.add(event.step, value)
+    return run
+
+
+def events_in(path: Path) -> Iterator[FileEvent]:
+    """The events of a file, up to what is damaged; of what is no file there are none."""
+    with suppress(OSError, ValueError, DecodeError):
+        check_regular(path, path.lstat().st_mode)
+        for record in RawEventFileLoader(str(path)).Load():
+            yield FileEvent.FromString(record)
+
+
+def new_event_file(folder: Path, retry: StorageRetry) -> RecordWriter:
+    """A new event file in the folder of a run, which is in the study's `trials/`. Written at once,
+    by this thread: TensorBoard's own writer starts one for each file, which for 200 short trials
+    costs more than their epochs."""
+    study = folder.parents[1]
+
+    def make() -> None:
+        with opened(study, folder, make=True):
+            pass
+
+    retry(make)
+    stem = f"{PREFIX}.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}"
+    path = folder / f"{stem}.{time.monotonic_ns()}.{secrets.token_hex(8)}"
+    # The journal has it all, from which a session completes what a machine has lost.
+    writer = RecordWriter(AppendOnlyFile(path, retry, study=study, new=True, kept=False))
+    writer.write(first_event())
+    return writer
+
+
+def empty_event_files(folder: Path) -> None:
+    """Empties what a run has. Not deleted: the slower of TensorBoard's readers would stay with a
+    file that it has begun, and never come to the next."""
+    for path in folder.glob(f"{PREFIX}.*"):
+        number = open_to_append(folder.parents[1], path)
+        try:
+            os.ftruncate(number, 0)
+        finally:
+            os.close(number)
+
+
+def write_event_file(study: Path, name: str, event: bytes, retry: StorageRetry) -> None:
+    """Writes an event file with one event, whole, in the place of one that was there."""
+    content = io.BytesIO()
+    writer = RecordWriter(content)
+    writer.write(first_event())
+    writer.write(event)
+    retry(lambda: write_file(study, study / f"{PREFIX}.{name}", content.getvalue()))
+
+
+def first_event() -> bytes:
+    """What each file begins with."""
+    event = FileEvent(wall_time=time.time(), file_version="brain.Event:2")
+    return bytes(event.SerializeToString())
+
+
+def restart_at(step: int) -> bytes:
+    """Tells a TensorBoard that has read the run to drop all that it has from that step on."""
+    event = FileEvent(step=step, session_log=SessionLog(status=SessionLog.START))
+    return bytes(event.SerializeToString())
+
+
+def event_of(step: int, *values: Summary.Value) -> bytes:
+    """An event as a file has it, of now."""
+    event = FileEvent(step=step, wall_time=time.time(), summary=Summary(value=values))
+    return bytes(event.SerializeToString())

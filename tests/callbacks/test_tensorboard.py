@@ -2,6 +2,7 @@
 
 import json
 import re
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -10,19 +11,39 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 from tensorboard.plugin_util import markdown_to_safe_html
 
+from search_spaces.objective import Objective
 from search_spaces.spaces import LR_BATCH
-from tune_cluster.callbacks.curves import Curves, epochs_in
+from tests.journals import event_of, typed
+from tests.journals import trial_of as made_up_trial
 from tune_cluster.callbacks.hparams import SESSION_START, Columns, is_column
+from tune_cluster.callbacks.tensorboard import TensorBoard, epochs_in
 from tune_cluster.storage.retry import StorageLostError, StorageRetry
 from tune_cluster.storage.store import LocalStore
-from tune_cluster.study.journal import TrialRecord
+from tune_cluster.study.events import Closed, Session
 
 CONFIG = {"learning_rate": 0.01, "batch_size": 32}
-COLUMNS = Columns(LR_BATCH, "val_loss", "min")
+COLUMNS = Columns(LR_BATCH, "val_loss")
+LOSS = Objective("val_loss", "min")
+
+
+class Curves:
+    """The callback, told of one trial at a time as it is then."""
+
+    def __init__(self, trials_dir, **more):
+        self.board = TensorBoard(trials_dir, COLUMNS, **more)
+
+    def on_event(self, event, trial):
+        self.board.on_event(typed(event), SimpleNamespace(trials={trial.index: trial}), False)
+
+    def complete(self, trial):
+        self.on_event(Session(), trial)
+
+    def close(self):
+        self.board.on_event(Closed(why="all trials"), None, False)
 
 
 def curves_in(trials_dir, **more):
-    return Curves(trials_dir, COLUMNS, **more)
+    return Curves(trials_dir, **more)
 
 
 def metrics_at(epoch):
@@ -31,11 +52,11 @@ def metrics_at(epoch):
 
 def trial_of(epochs, status="running", index=12):
     results = {epoch: metrics_at(epoch) for epoch in range(1, epochs + 1)}
-    return TrialRecord(index, dict(CONFIG), status=status, results=results)
+    return made_up_trial(index, CONFIG, results, status, LOSS)
 
 
 def tell(curves, trial, kind, **rest):
-    curves.on_event({"event": kind, "trial": trial.index, **rest}, trial)
+    curves.on_event(event_of(kind, trial.index, **rest), trial)
 
 
 def write(curves, trial):
@@ -121,7 +142,7 @@ def test_the_configuration_is_there_once_and_the_notice_with_it(tmp_path):
 
 
 def test_what_a_configuration_holds_is_text_to_tensorboard(tmp_path):
-    trial = TrialRecord(12, {"a|b\n# c": "<b>d</b> [e](http://f) \x1b[2J\u202e`g`"})
+    trial = made_up_trial(12, {"a|b\n# c": "<b>d</b> [e](http://f) \x1b[2J\u202e`g`"})
     curves = curves_in(tmp_path, notice="data of *mine*\n\n# from <i>there</i>")
     tell(curves, trial, "result", epoch=1, metrics={"val_loss": 0.5, "h\x1b": 1.0})
     curves.close()
@@ -270,7 +291,7 @@ def test_epochs_that_are_lost_are_in_no_cell_and_the_line_stays(tmp_path):
     trial = trial_of(3)
     write(curves, trial)
     before = opened(tmp_path / "0012")
-    lost = {"event": "epochs_lost", "trial": 12, "first": 1, "last": 3}
+    lost = event_of("epochs_lost", 12, first=1, last=3)
     trial.apply(lost)
     curves.on_event(lost, trial)
     tell(curves, trial, "started")
@@ -290,7 +311,7 @@ def test_many_trials_do_not_keep_their_files_open(tmp_path):
     for index in range(20):
         write(curves, trial_of(1, index=index))
         tell(curves, trial_of(1, "finished", index), "ended", status="finished")
-    assert curves._writers == {}
+    assert curves.board._writers == {}
     curves.close()
     assert len(list(tmp_path.glob("*/events.*"))) == 20
 
@@ -329,9 +350,9 @@ def test_the_epochs_of_a_control_that_a_kill_has_lost_are_written_once(tmp_path)
 
 def begins_again(trial, epochs, value):
     """Lets a trial come to its first epoch once more, and have so many with that value."""
-    trial.apply({"event": "epochs_lost", "first": 1, "last": trial.epochs})
+    trial.apply(event_of("epochs_lost", 12, first=1, last=max(trial.epochs, 1)))
     for epoch in range(1, epochs + 1):
-        trial.apply({"event": "result", "epoch": epoch, "metrics": {"custom": value}})
+        trial.apply(event_of("result", 12, epoch=epoch, metrics={"custom": value}))
 
 
 def test_epochs_that_are_lost_leave_the_curve_of_who_reads_it_anew_or_has_read_it(tmp_path):
@@ -363,10 +384,10 @@ def test_what_a_killed_driver_has_left_of_lost_epochs_is_taken_out(tmp_path):
 
 
 def test_fractions_of_epochs_have_a_step_each(tmp_path):
-    trial = TrialRecord(12, dict(CONFIG))
+    trial = made_up_trial(12, CONFIG)
     curves = curves_in(tmp_path)
     for epoch in (0.5, 1, 1.5, 3):
-        event = {"event": "result", "trial": 12, "epoch": epoch, "metrics": {"custom": epoch}}
+        event = event_of("result", 12, epoch=epoch, metrics={"custom": epoch})
         trial.apply(event)
         curves.on_event(event, trial)
     curves.close()

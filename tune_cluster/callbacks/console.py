@@ -1,0 +1,197 @@
+"""What a person sees while a study runs: a line an event, and on a terminal the status under it.
+
+In a pipe or a file there are plain lines only, with the status among them.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from search_spaces.trial_events import EpochsLost, Event, Result
+from search_spaces.values import short
+from tune_cluster.callbacks.base import Callback
+from tune_cluster.plain_text import one_line
+from tune_cluster.study.events import Closed, ControlEnded, ResetFailed, Session
+from tune_cluster.study.state import BestTrial, StudyState
+
+STATUS_LINES = 10
+"""Lines of status in a file, over a whole study."""
+
+
+class ConsoleOutput(Callback):
+    """Prints the events and keeps the live status.
+
+    Args:
+        console: of rich; on a terminal it has a live status.
+        state: of the study.
+        total: trials that the study shall have.
+        not_searched: names of a configuration that no line repeats.
+        seconds: expected for what is still to be run, or None.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        state: StudyState,
+        *,
+        total: int,
+        not_searched: Collection[str] = (),
+        seconds: float | None = None,
+    ) -> None:
+        self._console = console
+        self._state = state
+        self._total = total
+        self._not_searched = not_searched
+        self._seconds = seconds
+        self._began = time.monotonic()
+        self._best = state.best
+        self._ended_before = state.ended
+        self._most_ended = state.ended
+        self._reset_failed = False
+        self._progress = Progress(
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}", markup=False),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task(
+            self.status(), total=total, completed=self._ended_before
+        )
+
+    def on_event(self, event: Event, state: StudyState, replay: bool) -> None:
+        """Print what a person wants to know of an event, if anything."""
+        if replay:
+            return
+        if isinstance(event, Session):
+            self._progress.start()
+        if isinstance(event, Closed):
+            self._progress.stop()
+            return
+        if line := self._line(event):
+            self._print(line)
+        if isinstance(event, Result):
+            self._print_new_best()
+        elif isinstance(event, EpochsLost):
+            self._best = state.best
+        self._show_status()
+
+    def status(self) -> str:
+        """Trials by status, the best so far, and the time that remains."""
+        state = self._state
+        parts = [f"{count} {status}" for status, count in sorted(state.counts.items()) if count]
+        if self._best is not None:
+            parts.append(f"best {self._best.value:.4f} (trial {self._best.trial.index})")
+        if state.controls:
+            ended = state.controls - state.controls_left
+            parts.append(f"{ended} of {state.controls} controls")
+        remaining = self.remaining()
+        if remaining is not None:
+            parts.append(f"{duration(remaining)} left")
+        return " · ".join(parts)
+
+    def remaining(self) -> float | None:
+        """Seconds that are left: by the estimate at first, by the trials that ended later on; None
+        once only controls are left."""
+        if self._state.controls_left and self._state.ended >= self._total:
+            return None
+        elapsed = time.monotonic() - self._began
+        to_run = self._total - self._ended_before
+        # Who is promoted first had ended before.
+        ended = max(self._state.ended - self._ended_before, 0)
+        share = ended / to_run if to_run else 1.0
+        by_trials = elapsed * (1 - share) / share if share else None
+        if self._seconds is None:
+            return by_trials
+        by_estimate = max(self._seconds - elapsed, 0.0)
+        return by_estimate if by_trials is None else (1 - share) * by_estimate + share * by_trials
+
+    def _line(self, event: Event) -> str:
+        if isinstance(event, ControlEnded):
+            return control_line(event, self._state)
+        if isinstance(event, ResetFailed):
+            # A reset that always fails would have a line a trial.
+            if self._reset_failed:
+                return ""
+            self._reset_failed = True
+        return event.line(self._state.objective.metric)
+
+    def _show_status(self) -> None:
+        ended = self._state.ended
+        if self._console.is_terminal:
+            self._progress.update(self._task, description=self.status(), completed=ended)
+            return
+        each = math.ceil(self._total / STATUS_LINES)
+        # Who is promoted ends again.
+        if ended > self._most_ended and ended % each == 0:
+            elapsed = duration(time.monotonic() - self._began)
+            self._print(f"{ended} of {self._total} trials, {elapsed}; {self.status()}")
+        self._most_ended = max(self._most_ended, ended)
+
+    def _print_new_best(self) -> None:
+        before, best = self._best, self._state.best
+        objective = self._state.objective
+        if best is None or (before and not objective.better(best.value, before.value)):
+            return
+        self._best = best
+        # A leader that gets better with every epoch would fill the screen.
+        if before is None or before.trial is not best.trial:
+            self._print(f"new best   {self._described(best)}")
+
+    def _described(self, best: BestTrial) -> str:
+        shown = spelled(best.trial.config_at(best.epoch), without=self._not_searched)
+        metric = self._state.objective.metric
+        return (
+            f"trial {best.trial.index}: {metric} {best.value:.4f} after epoch {best.epoch}"
+            f"{f' ({shown})' * bool(shown)}"
+        )
+
+    def _print(self, line: str) -> None:
+        self._console.print(one_line(line), soft_wrap=True, highlight=False, markup=False)
+
+
+def control_line(event: ControlEnded, state: StudyState) -> str:
+    """One line for the end of a control: what it was stopped with, and where it came to."""
+    trial, objective = state.trials[event.trial], state.objective
+    values = [metrics.get(objective.metric) for metrics in trial.control_results.values()]
+    line = f"control    trial {trial.index}, stopped at rung {trial.rung}"
+    if trial.best is not None:
+        epoch, reached = trial.best
+        for later, value in zip(trial.control_results, values, strict=True):
+            if value is not None and objective.better(value, reached):
+                epoch, reached = later, value
+        line += (
+            f": best {objective.metric} {trial.best.value:.4f} then, {reached:.4f} now "
+            f"(epoch {epoch})"
+        )
+    if event.failed:
+        line += f"; {event.status} in epoch {event.epoch}: {event.reason}"
+    return line
+
+
+def spelled(config: Mapping[str, Any], without: Collection[str] = ()) -> str:
+    """`learning_rate=0.01, batch_size=32`."""
+    return ", ".join(f"{k}={short(v)}" for k, v in config.items() if k not in without)
+
+
+def duration(seconds: float) -> str:
+    """`42 s`, `7 min 05 s` or `2 h 10 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -1,0 +1,79 @@
+"""The one stream of a study's events: to the journal, into the state, and to all who listen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, suppress
+from functools import partial
+from typing import Protocol
+
+from search_spaces.trial_events import Event
+from tune_cluster.storage.retry import StorageLostError
+from tune_cluster.study.events import Closed, Session
+from tune_cluster.study.journal import Journal
+from tune_cluster.study.state import StudyState
+
+
+class Listener(Protocol):
+    """Who is told every event, of earlier sessions too."""
+
+    def on_event(self, event: Event, state: StudyState, replay: bool) -> None:
+        """Take in an event; `state` has it already."""
+
+
+class EventStream:
+    """Passes events on, live ones and those of earlier sessions, to the same listeners.
+
+    Args:
+        journal: gives the open one.
+        state: of the study; takes in every event here, and nowhere else.
+        listeners: told in their order.
+    """
+
+    def __init__(
+        self, journal: Callable[[], Journal], state: StudyState, listeners: Sequence[Listener] = ()
+    ) -> None:
+        self.state = state
+        self._journal = journal
+        self._listeners = list(listeners)
+
+    def listen(self, listener: Listener, session: Session) -> None:
+        """Tell a listener the beginning of the session, and all events from here on."""
+        self._listeners.append(listener)
+        listener.on_event(session, self.state, replay=False)
+
+    def emit(self, *events: Event) -> None:
+        """Write the events in one call, so that a killed driver leaves all of them or none; then
+        tell each of them to state and listeners.
+
+        A listener that has lost its storage is completed by the next session.
+        """
+        for event in self._journal().append(*events):
+            self.state.apply(event)
+            for listener in self._listeners:
+                with suppress(StorageLostError):
+                    listener.on_event(event, self.state, replay=False)
+
+    def replay(self, events: Iterable[Event]) -> None:
+        """Tell the events of earlier sessions to state and listeners.
+
+        Raises:
+            ValueError: an event that cannot come where it is.
+        """
+        for event in events:
+            self.state.apply(event)
+            for listener in self._listeners:
+                listener.on_event(event, self.state, replay=True)
+
+    def close(self, why: str) -> None:
+        """End the session: the listeners first, so that their files are whole, then the journal.
+
+        Raises:
+            StorageLostError: the journal, or a listener's file, ends before the session does.
+        """
+        closed = Closed(why=why)
+        # Who has lost the storage keeps none of the others open.
+        with ExitStack() as closing:
+            closing.callback(self._journal().end, why)
+            for listener in reversed(self._listeners):
+                closing.callback(partial(listener.on_event, closed, self.state, replay=False))
