@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import journal_of
 from tests.faults.rack import Driver, Rack
-from tune_cluster.storage.store import S3Store
+from tune_cluster.storage.s3 import S3Store
 
 pytestmark = pytest.mark.long
 

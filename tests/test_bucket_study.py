@@ -12,17 +12,21 @@ import pytest
 
 from tests.conftest import JOB, PATIENCE, journal_of, results_of, table_of
 from tune_cluster.storage.checkpoints import TrialCheckpoints
-from tune_cluster.storage.lease import DRIVER_FILE
-from tune_cluster.storage.store import S3Store
+from tune_cluster.storage.lease import LEASE_FILE
+from tune_cluster.storage.s3 import S3Store
+from tune_cluster.study.upload import read_journal
 
 pytestmark = pytest.mark.long
 
-# Of short epochs, so that the seconds between two copies are many lines.
+# Of short epochs, so that an outage of seconds is many lines.
 STUDY = ("--dataset", "digits", "--trials", "30", "--max-epochs", "27", "--seed", "1")
 STUDY += ("--max-concurrent", "1", "--name", "study")
 
 LOST = 15
-"""Lines of the journal that the head takes with it."""
+"""Lines of the journal that the head takes with it: no more are uploaded."""
+
+FLUSH = 6
+"""Lines that a flush may have: those of the one that is on its way."""
 
 
 @pytest.fixture
@@ -76,28 +80,41 @@ def checkpoints_in(study):
     return {index: checkpoints[0].epoch for index, checkpoints in found.items() if checkpoints}
 
 
-def kill_when_it_has_more_than_the_bucket(process, journal, bucket):
+def journal_in(bucket):
+    return read_journal(bucket, bucket.files())
+
+
+def kill_when_it_has_more_than_the_bucket(process, journal, bucket, s3_server):
     """Kills the driver when its journal has `LOST` lines that the bucket lacks, which has some."""
     deadline = time.monotonic() + PATIENCE
-    copied = 0
-    while True:
-        assert process.poll() is None, "the study ended before it could be killed"
-        assert time.monotonic() < deadline
-        if "journal.jsonl" in bucket.files():
-            copied = lines_in(bucket.read("journal.jsonl"))
-        if copied > 2 * LOST and lines_in(journal.read_bytes()) >= copied + LOST:
-            break
-        time.sleep(0.1)
+
+    def wait_for(what):
+        while not what():
+            assert process.poll() is None, "the study ended before it could be killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+    def has_all_but_the_last_flush():
+        here = lines_in(journal.read_bytes()) if journal.exists() else 0
+        there = lines_in(journal_in(bucket))
+        assert there >= here - FLUSH
+        return there > 2 * LOST
+
+    wait_for(has_all_but_the_last_flush)
+    s3_server.refused = ("/journal/",)
+    copied = lines_in(journal_in(bucket))
+    wait_for(lambda: lines_in(journal.read_bytes()) >= copied + LOST)
     # With the driver dies its Ray, and with that the trial, which may be writing to the bucket.
     with_it = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGKILL)
     process.wait()
     _, alive = psutil.wait_procs(with_it, timeout=PATIENCE)
     assert not alive
+    s3_server.refused = ()
 
 
 def test_a_study_whose_head_is_lost_ends_elsewhere_with_the_table_it_would_have_had(
-    bucket, start, tmp_path
+    bucket, s3_server, start, tmp_path
 ):
     undisturbed = tmp_path / "whole" / "results" / "study"
     whole = start("whole", *STUDY)
@@ -105,8 +122,8 @@ def test_a_study_whose_head_is_lost_ends_elsewhere_with_the_table_it_would_have_
     study = S3Store(f"{bucket}/results/study")
     first = start("first", *STUDY, "--storage-path", f"{bucket}/results")
     journal = tmp_path / "first" / "cache" / "tune-cluster" / study.path / "journal.jsonl"
-    kill_when_it_has_more_than_the_bucket(first, journal, study)
-    survived = study.read("journal.jsonl")
+    kill_when_it_has_more_than_the_bucket(first, journal, study, s3_server)
+    survived = journal_in(study)
     assert lines_in(survived) <= lines_in(journal.read_bytes()) - LOST
     known = epochs_in(survived)
     untold = {trial: e for trial, e in checkpoints_in(study).items() if e > known.get(trial, 0)}
@@ -134,7 +151,7 @@ def test_a_study_whose_head_is_lost_ends_elsewhere_with_the_table_it_would_have_
     assert study.read("journal.jsonl").startswith(survived)
     assert study.read("best/state.pt") == (copy / "best" / "state.pt").read_bytes()
     assert {"best/best.json", "trials.csv", "study.json"} <= set(left)
-    assert DRIVER_FILE not in left
+    assert LEASE_FILE not in left
     # Nor do keys lie anywhere.
     secrets = (os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"])
     for path in (path for path in tmp_path.rglob("*") if path.is_file()):

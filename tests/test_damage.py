@@ -83,7 +83,7 @@ def resumed(study):
     with ExitStack() as held:
         argv = ["--resume", str(study)]
         command, home = parse_and_check(compare_strategies.job, argv, held)
-        study = Study(home.directory, command.flags, max_concurrent=1, metric=METRIC, mode="max")
+        study = Study(home.path, command.flags, max_concurrent=1, metric=METRIC, mode="max")
         asha = ASHA(max_epochs=study.max_epochs)
         searcher = TPESearch(TRAINING.fix(epochs=study.max_epochs, patience=0), seed=1)
         study.tune_config(searcher, asha)

@@ -20,7 +20,7 @@ from tune_cluster.cluster.facts import (
     seen_gpus,
     tell,
 )
-from tune_cluster.storage.store import S3Store
+from tune_cluster.storage.s3 import S3Store
 
 STORAGE = "/storage/results"
 

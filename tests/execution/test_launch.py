@@ -28,14 +28,14 @@ def test_a_new_study_has_a_directory_that_can_be_written(tmp_path):
     argv = ["--storage-path", str(tmp_path / "a" / "results"), "--name", "mine"]
     command, home = parse_and_check(job, argv, ExitStack())
     assert command.flags.name == "mine"
-    assert home.directory == tmp_path / "a" / "results" / "mine"
+    assert home.path == tmp_path / "a" / "results" / "mine"
     assert names(tmp_path / "a" / "results" / "mine") == [JOURNAL]
 
 
 def test_without_a_name_it_has_the_jobs_and_the_time(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["tune_jobs/my_job.py"])
     _, home = parse_and_check(job, ["--storage-path", str(tmp_path)], ExitStack())
-    name, day, clock = home.directory.name.split("-")
+    name, day, clock = home.path.name.split("-")
     assert (name, len(day), len(clock)) == ("my_job", 8, 6)
 
 
@@ -72,7 +72,7 @@ def test_a_resume_has_the_flags_that_the_study_was_started_with(tmp_path):
     with ExitStack() as held:
         argv = ["--resume", str(tmp_path), "--trials", "6"]
         command, home = parse_and_check(job, argv, held)
-    assert home.directory == tmp_path
+    assert home.path == tmp_path
     assert (command.flags.trials, command.flags.seed) == (6, 3)
     assert command.options == {"grace_period": 2}
     with ExitStack() as held, pytest.raises(ValueError, match=r"--seed 4: .* started with 3"):

@@ -16,7 +16,7 @@ from tests.in_process import names
 from tune_cluster.execution.flags import Flags
 from tune_cluster.execution.question import UNASKED_SECONDS, agreed, nothing_left
 from tune_cluster.execution.ray_tune.study import TUNE_FOLDER
-from tune_cluster.study.home import Home, new_home
+from tune_cluster.study.directory import StudyDirectory
 
 JOB = """
 from ray import tune
@@ -148,14 +148,14 @@ def test_without_a_terminal_to_answer_at_nobody_is_asked(monkeypatch, tmp_path):
 
 def new_study(tmp_path):
     with ExitStack() as held:
-        return new_home(str(tmp_path), "mine", held)
+        return StudyDirectory.create(str(tmp_path), "mine", held)
 
 
 def interrupted(home):
     """A study that is interrupted when its Tuner has been built."""
     with nothing_left(home):
-        (home.directory / TUNE_FOLDER).mkdir(exist_ok=True)
-        (home.directory / TUNE_FOLDER / "state").touch()
+        (home.path / TUNE_FOLDER).mkdir(exist_ok=True)
+        (home.path / TUNE_FOLDER / "state").touch()
         raise KeyboardInterrupt
 
 
@@ -182,7 +182,7 @@ def test_a_study_that_is_there_already_is_what_it_was(tmp_path):
     study.mkdir()
     (study / "journal.jsonl").touch()
     with pytest.raises(KeyboardInterrupt):
-        interrupted(Home(study))
+        interrupted(StudyDirectory(study))
     assert names(study) == ["journal.jsonl"]
 
 
@@ -190,5 +190,5 @@ def test_what_another_process_has_begun_is_not_touched(tmp_path):
     study = tmp_path / "mine"
     (study / TUNE_FOLDER).mkdir(parents=True)
     with pytest.raises(KeyboardInterrupt):
-        interrupted(Home(study))
+        interrupted(StudyDirectory(study))
     assert names(study / TUNE_FOLDER) == ["state"]

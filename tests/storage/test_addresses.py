@@ -10,8 +10,8 @@ import requests
 from tests.in_process import names
 from tune_cluster.execution.flags import parse
 from tune_cluster.storage.addresses import check_address, check_name, expanded
-from tune_cluster.storage.store import S3Store, refusing, s3
-from tune_cluster.study.home import to_read
+from tune_cluster.storage.s3 import S3Store, refusing, s3
+from tune_cluster.study.directory import local_copy
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_the_home_folder_is_meant_by_a_tilde_in_every_path(tmp_path, monkeypatch
     command = parse(job, [*argv, "--weights=~/w", "--others", "~/a", "~"])
     assert str(getattr(command.flags, flag[2:].replace("-", "_"))) == str(tmp_path / "mine")
     assert command.options == {"weights": tmp_path / "w", "others": (tmp_path / "a", tmp_path)}
-    assert to_read("~/mine") == tmp_path / "mine"
+    assert local_copy("~/mine") == tmp_path / "mine"
 
 
 def test_what_is_no_path_of_the_home_folder_stays(tmp_path, monkeypatch):

@@ -1,7 +1,6 @@
 """A file that grows by whole pieces, on a file system that is really full."""
 
 import errno
-import fcntl
 import os
 import subprocess
 
@@ -112,15 +111,12 @@ def test_what_nobody_remembers_any_more_is_lost_and_no_zeros_stand_in_its_place(
     file.close()
 
 
-def test_a_lock_is_taken_each_time_that_it_is_opened(tmp_path):
-    def lock(number):
-        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
+def test_an_exclusive_file_is_one_process_at_a_times(tmp_path):
     retry = StorageRetry(LocalStore(tmp_path), policy=SHORT)
-    file = AppendOnlyFile(tmp_path / "log", retry, opened=lock)
-    with pytest.raises(BlockingIOError):
-        AppendOnlyFile(tmp_path / "log", retry, opened=lock)
+    file = AppendOnlyFile(tmp_path / "log", retry, exclusive=True)
+    with pytest.raises(ValueError, match="another process is running the study"):
+        AppendOnlyFile(tmp_path / "log", retry, exclusive=True)
     file.close()
-    again = AppendOnlyFile(tmp_path / "log", retry, opened=lock)
+    again = AppendOnlyFile(tmp_path / "log", retry, exclusive=True)
     again.close()
     assert (tmp_path / "log").read_bytes() == b""

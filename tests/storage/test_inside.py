@@ -25,7 +25,8 @@ from tune_cluster.storage.inside import (
 )
 from tune_cluster.storage.integrity import check_sums
 from tune_cluster.storage.retry import StorageRetry
-from tune_cluster.storage.store import RESULT_FILE, LocalStore, S3Store, Store
+from tune_cluster.storage.s3 import S3Store
+from tune_cluster.storage.store import RESULT_FILE, LocalStore, Store
 from tune_cluster.study.journal import JOURNAL, Journal
 from tune_cluster.study.study_file import STUDY_FILE, write_json
 

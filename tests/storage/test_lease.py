@@ -1,65 +1,196 @@
 """One driver at a time has a study in a bucket."""
 
+import json
+import signal
+import subprocess
+import sys
+import threading
 import time
 
 import pytest
 
-from tune_cluster.storage.lease import DRIVER_FILE, AtWork
-from tune_cluster.storage.store import S3Store
+from tests.conftest import PATIENCE
+from tune_cluster.storage.lease import (
+    LEASE_FILE,
+    LeaseLostError,
+    S3Lease,
+    check_conditional_writes,
+)
+from tune_cluster.storage.s3 import ConflictError, S3Store
 
-PERIOD = 0.1
+DRIVER = """
+import sys
+import time
+
+from tune_cluster.storage.lease import S3Lease
+from tune_cluster.storage.s3 import S3Store
+
+store = S3Store(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    with S3Lease(store, renewal_seconds=0.2, lease_seconds=float(sys.argv[2])):
+        print("begun", flush=True)
+        sys.stdin.readline()
+except ValueError as error:
+    print(error, flush=True)
+"""
 
 
-def at_work(bucket, watch=0.5):
-    return AtWork(S3Store(f"{bucket}/study"), period=PERIOD, watch=watch)
+@pytest.fixture
+def store(bucket):
+    return S3Store(f"{bucket}/study")
+
+
+def lease_of(store, lease_seconds=0.5):
+    return S3Lease(store, renewal_seconds=0.1, lease_seconds=lease_seconds)
 
 
 def wait_for(what):
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while not what():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
-def test_a_second_driver_is_refused_while_the_first_is_at_work(bucket, capsys):
-    # Longer than the first could need for a change on a busy machine.
-    with at_work(bucket), pytest.raises(ValueError, match="is at work on the study s3://"):
-        at_work(bucket, watch=20).__enter__()
+@pytest.fixture
+def driver(store):
+    """Starts a process that takes the lease when it is told to."""
+    started = []
+
+    def start(lease_seconds=PATIENCE):
+        process = subprocess.Popen(
+            [sys.executable, "-c", DRIVER, str(store), str(lease_seconds)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        started.append(process)
+        assert process.stdout.readline() == "ready\n"
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def go(process):
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def test_of_drivers_that_begin_in_the_same_second_exactly_one_begins(driver):
+    drivers = [driver() for _ in range(2)]
+    for process in drivers:
+        go(process)
+    said = [process.stdout.readline() for process in drivers]
+    assert said.count("begun\n") == 1
+    assert sum("is at work on the study s3://" in line for line in said) == 1
+
+
+def test_the_lease_of_a_driver_that_was_killed_is_taken_over(driver, store, capsys):
+    killed = driver(lease_seconds=1)
+    go(killed)
+    assert killed.stdout.readline() == "begun\n"
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    with lease_of(store, lease_seconds=1) as lease:
+        lease.check()
+    assert f"(process {killed.pid}) has not signed off" in capsys.readouterr().err
+
+
+def test_a_driver_that_was_cut_off_finds_that_it_lost_the_study(driver, store):
+    told = []
+    with lease_of(store) as cut_off:
+        cut_off.on_lost(told.append)
+        other = driver(lease_seconds=0.5)
+        # As a machine is that sleeps: neither the thread nor its writer gets to renew it.
+        with cut_off._renewing:
+            go(other)
+            assert other.stdout.readline() == "begun\n"
+        wait_for(lambda: told)
+        with pytest.raises(LeaseLostError, match="has taken over the study"):
+            cut_off.check()
+        with pytest.raises(ValueError, match=r"has taken over the study s3://.*; wait for it"):
+            cut_off.on_lost(told.append)
+    assert told == [cut_off.lost]
+    assert f"(process {other.pid})" in told[0]
+    # It has left the other one's alone.
+    assert json.loads(store.read(LEASE_FILE))["pid"] == other.pid
+
+
+def test_a_lease_that_may_have_run_out_is_renewed_before_anything_is_written(store):
+    with lease_of(store) as lease:
+        lease._ended.set()
+        lease._thread.join()
+        time.sleep(0.6)
+        written = store.read(LEASE_FILE)
+        lease.check()
+        assert store.read(LEASE_FILE) != written
+
+
+def test_a_lease_that_somebody_has_deleted_is_lost(store):
+    with lease_of(store) as lease:
+        store.delete(LEASE_FILE)
+        wait_for(lambda: lease.lost)
+
+
+def test_a_second_driver_is_refused_while_the_first_is_at_work(store, capsys):
+    # Longer than the first could need for a renewal on a busy machine.
+    with (
+        lease_of(store),
+        pytest.raises(ValueError, match="is at work on the study s3://"),
+        lease_of(store, lease_seconds=PATIENCE),
+    ):
+        pass
     assert "has not signed off" in capsys.readouterr().err
 
 
-def test_who_signs_off_leaves_the_study_to_the_next_at_once(bucket, capsys):
-    with at_work(bucket):
-        pass
-    assert S3Store(f"{bucket}/study").files() == {}
-    with at_work(bucket, watch=1e9):
+def test_who_signs_off_leaves_the_study_to_the_next_at_once(store, capsys):
+    with lease_of(store):
+        assert set(store.files()) == {LEASE_FILE}
+    assert store.files() == {}
+    with lease_of(store, lease_seconds=1e9):
         pass
     assert capsys.readouterr().err == ""
 
 
-def test_a_dead_driver_is_watched_and_followed(bucket, capsys):
-    dead = at_work(bucket)
-    dead._change()
-    with at_work(bucket) as alive:
-        assert not alive.taken
-    assert "has not signed off" in capsys.readouterr().err
+def test_a_damaged_lease_is_nobodys(store, capsys):
+    store.write(LEASE_FILE, b"{}")
+    with lease_of(store, lease_seconds=1e9) as lease:
+        lease.check()
+    assert capsys.readouterr().err == ""
 
 
-def test_a_driver_that_was_followed_hears_of_it_and_leaves_the_sign_alone(bucket):
-    told = []
-    with at_work(bucket) as cut_off:
-        cut_off.hear(told.append)
-        other = at_work(bucket)
-        wait_for(lambda: other._change() or cut_off.taken)
-        wait_for(lambda: told)
-    assert "has taken over the study" in told[0]
-    assert len(told) == 1
-    assert DRIVER_FILE in S3Store(f"{bucket}/study").files()
+def test_of_many_conditional_writes_at_once_one_succeeds(store):
+    won = []
+
+    def write(number):
+        try:
+            won.append(store.write_if("one", b"%d" % number, None))
+        except ConflictError:
+            return
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+    assert store.read_tagged("one")[1] == won[0]
 
 
-def test_of_two_that_begin_together_the_one_that_is_followed_before_it_listens_is_refused(bucket):
-    with at_work(bucket) as first:
-        other = at_work(bucket)
-        wait_for(lambda: other._change() or first.taken)
-        with pytest.raises(ValueError, match=r"has taken over the study s3://.*; wait for it"):
-            first.hear(lambda taken: None)
+def test_a_write_that_is_sent_again_finds_itself(store):
+    etag = store.write_if("one", b"mine", None)
+    assert store.write_if("one", b"mine", None) == etag
+    with pytest.raises(ConflictError):
+        store.write_if("one", b"another", None)
+
+
+def test_an_s3_without_conditional_writes_is_refused(store, monkeypatch, s3_server):
+    monkeypatch.setattr(s3_server, "conditional", False)
+    with pytest.raises(ValueError, match="ignores the conditions of a write"):
+        check_conditional_writes(store)
+    assert store.files() == {}

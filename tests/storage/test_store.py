@@ -10,7 +10,8 @@ import pytest
 
 from tune_cluster.storage.checkpoints import TrialCheckpoints
 from tune_cluster.storage.retry import RetryPolicy, StorageRetry
-from tune_cluster.storage.store import RESULT_FILE, LocalStore, S3Store, Store
+from tune_cluster.storage.s3 import S3Store
+from tune_cluster.storage.store import RESULT_FILE, LocalStore, Store
 
 
 @pytest.fixture(params=["folder", "bucket"])

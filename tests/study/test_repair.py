@@ -124,7 +124,7 @@ def test_the_command_line_goes_on_with_the_copy(study):
         parse_and_check(job, ["--resume", str(study)], held)
     with ExitStack() as held:
         _, home = parse_and_check(job, ["--resume", str(study), "--repair"], held)
-        assert home.directory == study.with_name("study-repaired")
+        assert home.path == study.with_name("study-repaired")
 
 
 def test_what_needs_no_repair_is_refused(study):

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from tune_cluster.storage.addresses import SCHEME
 from tune_cluster.storage.inside import new_file, opened
-from tune_cluster.storage.store import S3Store
+from tune_cluster.storage.s3 import S3Store
 
 PACKAGES = ("tune_cluster", "tune_jobs", "search_spaces", "trainables")
 """Our code, as the driver has it and every trial must."""

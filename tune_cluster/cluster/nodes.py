@@ -23,7 +23,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from tune_cluster.cluster.capacity import Resources, fitting
 from tune_cluster.cluster.facts import TORCH_SECONDS, Facts, harms, notice_of, tell
 from tune_cluster.storage.addresses import SCHEME
-from tune_cluster.storage.store import S3Store, refusing
+from tune_cluster.storage.s3 import S3Store, refusing
 
 PATIENCE = 30.0
 """Seconds: an idle node answers in 3, of which its first process and our code take most; a busy one

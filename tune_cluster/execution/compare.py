@@ -20,7 +20,7 @@ from tune_cluster.execution.summary import shown, without
 from tune_cluster.reports.comparison import show_comparison
 from tune_cluster.storage.addresses import SCHEME
 from tune_cluster.study.description import job_name
-from tune_cluster.study.home import new_folder
+from tune_cluster.study.directory import new_folder
 from tune_cluster.study.study_file import STUDY_FILE
 from tune_cluster.told import complaining
 

@@ -49,7 +49,7 @@ from tune_cluster.storage.addresses import SCHEME
 from tune_cluster.storage.inside import LinkError
 from tune_cluster.storage.retry import StorageLostError
 from tune_cluster.study.description import describe, job_name
-from tune_cluster.study.home import Home, home_of, new_home
+from tune_cluster.study.directory import StudyDirectory
 from tune_cluster.study.reading import check_kinds, read_study
 from tune_cluster.study.repair import repair
 from tune_cluster.study.unchanged import check_unchanged
@@ -103,7 +103,7 @@ def launch(
             command, home = parse_and_check(job, argv, held)
             # Ray stores what a script has given before it was connected as soon as it is.
             with nothing_left(home), unsendable_refused():
-                check_unchanged(home.directory, metric=metric, mode=mode)
+                check_unchanged(home.path, metric=metric, mode=mode)
                 found = held.enter_context(cluster_for(command.flags))
                 study = study_on(found, home, command.flags, console, metric=metric, mode=mode)
                 # Again: Ray has made SIGTERM its own as it began.
@@ -139,7 +139,7 @@ def launch(
 
 def parse_and_check(
     job: Callable[..., object], argv: Sequence[str], held: ExitStack
-) -> tuple[Command, Home]:
+) -> tuple[Command, StudyDirectory]:
     """The command line, and where the study lives, which can be written.
 
     Args:
@@ -153,19 +153,19 @@ def parse_and_check(
         resume = command.flags.resume
         if command.flags.repair:
             resume = repair(resume)
-        home = home_of(resume, held)
-        stored = read_study(home.directory, "--resume", resume).about
-        check_kinds(home.directory)
+        home = StudyDirectory.find(resume, held)
+        stored = read_study(home.path, "--resume", resume).about
+        check_kinds(home.path)
         kept_in = str(stored["flags"]["storage_path"])
         if home.bucket is None and kept_in.startswith(SCHEME):
-            there = argument(f"{kept_in.rstrip('/')}/{home.directory.name}")
+            there = argument(f"{kept_in.rstrip('/')}/{home.path.name}")
             raise ValueError(
-                f"--resume {home.directory}: a copy of a study in a bucket: --resume {there}"
+                f"--resume {home.path}: a copy of a study in a bucket: --resume {there}"
             )
         return parse(job, argv, stored=stored), home
     name = command.flags.name or f"{job_name()}-{time.strftime('%Y%m%d-%H%M%S')}"
     numbered = command.flags.name is None
-    return command, new_home(command.flags.storage_path, name, held, numbered=numbered)
+    return command, StudyDirectory.create(command.flags.storage_path, name, held, numbered=numbered)
 
 
 def cluster_for(flags: Flags) -> AbstractContextManager[Cluster]:
@@ -179,7 +179,13 @@ def cluster_for(flags: Flags) -> AbstractContextManager[Cluster]:
 
 
 def study_on(
-    found: Cluster, home: Home, flags: Flags, console: Console, *, metric: str, mode: Mode
+    found: Cluster,
+    home: StudyDirectory,
+    flags: Flags,
+    console: Console,
+    *,
+    metric: str,
+    mode: Mode,
 ) -> Study:
     """The study, as wide as the cluster's nodes let it be.
 
@@ -194,7 +200,7 @@ def study_on(
         if flags.gpus_per_trial:
             gpu_notice = notice_of({socket.gethostname(): seen_gpus()})
     else:
-        storage = str(home.bucket or home.directory.parent)
+        storage = str(home.bucket or home.path.parent)
         inspection = inspect(storage, gpus=flags.gpus_per_trial > 0, remote=as_trial)
         inspection.check(*size)
         gpu_notice = inspection.gpu_notice(*size)
@@ -203,7 +209,7 @@ def study_on(
                 f"note      {one_line(note)}", soft_wrap=True, highlight=False, markup=False
             )
     study = Study(
-        home.directory,
+        home.path,
         flags,
         max_concurrent=min(flags.max_concurrent or slots, slots),
         metric=metric,
@@ -211,10 +217,10 @@ def study_on(
         bucket=home.bucket,
         cluster=found,
         inspection=inspection,
-        lock=home.lock,
+        lock=home.journal,
     )
-    if home.at_work is not None:
-        home.at_work.hear(study.stopper.interrupt)
+    if home.lease is not None:
+        home.lease.on_lost(study.stopper.interrupt)
     study.parts.gpu_notice = gpu_notice
     return study
 

@@ -19,7 +19,7 @@ from tune_cluster.execution.plan import show_line, show_plan
 from tune_cluster.execution.price import Price, check_room, price_of
 from tune_cluster.execution.ray_tune.study import TUNE_FOLDER, Study
 from tune_cluster.execution.signals import handled
-from tune_cluster.study.home import Home
+from tune_cluster.study.directory import StudyDirectory
 from tune_cluster.study.strangers import strangers
 
 UNASKED_SECONDS = 60.0
@@ -79,13 +79,13 @@ def agreed(console: Console, flags: Flags, seconds: float | None) -> bool:
 
 
 @contextmanager
-def nothing_left(home: Home) -> Iterator[None]:
+def nothing_left(home: StudyDirectory) -> Iterator[None]:
     """Whatever ends the study before it has begun, be it SIGTERM, its name is free again.
 
     `tune.Tuner(...)` makes a folder in the study's as it is built. Nothing else is touched of a
     study that is there already.
     """
-    made = home.directory if home.new else home.directory / TUNE_FOLDER
+    made = home.path if home.new else home.path / TUNE_FOLDER
     ours = home.new or not made.exists()
     try:
         with ended_by_signals():

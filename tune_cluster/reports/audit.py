@@ -32,7 +32,7 @@ from tune_cluster.plain_text import one_line
 from tune_cluster.reports.command_line import CommandLine
 from tune_cluster.reports.early_stopping import KEPT, TOP, Followed, advised, killed
 from tune_cluster.reports.sampling import bootstrapped_rank_correlation
-from tune_cluster.study.home import to_read
+from tune_cluster.study.directory import local_copy
 from tune_cluster.study.reading import read_study
 from tune_cluster.study.state import StudyState, TrialState
 from tune_cluster.told import complaining
@@ -176,7 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser = CommandLine("tune_cluster.reports.audit", __doc__)
         parser.add_argument("study", metavar="STUDY", help="its folder, or s3://bucket/folder/name")
         given = parser.parse_args(arguments).study
-        study = to_read(given)
+        study = local_copy(given)
         about, _, state = read_study(study, address=given)
         if "rungs" not in about["strategy"]:
             raise ValueError(f"STUDY {study}: it has no rungs that could be audited")

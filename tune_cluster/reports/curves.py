@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from tune_cluster.plain_text import in_picture, one_line
 from tune_cluster.reports.command_line import CommandLine, path_of
 from tune_cluster.storage.inside import write_file
-from tune_cluster.study.home import to_read
+from tune_cluster.study.directory import local_copy
 from tune_cluster.study.reading import read_study
 from tune_cluster.told import complaining
 
@@ -98,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.add_argument("study", metavar="STUDY", help="its folder, or s3://bucket/folder/name")
         parser.add_argument("file", metavar="FILE", nargs="?", type=path_of, help="the picture")
         given = parser.parse_args(arguments)
-        folder = to_read(given.study)
+        folder = local_copy(given.study)
         picture = given.file or folder / "curves.png"
         draw_curves(folder, picture)
     print(one_line(picture))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,6 +20,43 @@ REMEMBERED = 256 * 1024
 which an NFS client may keep what it has taken."""
 
 
+class HeldFile:
+    """A file that is open to append to, and locked: from before anything of its study is read.
+
+    Args:
+        path: of the file.
+        create: whether it is new; else it must be there.
+        upload: of what is appended to it, to a bucket.
+
+    Raises:
+        ValueError: another process has it, or it is no regular file.
+        OSError: it cannot be opened for writing.
+    """
+
+    def __init__(
+        self, path: Path, *, create: bool, upload: Callable[[bytes], None] | None = None
+    ) -> None:
+        self.upload = upload
+        self._number: int | None = open_to_append(path.parent, path, create=create, new=create)
+        try:
+            lock(self._number, path)
+        except BaseException:
+            self.release()
+            raise
+
+    def detach(self) -> int:
+        """The number of the open file, which from now on is the caller's to close."""
+        assert self._number is not None, "the lock was passed on already"
+        number, self._number = self._number, None
+        return number
+
+    def release(self) -> None:
+        """Lets another process have the file, unless it was passed on."""
+        if self._number is not None:
+            os.close(self._number)
+            self._number = None
+
+
 class AppendOnlyFile:
     """Appends what was written since the last `flush`, and waits for storage that fails.
 
@@ -29,15 +67,16 @@ class AppendOnlyFile:
     Args:
         path: in a folder that exists; the file is made if it is not there.
         retry: of the storage that it is on.
-        opened: told the open file's number, each time that it is opened.
         study: that the file is of, in which no link is followed; the file's folder if None.
         new: whether the file must not be there yet.
         kept: whether it is brought to the disk when it is closed; else only to the system, where it
             survives the process.
-        number: of the file, where it is open already, as `opened` would leave it.
+        exclusive: whether it is locked for as long as it is open.
+        held: the file, where it is open and locked already, and with it where it is uploaded to.
 
     Raises:
-        ValueError: the file, or what it is reached by in the study, is a link.
+        ValueError: the file, or what it is reached by in the study, is a link; or an exclusive one
+            is another process's.
         FileExistsError: a new one is there.
     """
 
@@ -45,23 +84,24 @@ class AppendOnlyFile:
         self,
         path: Path,
         retry: StorageRetry,
-        opened: Callable[[int], None] = lambda number: None,
         *,
         study: Path | None = None,
         new: bool = False,
-        number: int | None = None,
         kept: bool = True,
+        exclusive: bool = False,
+        held: HeldFile | None = None,
     ) -> None:
         self.path = path
         self._root = path.parent if study is None else study
         self._new = new
         self._kept = kept
         self._retry = retry
-        self._opened = opened
+        self._exclusive = exclusive
+        self._upload = None if held is None else held.upload
         self._pieces: list[bytes] = []
         self._last = b""
         """The file's end, as it was written here."""
-        self._file = number
+        self._file = None if held is None else held.detach()
         self._size = retry(lambda: os.fstat(self._open(create=True)).st_size)
 
     def write(self, data: bytes) -> None:
@@ -77,6 +117,8 @@ class AppendOnlyFile:
         piece, self._pieces = b"".join(self._pieces), []
         if piece:
             self._retry(lambda: self._append(piece))
+            if self._upload is not None:
+                self._upload(piece)
 
     def truncate(self, size: int) -> None:
         """Drops what follows after so many bytes."""
@@ -125,7 +167,8 @@ class AppendOnlyFile:
         if self._file is None:
             number = open_to_append(self._root, self.path, create=create, new=create and self._new)
             try:
-                self._opened(number)
+                if self._exclusive:
+                    lock(number, self.path)
             except BaseException:
                 os.close(number)
                 raise
@@ -143,3 +186,18 @@ def write_all(number: int, data: bytes) -> None:
     """Writes to an open file, in one call of the system where it takes it."""
     while data:
         data = data[os.write(number, data) :]
+
+
+def lock(number: int, path: Path) -> None:
+    """Locks the open journal of a study.
+
+    Raises:
+        ValueError: another process has the study.
+        OSError: the storage has no locks.
+    """
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ValueError(
+            f"another process is running the study {path.parent}; wait for it, or end it"
+        ) from None

@@ -1,18 +1,19 @@
-"""One driver at a time has a study in a bucket, as far as that can be had there.
+"""The lock of a study in a bucket: one driver at a time has it, by S3's conditional writes.
 
-A driver says that it is at work in `driver.json`, which it changes every few seconds and deletes
-when it ends. Who finds one watches it for a while: if it changes, somebody is at work; if not, its
-driver is dead.
+The driver that has the study has written `driver.json`, and writes it again every few seconds, each
+time on the condition that it still is what this driver wrote last (`If-Match`). It is made on the
+condition that none is there (`If-None-Match: *`): of two drivers that begin together one makes
+it. Who finds one watches it for `LEASE_SECONDS` of its own clock: if it changes, its driver is at
+work; if not, that driver is dead or cut off, and the study is taken over, on the condition that the
+lease has not changed. Of several that do so one succeeds.
 
-That is no lock, for which the bucket would have to compare before it writes. Two drivers that
-begin within the same second may both begin. One that was cut off from the bucket while another one
-took over goes on until it reaches it again. Each looks at the file before it changes it, and ends
-as soon as it finds another one's there; until then trials of both may have written checkpoints.
+A driver that could not renew its lease for that long writes nothing more to the bucket until it
+has renewed it; when it finds another one's, or none, it has lost the study and ends. What it cannot
+stop at once are its trials: until it ends they may write checkpoints, each whole.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import socket
@@ -20,76 +21,90 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
 
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
 from tune_cluster.storage.integrity import check, parse
 from tune_cluster.storage.retry import print_line
-from tune_cluster.storage.store import S3Store
+from tune_cluster.storage.s3 import ConflictError, S3Store
 
-PERIOD = 5.0
-"""Seconds between two changes: 1.50 USD a month at AWS, for two requests each."""
+RENEWAL_SECONDS = 5.0
+"""Between two renewals: 2.60 USD a month at AWS, for a request each."""
 
-WATCH = 4 * PERIOD
-"""Seconds without a change after which a driver is taken for dead."""
+LEASE_SECONDS = 4 * RENEWAL_SECONDS
+"""Without a renewal, after which a driver is taken for dead."""
 
-DRIVER_FILE = "driver.json"
+LEASE_FILE = "driver.json"
 
 
-class _Said(TypedDict):
+class _Holder(TypedDict):
     driver: str
     host: str
     pid: int
     changes: int
 
 
-SAID: TypeAdapter[_Said] = TypeAdapter(_Said)
+HOLDER: TypeAdapter[_Holder] = TypeAdapter(_Holder)
 
 
-class AtWork:
-    """Says that this driver is at work on a study, for as long as the context lasts.
+@dataclass(frozen=True)
+class _Found:
+    """The lease that lies in the bucket."""
+
+    etag: str
+    who: str
+    """Its driver, for a person to find; empty if it is nobody's, but damaged."""
+
+
+class LeaseLostError(Exception):
+    """This driver has the study no more."""
+
+
+class S3Lease:
+    """Holds a study in a bucket, for as long as the context lasts.
 
     Args:
-        bucket: the study's.
-        period, watch: seconds, as `PERIOD` and `WATCH`.
+        store: the study's.
+        renewal_seconds, lease_seconds: as the constants.
 
     Raises:
-        ValueError: on entering: another driver is at work on it.
+        ValueError: on entering: another driver is at work on it, or this S3 has no conditional
+            writes.
         OSError: on entering: the bucket cannot be reached.
     """
 
-    def __init__(self, bucket: S3Store, *, period: float = PERIOD, watch: float = WATCH) -> None:
-        self.taken = ""
+    def __init__(
+        self,
+        store: S3Store,
+        *,
+        renewal_seconds: float = RENEWAL_SECONDS,
+        lease_seconds: float = LEASE_SECONDS,
+    ) -> None:
+        self.lost = ""
         """Who has the study now, if this driver has it no more."""
-        self._on_taken: Callable[[str], None] = print_line
-        self._bucket = bucket
-        self._period = period
-        self._watch = watch
+        self._on_lost: Callable[[str], None] = print_line
+        self._store = store
+        self._renewal_seconds = renewal_seconds
+        self._lease_seconds = lease_seconds
         self._me = {"driver": uuid.uuid4().hex, "host": socket.gethostname(), "pid": os.getpid()}
         self._changes = 0
+        self._etag = ""
+        """Of what this driver wrote last."""
+        self._held_until = 0.0
+        """By the monotonic clock."""
+        self._renewing = threading.RLock()
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="at-work", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
 
-    def __enter__(self) -> AtWork:
-        self._watch_other()
-        self._change()
+    def __enter__(self) -> S3Lease:
+        check_conditional_writes(self._store)
+        self._acquire()
         self._thread.start()
         return self
-
-    def hear(self, on_taken: Callable[[str], None]) -> None:
-        """From here on `on_taken` is told, once, who has taken the study; until now a person was.
-
-        Raises:
-            ValueError: another driver has it already.
-        """
-        self._on_taken = on_taken
-        # Of two that began together one finds the other here, before anything is scheduled.
-        self._look()
-        if self.taken:
-            raise ValueError(f"{self.taken}; wait for it, or end it")
 
     def __exit__(
         self,
@@ -100,60 +115,137 @@ class AtWork:
         self._ended.set()
         self._thread.join()
         # Where it cannot be deleted the next driver will watch it.
-        with contextlib.suppress(OSError):
-            if not self.taken:
-                self._bucket.delete(DRIVER_FILE)
+        with suppress(OSError, ConflictError):
+            if not self.lost:
+                self._store.delete_if(LEASE_FILE, self._etag)
+
+    def on_lost(self, tell: Callable[[str], None]) -> None:
+        """From here on `tell` is told, once, who has taken the study; until now a person was.
+
+        Raises:
+            ValueError: another driver has it already.
+        """
+        with self._renewing:
+            if self.lost:
+                raise ValueError(f"{self.lost}; wait for it, or end it")
+            self._on_lost = tell
+
+    def check(self) -> None:
+        """Called before each write to the study; renews a lease that may have run out.
+
+        Raises:
+            LeaseLostError: another driver has the study.
+            OSError: the lease may have run out, and the bucket cannot be reached.
+        """
+        if not self.lost and time.monotonic() < self._held_until:
+            # Without waiting for a renewal that is on its way.
+            return
+        with self._renewing:
+            if not self.lost and time.monotonic() >= self._held_until:
+                self._renew()
+            if self.lost:
+                raise LeaseLostError(self.lost)
+
+    def lose(self) -> None:
+        """Gives the study up, since somebody else has written what only its holder writes."""
+        with self._renewing:
+            if self.lost:
+                return
+            found = None
+            with suppress(OSError):
+                found = self._find()
+            who = "another driver, which has ended,"
+            if found is not None and found.who:
+                who = "another driver" if found.etag == self._etag else found.who
+            self.lost = f"{who} has taken over the study {self._store}"
+            self._on_lost(self.lost)
 
     def _run(self) -> None:
-        while not (self._ended.wait(self._period) or self.taken):
-            self._look()
+        while not (self._ended.wait(self._renewal_seconds) or self.lost):
+            # Whoever cannot reach the bucket is told so by the upload.
+            with suppress(OSError), self._renewing:
+                if not self.lost:
+                    self._renew()
 
-    def _look(self) -> None:
-        """Changes the file, or hears from it that another driver has the study."""
-        # Whoever cannot reach the bucket is told so by the mirror.
-        with contextlib.suppress(OSError):
-            said = self._said()
-            if said is not None and said["driver"] != self._me["driver"]:
-                self.taken = f"{driver_in(said)} has taken over the study {self._bucket}"
-                self._on_taken(self.taken)
-            else:
-                self._change()
-
-    def _change(self) -> None:
-        self._changes += 1
-        said = {**self._me, "changes": self._changes}
-        self._bucket.write(DRIVER_FILE, json.dumps(said).encode())
-
-    def _said(self) -> dict[str, Any] | None:
+    def _renew(self) -> None:
         try:
-            said: dict[str, Any] = parse(self._bucket.read(DRIVER_FILE))
-            check(SAID, said)
-        except (FileNotFoundError, ValueError):
-            # Nobody, or nobody's that is at work: whoever is writes it whole.
-            return None
-        return said
+            self._write(self._etag)
+        except ConflictError:
+            self.lose()
 
-    def _watch_other(self) -> None:
-        first = self._said()
-        if first is None:
-            return
+    def _write(self, etag: str | None) -> None:
+        self._changes += 1
+        content = json.dumps({**self._me, "changes": self._changes}).encode()
+        # From before it is sent: another driver's watch cannot have begun earlier.
+        began = time.monotonic()
+        self._etag = self._store.write_if(LEASE_FILE, content, etag)
+        self._held_until = began + self._lease_seconds
+
+    def _acquire(self) -> None:
+        while True:
+            found = self._find()
+            if found is not None and found.who:
+                found = self._watch(found)
+            try:
+                self._write(None if found is None else found.etag)
+                return
+            except ConflictError:
+                # Another one was faster.
+                continue
+
+    def _find(self) -> _Found | None:
+        tagged = self._store.read_tagged(LEASE_FILE)
+        if tagged is None:
+            return None
+        content, etag = tagged
+        try:
+            holder: _Holder = parse(content)
+            check(HOLDER, holder)
+        except ValueError:
+            # Whoever is at work writes it whole.
+            return _Found(etag, "")
+        return _Found(etag, f"the driver on {holder['host']!r} (process {holder['pid']})")
+
+    def _watch(self, first: _Found) -> _Found | None:
+        """The lease of a driver that is dead, or None if it has ended meanwhile.
+
+        Raises:
+            ValueError: it is at work.
+        """
         print_line(
-            f"{driver_in(first)} has not signed off from {self._bucket}; {self._watch:.0f} s will "
+            f"{first.who} has not signed off from {self._store}; {self._lease_seconds:.0f} s will "
             "show whether it is still at work"
         )
-        deadline = time.monotonic() + self._watch
+        deadline = time.monotonic() + self._lease_seconds
         while time.monotonic() < deadline:
-            time.sleep(self._period / 5)
-            said = self._said()
-            if said is None:
-                return
-            if said != first:
+            time.sleep(self._renewal_seconds / 5)
+            found = self._find()
+            if found is None:
+                return None
+            if found.etag != first.etag:
                 raise ValueError(
-                    f"{driver_in(said)} is at work on the study {self._bucket}; wait for it, or "
-                    "end it"
+                    f"{found.who} is at work on the study {self._store}; wait for it, or end it"
                 )
+        return first
 
 
-def driver_in(said: dict[str, Any]) -> str:
-    """The driver that a `driver.json` is of, for a person to find."""
-    return f"the driver on {said['host']!r} (process {said['pid']})"
+def check_conditional_writes(store: S3Store) -> None:
+    """Refuses an S3 that ignores the conditions of a write: two drivers would have one study.
+
+    Raises:
+        ValueError: it does.
+        OSError: the bucket cannot be reached, or it knows no such writes.
+    """
+    name = f".probe-{uuid.uuid4().hex}"
+    etag = store.write_if(name, b"1", None)
+    try:
+        for wrong in (None, etag[:-2] + ("0" if etag[-2] != "0" else "1") + etag[-1]):
+            with suppress(ConflictError):
+                store.write_if(name, b"2", wrong)
+                raise ValueError(
+                    f"{store}: this S3 ignores the conditions of a write (If-None-Match, "
+                    "If-Match), without which a study there has no lock: use one that has them "
+                    "(README, In a bucket)"
+                )
+    finally:
+        store.delete(name)

@@ -24,13 +24,12 @@ from typing_extensions import NotRequired, TypedDict
 from search_spaces.objective import Objective
 from search_spaces.trial_events import Count, Epoch, Event, Result, Suggested, TrialEvent
 from tune_cluster.plain_text import argument
-from tune_cluster.storage.append_only import AppendOnlyFile
+from tune_cluster.storage.append_only import AppendOnlyFile, HeldFile
 from tune_cluster.storage.inside import read_regular
 from tune_cluster.storage.integrity import check, parse
 from tune_cluster.storage.retry import StorageLostError, StorageRetry
 from tune_cluster.storage.store import LocalStore
 from tune_cluster.study.events import Closed, Session, read_event
-from tune_cluster.study.lock import StudyLock, lock
 from tune_cluster.study.state import StudyState
 
 JOURNAL = "journal.jsonl"
@@ -57,7 +56,8 @@ class Journal:
         path: of the file, in the study's directory.
         retry: of the study's storage.
         on_lost: told that it did not come back.
-        study_lock: passes to the journal; without it the journal takes it.
+        held: the file, open and locked, which passes to the journal; without it the journal opens
+            it.
 
     Raises:
         ValueError: another process runs the study.
@@ -68,7 +68,7 @@ class Journal:
         path: Path,
         retry: StorageRetry | None = None,
         on_lost: Callable[[StorageLostError], None] | None = None,
-        study_lock: StudyLock | None = None,
+        held: HeldFile | None = None,
     ) -> None:
         self.path = path
         self.lost: StorageLostError | None = None
@@ -77,8 +77,8 @@ class Journal:
         self._file = AppendOnlyFile(
             path,
             retry or StorageRetry(LocalStore(path.parent)),
-            opened=lambda number: lock(number, path.parent),
-            number=None if study_lock is None else study_lock.detach(),
+            exclusive=True,
+            held=held,
         )
         self._lines = self._drop_torn_line()
         """That it has."""

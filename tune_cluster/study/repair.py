@@ -19,9 +19,10 @@ from tune_cluster.storage.addresses import SCHEME
 from tune_cluster.storage.checkpoints import PREFIX
 from tune_cluster.storage.inside import write_file
 from tune_cluster.storage.retry import print_line
-from tune_cluster.storage.store import LocalStore, S3Store, Store
+from tune_cluster.storage.s3 import S3Store
+from tune_cluster.storage.store import LocalStore, Store
+from tune_cluster.study.directory import TRIALS, copy_of, local_copy
 from tune_cluster.study.events import Repaired
-from tune_cluster.study.home import TRIALS, copy_of, to_read
 from tune_cluster.study.journal import (
     JOURNAL,
     DamagedJournalError,
@@ -50,7 +51,7 @@ def repair(study: str) -> str:
         ValueError: no study is there, its journal is not damaged, the copy is there already, or it
             cannot be written.
     """
-    directory = to_read(study)
+    directory = local_copy(study)
     about = read_study_file(directory)
     check_fields(directory, about, "--resume")
     try:

@@ -41,14 +41,15 @@ from tune_cluster.execution.ray_tune.restart import RestartingScheduler
 from tune_cluster.execution.ray_tune.searcher import JournaledSearcher
 from tune_cluster.execution.ray_tune.trainable import job_directory, tune_trainable
 from tune_cluster.execution.sendable import check_sendable
+from tune_cluster.storage.append_only import HeldFile
 from tune_cluster.storage.inside import make_private, opened
 from tune_cluster.storage.quota import Budget, parse_bytes
 from tune_cluster.storage.retry import StorageRetry
-from tune_cluster.storage.store import LocalStore, S3Store
+from tune_cluster.storage.s3 import S3Store
+from tune_cluster.storage.store import LocalStore
+from tune_cluster.study.directory import StudyDirectory
 from tune_cluster.study.events import NodeRefused, Session, WidthChanged
-from tune_cluster.study.home import Home
 from tune_cluster.study.journal import JOURNAL, Journal, read_journal
-from tune_cluster.study.lock import StudyLock
 from tune_cluster.study.state import StudyState
 from tune_cluster.study.stream import EventStream, Listener
 from tune_cluster.study.study_file import write_study_file
@@ -87,7 +88,7 @@ class Study:
         bucket: S3Store | None = None,
         cluster: Cluster | None = None,
         inspection: Inspection | None = None,
-        lock: StudyLock | None = None,
+        lock: HeldFile | None = None,
     ) -> None:
         self._lock = lock
         self.directory = directory
@@ -141,7 +142,7 @@ class Study:
             lambda: self.journal, self.state, [failed, self.stopper, self.losses]
         )
         self._journal: Journal | None = None
-        self.checkpoints = Home(directory, bucket).checkpoints
+        self.checkpoints = StudyDirectory(directory, bucket).checkpoints
         """Where the trials' checkpoints lie, each trial's in a place of its own."""
         self.retry = StorageRetry(
             LocalStore(self.trials_dir), give_up=self.stopper.gives_up_storage
@@ -349,7 +350,7 @@ class Study:
             self.directory / JOURNAL,
             self.retry,
             on_lost=self.stopper.storage_lost,
-            study_lock=self._lock,
+            held=self._lock,
         )
         write_study_file(self.directory, description, self.retry)
         self._session = Session(

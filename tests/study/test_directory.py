@@ -10,9 +10,9 @@ import pytest
 from tests.in_process import names
 from tests.mounts import not_writable
 from tune_cluster.execution.question import nothing_left
-from tune_cluster.storage.lease import DRIVER_FILE
-from tune_cluster.storage.store import S3Store
-from tune_cluster.study.home import bring, copy_of, home_of, new_home, to_read
+from tune_cluster.storage.lease import LEASE_FILE
+from tune_cluster.storage.s3 import S3Store
+from tune_cluster.study.directory import StudyDirectory, copy_of, download, local_copy
 from tune_cluster.study.journal import JOURNAL, Journal
 from tune_cluster.study.study_file import STUDY_FILE
 
@@ -42,16 +42,16 @@ def files_in(directory):
 
 def test_a_new_study_in_a_bucket_is_written_to_a_copy_and_to_the_bucket(bucket, cache):
     with ExitStack() as held:
-        home = new_home(f"{bucket}/results", "mine", held)
-        assert home.directory == cache / "studies" / "results" / "mine"
+        home = StudyDirectory.create(f"{bucket}/results", "mine", held)
+        assert home.path == cache / "studies" / "results" / "mine"
         assert str(home.checkpoints) == f"{bucket}/results/mine/trials"
-        (home.directory / STUDY_FILE).write_text("{}")
+        (home.path / STUDY_FILE).write_text("{}")
     assert set(S3Store(f"{bucket}/results/mine").files()) == {STUDY_FILE}
 
 
 def test_of_a_study_that_does_not_begin_nothing_is_left_in_the_bucket(bucket, cache):
     with ExitStack() as held, suppress(KeyboardInterrupt):
-        home = new_home(f"{bucket}/results", "mine", held)
+        home = StudyDirectory.create(f"{bucket}/results", "mine", held)
         with nothing_left(home):
             raise KeyboardInterrupt
     assert S3Store(f"{bucket}/results/mine").files() == {}
@@ -61,14 +61,16 @@ def test_of_a_study_that_does_not_begin_nothing_is_left_in_the_bucket(bucket, ca
 def test_of_two_jobs_with_one_name_from_the_clock_the_later_gets_a_number(bucket, cache, tmp_path):
     for storage_path in (f"{bucket}/results", str(tmp_path / "results")):
         with ExitStack() as held:
-            homes = [new_home(storage_path, "job-1", held, numbered=True) for _ in range(3)]
-            assert [home.directory.name for home in homes] == ["job-1", "job-1-2", "job-1-3"]
+            homes = [
+                StudyDirectory.create(storage_path, "job-1", held, numbered=True) for _ in range(3)
+            ]
+            assert [home.path.name for home in homes] == ["job-1", "job-1-2", "job-1-3"]
 
 
 def test_of_many_processes_that_want_one_name_one_has_it(tmp_path):
     def take():
         with ExitStack() as held, suppress(ValueError):
-            return new_home(str(tmp_path), "mine", held).directory
+            return StudyDirectory.create(str(tmp_path), "mine", held).path
 
     with ThreadPoolExecutor(16) as pool:
         made = [made.result() for made in [pool.submit(take) for _ in range(64)]]
@@ -85,17 +87,17 @@ def stored_study(folder):
 def test_one_process_at_a_time_has_a_study_from_before_anything_of_it_is_read(tmp_path):
     study = stored_study(tmp_path)
     with ExitStack() as held:
-        home_of(study, held)
+        StudyDirectory.find(study, held)
         with pytest.raises(ValueError, match="another process is running the study"):
-            home_of(study, held)
+            StudyDirectory.find(study, held)
     with ExitStack() as held:
-        home = home_of(study, held)
-        journal = Journal(home.directory / JOURNAL, study_lock=home.lock)
+        home = StudyDirectory.find(study, held)
+        journal = Journal(home.path / JOURNAL, held=home.journal)
     with ExitStack() as held, pytest.raises(ValueError, match="another process is running"):
-        home_of(study, held)
+        StudyDirectory.find(study, held)
     journal.close()
     with ExitStack() as held:
-        home_of(study, held)
+        StudyDirectory.find(study, held)
 
 
 @pytest.mark.parametrize("instead", ["nothing", "folder", "fifo", "link"])
@@ -110,57 +112,57 @@ def test_a_study_whose_journal_is_no_file_of_its_own_is_not_resumed(tmp_path, in
         (tmp_path / "other").touch()
         (study / JOURNAL).symlink_to(tmp_path / "other")
     with ExitStack() as held, pytest.raises(ValueError, match=JOURNAL):
-        home_of(str(study), held)
+        StudyDirectory.find(str(study), held)
 
 
 def test_a_study_that_cannot_be_written_is_not_resumed(tmp_path):
     study = stored_study(tmp_path)
     with not_writable(tmp_path / "mine"), ExitStack() as held:
         with pytest.raises(ValueError, match=r"cannot be written .Read-only file system"):
-            home_of(study, held)
+            StudyDirectory.find(study, held)
         with pytest.raises(ValueError, match=r"cannot be written .Read-only file system"):
-            new_home(study, "deeper", held)
+            StudyDirectory.create(study, "deeper", held)
 
 
 def test_a_study_of_that_name_in_the_bucket_is_not_written_over(study, bucket, cache):
     with ExitStack() as held, pytest.raises(ValueError, match=f"exists; .* --resume {study}"):
-        new_home(f"{bucket}/results", "mine", held)
+        StudyDirectory.create(f"{bucket}/results", "mine", held)
 
 
 def test_a_copy_that_is_left_of_another_study_is_not_written_over(bucket, cache):
     (cache / "studies" / "results" / "mine").mkdir(parents=True)
     with ExitStack() as held, pytest.raises(ValueError, match="is a copy of another study"):
-        new_home(f"{bucket}/results", "mine", held)
+        StudyDirectory.create(f"{bucket}/results", "mine", held)
 
 
 def test_on_another_machine_all_but_the_checkpoints_is_brought(study, cache):
     with ExitStack() as held:
-        home = home_of(str(study), held)
-        assert files_in(home.directory) == {
+        home = StudyDirectory.find(str(study), held)
+        assert files_in(home.path) == {
             *(STUDY_FILE, JOURNAL, "trials/0000/events.out", "best/state.pt")
         }
-        assert DRIVER_FILE in study.files()
-    assert (home.directory / JOURNAL).read_bytes() == b"1\n2\n"
-    assert DRIVER_FILE not in study.files()
+        assert LEASE_FILE in study.files()
+    assert (home.path / JOURNAL).read_bytes() == b"1\n2\n"
+    assert LEASE_FILE not in study.files()
 
 
 def test_a_journal_that_was_not_copied_to_its_end_counts(study, cache, capsys):
     directory = copy_of(study)
-    bring(study, directory)
+    download(study, directory)
     # Its last line was not finished when the driver was killed.
     (directory / JOURNAL).write_bytes(b"1\n2\n3\n4")
     with ExitStack() as held:
-        home_of(str(study), held)
+        StudyDirectory.find(str(study), held)
         assert (directory / JOURNAL).read_bytes() == b"1\n2\n3\n4"
     assert "for 1 lines: they count" in capsys.readouterr().err
-    assert study.read(JOURNAL) == b"1\n2\n3\n4"
+    assert study.read(JOURNAL) == b"1\n2\n3\n"
 
 
 def test_a_study_that_went_on_elsewhere_is_brought_again(study, cache, capsys):
     directory = copy_of(study)
-    bring(study, directory)
+    download(study, directory)
     study.write(JOURNAL, b"1\n2\n3\n")
-    bring(study, directory)
+    download(study, directory)
     assert (directory / JOURNAL).read_bytes() == b"1\n2\n3\n"
     assert names(directory.parent) == ["mine"]
     assert capsys.readouterr().err == ""
@@ -168,10 +170,10 @@ def test_a_study_that_went_on_elsewhere_is_brought_again(study, cache, capsys):
 
 def test_what_two_machines_have_made_of_a_study_is_not_mixed(study, cache, capsys):
     directory = copy_of(study)
-    bring(study, directory)
+    download(study, directory)
     (directory / JOURNAL).write_bytes(b"1\n2\nhere\n")
     study.write(JOURNAL, b"1\n2\nelsewhere\n")
-    bring(study, directory)
+    download(study, directory)
     assert (directory / JOURNAL).read_bytes() == b"1\n2\nelsewhere\n"
     aside = next(path for path in directory.parent.iterdir() if path != directory)
     assert (aside / JOURNAL).read_bytes() == b"1\n2\nhere\n"
@@ -179,22 +181,22 @@ def test_what_two_machines_have_made_of_a_study_is_not_mixed(study, cache, capsy
 
 
 def test_a_study_is_brought_to_be_looked_at_while_its_driver_is_at_work(study, cache):
-    study.write(DRIVER_FILE, b"{}")
-    directory = to_read(str(study))
+    study.write(LEASE_FILE, b"{}")
+    directory = local_copy(str(study))
     assert (directory / JOURNAL).read_bytes() == b"1\n2\n"
     study.write(JOURNAL, b"1\n2\n3\n")
-    assert (to_read(str(study)) / JOURNAL).read_bytes() == b"1\n2\n3\n"
-    assert to_read("results/mine") == Path("results/mine")
+    assert (local_copy(str(study)) / JOURNAL).read_bytes() == b"1\n2\n3\n"
+    assert local_copy("results/mine") == Path("results/mine")
 
 
 def test_where_no_study_is_nothing_is_brought(bucket, cache):
     with ExitStack() as held, pytest.raises(ValueError, match="no study is there"):
-        home_of(f"{bucket}/results/never", held)
+        StudyDirectory.find(f"{bucket}/results/never", held)
     assert not cache.exists()
 
 
 def test_nothing_is_brought_to_beside_the_study(study, cache):
     study.write("../../outside", b"hostile")
     directory = copy_of(study)
-    bring(study, directory)
+    download(study, directory)
     assert list(cache.rglob("outside")) == []

@@ -1,0 +1,316 @@
+"""A store in a bucket of S3, or of what speaks its protocol.
+
+It is reached by `pyarrow.fs`, but for conditional writes, which that has not: those are boto3's,
+and only the driver of a study needs it. A bucket has no rename: a folder is whole when it has its
+`RESULT_FILE`, which is uploaded last and deleted first.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from pyarrow import fs
+from typing_extensions import override
+
+from tune_cluster.storage.addresses import SCHEME
+from tune_cluster.storage.inside import CHUNK_BYTES
+from tune_cluster.storage.scratch import scratch
+from tune_cluster.storage.store import RESULT_FILE, Store
+
+REASONS = {
+    "NO_SUCH_BUCKET": "there is no bucket of that name: make it, or give another one",
+    "ACCESS_DENIED": "no credentials, or they do not allow it: it takes s3:ListBucket, "
+    "s3:GetObject, s3:PutObject and s3:DeleteObject, by the machine's role, in ~/.aws or in "
+    "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "INVALID_ACCESS_KEY_ID": "nobody knows these credentials",
+    "SIGNATURE_DOES_NOT_MATCH": "the secret of these credentials is another one",
+    "NETWORK_CONNECTION": "nothing answers there; AWS_ENDPOINT_URL says where another S3 is",
+}
+"""By pyarrow's name of an error of S3, what a person can do."""
+
+
+CONNECT_SECONDS, READ_SECONDS = 3, 10
+"""After which a conditional write takes the bucket for out of reach; it is tried twice."""
+
+UNDECIDED = "ConditionalRequestConflict"
+"""What S3 answers to a conditional write beside another one: it is to be sent again."""
+
+UNDECIDED_TRIES, UNDECIDED_SECONDS = 5, 0.2
+
+CONFLICTS = ("PreconditionFailed", "NoSuchKey", UNDECIDED)
+"""What it answers to one whose condition does not hold, or whose object is not there."""
+
+
+class ConflictError(Exception):
+    """An object of a bucket is not what a conditional write needs it to be."""
+
+
+class S3Store(Store):
+    """A store in a bucket of S3, or of what speaks its protocol, at `AWS_ENDPOINT_URL`.
+
+    Credentials and region are those of the process: the instance's role, `~/.aws`, the environment.
+
+    Args:
+        url: `s3://bucket/folder`.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.path = url.removeprefix(SCHEME).strip("/")
+        """`bucket/folder`, as pyarrow names it."""
+        self.name = self.path.rpartition("/")[2]
+
+    @override
+    def __str__(self) -> str:
+        return f"{SCHEME}{self.path}"
+
+    @override
+    def __truediv__(self, name: str) -> S3Store:
+        return S3Store(f"{self.path}/{name}")
+
+    def files(self) -> dict[str, int]:
+        """The files below it, their paths within it and their sizes in bytes."""
+        below = fs.FileSelector(self.path, recursive=True, allow_not_found=True)
+        with reached():
+            found = s3().get_file_info(below)
+        files = (file for file in found if file.type == fs.FileType.File)
+        return {file.path[len(self.path) + 1 :]: file.size for file in files}
+
+    @override
+    def folders(self) -> list[str]:
+        suffix = f"/{RESULT_FILE}"
+        whole = [path.removesuffix(suffix) for path in self.files() if path.endswith(suffix)]
+        return sorted(name for name in whole if "/" not in name)
+
+    @override
+    def read(self, path: str) -> bytes:
+        with reached(), s3().open_input_stream(f"{self.path}/{path}") as stream:
+            content: bytes = stream.read()
+        return content
+
+    def write(self, path: str, content: bytes) -> None:
+        """Puts a file into it, whole or not at all."""
+        with reached(), s3().open_output_stream(f"{self.path}/{path}") as stream:
+            stream.write(content)
+
+    def write_if(self, path: str, content: bytes, etag: str | None) -> str:
+        """Puts a file into it if the file there has that ETag, or, for None, if none is there.
+
+        Returns:
+            The ETag of what was written.
+
+        Raises:
+            ConflictError: the condition does not hold, and nothing was written.
+        """
+        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
+        for tries_left in reversed(range(UNDECIDED_TRIES)):
+            try:
+                with reached():
+                    answer = s3_client().put_object(Body=content, **self._key(path), **condition)
+                return str(answer["ETag"])
+            except ConflictError as error:
+                # A write whose answer was lost is sent again, and then finds itself.
+                found = self.read_tagged(path)
+                if found is not None and found[0] == content:
+                    return found[1]
+                if str(error) != UNDECIDED or not tries_left:
+                    raise
+                time.sleep(UNDECIDED_SECONDS)
+        raise AssertionError("the last try returns or raises")
+
+    def read_tagged(self, path: str) -> tuple[bytes, str] | None:
+        """A file in it and its ETag; None if it is not there."""
+        try:
+            with reached():
+                answer = s3_client().get_object(**self._key(path))
+                return answer["Body"].read(), str(answer["ETag"])
+        except ConflictError:
+            return None
+
+    def delete_if(self, path: str, etag: str) -> None:
+        """Deletes a file in it if it has that ETag.
+
+        Raises:
+            ConflictError: it has another one, or is not there.
+        """
+        with reached():
+            s3_client().delete_object(**self._key(path), IfMatch=etag)
+
+    def _key(self, path: str) -> dict[str, str]:
+        bucket, _, folder = self.path.partition("/")
+        return {"Bucket": bucket, "Key": f"{folder}/{path}" if folder else path}
+
+    def delete(self, path: str) -> None:
+        """Deletes a file in it, if it is there."""
+        with suppress(FileNotFoundError), reached():
+            s3().delete_file(f"{self.path}/{path}")
+
+    def probe(self) -> None:
+        """Writes, reads and deletes a small file, with the credentials of this process.
+
+        Raises:
+            OSError: that cannot be done.
+        """
+        name = f".probe-{uuid.uuid4().hex}"
+        self.write(name, b"probe")
+        self.read(name)
+        self.delete(name)
+
+    @override
+    def exists(self) -> bool:
+        return True
+
+    @override
+    def is_full(self) -> bool:
+        return False
+
+    @override
+    def sizes(self) -> dict[str, int]:
+        sizes: dict[str, int] = {}
+        for path, size in self.files().items():
+            name, inside, _ = path.partition("/")
+            if inside:
+                sizes[name] = sizes.get(name, 0) + size
+        return sizes
+
+    @override
+    def put(self, source: Path, name: str) -> None:
+        self.delete(f"{name}/{RESULT_FILE}")
+        with suppress(FileNotFoundError), reached():
+            s3().delete_dir(f"{self.path}/{name}")
+        for path in sorted(source.rglob("*"), key=lambda path: path == source / RESULT_FILE):
+            if path.is_file():
+                self.write(f"{name}/{path.relative_to(source)}", path.read_bytes())
+
+    @override
+    @contextmanager
+    def reading(self, name: str) -> Iterator[Path]:
+        with scratch() as local:
+            self.copy_to(name, Path(local))
+            yield Path(local)
+
+    @override
+    def copy_to(self, name: str, target: Path) -> None:
+        folder = self / name
+        files = folder.files()
+        if not files:
+            raise FileNotFoundError(errno.ENOENT, "nothing is there", str(folder))
+        for file in files:
+            if any(part in ("", ".", "..") for part in file.split("/")):
+                # A key may be anything, and another may have made it.
+                raise ValueError(f"{folder}: {file} leads out of its folder")
+        for file in files:
+            copy = target / file
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            with (
+                reached(),
+                s3().open_input_stream(f"{folder.path}/{file}") as stream,
+                copy.open("xb") as written,
+            ):
+                shutil.copyfileobj(stream, written, CHUNK_BYTES)
+
+    @override
+    def drop(self, name: str) -> None:
+        with suppress(OSError):
+            self.delete(f"{name}/{RESULT_FILE}")
+            with reached():
+                s3().delete_dir(f"{self.path}/{name}")
+
+    @override
+    def drop_unfinished(self) -> None:
+        files = self.files()
+        for name in {path.partition("/")[0] for path in files if "/" in path}:
+            if f"{name}/{RESULT_FILE}" not in files:
+                self.drop(name)
+
+
+@contextmanager
+def reached() -> Iterator[None]:
+    """Gives what S3 refuses a number, as a file system's errors have one, and says what it means.
+
+    Raises:
+        FileNotFoundError: what is asked for is not there.
+        ConflictError: the condition of a write does not hold.
+        OSError: the bucket cannot be used, now or before somebody does something.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        found = re.search(r"AWS Error (\w+)", str(error))
+        raise _refused(found[1] if found else "", error) from None
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] != "botocore":
+            raise
+        # Of `ClientError` alone; the others say that nothing has answered.
+        response = getattr(error, "response", None)
+        code = response["Error"]["Code"] if response else "NetworkConnection"
+        if code in CONFLICTS:
+            raise ConflictError(code) from None
+        name = "ACCESS_DENIED" if type(error).__name__ == "NoCredentialsError" else code
+        raise _refused(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).upper(), error) from None
+
+
+def _refused(name: str, error: Exception) -> OSError:
+    return OSError(errno.EREMOTEIO, REASONS.get(name) or str(error).splitlines()[0])
+
+
+@contextmanager
+def refusing(flag: str, store: S3Store) -> Iterator[None]:
+    """Makes an error of S3 one of what was typed.
+
+    Raises:
+        ValueError: why the bucket cannot be used.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(f"{flag} {store}: {error.strerror or error}") from None
+
+
+@functools.cache
+def s3() -> fs.S3FileSystem:
+    """The connections of this process; made at the first use, since they cannot be pickled."""
+    return fs.S3FileSystem(
+        # pyarrow reads this variable in some of its versions and ways of building only.
+        endpoint_override=os.environ.get("AWS_ENDPOINT_URL"),
+        # One request for a small file in place of three.
+        allow_delayed_open=True,
+    )
+
+
+@functools.cache
+def s3_client() -> Any:
+    """A client of boto3 for this process, at the same address and with the same credentials.
+
+    Raises:
+        ValueError: boto3 is not installed.
+    """
+    try:
+        import boto3
+        from botocore.config import Config
+    except ImportError:
+        raise ValueError(
+            "the lock of a study in a bucket needs boto3: pip install 'tune-cluster[s3]'"
+        ) from None
+    config = Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        retries={"mode": "standard", "max_attempts": 2},
+        # Checksums that not every S3 knows are no part of a condition.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    return boto3.client("s3", config=config)

@@ -1,0 +1,309 @@
+"""The directory of a study, new or found, with its lock taken before anything in it is read.
+
+A study in a bucket has its directory on the driver's disk while it runs, and in the bucket what is
+uploaded from there.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from tune_cluster.plain_text import argument
+from tune_cluster.storage.addresses import SCHEME, check_address, expanded
+from tune_cluster.storage.append_only import HeldFile
+from tune_cluster.storage.checkpoints import PREFIX
+from tune_cluster.storage.inside import random_name, read_regular
+from tune_cluster.storage.lease import LEASE_FILE, S3Lease
+from tune_cluster.storage.retry import print_line
+from tune_cluster.storage.s3 import S3Store, refusing
+from tune_cluster.storage.store import LocalStore, Store
+from tune_cluster.study.journal import JOURNAL
+from tune_cluster.study.study_file import STUDY_FILE
+from tune_cluster.study.upload import PIECE, JournalUpload, read_journal, uploading, whole_lines
+
+TRIALS = "trials"
+
+TRIES = 5
+"""Of reading a journal that its driver makes one object of meanwhile."""
+
+
+@dataclass(frozen=True)
+class StudyDirectory:
+    """Where a study lives."""
+
+    path: Path
+    """On this machine."""
+    bucket: S3Store | None = None
+    """That the directory is uploaded to, and that has the checkpoints."""
+    lease: S3Lease | None = None
+    """Of a study in a bucket: says that it is this driver's."""
+    journal: HeldFile | None = None
+    """Open and locked; None where the study is only read."""
+    new: bool = False
+    """Whether the directory was made for a study that has not begun."""
+
+    @property
+    def checkpoints(self) -> Store:
+        """Where the trials' checkpoints lie, each trial's in a store of its own."""
+        return (self.bucket or LocalStore(self.path.absolute())) / TRIALS
+
+    @classmethod
+    def create(
+        cls, storage_path: str, name: str, held: ExitStack, *, numbered: bool = False
+    ) -> StudyDirectory:
+        """Makes the directory of a new study, which no other process has made, and locks it.
+
+        Args:
+            storage_path: a folder or `s3://bucket/folder`.
+            name: of the study.
+            held: lasts as long as the study is run.
+            numbered: whether a name that is taken gets a number, as `name-2`.
+
+        Raises:
+            ValueError: there is such a study, or nothing can be written.
+        """
+        if storage_path.startswith(SCHEME):
+            return cls._create_in_bucket(storage_path, name, held, numbered)
+        path = new_folder(Path(storage_path), name, numbered=numbered)
+        return cls(path, journal=_new_journal(path, held), new=True)
+
+    @classmethod
+    def _create_in_bucket(
+        cls, storage_path: str, name: str, held: ExitStack, numbered: bool
+    ) -> StudyDirectory:
+        for candidate in _candidates(name, numbered):
+            bucket = S3Store(storage_path) / candidate
+            with refusing("--storage-path", bucket):
+                bucket.probe()
+                free = not bucket.files()
+            if free or not numbered:
+                break
+        if not free:
+            raise ValueError(
+                f"--name {name}: {bucket} exists; give another name, or --resume "
+                f"{argument(str(bucket))}"
+            )
+        copy = copy_of(bucket)
+        if copy.exists():
+            raise ValueError(
+                f"--name {name}: {copy} is a copy of another study of that name, which is not in "
+                f"the bucket; give another name, or remove it"
+            )
+        with refusing("--storage-path", bucket):
+            lease = held.enter_context(S3Lease(bucket))
+        path = new_folder(copy.parent, copy.name)
+        upload = JournalUpload(bucket, lease, path / JOURNAL, b"")
+        # Not before: what takes the directory away again is to come before the last upload.
+        held.enter_context(uploading(path, bucket, lease, upload))
+        return cls(path, bucket, lease, _new_journal(path, held, upload), new=True)
+
+    @classmethod
+    def find(cls, study: str, held: ExitStack) -> StudyDirectory:
+        """Where the study is that is to be resumed, locked; from a bucket, what is not on this
+        machine is downloaded.
+
+        Args:
+            study: a folder or `s3://bucket/folder/name`.
+            held: lasts as long as the study is run.
+
+        Raises:
+            ValueError: no study is there, another driver is at work on it, or it cannot be written.
+        """
+        if not study.startswith(SCHEME):
+            path = Path(study)
+            return cls(path, journal=_found_journal(path, held))
+        bucket = S3Store(study)
+        path = copy_of(bucket)
+        with refusing("--resume", bucket):
+            bucket.probe()
+            lease = held.enter_context(S3Lease(bucket))
+            uploaded = download(bucket, path)
+        upload = JournalUpload(bucket, lease, path / JOURNAL, uploaded)
+        # Not before: it would upload what is old.
+        held.enter_context(uploading(path, bucket, lease, upload))
+        return cls(path, bucket, lease, _found_journal(path, held, upload))
+
+
+def new_folder(folder: Path, name: str, *, numbered: bool = False) -> Path:
+    """Makes the folder of that name: of two processes one makes it.
+
+    Args:
+        folder: that it is made in; made too where it is missing.
+        name: of the new one.
+        numbered: whether a name that is taken gets a number, as `name-2`.
+
+    Raises:
+        ValueError: it is there, or cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"--storage-path {folder}: cannot be written ({error.strerror})") from None
+    for candidate in _candidates(name, numbered):
+        directory = folder / candidate
+        try:
+            directory.mkdir()
+        except FileExistsError:
+            if numbered:
+                continue
+            raise ValueError(_taken(name, directory)) from None
+        except OSError as error:
+            raise ValueError(
+                f"--storage-path {folder}: cannot be written ({error.strerror})"
+            ) from None
+        return directory
+    raise AssertionError("there is always a next number")
+
+
+def _candidates(name: str, numbered: bool) -> Iterator[str]:
+    yield name
+    if numbered:
+        yield from (f"{name}-{number}" for number in itertools.count(2))
+
+
+def _taken(name: str, directory: Path) -> str:
+    """Why a name cannot be given again, and what to do."""
+    if (directory / STUDY_FILE).exists():
+        return (
+            f"--name {name}: {directory} exists; give another name, or --resume "
+            f"{argument(str(directory))}"
+        )
+    return (
+        f"--name {name}: {directory} exists, and has no study that could be resumed: another job "
+        "is about to begin it, or was killed before it had; give another name, or remove it"
+    )
+
+
+def _new_journal(directory: Path, held: ExitStack, upload: JournalUpload | None = None) -> HeldFile:
+    try:
+        journal = HeldFile(directory / JOURNAL, create=True, upload=upload)
+    except OSError as error:
+        shutil.rmtree(directory, ignore_errors=True)
+        raise ValueError(
+            f"--storage-path {directory.parent}: cannot be written ({error.strerror})"
+        ) from None
+    held.callback(journal.release)
+    return journal
+
+
+def _found_journal(
+    directory: Path, held: ExitStack, upload: JournalUpload | None = None
+) -> HeldFile:
+    if not (directory / STUDY_FILE).exists():
+        raise ValueError(f"--resume {directory}: no study is there (it has no {STUDY_FILE})")
+    try:
+        journal = HeldFile(directory / JOURNAL, create=False, upload=upload)
+    except FileNotFoundError:
+        raise ValueError(
+            f"--resume {directory}: {JOURNAL} is missing, and with it all that its trials were; "
+            "start a new study"
+        ) from None
+    except OSError as error:
+        raise ValueError(
+            f"--resume {directory}: {JOURNAL} cannot be written ({error.strerror})"
+        ) from None
+    held.callback(journal.release)
+    return journal
+
+
+def local_copy(study: str) -> Path:
+    """The folder of a study that is to be looked at; of one in a bucket, a copy brought here.
+
+    Args:
+        study: a folder or `s3://bucket/folder/name`.
+
+    Raises:
+        ValueError: no study is there, or the bucket cannot be read.
+    """
+    study = expanded("STUDY", study)
+    check_address("STUDY", study)
+    if not study.startswith(SCHEME):
+        return Path(study)
+    bucket = S3Store(study)
+    directory = copy_of(bucket)
+    with refusing("STUDY", bucket):
+        download(bucket, directory)
+    return directory
+
+
+def download(bucket: S3Store, directory: Path) -> bytes:
+    """Makes `directory` the study in the bucket, all but its checkpoints.
+
+    The journal decides. If this machine's only goes on where that of the bucket ends, the bucket
+    was out of reach when its driver ended, and what is here stays; else what is in the bucket is
+    true, and what is here and never came to be there is set aside.
+
+    Returns:
+        The bucket's journal.
+
+    Raises:
+        ValueError: no study is there.
+        OSError: the bucket cannot be read.
+    """
+    files, there = _listed(bucket)
+    journal = directory / JOURNAL
+    here = whole_lines(read_regular(journal)) if os.path.lexists(journal) else None
+    if here is not None and here.startswith(there):
+        if more := here.count(b"\n") - there.count(b"\n"):
+            print_line(
+                f"storage: {journal} goes on after that in {bucket} for {more} lines: they count"
+            )
+        return there
+    unfinished = directory.with_name(random_name(directory.name))
+    unfinished.mkdir(parents=True)
+    for name in files:
+        if is_of_the_directory(name):
+            _write_new(unfinished / name, bucket.read(name))
+    if any(name == JOURNAL or PIECE.fullmatch(name) for name in files):
+        _write_new(unfinished / JOURNAL, there)
+    if here is not None and not there.startswith(here):
+        aside = directory.with_name(f"{directory.name}.before-{time.strftime('%Y%m%d-%H%M%S')}")
+        directory.rename(aside)
+        print_line(f"storage: {bucket} went on elsewhere; what only this machine had is in {aside}")
+    shutil.rmtree(directory, ignore_errors=True)
+    unfinished.rename(directory)
+    return there
+
+
+def _listed(bucket: S3Store) -> tuple[list[str], bytes]:
+    """The files of a study in a bucket, and its journal."""
+    for tries_left in reversed(range(TRIES)):
+        files = bucket.files()
+        if STUDY_FILE not in files:
+            raise ValueError(f"{bucket}: no study is there (it has no {STUDY_FILE})")
+        try:
+            return list(files), whole_lines(read_journal(bucket, files))
+        except FileNotFoundError:
+            # Its driver is at work, and has just made one object of many.
+            if not tries_left:
+                raise
+    raise AssertionError("the last try returns or raises")
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("xb") as file:
+        file.write(content)
+
+
+def is_of_the_directory(name: str) -> bool:
+    """Whether a file of a bucket is downloaded as it is: the journal is put together, a checkpoint
+    stays, and so does what would come to lie beside the study."""
+    parts = Path(name).parts
+    hidden = any(part.startswith(".") for part in parts)
+    checkpoint = len(parts) > 2 and parts[0] == TRIALS and parts[2].startswith(PREFIX)
+    journal = name == JOURNAL or PIECE.fullmatch(name) is not None
+    return not (hidden or checkpoint or journal or name == LEASE_FILE or name.startswith("/"))
+
+
+def copy_of(bucket: S3Store) -> Path:
+    """Where this machine has the copy of a study in a bucket, if it has one."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache, "tune-cluster", bucket.path)
