@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from search_spaces.objective import Mode
 from tune_cluster.execution.controls import control_dirname
 from tune_cluster.execution.ray_tune.searcher import dirname_of
 from tune_cluster.storage.checkpoints import Checkpoint, TrialCheckpoints
@@ -18,7 +19,7 @@ from tune_cluster.study.state import TrialState
 
 
 def drop_ahead(
-    checkpoints: Store, trials: Mapping[int, TrialState], mode: str, retry: StorageRetry
+    checkpoints: Store, trials: Mapping[int, TrialState], mode: Mode, retry: StorageRetry
 ) -> None:
     """Deletes them before a trial goes on, which trains those epochs again, and says so.
 

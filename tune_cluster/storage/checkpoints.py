@@ -30,7 +30,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, TypeAdapter
 from typing_extensions import NotRequired, TypedDict
 
-from search_spaces.mode import sign_of
+from search_spaces.objective import Mode, Objective
 from tune_cluster.storage.inside import bytes_in
 from tune_cluster.storage.integrity import check, check_sums, parse, sums_of
 from tune_cluster.storage.retry import StorageLostError, StorageRetry
@@ -135,13 +135,13 @@ class TrialCheckpoints:
     def __init__(
         self,
         store: Store,
-        mode: str,
+        mode: Mode,
         retry: StorageRetry | None = None,
         allowance: int | None = None,
     ) -> None:
         self.store = store
         self._allowance = allowance
-        self._sign = sign_of(mode)
+        self._objective = Objective("value", mode)
         self._retry = StorageRetry(store) if retry is None else retry
 
     def write(
@@ -200,7 +200,7 @@ class TrialCheckpoints:
             return
         sizes, best = self._retry(self.store.sizes), self.best()
         ways = [set(sizes), set() if best is None else {best.name}]
-        if best is None or (value is not None and self._sign * (value - best.value) > 0):
+        if best is None or (value is not None and self._objective.better(value, best.value)):
             ways.append(set())
         for kept in ways:
             if needed + sum(sizes[name] for name in kept) <= self._allowance:
@@ -271,7 +271,7 @@ class TrialCheckpoints:
     def best_of(self, found: list[Checkpoint]) -> Checkpoint | None:
         """The same of those that were found."""
         own = (c for c in found if c.donor is None)
-        return min(own, key=lambda c: (-self._sign * c.value, c.epoch), default=None)
+        return min(own, key=lambda c: (self._objective.key(c.value), c.epoch), default=None)
 
     def _write(
         self,
