@@ -18,7 +18,6 @@ from tune_cluster.study.upload import (
     DirectoryUpload,
     JournalUpload,
     read_journal,
-    uploading,
 )
 
 
@@ -89,7 +88,7 @@ def test_a_flush_is_in_the_bucket_before_it_returns(store, journal):
 def test_the_pieces_become_one_object_and_more_follow_it(tmp_path, store, lease, journal):
     add(journal, "1")
     add(journal, "2")
-    journal.upload.compact()
+    journal.upload.compact(0)
     assert pieces(store) == [JOURNAL]
     add(journal, "3")
     assert pieces(store) == [JOURNAL, "journal/000003.jsonl"]
@@ -97,7 +96,7 @@ def test_the_pieces_become_one_object_and_more_follow_it(tmp_path, store, lease,
     journal.close()
     again, upload = journal_in(tmp_path, store, lease, in_bucket(store))
     add(again, "4")
-    upload.compact()
+    upload.compact(0)
     again.close()
     assert pieces(store) == [JOURNAL]
     assert store.read(JOURNAL) == b"1\n2\n3\n4\n"
@@ -227,7 +226,7 @@ def test_a_bucket_that_is_gone_for_a_while_is_told_once_and_caught_up_with(
     tmp_path, store, lease, journal, capsys
 ):
     objects = boto3.resource("s3").Bucket("studies")
-    with uploading(tmp_path, store, lease, journal.upload, period=0.05):
+    with DirectoryUpload(tmp_path, store, lease, journal.upload, period_seconds=0.05):
         add(journal, "1")
         objects.objects.all().delete()
         objects.delete()
@@ -258,7 +257,7 @@ def test_nothing_is_uploaded_once_another_driver_has_the_study(tmp_path, store, 
     S3Lease(store)._write(store.read_tagged("driver.json")[1])
     lease._renew()
     write(tmp_path, mine="mine")
-    with uploading(tmp_path, store, lease, journal.upload, period=0.01):
+    with DirectoryUpload(tmp_path, store, lease, journal.upload, period_seconds=0.01):
         add(journal, "mine")
         time.sleep(0.1)
     assert set(store.files()) == {"driver.json"}

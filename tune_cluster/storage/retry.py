@@ -1,8 +1,8 @@
-"""Storage that is full or away: it is waited for, which is said, and then goes on what needs it.
+"""Retries what fails because the storage is full or away, and tells the person.
 
-What waits is the trial or the driver that needs the storage, so that no checkpoint and no epoch is
-lost. A mount point that is away cannot be told from a folder that was never made: everything here
-is told of a folder that is there for as long as the study is.
+The trial or the driver that needs the storage waits for it, so that no checkpoint and no epoch is
+lost. A mount point that is away looks like a folder that was never made, so a `StorageRetry` is
+given a store that exists for as long as the study does.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def print_line(line: str) -> None:
 
 
 class StorageRetry:
-    """Does what needs the storage: `retry(act)` is `act()`, again until the storage lets it.
+    """Calls what needs the storage: `retry(act)` is `act()`, again until the storage lets it.
 
     `act` may be called several times, and must begin anew each time. What it raises beside a
     failure of the storage is raised at once.

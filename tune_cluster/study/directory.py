@@ -26,7 +26,13 @@ from tune_cluster.storage.s3 import S3Store, refusing
 from tune_cluster.storage.store import LocalStore, Store
 from tune_cluster.study.journal import JOURNAL
 from tune_cluster.study.study_file import STUDY_FILE
-from tune_cluster.study.upload import PIECE, JournalUpload, read_journal, uploading, whole_lines
+from tune_cluster.study.upload import (
+    PIECE,
+    DirectoryUpload,
+    JournalUpload,
+    read_journal,
+    whole_lines,
+)
 
 TRIALS = "trials"
 
@@ -101,7 +107,7 @@ class StudyDirectory:
         path = new_folder(copy.parent, copy.name)
         upload = JournalUpload(bucket, lease, path / JOURNAL, b"")
         # Not before: what takes the directory away again is to come before the last upload.
-        held.enter_context(uploading(path, bucket, lease, upload))
+        held.enter_context(DirectoryUpload(path, bucket, lease, upload))
         return cls(path, bucket, lease, _new_journal(path, held, upload), new=True)
 
     @classmethod
@@ -127,7 +133,7 @@ class StudyDirectory:
             uploaded = download(bucket, path)
         upload = JournalUpload(bucket, lease, path / JOURNAL, uploaded)
         # Not before: it would upload what is old.
-        held.enter_context(uploading(path, bucket, lease, upload))
+        held.enter_context(DirectoryUpload(path, bucket, lease, upload))
         return cls(path, bucket, lease, _found_journal(path, held, upload))
 
 

@@ -15,9 +15,9 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,7 +100,7 @@ class JournalUpload:
                 raise
             self._out_of_reach = False
 
-    def compact(self, most_pieces: int = 0) -> None:
+    def compact(self, most_pieces: int) -> None:
         """Makes the journal one object again where it has more pieces than that.
 
         Raises:
@@ -175,23 +175,76 @@ class Stamp:
 
 
 class DirectoryUpload:
-    """Uploads what has changed but the journal; what has vanished is deleted in the bucket too.
+    """Uploads what has changed, in a thread for as long as the context lasts, and once more at its
+    end; what has vanished is deleted in the bucket too.
 
     Args:
         directory: of the study on this machine; it may not be there yet.
         store: the study's.
         lease: of the study.
         journal: its upload.
+        period_seconds: as the constant.
     """
 
     def __init__(
-        self, directory: Path, store: S3Store, lease: S3Lease, journal: JournalUpload
+        self,
+        directory: Path,
+        store: S3Store,
+        lease: S3Lease,
+        journal: JournalUpload,
+        *,
+        period_seconds: float = PERIOD_SECONDS,
     ) -> None:
         self._directory = directory
         self._store = store
         self._lease = lease
         self._journal = journal
+        self._period_seconds = period_seconds
         self._uploaded: dict[str, Stamp] = {}
+        self._failing_since: float | None = None
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="upload", daemon=True)
+
+    def __enter__(self) -> DirectoryUpload:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._ended.set()
+        self._thread.join()
+        for _ in range(LAST_TRIES):
+            if self._try(most_pieces=0):
+                return
+            time.sleep(self._period_seconds)
+        print_line(
+            f"storage: {self._store} lacks the end of this session: --resume "
+            f"{argument(str(self._store))} on this machine takes it from {self._directory}"
+        )
+
+    def _run(self) -> None:
+        while not self._ended.wait(self._period_seconds):
+            self._try()
+
+    def _try(self, most_pieces: int = MOST_PIECES) -> bool:
+        """Uploads, and says once if that fails; returns whether nothing is left to be done."""
+        try:
+            self.upload()
+            self._journal.compact(most_pieces)
+        except LeaseLostError:
+            return True
+        except OSError as error:
+            if self._failing_since is None:
+                self._failing_since = time.monotonic()
+                print_line(
+                    f"storage: {self._store}: {error.strerror or error}. What happens is kept in "
+                    f"{self._directory}, and copied when that is over"
+                )
+            return False
+        if self._failing_since is not None:
+            seconds = time.monotonic() - self._failing_since
+            self._failing_since = None
+            print_line(f"storage: {self._store} is back after {seconds:.0f} s")
+        return True
 
     def upload(self) -> None:
         """Brings the bucket up to date.
@@ -203,7 +256,6 @@ class DirectoryUpload:
         found = self._found()
         # The journal first: the sizes are older than it.
         self._journal.flush()
-        self._journal.compact(MOST_PIECES)
         for name, stamp in sorted(found.items()):
             if self._uploaded.get(name) != stamp:
                 self._lease.check()
@@ -238,64 +290,3 @@ class DirectoryUpload:
                     check_regular(path, stat.st_mode)
                     found[name] = Stamp(stat.st_size, stat.st_mtime_ns)
         return found
-
-
-@contextmanager
-def uploading(
-    directory: Path,
-    store: S3Store,
-    lease: S3Lease,
-    journal: JournalUpload,
-    period: float = PERIOD_SECONDS,
-) -> Iterator[None]:
-    """Uploads for as long as the context lasts, by a thread, and once more at its end.
-
-    Args:
-        directory, store, lease, journal: of the study.
-        period: seconds, as `PERIOD_SECONDS`.
-    """
-    upload = DirectoryUpload(directory, store, lease, journal)
-    ended = threading.Event()
-    failing_since: list[float] = []
-
-    def uploaded(*, last: bool = False) -> bool:
-        try:
-            upload.upload()
-            if last:
-                journal.compact()
-        except LeaseLostError:
-            return True
-        except OSError as error:
-            if not failing_since:
-                failing_since.append(time.monotonic())
-                why = error.strerror or error
-                print_line(
-                    f"storage: {store}: {why}. What happens is kept in {directory}, and copied "
-                    "when that is over"
-                )
-            return False
-        if failing_since:
-            seconds = time.monotonic() - failing_since.pop()
-            print_line(f"storage: {store} is back after {seconds:.0f} s")
-        return True
-
-    def run() -> None:
-        while not ended.wait(period):
-            uploaded()
-
-    thread = threading.Thread(target=run, name="upload", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-        for _ in range(LAST_TRIES):
-            if uploaded(last=True):
-                break
-            time.sleep(period)
-        else:
-            print_line(
-                f"storage: {store} lacks the end of this session: --resume "
-                f"{argument(str(store))} on this machine takes it from {directory}"
-            )
