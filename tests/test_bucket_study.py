@@ -14,7 +14,7 @@ from tests.conftest import JOB, PATIENCE, journal_of, results_of, table_of
 from tune_cluster.storage.checkpoints import TrialCheckpoints
 from tune_cluster.storage.lease import LEASE_FILE
 from tune_cluster.storage.s3 import S3Store
-from tune_cluster.study.upload import read_journal
+from tune_cluster.study.upload import download_journal
 
 pytestmark = pytest.mark.long
 
@@ -81,7 +81,7 @@ def checkpoints_in(study):
 
 
 def journal_in(bucket):
-    return read_journal(bucket, bucket.files())
+    return download_journal(bucket, bucket.files())
 
 
 def kill_when_it_has_more_than_the_bucket(process, journal, bucket, s3_server):

@@ -5,19 +5,21 @@ import time
 import boto3
 import pytest
 
+from search_spaces.objective import Objective
+from search_spaces.trial_events import Suggested
 from tune_cluster.storage.append_only import AppendOnlyFile, HeldFile
 from tune_cluster.storage.lease import S3Lease
 from tune_cluster.storage.retry import StorageRetry
 from tune_cluster.storage.s3 import S3Store
 from tune_cluster.storage.store import LocalStore
 from tune_cluster.study.directory import download
-from tune_cluster.study.journal import JOURNAL
+from tune_cluster.study.journal import JOURNAL, DamagedJournalError, Journal, read_journal
 from tune_cluster.study.study_file import STUDY_FILE
 from tune_cluster.study.upload import (
     EVENT_FILE,
     DirectoryUpload,
     JournalUpload,
-    read_journal,
+    download_journal,
 )
 
 
@@ -56,7 +58,7 @@ def add(journal, *lines):
 
 
 def in_bucket(store):
-    return read_journal(store, store.files())
+    return download_journal(store, store.files())
 
 
 def pieces(store):
@@ -109,6 +111,21 @@ def test_pieces_that_are_in_the_one_object_too_count_once(store, journal):
     assert in_bucket(store) == b"1\n2\n3\n"
     store.write(JOURNAL, b"1\n2\n3\n4\n")
     assert in_bucket(store) == b"1\n2\n3\n4\n"
+
+
+def test_a_piece_that_is_missing_is_damage_and_not_the_end(tmp_path, store, lease):
+    upload = JournalUpload(store, lease, tmp_path / JOURNAL, b"")
+    written = Journal(
+        tmp_path / JOURNAL, held=HeldFile(tmp_path / JOURNAL, create=True, upload=upload)
+    )
+    for index in range(4):
+        written.append(Suggested(trial=index, config={}))
+    written.close()
+    store.delete("journal/000002.jsonl")
+    store.write(STUDY_FILE, b"{}")
+    download(store, tmp_path / "copy")
+    with pytest.raises(DamagedJournalError, match="line 2"):
+        read_journal(tmp_path / "copy" / JOURNAL, Objective("score", "max"))
 
 
 def test_a_journal_that_was_uploaded_whole_goes_on_with_pieces(tmp_path, store, lease):

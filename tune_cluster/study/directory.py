@@ -30,7 +30,7 @@ from tune_cluster.study.upload import (
     PIECE,
     DirectoryUpload,
     JournalUpload,
-    read_journal,
+    download_journal,
     whole_lines,
 )
 
@@ -285,7 +285,7 @@ def _listed(bucket: S3Store) -> tuple[list[str], bytes]:
         if STUDY_FILE not in files:
             raise ValueError(f"{bucket}: no study is there (it has no {STUDY_FILE})")
         try:
-            return list(files), whole_lines(read_journal(bucket, files))
+            return list(files), whole_lines(download_journal(bucket, files))
         except FileNotFoundError:
             # Its driver is at work, and has just made one object of many.
             if not tries_left:

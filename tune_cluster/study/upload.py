@@ -135,7 +135,7 @@ class JournalUpload:
         self._pieces += 1
 
 
-def read_journal(store: S3Store, files: Iterable[str]) -> bytes:
+def download_journal(store: S3Store, files: Iterable[str]) -> bytes:
     """The journal of a study in a bucket: one object, as it was at the end of a session, and those
     that were added since.
 
@@ -155,9 +155,10 @@ def read_journal(store: S3Store, files: Iterable[str]) -> bytes:
     journal = store.read(JOURNAL) if JOURNAL in files else b""
     lines = journal.count(b"\n")
     for (first, _), content in zip(pieces, contents, strict=True):
-        if first == lines + 1:
+        # Where an object is missing between two, the numbers of the lines say so to who reads them.
+        if first > lines:
             journal += content
-            lines += content.count(b"\n")
+            lines = first - 1 + content.count(b"\n")
     return journal
 
 
