@@ -10,9 +10,9 @@ from ray import tune
 
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.schedulers.in_order import InOrder
+from tests.execution.ray_tune.test_trainable import trainable_that
 from tests.in_process import names
 from tests.journals import read_events
-from tests.trial.test_wrapper import trainable_that
 from tune_cluster.study.journal import JOURNAL
 from tune_cluster.trial.failures import ERRORS, LOST_PROCESSES, Retries
 

@@ -14,10 +14,10 @@ from ray.tune.search import Searcher
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.schedulers.in_order import InOrder
 from search_spaces.searchers.random_search import RandomSearch
+from tests.execution.ray_tune.test_trainable import trainable_that
 from tests.in_process import SPACE
 from tests.journals import read_events
 from tests.test_hostile_pickles import Hostile
-from tests.trial.test_wrapper import trainable_that
 from tune_cluster.execution.ray_tune import compat
 from tune_cluster.study.journal import JOURNAL
 

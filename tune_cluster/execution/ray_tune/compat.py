@@ -25,8 +25,6 @@ from ray.tune.result import RESULT_DUPLICATE as RESULT_DUPLICATE
 from ray.tune.trainable.function_trainable import FunctionTrainable as FunctionTrainable
 from ray.tune.trainable.function_trainable import wrap_function as wrap_function
 
-from tune_cluster.trial.lost_process import ProcessLostError
-
 # The driver: Tune's controller.
 
 _RUN: Any = importlib.import_module("ray.tune.tune")
@@ -44,6 +42,19 @@ class ProcessLosses(Protocol):
 
         Called after the callbacks were told of the loss.
         """
+
+
+class ProcessLostError(RayActorError):
+    """What else Ray raises for a process that is gone, as the error of an actor: Tune knows how to
+    go on from those alone.
+
+    Args:
+        error: a kill by the memory monitor, a result that could not be read, and what may come.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error_msg=str(error))
+        self.error = error
 
 
 class _ActorManager(RayActorManager):

@@ -31,6 +31,7 @@ from search_spaces.trial_events import (
 )
 from tune_cluster.callbacks.stopping import StudyStopper
 from tune_cluster.execution.controls import stopped_dirname
+from tune_cluster.execution.process_losses import reason_of, text_of
 from tune_cluster.execution.ray_tune.searcher import dirname_of
 from tune_cluster.storage.checkpoints import NoRoomError, TrialCheckpoints
 from tune_cluster.storage.quota import Budget
@@ -50,7 +51,6 @@ from tune_cluster.study.events import (
     Unsaved,
 )
 from tune_cluster.study.stream import EventStream
-from tune_cluster.trial import lost_process
 from tune_cluster.trial.report import Retry, TrialReport
 
 
@@ -232,14 +232,14 @@ class Recorder(Callback):
         """Its process was lost: what it does now is no mere going on."""
         index = index_of(trial)
         self._waiting.discard(index)
-        loss = lost_process.told(self._losses.pop(index))
+        error = self._losses.pop(index)
         epoch, control = self._epoch_under_way(index), runs_as_control(trial)
         self._stream.emit(
             Retried(
                 trial=index,
                 epoch=epoch,
-                reason=loss["reason"],
-                traceback=loss["traceback"],
+                reason=reason_of(error),
+                traceback=text_of(error),
                 lost=True,
                 control=control,
             )
@@ -250,12 +250,12 @@ class Recorder(Callback):
     ) -> None:
         """The process of the trial was lost, more often than it may be started again."""
         index = index_of(trial)
-        loss = lost_process.told(self._losses.pop(index), failed=True)
+        error = self._losses.pop(index)
         report = TrialReport(
             epoch=self._epoch_under_way(index),
             status="failed",
-            reason=loss["reason"],
-            traceback=loss["traceback"],
+            reason=reason_of(error, failed=True),
+            traceback=text_of(error),
             # Beside others it may have been the machine's memory.
             infrastructure_failure=not self._sequential,
         )

@@ -24,7 +24,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from search_spaces.schedulers.pbt import PBT
 from tune_cluster.cluster.joining import JoiningNodes
-from tune_cluster.execution.losses import Losses
+from tune_cluster.execution.process_losses import LostProcesses
 from tune_cluster.execution.ray_tune.compat import restart_trial
 from tune_cluster.execution.ray_tune.recorder import Recorder, index_of
 from tune_cluster.trial.memory import doubled_share
@@ -47,7 +47,7 @@ class RestartingScheduler(FIFOScheduler):
         self,
         scheduler: TrialScheduler,
         recorder: Recorder,
-        losses: Losses,
+        losses: LostProcesses,
         joining: JoiningNodes | None = None,
     ) -> None:
         super().__init__()
@@ -109,7 +109,7 @@ class RestartingScheduler(FIFOScheduler):
     def rests(self, trial: Trial, *, failed: bool, others: int) -> bool:
         """Return whether a trial that lost its process waits: one that was killed for memory is
         started no sooner than there may be some."""
-        waits = self._losses.after(index_of(trial), failed=failed, beside=others)
+        waits = self._losses.waits(index_of(trial), failed=failed, others=others)
         if waits:
             self._resting.append(trial)
         return waits

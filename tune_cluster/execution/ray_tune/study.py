@@ -27,9 +27,9 @@ from tune_cluster.cluster.joining import JoiningNodes
 from tune_cluster.cluster.nodes import Inspection
 from tune_cluster.execution.flags import EPOCHS, MODEL, TRIALS, Flags
 from tune_cluster.execution.given import check_names, check_strategy, check_trainable
-from tune_cluster.execution.losses import Losses
 from tune_cluster.execution.parts import Dataset, Parts, Trainable
 from tune_cluster.execution.population import MEMBERS, check_population
+from tune_cluster.execution.process_losses import LostProcesses
 from tune_cluster.execution.ray_tune.attached import (
     FailedTrials,
     attach_population,
@@ -135,7 +135,7 @@ class Study:
             self._slots = TrialSlots(
                 cluster, *size, on_change=self._note_slots, look=self._joining.nodes
             )
-        self.losses = Losses(self._slots or (lambda: self.max_concurrent), self.emit)
+        self.losses = LostProcesses(self._slots or (lambda: self.max_concurrent), self.emit)
         """Of trials' processes; they say how many trials may run at once."""
         failed = FailedTrials(self.parts.record_failure)
         self.stream = EventStream(

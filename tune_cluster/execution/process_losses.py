@@ -1,0 +1,191 @@
+"""What follows on a lost process: whether its trial starts again, when, and beside how many others.
+
+A process that is lost in the same epoch again and again is no accident: the trial fails after the
+fourth time, as it does after an error. Where its node was lost with it, that says nothing of it.
+
+Ray's memory monitor kills the youngest process of a machine whose memory is nearly full. Started
+again at once it would be killed again: the trial waits before, longer each time. After its second
+kill in an epoch one trial less runs at once, and it waits until there is room for it. If it is
+killed there too until it fails, it was not for its neighbours, which get their place back.
+
+Ray's text on a loss names process, actor and machine, and what is alike for two trials would differ
+in its every line. What a person reads, and what is compared with other trials, goes without them.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayActorError, RayTaskError
+
+from search_spaces.trial_events import Event, Result
+from tune_cluster.callbacks.base import Callback
+from tune_cluster.execution.ray_tune.compat import ProcessLostError
+from tune_cluster.storage.retry import StorageLostError
+from tune_cluster.study.events import WidthChanged
+from tune_cluster.study.state import StudyState
+from tune_cluster.trial.failures import ERRORS
+
+WAIT_SECONDS = 3.0
+"""Of a trial that was killed for memory, twice as long after the next time: a new process takes a
+second or two to grow to its size."""
+
+NODE_LOST = "node has died", "node was terminated", "node failed"
+"""What Ray says of an actor whose node is gone."""
+
+NAMES = re.compile(r"\b[0-9a-f]{16,}\b|\b\d+(\.\d+){3}(:\d+)?\b|(?<=pid=)\d+")
+"""Ids of actors, nodes and workers, addresses, processes."""
+
+KILLED_AT_ONCE = re.compile(r"\b\d+ worker\(s\) were ")
+"""How many the memory monitor has killed."""
+
+ADVICE = re.compile(r" (Some common causes include|Memory on the node)\b.*")
+"""What follows is as long as a page, or has figures."""
+
+COLOURS = re.compile(r"\x1b\[\d+m")
+
+
+@dataclass
+class _TrialLosses:
+    """The lost processes of one trial."""
+
+    epoch: float
+    """The furthest that it lost one in."""
+    times: int = 0
+    """In that epoch."""
+    kills: int = 0
+    """Of these by the memory monitor."""
+    due: float = 0.0
+    """When it may start again."""
+    makes_room: bool = False
+    """Whether one trial less runs at once for it."""
+
+
+class LostProcesses(Callback):
+    """Counts the lost processes of every trial of a session.
+
+    A resumed session counts anew, and has as many trials at once as it was asked for: how much
+    memory there is by then, on which machine, is not known from the last one.
+
+    Args:
+        slots: returns how many trials may run at once by the cluster's size, at any moment.
+        emit: given the event of a change of that number.
+        clock: seconds.
+    """
+
+    def __init__(
+        self,
+        slots: Callable[[], int],
+        emit: Callable[[Event], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._slots, self._emit, self._clock = slots, emit, clock
+        self._trials: dict[int, _TrialLosses] = {}
+        self._final_reason = ""
+        """What a trial has failed of, and no epoch has gone well since."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return nothing: Tune pickles its scheduler, which asks this one."""
+        return {}
+
+    def concurrent(self) -> int:
+        """Return how many trials may run at once, at least 1."""
+        return max(1, self._slots() - sum(trial.makes_room for trial in self._trials.values()))
+
+    def fails(self, index: int, epoch: float, error: Exception) -> bool:
+        """Count the loss of a process by `error` in that epoch; return whether the trial fails."""
+        cause, reason = cause_of(error), why(error)
+        trial = self._trials.setdefault(index, _TrialLosses(epoch))
+        if epoch > trial.epoch:
+            trial.epoch, trial.times, trial.kills = epoch, 0, 0
+        if isinstance(cause, (ActorUnavailableError, StorageLostError)) or any(
+            text in str(cause) for text in NODE_LOST
+        ):
+            return False
+        trial.times += 1
+        if isinstance(cause, OutOfMemoryError):
+            trial.kills += 1
+            trial.due = self._clock() + WAIT_SECONDS * 2 ** (trial.kills - 1)
+        if trial.times <= ERRORS and reason != self._final_reason:
+            return False
+        if not trial.kills:
+            self._final_reason = reason
+        return True
+
+    def waits(self, index: int, *, failed: bool, others: int) -> bool:
+        """Make room for a trial where so many others run, or take it back; return whether the trial
+        waits before it starts again.
+
+        Called when the loss has been written down.
+        """
+        trial, before = self._trials[index], self.concurrent()
+        if failed and trial.makes_room:
+            trial.makes_room = False
+            if self.concurrent() != before:
+                self._emit_change(f"trial {index} was killed with fewer beside it too")
+        elif not failed and trial.kills > 1 and not trial.makes_room and min(others, before - 1):
+            trial.makes_room = True
+            self._emit_change(
+                f"trial {index} was killed {trial.kills} times in epoch {trial.epoch}, since the "
+                "memory was full"
+            )
+        return not failed and trial.kills > 0
+
+    def may_start(self, index: int, active: int) -> bool:
+        """Return whether a trial that was killed for memory has waited long enough, and may run
+        beside `active` others."""
+        return self._clock() >= self._trials[index].due and active < self.concurrent()
+
+    def on_event(self, event: Event, state: StudyState, replay: bool) -> None:
+        """Give every process all its tries again after an epoch that went well."""
+        if isinstance(event, Result):
+            self._final_reason = ""
+
+    def _emit_change(self, reason: str) -> None:
+        self._emit(WidthChanged(trials=self.concurrent(), reason=reason))
+
+
+def cause_of(error: Exception) -> Exception:
+    """Return what the process was lost by: an error that was raised in it, if one was."""
+    if isinstance(error, ProcessLostError):
+        return error.error
+    if isinstance(error, RayTaskError) and isinstance(error.cause, Exception):
+        return error.cause
+    return error
+
+
+def reason_of(error: Exception, *, failed: bool = False) -> str:
+    """Return the reason of a retry, or of the end of a trial that has failed by its losses."""
+    again = " again and again" if failed else ""
+    return f"its process was lost{again} ({why(error)})"
+
+
+def why(error: Exception) -> str:
+    """Return in a line what the process was lost by."""
+    cause = cause_of(error)
+    if not isinstance(cause, RayActorError):
+        return _first_line(f"{type(cause).__name__}: {cause}")
+    lines = text_of(cause).splitlines()
+    if cause.actor_init_failed:
+        last_frame = max(n for n, line in enumerate([" ", *lines]) if line.startswith(" "))
+        return _first_line("\n".join(lines[last_frame:]))
+    # Below the names of the actor.
+    last_name = max((n for n, line in enumerate(lines) if line.startswith("\t")), default=-1)
+    text = "\n".join(lines[last_name + 1 :])
+    return _first_line(text.rpartition("Worker exit detail: ")[2])
+
+
+def text_of(error: Exception) -> str:
+    """Return everything that Ray says of it, a traceback where there is one."""
+    return COLOURS.sub("", str(error))
+
+
+def _first_line(text: str) -> str:
+    """Return the first line, without names and advice."""
+    first = text.strip().partition("\n")[0]
+    return ADVICE.sub("", KILLED_AT_ONCE.sub("", NAMES.sub("…", first)))
