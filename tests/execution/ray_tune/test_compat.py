@@ -72,6 +72,7 @@ def test_tuner_runs_our_controller_which_forgets_ended_trials_and_writes_no_stat
     for held in ("_trials_to_cache", "_trial_metadata", "_trial_to_actor", "_actor_to_trial"):
         assert not getattr(controller, held), held
     assert not pickled
+    assert len(controller._class_cache._cache) == 1, "each process is sent a trainable of its own"
 
 
 @pytest.mark.long

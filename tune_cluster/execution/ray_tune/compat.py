@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Any, Protocol
 
 from ray import tune
@@ -29,6 +29,8 @@ from ray.tune.trainable.function_trainable import wrap_function as wrap_function
 
 _RUN: Any = importlib.import_module("ray.tune.tune")
 """The module, whose package gives a function that name too."""
+
+_TRIAL: Any = importlib.import_module("ray.tune.experiment.trial")
 
 
 class ProcessLosses(Protocol):
@@ -137,14 +139,27 @@ class _NoAnalysis:
 
 @contextmanager
 def controlled_by(losses: ProcessLosses) -> Iterator[None]:
-    """Let `Tuner.fit()`, which takes no controller, run by `Controller` and return nothing."""
-    before = _RUN.TuneController, _RUN.ExperimentAnalysis, tune_controller.RayActorManager
-    _RUN.TuneController, _RUN.ExperimentAnalysis = partial(Controller, losses=losses), _NoAnalysis
-    tune_controller.RayActorManager = _ActorManager
+    """Let `Tuner.fit()`, which takes no controller, run by `Controller` and return nothing.
+
+    `get_trainable_cls`, `validate_trainable`: for every trial they ask the cluster's head for the
+    pickled trainable, and unpickle it to another class, which each new process is then sent.
+    """
+    trainable_class = cache(_TRIAL.get_trainable_cls)
+    ours: list[tuple[Any, str, Any]] = [
+        (_RUN, "TuneController", partial(Controller, losses=losses)),
+        (_RUN, "ExperimentAnalysis", _NoAnalysis),
+        (tune_controller, "RayActorManager", _ActorManager),
+        (_TRIAL, "get_trainable_cls", trainable_class),
+        (_TRIAL, "validate_trainable", trainable_class),
+    ]
+    before = [(module, name, getattr(module, name)) for module, name, _ in ours]
     try:
+        for module, name, value in ours:
+            setattr(module, name, value)
         yield
     finally:
-        _RUN.TuneController, _RUN.ExperimentAnalysis, tune_controller.RayActorManager = before
+        for module, name, value in before:
+            setattr(module, name, value)
 
 
 def restart_trial(controller: Any, trial: Trial, reason: str) -> None:
