@@ -20,6 +20,7 @@ What `make bench` has measured, each section with what it was measured on. The h
 """
 BENCHMARKS = (
     "trial_overhead",
+    "scaling",
     "training_throughput",
     "memory",
     "suggestions",
