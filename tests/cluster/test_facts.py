@@ -13,12 +13,12 @@ from tune_cluster.cluster.facts import (
     PACKAGES,
     Facts,
     SeenGpus,
+    facts_here,
     fingerprint,
-    harms,
+    gpu_notice,
     installed,
-    notice_of,
+    problems_of,
     seen_gpus,
-    tell,
 )
 from tune_cluster.storage.s3 import S3Store
 
@@ -37,9 +37,9 @@ BROKEN = SeenGpus(("nvidia0",), 0, "too old")
 
 
 def test_a_node_that_has_what_the_driver_has_is_good():
-    assert harms(DRIVER, DRIVER, STORAGE) == []
-    assert harms(replace(DRIVER, gpus=SeenGpus((), 0)), DRIVER, STORAGE) == []
-    assert harms(replace(DRIVER, clock=1e6, free_bytes=1), DRIVER, STORAGE) == []
+    assert problems_of(DRIVER, DRIVER, STORAGE) == []
+    assert problems_of(replace(DRIVER, gpus=SeenGpus((), 0)), DRIVER, STORAGE) == []
+    assert problems_of(replace(DRIVER, clock=1e6, free_bytes=1), DRIVER, STORAGE) == []
 
 
 @pytest.mark.parametrize(
@@ -55,49 +55,49 @@ def test_a_node_that_has_what_the_driver_has_is_good():
     ],
 )
 def test_each_difference_is_one_line_that_says_what_to_do(changed, said):
-    (problem,) = harms(replace(DRIVER, **changed), DRIVER, STORAGE)
+    (problem,) = problems_of(replace(DRIVER, **changed), DRIVER, STORAGE)
     assert "\n" not in problem
     assert re.search(said, problem)
 
 
 def test_a_node_sees_the_meeting_point_and_leaves_its_file_there(tmp_path):
-    facts = tell(str(tmp_path), "node")
+    facts = facts_here(str(tmp_path), "node")
     assert (facts.shared, facts.unwritable) == (True, "")
     assert facts.free_bytes > 0
     assert [path.name for path in tmp_path.iterdir()] == ["node"]
 
 
 def test_a_node_looks_for_gpus_only_where_trials_need_them(tmp_path):
-    assert tell(str(tmp_path), "node").gpus is None
-    assert tell(str(tmp_path), "node", gpus=True).gpus == seen_gpus()
+    assert facts_here(str(tmp_path), "node").gpus is None
+    assert facts_here(str(tmp_path), "node", gpus=True).gpus == seen_gpus()
 
 
 def test_what_a_node_does_not_see_is_no_error_there(tmp_path):
-    facts = tell(str(tmp_path / "elsewhere"), "node")
+    facts = facts_here(str(tmp_path / "elsewhere"), "node")
     assert (facts.shared, facts.unwritable, facts.free_bytes) == (False, "", None)
     assert not list(tmp_path.iterdir())
 
 
 def test_what_a_node_cannot_write_is_told_with_the_reason(tmp_path):
-    facts = tell(str(tmp_path), "n" * 300)
+    facts = facts_here(str(tmp_path), "n" * 300)
     assert (facts.shared, facts.unwritable) == (True, "File name too long")
 
 
 def test_what_fails_as_it_is_looked_for_is_told_with_the_reason(tmp_path):
-    facts = tell(str(tmp_path / ("n" * 300)), "node")
+    facts = facts_here(str(tmp_path / ("n" * 300)), "node")
     assert (facts.shared, facts.unwritable, facts.cut_off) == (True, "File name too long", True)
 
 
 def test_a_bucket_is_tried_from_the_node_and_nothing_stays_there(bucket):
-    facts = tell(f"{bucket}/results", "node")
+    facts = facts_here(f"{bucket}/results", "node")
     assert (facts.shared, facts.unwritable, facts.free_bytes) == (True, "", None)
     assert S3Store(bucket).files() == {}
 
 
 def test_a_bucket_that_a_node_cannot_use_is_told_with_what_to_do(bucket):
     storage = "s3://nobodys-bucket/results"
-    facts = tell(storage, "node")
-    (problem,) = harms(replace(DRIVER, unwritable=facts.unwritable), DRIVER, storage)
+    facts = facts_here(storage, "node")
+    (problem,) = problems_of(replace(DRIVER, unwritable=facts.unwritable), DRIVER, storage)
     assert problem.startswith(f"cannot use {storage}: there is no bucket of that name")
 
 
@@ -157,14 +157,14 @@ def test_a_device_that_torch_does_not_see_is_told_with_what_torch_says(tmp_path,
     ],
 )
 def test_declared_gpus_are_a_notice_that_names_the_nodes(seen, notice):
-    assert notice in notice_of(seen)
-    assert bool(notice_of(seen)) is bool(notice)
+    assert notice in gpu_notice(seen)
+    assert bool(gpu_notice(seen)) is bool(notice)
 
 
 def test_a_gpu_that_torch_does_not_see_is_an_error_that_names_node_device_and_reason():
     expected = r"node b has nvidia0, nvidia1, .* driver is too old.* --gpus-per-trial 0"
     with pytest.raises(ValueError, match=expected):
-        notice_of({"a": REAL, "c": DECLARED, "b": BROKEN_GPUS})
+        gpu_notice({"a": REAL, "c": DECLARED, "b": BROKEN_GPUS})
 
 
 @pytest.mark.long

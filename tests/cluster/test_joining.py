@@ -8,7 +8,7 @@ import pytest
 import ray
 from ray.experimental.internal_kv import _initialize_internal_kv
 
-from tune_cluster.cluster.facts import tell
+from tune_cluster.cluster.facts import facts_here
 from tune_cluster.cluster.joining import Admission
 
 
@@ -21,7 +21,7 @@ def admission(cluster_address, tmp_path):
     meeting_point.mkdir()
     return Admission(
         frozenset(),
-        tell(str(meeting_point), "driver"),
+        facts_here(str(meeting_point), "driver"),
         driver_node=ray.get_runtime_context().get_node_id(),
         session=secrets.token_hex(8),
         storage=str(tmp_path),

@@ -10,7 +10,7 @@ import pytest
 
 from tests.journals import event_of, state_of
 from tune_cluster.callbacks.tensorboard import new_event_file
-from tune_cluster.cluster.facts import tell
+from tune_cluster.cluster.facts import facts_here
 from tune_cluster.execution.population import write_schedule
 from tune_cluster.execution.summary import write_table
 from tune_cluster.storage.append_only import AppendOnlyFile
@@ -127,7 +127,7 @@ def test_a_node_answers_beside_a_link_with_its_name(shared):
     missing = shared.victim.with_name("missing")
     shared.victim.rename(missing)
     shared.link("node")
-    facts = tell(str(shared.study), "node")
+    facts = facts_here(str(shared.study), "node")
     assert not facts.unwritable
     assert not shared.victim.exists()
 

@@ -113,8 +113,8 @@ class Cluster:
     """Whether this job has started it, on this machine, for itself."""
 
     def slots(self, cpus: float, gpus: float) -> int:
-        """How many trials of that size run at once, on the nodes that are up or on those that an
-        autoscaler starts when trials wait.
+        """Return how many trials of that size run at once, on the nodes that are up or on those
+        that an autoscaler starts when trials wait.
 
         Raises:
             ValueError: not even one would ever fit, so that it would wait for ever.
@@ -130,7 +130,7 @@ class Cluster:
         return count
 
     def _why_not(self, cpus: float, gpus: float) -> str:
-        """A trial of that size fits nowhere."""
+        """Say why a trial of that size fits nowhere."""
         kinds = [node_type.resources for node_type in self.autoscaler.types if node_type.resources]
         later = ""
         unknown = self.autoscaler.of_unknown_size()
@@ -152,7 +152,7 @@ class Cluster:
 
 
 def fitting(node: Resources, cpus: float, gpus: float) -> int:
-    """How many trials of that size run on a node at once."""
+    """Return how many trials of that size run on a node at once."""
     per_kind = [node.get("CPU", 0.0) / cpus] if cpus else []
     if gpus:
         # A trial of 0.4 GPU can't be spread over two: 2 of them on each, not 5 on two.
@@ -162,7 +162,7 @@ def fitting(node: Resources, cpus: float, gpus: float) -> int:
 
 
 def sizes(nodes: Iterable[Resources]) -> str:
-    """The different ones, in words."""
+    """Return the different sizes, in words."""
     found = {(node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in nodes}
     return " or ".join(f"{cpus:g} CPU and {gpus:g} GPU" for cpus, gpus in sorted(found))
 
@@ -172,7 +172,7 @@ SECONDS_BETWEEN_LOOKS = 2.0
 
 
 def nodes_up() -> dict[str, Resources]:
-    """What each node has that is up, by its id."""
+    """Return what each node has that is up, by its id."""
     return {node["NodeID"]: dict(node["Resources"]) for node in ray.nodes() if node["Alive"]}
 
 
@@ -203,7 +203,7 @@ class TrialSlots:
         self._next = clock() + SECONDS_BETWEEN_LOOKS
 
     def __call__(self) -> int:
-        """The number at this moment, at least 1: a study waits for nodes that it has lost."""
+        """Return the number at this moment, at least 1: a study waits for nodes it has lost."""
         if self._clock() >= self._next:
             self._next = self._clock() + SECONDS_BETWEEN_LOOKS
             before, self._slots = self._slots, self._count()

@@ -49,7 +49,7 @@ def connected(
     gpus_per_trial: float = 0.0,
     max_concurrent: int | None = None,
 ) -> Iterator[Cluster]:
-    """Connects for as long as the context lasts.
+    """Connect for as long as the context lasts.
 
     Args:
         address: of a running cluster; "local" starts one for this job; None finds one or starts
@@ -79,7 +79,7 @@ def connected(
 
 
 def seen(*, own: bool) -> Cluster:
-    """The cluster that this process is connected to.
+    """Return the cluster that this process is connected to.
 
     Raises:
         ValueError: it has gone meanwhile.
@@ -92,7 +92,7 @@ def seen(*, own: bool) -> Cluster:
 
 
 def check_connected(address: str | None) -> None:
-    """Refuses the address of another cluster than the one that this process is connected to.
+    """Refuse the address of another cluster than the one that this process is connected to.
 
     Raises:
         ValueError: the script has called ray.init() for another one.
@@ -111,7 +111,7 @@ def check_connected(address: str | None) -> None:
 
 
 def ask_head() -> Autoscaler:
-    """What an autoscaler may bring: the head knows, on which the driver need not be."""
+    """Return what an autoscaler may start: the head knows, on which the driver need not be."""
     context = ray.get_runtime_context()
     up = [node for node in ray.nodes() if node["Alive"]]
     head = next((node["NodeID"] for node in up if HEAD in node["Resources"]), None)
@@ -125,8 +125,9 @@ def ask_head() -> Autoscaler:
 
 
 def running(address: str | None) -> str | None:
-    """The cluster to join: the one that is named, by the flag or by RAY_ADDRESS, else one that runs
-    on this machine for all. None where one is to be started: for "local", or where there is none.
+    """Return the cluster to join: the one that is named, by the flag or by RAY_ADDRESS, else one
+    that runs on this machine for all. None where one is to be started: for "local", or where there
+    is none.
     """
     named = address or os.environ.get(RAY_ADDRESS)
     if named:
@@ -143,7 +144,7 @@ def running(address: str | None) -> str | None:
 
 
 def join(address: str, named: str = "--address ") -> None:
-    """Joins a running cluster, which the code of this project travels to.
+    """Join a running cluster, which the code of this project travels to.
 
     Args:
         address: `host:port`, or "auto".
@@ -182,7 +183,7 @@ def join(address: str, named: str = "--address ") -> None:
 
 
 def start(cpus_per_trial: float, gpus_per_trial: float, max_concurrent: int | None) -> None:
-    """Starts a Ray for this job alone, on this machine: its processes find our code where we do.
+    """Start a Ray for this job alone, on this machine: its processes find our code where we do.
 
     It starts a process for each of its CPUs at once, which a trial takes over as it is. Those that
     trials will take are told to import meanwhile what each of them needs: 0.3 s from there to the
@@ -218,7 +219,7 @@ def start(cpus_per_trial: float, gpus_per_trial: float, max_concurrent: int | No
 
 
 def why_not_started(error: Exception) -> str:
-    """In a line, with what to do."""
+    """Say in a line why Ray cannot be started, with what to do."""
     folder = compat.temporary_folder()
     name = next((name for name in ("RAY_TMPDIR", "TMPDIR") if os.environ.get(name)), "")
     where = f"{name} {folder}" if name else folder
@@ -233,12 +234,12 @@ def why_not_started(error: Exception) -> str:
 
 
 def in_a_line(error: Exception) -> str:
-    """What Ray says, without its pages of advice."""
+    """Return what Ray says, without its pages of advice."""
     return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def check_reachable(address: str, within: float = ANSWER_SECONDS) -> None:
-    """Opens a connection to `host:port` or `[::1]:port`, and closes it again: Ray itself would wait
+    """Open a connection to `host:port` or `[::1]:port`, and close it again: Ray itself would wait
     for minutes.
 
     Raises:

@@ -45,7 +45,7 @@ TORCH_SECONDS = 60
 
 @dataclass(frozen=True)
 class SeenGpus:
-    """What the processes of one node see."""
+    """The GPUs that the processes of one node see."""
 
     device_files: tuple[str, ...]
     """Their names, such as `nvidia0`."""
@@ -55,8 +55,8 @@ class SeenGpus:
     """What torch said where it counts none."""
 
     @property
-    def harm(self) -> str:
-        """What is wrong where there is a device that torch does not see; else empty."""
+    def problem(self) -> str:
+        """Say what is wrong where there is a device that torch does not see; else empty."""
         if not self.device_files or self.by_torch:
             return ""
         return (
@@ -67,7 +67,7 @@ class SeenGpus:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a node says."""
+    """What a node has, as it says itself."""
 
     versions: dict[str, str]
     """Of Python, Ray and torch; "none" of what is not installed."""
@@ -90,8 +90,8 @@ class Facts:
         return not self.shared or bool(self.unwritable)
 
 
-def tell(meeting_point: str, name: str, *, gpus: bool = False) -> Facts:
-    """What the node that this runs on has.
+def facts_here(meeting_point: str, name: str, *, gpus: bool = False) -> Facts:
+    """Return what the node has that this runs on.
 
     Args:
         meeting_point: a folder that the driver has made in the storage, under a name that nobody
@@ -127,8 +127,8 @@ def tell(meeting_point: str, name: str, *, gpus: bool = False) -> Facts:
     )
 
 
-def harms(there: Facts, driver: Facts, storage: str) -> list[str]:
-    """What keeps a trial from running on a node, each with what to do; empty where nothing does."""
+def problems_of(there: Facts, driver: Facts, storage: str) -> list[str]:
+    """Return what keeps a trial from running on a node, each with what to do."""
     found = [
         f"has {what} {version}, the driver {driver.versions[what]}: install the driver's there"
         for what, version in there.versions.items()
@@ -151,13 +151,13 @@ def harms(there: Facts, driver: Facts, storage: str) -> list[str]:
         found.append(
             f"cannot write to {storage} ({there.unwritable}): let the person that Ray runs as there"
         )
-    if there.gpus is not None and there.gpus.harm:
-        found.append(there.gpus.harm)
+    if there.gpus is not None and there.gpus.problem:
+        found.append(there.gpus.problem)
     return found
 
 
 def installed(distribution: str) -> str:
-    """Its version, without importing it."""
+    """Return the version of a distribution without importing it; "none" where it is not there."""
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
@@ -165,7 +165,7 @@ def installed(distribution: str) -> str:
 
 
 def fingerprint(package: str) -> str:
-    """12 hex digits that change with any line of its Python; "none" where it cannot be found."""
+    """Return 12 hex digits that change with any line of a package; "none" where it is not found."""
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         return "none"
@@ -177,8 +177,8 @@ def fingerprint(package: str) -> str:
 
 
 def seen_gpus(devices: Path = Path("/dev")) -> SeenGpus:
-    """What this node has. Asks torch in a process of its own, and only where there is a device
-    file: 2 s there, nothing elsewhere.
+    """Return the GPUs that this node has. Asks torch in a process of its own, and only where there
+    is a device file: 2 s there, nothing elsewhere.
 
     Args:
         devices: the folder of the device files.
@@ -204,8 +204,8 @@ def seen_gpus(devices: Path = Path("/dev")) -> SeenGpus:
     return SeenGpus(files, 0, said[-1] if said else "torch counts none")
 
 
-def notice_of(seen: Mapping[str, SeenGpus]) -> str:
-    """What a person must know before trials with GPUs begin; empty if all is well.
+def gpu_notice(seen: Mapping[str, SeenGpus]) -> str:
+    """Return what a person must know before trials with GPUs begin; empty if all is well.
 
     Args:
         seen: by the name of each node that trials may run on.
@@ -214,8 +214,8 @@ def notice_of(seen: Mapping[str, SeenGpus]) -> str:
         ValueError: a node has the devices, but its torch sees none.
     """
     for node, gpus in seen.items():
-        if gpus.harm:
-            raise ValueError(f"node {node} {gpus.harm}")
+        if gpus.problem:
+            raise ValueError(f"node {node} {gpus.problem}")
     declared = [node for node, gpus in seen.items() if not gpus.by_torch]
     if not declared:
         return ""

@@ -1,4 +1,4 @@
-"""Notices that the cluster's head is gone, and ends the driver with the command that goes on.
+"""End the driver when the cluster's head is gone, with the command that resumes the study.
 
 Ray itself would wait a minute for its return, in the middle of whatever call, and then end the
 process with a stack of its own. Nothing of a study is on the head but the driver: what its journal
@@ -24,7 +24,7 @@ MISSED = 5
 
 @contextmanager
 def watched(address: str, gone: Callable[[str], None]) -> Iterator[None]:
-    """Watches the head for as long as the context lasts, and its processes where they are ours.
+    """Watch the head for as long as the context lasts, and its processes where they are ours.
 
     Args:
         address: of the head, `host:port`.
@@ -56,7 +56,7 @@ def watched(address: str, gone: Callable[[str], None]) -> Iterator[None]:
 
 
 def answers(address: str) -> bool:
-    """Whether anybody does, before it is time for the next connection."""
+    """Return whether the head answers, before it is time for the next connection."""
     try:
         check_reachable(address, within=EVERY_SECONDS)
     except OSError:

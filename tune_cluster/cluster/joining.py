@@ -28,7 +28,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from tune_cluster.cluster.capacity import SECONDS_BETWEEN_LOOKS, Resources, fitting, nodes_up
 from tune_cluster.cluster.compat import NODE_ID, HeadStore
-from tune_cluster.cluster.facts import Facts, harms, tell
+from tune_cluster.cluster.facts import Facts, facts_here, problems_of
 from tune_cluster.cluster.nodes import Inspection
 from tune_cluster.storage.addresses import SCHEME
 
@@ -41,7 +41,7 @@ DRIVER_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Admission:
-    """What a process has to know for that."""
+    """What a process of a trial has to know to ask its node."""
 
     asked: frozenset[str]
     """Ids of the nodes that are known to be good."""
@@ -57,28 +57,28 @@ class Admission:
     """Of a trial."""
 
     def harms(self) -> list[str]:
-        """What keeps a trial from running here, each with what to do; empty where nothing does."""
+        """Return what keeps a trial from running here, each with what to do."""
         node = ray.get_runtime_context().get_node_id()
         key = f"{self.session}:{node}"
         admitted = HeadStore(ADMITTED)
         if node in self.asked or admitted.has(key):
             return []
-        facts = tell(self.meeting_point, node, gpus=self.gpus > 0)
+        facts = facts_here(self.meeting_point, node, gpus=self.gpus > 0)
         away = facts.cut_off and self._cut_off_at_the_driver()
         if away:
             # It is so for all, and is waited for.
             facts = replace(facts, shared=True, unwritable="")
         elif facts.cut_off:
             # It may have come back just before the driver's node looked.
-            facts = replace(tell(self.meeting_point, node), gpus=facts.gpus)
-        found = harms(facts, self.driver, self.storage)
+            facts = replace(facts_here(self.meeting_point, node), gpus=facts.gpus)
+        found = problems_of(facts, self.driver, self.storage)
         if not found and not away:
             admitted.put(key, "good")
         return found
 
     def _cut_off_at_the_driver(self) -> bool:
         there = NodeAffinitySchedulingStrategy(self.driver_node, soft=False)
-        look = ray.remote(num_cpus=0, max_retries=0)(tell).options(scheduling_strategy=there)
+        look = ray.remote(num_cpus=0, max_retries=0)(facts_here).options(scheduling_strategy=there)
         try:
             seen: Facts = ray.get(look.remote(self.meeting_point, "driver"), timeout=DRIVER_SECONDS)
         except RayError:
@@ -127,12 +127,12 @@ class JoiningNodes:
         return {}
 
     def open(self) -> None:
-        """Makes what a joiner has to see."""
+        """Make the folder that a node which joins has to see."""
         if not self._in_bucket:
             self._meeting_point.mkdir(parents=True, exist_ok=True)
 
     def admission(self) -> Admission:
-        """For the processes of the trials."""
+        """Return what the processes of trials are given."""
         inspection = self._inspection
         good = [
             node.node_id
@@ -151,15 +151,15 @@ class JoiningNodes:
         )
 
     def nodes(self) -> dict[str, Resources]:
-        """What each node has that is up and not refused, by its id."""
+        """Return what each node has that is up and not refused, by its id."""
         up = nodes_up()
         for gone in self._refused.keys() - up.keys():
             for group in self._refused.pop(gone):
                 remove_placement_group(group)
         return {node: has for node, has in up.items() if node not in self._refused}
 
-    def refuse(self, node: str, harms: Sequence[str]) -> None:
-        """Takes all the room of a node, and says why; nothing if that has been done."""
+    def refuse(self, node: str, problems: Sequence[str]) -> None:
+        """Take all the room of a node; nothing if that has been done."""
         up = nodes_up()
         if node in self._refused or node not in up:
             return
@@ -169,11 +169,11 @@ class JoiningNodes:
             placement_group([bundle], bundle_label_selector=[{NODE_ID: node}])
             for _ in range(fitting(up[node], cpus, gpus))
         ]
-        self._why = f"there is no node for trials but {refused_line(node, harms)}"
-        self._on_refused(node, harms)
+        self._why = f"there is no node for trials but {refused_line(node, problems)}"
+        self._on_refused(node, problems)
 
     def look(self) -> None:
-        """Calls `on_none_left` where none is left but those that were refused. To be called in
+        """Call `on_none_left` where none is left but those that were refused. To be called in
         every step: a good one that is lost is up for Ray until it has missed its heartbeats."""
         if not self._refused or time.monotonic() < self._next:
             return
@@ -183,6 +183,6 @@ class JoiningNodes:
             self._on_none_left(self._why)
 
 
-def refused_line(node: str, harms: Sequence[str]) -> str:
-    """The node and what is wrong there, in a line."""
-    return f"node {node[:8]}, which has joined: it {'; it '.join(harms)}"
+def refused_line(node: str, problems: Sequence[str]) -> str:
+    """Return the node and what is wrong there, in a line."""
+    return f"node {node[:8]}, which has joined: it {'; it '.join(problems)}"

@@ -1,5 +1,4 @@
-"""All nodes are asked at once, before the first trial, what they have; one that would harm it is
-named, with what to do.
+"""Ask all nodes at once, before the first trial, what they have, and name those that are no good.
 
 Only nodes on which a trial fits must be good for one: a head that has no CPU to give may have no
 GPU, another torch, and no mount of the storage.
@@ -21,16 +20,16 @@ from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from tune_cluster.cluster.capacity import Resources, fitting
-from tune_cluster.cluster.facts import TORCH_SECONDS, Facts, harms, notice_of, tell
+from tune_cluster.cluster.facts import TORCH_SECONDS, Facts, facts_here, gpu_notice, problems_of
 from tune_cluster.storage.addresses import SCHEME
 from tune_cluster.storage.s3 import S3Store, refusing
 
-PATIENCE = 30.0
-"""Seconds: an idle node answers in 3, of which its first process and our code take most; a busy one
+ANSWER_SECONDS = 30.0
+"""An idle node answers in 3, of which its first process and our code take most; a busy one
 may need ten times that."""
 
-SKEW = 5.0
-"""Seconds that a clock may be wrong before it is mentioned: the files of a trial are dated by its
+SKEW_SECONDS = 5.0
+"""A clock may be wrong by so much before it is mentioned: the files of a trial are dated by its
 node, the journal by the driver."""
 
 
@@ -50,10 +49,10 @@ class Node:
     """Seconds by which its clock is before (below 0) or after the driver's, at least."""
 
     def problems(self, driver: Facts, storage: str) -> list[str]:
-        """What keeps a trial from running there, each with what to do."""
+        """Return what keeps a trial from running there, each with what to do."""
         if self.facts is None:
             return [f"{self.silence}: see `ray status`, and end or repair it"]
-        return harms(self.facts, driver, storage)
+        return problems_of(self.facts, driver, storage)
 
 
 @dataclass(frozen=True)
@@ -65,11 +64,11 @@ class Inspection:
     storage: str
 
     def for_trials(self, cpus: float, gpus: float) -> list[Node]:
-        """The nodes on which a trial of that size fits."""
+        """Return the nodes on which a trial of that size fits."""
         return [node for node in self.nodes if fitting(node.resources, cpus, gpus)]
 
     def check(self, cpus: float, gpus: float) -> None:
-        """Refuses a cluster on which a trial of that size might run where it cannot.
+        """Refuse a cluster on which a trial of that size might run where it cannot.
 
         Raises:
             ValueError: a line for each node and what is wrong there.
@@ -83,18 +82,23 @@ class Inspection:
             raise ValueError("\n".join(lines))
 
     def gpu_notice(self, cpus: float, gpus: float) -> str:
-        """What a person must know of the GPUs that trials of that size will have; empty if all is
-        well. To be asked after `check`."""
-        told = {node.name: node.facts for node in self.for_trials(cpus, gpus)}
-        return notice_of({name: facts.gpus for name, facts in told.items() if facts and facts.gpus})
+        """Return what a person must know of the GPUs of trials of that size; empty if all is well.
+
+        Raises:
+            ValueError: a node has devices that its torch does not see, which `check` says too.
+        """
+        facts = {node.name: node.facts for node in self.for_trials(cpus, gpus)}
+        return gpu_notice(
+            {name: known.gpus for name, known in facts.items() if known and known.gpus}
+        )
 
     def notes(self) -> list[str]:
-        """What a person should know, but no trial needs."""
+        """Return what a person should know, but no trial needs."""
         return [
             f"the clock of node {node.name} is {abs(node.skew):.0f} s "
             f"{'ahead of' if node.skew > 0 else 'behind'} the driver's"
             for node in self.nodes
-            if abs(node.skew) > SKEW
+            if abs(node.skew) > SKEW_SECONDS
         ]
 
 
@@ -102,10 +106,10 @@ def inspect(
     storage: str,
     *,
     gpus: bool = False,
-    within: float = PATIENCE,
+    within: float = ANSWER_SECONDS,
     remote: Callable[[Any], Any] = ray.remote,
 ) -> Inspection:
-    """Asks every node that is up, all at once.
+    """Ask every node that is up, all at once.
 
     Args:
         storage: where studies are kept, a folder or a bucket; nothing of the question stays there.
@@ -121,26 +125,26 @@ def inspect(
     if not storage.startswith(SCHEME):
         storage = str(Path(storage).absolute())
     with meeting_point(storage) as place:
-        driver = tell(place, "driver")
+        driver = facts_here(place, "driver")
         up = [node for node in ray.nodes() if node["Alive"]]
         # Before that a node would not have said that its torch does not answer.
         patience = within + (TORCH_SECONDS if gpus else 0.0)
-        nodes = ask(up, place, patience, remote(tell), gpus=gpus)
+        nodes = ask_nodes(up, place, patience, remote(facts_here), gpus=gpus)
         # A node that was killed just before is up for Ray until it misses its heartbeats.
         alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
     return Inspection(tuple(node for node in nodes if node.node_id in alive), driver, storage)
 
 
-def ask(
+def ask_nodes(
     up: Sequence[dict[str, Any]], place: str, within: float, question: Any, *, gpus: bool = False
 ) -> list[Node]:
-    """What each node says, in their order.
+    """Return what each node says, in their order.
 
     Args:
         up: nodes, as `ray.nodes()` has them.
         place: the meeting point.
         within: seconds that they have for it, all together.
-        question: `tell`, to be run on a node.
+        question: `facts_here`, to be run on a node.
         gpus: whether those that declare some look for them.
     """
     asked = time.time()
@@ -184,7 +188,7 @@ def ask(
 
 
 def reason(error: RayError) -> str:
-    """What a task has failed with, in one line."""
+    """Return what a task has failed with, in one line."""
     cause = error.cause if isinstance(error, RayTaskError) else error
     return f"{type(cause).__name__}: {cause}".splitlines()[0]
 

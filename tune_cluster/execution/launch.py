@@ -21,7 +21,7 @@ from tune_cluster.callbacks.stopping import FAILED, NODES
 from tune_cluster.callbacks.tensorboard import TensorBoard
 from tune_cluster.cluster.capacity import Cluster
 from tune_cluster.cluster.connect import connected
-from tune_cluster.cluster.facts import notice_of, seen_gpus
+from tune_cluster.cluster.facts import gpu_notice, seen_gpus
 from tune_cluster.cluster.head import watched
 from tune_cluster.cluster.nodes import inspect
 from tune_cluster.cluster.notices import Notices
@@ -194,16 +194,16 @@ def study_on(
     """
     size = (flags.cpus_per_trial, flags.gpus_per_trial)
     slots = found.slots(*size)
-    inspection, gpu_notice = None, ""
+    inspection, notice = None, ""
     if found.own:
         let_trials_inherit_environment()
         if flags.gpus_per_trial:
-            gpu_notice = notice_of({socket.gethostname(): seen_gpus()})
+            notice = gpu_notice({socket.gethostname(): seen_gpus()})
     else:
         storage = str(home.bucket or home.path.parent)
         inspection = inspect(storage, gpus=flags.gpus_per_trial > 0, remote=as_trial)
         inspection.check(*size)
-        gpu_notice = inspection.gpu_notice(*size)
+        notice = inspection.gpu_notice(*size)
         for note in inspection.notes():
             console.print(
                 f"note      {one_line(note)}", soft_wrap=True, highlight=False, markup=False
@@ -221,7 +221,7 @@ def study_on(
     )
     if home.lease is not None:
         home.lease.on_lost(study.stopper.interrupt)
-    study.parts.gpu_notice = gpu_notice
+    study.parts.gpu_notice = notice
     return study
 
 
