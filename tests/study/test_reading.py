@@ -17,7 +17,7 @@ from tune_cluster.study.reading import check_kinds, read_study
 from tune_cluster.study.study_file import STUDY_FILE, write_json, write_study_file
 from tune_jobs.compare_strategies import job
 
-GOLDEN = ROOT / "tests" / "golden" / "schema_1"
+GOLDEN = ROOT / "tests" / "golden" / "schema_1" / "without_checksums" / "study"
 """A study of version 0.1, whose driver was killed; its lines have no checksums."""
 
 
