@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import optuna
-from optuna.trial import Trial, TrialState
 
+from search_spaces.extras import needs_extra
 from search_spaces.hyperparameter import Hyperparameter
 from search_spaces.searchers.history import Epochs, Standing
 from search_spaces.searchers.learning import LearningSearch
 from search_spaces.space import Space
 from search_spaces.values import Value
+
+if TYPE_CHECKING:
+    from optuna.trial import Trial
 
 STARTUP = 10
 """Optuna's own."""
@@ -36,6 +39,9 @@ class OptunaSearch(LearningSearch):
         space: where to look.
         seed: of all points.
         start_points: what to try first, whole or in part; what is missing has its default.
+
+    Raises:
+        ValueError: Optuna is not installed, or a start point is not in the space.
     """
 
     def __init__(
@@ -46,6 +52,9 @@ class OptunaSearch(LearningSearch):
         startup: int = STARTUP,
         start_points: Sequence[Mapping[str, object]] = (),
     ) -> None:
+        with needs_extra("optuna"):
+            import optuna
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
         super().__init__(space, seed=seed, startup=startup, start_points=start_points)
         self._parameters = dict(zip(space.labels, space.parameters, strict=True))
         self._begin(None)
@@ -54,6 +63,8 @@ class OptunaSearch(LearningSearch):
         self, standings: Mapping[str, Standing | None], rung: Epochs, rng: np.random.Generator
     ) -> Sequence[float]:
         """What Optuna asks for, with what it has been told of every trial."""
+        import optuna
+
         if rung != self._rung:
             # Optuna keeps what a trial ended with; at another rung all of them stand elsewhere.
             self._begin(rung)
@@ -84,11 +95,12 @@ class OptunaSearch(LearningSearch):
             numbers.append(number)
             config[parameter.name] = parameter.at(number)
         # Suggested it is not before it is told so: the same point may be refused.
-        self._study.tell(trial, state=TrialState.FAIL)
+        self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
         return numbers
 
     def _begin(self, rung: Epochs | None) -> None:
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        import optuna
+
         self._rung = rung
         self._study = optuna.create_study(direction="minimize")
         self._asked: dict[str, Trial] = {}
@@ -110,6 +122,8 @@ class OptunaSearch(LearningSearch):
         return trial
 
     def _tell(self, trial: Trial, standing: Standing) -> None:
+        from optuna.trial import TrialState
+
         # Optuna has the same order: complete trials by value, then pruned ones from the highest
         # step to the lowest and by value, then those that have reported nothing.
         if standing.below == 0:

@@ -13,11 +13,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-import hyperopt
 import numpy as np
-from hyperopt import hp, pyll, tpe
 from numpy.typing import NDArray
 
+from search_spaces.extras import needs_extra
 from search_spaces.searchers.history import Epochs, Standing
 from search_spaces.searchers.learning import LearningSearch
 from search_spaces.space import Space
@@ -50,6 +49,9 @@ class TPESearch(LearningSearch):
         space: where to look.
         seed: of all points.
         start_points: what to try first, whole or in part; what is missing has its default.
+
+    Raises:
+        ValueError: HyperOpt is not installed, or a start point is not in the space.
     """
 
     def __init__(
@@ -60,7 +62,11 @@ class TPESearch(LearningSearch):
         startup: int = STARTUP,
         start_points: Sequence[Mapping[str, object]] = (),
     ) -> None:
+        with needs_extra("tpe"):
+            import hyperopt
+            from hyperopt import hp, pyll, tpe
         super().__init__(space, seed=seed, startup=startup, start_points=start_points)
+        self._evaluate = pyll.rec_eval
         self._cube = {
             label: hp.randint(label, len(parameter.values))
             if parameter.categorical
@@ -95,7 +101,7 @@ class TPESearch(LearningSearch):
             self._observed["idxs"]: indices,
             self._observed["vals"]: values,
         }
-        _, proposed = pyll.rec_eval(self._posterior, memo=memo, print_node_on_error=False)
+        _, proposed = self._evaluate(self._posterior, memo=memo, print_node_on_error=False)
         return [
             (proposed[label][0] + 0.5) / len(parameter.values)
             if parameter.categorical

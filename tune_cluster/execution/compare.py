@@ -12,6 +12,7 @@ import ray
 from ray import tune
 from rich.console import Console
 
+from search_spaces.extras import needs_extra
 from search_spaces.mode import Mode
 from tune_cluster.execution.flags import Command, flag, parse
 from tune_cluster.execution.launch import cluster_for, launch
@@ -67,6 +68,8 @@ def compare(
                     f"--storage-path {command.flags.storage_path}: a comparison is kept in a "
                     "folder; with --strategy, a single study can be in a bucket"
                 )
+            with needs_extra("plots"):
+                import matplotlib  # noqa: F401
             folder = Path(command.flags.storage_path) / name
             if command.flags.name is None:
                 folder = new_folder(folder.parent, name, numbered=True)

@@ -12,14 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from search_spaces.extras import needs_extra
 from search_spaces.mode import sign_of
 from search_spaces.trial_events import Ended, Result
 from tune_cluster.plain_text import in_picture, one_line
@@ -131,8 +130,10 @@ def draw_comparison(
     runs: list[Run], strategies: list[str], budget: int, metric: str, target: Path
 ) -> None:
     """Draws the mean of each strategy over its seeds, and the band from the worst to the best."""
-    matplotlib.use("Agg")
-    figure, axes = plt.subplots(figsize=(9, 5), layout="constrained")
+    with needs_extra("plots"):
+        from matplotlib.figure import Figure
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    axes = figure.subplots()
     epochs = np.arange(1, budget + 1)
     later = []
     for strategy in strategies:
@@ -152,7 +153,6 @@ def draw_comparison(
     axes.grid(color="0.92")
     axes.legend(loc="lower right", frameon=False)
     save_picture(figure, target)
-    plt.close(figure)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -8,17 +8,18 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import matplotlib
-import matplotlib.pyplot as plt
-from matplotlib.figure import Figure
-
+from search_spaces.extras import needs_extra
 from tune_cluster.plain_text import in_picture, one_line
 from tune_cluster.reports.command_line import CommandLine, path_of
 from tune_cluster.storage.inside import write_file
 from tune_cluster.study.directory import local_copy
 from tune_cluster.study.reading import read_study
 from tune_cluster.told import complaining
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 COLOURS = {"finished": "tab:blue", "stopped": "0.6", "diverged": "tab:red", "failed": "tab:red"}
 
@@ -27,14 +28,15 @@ def draw_curves(study: Path, target: Path) -> None:
     """Draws the metric of each trial by epoch, and the learning rates with what they reached.
 
     Raises:
-        OSError, ValueError: `study` holds no study that can be read.
+        OSError, ValueError: `study` holds no study that can be read, or matplotlib is missing.
     """
-    matplotlib.use("Agg")
+    with needs_extra("plots"):
+        from matplotlib.colors import LogNorm
+        from matplotlib.figure import Figure
     about, _, state = read_study(study)
     metric, trials, best = state.objective.metric, state.trials.values(), state.best
-    figure, (curves, points) = plt.subplots(
-        1, 2, figsize=(11, 4.2), sharey=True, layout="constrained", width_ratios=[3, 2]
-    )
+    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    curves, points = figure.subplots(1, 2, sharey=True, width_ratios=[3, 2])
     for trial in trials:
         is_best = best is not None and trial is best.trial
         epochs = sorted(trial.results)
@@ -62,7 +64,7 @@ def draw_curves(study: Path, target: Path) -> None:
         [trial.config.get("learning_rate") for trial, _ in reached],
         [found.value for _, found in reached],
         c=sizes if coloured else None,
-        norm=matplotlib.colors.LogNorm() if coloured else None,
+        norm=LogNorm() if coloured else None,
         s=[12 + 3 * trial.epochs for trial, _ in reached],
         cmap="viridis" if coloured else None,
     )
@@ -81,7 +83,6 @@ def draw_curves(study: Path, target: Path) -> None:
         )
         figure.suptitle(in_picture(told))
     save_picture(figure, target)
-    plt.close(figure)
 
 
 def save_picture(figure: Figure, target: Path) -> None:

@@ -46,7 +46,7 @@ def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, A
         "inputs": study.inputs,
         "versions": {
             "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in VERSIONS},
+            **installed(),
         },
         "git_commit": git_commit(),
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -89,6 +89,15 @@ def job_name() -> str:
 def invoked_as() -> list[str]:
     """Interpreter and script, as they can be typed again here."""
     return [summary.program(Path(sys.executable).name), sys.argv[0]]
+
+
+def installed() -> dict[str, str]:
+    """The version of each of `VERSIONS` that is installed: some come with an extra."""
+    found = {}
+    for name in VERSIONS:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def git_commit() -> str:

@@ -1,0 +1,84 @@
+"""What is missing is named: the extra that brings a library, where it is needed and not before, and
+the operating system."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import PATIENCE, ROOT, TINY
+
+EXTRAS = ("hyperopt", "optuna", "matplotlib", "boto3")
+
+HIDES = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {names}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Missing())
+"""
+
+
+@pytest.fixture
+def run_without(tmp_path):
+    """Runs Python in an environment that lacks modules; `(exit code, stdout, stderr)`."""
+
+    def run(names, *arguments):
+        (tmp_path / "sitecustomize.py").write_text(HIDES.format(names=names))
+        done = subprocess.run(
+            [sys.executable, *map(str, arguments)],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("module", "extra", "command"),
+    [
+        ("matplotlib", "plots", ("tune_jobs/compare_strategies.py", "--dataset", "digits")),
+        ("matplotlib", "plots", ("tune_cluster/reports/curves.py", "GOLDEN")),
+        pytest.param(
+            "hyperopt", "tpe", ("tune_jobs/tpe_schedule.py", *TINY), marks=pytest.mark.slow
+        ),
+        pytest.param(
+            "optuna", "optuna", ("tune_jobs/optuna_full_recipe.py", *TINY), marks=pytest.mark.long
+        ),
+    ],
+)
+def test_what_is_missing_is_one_line_with_its_extra(run_without, request, module, extra, command):
+    script, *arguments = command
+    if "--dataset" in arguments:
+        arguments += ["--address", request.getfixturevalue("cluster_address")]
+    golden = ROOT / "tests" / "golden" / "schema_1" / "grid" / "study"
+    arguments = [golden if argument == "GOLDEN" else argument for argument in arguments]
+    code, _, said = run_without((module,), ROOT / script, *arguments)
+    assert code == 2, said
+    assert said.startswith(f"error: {module} is not installed")
+    assert f"tune-cluster[{extra}]" in said
+    assert said.count("\n") == 1
+
+
+def test_another_system_is_refused_by_name(run_without):
+    code, _, said = run_without(
+        (), "-c", "import sys; sys.platform = 'darwin'; import tune_cluster"
+    )
+    assert code == 1
+    assert "needs Linux, this is darwin" in said
+
+
+@pytest.mark.slow
+def test_the_first_study_needs_no_extra(run_without, cluster_address):
+    job = ROOT / "tune_jobs" / "asha_lr_batch.py"
+    code, output, said = run_without(EXTRAS, job, "--smoke-test", "--address", cluster_address)
+    assert code == 0, output + said
