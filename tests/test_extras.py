@@ -69,6 +69,15 @@ def test_what_is_missing_is_one_line_with_its_extra(run_without, request, module
     assert said.count("\n") == 1
 
 
+def test_a_study_in_a_bucket_asks_for_its_extra(run_without, bucket):
+    job = ROOT / "tune_jobs" / "asha_lr_batch.py"
+    arguments = (*TINY, "--storage-path", f"{bucket}/results", "--address", "local")
+    code, _, said = run_without(("boto3",), job, *arguments)
+    assert code == 2, said
+    assert said.startswith("error: boto3 is not installed")
+    assert "tune-cluster[s3]" in said
+
+
 def test_another_system_is_refused_by_name(run_without):
     code, _, said = run_without(
         (), "-c", "import sys; sys.platform = 'darwin'; import tune_cluster"

@@ -22,6 +22,7 @@ from typing import Any
 from pyarrow import fs
 from typing_extensions import override
 
+from search_spaces.extras import needs_extra
 from tune_cluster.storage.addresses import SCHEME
 from tune_cluster.storage.inside import CHUNK_BYTES
 from tune_cluster.storage.scratch import scratch
@@ -298,13 +299,9 @@ def s3_client() -> Any:
     Raises:
         ValueError: boto3 is not installed.
     """
-    try:
+    with needs_extra("s3"):
         import boto3
         from botocore.config import Config
-    except ImportError:
-        raise ValueError(
-            "the lock of a study in a bucket needs boto3: pip install 'tune-cluster[s3]'"
-        ) from None
     config = Config(
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
