@@ -46,8 +46,14 @@ class Evaluated:
 def test_a_study_has_ended_when_its_controls_have_too(tmp_path):
     study = study_of(tmp_path, [([0.5], "finished"), ([0.4], "stopped")])
     assert all_ended(study)
-    for control, ended in (("pending", False), ("running", False), ("diverged", True)):
-        study.trials[1].control = control
+    control = event_of("ended", 1, status="stopped", epoch=1, rung=1, control=True)
+    for event, ended in (
+        (event_of("promoted", 1), False),
+        (control, False),
+        (event_of("control_started", 1), False),
+        (event_of("control_ended", 1, status="diverged", epoch=2), True),
+    ):
+        study.state.apply(event)
         assert all_ended(study) is ended
 
 
@@ -277,7 +283,7 @@ def test_a_checkpoint_may_have_folders(tmp_path):
 def test_without_checkpoints_or_values_there_is_nothing_to_copy(tmp_path):
     study = study_of(tmp_path, [([], "diverged"), ([], None)])
     assert keep_best(study) is None
-    study.trials[0].results[1] = {"score": 0.5}
+    study.state.apply(event_of("result", 1, epoch=1, metrics={"score": 0.5}))
     assert keep_best(study)["score"] == 0.5
     assert not (study.directory / "best").exists()
 
@@ -336,8 +342,8 @@ def test_best_and_table_have_the_configuration_of_the_best_epoch(tmp_path):
     before = trial.config["learning_rate"]
     for epoch, (old, new) in {1: (before, 0.2), 3: (0.2, 0.3)}.items():
         changes = {"learning_rate": [old, new]}
-        trial.apply({"event": "exploited", "epoch": epoch, "donor": 1, "changes": changes})
-    trial.results.pop(4)
+        study.state.apply(event_of("exploited", 0, epoch=epoch, changes=changes))
+    study.state.apply(event_of("epochs_lost", 0, first=4, last=4))
     assert keep_best(study)["config"]["learning_rate"] == 0.2
-    write_table(tmp_path / "trials.csv", [trial], "score", "max")
+    write_table(tmp_path / "trials.csv", study.state)
     assert "0.2" in (tmp_path / "trials.csv").read_text().splitlines()[1].split(",")
