@@ -22,7 +22,6 @@ from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 
 from search_spaces.hyperparameter import Hyperparameter
 from search_spaces.space import Space
-from search_spaces.trial_events import Epoch
 from tune_cluster.plain_text import one_line
 from tune_cluster.study.state import Status, TrialState
 
@@ -104,10 +103,10 @@ class Columns:
         best_epoch, best_value = trial.best or (0, None)
         told = ((e, m[self.metric]) for e, m in reversed(trial.results.items()) if self.metric in m)
         last_epoch, last_value = next((cell for cell in told if cell[1] is not None), (0, None))
-        best, now = step_of(trial, best_epoch), step_of(trial, trial.epochs)
+        best, now = trial.step(best_epoch), trial.step(trial.epochs)
         cells: dict[str, Cell] = {
             BEST + self.metric: (best, best_value),
-            LAST + self.metric: (step_of(trial, last_epoch), last_value),
+            LAST + self.metric: (trial.step(last_epoch), last_value),
             "best_epoch": (best, best_epoch or None),
             "epochs": (now, trial.epochs),
             "status": (now, STATUS_NUMBERS[trial.status]),
@@ -143,19 +142,6 @@ class Columns:
     @cached_property
     def _types(self) -> dict[str, int]:
         return {info.name: info.type for info in self._hparams}
-
-
-def step_of(trial: TrialState, epoch: Epoch) -> int:
-    """Where an epoch is on the x axis of TensorBoard, which has whole numbers alone: that number
-    or, of a trial that reports fractions, the next one that is free."""
-    if isinstance(epoch, int) and not trial.reports_fractions:
-        return epoch
-    step = 0
-    for known in sorted({*trial.results, *trial.control_results, epoch}):
-        step = max(step + 1, math.floor(known))
-        if known == epoch:
-            break
-    return step
 
 
 def is_column(tag: str) -> bool:

@@ -45,7 +45,6 @@ from tune_cluster.callbacks.hparams import (
     SESSION_START,
     Columns,
     is_column,
-    step_of,
 )
 from tune_cluster.execution.controls import control_dirname
 from tune_cluster.execution.ray_tune.searcher import dirname_of
@@ -145,7 +144,7 @@ class TensorBoard(Callback):
     def _on_trial(self, event: TrialEvent, trial: TrialState) -> None:
         run = dirname_of(trial.index)
         if isinstance(event, EpochsLost):
-            self._begin_again(run, step_of(trial, event.first))
+            self._begin_again(run, trial.step(event.first))
             self._complete(trial)
             return
         if isinstance(event, (Started, Result, Promoted, Ended)):
@@ -155,7 +154,7 @@ class TensorBoard(Callback):
             return
         values: dict[int, list[Summary.Value]] = {}
         if isinstance(event, Result):
-            values[step_of(trial, event.epoch)] = scalars(event.metrics)
+            values[trial.step(event.epoch)] = scalars(event.metrics)
             self._steps(run, event.step_losses or ())
         elif isinstance(event, (Promoted, Decision)):
             self._text(run, event.name, json_in_markdown(event.to_json()), event.rung)
@@ -188,7 +187,7 @@ class TensorBoard(Callback):
         run = control_dirname(trial.index)
         if isinstance(event, Control):
             self._open(run, trial)
-            self._add(run, step_of(trial, event.epoch), scalars(event.metrics))
+            self._add(run, trial.step(event.epoch), scalars(event.metrics))
             self._steps(run, event.step_losses or ())
             self._writers[run].flush()
         elif run in self._writers:
@@ -203,7 +202,7 @@ class TensorBoard(Callback):
         self._runs[run] = Run()
 
     def _missing(self, run: str, trial: TrialState, results: Mapping[Epoch, Metrics]) -> None:
-        steps = {step_of(trial, epoch): epoch for epoch in sorted(results)}
+        steps = {trial.step(epoch): epoch for epoch in sorted(results)}
         if surplus := self._known(run).epochs - set(steps):
             # Lost since: the driver was killed before it was told.
             self._begin_again(run, min(surplus))
@@ -251,7 +250,7 @@ class TensorBoard(Callback):
             values.setdefault(0, []).append(self._columns.start(trial))
         end = None if SESSION_END in known.tags else self._columns.end(trial)
         if end is not None:
-            values.setdefault(step_of(trial, trial.epochs), []).append(end)
+            values.setdefault(trial.step(trial.epochs), []).append(end)
         for step, told in values.items():
             self._open(run, trial)
             self._add(run, step, told)

@@ -12,6 +12,7 @@ Needs neither Ray nor torch.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -133,6 +134,18 @@ class TrialState:
                 config.update(new)
                 config = {name: value for name, value in config.items() if name not in gone}
         return config
+
+    def step(self, epoch: Epoch) -> int:
+        """Where an epoch is on an axis of whole numbers: that number or, of a trial that reports
+        fractions of epochs, the next one that is free."""
+        if isinstance(epoch, int) and not self.reports_fractions:
+            return epoch
+        step = 0
+        for known in sorted({*self.results, *self.control_results, epoch}):
+            step = max(step + 1, math.floor(known))
+            if known == epoch:
+                break
+        return step
 
     def check(self, event: TrialEvent) -> None:
         """Refuse an event that cannot come next.

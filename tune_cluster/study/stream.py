@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -36,6 +37,8 @@ class EventStream:
         self.state = state
         self._journal = journal
         self._listeners = list(listeners)
+        self._untold: deque[Event] = deque()
+        self._telling = False
 
     def listen(self, listener: Listener, session: Session) -> None:
         """Tell a listener the beginning of the session, and all events from here on."""
@@ -46,13 +49,22 @@ class EventStream:
         """Write the events in one call, so that a killed driver leaves all of them or none; then
         tell each of them to state and listeners.
 
-        A listener that has lost its storage is completed by the next session.
+        A listener that has lost its storage is completed by the next session. What a listener emits
+        is told when everyone knows of the event that it is told of.
         """
-        for event in self._journal().append(*events):
-            self.state.apply(event)
-            for listener in self._listeners:
-                with suppress(StorageLostError):
-                    listener.on_event(event, self.state, replay=False)
+        self._untold.extend(self._journal().append(*events))
+        if self._telling:
+            return
+        self._telling = True
+        try:
+            while self._untold:
+                event = self._untold.popleft()
+                self.state.apply(event)
+                for listener in self._listeners:
+                    with suppress(StorageLostError):
+                        listener.on_event(event, self.state, replay=False)
+        finally:
+            self._telling = False
 
     def replay(self, events: Iterable[Event]) -> None:
         """Tell the events of earlier sessions to state and listeners.

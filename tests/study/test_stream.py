@@ -1,0 +1,86 @@
+"""One stream: events are written, then the state has them, then all who listen are told."""
+
+import errno
+
+import pytest
+
+from search_spaces.trial_events import Suggested
+from tests.journals import event_of, read_events, state_of
+from tune_cluster.callbacks.base import Callback
+from tune_cluster.storage.retry import StorageLostError
+from tune_cluster.study.events import Closed
+from tune_cluster.study.journal import Journal
+from tune_cluster.study.stream import EventStream
+
+EVENTS = [Suggested(trial=0, config={}), event_of("started"), event_of("ended", status="failed")]
+
+
+class Witness(Callback):
+    """Notes of each event what the journal and the state had by then."""
+
+    def __init__(self, path, error=None):
+        self.path, self.error, self.seen = path, error, []
+
+    def on_event(self, event, state, replay):
+        written = len(read_events(self.path)) if self.path.exists() else 0
+        status = state.trials[0].status if state.trials else None
+        self.seen.append((event.name, replay, written, status))
+        if self.error is not None:
+            raise self.error
+
+
+@pytest.fixture
+def journal(tmp_path):
+    journal = Journal(tmp_path / "journal.jsonl")
+    yield journal
+    journal.close()
+
+
+def test_events_are_written_together_and_told_one_after_the_other(journal):
+    witness = Witness(journal.path)
+    stream = EventStream(lambda: journal, state_of(), [witness])
+    stream.emit(*EVENTS)
+    assert witness.seen == [
+        ("suggested", False, 3, "pending"),
+        ("started", False, 3, "running"),
+        ("ended", False, 3, "failed"),
+    ]
+
+
+def test_what_an_earlier_session_had_is_told_the_same_way_and_not_written_again(journal):
+    witness = Witness(journal.path)
+    EventStream(lambda: journal, state_of(), [witness]).replay(EVENTS)
+    assert [(name, replay, status) for name, replay, _, status in witness.seen] == [
+        ("suggested", True, "pending"),
+        ("started", True, "running"),
+        ("ended", True, "failed"),
+    ]
+    assert read_events(journal.path) == []
+
+
+def test_a_listener_that_has_lost_its_storage_keeps_nothing_from_the_others(journal):
+    lost = StorageLostError(errno.EIO, "input/output error", "disk")
+    first, last = Witness(journal.path, lost), Witness(journal.path)
+    EventStream(lambda: journal, state_of(), [first, last]).emit(*EVENTS)
+    assert len(last.seen) == len(first.seen) == 3
+
+
+def test_what_a_listener_emits_is_told_to_all_after_what_it_was_told(journal):
+    class Answering(Callback):
+        def on_event(self, event, state, replay):
+            if event.name == "suggested":
+                stream.emit(event_of("started", event.trial))
+
+    witness = Witness(journal.path)
+    stream = EventStream(lambda: journal, state_of(), [Answering(), witness])
+    stream.emit(EVENTS[0])
+    assert [name for name, *_ in witness.seen] == ["suggested", "started"]
+    assert [event["event"] for event in read_events(journal.path)] == ["suggested", "started"]
+
+
+def test_the_last_event_is_told_before_the_journal_ends(journal):
+    witness = Witness(journal.path)
+    EventStream(lambda: journal, state_of(), [witness]).close("all trials")
+    assert witness.seen == [("closed", False, 0, None)]
+    (event,) = read_events(journal.path)
+    assert (event["event"], event["why"]) == (Closed.name, "all trials")
