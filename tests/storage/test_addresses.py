@@ -46,10 +46,10 @@ def test_credentials_in_an_address_are_refused_and_not_repeated():
 
 
 def said_of(url):
-    place = S3Store(url)
+    store = S3Store(url)
     match = f"^--storage-path {url}: "
-    with pytest.raises(ValueError, match=match) as refused, refusing("--storage-path", place):
-        place.probe()
+    with pytest.raises(ValueError, match=match) as refused, refusing("--storage-path", store):
+        store.probe()
     assert "\n" not in str(refused.value)
     return str(refused.value)
 

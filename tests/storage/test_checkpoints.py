@@ -202,15 +202,15 @@ def test_what_is_written_beside_a_checkpoint_waits_for_the_nodes_own_disk_too(
 @pytest.fixture
 def away(tmp_path):
     """Two checkpoints on storage that is away, until somebody is told that."""
-    place = LocalStore(tmp_path / "trials")
-    place.path.mkdir()
+    store = LocalStore(tmp_path / "trials")
+    store.path.mkdir()
 
     def back(line):
-        if not place.path.exists():
-            place.path.with_name("elsewhere").rename(place.path)
+        if not store.path.exists():
+            store.path.with_name("elsewhere").rename(store.path)
 
-    retry = StorageRetry(place, back, policy=RetryPolicy(0.01, 0.01, 5))
-    checkpoints = TrialCheckpoints(Watched(place.path / "0000"), "max", retry, allowance=3_000)
+    retry = StorageRetry(store, back, policy=RetryPolicy(0.01, 0.01, 5))
+    checkpoints = TrialCheckpoints(Watched(store.path / "0000"), "max", retry, allowance=3_000)
     write_sized(checkpoints, 1, 0.5)
     write_sized(checkpoints, 2, 0.4)
     return checkpoints

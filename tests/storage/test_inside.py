@@ -197,17 +197,17 @@ def test_the_sums_of_a_checkpoint_name_nothing_outside_of_it(tmp_path, name):
 def test_a_key_of_a_bucket_that_leads_out_of_its_folder_is_not_downloaded(
     bucket, s3_endpoint, tmp_path
 ):
-    place = S3Store(f"{bucket}/study/trials/0000")
-    place.write(f"checkpoint_000001/{RESULT_FILE}", b"{}")
+    store = S3Store(f"{bucket}/study/trials/0000")
+    store.write(f"checkpoint_000001/{RESULT_FILE}", b"{}")
     # Clients make `..` one path of it; whoever means harm takes none of them.
     sent = http.client.HTTPConnection(s3_endpoint.removeprefix("http://"))
-    sent.request("PUT", f"/{place.path}/checkpoint_000001/../../profile", b"export PATH=evil")
+    sent.request("PUT", f"/{store.path}/checkpoint_000001/../../profile", b"export PATH=evil")
     assert sent.getresponse().status == 200
     sent.close()
     target = tmp_path / "a" / "b"
     target.mkdir(parents=True)
     with pytest.raises(ValueError, match="leads out of its folder"):
-        place.copy_to("checkpoint_000001", target)
+        store.copy_to("checkpoint_000001", target)
     assert [path.name for path in tmp_path.rglob("*")] == ["a", "b"]
 
 

@@ -73,13 +73,13 @@ def test_what_is_not_the_storages_is_raised_at_once(retry, lines, error):
 
 
 def test_a_folder_that_is_away_is_a_mount_point_that_is(tmp_path, lines):
-    place = LocalStore(tmp_path / "mounted")
+    store = LocalStore(tmp_path / "mounted")
 
     def comes_back(line):
         lines.append(line)
-        place.path.mkdir(exist_ok=True)
+        store.path.mkdir(exist_ok=True)
 
-    StorageRetry(place, tell=comes_back, policy=SHORT).wait()
+    StorageRetry(store, tell=comes_back, policy=SHORT).wait()
     assert "its mount point is away" in lines[0]
     assert "is back" in lines[1]
 

@@ -1,4 +1,4 @@
-"""What every place must keep, and what only a bucket can break."""
+"""What every store must keep, and what only a bucket can break."""
 
 import json
 import tempfile
@@ -15,7 +15,7 @@ from tune_cluster.storage.store import RESULT_FILE, LocalStore, Store
 
 
 @pytest.fixture(params=["folder", "bucket"])
-def place(request, tmp_path):
+def store(request, tmp_path):
     """An empty one of each kind."""
     if request.param == "folder":
         (tmp_path / "study" / "trials").mkdir(parents=True)
@@ -23,107 +23,107 @@ def place(request, tmp_path):
     return S3Store(f"{request.getfixturevalue('bucket')}/study/trials")
 
 
-def put(place, name, **files):
+def put(store, name, **files):
     with tempfile.TemporaryDirectory() as folder:
         for file, text in files.items():
             path = Path(folder, file.replace("__", "/"))
             path.parent.mkdir(exist_ok=True)
             path.write_text(text)
         Path(folder, RESULT_FILE).write_text(json.dumps({"files": len(files)}))
-        place.put(Path(folder), name)
+        store.put(Path(folder), name)
 
 
-def files_in(place, name):
-    with place.reading(name) as folder:
+def files_in(store, name):
+    with store.reading(name) as folder:
         paths = [path for path in folder.rglob("*") if path.is_file()]
         return {str(path.relative_to(folder)): path.read_text() for path in paths}
 
 
-def test_what_is_written_is_read_back_with_its_folders(place):
-    put(place, "one", state="weights", deep__er="more")
-    assert files_in(place, "one") == {
+def test_what_is_written_is_read_back_with_its_folders(store):
+    put(store, "one", state="weights", deep__er="more")
+    assert files_in(store, "one") == {
         "state": "weights",
         "deep/er": "more",
         RESULT_FILE: '{"files": 2}',
     }
-    assert json.loads(place.read(f"one/{RESULT_FILE}")) == {"files": 2}
+    assert json.loads(store.read(f"one/{RESULT_FILE}")) == {"files": 2}
 
 
-def test_a_folder_may_hold_nothing_but_its_result(place):
-    put(place, "one")
-    assert files_in(place, "one") == {RESULT_FILE: '{"files": 0}'}
+def test_a_folder_may_hold_nothing_but_its_result(store):
+    put(store, "one")
+    assert files_in(store, "one") == {RESULT_FILE: '{"files": 0}'}
 
 
-def test_folders_are_told_in_order_and_without_those_in_places_below(place):
-    assert place.folders() == []
+def test_folders_are_told_in_order_and_without_those_in_stores_below(store):
+    assert store.folders() == []
     for name in ("b", "a"):
-        put(place / "0001", name, state=name)
-    assert (place / "0001").folders() == ["a", "b"]
-    assert (place / "0002").folders() == []
+        put(store / "0001", name, state=name)
+    assert (store / "0001").folders() == ["a", "b"]
+    assert (store / "0002").folders() == []
 
 
-def test_an_address_leads_to_the_place_again(place):
-    put(place / "0001", "one", state="weights")
-    again = Store.at(str(place / "0001"))
-    assert (type(again), again.name) == (type(place), "0001")
+def test_an_address_leads_to_the_place_again(store):
+    put(store / "0001", "one", state="weights")
+    again = Store.at(str(store / "0001"))
+    assert (type(again), again.name) == (type(store), "0001")
     assert again.folders() == ["one"]
 
 
-def test_a_folder_is_replaced_whole(place):
-    put(place, "one", state="old", leftover="old")
-    put(place, "one", state="new")
-    assert files_in(place, "one") == {"state": "new", RESULT_FILE: '{"files": 1}'}
+def test_a_folder_is_replaced_whole(store):
+    put(store, "one", state="old", leftover="old")
+    put(store, "one", state="new")
+    assert files_in(store, "one") == {"state": "new", RESULT_FILE: '{"files": 1}'}
 
 
 def test_a_writer_that_fails_leaves_what_was_there_and_nothing_else(tmp_path):
-    place = LocalStore(tmp_path)
-    put(place, "one", state="old")
+    store = LocalStore(tmp_path)
+    put(store, "one", state="old")
     (tmp_path / "source").mkdir()
     (tmp_path / "source" / "a").write_text("half")
     (tmp_path / "source" / "unreadable").symlink_to("/proc/self/mem")
     with pytest.raises(OSError, match="error"):
-        place.put(tmp_path / "source", "one")
-    assert place.folders() == ["one", "source"]
-    assert files_in(place, "one")["state"] == "old"
+        store.put(tmp_path / "source", "one")
+    assert store.folders() == ["one", "source"]
+    assert files_in(store, "one")["state"] == "old"
     assert not list(tmp_path.glob(".unfinished-*"))
 
 
-def test_the_sizes_of_its_folders_are_those_of_their_files(place):
-    assert place.sizes() == {}
-    put(place, "one", state="12345", deep__er="123")
-    put(place, "two")
-    assert place.sizes() == {"one": 5 + 3 + len('{"files": 2}'), "two": len('{"files": 0}')}
+def test_the_sizes_of_its_folders_are_those_of_their_files(store):
+    assert store.sizes() == {}
+    put(store, "one", state="12345", deep__er="123")
+    put(store, "two")
+    assert store.sizes() == {"one": 5 + 3 + len('{"files": 2}'), "two": len('{"files": 0}')}
 
 
-def test_a_dropped_folder_is_gone_and_can_be_dropped_again(place):
-    put(place, "one", state="weights", deep__er="more")
-    put(place, "two", state="weights")
+def test_a_dropped_folder_is_gone_and_can_be_dropped_again(store):
+    put(store, "one", state="weights", deep__er="more")
+    put(store, "two", state="weights")
     for _ in range(2):
-        place.drop("one")
-        assert place.folders() == ["two"]
-    place.drop("two")
-    assert place.folders() == []
+        store.drop("one")
+        assert store.folders() == ["two"]
+    store.drop("two")
+    assert store.folders() == []
 
 
-def test_what_is_not_there_is_an_os_error(place):
+def test_what_is_not_there_is_an_os_error(store):
     with pytest.raises(OSError, match="none"):
-        place.read("none/file")
-    with pytest.raises(OSError, match="none"), place.reading("none") as folder:
+        store.read("none/file")
+    with pytest.raises(OSError, match="none"), store.reading("none") as folder:
         (folder / "state").read_bytes()
 
 
-def test_what_killed_writers_left_is_swept_and_the_rest_stays(place, tmp_path):
-    put(place, "whole", state="weights")
-    if isinstance(place, LocalStore):
-        (place.path / ".unfinished-1").mkdir()
+def test_what_killed_writers_left_is_swept_and_the_rest_stays(store, tmp_path):
+    put(store, "whole", state="weights")
+    if isinstance(store, LocalStore):
+        (store.path / ".unfinished-1").mkdir()
     else:
-        place.write("half/state", b"half")
-    place.drop_unfinished()
-    if isinstance(place, LocalStore):
-        assert [path.name for path in place.path.iterdir()] == ["whole"]
+        store.write("half/state", b"half")
+    store.drop_unfinished()
+    if isinstance(store, LocalStore):
+        assert [path.name for path in store.path.iterdir()] == ["whole"]
     else:
-        assert set(place.files()) == {"whole/state", f"whole/{RESULT_FILE}"}
-    assert files_in(place, "whole")["state"] == "weights"
+        assert set(store.files()) == {"whole/state", f"whole/{RESULT_FILE}"}
+    assert files_in(store, "whole")["state"] == "weights"
 
 
 def save(folder):
@@ -131,20 +131,20 @@ def save(folder):
 
 
 def test_an_upload_that_was_cut_off_is_no_checkpoint(bucket):
-    place = S3Store(f"{bucket}/study/trials/0000")
-    checkpoints = TrialCheckpoints(place, "max")
+    store = S3Store(f"{bucket}/study/trials/0000")
+    checkpoints = TrialCheckpoints(store, "max")
     checkpoints.write(1, 0.1, {"score": 0.1}, save)
     # Its files come first; what makes them a checkpoint comes last.
-    place.write("checkpoint_000002/state", b"half")
+    store.write("checkpoint_000002/state", b"half")
     assert checkpoints.names() == ["checkpoint_000001"]
     checkpoints.write(2, 0.2, {"score": 0.2}, save)
-    assert files_in(place, "checkpoint_000002")["state"] == "weights"
+    assert files_in(store, "checkpoint_000002")["state"] == "weights"
 
 
 def test_a_checkpoint_waits_for_a_bucket_that_is_gone_for_a_while(bucket):
-    place, said = S3Store(f"{bucket}/study/trials/0000"), []
+    store, said = S3Store(f"{bucket}/study/trials/0000"), []
     waits = RetryPolicy(first=0.05, longest=0.1, in_all=60)
-    checkpoints = TrialCheckpoints(place, "max", StorageRetry(place, said.append, policy=waits))
+    checkpoints = TrialCheckpoints(store, "max", StorageRetry(store, said.append, policy=waits))
     made = boto3.resource("s3").Bucket(bucket.removeprefix("s3://"))
     made.delete()
     coming = threading.Timer(0.5, made.create)
@@ -156,15 +156,15 @@ def test_a_checkpoint_waits_for_a_bucket_that_is_gone_for_a_while(bucket):
     assert "is back after" in said[1]
 
 
-def test_best_and_latest_are_kept_and_a_donor_is_copied(place):
-    checkpoints = TrialCheckpoints(place / "0000", "max")
+def test_best_and_latest_are_kept_and_a_donor_is_copied(store):
+    checkpoints = TrialCheckpoints(store / "0000", "max")
 
     for epoch, value in enumerate([0.3, 0.1, 0.2], start=1):
         checkpoints.write(epoch, value, {"score": value}, save)
     assert checkpoints.names() == ["checkpoint_000003", "checkpoint_000001"]
     assert checkpoints.best().epoch == 1
 
-    other = TrialCheckpoints(place / "0001", "max")
+    other = TrialCheckpoints(store / "0001", "max")
     other.adopt(checkpoints.of_epoch(3), donor=0)
     assert [(found.epoch, found.donor) for found in other.newest_first()] == [(3, 0)]
-    assert files_in(place / "0001", "checkpoint_000003_from_0000")["state"] == "weights"
+    assert files_in(store / "0001", "checkpoint_000003_from_0000")["state"] == "weights"
