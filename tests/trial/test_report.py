@@ -40,5 +40,5 @@ def test_a_failed_trial_has_a_finite_bad_value(mode, value):
     assert (result["score"], result["done"]) == (value, True)
 
 
-def test_a_wish_for_a_fresh_process_is_no_result_of_an_epoch():
+def test_a_request_for_a_fresh_process_is_no_result_of_an_epoch():
     assert SHARE.to_result(MAX).keys() == {"epoch", "trial_report"}

@@ -1,6 +1,6 @@
 """The memory of a GPU that the process of a trial may take, and what it frees for the next trial.
 
-To Ray `--gpus-per-trial 0.25` is a number that is counted. Here torch is told it too: its caching
+To Ray `--gpus-per-trial 0.25` is a number that is counted. Here torch knows it too: its caching
 allocator raises `OutOfMemoryError` at the share, in the trial that asked for more, and the
 neighbours on the same GPU keep theirs. Such a trial goes on with twice the share
 (`execution/ray_tune/restart.py`). What a share does not cover:

@@ -64,7 +64,7 @@ class FreshProcess:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialReport:
-    """An epoch that went well, the end of the trial, or both; or a wish for a fresh process."""
+    """An epoch that went well, the end of the trial, or both; or a request for a fresh process."""
 
     epoch: Epochs
     metrics: Mapping[str, Number | None] = field(default_factory=dict)

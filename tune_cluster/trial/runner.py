@@ -126,7 +126,7 @@ class TrialRunner:
         allowance = None if settings.quota is None else settings.quota.per_trial
         self._checkpoints = self._checkpoints_of(assignment.directory, allowance)
         self._begun = False
-        self._wish: FreshProcess | None = None
+        self._request: FreshProcess | None = None
         """What every report is, where the process is of no use."""
         self._attempt = _Attempt(History(assignment.config))
         self._epoch: Epochs = 0
@@ -148,12 +148,12 @@ class TrialRunner:
         used, admission = self._assignment.used_process, self._settings.admission
         problems = [] if used or admission is None else admission()
         if problems:
-            self._wish = FreshProcess("node", node=self._process.node, problems=problems)
+            self._request = FreshProcess("node", node=self._process.node, problems=problems)
             return
         self._start(self._trainable.reset if used else self._trainable.setup)
         error = self._attempt.error
         if used and error is not None and not isinstance(error, StorageLostError):
-            self._wish = FreshProcess("reset", reason=self._print(error))
+            self._request = FreshProcess("reset", reason=self._print(error))
 
     def report(self) -> TrialReport:
         """Train one epoch and report it, or how the trial has ended, or what it needs.
@@ -163,8 +163,8 @@ class TrialRunner:
             Exception: the process can use its GPU no more.
         """
         self.begin()
-        if self._wish is not None:
-            return self._fresh_process(self._wish)
+        if self._request is not None:
+            return self._fresh_process(self._request)
         while True:
             try:
                 return self._next()
@@ -388,8 +388,8 @@ class TrialRunner:
             **more,
         )
 
-    def _fresh_process(self, wish: FreshProcess) -> TrialReport:
-        return TrialReport(epoch=self._epoch, retried=self._retried, fresh_process=wish)
+    def _fresh_process(self, request: FreshProcess) -> TrialReport:
+        return TrialReport(epoch=self._epoch, retried=self._retried, fresh_process=request)
 
     def _print(self, error: Exception) -> str:
         """Print an error to the trial's log; return it in one line."""

@@ -1,4 +1,4 @@
-"""What the process of a trial is told: of its study, and which trial it runs."""
+"""What the process of a trial gets from the driver: of its study, and which trial it runs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Assignment:
     """The trial that a process runs."""
 
     directory: str
-    """The name of its directory, which begins with its index: `0012`, `0012-control`."""
+    """The name of its directory, which begins with its index, such as `0012`."""
     config: Mapping[str, Any]
     used_process: bool = False
     """Whether another trial has used the process."""
