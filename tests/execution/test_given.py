@@ -21,8 +21,9 @@ from search_spaces.searchers.sobol_search import SobolSearch
 from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.space import Space
 from tests.in_process import QUALITY, SPACE, names, study_in
-from tune_cluster.execution.given import COLUMNS, check_built, check_metric
+from tune_cluster.execution.given import check_built, check_metric
 from tune_cluster.execution.parts import Parts
+from tune_cluster.reports.tables import COLUMNS
 
 
 def train(config):

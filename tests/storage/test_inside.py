@@ -12,7 +12,7 @@ from tests.journals import event_of, state_of
 from tune_cluster.callbacks.tensorboard import new_event_file
 from tune_cluster.cluster.facts import facts_here
 from tune_cluster.execution.population import write_schedule
-from tune_cluster.execution.summary import write_table
+from tune_cluster.reports.tables import write_table
 from tune_cluster.storage.append_only import AppendOnlyFile
 from tune_cluster.storage.checkpoints import TrialCheckpoints
 from tune_cluster.storage.inside import (

@@ -14,13 +14,11 @@ from search_spaces.searchers.strategy import Strategy
 from search_spaces.space import Space
 from tune_cluster.execution.parts import Dataset, Parts
 from tune_cluster.execution.ray_tune.capabilities import overrides
+from tune_cluster.reports.tables import COLUMNS
 from tune_cluster.trial.metrics import NOT_METRICS
 
 NOT_METRIC_NAMES = {"epoch", "trial", "config", "metrics", "checkpoint", "test", "instead_of"}
 """What `best.json` has beside the metric."""
-
-COLUMNS = ("trial", "status", "epochs_run", "best_epoch", "log")
-"""What `trials.csv` has beside hyperparameters and metrics, the log last."""
 
 
 def check_metric(metric: object, mode: object) -> None:

@@ -45,6 +45,7 @@ from tune_cluster.execution.sendable import unsendable_refused
 from tune_cluster.execution.signals import EXIT_CODES, heard
 from tune_cluster.execution.unused_flags import refuse_unused_flags
 from tune_cluster.plain_text import argument, one_line
+from tune_cluster.reports.tables import write_table
 from tune_cluster.storage.addresses import SCHEME
 from tune_cluster.storage.inside import LinkError
 from tune_cluster.storage.retry import StorageLostError
@@ -268,7 +269,7 @@ def run(
             tuner.fit()
     took = time.monotonic() - began
     study.close(study.stopper.why or "all trials")
-    summary.write_table(study.directory / "trials.csv", study.state, study.retry)
+    write_table(study.directory / "trials.csv", study.state, study.retry)
     best = keep_best(study)
     schedules = {}
     if pbt is not None and best is not None:

@@ -1,9 +1,7 @@
-"""What a study leaves: the best checkpoint in `best/`, the table, the last lines on the screen."""
+"""The last lines of a study on the screen, and its audit."""
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import shutil
 import sys
@@ -15,44 +13,18 @@ from rich.console import Console
 
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.schedulers.pbt import PBT
-from search_spaces.values import as_json, short
+from search_spaces.values import short
 from tune_cluster.callbacks.console import duration, spelled
 from tune_cluster.execution.best import all_ended
-from tune_cluster.execution.given import COLUMNS
 from tune_cluster.execution.population import SCHEDULE_FILE, Schedule
 from tune_cluster.execution.ray_tune.searcher import dirname_of
 from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.plain_text import argument, one_line, pasted
 from tune_cluster.reports.audit import audit_of, told
 from tune_cluster.storage.checkpoints import TrialCheckpoints
-from tune_cluster.storage.retry import StorageRetry
-from tune_cluster.study.state import StudyState
-from tune_cluster.study.study_file import write_json, write_text
+from tune_cluster.study.study_file import write_json
 
 AUDIT_FILE = "audit.json"
-
-
-def write_table(path: Path, state: StudyState, retry: StorageRetry | None = None) -> None:
-    """`trials.csv`: one line a trial with status, epochs, the configuration and the metrics of its
-    best epoch and, if it failed, the last lines that it printed."""
-    trials = list(state.trials.values())
-    config_names = sorted({name for trial in trials for name in trial.config})
-    reported = {name for trial in trials for result in trial.results.values() for name in result}
-    # What is configured and reported too, such as learning_rate, is one column: two of one name
-    # cannot be told apart.
-    metric_names = sorted(reported - {"epoch", *config_names})
-    table = io.StringIO()
-    writer = csv.writer(table)
-    writer.writerow([*COLUMNS[:-1], *config_names, *metric_names, COLUMNS[-1]])
-    for trial in trials:
-        best = trial.best
-        metrics = trial.results[best.epoch] if best else {}
-        tried = trial.config_at(best.epoch if best else 1)
-        config = [as_cell(tried[name]) if name in tried else None for name in config_names]
-        values = [metrics.get(name) for name in metric_names]
-        epochs = [trial.epochs, best.epoch if best else None]
-        writer.writerow([trial.index, trial.status, *epochs, *config, *values, trial.log])
-    write_text(path, table.getvalue(), retry)
 
 
 def write_audit(study: Study) -> list[tuple[str, str]]:
@@ -64,11 +36,6 @@ def write_audit(study: Study) -> list[tuple[str, str]]:
     found = audit_of(study.state, scheduler.describe())
     write_json(study.directory / AUDIT_FILE, found, study.retry)
     return told(found)
-
-
-def as_cell(value: Any) -> Any:
-    """A value as a resumed study has it, with lists for tuples; an empty cell is no value."""
-    return "None" if value is None else as_json(value)
 
 
 def show_summary(
