@@ -33,7 +33,7 @@ from table import Row, run_benchmark
 from training_throughput import in_turn, ratio_of
 
 from trainables.data.datasets import load_dataset
-from trainables.image.config import Config
+from trainables.image.config import ImageConfig
 
 JOB = Path(__file__).parents[1] / "tune_jobs" / "random_regularization.py"
 
@@ -69,7 +69,7 @@ def random_images(file: Path) -> Path:
 def loops(model: str, precision: str, images: Path, repeats: int) -> list[Row]:
     """Our loop beside the shortest one."""
     data = load_dataset(str(images), images.parent, seed=0).search
-    config = Config(model=model, precision=precision, epochs=1, batch_size=128)
+    config = ImageConfig(model=model, precision=precision, epochs=1, batch_size=128)
     cases = {
         "ours": lambda: ours(config, data, "cuda"),
         "bare": lambda: bare(config, data, "cuda"),

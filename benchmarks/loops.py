@@ -11,8 +11,9 @@ from torch.utils.data import DataLoader, Subset
 from torchvision import datasets, transforms
 
 from trainables.data.splits import SearchData, standardisation
-from trainables.image.config import Config
+from trainables.image.config import ImageConfig
 from trainables.image.models import build_model
+from trainables.image.task import ImageData
 from trainables.training.loop import fit
 
 DATA = Path(__file__).parents[1] / "data"
@@ -21,23 +22,23 @@ DATA = Path(__file__).parents[1] / "data"
 DATALOADER_IMAGES = 1_920
 
 
-def ours(config: Config, data: SearchData, device: str = "cpu") -> float:
+def ours(config: ImageConfig, data: SearchData, device: str = "cpu") -> float:
     """Measure the project's loop, by the metric that it reports."""
-    metrics, _ = next(fit(config, data, device=device))
+    metrics, _ = next(fit(config, ImageData(data, device)))
     return float(metrics["samples_per_second"])
 
 
-def bare(config: Config, data: SearchData, device: str = "cpu") -> float:
+def bare(config: ImageConfig, data: SearchData, device: str = "cpu") -> float:
     """Measure the shortest loop over the same tensors: no metrics, no state, no checks."""
     return _bare(config, data, torch.channels_last, device)
 
 
-def plain(config: Config, data: SearchData) -> float:
+def plain(config: ImageConfig, data: SearchData) -> float:
     """Measure it in the memory format that networks have where nobody chooses one."""
     return _bare(config, data, torch.contiguous_format, "cpu")
 
 
-def _bare(config: Config, data: SearchData, layout: torch.memory_format, device: str) -> float:
+def _bare(config: ImageConfig, data: SearchData, layout: torch.memory_format, device: str) -> float:
     dense = config.model == "mlp"
     layout = torch.contiguous_format if dense else layout
     images = torch.from_numpy(data.train_images).to(device)
@@ -63,7 +64,7 @@ def _bare(config: Config, data: SearchData, layout: torch.memory_format, device:
     return len(labels) / (time.perf_counter() - began)
 
 
-def dataloader(config: Config, data: SearchData) -> float:
+def dataloader(config: ImageConfig, data: SearchData) -> float:
     """Measure the loop of the tutorials: PIL images, ToTensor, Normalize, a DataLoader."""
     transform = transforms.Compose(
         [transforms.ToTensor(), transforms.Normalize((0.2860,), (0.3530,))]
@@ -87,7 +88,7 @@ def dataloader(config: Config, data: SearchData) -> float:
     return DATALOADER_IMAGES / (time.perf_counter() - began)
 
 
-def tutorial_model(config: Config, data: SearchData) -> nn.Module:
+def tutorial_model(config: ImageConfig, data: SearchData) -> nn.Module:
     """Build the same network with PyTorch's own dropout."""
     model = build_model(config, data.image_shape, data.classes)
     layers = [nn.Dropout(x.p) if isinstance(x, nn.Dropout) else x for x in model.children()]

@@ -23,7 +23,8 @@ from search_spaces.hyperparameter import Hyperparameter
 from search_spaces.searchers.sobol_search import SobolSearch
 from search_spaces.space import Space
 from trainables.data.datasets import load_dataset
-from trainables.image.config import Config
+from trainables.image.config import ImageConfig
+from trainables.image.task import ImageData
 from trainables.training.loop import fit
 from tune_cluster.trial.seeds import trial_seed
 
@@ -84,9 +85,9 @@ def main() -> None:
         for index in range(shard * SHARD_SIZE, (shard + 1) * SHARD_SIZE):
             if index in known:
                 continue
-            config = Config.from_dict({**points.point(index), "seed": trial_seed(0, index)})
+            config = ImageConfig.from_dict({**points.point(index), "seed": trial_seed(0, index)})
             rows = [",".join(COLUMNS)] if not path.exists() else []
-            for metrics, _ in fit(config, data):
+            for metrics, _ in fit(config, ImageData(data)):
                 values = [f"{metrics[name]:.5g}" for name in COLUMNS[2:]]
                 rows.append(",".join([str(index), str(metrics["epoch"]), *values]))
             with path.open("a") as file:

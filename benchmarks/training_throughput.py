@@ -37,9 +37,9 @@ from table import Row, run_benchmark
 
 from trainables.data.datasets import load_dataset
 from trainables.data.splits import SearchData
-from trainables.image.config import Config
+from trainables.image.config import ImageConfig
 
-Loop: TypeAlias = Callable[[Config, SearchData], float]
+Loop: TypeAlias = Callable[[ImageConfig, SearchData], float]
 
 # Images of one epoch, by model: half a second to one and a half on one core.
 IMAGES = {"mlp": 12_800, "cnn": 3_840}
@@ -95,7 +95,7 @@ def measure(quick: bool) -> list[Row]:
     rows = []
     for model in ("mlp", "cnn"):
         for precision in ("float32", "bfloat16"):
-            config = Config(model=model, precision=precision, epochs=1)
+            config = ImageConfig(model=model, precision=precision, epochs=1)
             rows += compare(f"{model}_{precision}", config, data, repeats)
         rows += without_knobs(model, data, repeats)
     rows += six_layers(data, repeats)
@@ -120,7 +120,7 @@ def part_of(data: SearchData, model: str) -> SearchData:
     )
 
 
-def compare(case: str, config: Config, data: SearchData, repeats: int) -> list[Row]:
+def compare(case: str, config: ImageConfig, data: SearchData, repeats: int) -> list[Row]:
     """Our loop beside the shortest one and the DataLoader."""
     loops: dict[str, Loop] = {"ours": ours, "bare": bare, "dataloader": dataloader}
     return beside(case, {name: (loop, config) for name, loop in loops.items()}, data, repeats)
@@ -128,13 +128,13 @@ def compare(case: str, config: Config, data: SearchData, repeats: int) -> list[R
 
 def without_knobs(model: str, data: SearchData, repeats: int) -> list[Row]:
     """Our loop with all that can be switched off, beside one that has none of it."""
-    config = Config(**OFF, model=model, epochs=1)
+    config = ImageConfig(**OFF, model=model, epochs=1)
     return beside(f"{model}_off", {"ours": (ours, config), "bare": (bare, config)}, data, repeats)
 
 
 def six_layers(data: SearchData, repeats: int) -> list[Row]:
     """Ours in bfloat16 and channels last beside what a loop has where nobody chooses either."""
-    config = Config(**OFF, **SIX_LAYERS, model="cnn", epochs=1)
+    config = ImageConfig(**OFF, **SIX_LAYERS, model="cnn", epochs=1)
     cases = {
         "ours": (ours, replace(config, precision="bfloat16")),
         "bare": (bare, config),
@@ -144,12 +144,12 @@ def six_layers(data: SearchData, repeats: int) -> list[Row]:
 
 
 def beside(
-    case: str, cases: dict[str, tuple[Loop, Config]], data: SearchData, repeats: int
+    case: str, cases: dict[str, tuple[Loop, ImageConfig]], data: SearchData, repeats: int
 ) -> list[Row]:
     """The speed of each, and of ours as a multiple of the others'."""
     part = part_of(data, next(iter(cases.values()))[1].model)
 
-    def timed(loop: Loop, config: Config) -> Callable[[], float]:
+    def timed(loop: Loop, config: ImageConfig) -> Callable[[], float]:
         return lambda: loop(replace(config, train_ratio=part.train_ratio), part)
 
     speeds = in_turn({name: timed(*given) for name, given in cases.items()}, repeats)
@@ -172,9 +172,9 @@ def switched_on(
     }
     rows = []
     for name in knobs:
-        configs = {"off": Config(**off), "on": Config(**{**off, **KNOBS[name]})}
+        configs = {"off": ImageConfig(**off), "on": ImageConfig(**{**off, **KNOBS[name]})}
 
-        def timed(config: Config) -> Callable[[], float]:
+        def timed(config: ImageConfig) -> Callable[[], float]:
             return lambda: ours(config, part)
 
         speeds = in_turn({which: timed(config) for which, config in configs.items()}, repeats)

@@ -9,7 +9,8 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 from tests.conftest import ROOT, journal_of
 from tests.journals import trials_from
 from trainables.data.datasets import load_dataset
-from trainables.image.config import Config
+from trainables.image.config import ImageConfig
+from trainables.image.task import ImageData
 from trainables.training.loop import fit
 
 JOB = ROOT / "tune_jobs" / "pbt_schedule.py"
@@ -65,9 +66,9 @@ def test_the_job_finds_a_schedule_that_fit_repeats_bit_for_bit(run_job, tmp_path
 
     # The whole lineage again, in one go.
     torch.set_num_threads(1)
-    config = Config.from_dict(schedule["config"])
+    config = ImageConfig.from_dict(schedule["config"])
     data = load_dataset("digits", tmp_path / "data", seed=2).search
-    for metrics, _ in fit(config, data):
+    for metrics, _ in fit(config, ImageData(data)):
         epoch = metrics["epoch"]
         trained_by = [trial for first, trial in schedule["lineage"] if first <= epoch][-1]
         was = trials[trained_by].results[epoch]

@@ -8,7 +8,8 @@ import torch
 from syne_tune import Reporter
 
 from trainables.data.splits import SearchData
-from trainables.image.config import Config
+from trainables.image.config import ImageConfig
+from trainables.image.task import ImageData
 from trainables.training.loop import fit
 
 SCALARS = ("name", "train_count", "classes", "train_ratio")
@@ -30,7 +31,7 @@ def main() -> None:
         arrays = {name: file[name] for name in file}
     scalars = {name: arrays.pop(name).item() for name in SCALARS}
     data = SearchData(**arrays, **scalars)
-    config = Config(
+    config = ImageConfig(
         learning_rate=options.learning_rate,
         batch_size=options.batch_size,
         epochs=options.epochs,
@@ -39,7 +40,7 @@ def main() -> None:
         seed=options.seed,
     )
     report = Reporter()
-    for metrics, _ in fit(config, data):
+    for metrics, _ in fit(config, ImageData(data)):
         accuracy = metrics["val_accuracy"]
         # A rung is sorted, and a NaN in it would leave it in no order.
         report(epoch=int(metrics["epoch"]), val_accuracy=0.0 if math.isnan(accuracy) else accuracy)

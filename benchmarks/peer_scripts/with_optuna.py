@@ -27,7 +27,8 @@ from work import (
 
 from trainables.data.datasets import load_dataset
 from trainables.data.splits import SearchData
-from trainables.image.config import Config
+from trainables.image.config import ImageConfig
+from trainables.image.task import ImageData
 from trainables.training.loop import fit
 
 
@@ -51,7 +52,7 @@ def work(journal: str, data: SearchData, trials: int, epochs: int, seed: int) ->
     """Run trials until all processes together have begun `trials`."""
 
     def objective(trial: optuna.Trial) -> float:
-        config = Config(
+        config = ImageConfig(
             learning_rate=trial.suggest_float("learning_rate", *LEARNING_RATES, log=True),
             batch_size=trial.suggest_categorical("batch_size", BATCH_SIZES),
             epochs=epochs,
@@ -60,7 +61,7 @@ def work(journal: str, data: SearchData, trials: int, epochs: int, seed: int) ->
             seed=trial.number,
         )
         accuracy = math.nan
-        for metrics, _ in fit(config, data):
+        for metrics, _ in fit(config, ImageData(data)):
             accuracy = metrics["val_accuracy"]
             trial.report(accuracy, int(metrics["epoch"]))
             # At a rung a NaN is pruned too.

@@ -3,6 +3,7 @@
 import io
 import re
 from dataclasses import asdict
+from typing import get_args, get_type_hints
 
 import pytest
 from rich.console import Console
@@ -10,10 +11,23 @@ from rich.console import Console
 from search_spaces.__main__ import main, show
 from search_spaces.catalogue import CATALOGUE
 from search_spaces.spaces import SPACES
-from trainables.image.config import Config
-from trainables.image.config_rules import NAMES
+from trainables.image.config import ImageConfig
 
-DEFAULTS = asdict(Config())
+DEFAULTS = asdict(ImageConfig())
+
+
+def names_in(hint):
+    """The values of a literal, be it in a union."""
+    for part in get_args(hint):
+        yield from names_in(part) if get_args(part) else (part,)
+
+
+NAMES = {
+    name: choices
+    for name, hint in get_type_hints(ImageConfig).items()
+    if (choices := [value for value in names_in(hint) if isinstance(value, str)])
+}
+"""Fields that are one of a list."""
 NOT_TUNED = {"learning_rate_schedule"}
 """Found by PBT, and replayed."""
 
@@ -32,7 +46,7 @@ def test_every_field_of_the_config_is_in_the_catalogue():
 
 @pytest.mark.parametrize("parameter", CATALOGUE, ids=lambda p: p.branch)
 def test_defaults_are_those_of_the_config(parameter):
-    assert parameter.default == asdict(Config(**given(parameter)))[parameter.name]
+    assert parameter.default == asdict(ImageConfig(**given(parameter)))[parameter.name]
 
 
 NEEDED = {"freeze_epochs": {"pretrained": "weights.pt"}, "scheduler_patience": {"patience": 0}}
@@ -44,7 +58,7 @@ def test_the_config_takes_every_value_of_the_catalogue(parameter):
     ends = [parameter.at(u) for u in (0.0, 0.25, 0.5, 0.75, 1 - 2**-53)]
     for value in parameter.values or (*ends, *parameter.grid):
         more = NEEDED.get(parameter.name, {})
-        Config.from_dict({**given(parameter), **more, parameter.name: value})
+        ImageConfig.from_dict({**given(parameter), **more, parameter.name: value})
 
 
 @pytest.mark.parametrize("name", NAMES)

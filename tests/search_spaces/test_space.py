@@ -17,7 +17,7 @@ from search_spaces.catalogue import (
 from search_spaces.hyperparameter import Hyperparameter
 from search_spaces.space import FLAGS, Space, told
 from search_spaces.spaces import FULL_RECIPE, LR_BATCH
-from trainables.image.config import Config
+from trainables.image.config import ImageConfig
 
 uniforms = st.floats(0, 1, exclude_max=True)
 
@@ -85,7 +85,7 @@ def test_whatever_is_fixed_of_the_whole_recipe_what_is_drawn_is_a_config(paramet
     for value in parameter.values or parameter.grid:
         space = FULL_RECIPE.fix(**{"epochs": 27, parameter.name: value})
         for config in space.samples():
-            Config.from_dict(config)
+            ImageConfig.from_dict(config)
 
 
 def test_what_a_person_knows_can_be_typed():

@@ -1,10 +1,11 @@
-"""What trials see of a dataset: compact arrays, one stratified split, standardisation."""
+"""What trials see of a dataset: compact arrays, one stratified split or folds, standardisation."""
 
 import functools
 import hashlib
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -168,6 +169,57 @@ def split(
         classes=classes,
         train_ratio=train_ratio,
     )
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Indices of images, in blocks that follow each other in `SearchData.images`."""
+
+    train: tuple[range, ...]
+    validation: range
+
+    @property
+    def samples(self) -> int:
+        """Images to train on."""
+        return sum(map(len, self.train))
+
+
+def partitions(data: SearchData, *, train_ratio: float, folds: int) -> list[Partition]:
+    """One partition, or one a fold.
+
+    Without folds, a trial is trained on the first `train_ratio` of all images and validated on the
+    validation part, which is the same for all. With k folds, each of k blocks of all images, both
+    parts together, is the validation part of one of them. The blocks are stratified by class as
+    the order of the images is (Kohavi 1995, *A Study of Cross-Validation and Bootstrap*).
+
+    Args:
+        data: what trials see of the dataset.
+        train_ratio: share of all images to train on; without a meaning under folds.
+        folds: at least 2, or 0 for the one split.
+
+    Raises:
+        ValueError: a ratio above the split's own or one that leaves no image, or more folds than
+            images.
+    """
+    total = len(data.labels)
+    if folds:
+        if folds > total:
+            raise ValueError(f"folds must be at most the {total} images of {data.name}, got {folds}")
+        ends = [round(total * fold / folds) for fold in range(folds + 1)]
+        blocks = [range(start, stop) for start, stop in pairwise(ends)]
+        return [
+            Partition(tuple(block for block in blocks if block != held_out), held_out)
+            for held_out in blocks
+        ]
+    if train_ratio > data.train_ratio:
+        raise ValueError(
+            f"train_ratio must be at most {data.train_ratio}, the share that {data.name} was split "
+            f"by, got {train_ratio}: split the dataset at a larger ratio or lower this one"
+        )
+    count = round(total * train_ratio)
+    if count == 0:
+        raise ValueError(f"train_ratio {train_ratio} leaves no image of {data.name} to train on")
+    return [Partition((range(count),), range(data.train_count, total))]
 
 
 def standardisation(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from trainables.data.splits import SearchData
-from trainables.image.config import Config
+from trainables.image.config import ImageConfig
 from trainables.image.models import build_model
 from trainables.training.pretrained import STATE_FILE, load_pretrained
 
@@ -30,7 +30,7 @@ def fixed_by(weights: Path, data: SearchData) -> dict[str, Any]:
     config = _config_in(told) if told.is_file() else {}
     fixed = {name: _value(config[name]) for name in NETWORK if name in config}
     fixed["pretrained"] = str(weights.absolute())
-    model = build_model(Config.from_dict(fixed), data.image_shape, data.classes)
+    model = build_model(ImageConfig.from_dict(fixed), data.image_shape, data.classes)
     load_pretrained(model, fixed["pretrained"])
     return fixed
 

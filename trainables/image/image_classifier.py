@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from ray import tune
 
-from trainables.data.partition import partitions
 from trainables.data.splits import Dataset, SearchData
-from trainables.image.config import Config
+from trainables.image.config import ImageConfig
 from trainables.image.models import build_model
-from trainables.training.loop import Metrics, evaluate_images, fit, is_over
+from trainables.image.task import ImageData, evaluate_images
+from trainables.training.loop import Metrics, fit, is_over
 from trainables.training.pretrained import load_pretrained
 from trainables.training.state import State, load_state, save_state
 from trainables.training.timing import time_epoch
@@ -41,7 +41,7 @@ class ImageClassifier(tune.Trainable):
         """Prepare a trial.
 
         Raises:
-            ValueError: no data, or a config that is no `Config`.
+            ValueError: no data, or a config that is no `ImageConfig`.
         """
         if data is None:
             raise ValueError(
@@ -94,7 +94,7 @@ class ImageClassifier(tune.Trainable):
         Raises:
             ValueError: names the hyperparameter, the value and the rule.
         """
-        checked = Config.from_dict(config)
+        checked = ImageConfig.from_dict(config)
         path = Path(checked.pretrained)
         if checked.pretrained and not path.is_absolute():
             raise ValueError(
@@ -103,7 +103,7 @@ class ImageClassifier(tune.Trainable):
             )
         if data is None:
             return
-        partitions(checked, data)
+        ImageData(data).partitions(checked)
         if checked.pretrained:
             model = build_model(checked, data.image_shape, data.classes)
             load_pretrained(model, checked.pretrained)
@@ -126,7 +126,7 @@ class ImageClassifier(tune.Trainable):
         threads = torch.get_num_threads()
         torch.set_num_threads(_threads(cpus))
         try:
-            timing = time_epoch(Config.from_dict(config), data, device=_device(on_gpu))
+            timing = time_epoch(ImageConfig.from_dict(config), ImageData(data, _device(on_gpu)))
         finally:
             torch.set_num_threads(threads)
         save_state(timing.state, Path(checkpoint_dir) / CHECKPOINT_FILE)
@@ -144,16 +144,16 @@ class ImageClassifier(tune.Trainable):
         """
         state = load_state(Path(checkpoint_dir) / CHECKPOINT_FILE)
         scores = evaluate_images(
-            Config.from_dict(config),
+            ImageConfig.from_dict(config),
             state,
             dataset.test_images,
             dataset.test_labels,
-            reference=dataset.search,
+            ImageData(dataset.search),
         )
         return {f"test_{name}": score for name, score in scores.items()}
 
     def _begin(self, config: Mapping[str, object]) -> None:
-        self.settings = Config.from_dict(config)
+        self.settings = ImageConfig.from_dict(config)
         granted = self.trial_resources.required_resources if self.trial_resources else {}
         torch.set_num_threads(_threads(granted.get("CPU", 1)))
         self.device = _device(granted.get("GPU", 0) > 0)
@@ -161,7 +161,7 @@ class ImageClassifier(tune.Trainable):
         self._steps = self._fit(None)
 
     def _fit(self, state: State | None) -> Iterator[tuple[Metrics, State]]:
-        return fit(self.settings, self.data, state, device=self.device)
+        return fit(self.settings, ImageData(self.data, self.device), state)
 
 
 def _threads(cpus: float) -> int:

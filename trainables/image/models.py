@@ -4,7 +4,7 @@ import math
 
 from torch import Tensor, nn
 
-from trainables.image.config import Config
+from trainables.image.config import ImageConfig
 from trainables.training.dropout import Dropout
 
 ACTIVATION_LAYERS: dict[str, type[nn.Module]] = {
@@ -15,7 +15,9 @@ ACTIVATION_LAYERS: dict[str, type[nn.Module]] = {
 }
 
 
-def build_model(config: Config, input_shape: tuple[int, int, int], classes: int) -> nn.Sequential:
+def build_model(
+    config: ImageConfig, input_shape: tuple[int, int, int], classes: int
+) -> nn.Sequential:
     """Build the network that `config.model` names.
 
     Args:
@@ -41,7 +43,7 @@ class Residual(nn.Module):
     """Two convolutions with a way around them (He et al. 2016, *Identity Mappings in Deep Residual
     Networks*, figure 1b: norm and activation come before each convolution)."""
 
-    def __init__(self, config: Config, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(self, config: ImageConfig, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
         self.before = nn.Sequential(*_norm(config, inputs), ACTIVATION_LAYERS[config.activation]())
         self.inside = nn.Sequential(
@@ -62,7 +64,9 @@ class Residual(nn.Module):
         return summed
 
 
-def _mlp(config: Config, inputs: int, hidden_sizes: tuple[int, ...], classes: int) -> nn.Sequential:
+def _mlp(
+    config: ImageConfig, inputs: int, hidden_sizes: tuple[int, ...], classes: int
+) -> nn.Sequential:
     layers: list[nn.Module] = [nn.Flatten()]
     for size in hidden_sizes:
         layers.append(nn.Linear(inputs, size))
@@ -76,7 +80,7 @@ def _mlp(config: Config, inputs: int, hidden_sizes: tuple[int, ...], classes: in
     return nn.Sequential(*layers)
 
 
-def _cnn(config: Config, input_shape: tuple[int, int, int], classes: int) -> nn.Sequential:
+def _cnn(config: ImageConfig, input_shape: tuple[int, int, int], classes: int) -> nn.Sequential:
     inputs, height, width = input_shape
     layers: list[nn.Module] = []
     for channels in config.channels:
@@ -94,7 +98,7 @@ def _cnn(config: Config, input_shape: tuple[int, int, int], classes: int) -> nn.
     return nn.Sequential(*layers, *_head(config, inputs, classes))
 
 
-def _resnet(config: Config, inputs: int, classes: int) -> nn.Sequential:
+def _resnet(config: ImageConfig, inputs: int, classes: int) -> nn.Sequential:
     """A residual network for images of 28 to 32 pixels (He et al. 2016, section 4.2): one
     convolution, then stages of `depth` blocks, the image halved between two stages."""
     width = config.channels[0]
@@ -108,14 +112,14 @@ def _resnet(config: Config, inputs: int, classes: int) -> nn.Sequential:
     return nn.Sequential(*layers, *_head(config, width, classes))
 
 
-def _convolution(config: Config, inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
+def _convolution(config: ImageConfig, inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
     side = config.kernel_size
     # A norm adds its own bias.
     bias = config.norm == "none"
     return nn.Conv2d(inputs, outputs, side, stride, padding=side // 2, bias=bias)
 
 
-def _norm(config: Config, channels: int) -> list[nn.Module]:
+def _norm(config: ImageConfig, channels: int) -> list[nn.Module]:
     match config.norm:
         case "batch":
             return [nn.BatchNorm2d(channels)]
@@ -125,6 +129,6 @@ def _norm(config: Config, channels: int) -> list[nn.Module]:
     return []
 
 
-def _head(config: Config, inputs: int, classes: int) -> list[nn.Module]:
+def _head(config: ImageConfig, inputs: int, classes: int) -> list[nn.Module]:
     dropout = Dropout(config.dropout)
     return [nn.AdaptiveAvgPool2d(1), nn.Flatten(), dropout, nn.Linear(inputs, classes)]

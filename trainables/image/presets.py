@@ -3,12 +3,12 @@
 from dataclasses import asdict
 from typing import Any, Literal, TypeAlias
 
-from trainables.image.config import Config
+from trainables.image.config import ImageConfig
 
 PresetName: TypeAlias = Literal["mlp", "cnn"]
 
-PRESETS: dict[PresetName, Config] = {
-    "mlp": Config(
+PRESETS: dict[PresetName, ImageConfig] = {
+    "mlp": ImageConfig(
         model="mlp",
         hidden_sizes=(1024, 512),
         activation="gelu",
@@ -26,7 +26,7 @@ PRESETS: dict[PresetName, Config] = {
         train_ratio=0.95,
         precision="bfloat16",
     ),
-    "cnn": Config(
+    "cnn": ImageConfig(
         model="cnn",
         channels=(32, 64, 128),
         depth=2,
@@ -51,7 +51,7 @@ PRESETS: dict[PresetName, Config] = {
 
 def config_of(preset: PresetName) -> dict[str, Any]:
     """What of a preset differs from the defaults, without its seed: what a search space fixes."""
-    told, default = asdict(PRESETS[preset]), asdict(Config())
+    told, default = asdict(PRESETS[preset]), asdict(ImageConfig())
     # Their defaults depend on others.
     kept = ("model", "norm", "learning_rate")
     return {n: v for n, v in told.items() if n in kept or (v != default[n] and n != "seed")}

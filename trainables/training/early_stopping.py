@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from math import inf
 from typing import Any
 
-from trainables.image.config import Config
+from trainables.training.config import TrainingConfig
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Patience:
     factor: float = 1.0
     """What the schedule "plateau" has come to."""
 
-    def note(self, val_loss: float, config: Config) -> None:
+    def note(self, val_loss: float, config: TrainingConfig) -> None:
         """Takes in the validation loss of an epoch."""
         if val_loss < self.best - config.min_delta:
             self.best, self.waited = val_loss, 0
@@ -38,7 +38,7 @@ class Patience:
         if config.schedule == "plateau" and self.plateau_waited > config.scheduler_patience:
             self.factor, self.plateau_waited = self.factor * config.scheduler_factor, 0
 
-    def over(self, config: Config) -> bool:
+    def over(self, config: TrainingConfig) -> bool:
         """Whether a trial has waited long enough."""
         return 0 < config.patience <= self.waited
 

@@ -1,60 +1,64 @@
-"""What a trial minimises. Validation always reports plain cross entropy beside it."""
+"""Losses of a classifier; validation reports the plain cross entropy beside what is minimised."""
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from trainables.image.config import Config
 
-
-def objective(
-    config: Config, logits: Tensor, targets: Tensor, class_weights: Tensor | None = None
-) -> Tensor:
-    """The loss of a batch or a part of one.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ClassificationLoss:
+    """What a classifier minimises.
 
     - cross_entropy: in nats, with `label_smoothing` (Szegedy et al. 2016, section 7).
     - margin: multi-class hinge loss with margin 1 (Crammer and Singer 2001), the mean over classes.
     - focal: cross entropy times (1 - p)^γ, p the probability of the true class and γ `focal_gamma`
       (Lin et al. 2017, *Focal Loss for Dense Object Detection*, equation 4); at γ = 0 the former.
-
-    Args:
-        config: of the trial.
-        logits: float `[batch, classes]`.
-        targets: class indices, int64 `[batch]`.
-        class_weights: float `[classes]`, that a sample counts by.
-
-    Returns:
-        A scalar: the mean over the samples, weighted as PyTorch weights it (see `weight_of`).
     """
-    match config.loss:
-        case "margin":
-            return F.multi_margin_loss(logits, targets, weight=class_weights)
-        case "focal":
-            losses = focal_losses(logits, targets, config.focal_gamma, class_weights)
-            return losses.sum() / weight_of(config, targets, class_weights)
-    return F.cross_entropy(
-        logits, targets, weight=class_weights, label_smoothing=config.label_smoothing
-    )
 
+    kind: str = "cross_entropy"
+    focal_gamma: float = 2.0
+    label_smoothing: float = 0.0
+    class_weights: Tensor | None = None
+    """float32 `[classes]`, that a sample counts by."""
 
-def is_plain(config: Config) -> bool:
-    """Whether the objective is the mean cross entropy and nothing else."""
-    smoothed = config.label_smoothing > 0
-    return config.loss == "cross_entropy" and not smoothed and config.class_weights == "none"
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is the mean cross entropy and nothing else."""
+        unsmoothed = self.label_smoothing == 0 and self.class_weights is None
+        return self.kind == "cross_entropy" and unsmoothed
 
+    def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """The loss of a batch or a part of one.
 
-def weight_of(config: Config, targets: Tensor, class_weights: Tensor | None) -> Tensor | int:
-    """What the mean of `objective` over these samples is divided by: their weights together, or,
-    of the margin loss, which PyTorch does not normalise by them, their number.
+        Args:
+            logits: float `[batch, classes]`.
+            targets: class indices, int64 `[batch]`.
 
-    Args:
-        config: of the trial.
-        targets: class indices, int64 `[n]`.
-        class_weights: float `[classes]`.
-    """
-    if class_weights is None or config.loss == "margin":
-        return len(targets)
-    return class_weights[targets].sum()
+        Returns:
+            A scalar: the mean over the samples, weighted as PyTorch weights it (see `weight`).
+        """
+        match self.kind:
+            case "margin":
+                return F.multi_margin_loss(logits, targets, weight=self.class_weights)
+            case "focal":
+                losses = focal_losses(logits, targets, self.focal_gamma, self.class_weights)
+                return losses.sum() / self.weight(targets)
+        return F.cross_entropy(
+            logits, targets, weight=self.class_weights, label_smoothing=self.label_smoothing
+        )
+
+    def weight(self, targets: Tensor) -> Tensor | int:
+        """What the mean over these samples is divided by: their weights together, or, of the margin
+        loss, which PyTorch does not normalise by them, their number.
+
+        Args:
+            targets: class indices, int64 `[n]`.
+        """
+        if self.class_weights is None or self.kind == "margin":
+            return len(targets)
+        return self.class_weights[targets].sum()
 
 
 def focal_losses(

@@ -1,7 +1,23 @@
-"""Classification metrics from a confusion matrix."""
+"""Scores of a classifier."""
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
+
+SCORES = ("loss", "accuracy", "precision", "recall", "f1")
+"""What `scores` has."""
+
+
+def scores(logits: Tensor, labels: Tensor) -> dict[str, float]:
+    """Mean cross entropy in nats, accuracy, and macro precision, recall and F1.
+
+    Args:
+        logits: float `[n, classes]`.
+        labels: int64 `[n]`.
+    """
+    loss = float(F.cross_entropy(logits, labels))
+    confusion = confusion_matrix(logits.argmax(dim=1), labels, logits.shape[1])
+    return {"loss": loss, **classification_scores(confusion)}
 
 
 def confusion_matrix(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:

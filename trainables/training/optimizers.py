@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainables.image.config import Config
+from trainables.training.config import TrainingConfig
 
 WRAPPED = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
 
@@ -28,7 +28,7 @@ MEMORY = {
 """What each remembers of a parameter."""
 
 
-def build_optimizer(config: Config, model: nn.Module) -> torch.optim.Optimizer:
+def build_optimizer(config: TrainingConfig, model: nn.Module) -> torch.optim.Optimizer:
     """The optimizer of those parameters of `model` that require a gradient.
 
     - sgd: with momentum (Sutskever et al. 2013), Nesterov's or the classical one.

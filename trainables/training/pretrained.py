@@ -11,7 +11,7 @@ STATE_FILE = "state.pt"
 
 
 def load_pretrained(model: nn.Sequential, path: str) -> list[str]:
-    """Copies the weights in `path` into `model`; the head only if it has as many classes.
+    """Copy the weights in `path` into `model`; the head only if it has as many classes.
 
     Args:
         model: its last layer is the head.
@@ -62,6 +62,21 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return content
 
 
+def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Copy a model's `state_dict` into this one.
+
+    Raises:
+        ValueError: the state is of another model than this one.
+    """
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(
+            f"the state is of another model than the config describes; give the config that it was "
+            f"trained with ({error})"
+        ) from None
+
+
 def _of_ours(path: Path, networks: Any) -> Any:
     if not isinstance(networks, (list, tuple)) or not all(isinstance(n, dict) for n in networks):
         return None
@@ -79,13 +94,13 @@ def _shape(weights: Mapping[str, Tensor], name: str) -> str:
 
 
 def freeze(model: nn.Sequential, frozen: bool) -> None:
-    """Lets the body of a network train or not; the head always does."""
+    """Let the body of a network train or not; the head always does."""
     for layer in list(model)[:-1]:
         layer.requires_grad_(not frozen)
 
 
 def keep_statistics(model: nn.Sequential) -> None:
-    """Lets the norms of a frozen body use the statistics that they came with, and leave them."""
+    """Let the norms of a frozen body use the statistics that they came with, and leave them."""
     for layer in list(model)[:-1]:
         for module in layer.modules():
             if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):

@@ -15,7 +15,7 @@ steps, since the batch size changes, a step here is a share of the mean epoch: s
 import math
 from dataclasses import dataclass
 
-from trainables.image.config import Config
+from trainables.training.config import TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,14 @@ class Phases:
     ending: int
 
 
-def step_at(config: Config, epoch: int, index: int, steps: int, total_steps: int) -> float:
+def step_at(config: TrainingConfig, epoch: int, index: int, steps: int, total_steps: int) -> float:
     """Where update `index` (from 0) of `epoch` (from 1), which has `steps` of them, lies in a run
     whose epochs are all as long: epochs are what a person counts in, and a rung."""
     mean = total_steps / config.epochs
     return (epoch - 1) * mean + index * (mean / steps)
 
 
-def phases(config: Config, total_steps: int) -> Phases:
+def phases(config: TrainingConfig, total_steps: int) -> Phases:
     """How the steps of a run are shared out; warm-up and ending are rounded to whole steps."""
     per_epoch = total_steps / config.epochs
     warmup = round(config.epochs_warmup * per_epoch)
@@ -42,7 +42,7 @@ def phases(config: Config, total_steps: int) -> Phases:
     return Phases(warmup, total_steps - warmup - ending, ending)
 
 
-def lr_factor(config: Config, step: float, total_steps: int, plateau: float = 1.0) -> float:
+def lr_factor(config: TrainingConfig, step: float, total_steps: int, plateau: float = 1.0) -> float:
     """What the base learning rate is multiplied by in `step`.
 
     Args:
@@ -72,7 +72,7 @@ def lr_factor(config: Config, step: float, total_steps: int, plateau: float = 1.
     return top + (min(config.final_lr_fraction, top) - top) * share
 
 
-def body_factor(config: Config, step: float, steps: int, steps_per_epoch: float) -> float:
+def body_factor(config: TrainingConfig, step: float, steps: int, steps_per_epoch: float) -> float:
     """The schedule between warm-up and ending.
 
     - constant, plateau: 1.

@@ -43,6 +43,18 @@ class State:
     patience: dict[str, float]
     """What is remembered of the validation loss."""
 
+    def check_networks(self, networks: int) -> None:
+        """Hold the number of networks against the config's folds.
+
+        Raises:
+            ValueError: another number.
+        """
+        if len(self.networks) != networks:
+            raise ValueError(
+                f"the state is of {len(self.networks)} networks, the config's folds are "
+                f"{networks}: give the folds that it was trained with"
+            )
+
 
 def snapshot(state: State) -> State:
     """Copy a state, so that it outlives the next step of the loop that yielded it."""

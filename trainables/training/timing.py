@@ -4,15 +4,17 @@ import copy
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
-from torch import Tensor
 
-from trainables.data.splits import SearchData
-from trainables.image.config import Config
-from trainables.image.network import EVALUATION_BATCH, Network
+from trainables.training.config import TrainingConfig
+from trainables.training.loop import trainers
 from trainables.training.state import State
-from trainables.training.trainer import Training, trainings
+from trainables.training.task import TaskData
+from trainables.training.trainer import EVALUATION_BATCH, Trainer, predict
+
+C = TypeVar("C", bound=TrainingConfig)
 
 FEWEST = 8
 """Batches that a time is taken of, if there is time for them: a single one's is noise."""
@@ -30,42 +32,32 @@ class Timing:
     """After those updates: as large as any that the trial will have."""
 
 
-def time_epoch(
-    config: Config,
-    data: SearchData,
-    seconds: float = 0.25,
-    device: torch.device | str = "cpu",
-) -> Timing:
+def time_epoch(config: C, data: TaskData[C], seconds: float = 0.25) -> Timing:
     """Estimate the seconds of one epoch from a short run.
 
     Args:
         config: the trial's hyperparameters.
-        data: what the trial would see.
+        data: gives the task, or one a fold.
         seconds: to measure for; a slow model takes longer, at least one batch of each kind, and one
             whose epoch is shorter takes no more than the batches of an epoch.
-        device: where the trial would train.
 
     Raises:
         ValueError: config and data do not fit together.
     """
-    device = torch.device(device)
     # A frozen body trains faster than the rest of the run, and its optimizer remembers less.
-    networks = trainings(replace(config, freeze_epochs=0), data, device)
-    training = networks[0]
+    networks = trainers(replace(config, freeze_epochs=0), data)
+    trainer, device = networks[0], networks[0].task.device
     # The first batches allocate memory and choose kernels: their time says nothing.
     # Of the middle epoch, where the batch size changes.
     epoch = (config.epochs + 1) // 2
-    updates = training.samples / config.batch_size_in(epoch)
-    update = _seconds_each(_updates(training, device, epoch), 3, seconds / 2, updates, device)
-    held_out, _ = training.validation
-    images = held_out[:EVALUATION_BATCH]
-    batches = len(held_out) / len(images)
-    evaluation = _seconds_each(
-        _evaluations(training.network, images), 1, seconds / 2, batches, device
-    )
+    updates = trainer.task.samples / config.batch_size_in(epoch)
+    update = _seconds_each(_updates(trainer, epoch), 3, seconds / 2, updates, device)
+    held_out = len(trainer.task.validation.inputs)
+    batches = held_out / min(held_out, EVALUATION_BATCH)
+    evaluation = _seconds_each(_evaluations(trainer), 1, seconds / 2, batches, device)
     # The other folds have made no update, and their optimizers have no memory yet. What is shared
     # would be saved once: each has a copy.
-    states = tuple(copy.deepcopy(training.state()) for _ in networks)
+    states = tuple(copy.deepcopy(trainer.state()) for _ in networks)
     return Timing(
         step_seconds=update,
         epoch_seconds=len(networks) * (updates * update + batches * evaluation),
@@ -73,16 +65,17 @@ def time_epoch(
     )
 
 
-def _updates(training: Training, device: torch.device, epoch: int) -> Iterator[object]:
+def _updates(trainer: Trainer, epoch: int) -> Iterator[object]:
     # Over and over: an epoch may have fewer batches than `FEWEST`.
     while True:
-        with training.random_streams(epoch):
-            yield from training.steps(torch.randperm(training.samples).to(device), epoch)
+        with trainer.random_streams(epoch):
+            yield from trainer.steps(epoch)
 
 
-def _evaluations(network: Network, images: Tensor) -> Iterator[object]:
+def _evaluations(trainer: Trainer) -> Iterator[object]:
+    inputs = trainer.task.validation.inputs[:EVALUATION_BATCH]
     while True:
-        yield network.predict(images)
+        yield predict(trainer.task, trainer.config, inputs)
 
 
 def _seconds_each(

@@ -5,24 +5,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from trainables.data.partition import Partition, partitions
-from trainables.data.splits import SearchData, as_tensor
-from trainables.image.augmentation import mixed
-from trainables.image.config import Config
-from trainables.image.network import Network, derived_seed, placed, scores, seeded
-from trainables.training.losses import balanced_weights, is_plain, objective, weight_of
+from trainables.training.config import TrainingConfig
 from trainables.training.optimizers import MEMORY, build_optimizer, clip_gradients, step_of
-from trainables.training.pretrained import freeze, keep_statistics, load_pretrained
+from trainables.training.pretrained import freeze, keep_statistics, load_pretrained, load_weights
 from trainables.training.schedules import lr_factor, step_at
 from trainables.training.state import NetworkState
+from trainables.training.task import Batch, Task
 from trainables.training.weight_average import WeightAverage
 
 # A look at the loss waits for the device; every 32 steps it costs nothing that can be measured, and
 # a diverged trial wastes at most 31 updates.
 STEPS_PER_LOOK = 32
+
+# Samples in one forward pass without gradients: large enough for the matrix units, and 32 channels
+# of 28 x 28 floats still take only 100 MB.
+EVALUATION_BATCH = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +32,8 @@ class EpochResult:
 
     loss: float
     """Mean of what is minimised, over the samples, while the weights change."""
-    accuracy: float
+    scores: dict[str, float]
+    """The task's `train_scores`, also while the weights change."""
     samples: int
     """Fewer than all where the loss became non-finite, which ends the epoch."""
     learning_rate: float
@@ -40,61 +42,26 @@ class EpochResult:
     """Every `print_freq` updates: its number in the run, from 1, and its loss."""
 
 
-def trainings(config: Config, data: SearchData, device: torch.device) -> list["Training"]:
-    """One network in training, or one a fold; the images are on the device once.
-
-    Raises:
-        ValueError: config and data do not fit together.
-    """
-    images, labels = placed(data.images, config, device), as_tensor(data.labels).to(device)
-    return [
-        Training(config, data, images, labels, partition, fold)
-        for fold, partition in enumerate(partitions(config, data))
-    ]
-
-
-class Training:
-    """A network and its optimizer, beside its data on their device.
+class Trainer:
+    """A network and its optimizer.
 
     Args:
         config: the trial's hyperparameters.
-        data: what trials see of the dataset.
-        images: all of its images, as `placed` has put them.
-        labels: int64 `[n]`, on the same device.
-        partition: which of them to train on.
+        task: the network, and what it is trained on.
         fold: from 0, for random streams of its own.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        data: SearchData,
-        images: Tensor,
-        labels: Tensor,
-        partition: Partition,
-        fold: int = 0,
-    ) -> None:
+    def __init__(self, config: TrainingConfig, task: Task, fold: int = 0) -> None:
         self.config = config
+        self.task = task
         self.fold = fold
-        self.device = images.device
-        self.network = Network(config, data, self.device, partition, fold)
         self.updates = 0
         self.plateau = 1.0
         """What the schedule "plateau" has come to."""
-        self.samples = partition.samples
-        held_out = slice(partition.validation.start, partition.validation.stop)
-        self.validation = images[held_out], labels[held_out]
-        """Images and labels."""
-        self._images, self._labels = images, labels
-        blocks = [torch.arange(block.start, block.stop) for block in partition.train]
-        self._indices = torch.cat(blocks).to(self.device)
-        self._class_weights = None
-        if config.class_weights == "balanced":
-            self._class_weights = balanced_weights(labels[self._indices], data.classes)
         lengths = [len(self._batch_sizes(epoch)) for epoch in range(1, config.epochs + 1)]
         self._begins = list(accumulate(lengths, initial=0))
         """The step that each epoch begins with; last, the number of them all."""
-        self._average = WeightAverage(self.network.model, config.ema_decay)
+        self._average = WeightAverage(task.model, config.ema_decay)
         self._freeze(config.freeze_epochs > 0)
 
     def start_from_pretrained(self) -> None:
@@ -104,89 +71,77 @@ class Training:
             ValueError: they cannot be had, or are of another network.
         """
         if self.config.pretrained:
-            load_pretrained(self.network.model, self.config.pretrained)
-            self._average = WeightAverage(self.network.model, self.config.ema_decay)
+            load_pretrained(self.task.model, self.config.pretrained)
+            self._average = WeightAverage(self.task.model, self.config.ema_decay)
 
     def run_epoch(self, epoch: int) -> EpochResult:
-        """Train on every image once, in an order and with a dropout and an augmentation that seed
+        """Train on every sample once, in an order and with a dropout and an augmentation that seed
         and epoch determine."""
         if self._frozen and epoch > self.config.freeze_epochs:
             self._freeze(False)
         losses: list[Tensor] = []
-        logits: list[Tensor] = []
+        outputs: list[Tensor] = []
+        targets: list[Tensor] = []
         begun = self.updates
         with self.random_streams(epoch):
-            order = self._indices[torch.randperm(self.samples).to(self.device)]
-            for loss, outputs in self.steps(order, epoch):
+            for loss, out, target in self.steps(epoch):
                 losses.append(loss)
-                logits.append(outputs)
+                outputs.append(out)
+                targets.append(target)
                 if len(losses) % STEPS_PER_LOOK == 0 and not _all_finite(losses[-STEPS_PER_LOOK:]):
                     break
-        predicted = torch.cat(logits).argmax(dim=1)
-        hits = (predicted == self._labels[order[: len(predicted)]]).sum()
-        sizes = torch.tensor([len(batch) for batch in logits], device=self.device)
+        sizes = torch.tensor([len(target) for target in targets], device=self.task.device)
         by_step = torch.stack(losses)
+        samples = sum(map(len, targets))
         return EpochResult(
-            loss=float((by_step * sizes).sum() / len(predicted)),
-            accuracy=float(hits) / len(predicted),
-            samples=len(predicted),
+            loss=float((by_step * sizes).sum() / samples),
+            scores=self.task.train_scores(torch.cat(outputs), torch.cat(targets)),
+            samples=samples,
             learning_rate=float(self._optimizer.param_groups[0]["lr"]),
             step_losses=self._logged(begun, by_step),
         )
 
-    def steps(self, order: Tensor, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Make one update for each batch of `order`.
-
-        Args:
-            order: indices of images, int64 `[n]`, on the device.
-            epoch: from 1.
+    def steps(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Make one update for each batch of an epoch, from 1.
 
         Yields:
-            The batch's loss, a scalar, and its logits `[batch, classes]`, both from before the
-            update and left on the device.
+            The batch's loss, a scalar, its outputs `[batch, …]`, both from before the update and
+            left on the device, and its targets `[batch, …]`.
         """
         config, optimizer, average = self.config, self._optimizer, self._average
-        step, sizes = step_of(optimizer), self._batch_sizes(epoch, len(order))
+        step = step_of(optimizer)
         part = config.batch_size_in(epoch) // config.accumulation_steps
         trained = [p for group in optimizer.param_groups for p in group["params"]]
         self._training_mode()
-        batches = self.network.batches(self._images, order, sizes)
-        targets = self._labels[order].split(sizes)
-        for index, (images, target) in enumerate(zip(batches, targets, strict=True)):
+        for index, batch in enumerate(self.task.batches(self._batch_sizes(epoch))):
             self._set_learning_rate(epoch, index)
             optimizer.zero_grad(set_to_none=True)
-            if config.accumulation_steps == 1 or len(images) <= part:
-                loss, logits = self._backward(images, target)
+            if config.accumulation_steps == 1 or len(batch.targets) <= part:
+                loss, outputs = self._backward(batch)
             else:
-                loss, logits = self._accumulate(images, target, part)
+                loss, outputs = self._accumulate(batch, part)
             if config.grad_clip_norm:
                 clip_gradients(trained, config.grad_clip_norm)
             step()
             self.updates += 1
-            average.update(self.network.model, self.updates)
-            yield loss, logits
+            average.update(self.task.model, self.updates)
+            yield loss, outputs, batch.targets
 
     def random_streams(self, epoch: int) -> contextlib.AbstractContextManager[None]:
         """Inside, PyTorch's generators are those of this epoch; afterwards, what they were."""
-        return seeded(derived_seed(self.config.seed, epoch, self.fold), self.device)
+        return seeded(derived_seed(self.config.seed, epoch, self.fold), self.task.device)
 
     def evaluate(self) -> dict[str, float]:
-        """Scores on the validation images, of the average where one is kept; `objective` among them
-        where what is minimised is not the plain cross entropy."""
-        images, labels = self.validation
-        with self._average.in_place_of(self.network.model):
-            logits = self.network.predict(images)
-        found = scores(logits, labels)
-        if not is_plain(self.config):
-            own = objective(self.config, logits, labels, self._class_weights)
-            found["objective"] = float(own)
-        return found
+        """Scores on the validation samples, of the average where one is kept."""
+        with self._average.in_place_of(self.task.model):
+            outputs = predict(self.task, self.config, self.task.validation.inputs)
+        return self.task.scores(outputs, self.task.validation.targets)
 
     def state(self) -> NetworkState:
         """The state after the last epoch, which shares its tensors with this object."""
         return NetworkState(
             updates=self.updates,
-            model=self.network.model.state_dict(),
+            model=self.task.model.state_dict(),
             optimizer=self._optimizer.state_dict()["state"],
             average=self._average.weights,
         )
@@ -197,7 +152,7 @@ class Training:
         Raises:
             ValueError: the state is of another model or optimizer than the config's.
         """
-        self.network.load_weights(state.model)
+        load_weights(self.task.model, state.model)
         # As it was in that epoch: the one after it thaws, if it is to.
         self._freeze(0 < epoch <= self.config.freeze_epochs)
         trained = [p for group in self._optimizer.param_groups for p in group["params"]]
@@ -215,52 +170,41 @@ class Training:
         content = self._optimizer.state_dict()
         content["state"] = state.optimizer
         self._optimizer.load_state_dict(content)
-        self._average = WeightAverage(self.network.model, self.config.ema_decay)
+        self._average = WeightAverage(self.task.model, self.config.ema_decay)
         self._average.load(state.average)
         self.updates = state.updates
 
-    def _accumulate(self, images: Tensor, target: Tensor, part: int) -> tuple[Tensor, Tensor]:
+    def _accumulate(self, batch: Batch, part: int) -> tuple[Tensor, Tensor]:
         """The gradient of a batch that is passed through the network in parts."""
-        whole = weight_of(self.config, target, self._class_weights)
-        losses, logits = [], []
-        parts = self._sizes(len(images), part)
-        for some, labels in zip(images.split(parts), target.split(parts), strict=True):
-            share = weight_of(self.config, labels, self._class_weights) / whole
-            loss, outputs = self._backward(some, labels, share)
+        whole = self.task.weight(batch.targets)
+        losses, outputs = [], []
+        sizes = self._sizes(len(batch.targets), part)
+        for inputs, targets in zip(*(whole_of.split(sizes) for whole_of in batch), strict=True):
+            share = self.task.weight(targets) / whole
+            loss, out = self._backward(Batch(inputs, targets), share)
             losses.append(loss)
-            logits.append(outputs)
-        return torch.stack(losses).sum(), torch.cat(logits)
+            outputs.append(out)
+        return torch.stack(losses).sum(), torch.cat(outputs)
 
-    def _backward(
-        self, images: Tensor, target: Tensor, share: Tensor | float | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def _backward(self, batch: Batch, share: Tensor | float | None = None) -> tuple[Tensor, Tensor]:
         """Add the gradient of a batch, or of its part, which has that share of the batch's loss."""
-        config, network, weights = self.config, self.network, self._class_weights
-        inputs = network.standardise(images)
-        partner, own = None, 1.0
-        if config.augmentation == "mixup":
-            inputs, partner, own = mixed(inputs, config.mixup_alpha)
-        with network.arithmetic():
-            # Of bfloat16 a sum over the batch would keep two digits.
-            logits = network.model(inputs).float()
-            loss = objective(config, logits, target, weights)
-            if partner is not None:
-                loss = own * loss + (1 - own) * objective(config, logits, target[partner], weights)
+        with arithmetic(self.config, self.task.device):
+            loss, outputs = self.task.loss(batch)
             if share is not None:
                 loss = loss * share
         loss.backward()
-        return loss.detach(), logits.detach()
+        return loss.detach(), outputs.detach()
 
-    def _batch_sizes(self, epoch: int, samples: int | None = None) -> list[int]:
-        return self._sizes(samples or self.samples, self.config.batch_size_in(epoch))
+    def _batch_sizes(self, epoch: int) -> list[int]:
+        return self._sizes(self.task.samples, self.config.batch_size_in(epoch))
 
     def _sizes(self, samples: int, size: int) -> list[int]:
-        """So many, and what is left; where one alone would be, it goes to those before it, since
-        the batch norm of a dense layer has no deviation of one."""
+        """So many, and what is left; where one alone would be too few, it goes to those before it,
+        since the batch norm of a dense layer has no deviation of one."""
         sizes = [size] * (samples // size)
         rest = samples % size
-        if rest == 1 and sizes and self.network.needs_two:
-            sizes[-1] += 1
+        if 0 < rest < self.task.smallest_batch and sizes:
+            sizes[-1] += rest
         elif rest:
             sizes.append(rest)
         return sizes
@@ -278,13 +222,13 @@ class Training:
     def _freeze(self, frozen: bool) -> None:
         """Makes an optimizer of what is trained now, which remembers nothing yet."""
         self._frozen = frozen
-        freeze(self.network.model, frozen)
-        self._optimizer = build_optimizer(self.config, self.network.model)
+        freeze(self.task.model, frozen)
+        self._optimizer = build_optimizer(self.config, self.task.model)
 
     def _training_mode(self) -> None:
-        self.network.model.train()
+        self.task.model.train()
         if self._frozen:
-            keep_statistics(self.network.model)
+            keep_statistics(self.task.model)
 
     def _logged(self, begun: int, losses: Tensor) -> list[tuple[int, float]]:
         each = self.config.print_freq
@@ -297,3 +241,45 @@ class Training:
 
 def _all_finite(losses: list[Tensor]) -> bool:
     return bool(torch.stack(losses).isfinite().all())
+
+
+def predict(task: Task, config: TrainingConfig, inputs: Tensor) -> Tensor:
+    """The outputs of a task's model in evaluation mode, float32 `[n, …]`.
+
+    Args:
+        task: has the model.
+        config: has the precision.
+        inputs: `[n, …]`, as the task keeps them.
+    """
+    task.model.eval()
+    with torch.inference_mode(), arithmetic(config, task.device):
+        outputs = [task.outputs(some) for some in inputs.split(EVALUATION_BATCH)]
+    return torch.cat(outputs).float()
+
+
+def arithmetic(
+    config: TrainingConfig, device: torch.device
+) -> contextlib.AbstractContextManager[object]:
+    """The precision that forward pass and loss run under."""
+    if config.precision == "bfloat16":
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    if device.type == "cuda":
+        # Of the process, and so of the backward pass too; a trial before may have chosen else. By
+        # the older of its two interfaces: after the newer one, asking the older is an error.
+        torch.backends.cuda.matmul.allow_tf32 = config.precision == "tf32"
+        torch.backends.cudnn.allow_tf32 = config.precision == "tf32"
+    return contextlib.nullcontext()
+
+
+def derived_seed(seed: int, epoch: int, fold: int) -> int:
+    """Seed of a fold's random streams of one epoch (from 1), or of its initial weights (0)."""
+    entropy = (seed, epoch, fold)
+    return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)
+
+
+@contextlib.contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Inside, PyTorch's generators begin with `seed`; afterwards, they are what they were."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield

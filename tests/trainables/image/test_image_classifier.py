@@ -9,8 +9,9 @@ from ray import tune
 from ray.tune.trainable import trainable as ray_trainable
 
 from trainables.data.splits import Dataset
-from trainables.image.config import Config
+from trainables.image.config import ImageConfig
 from trainables.image.image_classifier import ImageClassifier
+from trainables.image.task import ImageData
 from trainables.training.loop import fit
 from trainables.training.state import load_state, save_state
 from tune_cluster.execution.parts import Parts
@@ -39,7 +40,7 @@ def start(tiny, tmp_path, monkeypatch):
 def test_a_trial_reports_what_the_loop_yields_and_is_done_at_the_last_epoch(start, tiny):
     trial = start(SMALL)
     results = [trial.step() for _ in range(3)]
-    expected = [metrics for metrics, _ in fit(Config.from_dict(SMALL), tiny)]
+    expected = [metrics for metrics, _ in fit(ImageConfig.from_dict(SMALL), ImageData(tiny))]
     assert [timeless(result) for result in results] == [timeless(m) for m in expected]
     assert [result["done"] for result in results] == [False, False, True]
     with pytest.raises(ValueError, match="after 3 of 3 epochs"):
@@ -91,7 +92,7 @@ def test_a_config_is_held_against_the_data_and_the_weights_before_anything_is_sc
     ImageClassifier.check_config({"train_ratio": 0.9})
     with pytest.raises(ValueError, match=r"train_ratio must be at most 0\.8"):
         ImageClassifier.check_config({"train_ratio": 0.9}, tiny)
-    _, state = next(fit(Config.from_dict(SMALL), tiny))
+    _, state = next(fit(ImageConfig.from_dict(SMALL), ImageData(tiny)))
     save_state(state, tmp_path / "state.pt")
     fitting = {**SMALL, "pretrained": str(tmp_path)}
     ImageClassifier.check_config(fitting, tiny)
@@ -160,8 +161,8 @@ def test_a_study_in_one_reused_process_gives_what_the_loop_gives(
     # One process for both trials.
     assert len({result.metrics["pid"] for result in results}) == 1
     for result in results:
-        config = Config.from_dict(result.config)
-        *_, (expected, _) = fit(replace(config), tiny)
+        config = ImageConfig.from_dict(result.config)
+        *_, (expected, _) = fit(replace(config), ImageData(tiny))
         assert {name: result.metrics[name] for name in timeless(expected)} == timeless(expected)
         assert result.checkpoint is not None
 

@@ -19,10 +19,10 @@ from search_spaces.searchers.sobol_search import SobolSearch
 from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.spaces import SPACES, within
 from trainables.data.splits import split
-from trainables.image.config import Config
-from trainables.training.loop import fit
+from trainables.image.config import ImageConfig
+from trainables.image.task import ImageData
+from trainables.training.loop import fit, trainers
 from trainables.training.state import save_state
-from trainables.training.trainer import trainings
 
 TRIALS = 6
 
@@ -40,7 +40,7 @@ def data():
 def weights(data, tmp_path_factory):
     """A checkpoint of the default network."""
     path = tmp_path_factory.mktemp("weights") / "state.pt"
-    _, state = next(fit(Config(epochs=1), data))
+    _, state = next(fit(ImageConfig(epochs=1), ImageData(data)))
     save_state(state, path)
     return str(path)
 
@@ -112,15 +112,14 @@ def test_what_a_strategy_draws_is_a_config_and_trains_two_steps(
     searcher = STRATEGIES[strategy](within(space, epochs).fix(**known), seed)
     searcher.set_search_properties("score", "max", {})
     for index in range(min(TRIALS, searcher.size or TRIALS)):
-        config = Config.from_dict(searcher.suggest(str(index)))
-        (training,) = trainings(config, data, torch.device("cpu"))
-        training.start_from_pretrained()
-        before = [p.detach().clone() for p in training.network.model.parameters()]
-        order = torch.randperm(training.samples)
+        config = ImageConfig.from_dict(searcher.suggest(str(index)))
+        (trainer,) = trainers(config, ImageData(data))
+        trainer.start_from_pretrained()
+        before = [p.detach().clone() for p in trainer.task.model.parameters()]
         for epoch in (1, epochs):
-            losses = [loss for loss, _ in itertools.islice(training.steps(order, epoch), 2)]
+            losses = [loss for loss, *_ in itertools.islice(trainer.steps(epoch), 2)]
             assert len(losses) == 2
             assert torch.stack(losses).isfinite().all(), config
-        after = list(training.network.model.parameters())
+        after = list(trainer.task.model.parameters())
         assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True)), config
         searcher.on_trial_complete(str(index), {"score": index / 8, "epoch": 1})

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainables.image.config import Config
+from trainables.training.config import TrainingConfig
 from trainables.training.early_stopping import Patience
 
 
@@ -30,13 +30,13 @@ def waited(config, losses):
     ],
 )
 def test_it_is_over_after_so_many_epochs_without_a_lower_loss(patience, losses, over):
-    assert waited(Config(patience=patience), losses) == over
+    assert waited(TrainingConfig(patience=patience), losses) == over
 
 
 def test_a_fall_that_is_too_small_does_not_count():
     losses = [1.0, 0.99, 0.98, 0.97]
-    assert waited(Config(patience=2, min_delta=0.05), losses) == 3
-    assert waited(Config(patience=2, min_delta=0.001), losses) is None
+    assert waited(TrainingConfig(patience=2, min_delta=0.05), losses) == 3
+    assert waited(TrainingConfig(patience=2, min_delta=0.001), losses) is None
 
 
 # The first scheduler of a process imports for half a second.
@@ -46,7 +46,7 @@ def test_a_fall_that_is_too_small_does_not_count():
     factor=st.floats(0.05, 0.9),
 )
 def test_plateau_is_pytorchs(losses, patience, factor):
-    config = Config(
+    config = TrainingConfig(
         schedule="plateau", scheduler_patience=patience, scheduler_factor=factor, patience=0
     )
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
@@ -63,13 +63,13 @@ def test_plateau_is_pytorchs(losses, patience, factor):
 def test_under_another_schedule_the_factor_stays():
     patience = Patience()
     for _ in range(50):
-        patience.note(1.0, Config())
+        patience.note(1.0, TrainingConfig())
     assert patience.factor == 1.0
 
 
 @given(st.lists(st.floats(0.1, 10), max_size=20), st.integers(0, 20))
 def test_its_state_is_all_of_it(losses, cut):
-    config = Config(schedule="plateau", patience=5)
+    config = TrainingConfig(schedule="plateau", patience=5)
     whole, first = Patience(), Patience()
     for loss in losses[:cut]:
         first.note(loss, config)

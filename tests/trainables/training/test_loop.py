@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from trainables.data.splits import SearchData
-from trainables.image.config import Config
-from trainables.training.loop import evaluate_images, fit
+from trainables.image.config import ImageConfig
+from trainables.image.task import ImageData, evaluate_images
+from trainables.training.loop import fit
 from trainables.training.state import load_state, save_state, snapshot
 
 CLOCK = ("epoch_seconds", "samples_per_second")
-SMALL = Config(hidden_sizes=(16,), channels=(4, 8), batch_size=32, epochs=4, dropout=0.3)
+SMALL = ImageConfig(hidden_sizes=(16,), channels=(4, 8), batch_size=32, epochs=4, dropout=0.3)
 
 METRICS = {
     "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_precision",
@@ -58,26 +59,32 @@ def test_a_run_killed_after_any_epoch_and_resumed_equals_the_uninterrupted_one(
 ):
     norm = "batch" if model == "cnn" else "none"
     config = replace(SMALL, model=model, norm=norm, optimizer=optimizer, precision=precision)
-    whole = history(fit(config, tiny))
+    whole = history(fit(config, ImageData(tiny)))
     assert len(whole) == config.epochs
     for killed_after in range(1, config.epochs):
-        steps = fit(config, tiny)
+        steps = fit(config, ImageData(tiny))
         for _ in range(killed_after):
             _, state = next(steps)
         save_state(state, tmp_path / "state.pt")
         steps.close()
-        resumed = history(fit(config, tiny, load_state(tmp_path / "state.pt")))
+        resumed = history(fit(config, ImageData(tiny), load_state(tmp_path / "state.pt")))
         assert_same_run(resumed, whole[killed_after:])
 
 
 @pytest.mark.parametrize("model", ["mlp", "cnn"])
 def test_two_interleaved_runs_do_not_disturb_each_other_nor_the_caller(tiny, model):
     first, second = replace(SMALL, model=model), replace(SMALL, model=model, seed=1)
-    alone = history(fit(first, tiny)), history(fit(second, tiny))
+    alone = history(fit(first, ImageData(tiny))), history(fit(second, ImageData(tiny)))
     torch.manual_seed(0)
     expected = torch.rand(3)
     torch.manual_seed(0)
-    together = list(zip(map_history(fit(first, tiny)), map_history(fit(second, tiny)), strict=True))
+    together = list(
+        zip(
+            map_history(fit(first, ImageData(tiny))),
+            map_history(fit(second, ImageData(tiny))),
+            strict=True,
+        )
+    )
     assert torch.equal(torch.rand(3), expected)
     assert_same_run([pair[0] for pair in together], alone[0])
     assert_same_run([pair[1] for pair in together], alone[1])
@@ -91,11 +98,11 @@ def map_history(steps):
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_a_resumed_run_takes_the_learning_rate_of_its_config(tiny, optimizer):
     config = replace(SMALL, optimizer=optimizer)
-    _, state = next(fit(config, tiny))
+    _, state = next(fit(config, ImageData(tiny)))
     before = snapshot(state)
     # Too small to change a float32 weight: what the old rate would move stays where it was.
     frozen = replace(config, learning_rate=1e-30, epochs=2)
-    ((metrics, after),) = list(fit(frozen, tiny, before))
+    ((metrics, after),) = list(fit(frozen, ImageData(tiny), before))
     assert metrics["learning_rate"] == 1e-30
     assert_same_tensors(before.networks[0].model, after.networks[0].model)
 
@@ -104,34 +111,34 @@ def test_a_resumed_run_takes_the_learning_rate_of_its_config(tiny, optimizer):
 def test_a_schedule_is_what_changing_the_config_after_each_of_its_epochs_would_be(tiny, optimizer):
     base = replace(SMALL, optimizer=optimizer, learning_rate=0.02)
     scheduled = replace(base, learning_rate_schedule=((2, 0.005), (4, 0.01)))
-    run = history(fit(scheduled, tiny))
+    run = history(fit(scheduled, ImageData(tiny)))
     rates = [0.02, 0.005, 0.005, 0.01]
     assert [metrics["learning_rate"] for metrics, _ in run] == rates
 
     by_hand, state = [], None
     for rate in rates:
-        step = next(fit(replace(base, learning_rate=rate), tiny, state))
+        step = next(fit(replace(base, learning_rate=rate), ImageData(tiny), state))
         by_hand += history([step])
         state = by_hand[-1][1]
     assert_same_run(run, by_hand)
     # Taken up in the middle it is the same.
-    assert_same_run(run[2:], history(fit(scheduled, tiny, run[1][1])))
+    assert_same_run(run[2:], history(fit(scheduled, ImageData(tiny), run[1][1])))
 
 
 def test_a_constant_schedule_is_the_constant_rate(tiny):
     constant = replace(SMALL, learning_rate=1.0, learning_rate_schedule=((1, SMALL.learning_rate),))
-    assert_same_run(history(fit(constant, tiny)), history(fit(SMALL, tiny)))
+    assert_same_run(history(fit(constant, ImageData(tiny))), history(fit(SMALL, ImageData(tiny))))
 
 
 def test_resuming_leaves_the_given_state_as_it_was(tiny):
-    _, state = next(fit(SMALL, tiny))
+    _, state = next(fit(SMALL, ImageData(tiny)))
     given, kept = snapshot(state), snapshot(state)
-    list(fit(SMALL, tiny, given))
+    list(fit(SMALL, ImageData(tiny), given))
     assert_same_tensors(vars(given.networks[0]), vars(kept.networks[0]))
 
 
 def test_a_snapshot_outlives_the_next_step(tiny):
-    steps = fit(SMALL, tiny)
+    steps = fit(SMALL, ImageData(tiny))
     _, state = next(steps)
     copy = snapshot(state)
     next(steps)
@@ -139,7 +146,7 @@ def test_a_snapshot_outlives_the_next_step(tiny):
 
 
 def test_the_metrics_are_those_promised_and_consistent(tiny):
-    run = list(fit(SMALL, tiny))
+    run = list(fit(SMALL, ImageData(tiny)))
     for epoch, (metrics, state) in enumerate(run, start=1):
         assert set(metrics) == METRICS
         assert (metrics["epoch"], state.epoch) == (epoch, epoch)
@@ -152,29 +159,29 @@ def test_the_metrics_are_those_promised_and_consistent(tiny):
 @pytest.mark.parametrize("model", ["mlp", "cnn", "linear"])
 def test_what_can_be_learned_is_learned(tiny, model):
     config = replace(SMALL, model=model, epochs=12, learning_rate=0.05, dropout=0.0)
-    *_, (metrics, _) = fit(config, tiny)
+    *_, (metrics, _) = fit(config, ImageData(tiny))
     assert metrics["val_accuracy"] > 0.9
 
 
 def test_a_state_at_the_last_epoch_yields_nothing(tiny):
     config = replace(SMALL, epochs=1)
-    ((_, state),) = list(fit(config, tiny))
-    assert list(fit(config, tiny, state)) == []
+    ((_, state),) = list(fit(config, ImageData(tiny)))
+    assert list(fit(config, ImageData(tiny), state)) == []
 
 
 def test_a_smaller_train_ratio_trains_on_fewer_images_and_validates_on_the_same(tiny):
-    ((metrics, _),) = list(fit(replace(SMALL, epochs=1, train_ratio=0.4), tiny))
+    ((metrics, _),) = list(fit(replace(SMALL, epochs=1, train_ratio=0.4), ImageData(tiny)))
     assert metrics["updates"] == math.ceil(100 / 32)
     with pytest.raises(ValueError, match=r"at most 0\.8"):
-        next(fit(replace(SMALL, train_ratio=0.9), tiny))
+        next(fit(replace(SMALL, train_ratio=0.9), ImageData(tiny)))
 
 
 def test_a_state_of_another_model_or_optimizer_is_refused(tiny):
-    _, state = next(fit(SMALL, tiny))
+    _, state = next(fit(SMALL, ImageData(tiny)))
     with pytest.raises(ValueError, match="another model"):
-        next(fit(replace(SMALL, hidden_sizes=(17,)), tiny, state))
+        next(fit(replace(SMALL, hidden_sizes=(17,)), ImageData(tiny), state))
     with pytest.raises(ValueError, match="not from optimizer 'adam'"):
-        next(fit(replace(SMALL, optimizer="adam"), tiny, state))
+        next(fit(replace(SMALL, optimizer="adam"), ImageData(tiny), state))
 
 
 def test_divergence_ends_the_epoch_within_32_updates_and_the_run():
@@ -186,7 +193,7 @@ def test_divergence_ends_the_epoch_within_32_updates_and_the_run():
         classes=4,
         train_ratio=0.8,
     )
-    run = list(fit(replace(SMALL, batch_size=4, learning_rate=1e30), many))
+    run = list(fit(replace(SMALL, batch_size=4, learning_rate=1e30), ImageData(many)))
     ((metrics, state),) = run
     assert metrics["updates"] == 32
     assert not math.isfinite(metrics["train_loss"])
@@ -195,16 +202,22 @@ def test_divergence_ends_the_epoch_within_32_updates_and_the_run():
 
 
 def test_divergence_in_a_short_epoch_ends_the_run_at_its_end(tiny):
-    ((metrics, _),) = list(fit(replace(SMALL, learning_rate=1e30), tiny))
+    ((metrics, _),) = list(fit(replace(SMALL, learning_rate=1e30), ImageData(tiny)))
     assert metrics["updates"] == 7
     assert math.isnan(metrics["val_loss"])
+
+
+def held_out(data):
+    return data.validation_images, data.validation_labels
 
 
 @pytest.mark.parametrize("model", ["mlp", "cnn"])
 def test_evaluating_the_validation_images_again_gives_the_same_figures(tiny, model):
     config = replace(SMALL, model=model)
-    *_, (metrics, state) = fit(config, tiny)
-    scores = evaluate_images(config, state, tiny.validation_images, tiny.validation_labels, tiny)
+    *_, (metrics, state) = fit(config, ImageData(tiny))
+    scores = evaluate_images(
+        config, state, tiny.validation_images, tiny.validation_labels, ImageData(tiny)
+    )
     assert scores == {
         name.removeprefix("val_"): value
         for name, value in metrics.items()
@@ -217,13 +230,15 @@ def test_read_only_arrays_train_without_a_word():
     # In a process of its own: PyTorch warns only once.
     code = (
         "import numpy as np, warnings; warnings.simplefilter('error')\n"
-        "from trainables.image.config import Config; from trainables.data.splits import split\n"
+        "from trainables.data.splits import split\n"
+        "from trainables.image.config import ImageConfig\n"
+        "from trainables.image.task import ImageData\n"
         "from trainables.training.loop import fit\n"
         "d = split('x', np.zeros((40, 1, 8, 8), np.uint8), np.arange(40) % 2, classes=2, seed=0,"
         " train_ratio=0.8)\n"
         "for a in vars(d).values():\n"
         "    if isinstance(a, np.ndarray): a.flags.writeable = False\n"
-        "for model in ('mlp', 'cnn'): list(fit(Config(model=model, epochs=1), d))\n"
+        "for model in ('mlp', 'cnn'): list(fit(ImageConfig(model=model, epochs=1), ImageData(d)))\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -231,7 +246,7 @@ def test_read_only_arrays_train_without_a_word():
 def test_training_needs_neither_ray_nor_torchvision():
     code = (
         "import sys; import trainables.training.loop, trainables.training.timing\n"
-        "import trainables.image.network, trainables.data.datasets\n"
+        "import trainables.image.task, trainables.data.datasets\n"
         "assert not {'ray', 'torchvision', 'sklearn'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

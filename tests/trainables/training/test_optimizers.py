@@ -6,17 +6,17 @@ import sys
 import pytest
 import torch
 
-from trainables.image.config import Config
+from trainables.training.config import TrainingConfig
 from trainables.training.optimizers import build_optimizer, step_of
 
 OPTIMIZERS = ["sgd", "adam", "adamw", "adagrad", "rmsprop"]
 
 TRAIN = """
 import sys, torch
-from trainables.image.config import Config
+from trainables.training.config import TrainingConfig
 from trainables.training.optimizers import build_optimizer, step_of
 model = torch.nn.Linear(3, 2)
-optimizer = build_optimizer(Config(optimizer={optimizer!r}), model)
+optimizer = build_optimizer(TrainingConfig(optimizer={optimizer!r}), model)
 optimizer.zero_grad()
 model(torch.ones(1, 3)).sum().backward()
 step_of(optimizer)()
@@ -37,7 +37,7 @@ def test_the_updates_are_those_of_pytorchs_own_step(optimizer):
     for own in (True, False):
         torch.manual_seed(0)
         model = torch.nn.Linear(5, 3)
-        optimizing = build_optimizer(Config(optimizer=optimizer), model)
+        optimizing = build_optimizer(TrainingConfig(optimizer=optimizer), model)
         step = step_of(optimizing) if own else optimizing.step
         for _ in range(10):
             optimizing.zero_grad()
@@ -50,7 +50,7 @@ def test_the_updates_are_those_of_pytorchs_own_step(optimizer):
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_what_decays_are_matrices_and_never_biases_or_norms(optimizer):
     model = torch.nn.Sequential(torch.nn.Linear(5, 3), torch.nn.BatchNorm1d(3))
-    config = Config(optimizer=optimizer, weight_decay=0.25, momentum=0.0, learning_rate=0.5)
+    config = TrainingConfig(optimizer=optimizer, weight_decay=0.25, momentum=0.0, learning_rate=0.5)
     optimizing = build_optimizer(config, model)
     before = [p.detach().clone() for p in model.parameters()]
     for parameter in model.parameters():

@@ -6,18 +6,19 @@ import pytest
 import torch
 from torch import nn
 
-from trainables.image.config import Config
+from trainables.image.config import ImageConfig
 from trainables.image.models import build_model
+from trainables.image.task import ImageData
 from trainables.training.loop import fit
 from trainables.training.pretrained import load_pretrained
 from trainables.training.state import save_state
 
-SMALL = Config(hidden_sizes=(8,), batch_size=32, epochs=1, ema_decay=0.9)
+SMALL = ImageConfig(hidden_sizes=(8,), batch_size=32, epochs=1, ema_decay=0.9)
 
 
 def network(classes=4, seed=0, **fields):
     torch.manual_seed(seed)
-    return build_model(Config(**{"hidden_sizes": (8,), **fields}), (1, 8, 8), classes)
+    return build_model(ImageConfig(**{"hidden_sizes": (8,), **fields}), (1, 8, 8), classes)
 
 
 def test_a_state_dict_is_taken_over_whole(tmp_path):
@@ -38,7 +39,7 @@ def test_of_other_classes_all_but_the_head_is_taken_over(tmp_path):
 
 
 def test_of_a_checkpoint_of_ours_the_average_is_taken(tiny, tmp_path):
-    *_, (_, state) = fit(SMALL, tiny)
+    *_, (_, state) = fit(SMALL, ImageData(tiny))
     save_state(state, tmp_path / "state.pt")
     own = network(seed=1)
     load_pretrained(own, str(tmp_path))
@@ -48,7 +49,7 @@ def test_of_a_checkpoint_of_ours_the_average_is_taken(tiny, tmp_path):
 
 
 def test_the_networks_of_several_folds_are_no_one_network(tiny, tmp_path):
-    *_, (_, state) = fit(Config(hidden_sizes=(8,), epochs=1, folds=2), tiny)
+    *_, (_, state) = fit(ImageConfig(hidden_sizes=(8,), epochs=1, folds=2), ImageData(tiny))
     save_state(state, tmp_path / "state.pt")
     with pytest.raises(ValueError, match="2 networks, one a fold"):
         load_pretrained(network(), str(tmp_path))

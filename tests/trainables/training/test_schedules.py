@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainables.image.config import Config
+from trainables.training.config import TrainingConfig
 from trainables.training.schedules import lr_factor, phases, step_at
 
 # Two steps an epoch, eight in all.
@@ -36,7 +36,7 @@ TABLES = {
 @pytest.mark.parametrize("case", TABLES)
 def test_each_schedule_is_its_table(case):
     fields, table = TABLES[case]
-    config = Config(epochs=EPOCHS, schedule=case.split()[0], **fields)
+    config = TrainingConfig(epochs=EPOCHS, schedule=case.split()[0], **fields)
     assert [lr_factor(config, step, TOTAL) for step in range(TOTAL)] == pytest.approx(
         table, abs=1e-6
     )
@@ -74,12 +74,12 @@ COMPOSED = {
 def test_warm_up_body_and_ending_are_their_table(case):
     fields, table = COMPOSED[case]
     fields = {"schedule": case.split()[0], **fields}
-    config = Config(epochs=EPOCHS, epochs_warmup=1, epochs_ending=1, **fields)
+    config = TrainingConfig(epochs=EPOCHS, epochs_warmup=1, epochs_ending=1, **fields)
     assert [lr_factor(config, step, TOTAL) for step in range(TOTAL)] == pytest.approx(table)
 
 
 def test_half_an_epoch_of_warm_up_is_half_of_its_steps():
-    config = Config(epochs=4, epochs_warmup=0.5, epochs_ending=0.3)
+    config = TrainingConfig(epochs=4, epochs_warmup=0.5, epochs_ending=0.3)
     parts = phases(config, 40)
     assert (parts.warmup, parts.body, parts.ending) == (5, 32, 3)
     assert [lr_factor(config, step, 40) for step in range(6)] == pytest.approx(
@@ -89,7 +89,7 @@ def test_half_an_epoch_of_warm_up_is_half_of_its_steps():
 
 def test_where_batches_grow_or_shrink_it_is_still_counted_in_epochs():
     ends = {"epochs_warmup": 1, "epochs_ending": 1}
-    config = Config(epochs=4, schedule="step", step_size=1, gamma=0.5, **ends)
+    config = TrainingConfig(epochs=4, schedule="step", step_size=1, gamma=0.5, **ends)
     # Of 8, 4, 2 and 2 updates; the mean epoch has 4.
     steps = (8, 4, 2, 2)
     rates = [
@@ -102,19 +102,19 @@ def test_where_batches_grow_or_shrink_it_is_still_counted_in_epochs():
 
 
 def test_a_cycle_begins_at_its_top_however_many_there_are():
-    config = Config(epochs=1, schedule="cosine", cycles=22)
+    config = TrainingConfig(epochs=1, schedule="cosine", cycles=22)
     factors = [lr_factor(config, step, 22 * 6) for step in range(22 * 6)]
     assert factors[::6] == [1.0] * 22
 
 
 def test_a_run_of_warm_up_and_ending_alone_rises_and_falls():
-    config = Config(epochs=4, epochs_warmup=2, epochs_ending=2)
+    config = TrainingConfig(epochs=4, epochs_warmup=2, epochs_ending=2)
     table = [1 / 5, 2 / 5, 3 / 5, 4 / 5, 1, 3 / 4, 2 / 4, 1 / 4]
     assert [lr_factor(config, step, TOTAL) for step in range(TOTAL)] == pytest.approx(table)
 
 
 def test_what_plateau_has_come_to_holds_in_the_body_and_at_the_top_of_the_ending():
-    config = Config(epochs=4, schedule="plateau", epochs_warmup=1, epochs_ending=1)
+    config = TrainingConfig(epochs=4, schedule="plateau", epochs_warmup=1, epochs_ending=1)
     table = [1 / 3, 2 / 3, 0.5, 0.5, 0.5, 0.5, 0.5, 0.25]
     assert [lr_factor(config, step, TOTAL, 0.5) for step in range(TOTAL)] == pytest.approx(table)
 
@@ -131,7 +131,7 @@ def test_what_plateau_has_come_to_holds_in_the_body_and_at_the_top_of_the_ending
 def test_every_factor_is_above_0_but_where_it_falls_to_it_and_at_most_1(
     schedule, epochs, per_epoch, warmup, ending, floor, cycles
 ):
-    config = Config(
+    config = TrainingConfig(
         schedule=schedule,
         epochs=epochs,
         epochs_warmup=warmup * epochs,

@@ -3,7 +3,8 @@ from itertools import islice
 import pytest
 import torch
 
-from trainables.image.config import Config
+from trainables.image.config import ImageConfig
+from trainables.image.task import ImageData
 from trainables.training.loop import fit
 from trainables.training.state import save_state
 from trainables.training.timing import time_epoch
@@ -16,17 +17,17 @@ def test_an_estimate_is_made_without_a_full_epoch_and_without_touching_the_rando
     torch.manual_seed(0)
     expected = torch.rand(1)
     torch.manual_seed(0)
-    config = Config(model=model, channels=(4,), hidden_sizes=(8,), batch_size=200)
-    timing = time_epoch(config, tiny, seconds=0.02)
+    config = ImageConfig(model=model, channels=(4,), hidden_sizes=(8,), batch_size=200)
+    timing = time_epoch(config, ImageData(tiny), seconds=0.02)
     assert 0 < timing.step_seconds < timing.epoch_seconds
     assert torch.equal(torch.rand(1), expected)
 
 
 @pytest.mark.parametrize("options", [{}, {"folds": 3}, {"optimizer": "adam", "ema_decay": 0.9}])
 def test_its_checkpoint_is_as_large_as_one_of_a_trial(tiny, tmp_path, options):
-    config = Config(model="mlp", hidden_sizes=(32,), batch_size=50, **options)
-    save_state(time_epoch(config, tiny, seconds=0.02).state, tmp_path / "timed.pt")
-    *_, (_, state) = islice(fit(config, tiny), 2)
+    config = ImageConfig(model="mlp", hidden_sizes=(32,), batch_size=50, **options)
+    save_state(time_epoch(config, ImageData(tiny), seconds=0.02).state, tmp_path / "timed.pt")
+    *_, (_, state) = islice(fit(config, ImageData(tiny)), 2)
     save_state(state, tmp_path / "trained.pt")
     timed, trained = ((tmp_path / name).stat().st_size for name in ("timed.pt", "trained.pt"))
     assert timed == pytest.approx(trained, rel=0.02)

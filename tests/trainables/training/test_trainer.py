@@ -7,22 +7,23 @@ import torch
 from torch.nn import functional as F
 
 from tests.trainables.training.test_loop import assert_same_run, history
-from trainables.image import network
+from trainables.image import task
 from trainables.image.augmentation import augment, mixed
-from trainables.image.config import Config
-from trainables.training.loop import evaluate_images, fit
+from trainables.image.config import ImageConfig
+from trainables.image.task import ImageData, evaluate_images
+from trainables.training.loop import fit, trainers
 from trainables.training.state import save_state, snapshot
-from trainables.training.trainer import trainings
+from trainables.training.task import Batch
+from trainables.training.trainer import predict
 
-CPU = torch.device("cpu")
-SMALL = Config(hidden_sizes=(16,), channels=(4, 8), batch_size=32, epochs=4, dropout=0.0)
+SMALL = ImageConfig(hidden_sizes=(16,), channels=(4, 8), batch_size=32, epochs=4, dropout=0.0)
 
 
 def weights_after(config, data, epochs=1):
-    (training,) = trainings(config, data, CPU)
+    (trainer,) = trainers(config, ImageData(data))
     for epoch in range(1, epochs + 1):
-        result = training.run_epoch(epoch)
-    return training.network.model.state_dict(), result
+        result = trainer.run_epoch(epoch)
+    return trainer.task.model.state_dict(), result
 
 
 def assert_close(weights, others, **tolerance):
@@ -41,26 +42,26 @@ def test_sixteen_parts_of_four_make_the_update_of_a_batch_of_64(tiny, model, los
     found, in_parts = weights_after(replace(whole, accumulation_steps=16), tiny)
     assert_close(found, expected, atol=1e-5)
     assert in_parts.loss == pytest.approx(result.loss, rel=1e-5)
-    assert in_parts.accuracy == result.accuracy
+    assert in_parts.scores == result.scores
 
 
 def test_gradients_are_shortened_to_the_norm_and_shorter_ones_left(tiny):
     plain = replace(SMALL, momentum=0.0, learning_rate=1.0, epochs=1, batch_size=200)
     for longest, length in ((1e-3, 1e-3), (1e6, None)):
         config = replace(plain, grad_clip_norm=longest)
-        (training,) = trainings(config, tiny, CPU)
-        before = snapshot_of(training)
-        training.run_epoch(1)
-        moved = norm_of(before, snapshot_of(training))
+        (trainer,) = trainers(config, ImageData(tiny))
+        before = snapshot_of(trainer)
+        trainer.run_epoch(1)
+        moved = norm_of(before, snapshot_of(trainer))
         if length is None:
             unclipped, _ = weights_after(plain, tiny)
-            assert_close(training.network.model.state_dict(), unclipped, atol=1e-6)
+            assert_close(trainer.task.model.state_dict(), unclipped, atol=1e-6)
         else:
             assert moved == pytest.approx(length, rel=1e-3)
 
 
-def snapshot_of(training):
-    return {name: p.detach().clone() for name, p in training.network.model.named_parameters()}
+def snapshot_of(trainer):
+    return {name: p.detach().clone() for name, p in trainer.task.model.named_parameters()}
 
 
 def norm_of(before, after):
@@ -69,7 +70,7 @@ def norm_of(before, after):
 
 def test_a_batch_size_schedule_makes_fewer_updates_as_batches_grow(tiny):
     config = replace(SMALL, batch_size=20, final_batch_size=80, batch_size_schedule="linear")
-    updates = [metrics["updates"] for metrics, _ in fit(config, tiny)]
+    updates = [metrics["updates"] for metrics, _ in fit(config, ImageData(tiny))]
     # 200 images in batches of 20, 40, 60 and 80.
     assert updates == [10, 15, 19, 22]
 
@@ -79,7 +80,7 @@ def test_where_batches_grow_or_shrink_a_warm_up_of_an_epoch_ends_with_it(tiny, s
     first, last = sizes
     config = replace(SMALL, batch_size=first, final_batch_size=last, learning_rate=0.1)
     config = replace(config, batch_size_schedule="linear", epochs_warmup=1, epochs_ending=1)
-    rates = [metrics["learning_rate"] for metrics, _ in fit(config, tiny)]
+    rates = [metrics["learning_rate"] for metrics, _ in fit(config, ImageData(tiny))]
     assert 0.05 < rates[0] < 0.1
     assert rates[1:3] == [0.1, 0.1]
     assert 0 < rates[3] < 0.06
@@ -87,21 +88,21 @@ def test_where_batches_grow_or_shrink_a_warm_up_of_an_epoch_ends_with_it(tiny, s
 
 def test_the_learning_rate_is_that_of_the_schedule_at_the_last_step(tiny):
     config = replace(SMALL, schedule="linear", learning_rate=0.1, batch_size=50)
-    rates = [metrics["learning_rate"] for metrics, _ in fit(config, tiny)]
+    rates = [metrics["learning_rate"] for metrics, _ in fit(config, ImageData(tiny))]
     # Of 16 steps those from 0: 3, 7, 11 and 15.
     assert rates == pytest.approx([0.1 * (1 - step / 16) for step in (3, 7, 11, 15)])
 
 
 @pytest.fixture
 def weights(tiny, tmp_path):
-    *_, (_, state) = fit(replace(SMALL, norm="batch", epochs=2), tiny)
+    *_, (_, state) = fit(replace(SMALL, norm="batch", epochs=2), ImageData(tiny))
     save_state(state, tmp_path / "state.pt")
     return str(tmp_path / "state.pt")
 
 
 def test_a_frozen_body_neither_moves_nor_is_remembered_and_thaws(tiny, weights):
     config = replace(SMALL, norm="batch", pretrained=weights, freeze_epochs=2)
-    states = [snapshot(state).networks[0] for _, state in fit(config, tiny)]
+    states = [snapshot(state).networks[0] for _, state in fit(config, ImageData(tiny))]
     body = [name for name in states[0].model if not name.startswith("5.")]
     pretrained = torch.load(weights, weights_only=True)["networks"][0]["model"]
     for frozen in states[:2]:
@@ -115,55 +116,56 @@ def test_a_frozen_body_neither_moves_nor_is_remembered_and_thaws(tiny, weights):
 
 def test_what_is_frozen_requires_no_gradient(tiny, weights):
     config = replace(SMALL, norm="batch", pretrained=weights, freeze_epochs=1)
-    (training,) = trainings(config, tiny, CPU)
-    asked = [parameter.requires_grad for parameter in training.network.model.parameters()]
+    (trainer,) = trainers(config, ImageData(tiny))
+    asked = [parameter.requires_grad for parameter in trainer.task.model.parameters()]
     assert asked == [False] * 4 + [True] * 2
-    training.run_epoch(1)
-    training.run_epoch(2)
-    assert all(parameter.requires_grad for parameter in training.network.model.parameters())
+    trainer.run_epoch(1)
+    trainer.run_epoch(2)
+    assert all(parameter.requires_grad for parameter in trainer.task.model.parameters())
 
 
-def batch_of(training, count=8):
+def batch_of(trainer, count=8):
     """The first of its images, as they are placed, and their labels."""
-    return training._images[:count], training._labels[:count]
+    return Batch(*(whole[:count] for whole in trainer.task._whole))
 
 
 def test_under_mixup_the_loss_is_mixed_as_the_images_are(tiny):
     config = replace(SMALL, augmentation="mixup", mixup_alpha=1.0)
-    (training,) = trainings(config, tiny, CPU)
-    images, labels = batch_of(training)
-    inputs = training.network.standardise(images)
+    (trainer,) = trainers(config, ImageData(tiny))
+    images, labels = batch_of(trainer)
+    inputs = trainer.task.standardise(images)
     torch.manual_seed(3)
     _, partner, share = mixed(inputs, config.mixup_alpha)
     assert 0.5 < share < 0.99
     assert partner.tolist() != sorted(partner.tolist())
-    logits = training.network.model(share * inputs + (1 - share) * inputs[partner]).detach()
+    logits = trainer.task.model(share * inputs + (1 - share) * inputs[partner]).detach()
     own, other = F.cross_entropy(logits, labels), F.cross_entropy(logits, labels[partner])
     torch.manual_seed(3)
-    loss, _ = training._backward(images, labels)
+    loss, _ = trainer._backward(Batch(images, labels))
     assert float(loss) == pytest.approx(float(share * own + (1 - share) * other), rel=1e-5)
 
 
 @pytest.mark.parametrize("model", ["mlp", "cnn"])
 def test_batches_are_augmented_several_at_a_time_and_validation_never(tiny, monkeypatch, model):
-    monkeypatch.setattr(network, "BYTES_TOGETHER", 3 * 20 * 64)
+    monkeypatch.setattr(task, "BYTES_TOGETHER", 3 * 20 * 64)
     config = replace(SMALL, augmentation="erasing", model=model, batch_size=20)
-    (training,) = trainings(config, tiny, CPU)
-    images, _ = batch_of(training, 90)
-    order = torch.randperm(90)
+    (trainer,) = trainers(config, ImageData(tiny))
+    images = trainer.task._whole.inputs
+    sizes = [20] * 10
     torch.manual_seed(3)
-    found = list(training.network.batches(images, order, [20, 20, 20, 20, 10]))
+    found = [batch.inputs for batch in trainer.task.batches(sizes)]
     mean = round(float(tiny.train_images.mean()))
     torch.manual_seed(3)
+    order = torch.randperm(200)
     expected = [
         augment(images[some].view(-1, 1, 8, 8), "erasing", torch.tensor([[[mean]]]).byte())
         for some in order.split(60)
     ]
-    assert [len(batch) for batch in found] == [20, 20, 20, 20, 10]
+    assert [len(batch) for batch in found] == sizes
     assert torch.equal(torch.cat(found).flatten(), torch.cat(expected).flatten())
     assert torch.cat(found).shape[1:] == images.shape[1:]
-    (plain,) = trainings(replace(config, augmentation="none"), tiny, CPU)
-    assert training.evaluate() == plain.evaluate()
+    (plain,) = trainers(replace(config, augmentation="none"), ImageData(tiny))
+    assert trainer.evaluate() == plain.evaluate()
 
 
 KNOBS = {
@@ -198,10 +200,10 @@ KNOBS = {
 def test_with_any_knob_a_run_that_goes_on_equals_the_uninterrupted_one(tiny, weights, case):
     pretrained = weights if case == "frozen" else ""
     config = replace(SMALL, dropout=0.2, pretrained=pretrained, **KNOBS[case])
-    whole = history(fit(config, tiny))
+    whole = history(fit(config, ImageData(tiny)))
     for done in range(1, len(whole)):
-        assert_same_run(history(fit(config, tiny, whole[done - 1][1])), whole[done:])
-    assert list(fit(config, tiny, whole[-1][1])) == []
+        assert_same_run(history(fit(config, ImageData(tiny), whole[done - 1][1])), whole[done:])
+    assert list(fit(config, ImageData(tiny), whole[-1][1])) == []
     if case == "plateau":
         rates = {metrics["learning_rate"] for metrics, _ in whole[1:]}
         assert len(rates) > 1, "it stepped down"
@@ -209,23 +211,26 @@ def test_with_any_knob_a_run_that_goes_on_equals_the_uninterrupted_one(tiny, wei
 
 def test_memory_of_other_layers_than_are_trained_is_refused(tiny, weights):
     config = replace(SMALL, norm="batch", pretrained=weights, freeze_epochs=2)
-    _, state = next(fit(config, tiny))
+    _, state = next(fit(config, ImageData(tiny)))
     with pytest.raises(ValueError, match="after 1 epochs, 0 of them frozen"):
-        next(fit(replace(config, freeze_epochs=0), tiny, snapshot(state)))
+        next(fit(replace(config, freeze_epochs=0), ImageData(tiny), snapshot(state)))
 
 
 def test_weight_decay_may_begin_in_a_run_that_goes_on(tiny):
-    _, state = next(fit(SMALL, tiny))
-    assert len(list(fit(replace(SMALL, weight_decay=0.01), tiny, snapshot(state)))) == 3
+    _, state = next(fit(SMALL, ImageData(tiny)))
+    assert len(list(fit(replace(SMALL, weight_decay=0.01), ImageData(tiny), snapshot(state)))) == 3
 
 
 def test_a_run_that_goes_on_in_other_batches_is_where_its_epoch_is(tiny):
     """As a population's member that takes over the weights of another."""
     config = replace(SMALL, schedule="linear", batch_size=10)
-    _, state = next(fit(config, tiny))
+    images = ImageData(tiny)
+    _, state = next(fit(config, images))
     in_other = replace(config, batch_size=50)
-    rates = [metrics["learning_rate"] for metrics, _ in fit(in_other, tiny, snapshot(state))]
-    whole = [metrics["learning_rate"] for metrics, _ in fit(in_other, tiny)]
+    rates = [
+        metrics["learning_rate"] for metrics, _ in fit(in_other, ImageData(tiny), snapshot(state))
+    ]
+    whole = [metrics["learning_rate"] for metrics, _ in fit(in_other, images)]
     assert rates == whole[1:]
 
 
@@ -237,28 +242,28 @@ def test_a_run_that_goes_on_in_other_batches_is_where_its_epoch_is(tiny):
     ],
 )
 def test_what_is_minimised_is_told_of_the_validation_set_too(tiny, fields, minimised):
-    (training,) = trainings(replace(SMALL, **fields), tiny, CPU)
-    images, labels = training.validation
-    logits = training.network.predict(images)
-    told = training.evaluate()
+    (trainer,) = trainers(replace(SMALL, **fields), ImageData(tiny))
+    images, labels = trainer.task.validation
+    logits = predict(trainer.task, trainer.config, images)
+    told = trainer.evaluate()
     assert told["objective"] == pytest.approx(float(minimised(logits, labels)))
     assert told["loss"] == pytest.approx(float(F.cross_entropy(logits, labels)))
-    *_, (metrics, _) = fit(replace(SMALL, **fields), tiny)
+    *_, (metrics, _) = fit(replace(SMALL, **fields), ImageData(tiny))
     assert metrics["val_objective"] != metrics["val_loss"]
-    *_, (metrics, _) = fit(SMALL, tiny)
+    *_, (metrics, _) = fit(SMALL, ImageData(tiny))
     assert "val_objective" not in metrics
 
 
 def test_patience_ends_a_run_and_a_run_that_it_ended_is_not_gone_on_with(tiny):
     config = replace(SMALL, patience=2, learning_rate=1e-12, epochs=20)
-    run = list(fit(config, tiny))
+    run = list(fit(config, ImageData(tiny)))
     assert len(run) < 20
-    assert list(fit(config, tiny, run[-1][1])) == []
-    assert len(list(fit(replace(config, patience=0), tiny))) == 20
+    assert list(fit(config, ImageData(tiny), run[-1][1])) == []
+    assert len(list(fit(replace(config, patience=0), ImageData(tiny)))) == 20
 
 
 def test_step_losses_are_told_by_their_number_in_the_run(tiny):
-    run = [metrics for metrics, _ in fit(replace(SMALL, print_freq=3), tiny)]
+    run = [metrics for metrics, _ in fit(replace(SMALL, print_freq=3), ImageData(tiny))]
     # Seven updates an epoch.
     assert [[step for step, _ in metrics["step_losses"]] for metrics in run] == [
         [3, 6],
@@ -266,20 +271,22 @@ def test_step_losses_are_told_by_their_number_in_the_run(tiny):
         [15, 18, 21],
         [24, 27],
     ]
-    every = [metrics for metrics, _ in fit(replace(SMALL, print_freq=1), tiny)]
+    every = [metrics for metrics, _ in fit(replace(SMALL, print_freq=1), ImageData(tiny))]
     losses = dict(pair for metrics in every for pair in metrics["step_losses"])
     assert all(losses[step] == loss for metrics in run for step, loss in metrics["step_losses"])
-    assert all(m["step_losses"] == [] for m, _ in fit(replace(SMALL, print_freq=0), tiny))
+    assert all(
+        m["step_losses"] == [] for m, _ in fit(replace(SMALL, print_freq=0), ImageData(tiny))
+    )
 
 
 def test_folds_report_mean_and_deviation_of_what_each_would_report(tiny):
     config = replace(SMALL, folds=4, epochs=2)
-    run = list(fit(config, tiny))
-    networks = trainings(config, tiny, CPU)
+    run = list(fit(config, ImageData(tiny)))
+    networks = trainers(config, ImageData(tiny))
     for metrics, _ in run:
-        for training in networks:
-            training.run_epoch(int(metrics["epoch"]))
-        scores = [training.evaluate() for training in networks]
+        for trainer in networks:
+            trainer.run_epoch(int(metrics["epoch"]))
+        scores = [trainer.evaluate() for trainer in networks]
         for name in ("loss", "accuracy", "f1"):
             values = torch.tensor([score[name] for score in scores], dtype=torch.float64)
             assert metrics[f"val_{name}"] == pytest.approx(float(values.mean()))
@@ -291,33 +298,35 @@ def test_folds_report_mean_and_deviation_of_what_each_would_report(tiny):
 def test_folds_are_an_ensemble_on_other_images(tiny):
     # Longer, and the loss is so near to 0 that float32 has not the digits to compare.
     config = replace(SMALL, folds=3, epochs=2)
-    *_, (_, state) = fit(config, tiny)
-    found = evaluate_images(config, state, tiny.images, tiny.labels, tiny)
-    networks = trainings(config, tiny, CPU)
-    for training, one in zip(networks, state.networks, strict=True):
-        training.network.load_weights(one.model)
+    *_, (_, state) = fit(config, ImageData(tiny))
+    found = evaluate_images(config, state, tiny.images, tiny.labels, ImageData(tiny))
+    networks = trainers(config, ImageData(tiny))
+    for trainer, one in zip(networks, state.networks, strict=True):
+        trainer.task.model.load_state_dict(one.model)
     pixels = torch.from_numpy(tiny.images).flatten(1)
-    each = torch.stack([t.network.predict(pixels).double().softmax(dim=1) for t in networks])
+    each = torch.stack([predict(t.task, config, pixels).double().softmax(dim=1) for t in networks])
     labels = torch.from_numpy(tiny.labels)
     expected = F.nll_loss(each.mean(dim=0).log(), labels)
     assert found["loss"] == pytest.approx(float(expected), rel=1e-5)
     assert found["loss"] != pytest.approx(float(F.nll_loss(each[0].log(), labels)), rel=1e-3)
     one = replace(config, folds=0, epochs=9)
     with pytest.raises(ValueError, match="of 3 networks, the config's folds are 1"):
-        next(fit(one, tiny, state))
+        next(fit(one, ImageData(tiny), state))
     with pytest.raises(ValueError, match="of 3 networks, the config's folds are 1"):
-        evaluate_images(one, state, tiny.images, tiny.labels, tiny)
+        evaluate_images(one, state, tiny.images, tiny.labels, ImageData(tiny))
 
 
 def test_the_average_is_what_is_validated_and_evaluated(tiny):
     config = replace(SMALL, ema_decay=0.9)
-    *_, (metrics, state) = fit(config, tiny)
+    *_, (metrics, state) = fit(config, ImageData(tiny))
     plain = replace(config, ema_decay=0.0)
-    *_, (of_weights, weights_alone) = fit(plain, tiny)
+    *_, (of_weights, weights_alone) = fit(plain, ImageData(tiny))
     for name, value in weights_alone.networks[0].model.items():
         assert torch.equal(value, state.networks[0].model[name]), "it changes no training"
     assert metrics["val_loss"] != of_weights["val_loss"]
-    again = evaluate_images(config, state, tiny.validation_images, tiny.validation_labels, tiny)
+    again = evaluate_images(
+        config, state, tiny.validation_images, tiny.validation_labels, ImageData(tiny)
+    )
     assert again["loss"] == metrics["val_loss"]
 
 
@@ -341,8 +350,10 @@ def test_balanced_weights_make_small_classes_count(tiny):
     config = replace(SMALL, epochs=3, learning_rate=0.05)
     recall = {}
     for weights in ("none", "balanced"):
-        *_, (_, state) = fit(replace(config, class_weights=weights), data)
+        *_, (_, state) = fit(replace(config, class_weights=weights), ImageData(data))
         zeros = tiny.labels == 0
-        scores = evaluate_images(config, state, tiny.images[zeros], tiny.labels[zeros], data)
+        scores = evaluate_images(
+            config, state, tiny.images[zeros], tiny.labels[zeros], ImageData(data)
+        )
         recall[weights] = scores["accuracy"]
     assert recall["balanced"] > recall["none"]

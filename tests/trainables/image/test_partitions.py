@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainables.image.config import Config
 from trainables.data.splits import split
-from trainables.data.partition import partitions
+from trainables.image.config import ImageConfig
+from trainables.image.task import ImageData
 
 
 def data(count, classes=3):
@@ -19,15 +19,15 @@ def data(count, classes=3):
 
 
 def test_without_folds_it_is_the_first_of_the_training_part_and_all_of_the_validation_part():
-    (whole,) = partitions(Config(), data(100))
+    (whole,) = ImageData(data(100)).partitions(ImageConfig())
     assert (whole.train, whole.validation) == ((range(80),), range(80, 100))
-    (half,) = partitions(Config(train_ratio=0.4), data(100))
+    (half,) = ImageData(data(100)).partitions(ImageConfig(train_ratio=0.4))
     assert (half.train, half.validation, half.samples) == ((range(40),), range(80, 100), 40)
 
 
 @given(st.integers(2, 10), st.integers(10, 200))
 def test_each_image_is_held_out_by_one_fold_and_trained_on_by_all_others(folds, count):
-    found = partitions(Config(folds=folds), data(count))
+    found = ImageData(data(count)).partitions(ImageConfig(folds=folds))
     assert len(found) == folds
     assert list(chain(*(p.validation for p in found))) == list(range(count))
     for partition in found:
@@ -41,7 +41,7 @@ def test_each_image_is_held_out_by_one_fold_and_trained_on_by_all_others(folds, 
 def test_folds_are_stratified(folds, count):
     made_up = data(count)
     of_all = np.bincount(made_up.labels, minlength=3) / count
-    for partition in partitions(Config(folds=folds), made_up):
+    for partition in ImageData(made_up).partitions(ImageConfig(folds=folds)):
         held_out = made_up.labels[partition.validation.start : partition.validation.stop]
         expected = of_all * len(held_out)
         assert np.abs(np.bincount(held_out, minlength=3) - expected).max() < 2
@@ -50,12 +50,12 @@ def test_folds_are_stratified(folds, count):
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        (Config(folds=11), "folds must be at most the 10 images of made up, got 11"),
-        (Config(train_ratio=0.9), r"train_ratio must be at most 0\.8"),
-        (Config(train_ratio=0.01), "leaves no image"),
-        (Config(train_ratio=0.1, norm="batch"), "leaves one image .* norm 'batch' needs 2"),
+        (ImageConfig(folds=11), "folds must be at most the 10 images of made up, got 11"),
+        (ImageConfig(train_ratio=0.9), r"train_ratio must be at most 0\.8"),
+        (ImageConfig(train_ratio=0.01), "leaves no image"),
+        (ImageConfig(train_ratio=0.1, norm="batch"), "leaves one image .* norm 'batch' needs 2"),
     ],
 )
 def test_what_does_not_fit_the_data_is_refused(config, said):
     with pytest.raises(ValueError, match=said):
-        partitions(config, data(10))
+        ImageData(data(10)).partitions(config)

@@ -1,0 +1,242 @@
+"""The task of the image classifier: its network, batches of standardised images, its scores."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from trainables.data.splits import (
+    Partition,
+    SearchData,
+    as_tensor,
+    partitions,
+    standardisation,
+)
+from trainables.image.augmentation import augment, mixed
+from trainables.image.config import ImageConfig
+from trainables.image.models import build_model
+from trainables.training.losses import ClassificationLoss, balanced_weights
+from trainables.training.metrics import SCORES, scores
+from trainables.training.pretrained import load_weights
+from trainables.training.state import State
+from trainables.training.task import Batch
+from trainables.training.trainer import derived_seed, predict
+
+# Of training images are fetched and changed at once, ten batches of the default: alone, a batch of
+# them takes half as long again, most of it for the calls.
+BYTES_TOGETHER = 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class ImageData:
+    """What trials see of a dataset, and the device to train on; all images are on it once."""
+
+    search: SearchData
+    device: torch.device | str = "cpu"
+
+    def tasks(self, config: ImageConfig) -> list["ImageTask"]:
+        """One, or one a fold.
+
+        Raises:
+            ValueError: config and data do not go together.
+        """
+        parts = self.partitions(config)
+        device = torch.device(self.device)
+        images = placed(self.search.images, config, device)
+        whole = Batch(images, as_tensor(self.search.labels).to(device))
+        return [
+            ImageTask(config, self.search, whole, part, fold) for fold, part in enumerate(parts)
+        ]
+
+    def partitions(self, config: ImageConfig) -> list[Partition]:
+        """Which images to train on and which to validate on: the split, or folds.
+
+        Raises:
+            ValueError: config and data do not go together.
+        """
+        data, ratio = self.search, config.train_ratio
+        found = partitions(data, train_ratio=ratio, folds=config.folds)
+        if found[0].samples == 1 and config.norm == "batch" and not config.folds:
+            raise ValueError(
+                f"train_ratio {ratio} leaves one image of {data.name} to train on: norm 'batch' "
+                f"needs 2"
+            )
+        return found
+
+
+class ImageTask:
+    """A model on its device that takes uint8 images: a `Task` of the training loop.
+
+    Args:
+        config: the trial's hyperparameters.
+        data: gives the shape of the images, the classes and the statistics of standardisation.
+        whole: all of its images, as `placed` has put them, and their labels, int64 `[n]`.
+        partition: which of them to train on.
+        fold: from 0, for initial weights of its own.
+    """
+
+    def __init__(
+        self,
+        config: ImageConfig,
+        data: SearchData,
+        whole: Batch,
+        partition: Partition,
+        fold: int = 0,
+    ) -> None:
+        self.device = whole.inputs.device
+        self.samples = partition.samples
+        self.smallest_batch = 2 if config.norm == "batch" else 1
+        held_out = slice(partition.validation.start, partition.validation.stop)
+        self.validation = Batch(whole.inputs[held_out], whole.targets[held_out])
+        self._config, self._whole, self._shape = config, whole, data.image_shape
+        blocks = [torch.arange(block.start, block.stop) for block in partition.train]
+        self._indices = torch.cat(blocks).to(self.device)
+        weights = None
+        if config.class_weights == "balanced":
+            weights = balanced_weights(whole.targets[self._indices], data.classes)
+        self.objective = ClassificationLoss(
+            kind=config.loss,
+            focal_gamma=config.focal_gamma,
+            label_smoothing=config.label_smoothing,
+            class_weights=weights,
+        )
+        more = () if self.objective.is_plain else ("objective",)
+        self.score_names: tuple[str, ...] = (*SCORES, *more)
+
+        # Convolutions run up to 1.3 times as fast on the CPU with channels last, more with
+        # bfloat16; dense layers want a flat row, which is also the fastest to gather.
+        self._format = torch.contiguous_format if is_flat(config) else torch.channels_last
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derived_seed(config.seed, 0, fold))
+            model = build_model(config, data.image_shape, data.classes)
+        self.model: nn.Sequential = model.to(  # type: ignore[call-overload]
+            device=self.device, memory_format=self._format
+        )
+
+        mean, std = standardisation(data, partition.train, config.min_std)
+        self._mean = (255 * mean).round().to(torch.uint8).reshape(-1, 1, 1).to(self.device)
+        # (pixel / 255 - mean) / std, as one subtraction and one multiplication.
+        shift, scale = 255 * mean, 1 / (255 * std)
+        _, height, width = data.image_shape
+        if is_flat(config):
+            shift = shift.repeat_interleave(height * width)
+            scale = scale.repeat_interleave(height * width)
+        else:
+            shift, scale = shift.reshape(-1, 1, 1), scale.reshape(-1, 1, 1)
+        self._shift, self._scale = shift.to(self.device), scale.to(self.device)
+
+    def batches(self, sizes: Sequence[int]) -> Iterator[Batch]:
+        """The training images in a random order, changed at random as the config says."""
+        order = self._indices[torch.randperm(self.samples).to(self.device)]
+        targets = iter(self._whole.targets[order].split(list(sizes)))
+        together = max(1, BYTES_TOGETHER // (sizes[0] * self._whole.inputs[0].numel()))
+        blocks = [sizes[begin : begin + together] for begin in range(0, len(sizes), together)]
+        for block, indices in zip(blocks, order.split([sum(b) for b in blocks]), strict=True):
+            chosen = self._whole.inputs.index_select(0, indices)
+            images = chosen.view(-1, *self._shape)
+            changed = augment(images, self._config.augmentation, self._mean)
+            yield from map(Batch, changed.view(chosen.shape).split(list(block)), targets)
+
+    def standardise(self, images: Tensor) -> Tensor:
+        """Turn a batch of placed images into the model's input: float32, standardised."""
+        inputs = images.to(torch.float32, memory_format=self._format)
+        return inputs.sub_(self._shift).mul_(self._scale)
+
+    def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """What is minimised, and the logits `[batch, classes]`."""
+        inputs, targets = self.standardise(batch.inputs), batch.targets
+        partner, own = None, 1.0
+        if self._config.augmentation == "mixup":
+            inputs, partner, own = mixed(inputs, self._config.mixup_alpha)
+        # Of bfloat16 a sum over the batch would keep two digits.
+        logits = self.model(inputs).float()
+        loss = self.objective(logits, targets)
+        if partner is not None:
+            loss = own * loss + (1 - own) * self.objective(logits, targets[partner])
+        return loss, logits
+
+    def weight(self, targets: Tensor) -> Tensor | int:
+        """What the mean of `loss` over these samples is divided by."""
+        return self.objective.weight(targets)
+
+    def outputs(self, inputs: Tensor) -> Tensor:
+        """Logits of placed images, `[n, classes]`."""
+        logits: Tensor = self.model(self.standardise(inputs))
+        return logits
+
+    def train_scores(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
+        """The accuracy of training."""
+        return {"accuracy": float((outputs.argmax(dim=1) == targets).sum()) / len(targets)}
+
+    def scores(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
+        """Of `trainables.training.metrics`, and `objective` where what is minimised is not the
+        plain cross entropy."""
+        found = scores(outputs, targets)
+        if not self.objective.is_plain:
+            found["objective"] = float(self.objective(outputs, targets))
+        return found
+
+
+def is_flat(config: ImageConfig) -> bool:
+    """Whether the model has dense layers alone, which take an image as a row."""
+    return config.model in ("mlp", "linear")
+
+
+def placed(images: NDArray[np.uint8], config: ImageConfig, device: torch.device) -> Tensor:
+    """Put images on the device, as they are indexed by batch.
+
+    Args:
+        images: uint8 `[n, channels, height, width]`.
+        config: of the model.
+        device: where to.
+
+    Returns:
+        uint8, `[n, channels * height * width]` for a model of dense layers alone. On the CPU it
+        shares the memory of `images`.
+    """
+    tensor = as_tensor(images).to(device)
+    return tensor.flatten(1) if is_flat(config) else tensor
+
+
+def evaluate_images(
+    config: ImageConfig,
+    state: State,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    data: ImageData,
+) -> dict[str, float]:
+    """Evaluate a trained state on other images, standardised as its training images were.
+
+    The networks of several folds are an ensemble: the mean of their probabilities counts.
+
+    Args:
+        config: what the state was trained with.
+        state: holds the weights; their moving average counts where there is one.
+        images: uint8 `[n, channels, height, width]`.
+        labels: int64 `[n]`.
+        data: what it was trained on, and the device to evaluate on.
+
+    Returns:
+        `loss` (cross entropy in nats), `accuracy`, `precision`, `recall`, `f1` (macro).
+
+    Raises:
+        ValueError: the state is of another model or number of folds than the config's.
+    """
+    tasks = data.tasks(config)
+    state.check_networks(len(tasks))
+    device = torch.device(data.device)
+    pixels = placed(images, config, device)
+    logits = []
+    for task, network in zip(tasks, state.networks, strict=True):
+        load_weights(task.model, {**network.model, **network.average})
+        logits.append(predict(task, config, pixels))
+    together = logits[0]
+    if len(logits) > 1:
+        # The logarithm of the mean probability.
+        together = torch.stack([one.log_softmax(dim=1) for one in logits]).logsumexp(dim=0)
+        together -= math.log(len(logits))
+    return scores(together, as_tensor(labels).to(device))
