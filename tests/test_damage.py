@@ -105,8 +105,8 @@ def audited(study):
 
 
 def compared(study):
-    ((run,), metric, mode) = comparison.read_runs(study.parent)
-    return run.strategy, run.seed, run.best.tolist(), run.trials, metric, mode
+    ((run,), objective) = comparison.read_runs(study.parent)
+    return run.strategy, run.seed, run.best.tolist(), run.trials, objective
 
 
 def warm(study):

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from search_spaces.objective import Objective
 from tests.studies import about
 from tune_cluster.reports.comparison import epochs_to, read_runs, show_comparison
 
@@ -28,12 +29,12 @@ def study(folder, strategy, seed, values, mode="max"):
 
 def test_the_best_so_far_counts_diverged_epochs_too(tmp_path):
     study(tmp_path, "random", 0, [0.1, None, 0.3, 0.2])
-    ((run,), metric, mode) = read_runs(tmp_path)
-    assert (metric, mode) == ("score", "max")
+    ((run,), objective) = read_runs(tmp_path)
+    assert objective == Objective("score", "max")
     assert run.best.tolist() == [0.1, 0.1, 0.3, 0.3]
     assert run.trials == 4
-    assert epochs_to(run, 0.3, mode) == 3
-    assert epochs_to(run, 0.4, mode) is None
+    assert epochs_to(run, 0.3, objective) == 3
+    assert epochs_to(run, 0.4, objective) is None
 
 
 @pytest.mark.parametrize("sign", [1, -1])

@@ -163,6 +163,8 @@ class TensorBoard(Callback):
         self._update(run, trial, values)
         if isinstance(event, Ended):
             self._writers.pop(run).close()
+            # What its files have can be read again, should it be promoted.
+            del self._runs[run]
         else:
             self._writers[run].flush()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from search_spaces.extras import needs_extra
-from search_spaces.mode import sign_of
+from search_spaces.objective import Objective
 from search_spaces.trial_events import Ended, Result
 from tune_cluster.plain_text import in_picture, one_line
 from tune_cluster.reports.command_line import CommandLine, path_of
@@ -40,33 +41,42 @@ class Run:
     trials: int
 
 
-def read_runs(folder: Path) -> tuple[list[Run], str, str]:
-    """The studies in `folder`, in their order, and the metric and mode that they share.
+def read_runs(folder: Path) -> tuple[list[Run], Objective]:
+    """The studies in `folder`, in their order, and the objective that they share.
 
     Raises:
         ValueError: no study is there.
     """
-    runs, metric, mode = [], "", ""
+    runs, objective = [], None
     for path in sorted(folder.glob("*/study.json")):
         about, events, state = read_study(path.parent)
-        metric, mode = state.objective.metric, state.objective.mode
+        objective = state.objective
         strategy = about["options"].get("strategy")
         if not isinstance(strategy, str):
             raise ValueError(f"{path}: options.strategy is missing: it is no study of a comparison")
         # A diverged epoch was spent too; it has no value.
         values = [
-            event.metrics.get(metric) if isinstance(event, Result) else None
+            event.metrics.get(objective.metric) if isinstance(event, Result) else None
             for event in events
             if isinstance(event, Result)
             or (isinstance(event, Ended) and event.status == "diverged")
         ]
-        signed = np.array([np.nan if v is None else v for v in values]) * sign_of(mode)
-        if len(signed):
-            best = np.fmax.accumulate(signed) * sign_of(mode)
+        if values:
+            best = best_so_far(values, objective)
             runs.append(Run(strategy, about["seed"], best, len(state.trials)))
-    if not runs:
+    if objective is None or not runs:
         raise ValueError(f"{folder}: no study of a comparison is there")
-    return runs, metric, mode
+    return runs, objective
+
+
+def best_so_far(values: Sequence[float | None], objective: Objective) -> NDArray[np.float64]:
+    """The best of the values up to each one; NaN before the first."""
+    best, found = math.nan, []
+    for value in values:
+        if value is not None and (math.isnan(best) or objective.better(value, best)):
+            best = value
+        found.append(best)
+    return np.array(found)
 
 
 def show_comparison(folder: Path) -> str:
@@ -75,16 +85,17 @@ def show_comparison(folder: Path) -> str:
     `to common` is the number of epochs until a study had what the median strategy ends with: the
     mean over the seeds, in brackets how many of them got there.
     """
-    runs, metric, mode = read_runs(folder)
+    runs, objective = read_runs(folder)
+    metric = objective.metric
     strategies = list(dict.fromkeys(run.strategy for run in runs))
     # All are compared where the shortest ends.
     budget = min(len(run.best) for run in runs)
     final = {s: [run.best[budget - 1] for run in runs if run.strategy == s] for s in strategies}
     common = float(np.median([np.mean(values) for values in final.values()]))
     rows = []
-    for strategy in sorted(strategies, key=lambda s: -sign_of(mode) * float(np.mean(final[s]))):
+    for strategy in sorted(strategies, key=lambda s: objective.key(float(np.mean(final[s])))):
         mine = [run for run in runs if run.strategy == strategy]
-        reached = [epochs_to(run, common, mode) for run in mine]
+        reached = [epochs_to(run, common, objective) for run in mine]
         known = [epochs for epochs in reached if epochs is not None]
         to_common = f"{np.mean(known):.0f} ({len(known)} of {len(mine)})" if known else "never"
         rows.append(
@@ -120,10 +131,12 @@ def cell(value: object) -> Text:
     return Text(one_line(value))
 
 
-def epochs_to(run: Run, value: float, mode: str) -> int | None:
-    """Epochs of all trials until the best was as good as `value`."""
-    reached = np.flatnonzero(sign_of(mode) * run.best >= sign_of(mode) * value)
-    return int(reached[0]) + 1 if len(reached) else None
+def epochs_to(run: Run, value: float, objective: Objective) -> int | None:
+    """Epochs of all trials until the best was as good as `value`; None if it never was."""
+    for epochs, best in enumerate(run.best.tolist(), start=1):
+        if not math.isnan(best) and not objective.better(value, best):
+            return epochs
+    return None
 
 
 def draw_comparison(
