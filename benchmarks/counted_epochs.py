@@ -11,8 +11,7 @@ from ray import tune
 
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.spaces import LR_BATCH
-from tune_cluster.execution.launch import launch
-from tune_cluster.execution.ray_tune.study import Study
+from tune_cluster import Options, TuneConfig, Tuner, main
 
 SECONDS = 0.5
 """Of an epoch."""
@@ -51,15 +50,16 @@ def counted(begun: Path) -> type[tune.Trainable]:
     return Counted
 
 
-def job(study: Study) -> tune.Tuner:
+def job(options: Options) -> Tuner:
     """Trials that do nothing but last."""
     # Not in the study, whose storage may be away.
-    return tune.Tuner(
-        study.trainable(counted(Path(BEGUN).absolute())),
-        tune_config=study.tune_config(RandomSearch(LR_BATCH, seed=study.flags.seed)),
-        run_config=study.run_config(),
+    return Tuner(
+        counted(Path(BEGUN).absolute()),
+        tune_config=TuneConfig(
+            metric="val_accuracy", mode="max", search_alg=RandomSearch(LR_BATCH, seed=options.seed)
+        ),
     )
 
 
 if __name__ == "__main__":
-    launch(job, metric="val_accuracy", mode="max")
+    main(job)

@@ -124,8 +124,7 @@ def passed_by_a_result() -> set[str]:
     from search_spaces.schedulers.asha import ASHA
     from search_spaces.searchers.random_search import RandomSearch
     from search_spaces.space import Space
-    from tune_cluster.execution.launch import launch
-    from tune_cluster.execution.ray_tune.study import Study
+    from tune_cluster import Options, TuneConfig, Tuner, main
 
     in_driver = Passed()
     with tempfile.TemporaryDirectory() as folder:
@@ -149,15 +148,16 @@ def passed_by_a_result() -> set[str]:
             def load_checkpoint(self, checkpoint_dir: str) -> None:
                 pass
 
-        def job(study: Study) -> tune.Tuner:
+        def job(options: Options) -> Tuner:
             """How far does a result go?"""
-            return tune.Tuner(
-                study.trainable(Trains),
-                tune_config=study.tune_config(
-                    RandomSearch(Space("structure", (LEARNING_RATE,)), seed=0),
-                    ASHA(max_epochs=9, grace_period=3),
+            return Tuner(
+                Trains,
+                tune_config=TuneConfig(
+                    metric="val_loss",
+                    mode="min",
+                    search_alg=RandomSearch(Space("structure", (LEARNING_RATE,)), seed=0),
+                    scheduler=ASHA(max_epochs=9, grace_period=3),
                 ),
-                run_config=study.run_config(),
             )
 
         handle = TuneController._on_training_result
@@ -172,7 +172,7 @@ def passed_by_a_result() -> set[str]:
         TuneController._on_training_result = watched
         try:
             flags = ["--trials", "1", "--max-epochs", "9", "--address", "local", "--yes"]
-            launch(job, metric="val_loss", mode="min", argv=[*flags, "--storage-path", folder])
+            main(job, [*flags, "--storage-path", folder])
         except SystemExit as ended:
             if ended.code:
                 raise

@@ -16,6 +16,7 @@ import io
 import os
 import tempfile
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,12 +32,11 @@ from search_spaces.searchers.strategy import Strategy
 from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.spaces import LR_BATCH, TRAINING
 from search_spaces.trial_events import Ended, Event, Result, Suggested
+from tune_cluster import Options, TuneConfig, Tuner
 from tune_cluster.callbacks.hparams import Columns
 from tune_cluster.callbacks.tensorboard import TensorBoard
-from tune_cluster.execution.flags import Flags
-from tune_cluster.execution.launch import TUNE_SETTINGS, run
-from tune_cluster.execution.question import begin
-from tune_cluster.execution.ray_tune.study import Study
+from tune_cluster.execution.command_line import Command
+from tune_cluster.execution.launcher import TUNE_SETTINGS, prepare
 from tune_cluster.study.events import Closed, Session, Started
 from tune_cluster.study.state import StudyState
 
@@ -77,21 +77,26 @@ def nothing(config: dict[str, Any]) -> None:
 
 def ours(strategy: Strategy, name: str, trials: int, folder: Path) -> float:
     """Milliseconds a trial of a study by our launcher, from the built Tuner to the summary."""
-    flags = Flags(trials=trials, max_epochs=EPOCHS, storage_path=str(folder), name=name)
-    study = Study(folder / name, flags, max_concurrent=2, metric="val_accuracy", mode="max")
-    tuner = tune.Tuner(
-        study.trainable(Nothing),
+    tuner = Tuner(
+        Nothing,
         # Nobody is stopped: every trial runs all four epochs.
-        tune_config=study.tune_config(strategy),
-        run_config=study.run_config(),
+        tune_config=TuneConfig(metric="val_accuracy", mode="max", search_alg=strategy),
     )
-    study.open({"schema_version": 1}, [])
-    console = Console(file=io.StringIO())
-    price = begin(console, study, "")
-    began = time.perf_counter()
-    code = run(console, study, tuner, ["python", "benchmark"], price)
-    seconds = time.perf_counter() - began
-    if code or sum(trial.status == "finished" for trial in study.trials.values()) != trials:
+    options = Options(
+        trials=trials,
+        max_epochs=EPOCHS,
+        max_concurrent=2,
+        storage_path=str(folder),
+        name=name,
+    )
+    command, console = Command(options, {}), Console(file=io.StringIO())
+    with ExitStack() as held:
+        begun = prepare(command, tuner, None, held, console=console, argv=None)
+        assert begun is not None
+        began = time.perf_counter()
+        result = begun.run()
+        seconds = time.perf_counter() - began
+    if sum(trial.status == "finished" for trial in result) != trials:
         raise RuntimeError("not all trials finished: the figure would mean nothing")
     return seconds / trials * 1000
 

@@ -20,7 +20,7 @@ from ray import tune
 from search_spaces.catalogue import LEARNING_RATE
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
-from tune_cluster.execution.launch import launch
+from tune_cluster import TuneConfig, Tuner, main
 
 class Waits(tune.Trainable):
     def step(self):
@@ -34,15 +34,14 @@ class Reused(Waits):
         self.config = config
         return True
 
-def job(study, *, reuse: bool = True):
-    strategy = RandomSearch(Space("own", (LEARNING_RATE,)), seed=study.flags.seed)
-    return tune.Tuner(
-        study.trainable(Reused if reuse else Waits),
-        tune_config=study.tune_config(strategy),
-        run_config=study.run_config(),
+def job(options, *, reuse: bool = True):
+    strategy = RandomSearch(Space("own", (LEARNING_RATE,)), seed=options.seed)
+    return Tuner(
+        Reused if reuse else Waits,
+        tune_config=TuneConfig(metric="val_loss", mode="min", search_alg=strategy),
     )
 
-launch(job, metric="val_loss", mode="min")
+main(job)
 """
 
 TRIALS = 6

@@ -1,9 +1,9 @@
 """A study in this process, around trainables that a test makes up."""
 
 import json
+from contextlib import ExitStack
 
 import pytest
-from ray import tune
 from rich.console import Console
 
 from search_spaces.hyperparameter import Hyperparameter
@@ -11,9 +11,9 @@ from search_spaces.schedulers.asha import ASHA
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
 from tests.journals import trials_in
-from tune_cluster.execution.flags import Flags
-from tune_cluster.execution.launch import TUNE_SETTINGS, run
-from tune_cluster.execution.question import begin
+from tune_cluster import Options, TuneConfig, Tuner
+from tune_cluster.execution.command_line import Command
+from tune_cluster.execution.launcher import TUNE_SETTINGS, exit_code, prepare
 from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.study.journal import JOURNAL
 
@@ -30,13 +30,13 @@ QUALITY = Hyperparameter(
 SPACE = Space("quality", (QUALITY,))
 
 
-def study_in(directory, events=None, *, at_once=2, **flags):
+def study_in(directory, events=None, *, at_once=2, **options):
     """A study that has had `events` until now, of so many trials at once."""
     directory.mkdir(parents=True, exist_ok=True)
     if events is not None:
         (directory / JOURNAL).write_text("".join(json.dumps(event) + "\n" for event in events))
-    flags = Flags(**{"trials": 8, "max_epochs": 9, **flags})
-    return Study(directory, flags, max_concurrent=at_once, metric="score", mode="max")
+    options = Options(**{"trials": 8, "max_epochs": 9, **options})
+    return Study(directory, options, max_concurrent=at_once, metric="score", mode="max")
 
 
 def names(folder):
@@ -60,25 +60,30 @@ def run_study(cluster_address, tmp_path, monkeypatch):
         max_concurrent=2,
         name="study",
         dataset=None,
-        **flags,
+        **options,
     ):
-        flags = Flags(
-            trials=trials, max_epochs=max_epochs, storage_path=str(tmp_path), name=name, **flags
-        )
-        study = Study(
-            tmp_path / name, flags, max_concurrent=max_concurrent, metric="score", mode="max"
-        )
-        tuner = tune.Tuner(
-            study.trainable(trainable, dataset),
-            tune_config=study.tune_config(
-                searcher or RandomSearch(SPACE, seed=0), scheduler or ASHA(max_epochs=max_epochs)
+        tuner = Tuner(
+            trainable,
+            tune_config=TuneConfig(
+                metric="score",
+                mode="max",
+                search_alg=searcher or RandomSearch(SPACE, seed=0),
+                scheduler=scheduler or ASHA(max_epochs=max_epochs),
             ),
-            run_config=study.run_config(),
+            dataset=dataset,
         )
-        study.open({"schema_version": 1}, [])
-        with (tmp_path / "output").open("w") as file:
-            console, command = Console(file=file), ["python", "job.py"]
-            code = run(console, study, tuner, command, begin(console, study, "resume"))
-        return code, trials_in(study.directory / JOURNAL), study
+        options = Options(
+            trials=trials,
+            max_epochs=max_epochs,
+            max_concurrent=max_concurrent,
+            storage_path=str(tmp_path),
+            name=name,
+            **options,
+        )
+        with ExitStack() as held, (tmp_path / "output").open("w") as file:
+            command, console = Command(options, {}), Console(file=file)
+            begun = prepare(command, tuner, None, held, console=console, argv=None)
+            code = exit_code(begun.run(), begun.next_step)
+        return code, trials_in(begun.study.directory / JOURNAL), begun.study
 
     return run_it

@@ -3,12 +3,12 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from tune_cluster.execution.flags import Flags
+from tune_cluster.execution.options import Options
 
 
 def about(**changed):
     """The content of a whole `study.json`, but for what is changed."""
-    flags = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(Flags()).items()}
+    flags = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(Options()).items()}
     return {
         "schema_version": 1,
         "job": "job",

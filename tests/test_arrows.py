@@ -16,7 +16,7 @@ from benchmarks import structure
         ("search_spaces.searchers.random_search", {"trainables"}),
         ("search_spaces.schedulers.rungs", {"ray"}),
         ("tune_cluster.study.journal", {"ray", "torch"}),
-        ("tune_cluster.execution.launch", {"trainables", "torch"}),
+        ("tune_cluster.execution.launcher", {"trainables", "torch"}),
         ("tune_cluster.trial.runner", {"ray", "torch"}),
         # What a node says of itself, in the process that its first trial takes over.
         ("tune_cluster.cluster.facts", {"ray", "torch"}),
@@ -60,9 +60,9 @@ POINTING_BACK = {
 """Arrows that still point back. Only take lines away: one that is no longer needed fails."""
 
 ASKED_FOR = {
-    "tune_cluster/execution/given.py": 1,
+    "tune_cluster/execution/validation.py": 1,
     "tune_cluster/execution/keeping.py": 1,
-    "tune_cluster/execution/launch.py": 2,
+    "tune_cluster/execution/launcher.py": 2,
     "tune_cluster/execution/parts.py": 1,
     "tune_cluster/execution/plan.py": 1,
     "tune_cluster/execution/population.py": 1,

@@ -23,7 +23,7 @@ from ray import tune
 from search_spaces.catalogue import LEARNING_RATE
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
-from tune_cluster.execution.launch import launch
+from tune_cluster import TuneConfig, Tuner, main
 
 
 def train(config):
@@ -40,18 +40,17 @@ def train(config):
             tune.report({{"val_loss": 1 / epoch, "told": epoch}}, checkpoint=checkpoint)
 
 
-def job(study):
+def job(options):
     "Does it go on?"
     strategy = RandomSearch(Space("own", (LEARNING_RATE,)), seed=0)
-    return tune.Tuner(
-        study.trainable(train),
-        tune_config=study.tune_config(strategy),
-        run_config=study.run_config(),
+    return Tuner(
+        train,
+        tune_config=TuneConfig(metric="val_loss", mode="min", search_alg=strategy),
     )
 
 
 if __name__ == "__main__":
-    launch(job, metric="val_loss", mode="min")
+    main(job)
 """
 
 

@@ -21,7 +21,7 @@ from tests.joining import SMALL
 # The first job, of which no trial ends before all processes are there.
 JOB_AT_THE_GATE = """
 from tune_jobs import asha_lr_batch
-from tune_cluster.execution.launch import launch
+from tune_cluster import main
 
 class Waits(asha_lr_batch.ImageClassifier):
     def step(self):
@@ -29,7 +29,7 @@ class Waits(asha_lr_batch.ImageClassifier):
         return super().step()
 
 asha_lr_batch.ImageClassifier = Waits
-launch(asha_lr_batch.job, metric="val_accuracy", mode="max")
+main(asha_lr_batch.job)
 """
 
 

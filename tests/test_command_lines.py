@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from tests.conftest import ROOT
 from tune_cluster.cluster.capacity import Cluster
-from tune_cluster.execution import compare, launch, price, question
-from tune_cluster.execution.flags import Flags, flag
+from tune_cluster.execution import compare, launcher, price, question
+from tune_cluster.execution.options import Options, flag
 
 JOBS = sorted(
     path.name for path in (ROOT / "tune_jobs").glob("*.py") if not path.name.startswith("__")
@@ -77,10 +77,10 @@ def place(cluster_address, tmp_path_factory):
         patch.setenv("AWS_SECRET_ACCESS_KEY", "none")
 
         @contextmanager
-        def joined(flags):
+        def joined(options):
             yield Cluster(({"CPU": 4.0, "GPU": 1.0},), own=True)
 
-        patch.setattr(launch, "cluster", joined)
+        patch.setattr(launcher, "cluster_for", joined)
         patch.setattr(price, "rehearse", lambda study: [])
         for asking in (question, compare):
             patch.setattr(asking, "agreed", lambda *asked, **more: False)
@@ -125,7 +125,7 @@ nested = st.sampled_from(
 )
 words = st.sampled_from(["digits", "mnist", "mlp", "cnn", "promotion", "top", "ray", "random"])
 values = st.one_of(numbers, paths, nested, words, st.text(max_size=12))
-known = st.sampled_from([*(flag(name) for name in Flags.__dataclass_fields__), *OWN_FLAGS])
+known = st.sampled_from([*(flag(name) for name in Options.__dataclass_fields__), *OWN_FLAGS])
 pairs = st.one_of(
     st.tuples(known, values).map(list),
     st.tuples(known, values).map(lambda pair: ["=".join(pair)]),

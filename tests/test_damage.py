@@ -13,6 +13,7 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from dataclasses import asdict, replace
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -27,7 +28,8 @@ from tests.damage import cut_off, damages, do_damage, without_line
 from tune_cluster.callbacks.hparams import Columns
 from tune_cluster.callbacks.tensorboard import TensorBoard, epochs_in
 from tune_cluster.execution.best import keep_best
-from tune_cluster.execution.launch import parse_and_check
+from tune_cluster.execution.command_line import parse
+from tune_cluster.execution.launcher import taken_up
 from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.reports import audit, comparison, curves
 from tune_cluster.storage.checkpoints import TrialCheckpoints
@@ -82,8 +84,8 @@ def resumed(study):
     """All that a resume knows before it schedules anything."""
     with ExitStack() as held:
         argv = ["--resume", str(study)]
-        command, home = parse_and_check(compare_strategies.job, argv, held)
-        study = Study(home.path, command.flags, max_concurrent=1, metric=METRIC, mode="max")
+        command, home = taken_up(partial(parse, compare_strategies.job, argv), held)
+        study = Study(home.path, command.options, max_concurrent=1, metric=METRIC, mode="max")
         asha = ASHA(max_epochs=study.max_epochs)
         searcher = TPESearch(TRAINING.fix(epochs=study.max_epochs, patience=0), seed=1)
         study.tune_config(searcher, asha)

@@ -9,7 +9,9 @@ import sys
 import pytest
 
 from tests.conftest import JOB, ROOT, journal_of, results_of
-from tests.in_process import study_in
+from trainables.image.flags import DataFlags
+from trainables.image.presets import PRESETS
+from tune_cluster import Options
 from tune_jobs.train_preset import job
 
 SCRIPT = JOB.with_name("train_preset.py")
@@ -80,18 +82,20 @@ def test_what_it_does_not_have_is_refused(tmp_path, argv, said):
     assert not list(tmp_path.rglob("study.json"))
 
 
+def tuner(preset="cnn", seeds=2, **options):
+    return job(Options(**options), images=DataFlags(dataset="digits"), preset=preset, seeds=seeds)
+
+
 @pytest.mark.parametrize(
-    ("flags", "seeds", "said"),
+    ("options", "seeds", "said"),
     [
         ({}, 0, "--seeds must be at least 1, got 0"),
-        ({"model": "mlp"}, 2, "--model mlp: this job is for cnn"),
         ({"trials": 4}, 2, "--seeds 2 --trials 4: each is one training; give one"),
     ],
 )
-def test_flags_that_contradict_the_preset_or_each_other_are_refused(tmp_path, flags, seeds, said):
-    study = study_in(tmp_path / "study", **{"trials": None, "dataset": "digits", **flags})
+def test_options_that_contradict_each_other_are_refused(options, seeds, said):
     with pytest.raises(ValueError, match=said):
-        job(study, preset="cnn", seeds=seeds)
+        tuner(seeds=seeds, **options)
 
 
 def test_asked_for_help_it_lists_its_commands(tmp_path):
@@ -101,8 +105,12 @@ def test_asked_for_help_it_lists_its_commands(tmp_path):
 
 
 @pytest.mark.parametrize(("seeds", "trainings"), [(2, 2), (None, 4)])
-def test_a_smoke_test_trains_as_many_seeds_as_told(tmp_path, seeds, trainings):
-    flags = {"trials": 4, "dataset": "digits", "smoke_test": True, "max_epochs": 3}
-    study = study_in(tmp_path / "study", **flags)
-    job(study, preset="mlp", seeds=seeds)
-    assert study.total == trainings
+def test_a_smoke_test_trains_as_many_seeds_as_told(seeds, trainings):
+    options = Options(smoke_test=True, max_epochs=3)
+    built = job(options, images=DataFlags(dataset="digits"), preset="mlp", seeds=seeds)
+    assert built.settled(options).trials == trainings
+
+
+def test_a_preset_trains_for_the_epochs_that_it_was_found_with():
+    assert tuner().settled(Options()).max_epochs == PRESETS["cnn"].epochs
+    assert tuner(max_epochs=3).settled(Options(max_epochs=3)).max_epochs == 3

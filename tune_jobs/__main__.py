@@ -1,6 +1,7 @@
 """`python -m tune_jobs train PRESET` or `preflight`: what needs no script of one's own."""
 
-import importlib
+import importlib.util
+import runpy
 import sys
 from pathlib import Path
 
@@ -31,12 +32,12 @@ def main() -> None:
         print(f"error: {told}", file=sys.stderr)
         sys.exit(2)
     # As if its script had been called: what a study says to type is to work.
-    # Imported last: torch takes seconds.
-    module = importlib.import_module(COMMANDS[name][0])
-    script = Path(str(module.__file__))
+    found = importlib.util.find_spec(COMMANDS[name][0])
+    assert found is not None
+    script = Path(str(found.origin))
     here = script.is_relative_to(Path.cwd())
     sys.argv = [str(script.relative_to(Path.cwd()) if here else script), *sys.argv[2:]]
-    module.main()
+    runpy.run_path(str(script), run_name="__main__")
 
 
 if __name__ == "__main__":

@@ -7,18 +7,16 @@ strategy to take. Where the bands of the seeds overlap, the difference is luck: 
 
 from typing import Literal
 
-from ray import tune
-
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.searchers.optuna_search import OptunaSearch
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.searchers.sobol_search import SobolSearch
 from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.spaces import TRAINING
-from trainables.data.datasets import load_dataset
+from trainables.image.flags import DataFlags
 from trainables.image.image_classifier import ImageClassifier
+from tune_cluster import Options, TuneConfig, Tuner
 from tune_cluster.execution.compare import compare
-from tune_cluster.execution.ray_tune.study import Study
 
 SEARCHERS = {
     "random": RandomSearch,
@@ -32,30 +30,34 @@ SEARCHERS = {
 
 
 def job(
-    study: Study,
+    options: Options,
     *,
+    images: DataFlags,
     strategy: Literal[
         "all", "random", "sobol", "tpe", "optuna", "asha", "tpe_asha", "optuna_asha"
     ] = "all",
     seeds: int = 3,
-) -> tune.Tuner:
+) -> Tuner:
     """Which strategy finds a good configuration for the fewest epochs?
 
     Args:
         strategy: one of them alone, as a study; all of them are compared.
         seeds: studies of each strategy.
     """
-    flags = study.flags
-    dataset = load_dataset(flags.dataset, flags.data_dir, seed=0)
-    space = TRAINING.fix(epochs=study.max_epochs, patience=0)
-    searcher = SEARCHERS[strategy](space, seed=flags.seed)
-    asha = ASHA(max_epochs=study.max_epochs) if strategy.endswith("asha") else None
-    return tune.Tuner(
-        study.trainable(ImageClassifier, dataset),
-        tune_config=study.tune_config(searcher, asha),
-        run_config=study.run_config(),
+    # All seeds compare on one split.
+    dataset = images.load(seed=0, smoke_test=options.smoke_test)
+    space = TRAINING.fix(epochs=options.epochs, patience=0)
+    return Tuner(
+        ImageClassifier,
+        tune_config=TuneConfig(
+            metric="val_accuracy",
+            mode="max",
+            search_alg=SEARCHERS[strategy](space, seed=options.seed),
+            scheduler=ASHA(max_epochs=options.epochs) if strategy.endswith("asha") else None,
+        ),
+        dataset=dataset,
     )
 
 
 if __name__ == "__main__":
-    compare(job, list(SEARCHERS), metric="val_accuracy", mode="max", epoch_budget=540)
+    compare(job, list(SEARCHERS), epoch_budget=540)

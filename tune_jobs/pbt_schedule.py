@@ -1,17 +1,14 @@
 """Which learning rate, when? Population based training of an image classifier."""
 
-from ray import tune
-
 from search_spaces.schedulers.pbt import PBT
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.spaces import LR
-from trainables.data.datasets import load_dataset
+from trainables.image.flags import DEFAULT_MODEL, ImageFlags
 from trainables.image.image_classifier import ImageClassifier
-from tune_cluster.execution.launch import launch
-from tune_cluster.execution.ray_tune.study import Study
+from tune_cluster import Options, TuneConfig, Tuner, main
 
 
-def job(study: Study, *, perturbation_interval: int = 2) -> tune.Tuner:
+def job(options: Options, *, images: ImageFlags, perturbation_interval: int = 2) -> Tuner:
     """Which learning rate, when?
 
     A population (--trials, 8 without it) trains side by side. After every interval the worst
@@ -22,22 +19,27 @@ def job(study: Study, *, perturbation_interval: int = 2) -> tune.Tuner:
     Args:
         perturbation_interval: epochs from one perturbation to the next.
     """
-    flags = study.flags
-    dataset = load_dataset(flags.dataset, flags.data_dir, seed=flags.seed)
-    space = LR.fix(model=study.model, epochs=study.max_epochs, patience=0)
+    dataset = images.load(seed=options.seed, smoke_test=options.smoke_test)
+    model = images.model or DEFAULT_MODEL
+    space = LR.fix(model=model, epochs=options.epochs, patience=0)
     pbt = PBT(
         space,
         perturbed=["learning_rate"],
-        max_epochs=study.max_epochs,
+        max_epochs=options.epochs,
         interval=perturbation_interval,
-        seed=flags.seed,
+        seed=options.seed,
     )
-    return tune.Tuner(
-        study.trainable(ImageClassifier, dataset),
-        tune_config=study.tune_config(RandomSearch(space, seed=flags.seed), pbt),
-        run_config=study.run_config(),
+    return Tuner(
+        ImageClassifier,
+        tune_config=TuneConfig(
+            metric="val_accuracy",
+            mode="max",
+            search_alg=RandomSearch(space, seed=options.seed),
+            scheduler=pbt,
+        ),
+        dataset=dataset,
     )
 
 
 if __name__ == "__main__":
-    launch(job, metric="val_accuracy", mode="max")
+    main(job)

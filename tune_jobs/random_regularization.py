@@ -5,29 +5,28 @@ for worse. Look at the gap between accuracy/train and accuracy/validation in Ten
 loss on the validation set, which label smoothing changes more than the accuracy.
 """
 
-from ray import tune
-
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.spaces import REGULARIZATION
-from trainables.data.datasets import load_dataset
+from trainables.image.flags import DEFAULT_MODEL, ImageFlags
 from trainables.image.image_classifier import ImageClassifier
-from tune_cluster.execution.launch import launch
-from tune_cluster.execution.ray_tune.study import Study
+from tune_cluster import Options, TuneConfig, Tuner, main
 
 
-def job(study: Study) -> tune.Tuner:
+def job(options: Options, *, images: ImageFlags) -> Tuner:
     """How much regularization, and which?"""
-    flags = study.flags
-    dataset = load_dataset(flags.dataset, flags.data_dir, seed=flags.seed)
-    space = REGULARIZATION.fix(
-        model=study.model, epochs=study.max_epochs, patience=0, learning_rate=0.05
-    )
-    return tune.Tuner(
-        study.trainable(ImageClassifier, dataset),
-        tune_config=study.tune_config(RandomSearch(space, seed=flags.seed)),
-        run_config=study.run_config(),
+    dataset = images.load(seed=options.seed, smoke_test=options.smoke_test)
+    model = images.model or DEFAULT_MODEL
+    space = REGULARIZATION.fix(model=model, epochs=options.epochs, patience=0, learning_rate=0.05)
+    return Tuner(
+        ImageClassifier,
+        tune_config=TuneConfig(
+            metric="val_accuracy",
+            mode="max",
+            search_alg=RandomSearch(space, seed=options.seed),
+        ),
+        dataset=dataset,
     )
 
 
 if __name__ == "__main__":
-    launch(job, metric="val_accuracy", mode="max")
+    main(job)

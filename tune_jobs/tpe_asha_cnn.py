@@ -8,53 +8,36 @@ which were Sobol points.
 
 from pathlib import Path
 
-from ray import tune
-
 from search_spaces.schedulers.asha import ASHA
-from search_spaces.schedulers.rungs import RungRule
 from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.spaces import CNN
-from trainables.data.datasets import load_dataset
+from trainables.image.flags import DataFlags
 from trainables.image.image_classifier import ImageClassifier
-from tune_cluster.execution.launch import launch
-from tune_cluster.execution.ray_tune.study import Study
+from tune_cluster import Options, TuneConfig, Tuner, main
 
 
 def job(
-    study: Study,
-    *,
-    grace_period: int = 1,
-    rung_rule: RungRule = "promotion",
-    audit: float = 0.0,
-    warm_start: Path | None = None,
-) -> tune.Tuner:
+    options: Options, *, images: DataFlags, asha: ASHA.Flags, warm_start: Path | None = None
+) -> Tuner:
     """Which convolutional network, and how is it trained?
 
     Args:
-        grace_period: epochs before a trial can be stopped.
-        rung_rule: who goes on: the best third, from its checkpoint as soon as it is (promotion), or
-            at once or never (top), or by Ray Tune's own rule (ray).
-        audit: share of the trials that are finished later, as controls, if a rung stops them; the
-            study then says what the stopping has cost. 0.05 is a fair start.
         warm_start: an earlier study, whose trials the searcher is told first.
     """
-    flags = study.flags
-    dataset = load_dataset(flags.dataset, flags.data_dir, seed=flags.seed)
-    space = CNN.fix(epochs=study.max_epochs, patience=0)
-    asha = ASHA(
-        max_epochs=study.max_epochs,
-        grace_period=grace_period,
-        rung_rule=rung_rule,
-        audit=audit,
-        seed=flags.seed,
-    )
-    tpe = TPESearch(space, seed=flags.seed, start_points=[{}])
-    return tune.Tuner(
-        study.trainable(ImageClassifier, dataset),
-        tune_config=study.tune_config(tpe, asha, warm_start=warm_start),
-        run_config=study.run_config(),
+    dataset = images.load(seed=options.seed, smoke_test=options.smoke_test)
+    space = CNN.fix(epochs=options.epochs, patience=0)
+    return Tuner(
+        ImageClassifier,
+        tune_config=TuneConfig(
+            metric="val_accuracy",
+            mode="max",
+            search_alg=TPESearch(space, seed=options.seed, start_points=[{}]),
+            scheduler=asha.scheduler(max_epochs=options.epochs, seed=options.seed),
+            warm_start=warm_start,
+        ),
+        dataset=dataset,
     )
 
 
 if __name__ == "__main__":
-    launch(job, metric="val_accuracy", mode="max")
+    main(job)

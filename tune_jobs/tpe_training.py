@@ -9,40 +9,41 @@ can grow (`--resume STUDY --trials 128`).
 from pathlib import Path
 from typing import Literal
 
-from ray import tune
-
 from search_spaces.searchers.optuna_search import OptunaSearch
 from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.spaces import TRAINING
-from trainables.data.datasets import load_dataset
+from trainables.image.flags import DataFlags
 from trainables.image.image_classifier import ImageClassifier
-from tune_cluster.execution.launch import launch
-from tune_cluster.execution.ray_tune.study import Study
+from tune_cluster import Options, TuneConfig, Tuner, main
 
 
 def job(
-    study: Study,
+    options: Options,
     *,
+    images: DataFlags,
     searcher: Literal["tpe", "optuna"] = "tpe",
     warm_start: Path | None = None,
-) -> tune.Tuner:
+) -> Tuner:
     """How is the MLP trained best?
 
     Args:
         searcher: HyperOpt's TPE, or Optuna's, which models hyperparameters together.
         warm_start: an earlier study, whose trials the searcher is told first.
     """
-    flags = study.flags
-    dataset = load_dataset(flags.dataset, flags.data_dir, seed=flags.seed)
-    space = TRAINING.fix(epochs=study.max_epochs, patience=0)
+    dataset = images.load(seed=options.seed, smoke_test=options.smoke_test)
+    space = TRAINING.fix(epochs=options.epochs, patience=0)
     chosen = TPESearch if searcher == "tpe" else OptunaSearch
-    strategy = chosen(space, seed=flags.seed, start_points=[{}])
-    return tune.Tuner(
-        study.trainable(ImageClassifier, dataset),
-        tune_config=study.tune_config(strategy, warm_start=warm_start),
-        run_config=study.run_config(),
+    return Tuner(
+        ImageClassifier,
+        tune_config=TuneConfig(
+            metric="val_accuracy",
+            mode="max",
+            search_alg=chosen(space, seed=options.seed, start_points=[{}]),
+            warm_start=warm_start,
+        ),
+        dataset=dataset,
     )
 
 
 if __name__ == "__main__":
-    launch(job, metric="val_accuracy", mode="max")
+    main(job)

@@ -6,8 +6,7 @@ from ray import tune
 
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.spaces import LR_BATCH
-from tune_cluster.execution.launch import launch
-from tune_cluster.execution.ray_tune.study import Study
+from tune_cluster import Options, TuneConfig, Tuner, main
 
 
 class Nothing(tune.Trainable):
@@ -30,14 +29,14 @@ class Nothing(tune.Trainable):
         return {"epoch": self.epoch, "val_accuracy": 0.5, "done": self.epoch == 4}
 
 
-def job(study: Study) -> tune.Tuner:
+def job(options: Options) -> Tuner:
     """How much does a result cost?"""
-    return tune.Tuner(
-        study.trainable(Nothing),
-        tune_config=study.tune_config(RandomSearch(LR_BATCH, seed=study.flags.seed)),
-        run_config=study.run_config(),
+    search_alg = RandomSearch(LR_BATCH, seed=options.seed)
+    return Tuner(
+        Nothing,
+        tune_config=TuneConfig(metric="val_accuracy", mode="max", search_alg=search_alg),
     )
 
 
 if __name__ == "__main__":
-    launch(job, metric="val_accuracy", mode="max")
+    main(job)

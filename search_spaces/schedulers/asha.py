@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from ray.tune.experiment import Trial
@@ -17,6 +19,29 @@ from search_spaces.space import Space
 
 AUDIT = 0xA0D17
 """Sets the draw of the controls apart from all other draws of a seed and an index."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ASHAFlags:
+    """The flags of a job whose trials are stopped early by ASHA."""
+
+    grace_period: int = 1
+    """Epochs before a trial can be stopped; should cover warm-up and freezing."""
+
+    reduction_factor: int = 3
+    """One trial in so many goes on from a rung."""
+
+    rung_rule: RungRule = "promotion"
+    """Who goes on: the best third, from its checkpoint as soon as it is (promotion), or at once or
+    never (top), or by Ray Tune's own rule (ray)."""
+
+    audit: float = 0.0
+    """Share of the trials that are finished later, as controls, if a rung stops them; the study
+    then says what the stopping has cost. 0.05 is a fair start."""
+
+    def scheduler(self, *, max_epochs: int, seed: int) -> ASHA:
+        """The scheduler that they describe, of trials of so many epochs."""
+        return ASHA(max_epochs=max_epochs, seed=seed, **vars(self))
 
 
 class ASHA(InOrder):
@@ -40,6 +65,9 @@ class ASHA(InOrder):
         ValueError: a grace period, reduction factor or number of epochs that gives no rungs, a
             share that is none, or an audit of no rungs.
     """
+
+    Flags: TypeAlias = ASHAFlags
+    """A job takes them as `asha: ASHA.Flags`."""
 
     def __init__(
         self,

@@ -77,7 +77,7 @@ from ray import tune
 from search_spaces.catalogue import LEARNING_RATE
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
-from tune_cluster.execution.launch import launch
+from tune_cluster import TuneConfig, Tuner, main
 
 
 def train(config):
@@ -86,17 +86,16 @@ def train(config):
     tune.report({"score": helper.SCORE + 0 * random.random()})
 
 
-def job(study):
-    strategy = RandomSearch(Space("own", (LEARNING_RATE,)), seed=study.flags.seed)
-    return tune.Tuner(
-        study.trainable(train),
-        tune_config=study.tune_config(strategy),
-        run_config=study.run_config(),
+def job(options):
+    strategy = RandomSearch(Space("own", (LEARNING_RATE,)), seed=options.seed)
+    return Tuner(
+        train,
+        tune_config=TuneConfig(metric="score", mode="max", search_alg=strategy),
     )
 
 
 # As a notebook's or a server's: Python lets only the main thread hear signals.
-thread = threading.Thread(target=launch, args=(job,), kwargs={"metric": "score", "mode": "max"})
+thread = threading.Thread(target=main, args=(job,))
 thread.start()
 thread.join()
 """

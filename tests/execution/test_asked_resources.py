@@ -6,7 +6,7 @@ from ray.tune import PlacementGroupFactory
 
 from search_spaces.searchers.random_search import RandomSearch
 from tests.in_process import SPACE, study_in
-from tune_cluster.execution.asked_resources import check_resources
+from tune_cluster.execution.validation import check_resources
 
 
 def function(config):

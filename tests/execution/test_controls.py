@@ -166,7 +166,7 @@ def test_controls_that_go_wrong_end_alone_and_two_at_a_time_all_of_them_end(
     # Neither the rungs nor the table know of it.
     assert not any(math.isinf(v) for at in asha.rungs.values.values() for v in at.values())
     assert {trial.status for trial in trials.values()} == {"finished", "stopped"}
-    again = Study(study.directory, study.flags, max_concurrent=2, metric="score", mode="max")
+    again = Study(study.directory, study.options, max_concurrent=2, metric="score", mode="max")
     resumed = ASHA(max_epochs=9, audit=1.0)
     again.tune_config(RandomSearch(SPACE, seed=0), resumed)
     assert resumed.rungs == asha.rungs

@@ -20,7 +20,7 @@ from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.space import Space
 from tests.in_process import QUALITY
 from tests.journals import event_of, read_events, trial_of, trials_from
-from tune_cluster.execution.flags import Flags
+from tune_cluster.execution.options import Options
 from tune_cluster.execution.population import check_population, lineage, schedule_of, write_schedule
 from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.study.journal import JOURNAL
@@ -235,7 +235,7 @@ def test_a_population_that_fits_keeps_its_processes_and_who_dies_while_it_waits_
 
 
 def test_without_a_number_a_population_has_eight_members(tmp_path):
-    study = Study(tmp_path, Flags(), max_concurrent=2, metric="score", mode="max")
+    study = Study(tmp_path, Options(), max_concurrent=2, metric="score", mode="max")
     pbt = PBT(SPACE, perturbed=["quality"], max_epochs=EPOCHS, interval=2, seed=0)
     study.trainable(summing())
     study.tune_config(RandomSearch(SPACE, seed=0), pbt)
@@ -333,8 +333,8 @@ def without_checkpoints():
 )
 def test_what_cannot_be_a_population_is_refused(flags, members, strategy, trainable, said):
     with pytest.raises(ValueError, match=said):
-        check_population(Flags(**flags), members, strategy(SPACE, seed=0), trainable)
-    check_population(Flags(), 2, RandomSearch(SPACE, seed=0), summing())
+        check_population(Options(**flags), members, strategy(SPACE, seed=0), trainable)
+    check_population(Options(), 2, RandomSearch(SPACE, seed=0), summing())
 
 
 class OutOfMemoryError(RuntimeError):

@@ -91,7 +91,7 @@ def test_a_study_that_grows_is_that_of_one_run_and_promotes_trials_of_its_first_
     second = events[[event["event"] for event in events].index("closed") :]
     assert {event["trial"] for event in second if event["event"] == "promoted"} & set(range(8))
     again = ASHA(max_epochs=9)
-    Study(study.directory, study.flags, max_concurrent=1, metric="score", mode="max").tune_config(
+    Study(study.directory, study.options, max_concurrent=1, metric="score", mode="max").tune_config(
         RandomSearch(SPACE, seed=1), again
     )
     assert again.rungs == study.parts.scheduler.rungs

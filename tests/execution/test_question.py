@@ -13,8 +13,9 @@ from rich.console import Console
 
 from tests.conftest import ROOT, journal_of
 from tests.in_process import names
-from tune_cluster.execution.flags import Flags
-from tune_cluster.execution.question import UNASKED_SECONDS, agreed, nothing_left
+from tune_cluster.execution.launcher import nothing_left
+from tune_cluster.execution.options import Options
+from tune_cluster.execution.question import UNASKED_SECONDS, agreed
 from tune_cluster.execution.ray_tune.study import TUNE_FOLDER
 from tune_cluster.study.directory import StudyDirectory
 
@@ -24,23 +25,23 @@ from ray import tune
 from search_spaces.catalogue import LEARNING_RATE
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
-from tune_cluster.execution.launch import launch
+from tune_cluster import TuneConfig, Tuner, main
 
 
 def train(config):
     tune.report({"val_loss": config["learning_rate"]})
 
 
-def job(study):
+def job(options):
     \"\"\"Which is the lowest?\"\"\"
-    return tune.Tuner(
-        study.trainable(train),
-        tune_config=study.tune_config(RandomSearch(Space("own", (LEARNING_RATE,)), seed=0)),
-        run_config=study.run_config(),
+    strategy = RandomSearch(Space("own", (LEARNING_RATE,)), seed=0)
+    return Tuner(
+        train,
+        tune_config=TuneConfig(metric="val_loss", mode="min", search_alg=strategy),
     )
 
 
-launch(job, metric="val_loss", mode="min")
+main(job)
 """
 
 
@@ -132,18 +133,18 @@ def console(terminal=True):
 @pytest.mark.usefixtures("nobody_agrees")
 def test_who_is_asked():
     long = 2 * UNASKED_SECONDS
-    assert agreed(console(), Flags(yes=True), long)
-    assert agreed(console(), Flags(smoke_test=True), None)
-    assert agreed(console(), Flags(), UNASKED_SECONDS / 2)
-    assert agreed(console(terminal=False), Flags(), long), "nobody would see the question"
-    assert not agreed(console(), Flags(), long)
+    assert agreed(console(), Options(yes=True), long)
+    assert agreed(console(), Options(smoke_test=True), None)
+    assert agreed(console(), Options(), UNASKED_SECONDS / 2)
+    assert agreed(console(terminal=False), Options(), long), "nobody would see the question"
+    assert not agreed(console(), Options(), long)
 
 
 def test_without_a_terminal_to_answer_at_nobody_is_asked(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("n\n")
     with (tmp_path / "file").open() as stdin:
         monkeypatch.setattr("sys.stdin", stdin)
-        assert agreed(console(), Flags(), None)
+        assert agreed(console(), Options(), None)
 
 
 def new_study(tmp_path):

@@ -11,7 +11,7 @@ from search_spaces.searchers.random_search import RandomSearch
 from tests.in_process import SPACE, study_in
 from tests.journals import event_of
 from tune_cluster.execution.best import all_ended, keep_best
-from tune_cluster.execution.flags import Flags
+from tune_cluster.execution.options import Options
 from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.execution.summary import (
     repeated,
@@ -72,7 +72,7 @@ def study_of(folder, trials, *, total=None, mode="max", trainable=None):
             end = {"event": "ended", "trial": index, "status": status, "epoch": len(values)}
             events.append(end)
     (directory / JOURNAL).write_text("".join(json.dumps(event) + "\n" for event in events))
-    flags = Flags(trials=len(trials) if total is None else total)
+    flags = Options(trials=len(trials) if total is None else total)
     study = Study(directory, flags, max_concurrent=1, metric="score", mode=mode)
     study.parts.trainable, study.parts.strategy = trainable, RandomSearch(SPACE, seed=0)
     study.parts.dataset = "the dataset"

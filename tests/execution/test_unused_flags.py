@@ -6,11 +6,11 @@ from ray import tune
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.searchers.random_search import RandomSearch
 from tests.in_process import SPACE, study_in
-from tune_cluster.execution.flags import parse
-from tune_cluster.execution.unused_flags import refuse_unused_flags
+from tune_cluster.execution.command_line import parse
+from tune_cluster.execution.validation import refuse_unused
 
 
-def job(study):
+def job(options):
     """Does it work?"""
 
 
@@ -30,18 +30,15 @@ class Saved(Unsaved):
 
 def refuse(tmp_path, argv, trainable=function, max_epochs=27):
     command = parse(job, argv)
-    study = study_in(tmp_path, max_epochs=command.flags.max_epochs)
+    study = study_in(tmp_path, max_epochs=command.options.max_epochs)
     study.trainable(trainable)
     study.tune_config(RandomSearch(SPACE, seed=0), ASHA(max_epochs=max_epochs))
-    refuse_unused_flags(command, study)
+    refuse_unused(command.given, command.options, study)
 
 
 @pytest.mark.parametrize(
     ("argv", "trainable"),
     [
-        (["--dataset", "nonsense"], Saved),
-        (["--smoke-test", "--dataset", "nonsense"], Saved),
-        (["--data-dir", "elsewhere"], function),
         (["--keep-best", "2"], Unsaved),
         (["--checkpoint-budget", "1GB"], Unsaved),
         (["--price-per-gpu-hour", "2"], Saved),
@@ -68,5 +65,5 @@ def test_a_flag_that_has_one_is_not(tmp_path, argv, trainable):
     refuse(tmp_path, argv, trainable)
 
 
-def test_a_smoke_test_of_a_job_without_a_dataset_is_not_refused(tmp_path):
+def test_the_epochs_of_a_smoke_test_are_not_refused(tmp_path):
     refuse(tmp_path, ["--smoke-test"], max_epochs=3)

@@ -19,7 +19,7 @@ from ray import tune
 from search_spaces.searchers.grid_search import GridSearch
 from search_spaces.hyperparameter import Hyperparameter
 from search_spaces.space import Space
-from tune_cluster.execution.launch import launch
+from tune_cluster import TuneConfig, Tuner, main
 
 EPOCHS = 8
 
@@ -60,15 +60,15 @@ def begins_anew(config):
         tune.report({"score": epoch, "epoch": epoch})
 
 
-def job(study):
-    return tune.Tuner(
-        study.trainable(TRAINABLE),
-        tune_config=study.tune_config(GridSearch(Space("own", (MEGABYTES,)))),
-        run_config=study.run_config(),
+def job(options):
+    strategy = GridSearch(Space("own", (MEGABYTES,)))
+    return Tuner(
+        TRAINABLE,
+        tune_config=TuneConfig(metric="score", mode="max", search_alg=strategy),
     )
 
 
-launch(job, metric="score", mode="max")
+main(job)
 """
 
 

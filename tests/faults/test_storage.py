@@ -49,22 +49,21 @@ from ray import tune
 from search_spaces.catalogue import LEARNING_RATE
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
-from tune_cluster.execution.launch import launch
+from tune_cluster import TuneConfig, Tuner, main
 
 class Reports(tune.Trainable):
     def step(self):
         time.sleep(0.2)
         return {"val_loss": self.config["learning_rate"] / (1 + self.iteration)}
 
-def job(study):
-    strategy = RandomSearch(Space("own", (LEARNING_RATE,)), seed=study.flags.seed)
-    return tune.Tuner(
-        study.trainable(Reports),
-        tune_config=study.tune_config(strategy),
-        run_config=study.run_config(),
+def job(options):
+    strategy = RandomSearch(Space("own", (LEARNING_RATE,)), seed=options.seed)
+    return Tuner(
+        Reports,
+        tune_config=TuneConfig(metric="val_loss", mode="min", search_alg=strategy),
     )
 
-launch(job, metric="val_loss", mode="min")
+main(job)
 """
 
 

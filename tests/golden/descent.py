@@ -14,7 +14,7 @@ from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.searchers.sobol_search import SobolSearch
 from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.space import Space
-from tune_cluster.execution.launch import launch
+from tune_cluster import TuneConfig, Tuner, main
 
 STEP = Hyperparameter(
     name="step",
@@ -129,7 +129,7 @@ class Descent(Faulty):
 
 
 def job(
-    study,
+    options,
     *,
     strategy: Literal["grid", "random", "sobol", "tpe", "optuna", "faults"] = "random",
     warm_start: Path | None = None,
@@ -141,7 +141,7 @@ def job(
         warm_start: an earlier study, whose trials the searcher is told first.
     """
     space = Space("descent", (STEP, RULE, MOMENTUM))
-    seed = study.flags.seed
+    seed = options.seed
     match strategy:
         case "grid":
             searcher = GridSearch(space)
@@ -156,12 +156,13 @@ def job(
         case _:
             searcher = RandomSearch(space, seed=seed)
     trainable = {"faults": Faulty, "random": descend}.get(strategy, Descent)
-    return tune.Tuner(
-        study.trainable(trainable),
-        tune_config=study.tune_config(searcher, warm_start=warm_start),
-        run_config=study.run_config(),
+    return Tuner(
+        trainable,
+        tune_config=TuneConfig(
+            metric="loss", mode="min", search_alg=searcher, warm_start=warm_start
+        ),
     )
 
 
 if __name__ == "__main__":
-    launch(job, metric="loss", mode="min")
+    main(job)

@@ -8,7 +8,8 @@ import pytest
 import requests
 
 from tests.in_process import names
-from tune_cluster.execution.flags import parse
+from trainables.image.flags import DataFlags
+from tune_cluster.execution.command_line import parse
 from tune_cluster.storage.addresses import check_address, check_name, expanded
 from tune_cluster.storage.s3 import S3Store, refusing, s3
 from tune_cluster.study.directory import local_copy
@@ -105,7 +106,13 @@ def test_credentials_that_may_only_read_are_said_and_not_shown(reader, guarded, 
     assert reader["SecretAccessKey"] not in said
 
 
-def job(study, *, weights: Path = Path("best"), others: tuple[Path, ...] = ()):
+def job(
+    options,
+    *,
+    images: DataFlags,
+    weights: Path = Path("best"),
+    others: tuple[Path, ...] = (),
+):
     """Where is it?"""
 
 
@@ -115,8 +122,10 @@ def test_the_home_folder_is_meant_by_a_tilde_in_every_path(tmp_path, monkeypatch
     monkeypatch.setenv("HOME", str(tmp_path))
     argv = [flag, "~/mine"] if apart else [f"{flag}=~/mine"]
     command = parse(job, [*argv, "--weights=~/w", "--others", "~/a", "~"])
-    assert str(getattr(command.flags, flag[2:].replace("-", "_"))) == str(tmp_path / "mine")
-    assert command.options == {"weights": tmp_path / "w", "others": (tmp_path / "a", tmp_path)}
+    stored = {**command.stored()["flags"], **command.stored()["options"]}
+    assert stored[flag[2:].replace("-", "_")] == str(tmp_path / "mine")
+    assert command.own["weights"] == tmp_path / "w"
+    assert command.own["others"] == (tmp_path / "a", tmp_path)
     assert local_copy("~/mine") == tmp_path / "mine"
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.in_process import names
 from tests.mounts import not_writable
-from tune_cluster.execution.question import nothing_left
+from tune_cluster.execution.launcher import nothing_left
 from tune_cluster.storage.lease import LEASE_FILE
 from tune_cluster.storage.s3 import S3Store
 from tune_cluster.study.directory import StudyDirectory, copy_of, download, local_copy

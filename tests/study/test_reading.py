@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ import pytest
 from tests.conftest import ROOT
 from tests.journals import trials_from, typed
 from tests.studies import about
-from tune_cluster.execution.launch import parse_and_check
+from tune_cluster.execution.command_line import parse
+from tune_cluster.execution.launcher import taken_up
 from tune_cluster.study.journal import JOURNAL, Journal
 from tune_cluster.study.reading import check_kinds, read_study
 from tune_cluster.study.study_file import STUDY_FILE, write_json, write_study_file
@@ -25,9 +27,11 @@ def test_a_study_of_an_earlier_version_is_resumed_and_from_then_on_checked(tmp_p
     study = tmp_path / "study"
     shutil.copytree(GOLDEN, study)
     with ExitStack() as held:
-        command, _ = parse_and_check(job, ["--resume", str(study)], held)
-    assert (command.flags.trials, command.flags.seed, command.flags.max_epochs) == (8, 1, 9)
-    assert command.options == {"strategy": "tpe_asha", "seeds": 3}
+        command, _ = taken_up(partial(parse, job, ["--resume", str(study)]), held)
+    options = command.options
+    assert (options.trials, options.seed, options.max_epochs) == (8, 1, 9)
+    assert (command.own["strategy"], command.own["seeds"]) == ("tpe_asha", 3)
+    assert command.own["images"].dataset == "digits", "which every job had then"
     stored, events, _ = read_study(study)
     trials = trials_from(events)
     assert len(events) == 40

@@ -1,6 +1,7 @@
 """What is whole of a damaged study becomes a study beside it, which is resumed."""
 
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from tests.in_process import names
 from tests.journals import event_of, read_events, trials_from, typed
 from tests.studies import about
-from tune_cluster.execution.launch import parse_and_check
+from tune_cluster.execution.command_line import parse
+from tune_cluster.execution.launcher import taken_up
 from tune_cluster.storage.checkpoints import TrialCheckpoints
 from tune_cluster.storage.store import LocalStore
 from tune_cluster.study.journal import JOURNAL, Journal
@@ -121,16 +123,16 @@ def test_trials_after_one_whose_configuration_is_lost_are_lost_too(study):
 def test_the_command_line_goes_on_with_the_copy(study):
     damage(study, 3)
     with ExitStack() as held, pytest.raises(ValueError, match="line 4"):
-        parse_and_check(job, ["--resume", str(study)], held)
+        taken_up(partial(parse, job, ["--resume", str(study)]), held)
     with ExitStack() as held:
-        _, home = parse_and_check(job, ["--resume", str(study), "--repair"], held)
+        _, home = taken_up(partial(parse, job, ["--resume", str(study), "--repair"]), held)
         assert home.path == study.with_name("study-repaired")
 
 
 def test_what_needs_no_repair_is_refused(study):
     with ExitStack() as held:
         with pytest.raises(ValueError, match="is not damaged"):
-            parse_and_check(job, ["--resume", str(study), "--repair"], held)
-        with pytest.raises(SystemExit, match="2"):
-            parse_and_check(job, ["--repair"], held)
+            taken_up(partial(parse, job, ["--resume", str(study), "--repair"]), held)
+        with pytest.raises(ValueError, match="give --resume STUDY too"):
+            taken_up(partial(parse, job, ["--repair"]), held)
     assert names(study.parent) == ["study"]

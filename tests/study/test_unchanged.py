@@ -11,7 +11,8 @@ from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.searchers.sobol_search import SobolSearch
 from search_spaces.space import Space
 from tests.in_process import QUALITY, SPACE
-from tune_cluster.execution.flags import Command, Flags
+from tune_cluster.execution.command_line import Command
+from tune_cluster.execution.options import Options
 from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.study.description import describe
 from tune_cluster.study.journal import JOURNAL
@@ -32,10 +33,10 @@ def train_otherwise(config):
 
 def job(directory, searcher=None, scheduler=None, trainable=train):
     """What a script says, and how `study.json` tells it."""
-    study = Study(directory, Flags(), max_concurrent=1, metric="score", mode="max")
+    study = Study(directory, Options(), max_concurrent=1, metric="score", mode="max")
     study.trainable(trainable)
     study.tune_config(searcher or RandomSearch(TWO, seed=0), scheduler or ASHA(max_epochs=9))
-    return describe(study, Command(Flags(), {}), [])
+    return describe(study, Command(Options(), {}), [])
 
 
 @pytest.fixture

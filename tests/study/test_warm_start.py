@@ -8,7 +8,7 @@ from search_spaces.searchers.tpe_search import TPESearch
 from tests.in_process import SPACE
 from tests.journals import read_events
 from tests.studies import about
-from tune_cluster.execution.flags import Flags
+from tune_cluster.execution.options import Options
 from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.study.journal import JOURNAL
 from tune_cluster.study.study_file import STUDY_FILE, write_json
@@ -36,7 +36,7 @@ def earlier_study(directory, *, metric="score", mode="max", trials=12):
 
 def begun(directory, warm_start=None, startup=5):
     """A study, open, with its searcher."""
-    flags = Flags(trials=8, max_epochs=9)
+    flags = Options(trials=8, max_epochs=9)
     study = Study(directory, flags, max_concurrent=8, metric="score", mode="max")
     searcher = TPESearch(SPACE, seed=0, startup=startup)
     config = study.tune_config(searcher, warm_start=warm_start)

@@ -9,15 +9,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import ray
-from ray import tune
 from rich.console import Console
 
 from search_spaces.extras import needs_extra
-from search_spaces.mode import Mode
-from tune_cluster.execution.flags import Command, flag, parse
-from tune_cluster.execution.launch import cluster_for, launch
+from tune_cluster.execution.command_line import Command, parse
+from tune_cluster.execution.launcher import cluster_for, main
+from tune_cluster.execution.options import flag
 from tune_cluster.execution.question import agreed
 from tune_cluster.execution.summary import shown, without
+from tune_cluster.execution.tuner import Tuner
 from tune_cluster.reports.comparison import show_comparison
 from tune_cluster.storage.addresses import SCHEME
 from tune_cluster.study.description import job_name
@@ -30,11 +30,9 @@ MANY = 10_000
 
 
 def compare(
-    job: Callable[..., tune.Tuner],
+    job: Callable[..., Tuner],
     strategies: Sequence[str],
     *,
-    metric: str,
-    mode: Mode,
     epoch_budget: int,
 ) -> None:
     """Runs `job` as one study for each of `strategies` and each seed, and ends the process.
@@ -45,42 +43,40 @@ def compare(
     Args:
         job: has the parameters `strategy` ("all" compares) and `seeds`.
         strategies: the values of `strategy`.
-        metric: what is searched for.
-        mode: "max" or "min".
         epoch_budget: of each study, where the command line has none.
     """
     argv = sys.argv[1:]
     try:
         with complaining():
             command = parse(job, argv)
-            one, seeds = command.options["strategy"], command.options["seeds"]
-            if one != "all" and seeds != parse(job, []).options["seeds"]:
+            one, seeds = command.own["strategy"], command.own["seeds"]
+            if one != "all" and seeds != parse(job, []).own["seeds"]:
                 raise ValueError(
                     f"--seeds {seeds}: --strategy {one} is a single study; give --seed"
                 )
-            if one != "all" or command.flags.resume is not None:
-                launch(job, metric=metric, mode=mode)
+            if one != "all" or command.options.resume is not None:
+                main(job)
             if seeds < 1:
                 raise ValueError(f"--seeds must be at least 1, got {seeds}")
-            name = command.flags.name or f"{job_name()}-{time.strftime('%Y%m%d-%H%M%S')}"
-            if command.flags.storage_path.startswith(SCHEME):
+            name = command.options.name or f"{job_name()}-{time.strftime('%Y%m%d-%H%M%S')}"
+            if command.options.storage_path.startswith(SCHEME):
                 raise ValueError(
-                    f"--storage-path {command.flags.storage_path}: a comparison is kept in a "
+                    f"--storage-path {command.options.storage_path}: a comparison is kept in a "
                     "folder; with --strategy, a single study can be in a bucket"
                 )
             with needs_extra("plots"):
                 import matplotlib  # noqa: F401
-            folder = Path(command.flags.storage_path) / name
-            if command.flags.name is None:
+            folder = Path(command.options.storage_path) / name
+            if command.options.name is None:
                 folder = new_folder(folder.parent, name, numbered=True)
             count = len(strategies) * seeds
-            budget = command.flags.epoch_budget or epoch_budget
+            budget = command.options.epoch_budget or epoch_budget
             print(f"studies   {count}, of up to {budget:,} epochs each; each tells its price")
-            if not agreed(Console(), command.flags, seconds=None):
+            if not agreed(Console(), command.options, seconds=None):
                 sys.exit(130)
-            with cluster_for(command.flags):
+            with cluster_for(command.options):
                 address = ray.get_runtime_context().gcs_address
-                for seed in range(command.flags.seed, command.flags.seed + seeds):
+                for seed in range(command.options.seed, command.options.seed + seeds):
                     for strategy in strategies:
                         run_one(command, argv, folder, strategy, seed, address, epoch_budget)
     except KeyboardInterrupt:
@@ -109,9 +105,9 @@ def run_one(
             given = without(given, flag(name))
         given += ["--strategy", strategy, "--seed", str(seed)]
         given += ["--storage-path", str(folder), "--name", study.name]
-        if command.flags.trials is None:
+        if command.options.trials is None:
             given += ["--trials", str(MANY)]
-        if command.flags.epoch_budget is None:
+        if command.options.epoch_budget is None:
             given += ["--epoch-budget", str(epoch_budget)]
     print(f"\n{study.name}", flush=True)
     # One question for all of them has been asked.

@@ -51,7 +51,7 @@ def retain(study: Study) -> None:
     retention = Retention(
         study.state,
         study.checkpoints,
-        keep_best=study.flags.keep_best if study.space.parameters else None,
+        keep_best=study.options.keep_best if study.space.parameters else None,
         parts=study.parts,
         total=study.total,
         budget=study.budget,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 from ray import tune
 from ray.tune.trainable.function_trainable import wrap_function
@@ -13,35 +13,12 @@ from ray.tune.trainable.function_trainable import wrap_function
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.schedulers.pbt import PBT
 from search_spaces.searchers.strategy import Strategy
-from tune_cluster.execution.asked_resources import check_resources
-from tune_cluster.execution.flags import Flags
+from tune_cluster.execution.dataset import Dataset
+from tune_cluster.execution.options import Options
 from tune_cluster.execution.ray_tune.capabilities import can_resume, overrides
+from tune_cluster.execution.validation import check_resources
 
 Trainable: TypeAlias = type[tune.Trainable] | Callable[..., object]
-
-
-class Dataset(Protocol):
-    """What a study needs to know of its data."""
-
-    @property
-    def name(self) -> str:
-        """Of the dataset."""
-
-    @property
-    def notice(self) -> str:
-        """What a person must know, such as that it is not the default; may be empty."""
-
-    @property
-    def source(self) -> str:
-        """Where it was found."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Changes with any value of the data or the split."""
-
-    @property
-    def search(self) -> Any:
-        """What the trials are given: all but the test set."""
 
 
 @dataclass
@@ -121,26 +98,20 @@ class Parts:
             with_data = tune.with_parameters(with_data, data=self.dataset.search)
         return with_data if inspect.isclass(with_data) else wrap_function(with_data)
 
-    def check(self, flags: Flags) -> None:
+    def check(self, options: Options) -> None:
         """Shows points of the space to the trainable, before Tune makes any file, and holds the
-        flags of the model and of resources against it.
+        resources of a trial against it.
 
         Raises:
-            ValueError: the trainable does not take one, or the space another model, or it asks
-                for other resources.
+            ValueError: the trainable does not take one, or asks for other resources.
         """
         if self.strategy is None:
             return
-        fixed = dict(self.strategy.space.fixed).get("model")
-        model = flags.model
-        if model not in (None, fixed):
-            takes = "takes none" if fixed is None else f"is for {fixed}"
-            raise ValueError(f"--model {model}: this job {takes}")
         check_resources(
             self.trainable,
             self.strategy.space.samples(),
-            cpus=flags.cpus_per_trial,
-            gpus=flags.gpus_per_trial,
+            cpus=options.cpus_per_trial,
+            gpus=options.gpus_per_trial,
         )
         check = getattr(self.trainable, "check_config", None)
         if check is not None:

@@ -66,11 +66,11 @@ def show_line(
 
 def plan_lines(study: Study, price: Price) -> Iterator[tuple[str, str]]:
     """What will be run."""
-    flags = study.flags
+    options = study.options
     yield (
         "trials",
-        f"{study.total}, {study.max_concurrent} at once, each with {flags.cpus_per_trial:g} CPU "
-        f"and {flags.gpus_per_trial:g} GPU, at most {study.max_epochs} epochs",
+        f"{study.total}, {study.max_concurrent} at once, each with {options.cpus_per_trial:g} CPU "
+        f"and {options.gpus_per_trial:g} GPU, at most {study.max_epochs} epochs",
     )
     if study.space.fixed:
         yield "fixed", spelled(dict(study.space.fixed))

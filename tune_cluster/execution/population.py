@@ -21,7 +21,7 @@ from search_spaces.searchers.learning import LearningSearch
 from search_spaces.searchers.strategy import Strategy
 from search_spaces.trial_events import Epoch
 from search_spaces.values import Value
-from tune_cluster.execution.flags import Flags
+from tune_cluster.execution.options import Options
 from tune_cluster.execution.ray_tune.capabilities import RESUME_NEEDS, can_resume
 from tune_cluster.storage.inside import opened
 from tune_cluster.storage.retry import StorageRetry
@@ -41,15 +41,15 @@ NOT_RESUMED = (
 Schedule: TypeAlias = list[tuple[Epoch, Value]]
 
 
-def check_population(flags: Flags, members: int, strategy: Strategy, trainable: Any) -> None:
+def check_population(options: Options, members: int, strategy: Strategy, trainable: Any) -> None:
     """Refuses what no population can be made of.
 
     Raises:
         ValueError: a resumed study, a single member, a searcher that learns, or a trainable without
             checkpoints.
     """
-    if flags.resume is not None:
-        raise ValueError(f"--resume {flags.resume}: {NOT_RESUMED}; start a new study")
+    if options.resume is not None:
+        raise ValueError(f"--resume {options.resume}: {NOT_RESUMED}; start a new study")
     if members < 2:
         raise ValueError(f"--trials {members}: a population has at least 2 members")
     if isinstance(strategy, LearningSearch):

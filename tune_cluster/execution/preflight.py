@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tune_cluster.execution.flags import Flags
+from tune_cluster.execution.options import options_of
 from tune_cluster.plain_text import one_line
 from tune_cluster.storage.addresses import expanded
 from tune_cluster.told import accept_all_characters, complain, in_words
@@ -47,14 +47,14 @@ def preflight(
     accept_all_characters()
     began = time.monotonic()
     try:
-        flags = Flags(
+        options = options_of(
             address=address,
             storage_path=expanded("--storage-path", storage_path),
             cpus_per_trial=cpus_per_trial,
             gpus_per_trial=gpus_per_trial,
         )
         with connected(address) as found:
-            inspection = inspect(flags.storage_path, gpus=gpus_per_trial > 0)
+            inspection = inspect(options.storage_path, gpus=gpus_per_trial > 0)
             seconds = time.monotonic() - began
             console = Console()
             console.print(table_of(inspection, cpus_per_trial, gpus_per_trial))

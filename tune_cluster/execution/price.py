@@ -121,7 +121,7 @@ class Price:
 
 def price_of(study: Study) -> Price:
     """Simulates the rungs and rehearses a handful of trials."""
-    flags, asha = study.flags, study.parts.asha
+    options, asha = study.options, study.parts.asha
     width = min(study.max_concurrent, study.total)
     expectation, controls = None, None
     epochs = float(study.total * study.max_epochs)
@@ -140,12 +140,12 @@ def price_of(study: Study) -> Price:
         # However many run beside it, a trial's epochs come one after the other.
         makespan=max(makespan * left / epochs, min(left, max(epochs_begun(study), default=0))),
         rehearsals=rehearse(study),
-        cpus=width * flags.cpus_per_trial,
-        gpus=gpus_held(width, flags.gpus_per_trial),
+        cpus=width * options.cpus_per_trial,
+        gpus=gpus_held(width, options.gpus_per_trial),
         checkpoints=most_checkpoints(study),
         checkpoint_budget=None if study.budget is None else study.budget.total,
-        time_budget=flags.time_budget,
-        per_gpu_hour=flags.price_per_gpu_hour,
+        time_budget=options.time_budget,
+        per_gpu_hour=options.price_per_gpu_hour,
     )
 
 
@@ -158,9 +158,9 @@ def epochs_left(study: Study, expected: float) -> float:
     """
     trials = study.trials.values()
     left = expected * (1 - len(trials) / study.total) + sum(epochs_begun(study))
-    if study.flags.epoch_budget is not None:
+    if study.options.epoch_budget is not None:
         run = sum(len(t.results) + t.epochs_lost + len(t.control_results) for t in trials)
-        left = min(left, study.flags.epoch_budget - run)
+        left = min(left, study.options.epoch_budget - run)
     return max(left, 0.0)
 
 
@@ -214,7 +214,7 @@ def most_checkpoints(study: Study) -> int:
         study.parts.asha is not None and study.parts.asha.audit > 0
     )
     ended = max(study.total - running, 0)
-    best = min(study.flags.keep_best, ended) if study.space.parameters else ended
+    best = min(study.options.keep_best, ended) if study.space.parameters else ended
     return best + ended * goes_on + 3 * running + 1
 
 

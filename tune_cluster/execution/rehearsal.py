@@ -54,7 +54,7 @@ def rehearse(study: Study) -> list[Rehearsal]:
     points = [strategy.point(index) for index in range(POINTS)]
     configs = [point for at, point in enumerate(points) if point not in points[:at]]
     data = {} if study.parts.dataset is None else {"data": study.parts.dataset.search}
-    cpus, gpus = study.flags.cpus_per_trial, study.flags.gpus_per_trial
+    cpus, gpus = study.options.cpus_per_trial, study.options.gpus_per_trial
     if gpus == 0:
         return _measured(measure, configs, cpus, on_gpu=False, **data)
     nodes = free_resources_by_node().values()

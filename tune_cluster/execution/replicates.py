@@ -54,7 +54,7 @@ def _told(study: Study, index: int) -> dict[str, Any] | None:
     if checkpoint is not None and evaluate is not None:
         with suppress(ValueError, OSError), checkpoint.whole() as files:
             test = evaluate(config, str(files), study.parts.dataset)
-    seed = config.get("seed", trial_seed(study.flags.seed, index))
+    seed = config.get("seed", trial_seed(study.options.seed, index))
     return {"seed": seed, "epoch": epoch, "value": value, "test": test}
 
 

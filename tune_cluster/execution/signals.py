@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import stat
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -70,6 +71,33 @@ def heard(stopper: StudyStopper) -> Iterator[None]:
     finally:
         # Else it would end whatever this process does next.
         grace.cancel()
+
+
+@contextmanager
+def interrupted(stopper: StudyStopper) -> Iterator[None]:
+    """Hears Ctrl-C for as long as the context lasts, in a process that is to go on: the first ends
+    the study in order, the second raises `KeyboardInterrupt`."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if stopper.why == INTERRUPTED:
+            raise KeyboardInterrupt
+        stopper.why = INTERRUPTED
+        say("Ending: trials keep the epochs that they have reported. Ctrl-C again: at once.")
+
+    with handled({signal.SIGINT: interrupt}):
+        yield
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Within, what would end the process without a word to it is a SystemExit."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    heard = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
+    with handled(dict.fromkeys(heard, end)):
+        yield
 
 
 @contextmanager

@@ -51,7 +51,7 @@ def show_summary(
         console: where to.
         study: that has ended.
         best: of `keep_best`.
-        command: that started it.
+        command: that started it; empty where it was started from Python.
         more: lines of a name and a text: an audit, a population's schedule.
     """
 
@@ -98,7 +98,8 @@ def show_summary(
     line("study", argument(address(study)))
     line("curves", f"{program('tensorboard')} --logdir {typed(study.directory)}")
     if all_ended(study) or isinstance(study.parts.scheduler, PBT):
-        line("repeat", pasted(repeated(command, study.total)))
+        if command:
+            line("repeat", pasted(repeated(command, study.total)))
     else:
         line("resume", resume_command(command, study))
 
@@ -122,7 +123,9 @@ def schedule_lines(study: Study, schedules: Mapping[str, Schedule]) -> list[tupl
 
 
 def resume_command(command: Sequence[str], study: Study) -> str:
-    """What to type to go on with the study."""
+    """What to type to go on with the study; from Python, which option to give."""
+    if not command:
+        return f"resume={address(study)!r}"
     return pasted([*command[:2], "--resume", address(study)])
 
 

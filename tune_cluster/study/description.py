@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tune_cluster.execution import summary
-from tune_cluster.execution.flags import Command
+from tune_cluster.execution.command_line import Command
 from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.study.study_file import SCHEMA_VERSION, STUDY_FILE, read_study_file
 
@@ -33,7 +33,7 @@ def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, A
         "schema_version": SCHEMA_VERSION,
         "job": job_name(),
         "command": [*invoked_as(), *argv],
-        "seed": study.flags.seed,
+        "seed": study.options.seed,
         "metric": study.metric,
         "mode": study.mode,
         **command.stored(),
@@ -51,19 +51,18 @@ def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, A
         "git_commit": git_commit(),
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
-    description["flags"].update(
-        dataset=None if dataset is None else dataset.name,
-        trials=study.total,
-        max_epochs=study.max_epochs,
-    )
+    description["flags"].update(trials=study.total, max_epochs=study.max_epochs)
+    if dataset is not None and "dataset" in description["options"]:
+        # The one that was found, which a resume is to find again.
+        description["options"]["dataset"] = dataset.name
     if not (study.directory / STUDY_FILE).exists():
         return description
     first = read_study_file(study.directory)
     now, before = description["dataset"]["fingerprint"], first["dataset"]["fingerprint"]
     if now != before:
         raise ValueError(
-            f"--dataset {description['flags']['dataset']} (--data-dir {study.flags.data_dir}): the "
-            f"study was started on other data (fingerprint {before}, here {now})"
+            f"--resume {study.directory}: the study was started on other data (fingerprint "
+            f"{before}; here, of {description['dataset']['name'] or 'no dataset'}, {now or 'none'})"
         )
     for name, told in study.inputs.items():
         was = first.get("inputs", {}).get(name)
@@ -77,6 +76,7 @@ def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, A
         "trainable": description["trainable"],
         "points": description["points"],
         "flags": description["flags"],
+        "options": description["options"],
         "command": [*invoked_as(), *first["command"][2:]],
     }
 

@@ -22,7 +22,7 @@ from tests.in_process import QUALITY, SPACE, names, study_in
 from tests.journals import read_events, trials_from
 from tests.search_spaces.schedulers.test_rungs import promoted_by
 from tune_cluster.cluster.nodes import Inspection
-from tune_cluster.execution.flags import Flags
+from tune_cluster.execution.options import Options
 from tune_cluster.execution.ray_tune.study import TUNE_FOLDER, Study
 from tune_cluster.storage.retry import StorageLostError
 from tune_cluster.study.journal import JOURNAL
@@ -301,8 +301,8 @@ def test_rungs_of_two_sessions_are_those_of_one(tmp_path):
 
 def test_the_rungs_of_a_study_that_is_minimized_are_kept_as_such(tmp_path):
     study_in(tmp_path, [suggested(0), suggested(1), result(0, 1, 0.5), result(1, 1, 0.6)])
-    flags = Flags(trials=8, max_epochs=9)
-    study = Study(tmp_path, flags, max_concurrent=2, metric="score", mode="min")
+    options = Options(trials=8, max_epochs=9)
+    study = Study(tmp_path, options, max_concurrent=2, metric="score", mode="min")
     study.tune_config(RandomSearch(SPACE, seed=0), ASHA(max_epochs=9, rung_rule="top"))
     assert [study.trials[trial].status for trial in (0, 1)] == ["pending", "stopped"]
 
@@ -340,7 +340,7 @@ def test_a_resume_has_the_live_rungs_where_trials_end_by_themselves_and_report_n
     # JSON has no NaN: it is a metric without a value, and no reason to end anything.
     for trial in trials.values():
         assert all(metrics["gradient_norm"] is None for metrics in trial.results.values())
-    again = Study(study.directory, study.flags, max_concurrent=2, metric="score", mode="max")
+    again = Study(study.directory, study.options, max_concurrent=2, metric="score", mode="max")
     again.tune_config(RandomSearch(SPACE, seed=0), ASHA(max_epochs=9))
     assert again.parts.scheduler.rungs.values == study.parts.scheduler.rungs.values
 
@@ -359,7 +359,7 @@ def test_a_stop_whose_line_was_lost_makes_a_control_all_the_same(tmp_path):
 def test_what_tune_pickles_of_a_grid_can_be_where_nodes_may_join(tmp_path):
     study = Study(
         tmp_path,
-        Flags(trials=4),
+        Options(trials=4),
         max_concurrent=2,
         metric="score",
         mode="max",

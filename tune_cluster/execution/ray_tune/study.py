@@ -25,9 +25,9 @@ from tune_cluster.callbacks.stopping import Limits, StudyStopper
 from tune_cluster.cluster.capacity import Cluster, TrialSlots
 from tune_cluster.cluster.joining import JoiningNodes
 from tune_cluster.cluster.nodes import Inspection
-from tune_cluster.execution.flags import EPOCHS, MODEL, TRIALS, Flags
-from tune_cluster.execution.given import check_names, check_strategy, check_trainable
-from tune_cluster.execution.parts import Dataset, Parts, Trainable
+from tune_cluster.execution.dataset import Dataset
+from tune_cluster.execution.options import TRIALS, Options
+from tune_cluster.execution.parts import Parts, Trainable
 from tune_cluster.execution.population import MEMBERS, check_population
 from tune_cluster.execution.process_losses import LostProcesses
 from tune_cluster.execution.ray_tune.attached import (
@@ -41,6 +41,7 @@ from tune_cluster.execution.ray_tune.restart import RestartingScheduler
 from tune_cluster.execution.ray_tune.searcher import JournaledSearcher
 from tune_cluster.execution.ray_tune.trainable import job_directory, tune_trainable
 from tune_cluster.execution.sendable import check_sendable
+from tune_cluster.execution.tuner import Tuner
 from tune_cluster.storage.append_only import HeldFile
 from tune_cluster.storage.inside import make_private, opened
 from tune_cluster.storage.quota import Budget, parse_bytes
@@ -64,11 +65,11 @@ TUNE_FOLDER = ".tune"
 
 
 class Study:
-    """One study, new or resumed: `job(study, …)` builds its Tuner from these methods.
+    """One study, new or resumed; `build` makes what Tune runs of a `Tuner`.
 
     Args:
         directory: `<storage-path>/<name>`, or this machine's copy of it; made by `open`.
-        flags: the shared flags.
+        options: the shared options.
         max_concurrent: trials at once, as it begins.
         metric, mode: what is searched for.
         bucket: that the study lies in, if it does.
@@ -80,7 +81,7 @@ class Study:
     def __init__(
         self,
         directory: Path,
-        flags: Flags,
+        options: Options,
         *,
         max_concurrent: int,
         metric: str,
@@ -93,21 +94,19 @@ class Study:
         self._lock = lock
         self.directory = directory
         self.bucket = bucket
-        self.flags = flags
+        self.options = options
         self.max_concurrent = max_concurrent
-        asked = flags.checkpoint_budget
+        asked = options.checkpoint_budget
         self.budget = None if asked is None else Budget(parse_bytes(asked))
         """Of all checkpoints, in bytes."""
         self.metric = metric
         self.mode = mode
         self.objective = Objective(metric, mode)
         self.parts = Parts()
-        self.total = TRIALS if flags.trials is None else flags.trials
+        self.total = TRIALS if options.trials is None else options.trials
         """Trials that the study shall have; fewer where the strategy has no more."""
-        self.max_epochs = EPOCHS if flags.max_epochs is None else flags.max_epochs
+        self.max_epochs = options.epochs
         """Epochs of a trial that is not stopped."""
-        self.model = MODEL if flags.model is None else flags.model
-        """Of a job that does not search it."""
         journal = directory / JOURNAL
         self.events: list[Event] = []
         """Of earlier sessions."""
@@ -116,9 +115,9 @@ class Study:
             self.events, self.state = read_journal(journal, self.objective)
         self.trials = self.state.trials
         """All trials by index."""
-        limits = {limit.name: getattr(flags, limit.name) for limit in fields(Limits)}
+        limits = {limit.name: getattr(options, limit.name) for limit in fields(Limits)}
         self.stopper = StudyStopper(Limits(**limits), self.state)
-        size = (flags.cpus_per_trial, flags.gpus_per_trial)
+        size = (options.cpus_per_trial, options.gpus_per_trial)
         self._joining: JoiningNodes | None = None
         if inspection is not None:
             self._joining = JoiningNodes(
@@ -130,7 +129,7 @@ class Study:
             )
         self._slots: TrialSlots | None = None
         # A budget is divided by the trials that run at once.
-        fixed = flags.max_concurrent is not None or self.budget is not None
+        fixed = options.max_concurrent is not None or self.budget is not None
         if cluster is not None and self._joining is not None and not fixed:
             self._slots = TrialSlots(
                 cluster, *size, on_change=self._note_slots, look=self._joining.nodes
@@ -191,6 +190,24 @@ class Study:
         assert self._journal is not None, "the study is not open"
         return self._journal
 
+    def build(self, tuner: Tuner) -> tune.Tuner:
+        """What Tune runs, of a study's Tuner.
+
+        Raises:
+            ValueError: its trainable, space, searcher and scheduler do not go together.
+        """
+        self.inputs.update(tuner.inputs)
+        # First the trainable: it says which rung rule there can be.
+        return tune.Tuner(
+            self.trainable(tuner.trainable, tuner.dataset),
+            tune_config=self.tune_config(
+                tuner.searcher(self.options.seed),
+                tuner.tune_config.scheduler,
+                warm_start=tuner.tune_config.warm_start,
+            ),
+            run_config=self.run_config(),
+        )
+
     def trainable(
         self, trainable: Trainable, dataset: Dataset | None = None
     ) -> type[tune.Trainable]:
@@ -205,17 +222,16 @@ class Study:
         Raises:
             ValueError: no trial can be made of it, or it cannot be sent to a trial's process.
         """
-        check_trainable(trainable, dataset)
         check_sendable(trainable)
         self.parts.trainable, self.parts.dataset = trainable, dataset
         check_unchanged(self.directory, trainable=self.parts.trainable_name())
-        self.parts.check(self.flags)
+        self.parts.check(self.options)
         resumed = self.bucket is not None and self.events
         reported = {t.index: t.epochs for t in self.trials.values()} if resumed else None
         settings = TrialSettings(
             Objective(self.metric, self.mode),
             str(self.checkpoints),
-            seed=self.flags.seed,
+            seed=self.options.seed,
             sequential=self.alone,
             quota=self.budget,
             in_bucket=self.bucket is not None,
@@ -223,7 +239,7 @@ class Study:
             working_directory=job_directory(),
             admission=self._joining.admission().harms if self._joining else None,
         )
-        resources = {"cpu": self.flags.cpus_per_trial, "gpu": self.flags.gpus_per_trial}
+        resources = {"cpu": self.options.cpus_per_trial, "gpu": self.options.gpus_per_trial}
         return tune.with_resources(tune_trainable(self.parts.as_class(), settings), resources)  # type: ignore[no-any-return]
 
     def tune_config(
@@ -242,13 +258,11 @@ class Study:
             ValueError: a searcher or scheduler of others, a hyperparameter whose name is taken, or
                 what no population can be made of.
         """
-        check_strategy(strategy, scheduler)
-        check_names(strategy.space, self.metric)
         self.parts.strategy, self.parts.scheduler = strategy, scheduler
         if isinstance(scheduler, (ASHA, PBT)):
             # A script may give it others than the flag says, and its last rung is that one.
             self.max_epochs = scheduler.max_epochs
-        self.parts.check(self.flags)
+        self.parts.check(self.options)
         self.parts.check_rungs()
         check_unchanged(
             self.directory,
@@ -256,10 +270,10 @@ class Study:
             strategy=self.parts.describe_strategy(),
             points=self.parts.points,
         )
-        if isinstance(scheduler, PBT) and self.flags.trials is None:
+        if isinstance(scheduler, PBT) and self.options.trials is None:
             self.total = MEMBERS
         if strategy.size is not None:
-            asked = self.flags.trials
+            asked = self.options.trials
             self.total = strategy.size if asked is None else min(asked, strategy.size)
         if isinstance(strategy, LearningSearch):
             if warm_start is not None and not self.events:
@@ -273,7 +287,7 @@ class Study:
                 self.state.apply(event)
             self._decided += missing
         if isinstance(scheduler, PBT):
-            check_population(self.flags, self.total, strategy, self.parts.trainable)
+            check_population(self.options, self.total, strategy, self.parts.trainable)
             attach_population(scheduler, self.recorder, self.total, self.losses.concurrent)
         asha, promotes = self.parts.asha, self.parts.promotes()
         audited = asha is not None and asha.audit > 0
@@ -333,7 +347,7 @@ class Study:
 
     def _seed_in_config(self, index: int) -> int | None:
         takes_seed = getattr(self.parts.trainable, "takes_seed", False)
-        return trial_seed(self.flags.seed, index) if takes_seed else None
+        return trial_seed(self.options.seed, index) if takes_seed else None
 
     def open(self, description: Mapping[str, Any], command: Sequence[str]) -> None:
         """Makes the directory with its `study.json`, or takes up the one that is there.

@@ -20,9 +20,11 @@ from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.searchers.sobol_search import SobolSearch
 from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.space import Space
-from tests.in_process import QUALITY, SPACE, names, study_in
-from tune_cluster.execution.given import check_built, check_metric
-from tune_cluster.execution.parts import Parts
+from tests.in_process import QUALITY, SPACE
+from tune_cluster import Options, TuneConfig, Tuner
+from tune_cluster.execution.command_line import Command
+from tune_cluster.execution.launcher import built_by
+from tune_cluster.execution.validation import check_metric
 from tune_cluster.reports.tables import COLUMNS
 
 
@@ -44,14 +46,15 @@ async def awaited(config):
     train(config)
 
 
-def given(tmp_path, strategy, scheduler=None):
-    return study_in(tmp_path).tune_config(strategy, scheduler)
+def tuner(trainable=train, dataset=None, **config):
+    """A Tuner, sound but for what is given."""
+    config = {"metric": "score", "mode": "max", "search_alg": RandomSearch(SPACE, seed=0), **config}
+    return Tuner(trainable, tune_config=TuneConfig(**config), dataset=dataset)
 
 
 @pytest.mark.parametrize(
     ("strategy", "said"),
     [
-        (None, "the searcher is None"),
         (
             RandomSearch,
             r"the searcher is the class search_spaces\.searchers\.random_search\.RandomSearch",
@@ -65,11 +68,10 @@ def given(tmp_path, strategy, scheduler=None):
         ("random", "an object of str"),
     ],
 )
-def test_another_searcher_is_refused_with_those_that_there_are(tmp_path, strategy, said):
+def test_another_searcher_is_refused_with_those_that_there_are(strategy, said):
     with pytest.raises(ValueError, match=said) as refused:
-        given(tmp_path, strategy)
+        tuner(search_alg=strategy)
     assert "RandomSearch, SobolSearch, GridSearch, TPESearch and OptunaSearch" in str(refused.value)
-    assert names(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -84,10 +86,9 @@ def test_another_searcher_is_refused_with_those_that_there_are(tmp_path, strateg
         (False, "an object of bool"),
     ],
 )
-def test_another_scheduler_is_refused_with_those_that_there_are(tmp_path, scheduler, said):
+def test_another_scheduler_is_refused_with_those_that_there_are(scheduler, said):
     with pytest.raises(ValueError, match=f"the scheduler is {said}.*ASHA and PBT"):
-        given(tmp_path, RandomSearch(SPACE, seed=0), scheduler)
-    assert names(tmp_path) == []
+        tuner(scheduler=scheduler)
 
 
 SEARCHERS = [
@@ -119,12 +120,12 @@ def test_a_seed_that_is_none_is_refused(search, seed):
 
 @pytest.mark.parametrize("name", [*COLUMNS, "score", "__trial_info__"])
 @pytest.mark.parametrize("fixed", [False, True])
-def test_a_hyperparameter_whose_name_is_taken_is_refused(tmp_path, name, fixed):
+def test_a_hyperparameter_whose_name_is_taken_is_refused(name, fixed):
     space = Space("own", (QUALITY,), fixed=((name, 1),))
     if not fixed:
         space = Space("own", (replace(QUALITY, name=name),))
     with pytest.raises(ValueError, match=f"space own: the hyperparameter {name} .*; rename it"):
-        given(tmp_path, RandomSearch(space, seed=0))
+        tuner(search_alg=RandomSearch(space, seed=0))
 
 
 @pytest.mark.parametrize(
@@ -140,14 +141,14 @@ def test_a_hyperparameter_whose_name_is_taken_is_refused(tmp_path, name, fixed):
         (lambda config, rate: None, "missing a required argument: 'rate'"),
     ],
 )
-def test_what_is_no_trainable_is_refused(tmp_path, trainable, said):
+def test_what_is_no_trainable_is_refused(trainable, said):
     with pytest.raises(ValueError, match=said):
-        study_in(tmp_path).trainable(trainable)
+        tuner(trainable)
 
 
-def test_data_that_is_no_dataset_is_refused_and_so_is_a_trainable_that_does_not_take_it(tmp_path):
+def test_data_that_is_no_dataset_is_refused_and_so_is_a_trainable_that_does_not_take_it():
     with pytest.raises(ValueError, match="an object of list is no dataset, it has no name"):
-        study_in(tmp_path).trainable(train, [1, 2])
+        tuner(train, [1, 2])
 
     class Data:
         name = notice = source = fingerprint = "own"
@@ -155,12 +156,12 @@ def test_data_that_is_no_dataset_is_refused_and_so_is_a_trainable_that_does_not_
 
     for trainable in (train, Trained):
         with pytest.raises(ValueError, match=r"must take \(config, data\)"):
-            study_in(tmp_path).trainable(trainable, Data())
+            tuner(trainable, Data())
 
 
 @pytest.mark.parametrize("trainable", [train, Trained, Called(), lambda config: train(config)])
-def test_whatever_takes_a_configuration_is_a_trainable(tmp_path, trainable):
-    study_in(tmp_path).trainable(trainable)
+def test_whatever_takes_a_configuration_is_a_trainable(trainable):
+    tuner(trainable)
 
 
 @pytest.mark.parametrize(
@@ -179,21 +180,63 @@ def test_what_no_study_can_look_for_is_refused(metric, mode, said):
         check_metric(metric, mode)
 
 
-def test_a_tuner_that_is_not_the_studys_is_refused(tmp_path):
-    study = study_in(tmp_path / "study")
-    with pytest.raises(ValueError, match=r"must return a tune\.Tuner, got None"):
-        check_built(None, study.parts)
-    tuner = tune.Tuner(train, run_config=tune.RunConfig(storage_path=str(tmp_path / "tune")))
-    with pytest.raises(ValueError, match=r"not called study.trainable\(\) nor study.tune_config"):
-        check_built(tuner, Parts())
-    tuner = tune.Tuner(
-        study.trainable(train),
-        param_space={"width": tune.choice([1, 2])},
-        tune_config=study.tune_config(RandomSearch(SPACE, seed=0)),
-        run_config=study.run_config(),
+def test_without_a_searcher_there_must_be_a_space_and_beside_one_there_may_be_none():
+    with pytest.raises(ValueError, match=r"param_space=...\) is None; give a Space"):
+        tuner(search_alg=None)
+    config = {"metric": "score", "mode": "max"}
+    drawn = Tuner(train, param_space=SPACE, tune_config=TuneConfig(**config))
+    assert drawn.searcher(seed=5).point(0) == RandomSearch(SPACE, seed=5).point(0)
+    config["search_alg"] = RandomSearch(SPACE, seed=0)
+    with pytest.raises(ValueError, match="the searcher has a space of its own"):
+        Tuner(train, param_space=Space("other", ()), tune_config=TuneConfig(**config))
+    with pytest.raises(ValueError, match=r"tune_config=...\) is missing"):
+        Tuner(train, param_space=SPACE)
+
+
+def test_rays_own_configs_are_taken_as_they_are():
+    config = tune.TuneConfig(
+        metric="score", mode="max", num_samples=7, max_concurrent_trials=2, time_budget_s=60
     )
-    with pytest.raises(ValueError, match=r"param_space=\.\.\.\) with width"):
-        check_built(tuner, study.parts)
+    run = tune.RunConfig(
+        name="mine",
+        storage_path="/studies",
+        stop={"training_iteration": 5},
+        failure_config=tune.FailureConfig(max_failures=2),
+        verbose=1,
+    )
+    given = Tuner(train, param_space=SPACE, tune_config=config, run_config=run)
+    options = given.settled(Options())
+    assert (options.trials, options.max_concurrent, options.time_budget) == (7, 2, 60)
+    assert (options.name, options.storage_path, options.max_epochs) == ("mine", "/studies", 5)
+    typed = given.settled(Options(trials=3, max_epochs=2, storage_path="elsewhere"))
+    assert (typed.trials, typed.max_epochs, typed.storage_path) == (3, 2, "elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"tune_config": tune.RunConfig()}, "a TuneConfig is needed"),
+        (
+            {
+                "tune_config": tune.TuneConfig(
+                    metric="score", mode="max", trial_name_creator=lambda trial: "mine"
+                )
+            },
+            "trial_name_creator=...",
+        ),
+        ({"run_config": tune.RunConfig(stop={"score": 0.9})}, "allowed is .*training_iteration"),
+        ({"run_config": tune.RunConfig(log_to_file=True)}, "log_to_file=..."),
+    ],
+)
+def test_what_a_study_would_ignore_of_rays_configs_is_refused(config, said):
+    whole = {"tune_config": TuneConfig(metric="score", mode="max"), **config}
+    with pytest.raises(ValueError, match=said):
+        Tuner(train, param_space=SPACE, **whole)
+
+
+def test_a_job_that_returns_no_tuner_is_refused():
+    with pytest.raises(ValueError, match=r"must return a tune_cluster\.Tuner, got None"):
+        built_by(lambda options: None, Command(Options(), {}))
 
 
 JOB = """
@@ -203,7 +246,7 @@ from ray import tune
 from search_spaces.catalogue import LEARNING_RATE
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
-from tune_cluster.execution.launch import launch
+from tune_cluster import TuneConfig, Tuner, main
 
 LARGE = np.zeros(30_000_000)
 LOCK = threading.Lock()
@@ -214,20 +257,17 @@ def locked(config, lock=None): tune.report({"loss": 1.0})
 if "lock" in sys.argv:
     GIVEN = tune.with_parameters(locked, lock=LOCK)
 
-def job(study, *, kind: str = ""):
+def job(options, *, kind: str = ""):
     "Does it run?"
     space, train = Space("own", (LEARNING_RATE,)), locked
     if kind == "large":
         train = large
     if kind == "lock":
         train = GIVEN
-    return tune.Tuner(
-        study.trainable(train),
-        tune_config=study.tune_config(RandomSearch(space, seed=0)),
-        run_config=study.run_config(),
-    )
+    config = TuneConfig(metric="loss", mode="min", search_alg=RandomSearch(space, seed=0))
+    return Tuner(train, tune_config=config)
 
-launch(job, metric="loss", mode="min")
+main(job)
 """
 
 
@@ -255,4 +295,4 @@ def test_a_job_that_cannot_be_run_ends_with_one_line_and_leaves_nothing(
     assert (done.returncode, len(errors)) == (2, 1), done.stdout + done.stderr
     assert said in errors[0]
     assert "Traceback" not in done.stderr + done.stdout
-    assert names(tmp_path / "results") == []
+    assert not (tmp_path / "results").exists() or not list((tmp_path / "results").iterdir())

@@ -4,6 +4,7 @@ import json
 import os
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 
 import pytest
 
@@ -13,28 +14,28 @@ from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
 from tests.in_process import QUALITY, SPACE, names, study_in
 from tests.studies import about
-from tune_cluster.execution.flags import parse
-from tune_cluster.execution.launch import next_step, parse_and_check
+from tune_cluster.execution.command_line import parse
+from tune_cluster.execution.launcher import Begun, home_for, taken_up
+from tune_cluster.execution.options import Options
 from tune_cluster.study.description import describe
 from tune_cluster.study.journal import JOURNAL
 from tune_cluster.study.study_file import STUDY_FILE, read_study_file, write_json
 
 
-def job(study, *, grace_period: int = 1):
+def job(options, *, grace_period: int = 1, dataset: str | None = None):
     """Which quality?"""
 
 
 def test_a_new_study_has_a_directory_that_can_be_written(tmp_path):
     argv = ["--storage-path", str(tmp_path / "a" / "results"), "--name", "mine"]
-    command, home = parse_and_check(job, argv, ExitStack())
-    assert command.flags.name == "mine"
+    home = home_for(parse(job, argv).options, ExitStack())
     assert home.path == tmp_path / "a" / "results" / "mine"
     assert names(tmp_path / "a" / "results" / "mine") == [JOURNAL]
 
 
 def test_without_a_name_it_has_the_jobs_and_the_time(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["tune_jobs/my_job.py"])
-    _, home = parse_and_check(job, ["--storage-path", str(tmp_path)], ExitStack())
+    home = home_for(Options(storage_path=str(tmp_path)), ExitStack())
     name, day, clock = home.path.name.split("-")
     assert (name, len(day), len(clock)) == ("my_job", 8, 6)
 
@@ -43,10 +44,10 @@ def test_what_exists_is_not_written_over_and_a_study_can_be_resumed(tmp_path):
     argv = ["--storage-path", str(tmp_path), "--name", "mine"]
     (tmp_path / "mine").mkdir()
     with pytest.raises(ValueError, match=r"exists, and has no study that could be resumed"):
-        parse_and_check(job, argv, ExitStack())
+        home_for(parse(job, argv).options, ExitStack())
     (tmp_path / "mine" / STUDY_FILE).touch()
     with pytest.raises(ValueError, match=f"mine exists; give another name, or --resume {tmp_path}"):
-        parse_and_check(job, argv, ExitStack())
+        home_for(parse(job, argv).options, ExitStack())
     assert names(tmp_path / "mine") == [STUDY_FILE]
 
 
@@ -54,7 +55,7 @@ def test_what_exists_is_not_written_over_and_a_study_can_be_resumed(tmp_path):
 def test_a_place_that_cannot_be_written_is_an_error(tmp_path, below):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(ValueError, match=f"--storage-path {tmp_path / below}: cannot be written"):
-        parse_and_check(job, ["--storage-path", str(tmp_path / below)], ExitStack())
+        home_for(parse(job, ["--storage-path", str(tmp_path / below)]).options, ExitStack())
     assert names(tmp_path) == ["file"]
 
 
@@ -62,7 +63,7 @@ def test_a_place_that_cannot_be_written_is_an_error(tmp_path, below):
 def test_a_folder_without_permission_is_an_error(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(ValueError, match="cannot be written"):
-        parse_and_check(job, ["--storage-path", str(tmp_path)], ExitStack())
+        home_for(parse(job, ["--storage-path", str(tmp_path)]).options, ExitStack())
 
 
 def test_a_resume_has_the_flags_that_the_study_was_started_with(tmp_path):
@@ -71,14 +72,14 @@ def test_a_resume_has_the_flags_that_the_study_was_started_with(tmp_path):
     (tmp_path / JOURNAL).touch()
     with ExitStack() as held:
         argv = ["--resume", str(tmp_path), "--trials", "6"]
-        command, home = parse_and_check(job, argv, held)
+        command, home = taken_up(partial(parse, job, argv), held)
     assert home.path == tmp_path
-    assert (command.flags.trials, command.flags.seed) == (6, 3)
-    assert command.options == {"grace_period": 2}
+    assert (command.options.trials, command.options.seed) == (6, 3)
+    assert command.own == {"grace_period": 2, "dataset": None}
     with ExitStack() as held, pytest.raises(ValueError, match=r"--seed 4: .* started with 3"):
-        parse_and_check(job, ["--resume", str(tmp_path), "--seed", "4"], held)
+        taken_up(partial(parse, job, ["--resume", str(tmp_path), "--seed", "4"]), held)
     with pytest.raises(ValueError, match="no study is there"):
-        parse_and_check(job, ["--resume", str(tmp_path / "never")], ExitStack())
+        taken_up(partial(parse, job, ["--resume", str(tmp_path / "never")]), ExitStack())
 
 
 def test_this_machines_copy_of_a_study_in_a_bucket_is_not_resumed_beside_it(tmp_path):
@@ -87,7 +88,7 @@ def test_this_machines_copy_of_a_study_in_a_bucket_is_not_resumed_beside_it(tmp_
     write_json(tmp_path / "mine" / STUDY_FILE, about(**started.stored()))
     (tmp_path / "mine" / JOURNAL).touch()
     with pytest.raises(ValueError, match="in a bucket: --resume s3://studies/results/mine"):
-        parse_and_check(job, ["--resume", str(tmp_path / "mine")], ExitStack())
+        taken_up(partial(parse, job, ["--resume", str(tmp_path / "mine")]), ExitStack())
 
 
 # What study.json says.
@@ -117,8 +118,7 @@ def described(study, argv=(), fingerprint="aaa"):
 def test_a_study_can_be_told_from_its_description(tmp_path):
     description = described(study_in(tmp_path), ["--grace-period", "2"])
     written = json.loads(json.dumps(description))
-    assert written["options"] == {"grace_period": 2}
-    assert written["flags"]["dataset"] == "digits", "the one that was found"
+    assert written["options"] == {"grace_period": 2, "dataset": "digits"}, "the one that was found"
     assert written["command"][2:] == ["--grace-period", "2"]
     assert written["space"] == SPACE.describe()
     assert written["strategy"]["searcher"] == "RandomSearch"
@@ -139,7 +139,9 @@ def test_a_resumed_study_is_described_as_it_was_with_what_may_change(tmp_path):
 
 def test_a_study_never_goes_on_with_other_data(tmp_path):
     write_json(tmp_path / STUDY_FILE, described(study_in(tmp_path)))
-    with pytest.raises(ValueError, match=r"started on other data .fingerprint aaa, here bbb"):
+    with pytest.raises(
+        ValueError, match=r"started on other data .fingerprint aaa; here, of digits, bbb"
+    ):
         described(study_in(tmp_path), fingerprint="bbb")
     assert read_study_file(tmp_path)["dataset"]["fingerprint"] == "aaa"
 
@@ -158,10 +160,15 @@ def test_what_to_do_after_the_end_is_a_command_or_for_a_population_why_there_is_
     study = study_in(tmp_path)
     study.tune_config(RandomSearch(SPACE, seed=0), ASHA(max_epochs=9))
     command = ["python", "job.py", "--trials", "8"]
-    assert next_step(study, command) == f"go on with: python job.py --resume {tmp_path}"
+    assert (
+        Begun(study, None, command, None, None).next_step
+        == f"go on with: python job.py --resume {tmp_path}"
+    )
     trained = Space("trained", (replace(QUALITY, kind="optimization"),))
     study.parts.scheduler = PBT(trained, perturbed=["quality"], max_epochs=9, interval=3, seed=0)
-    assert next_step(study, command).startswith("begin a new study: a population can be neither")
+    assert Begun(study, None, command, None, None).next_step.startswith(
+        "begin a new study: a population can be neither"
+    )
 
 
 # One session after the other.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, get_args
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, get_args
 
 from ray import tune
 
@@ -12,10 +13,14 @@ from search_spaces.schedulers.in_order import InOrder
 from search_spaces.schedulers.pbt import PBT
 from search_spaces.searchers.strategy import Strategy
 from search_spaces.space import Space
-from tune_cluster.execution.parts import Dataset, Parts
+from tune_cluster.execution.dataset import Dataset
+from tune_cluster.execution.options import Options, flag
 from tune_cluster.execution.ray_tune.capabilities import overrides
 from tune_cluster.reports.tables import COLUMNS
 from tune_cluster.trial.metrics import NOT_METRICS
+
+if TYPE_CHECKING:
+    from tune_cluster.execution.ray_tune.study import Study
 
 NOT_METRIC_NAMES = {"epoch", "trial", "config", "metrics", "checkpoint", "test", "instead_of"}
 """What `best.json` has beside the metric."""
@@ -28,14 +33,14 @@ def check_metric(metric: object, mode: object) -> None:
         ValueError: the metric is no name or has a meaning of its own, or the mode is none.
     """
     if not isinstance(metric, str) or not metric:
-        raise ValueError(f"launch(metric={metric!r}): the name of one metric is needed")
+        raise ValueError(f"TuneConfig(metric={metric!r}): the name of one metric is needed")
     if metric in NOT_METRIC_NAMES | NOT_METRICS:
         raise ValueError(
-            f"launch(metric={metric!r}): the study itself counts or writes what is called so; "
+            f"TuneConfig(metric={metric!r}): the study itself counts or writes what is called so; "
             "report the metric under another name"
         )
     if mode not in get_args(Mode):
-        raise ValueError(f"launch(mode={mode!r}): it must be {' or '.join(get_args(Mode))}")
+        raise ValueError(f"TuneConfig(mode={mode!r}): it must be {' or '.join(get_args(Mode))}")
 
 
 def check_trainable(trainable: Any, dataset: Dataset | None) -> None:
@@ -45,14 +50,14 @@ def check_trainable(trainable: Any, dataset: Dataset | None) -> None:
         ValueError: neither a function of a configuration nor a subclass of tune.Trainable, one that
             does not take the data, or data that is no dataset.
     """
-    call = "study.trainable(...)"
+    call = "Tuner(trainable=...)"
     if dataset is not None:
         lacks = [name for name in vars(Dataset) if not name.startswith("_")]
         lacks = [name for name in lacks if not hasattr(dataset, name)]
         if lacks:
             raise ValueError(
                 f"{call}: {kind_of(dataset)} is no dataset, it has no {', no '.join(lacks)} (see "
-                "tune_cluster/execution/parts.py); any object can be given by "
+                "tune_cluster/execution/dataset.py); any object can be given by "
                 "tune.with_parameters(trainable, name=object)"
             )
     called: Any = trainable
@@ -88,14 +93,14 @@ def check_strategy(strategy: object, scheduler: object) -> None:
     """
     if not isinstance(strategy, Strategy):
         raise ValueError(
-            f"study.tune_config(...): the searcher is {kind_of(strategy)}; allowed are "
+            f"TuneConfig(search_alg=...): the searcher is {kind_of(strategy)}; allowed are "
             "RandomSearch, SobolSearch, GridSearch, TPESearch and OptunaSearch of search_spaces, "
-            "such as RandomSearch(space, seed=study.flags.seed)"
+            "such as RandomSearch(space, seed=options.seed)"
         )
     if not (scheduler is None or isinstance(scheduler, (InOrder, PBT))):
         raise ValueError(
-            f"study.tune_config(...): the scheduler is {kind_of(scheduler)}; allowed are ASHA and "
-            "PBT of search_spaces, such as ASHA(max_epochs=study.max_epochs), or none"
+            f"TuneConfig(scheduler=...): the scheduler is {kind_of(scheduler)}; allowed are ASHA "
+            "and PBT of search_spaces, such as ASHA(max_epochs=options.epochs), or none"
         )
 
 
@@ -116,33 +121,75 @@ def check_names(space: Space, metric: str) -> None:
                 raise ValueError(f"space {space.name}: the hyperparameter {name} {why}; rename it")
 
 
-def check_built(tuner: object, parts: Parts) -> None:
-    """Refuse a Tuner that is not the study's.
+def check_resources(
+    trainable: Any, configs: Iterable[Mapping[str, Any]], *, cpus: float, gpus: float
+) -> None:
+    """Refuses what `tune.with_resources` or `default_resource_request` asks for and trials lack.
+
+    All trials of a study have the same, by which it is planned before the first of them: so it is
+    a flag that decides.
 
     Raises:
-        ValueError: what the job has not called, or what would be ignored.
+        ValueError: it asks for other resources than `cpus` and `gpus`.
     """
-    example = (
-        "tune.Tuner(study.trainable(...), tune_config=study.tune_config(...), "
-        "run_config=study.run_config())"
-    )
-    if not isinstance(tuner, tune.Tuner):
-        raise ValueError(f"the job must return a tune.Tuner, got {kind_of(tuner)}: {example}")
-    called = {
-        "trainable": parts.trainable is not None,
-        "tune_config": parts.strategy is not None,
-        "run_config": parts.run_config is not None,
-    }
-    missing = [f"study.{name}()" for name, was in called.items() if not was]
-    if missing:
-        raise ValueError(f"the job has not called {' nor '.join(missing)}: {example}")
-    # Tune would mix it into what a searcher suggests, and the journal would not know.
-    space = getattr(tuner._local_tuner, "param_space", None)
-    if space:
-        raise ValueError(
-            f"tune.Tuner(param_space=...) with {', '.join(map(str, space))}: hyperparameters come "
-            "from the Space of the searcher, constants from its `fixed`"
-        )
+    for config in configs:
+        asked = _asked(trainable, dict(config))
+        if asked is None:
+            continue
+        filled = [bundle for bundle in asked.bundles if any(bundle.values())]
+        if len(filled) > 1:
+            raise ValueError(
+                f"the trainable asks for {len(filled)} bundles of resources, and a trial here is "
+                "one process: ask for one bundle, of CPU and GPU"
+            )
+        flags = {"CPU": ("--cpus-per-trial", cpus), "GPU": ("--gpus-per-trial", gpus)}
+        for name, amount in asked.required_resources.items():
+            if name not in flags:
+                raise ValueError(
+                    f"the trainable asks for {amount:g} of {name}: trials here have CPUs and GPUs"
+                )
+            flag, has = flags[name]
+            if amount != has:
+                raise ValueError(
+                    f"the trainable asks for {amount:g} {name} a trial, and {flag} is {has:g}: "
+                    f"give {flag} {amount:g}, or change what it asks for"
+                )
+
+
+def _asked(trainable: Any, config: dict[str, Any]) -> tune.PlacementGroupFactory | None:
+    # A class has the one, `tune.with_resources` gives a function the other.
+    asked: Any = getattr(trainable, "_resources", None)
+    asked = getattr(trainable, "default_resource_request", asked)
+    if asked is None or isinstance(asked, tune.PlacementGroupFactory):
+        return asked
+    return asked(config)
+
+
+def refuse_unused(given: Iterable[str], options: Options, study: Study) -> None:
+    """Refuses options that were given and would change nothing.
+
+    Args:
+        given: names of options that have another value than by default.
+        options: their values.
+        study: built.
+
+    Raises:
+        ValueError: one of them has no effect.
+    """
+    trainable = study.parts.trainable
+    # Whether a function reports checkpoints shows only when it runs.
+    saves = not inspect.isclass(trainable) or overrides(trainable, "save_checkpoint")
+    unused = {}
+    if not saves:
+        why = f"{trainable.__name__} has no save_checkpoint, so that there are none"
+        unused.update(dict.fromkeys(("keep_best", "checkpoint_budget"), why))
+    if options.gpus_per_trial == 0:
+        unused["price_per_gpu_hour"] = "a trial has no GPU; give --gpus-per-trial too"
+    if options.max_epochs != study.max_epochs:
+        unused["max_epochs"] = f"this job trains for {study.max_epochs}, whatever the flag says"
+    for name, why in unused.items():
+        if name in given:
+            raise ValueError(f"{flag(name)} {getattr(options, name)}: {why}")
 
 
 def kind_of(given: object) -> str:

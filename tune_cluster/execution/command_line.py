@@ -1,0 +1,366 @@
+"""The command line of a job: the options that all studies share, and the job's own parameters."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import io
+import json
+import sys
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import redirect_stderr
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, make_dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import docstring_parser
+import tyro
+from pydantic import TypeAdapter, ValidationError
+from rich.console import Console
+
+from tune_cluster.execution.options import (
+    ONE_SESSION,
+    OPTION_NAMES,
+    RESUMABLE,
+    SMOKE_TEST_EPOCHS,
+    SMOKE_TEST_TRIALS,
+    Options,
+    flag,
+    options_of,
+)
+from tune_cluster.storage.addresses import expanded
+
+PATHS = ("storage_path", "resume", "dataset")
+"""What may be a path, and may be none."""
+
+ADDED = ("repair",)
+"""Options that a study of an earlier version does not have in its `study.json`."""
+
+REMOVED = ("dataset", "data_dir", "model")
+"""Options of all jobs in an earlier version, which now only jobs have that use them."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """What a job is called with."""
+
+    options: Options
+    own: dict[str, Any]
+    """The job's own parameters."""
+    given: frozenset[str] = frozenset()
+    """The names of shared options that were given another value than they have by default."""
+
+    def stored(self) -> dict[str, Any]:
+        """Both as plain JSON, for `study.json`; fields of a dataclass among the job's parameters
+        stand beside the parameters."""
+        own: dict[str, Any] = {}
+        for name, value in self.own.items():
+            nested = is_dataclass(value) and not isinstance(value, type)
+            own.update(asdict(value) if nested else {name: value})
+        both = {"flags": asdict(self.options), "options": own}
+        return {
+            kind: {k: str(v) if isinstance(v, Path) else v for k, v in values.items()}
+            for kind, values in both.items()
+        }
+
+
+@dataclass(frozen=True)
+class _Flag:
+    """A flag of a job's own."""
+
+    name: str
+    annotation: Any
+    default: Any
+    help: str
+    parameter: str
+    """The job's, by which it is given."""
+    group: type | None = None
+    """The dataclass that it is a field of, which is the parameter's type."""
+
+    @property
+    def resumable(self) -> bool:
+        """Whether `--resume` may change it."""
+        return self.name in getattr(self.group, "resumable", ())
+
+
+def parse(job: Callable[..., object], argv: Sequence[str], stored: Any = None) -> Command:
+    """The command line for `job`; with `stored`, what a study was started with, as its defaults.
+
+    Ends the process with code 0 after `--help`.
+
+    Raises:
+        ValueError: a flag that is unknown, of the wrong type or out of its range; a parameter of
+            the job that cannot be a flag; with `stored`, a value that must not change.
+    """
+    own = _own_flags(job)
+    defaults = _defaults(own, stored)
+    helps = _helps(Options)
+    hints = typing.get_type_hints(Options, include_extras=True)
+    shared = [_Flag(n, hints[n], defaults[n], helps[n], "") for n in hints if n in OPTION_NAMES]
+    if not {"-h", "--help"}.isdisjoint(argv):
+        # By rich, which breaks a line between words: tyro breaks what it describes at none.
+        Console().print(_about(job, own), highlight=False, markup=False)
+    typed = read_flags([*shared, *own], argv, defaults, prog=f"python {sys.argv[0]}")
+    return _command(own, defaults, {n: _typed(n, v) for n, v in typed.items()}, stored is not None)
+
+
+def arguments_of(
+    job: Callable[..., object], arguments: Mapping[str, Any], stored: Any = None
+) -> Command:
+    """The same from keyword arguments, as Python has them.
+
+    Raises:
+        ValueError: an argument that is neither an option nor a parameter of the job, or is out of
+            its range; with `stored`, a value that must not change.
+    """
+    own = _own_flags(job)
+    defaults = _defaults(own, stored)
+    values = dict(defaults)
+    for name, value in arguments.items():
+        group = next((f.group for f in own if f.group is not None and f.parameter == name), None)
+        if group is not None:
+            values.update({known.name: getattr(value, known.name) for known in fields(group)})
+        elif name in defaults:
+            values[name] = str(value) if name in PATHS and isinstance(value, Path) else value
+        else:
+            raise ValueError(f"{name}: there is no such option; there are {', '.join(defaults)}")
+    return _command(own, defaults, values, stored is not None)
+
+
+def _command(
+    own: Sequence[_Flag], defaults: Mapping[str, Any], values: Mapping[str, Any], resumed: bool
+) -> Command:
+    if resumed:
+        _refuse_changes(own, defaults, values)
+    shared = {name: values[name] for name in values if name in OPTION_NAMES}
+    given = frozenset(name for name, value in shared.items() if value != defaults[name])
+    if shared["smoke_test"] and not resumed:
+        small = {"trials": SMOKE_TEST_TRIALS, "max_epochs": SMOKE_TEST_EPOCHS}
+        for name, value in small.items():
+            if name in given:
+                raise ValueError(
+                    f"{flag(name)} {shared[name]}: a smoke test has {value}; leave one of the two "
+                    "flags out"
+                )
+        # The job may say how many trials it needs.
+        shared["max_epochs"] = SMOKE_TEST_EPOCHS
+    parameters: dict[str, Any] = {}
+    for one in own:
+        if one.group is None:
+            parameters[one.parameter] = values[one.name]
+        elif one.parameter not in parameters:
+            parameters[one.parameter] = one.group(
+                **{known.name: values[known.name] for known in fields(one.group)}
+            )
+    return Command(options_of(**shared), parameters, given)
+
+
+def read_flags(
+    flags: Sequence[_Flag], argv: Sequence[str], defaults: Mapping[str, Any], *, prog: str
+) -> dict[str, Any]:
+    """The values of the flags on a command line, by name.
+
+    Raises:
+        ValueError: a flag that is unknown, or a value of the wrong type.
+    """
+    kind = make_dataclass(
+        "CommandLine",
+        [
+            # A list is no default that a dataclass takes.
+            (
+                one.name,
+                Annotated[one.annotation, tyro.conf.arg(help=one.help)],
+                field(default_factory=partial(copy.deepcopy, defaults[one.name])),
+            )
+            for one in flags
+        ],
+        frozen=True,
+        kw_only=True,
+    )
+    parsed = in_one_line(
+        lambda: tyro.cli(
+            kind,
+            prog=prog,
+            args=list(argv),
+            description="",
+            config=(tyro.conf.FlagCreatePairsOff,),
+        )
+    )
+    return {one.name: getattr(parsed, one.name) for one in flags}
+
+
+def in_one_line(read: Callable[[], Any]) -> Any:
+    """What `read` returns, which calls `tyro.cli`; its error, a box of several lines, as one.
+
+    Raises:
+        ValueError: what tyro says of the command line.
+    """
+    errors = io.StringIO()
+    try:
+        with redirect_stderr(errors):
+            return read()
+    except SystemExit as ended:
+        if not ended.code:
+            raise
+        told = [line.strip("│ ") for line in errors.getvalue().splitlines()]
+        # Between the head of the box and the rule above what help there is.
+        said = [line for line in told if line and line[0] not in "╭╰"]
+        end = next((at for at, line in enumerate(said) if line.startswith("─")), len(said))
+        # What each type of a union has said of the value is tyro's own matter.
+        message = " ".join(said[:end]).partition(" Got errors:")[0].rstrip(".")
+        raise ValueError(f"{message}; --help lists the flags") from None
+
+
+def _about(job: Callable[..., object], own: Sequence[_Flag]) -> str:
+    """What a job asks, and what may change on a resume; a paragraph is a line."""
+    asked = (inspect.getdoc(job) or "").split("\nArgs:")[0]
+    paragraphs = [" ".join(paragraph.split()) for paragraph in asked.split("\n\n")]
+    resumed = (
+        f"With --resume STUDY these may change: {_changing(own)}. The script must say the same "
+        "metric, mode, space, searcher, scheduler and name of the trainable."
+    )
+    return "\n\n".join([*filter(None, paragraphs), resumed, ""])
+
+
+def _changing(own: Sequence[_Flag]) -> str:
+    return ", ".join(map(flag, [*RESUMABLE, *(one.name for one in own if one.resumable)]))
+
+
+def _helps(documented: object) -> dict[str, str]:
+    """What the docstrings say of the fields of a dataclass, without the breaks of their lines,
+    which tyro would keep."""
+    found = docstring_parser.parse_from_object(documented).params
+    return {p.arg_name: " ".join((p.description or "").split()) for p in found}
+
+
+def _own_flags(job: Callable[..., object]) -> list[_Flag]:
+    """The parameters of a job after the options, each of which becomes a flag; of a dataclass each
+    field.
+
+    Raises:
+        ValueError: the job takes no options, or a parameter has no type, no default, or the name
+            of another flag.
+    """
+    try:
+        parameters = list(inspect.signature(job, eval_str=True).parameters.values())
+    except (NameError, AttributeError, TypeError, SyntaxError) as error:
+        raise ValueError(f"the types of the job's parameters cannot be read: {error}") from None
+    if not parameters or parameters[0].kind is inspect.Parameter.KEYWORD_ONLY:
+        raise ValueError("the job needs a first parameter, the options: def job(options, ...)")
+    params = docstring_parser.parse(inspect.getdoc(job) or "").params
+    helps = {p.arg_name: " ".join((p.description or "").split()) for p in params}
+    found: list[_Flag] = []
+    for parameter in parameters[1:]:
+        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            found += _flags_of(parameter, helps.get(parameter.name, ""))
+    taken = {*OPTION_NAMES, "help"}
+    for name in (one.name for one in found):
+        if name in taken:
+            instead = f"read options.{name}, or " * (name in OPTION_NAMES)
+            raise ValueError(
+                f"{flag(name)}: the job's parameter {name} has the name of another flag; "
+                f"{instead}give it another name"
+            )
+        taken.add(name)
+    return found
+
+
+def _flags_of(parameter: inspect.Parameter, told: str) -> Iterator[_Flag]:
+    name, group, default = parameter.name, parameter.annotation, parameter.default
+    if isinstance(group, type) and is_dataclass(group):
+        helps, hints = _helps(group), typing.get_type_hints(group, include_extras=True)
+        whole = group() if default is parameter.empty else default
+        for known in fields(group):
+            value = getattr(whole, known.name)
+            yield _Flag(
+                known.name, hints[known.name], value, helps.get(known.name, ""), name, group
+            )
+        return
+    # `--resume STUDY` alone must be a whole command line.
+    if default is parameter.empty:
+        raise ValueError(f"{flag(name)}: the job's parameter needs a default")
+    if parameter.annotation is parameter.empty:
+        raise ValueError(
+            f"{flag(name)}: the job's parameter needs a type, such as "
+            f"{name}: {type(default).__name__} = {default!r}"
+        )
+    yield _Flag(name, parameter.annotation, default, told, name)
+
+
+def _defaults(own: Sequence[_Flag], stored: Any) -> dict[str, Any]:
+    """The default of each flag: of a study that is resumed, what it was started with.
+
+    Raises:
+        ValueError: an option is missing in `stored`, unknown or of another type.
+    """
+    shared = {known.name: known.default for known in fields(Options)}
+    defaults = {**shared, **{one.name: one.default for one in own}}
+    if stored is None:
+        return defaults
+    hints = {**typing.get_type_hints(Options), **{one.name: one.annotation for one in own}}
+    allowed = {"flags": {*OPTION_NAMES, *REMOVED}, "options": {one.name for one in own}}
+    for kind, names in allowed.items():
+        for name, value in stored[kind].items():
+            if name not in names:
+                raise ValueError(
+                    f"--resume: study.json: {kind}.{name!r:.60} is unknown to this job"
+                )
+            if name in defaults:
+                _check_type(f"{kind}.{name}", hints[name], value)
+                # JSON has neither paths nor tuples.
+                typed = isinstance(defaults[name], (Path, tuple)) and value is not None
+                defaults[name] = type(defaults[name])(value) if typed else value
+    for name in sorted(OPTION_NAMES - stored["flags"].keys() - {*ADDED}):
+        raise ValueError(f"--resume: study.json: flags.{name} is missing")
+    return {**defaults, **ONE_SESSION}
+
+
+def _check_type(name: str, annotation: Any, value: Any) -> None:
+    if not _plain(annotation):
+        return
+    try:
+        # As JSON: it has paths as texts, and tuples as lists.
+        TypeAdapter(annotation).validate_json(json.dumps(value), strict=True)
+    except ValidationError as error:
+        why = error.errors(include_url=False)[0]["msg"].replace("Input should", "it should")
+        raise ValueError(f"--resume: study.json: {name} is {value!r:.60}; {why}") from None
+
+
+def _plain(annotation: Any) -> bool:
+    """Whether JSON has values of a type as they are."""
+    origin = typing.get_origin(annotation)
+    if origin is typing.Literal:
+        return True
+    if origin is Annotated:
+        return _plain(typing.get_args(annotation)[0])
+    if origin in (list, tuple, dict, typing.Union, types.UnionType):
+        return all(inner is Ellipsis or _plain(inner) for inner in typing.get_args(annotation))
+    return annotation in (bool, int, float, str, Path, type(None))
+
+
+def _typed(name: str, value: Any) -> Any:
+    """A value of the command line, with `~` expanded where it is a path."""
+    if isinstance(value, (tuple, list)):
+        return type(value)(_typed(name, item) for item in value)
+    if isinstance(value, Path):
+        return Path(expanded(flag(name), str(value)))
+    return expanded(flag(name), value) if name in PATHS and value is not None else value
+
+
+def _refuse_changes(
+    own: Sequence[_Flag], before: Mapping[str, Any], now: Mapping[str, Any]
+) -> None:
+    free = {*RESUMABLE, "resume", "repair", *(one.name for one in own if one.resumable)}
+    for name, was in before.items():
+        if was != now[name] and name not in free:
+            raise ValueError(
+                f"{flag(name)} {now[name]}: the study was started with {was}; on resume only these "
+                f"may change: {_changing(own)}"
+            )
+    if before["trials"] is not None and (now["trials"] or 0) < before["trials"]:
+        raise ValueError(
+            f"--trials {now['trials']}: the study has {before['trials']} already; it can only grow"
+        )

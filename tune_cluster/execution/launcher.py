@@ -1,0 +1,468 @@
+"""How a study is run, from what a person has said to its last word: read, check, build, run.
+
+`main` is the command line of a job, `run` the same in Python, and `Tuner.fit` ends here too.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, NoReturn
+
+import ray
+from ray import tune
+from rich.console import Console
+
+from search_spaces.schedulers.pbt import PBT
+from tune_cluster.callbacks.console import ConsoleOutput
+from tune_cluster.callbacks.hparams import Columns
+from tune_cluster.callbacks.stopping import FAILED, NODES
+from tune_cluster.callbacks.tensorboard import TensorBoard
+from tune_cluster.cluster.capacity import Cluster
+from tune_cluster.cluster.connect import connected
+from tune_cluster.cluster.facts import gpu_notice, seen_gpus
+from tune_cluster.cluster.head import watched
+from tune_cluster.cluster.nodes import inspect
+from tune_cluster.cluster.notices import Notices
+from tune_cluster.execution import summary
+from tune_cluster.execution.best import all_ended, keep_best
+from tune_cluster.execution.command_line import Command, arguments_of, parse
+from tune_cluster.execution.keeping import retain
+from tune_cluster.execution.options import OPTION_NAMES, Options
+from tune_cluster.execution.population import NOT_RESUMED, write_schedule
+from tune_cluster.execution.price import Price
+from tune_cluster.execution.question import begin
+from tune_cluster.execution.ray_tune.compat import (
+    TRIAL_ENVIRONMENT,
+    as_trial,
+    controlled_by,
+    let_trials_inherit_environment,
+)
+from tune_cluster.execution.ray_tune.study import TUNE_FOLDER, Study
+from tune_cluster.execution.replicates import write_replicates
+from tune_cluster.execution.result import StudyResult
+from tune_cluster.execution.sendable import unsendable_refused
+from tune_cluster.execution.signals import EXIT_CODES, ended_by_signals, heard, interrupted
+from tune_cluster.execution.tuner import Tuner
+from tune_cluster.execution.validation import kind_of, refuse_unused
+from tune_cluster.plain_text import argument, one_line
+from tune_cluster.reports.tables import write_table
+from tune_cluster.storage.addresses import SCHEME
+from tune_cluster.storage.inside import LinkError
+from tune_cluster.storage.retry import StorageLostError
+from tune_cluster.study.description import describe, job_name
+from tune_cluster.study.directory import StudyDirectory
+from tune_cluster.study.reading import check_kinds, read_study
+from tune_cluster.study.repair import repair
+from tune_cluster.study.unchanged import check_unchanged
+from tune_cluster.told import accept_all_characters, complain, in_words
+
+TUNE_SETTINGS = {
+    # The journal and the curves are ours; Tune's CSV and JSON files would cost 13 ms a trial.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    # Tune's own snapshots are never read: once, at the end, and not every 10 s.
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
+    # A missing metric ends its trial, in its runner, and not the study.
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    # Who may wait for a process is up to the searcher: this number stays what it is when a study
+    # begins, and with 1 the processes of nodes that join would start one after the other.
+    "TUNE_MAX_PENDING_TRIALS_PG": "1000000",
+    # Ctrl-C is ours: the journal is to be complete.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    # One line for a failed trial is in the terminal, its traceback in the journal.
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    # Nor Tune's own tables: ours say what happens.
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+}
+
+
+def main(job: Callable[..., Tuner], argv: Sequence[str] | None = None) -> NoReturn:
+    """Run `job(options, **parameters)` from the command line, and end the process.
+
+    Exit codes: 0 all trials have ended, or their time has; 1 the first trials all failed alike, or
+    none has reported a value, or no node is left that trials could run on, or the storage has not
+    come back; 2 bad input, before anything was scheduled; 75 the cluster's head is gone, or the Ray
+    that the job had started; 130 a person has interrupted it, or has not wanted it at its price,
+    and then nothing of it is left, or another driver has taken it over; 143 terminated.
+
+    Args:
+        job: builds the Tuner from the options and its own keyword parameters, which become flags;
+            those of a dataclass, each field.
+        argv: the command line; that of the process if None.
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    accept_all_characters()
+    # Signals are heard until Ray has been left: a second Ctrl-C may come at any time.
+    with ExitStack() as hearing, ExitStack() as held:
+        try:
+            command, home = taken_up(partial(parse, job, argv), held)
+            tuner = built_by(job, command)
+            begun = prepare(command, tuner, home, held, console=Console(), argv=argv)
+        except (OSError, ValueError) as error:
+            complain(in_words(error))
+            sys.exit(2)
+        except KeyboardInterrupt:
+            sys.exit(130)
+        if begun is None:
+            sys.exit(130)
+        hearing.enter_context(heard(begun.study.stopper))
+        then = begun.next_step
+        address = ray.get_runtime_context().gcs_address
+        held.enter_context(watched(address, lambda told: complain(f"{told}, and {then}")))
+        # From here on a ValueError is our own bug, and has its traceback.
+        try:
+            code = exit_code(begun.run(), then)
+        except StorageLostError as error:
+            complain(f"storage: {error}; what was reported is kept: {then}")
+            code = EXIT_CODES.get(begun.study.stopper.why, 1)
+        except LinkError as error:
+            # Put there while the study ran: another user is at work in its folder.
+            complain(f"{error}; what was reported is kept: {then}")
+            code = 1
+    sys.exit(code)
+
+
+def run(job: Callable[..., Tuner], **arguments: Any) -> StudyResult:
+    """Run `job(options, **parameters)` from Python: a notebook, a pipeline, a thread.
+
+    It never ends the process and asks nothing; the first Ctrl-C ends the study in order, the
+    second raises `KeyboardInterrupt`.
+
+    Args:
+        job: builds the Tuner from the options and its own keyword parameters.
+        arguments: of `Options`, such as `trials=64, storage_path="results"`, and the job's own.
+
+    Raises:
+        ValueError: bad input, before anything was scheduled.
+        StorageLostError: the storage failed, and did not come back.
+    """
+    with ExitStack() as held:
+        command, home = taken_up(partial(arguments_of, job, arguments), held)
+        return _run_here(command, built_by(job, command), home, held)
+
+
+def fit(tuner: Tuner, options: Options) -> StudyResult:
+    """Run the study of a Tuner; see `Tuner.fit`."""
+
+    def same(options: Options) -> Tuner:
+        return tuner
+
+    said = {name: getattr(options, name) for name in OPTION_NAMES}
+    given = {name: value for name, value in said.items() if value != getattr(Options, name)}
+    return run(same, **given)
+
+
+def _run_here(
+    command: Command, tuner: Tuner, home: StudyDirectory | None, held: ExitStack
+) -> StudyResult:
+    # Plain lines: a live status is for a terminal that this process has for itself.
+    console = Console(force_terminal=False, force_jupyter=False)
+    begun = prepare(command, tuner, home, held, console=console, argv=None)
+    assert begun is not None, "nobody was asked"
+    with interrupted(begun.study.stopper):
+        return begun.run()
+
+
+def exit_code(result: StudyResult, then: str) -> int:
+    """The exit code of a study that was run, after a line on what has gone wrong.
+
+    Args:
+        result: of the study.
+        then: what the person does next: the end of a sentence.
+    """
+    if result.ended_by == FAILED:
+        complain(one_line(f"the first trials all failed alike: {result.reason}"))
+        return 1
+    if result.ended_by == NODES:
+        complain(f"{result.reason}; put that right, and {then}")
+        return 1
+    if result.best is None and result.complete:
+        complain(f"no trial has reported {result.metric}; journal.jsonl has the reason of each")
+        return 1
+    return EXIT_CODES.get(result.ended_by, 0)
+
+
+def taken_up(
+    read: Callable[..., Command], held: ExitStack
+) -> tuple[Command, StudyDirectory | None]:
+    """The command, and of a study that is resumed where it lives, which is locked.
+
+    Args:
+        read: reads the command; called with `stored=`, what the study was started with, it takes
+            that for the defaults.
+        held: lasts as long as the study is run.
+
+    Raises:
+        ValueError: a bad value, or a study that cannot be resumed.
+    """
+    command = read()
+    resume = command.options.resume
+    if resume is None:
+        return command, None
+    if command.options.repair:
+        resume = repair(resume)
+    home = StudyDirectory.find(resume, held)
+    stored = read_study(home.path, "--resume", resume).about
+    check_kinds(home.path)
+    kept_in = str(stored["flags"]["storage_path"])
+    if home.bucket is None and kept_in.startswith(SCHEME):
+        there = argument(f"{kept_in.rstrip('/')}/{home.path.name}")
+        raise ValueError(f"--resume {home.path}: a copy of a study in a bucket: --resume {there}")
+    return read(stored=stored), home
+
+
+def home_for(options: Options, held: ExitStack) -> StudyDirectory:
+    """Makes and locks the directory of a new study.
+
+    Raises:
+        ValueError: there is such a study, or nothing can be written.
+    """
+    name = options.name or f"{job_name()}-{time.strftime('%Y%m%d-%H%M%S')}"
+    return StudyDirectory.create(options.storage_path, name, held, numbered=options.name is None)
+
+
+def built_by(job: Callable[..., object], command: Command) -> Tuner:
+    """The Tuner that the job builds.
+
+    Raises:
+        ValueError: the job refuses a value, or returns something else.
+    """
+    with unsendable_refused():
+        tuner = job(command.options, **command.own)
+    if not isinstance(tuner, Tuner):
+        raise ValueError(
+            f"the job must return a tune_cluster.Tuner, got {kind_of(tuner)}: "
+            "Tuner(trainable, tune_config=TuneConfig(metric=..., mode=..., search_alg=...))"
+        )
+    return tuner
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A study that is open, and about to run."""
+
+    study: Study
+    tuner: tune.Tuner
+    """What Tune runs."""
+    command: Sequence[str]
+    """That started the study, with interpreter and script as they are typed here; empty where it
+    was started from Python."""
+    price: Price | None
+    """What was expected; None where nothing is left to be run."""
+    console: Console
+
+    @property
+    def next_step(self) -> str:
+        """What a person does once it is over what has ended the study: the end of a sentence."""
+        how = how_to_go_on(self.study, self.command)
+        return f"begin a new study: {how}" if how == NOT_RESUMED else f"go on with: {how}"
+
+    def run(self) -> StudyResult:
+        """From the first trial to the last word.
+
+        Raises:
+            StorageLostError: the storage failed, and did not come back.
+        """
+        study, price = self.study, self.price
+        began = time.monotonic()
+        study.stopper.begin()
+        scheduler = study.parts.scheduler
+        pbt = scheduler if isinstance(scheduler, PBT) else None
+        retain(study)
+        columns = Columns(
+            study.space,
+            study.metric,
+            promotes=study.parts.promotes(),
+            perturbed=() if pbt is None else pbt.perturbed,
+        )
+        notice = "\n\n".join(study.parts.notices)
+        study.listen(TensorBoard(study.trials_dir, columns, notice, study.retry))
+        if price is not None:
+            study.listen(
+                ConsoleOutput(
+                    self.console,
+                    study.state,
+                    total=study.total,
+                    not_searched=study.not_searched,
+                    seconds=price.seconds,
+                )
+            )
+            with controlled_by(study.tune_scheduler), closing(Notices(str(study.checkpoints))):
+                self.tuner.fit()
+        took = time.monotonic() - began
+        study.close(study.stopper.why or "all trials")
+        write_table(study.directory / "trials.csv", study.state, study.retry)
+        best = keep_best(study)
+        schedules = {}
+        if pbt is not None and best is not None:
+            schedules = write_schedule(
+                study.directory / "best",
+                study.trials,
+                best,
+                metric=study.metric,
+                perturbed=pbt.perturbed,
+                retry=study.retry,
+            )
+        more = [
+            *([] if price is None else [("time", summary.time_taken(price.seconds, took))]),
+            *summary.write_audit(study),
+            *summary.schedule_lines(study, schedules),
+            *write_replicates(study),
+        ]
+        summary.show_summary(self.console, study, best, self.command, more)
+        return StudyResult(
+            study.directory,
+            study.trials,
+            study.checkpoints,
+            metric=study.metric,
+            mode=study.mode,
+            best=best,
+            ended_by=study.stopper.why,
+            reason=study.stopper.reason,
+            complete=all_ended(study),
+        )
+
+
+def prepare(
+    command: Command,
+    tuner: Tuner,
+    home: StudyDirectory | None,
+    held: ExitStack,
+    *,
+    console: Console,
+    argv: Sequence[str] | None,
+) -> Begun | None:
+    """Opens the study, on a cluster; None if the person does not want it, and then nothing is left.
+
+    Args:
+        command: as it was read.
+        tuner: of the study.
+        home: where a resumed one lives; None makes a new one.
+        held: lasts as long as the study is run.
+        console: where to.
+        argv: the command line; None where there is none, and nobody to be asked.
+
+    Raises:
+        ValueError: what the study cannot be run with, before anything was scheduled.
+    """
+    os.environ.update({**TUNE_SETTINGS, **TRIAL_ENVIRONMENT})
+    options = tuner.settled(command.options)
+    command = replace(command, options=options)
+    home = home or home_for(options, held)
+    metric, mode = tuner.tune_config.metric, tuner.tune_config.mode
+    # Ray stores what a script has given before it was connected as soon as it is.
+    with nothing_left(home) as keep, unsendable_refused():
+        check_unchanged(home.path, metric=metric, mode=mode)
+        found = held.enter_context(cluster_for(options))
+        study = study_on(found, home, options, console, metric=metric, mode=mode)
+        # Again: Ray has made SIGTERM its own as it began.
+        with ended_by_signals():
+            built = study.build(tuner)
+            refuse_unused(command.given, options, study)
+            description = describe(study, command, argv or ())
+            typed = [] if argv is None else description["command"]
+            how = how_to_go_on(study, typed)
+            agreed, price = begin(console, study, how, asked=argv is not None)
+            if agreed:
+                told = {} if price is None else {"price": price.describe()}
+                study.open({**description, **told}, argv or ())
+                keep()
+                return Begun(study, built, typed, price, console)
+    return None
+
+
+@contextmanager
+def nothing_left(home: StudyDirectory) -> Iterator[Callable[[], None]]:
+    """Whatever ends the study before it has begun, be it SIGTERM, its name is free again.
+
+    `tune.Tuner(...)` makes a folder in the study's as it is built. Nothing else is touched of a
+    study that is there already.
+
+    Yields:
+        What says that it has begun.
+    """
+    made = home.path if home.new else home.path / TUNE_FOLDER
+    begun = not (home.new or not made.exists())
+
+    def keep() -> None:
+        nonlocal begun
+        begun = True
+
+    try:
+        with ended_by_signals():
+            yield keep
+    finally:
+        if not begun:
+            shutil.rmtree(made, ignore_errors=True)
+
+
+def cluster_for(options: Options) -> AbstractContextManager[Cluster]:
+    """Connects to the cluster that the options say, or starts one for their trials."""
+    return connected(
+        options.address,
+        cpus_per_trial=options.cpus_per_trial,
+        gpus_per_trial=options.gpus_per_trial,
+        max_concurrent=options.max_concurrent,
+    )
+
+
+def study_on(
+    found: Cluster,
+    home: StudyDirectory,
+    options: Options,
+    console: Console,
+    *,
+    metric: str,
+    mode: Any,
+) -> Study:
+    """The study, as wide as the cluster's nodes let it be.
+
+    Raises:
+        ValueError: no trial fits on a node, no node will do, or another driver has the study.
+    """
+    size = (options.cpus_per_trial, options.gpus_per_trial)
+    slots = found.slots(*size)
+    inspection, notice = None, ""
+    if found.own:
+        let_trials_inherit_environment()
+        if options.gpus_per_trial:
+            notice = gpu_notice({socket.gethostname(): seen_gpus()})
+    else:
+        storage = str(home.bucket or home.path.parent)
+        inspection = inspect(storage, gpus=options.gpus_per_trial > 0, remote=as_trial)
+        inspection.check(*size)
+        notice = inspection.gpu_notice(*size)
+        for note in inspection.notes():
+            console.print(
+                f"note      {one_line(note)}", soft_wrap=True, highlight=False, markup=False
+            )
+    study = Study(
+        home.path,
+        options,
+        max_concurrent=min(options.max_concurrent or slots, slots),
+        metric=metric,
+        mode=mode,
+        bucket=home.bucket,
+        cluster=found,
+        inspection=inspection,
+        lock=home.journal,
+    )
+    if home.lease is not None:
+        home.lease.on_lost(study.stopper.interrupt)
+    study.parts.gpu_notice = notice
+    return study
+
+
+def how_to_go_on(study: Study, command: Sequence[str]) -> str:
+    """The resume command, or why the study cannot be resumed."""
+    if isinstance(study.parts.scheduler, PBT):
+        return NOT_RESUMED
+    return summary.resume_command(command, study)

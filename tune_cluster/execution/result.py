@@ -1,0 +1,175 @@
+"""What a study has found: the methods of `ray.tune.ResultGrid`, over each trial's best epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ray.tune import Checkpoint
+
+from search_spaces.objective import Mode, Objective
+from search_spaces.trial_events import Epoch
+from tune_cluster.execution.ray_tune.searcher import dirname_of
+from tune_cluster.storage.checkpoints import TrialCheckpoints
+from tune_cluster.storage.store import Store
+from tune_cluster.study.state import TrialState
+
+if TYPE_CHECKING:
+    import pandas as pd  # type: ignore[import-untyped]
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """What one trial has come to, as `ray.tune.Result` has it."""
+
+    config: dict[str, Any]
+    """That its best epoch was trained with."""
+    metrics: dict[str, Any] | None
+    """Of its best epoch, and `epoch` and `config`; None if it has reported no value."""
+    path: str
+    """The folder of its event files."""
+    checkpoint: Checkpoint | None
+    """Of its best epoch, where that is kept."""
+    error: Exception | None
+    """Why it has failed, if it has."""
+    status: str
+    """pending, running, finished, stopped, diverged or failed."""
+    metrics_dataframe: pd.DataFrame
+    """The metrics of each of its epochs."""
+
+
+class StudyResult:
+    """What a study has found.
+
+    Args:
+        directory: of the study.
+        trials: by index.
+        checkpoints: the store of all trials' checkpoints.
+        metric, mode: of the study.
+        best: what `best/best.json` says; None if no trial has reported a value.
+        ended_by: the name of the limit or signal that has ended the study, or nothing.
+        reason: more of it, for a person.
+        complete: whether no trial is left to be run.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        trials: Mapping[int, TrialState],
+        checkpoints: Store,
+        *,
+        metric: str,
+        mode: Mode,
+        best: Mapping[str, Any] | None,
+        ended_by: str,
+        reason: str,
+        complete: bool,
+    ) -> None:
+        self.directory = directory
+        self.metric = metric
+        self.mode = mode
+        self.best = best
+        self.ended_by = ended_by
+        self.reason = reason
+        self.complete = complete
+        self._checkpoints = checkpoints
+        self._trials = [trials[index] for index in sorted(trials)]
+
+    @property
+    def experiment_path(self) -> str:
+        """The study's directory, as `ResultGrid` calls it."""
+        return str(self.directory.absolute())
+
+    def __len__(self) -> int:
+        return len(self._trials)
+
+    def __getitem__(self, number: int) -> TrialResult:
+        trial = self._trials[number]
+        return self._result(trial, None if trial.best is None else trial.best.epoch)
+
+    def __iter__(self) -> Iterator[TrialResult]:
+        return (self[number] for number in range(len(self)))
+
+    @property
+    def errors(self) -> list[Exception]:
+        """Of the trials that have failed or diverged."""
+        return [error for trial in self._trials if (error := _error_of(trial)) is not None]
+
+    @property
+    def num_errors(self) -> int:
+        """The number of trials that have failed or diverged."""
+        return len(self.errors)
+
+    @property
+    def num_terminated(self) -> int:
+        """The number of trials that have ended without an error."""
+        return sum(trial.ended for trial in self._trials) - self.num_errors
+
+    def get_best_result(self, metric: str | None = None, mode: Mode | None = None) -> TrialResult:
+        """The best trial at its best epoch; of equals the first.
+
+        Args:
+            metric: any that the trials report; the study's if None.
+            mode: "max" or "min"; the study's if None.
+
+        Raises:
+            RuntimeError: no trial has reported a value of it.
+        """
+        objective = Objective(metric or self.metric, mode or self.mode)
+        found = [
+            (objective.key(value), trial.index, epoch, trial)
+            for trial in self._trials
+            for epoch, metrics in trial.results.items()
+            if (value := metrics.get(objective.metric)) is not None
+        ]
+        if not found:
+            raise RuntimeError(f"no trial has reported {objective.metric}")
+        _, _, epoch, trial = min(found, key=lambda one: one[:3])
+        return self._result(trial, epoch)
+
+    def get_dataframe(self) -> pd.DataFrame:
+        """A line for each trial: `trial`, `status`, the metrics of its best epoch, and its
+        configuration as `config/<name>`."""
+        import pandas as pd
+
+        lines = []
+        for trial, result in zip(self._trials, self, strict=True):
+            metrics = {k: v for k, v in (result.metrics or {}).items() if k != "config"}
+            config = {f"config/{name}": value for name, value in result.config.items()}
+            lines.append({"trial": trial.index, "status": trial.status, **metrics, **config})
+        return pd.DataFrame(lines)
+
+    def __repr__(self) -> str:
+        return f"<StudyResult of {self.directory}: {len(self)} trials, {self.num_errors} errors>"
+
+    def _result(self, trial: TrialState, epoch: Epoch | None) -> TrialResult:
+        import pandas as pd
+
+        config = trial.config_at(1 if epoch is None else epoch)
+        metrics = None
+        if epoch is not None:
+            metrics = {**trial.results[epoch], "epoch": epoch, "config": config}
+        return TrialResult(
+            config=config,
+            metrics=metrics,
+            path=str((self.directory / "trials" / dirname_of(trial.index)).absolute()),
+            checkpoint=None if epoch is None else self._checkpoint(trial.index, epoch),
+            error=_error_of(trial),
+            status=trial.status,
+            metrics_dataframe=pd.DataFrame(
+                [{"epoch": known, **trial.results[known]} for known in sorted(trial.results)]
+            ),
+        )
+
+    def _checkpoint(self, index: int, epoch: float) -> Checkpoint | None:
+        store = self._checkpoints / dirname_of(index)
+        found = TrialCheckpoints(store, self.mode).of_epoch(epoch)
+        return None if found is None else Checkpoint(f"{store}/{found.name}")
+
+
+def _error_of(trial: TrialState) -> Exception | None:
+    if trial.status not in ("diverged", "failed"):
+        return None
+    return RuntimeError(f"trial {trial.index} {trial.status}: {trial.reason}")
