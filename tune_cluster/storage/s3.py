@@ -305,7 +305,7 @@ def s3_client() -> Any:
     config = Config(
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
-        retries={"mode": "standard", "max_attempts": 2},
+        retries={"mode": "standard", "total_max_attempts": 2},
         # Checksums that not every S3 knows are no part of a condition.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
