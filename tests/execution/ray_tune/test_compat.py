@@ -1,5 +1,6 @@
 """The contract with Ray Tune: what breaks here when Ray changes a private name that is used."""
 
+import gc
 import json
 import os
 import pickle
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from ray import tune
 from ray.train._internal.storage import StorageContext
+from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
 from search_spaces.schedulers.asha import ASHA
@@ -55,7 +57,7 @@ def test_tuner_runs_our_controller_which_forgets_ended_trials_and_writes_no_stat
         def save(self, checkpoint_path):
             pickled.append(checkpoint_path)
 
-    code, trials, _ = run_study(
+    code, trials, study = run_study(
         trainable_that(lambda *_: None),
         trials=12,
         max_epochs=1,
@@ -72,6 +74,12 @@ def test_tuner_runs_our_controller_which_forgets_ended_trials_and_writes_no_stat
     for held in ("_trials_to_cache", "_trial_metadata", "_trial_to_actor", "_actor_to_trial"):
         assert not getattr(controller, held), held
     assert not pickled
+    gc.collect()
+    alive = [known for known in gc.get_objects() if isinstance(known, Trial)]
+    folder = str(study.directory)
+    assert len([trial for trial in alive if str(trial.path).startswith(folder)]) <= 3, (
+        "somebody of Tune's keeps trials that have ended, 30 KB each"
+    )
     assert len(controller._class_cache._cache) == 1, "each process is sent a trainable of its own"
 
 

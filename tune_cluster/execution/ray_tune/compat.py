@@ -21,6 +21,7 @@ from ray.train.constants import RAY_CHDIR_TO_TRIAL_DIR as RAY_CHDIR_TO_TRIAL_DIR
 from ray.tune.execution import class_cache, tune_controller
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.result import RESULT_DUPLICATE as RESULT_DUPLICATE
 from ray.tune.trainable.function_trainable import FunctionTrainable as FunctionTrainable
 from ray.tune.trainable.function_trainable import wrap_function as wrap_function
@@ -122,6 +123,20 @@ class Controller(TuneController):
         if self._losses.rests(trial, failed=failed, others=others):
             # Tune starts those that are pending by itself, in their order.
             self._set_trial_status(trial, Trial.PAUSED)
+
+
+class NoProgress(TrialProgressCallback):
+    """A callback of Tune that prints nothing, and so takes the place of the one that Tune adds by
+    itself, which prints nothing either at `verbose=0` and keeps every trial of the study."""
+
+    def on_trial_result(self, *args: Any, **info: Any) -> None:
+        """Keep nothing."""
+
+    def on_trial_error(self, *args: Any, **info: Any) -> None:
+        """Keep nothing."""
+
+    def on_trial_complete(self, *args: Any, **info: Any) -> None:
+        """Keep nothing."""
 
 
 class _NoAnalysis:

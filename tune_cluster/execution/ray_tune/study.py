@@ -36,6 +36,7 @@ from tune_cluster.execution.ray_tune.attached import (
     attach_rungs,
     promoter,
 )
+from tune_cluster.execution.ray_tune.compat import NoProgress
 from tune_cluster.execution.ray_tune.recorder import Recorder, TuneStopper
 from tune_cluster.execution.ray_tune.restart import RestartingScheduler
 from tune_cluster.execution.ray_tune.searcher import JournaledSearcher
@@ -336,7 +337,7 @@ class Study:
         self.parts.run_config = tune.RunConfig(
             name=TUNE_FOLDER,
             storage_path=str(self.directory.absolute()),
-            callbacks=[self.recorder],
+            callbacks=[self.recorder, NoProgress()],
             stop=TuneStopper(self.stopper, self.max_epochs),
             failure_config=tune.FailureConfig(max_failures=LOST_PROCESSES),
             # The runner of the trial writes them, before it reports.
