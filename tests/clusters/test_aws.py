@@ -40,7 +40,7 @@ print(json.dumps(answer, default=str))
 ASK = """
 from tune_cluster.cluster.connect import connected
 with connected("auto") as found:
-    print(found.growth)
+    print(found.autoscaler)
 """
 
 
@@ -178,9 +178,9 @@ def test_a_cluster_comes_up_grows_when_a_trial_waits_and_is_gone_after_ray_down(
     assert len({Path(file).parent for file in curves.split()}) == 4
 
     # A driver that is not on the head asks it.
-    growth = worker.run("bash", "-ic", f"python -c '{ASK}'").stdout
-    assert "NodeType(name='gpu_worker', resources={'CPU': 4, " in growth
-    assert "'GPU': 1, " in growth
+    told = worker.run("bash", "-ic", f"python -c '{ASK}'").stdout
+    assert "NodeType(name='gpu_worker', resources={'CPU': 4, " in told
+    assert "'GPU': 1, " in told
 
     look = ("bash", "-c", "stat --format %a ~/.ray/auth_token; cat ~/.ray/auth_token")
     (token,) = {node.run(*look).stdout for node in (head, worker)}
