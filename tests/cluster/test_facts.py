@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 import ray
+import yaml
 
 from tests.callbacks.test_tensorboard import texts_in
-from tests.conftest import TINY, journal_of
+from tests.conftest import ROOT, TINY, journal_of
 from tune_cluster.cluster.facts import (
     PACKAGES,
     Facts,
@@ -118,6 +119,12 @@ def test_the_fingerprint_is_of_every_line_and_of_no_compiled_file(tmp_path, monk
     (package / "module.py").write_text("A = 1\n")
     assert fingerprint("some_package") != first
     assert fingerprint("no_such_package") == "none"
+
+
+@pytest.mark.parametrize("cluster_file", ["cluster.yaml", "clusters/on_prem.yaml"])
+def test_each_package_of_ours_is_brought_to_the_head_by_the_cluster_files(cluster_file):
+    mounts = yaml.safe_load((ROOT / cluster_file).read_text())["file_mounts"]
+    assert {f"~/tune-cluster/{package}" for package in PACKAGES} <= mounts.keys()
 
 
 def test_what_is_installed_is_read_without_importing_it():
