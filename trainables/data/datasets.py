@@ -6,11 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from trainables.data.cifar import read_cifar10
 from trainables.data.splits import Dataset, fingerprint, split
-from trainables.data.dataset_files import RawDataset, with_test_set
-from trainables.data.download import UnavailableError
-from trainables.data.mnist import read_fashion_mnist, read_mnist
+from trainables.data.splits import RawDataset, with_test_set
+from trainables.data.torchvision_datasets import UnavailableError, read_cifar10, read_fashion_mnist, read_mnist
 from trainables.data.own_data import is_own, read_own
 
 DEFAULT_DATASET = "fashion_mnist"

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.data.splits import Images, Labels
-from trainables.data.dataset_files import RawDataset, with_test_set
+from trainables.data.splits import RawDataset, with_test_set
 from trainables.data.image_folder import Part, read_folder
 
 

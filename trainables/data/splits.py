@@ -15,6 +15,11 @@ from torch import Tensor
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 
+# Where data comes without a test set: by a seed that no study can change, so that test results of
+# all studies can be compared.
+TEST_SHARE = 0.2
+TEST_SEED = 0
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SearchData:
@@ -134,6 +139,49 @@ def stratified_order(labels: Labels, seed: int) -> NDArray[np.int64]:
     for c, indices in enumerate(members):
         order[turns == c] = indices
     return order
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawDataset:
+    """A dataset as its files hold it, before any split for a search."""
+
+    train_images: Images
+    """uint8 `[n, channels, height, width]`."""
+
+    train_labels: Labels
+    """int64 `[n]`."""
+
+    test_images: Images
+    """uint8 `[k, channels, height, width]`."""
+
+    test_labels: Labels
+    """int64 `[k]`."""
+
+    source: str
+    """Where it was found."""
+
+    notice: str = ""
+    """What could not be verified, or empty."""
+
+
+def with_test_set(images: Images, labels: Labels, *, source: str) -> RawDataset:
+    """Set `TEST_SHARE` of the images aside as a test set, stratified by class.
+
+    Args:
+        images: uint8 `[n, channels, height, width]`.
+        labels: int64 `[n]`.
+        source: where they were found.
+    """
+    order = stratified_order(labels, TEST_SEED)
+    count = round(len(labels) * (1 - TEST_SHARE))
+    train, test = order[:count], order[count:]
+    return RawDataset(
+        train_images=images[train],
+        train_labels=labels[train],
+        test_images=images[test],
+        test_labels=labels[test],
+        source=source,
+    )
 
 
 def split(

@@ -13,10 +13,9 @@ import numpy as np
 import pytest
 from torchvision import datasets as torchvision_datasets
 
-from trainables.data import download
-from trainables.data import mnist
+from trainables.data import torchvision_datasets as readers
+from trainables.data.torchvision_datasets import UnavailableError
 from trainables.data.datasets import load_dataset
-from trainables.data.download import UnavailableError
 
 PARTS = {"train": 60, "t10k": 20}
 
@@ -70,7 +69,7 @@ def use_mnist_checksums(monkeypatch, md5, dataset_class=torchvision_datasets.MNI
 @pytest.fixture(autouse=True)
 def _nothing_within_reach(monkeypatch, tmp_path):
     """No system copy, no apt-get, no network: each test opens what it is about."""
-    monkeypatch.setattr(mnist, "SYSTEM_FASHION_MNIST", tmp_path / "no-system-copy")
+    monkeypatch.setattr(readers, "SYSTEM_FASHION_MNIST", tmp_path / "no-system-copy")
     monkeypatch.setenv("PATH", str(tmp_path))
     for dataset_class in (torchvision_datasets.MNIST, torchvision_datasets.FashionMNIST):
         monkeypatch.setattr(dataset_class, "mirrors", ["http://127.0.0.1:9/"])
@@ -170,7 +169,7 @@ def test_the_system_copy_is_put_into_the_data_directory(tmp_path, monkeypatch):
     system, data_dir = tmp_path / "system", tmp_path / "data"
     md5 = write_mnist(system)
     use_mnist_checksums(monkeypatch, md5, torchvision_datasets.FashionMNIST)
-    monkeypatch.setattr(mnist, "SYSTEM_FASHION_MNIST", system)
+    monkeypatch.setattr(readers, "SYSTEM_FASHION_MNIST", system)
     first = load_dataset(None, data_dir, seed=0)
     assert (first.name, first.source) == ("fashion_mnist", f"system copy {system}")
     shutil.rmtree(system)
@@ -183,7 +182,7 @@ def test_the_data_directory_comes_before_the_system_copy(tmp_path, monkeypatch):
     system, folder = tmp_path / "system", tmp_path / "data" / "FashionMNIST" / "raw"
     write_mnist(system)
     use_mnist_checksums(monkeypatch, write_mnist(folder), torchvision_datasets.FashionMNIST)
-    monkeypatch.setattr(mnist, "SYSTEM_FASHION_MNIST", system)
+    monkeypatch.setattr(readers, "SYSTEM_FASHION_MNIST", system)
     assert load_dataset(None, tmp_path / "data", seed=0).source.startswith("data directory")
 
 
@@ -194,7 +193,7 @@ def test_a_gz_that_was_packed_anew_passes_by_what_it_holds(tmp_path, monkeypatch
     content_md5 = {
         name: hashlib.md5(gzip.decompress((folder / name).read_bytes())).hexdigest() for name in md5
     }
-    monkeypatch.setattr(mnist, "FASHION_MNIST_CONTENT_MD5", content_md5)
+    monkeypatch.setattr(readers, "FASHION_MNIST_CONTENT_MD5", content_md5)
     assert write_mnist(folder, level=1) != md5
     assert load_dataset("fashion_mnist", tmp_path / "data", seed=0).notice == ""
     path = folder / "train-images-idx3-ubyte.gz"
@@ -207,7 +206,7 @@ def test_a_damaged_system_copy_is_not_installed(tmp_path, monkeypatch):
     system = tmp_path / "system"
     use_mnist_checksums(monkeypatch, write_mnist(system), torchvision_datasets.FashionMNIST)
     (system / "train-images-idx3-ubyte.gz").write_bytes(b"nothing")
-    monkeypatch.setattr(mnist, "SYSTEM_FASHION_MNIST", system)
+    monkeypatch.setattr(readers, "SYSTEM_FASHION_MNIST", system)
     with pytest.raises(ValueError, match="is damaged"):
         load_dataset(None, tmp_path / "data", seed=0)
     assert not list((tmp_path / "data").rglob("train-images*"))
@@ -323,7 +322,7 @@ def test_a_failing_apt_get_is_quoted(tmp_path):
     write_tool(tmp_path, "apt-get", "echo 'E: Unable to locate package' >&2; exit 100")
     write_tool(tmp_path, "dpkg-deb", "exit 1")
     with pytest.raises(UnavailableError, match=r"^E: Unable to locate package$"):
-        download.fetch_debian_fashion_mnist(tmp_path)
+        readers.fetch_debian_fashion_mnist(tmp_path)
 
 
 def test_debian_s_package_is_unpacked_into_the_data_directory(tmp_path, monkeypatch):
