@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import ray
 from ray._common.utils import get_default_system_temp_dir
@@ -64,12 +64,13 @@ def own_process_group() -> Iterator[None]:
     them, while it is still ending its trials in order. They die with the driver all the same, by
     the kernel's signal for the death of a parent.
     """
-    before = services.ConsolePopen
-    services.ConsolePopen = partial(before, start_new_session=True)
+    patched: Any = services
+    before = patched.ConsolePopen
+    patched.ConsolePopen = partial(before, start_new_session=True)
     try:
         yield
     finally:
-        services.ConsolePopen = before
+        patched.ConsolePopen = before
 
 
 def preloading(modules: list[str]) -> dict[str, Any]:
@@ -104,8 +105,9 @@ def first_looked_into() -> list[str]:
 def found_on_this_machine() -> str | None:
     """Return the address of a cluster that was started here for all, by what it has left in Ray's
     folder; it may have ended. `ray.init(address="auto")` joins what another job has for itself."""
-    address: str | None = services.canonicalize_bootstrap_address(None)
-    return address
+    # Ray's annotation leaves None out, which is its own default of an address.
+    find: Callable[[str | None], str | None] = cast(Any, services.canonicalize_bootstrap_address)
+    return find(None)
 
 
 def temporary_folder() -> str:
@@ -123,7 +125,7 @@ def client_is_connected() -> bool:
 
 def started_here() -> bool:
     """Return whether this process has started the Ray that it is connected to."""
-    node = ray._private.worker._global_node
+    node: Any = ray._private.worker._global_node
     return node is not None and bool(node.is_head())
 
 
@@ -132,7 +134,8 @@ def ended_process() -> str:
     if none has. Ray itself would end this one after a while, without a word on how to go on."""
     if not started_here():
         return ""
-    processes = ray._private.worker._global_node.all_processes
+    node: Any = ray._private.worker._global_node
+    processes = node.all_processes
     kinds = ("gcs_server", "raylet")
     found = [(kind, info.process) for kind in kinds for info in processes.get(kind, [])]
     return next((kind for kind, process in found if process.poll() is not None), "")

@@ -118,7 +118,7 @@ def ask_head() -> Autoscaler:
     if head in (None, context.get_node_id()):
         return read_autoscaler(context.gcs_address)
     there = NodeAffinitySchedulingStrategy(head, soft=False)
-    task = ray.remote(num_cpus=0, scheduling_strategy=there)(read_autoscaler)
+    task = ray.remote(read_autoscaler).options(num_cpus=0, scheduling_strategy=there)
     with suppress(RayError):
         return cast(Autoscaler, ray.get(task.remote(context.gcs_address), timeout=HEAD_SECONDS))
     return Autoscaler()

@@ -17,6 +17,7 @@ from ray.air._internal.util import StartTraceback as StartTraceback
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import RayActorError, RayTaskError
 from ray.train._internal.session import get_session, shutdown_session
+from ray.train._internal.storage import StorageContext
 from ray.train.constants import RAY_CHDIR_TO_TRIAL_DIR as RAY_CHDIR_TO_TRIAL_DIR
 from ray.tune.execution import class_cache, tune_controller
 from ray.tune.execution.tune_controller import TuneController
@@ -225,7 +226,14 @@ def end_function_session() -> None:
 def trial_dirname(trainable: tune.Trainable) -> str:
     """Return the name of the trial's directory. Tune gives a trial that is promoted, a second one
     to Tune, a second name: `0012_5e72`."""
-    return str(trainable._storage.trial_dir_name.partition("_")[0])
+    name: Any = storage_of(trainable).trial_dir_name
+    return str(name.partition("_")[0])
+
+
+def storage_of(trainable: tune.Trainable) -> StorageContext:
+    """Return where Tune keeps a trial, which each trial that runs has."""
+    assert trainable._storage is not None
+    return trainable._storage
 
 
 def move_to_this_node(trainable: tune.Trainable) -> None:
@@ -235,7 +243,7 @@ def move_to_this_node(trainable: tune.Trainable) -> None:
     be full or away, and the function would fail before anybody could wait; that of a study in a
     bucket is one of the head's, which Tune refuses to write to from another node.
     """
-    storage = trainable._storage
+    storage = storage_of(trainable)
     storage.storage_fs_path = f"{storage._get_session_path()}/reported"
     storage._create_validation_file()
 
