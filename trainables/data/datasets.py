@@ -6,10 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from trainables.data.splits import Dataset, fingerprint, split
-from trainables.data.splits import RawDataset, with_test_set
-from trainables.data.torchvision_datasets import UnavailableError, read_cifar10, read_fashion_mnist, read_mnist
 from trainables.data.own_data import is_own, read_own
+from trainables.data.splits import Dataset, RawDataset, fingerprint, split, with_test_set
+from trainables.data.torchvision_datasets import (
+    UnavailableError,
+    read_cifar10,
+    read_fashion_mnist,
+    read_mnist,
+)
 
 DEFAULT_DATASET = "fashion_mnist"
 FALLBACK_DATASET = "digits"

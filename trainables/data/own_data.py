@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.data.splits import Images, Labels
-from trainables.data.splits import RawDataset, with_test_set
 from trainables.data.image_folder import Part, read_folder
+from trainables.data.splits import Images, Labels, RawDataset, with_test_set
 
 
 def is_own(name: str) -> bool:

@@ -252,7 +252,9 @@ def partitions(data: SearchData, *, train_ratio: float, folds: int) -> list[Part
     total = len(data.labels)
     if folds:
         if folds > total:
-            raise ValueError(f"folds must be at most the {total} images of {data.name}, got {folds}")
+            raise ValueError(
+                f"folds must be at most the {total} images of {data.name}, got {folds}"
+            )
         ends = [round(total * fold / folds) for fold in range(folds + 1)]
         blocks = [range(start, stop) for start, stop in pairwise(ends)]
         return [

@@ -14,8 +14,8 @@ import pytest
 from torchvision import datasets as torchvision_datasets
 
 from trainables.data import torchvision_datasets as readers
-from trainables.data.torchvision_datasets import UnavailableError
 from trainables.data.datasets import load_dataset
+from trainables.data.torchvision_datasets import UnavailableError
 
 PARTS = {"train": 60, "t10k": 20}
 
