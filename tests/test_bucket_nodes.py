@@ -64,7 +64,7 @@ def rack(bucket, temporary):
 
 def test_a_functions_checkpoints_outlive_the_node_that_wrote_them(rack, bucket, tmp_path):
     storage = f"{bucket}/results"
-    asked = [sys.executable, "-m", "tune_jobs", "preflight", "--address", rack.address]
+    asked = [sys.executable, "-m", "tune_cluster", "preflight", "--address", rack.address]
     done = subprocess.run(
         [*asked, "--storage-path", storage], capture_output=True, text=True, check=False
     )

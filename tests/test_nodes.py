@@ -28,7 +28,7 @@ def cluster(temporary):
 def preflight(folder, *arguments):
     """`(exit code, output, errors)`."""
     done = subprocess.run(
-        [sys.executable, "-m", "tune_jobs", "preflight", *arguments],
+        [sys.executable, "-m", "tune_cluster", "preflight", *arguments],
         cwd=folder,
         capture_output=True,
         text=True,

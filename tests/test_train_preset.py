@@ -1,4 +1,4 @@
-"""`python -m tune_jobs train PRESET`, as a person types it."""
+"""`tune-cluster train PRESET`, as a person types it."""
 
 import json
 import os
@@ -18,10 +18,10 @@ SCRIPT = JOB.with_name("train_preset.py")
 TINY = ("mlp", "--dataset", "digits", "--max-epochs", "3", "--max-concurrent", "1")
 
 
-def tune_jobs(folder, *arguments):
-    """`python -m tune_jobs …` in `folder`; `(exit code, output)`."""
+def tune_cluster(folder, *arguments):
+    """`tune-cluster …` in `folder`; `(exit code, output)`."""
     done = subprocess.run(
-        [sys.executable, "-m", "tune_jobs", *arguments],
+        [sys.executable, "-m", "tune_cluster", *arguments],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -36,7 +36,7 @@ def two_seeds(cluster_address, tmp_path_factory):
     """Of one training each: the study's directory, and what was printed."""
     folder = tmp_path_factory.mktemp("two")
     argv = ("train", *TINY, "--seeds", "2", "--name", "two", "--address", cluster_address)
-    code, output = tune_jobs(folder, *argv)
+    code, output = tune_cluster(folder, *argv)
     assert code == 0, output
     return folder / "results" / "two", output
 
@@ -76,7 +76,7 @@ def test_it_can_be_stopped_and_resumed(run_job, two_seeds, tmp_path):
     [(("fit",), "error: fit is no command"), (("train", "vgg"), "'mlp', 'cnn'")],
 )
 def test_what_it_does_not_have_is_refused(tmp_path, argv, said):
-    code, output = tune_jobs(tmp_path, *argv)
+    code, output = tune_cluster(tmp_path, *argv)
     assert code == 2
     assert said in output
     assert not list(tmp_path.rglob("study.json"))
@@ -99,9 +99,9 @@ def test_options_that_contradict_each_other_are_refused(options, seeds, said):
 
 
 def test_asked_for_help_it_lists_its_commands(tmp_path):
-    code, output = tune_jobs(tmp_path, "--help")
+    code, output = tune_cluster(tmp_path, "--help")
     assert code == 0
-    assert "python -m tune_jobs train    a preset, which earlier studies have found" in output
+    assert "tune-cluster train PRESET …: train what earlier studies have found" in output
 
 
 @pytest.mark.parametrize(("seeds", "trainings"), [(2, 2), (None, 4)])

@@ -87,7 +87,7 @@ def test_every_node_has_the_token_for_itself_and_the_ray_of_the_project(on_prem)
 
 
 def test_preflight_asks_every_node_and_finds_room_for_six_trials(on_prem):
-    said = on_laptop(on_prem, documented("ray exec clusters/on_prem.yaml 'python -m tune_jobs"))
+    said = on_laptop(on_prem, documented("ray exec clusters/on_prem.yaml 'tune-cluster"))
     (answer,) = re.findall(r"room for 6 trials at once; asked in .*", said)
     for node in on_prem.nodes:
         assert node.name in said or node.address in said

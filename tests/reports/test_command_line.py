@@ -1,8 +1,6 @@
 """The command lines of the reports: one line where they are no good."""
 
 import os
-import runpy
-import sys
 
 import pytest
 
@@ -46,16 +44,4 @@ def test_what_is_no_study_is_one_line(folder, capsys, finding, arguments):
     assert ended.value.code == 2
     said = capsys.readouterr().err
     assert said.startswith("error: ")
-    assert said.count("\n") == 1
-
-
-@pytest.mark.parametrize("arguments", [[], ["nonsense"]])
-def test_without_a_command_there_is_one_line_too(capsys, monkeypatch, arguments):
-    monkeypatch.setattr(sys, "argv", ["tune_jobs", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        runpy.run_module("tune_jobs", run_name="__main__")
-    assert ended.value.code == 2
-    said = capsys.readouterr().err
-    assert said.startswith("error: ")
-    assert "train" in said
     assert said.count("\n") == 1

@@ -1,10 +1,11 @@
-"""`python -m tune_jobs preflight`: could a study run on this cluster? Asked of all of its nodes, as
+"""`tune-cluster preflight`: could a study run on this cluster? Asked of all of its nodes, as
 every study asks it before its first trial."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import tyro
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tune_cluster.execution.command_line import in_one_line
 from tune_cluster.execution.options import options_of
 from tune_cluster.plain_text import one_line
 from tune_cluster.storage.addresses import expanded
@@ -97,10 +99,10 @@ def table_of(inspection: Inspection, cpus: float, gpus: float) -> Table:
     return table
 
 
-def main() -> None:
-    """The command line."""
-    sys.exit(tyro.cli(preflight, prog="python -m tune_jobs preflight"))
+def main(argv: Sequence[str]) -> None:
+    """The command line.
 
-
-if __name__ == "__main__":
-    main()
+    Raises:
+        ValueError: a flag that is unknown, or a value of the wrong type.
+    """
+    sys.exit(in_one_line(lambda: tyro.cli(preflight, prog="tune-cluster preflight", args=argv)))
