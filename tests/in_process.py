@@ -11,7 +11,7 @@ from search_spaces.schedulers.asha import ASHA
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
 from tests.journals import trials_in
-from tune_cluster import Options, TuneConfig, Tuner
+from tune_cluster import Options, RunConfig, TuneConfig, Tuner
 from tune_cluster.execution.command_line import Command
 from tune_cluster.execution.launcher import TUNE_SETTINGS, exit_code, prepare
 from tune_cluster.execution.ray_tune.study import Study
@@ -60,6 +60,7 @@ def run_study(cluster_address, tmp_path, monkeypatch):
         max_concurrent=2,
         name="study",
         dataset=None,
+        callbacks=(),
         **options,
     ):
         tuner = Tuner(
@@ -70,6 +71,7 @@ def run_study(cluster_address, tmp_path, monkeypatch):
                 search_alg=searcher or RandomSearch(SPACE, seed=0),
                 scheduler=scheduler or ASHA(max_epochs=max_epochs),
             ),
+            run_config=RunConfig(callbacks=callbacks),
             dataset=dataset,
         )
         options = Options(

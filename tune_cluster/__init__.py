@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ray.tune import with_parameters as with_parameters
     from ray.tune import with_resources as with_resources
 
+    from tune_cluster.callbacks.base import Callback as Callback
     from tune_cluster.execution.launcher import main as main
     from tune_cluster.execution.launcher import run as run
     from tune_cluster.execution.options import Options as Options
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from tune_cluster.execution.tuner import Tuner as Tuner
 
 _OURS = {
+    "Callback": "tune_cluster.callbacks.base",
     "Options": "tune_cluster.execution.options",
     "RunConfig": "tune_cluster.execution.tuner",
     "StudyResult": "tune_cluster.execution.result",

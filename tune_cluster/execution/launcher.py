@@ -21,6 +21,7 @@ from ray import tune
 from rich.console import Console
 
 from search_spaces.schedulers.pbt import PBT
+from tune_cluster.callbacks.base import Callback
 from tune_cluster.callbacks.console import ConsoleOutput
 from tune_cluster.callbacks.hparams import Columns
 from tune_cluster.callbacks.stopping import FAILED, NODES
@@ -258,6 +259,8 @@ class Begun:
     price: Price | None
     """What was expected; None where nothing is left to be run."""
     console: Console
+    callbacks: Sequence[Callback] = ()
+    """Of the person who runs the study."""
 
     @property
     def next_step(self) -> str:
@@ -295,6 +298,9 @@ class Begun:
                     seconds=price.seconds,
                 )
             )
+        for callback in self.callbacks:
+            study.listen(callback)
+        if price is not None:
             with controlled_by(study.tune_scheduler), closing(Notices(str(study.checkpoints))):
                 self.tuner.fit()
         took = time.monotonic() - began
@@ -318,7 +324,7 @@ class Begun:
             *write_replicates(study),
         ]
         summary.show_summary(self.console, study, best, self.command, more)
-        return StudyResult(
+        result = StudyResult(
             study.directory,
             study.trials,
             study.checkpoints,
@@ -329,6 +335,9 @@ class Begun:
             reason=study.stopper.reason,
             complete=all_ended(study),
         )
+        for callback in self.callbacks:
+            callback.on_end(result)
+        return result
 
 
 def prepare(
@@ -375,7 +384,7 @@ def prepare(
                 told = {} if price is None else {"price": price.describe()}
                 study.open({**description, **told}, argv or ())
                 keep()
-                return Begun(study, built, typed, price, console)
+                return Begun(study, built, typed, price, console, tuner.run_config.callbacks)
     return None
 
 

@@ -12,6 +12,7 @@ from ray import tune
 
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
+from tune_cluster.callbacks.base import Callback
 from tune_cluster.execution.dataset import Dataset
 from tune_cluster.execution.options import SMOKE_TEST_TRIALS, Options
 from tune_cluster.execution.validation import (
@@ -69,8 +70,8 @@ class RunConfig:
     """Where it is kept, where `Options.storage_path` does not say it."""
     stop: Mapping[str, int] | None = None
     """`{"training_iteration": N}`: epochs of a trial, where `Options.max_epochs` does not."""
-    callbacks: Sequence[Any] = ()
-    """Told every event of the study."""
+    callbacks: Sequence[Callback] = ()
+    """Told every event of the study, and its result."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,12 @@ class Tuner:
         check_strategy(searcher, tune_config.scheduler)
         check_names(searcher.space, tune_config.metric)
         _check_stop(run_config.stop)
+        for callback in run_config.callbacks or ():
+            if not isinstance(callback, Callback):
+                raise ValueError(
+                    f"RunConfig(callbacks=...) has {kind_of(callback)}; give objects of subclasses "
+                    "of tune_cluster.Callback: Tune's own know no study"
+                )
 
     def _check_space(self) -> None:
         """Holds `param_space` and the searcher against each other."""

@@ -40,8 +40,11 @@ class EventStream:
         self._untold: deque[Event] = deque()
         self._telling = False
 
-    def listen(self, listener: Listener, session: Session) -> None:
-        """Tell a listener the beginning of the session, and all events from here on."""
+    def listen(self, listener: Listener, earlier: Iterable[Event], session: Session) -> None:
+        """Tell a listener the events of earlier sessions, that the session has begun, and all
+        events from here on."""
+        for event in earlier:
+            listener.on_event(event, self.state, replay=True)
         self._listeners.append(listener)
         listener.on_event(session, self.state, replay=False)
 

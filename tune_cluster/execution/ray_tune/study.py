@@ -375,8 +375,9 @@ class Study:
         self._journal.append(self._session, *self._decided)
 
     def listen(self, listener: Listener) -> None:
-        """Tell a listener that the session has begun, and all events from here on."""
-        self.stream.listen(listener, self._session)
+        """Tell a listener the events of earlier sessions, that this one has begun, and all events
+        from here on."""
+        self.stream.listen(listener, self.events, self._session)
 
     def emit(self, *events: Event) -> None:
         """Emit events that are about the study as a whole."""
