@@ -15,6 +15,7 @@ from tune_cluster import Options, RunConfig, TuneConfig, Tuner
 from tune_cluster.execution.command_line import Command
 from tune_cluster.execution.launcher import TUNE_SETTINGS, exit_code, prepare
 from tune_cluster.execution.ray_tune.study import Study
+from tune_cluster.study.directory import StudyDirectory
 from tune_cluster.study.journal import JOURNAL
 
 QUALITY = Hyperparameter(
@@ -84,7 +85,10 @@ def run_study(cluster_address, tmp_path, monkeypatch):
         )
         with ExitStack() as held, (tmp_path / "output").open("w") as file:
             command, console = Command(options, {}), Console(file=file)
-            begun = prepare(command, tuner, None, held, console=console, argv=None)
+            # A study that is there already goes on.
+            folder = tmp_path / name
+            home = StudyDirectory.find(str(folder), held) if folder.exists() else None
+            begun = prepare(command, tuner, home, held, console=console, argv=None)
             code = exit_code(begun.run(), begun.next_step)
         return code, trials_in(begun.study.directory / JOURNAL), begun.study
 
