@@ -1,0 +1,1 @@
+"""Datasets: where they are found, how they are read and split."""
