@@ -179,7 +179,7 @@ def test_bad_input_is_a_short_error_before_anything_is_scheduled(
     assert re.search(said, output)
     assert output.startswith("error: ")
     assert len(output.splitlines()) == 1
-    assert not list((tmp_path / "results").iterdir())
+    assert not list((tmp_path / "results").glob("*"))
 
 
 @pytest.mark.slow
