@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import optuna
+from driven import Driven
 from ray import tune
 from ray.tune.search.hyperopt import HyperOptSearch
 from ray.tune.search.optuna import OptunaSearch as RayOptunaSearch
@@ -29,9 +30,9 @@ from table import Row, run_benchmark
 
 from search_spaces.catalogue import DROPOUT, LEARNING_RATE, MOMENTUM
 from search_spaces.hyperparameter import Hyperparameter
+from search_spaces.searchers.base import StudySearcher
 from search_spaces.searchers.optuna_search import OptunaSearch
 from search_spaces.searchers.sobol_search import SobolSearch
-from search_spaces.searchers.strategy import Strategy
 from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.space import Space
 
@@ -90,18 +91,15 @@ Search = Callable[[Toy, int], tuple[Losses, int]]
 """The losses of all proposals and the epochs that diverged trials ran, of a toy and a seed."""
 
 
-def ours(strategy: Callable[..., Strategy], toy: Toy, seed: int) -> tuple[Losses, int]:
+def ours(searcher: Callable[..., StudySearcher], toy: Toy, seed: int) -> tuple[Losses, int]:
     """As our wrapper tells it: a NaN ends its trial, and counts as bad."""
-    searcher = strategy(SPACE, seed=seed)
-    searcher.set_search_properties("loss", "min", {})
+    study = Driven(searcher(SPACE, seed=seed))
     losses, epochs = [], 0
     for index in range(TRIALS):
-        losses.append(toy.loss(searcher.suggest(str(index))))
-        if math.isnan(losses[-1]):
-            searcher.on_trial_complete(str(index), {"loss": 1e9}, error=True)
-            epochs += 1
-        else:
-            searcher.on_trial_complete(str(index), {"epoch": EPOCHS, "loss": losses[-1]})
+        losses.append(toy.loss(study.suggest(index)))
+        diverged = math.isnan(losses[-1])
+        study.end(index, EPOCHS, None if diverged else losses[-1])
+        epochs += diverged
     return losses, epochs
 
 

@@ -20,14 +20,15 @@ from scipy.stats import bootstrap
 from table import Row, run_benchmark
 
 from search_spaces.schedulers.asha import ASHA
+from search_spaces.schedulers.base import StudyScheduler
+from search_spaces.searchers.base import StudySearcher
 from search_spaces.searchers.optuna_search import OptunaSearch
 from search_spaces.searchers.random_search import RandomSearch
-from search_spaces.searchers.strategy import Strategy
 from search_spaces.searchers.tpe_search import TPESearch
 
 WITHIN, LIMIT = 0.005, 4_000
 
-CASES: dict[str, tuple[Callable[..., Strategy], bool]] = {
+CASES: dict[str, tuple[Callable[..., StudySearcher], bool]] = {
     "random": (RandomSearch, False),
     "tpe": (TPESearch, False),
     "optuna": (OptunaSearch, False),
@@ -47,7 +48,7 @@ def costs(curves: Curves, case: str, workers: int, seeds: int) -> np.ndarray:
         study = replay(
             curves,
             searcher(SPACE, seed=seed),
-            ASHA(max_epochs=EPOCHS) if stopped else None,
+            ASHA(max_epochs=EPOCHS) if stopped else StudyScheduler(),
             workers=workers,
             epochs=LIMIT,
             target=target,

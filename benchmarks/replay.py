@@ -13,9 +13,12 @@ import numpy as np
 from ray.tune.schedulers import TrialScheduler
 from record_curves import EPOCHS, RECORDED, SPACE
 
-from search_spaces.schedulers.asha import ASHA
+from search_spaces.objective import Objective
+from search_spaces.schedulers.base import StudyScheduler
+from search_spaces.searchers.base import StudySearcher
 from search_spaces.searchers.sobol_search import SobolSearch
-from search_spaces.searchers.strategy import Strategy
+from search_spaces.study_spec import StudySpec
+from search_spaces.trial_events import Ended, Event, Result, Suggested
 
 METRIC = "val_accuracy"
 
@@ -92,8 +95,8 @@ class Replay:
 
 def replay(
     curves: Curves,
-    strategy: Strategy,
-    asha: ASHA | None,
+    searcher: StudySearcher,
+    scheduler: StudyScheduler,
     *,
     workers: int,
     epochs: int,
@@ -103,28 +106,37 @@ def replay(
 
     It calls searcher and scheduler as Tune and our launcher do.
     """
-    strategy.set_search_properties(METRIC, "max", {})
-    if asha is not None:
-        asha.set_search_properties(METRIC, "max")
-        strategy.rungs = asha.rungs.milestones
+    StudySpec(
+        objective=Objective(METRIC, "max"),
+        trials=epochs,
+        searcher=searcher,
+        scheduler=scheduler,
+        continues=True,
+    ).check()
     found = Replay()
     best = -math.inf
     had: set[int] = set()
     trials: list[Curve] = []
     running: list[tuple[float, int, int]] = []
 
+    def tell(*events: Event) -> None:
+        for event in events:
+            scheduler.on_event(event, replay=False)
+            searcher.on_event(event, replay=False)
+
     def go_on(now: float, index: int, epoch: int) -> None:
         heapq.heappush(running, (now + trials[index].seconds[epoch], index, epoch + 1))
 
     def start(now: float) -> None:
-        promotion = None if asha is None else asha.promotable()
-        if asha is not None and promotion is not None:
-            asha.promote(promotion.trial, promotion.rung)
-            strategy.promoted(str(promotion.trial))
-            go_on(now, int(promotion.trial), promotion.rung)
+        promoted = scheduler.next_promotion()
+        if promoted is not None:
+            tell(promoted)
+            go_on(now, promoted.trial, int(promoted.rung))
             return
-        config = strategy.suggest(str(len(trials)))
-        trials.append(curves.nearest(config, had))  # type: ignore[arg-type]
+        config = searcher.point(len(trials))
+        assert config is not None
+        tell(Suggested(trial=len(trials), config=config))
+        trials.append(curves.nearest(config, had))
         go_on(now, len(trials) - 1, 0)
 
     for _ in range(workers):
@@ -132,12 +144,9 @@ def replay(
     while found.epochs < epochs:
         now, index, epoch = heapq.heappop(running)
         found.epochs, found.seconds = found.epochs + 1, now
-        value, name = trials[index].values[epoch - 1], str(index)
-        result = {"epoch": epoch, METRIC: value}
+        value = trials[index].values[epoch - 1]
         if math.isnan(value):
-            strategy.on_trial_complete(name, {METRIC: -1e9}, error=True)
-            if asha is not None:
-                asha.replay_failure(name, epoch)
+            tell(Ended(trial=index, epoch=epoch, status="diverged"))
             start(now)
             continue
         if value > best:
@@ -145,16 +154,17 @@ def replay(
             found.best.append((found.epochs, now, value))
             if value >= target:
                 break
-        # Tune asks no scheduler about the result that a trial ends with by itself.
-        stop = epoch == EPOCHS or (
-            asha is not None
-            and asha.on_trial_result(None, SimpleNamespace(trial_id=name), result)  # type: ignore[arg-type]
-            == TrialScheduler.STOP
-        )
-        if stop:
-            strategy.on_trial_complete(name, result)
+        result = Result(trial=index, epoch=epoch, metrics={METRIC: value})
+        if epoch == EPOCHS:
+            # Tune asks no scheduler about the result that a trial ends with by itself.
+            tell(result, Ended(trial=index, epoch=epoch, status="finished"))
+            start(now)
+            continue
+        trial: Any = SimpleNamespace(custom_dirname=str(index))
+        answer = scheduler.on_trial_result(None, trial, {"epoch": epoch, METRIC: value})
+        tell(result, *scheduler.take_events())
+        if answer == TrialScheduler.STOP:
             start(now)
         else:
-            strategy.on_trial_result(name, result)
             go_on(now, index, epoch)
     return found

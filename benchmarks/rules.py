@@ -34,8 +34,10 @@ from replay import Curves, Replay, replay
 from table import Row, run_benchmark
 
 from search_spaces.schedulers.asha import ASHA
-from search_spaces.schedulers.rungs import Decision, Rungs
+from search_spaces.schedulers.base import StudyScheduler
+from search_spaces.schedulers.rungs import Rungs
 from search_spaces.searchers.random_search import RandomSearch
+from search_spaces.trial_events import Decision
 
 WORKERS, BUDGETS = 4, (50, 100, 200, 400)
 
@@ -43,7 +45,7 @@ WORKERS, BUDGETS = 4, (50, 100, 200, 400)
 class SyneTune(Rungs):
     """A percentile with the own value; a rung of fewer than η lets everybody through."""
 
-    def report(self, trial: int | str, epoch: float, value: float) -> Decision | None:
+    def report(self, trial: int, epoch: float, value: float) -> Decision | None:
         """As `Rungs.report`."""
         decision = super().report(trial, epoch, value)
         if decision is None:
@@ -57,7 +59,7 @@ class SyneTune(Rungs):
 class Lenient(Rungs):
     """The first η trials always go on."""
 
-    def report(self, trial: int | str, epoch: float, value: float) -> Decision | None:
+    def report(self, trial: int, epoch: float, value: float) -> Decision | None:
         """As `Rungs.report`."""
         decision = super().report(trial, epoch, value)
         if decision is not None and decision.of <= self.reduction_factor:
@@ -68,7 +70,7 @@ class Lenient(Rungs):
 class Strict(Rungs):
     """A rung of fewer than η lets nobody through."""
 
-    def report(self, trial: int | str, epoch: float, value: float) -> Decision | None:
+    def report(self, trial: int, epoch: float, value: float) -> Decision | None:
         """As `Rungs.report`."""
         decision = super().report(trial, epoch, value)
         if decision is not None and decision.of < self.reduction_factor:
@@ -76,16 +78,21 @@ class Strict(Rungs):
         return decision
 
 
+class Ruled(ASHA):
+    """ASHA over rungs of a rule of its own."""
+
+    def __init__(self, rungs: Rungs) -> None:
+        super().__init__(max_epochs=EPOCHS, rung_rule=rungs.rule)
+        self.memory = replace(rungs)
+
+
 def under(rungs: Rungs | None) -> Callable[[Curves, int], Replay]:
     """A study of random search under these rungs."""
 
     def run(curves: Curves, seed: int) -> Replay:
-        asha = None
-        if rungs is not None:
-            asha = ASHA(max_epochs=EPOCHS)
-            asha.rungs = replace(rungs)
+        scheduler = StudyScheduler() if rungs is None else Ruled(rungs)
         searcher = RandomSearch(SPACE, seed=seed)
-        return replay(curves, searcher, asha, workers=WORKERS, epochs=max(BUDGETS))
+        return replay(curves, searcher, scheduler, workers=WORKERS, epochs=max(BUDGETS))
 
     return run
 

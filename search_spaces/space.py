@@ -241,6 +241,18 @@ def checked_space(given: object, of: str) -> Space:
     )
 
 
+def nested(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration as a trainable is given it: what is called `outer/inner` in a dictionary."""
+    found: dict[str, Any] = {}
+    for name, value in config.items():
+        *outer, last = name.split("/")
+        place = found
+        for key in outer:
+            place = place.setdefault(key, {})
+        place[last] = value
+    return found
+
+
 FLAGS = {
     "epochs": "--max-epochs",
     "model": "--model",

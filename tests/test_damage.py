@@ -92,7 +92,7 @@ def resumed(study):
         told = {index: asdict(trial) for index, trial in searcher.history.trials.items()}
         return {
             "trials": {index: asdict(trial) for index, trial in study.trials.items()},
-            "rungs": (asha.rungs.values, asha.rungs.passed),
+            "rungs": (asha.memory.values, {e: r.passed for e, r in asha.memory.rungs.items()}),
             "told": told,
             "total": study.total,
             "limits": asdict(study.stopper.limits),

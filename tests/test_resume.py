@@ -116,7 +116,7 @@ def test_two_at_a_time_a_killed_study_ends_with_all_its_trials_and_can_grow(
     rungs = Rungs(9)
     for event in journal_of(study):
         if event["event"] == "promoted":
-            promotion = rungs.promotable()
+            promotion = rungs.next_promotion()
             assert event.items() >= asdict(promotion).items()
             rungs.promote(promotion.trial, promotion.rung)
         if event["event"] == "decision":

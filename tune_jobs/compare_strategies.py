@@ -5,9 +5,11 @@ Look at the picture (`comparison.png`): the curve that is higher at the budget t
 strategy to take. Where the bands of the seeds overlap, the difference is luck: more `--seeds`.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 from search_spaces.schedulers.asha import ASHA
+from search_spaces.searchers.base import StudySearcher
 from search_spaces.searchers.optuna_search import OptunaSearch
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.searchers.sobol_search import SobolSearch
@@ -18,7 +20,7 @@ from trainables.image.image_classifier import ImageClassifier
 from tune_cluster import Options, TuneConfig, Tuner
 from tune_cluster.execution.compare import compare
 
-SEARCHERS = {
+SEARCHERS: dict[str, Callable[..., StudySearcher]] = {
     "random": RandomSearch,
     "sobol": SobolSearch,
     "tpe": TPESearch,

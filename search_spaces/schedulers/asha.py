@@ -1,21 +1,29 @@
-"""ASHA as a scheduler of Tune, over any searcher: the rungs decide, Tune carries it out."""
+"""ASHA as a scheduler of a study, over any searcher: the rungs decide, Tune carries it out."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
-from search_spaces.mode import Mode
+from search_spaces.schedulers.base import StudyScheduler, index_of
 from search_spaces.schedulers.expectation import Expectation, expected
-from search_spaces.schedulers.in_order import InOrder
-from search_spaces.schedulers.rungs import Decision, Promotion, RungRule, Rungs
-from search_spaces.space import Space
+from search_spaces.schedulers.rungs import RungRule, Rungs
+from search_spaces.study_spec import StudySpec
+from search_spaces.trial_events import (
+    Decision,
+    Ended,
+    EpochsLost,
+    Event,
+    Promoted,
+    Result,
+    Suggested,
+)
 
 AUDIT = 0xA0D17
 """Sets the draw of the controls apart from all other draws of a seed and an index."""
@@ -44,12 +52,12 @@ class ASHAFlags:
         return ASHA(max_epochs=max_epochs, seed=seed, **vars(self))
 
 
-class ASHA(InOrder):
+class ASHA(StudyScheduler):
     """Asynchronous successive halving (Li et al. 2020), by the rules of `rungs`.
 
-    Unlike Ray's own it can be told what happened (`replay`), so that a resumed study has the rungs
-    that it had; it says why it stops a trial (`on_decision`); and a failed trial takes a place in
-    the rung ahead of it instead of being left out.
+    Unlike Ray's own it is told what happened in earlier sessions, so that a resumed study has the
+    rungs that it had; it says why it stops a trial; and a failed trial takes a place in the rung
+    ahead of it instead of being left out.
 
     Args:
         max_epochs: the epochs of a trial that is never stopped.
@@ -57,7 +65,6 @@ class ASHA(InOrder):
         reduction_factor: one trial in so many goes on from a rung (η in the paper).
         rung_rule: who goes on from a rung, see `rungs`; where nobody says it,
             "promotion", or "top" where trials have no checkpoints to go on from.
-        time_attr: what a trial reports as its epoch.
         audit: the share of the trials that are finished later, as controls, if a rung stops them.
         seed: decides which.
 
@@ -76,7 +83,6 @@ class ASHA(InOrder):
         grace_period: int = 1,
         reduction_factor: int = 3,
         rung_rule: RungRule | None = None,
-        time_attr: str = "epoch",
         audit: float = 0.0,
         seed: int = 0,
     ) -> None:
@@ -85,108 +91,200 @@ class ASHA(InOrder):
             raise ValueError(f"--audit must be a share from 0 to 1, got {audit:g}")
         self.audit = audit
         self.seed = seed
-        self.time_attr = time_attr
-        self.rule_given = rung_rule is not None
-        self.rungs = Rungs(
+        self.max_epochs = max_epochs
+        self._rule_given = rung_rule
+        self.memory = Rungs(
             max_epochs, grace_period, reduction_factor, rule=rung_rule or "promotion"
         )
-        if audit and not self.rungs.milestones:
+        """The rungs and who has reached them."""
+        self.rungs = self.memory.milestones
+        if audit and not self.rungs:
             raise ValueError(
                 f"--audit {audit:g}: no rung below the {max_epochs} epochs of a trial stops one"
             )
-        self.trial_key: Callable[[Trial], int | str | None] = lambda trial: str(trial.trial_id)
-        """How a trial is named in the rungs and in decisions; None for a control, which no rung
-        compares."""
-        self.on_decision: Callable[[Decision], None] = lambda decision: None
-        """Told every decision, before Tune acts on it."""
+        self._metric = ""
+        self._decided: list[Event] = []
+        self._replayed = _Replay(self)
 
-    @property
-    def max_epochs(self) -> int:
-        """The epochs of a trial that is never stopped."""
-        return self.rungs.max_epochs
-
-    def set_search_properties(self, metric: str | None, mode: Mode | None, **spec: object) -> bool:
-        """Takes metric and mode from `tune.TuneConfig`, as Tune's schedulers do."""
-        if metric is None or mode is None:
-            return False
-        self._metric = metric
-        self.rungs.mode = mode
-        return True
-
-    def check_space(self, space: Space) -> None:
-        """Refuses a grace period that compares trials before they have settled.
+    def check(self, spec: StudySpec) -> None:
+        """Take in metric and mode, and choose the rule where nobody has chosen one.
 
         Raises:
-            ValueError: the space allows more epochs of warm-up or freezing.
+            ValueError: a grace period that compares trials before they have settled, or promotions
+                that have nothing to go on from.
         """
-        settling = space.settling_epochs()
-        if self.rungs.grace_period < settling:
+        settling = spec.searcher.space.settling_epochs()
+        if self.memory.grace_period < settling:
             raise ValueError(
-                f"--grace-period {self.rungs.grace_period}: the space allows {settling:g} epochs "
+                f"--grace-period {self.memory.grace_period}: the space allows {settling:g} epochs "
                 "of warm-up or freezing, before which trials cannot be compared; give at least "
                 f"{math.ceil(settling)}"
             )
-
-    def check_checkpoints(self, there: bool) -> None:
-        """Chooses the rule by whether trials have checkpoints, where nobody has chosen one.
-
-        Raises:
-            ValueError: a promotion was asked for, and has nothing to go on from.
-        """
-        if there or self.rungs.rule != "promotion":
-            return
-        if self.rule_given:
+        if self._rule_given == "promotion" and not spec.continues:
             raise ValueError(
                 "--rung-rule promotion: the trainable goes on from no checkpoint (a class needs "
                 "save_checkpoint, a function tune.get_checkpoint()); give it one, or take "
                 "--rung-rule top"
             )
-        self.rungs.rule = "top"
+        self._metric = spec.objective.metric
+        self.memory = replace(
+            self.memory,
+            mode=spec.objective.mode,
+            rule=self._rule_given or ("promotion" if spec.continues else "top"),
+        )
+
+    @property
+    def promotes(self) -> bool:
+        """Whether a trial that a rung stops may go on after all."""
+        return self.memory.rule == "promotion"
 
     def on_trial_result(self, controller: object, trial: Trial, result: Mapping[str, float]) -> str:
-        """Stops the trial or lets it go on."""
-        key = self.trial_key(trial)
-        if key is None:
-            return str(TrialScheduler.CONTINUE)
-        decision = self.rungs.report(key, result[self.time_attr], result[self._metric])
+        """Stop the trial or let it go on."""
+        decision = self.report(index_of(trial), result["epoch"], result)
         if decision is None:
             return str(TrialScheduler.CONTINUE)
-        self.on_decision(decision)
-        return str(TrialScheduler.STOP if decision.stop else TrialScheduler.CONTINUE)
+        self._decided.append(decision)
+        if not decision.stop:
+            return str(TrialScheduler.CONTINUE)
+        self._decided.append(self.end_of(decision, result["epoch"]))
+        return str(TrialScheduler.STOP)
 
-    def promotable(self) -> Promotion | None:
-        """Who goes on after all, before any new trial begins."""
-        return self.rungs.promotable()
+    def on_event(self, event: Event, replay: bool) -> None:
+        """Take in a promotion or a failure; of earlier sessions also results and decisions."""
+        if replay:
+            self._replayed.take(event)
+        if isinstance(event, Promoted):
+            self.memory.promote(event.trial, event.rung)
+        elif isinstance(event, Ended) and event.blamed:
+            self.memory.report_failure(event.trial, event.epoch)
 
-    def promote(self, trial: int | str, rung: int) -> None:
-        """Tells that `trial` goes on from `rung`, now or in an earlier session."""
-        self.rungs.promote(trial, rung)
+    def report(self, trial: int, epoch: float, metrics: Mapping[str, Any]) -> Decision | None:
+        """Compare a trial with those at its rung; None between two rungs."""
+        return self.memory.report(trial, epoch, metrics[self._metric])
 
-    def replay(self, trial: int | str, epoch: float, value: float) -> Decision | None:
-        """Tells a result of an earlier session, in the order of that session."""
-        return self.rungs.report(trial, epoch, value)
+    def end_of(self, decision: Decision, epoch: float) -> Ended:
+        """The end of a trial that a decision stops after `epoch`."""
+        return Ended(
+            trial=decision.trial,
+            epoch=epoch,
+            status="stopped",
+            rung=decision.rung,
+            control=self.is_control(decision.trial),
+        )
 
-    def replay_failure(self, trial: int | str, epoch: float) -> None:
-        """Tells that `trial` diverged or failed in `epoch`, now or in an earlier session."""
-        self.rungs.report_failure(trial, epoch)
+    def take_events(self) -> list[Event]:
+        """Return, once, the decisions of this step and the ends that follow from them or, after a
+        replay, those that the journal lacks."""
+        decided, self._decided = [*self._replayed.lacking(), *self._decided], []
+        return decided
+
+    def promotable(self) -> Iterable[Promoted]:
+        """All that are to go on as things stand, the first one first."""
+        return self.memory.promotable()
+
+    def may_continue(self, trials: int) -> tuple[list[int], list[int]]:
+        """The stopped trials that trials still to come may let go on, the likeliest first."""
+        return self.memory.may_continue(trials)
 
     def is_control(self, index: int) -> bool:
         """Whether trial number `index`, if a rung stops it, is finished later to see where it would
         have come; by the seed and `index` alone."""
         return bool(np.random.default_rng([self.seed, index, AUDIT]).random() < self.audit)
 
-    def expected(self, *, trials: int, concurrent: int) -> Expectation:
+    def expected(self, *, trials: int, concurrent: int, max_epochs: int) -> Expectation:
         """How many trials will reach each rung, simulated for the rule in use."""
-        return expected(self.rungs, trials=trials, concurrent=concurrent)
+        return expected(replace(self.memory), trials=trials, concurrent=concurrent)
+
+    def notes(self, trials: int) -> list[str]:
+        """What a person may not expect of the rule by which trials are stopped."""
+        rungs, notes = self.memory, []
+        if rungs.rule == "top" and self._rule_given is None:
+            notes.append(
+                "the trainable goes on from no checkpoint (no save_checkpoint, or a function "
+                "without tune.get_checkpoint()): a trial that is stopped is not promoted later "
+                "(rung rule top)"
+            )
+        needed = rungs.reduction_factor ** len(rungs.milestones)
+        if rungs.rule == "promotion" and trials < needed:
+            notes.append(
+                f"by rung rule promotion one trial in {needed} is trained for {rungs.max_epochs} "
+                f"epochs, of {trials} perhaps none: give {needed} trials or more, a longer grace "
+                "period, or rung rule top"
+            )
+        return notes
 
     def describe(self) -> dict[str, object]:
-        """The strategy as plain JSON, for `study.json`."""
+        """The scheduler as plain JSON, for `study.json`."""
         return {
             "scheduler": "asha",
-            "grace_period": self.rungs.grace_period,
-            "reduction_factor": self.rungs.reduction_factor,
-            "max_epochs": self.rungs.max_epochs,
-            "rung_rule": self.rungs.rule,
-            "rungs": self.rungs.milestones,
+            "grace_period": self.memory.grace_period,
+            "reduction_factor": self.memory.reduction_factor,
+            "max_epochs": self.memory.max_epochs,
+            "rung_rule": self.memory.rule,
+            "rungs": self.memory.milestones,
             "audit": self.audit,
         }
+
+
+class _Replay:
+    """Lets the rungs have what earlier sessions had, in its order, and finds what is missing.
+
+    The machine may have lost power between a result and the lines that say what followed from it.
+    """
+
+    def __init__(self, asha: ASHA) -> None:
+        self._asha = asha
+        self._unanswered: Result | None = None
+        """The last result, as long as its trial may have ended by itself with it."""
+        self._missing: dict[tuple[int, float], Decision] = {}
+        """By trial and rung, decisions that have followed and were not written yet."""
+        self._ends: dict[int, Ended] = {}
+        """By trial, how it ends by a decision, unless another event says so."""
+        self._epochs: dict[int, float] = {}
+        """By trial, that of its last result."""
+
+    def take(self, event: Event) -> None:
+        """Take in the next event."""
+        if not isinstance(event, (Suggested, Result, EpochsLost, Decision, Promoted, Ended)):
+            return
+        last, self._unanswered = self._unanswered, None
+        # Tune asks no scheduler about the result that a trial ends with by itself.
+        ended = isinstance(event, Ended) and event.status == "finished"
+        if last is not None and not (ended and event.trial == last.trial):
+            self._report(last)
+        if isinstance(event, Result):
+            self._unanswered = event
+        elif isinstance(event, Decision):
+            self._missing.pop((event.trial, event.rung), None)
+            self._follow(event)
+        elif isinstance(event, (Promoted, Ended)):
+            self._ends.pop(event.trial, None)
+
+    def lacking(self) -> list[Event]:
+        """Return, once, the events that are missing at the end of the replay."""
+        if self._unanswered is not None:
+            self._report(self._unanswered)
+        events: list[Event] = []
+        for decision in self._missing.values():
+            events.append(decision)
+            if decision.trial in self._ends:
+                events.append(self._ends.pop(decision.trial))
+        events += self._ends.values()
+        self._unanswered, self._missing, self._ends = None, {}, {}
+        return events
+
+    def _report(self, result: Result) -> None:
+        self._epochs[result.trial] = result.epoch
+        decision = self._asha.report(result.trial, result.epoch, result.metrics)
+        if decision is not None:
+            self._missing[decision.trial, decision.rung] = decision
+            self._follow(decision)
+
+    def _follow(self, decision: Decision) -> None:
+        if not decision.stop:
+            # An earlier version may have decided otherwise of equal trials.
+            self._asha.memory.promote(decision.trial, decision.rung)
+            self._ends.pop(decision.trial, None)
+            return
+        epoch = self._epochs.get(decision.trial, decision.rung)
+        self._ends[decision.trial] = self._asha.end_of(decision, epoch)

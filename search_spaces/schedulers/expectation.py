@@ -76,10 +76,10 @@ def simulated(rungs: Rungs, quality: Sequence[float], concurrent: int) -> Iterat
 
     while True:
         while len(running) < concurrent:
-            promotion = rungs.promotable()
+            promotion = rungs.next_promotion()
             if promotion is not None:
                 rungs.promote(promotion.trial, promotion.rung)
-            trial = next(waiting, None) if promotion is None else int(promotion.trial)
+            trial = next(waiting, None) if promotion is None else promotion.trial
             if trial is None:
                 break
             go_on(trial)

@@ -1,34 +1,59 @@
-"""Population based training (Jaderberg et al. 2017) as a scheduler of Tune, seeded and told.
+"""Population based training (Jaderberg et al. 2017) as a scheduler of a study.
 
 *Population Based Training of Neural Networks*, arXiv:1711.09846: a population trains side by side;
 after every interval each of its worst quarter takes over weights and configuration of one of the
 best quarter (exploit) and changes the configuration (explore). So what is found is no configuration
 but a schedule.
 
-Who is worst and best, and how a configuration is changed, is Tune's own code. Ours is the order of
-things. Tune's perturbs while members are still being saved, waits for ever if the last one to come
-has failed instead, and ends processes that it starts anew an interval later. Here everyone waits
-first: its process is kept if nobody needs it, and given to the next one else. Then nothing runs, no
-checkpoint is written or dropped, and what follows depends on the seed and the values alone, however
-many members ran at once.
+Who is worst and best, and how a configuration is changed, is as in Tune's
+`PopulationBasedTraining`. Ours is the order of things. Tune's perturbs while members are still
+being saved, waits for ever if the last one to come has failed instead, and ends processes that it
+starts anew an interval later. Here everyone waits first: its process is kept if nobody needs it,
+and given to the next one else. Then nothing runs, no checkpoint is written or dropped, and what
+follows depends on the seed and the values alone, however many members ran at once.
+
+The best weights were seldom trained by one trial alone: each time that it took over another one's
+weights their past became its own. That line is followed back, and `best/schedule.json` says what
+each epoch of it was trained with:
+
+- `trial`, `epoch` and the metric, as in `best.json`;
+- `lineage`: pairs of first epoch and trial;
+- `schedule`: for each perturbed hyperparameter, pairs of first epoch and value;
+- `config`: the best configuration with `<name>_schedule` beside each of them. A trainable whose
+  config has such a field repeats that training: ours has `learning_rate_schedule`.
 """
 
 from __future__ import annotations
 
+import copy
+import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeAlias
 
-import ray
-from ray.exceptions import GetTimeoutError, RayError
 from ray.tune.experiment import Trial
-from ray.tune.schedulers import PopulationBasedTraining, TrialScheduler
+from ray.tune.schedulers import TrialScheduler
 
 from search_spaces.hyperparameter import Hyperparameter
+from search_spaces.objective import Objective
+from search_spaces.schedulers.base import Closing, StudyScheduler, TrialConfigs, index_of
 from search_spaces.space import Space, checked_space
-from search_spaces.values import Value
+from search_spaces.study_spec import StudySpec
+from search_spaces.trial_events import Event, Exploited, NotExploited
+from search_spaces.values import Value, short
+
+MEMBERS = 8
+"""Where nobody says how many: each is trained to the end, and a quarter of them is two."""
+
+QUANTILE_FRACTION = 0.25
+"""Share of the population that takes over, and share that it takes over from."""
+
+RESAMPLE_PROBABILITY = 0.25
+"""Of a perturbed value to be drawn anew."""
+
+PERTURBATION_FACTORS = (1.2, 0.8)
+"""By one of which the value of a range is multiplied otherwise."""
 
 RETRIES = 16
 """How often a configuration is drawn again that another member has, with the same weights and seed:
@@ -37,26 +62,37 @@ the two would be one."""
 ABSENT = object()
 """Unlike any value."""
 
+SCHEDULE_FILE = "schedule.json"
 
-@dataclass(frozen=True, kw_only=True)
-class Exploit:
-    """A member that goes on with the weights of another one."""
-
-    trial: int | str
-    epoch: float
-    """After which both stood when it happened."""
-    donor: int | str
-    value: float
-    """Of the metric, after that epoch."""
-    donor_value: float
-    changes: dict[str, tuple[Value | None, Value | None]]
-    """What changed in the member's configuration: the values before and after, None where there is
-    none. The donor's seed comes with its weights: so one seed repeats a whole lineage."""
-    absent: tuple[str, ...] = ()
-    """Of these the hyperparameters that are gone: None may be a value too."""
+Schedule: TypeAlias = list[tuple[float, Value]]
+"""Of a hyperparameter, pairs of first epoch and value."""
 
 
-class PBT(PopulationBasedTraining):
+@dataclass
+class Member:
+    """A member of the population."""
+
+    trial: Trial
+    value: float | None = None
+    """Of the metric when it came to the interval; None before its first."""
+    epoch: float = 0
+    """Of that value and of its latest checkpoint: past the interval where reports are rare."""
+
+
+@dataclass
+class Perturbation:
+    """The exploits of one interval, one after the other."""
+
+    worst: list[Member]
+    """Those that are still to take over."""
+    best: list[Member]
+    taken: dict[int, list[dict[str, Any]]]
+    """By donor, the configurations that its weights go on under."""
+    proposed: tuple[Member, dict[str, Any]] | None = None
+    """Who is to take over now, and its configuration if it can."""
+
+
+class PBT(StudyScheduler):
     """Perturbs the population at every interval, when all of its members have got there.
 
     Args:
@@ -67,212 +103,301 @@ class PBT(PopulationBasedTraining):
         max_epochs: the epochs of a member.
         interval: epochs from one perturbation to the next.
         seed: of all that is drawn.
+        members: of the population; None for as many as the study has trials.
 
     Raises:
-        ValueError: a hyperparameter that cannot be changed while a network is trained, or an
-            interval that never comes.
+        ValueError: a hyperparameter that cannot be changed while a network is trained, an interval
+            that never comes, or less than two members.
     """
 
+    not_resumable = (
+        "a population can be neither resumed nor grown, since its members depend on each other's "
+        "weights at every perturbation"
+    )
+    synchronous = True
+
     def __init__(
-        self, space: Space, *, perturbed: Sequence[str], max_epochs: int, interval: int, seed: int
+        self,
+        space: Space,
+        *,
+        perturbed: Sequence[str],
+        max_epochs: int,
+        interval: int,
+        seed: int,
+        members: int | None = None,
     ) -> None:
+        super().__init__()
         if not 1 <= interval < max_epochs:
             raise ValueError(
                 f"perturbation_interval must be at least 1 and below the {max_epochs} epochs of a "
                 f"trial, got {interval}"
             )
+        if members is not None and members < 2:
+            raise ValueError(f"--trials {members}: a population has at least 2 members")
         space = checked_space(space, type(self).__name__)
         self._parameters = {name: _checked(space, name) for name in perturbed}
-        super().__init__(
-            time_attr="epoch",
-            perturbation_interval=interval,
-            hyperparam_mutations={
-                name: list(parameter.values) or _drawn(parameter)
-                for name, parameter in self._parameters.items()
-            },
-            custom_explore_fn=self._inside,
-            # The journal has it all.
-            log_config=False,
-            synch=True,
-        )
         self.perturbed = tuple(perturbed)
         self.max_epochs = max_epochs
+        self.default_trials = members or MEMBERS
+        self._size = members
         self.seed = seed
-        self.population = 0
-        """Members in all; told by the study, as the next one."""
-        self.concurrent: Callable[[], int] = lambda: 0
-        """Members that may run at once, at the moment."""
-        self.trial_key: Callable[[Trial], int | str] = lambda trial: str(trial.trial_id)
-        """How a member is named in what is told."""
-        self.on_wait: Callable[[Any], None] = lambda trial: None
-        """Told each member that waits for the others."""
-        self.on_exploit: Callable[[Exploit], bool] = lambda exploit: True
-        """Hands the donor's weights over; False where they cannot be had: nothing happens then."""
-        self._random = random.Random(seed).getstate()
-        self._waiting: set[Trial] = set()
-        self._held: list[Trial] = []
+        self._interval = interval
+        self._random = random.Random(seed)
+        self._objective: Objective | None = None
+        self._members: dict[int, Member] = {}
+        """By index, in the order in which they began."""
+        self._waiting: set[int] = set()
+        self._held: list[Member] = []
         """Of those that waited, who has kept its process and not gone on yet."""
+        self._next_perturbation = interval
+        self._perturbation: Perturbation | None = None
+        self._exploits: dict[int, list[Exploited]] = {}
 
-    def suggest_later(self) -> bool:
-        """Whether the searcher has to wait: all that can run do, or the population is complete.
+    def check(self, spec: StudySpec) -> None:
+        """Take in the objective.
 
-        Only when all its members have ended is the search over. Told so earlier, Tune would end
-        every process that comes free.
+        Raises:
+            ValueError: a searcher that learns, another number of trials than members, or a
+                trainable without checkpoints.
         """
-        if len(self._trial_state) < self.population:
-            return self._active() >= self.concurrent()
-        return any(not trial.is_finished() for trial in self._trial_state)
+        if self._size not in (None, spec.trials):
+            raise ValueError(
+                f"--trials {spec.trials}: the population has {self._size} members; give "
+                f"PBT(members={spec.trials})"
+            )
+        if spec.trials < 2:
+            raise ValueError(f"--trials {spec.trials}: a population has at least 2 members")
+        if spec.searcher.learns:
+            # It would be told values of configurations that it has not suggested.
+            raise ValueError(
+                f"{type(spec.searcher).__name__} learns from values, but a population's members "
+                "change their configurations: choose its first members by a search that does not "
+                "learn"
+            )
+        if not spec.continues:
+            raise ValueError(
+                f"{spec.trainable} goes on from no checkpoint, which a population's members take "
+                "over from each other: a class needs save_checkpoint and load_checkpoint; a "
+                "function begins with tune.get_checkpoint() and reports checkpoint="
+            )
+        self._objective, self._size = spec.objective, spec.trials
 
-    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+    def on_trial_add(self, controller: Any, trial: Trial) -> None:
         """A new member, or one that is started again: that one reports where it stood again."""
-        if trial in self._trial_state:
-            self._waiting.discard(trial)
-            for other in self._waiting:
-                if other.status == Trial.RUNNING and self._in_the_way(other):
-                    tune_controller.pause_trial(other, should_checkpoint=False)
+        index = index_of(trial)
+        if index not in self._members:
+            self._members[index] = Member(trial)
             return
-        # Tune refuses every searcher here, since one that learns would be told values of
-        # configurations that it has not suggested. The study lets no such searcher come here.
-        super().on_trial_add(SimpleNamespace(search_alg=None), trial)
+        self._waiting.discard(index)
+        for other in self._waiting:
+            waiting = self._members[other].trial
+            if waiting.status == Trial.RUNNING and self._in_the_way(waiting):
+                controller.pause_trial(waiting, should_checkpoint=False)
 
-    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        """Lets the member go on, or wait. Of one that ends with this result Tune tells nothing."""
-        epoch = result[self._time_attr]
-        if epoch < self._next_perturbation_sync:
+    def on_trial_result(self, controller: Any, trial: Trial, result: Mapping[str, Any]) -> str:
+        """Let the member go on, or wait. Of one that ends with this result Tune tells nothing."""
+        assert self._objective is not None, "a study checks its scheduler before it begins"
+        if result["epoch"] < self._next_perturbation:
             return str(TrialScheduler.CONTINUE)
-        self._save_trial_state(self._trial_state[trial], epoch, result, trial)
-        self._waiting.add(trial)
-        self.on_wait(self.trial_key(trial))
-        needed = len(self._trial_state) < self.population or self._paused()
+        index = index_of(trial)
+        member = self._members[index]
+        member.value, member.epoch = result[self._objective.metric], result["epoch"]
+        self._waiting.add(index)
+        needed = len(self._members) < (self._size or 0) or self._paused()
         if needed or self._in_the_way(trial):
             # The trial's own checkpoints are all that it needs: Tune is to write none.
-            tune_controller.pause_trial(trial, should_checkpoint=False)
+            controller.pause_trial(trial, should_checkpoint=False)
         return str(TrialScheduler.NOOP)
 
-    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """Perturbs when all wait, and names who goes on next; asked by Tune in every step."""
-        live = [trial for trial in self._trial_state if not trial.is_finished()]
-        complete = len(self._trial_state) >= self.population
-        if live and complete and self._waiting.issuperset(live):
-            self._perturb()
+    def next_exploit(self) -> Exploited | None:
+        """Who takes over another one's weights, when all wait; None when that is done."""
+        if self._perturbation is None:
+            live = [index for index, m in self._members.items() if not m.trial.is_finished()]
+            complete = len(self._members) == self._size
+            if not (live and complete and self._waiting.issuperset(live)):
+                return None
+            self._perturbation = self._begin(live)
+        if self._perturbation.worst:
+            return self._propose(self._perturbation, self._perturbation.worst.pop(0))
+        self._perturbation = None
+        self._held = [m for m in self._members.values() if m.trial.status == Trial.RUNNING]
+        self._waiting.clear()
+        self._next_perturbation += self._interval
+        return None
+
+    def on_event(self, event: Event, replay: bool) -> None:
+        """Take in what became of an exploit."""
+        if isinstance(event, Exploited):
+            self._exploits.setdefault(event.trial, []).append(event)
+        perturbation = self._perturbation
+        if not isinstance(event, (Exploited, NotExploited)) or perturbation is None:
+            return
+        if perturbation.proposed is not None and isinstance(event, Exploited):
+            member, config = perturbation.proposed
+            member.trial.set_config(config)
+            perturbation.taken[event.donor].append(config)
+        perturbation.proposed = None
+
+    def choose_trial_to_run(self, controller: Any) -> Trial | None:
+        """Name who goes on next: one that has kept its process and is still `RUNNING`, one that was
+        paused, or the newest that begins."""
         while self._held:
-            trial = self._held.pop(0)
-            if trial.status == Trial.RUNNING and _lost_its_process(trial):
-                # Tune, which has not noticed, will by this; then it starts the trial again.
-                tune_controller._schedule_trial_save(trial)
-            elif trial.status == Trial.RUNNING:
-                # Its process, which this sets free, is the one that it is given at once.
-                tune_controller.pause_trial(trial, should_checkpoint=False)
-                return trial
+            member = self._held.pop(0)
+            if member.trial.status == Trial.RUNNING:
+                return member.trial
         paused = self._paused()
-        if paused and self._active() < self.concurrent():
+        if paused:
             return paused[0]
         # The newest: a process that comes free is not for one whose own is just starting.
-        pending = [trial for trial in live if trial.status == Trial.PENDING]
+        trials = [member.trial for member in self._members.values()]
+        pending = [trial for trial in trials if trial.status == Trial.PENDING]
         return pending[-1] if pending else None
 
+    def finish(
+        self, trials: Mapping[int, TrialConfigs], best: Mapping[str, Any], metric: str
+    ) -> Closing:
+        """The schedule that the best weights were trained with."""
+        line = self._lineage(best["trial"], best["epoch"])
+        schedules = {name: _schedule(trials, line, name) for name in self.perturbed}
+        content = {
+            "trial": best["trial"],
+            "epoch": best["epoch"],
+            metric: best[metric],
+            "lineage": line,
+            "schedule": schedules,
+            "config": {
+                **best["config"],
+                **{f"{name}_schedule": pairs for name, pairs in schedules.items()},
+            },
+        }
+        lines = [
+            (
+                "schedule",
+                f"{name} " + ", ".join(f"{short(v)} from epoch {first}" for first, v in pairs),
+            )
+            for name, pairs in schedules.items()
+        ]
+        return Closing(SCHEDULE_FILE, content, [*lines, ("repeats it", "`config` in {file}")])
+
     def describe(self) -> dict[str, object]:
-        """The strategy as plain JSON, for `study.json`."""
+        """The scheduler as plain JSON, for `study.json`."""
         return {
             "scheduler": "pbt",
             "perturbed": [parameter.describe() for parameter in self._parameters.values()],
-            "perturbation_interval": self._perturbation_interval,
-            "perturbation_factors": list(self._perturbation_factors),
-            "quantile_fraction": self._quantile_fraction,
-            "resample_probability": self._resample_probability,
+            "perturbation_interval": self._interval,
+            "perturbation_factors": list(PERTURBATION_FACTORS),
+            "quantile_fraction": QUANTILE_FRACTION,
+            "resample_probability": RESAMPLE_PROBABILITY,
             "seed": self.seed,
         }
 
-    def _perturb(self) -> None:
-        outside = random.getstate()
-        # Tune draws from Python's global generator, which is ours meanwhile and nobody's after.
-        random.setstate(self._random)
-        try:
-            worst, best = self._quantiles()
-            # By donor, the configurations that its weights go on under.
-            taken: dict[Trial, list[dict[str, Any]]] = {donor: [donor.config] for donor in best}
-            for trial in worst:
-                donor = random.choice(best)
-                if self._exploit_donor(trial, donor, taken[donor]):
-                    taken[donor].append(trial.config)
-        finally:
-            self._random = random.getstate()
-            random.setstate(outside)
-        self._held = [trial for trial in self._trial_state if trial.status == Trial.RUNNING]
-        self._waiting.clear()
-        self._next_perturbation_sync += self._perturbation_interval
+    def _begin(self, live: Sequence[int]) -> Perturbation:
+        assert self._objective is not None, "a study checks its scheduler before it begins"
+        key = self._objective.key
+        # Stable: of equals the first to begin comes first, which is the worse one.
+        ranked = sorted(
+            (
+                (key(m.value), m)
+                for m in map(self._members.__getitem__, live)
+                if m.value is not None
+            ),
+            key=lambda at: -at[0],
+        )
+        members = [member for _, member in ranked]
+        count = min(math.ceil(len(members) * QUANTILE_FRACTION), len(members) // 2)
+        best = members[len(members) - count :]
+        taken = {index_of(member.trial): [member.trial.config] for member in best}
+        return Perturbation(members[:count], best, taken)
 
-    def _exploit_donor(self, trial: Trial, donor: Trial, taken: list[dict[str, Any]]) -> bool:
-        config, _ = self._get_new_config(trial, donor)
+    def _propose(self, perturbation: Perturbation, member: Member) -> Exploited:
+        donor = self._random.choice(perturbation.best)
+        taken = perturbation.taken[index_of(donor.trial)]
+        config = self._explored(donor.trial.config)
         for _ in range(RETRIES):
             if config not in taken:
                 break
-            config, _ = self._get_new_config(trial, donor)
-        exploit = Exploit(
-            trial=self.trial_key(trial),
-            # That of its latest checkpoint: later than the perturbation where reports are rare.
-            epoch=self._trial_state[donor].last_train_time,
-            donor=self.trial_key(donor),
-            value=self._metric_op * self._trial_state[trial].last_score,
-            donor_value=self._metric_op * self._trial_state[donor].last_score,
+            config = self._explored(donor.trial.config)
+        perturbation.proposed = (member, config)
+        before = member.trial.config
+        assert member.value is not None
+        assert donor.value is not None
+        return Exploited(
+            trial=index_of(member.trial),
+            epoch=donor.epoch,
+            donor=index_of(donor.trial),
+            value=member.value,
+            donor_value=donor.value,
             changes={
-                name: (trial.config.get(name), config.get(name))
-                for name in {**trial.config, **config}
-                if trial.config.get(name, ABSENT) != config.get(name, ABSENT)
+                name: [before.get(name), config.get(name)]
+                for name in {**before, **config}
+                if before.get(name, ABSENT) != config.get(name, ABSENT)
             },
-            absent=tuple(name for name in trial.config if name not in config),
+            absent=[name for name in before if name not in config],
         )
-        handed_over = self.on_exploit(exploit)
-        if handed_over:
-            trial.set_config(config)
-        return handed_over
 
-    def _inside(self, config: dict[str, Any]) -> dict[str, Any]:
-        """The configuration with every perturbed value inside its range."""
+    def _explored(self, config: dict[str, Any]) -> dict[str, Any]:
+        """The configuration with every perturbed value changed, inside its range."""
+        changed = copy.deepcopy(config)
         for name, parameter in self._parameters.items():
-            if parameter.low is not None and parameter.high is not None:
-                config[name] = min(max(config[name], parameter.low), parameter.high)
-                if parameter.integer:
-                    config[name] = int(config[name])
-        return config
+            value = config[name]
+            resampled = self._random.random() < RESAMPLE_PROBABILITY
+            if parameter.values:
+                changed[name] = self._other_of(parameter.values, value, resampled)
+                continue
+            assert parameter.low is not None
+            assert parameter.high is not None
+            if resampled:
+                value = parameter.at(self._random.random())
+            else:
+                value = value * self._random.choice(PERTURBATION_FACTORS)
+            if isinstance(config[name], int):
+                value = round(value)
+            changed[name] = min(max(value, parameter.low), parameter.high)
+            if parameter.integer:
+                changed[name] = int(changed[name])
+        return changed
 
-    def _active(self) -> int:
-        return sum(trial.status in (Trial.RUNNING, Trial.PENDING) for trial in self._trial_state)
+    def _other_of(self, values: Sequence[Value], value: Value, resampled: bool) -> Value:
+        if resampled or value not in values:
+            return self._random.choice(values)
+        at = values.index(value) + self._random.choice([-1, 1])
+        return values[min(max(at, 0), len(values) - 1)]
 
     def _in_the_way(self, waiting: Trial) -> bool:
         """Whether a member is to start that needs other resources than one that waits holds."""
         return any(
-            trial.placement_group_factory != waiting.placement_group_factory
-            for trial in self._trial_state
-            if trial.status == Trial.PENDING
+            member.trial.placement_group_factory != waiting.placement_group_factory
+            for member in self._members.values()
+            if member.trial.status == Trial.PENDING
         )
 
     def _paused(self) -> list[Trial]:
         """Who has no process and does not wait, in the order of the population."""
         return [
-            trial
-            for trial in self._trial_state
-            if trial.status == Trial.PAUSED and trial not in self._waiting
+            member.trial
+            for index, member in self._members.items()
+            if member.trial.status == Trial.PAUSED and index not in self._waiting
         ]
 
-
-def _lost_its_process(trial: Trial) -> bool:
-    actor = trial.temporary_state.ray_actor
-    if actor is None:
-        return False
-    try:
-        # A process that waits answers in a millisecond.
-        ray.get(actor.__ray_ready__.remote(), timeout=10)
-    except GetTimeoutError:
-        return False
-    except RayError:
-        # Of a dead actor, or of a process that Ray has killed for memory.
-        return True
-    return False
+    def _lineage(self, trial: int, epoch: float) -> list[tuple[float, int]]:
+        """Who trained the weights that `trial` had after it: pairs of first epoch and trial."""
+        took_over = [e for e in self._exploits.get(trial, []) if e.epoch < epoch]
+        if not took_over:
+            return [(1, trial)]
+        last = took_over[-1]
+        return [*self._lineage(last.donor, last.epoch), (last.epoch + 1, trial)]
 
 
-def _drawn(parameter: Hyperparameter) -> Callable[[], Value]:
-    return lambda: parameter.at(random.random())
+def _schedule(
+    trials: Mapping[int, TrialConfigs], line: Sequence[tuple[float, int]], name: str
+) -> Schedule:
+    """The values of hyperparameter `name` along a lineage."""
+    pairs: Schedule = []
+    for first, trial in line:
+        value = trials[trial].config_at(first)[name]
+        if not pairs or pairs[-1][1] != value:
+            pairs.append((first, value))
+    return pairs
 
 
 def _checked(space: Space, name: str) -> Hyperparameter:

@@ -17,54 +17,60 @@ A trial is at a rung with its first report at or past it: one that reports every
 the rung of epoch 9 with its tenth, and never to those of 1 and 3. Of equal trials the first to
 arrive is the better one; `ray` lets all of them go on that are as good as the percentile.
 
+Each rung keeps its trials sorted: a report and a promotion cost the search in a sorted list.
+
 `benchmarks/rules.py` compares them and others on recorded curves; the default is what came out.
 """
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, insort
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-import numpy as np
-
-from search_spaces.mode import Mode, sign_of
+from search_spaces.objective import Mode, Objective
+from search_spaces.trial_events import Decision, Promoted
 
 RungRule: TypeAlias = Literal["promotion", "top", "ray"]
 
-
-@dataclass(frozen=True, kw_only=True)
-class Decision:
-    """What a rung said to one trial."""
-
-    trial: int | str
-    rung: int
-    """Epochs after which trials are compared; it has had as many, or more where its reports leave
-    some out."""
-    value: float
-    """Of the metric."""
-    cutoff: float | None
-    """The worst value that goes on, at that moment; the own one where it was the first, None where
-    nobody goes on yet."""
-    rank: int
-    """1 is the best."""
-    of: int
-    """Trials that had reached the rung by then, this one and the failed ones included."""
-    stop: bool
+Place: TypeAlias = tuple[float, int, int]
+"""Sort key of a value, the smaller the better, number of the arrival, and trial."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Promotion:
-    """A trial that a rung had stopped, and that has come among the best there since."""
+@dataclass
+class Rung:
+    """The trials that have reached a rung."""
 
-    trial: int | str
-    rung: int
-    value: float
-    """That it had there."""
-    rank: int
-    """It has now."""
-    of: int
-    """Trials that have reached the rung by now."""
+    places: dict[int, Place] = field(default_factory=dict)
+    """By trial."""
+    passed: set[int] = field(default_factory=set)
+    """Trials that have gone on."""
+    ranking: list[Place] = field(default_factory=list)
+    """Of all, the best first."""
+    stopped: list[Place] = field(default_factory=list)
+    """Of those that were stopped here and have not gone on, the best first."""
+
+    def add(self, trial: int, key: float) -> int:
+        """Add a trial; return its rank from 0."""
+        place = (key, len(self.places), trial)
+        rank = bisect_left(self.ranking, place)
+        self.ranking.insert(rank, place)
+        self.places[trial] = place
+        return rank
+
+    def stop(self, trial: int) -> None:
+        """Let a trial wait that has reached this rung."""
+        insort(self.stopped, self.places[trial])
+
+    def let_pass(self, trial: int) -> None:
+        """Let a trial go on."""
+        self.passed.add(trial)
+        place = self.places.get(trial)
+        if place is not None:
+            at = bisect_left(self.stopped, place)
+            del self.stopped[at : at + (self.stopped[at : at + 1] == [place])]
 
 
 @dataclass
@@ -80,10 +86,8 @@ class Rungs:
     reduction_factor: int = 3
     mode: Mode = "max"
     rule: RungRule = "promotion"
-    values: dict[int, dict[int | str, float]] = field(init=False)
-    """By rung in epochs, by trial; a failed trial has the worst value there is, infinite."""
-    passed: dict[int, set[int | str]] = field(init=False)
-    """By rung, the trials that have gone on from it."""
+    rungs: dict[int, Rung] = field(init=False)
+    """By epochs, ascending; the last epoch of a trial is not one of them."""
 
     def __post_init__(self) -> None:
         if self.reduction_factor < 2:
@@ -93,19 +97,27 @@ class Rungs:
                 f"grace_period must be from 1 to the {self.max_epochs} epochs of a trial, "
                 f"got {self.grace_period}"
             )
-        self.values = {}
+        self._key = Objective("value", self.mode).key
+        self.rungs = {}
         rung = self.grace_period
         while rung < self.max_epochs:
-            self.values[rung] = {}
+            self.rungs[rung] = Rung()
             rung *= self.reduction_factor
-        self.passed = {rung: set() for rung in self.values}
 
     @property
     def milestones(self) -> list[int]:
-        """The rungs in epochs, ascending; the last epoch of a trial is not one of them."""
-        return list(self.values)
+        """The rungs in epochs, ascending."""
+        return list(self.rungs)
 
-    def report(self, trial: int | str, epoch: float, value: float) -> Decision | None:
+    @property
+    def values(self) -> dict[int, dict[int, float]]:
+        """By rung, the value of each trial; a failed one has the worst there is, infinite."""
+        return {
+            epochs: {trial: self._key(key) for trial, (key, _, _) in rung.places.items()}
+            for epochs, rung in self.rungs.items()
+        }
+
+    def report(self, trial: int, epoch: float, value: float) -> Decision | None:
         """Tells what `trial` had after `epoch`; the decision, or None between two rungs.
 
         A trial is compared once at a rung: asked again, after a resume or where the trial has begun
@@ -116,74 +128,102 @@ class Rungs:
         """
         if not math.isfinite(value):
             raise ValueError(f"trial {trial}: a rung compares finite values only, got {value}")
-        rung = max((rung for rung in self.values if rung <= epoch), default=None)
-        if rung is None or any(trial in at for ahead, at in self.values.items() if ahead >= rung):
+        reached = max((epochs for epochs in self.rungs if epochs <= epoch), default=None)
+        if reached is None or any(
+            trial in rung.places for ahead, rung in self.rungs.items() if ahead >= reached
+        ):
             return None
-        reached = self.values[rung]
-        before = list(reached.values())
-        reached[trial] = value
-        ordered = sorted(reached.values(), reverse=self.mode == "max")
-        sign = sign_of(self.mode)
-        rank = sum(sign * other >= sign * value for other in before) + 1
+        rung = self.rungs[reached]
+        percentile = self._percentile(rung, value) if self.rule == "ray" else None
+        rank = rung.add(trial, self._key(value))
         cutoff: float | None
-        if self.rule == "ray":
-            cutoff = self._percentile(before, value)
-            stop = sign * (value - cutoff) < 0
+        if percentile is not None:
+            cutoff = percentile
+            stop = self._key(value) > self._key(cutoff)
         else:
-            going_on = len(ordered) // self.reduction_factor
+            going_on = len(rung.ranking) // self.reduction_factor
             if self.rule == "top":
                 going_on = max(1, going_on)
-            cutoff = ordered[going_on - 1] if going_on else None
-            stop = rank > going_on
-        if not stop:
-            self.passed[rung].add(trial)
+            cutoff = self._key(rung.ranking[going_on - 1][0]) if going_on else None
+            stop = rank >= going_on
+        if stop:
+            rung.stop(trial)
+        else:
+            rung.let_pass(trial)
         return Decision(
             trial=trial,
-            rung=rung,
+            rung=reached,
             value=value,
             cutoff=cutoff,
-            rank=rank,
-            of=len(ordered),
+            rank=rank + 1,
+            of=len(rung.ranking),
             stop=stop,
         )
 
-    def promotable(self) -> Promotion | None:
-        """Who is to go on after all: the best of the highest rung that has one; None where nobody
-        is, or by a rule that stops for good."""
+    def report_failure(self, trial: int, epoch: float) -> None:
+        """Tells that `trial` diverged or failed in `epoch`: it comes last at the rung ahead."""
+        ahead = next((rung for epochs, rung in self.rungs.items() if epochs >= epoch), None)
+        if ahead is not None and trial not in ahead.places:
+            ahead.add(trial, math.inf)
+
+    def promotable(self) -> Iterator[Promoted]:
+        """Who is to go on after all, as things stand: the highest rung first, and the best of each;
+        nobody by a rule that stops for good."""
         if self.rule != "promotion":
-            return None
-        for rung in reversed(self.milestones):
-            reached = self.values[rung]
-            # Stable: of equals the first to arrive comes first.
-            ranked = sorted(reached, key=lambda trial: -sign_of(self.mode) * reached[trial])
-            for place, trial in enumerate(ranked[: len(ranked) // self.reduction_factor]):
-                if trial not in self.passed[rung] and math.isfinite(reached[trial]):
-                    return Promotion(
-                        trial=trial,
-                        rung=rung,
-                        value=reached[trial],
-                        rank=place + 1,
-                        of=len(ranked),
-                    )
-        return None
+            return
+        for epochs in reversed(self.rungs):
+            rung = self.rungs[epochs]
+            going_on = len(rung.ranking) // self.reduction_factor
+            for place in rung.stopped:
+                rank = bisect_left(rung.ranking, place)
+                if rank >= going_on:
+                    break
+                yield Promoted(
+                    trial=place[2],
+                    rung=epochs,
+                    value=self._key(place[0]),
+                    rank=rank + 1,
+                    of=len(rung.ranking),
+                )
 
-    def promote(self, trial: int | str, rung: int) -> None:
+    def next_promotion(self) -> Promoted | None:
+        """The first that is promotable; None while there is none."""
+        return next(self.promotable(), None)
+
+    def promote(self, trial: int, rung: float) -> None:
         """Tells that `trial` goes on from `rung`."""
-        self.passed[rung].add(trial)
+        self.rungs[int(rung)].let_pass(trial)
 
-    def _percentile(self, before: list[float], value: float) -> float:
-        # Ray does not know of failed trials.
-        finite = [other for other in before if math.isfinite(other)]
+    def may_continue(self, trials: int) -> tuple[list[int], list[int]]:
+        """The stopped trials that may be promoted by trials still to come, each with the highest
+        rung and the best rank first: those that may be in a study of so many trials, and those that
+        may be in a larger one alone."""
+        within: list[int] = []
+        beyond: list[int] = []
+        # Whoever comes later can only push it back.
+        most = trials // self.reduction_factor
+        for rung in reversed(self.rungs.values()):
+            for place in rung.stopped if self.rule == "promotion" else ():
+                rank = bisect_left(rung.ranking, place)
+                (within if rank < most else beyond).append(place[2])
+        return within, beyond
+
+    def _percentile(self, rung: Rung, value: float) -> float:
+        """The value that trials before must have had for `value` to be stopped by Ray's rule.
+
+        The linear interpolation of `numpy.percentile`, to the last bit: where many values are
+        equal, a rounding decides.
+        """
+        # Ray does not know of failed trials, which come last.
+        finite = bisect_left(rung.ranking, (math.inf,))
         if not finite:
             return value
-        sign = sign_of(self.mode)
-        # To the last bit as Ray computes it: where many values are equal, a rounding decides.
-        at = (1 - 1 / self.reduction_factor) * 100
-        return sign * float(np.percentile(sign * np.array(finite), at))
-
-    def report_failure(self, trial: int | str, epoch: float) -> None:
-        """Tells that `trial` diverged or failed in `epoch`: it comes last at the rung ahead."""
-        ahead = next((rung for rung in self.values if rung >= epoch), None)
-        if ahead is not None:
-            worst = -sign_of(self.mode) * math.inf
-            self.values[ahead].setdefault(trial, worst)
+        at = (finite - 1) * (((1 - 1 / self.reduction_factor) * 100) / 100)
+        below = math.floor(at)
+        share = at - below
+        # Ascending, the larger the better.
+        low = -rung.ranking[finite - 1 - below][0]
+        high = -rung.ranking[max(finite - 2 - below, 0)][0]
+        between = high - low
+        found = high - between * (1 - share) if share >= 0.5 else low + between * share
+        return self._key(-found)

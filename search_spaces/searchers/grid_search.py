@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from search_spaces.hyperparameter import Hyperparameter
-from search_spaces.searchers.strategy import Strategy
+from search_spaces.searchers.base import StudySearcher
 from search_spaces.space import Space
 from search_spaces.values import Value
 
@@ -14,7 +14,7 @@ LIMIT = 10_000
 """More points than anybody means; a fifth hyperparameter of ten values is what does it."""
 
 
-class GridSearch(Strategy):
+class GridSearch(StudySearcher):
     """Tries all combinations, the last hyperparameter's values first.
 
     A branch is multiplied only by the hyperparameters that it has.

@@ -1,19 +1,155 @@
-"""What searchers that learn have in common: what they were told, and when they begin to learn."""
+"""What searchers that learn have in common: what they know of a study, and when they use it.
+
+Under early stopping, trials end after different numbers of epochs, and their last values cannot be
+compared. As in BOHB (Falkner, Klein and Hutter 2018, *BOHB: Robust and Efficient Hyperparameter
+Optimization at Scale*, section 3.2) the model compares trials at the highest rung that enough of
+them have reached, each by its value there, whether it has gone on since or not. BOHB leaves the
+others out; here those that were stopped earlier come behind, since a rung has already said that
+they are worse: first those stopped at the higher rung, of one rung by their value. Failed trials
+come last. Only this order is given to a model, never a value.
+"""
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
 import numpy as np
 
 from search_spaces.catalogue import value_in
-from search_spaces.searchers.history import Epochs, History, Standing
+from search_spaces.objective import Objective
+from search_spaces.searchers.base import StudySearcher
 from search_spaces.searchers.sobol_search import SobolSearch
-from search_spaces.searchers.strategy import Strategy
 from search_spaces.space import Space
+from search_spaces.study_spec import StudySpec
+from search_spaces.trial_events import (
+    Earlier,
+    Ended,
+    EpochsLost,
+    Event,
+    Promoted,
+    Result,
+    Suggested,
+)
 from search_spaces.values import Value, as_json, as_seed
+
+Epochs: TypeAlias = int | float
+
+Name: TypeAlias = int | str
+"""Of a trial: its index, or a name for one of an earlier study."""
+
+END = math.inf
+"""The rung above all others: the end of a trial that nobody stopped."""
+
+
+@dataclass
+class Told:
+    """What a searcher was told of one trial."""
+
+    unit: tuple[float | None, ...]
+    """Its place in the space: a number in [0, 1], or None, for each hyperparameter."""
+    values: dict[Epochs, float] = field(default_factory=dict)
+    """Of the metric, by epoch; under `END` that of a trial that has come to its end."""
+    state: Literal["running", "stopped", "finished", "failed"] = "running"
+
+    def value_at(self, rung: Epochs) -> float | None:
+        """The value at a rung, that of the first report at or past it; of a trial that ended by
+        itself before it the last one; None of one that has not come there, or has failed."""
+        if self.state == "failed":
+            return None
+        return self.values.get(min((at for at in self.values if at >= rung), default=END))
+
+
+@dataclass(frozen=True, order=True)
+class Standing:
+    """Where a trial stands among the others: the smaller the better."""
+
+    below: float
+    """0 for a trial that is compared at the model's rung, then by the rung where it was stopped;
+    infinite if it failed."""
+    loss: float
+    """Its value at that rung, the smaller the better."""
+
+
+class History:
+    """All trials of a study as its searcher was told them, in the order of their suggestion."""
+
+    def __init__(self) -> None:
+        self.trials: dict[Name, Told] = {}
+
+    def suggested(self, trial: Name, unit: Sequence[float | None]) -> None:
+        """`trial` is running."""
+        self.trials[trial] = Told(tuple(unit))
+
+    def result(self, trial: Name, epoch: Epochs, value: float) -> None:
+        """`trial` had `value` after `epoch`."""
+        self.trials[trial].values[epoch] = value
+
+    def lost(self, trial: Name, first: Epochs) -> None:
+        """`trial` has lost the epochs from `first` on."""
+        values = self.trials[trial].values
+        for epoch in [epoch for epoch in values if epoch >= first]:
+            del values[epoch]
+
+    def last_before(self, trial: Name, epoch: Epochs) -> Epochs:
+        """The epoch of the report before that of `epoch`, 0 if there was none."""
+        return max((at for at in self.trials[trial].values if at < epoch), default=0)
+
+    def ended(self, trial: Name, *, epoch: Epochs, value: float, stopped: bool) -> None:
+        """`trial` ended with `value` after `epoch`, by itself or stopped at a rung."""
+        told = self.trials[trial]
+        told.values[epoch] = value
+        if not stopped:
+            told.values[END] = value
+        told.state = "stopped" if stopped else "finished"
+
+    def promoted(self, trial: Name) -> None:
+        """`trial`, which was stopped, is running again."""
+        self.trials[trial].state = "running"
+
+    def failed(self, trial: Name) -> None:
+        """`trial` diverged or failed."""
+        self.trials[trial].state = "failed"
+
+    def forgotten(self, trial: Name) -> None:
+        """`trial` ended by something that its configuration is not to blame for."""
+        del self.trials[trial]
+
+    def rung(self, rungs: Sequence[int], enough: int) -> Epochs:
+        """The rung that the model compares trials at: the highest that `enough` of them have
+        reached, else the lowest."""
+        stations = [*rungs, END]
+        for station in reversed(stations):
+            values = [told.value_at(station) for told in self.trials.values()]
+            if len(values) - values.count(None) >= enough:
+                return station
+        return stations[0]
+
+    def standings(
+        self, rungs: Sequence[int], objective: Objective, rung: Epochs
+    ) -> dict[Name, Standing | None]:
+        """Where each trial stands at `rung`; None for one that is still on its way to it."""
+        # A rung's own place under the model's: 1 for the next lower one.
+        stations = [*rungs, END]
+        depth = {station: stations.index(rung) - at for at, station in enumerate(stations)}
+        found: dict[Name, Standing | None] = {}
+        for trial, told in self.trials.items():
+            value = told.value_at(rung)
+            if told.state == "failed":
+                found[trial] = Standing(math.inf, 0.0)
+            elif value is not None:
+                found[trial] = Standing(0, objective.key(value))
+            elif told.state == "stopped":
+                passed = [(depth[at], told.value_at(at)) for at in reversed(stations)]
+                below, last = next((d, v) for d, v in passed if v is not None)
+                found[trial] = Standing(below, objective.key(last))
+            else:
+                found[trial] = None
+        return found
+
 
 RETRIES = 16
 """How often a model is asked again that proposes a configuration which has been tried; then the
@@ -25,7 +161,7 @@ COMPARABLE = ("epochs", "patience", "train_ratio", "precision", "print_freq", "s
 compared after so many epochs."""
 
 
-class LearningSearch(Strategy):
+class LearningSearch(StudySearcher):
     """A searcher with a model of what it was told.
 
     First come the start points, then Sobol points until `startup` trials can be learned from. A
@@ -43,6 +179,8 @@ class LearningSearch(Strategy):
         ValueError: a start point that is not in the space, or a space with nothing to search.
     """
 
+    learns = True
+
     def __init__(
         self,
         space: Space,
@@ -57,12 +195,17 @@ class LearningSearch(Strategy):
         self.seed = as_seed(seed)
         self.startup = startup
         self.history = History()
+        self.rungs: Sequence[int] = ()
+        """Epochs at which the scheduler compares trials; the model compares them there too."""
+        self._objective: Objective | None = None
+        self._earlier: dict[str, list[bool]] = {}
+        """By earlier study, of each of its trials whether something was learned from it."""
         self._start_points = [space.complete(point) for point in start_points]
         self._first_points = SobolSearch(space, seed=seed)
 
     @abstractmethod
     def proposal(
-        self, standings: Mapping[str, Standing | None], rung: Epochs, rng: np.random.Generator
+        self, standings: Mapping[Name, Standing | None], rung: Epochs, rng: np.random.Generator
     ) -> Sequence[float]:
         """A number in [0, 1] for each hyperparameter of the space, by the model.
 
@@ -81,7 +224,7 @@ class LearningSearch(Strategy):
         if sum(told.state != "running" for told in trials) >= self.startup:
             # As many as BOHB asks for: one more than hyperparameters, and two for the bad ones.
             rung = self.history.rung(self.rungs, len(self.space.parameters) + 3)
-            standings = self.history.standings(self.rungs, self._mode, rung)
+            standings = self.history.standings(self.rungs, self.objective, rung)
             for attempt in range(RETRIES):
                 rng = np.random.default_rng([self.seed, index, attempt])
                 config = self.space.point(self.proposal(standings, rung, rng))
@@ -93,20 +236,66 @@ class LearningSearch(Strategy):
                 return config
         return config
 
-    def learned_from(
-        self, name: str, config: Mapping[str, Any], values: Mapping[float, float], *, status: str
-    ) -> bool:
-        """Tells an ended trial of an earlier study; whether it is in this space, and like its
-        trials in all that is not searched.
+    @property
+    def objective(self) -> Objective:
+        """What the study looks for."""
+        assert self._objective is not None, "a study checks its searcher before it begins"
+        return self._objective
+
+    def check(self, spec: StudySpec) -> None:
+        """Take in the objective and the rungs."""
+        self._objective = spec.objective
+        self.rungs = tuple(spec.scheduler.rungs)
+
+    def on_event(self, event: Event, replay: bool) -> None:
+        """Learn from it."""
+        history = self.history
+        if isinstance(event, Suggested):
+            history.suggested(event.trial, self.space.unit(event.config))
+        elif isinstance(event, Result):
+            history.result(event.trial, event.epoch, self._value(event))
+        elif isinstance(event, EpochsLost):
+            history.lost(event.trial, event.first)
+        elif isinstance(event, Promoted):
+            history.promoted(event.trial)
+        elif isinstance(event, Ended):
+            self._end(event)
+        elif isinstance(event, Earlier):
+            name = f"earlier-{sum(map(len, self._earlier.values()))}"
+            self._earlier.setdefault(event.study, []).append(self._learn_from(name, event))
+
+    def _value(self, result: Result) -> float:
+        value = result.metrics[self.objective.metric]
+        assert value is not None, "the journal has no result without its metric"
+        return float(value)
+
+    def _end(self, event: Ended) -> None:
+        if event.blamed:
+            self.history.failed(event.trial)
+        elif event.failed:
+            self.history.forgotten(event.trial)
+        else:
+            # Who ends by itself just at a rung is taken for one that was stopped there.
+            before = self.history.last_before(event.trial, event.epoch)
+            stopped = any(before < rung <= event.epoch for rung in self.rungs)
+            value = self.history.trials[event.trial].values[event.epoch]
+            self.history.ended(event.trial, epoch=event.epoch, value=value, stopped=stopped)
+
+    @property
+    def learned(self) -> str:
+        """How many trials of earlier studies are in this space; empty if none was told."""
+        told = [taken for of_study in self._earlier.values() for taken in of_study]
+        if not told:
+            return ""
+        return f"{sum(told)} of {len(told)} trials of {', '.join(self._earlier)} are in this space"
+
+    def _learn_from(self, name: str, earlier: Earlier) -> bool:
+        """Take in a trial of an earlier study; whether it is in this space, and like its trials in
+        all that is not searched.
 
         What its configuration lacks, and what the space does not have, has its default.
-
-        Args:
-            name: unlike that of any trial of this study.
-            config: its configuration.
-            values: of the metric, by epoch.
-            status: finished, stopped, diverged or failed.
         """
+        config = earlier.config
         names = {parameter.name for parameter in self.space.parameters}
         shared = {key: value for key, value in config.items() if key in names}
         same = {**dict(self.space.fixed), **shared}
@@ -118,43 +307,12 @@ class LearningSearch(Strategy):
         except ValueError:
             return False
         self.history.suggested(name, unit)
+        values = earlier.by_epoch()
         for epoch, value in values.items():
             self.history.result(name, epoch, value)
-        if status in ("finished", "stopped"):
-            last = max(values)
-            self.history.ended(name, epoch=last, value=values[last], stopped=status == "stopped")
+        if earlier.status in ("finished", "stopped"):
+            last, stopped = max(values), earlier.status == "stopped"
+            self.history.ended(name, epoch=last, value=values[last], stopped=stopped)
         else:
             self.history.failed(name)
         return True
-
-    def recorded(self, trial_id: str, config: Mapping[str, Any]) -> None:
-        """Tells what was suggested, now or in an earlier session."""
-        super().recorded(trial_id, config)
-        self.history.suggested(trial_id, self.space.unit(config))
-
-    def promoted(self, trial_id: str) -> None:
-        """It is running again; what is known of it stays."""
-        self.history.promoted(trial_id)
-
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Tells a value on the way."""
-        self.history.result(trial_id, *self._told(result))
-
-    def on_trial_complete(
-        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
-    ) -> None:
-        """Tells an end; without a result and without an error the trial is forgotten."""
-        if error:
-            self.history.failed(trial_id)
-        elif result is None:
-            self.history.forgotten(trial_id)
-        else:
-            epoch, value = self._told(result)
-            # Who ends by itself just at a rung is taken for one that was stopped there.
-            before = self.history.last_before(trial_id, epoch)
-            stopped = any(before < rung <= epoch for rung in self.rungs)
-            self.history.ended(trial_id, epoch=epoch, value=value, stopped=stopped)
-
-    def _told(self, result: Mapping[str, Any]) -> tuple[float, float]:
-        epoch = result["epoch"] if "epoch" in result else result["training_iteration"]
-        return epoch, float(result[str(self._metric)])

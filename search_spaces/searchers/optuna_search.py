@@ -16,8 +16,7 @@ import numpy as np
 
 from search_spaces.extras import needs_extra
 from search_spaces.hyperparameter import Hyperparameter
-from search_spaces.searchers.history import Epochs, Standing
-from search_spaces.searchers.learning import LearningSearch
+from search_spaces.searchers.learning import Epochs, LearningSearch, Name, Standing
 from search_spaces.space import Space
 from search_spaces.values import Value
 
@@ -60,7 +59,7 @@ class OptunaSearch(LearningSearch):
         self._begin(None)
 
     def proposal(
-        self, standings: Mapping[str, Standing | None], rung: Epochs, rng: np.random.Generator
+        self, standings: Mapping[Name, Standing | None], rung: Epochs, rng: np.random.Generator
     ) -> Sequence[float]:
         """What Optuna asks for, with what it has been told of every trial."""
         import optuna
@@ -103,8 +102,8 @@ class OptunaSearch(LearningSearch):
 
         self._rung = rung
         self._study = optuna.create_study(direction="minimize")
-        self._asked: dict[str, Trial] = {}
-        self._ended: set[str] = set()
+        self._asked: dict[Name, Trial] = {}
+        self._ended: set[Name] = set()
 
     def _ask(self, unit: Sequence[float | None]) -> Trial:
         """A running trial of Optuna with this configuration."""

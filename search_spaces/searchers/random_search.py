@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from search_spaces.searchers.strategy import Strategy
+from search_spaces.searchers.base import StudySearcher
 from search_spaces.space import Space
 from search_spaces.values import Value, as_seed
 
 
-class RandomSearch(Strategy):
+class RandomSearch(StudySearcher):
     """Draws every point by itself: right for any number of trials and for every space.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import qmc
 
-from search_spaces.searchers.strategy import Strategy
+from search_spaces.searchers.base import StudySearcher
 from search_spaces.space import Space
 from search_spaces.values import Value, as_seed
 
@@ -13,7 +13,7 @@ BLOCK = 256
 """Points computed at once. A power of two, where the sequence is balanced."""
 
 
-class SobolSearch(Strategy):
+class SobolSearch(StudySearcher):
     """Quasi-random search, the recommended first study of a new space.
 
     The first 2^k points of the sequence (Sobol' 1967; scrambled after Owen 1998, by SciPy) leave

@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search_spaces.extras import needs_extra
-from search_spaces.searchers.history import Epochs, Standing
-from search_spaces.searchers.learning import LearningSearch
+from search_spaces.searchers.learning import Epochs, LearningSearch, Name, Standing
 from search_spaces.space import Space
 
 STARTUP = 20
@@ -80,7 +79,7 @@ class TPESearch(LearningSearch):
         )
 
     def proposal(
-        self, standings: Mapping[str, Standing | None], rung: Epochs, rng: np.random.Generator
+        self, standings: Mapping[Name, Standing | None], rung: Epochs, rng: np.random.Generator
     ) -> Sequence[float]:
         """The best of `CANDIDATES` draws for each hyperparameter, by l(x) / g(x)."""
         # HyperOpt looks at the order of losses alone; running ones are infinitely bad there too.

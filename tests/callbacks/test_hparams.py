@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from search_spaces.schedulers.asha import ASHA
-from search_spaces.searchers.strategy import Strategy
+from search_spaces.searchers.base import StudySearcher
 from search_spaces.space import Space
 from tests.conftest import PATIENCE
 from tests.execution.test_controls import toy
@@ -47,7 +47,7 @@ MIXED = Space(
 )
 
 
-class Listed(Strategy):
+class Listed(StudySearcher):
     """The points of a list."""
 
     def __init__(self, space, *points):

@@ -8,10 +8,11 @@ from types import SimpleNamespace
 import pytest
 
 from search_spaces.schedulers.asha import ASHA
+from search_spaces.schedulers.base import StudyScheduler
 from tests.execution.test_controls import toy
 from tests.journals import Happens, event_of
+from tests.search_spaces.conftest import study_of
 from tune_cluster.callbacks.retention import Retention
-from tune_cluster.execution.parts import Parts
 from tune_cluster.storage.checkpoints import TrialCheckpoints
 from tune_cluster.storage.inside import bytes_in
 from tune_cluster.storage.retry import StorageRetry
@@ -32,9 +33,10 @@ class Told:
         self.place = LocalStore(folder)
         self.study = Happens()
         self.trials = self.study.trials
-        self.parts = Parts()
+        self.scheduler = StudyScheduler()
         if rule is not None:
-            self.parts.scheduler = ASHA(max_epochs=9, rung_rule=rule, audit=audit)
+            self.scheduler = ASHA(max_epochs=9, rung_rule=rule, audit=audit)
+            study_of(scheduler=self.scheduler).check()
         self.options = {"keep_best": keep_best, "total": total, "budget": budget}
         self.begin()
 
@@ -43,7 +45,7 @@ class Told:
         self.retention = Retention(
             self.study.state,
             self.place,
-            parts=self.parts,
+            scheduler=self.scheduler,
             retry=StorageRetry(self.place),
             emit=self.emitted.append,
             **self.options,
@@ -52,7 +54,9 @@ class Told:
         self.study.tell(Session())
 
     def tell(self, index, kind, **rest):
-        self.study.tell(event_of(kind, index, **rest))
+        event = event_of(kind, index, **rest)
+        self.scheduler.on_event(event, replay=True)
+        self.study.tell(event)
 
     def run(self, index, values, status=None, **rest):
         """A trial's epochs with these values, each with a checkpoint, and its end."""
@@ -62,8 +66,6 @@ class Told:
         for epoch, value in enumerate(values, start=first):
             self.checkpoints(index).write(epoch, value, {}, save)
             self.tell(index, "result", epoch=epoch, metrics={"score": value})
-            if self.parts.asha is not None:
-                self.parts.asha.replay(index, epoch, value)
         if status is not None:
             self.tell(index, "ended", status=status, epoch=self.trials[index].epochs, **rest)
 
@@ -114,7 +116,6 @@ def test_who_may_be_promoted_keeps_its_latest_and_who_is_goes_on_with_it(tmp_pat
     study.run(1, [0.6], "stopped", rung=1)
     study.run(2, [0.9], "stopped", rung=1)
     assert study.left() == {0: [1], 1: [1], 2: [1]}
-    study.parts.asha.promote(2, 1)
     study.tell(2, "promoted", rung=1, value=0.9, rank=1, of=3)
     study.run(2, [0.2, 0.1])
     assert study.left()[2] == [1, 3]
@@ -188,9 +189,9 @@ def budget_of(checkpoints):
         # Of ten trials at most three are promoted from the first rung. Three have come in front of
         # trial 2, which only a study that grows will promote.
         (7, {0: [1], 1: [1], 2: [1], 3: [1], 4: [1], 5: [1, 3]}),
-        (5, {2: [1], 3: [1], 4: [1], 5: [1, 3]}),
-        (4, {3: [1], 4: [1], 5: [1, 3]}),
-        (3, {4: [1], 5: [1, 3]}),
+        (5, {0: [1], 1: [1], 2: [1], 5: [1, 3]}),
+        (4, {0: [1], 1: [1], 5: [1, 3]}),
+        (3, {0: [1], 5: [1, 3]}),
         (2, {5: [1, 3]}),
         (1, {5: [1]}),
     ],
@@ -199,7 +200,7 @@ def test_a_budget_is_spent_on_what_would_be_the_greatest_loss(tmp_path, room, le
     budget = budget_of(room)
     study = Told(tmp_path, rule="promotion", keep_best=2, total=10, budget=budget)
     for index in range(5):
-        study.run(index, [0.1 * (index + 1)], "stopped", rung=1)
+        study.run(index, [0.1 * (5 - index)], "stopped", rung=1)
     study.run(5, [0.95, 0.3, 0.2], "stopped", rung=3)
     assert study.left() == left
     assert sum(bytes_in(path) for path in tmp_path.iterdir()) <= budget.ended

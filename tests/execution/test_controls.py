@@ -97,13 +97,13 @@ def test_an_audited_study_without_its_controls_is_the_unaudited_one(run_study, s
     assert (audited.directory / "trials.csv").read_text() == (
         plain.directory / "trials.csv"
     ).read_text()
-    assert audited.parts.scheduler.rungs == plain.parts.scheduler.rungs
+    assert audited.parts.scheduler.memory == plain.parts.scheduler.memory
     assert events_of(plain, controls=True) == []
     assert not (plain.directory / "audit.json").exists()
 
     controls = {t.index for t in trials.values() if t.control is not None}
     stopped = {t.index for t in trials.values() if t.status == "stopped"}
-    assert controls == {index for index in stopped if audited.parts.is_control(index)}
+    assert controls == {index for index in stopped if audited.parts.scheduler.is_control(index)}
     assert 0 < len(controls) < len(stopped)
     for index in controls:
         trial = trials[index]
@@ -164,12 +164,12 @@ def test_controls_that_go_wrong_end_alone_and_two_at_a_time_all_of_them_end(
         assert trial.control_infrastructure_failure is (0.4 <= quality < 0.5)
     assert len({trial.control for trial in stopped}) == 3
     # Neither the rungs nor the table know of it.
-    assert not any(math.isinf(v) for at in asha.rungs.values.values() for v in at.values())
+    assert not any(math.isinf(v) for at in asha.memory.values.values() for v in at.values())
     assert {trial.status for trial in trials.values()} == {"finished", "stopped"}
     again = Study(study.directory, study.options, max_concurrent=2, metric="score", mode="max")
     resumed = ASHA(max_epochs=9, audit=1.0)
     again.tune_config(RandomSearch(SPACE, seed=0), resumed)
-    assert resumed.rungs == asha.rungs
+    assert resumed.memory == asha.memory
 
 
 @pytest.mark.slow

@@ -8,13 +8,14 @@ from rich.console import Console
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.schedulers.expectation import Expectation
 from tests.execution.test_price import of, planned, price
-from tune_cluster.execution.plan import price_lines, rung_notes, rung_table, show_line
+from tests.search_spaces.conftest import study_of
+from tune_cluster.execution.plan import price_lines, rung_table, show_line
 
 
 def notes(trials, *, there=True, **options):
     asha = ASHA(**{"max_epochs": 27, **options})
-    asha.check_checkpoints(there)
-    return rung_notes(asha, trials)
+    study_of(scheduler=asha, continues=there).check()
+    return asha.notes(trials)
 
 
 def test_with_too_few_trials_for_one_to_get_to_the_end_it_says_how_many_there_must_be():

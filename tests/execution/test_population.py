@@ -19,9 +19,8 @@ from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.space import Space
 from tests.in_process import QUALITY
-from tests.journals import event_of, read_events, trial_of, trials_from
+from tests.journals import event_of, read_events, trial_of, trials_from, typed
 from tune_cluster.execution.options import Options
-from tune_cluster.execution.population import check_population, lineage, schedule_of, write_schedule
 from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.study.journal import JOURNAL
 from tune_cluster.trial.seeds import trial_seed
@@ -67,7 +66,14 @@ def run_population(run_study):
     """Runs a population; `(events, trials, study)`."""
 
     def run(trainable, *, trials=8, interval=2, seed=0, **options):
-        pbt = PBT(SPACE, perturbed=["quality"], max_epochs=EPOCHS, interval=interval, seed=seed)
+        pbt = PBT(
+            SPACE,
+            perturbed=["quality"],
+            max_epochs=EPOCHS,
+            interval=interval,
+            seed=seed,
+            members=trials,
+        )
         code, found, study = run_study(
             trainable, trials=trials, max_epochs=EPOCHS, scheduler=pbt, **options
         )
@@ -239,7 +245,7 @@ def test_without_a_number_a_population_has_eight_members(tmp_path):
     pbt = PBT(SPACE, perturbed=["quality"], max_epochs=EPOCHS, interval=2, seed=0)
     study.trainable(summing())
     study.tune_config(RandomSearch(SPACE, seed=0), pbt)
-    assert (study.total, pbt.population, pbt.concurrent()) == (8, 8, 2)
+    assert study.total == 8
 
 
 # The schedule.
@@ -258,15 +264,18 @@ def exploited(trial, epoch, donor, quality):
 
 @pytest.fixture
 def family():
-    """Three trials: 2 takes over from 1 after epoch 4, which did from 0 after epoch 2."""
-    return trials_from(
-        [
-            *(suggested(index, quality) for index, quality in enumerate((0.3, 0.1, 0.2))),
-            exploited(1, 2, 0, [0.1, 0.36]),
-            exploited(2, 4, 1, [0.2, 0.36]),
-            exploited(1, 6, 0, [0.36, 0.3]),
-        ]
-    )
+    """Three trials: 2 takes over from 1 after epoch 4, which did from 0 after epoch 2. The
+    scheduler that has told so, and the trials."""
+    events = [
+        *(suggested(index, quality) for index, quality in enumerate((0.3, 0.1, 0.2))),
+        exploited(1, 2, 0, [0.1, 0.36]),
+        exploited(2, 4, 1, [0.2, 0.36]),
+        exploited(1, 6, 0, [0.36, 0.3]),
+    ]
+    pbt = PBT(SPACE, perturbed=["quality"], max_epochs=9, interval=2, seed=0, members=3)
+    for event in map(typed, events):
+        pbt.on_event(event, replay=True)
+    return pbt, trials_from(events)
 
 
 @pytest.mark.parametrize(
@@ -281,18 +290,16 @@ def family():
     ],
 )
 def test_the_lineage_follows_the_weights_back(family, trial, epoch, line):
-    assert lineage(family, trial, epoch) == line
+    pbt, trials = family
+    best = {"trial": trial, "epoch": epoch, "score": 0.9, "config": {}}
+    assert pbt.finish(trials, best, "score").content["lineage"] == line
 
 
-def test_a_schedule_has_an_entry_for_each_change(family):
-    assert schedule_of(family, lineage(family, 2, 9), "quality") == [(1, 0.3), (3, 0.36)]
-
-
-def test_the_schedule_is_written_with_the_config_that_repeats_it(family, tmp_path):
-    best = {"trial": 2, "epoch": 8, "score": 0.9, "config": family[2].config_at(8)}
-    told = write_schedule(tmp_path / "best", family, best, metric="score", perturbed=["quality"])
-    assert told == {"quality": [(1, 0.3), (3, 0.36)]}
-    assert json.loads((tmp_path / "best" / "schedule.json").read_text()) == {
+def test_the_schedule_has_an_entry_for_each_change_and_the_config_that_repeats_it(family):
+    pbt, trials = family
+    best = {"trial": 2, "epoch": 8, "score": 0.9, "config": trials[2].config_at(8)}
+    content = pbt.finish(trials, best, "score").content
+    assert json.loads(json.dumps(content)) == {
         **{"trial": 2, "epoch": 8, "score": 0.9, "lineage": [[1, 0], [3, 1], [5, 2]]},
         "schedule": {"quality": [[1, 0.3], [3, 0.36]]},
         "config": {"quality": 0.36, "seed": 2, "quality_schedule": [[1, 0.3], [3, 0.36]]},
@@ -323,18 +330,23 @@ def without_checkpoints():
 
 
 @pytest.mark.parametrize(
-    ("flags", "members", "strategy", "trainable", "said"),
+    ("flags", "searcher", "trainable", "said"),
     [
-        ({"resume": "results/x"}, 8, RandomSearch, summing(), "neither resumed nor grown"),
-        ({}, 1, RandomSearch, summing(), "--trials 1: .* at least 2"),
-        ({}, 8, lambda s, seed: TPESearch(s, seed=seed, startup=5), summing(), "TPESearch learns"),
-        ({}, 8, RandomSearch, without_checkpoints(), "Forgetful goes on from no checkpoint"),
+        ({"resume": "results/x"}, RandomSearch, summing(), "neither resumed nor grown"),
+        ({}, lambda s, seed: TPESearch(s, seed=seed, startup=5), summing(), "TPESearch learns"),
+        ({}, RandomSearch, without_checkpoints(), "Forgetful goes on from no checkpoint"),
     ],
 )
-def test_what_cannot_be_a_population_is_refused(flags, members, strategy, trainable, said):
+def test_what_cannot_be_a_population_is_refused(tmp_path, flags, searcher, trainable, said):
+    def planned(flags, searcher, trainable):
+        study = Study(tmp_path, Options(**flags), max_concurrent=2, metric="score", mode="max")
+        study.parts.trainable = trainable
+        pbt = PBT(SPACE, perturbed=["quality"], max_epochs=EPOCHS, interval=2, seed=0)
+        study.tune_config(searcher(SPACE, seed=0), pbt)
+
     with pytest.raises(ValueError, match=said):
-        check_population(Options(**flags), members, strategy(SPACE, seed=0), trainable)
-    check_population(Options(), 2, RandomSearch(SPACE, seed=0), summing())
+        planned(flags, searcher, trainable)
+    planned({}, RandomSearch, summing())
 
 
 class OutOfMemoryError(RuntimeError):

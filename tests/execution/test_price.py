@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from search_spaces.schedulers.asha import ASHA
+from search_spaces.schedulers.expectation import Expectation
 from search_spaces.schedulers.pbt import PBT
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
@@ -29,7 +30,7 @@ def of(epoch_seconds, size=1000, error=""):
 
 def price(**changed):
     told = {
-        "expectation": None,
+        "expectation": Expectation({}, 360.0, 180.0),
         "controls": None,
         "epochs": 360.0,
         "makespan": 180.0,
@@ -94,7 +95,7 @@ def test_without_rungs_every_trial_runs_to_its_end_two_at_a_time(tmp_path):
 def test_with_rungs_it_is_what_is_expected_of_them(tmp_path):
     asha = ASHA(max_epochs=9)
     told = price_of(planned(tmp_path, trials=9, scheduler=asha))
-    assert told.expectation == asha.expected(trials=9, concurrent=2)
+    assert told.expectation == asha.expected(trials=9, concurrent=2, max_epochs=9)
     assert told.epochs == told.expectation.epochs < 81
     audited = price_of(planned(tmp_path, trials=9, scheduler=ASHA(max_epochs=9, audit=1.0)))
     assert audited.epochs == pytest.approx(81), "who is stopped is finished all the same"
@@ -160,7 +161,7 @@ def test_a_few_trials_keep_their_best_checkpoint_and_those_that_may_go_on_the_la
 
 
 def test_all_members_of_a_population_have_the_checkpoints_of_a_trial_that_runs(tmp_path):
-    pbt = PBT(TRAINED, perturbed=["quality"], max_epochs=9, interval=3, seed=0)
+    pbt = PBT(TRAINED, perturbed=["quality"], max_epochs=9, interval=3, seed=0, members=10)
     assert most_checkpoints(planned(tmp_path, trials=10, scheduler=pbt)) == 10 * 3 + 1
 
 

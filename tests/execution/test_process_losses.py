@@ -9,7 +9,7 @@ import pytest
 import ray
 from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayActorError, RayError
 
-from search_spaces.schedulers.in_order import InOrder
+from search_spaces.schedulers.base import StudyScheduler
 from tests.execution.ray_tune.test_trainable import trainable_that
 from tests.trial.test_retries import events_of, names, times
 from tune_cluster.execution.process_losses import LostProcesses, reason_of, text_of, why
@@ -90,7 +90,9 @@ def test_a_process_that_never_starts_ends_the_study_after_a_few_starts(run_study
             times(calls, "start")
             os.kill(os.getpid(), signal.SIGKILL)
 
-    code, trials, study = run_study(NeverThere, trials=20, scheduler=InOrder(), max_concurrent=1)
+    code, trials, study = run_study(
+        NeverThere, trials=20, scheduler=StudyScheduler(), max_concurrent=1
+    )
     assert code == 1
     assert {trial.status for trial in trials.values()} == {"failed"}
     assert len(trials) == 5

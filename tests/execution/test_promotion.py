@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from search_spaces.schedulers.asha import ASHA
+from search_spaces.schedulers.rungs import Rungs
 from search_spaces.searchers.random_search import RandomSearch
 from tests.execution.test_controls import toy
 from tests.in_process import SPACE
@@ -54,16 +55,16 @@ def test_the_best_of_every_rung_go_on_from_their_checkpoints_and_no_epoch_is_run
 
 def test_a_promotion_comes_before_a_new_trial(run_study):
     _, _, study = run_study(toy(), trials=12, max_concurrent=1)
-    rungs = ASHA(max_epochs=9)
+    rungs = Rungs(9)
     for event in told(study):
         if event["event"] == "suggested":
-            assert rungs.promotable() is None
+            assert rungs.next_promotion() is None
         elif event["event"] == "promoted":
-            assert rungs.promotable().trial == event["trial"]
+            assert rungs.next_promotion().trial == event["trial"]
             rungs.promote(event["trial"], event["rung"])
         elif event["event"] == "decision":
-            rungs.replay(event["trial"], event["rung"], event["value"])
-    assert rungs.promotable() is None
+            rungs.report(event["trial"], event["rung"], event["value"])
+    assert rungs.next_promotion() is None
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ def test_a_study_that_grows_is_that_of_one_run_and_promotes_trials_of_its_first_
     Study(study.directory, study.options, max_concurrent=1, metric="score", mode="max").tune_config(
         RandomSearch(SPACE, seed=1), again
     )
-    assert again.rungs == study.parts.scheduler.rungs
+    assert again.memory == study.parts.scheduler.memory
 
 
 def torn(checkpoint):

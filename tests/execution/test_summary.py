@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from search_spaces.schedulers.base import Closing
 from search_spaces.searchers.random_search import RandomSearch
 from tests.in_process import SPACE, study_in
 from tests.journals import event_of
@@ -16,11 +17,11 @@ from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.execution.summary import (
     repeated,
     resume_command,
-    schedule_lines,
     show_summary,
     shown,
     typed,
     without,
+    write_closing,
 )
 from tune_cluster.reports.tables import write_table
 from tune_cluster.storage.checkpoints import TrialCheckpoints
@@ -282,11 +283,13 @@ def test_the_last_lines_tell_a_schedule(tmp_path, monkeypatch):
     study = study_of(tmp_path, TRIALS)
     path = tmp_path / "screen"
     with path.open("w") as file:
-        schedules = {"learning_rate": [(1, 0.0123456), (5, 0.02)]}
-        lines = schedule_lines(study, schedules)
-        show_summary(Console(file=file), study, keep_best(study), COMMAND, lines)
+        told = [("schedule", "learning_rate 0.01"), ("repeats it", "`config` in {file}")]
+        best = keep_best(study)
+        lines = write_closing(study, Closing("schedule.json", {"trial": 0}, told))
+        show_summary(Console(file=file), study, best, COMMAND, lines)
     shown = path.read_text()
-    assert "schedule       learning_rate 0.01235 from epoch 1, 0.02 from epoch 5\n" in shown
+    assert "schedule       learning_rate 0.01\n" in shown
+    assert json.loads((study.directory / "best" / "schedule.json").read_text()) == {"trial": 0}
     assert "study/best/schedule.json" in shown
 
 

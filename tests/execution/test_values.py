@@ -7,7 +7,7 @@ import pytest
 from ray import tune
 
 from search_spaces.hyperparameter import Hyperparameter
-from search_spaces.schedulers.in_order import InOrder
+from search_spaces.schedulers.base import StudyScheduler
 from search_spaces.searchers.grid_search import GridSearch
 from search_spaces.space import Space
 
@@ -82,7 +82,11 @@ def test_every_value_is_the_same_after_a_resume_and_in_all_that_is_left(run_stud
     # The rest of the trials has its values from the space, these from the journal.
     begun(tmp_path / "study", points[:5])
     code, trials, study = run_study(
-        Exact, trials=len(points), max_epochs=1, searcher=GridSearch(SPACE), scheduler=InOrder()
+        Exact,
+        trials=len(points),
+        max_epochs=1,
+        searcher=GridSearch(SPACE),
+        scheduler=StudyScheduler(),
     )
     assert code == 0
     assert [trial.status for trial in trials.values()] == ["finished"] * len(points)

@@ -1,9 +1,13 @@
-"""A conditional space with everything that a hyperparameter can be."""
+"""A conditional space with everything that a hyperparameter can be, and studies of it."""
 
 import pytest
 
 from search_spaces.hyperparameter import Hyperparameter
+from search_spaces.objective import Objective
+from search_spaces.schedulers.base import StudyScheduler
+from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
+from search_spaces.study_spec import StudySpec
 
 
 def parameter(name, **rest):
@@ -41,6 +45,17 @@ EVERYTHING = Space(
     ),
     fixed=(("model", "mlp"),),
 )
+
+
+def study_of(searcher=None, scheduler=None, *, mode="max", trials=64, continues=True):
+    """A study that is about to begin, whose metric is `score`."""
+    return StudySpec(
+        objective=Objective("score", mode),
+        trials=trials,
+        searcher=searcher or RandomSearch(EVERYTHING, seed=0),
+        scheduler=scheduler or StudyScheduler(),
+        continues=continues,
+    )
 
 
 @pytest.fixture

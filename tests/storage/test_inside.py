@@ -5,13 +5,15 @@ import os
 import socket
 import stat
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from search_spaces.schedulers.base import Closing
 from tests.journals import event_of, state_of
 from tune_cluster.callbacks.tensorboard import new_event_file
 from tune_cluster.cluster.facts import facts_here
-from tune_cluster.execution.population import write_schedule
+from tune_cluster.execution.summary import write_closing
 from tune_cluster.reports.tables import write_table
 from tune_cluster.storage.append_only import AppendOnlyFile
 from tune_cluster.storage.checkpoints import TrialCheckpoints
@@ -37,7 +39,6 @@ STATE = state_of(
         event_of("ended", status="finished"),
     ]
 )
-BEST = {"trial": 0, "epoch": 1, "score": 0.5, "config": {"x": 1.0}}
 
 
 def save(folder):
@@ -53,8 +54,8 @@ def checkpoint(study):
 
 
 def schedule(study):
-    trials = STATE.trials
-    write_schedule(study / "best", trials, BEST, metric="score", perturbed=["x"], retry=None)
+    closing = Closing("schedule.json", {"x": [[1, 0.5]]}, [])
+    write_closing(SimpleNamespace(directory=study, retry=None), closing)
 
 
 WRITERS = {

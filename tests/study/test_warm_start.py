@@ -5,6 +5,7 @@ import json
 import pytest
 
 from search_spaces.searchers.tpe_search import TPESearch
+from search_spaces.trial_events import Earlier
 from tests.in_process import SPACE
 from tests.journals import read_events
 from tests.studies import about
@@ -105,8 +106,10 @@ def test_trials_out_of_the_space_teach_nothing(tmp_path):
 )
 def test_trials_that_differ_in_what_is_not_searched_teach_nothing(had, fixed, learned):
     searcher = TPESearch(SPACE.fix(**fixed), seed=0)
-    told = searcher.learned_from("e0", {"quality": 0.5, **had}, {1: 0.5}, status="finished")
-    assert told is learned
+    config = {"quality": 0.5, **had}
+    earlier = Earlier(study="e0", config=config, values={"1": 0.5}, status="finished")
+    searcher.on_event(earlier, replay=False)
+    assert searcher.learned.startswith(f"{int(learned)} of 1 ")
 
 
 def test_a_study_that_looked_for_something_else_is_an_error(tmp_path):

@@ -18,7 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from search_spaces.hyperparameter import Hyperparameter
 from search_spaces.schedulers.asha import ASHA
-from search_spaces.schedulers.in_order import InOrder
+from search_spaces.schedulers.base import StudyScheduler
 from search_spaces.searchers.grid_search import GridSearch
 from search_spaces.space import Space
 from tests.journals import read_events
@@ -42,7 +42,7 @@ def space_of(names):
 
 def run_each(run_study, trainable, names, **options):
     """A study with a trial of each name; the trials by name, and the study."""
-    options = {"scheduler": InOrder(), "max_epochs": EPOCHS, **options}
+    options = {"scheduler": StudyScheduler(), "max_epochs": EPOCHS, **options}
     searcher = GridSearch(space_of(names))
     code, trials, study = run_study(trainable, trials=len(names), searcher=searcher, **options)
     assert code == 0

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from search_spaces.catalogue import LEARNING_RATE
-from search_spaces.schedulers.in_order import InOrder
+from search_spaces.schedulers.base import StudyScheduler
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
 from trainables.data.datasets import load_dataset
@@ -151,7 +151,7 @@ def test_every_trial_of_a_process_starts_with_the_memory_of_its_predecessor_free
         trials=4,
         max_epochs=2,
         searcher=RandomSearch(RATES, seed=0),
-        scheduler=InOrder(),
+        scheduler=StudyScheduler(),
         max_concurrent=1,
     )
     first = [trial.results[1] for trial in trials.values()]

@@ -9,7 +9,7 @@ import pytest
 from ray import tune
 
 from search_spaces.schedulers.asha import ASHA
-from search_spaces.schedulers.in_order import InOrder
+from search_spaces.schedulers.base import StudyScheduler
 from tests.execution.ray_tune.test_trainable import trainable_that
 from tests.in_process import names
 from tests.journals import read_events
@@ -147,7 +147,7 @@ def test_a_function_is_retried_from_what_it_reported(run_study, tmp_path):
             )
 
     code, trials, study = run_study(
-        train, trials=1, max_epochs=EPOCHS, scheduler=InOrder(), max_concurrent=1
+        train, trials=1, max_epochs=EPOCHS, scheduler=StudyScheduler(), max_concurrent=1
     )
     assert code == 0
     assert trials[0].status == "finished"

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ray import tune
 
-from search_spaces.schedulers.in_order import InOrder
+from search_spaces.schedulers.base import StudyScheduler
 from search_spaces.searchers.grid_search import GridSearch
 from search_spaces.space import Space
 from tests.in_process import QUALITY
@@ -71,7 +71,7 @@ def test_a_function_that_imports_torch_itself_draws_the_same_after_a_restart(run
         searcher=GridSearch(Space("seeds", (searched,))),
         max_concurrent=1,
         seed=3,
-        scheduler=InOrder(),
+        scheduler=StudyScheduler(),
     )
     assert code == 0
     assert_seeded(trials, 3)
@@ -96,7 +96,7 @@ def test_each_trial_of_a_used_process_has_a_seed_and_only_who_takes_it_is_told(r
         def step(self):
             return {"score": 0.0, **self.told, "done": True}
 
-    code, trials, _ = run_study(Drawing, trials=2, max_concurrent=1, scheduler=InOrder())
+    code, trials, _ = run_study(Drawing, trials=2, max_concurrent=1, scheduler=StudyScheduler())
     assert code == 0
     assert_seeded(trials, 0)
     assert len({trial.results[1]["process"] for trial in trials.values()}) == 1

@@ -23,10 +23,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
+from search_spaces.schedulers.base import StudyScheduler
 from search_spaces.trial_events import Ended, EpochsLost, Event, Promoted, Result
 from tune_cluster.callbacks.base import Callback
 from tune_cluster.execution.controls import control_dirname
-from tune_cluster.execution.parts import Parts
 from tune_cluster.execution.ray_tune.searcher import dirname_of
 from tune_cluster.storage.checkpoints import PREFIX, TrialCheckpoints
 from tune_cluster.storage.quota import Budget
@@ -61,7 +61,7 @@ class Retention(Callback):
         state: of the study.
         checkpoints: the place of all trials' checkpoints.
         keep_best: trials whose best checkpoint stays; None for all.
-        parts: of the study, for its rungs.
+        scheduler: of the study: says who of the stopped trials may go on.
         total: trials that the study shall have.
         budget: bytes, divided; None without a limit.
         retry: of the storage.
@@ -74,7 +74,7 @@ class Retention(Callback):
         checkpoints: Store,
         *,
         keep_best: int | None,
-        parts: Parts,
+        scheduler: StudyScheduler,
         total: int,
         budget: Budget | None,
         retry: StorageRetry,
@@ -84,7 +84,7 @@ class Retention(Callback):
         self._place = checkpoints
         self._mode = state.objective.mode
         self._keep_best = keep_best
-        self._parts = parts
+        self._scheduler = scheduler
         self._total = total
         self._budget = budget
         self._retry = retry
@@ -205,11 +205,8 @@ class Retention(Callback):
     def _wanted_of(self, index: int) -> set[str]:
         trial, kept = self._state.trials[index], self._kept[index]
         best = kept.best if index in self._leaders else []
-        goes_on = trial.control_left or (trial.status == "stopped" and self._promotes())
+        goes_on = trial.control_left or (trial.status == "stopped" and self._scheduler.promotes)
         return {*best, *(kept.latest if goes_on else [])}
-
-    def _promotes(self) -> bool:
-        return self._parts.asha is not None and self._parts.promotes()
 
     def _by_priority(self) -> Iterator[tuple[int, list[str]]]:
         """Trials and the checkpoints that are wanted of them, the most wanted first."""
@@ -226,21 +223,8 @@ class Retention(Callback):
     def _promotable(self) -> tuple[list[int], list[int]]:
         """The stopped trials that may still be promoted in this study, and the others, each with
         the highest rung and the best rank first."""
-        within: list[int] = []
-        beyond: list[int] = []
-        asha = self._parts.asha
-        if asha is None or not self._promotes():
-            return within, beyond
-        key = self._state.objective.key
-        for rung in reversed(asha.rungs.milestones):
-            reached = asha.rungs.values[rung]
-            # Whoever comes later can only push it back.
-            most = self._total // asha.rungs.reduction_factor
-            ranked = sorted(reached, key=lambda trial: key(reached[trial]))
-            for place, index in enumerate(map(int, ranked)):
-                if index in self._kept and self._state.trials[index].rung == rung:
-                    (within if place < most else beyond).append(index)
-        return within, beyond
+        within, beyond = self._scheduler.may_continue(self._total)
+        return [i for i in within if i in self._kept], [i for i in beyond if i in self._kept]
 
     def _delete(self, place: Store, names: list[str]) -> None:
         for name in names:

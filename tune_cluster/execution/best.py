@@ -162,7 +162,7 @@ def _evaluate(study: Study, best: dict[str, Any]) -> None:
 
 def all_ended(study: Study) -> bool:
     """Whether no trial is left to be run or to go on, and no control."""
-    left = study.parts.promotion_left() or study.state.controls_left > 0
+    left = study.parts.scheduler.next_promotion() is not None or study.state.controls_left > 0
     return study.state.ended >= study.total and not left
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from search_spaces.schedulers.pbt import PBT
 from tune_cluster.callbacks.retention import Retention, largest_checkpoint
 from tune_cluster.execution.ahead import drop_ahead
 from tune_cluster.execution.ray_tune.study import Study
@@ -27,14 +26,14 @@ def divide_budget(study: Study, checkpoint: int | None = None) -> None:
 
 def most_running(study: Study) -> int:
     """How many trials at most have the checkpoints of one that runs."""
-    if isinstance(study.parts.scheduler, PBT):
+    if study.parts.scheduler.synchronous:
         # Who waits for the others has its checkpoints too.
         return study.total
     trials = list(study.trials.values())
     unfinished = sum(not trial.ended for trial in trials)
     begun = sum(trial.control == "running" for trial in trials)
     at_once = min(study.max_concurrent, study.total)
-    if len(trials) - unfinished < study.total or study.parts.promotion_left():
+    if len(trials) - unfinished < study.total or study.parts.scheduler.next_promotion():
         # Controls that an earlier session has begun keep their checkpoints until all have ended.
         return max(at_once, unfinished) + begun
     return max(at_once, begun)
@@ -52,7 +51,7 @@ def retain(study: Study) -> None:
         study.state,
         study.checkpoints,
         keep_best=study.options.keep_best if study.space.parameters else None,
-        parts=study.parts,
+        scheduler=study.parts.scheduler,
         total=study.total,
         budget=study.budget,
         retry=study.retry,

@@ -20,7 +20,6 @@ import ray
 from ray import tune
 from rich.console import Console
 
-from search_spaces.schedulers.pbt import PBT
 from tune_cluster.callbacks.base import Callback
 from tune_cluster.callbacks.console import ConsoleOutput
 from tune_cluster.callbacks.hparams import Columns
@@ -37,7 +36,6 @@ from tune_cluster.execution.best import all_ended, keep_best
 from tune_cluster.execution.command_line import Command, arguments_of, parse
 from tune_cluster.execution.keeping import retain
 from tune_cluster.execution.options import OPTION_NAMES, Options
-from tune_cluster.execution.population import NOT_RESUMED, write_schedule
 from tune_cluster.execution.price import Price
 from tune_cluster.execution.question import begin
 from tune_cluster.execution.ray_tune.compat import (
@@ -265,8 +263,8 @@ class Begun:
     @property
     def next_step(self) -> str:
         """What a person does once it is over what has ended the study: the end of a sentence."""
-        how = how_to_go_on(self.study, self.command)
-        return f"begin a new study: {how}" if how == NOT_RESUMED else f"go on with: {how}"
+        start = "begin a new study" if self.study.parts.not_resumable else "go on with"
+        return f"{start}: {how_to_go_on(self.study, self.command)}"
 
     def run(self) -> StudyResult:
         """From the first trial to the last word.
@@ -278,13 +276,12 @@ class Begun:
         began = time.monotonic()
         study.stopper.begin()
         scheduler = study.parts.scheduler
-        pbt = scheduler if isinstance(scheduler, PBT) else None
         retain(study)
         columns = Columns(
             study.space,
             study.metric,
-            promotes=study.parts.promotes(),
-            perturbed=() if pbt is None else pbt.perturbed,
+            promotes=scheduler.promotes,
+            perturbed=scheduler.perturbed,
         )
         notice = "\n\n".join(study.parts.notices)
         study.listen(TensorBoard(study.trials_dir, columns, notice, study.retry))
@@ -307,20 +304,11 @@ class Begun:
         study.close(study.stopper.why or "all trials")
         write_table(study.directory / "trials.csv", study.state, study.retry)
         best = keep_best(study)
-        schedules = {}
-        if pbt is not None and best is not None:
-            schedules = write_schedule(
-                study.directory / "best",
-                study.trials,
-                best,
-                metric=study.metric,
-                perturbed=pbt.perturbed,
-                retry=study.retry,
-            )
+        left = None if best is None else scheduler.finish(study.trials, best, study.metric)
         more = [
             *([] if price is None else [("time", summary.time_taken(price.seconds, took))]),
             *summary.write_audit(study),
-            *summary.schedule_lines(study, schedules),
+            *summary.write_closing(study, left),
             *write_replicates(study),
         ]
         summary.show_summary(self.console, study, best, self.command, more)
@@ -472,6 +460,4 @@ def study_on(
 
 def how_to_go_on(study: Study, command: Sequence[str]) -> str:
     """The resume command, or why the study cannot be resumed."""
-    if isinstance(study.parts.scheduler, PBT):
-        return NOT_RESUMED
-    return summary.resume_command(command, study)
+    return study.parts.not_resumable or summary.resume_command(command, study)

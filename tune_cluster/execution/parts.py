@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from ray import tune
 from ray.tune.trainable.function_trainable import wrap_function
 
-from search_spaces.schedulers.asha import ASHA
-from search_spaces.schedulers.pbt import PBT
-from search_spaces.searchers.strategy import Strategy
+from search_spaces.schedulers.base import StudyScheduler
+from search_spaces.searchers.base import StudySearcher
 from tune_cluster.execution.dataset import Dataset
 from tune_cluster.execution.options import Options
-from tune_cluster.execution.ray_tune.capabilities import can_resume, overrides
+from tune_cluster.execution.ray_tune.capabilities import overrides
 from tune_cluster.execution.validation import check_resources
 
 Trainable: TypeAlias = type[tune.Trainable] | Callable[..., object]
@@ -27,8 +26,8 @@ class Parts:
 
     trainable: Any = None
     dataset: Dataset | None = None
-    strategy: Strategy | None = None
-    scheduler: ASHA | PBT | None = None
+    strategy: StudySearcher | None = None
+    scheduler: StudyScheduler = field(default_factory=StudyScheduler)
     run_config: tune.RunConfig | None = None
     gpu_notice: str = ""
     """Where trials have GPUs: what `gpus` has found, which is no part of the job."""
@@ -53,23 +52,16 @@ class Parts:
         return f"{of.__module__}.{name}"
 
     @property
-    def asha(self) -> ASHA | None:
-        """The scheduler, where it has rungs."""
-        return self.scheduler if isinstance(self.scheduler, ASHA) else None
+    def not_resumable(self) -> str:
+        """Why the study can be neither resumed nor extended; empty where it can."""
+        searcher = "" if self.strategy is None else self.strategy.not_resumable
+        return self.scheduler.not_resumable or searcher
 
     def reuse_actors(self) -> bool:
         """Whether a process is used by one trial after the other."""
         asked = getattr(self.trainable, "reuse_actors", False)
         # Without a reset of its own, each trial but the first would fail in its process.
         return bool(asked) and overrides(self.trainable, "reset_config")
-
-    def promotes(self) -> bool:
-        """Whether a trial that a rung stops may go on after all."""
-        return self.asha is not None and self.asha.rungs.rule == "promotion"
-
-    def promotion_left(self) -> bool:
-        """Whether one is to go on that has not begun to."""
-        return self.asha is not None and self.asha.promotable() is not None
 
     @property
     def points(self) -> int | None:
@@ -79,17 +71,7 @@ class Parts:
     def describe_strategy(self) -> dict[str, object]:
         """Searcher and scheduler as plain JSON, for `study.json`."""
         assert self.strategy is not None, "the job has not called study.tune_config()"
-        scheduler = {} if self.scheduler is None else self.scheduler.describe()
-        return {**self.strategy.describe(), **scheduler}
-
-    def is_control(self, index: int) -> bool:
-        """Whether the trial of that index is finished later if a rung stops it."""
-        return self.asha is not None and self.asha.is_control(index)
-
-    def record_failure(self, index: int, epoch: float) -> None:
-        """Tells the rungs of a trial that diverged or failed."""
-        if self.asha is not None:
-            self.asha.replay_failure(index, epoch)
+        return {**self.strategy.describe(), **self.scheduler.describe()}
 
     def as_class(self) -> type[tune.Trainable]:
         """The trainable as a class, with its data."""
@@ -118,17 +100,3 @@ class Parts:
             data = {} if self.dataset is None else {"data": self.dataset.search}
             for config in self.strategy.space.samples():
                 check(config, **data)
-
-    def check_rungs(self) -> None:
-        """Holds the rungs, if there are any, against trainable and space, and tells them to the
-        strategy.
-
-        Raises:
-            ValueError: they do not go together.
-        """
-        if self.asha is None or self.strategy is None:
-            return
-        if self.trainable is not None:
-            self.asha.check_checkpoints(can_resume(self.trainable))
-        self.asha.check_space(self.strategy.space)
-        self.strategy.rungs = self.asha.rungs.milestones

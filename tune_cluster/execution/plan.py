@@ -9,7 +9,6 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
-from search_spaces.schedulers.asha import ASHA
 from search_spaces.schedulers.expectation import Expectation
 from tune_cluster.callbacks.console import duration, spelled
 from tune_cluster.execution.price import Price
@@ -29,9 +28,8 @@ def show_plan(console: Console, study: Study, price: Price) -> None:
         show_line(console, "NOTICE", notice, style="bold red")
     for name, text in (*plan_lines(study, price), *price_lines(study, price)):
         show_line(console, name, text)
-    if isinstance(study.parts.scheduler, ASHA):
-        for note in rung_notes(study.parts.scheduler, study.total):
-            show_line(console, "note", note)
+    for note in study.parts.scheduler.notes(study.total):
+        show_line(console, "note", note)
     if any(parameter.name == "batch_size" for parameter in study.space.parameters):
         show_line(
             console,
@@ -76,7 +74,7 @@ def plan_lines(study: Study, price: Price) -> Iterator[tuple[str, str]]:
         yield "fixed", spelled(dict(study.space.fixed))
     if study.learned:
         yield "learned", study.learned
-    if price.expectation is not None:
+    if price.expectation.reaching:
         yield from rung_table(price.expectation)
     if price.controls is not None:
         yield (
@@ -101,7 +99,7 @@ def rung_table(expectation: Expectation) -> Iterator[tuple[str, str]]:
 def price_lines(study: Study, price: Price) -> Iterator[tuple[str, str]]:
     """What it will cost, as far as that is known."""
     whole = study.total * study.max_epochs
-    rest = f", of {whole:,} if none were stopped" if price.expectation is not None else ""
+    rest = f", of {whole:,} if none were stopped" if price.expectation.reaching else ""
     yield "epochs", f"about {price.epochs:,.0f} of all trials together{rest}"
     for rehearsal in price.rehearsals:
         if rehearsal.error:
@@ -145,21 +143,3 @@ def precise(seconds: float) -> str:
 def hours(count: float) -> str:
     """`0.07`, `3.5` or `1,200`."""
     return f"{count:.2g}" if count < 10 else f"{count:,.0f}"
-
-
-def rung_notes(asha: ASHA, trials: int) -> list[str]:
-    """What a person may not expect of the rule by which trials are stopped."""
-    rungs, notes = asha.rungs, []
-    if rungs.rule == "top" and not asha.rule_given:
-        notes.append(
-            "the trainable goes on from no checkpoint (no save_checkpoint, or a function without "
-            "tune.get_checkpoint()): a trial that is stopped is not promoted later (rung rule top)"
-        )
-    needed = rungs.reduction_factor ** len(rungs.milestones)
-    if rungs.rule == "promotion" and trials < needed:
-        notes.append(
-            f"by rung rule promotion one trial in {needed} is trained for {rungs.max_epochs} "
-            f"epochs, of {trials} perhaps none: give {needed} trials or more, a longer grace "
-            "period, or rung rule top"
-        )
-    return notes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 import math
 import shutil
@@ -35,8 +34,8 @@ class Price:
     All that is counted in seconds or bytes is None where the trainable can't be measured.
     """
 
-    expectation: Expectation | None
-    """Of the whole study; None without rungs."""
+    expectation: Expectation
+    """Of the whole study."""
     controls: Controls | None
     """Of the whole study; None where the rungs are not audited."""
     epochs: float
@@ -121,17 +120,16 @@ class Price:
 
 def price_of(study: Study) -> Price:
     """Simulates the rungs and rehearses a handful of trials."""
-    options, asha = study.options, study.parts.asha
+    options, scheduler = study.options, study.parts.scheduler
     width = min(study.max_concurrent, study.total)
-    expectation, controls = None, None
-    epochs = float(study.total * study.max_epochs)
-    makespan = float(math.ceil(study.total / width) * study.max_epochs)
-    if asha is not None:
-        expectation = asha.expected(trials=study.total, concurrent=width)
-        epochs, makespan = expectation.epochs, expectation.makespan
-        if asha.audit > 0:
-            controls = expected_controls(expectation, asha.audit)
-            epochs, makespan = epochs + controls.epochs, makespan + controls.epochs / width
+    controls = None
+    expectation = scheduler.expected(
+        trials=study.total, concurrent=width, max_epochs=study.max_epochs
+    )
+    epochs, makespan = expectation.epochs, expectation.makespan
+    if scheduler.audit > 0:
+        controls = expected_controls(expectation, scheduler.audit)
+        epochs, makespan = epochs + controls.epochs, makespan + controls.epochs / width
     left = epochs_left(study, epochs)
     return Price(
         expectation=expectation,
@@ -167,14 +165,10 @@ def epochs_left(study: Study, expected: float) -> float:
 def epochs_begun(study: Study) -> list[float]:
     """Of each trial that earlier sessions have begun and that goes on, the epochs to the next rung,
     where it may be stopped, or else to its end."""
-    stations = [study.max_epochs]
+    scheduler = study.parts.scheduler
+    stations = [*scheduler.rungs, study.max_epochs]
     at = [trial.epochs for trial in study.trials.values() if not trial.ended]
-    if study.parts.asha is not None:
-        rungs = copy.deepcopy(study.parts.asha.rungs)
-        stations = [*rungs.milestones, *stations]
-        while (promotion := rungs.promotable()) is not None:
-            rungs.promote(promotion.trial, promotion.rung)
-            at.append(promotion.rung)
+    at += [promotion.rung for promotion in scheduler.promotable()]
     ahead = [next((s for s in stations if s > epoch), epoch) - epoch for epoch in at]
     controls = [
         study.max_epochs - max(trial.control_results, default=trial.epochs)
@@ -210,9 +204,7 @@ def most_checkpoints(study: Study) -> int:
     keep their best, and those that may go on their latest; `best/` has a copy.
     """
     running = most_running(study)
-    goes_on = study.parts.promotes() or (
-        study.parts.asha is not None and study.parts.asha.audit > 0
-    )
+    goes_on = study.parts.scheduler.promotes or study.parts.scheduler.audit > 0
     ended = max(study.total - running, 0)
     best = min(study.options.keep_best, ended) if study.space.parameters else ended
     return best + ended * goes_on + 3 * running + 1

@@ -5,23 +5,21 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from search_spaces.schedulers.asha import ASHA
-from search_spaces.schedulers.pbt import PBT
-from search_spaces.values import short
+from search_spaces.schedulers.base import Closing
 from tune_cluster.callbacks.console import duration, spelled
 from tune_cluster.execution.best import all_ended
-from tune_cluster.execution.population import SCHEDULE_FILE, Schedule
 from tune_cluster.execution.ray_tune.searcher import dirname_of
 from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.plain_text import argument, one_line, pasted
 from tune_cluster.reports.audit import audit_of, told
 from tune_cluster.storage.checkpoints import TrialCheckpoints
+from tune_cluster.storage.inside import opened
 from tune_cluster.study.study_file import write_json
 
 AUDIT_FILE = "audit.json"
@@ -31,7 +29,7 @@ def write_audit(study: Study) -> list[tuple[str, str]]:
     """`audit.json`, what the rungs of an audited study have cost; the same in lines of a name and
     a text."""
     scheduler = study.parts.scheduler
-    if not isinstance(scheduler, ASHA) or scheduler.audit == 0:
+    if scheduler.audit == 0:
         return []
     found = audit_of(study.state, scheduler.describe())
     write_json(study.directory / AUDIT_FILE, found, study.retry)
@@ -52,7 +50,7 @@ def show_summary(
         study: that has ended.
         best: of `keep_best`.
         command: that started it; empty where it was started from Python.
-        more: lines of a name and a text: an audit, a population's schedule.
+        more: lines of a name and a text: an audit, what a scheduler leaves.
     """
 
     def line(name: str, text: str) -> None:
@@ -97,7 +95,7 @@ def show_summary(
         line(name, text)
     line("study", argument(address(study)))
     line("curves", f"{program('tensorboard')} --logdir {typed(study.directory)}")
-    if all_ended(study) or isinstance(study.parts.scheduler, PBT):
+    if all_ended(study) or study.parts.not_resumable:
         if command:
             line("repeat", pasted(repeated(command, study.total)))
     else:
@@ -110,16 +108,14 @@ def time_taken(expected: float | None, took: float) -> str:
     return f"{told}took {duration(took)}"
 
 
-def schedule_lines(study: Study, schedules: Mapping[str, Schedule]) -> list[tuple[str, str]]:
-    """The schedules of a population's best weights, by hyperparameter, for `show_summary`."""
-    lines = []
-    for name, pairs in schedules.items():
-        values = ", ".join(f"{short(value)} from epoch {first}" for first, value in pairs)
-        lines.append(("schedule", f"{name} {values}"))
-    if schedules:
-        file = typed(study.directory / "best" / SCHEDULE_FILE)
-        lines.append(("repeats it", f"`config` in {file}"))
-    return lines
+def write_closing(study: Study, closing: Closing | None) -> list[tuple[str, str]]:
+    """Writes what the scheduler leaves beside the best checkpoint; lines for `show_summary`."""
+    if closing is None:
+        return []
+    best = study.directory / "best"
+    with opened(study.directory, best, make=True):
+        write_json(best / closing.file, closing.content, study.retry, study=study.directory)
+    return [(name, text.format(file=typed(best / closing.file))) for name, text in closing.lines]
 
 
 def resume_command(command: Sequence[str], study: Study) -> str:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, get_args
 from ray import tune
 
 from search_spaces.mode import Mode
-from search_spaces.schedulers.in_order import InOrder
-from search_spaces.schedulers.pbt import PBT
-from search_spaces.searchers.strategy import Strategy
+from search_spaces.schedulers.base import StudyScheduler
+from search_spaces.searchers.base import StudySearcher
 from search_spaces.space import Space
 from tune_cluster.execution.dataset import Dataset
 from tune_cluster.execution.options import Options, flag
@@ -91,13 +90,13 @@ def check_strategy(strategy: object, scheduler: object) -> None:
     Raises:
         ValueError: what was given, and what is allowed.
     """
-    if not isinstance(strategy, Strategy):
+    if not isinstance(strategy, StudySearcher):
         raise ValueError(
             f"TuneConfig(search_alg=...): the searcher is {kind_of(strategy)}; allowed are "
             "RandomSearch, SobolSearch, GridSearch, TPESearch and OptunaSearch of search_spaces, "
             "such as RandomSearch(space, seed=options.seed)"
         )
-    if not (scheduler is None or isinstance(scheduler, (InOrder, PBT))):
+    if not (scheduler is None or isinstance(scheduler, StudyScheduler)):
         raise ValueError(
             f"TuneConfig(scheduler=...): the scheduler is {kind_of(scheduler)}; allowed are ASHA "
             "and PBT of search_spaces, such as ASHA(max_epochs=options.epochs), or none"

@@ -6,12 +6,10 @@ which may have grown or gone since.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from search_spaces.objective import Objective
-from search_spaces.searchers.learning import LearningSearch
-from search_spaces.trial_events import Earlier, Event
+from search_spaces.trial_events import Earlier
 from tune_cluster.study.reading import read_study
 
 
@@ -38,19 +36,3 @@ def earlier_trials(directory: Path, objective: Objective) -> list[Earlier]:
         for trial in stored.state.trials.values()
         if trial.ended and not trial.infrastructure_failure
     ]
-
-
-def learn(strategy: LearningSearch, events: Iterable[Event]) -> str:
-    """Tell `strategy` the events `Earlier`; what became of them, for a person to read.
-
-    Trials that are not in this space teach it nothing, nor do those that were not to blame for
-    their end.
-    """
-    told, taken = 0, 0
-    studies: dict[str, None] = {}
-    for number, event in enumerate(event for event in events if isinstance(event, Earlier)):
-        taken += strategy.learned_from(
-            f"earlier-{number}", event.config, event.by_epoch(), status=event.status
-        )
-        told, studies[event.study] = told + 1, None
-    return f"{taken} of {told} trials of {', '.join(studies)} are in this space" if told else ""

@@ -14,7 +14,7 @@ from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
 from search_spaces.schedulers.asha import ASHA
-from search_spaces.schedulers.in_order import InOrder
+from search_spaces.schedulers.base import StudyScheduler
 from search_spaces.searchers.random_search import RandomSearch
 from tests.execution.ray_tune.test_trainable import trainable_that
 from tests.in_process import SPACE
@@ -36,7 +36,7 @@ def test_ray_has_the_method_that_is_overridden(ours, name):
     assert callable(getattr(ours.__base__, name)), f"Ray never calls {ours.__name__}.{name}"
 
 
-class Watched(InOrder):
+class Watched(StudyScheduler):
     """Keeps the controller, and the most trials that it has had in one step."""
 
     def __init__(self):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from search_spaces.schedulers.pbt import Exploit
+from search_spaces.trial_events import Exploited
 from tests.journals import event_of, read_events, state_of
 from tune_cluster.execution.ray_tune.recorder import Recorder
 from tune_cluster.storage.checkpoints import TrialCheckpoints
@@ -15,7 +15,7 @@ from tune_cluster.study.journal import Journal
 from tune_cluster.study.stream import EventStream
 
 SIZE = 1000
-EXPLOIT = Exploit(trial=0, epoch=2, donor=1, value=0.1, donor_value=0.9, changes={})
+EXPLOIT = Exploited(trial=0, epoch=2, donor=1, value=0.1, donor_value=0.9, changes={})
 
 
 class Pair:
@@ -43,18 +43,17 @@ class Pair:
             self.place.path.with_name("elsewhere").rename(self.place.path)
 
     def exploit(self):
-        """What became of it, and the event."""
+        """The event that says what became of it."""
         recorder = Recorder(
             EventStream(lambda: self.journal, state_of(self.suggested)),
             self.place,
             sequential=False,
-            is_control=lambda index: False,
             retry=StorageRetry(self.place, self.back, policy=RetryPolicy(0.01, 0.01, 5)),
             budget=self.budget,
         )
-        taken = recorder.on_exploit(EXPLOIT)
+        recorder.on_exploit(EXPLOIT)
         *_, event = read_events(self.journal.path)
-        return taken, event
+        return event
 
 
 def save(folder):
@@ -71,29 +70,28 @@ def pair(tmp_path):
 def test_storage_that_is_away_is_waited_for(pair):
     donors = pair.checkpoints(1).of_epoch(2)
     pair.take_away()
-    taken, event = pair.exploit()
-    assert (taken, event["event"]) == (True, "exploited")
+    assert pair.exploit()["event"] == "exploited"
     assert pair.checkpoints(0).names()[0] == f"{donors.name}_from_0001"
 
 
 def test_weights_that_are_damaged_are_left_and_that_is_told(pair):
     (pair.place.path / "0001" / "checkpoint_000002" / "state").write_bytes(b"")
-    taken, event = pair.exploit()
-    assert (taken, event["event"], event["trial"], event["donor"]) == (False, "not_exploited", 0, 1)
+    event = pair.exploit()
+    assert (event["event"], event["trial"], event["donor"]) == ("not_exploited", 0, 1)
     assert "has 0 bytes, and had 1000" in event["reason"]
     assert pair.checkpoints(0).names() == ["checkpoint_000002"]
 
 
 def test_weights_that_are_gone_are_told_too(pair):
     (pair.place.path / "0001" / "checkpoint_000002" / "result.json").unlink()
-    taken, event = pair.exploit()
-    assert not taken
+    event = pair.exploit()
+    assert event["event"] == "not_exploited"
     assert event["reason"] == "its checkpoint of epoch 2 cannot be read"
 
 
 def test_a_budget_is_held_by_what_is_taken_over(pair):
     pair.budget.per_trial = int(1.5 * SIZE)
-    taken, event = pair.exploit()
-    assert not taken
+    event = pair.exploit()
+    assert event["event"] == "not_exploited"
     assert "1500 allowed" in event["reason"]
     assert pair.checkpoints(0).names() == ["checkpoint_000002"]

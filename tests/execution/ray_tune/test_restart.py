@@ -11,7 +11,7 @@ import pytest
 import ray
 from ray import tune
 
-from search_spaces.schedulers.in_order import InOrder
+from search_spaces.schedulers.base import StudyScheduler
 from search_spaces.searchers.grid_search import GridSearch
 from tests.in_process import SPACE
 from tests.journals import read_events
@@ -76,7 +76,7 @@ def run_grid(run_study, monkeypatch):
     monkeypatch.setattr(study_module, "LOST_PROCESSES", 0)
 
     def run(toy, *, trials=4, **options):
-        options.setdefault("scheduler", InOrder())
+        options.setdefault("scheduler", StudyScheduler())
         searcher = GridSearch(SPACE, grid_points=trials)
         code, found, study = run_study(
             toy, trials=trials, max_epochs=EPOCHS, searcher=searcher, **options

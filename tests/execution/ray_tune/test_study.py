@@ -199,7 +199,7 @@ def lived(turns, rule):
 
     for trial, score, turn in turns:
         if trial in over:
-            promotion = rungs.promotable()
+            promotion = rungs.next_promotion()
             if promotion is not None:
                 rungs.promote(promotion.trial, promotion.rung)
                 over.remove(promotion.trial)
@@ -260,7 +260,7 @@ def test_a_study_that_was_cut_at_any_line_has_its_rungs_and_ends_what_was_decide
     study = study_in(tmp_path_factory.mktemp("study"), events[:cut], at_once=16)
     asha = ASHA(max_epochs=9, rung_rule=rule)
     searcher = study.tune_config(RandomSearch(SPACE, seed=0), asha).search_alg
-    assert asha.rungs == memory[cut]
+    assert asha.memory == memory[cut]
 
     study.open({"schema_version": 1}, [])
     written = read_events(study.directory / JOURNAL)
@@ -296,7 +296,7 @@ def test_rungs_of_two_sessions_are_those_of_one(tmp_path):
     events += [suggested(2), {"event": "ended", "trial": 2, "status": "failed", "epoch": 1}]
     study = study_in(tmp_path, events)
     study.tune_config(RandomSearch(SPACE, seed=0), ASHA(max_epochs=9))
-    assert study.parts.scheduler.rungs.values == {1: {0: 0.5, 1: 0.4, 2: float("-inf")}, 3: {}}
+    assert study.parts.scheduler.memory.values == {1: {0: 0.5, 1: 0.4, 2: float("-inf")}, 3: {}}
 
 
 def test_the_rungs_of_a_study_that_is_minimized_are_kept_as_such(tmp_path):
@@ -342,7 +342,7 @@ def test_a_resume_has_the_live_rungs_where_trials_end_by_themselves_and_report_n
         assert all(metrics["gradient_norm"] is None for metrics in trial.results.values())
     again = Study(study.directory, study.options, max_concurrent=2, metric="score", mode="max")
     again.tune_config(RandomSearch(SPACE, seed=0), ASHA(max_epochs=9))
-    assert again.parts.scheduler.rungs.values == study.parts.scheduler.rungs.values
+    assert again.parts.scheduler.memory.values == study.parts.scheduler.memory.values
 
 
 def test_a_stop_whose_line_was_lost_makes_a_control_all_the_same(tmp_path):

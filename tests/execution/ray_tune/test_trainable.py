@@ -15,7 +15,7 @@ import pytest
 from ray import tune
 
 from search_spaces.schedulers.asha import ASHA
-from search_spaces.schedulers.in_order import InOrder
+from search_spaces.schedulers.base import StudyScheduler
 from search_spaces.searchers.random_search import RandomSearch
 from tests.in_process import SPACE
 from tests.journals import read_events
@@ -95,7 +95,7 @@ def test_a_trial_that_diverges_ends_at_once_and_nobody_is_told_a_nan(run_study):
     # The rung ahead counts the one that failed; JSON has no NaN to begin with.
     assert "NaN" not in (study.directory / JOURNAL).read_text()
     failed = sum(
-        math.isinf(v) for at in study.parts.scheduler.rungs.values.values() for v in at.values()
+        math.isinf(v) for at in study.parts.scheduler.memory.values.values() for v in at.values()
     )
     assert failed == len(diverged)
 
@@ -138,7 +138,7 @@ def test_running_out_of_a_shared_memory_is_not_the_configurations_fault(run_stud
     assert failed
     ended = [e for e in read_events(study.directory / JOURNAL) if e["event"] == "ended"]
     assert {e["trial"] for e in ended if e.get("blameless")} == (set(failed) if shared else set())
-    first_rung = study.parts.scheduler.rungs.values[1]
+    first_rung = study.parts.scheduler.memory.values[1]
     assert (set(failed) & set(first_rung) == set()) is shared
 
 
@@ -211,7 +211,7 @@ def test_a_trial_that_never_says_that_it_is_done_ends_after_its_epochs(run_study
         def step(self):
             return {"score": self.iteration / 100}
 
-    scheduler = ASHA(max_epochs=5, rung_rule="ray") if scheduled else InOrder()
+    scheduler = ASHA(max_epochs=5, rung_rule="ray") if scheduled else StudyScheduler()
     code, trials, _ = run_study(Endless, trials=2, scheduler=scheduler, max_epochs=7)
     assert code == 0
     assert trials[0].status == "finished"
@@ -267,7 +267,9 @@ def test_a_functions_checkpoint_waits_for_a_disk_that_is_full(run_study, tmp_pat
     )
     with mounted(tmp_path / "study", size="1m") as disk:
         train = function_that_fills(disk)
-        code, trials, study = run_study(train, trials=1, scheduler=InOrder(), max_concurrent=1)
+        code, trials, study = run_study(
+            train, trials=1, scheduler=StudyScheduler(), max_concurrent=1
+        )
         assert code == 0
         assert (trials[0].status, trials[0].epochs) == ("finished", 9)
         events = read_events(study.directory / JOURNAL)
@@ -279,7 +281,7 @@ def test_a_function_that_reports_checkpoints_goes_on_from_them_and_its_best_is_k
     run_study, tmp_path
 ):
     train = function_that_dies(tmp_path / "died")
-    code, trials, study = run_study(train, trials=1, scheduler=InOrder(), max_concurrent=1)
+    code, trials, study = run_study(train, trials=1, scheduler=StudyScheduler(), max_concurrent=1)
     assert code == 0
     assert trials[0].epochs == 9
     events = read_events(study.directory / JOURNAL)

@@ -1,28 +1,40 @@
 """ASHA as a scheduler of Tune: what it answers, what it tells, and what it remembers."""
 
 import json
+import math
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from ray.tune.schedulers import TrialScheduler
 
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.schedulers.expectation import expected
 from search_spaces.schedulers.rungs import Rungs
+from search_spaces.searchers.random_search import RandomSearch
+from search_spaces.space import Space
+from search_spaces.trial_events import Decision, Ended, Promoted, Result
+from tests.search_spaces.conftest import parameter, study_of
 
 
-def asha(mode="max", *, rung_rule="top", **options):
+def asha(mode="max", *, rung_rule="top", continues=True, **options):
     scheduler = ASHA(max_epochs=27, rung_rule=rung_rule, **options)
-    scheduler.trial_key = lambda trial: trial.index
-    assert scheduler.set_search_properties("score", mode)
+    study_of(scheduler=scheduler, mode=mode, continues=continues).check()
     return scheduler
 
 
-def report(scheduler, trial, epoch, score, name="epoch"):
-    result = {name: epoch, "score": score}
-    return scheduler.on_trial_result(None, SimpleNamespace(index=trial), result)
+def report(scheduler, trial, epoch, score):
+    tunes = SimpleNamespace(custom_dirname=f"{trial:04d}")
+    return scheduler.on_trial_result(None, tunes, {"epoch": epoch, "score": score})
+
+
+def result(trial, epoch, score):
+    return Result(trial=trial, epoch=epoch, metrics={"score": score})
+
+
+def failed(trial, epoch, **rest):
+    return Ended(trial=trial, epoch=epoch, status="failed", **rest)
 
 
 def test_a_trial_goes_on_or_is_stopped_at_a_rung_only():
@@ -40,40 +52,27 @@ def test_in_mode_min_the_lower_one_goes_on():
     assert report(scheduler, 2, 1, 0.6) == TrialScheduler.STOP
 
 
-def test_every_decision_is_told_and_nothing_else():
-    scheduler, told = asha(), []
-    scheduler.on_decision = told.append
+def test_every_decision_is_given_once_and_nothing_else():
+    scheduler = asha()
     report(scheduler, 0, 1, 0.5)
     report(scheduler, 0, 2, 0.6)
     report(scheduler, 1, 1, 0.4)
     report(scheduler, 1, 1, 0.4)
-    assert [(d.trial, d.rung, d.cutoff, d.stop) for d in told] == [
+    *decisions, end = scheduler.take_events()
+    assert [(d.trial, d.rung, d.cutoff, d.stop) for d in decisions] == [
         (0, 1, 0.5, False),
         (1, 1, 0.5, True),
     ]
+    assert end == Ended(trial=1, epoch=1, status="stopped", rung=1)
+    assert scheduler.take_events() == []
 
 
-def test_what_a_trial_reports_as_its_epoch_can_have_another_name():
-    scheduler = asha(time_attr="round")
-    report(scheduler, 0, 3, 0.5, name="round")
-    assert scheduler.rungs.values == {1: {}, 3: {0: 0.5}, 9: {}}
-
-
-def test_by_itself_it_names_trials_as_tune_does():
-    scheduler, told = ASHA(max_epochs=3), []
-    scheduler.set_search_properties("score", "max")
-    scheduler.on_decision = told.append
-    trial = SimpleNamespace(trial_id="abc_00001")
-    scheduler.on_trial_result(None, trial, {"epoch": 1, "score": 0.5})
-    assert told[0].trial == "abc_00001"
-
-
-@pytest.mark.parametrize(("metric", "mode"), [(None, None), ("score", None), (None, "max")])
-def test_without_metric_or_mode_it_says_so_and_stays_as_it_was(metric, mode):
-    scheduler = asha("min")
-    assert scheduler.set_search_properties(metric, mode) is False
-    assert scheduler.rungs.mode == "min"
-    assert report(scheduler, 0, 1, 0.5) == TrialScheduler.CONTINUE
+def test_a_trial_whose_directory_tune_has_named_is_compared_too():
+    scheduler = asha()
+    for score, trial_id in ((0.5, "abc_00001"), (0.4, "abc_00002")):
+        trial = SimpleNamespace(custom_dirname=None, trial_id=trial_id)
+        scheduler.on_trial_result(None, trial, {"epoch": 1, "score": score})
+    assert [decision.stop for decision in scheduler.take_events()[:2]] == [False, True]
 
 
 events = st.lists(
@@ -84,54 +83,94 @@ events = st.lists(
 )
 
 
-@given(
-    events,
-    st.sampled_from(["max", "min"]),
-    st.sampled_from(["promotion", "top", "ray"]),
-    st.integers(0, 80),
-)
-def test_a_replay_leaves_the_rungs_of_the_live_study_and_the_same_decisions(
-    happened, mode, rule, cut
-):
-    live, told = asha(mode, rung_rule=rule), []
-    live.on_decision = told.append
-    for trial, epoch, score, failed in happened:
-        if failed:
-            live.replay_failure(trial, epoch)
-        else:
-            report(live, trial, epoch, score)
-
-    resumed, replayed = asha(mode, rung_rule=rule), []
-    resumed.on_decision = replayed.append
-    for trial, epoch, score, failed in happened[:cut]:
-        if failed:
-            resumed.replay_failure(trial, epoch)
-        else:
-            replayed += filter(None, [resumed.replay(trial, epoch, score)])
-    for trial, epoch, score, failed in happened[cut:]:
-        if failed:
-            resumed.replay_failure(trial, epoch)
-        else:
-            report(resumed, trial, epoch, score)
-    assert resumed.rungs == live.rungs
-    assert replayed == told
-    assert resumed.promotable() == live.promotable()
+rules = st.sampled_from(["promotion", "top", "ray"])
 
 
-def test_a_replay_tells_nobody():
-    scheduler, told = asha(), []
-    scheduler.on_decision = told.append
-    assert scheduler.replay(0, 1, 0.5) is not None
-    assert told == []
+def lived(scheduler, happened):
+    """A session: what a journal has of it, as the recorder writes it."""
+    journal, ended = [], set()
+    for trial, epoch, score, fails in happened:
+        if trial in ended:
+            continue
+        if fails:
+            told = [failed(trial, epoch)]
+        else:
+            report(scheduler, trial, epoch, score)
+            decided = scheduler.take_events()
+            told = [result(trial, epoch, score), *decided]
+        journal += told
+        ended |= {event.trial for event in told if isinstance(event, Ended)}
+        for event in told:
+            scheduler.on_event(event, replay=False)
+        promoted = scheduler.next_promotion()
+        if promoted is not None:
+            journal.append(promoted)
+            scheduler.on_event(promoted, replay=False)
+            ended.discard(promoted.trial)
+    return journal
+
+
+@given(events, st.sampled_from(["max", "min"]), rules)
+def test_a_replay_leaves_the_rungs_of_the_live_study_and_nothing_to_write(happened, mode, rule):
+    live, resumed = asha(mode, rung_rule=rule), asha(mode, rung_rule=rule)
+    for event in lived(live, happened):
+        resumed.on_event(event, replay=True)
+    assert resumed.take_events() == []
+    assert resumed.memory == live.memory
+    assert resumed.next_promotion() == live.next_promotion()
+
+
+@given(events, rules)
+def test_a_journal_that_has_lost_its_last_lines_is_completed(happened, rule):
+    """What follows from a result is written with it; a disk may keep the result alone."""
+    live = asha(rung_rule=rule)
+    journal = lived(live, happened)
+    last = max((at for at, event in enumerate(journal) if isinstance(event, Result)), default=0)
+    lost = journal[last + 1 :]
+    assume(lost and not any(isinstance(e, Promoted) or getattr(e, "blamed", False) for e in lost))
+    resumed = asha(rung_rule=rule)
+    for event in journal[: last + 1]:
+        resumed.on_event(event, replay=True)
+    assert resumed.take_events() == lost
+    assert resumed.memory == live.memory
+
+
+def test_the_result_that_a_trial_ends_with_by_itself_is_compared_with_nobody():
+    scheduler = asha()
+    for event in (result(0, 1, 0.5), Ended(trial=0, epoch=1, status="finished")):
+        scheduler.on_event(event, replay=True)
+    assert scheduler.take_events() == []
+    assert not any(scheduler.memory.values.values())
+
+
+def test_what_the_journal_says_of_a_decision_holds():
+    """An earlier version has decided otherwise of equal trials."""
+    scheduler = asha(rung_rule="promotion")
+    for trial in range(3):
+        scheduler.on_event(result(trial, 1, 0.5), replay=True)
+        decision = Decision(
+            trial=trial, rung=1, value=0.5, cutoff=0.5, rank=1, of=trial + 1, stop=False
+        )
+        scheduler.on_event(decision, replay=True)
+    assert scheduler.take_events() == []
+    assert scheduler.next_promotion() is None
+
+
+def test_a_failure_that_its_configuration_is_not_to_blame_for_enters_no_rung():
+    scheduler = asha()
+    scheduler.on_event(failed(0, 1, blameless=True), replay=False)
+    assert not any(scheduler.memory.values.values())
+    scheduler.on_event(failed(1, 1), replay=False)
+    assert scheduler.memory.values[1] == {1: -math.inf}
 
 
 @pytest.mark.parametrize("rule", ["promotion", "top", "ray"])
 def test_the_expectation_is_that_of_the_rule_in_use(rule):
     scheduler = asha(rung_rule=rule, grace_period=2, reduction_factor=4)
     rungs = Rungs(27, grace_period=2, reduction_factor=4, rule=rule)
-    found = scheduler.expected(trials=16, concurrent=2)
+    found = scheduler.expected(trials=16, concurrent=2, max_epochs=27)
     assert found == expected(rungs, trials=16, concurrent=2)
-    assert not any(scheduler.rungs.values.values()), "a simulation leaves no trace"
+    assert not any(scheduler.memory.values.values()), "a simulation leaves no trace"
 
 
 def test_the_strategy_is_plain_json():
@@ -150,9 +189,11 @@ def test_a_trial_that_was_stopped_can_be_promoted_once():
     scheduler = asha(rung_rule="promotion")
     for trial, score in enumerate([0.5, 0.4, 0.3]):
         assert report(scheduler, trial, 1, score) == TrialScheduler.STOP
-    assert scheduler.promotable().trial == 0
-    scheduler.promote(0, 1)
-    assert scheduler.promotable() is None
+    promoted = scheduler.next_promotion()
+    assert promoted.trial == 0
+    assert scheduler.next_promotion() == promoted, "it is a question, and changes nothing"
+    scheduler.on_event(promoted, replay=False)
+    assert scheduler.next_promotion() is None
 
 
 @pytest.mark.parametrize(
@@ -167,14 +208,30 @@ def test_a_trial_that_was_stopped_can_be_promoted_once():
     ],
 )
 def test_without_checkpoints_trials_are_stopped_for_good(asked, there, rule):
-    scheduler = asha(rung_rule=asked)
-    scheduler.check_checkpoints(there)
-    assert scheduler.rungs.rule == rule
+    scheduler = asha(rung_rule=asked, continues=there)
+    assert scheduler.describe()["rung_rule"] == rule
+    assert scheduler.promotes == (rule == "promotion")
+    assert bool(scheduler.notes(64)) == (asked is None and not there)
 
 
 def test_a_promotion_without_checkpoints_is_refused():
     with pytest.raises(ValueError, match=r"no checkpoint .* take --rung-rule top"):
-        asha(rung_rule="promotion").check_checkpoints(False)
+        asha(rung_rule="promotion", continues=False)
+
+
+def test_trials_are_not_compared_before_they_have_settled():
+    warm_up = parameter("epochs_warmup", default=0, low=0, high=2)
+    searcher = RandomSearch(Space("warm", (warm_up,)), seed=0)
+    with pytest.raises(ValueError, match=r"--grace-period 1: the space allows 2 epochs of warm-up"):
+        study_of(searcher, ASHA(max_epochs=27)).check()
+    study_of(searcher, ASHA(max_epochs=27, grace_period=2)).check()
+
+
+def test_of_few_trials_perhaps_none_is_trained_to_its_end_which_is_said():
+    scheduler = asha(rung_rule="promotion")
+    assert scheduler.notes(27) == []
+    (note,) = scheduler.notes(26)
+    assert "one trial in 27" in note
 
 
 def test_impossible_rungs_are_refused():
@@ -205,14 +262,3 @@ def test_who_is_a_control_follows_from_seed_and_index_and_grows_with_the_share()
     assert drawn(0.3) != drawn(0.3, seed=1)
     # Seed 1 is not seed 0, shifted.
     assert {index + 1 for index in drawn(0.3, seed=1)} != drawn(0.3)
-
-
-def test_what_has_no_name_is_compared_with_nobody():
-    scheduler, told = asha(), []
-    scheduler.on_decision = told.append
-    report(scheduler, 0, 1, 0.5)
-    before = {rung: dict(reached) for rung, reached in scheduler.rungs.values.items()}
-    for epoch in range(1, 28):
-        assert report(scheduler, None, epoch, 0.1) == TrialScheduler.CONTINUE
-    assert scheduler.rungs.values == before
-    assert len(told) == 1

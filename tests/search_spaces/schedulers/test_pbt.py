@@ -13,10 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
+from ray.tune.schedulers.pbt import _explore
 
 from search_spaces.schedulers.pbt import PBT
+from search_spaces.searchers.random_search import RandomSearch
+from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.space import Space
-from tests.search_spaces.conftest import EVERYTHING, parameter
+from search_spaces.trial_events import NotExploited
+from tests.search_spaces.conftest import EVERYTHING, parameter, study_of
 
 TRAINED = Space(
     "trained",
@@ -36,7 +40,7 @@ class Member:
     placement_group_factory = "one CPU"
 
     def __init__(self, index, config):
-        self.index, self.config = index, config
+        self.custom_dirname, self.config = f"{index:04d}", config
         self.status, self.experiment_tag, self.num_to_keep = Trial.RUNNING, "", None
         self.temporary_state = SimpleNamespace(ray_actor=None)
         self.run_metadata = self.checkpoint_manager = self.checkpoint_config = self
@@ -53,17 +57,15 @@ class Member:
         member.status = Trial.PAUSED
 
 
-def population(size=4, interval=2, seed=0, mode="max", concurrent=4):
-    """A scheduler whose members have all begun; what it tells is in `scheduler.told`."""
-    scheduler = PBT(TRAINED, perturbed=NAMES, max_epochs=27, interval=interval, seed=seed)
-    scheduler.population, scheduler.concurrent = size, lambda: concurrent
-    scheduler.trial_key = lambda member: member.index
-    scheduler.told = []
-    scheduler.on_exploit = lambda exploit: scheduler.told.append(exploit) or True
-    assert scheduler.set_search_properties("score", mode)
+def population(size=4, interval=2, seed=0, mode="max", begun=None, **options):
+    """A scheduler whose members have begun, all or so many; carried out is in `exploits`."""
+    scheduler = PBT(
+        TRAINED, perturbed=NAMES, max_epochs=27, interval=interval, seed=seed, members=size
+    )
+    study_of(RandomSearch(TRAINED, seed=0), scheduler, mode=mode, trials=size).check()
     members = [
         Member(index, {**TRAINED.point([(index + 0.5) / size] * 3), "seed": index})
-        for index in range(size)
+        for index in range(begun or size)
     ]
     for member in members:
         scheduler.on_trial_add(member, member)
@@ -78,11 +80,16 @@ def report(scheduler, members, epoch, scores):
     ]
 
 
-def go_on(scheduler, members):
-    """Lets Tune ask until everyone runs again."""
+def go_on(scheduler, members, answer=lambda exploit: exploit):
+    """Let Tune ask until everyone runs again; what was exploited."""
+    exploits = []
+    while (exploit := scheduler.next_exploit()) is not None:
+        exploits.append(answer(exploit))
+        scheduler.on_event(exploits[-1], replay=False)
     while (chosen := scheduler.choose_trial_to_run(Member)) is not None:
         chosen.status = Trial.RUNNING
     assert all(member.status == Trial.RUNNING for member in members if not member.is_finished())
+    return exploits
 
 
 def test_before_the_interval_everyone_goes_on_and_at_it_everyone_waits():
@@ -91,8 +98,8 @@ def test_before_the_interval_everyone_goes_on_and_at_it_everyone_waits():
     assert report(scheduler, members, 2, {0: 0.1}) == [TrialScheduler.NOOP]
     # Nobody needs its process.
     assert members[0].status == Trial.RUNNING
+    assert scheduler.next_exploit() is None
     assert scheduler.choose_trial_to_run(Member) is None
-    assert scheduler.told == []
 
 
 @pytest.mark.parametrize(("mode", "worst", "best"), [("max", 1, 2), ("min", 2, 1)])
@@ -101,11 +108,10 @@ def test_the_worst_takes_over_from_the_best_and_is_told(mode, worst, best):
     before = [dict(member.config) for member in members]
     scores = {3: 0.5, 1: 0.1, 0: 0.4, 2: 0.9}
     report(scheduler, members, 2, scores)
-    go_on(scheduler, members)
-    (exploit,) = scheduler.told
+    (exploit,) = go_on(scheduler, members)
     assert (exploit.trial, exploit.donor, exploit.epoch) == (worst, best, 2)
     assert (exploit.value, exploit.donor_value) == (scores[worst], scores[best])
-    assert exploit.changes["seed"] == (worst, best)
+    assert exploit.changes["seed"] == [worst, best]
     after = [dict(member.config) for member in members]
     changed = {name: new for name, (_, new) in exploit.changes.items()}
     assert after[worst] == {**before[worst], **changed}
@@ -122,8 +128,8 @@ def test_no_two_members_go_on_as_one():
         for member in members:
             member.config = {**TRAINED.point([1 - 2**-53] * 3), "seed": 0}
         report(scheduler, members, 2, {index: index for index in range(12)})
-        go_on(scheduler, members)
-        donors = {exploit.trial: exploit.donor for exploit in scheduler.told}
+        exploits = go_on(scheduler, members)
+        donors = {exploit.trial: exploit.donor for exploit in exploits}
         assert sorted(donors) == [0, 1, 2]
         after = [(donor, str(members[index].config)) for index, donor in donors.items()]
         after += [(donor, str(members[donor].config)) for donor in set(donors.values())]
@@ -131,11 +137,15 @@ def test_no_two_members_go_on_as_one():
 
 
 def test_where_the_weights_cannot_be_had_nothing_changes():
-    scheduler, members = population()
-    scheduler.on_exploit = lambda exploit: False
+    def refuse(exploit):
+        return NotExploited(
+            trial=exploit.trial, epoch=exploit.epoch, donor=exploit.donor, reason="gone"
+        )
+
+    scheduler, members = population(size=8)
     before = [dict(member.config) for member in members]
-    report(scheduler, members, 2, {0: 0.1, 1: 0.2, 2: 0.3, 3: 0.4})
-    go_on(scheduler, members)
+    report(scheduler, members, 2, {index: index for index in range(8)})
+    assert len(go_on(scheduler, members, refuse)) == 2
     assert [member.config for member in members] == before
 
 
@@ -143,8 +153,8 @@ def test_who_has_ended_is_neither_waited_for_nor_a_donor():
     scheduler, members = population()
     report(scheduler, members, 2, {0: 0.1, 2: 0.9, 3: 0.4})
     members[1].status = members[2].status = Trial.TERMINATED
-    go_on(scheduler, members)
-    assert [(exploit.trial, exploit.donor) for exploit in scheduler.told] == [(0, 3)]
+    exploits = go_on(scheduler, members)
+    assert [(exploit.trial, exploit.donor) for exploit in exploits] == [(0, 3)]
 
 
 def test_a_lost_process_waits_again_when_it_is_back():
@@ -153,57 +163,78 @@ def test_a_lost_process_waits_again_when_it_is_back():
     members[0].status = Trial.PENDING
     scheduler.on_trial_add(Member, members[0])
     report(scheduler, members, 2, {3: 0.4})
+    assert scheduler.next_exploit() is None
     assert scheduler.choose_trial_to_run(Member) is members[0]
-    assert scheduler.told == []
     members[0].status = Trial.RUNNING
     report(scheduler, members, 2, {0: 0.1})
-    go_on(scheduler, members)
-    assert len(scheduler.told) == 1
+    assert len(go_on(scheduler, members)) == 1
 
 
-def test_the_searcher_waits_for_a_place_and_then_for_the_end():
-    scheduler, members = population(size=3, concurrent=3)
-    scheduler.population = 4
-    assert scheduler.suggest_later()
-    # The place of who waits is for the one that is still to come.
+def test_while_members_are_to_come_who_waits_gives_its_process_up():
+    scheduler, members = population(size=4, begun=3)
     assert scheduler.on_trial_result(Member, members[0], {"epoch": 2, "score": 0.1}) == "NOOP"
     assert members[0].status == Trial.PAUSED
-    assert not scheduler.suggest_later()
-    scheduler.on_trial_add(Member, Member(3, members[0].config))
-    for member in scheduler._trial_state:
-        assert scheduler.suggest_later()
-        member.status = Trial.TERMINATED
-    assert not scheduler.suggest_later()
+    assert scheduler.choose_trial_to_run(Member) is None, "it waits"
 
 
-def test_a_seed_gives_one_population_and_leaves_pythons_generator_alone():
-    told = []
-    for outside in (1, 2):
-        random.seed(outside)
-        state = random.getstate()
-        scheduler, members = population(size=8, seed=5)
+def test_a_seed_gives_one_population_whatever_the_order_of_reports():
+    def trained(seed, order):
+        scheduler, members = population(size=8, seed=seed)
+        exploits = []
         for epoch in (2, 4, 6):
             scores = {index: (index * 7 + epoch) % 8 for index in range(8)}
-            order = scores if outside == 1 else dict(reversed(scores.items()))
-            report(scheduler, members, epoch, order)
-            go_on(scheduler, members)
-        assert random.getstate() == state
-        told.append(scheduler.told)
-    assert len(told[0]) == 6
-    assert told[0] == told[1]
-    scheduler, members = population(size=8, seed=6)
-    report(scheduler, members, 2, {index: (index * 7 + 2) % 8 for index in range(8)})
-    go_on(scheduler, members)
-    assert scheduler.told != told[0][:2]
+            report(scheduler, members, epoch, dict(order(scores.items())))
+            exploits += go_on(scheduler, members)
+        return exploits
+
+    state = random.getstate()
+    first = trained(5, list)
+    assert len(first) == 6
+    assert trained(5, reversed) == first
+    assert trained(6, list) != first
+    assert random.getstate() == state
+
+
+def test_a_configuration_is_changed_as_by_tune():
+    """By the same draws: a study of an earlier version can be repeated."""
+    mutations = {
+        name: list(parameter.values) or (lambda parameter=parameter: parameter.at(random.random()))
+        for name, parameter in zip(NAMES, TRAINED.parameters, strict=True)
+    }
+    scheduler, _ = population(seed=3)
+    random.seed(3)
+    config = {**TRAINED.point([0.5] * 3), "seed": 1}
+    for _ in range(50):
+        theirs, _ = _explore(config, mutations, 0.25, (1.2, 0.8), None)
+        theirs["rate"] = min(max(theirs["rate"], 1e-3), 0.1)
+        theirs["steps"] = int(min(max(theirs["steps"], 1), 4))
+        assert scheduler._explored(config) == theirs
+        config = theirs
+
+
+def test_the_schedule_of_the_best_weights_follows_whose_they_were():
+    scheduler, members = population(interval=2)
+    report(scheduler, members, 2, {0: 0.1, 1: 0.2, 2: 0.3, 3: 0.4})
+    (exploit,) = go_on(scheduler, members)
+    rates = {epoch: {"rate": 0.1 * epoch, "steps": 2, "batch": 64} for epoch in (1, 3)}
+    configs = {index: SimpleNamespace(config_at=rates.__getitem__) for index in range(4)}
+    best = {"trial": exploit.trial, "epoch": 4, "config": {"rate": 0.3}, "score": 0.9}
+    closing = scheduler.finish(configs, best, "score")
+    assert closing.file == "schedule.json"
+    assert closing.content["lineage"] == [(1, exploit.donor), (3, exploit.trial)]
+    assert closing.content["schedule"]["rate"] == [(1, 0.1), (3, pytest.approx(0.3))]
+    assert closing.content["config"]["steps_schedule"] == [(1, 2)]
+    assert ("schedule", "rate 0.1 from epoch 1, 0.3 from epoch 3") in closing.lines
 
 
 @given(st.integers(0, 2**31), st.lists(st.permutations(range(4)), min_size=12, max_size=12))
 def test_no_value_leaves_its_range(seed, rankings):
     scheduler, members = population(seed=seed, interval=1)
+    exploits = []
     for epoch, ranking in enumerate(rankings, start=1):
         report(scheduler, members, epoch, dict(enumerate(ranking)))
-        go_on(scheduler, members)
-    assert len(scheduler.told) == 12
+        exploits += go_on(scheduler, members)
+    assert len(exploits) == 12
     for member in members:
         assert set(member.config) == {"model", *NAMES, "seed"}
         TRAINED.unit(member.config)
@@ -236,3 +267,23 @@ def test_what_cannot_change_while_a_network_is_trained_is_refused(name):
 def test_an_interval_that_never_comes_is_refused(interval):
     with pytest.raises(ValueError, match=f"below the 9 epochs of a trial, got {interval}"):
         PBT(TRAINED, perturbed=["rate"], max_epochs=9, interval=interval, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("searcher", "trials", "continues", "said"),
+    [
+        (RandomSearch, 5, True, r"--trials 5: the population has 4 members"),
+        (TPESearch, 4, True, "TPESearch learns from values"),
+        (RandomSearch, 4, False, "goes on from no checkpoint"),
+    ],
+)
+def test_what_no_population_can_be_made_of_is_refused(searcher, trials, continues, said):
+    scheduler = PBT(TRAINED, perturbed=["rate"], max_epochs=9, interval=2, seed=0, members=4)
+    spec = study_of(searcher(TRAINED, seed=0), scheduler, trials=trials, continues=continues)
+    with pytest.raises(ValueError, match=said):
+        spec.check()
+
+
+def test_one_member_is_no_population():
+    with pytest.raises(ValueError, match="--trials 1: a population has at least 2 members"):
+        PBT(TRAINED, perturbed=["rate"], max_epochs=9, interval=2, seed=0, members=1)

@@ -3,13 +3,15 @@
 import math
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.schedulers.async_hyperband import _Bracket
 
-from search_spaces.schedulers.rungs import Promotion, Rungs
+from search_spaces.schedulers.rungs import Rungs
+from search_spaces.trial_events import Promoted
 
 accuracies = st.floats(0, 1, allow_nan=False)
 
@@ -153,12 +155,12 @@ def test_by_rule_top_the_best_trial_so_far_is_never_stopped(values):
 def test_a_trial_is_promoted_when_later_ones_have_brought_it_among_the_best():
     rungs = Rungs(27)
     assert [rungs.report(t, 1, v).stop for t, v in enumerate([0.7, 0.8])] == [True, True]
-    assert rungs.promotable() is None, "two are too few to compare"
+    assert rungs.next_promotion() is None, "two are too few to compare"
     decision = rungs.report(2, 1, 0.6)
     assert (decision.stop, decision.rank, decision.cutoff) == (True, 3, 0.8)
-    assert rungs.promotable() == Promotion(trial=1, rung=1, value=0.8, rank=1, of=3)
+    assert rungs.next_promotion() == Promoted(trial=1, rung=1, value=0.8, rank=1, of=3)
     rungs.promote(1, 1)
-    assert rungs.promotable() is None
+    assert rungs.next_promotion() is None
 
 
 def test_of_several_the_one_at_the_highest_rung_is_promoted():
@@ -188,7 +190,7 @@ def test_a_failed_trial_is_never_promoted():
     rungs = Rungs(27)
     for trial in range(6):
         rungs.report_failure(trial, 1)
-    assert rungs.promotable() is None
+    assert rungs.next_promotion() is None
 
 
 @pytest.mark.parametrize("rule", ["top", "ray"])
@@ -196,7 +198,7 @@ def test_where_stopped_is_stopped_nobody_is_promoted(rule):
     rungs = Rungs(27, rule=rule)
     for trial, value in enumerate([0.9, 0.8, 0.7, 0.1, 0.2, 0.1, 0.1, 0.1, 0.1]):
         rungs.report(trial, 1, value)
-    assert rungs.promotable() is None
+    assert rungs.next_promotion() is None
 
 
 @given(st.lists(accuracies, min_size=1, max_size=60), st.integers(2, 5))
@@ -207,14 +209,113 @@ def test_in_the_end_the_best_of_each_rung_have_gone_on(values, factor):
         rungs.report(trial, 1, value)
     promotions = promoted_by(rungs)
     best = sorted(values, reverse=True)[: len(values) // factor]
-    gone_on = sorted((values[trial] for trial in rungs.passed[1]), reverse=True)
+    gone_on = sorted((values[trial] for trial in rungs.rungs[1].passed), reverse=True)
     assert gone_on[: len(best)] == best
     assert len({promotion.trial for promotion in promotions}) == len(promotions)
 
 
 def promoted_by(rungs):
     promotions = []
-    while (promotion := rungs.promotable()) is not None:
+    while (promotion := rungs.next_promotion()) is not None:
         rungs.promote(promotion.trial, promotion.rung)
         promotions.append(promotion)
     return promotions
+
+
+class Plain:
+    """The rules as they are said, each time from all values."""
+
+    def __init__(self, factor, mode, rule):
+        self.factor, self.sign, self.rule = factor, 1 if mode == "max" else -1, rule
+        self.values, self.passed, rung = {}, {}, 1
+        while rung < 27:
+            self.values[rung], self.passed[rung] = {}, set()
+            rung *= factor
+
+    def report(self, trial, epoch, value):
+        rung = max((rung for rung in self.values if rung <= epoch), default=None)
+        if rung is None or any(trial in at for a, at in self.values.items() if a >= rung):
+            return None
+        reached, sign = self.values[rung], self.sign
+        before = list(reached.values())
+        reached[trial] = value
+        ordered = sorted(reached.values(), reverse=sign == 1)
+        rank = sum(sign * other >= sign * value for other in before) + 1
+        if self.rule == "ray":
+            finite = [sign * other for other in before if math.isfinite(other)]
+            at = (1 - 1 / self.factor) * 100
+            cutoff = sign * float(np.percentile(np.array(finite), at)) if finite else value
+            stop = sign * (value - cutoff) < 0
+        else:
+            going_on = max(len(ordered) // self.factor, int(self.rule == "top"))
+            cutoff = ordered[going_on - 1] if going_on else None
+            stop = rank > going_on
+        if not stop:
+            self.passed[rung].add(trial)
+        return rung, value, cutoff, rank, len(ordered), stop
+
+    def report_failure(self, trial, epoch):
+        ahead = next((rung for rung in self.values if rung >= epoch), None)
+        if ahead is not None:
+            self.values[ahead].setdefault(trial, -self.sign * math.inf)
+
+    def promotion(self):
+        for rung in reversed(self.values) if self.rule == "promotion" else ():
+            reached = self.values[rung]
+            ranked = sorted(reached, key=lambda trial: -self.sign * reached[trial])
+            for place, trial in enumerate(ranked[: len(ranked) // self.factor]):
+                if trial not in self.passed[rung] and math.isfinite(reached[trial]):
+                    return trial, rung, reached[trial], place + 1, len(ranked)
+        return None
+
+
+happened = st.lists(
+    st.tuples(
+        st.sampled_from(["report", "report", "report", "failure", "promotion"]),
+        st.integers(0, 40),
+        st.integers(1, 27),
+        # Few values, many of which are equal, and any.
+        st.one_of(st.sampled_from([0.0, -0.0, 0.5, 1.0]), accuracies),
+    ),
+    max_size=120,
+)
+
+
+@given(
+    happened,
+    st.integers(2, 4),
+    st.sampled_from(["max", "min"]),
+    st.sampled_from(["promotion", "top", "ray"]),
+)
+def test_sorted_lists_decide_as_a_look_at_all_values_does(happened, factor, mode, rule):
+    rungs, plain = Rungs(27, 1, factor, mode, rule), Plain(factor, mode, rule)
+    for what, trial, epoch, value in happened:
+        if what == "failure":
+            rungs.report_failure(trial, epoch)
+            plain.report_failure(trial, epoch)
+        elif what == "report":
+            d = rungs.report(trial, epoch, value)
+            found = d and (d.rung, d.value, d.cutoff, d.rank, d.of, d.stop)
+            assert found == plain.report(trial, epoch, value)
+        elif (p := rungs.next_promotion()) is not None:
+            assert (p.trial, p.rung, p.value, p.rank, p.of) == plain.promotion()
+            rungs.promote(p.trial, p.rung)
+            plain.passed[p.rung].add(p.trial)
+        assert (rungs.next_promotion() is None) == (plain.promotion() is None)
+    assert rungs.values == plain.values
+
+
+@given(st.lists(accuracies, max_size=40), st.integers(1, 60))
+def test_who_may_go_on_later_is_stopped_and_comes_by_rung_and_rank(values, trials):
+    rungs = Rungs(27)
+    for trial, value in enumerate(values):
+        rungs.report(trial, 1, value)
+        for promotion in list(rungs.promotable()):
+            rungs.promote(promotion.trial, promotion.rung)
+            rungs.report(promotion.trial, 3 * promotion.rung, value)
+    within, beyond = rungs.may_continue(trials)
+    stopped = [trial for rung in reversed(rungs.rungs.values()) for _, _, trial in rung.stopped]
+    assert sorted([*within, *beyond]) == sorted(stopped)
+    assert [trial for trial in stopped if trial in within] == within
+    if trials >= len(values):
+        assert {promotion.trial for promotion in rungs.promotable()} <= set(within)

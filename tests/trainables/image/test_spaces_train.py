@@ -110,9 +110,8 @@ def test_what_a_strategy_draws_is_a_config_and_trains_two_steps(
     if space.name == "fine_tuning":
         known["pretrained"] = weights
     searcher = STRATEGIES[strategy](within(space, epochs).fix(**known), seed)
-    searcher.set_search_properties("score", "max", {})
     for index in range(min(TRIALS, searcher.size or TRIALS)):
-        config = ImageConfig.from_dict(searcher.suggest(str(index)))
+        config = ImageConfig.from_dict(searcher.point(index))
         (trainer,) = trainers(config, ImageData(data))
         trainer.start_from_pretrained()
         before = [p.detach().clone() for p in trainer.task.model.parameters()]
@@ -122,4 +121,3 @@ def test_what_a_strategy_draws_is_a_config_and_trains_two_steps(
             assert torch.stack(losses).isfinite().all(), config
         after = list(trainer.task.model.parameters())
         assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True)), config
-        searcher.on_trial_complete(str(index), {"score": index / 8, "epoch": 1})

@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from functools import cache, partial
 from typing import Any, Protocol
 
+import ray
 from ray import tune
 from ray.air._internal.util import StartTraceback as StartTraceback
 from ray.air.execution._internal.actor_manager import RayActorManager
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
 from ray.train._internal.session import get_session, shutdown_session
 from ray.train._internal.storage import StorageContext
 from ray.train.constants import RAY_CHDIR_TO_TRIAL_DIR as RAY_CHDIR_TO_TRIAL_DIR
@@ -185,6 +186,34 @@ def restart_trial(controller: Any, trial: Trial, reason: str) -> None:
     another trial, and a failure is counted against `max_failures`.
     """
     controller._try_recover(trial, tune.TuneError(reason))
+
+
+def process_is_lost(trial: Trial) -> bool:
+    """Whether the process of a trial that waits is gone, which Tune has not noticed.
+
+    `temporary_state.ray_actor`: Tune asks only what it is waiting for, and a process that waits is
+    not asked for anything.
+    """
+    actor = trial.temporary_state.ray_actor
+    if actor is None:
+        return False
+    try:
+        # A process that waits answers in a millisecond.
+        ray.get(actor.__ray_ready__.remote(), timeout=10)
+    except GetTimeoutError:
+        return False
+    except RayError:
+        # Of a dead actor, or of a process that Ray has killed for memory.
+        return True
+    return False
+
+
+def notice_loss(controller: Any, trial: Trial) -> None:
+    """Let Tune find out that a process is lost: it then starts the trial again.
+
+    `_schedule_trial_save`: any task for the process will do.
+    """
+    controller._schedule_trial_save(trial)
 
 
 # The processes of trials.

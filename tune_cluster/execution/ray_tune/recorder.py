@@ -7,18 +7,14 @@ earlier checkpoint, has lost the epochs since: that is an event before it has th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial
 
-from search_spaces.schedulers.pbt import Exploit
-from search_spaces.schedulers.rungs import Decision as RungDecision
-from search_spaces.schedulers.rungs import Promotion
 from search_spaces.trial_events import (
-    Decision,
     Ended,
     Epoch,
     EpochsLost,
@@ -61,7 +57,6 @@ class Recorder(Callback):
         stream: of the study.
         checkpoints: the place of all trials' checkpoints.
         sequential: whether trials run one at a time.
-        is_control: whether the trial of that index is finished later if a rung stops it.
         retry: of the storage.
         budget: bytes of checkpoints, divided; None without a limit.
     """
@@ -71,7 +66,6 @@ class Recorder(Callback):
         stream: EventStream,
         checkpoints: Store,
         sequential: bool,
-        is_control: Callable[[int], bool],
         retry: StorageRetry,
         budget: Budget | None,
     ) -> None:
@@ -79,10 +73,9 @@ class Recorder(Callback):
         self._stream = stream
         self._place = checkpoints
         self._sequential = sequential
-        self._is_control = is_control
         self._retry = retry
         self._budget = budget
-        self._decision: Decision | None = None
+        self._decided: Sequence[Event] = ()
         self._waiting: set[int] = set()
         self._replaced: set[int] = set()
         self._unsaved: set[int] = set()
@@ -93,19 +86,19 @@ class Recorder(Callback):
         """Nothing: Tune pickles its callbacks, and the journal is where our state is."""
         return {}
 
-    def on_decision(self, decision: RungDecision) -> None:
-        """Keep a rung's decision until the result that it is about is written, in the same step
-        of Tune's controller."""
-        self._decision = Decision(**asdict(decision))
+    def on_decided(self, events: Sequence[Event]) -> None:
+        """Keep what the scheduler has decided until the result that it is about is written, in the
+        same step of Tune's controller."""
+        self._decided = events
 
     def on_wait(self, index: int) -> None:
-        """A population's member waits: when it is started again it only goes on."""
+        """A trial waits: when it is started again it only goes on."""
         self._waiting.add(index)
 
-    def on_promotion(self, promotion: Promotion) -> None:
+    def on_promotion(self, promoted: Promoted) -> None:
         """A trial that was stopped goes on: when it is started again it only goes on."""
-        self._waiting.add(int(promotion.trial))
-        self._stream.emit(Promoted(**asdict(promotion)))
+        self._waiting.add(promoted.trial)
+        self._stream.emit(promoted)
 
     def on_share(self, trial: Trial, gpus: Sequence[float], retried: Sequence[Retry]) -> None:
         """A trial ran out of memory on its share of a GPU, the first of `gpus`: it starts again
@@ -123,10 +116,10 @@ class Recorder(Callback):
         if reason:
             self._stream.emit(ResetFailed(trial=index, reason=reason))
 
-    def on_exploit(self, exploit: Exploit) -> bool:
-        """Hand a waiting member the checkpoint of its donor, which waits as well; False where it
+    def on_exploit(self, exploit: Exploited) -> None:
+        """Hand a waiting member the checkpoint of its donor, which waits as well, or tell why it
         cannot be had."""
-        donor, index = int(exploit.donor), int(exploit.trial)
+        donor, index = exploit.donor, exploit.trial
         try:
             # What is away looks like nothing.
             self._retry.wait()
@@ -138,9 +131,8 @@ class Recorder(Callback):
             self._stream.emit(
                 NotExploited(trial=index, epoch=exploit.epoch, donor=donor, reason=str(error))
             )
-            return False
-        self._stream.emit(Exploited(**asdict(exploit)))
-        return True
+        else:
+            self._stream.emit(exploit)
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
@@ -171,7 +163,7 @@ class Recorder(Callback):
         if runs_as_control(trial):
             self._stream.emit(*events, *self._control_events(index, report, result.get("done")))
             return
-        decision, self._decision = self._decision, None
+        decided, self._decided = self._decided, ()
         known = self.state.trials[index].epochs
         restored = report.restored
         if restored is not None:
@@ -195,10 +187,9 @@ class Recorder(Callback):
         if report.unsaved is not None and index not in self._unsaved:
             self._unsaved.add(index)
             events.append(Unsaved(trial=index, epoch=epoch, **asdict(report.unsaved)))
-        if decision is not None:
-            events.append(decision)
-        if result.get("done"):
-            events.append(self._ended(index, report, decision))
+        events += decided
+        if result.get("done") and not any(isinstance(event, Ended) for event in decided):
+            events.append(Ended(trial=index, **_end(report)))
         self._stream.emit(*events)
 
     def _control_events(
@@ -212,12 +203,6 @@ class Recorder(Callback):
         if done:
             events.append(ControlEnded(trial=index, **_end(report)))
         return events
-
-    def _ended(self, index: int, report: TrialReport, decision: Decision | None) -> Ended:
-        if report.status is None and decision is not None and decision.stop:
-            is_control = self._is_control(index)
-            return stopped(index, report.epoch, decision.rung, is_control=is_control)
-        return Ended(trial=index, **_end(report))
 
     def on_loss(self, trial: Trial, error: Exception) -> Epoch:
         """Keep why its process was lost until one of the following, in the same step; the epoch
@@ -295,11 +280,6 @@ class TuneStopper(Stopper):
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles it beside its own state, which nobody reads."""
         return {}
-
-
-def stopped(index: int, epoch: Epoch, rung: Epoch, *, is_control: bool) -> Ended:
-    """The end of a trial that a rung has stopped."""
-    return Ended(trial=index, epoch=epoch, status="stopped", rung=rung, control=is_control)
 
 
 def index_of(trial: Trial) -> int:

@@ -22,11 +22,11 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from search_spaces.schedulers.pbt import PBT
+from search_spaces.schedulers.base import StudyScheduler
 from tune_cluster.cluster.joining import JoiningNodes
 from tune_cluster.execution.process_losses import LostProcesses
-from tune_cluster.execution.ray_tune.compat import restart_trial
-from tune_cluster.execution.ray_tune.recorder import Recorder, index_of
+from tune_cluster.execution.ray_tune.compat import notice_loss, process_is_lost, restart_trial
+from tune_cluster.execution.ray_tune.recorder import Recorder, index_of, runs_as_control
 from tune_cluster.trial.memory import doubled_share
 from tune_cluster.trial.report import TrialReport
 
@@ -45,7 +45,7 @@ class RestartingScheduler(FIFOScheduler):
 
     def __init__(
         self,
-        scheduler: TrialScheduler,
+        scheduler: StudyScheduler,
         recorder: Recorder,
         losses: LostProcesses,
         joining: JoiningNodes | None = None,
@@ -59,18 +59,24 @@ class RestartingScheduler(FIFOScheduler):
         """Those that were killed for memory, which Tune holds as paused."""
         self._wide: set[Trial] = set()
         """Those that have more than the others."""
+        self._live: list[Trial] = []
+        """Those that have not ended, in the order in which they came."""
 
     def suggest_later(self) -> bool:
-        """Whether the searcher has to wait: a trial that needs more room than the others may never
-        get it while each that ends is followed by a new one."""
+        """Whether the searcher has to wait: as many trials run as may, or one that needs more room
+        than the others may never get it while each that ends is followed by a new one."""
         if any(trial.status == Trial.PENDING for trial in self._wide):
             return True
-        return isinstance(self.scheduler, PBT) and self.scheduler.suggest_later()
+        resting = sum(trial.status == Trial.PAUSED for trial in self._resting)
+        return bool(self._active() + resting >= self._losses.concurrent())
 
     def on_trial_add(self, controller: Any, trial: Trial) -> None:
         """A trial of an earlier session, or one that is promoted, has its last share again."""
+        if trial not in self._live:
+            self._live.append(trial)
         self._give_share(trial)
-        self.scheduler.on_trial_add(controller, trial)
+        if not runs_as_control(trial):
+            self.scheduler.on_trial_add(controller, trial)
 
     def on_trial_error(self, controller: Any, trial: Trial) -> None:
         """Asked by Tune before it queues a trial again: the last moment to change what it is given.
@@ -83,7 +89,7 @@ class RestartingScheduler(FIFOScheduler):
         report = TrialReport.from_result(result)
         asked = report.fresh_process
         if asked is None:
-            return str(self.scheduler.on_trial_result(controller, trial, result))
+            return self._answer(controller, trial, result)
         if asked.cause == "share":
             self._recorder.on_share(trial, [asked.gpus, doubled_share(asked.gpus)], report.retried)
         else:
@@ -92,6 +98,16 @@ class RestartingScheduler(FIFOScheduler):
                 self._joining.refuse(asked.node, asked.problems)
         restart_trial(controller, trial, asked.cause)
         return str(TrialScheduler.NOOP)
+
+    def _answer(self, controller: Any, trial: Trial, result: Mapping[str, Any]) -> str:
+        """What the study's scheduler says; it never knows of a control."""
+        if runs_as_control(trial):
+            return str(TrialScheduler.CONTINUE)
+        answer = str(self.scheduler.on_trial_result(controller, trial, result))
+        self._recorder.on_decided(self.scheduler.take_events())
+        if answer not in (TrialScheduler.CONTINUE, TrialScheduler.STOP):
+            self._recorder.on_wait(index_of(trial))
+        return answer
 
     def on_trial_complete(self, controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         """Passed on, as all that follows."""
@@ -115,20 +131,40 @@ class RestartingScheduler(FIFOScheduler):
         return waits
 
     def choose_trial_to_run(self, controller: Any) -> Trial | None:
-        """Whom the scheduler names, or who has rested. Asked in every step of Tune's."""
+        """Name who has rested, or whom the scheduler names. Asked in every step of Tune's."""
         if self._joining is not None:
             self._joining.look()
         self._resting = [trial for trial in self._resting if trial.status == Trial.PAUSED]
-        if self._resting:
-            active = sum(
-                trial.status in (Trial.PENDING, Trial.RUNNING)
-                for trial in controller.get_live_trials()
-            )
-            for trial in self._resting:
-                if self._losses.may_start(index_of(trial), active):
-                    return trial
-        named = self.scheduler.choose_trial_to_run(controller)
-        return None if named in self._resting else named
+        for trial in self._resting:
+            if self._losses.may_start(index_of(trial), self._active()):
+                return trial
+        while (exploit := self.scheduler.next_exploit()) is not None:
+            self._recorder.on_exploit(exploit)
+        named = self._named(controller)
+        if named is None or named in self._resting:
+            return None
+        if named.status == Trial.PAUSED and self._active() >= self._losses.concurrent():
+            # The newest: a process that comes free is not for one whose own is just starting.
+            pending = [trial for trial in self._live if trial.status == Trial.PENDING]
+            return pending[-1] if pending else None
+        return named
+
+    def _named(self, controller: Any) -> Trial | None:
+        """Whom the scheduler names. One that has kept its process while it waited is paused, which
+        sets the process free that it is given again at once."""
+        while (named := self.scheduler.choose_trial_to_run(controller)) is not None:
+            if named.status != Trial.RUNNING:
+                return named
+            if not process_is_lost(named):
+                controller.pause_trial(named, should_checkpoint=False)
+                return named
+            notice_loss(controller, named)
+        return None
+
+    def _active(self) -> int:
+        """Trials that run or are about to."""
+        self._live = [trial for trial in self._live if not trial.is_finished()]
+        return sum(trial.status in (Trial.PENDING, Trial.RUNNING) for trial in self._live)
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
         """What is searched for."""

@@ -1,96 +1,66 @@
-"""The searcher that Tune sees: it numbers the trials, writes them down, and takes up a study.
+"""The searcher that Tune sees: it numbers the trials, and takes up a study.
 
-The strategy behind it never knows of the journal, and names a trial by its index. On resume it is
-told what happened, in the order in which it happened; trials that have not ended are handed to Tune
-again, with their own index and configuration, before any new one.
+The study's searcher never knows of Tune, and names a trial by its index. On resume, trials that
+have not ended are handed to Tune again, with their own index and configuration, before any new one.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
-from search_spaces.mode import sign_of
-from search_spaces.searchers.strategy import Strategy
-from search_spaces.trial_events import Ended, Event, Promoted, Result, Suggested
+from search_spaces.schedulers.base import StudyScheduler
+from search_spaces.searchers.base import StudySearcher
+from search_spaces.space import nested
+from search_spaces.trial_events import Event, Promoted, Suggested
 from tune_cluster.execution.controls import control_dirname
-from tune_cluster.study.state import TrialState
-from tune_cluster.trial.metrics import BAD_VALUE
-from tune_cluster.trial.report import TrialReport
+from tune_cluster.study.state import StudyState, TrialState
 
 
-class JournaledSearcher(Searcher):
-    """Wraps `strategy`; suggests until the study has `trials`.
-
-    A trial that diverged or failed is told as an error, with the worst value that any trial had (a
-    stand-in, `BAD_VALUE`, before any), which is finite. One that its configuration is not to blame
-    for is told without a result.
+class TrialSource(Searcher):
+    """Suggests until the study has `trials`.
 
     Args:
-        strategy: any searcher of ours.
-        emit: told each suggestion, before its trial is run.
-        events: of earlier sessions.
-        recorded: the trials after `events` by index, ended or not; kept up to date by what `emit`
-            is told.
+        searcher: of the study.
+        scheduler: of the study, which says whom of the stopped trials to let go on.
+        state: of the study, kept up to date by what `emit` and `promote` are told.
         trials: how many the study shall have in all.
+        emit: told each suggestion, before its trial is run.
+        promote: told each promotion, before its trial goes on.
         seed: of a trial by its index, where the trainable has it in its configuration; else None.
-        metric, mode: of the study.
-        alone: whether trials run one at a time.
-        audited: whether trials that are stopped may have to be finished later, as controls.
-        later: whether to suggest nothing for now; asked every time.
-        width: how many trials may live at once, asked every time; None where Tune's own limit
-            holds, which it fixes when the study begins.
-        promote: gives the index of a trial that was stopped and goes on after all, if there is
-            one; asked before a new trial begins. None where rungs stop for good.
+        later: whether to suggest nothing for now, such as for want of room; asked every time.
     """
 
     def __init__(
         self,
-        strategy: Strategy,
+        searcher: StudySearcher,
+        scheduler: StudyScheduler,
+        state: StudyState,
         *,
-        emit: Callable[[Event], None],
-        events: Sequence[Event],
-        recorded: Mapping[int, TrialState],
         trials: int,
+        emit: Callable[[Event], None],
+        promote: Callable[[Promoted], None],
         seed: Callable[[int], int | None],
-        metric: str,
-        mode: str,
-        alone: bool,
-        audited: bool = False,
-        later: Callable[[], bool] = lambda: False,
-        width: Callable[[], int] | None = None,
-        promote: Callable[[], int | None] | None = None,
+        later: Callable[[], bool],
     ) -> None:
-        super().__init__(metric=metric, mode=mode)
-        self.strategy = strategy
+        super().__init__(metric=state.objective.metric, mode=state.objective.mode)
         self.indices: dict[str, int] = {}
         """By Tune's trial id, which is random, the index that everything else goes by."""
-        self._controls: set[str] = set()
-        self._emit = emit
-        self._recorded = recorded
-        self._audited = audited
-        self._running: set[str] = set()
+        self._searcher = searcher
+        self._scheduler = scheduler
+        self._state = state
         self._trials = trials
-        self._seed = seed
-        self._alone = alone
-        self._later = later
-        self._width = width
-        self._live: set[str] = set()
+        self._emit = emit
         self._promote = promote
-        self._worst: float | None = None
-        self._unfinished = [record for record in recorded.values() if not record.ended]
-        self._next_index = len(recorded)
-        strategy.set_search_properties(metric, mode, {})
-        # By trial, the last result that is known so far, and whether the strategy is: one that a
-        # trial ended with is told with its end, as Tune does.
-        last: dict[int, Result] = {}
-        ended_with = results_ended_with(events)
-        for number, event in enumerate(events):
-            self._replay(event, last, told_with_end=number in ended_with)
+        self._seed = seed
+        self._later = later
+        self._controls: set[str] = set()
+        self._running: set[str] = set()
+        self._unfinished = [trial for trial in state.trials.values() if not trial.ended]
+        self._next_index = len(state.trials)
 
     def set_search_properties(
         self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
@@ -99,56 +69,60 @@ class JournaledSearcher(Searcher):
         return True
 
     def set_max_concurrency(self, max_concurrent: int) -> bool:
-        """Whether the limit is kept here."""
-        return self._width is not None
+        """The limit is kept by `later`: Tune fixes its own when the study begins."""
+        return True
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """An unfinished trial of an earlier session, else one that is promoted, else the next of
-        the strategy, else a control; nothing for now while there may be one yet."""
-        if self._width is not None and len(self._live) >= self._width():
-            return None
-        suggested = None if self._later() else self._next(trial_id)
-        if isinstance(suggested, dict):
-            self._live.add(trial_id)
-        return suggested
+        the searcher, else a control; nothing for now while there may be one yet."""
+        return None if self._later() else self._next(trial_id)
 
     def _next(self, trial_id: str) -> dict[str, Any] | str | None:
         if self._unfinished:
             return self._go_on(trial_id, self._unfinished.pop(0))
-        promoted = None if self._promote is None else self._promote()
+        promoted = self._scheduler.next_promotion()
         if promoted is not None:
-            self.strategy.promoted(str(promoted))
-            return self._go_on(trial_id, self._recorded[promoted])
-        if self._next_index >= self._trials:
+            self._promote(promoted)
+            return self._go_on(trial_id, self._state.trials[promoted.trial])
+        if self._done:
             return self._suggest_control(trial_id)
-        suggested = self.strategy.suggest(str(self._next_index))
-        if isinstance(suggested, str):
-            return self._suggest_control(trial_id)
+        suggested = self._searcher.point(self._next_index)
+        if suggested is None:
+            return self._suggest_control(trial_id) if self._done else None
         index, self._next_index = self._next_index, self._next_index + 1
         self.indices[trial_id] = index
         self._running.add(trial_id)
         seed = self._seed(index)
         config = suggested if seed is None else {"seed": seed, **suggested}
         self._emit(Suggested(trial=index, config=config))
-        return config
+        return nested(config)
 
-    def _go_on(self, trial_id: str, record: TrialState) -> dict[str, Any]:
-        self.indices[trial_id] = record.index
+    @property
+    def _done(self) -> bool:
+        """Whether no new trial is to come."""
+        size = self._searcher.size
+        most = self._trials if size is None else min(self._trials, size)
+        return self._next_index >= most
+
+    def _go_on(self, trial_id: str, trial: TrialState) -> dict[str, Any]:
+        self.indices[trial_id] = trial.index
         self._running.add(trial_id)
-        return self.strategy.space.restored(record.config)
+        return nested(self._searcher.space.restored(trial.config))
 
     def _suggest_control(self, trial_id: str) -> dict[str, Any] | str | None:
-        if self._promote is not None and self._running:
-            # Who still runs may bring another one among the best, be it one that is a control.
+        scheduler = self._scheduler
+        if self._running and (scheduler.promotes or scheduler.synchronous):
+            # Who still runs may bring another one among the best, be it one that is a control; and
+            # once all is suggested, Tune ends every process that comes free.
             return None
         handed_out = {self.indices[known] for known in self._controls}
-        for trial in self._recorded.values():
+        for trial in self._state.trials.values() if self._state.controls_left else ():
             if trial.control_left and trial.index not in handed_out:
                 self._controls.add(trial_id)
                 self.indices[trial_id] = trial.index
-                return self.strategy.space.restored(trial.config)
+                return nested(self._searcher.space.restored(trial.config))
         # Tune never asks again after FINISHED, and who still runs may be condemned.
-        return None if self._audited and self._running else str(Searcher.FINISHED)
+        return None if scheduler.audit and self._running else str(Searcher.FINISHED)
 
     def dirname(self, trial_id: str) -> str:
         """The name of the directory of a trial of Tune."""
@@ -161,31 +135,11 @@ class JournaledSearcher(Searcher):
         # It also pickles it with every trial: a searcher pickles as nothing, its indices would not.
         return lambda trial: self.dirname(trial.trial_id)
 
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Tells the strategy a value on the way."""
-        if trial_id in self._controls or TrialReport.from_result(result).fresh_process is not None:
-            return
-        self._tell_result(self.indices[trial_id], result)
-
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Tells the strategy an end."""
-        self._live.discard(trial_id)
-        if trial_id in self._controls:
-            return
+        """A trial has ended, which the study's searcher is told as an event."""
         self._running.discard(trial_id)
-        index = self.indices[trial_id]
-        if result is None:
-            # Its process was lost: beside others it may have been the machine's memory.
-            self._tell_failure(index, blamed=self._alone)
-            return
-        report = TrialReport.from_result(result)
-        if report.status in ("diverged", "failed"):
-            self._tell_failure(index, blamed=not report.infrastructure_failure)
-        else:
-            self._note(result)
-            self.strategy.on_trial_complete(str(index), result)
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles its searcher, and the journal is where our state is."""
@@ -193,57 +147,6 @@ class JournaledSearcher(Searcher):
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing, for the same reason."""
-
-    def _replay(self, event: Event, last: dict[int, Result], *, told_with_end: bool) -> None:
-        if isinstance(event, Suggested):
-            self.strategy.recorded(str(event.trial), event.config)
-        elif isinstance(event, Result):
-            last[event.trial] = event
-            if not told_with_end:
-                self._tell_result(event.trial, metrics_and_epoch(event))
-        elif isinstance(event, Ended):
-            if event.failed:
-                self._tell_failure(event.trial, blamed=event.blamed)
-            else:
-                result = metrics_and_epoch(last[event.trial])
-                self._note(result)
-                self.strategy.on_trial_complete(str(event.trial), result)
-        elif isinstance(event, Promoted):
-            self.strategy.promoted(str(event.trial))
-
-    def _tell_result(self, index: int, result: dict[str, Any]) -> None:
-        self._note(result)
-        self.strategy.on_trial_result(str(index), result)
-
-    def _tell_failure(self, index: int, *, blamed: bool) -> None:
-        if not blamed:
-            self.strategy.on_trial_complete(str(index))
-            return
-        worst = -sign_of(self.mode) * BAD_VALUE if self._worst is None else self._worst
-        self.strategy.on_trial_complete(str(index), {str(self.metric): worst}, error=True)
-
-    def _note(self, result: Mapping[str, Any]) -> None:
-        value = float(result[str(self.metric)])
-        worse = min if self.mode == "max" else max
-        if math.isfinite(value):
-            self._worst = value if self._worst is None else worse(value, self._worst)
-
-
-def results_ended_with(events: Sequence[Event]) -> set[int]:
-    """The places in `events` of the results that trials ended with, stopped or by themselves."""
-    last: dict[int, int] = {}
-    found = set()
-    for number, event in enumerate(events):
-        if isinstance(event, Result):
-            last[event.trial] = number
-        elif isinstance(event, Ended) and not event.failed:
-            found.add(last.get(event.trial, -1))
-    return found
-
-
-def metrics_and_epoch(event: Result) -> dict[str, Any]:
-    """A result as Tune tells it."""
-    return {**event.metrics, "epoch": event.epoch}
 
 
 def dirname_of(index: int) -> str:

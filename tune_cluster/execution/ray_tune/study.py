@@ -14,12 +14,10 @@ from ray import tune
 
 from search_spaces.mode import Mode
 from search_spaces.objective import Objective
-from search_spaces.schedulers.asha import ASHA
-from search_spaces.schedulers.in_order import InOrder
-from search_spaces.schedulers.pbt import PBT
-from search_spaces.searchers.learning import LearningSearch
-from search_spaces.searchers.strategy import Strategy
+from search_spaces.schedulers.base import StudyScheduler
+from search_spaces.searchers.base import StudySearcher
 from search_spaces.space import Space
+from search_spaces.study_spec import StudySpec
 from search_spaces.trial_events import Event
 from tune_cluster.callbacks.stopping import Limits, StudyStopper
 from tune_cluster.cluster.capacity import Cluster, TrialSlots
@@ -28,18 +26,13 @@ from tune_cluster.cluster.nodes import Inspection
 from tune_cluster.execution.dataset import Dataset
 from tune_cluster.execution.options import TRIALS, Options
 from tune_cluster.execution.parts import Parts, Trainable
-from tune_cluster.execution.population import MEMBERS, check_population
 from tune_cluster.execution.process_losses import LostProcesses
-from tune_cluster.execution.ray_tune.attached import (
-    FailedTrials,
-    attach_population,
-    attach_rungs,
-    promoter,
-)
+from tune_cluster.execution.ray_tune.capabilities import can_resume
 from tune_cluster.execution.ray_tune.compat import NoProgress
 from tune_cluster.execution.ray_tune.recorder import Recorder, TuneStopper
 from tune_cluster.execution.ray_tune.restart import RestartingScheduler
-from tune_cluster.execution.ray_tune.searcher import JournaledSearcher
+from tune_cluster.execution.ray_tune.searcher import TrialSource
+from tune_cluster.execution.ray_tune.strategies import Strategies
 from tune_cluster.execution.ray_tune.trainable import job_directory, tune_trainable
 from tune_cluster.execution.sendable import check_sendable
 from tune_cluster.execution.tuner import Tuner
@@ -56,7 +49,7 @@ from tune_cluster.study.state import StudyState
 from tune_cluster.study.stream import EventStream, Listener
 from tune_cluster.study.study_file import write_study_file
 from tune_cluster.study.unchanged import check_unchanged
-from tune_cluster.study.warm_start import earlier_trials, learn
+from tune_cluster.study.warm_start import earlier_trials
 from tune_cluster.trial.failures import LOST_PROCESSES
 from tune_cluster.trial.seeds import trial_seed
 from tune_cluster.trial.settings import TrialSettings
@@ -137,10 +130,7 @@ class Study:
             )
         self.losses = LostProcesses(self._slots or (lambda: self.max_concurrent), self.emit)
         """Of trials' processes; they say how many trials may run at once."""
-        failed = FailedTrials(self.parts.record_failure)
-        self.stream = EventStream(
-            lambda: self.journal, self.state, [failed, self.stopper, self.losses]
-        )
+        self.stream = EventStream(lambda: self.journal, self.state, [self.stopper, self.losses])
         self._journal: Journal | None = None
         self.checkpoints = StudyDirectory(directory, bucket).checkpoints
         """Where the trials' checkpoints lie, each trial's in a place of its own."""
@@ -152,7 +142,6 @@ class Study:
             self.stream,
             self.checkpoints,
             sequential=self.alone,
-            is_control=self.parts.is_control,
             retry=self.retry,
             budget=self.budget,
         )
@@ -245,85 +234,82 @@ class Study:
 
     def tune_config(
         self,
-        strategy: Strategy,
-        scheduler: ASHA | PBT | None = None,
+        searcher: StudySearcher,
+        scheduler: StudyScheduler | None = None,
         *,
         warm_start: Path | None = None,
     ) -> tune.TuneConfig:
-        """How Tune searches: by `strategy`, stopping trials early or changing them by `scheduler`.
+        """How Tune searches: by `searcher`, stopping trials early or changing them by `scheduler`.
 
-        Both are journaled, and know what earlier sessions had. `strategy` is told the trials of
-        the study in `warm_start`, for which it must be one that learns.
+        Both are told what earlier sessions had. `searcher` is told the trials of the study in
+        `warm_start`, for which it must be one that learns.
 
         Raises:
             ValueError: a searcher or scheduler of others, a hyperparameter whose name is taken, or
-                what no population can be made of.
+                what does not go together.
         """
-        self.parts.strategy, self.parts.scheduler = strategy, scheduler
-        if isinstance(scheduler, (ASHA, PBT)):
+        scheduler = scheduler or StudyScheduler()
+        self.parts.strategy, self.parts.scheduler = searcher, scheduler
+        if self.options.resume is not None and self.parts.not_resumable:
+            raise ValueError(
+                f"--resume {self.options.resume}: {self.parts.not_resumable}; start a new study"
+            )
+        if scheduler.max_epochs is not None:
             # A script may give it others than the flag says, and its last rung is that one.
             self.max_epochs = scheduler.max_epochs
+        if scheduler.default_trials is not None and self.options.trials is None:
+            self.total = scheduler.default_trials
+        if searcher.size is not None:
+            asked = self.options.trials
+            self.total = searcher.size if asked is None else min(asked, searcher.size)
         self.parts.check(self.options)
-        self.parts.check_rungs()
+        trainable = self.parts.trainable
+        StudySpec(
+            objective=self.objective,
+            trials=self.total,
+            searcher=searcher,
+            scheduler=scheduler,
+            trainable=getattr(trainable, "__name__", type(trainable).__name__),
+            continues=trainable is None or can_resume(trainable),
+        ).check()
         check_unchanged(
             self.directory,
             space=self.space.describe(),
             strategy=self.parts.describe_strategy(),
             points=self.parts.points,
         )
-        if isinstance(scheduler, PBT) and self.options.trials is None:
-            self.total = MEMBERS
-        if strategy.size is not None:
-            asked = self.options.trials
-            self.total = strategy.size if asked is None else min(asked, strategy.size)
-        if isinstance(strategy, LearningSearch):
-            if warm_start is not None and not self.events:
-                self._decided += earlier_trials(warm_start, self.objective)
-            self.learned = learn(strategy, [*self.events, *self._decided])
-        if isinstance(scheduler, ASHA):
-            # First: it may end trials whose stop had been decided.
-            scheduler.set_search_properties(self.metric, self.mode)
-            missing = attach_rungs(scheduler, self.recorder, self.events)
-            for event in missing:
-                self.state.apply(event)
-            self._decided += missing
-        if isinstance(scheduler, PBT):
-            check_population(self.options, self.total, strategy, self.parts.trainable)
-            attach_population(scheduler, self.recorder, self.total, self.losses.concurrent)
-        asha, promotes = self.parts.asha, self.parts.promotes()
-        audited = asha is not None and asha.audit > 0
+        if searcher.learns and warm_start is not None and not self.events:
+            self._decided += earlier_trials(warm_start, self.objective)
+        known = [*self.events, *self._decided]
+        self._strategies = Strategies(searcher, scheduler, self.state, known)
+        self._decided += self._strategies.missing
+        self.learned = searcher.learned
         self.tune_scheduler = RestartingScheduler(
-            scheduler or InOrder(), self.recorder, self.losses, self._joining
+            scheduler, self.recorder, self.losses, self._joining
         )
-        self._searcher = JournaledSearcher(
-            strategy,
-            emit=self.emit,
-            events=[*self.events, *self._decided],
-            recorded=self.trials,
+        self._source = TrialSource(
+            searcher,
+            scheduler,
+            self.state,
             trials=self.total,
+            emit=self.emit,
+            promote=self.recorder.on_promotion,
             seed=self._seed_in_config,
-            metric=self.metric,
-            mode=self.mode,
-            alone=self.alone,
-            audited=audited,
             later=self.tune_scheduler.suggest_later,
-            width=None if isinstance(scheduler, PBT) else self.losses.concurrent,
-            promote=promoter(asha, self.recorder) if asha and promotes else None,
         )
-        whole = isinstance(scheduler, PBT)
+        open_end = scheduler.audit > 0 or scheduler.promotes
         return tune.TuneConfig(
             metric=self.metric,
             mode=self.mode,
-            # The searcher says when it has finished: only then the number of controls and of
-            # promotions is known, each of which is a trial to Tune; and all members of a
-            # population live at once, each of whose processes Tune would end as it comes free, if
-            # it counted them.
-            num_samples=-1 if audited or promotes else self.total + whole,
-            search_alg=self._searcher,
+            # The source says when it has finished: only then the number of controls and of
+            # promotions is known, each of which is a trial to Tune; and where all trials live at
+            # once Tune would end each process as it comes free, if it counted them.
+            num_samples=-1 if open_end else self.total + scheduler.synchronous,
+            search_alg=self._source,
             scheduler=self.tune_scheduler,
-            max_concurrent_trials=self.total if whole else self.max_concurrent,
+            max_concurrent_trials=self.total if scheduler.synchronous else self.max_concurrent,
             reuse_actors=self.parts.reuse_actors(),
-            trial_dirname_creator=self._searcher.dirname_creator(),
+            trial_dirname_creator=self._source.dirname_creator(),
         )
 
     def run_config(self) -> tune.RunConfig:
@@ -373,6 +359,7 @@ class Study:
         )
         # The state has what was decided.
         self._journal.append(self._session, *self._decided)
+        self.listen(self._strategies)
 
     def listen(self, listener: Listener) -> None:
         """Tell a listener the events of earlier sessions, that this one has begun, and all events

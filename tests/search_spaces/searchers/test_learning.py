@@ -5,7 +5,8 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search_spaces.searchers.history import END, History
+from search_spaces.objective import Objective
+from search_spaces.searchers.learning import END, History
 
 RUNGS = (1, 3, 9)
 
@@ -23,7 +24,7 @@ def lived(history, name, values, end=None):
 
 
 def order(history, rung, mode="max"):
-    standings = history.standings(RUNGS, mode, rung)
+    standings = history.standings(RUNGS, Objective("score", mode), rung)
     return sorted((name for name in standings if standings[name]), key=lambda n: standings[n])
 
 
@@ -68,7 +69,7 @@ def test_at_a_rung_values_count_then_where_a_trial_was_stopped_then_failures():
         "early, bad",
         "failed",
     ]
-    assert history.standings(RUNGS, "max", 3)["running"] is None
+    assert history.standings(RUNGS, Objective("score", "max"), 3)["running"] is None
     # At rung 9 the two that came there; one is stopped there with less than the other.
     assert order(history, 9)[:3] == ["end", "rung 9", "rung 3, bad"]
 
@@ -104,7 +105,7 @@ def test_who_is_compared_is_compared_after_the_same_epochs(trials):
         lived(history, str(number), dict(enumerate(curve, start=1)), end)
     for mode, sign in (("max", -1), ("min", 1)):
         rung = history.rung(RUNGS, 3)
-        standings = history.standings(RUNGS, mode, rung)
+        standings = history.standings(RUNGS, Objective("score", mode), rung)
         assert list(standings) == list(history.trials)
         for name, standing in standings.items():
             told = history.trials[name]
@@ -122,3 +123,10 @@ def test_forgotten_is_forgotten():
     lived(history, "gone", {1: 0.5})
     history.forgotten("gone")
     assert history.trials == {}
+
+
+def test_epochs_that_are_lost_do_not_count():
+    history = History()
+    lived(history, "again", {1: 0.1, 2: 0.9, 3: 0.8})
+    history.lost("again", 2)
+    assert history.trials["again"].values == {1: 0.1}

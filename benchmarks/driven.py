@@ -1,0 +1,44 @@
+"""Searchers of ours, driven without Tune: each trial is told as soon as it is suggested."""
+
+from typing import Any
+
+from search_spaces.objective import Objective
+from search_spaces.schedulers.base import StudyScheduler
+from search_spaces.searchers.base import StudySearcher
+from search_spaces.study_spec import StudySpec
+from search_spaces.trial_events import Ended, Result, Suggested
+
+
+class Driven:
+    """A study whose metric is `loss`, the smaller the better."""
+
+    def __init__(self, searcher: StudySearcher) -> None:
+        self.searcher = searcher
+        StudySpec(
+            objective=Objective("loss", "min"),
+            trials=1,
+            searcher=searcher,
+            scheduler=StudyScheduler(),
+            continues=True,
+        ).check()
+
+    def suggest(self, index: int) -> dict[str, Any]:
+        """The configuration of the next trial."""
+        config = self.searcher.point(index)
+        assert config is not None
+        self.tell_suggested(index, config)
+        return config
+
+    def tell_suggested(self, index: int, config: dict[str, Any]) -> None:
+        """A trial has this configuration."""
+        self.searcher.on_event(Suggested(trial=index, config=config), replay=False)
+
+    def end(self, index: int, epoch: int, loss: float | None) -> None:
+        """A trial has ended with that loss, or diverged."""
+        if loss is None:
+            ended = Ended(trial=index, epoch=epoch, status="diverged")
+        else:
+            result = Result(trial=index, epoch=epoch, metrics={"loss": loss})
+            self.searcher.on_event(result, replay=False)
+            ended = Ended(trial=index, epoch=epoch, status="finished")
+        self.searcher.on_event(ended, replay=False)

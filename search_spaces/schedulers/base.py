@@ -1,0 +1,155 @@
+"""What every scheduler of a study is; by itself it lets all trials run to their end, in order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler
+
+from search_spaces.schedulers.expectation import Expectation
+from search_spaces.study_spec import StudySpec
+from search_spaces.trial_events import Event, Exploited, Promoted
+
+
+class TrialConfigs(Protocol):
+    """A trial whose configuration may have changed on its way."""
+
+    def config_at(self, epoch: float) -> dict[str, Any]:
+        """What `epoch` was trained with."""
+
+
+@dataclass(frozen=True)
+class Closing:
+    """What a scheduler leaves when a study has ended."""
+
+    file: str
+    """The name of a file beside the best checkpoint."""
+    content: Mapping[str, Any]
+    """Of that file, plain JSON."""
+    lines: Sequence[tuple[str, str]]
+    """For a person, pairs of a name and a text, in which `{file}` stands for the file's path."""
+
+
+class StudyScheduler(FIFOScheduler):
+    """Decides which trials of a study run, and for how long.
+
+    Tune calls the methods of its `TrialScheduler`; all others are called by the engine, which tells
+    every event of the study, earlier sessions included, to `on_event`.
+    """
+
+    not_resumable: ClassVar[str] = ""
+    """Why a study with this scheduler can be neither resumed nor extended; empty where it can."""
+    synchronous: ClassVar[bool] = False
+    """Whether trials wait for each other, so that all of them have to live at once."""
+    default_trials: int | None = None
+    """Trials of a study for which nobody says how many; None leaves it to the engine."""
+    max_epochs: int | None = None
+    """Epochs of a trial that is never stopped; None leaves it to the engine."""
+    rungs: Sequence[int] = ()
+    """Epochs at which trials are compared, ascending."""
+    perturbed: Sequence[str] = ()
+    """Hyperparameters that change while a trial is trained."""
+    audit: float = 0.0
+    """Share of the stopped trials that are finished later, as controls."""
+
+    @property
+    def resumable(self) -> bool:
+        """Whether a study with this scheduler can be resumed and extended."""
+        return not self.not_resumable
+
+    @property
+    def promotes(self) -> bool:
+        """Whether a trial that was stopped may go on later."""
+        return False
+
+    def check(self, spec: StudySpec) -> None:
+        """Take in the study before it begins.
+
+        Raises:
+            ValueError: it cannot be run by this scheduler.
+        """
+
+    def on_event(self, event: Event, replay: bool) -> None:
+        """Take in an event of the study.
+
+        Args:
+            event: of which kind ever.
+            replay: whether an earlier session has had it.
+        """
+
+    def take_events(self) -> list[Event]:
+        """Return, once, what was decided since the last call, ends of stopped trials included: in
+        a step of Tune's, or by a replay where the journal does not have it."""
+        return []
+
+    def next_promotion(self) -> Promoted | None:
+        """Who of the stopped trials is to go on now; it does as soon as `on_event` is told so."""
+        return next(iter(self.promotable()), None)
+
+    def promotable(self) -> Iterable[Promoted]:
+        """All that are to go on as things stand, the first one first."""
+        return ()
+
+    def may_continue(self, trials: int) -> tuple[list[int], list[int]]:
+        """The stopped trials that trials still to come may let go on, the likeliest first: those of
+        a study of so many `trials`, and those of a larger one alone."""
+        return [], []
+
+    def next_exploit(self) -> Exploited | None:
+        """Who is to take over another one's weights now; `on_event` is told what became of it."""
+        return None
+
+    def is_control(self, index: int) -> bool:
+        """Whether the trial of that index is finished later if it is stopped."""
+        return False
+
+    def expected(self, *, trials: int, concurrent: int, max_epochs: int) -> Expectation:
+        """What a study of so many trials costs, `concurrent` at once, each of `max_epochs`."""
+        turns = math.ceil(trials / concurrent)
+        return Expectation({}, float(trials * max_epochs), float(turns * max_epochs))
+
+    def notes(self, trials: int) -> list[str]:
+        """What a person may not expect of a study of so many trials, in sentences."""
+        return []
+
+    def finish(
+        self, trials: Mapping[int, TrialConfigs], best: Mapping[str, Any], metric: str
+    ) -> Closing | None:
+        """What is left beside the best checkpoint when the study has ended.
+
+        Args:
+            trials: by index.
+            best: `trial`, `epoch`, `config` and the metric's value, as in `best.json`.
+            metric: of the study.
+        """
+        return None
+
+    def describe(self) -> dict[str, object]:
+        """The scheduler as plain JSON, for `study.json`."""
+        return {}
+
+    def set_search_properties(self, metric: str | None, mode: str | None, **spec: object) -> bool:
+        """Metric and mode are known from `check`."""
+        return True
+
+    def choose_trial_to_run(self, controller: Any) -> Trial | None:
+        """None: Tune starts pending trials in their order without being told.
+
+        Told the oldest one, as its own schedulers do, it would hand a process that has just come
+        free to a trial whose own process is still starting, and end that start: short trials would
+        run one at a time, whatever the cluster has.
+        """
+        return None
+
+
+def index_of(trial: Trial) -> int:
+    """The index of a trial of Tune, which its directory is named after.
+
+    Where Tune itself has named the directory it is a number made of Tune's id.
+    """
+    name = trial.custom_dirname or ""
+    return int(name) if name.isdigit() else int.from_bytes(trial.trial_id.encode(), "big")

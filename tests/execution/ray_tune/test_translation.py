@@ -1,0 +1,190 @@
+"""Ray Tune's search spaces, searchers and schedulers as those of a study."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ray import tune
+from ray.tune.schedulers import (
+    ASHAScheduler,
+    FIFOScheduler,
+    HyperBandScheduler,
+    MedianStoppingRule,
+    PopulationBasedTraining,
+)
+from ray.tune.search import BasicVariantGenerator, Searcher
+from ray.tune.search.hyperopt import HyperOptSearch
+from ray.tune.search.optuna import OptunaSearch as RayOptunaSearch
+
+from search_spaces.schedulers.adapter import AdaptedScheduler
+from search_spaces.schedulers.asha import ASHA
+from search_spaces.schedulers.base import StudyScheduler
+from search_spaces.schedulers.pbt import PBT
+from search_spaces.searchers.adapter import AdaptedSearcher
+from search_spaces.searchers.grid_search import GridSearch
+from search_spaces.searchers.optuna_search import OptunaSearch
+from search_spaces.searchers.random_search import RandomSearch
+from search_spaces.searchers.tpe_search import TPESearch
+from search_spaces.space import nested
+from search_spaces.trial_events import Ended, Result
+from tests.search_spaces.conftest import study_of
+from tune_cluster.execution.ray_tune.translation import space_of, translate
+
+RANGES = {
+    "uniform": tune.uniform(0.5, 2.0),
+    "loguniform": tune.loguniform(1e-4, 1e-1),
+    "quniform": tune.quniform(0.0, 1.0, 0.1),
+    "qloguniform": tune.qloguniform(0.01, 10.0, 0.01),
+    "randint": tune.randint(1, 5),
+    "lograndint": tune.lograndint(1, 100),
+    "qrandint": tune.qrandint(2, 20, 2),
+    "choice": tune.choice(["a", "b"]),
+}
+RATE = {"rate": tune.uniform(0.0, 1.0)}
+
+
+def translated(space=None, searcher=None, scheduler=None, **rest):
+    return translate(space, searcher, scheduler, max_epochs=27, trials=8, seed=0, **rest)
+
+
+@given(st.lists(st.floats(0, 1, exclude_max=True), min_size=8, max_size=8))
+def test_every_point_is_one_that_ray_might_have_drawn(u):
+    config = space_of(RANGES).point(u)
+    assert 0.5 <= config["uniform"] <= 2.0
+    assert 1e-4 <= config["loguniform"] <= 1e-1
+    assert config["quniform"] == round(config["quniform"], 1)
+    assert config["qloguniform"] == round(config["qloguniform"], 2) > 0
+    # Ray leaves the upper end of these two out.
+    assert config["randint"] in range(1, 5)
+    assert config["lograndint"] in range(1, 100)
+    assert config["qrandint"] in range(2, 21, 2)
+    assert config["choice"] in ("a", "b")
+
+
+def test_a_dictionary_in_the_space_is_one_in_the_configuration():
+    space = space_of({"net": {"depth": tune.choice([1, 2]), "width": 64}, "rate": 0.1})
+    assert nested(space.point([0.9])) == {"net": {"depth": 2, "width": 64}, "rate": 0.1}
+
+
+@pytest.mark.parametrize("domain", [tune.sample_from(lambda spec: 1), tune.randn(0, 1)])
+def test_what_is_no_range_is_refused_with_its_name(domain):
+    with pytest.raises(ValueError, match=r"param_space: odd is .* compute it in the trainable"):
+        space_of({"odd": domain})
+
+
+def test_a_grid_is_searched_whole_and_beside_ranges_at_random():
+    grid = {"a": tune.grid_search([1, 2]), "b": tune.grid_search([3, 4])}
+    searcher = translated(grid).searcher
+    assert isinstance(searcher, GridSearch)
+    assert searcher.size == 4
+    mixed = translated({**grid, **RATE})
+    assert isinstance(mixed.searcher, RandomSearch)
+    assert len(mixed.notes) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "ours", "notes"),
+    [
+        (None, RandomSearch, 0),
+        (BasicVariantGenerator(), RandomSearch, 0),
+        (HyperOptSearch(), TPESearch, 1),
+        (RayOptunaSearch(seed=0, space=None), OptunaSearch, 1),
+    ],
+)
+def test_a_searcher_with_a_counterpart_is_that(given, ours, notes):
+    found = translated(RATE, given)
+    assert type(found.searcher) is ours
+    assert len(found.notes) == notes
+    assert found.searcher.resumable
+
+
+@pytest.mark.parametrize(
+    ("given", "ours"),
+    [
+        (None, StudyScheduler),
+        (FIFOScheduler(), StudyScheduler),
+        (ASHAScheduler(max_t=9, grace_period=2, reduction_factor=3), ASHA),
+        (ASHAScheduler(brackets=2), AdaptedScheduler),
+        (PopulationBasedTraining(hyperparam_mutations=RATE, perturbation_interval=2), PBT),
+        (MedianStoppingRule(), AdaptedScheduler),
+        (HyperBandScheduler(), AdaptedScheduler),
+    ],
+)
+def test_a_scheduler_with_a_counterpart_is_that_and_any_other_is_adapted(given, ours):
+    scheduler = translated(RATE, None, given).scheduler
+    assert type(scheduler) is ours
+    study_of(RandomSearch(space_of(RATE), seed=0), scheduler, trials=8).check()
+    adapted = ours is AdaptedScheduler
+    assert scheduler.resumable == (not adapted and ours is not PBT)
+    assert bool(scheduler.notes(1000)) == adapted
+
+
+def test_asha_has_the_rungs_that_rays_has():
+    scheduler = translated(RATE, None, ASHAScheduler(max_t=9, grace_period=2, reduction_factor=3))
+    assert list(scheduler.scheduler.rungs) == [2, 6]
+    assert scheduler.scheduler.max_epochs == 9
+
+
+class Counting(Searcher):
+    """Has three points, and remembers the ends that it was told."""
+
+    def __init__(self):
+        super().__init__()
+        self.suggested, self.ends = 0, []
+
+    def set_search_properties(self, metric, mode, config, **spec):
+        self.space = config
+        return True
+
+    def suggest(self, trial_id):
+        self.suggested += 1
+        return Searcher.FINISHED if self.suggested > 3 else {"rate": self.suggested / 10}
+
+    def on_trial_complete(self, trial_id, result=None, error=False):
+        self.ends.append((trial_id, result and result["score"], error))
+
+
+def test_any_other_searcher_suggests_and_is_told_ends_with_finite_values():
+    theirs = Counting()
+    searcher = translated(RATE, theirs).searcher
+    assert isinstance(searcher, AdaptedSearcher)
+    study_of(searcher).check()
+    assert set(theirs.space) == {"rate"}
+    assert [searcher.point(index) for index in range(4)] == [
+        {"rate": 0.1},
+        {"rate": 0.2},
+        {"rate": 0.3},
+        None,
+    ]
+    assert searcher.size == 3
+    for event in (
+        Result(trial=0, epoch=1, metrics={"score": 0.5}),
+        Ended(trial=0, epoch=1, status="finished"),
+        Ended(trial=1, epoch=1, status="diverged"),
+        Ended(trial=2, epoch=1, status="failed", blameless=True),
+    ):
+        searcher.on_event(event, replay=False)
+    assert theirs.ends == [("0", 0.5, False), ("1", 0.5, False), ("2", None, True)]
+    assert not searcher.resumable
+
+
+@pytest.mark.parametrize(
+    ("space", "searcher", "scheduler", "said"),
+    [
+        (None, HyperOptSearch(), None, "param_space is missing"),
+        (RATE, "tpe", None, "search_alg is an object of builtins.str"),
+        (RATE, None, "asha", "scheduler is an object of builtins.str"),
+        (RATE, HyperOptSearch(RATE, metric="score", mode="max"), None, "give the space as param"),
+        (RATE, RandomSearch(space_of(RATE), seed=0), None, "has a space of its own"),
+        (
+            RATE,
+            None,
+            PopulationBasedTraining(hyperparam_mutations=RATE, quantile_fraction=0.5),
+            "quantile_fraction",
+        ),
+    ],
+)
+def test_what_cannot_be_translated_is_refused_with_what_is_allowed(
+    space, searcher, scheduler, said
+):
+    with pytest.raises(ValueError, match=said):
+        translated(space, searcher, scheduler)
