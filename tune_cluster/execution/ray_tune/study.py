@@ -151,6 +151,8 @@ class Study:
         """What was taken over from an earlier study, for a person to read."""
         self._decided: list[Event] = []
         """What `open` writes, since it became known before."""
+        self._strategies: Strategies | None = None
+        """Known from `tune_config` on."""
 
     @property
     def alone(self) -> bool:
@@ -359,7 +361,8 @@ class Study:
         )
         # The state has what was decided.
         self._journal.append(self._session, *self._decided)
-        self.listen(self._strategies)
+        if self._strategies is not None:
+            self.listen(self._strategies)
 
     def listen(self, listener: Listener) -> None:
         """Tell a listener the events of earlier sessions, that this one has begun, and all events
