@@ -20,9 +20,10 @@ from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.searchers.sobol_search import SobolSearch
 from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.space import Space
+from search_spaces.trial_events import Ended, Result, Suggested
 from search_spaces.values import key_of
-from tests.journals import read_events, typed
-from tests.search_spaces.conftest import parameter
+from tests.journals import read_events
+from tests.search_spaces.conftest import parameter, study_of
 from tune_cluster.study.journal import Journal
 
 single = st.one_of(
@@ -69,13 +70,19 @@ def test_every_searcher_gives_the_values_themselves_and_again_from_a_journal(
         OptunaSearch(space, seed=0, startup=1),
     ]
     for number, searcher in enumerate(searchers):
-        searcher.set_search_properties("score", "max", {})
+        study_of(searcher).check()
         journal = Journal(folder / str(number))
         suggested = []
         for trial in range(len(given)):
-            suggested.append(searcher.suggest(str(trial)))
-            journal.append(typed({"event": "suggested", "trial": trial, "config": suggested[-1]}))
-            searcher.on_trial_complete(str(trial), {"epoch": 1, "score": float(trial)})
+            suggested.append(searcher.point(trial))
+            first = Suggested(trial=trial, config=suggested[-1])
+            journal.append(first)
+            for event in (
+                first,
+                Result(trial=trial, epoch=1, metrics={"score": float(trial)}),
+                Ended(trial=trial, epoch=1, status="finished"),
+            ):
+                searcher.on_event(event, replay=False)
         journal.close()
         assert all(exact(config["v"]) in known for config in suggested)
         again = [space.restored(event["config"]) for event in read_events(journal.path)]
@@ -209,10 +216,9 @@ def test_two_values_that_json_cannot_tell_apart_are_refused(twice):
 def test_a_population_goes_through_the_values_themselves():
     space = searched((None, (1, (2,)), [3], True), ordered=True)
     pbt = PBT(space, perturbed=["v"], max_epochs=9, interval=3, seed=0)
-    pbt.set_search_properties("score", "max")
     config = {"v": None}
     drawn = set()
     for _ in range(50):
-        config, _ = pbt._get_new_config(*[type("Member", (), {"config": config})] * 2)
+        config = pbt._explored(config)
         drawn.add(repr(config["v"]))
     assert drawn == {"None", "(1, (2,))", "[3]", "True"}

@@ -341,6 +341,7 @@ def test_a_resume_has_the_live_rungs_where_trials_end_by_themselves_and_report_n
     for trial in trials.values():
         assert all(metrics["gradient_norm"] is None for metrics in trial.results.values())
     again = Study(study.directory, study.options, max_concurrent=2, metric="score", mode="max")
+    again.parts.trainable = toy()
     again.tune_config(RandomSearch(SPACE, seed=0), ASHA(max_epochs=9))
     assert again.parts.scheduler.memory.values == study.parts.scheduler.memory.values
 
