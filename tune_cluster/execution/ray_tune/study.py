@@ -362,7 +362,8 @@ class Study:
         # The state has what was decided.
         self._journal.append(self._session, *self._decided)
         if self._strategies is not None:
-            self.listen(self._strategies)
+            # They were told before: what follows from earlier sessions must be known by now.
+            self.stream.listen(self._strategies, (), self._session)
 
     def listen(self, listener: Listener) -> None:
         """Tell a listener the events of earlier sessions, that this one has begun, and all events
