@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict
 
 import pytest
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
@@ -117,7 +116,7 @@ def test_two_at_a_time_a_killed_study_ends_with_all_its_trials_and_can_grow(
     for event in journal_of(study):
         if event["event"] == "promoted":
             promotion = rungs.next_promotion()
-            assert event.items() >= asdict(promotion).items()
+            assert event.items() >= promotion.to_json().items()
             rungs.promote(promotion.trial, promotion.rung)
         if event["event"] == "decision":
             decision = rungs.report(event["trial"], event["rung"], event["value"])

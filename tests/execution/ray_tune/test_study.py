@@ -3,7 +3,7 @@
 import copy
 import errno
 import math
-from dataclasses import asdict, replace
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -203,7 +203,7 @@ def lived(turns, rule):
             if promotion is not None:
                 rungs.promote(promotion.trial, promotion.rung)
                 over.remove(promotion.trial)
-                write({"event": "promoted", **asdict(promotion)})
+                write(promotion.to_json())
             continue
         if trial not in epochs:
             epochs[trial] = 0
