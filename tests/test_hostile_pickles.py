@@ -39,10 +39,12 @@ class Hostile:
 
 @pytest.fixture
 def stopped_study(start_job, tmp_path):
-    """A study that was killed when several trials had checkpoints to go on from."""
-    process = start_job(*TINY, "--name", "study", "--max-concurrent", "2")
+    """A study that was killed when several trials had checkpoints to go on from, long before its
+    last one."""
+    longer = ("--max-epochs", "27", "--grace-period", "9")
+    process = start_job(*TINY, *longer, "--name", "study", "--max-concurrent", "2")
     study = tmp_path / "results" / "study"
-    kill_when(process, study, 30)
+    kill_when(process, study, 70)
     process.communicate()
     return study
 

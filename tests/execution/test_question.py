@@ -6,6 +6,7 @@ import pty
 import select
 import signal
 import sys
+import time
 from contextlib import ExitStack, closing
 
 import pytest
@@ -71,6 +72,8 @@ def at_terminal(cluster_address, tmp_path):
                 screen += read
                 if not asked and b"start? [y/n]" in screen:
                     asked = True
+                    # Python loses a Ctrl-C that comes between its prompt and its read.
+                    time.sleep(1)
                     os.write(terminal, answer)
             _, status = os.waitpid(child, 0)
         except BaseException:

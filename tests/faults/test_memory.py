@@ -55,7 +55,7 @@ class Keeps(tune.Trainable):
 def begins_anew(config):
     taken = b"x" * (config["megabytes"] * 1024**2)
     for epoch in range(1, EPOCHS + 1):
-        if config["megabytes"] == 700 and epoch == EPOCHS:
+        if epoch == EPOCHS:
             wait_for("width")
         tune.report({"score": epoch, "epoch": epoch})
 
@@ -145,9 +145,9 @@ def test_trials_that_do_not_fit_beside_each_other_run_one_at_a_time(drive_inside
     assert "Traceback" not in driver.output
     assert [row["status"] for row in table_of(study)] == ["finished", "finished"]
     assert widths(study) == [1]
-    assert "1 trial at once, 2 before: trial 1 was killed 2 times" in driver.output
     # Once more, it may be, before the process that made room for it had gone.
-    assert len(killed(study)[1]) in (2, 3)
+    (made_room,) = (trial for trial, epochs in killed(study).items() if len(epochs) in (2, 3))
+    assert f"1 trial at once, 2 before: trial {made_room} was killed 2 times" in driver.output
 
 
 def test_a_trial_that_fits_beside_none_fails_and_gives_the_room_back(drive_inside, study):
