@@ -27,8 +27,8 @@ from rich.console import Console
 from table import Row, run_benchmark
 
 from search_spaces.objective import Objective
+from search_spaces.searchers.base import StudySearcher
 from search_spaces.searchers.random_search import RandomSearch
-from search_spaces.searchers.strategy import Strategy
 from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.spaces import LR_BATCH, TRAINING
 from search_spaces.trial_events import Ended, Event, Result, Suggested
@@ -75,7 +75,7 @@ def nothing(config: dict[str, Any]) -> None:
         tune.report({"epoch": epoch, "val_accuracy": 0.5})
 
 
-def ours(strategy: Strategy, name: str, trials: int, folder: Path) -> float:
+def ours(strategy: StudySearcher, name: str, trials: int, folder: Path) -> float:
     """Milliseconds a trial of a study by our launcher, from the built Tuner to the summary."""
     tuner = Tuner(
         Nothing,

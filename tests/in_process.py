@@ -87,8 +87,8 @@ def run_study(cluster_address, tmp_path, monkeypatch):
             command, console = Command(options, {}), Console(file=file)
             # A study that is there already goes on.
             folder = tmp_path / name
-            home = StudyDirectory.find(str(folder), held) if folder.exists() else None
-            begun = prepare(command, tuner, home, held, console=console, argv=None)
+            directory = StudyDirectory.find(str(folder), held) if folder.exists() else None
+            begun = prepare(command, tuner, directory, held, console=console, argv=None)
             code = exit_code(begun.run(), begun.next_step)
         return code, trials_in(begun.study.directory / JOURNAL), begun.study
 

@@ -84,8 +84,8 @@ def resumed(study):
     """All that a resume knows before it schedules anything."""
     with ExitStack() as held:
         argv = ["--resume", str(study)]
-        command, home = taken_up(partial(parse, compare_strategies.job, argv), held)
-        study = Study(home.path, command.options, max_concurrent=1, metric=METRIC, mode="max")
+        command, directory = taken_up(partial(parse, compare_strategies.job, argv), held)
+        study = Study(directory.path, command.options, max_concurrent=1, metric=METRIC, mode="max")
         asha = ASHA(max_epochs=study.max_epochs)
         searcher = TPESearch(TRAINING.fix(epochs=study.max_epochs, patience=0), seed=1)
         study.tune_config(searcher, asha)

@@ -29,24 +29,24 @@ def save(folder):
 class Told:
     """A study as its journal tells it, with its checkpoints; `begin` starts a session."""
 
-    def __init__(self, folder, *, rule=None, keep_best=2, budget=None, total=6, audit=0.0):
-        self.place = LocalStore(folder)
+    def __init__(self, folder, *, rule=None, keep_best=2, quota=None, total=6, audit=0.0):
+        self.store = LocalStore(folder)
         self.study = Happens()
         self.trials = self.study.trials
         self.scheduler = StudyScheduler()
         if rule is not None:
             self.scheduler = ASHA(max_epochs=9, rung_rule=rule, audit=audit)
             study_of(scheduler=self.scheduler).check()
-        self.options = {"keep_best": keep_best, "total": total, "budget": budget}
+        self.options = {"keep_best": keep_best, "total": total, "quota": quota}
         self.begin()
 
     def begin(self):
         self.emitted = []
         self.retention = Retention(
             self.study.state,
-            self.place,
+            self.store,
             scheduler=self.scheduler,
-            retry=StorageRetry(self.place),
+            retry=StorageRetry(self.store),
             emit=self.emitted.append,
             **self.options,
         )
@@ -70,7 +70,7 @@ class Told:
             self.tell(index, "ended", status=status, epoch=self.trials[index].epochs, **rest)
 
     def checkpoints(self, index):
-        return TrialCheckpoints(self.place / f"{index:04d}", "max")
+        return TrialCheckpoints(self.store / f"{index:04d}", "max")
 
     def left(self):
         """The epochs of the checkpoints that lie there, by trial."""
@@ -136,7 +136,7 @@ def test_a_control_keeps_the_latest_until_it_has_ended(tmp_path):
     study.run(1, [0.5, 0.4, 0.3], "stopped", rung=3, control=True)
     assert study.left() == {0: [1], 1: [3]}
     study.tell(1, "control_started")
-    control = TrialCheckpoints(study.place / "0001-control", "max")
+    control = TrialCheckpoints(study.store / "0001-control", "max")
     control.write(4, 0.95, {}, save)
     study.tell(1, "control", epoch=4, metrics={"score": 0.95})
     # It is no trial of the study: it takes nobody's place among the best.
@@ -177,7 +177,7 @@ def test_what_cannot_be_read_stays_with_who_may_need_it_and_is_deleted_with_who_
     assert study.checkpoints(1).names() == []
 
 
-def budget_of(checkpoints):
+def quota_of(checkpoints):
     """Room for so many checkpoints of trials that have ended."""
     one = SIZE + 150
     return SimpleNamespace(ended=checkpoints * one, per_trial=3 * one)
@@ -196,31 +196,31 @@ def budget_of(checkpoints):
         (1, {5: [1]}),
     ],
 )
-def test_a_budget_is_spent_on_what_would_be_the_greatest_loss(tmp_path, room, left):
-    budget = budget_of(room)
-    study = Told(tmp_path, rule="promotion", keep_best=2, total=10, budget=budget)
+def test_a_quota_is_spent_on_what_would_be_the_greatest_loss(tmp_path, room, left):
+    quota = quota_of(room)
+    study = Told(tmp_path, rule="promotion", keep_best=2, total=10, quota=quota)
     for index in range(5):
         study.run(index, [0.1 * (5 - index)], "stopped", rung=1)
     study.run(5, [0.95, 0.3, 0.2], "stopped", rung=3)
     assert study.left() == left
-    assert sum(bytes_in(path) for path in tmp_path.iterdir()) <= budget.ended
+    assert sum(bytes_in(path) for path in tmp_path.iterdir()) <= quota.ended
 
 
 def test_a_control_of_an_earlier_session_is_held_to_its_share(tmp_path):
-    study = Told(tmp_path, budget=SimpleNamespace(ended=10 * SIZE, per_trial=3 * SIZE))
+    study = Told(tmp_path, quota=SimpleNamespace(ended=10 * SIZE, per_trial=3 * SIZE))
     study.run(0, [0.5], "stopped", rung=1, control=True)
     study.tell(0, "control_started")
     control = TrialCheckpoints(LocalStore(tmp_path / "0000-control"), "max")
     for epoch, value in ((2, 0.6), (3, 0.4)):
         control.write(epoch, value, {}, save)
-    study.options["budget"] = SimpleNamespace(ended=10 * SIZE, per_trial=2 * SIZE)
+    study.options["quota"] = SimpleNamespace(ended=10 * SIZE, per_trial=2 * SIZE)
     study.begin()
     assert [found.epoch for found in control.newest_first()] == [2]
     assert study.left() == {0: [1]}
 
 
-def test_a_winner_that_no_budget_has_room_for_is_told(tmp_path):
-    study = Told(tmp_path, budget=SimpleNamespace(ended=SIZE, per_trial=3 * SIZE))
+def test_a_winner_that_no_quota_has_room_for_is_told(tmp_path):
+    study = Told(tmp_path, quota=SimpleNamespace(ended=SIZE, per_trial=3 * SIZE))
     study.run(0, [0.5], "finished")
     (event,) = study.emitted
     assert (event.name, event.trial, event.allowed) == ("unkept", 0, SIZE)
@@ -245,7 +245,7 @@ def test_a_slow_storage_holds_nobody_up(tmp_path):
             super().drop(name)
 
     study = Told(tmp_path, keep_best=1)
-    study.retention._place = Slow(tmp_path)
+    study.retention._checkpoints = Slow(tmp_path)
     study.run(0, [0.9], "finished")
     study.run(1, [0.5], "finished")
     # The event has been taken in, and its checkpoint is still there.
@@ -270,7 +270,7 @@ def checkpoint_bytes(trials):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("max_concurrent", [1, 2])
-def test_a_tight_budget_is_held_at_every_moment_of_a_study(run_study, tmp_path, max_concurrent):
+def test_a_tight_quota_is_held_at_every_moment_of_a_study(run_study, tmp_path, max_concurrent):
     # Large enough to be seen while it is written.
     size = 200_000
 

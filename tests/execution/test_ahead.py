@@ -16,11 +16,11 @@ def save(folder):
 
 def left_of(folder, trial, saved):
     """The checkpoints that are left of those saved, pairs of an epoch and its number."""
-    place = LocalStore(folder)
-    checkpoints = TrialCheckpoints(place / "0000", "max")
+    store = LocalStore(folder)
+    checkpoints = TrialCheckpoints(store / "0000", "max")
     for epoch, number in saved:
         checkpoints.write(epoch, float(-epoch), {}, save, iteration=number)
-    drop_ahead(place, {} if trial is None else {0: trial}, "max", StorageRetry(place))
+    drop_ahead(store, {} if trial is None else {0: trial}, "max", StorageRetry(store))
     return names(folder / "0000")
 
 

@@ -1,9 +1,9 @@
-"""Who has a share of a budget of checkpoints when a session begins."""
+"""Who has a share of a quota of checkpoints when a session begins."""
 
 import pytest
 
 from tests.in_process import study_in
-from tune_cluster.execution.keeping import divide_budget
+from tune_cluster.execution.keeping import divide_quota
 
 
 def begun_controls(count):
@@ -34,6 +34,6 @@ def begun_controls(count):
 )
 def test_a_control_that_has_begun_has_a_share(tmp_path, trials, controls, running):
     study = study_in(tmp_path, begun_controls(controls), trials=trials, checkpoint_budget="100MB")
-    divide_budget(study, 1_000_000)
-    assert study.budget.running == running
-    assert study.budget.ended > 0
+    divide_quota(study, 1_000_000)
+    assert study.quota.running == running
+    assert study.quota.ended > 0

@@ -15,9 +15,9 @@ from search_spaces.space import Space
 from tests.in_process import QUALITY, SPACE, names, study_in
 from tests.studies import about
 from tune_cluster.execution.command_line import parse
-from tune_cluster.execution.launcher import Begun, home_for, taken_up
+from tune_cluster.execution.description import describe
+from tune_cluster.execution.launcher import Begun, directory_for, taken_up
 from tune_cluster.execution.options import Options
-from tune_cluster.study.description import describe
 from tune_cluster.study.journal import JOURNAL
 from tune_cluster.study.study_file import STUDY_FILE, read_study_file, write_json
 
@@ -28,15 +28,15 @@ def job(options, *, grace_period: int = 1, dataset: str | None = None):
 
 def test_a_new_study_has_a_directory_that_can_be_written(tmp_path):
     argv = ["--storage-path", str(tmp_path / "a" / "results"), "--name", "mine"]
-    home = home_for(parse(job, argv).options, ExitStack())
-    assert home.path == tmp_path / "a" / "results" / "mine"
+    directory = directory_for(parse(job, argv).options, ExitStack())
+    assert directory.path == tmp_path / "a" / "results" / "mine"
     assert names(tmp_path / "a" / "results" / "mine") == [JOURNAL]
 
 
 def test_without_a_name_it_has_the_jobs_and_the_time(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["tune_jobs/my_job.py"])
-    home = home_for(Options(storage_path=str(tmp_path)), ExitStack())
-    name, day, clock = home.path.name.split("-")
+    directory = directory_for(Options(storage_path=str(tmp_path)), ExitStack())
+    name, day, clock = directory.path.name.split("-")
     assert (name, len(day), len(clock)) == ("my_job", 8, 6)
 
 
@@ -44,10 +44,10 @@ def test_what_exists_is_not_written_over_and_a_study_can_be_resumed(tmp_path):
     argv = ["--storage-path", str(tmp_path), "--name", "mine"]
     (tmp_path / "mine").mkdir()
     with pytest.raises(ValueError, match=r"exists, and has no study that could be resumed"):
-        home_for(parse(job, argv).options, ExitStack())
+        directory_for(parse(job, argv).options, ExitStack())
     (tmp_path / "mine" / STUDY_FILE).touch()
     with pytest.raises(ValueError, match=f"mine exists; give another name, or --resume {tmp_path}"):
-        home_for(parse(job, argv).options, ExitStack())
+        directory_for(parse(job, argv).options, ExitStack())
     assert names(tmp_path / "mine") == [STUDY_FILE]
 
 
@@ -55,7 +55,7 @@ def test_what_exists_is_not_written_over_and_a_study_can_be_resumed(tmp_path):
 def test_a_place_that_cannot_be_written_is_an_error(tmp_path, below):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(ValueError, match=f"--storage-path {tmp_path / below}: cannot be written"):
-        home_for(parse(job, ["--storage-path", str(tmp_path / below)]).options, ExitStack())
+        directory_for(parse(job, ["--storage-path", str(tmp_path / below)]).options, ExitStack())
     assert names(tmp_path) == ["file"]
 
 
@@ -63,7 +63,7 @@ def test_a_place_that_cannot_be_written_is_an_error(tmp_path, below):
 def test_a_folder_without_permission_is_an_error(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(ValueError, match="cannot be written"):
-        home_for(parse(job, ["--storage-path", str(tmp_path)]).options, ExitStack())
+        directory_for(parse(job, ["--storage-path", str(tmp_path)]).options, ExitStack())
 
 
 def test_a_resume_has_the_flags_that_the_study_was_started_with(tmp_path):
@@ -72,8 +72,8 @@ def test_a_resume_has_the_flags_that_the_study_was_started_with(tmp_path):
     (tmp_path / JOURNAL).touch()
     with ExitStack() as held:
         argv = ["--resume", str(tmp_path), "--trials", "6"]
-        command, home = taken_up(partial(parse, job, argv), held)
-    assert home.path == tmp_path
+        command, directory = taken_up(partial(parse, job, argv), held)
+    assert directory.path == tmp_path
     assert (command.options.trials, command.options.seed) == (6, 3)
     assert command.own == {"grace_period": 2, "dataset": None}
     with ExitStack() as held, pytest.raises(ValueError, match=r"--seed 4: .* started with 3"):

@@ -10,8 +10,8 @@ from search_spaces.searchers.random_search import RandomSearch
 from tests.execution.test_controls import toy
 from tests.in_process import SPACE
 from tests.journals import read_events
-from tune_cluster.execution.ray_tune.searcher import dirname_of
 from tune_cluster.execution.ray_tune.study import Study
+from tune_cluster.storage.checkpoints import dirname_of
 from tune_cluster.study.journal import JOURNAL
 
 pytestmark = pytest.mark.slow

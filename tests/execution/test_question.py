@@ -155,11 +155,11 @@ def new_study(tmp_path):
         return StudyDirectory.create(str(tmp_path), "mine", held)
 
 
-def interrupted(home):
+def interrupted(directory):
     """A study that is interrupted when its Tuner has been built."""
-    with nothing_left(home):
-        (home.path / TUNE_FOLDER).mkdir(exist_ok=True)
-        (home.path / TUNE_FOLDER / "state").touch()
+    with nothing_left(directory):
+        (directory.path / TUNE_FOLDER).mkdir(exist_ok=True)
+        (directory.path / TUNE_FOLDER / "state").touch()
         raise KeyboardInterrupt
 
 

@@ -12,9 +12,8 @@ from ray import tune
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
 from tests.in_process import SPACE, study_in
-from tune_cluster.execution.ray_tune.searcher import dirname_of
 from tune_cluster.execution.replicates import REPLICATES_FILE, write_replicates
-from tune_cluster.storage.checkpoints import TrialCheckpoints
+from tune_cluster.storage.checkpoints import TrialCheckpoints, dirname_of
 
 
 class Trained(tune.Trainable):

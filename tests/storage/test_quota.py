@@ -1,8 +1,8 @@
-"""A budget of bytes: how it is written, how it is divided, and when it is too small."""
+"""A quota of bytes: how it is written, how it is divided, and when it is too small."""
 
 import pytest
 
-from tune_cluster.storage.quota import Budget, parse_bytes
+from tune_cluster.storage.quota import Quota, parse_bytes
 
 
 @pytest.mark.parametrize(
@@ -30,16 +30,16 @@ def test_what_is_no_amount_is_refused_with_what_is_allowed(text):
 @pytest.mark.parametrize(("running", "checkpoint"), [(1, 1000), (2, 1000), (16, 100), (2, None)])
 @pytest.mark.parametrize("total", [7000, 10_000, 1_000_000])
 def test_what_is_given_to_all_is_never_more_than_there_is(total, running, checkpoint):
-    budget = Budget(total)
-    budget.divide(running, checkpoint)
-    assert running * budget.per_trial + budget.ended == total
+    quota = Quota(total)
+    quota.divide(running, checkpoint)
+    assert running * quota.per_trial + quota.ended == total
     if checkpoint is None:
-        assert budget.ended >= total / 2
+        assert quota.ended >= total / 2
     else:
-        assert budget.per_trial >= 3 * checkpoint
-        assert budget.ended >= checkpoint
+        assert quota.per_trial >= 3 * checkpoint
+        assert quota.ended >= checkpoint
 
 
-def test_a_budget_that_cannot_hold_what_running_trials_need_is_refused_with_both_numbers():
+def test_a_quota_that_cannot_hold_what_running_trials_need_is_refused_with_both_numbers():
     with pytest.raises(ValueError, match=r"6\.9 kB: 2 trials .* of 1\.0 kB, need 7\.0 kB"):
-        Budget(6900).divide(2, 1000)
+        Quota(6900).divide(2, 1000)

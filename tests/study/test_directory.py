@@ -42,17 +42,17 @@ def files_in(directory):
 
 def test_a_new_study_in_a_bucket_is_written_to_a_copy_and_to_the_bucket(bucket, cache):
     with ExitStack() as held:
-        home = StudyDirectory.create(f"{bucket}/results", "mine", held)
-        assert home.path == cache / "studies" / "results" / "mine"
-        assert str(home.checkpoints) == f"{bucket}/results/mine/trials"
-        (home.path / STUDY_FILE).write_text("{}")
+        directory = StudyDirectory.create(f"{bucket}/results", "mine", held)
+        assert directory.path == cache / "studies" / "results" / "mine"
+        assert str(directory.checkpoints) == f"{bucket}/results/mine/trials"
+        (directory.path / STUDY_FILE).write_text("{}")
     assert set(S3Store(f"{bucket}/results/mine").files()) == {STUDY_FILE}
 
 
 def test_of_a_study_that_does_not_begin_nothing_is_left_in_the_bucket(bucket, cache):
     with ExitStack() as held, suppress(KeyboardInterrupt):
-        home = StudyDirectory.create(f"{bucket}/results", "mine", held)
-        with nothing_left(home):
+        directory = StudyDirectory.create(f"{bucket}/results", "mine", held)
+        with nothing_left(directory):
             raise KeyboardInterrupt
     assert S3Store(f"{bucket}/results/mine").files() == {}
     assert names(cache / "studies" / "results") == []
@@ -61,10 +61,14 @@ def test_of_a_study_that_does_not_begin_nothing_is_left_in_the_bucket(bucket, ca
 def test_of_two_jobs_with_one_name_from_the_clock_the_later_gets_a_number(bucket, cache, tmp_path):
     for storage_path in (f"{bucket}/results", str(tmp_path / "results")):
         with ExitStack() as held:
-            homes = [
+            directories = [
                 StudyDirectory.create(storage_path, "job-1", held, numbered=True) for _ in range(3)
             ]
-            assert [home.path.name for home in homes] == ["job-1", "job-1-2", "job-1-3"]
+            assert [one.path.name for one in directories] == [
+                "job-1",
+                "job-1-2",
+                "job-1-3",
+            ]
 
 
 def test_of_many_processes_that_want_one_name_one_has_it(tmp_path):
@@ -91,8 +95,8 @@ def test_one_process_at_a_time_has_a_study_from_before_anything_of_it_is_read(tm
         with pytest.raises(ValueError, match="another process is running the study"):
             StudyDirectory.find(study, held)
     with ExitStack() as held:
-        home = StudyDirectory.find(study, held)
-        journal = Journal(home.path / JOURNAL, held=home.journal)
+        directory = StudyDirectory.find(study, held)
+        journal = Journal(directory.path / JOURNAL, held=directory.journal)
     with ExitStack() as held, pytest.raises(ValueError, match="another process is running"):
         StudyDirectory.find(study, held)
     journal.close()
@@ -137,12 +141,12 @@ def test_a_copy_that_is_left_of_another_study_is_not_written_over(bucket, cache)
 
 def test_on_another_machine_all_but_the_checkpoints_is_brought(study, cache):
     with ExitStack() as held:
-        home = StudyDirectory.find(str(study), held)
-        assert files_in(home.path) == {
+        directory = StudyDirectory.find(str(study), held)
+        assert files_in(directory.path) == {
             *(STUDY_FILE, JOURNAL, "trials/0000/events.out", "best/state.pt")
         }
         assert LEASE_FILE in study.files()
-    assert (home.path / JOURNAL).read_bytes() == b"1\n2\n"
+    assert (directory.path / JOURNAL).read_bytes() == b"1\n2\n"
     assert LEASE_FILE not in study.files()
 
 

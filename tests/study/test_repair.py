@@ -125,8 +125,8 @@ def test_the_command_line_goes_on_with_the_copy(study):
     with ExitStack() as held, pytest.raises(ValueError, match="line 4"):
         taken_up(partial(parse, job, ["--resume", str(study)]), held)
     with ExitStack() as held:
-        _, home = taken_up(partial(parse, job, ["--resume", str(study), "--repair"]), held)
-        assert home.path == study.with_name("study-repaired")
+        _, directory = taken_up(partial(parse, job, ["--resume", str(study), "--repair"]), held)
+        assert directory.path == study.with_name("study-repaired")
 
 
 def test_what_needs_no_repair_is_refused(study):

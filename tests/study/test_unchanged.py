@@ -12,9 +12,9 @@ from search_spaces.searchers.sobol_search import SobolSearch
 from search_spaces.space import Space
 from tests.in_process import QUALITY, SPACE
 from tune_cluster.execution.command_line import Command
+from tune_cluster.execution.description import describe
 from tune_cluster.execution.options import Options
 from tune_cluster.execution.ray_tune.study import Study
-from tune_cluster.study.description import describe
 from tune_cluster.study.journal import JOURNAL
 from tune_cluster.study.study_file import STUDY_FILE, read_study_file, write_json
 from tune_cluster.study.unchanged import check_unchanged

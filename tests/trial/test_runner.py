@@ -10,7 +10,7 @@ import pytest
 
 from search_spaces.objective import Objective
 from tests.in_process import names
-from tune_cluster.storage.quota import Budget
+from tune_cluster.storage.quota import Quota
 from tune_cluster.trial.failures import ERRORS, ProcessExits
 from tune_cluster.trial.process import TrialLog, TrialProcess
 from tune_cluster.trial.report import Restored, Retry, Unsaved
@@ -294,7 +294,7 @@ def test_on_a_node_that_is_no_good_the_trial_never_starts(run):
 
 
 def test_a_checkpoint_without_room_is_reported_and_the_trial_trains_on(run):
-    quota = Budget(total=20, per_trial=10)
+    quota = Quota(total=20, per_trial=10)
     reports = reports_of(run(Counting(), quota=quota))
     assert all(isinstance(report.unsaved, Unsaved) for report in reports[:3])
     assert [report.checkpoint for report in reports] == [None] * 4

@@ -1,7 +1,7 @@
 """Which checkpoints a study keeps: the driver decides, from what the journal has told.
 
 A trial that runs keeps its best and its latest by itself. Of those that have ended stay, in this
-order, in which a budget is spent:
+order, in which a quota is spent:
 
 1. the best checkpoint of the best trial;
 2. the latest of each that is to be finished as a control;
@@ -26,10 +26,8 @@ from functools import partial
 from search_spaces.schedulers.base import StudyScheduler
 from search_spaces.trial_events import Ended, EpochsLost, Event, Promoted, Result
 from tune_cluster.callbacks.base import Callback
-from tune_cluster.execution.controls import control_dirname
-from tune_cluster.execution.ray_tune.searcher import dirname_of
-from tune_cluster.storage.checkpoints import PREFIX, TrialCheckpoints
-from tune_cluster.storage.quota import Budget
+from tune_cluster.storage.checkpoints import PREFIX, TrialCheckpoints, control_dirname, dirname_of
+from tune_cluster.storage.quota import Quota
 from tune_cluster.storage.retry import StorageRetry
 from tune_cluster.storage.store import Store
 from tune_cluster.study.events import Closed, ControlEnded, Session, Unkept
@@ -54,16 +52,16 @@ class Kept:
 class Retention(Callback):
     """Deletes the checkpoints that a study needs no more.
 
-    Without a budget an event costs the same, however many trials have ended; with one, as much as
+    Without a quota an event costs the same, however many trials have ended; with one, as much as
     the trials whose checkpoints it has room for.
 
     Args:
         state: of the study.
-        checkpoints: the place of all trials' checkpoints.
+        checkpoints: where the checkpoints of all trials lie.
         keep_best: trials whose best checkpoint stays; None for all.
         scheduler: of the study: says who of the stopped trials may go on.
         total: trials that the study shall have.
-        budget: bytes, divided; None without a limit.
+        quota: bytes, divided; None without a limit.
         retry: of the storage.
         emit: told when the best checkpoint of all has no room.
     """
@@ -76,17 +74,17 @@ class Retention(Callback):
         keep_best: int | None,
         scheduler: StudyScheduler,
         total: int,
-        budget: Budget | None,
+        quota: Quota | None,
         retry: StorageRetry,
         emit: Callable[[Event], None],
     ) -> None:
         self._state = state
-        self._place = checkpoints
+        self._checkpoints = checkpoints
         self._mode = state.objective.mode
         self._keep_best = keep_best
         self._scheduler = scheduler
         self._total = total
-        self._budget = budget
+        self._quota = quota
         self._retry = retry
         self._emit = emit
         self._kept: dict[int, Kept] = {}
@@ -111,7 +109,7 @@ class Retention(Callback):
             self._look_at(event.trial)
             self._settle({event.trial})
         elif isinstance(event, ControlEnded):
-            control = self._place / control_dirname(event.trial)
+            control = self._checkpoints / control_dirname(event.trial)
             self._delete(control, TrialCheckpoints(control, self._mode).names())
             self._settle({event.trial})
         elif isinstance(event, Promoted):
@@ -134,26 +132,28 @@ class Retention(Callback):
         self._settle(set(self._kept))
 
     def _take_up(self, trial: TrialState) -> None:
-        place, control = (self._place / of(trial.index) for of in (dirname_of, control_dirname))
-        for left in (place, control):
+        store, control = (
+            self._checkpoints / of(trial.index) for of in (dirname_of, control_dirname)
+        )
+        for left in (store, control):
             left.drop_unfinished()
         if not trial.control_left:
             for name in control.folders():
                 control.drop(name)
         if trial.ended:
             self._look_at(trial.index)
-        if self._budget is None:
+        if self._quota is None:
             return
         # It may have been larger in the session before.
-        allowance = self._budget.per_trial
-        for running, its in ((not trial.ended, place), (trial.control_left, control)):
+        allowance = self._quota.per_trial
+        for running, its in ((not trial.ended, store), (trial.control_left, control)):
             if running:
                 TrialCheckpoints(its, self._mode, self._retry, allowance).make_room(0)
 
     def _look_at(self, index: int) -> None:
-        place = self._place / dirname_of(index)
-        checkpoints = TrialCheckpoints(place, self._mode, self._retry)
-        found = self._retry(place.sizes)
+        store = self._checkpoints / dirname_of(index)
+        checkpoints = TrialCheckpoints(store, self._mode, self._retry)
+        found = self._retry(store.sizes)
         sizes = {name: size for name, size in found.items() if name.startswith(PREFIX)}
         newest = checkpoints.newest_first()
         best = checkpoints.best_of(newest)
@@ -166,13 +166,13 @@ class Retention(Callback):
             self._settle({*before} ^ {*self._leaders})
 
     def _settle(self, changed: set[int]) -> None:
-        """Delete what is not wanted; without a budget only the trials that have `changed` can
+        """Delete what is not wanted; without a quota only the trials that have `changed` can
         have any such."""
-        if self._budget is None:
+        if self._quota is None:
             for index in changed & self._kept.keys():
                 self._keep(index, self._wanted_of(index))
             return
-        self._settle_in(self._budget.ended)
+        self._settle_in(self._quota.ended)
         # The next trial may write as soon as this one is out of its way.
         self._wait()
 
@@ -195,7 +195,9 @@ class Retention(Callback):
 
     def _keep(self, index: int, wanted: set[str]) -> None:
         kept = self._kept[index]
-        self._delete(self._place / dirname_of(index), [n for n in kept.sizes if n not in wanted])
+        self._delete(
+            self._checkpoints / dirname_of(index), [n for n in kept.sizes if n not in wanted]
+        )
         kept.sizes = {name: size for name, size in kept.sizes.items() if name in wanted}
         kept.best = [name for name in kept.best if name in wanted]
         kept.latest = [name for name in kept.latest if name in wanted]
@@ -226,11 +228,11 @@ class Retention(Callback):
         within, beyond = self._scheduler.may_continue(self._total)
         return [i for i in within if i in self._kept], [i for i in beyond if i in self._kept]
 
-    def _delete(self, place: Store, names: list[str]) -> None:
+    def _delete(self, store: Store, names: list[str]) -> None:
         for name in names:
-            act: Callable[[], None] = partial(place.drop, name)
-            if self._budget is not None:
-                act = partial(self._retry, partial(_drop_for_sure, place, name))
+            act: Callable[[], None] = partial(store.drop, name)
+            if self._quota is not None:
+                act = partial(self._retry, partial(_drop_for_sure, store, name))
             self._deleting.append(self._deleter.submit(act))
 
     def _wait(self) -> None:
@@ -246,12 +248,12 @@ def largest_checkpoint(checkpoints: Store, trials: Iterable[int], retry: Storage
         return max((size for of_one in sizes for size in of_one.values()), default=0)
 
 
-def _drop_for_sure(place: Store, name: str) -> None:
+def _drop_for_sure(store: Store, name: str) -> None:
     """Deletes a checkpoint.
 
     Raises:
         OSError: it is still there, so that its bytes are not free.
     """
-    place.drop(name)
-    if name in place.folders():
-        raise OSError(errno.EROFS, f"{place / name} cannot be deleted")
+    store.drop(name)
+    if name in store.folders():
+        raise OSError(errno.EROFS, f"{store / name} cannot be deleted")

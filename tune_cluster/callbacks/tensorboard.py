@@ -46,10 +46,9 @@ from tune_cluster.callbacks.hparams import (
     Columns,
     is_column,
 )
-from tune_cluster.execution.controls import control_dirname
-from tune_cluster.execution.ray_tune.searcher import dirname_of
 from tune_cluster.plain_text import in_markdown, json_in_markdown, one_line
 from tune_cluster.storage.append_only import AppendOnlyFile
+from tune_cluster.storage.checkpoints import control_dirname, dirname_of
 from tune_cluster.storage.inside import check_regular, open_to_append, opened, write_file
 from tune_cluster.storage.retry import StorageRetry
 from tune_cluster.storage.store import LocalStore

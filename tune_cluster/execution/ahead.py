@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from search_spaces.objective import Mode
-from tune_cluster.execution.controls import control_dirname
-from tune_cluster.execution.ray_tune.searcher import dirname_of
-from tune_cluster.storage.checkpoints import Checkpoint, TrialCheckpoints
+from tune_cluster.storage.checkpoints import (
+    Checkpoint,
+    TrialCheckpoints,
+    control_dirname,
+    dirname_of,
+)
 from tune_cluster.storage.retry import StorageRetry, print_line
 from tune_cluster.storage.store import Store
 from tune_cluster.study.state import TrialState
@@ -24,8 +27,8 @@ def drop_ahead(
     """Deletes them before a trial goes on, which trains those epochs again, and says so.
 
     Args:
-        checkpoints: the place of all trials' checkpoints, in a file system. One in a bucket keeps
-            what its trial has reported before it.
+        checkpoints: where the checkpoints of all trials lie, in a file system. One in a bucket
+            keeps what its trial has reported before it.
         trials: by index, as the journal has them.
         mode: of the study's metric.
         retry: of the storage.
@@ -38,13 +41,13 @@ def drop_ahead(
         if index is None or name != dirname_of(index):
             continue
         trial = trials.get(index)
-        place = checkpoints / name
-        found = TrialCheckpoints(place, mode, retry).newest_first()
+        store = checkpoints / name
+        found = TrialCheckpoints(store, mode, retry).newest_first()
         ahead = [one for one in found if trial is None or _is_ahead(one, trial)]
         for checkpoint in ahead:
-            place.drop(checkpoint.name)
+            store.drop(checkpoint.name)
         if trial is None:
-            for left in (place, checkpoints / control_dirname(index)):
+            for left in (store, checkpoints / control_dirname(index)):
                 for checkpoint_name in retry(left.folders):
                     left.drop(checkpoint_name)
         if ahead:

@@ -12,9 +12,8 @@ from typing_extensions import NotRequired, TypedDict
 
 from search_spaces.trial_events import Epoch
 from tune_cluster.callbacks.stopping import INTERRUPTED, NODES, STORAGE, TERMINATED
-from tune_cluster.execution.ray_tune.searcher import dirname_of
 from tune_cluster.execution.ray_tune.study import Study
-from tune_cluster.storage.checkpoints import Checkpoint, TrialCheckpoints
+from tune_cluster.storage.checkpoints import Checkpoint, TrialCheckpoints, dirname_of
 from tune_cluster.storage.integrity import check, parse
 from tune_cluster.storage.retry import StorageLostError
 from tune_cluster.storage.scratch import scratch
@@ -86,8 +85,8 @@ def candidates(study: Study, best: Mapping[str, Any]) -> Iterator[Checkpoint]:
     """
 
     def of(index: int) -> TrialCheckpoints:
-        place = study.checkpoints / dirname_of(index)
-        return TrialCheckpoints(place, study.mode, study.retry)
+        store = study.checkpoints / dirname_of(index)
+        return TrialCheckpoints(store, study.mode, study.retry)
 
     meant = (best["trial"], best["epoch"])
     # What is away looks like nothing.

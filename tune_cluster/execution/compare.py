@@ -13,6 +13,7 @@ from rich.console import Console
 
 from search_spaces.extras import needs_extra
 from tune_cluster.execution.command_line import Command, parse
+from tune_cluster.execution.description import job_name
 from tune_cluster.execution.launcher import cluster_for, main
 from tune_cluster.execution.options import flag
 from tune_cluster.execution.question import agreed
@@ -20,7 +21,6 @@ from tune_cluster.execution.summary import shown, without
 from tune_cluster.execution.tuner import Tuner
 from tune_cluster.reports.comparison import show_comparison
 from tune_cluster.storage.addresses import SCHEME
-from tune_cluster.study.description import job_name
 from tune_cluster.study.directory import new_folder
 from tune_cluster.study.study_file import STUDY_FILE
 from tune_cluster.told import complaining

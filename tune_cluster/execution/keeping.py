@@ -1,4 +1,4 @@
-"""What a study does about its checkpoints: divides their budget, and deletes those nobody needs."""
+"""What a study does about its checkpoints: divides their quota, and deletes those nobody needs."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from tune_cluster.execution.ahead import drop_ahead
 from tune_cluster.execution.ray_tune.study import Study
 
 
-def divide_budget(study: Study, checkpoint: int | None = None) -> None:
-    """Says which bytes are whose, if there is a budget; before the first trial begins.
+def divide_quota(study: Study, checkpoint: int | None = None) -> None:
+    """Says which bytes are whose, if there is a quota; before the first trial begins.
 
     Args:
         study: built, with the trials of earlier sessions.
         checkpoint: bytes of one; None where nobody knows.
 
     Raises:
-        ValueError: the budget is too small.
+        ValueError: the quota is too small.
         StorageLostError: the storage failed, and did not come back.
     """
-    if study.budget is None:
+    if study.quota is None:
         return
     largest = largest_checkpoint(study.checkpoints, study.trials, study.retry)
-    study.budget.divide(most_running(study), max(checkpoint or 0, largest) or None)
+    study.quota.divide(most_running(study), max(checkpoint or 0, largest) or None)
 
 
 def most_running(study: Study) -> int:
@@ -53,7 +53,7 @@ def retain(study: Study) -> None:
         keep_best=study.options.keep_best if study.space.parameters else None,
         scheduler=study.parts.scheduler,
         total=study.total,
-        budget=study.budget,
+        quota=study.quota,
         retry=study.retry,
         emit=study.emit,
     )

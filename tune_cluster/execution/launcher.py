@@ -34,6 +34,7 @@ from tune_cluster.cluster.notices import Notices
 from tune_cluster.execution import summary
 from tune_cluster.execution.best import all_ended, keep_best
 from tune_cluster.execution.command_line import Command, arguments_of, parse
+from tune_cluster.execution.description import describe, job_name
 from tune_cluster.execution.keeping import retain
 from tune_cluster.execution.options import OPTION_NAMES, Options
 from tune_cluster.execution.price import Price
@@ -56,7 +57,6 @@ from tune_cluster.reports.tables import write_table
 from tune_cluster.storage.addresses import SCHEME
 from tune_cluster.storage.inside import LinkError
 from tune_cluster.storage.retry import StorageLostError
-from tune_cluster.study.description import describe, job_name
 from tune_cluster.study.directory import StudyDirectory
 from tune_cluster.study.reading import check_kinds, read_study
 from tune_cluster.study.repair import repair
@@ -102,9 +102,9 @@ def main(job: Callable[..., Tuner], argv: Sequence[str] | None = None) -> NoRetu
     # Signals are heard until Ray has been left: a second Ctrl-C may come at any time.
     with ExitStack() as hearing, ExitStack() as held:
         try:
-            command, home = taken_up(partial(parse, job, argv), held)
+            command, directory = taken_up(partial(parse, job, argv), held)
             tuner = built_by(job, command)
-            begun = prepare(command, tuner, home, held, console=Console(), argv=argv)
+            begun = prepare(command, tuner, directory, held, console=Console(), argv=argv)
         except (OSError, ValueError) as error:
             complain(in_words(error))
             sys.exit(2)
@@ -144,8 +144,8 @@ def run(job: Callable[..., Tuner], **arguments: Any) -> StudyResult:
         StorageLostError: the storage failed, and did not come back.
     """
     with ExitStack() as held:
-        command, home = taken_up(partial(arguments_of, job, arguments), held)
-        return _run_here(command, built_by(job, command), home, held)
+        command, directory = taken_up(partial(arguments_of, job, arguments), held)
+        return _run_here(command, built_by(job, command), directory, held)
 
 
 def fit(tuner: Tuner, options: Options) -> StudyResult:
@@ -160,11 +160,11 @@ def fit(tuner: Tuner, options: Options) -> StudyResult:
 
 
 def _run_here(
-    command: Command, tuner: Tuner, home: StudyDirectory | None, held: ExitStack
+    command: Command, tuner: Tuner, directory: StudyDirectory | None, held: ExitStack
 ) -> StudyResult:
     # Plain lines: a live status is for a terminal that this process has for itself.
     console = Console(force_terminal=False, force_jupyter=False)
-    begun = prepare(command, tuner, home, held, console=console, argv=None)
+    begun = prepare(command, tuner, directory, held, console=console, argv=None)
     assert begun is not None, "nobody was asked"
     with interrupted(begun.study.stopper):
         return begun.run()
@@ -208,17 +208,19 @@ def taken_up(
         return command, None
     if command.options.repair:
         resume = repair(resume)
-    home = StudyDirectory.find(resume, held)
-    stored = read_study(home.path, "--resume", resume).about
-    check_kinds(home.path)
+    directory = StudyDirectory.find(resume, held)
+    stored = read_study(directory.path, "--resume", resume).about
+    check_kinds(directory.path)
     kept_in = str(stored["flags"]["storage_path"])
-    if home.bucket is None and kept_in.startswith(SCHEME):
-        there = argument(f"{kept_in.rstrip('/')}/{home.path.name}")
-        raise ValueError(f"--resume {home.path}: a copy of a study in a bucket: --resume {there}")
-    return read(stored=stored), home
+    if directory.bucket is None and kept_in.startswith(SCHEME):
+        there = argument(f"{kept_in.rstrip('/')}/{directory.path.name}")
+        raise ValueError(
+            f"--resume {directory.path}: a copy of a study in a bucket: --resume {there}"
+        )
+    return read(stored=stored), directory
 
 
-def home_for(options: Options, held: ExitStack) -> StudyDirectory:
+def directory_for(options: Options, held: ExitStack) -> StudyDirectory:
     """Makes and locks the directory of a new study.
 
     Raises:
@@ -331,7 +333,7 @@ class Begun:
 def prepare(
     command: Command,
     tuner: Tuner,
-    home: StudyDirectory | None,
+    directory: StudyDirectory | None,
     held: ExitStack,
     *,
     console: Console,
@@ -342,7 +344,7 @@ def prepare(
     Args:
         command: as it was read.
         tuner: of the study.
-        home: where a resumed one lives; None makes a new one.
+        directory: where a resumed one lives; None makes a new one.
         held: lasts as long as the study is run.
         console: where to.
         argv: the command line; None where there is none, and nobody to be asked.
@@ -353,13 +355,13 @@ def prepare(
     os.environ.update({**TUNE_SETTINGS, **TRIAL_ENVIRONMENT})
     options = tuner.settled(command.options)
     command = replace(command, options=options)
-    home = home or home_for(options, held)
+    directory = directory or directory_for(options, held)
     metric, mode = tuner.tune_config.metric, tuner.tune_config.mode
     # Ray stores what a script has given before it was connected as soon as it is.
-    with nothing_left(home) as keep, unsendable_refused():
-        check_unchanged(home.path, metric=metric, mode=mode)
+    with nothing_left(directory) as keep, unsendable_refused():
+        check_unchanged(directory.path, metric=metric, mode=mode)
         found = held.enter_context(cluster_for(options))
-        study = study_on(found, home, options, console, metric=metric, mode=mode)
+        study = study_on(found, directory, options, console, metric=metric, mode=mode)
         # Again: Ray has made SIGTERM its own as it began.
         with ended_by_signals():
             built = study.build(tuner)
@@ -377,7 +379,7 @@ def prepare(
 
 
 @contextmanager
-def nothing_left(home: StudyDirectory) -> Iterator[Callable[[], None]]:
+def nothing_left(directory: StudyDirectory) -> Iterator[Callable[[], None]]:
     """Whatever ends the study before it has begun, be it SIGTERM, its name is free again.
 
     `tune.Tuner(...)` makes a folder in the study's as it is built. Nothing else is touched of a
@@ -386,8 +388,8 @@ def nothing_left(home: StudyDirectory) -> Iterator[Callable[[], None]]:
     Yields:
         What says that it has begun.
     """
-    made = home.path if home.new else home.path / TUNE_FOLDER
-    begun = not (home.new or not made.exists())
+    made = directory.path if directory.new else directory.path / TUNE_FOLDER
+    begun = not (directory.new or not made.exists())
 
     def keep() -> None:
         nonlocal begun
@@ -413,7 +415,7 @@ def cluster_for(options: Options) -> AbstractContextManager[Cluster]:
 
 def study_on(
     found: Cluster,
-    home: StudyDirectory,
+    directory: StudyDirectory,
     options: Options,
     console: Console,
     *,
@@ -433,7 +435,7 @@ def study_on(
         if options.gpus_per_trial:
             notice = gpu_notice({socket.gethostname(): seen_gpus()})
     else:
-        storage = str(home.bucket or home.path.parent)
+        storage = str(directory.bucket or directory.path.parent)
         inspection = inspect(storage, gpus=options.gpus_per_trial > 0, remote=as_trial)
         inspection.check(*size)
         notice = inspection.gpu_notice(*size)
@@ -442,18 +444,18 @@ def study_on(
                 f"note      {one_line(note)}", soft_wrap=True, highlight=False, markup=False
             )
     study = Study(
-        home.path,
+        directory.path,
         options,
         max_concurrent=min(options.max_concurrent or slots, slots),
         metric=metric,
         mode=mode,
-        bucket=home.bucket,
+        bucket=directory.bucket,
         cluster=found,
         inspection=inspection,
-        lock=home.journal,
+        lock=directory.journal,
     )
-    if home.lease is not None:
-        home.lease.on_lost(study.stopper.interrupt)
+    if directory.lease is not None:
+        directory.lease.on_lost(study.stopper.interrupt)
     study.parts.gpu_notice = notice
     return study
 

@@ -107,7 +107,7 @@ class Price:
         size = self.checkpoint_bytes
         if size is None:
             return None
-        # What is copied to `best/` is in no budget.
+        # What is copied to `best/` is in no quota.
         limit = math.inf if self.checkpoint_budget is None else self.checkpoint_budget + size
         return min(size * self.checkpoints, limit)
 
@@ -141,7 +141,7 @@ def price_of(study: Study) -> Price:
         cpus=width * options.cpus_per_trial,
         gpus=gpus_held(width, options.gpus_per_trial),
         checkpoints=most_checkpoints(study),
-        checkpoint_budget=None if study.budget is None else study.budget.total,
+        checkpoint_budget=None if study.quota is None else study.quota.total,
         time_budget=options.time_budget,
         per_gpu_hour=options.price_per_gpu_hour,
     )

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.prompt import Confirm
 
 from tune_cluster.execution.best import all_ended
-from tune_cluster.execution.keeping import divide_budget
+from tune_cluster.execution.keeping import divide_quota
 from tune_cluster.execution.options import Options
 from tune_cluster.execution.plan import show_line, show_plan
 from tune_cluster.execution.price import Price, check_room, price_of
@@ -41,10 +41,10 @@ def begin(
     if study.options.resume is not None and (told := strangers(study.directory)):
         show_line(console, "NOTICE", told, style="bold red")
     if all_ended(study) or study.stopper.stops():
-        divide_budget(study)
+        divide_quota(study)
         return True, None
     price = price_of(study)
-    divide_budget(study, price.largest_checkpoint)
+    divide_quota(study, price.largest_checkpoint)
     check_room(study, price)
     show_plan(console, study, price)
     show_line(console, "resume", goes_on, typed=True)

@@ -7,9 +7,8 @@ from contextlib import suppress
 from typing import Any
 
 from tune_cluster.execution.best import is_over
-from tune_cluster.execution.ray_tune.searcher import dirname_of
 from tune_cluster.execution.ray_tune.study import Study
-from tune_cluster.storage.checkpoints import TrialCheckpoints
+from tune_cluster.storage.checkpoints import TrialCheckpoints, dirname_of
 from tune_cluster.study.study_file import write_json
 from tune_cluster.trial.seeds import trial_seed
 
@@ -47,8 +46,8 @@ def _told(study: Study, index: int) -> dict[str, Any] | None:
         return None
     epoch, value = best
     config = study.space.restored(trial.config_at(epoch))
-    place = study.checkpoints / dirname_of(index)
-    checkpoint = TrialCheckpoints(place, study.mode).of_epoch(epoch)
+    store = study.checkpoints / dirname_of(index)
+    checkpoint = TrialCheckpoints(store, study.mode).of_epoch(epoch)
     evaluate = getattr(study.parts.trainable, "evaluate", None)
     test = {}
     if checkpoint is not None and evaluate is not None:

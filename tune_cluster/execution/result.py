@@ -11,8 +11,7 @@ from ray.tune import Checkpoint
 
 from search_spaces.objective import Mode, Objective
 from search_spaces.trial_events import Epoch
-from tune_cluster.execution.ray_tune.searcher import dirname_of
-from tune_cluster.storage.checkpoints import TrialCheckpoints
+from tune_cluster.storage.checkpoints import TrialCheckpoints, dirname_of
 from tune_cluster.storage.store import Store
 from tune_cluster.study.state import TrialState
 

@@ -14,11 +14,10 @@ from rich.console import Console
 from search_spaces.schedulers.base import Closing
 from tune_cluster.callbacks.console import duration, spelled
 from tune_cluster.execution.best import all_ended
-from tune_cluster.execution.ray_tune.searcher import dirname_of
 from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.plain_text import argument, one_line, pasted
 from tune_cluster.reports.audit import audit_of, told
-from tune_cluster.storage.checkpoints import TrialCheckpoints
+from tune_cluster.storage.checkpoints import TrialCheckpoints, dirname_of
 from tune_cluster.storage.inside import opened
 from tune_cluster.study.study_file import write_json
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from ray import tune
 
-from search_spaces.mode import Mode
+from search_spaces.objective import Mode
 from search_spaces.schedulers.base import StudyScheduler
 from search_spaces.searchers.base import StudySearcher
 from search_spaces.space import Space

@@ -1,6 +1,6 @@
 """`--checkpoint-budget`: the bytes that all checkpoints of a study may take, at any moment.
 
-The budget is divided before the first trial. Each trial that runs has a share, which it holds by
+The quota is divided before the first trial. Each trial that runs has a share, which it holds by
 itself: it writes a checkpoint to the node's own disk first, so that its size is known, and drops
 what has to go before it takes any of the storage. What the shares leave is for the trials that have
 ended, whose checkpoints the driver drops in the order of `callbacks.retention`. So nobody has to
@@ -25,7 +25,7 @@ SPARE = 1.1
 
 
 @dataclass
-class Budget:
+class Quota:
     """What the checkpoints of a study may take.
 
     Args:
@@ -48,7 +48,7 @@ class Budget:
 
         Args:
             running: trials that may run at once.
-            checkpoint: bytes of one checkpoint; where nobody knows, half of the budget is for those
+            checkpoint: bytes of one checkpoint; where nobody knows, half of the quota is for those
                 that run.
 
         Raises:

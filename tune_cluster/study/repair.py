@@ -12,11 +12,9 @@ from pathlib import Path
 
 from search_spaces.objective import Objective
 from search_spaces.trial_events import Suggested
-from tune_cluster.execution.controls import control_dirname
-from tune_cluster.execution.ray_tune.searcher import dirname_of
 from tune_cluster.plain_text import argument
 from tune_cluster.storage.addresses import SCHEME
-from tune_cluster.storage.checkpoints import PREFIX
+from tune_cluster.storage.checkpoints import PREFIX, control_dirname, dirname_of
 from tune_cluster.storage.inside import write_file
 from tune_cluster.storage.retry import print_line
 from tune_cluster.storage.s3 import S3Store

@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import ConfigDict, Field, TypeAdapter
 from typing_extensions import NotRequired, TypedDict
 
-from search_spaces.mode import Mode
+from search_spaces.objective import Mode
 from tune_cluster.storage.inside import read_regular, write_file
 from tune_cluster.storage.integrity import check, parse
 from tune_cluster.storage.retry import StorageRetry

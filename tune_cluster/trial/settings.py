@@ -9,7 +9,7 @@ from typing import Any
 from search_spaces.objective import Objective
 from search_spaces.trial_events import Epochs
 from tune_cluster.storage import retry
-from tune_cluster.storage.quota import Budget
+from tune_cluster.storage.quota import Quota
 from tune_cluster.storage.retry import RetryPolicy
 
 
@@ -32,7 +32,7 @@ class TrialSettings:
     """Whether the journal may lose epochs that a checkpoint has, which then keeps all of them."""
     journaled_epochs: Mapping[int, Epochs] | None = None
     """By trial, the epochs that the journal of such a study had when it was resumed."""
-    quota: Budget | None = None
+    quota: Quota | None = None
     """Bytes that checkpoints may take; divided before the first trial begins."""
     storage_retry: RetryPolicy = field(default_factory=lambda: retry.RETRY_POLICY)
     """How long storage that fails is waited for."""

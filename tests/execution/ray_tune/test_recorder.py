@@ -8,7 +8,7 @@ from search_spaces.trial_events import Exploited
 from tests.journals import event_of, read_events, state_of
 from tune_cluster.execution.ray_tune.recorder import Recorder
 from tune_cluster.storage.checkpoints import TrialCheckpoints
-from tune_cluster.storage.quota import Budget
+from tune_cluster.storage.quota import Quota
 from tune_cluster.storage.retry import RetryPolicy, StorageRetry
 from tune_cluster.storage.store import LocalStore
 from tune_cluster.study.journal import Journal
@@ -22,9 +22,9 @@ class Pair:
     """Two trials, each with a checkpoint of epoch 2, on storage that is back when that is told."""
 
     def __init__(self, folder):
-        self.place = LocalStore(folder / "trials")
-        self.place.path.mkdir()
-        self.lines, self.budget = [], Budget(10**6, running=2, per_trial=10**5)
+        self.store = LocalStore(folder / "trials")
+        self.store.path.mkdir()
+        self.lines, self.quota = [], Quota(10**6, running=2, per_trial=10**5)
         for index, value in enumerate((0.1, 0.9)):
             self.checkpoints(index).write(2, value, {}, save)
         self.journal = Journal(folder / "journal.jsonl")
@@ -32,24 +32,24 @@ class Pair:
         self.journal.append(*self.suggested)
 
     def checkpoints(self, index):
-        return TrialCheckpoints(self.place / f"{index:04d}", "max")
+        return TrialCheckpoints(self.store / f"{index:04d}", "max")
 
     def take_away(self):
-        self.place.path.rename(self.place.path.with_name("elsewhere"))
+        self.store.path.rename(self.store.path.with_name("elsewhere"))
 
     def back(self, line):
         self.lines.append(line)
-        if not self.place.path.exists():
-            self.place.path.with_name("elsewhere").rename(self.place.path)
+        if not self.store.path.exists():
+            self.store.path.with_name("elsewhere").rename(self.store.path)
 
     def exploit(self):
         """The event that says what became of it."""
         recorder = Recorder(
             EventStream(lambda: self.journal, state_of(self.suggested)),
-            self.place,
+            self.store,
             sequential=False,
-            retry=StorageRetry(self.place, self.back, policy=RetryPolicy(0.01, 0.01, 5)),
-            budget=self.budget,
+            retry=StorageRetry(self.store, self.back, policy=RetryPolicy(0.01, 0.01, 5)),
+            quota=self.quota,
         )
         recorder.on_exploit(EXPLOIT)
         *_, event = read_events(self.journal.path)
@@ -75,7 +75,7 @@ def test_storage_that_is_away_is_waited_for(pair):
 
 
 def test_weights_that_are_damaged_are_left_and_that_is_told(pair):
-    (pair.place.path / "0001" / "checkpoint_000002" / "state").write_bytes(b"")
+    (pair.store.path / "0001" / "checkpoint_000002" / "state").write_bytes(b"")
     event = pair.exploit()
     assert (event["event"], event["trial"], event["donor"]) == ("not_exploited", 0, 1)
     assert "has 0 bytes, and had 1000" in event["reason"]
@@ -83,14 +83,14 @@ def test_weights_that_are_damaged_are_left_and_that_is_told(pair):
 
 
 def test_weights_that_are_gone_are_told_too(pair):
-    (pair.place.path / "0001" / "checkpoint_000002" / "result.json").unlink()
+    (pair.store.path / "0001" / "checkpoint_000002" / "result.json").unlink()
     event = pair.exploit()
     assert event["event"] == "not_exploited"
     assert event["reason"] == "its checkpoint of epoch 2 cannot be read"
 
 
-def test_a_budget_is_held_by_what_is_taken_over(pair):
-    pair.budget.per_trial = int(1.5 * SIZE)
+def test_a_quota_is_held_by_what_is_taken_over(pair):
+    pair.quota.per_trial = int(1.5 * SIZE)
     event = pair.exploit()
     assert event["event"] == "not_exploited"
     assert "1500 allowed" in event["reason"]

@@ -26,11 +26,14 @@ from search_spaces.trial_events import (
     TrialEvent,
 )
 from tune_cluster.callbacks.stopping import StudyStopper
-from tune_cluster.execution.controls import stopped_dirname
 from tune_cluster.execution.process_losses import reason_of, text_of
-from tune_cluster.execution.ray_tune.searcher import dirname_of
-from tune_cluster.storage.checkpoints import NoRoomError, TrialCheckpoints
-from tune_cluster.storage.quota import Budget
+from tune_cluster.storage.checkpoints import (
+    NoRoomError,
+    TrialCheckpoints,
+    dirname_of,
+    stopped_dirname,
+)
+from tune_cluster.storage.quota import Quota
 from tune_cluster.storage.retry import StorageRetry
 from tune_cluster.storage.store import Store
 from tune_cluster.study.events import (
@@ -55,10 +58,10 @@ class Recorder(Callback):
 
     Args:
         stream: of the study.
-        checkpoints: the place of all trials' checkpoints.
+        checkpoints: where the checkpoints of all trials lie.
         sequential: whether trials run one at a time.
         retry: of the storage.
-        budget: bytes of checkpoints, divided; None without a limit.
+        quota: bytes of checkpoints, divided; None without a limit.
     """
 
     def __init__(
@@ -67,14 +70,14 @@ class Recorder(Callback):
         checkpoints: Store,
         sequential: bool,
         retry: StorageRetry,
-        budget: Budget | None,
+        quota: Quota | None,
     ) -> None:
         self.state = stream.state
         self._stream = stream
-        self._place = checkpoints
+        self._trials_store = checkpoints
         self._sequential = sequential
         self._retry = retry
-        self._budget = budget
+        self._quota = quota
         self._decided: Sequence[Event] = ()
         self._waiting: set[int] = set()
         self._replaced: set[int] = set()
@@ -182,7 +185,7 @@ class Recorder(Callback):
         if report.metrics and (report.first or epoch > known):
             events.append(Result(trial=index, **_trained(report)))
         if report.checkpoint is not None:
-            path = f"{self._place.name}/{trial.custom_dirname}/{report.checkpoint}"
+            path = f"{self._trials_store.name}/{trial.custom_dirname}/{report.checkpoint}"
             events.append(SavedCheckpoint(trial=index, epoch=epoch, path=path))
         if report.unsaved is not None and index not in self._unsaved:
             self._unsaved.add(index)
@@ -251,9 +254,9 @@ class Recorder(Callback):
         return self.state.trials[index].last_epoch + 1
 
     def _checkpoints(self, index: int) -> TrialCheckpoints:
-        allowance = None if self._budget is None else self._budget.per_trial
-        place = self._place / dirname_of(index)
-        return TrialCheckpoints(place, self.state.objective.mode, self._retry, allowance)
+        allowance = None if self._quota is None else self._quota.per_trial
+        store = self._trials_store / dirname_of(index)
+        return TrialCheckpoints(store, self.state.objective.mode, self._retry, allowance)
 
 
 class TuneStopper(Stopper):

@@ -16,7 +16,7 @@ from search_spaces.schedulers.base import StudyScheduler
 from search_spaces.searchers.base import StudySearcher
 from search_spaces.space import nested
 from search_spaces.trial_events import Event, Promoted, Suggested
-from tune_cluster.execution.controls import control_dirname
+from tune_cluster.storage.checkpoints import control_dirname, dirname_of
 from tune_cluster.study.state import StudyState, TrialState
 
 
@@ -147,8 +147,3 @@ class TrialSource(Searcher):
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing, for the same reason."""
-
-
-def dirname_of(index: int) -> str:
-    """The name of a trial's directory, such as `0012`: they sort as the trials began."""
-    return f"{index:04d}"

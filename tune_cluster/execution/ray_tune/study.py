@@ -12,8 +12,7 @@ from typing import Any
 
 from ray import tune
 
-from search_spaces.mode import Mode
-from search_spaces.objective import Objective
+from search_spaces.objective import Mode, Objective
 from search_spaces.schedulers.base import StudyScheduler
 from search_spaces.searchers.base import StudySearcher
 from search_spaces.space import Space
@@ -38,7 +37,7 @@ from tune_cluster.execution.sendable import check_sendable
 from tune_cluster.execution.tuner import Tuner
 from tune_cluster.storage.append_only import HeldFile
 from tune_cluster.storage.inside import make_private, opened
-from tune_cluster.storage.quota import Budget, parse_bytes
+from tune_cluster.storage.quota import Quota, parse_bytes
 from tune_cluster.storage.retry import StorageRetry
 from tune_cluster.storage.s3 import S3Store
 from tune_cluster.storage.store import LocalStore
@@ -91,7 +90,7 @@ class Study:
         self.options = options
         self.max_concurrent = max_concurrent
         asked = options.checkpoint_budget
-        self.budget = None if asked is None else Budget(parse_bytes(asked))
+        self.quota = None if asked is None else Quota(parse_bytes(asked))
         """Of all checkpoints, in bytes."""
         self.metric = metric
         self.mode = mode
@@ -122,8 +121,8 @@ class Study:
                 on_none_left=self.stopper.no_node_left,
             )
         self._slots: TrialSlots | None = None
-        # A budget is divided by the trials that run at once.
-        fixed = options.max_concurrent is not None or self.budget is not None
+        # A quota is divided by the trials that run at once.
+        fixed = options.max_concurrent is not None or self.quota is not None
         if cluster is not None and self._joining is not None and not fixed:
             self._slots = TrialSlots(
                 cluster, *size, on_change=self._note_slots, look=self._joining.nodes
@@ -133,7 +132,7 @@ class Study:
         self.stream = EventStream(lambda: self.journal, self.state, [self.stopper, self.losses])
         self._journal: Journal | None = None
         self.checkpoints = StudyDirectory(directory, bucket).checkpoints
-        """Where the trials' checkpoints lie, each trial's in a place of its own."""
+        """Where the trials' checkpoints lie, each trial's in a folder of its own."""
         self.retry = StorageRetry(
             LocalStore(self.trials_dir), give_up=self.stopper.gives_up_storage
         )
@@ -143,7 +142,7 @@ class Study:
             self.checkpoints,
             sequential=self.alone,
             retry=self.retry,
-            budget=self.budget,
+            quota=self.quota,
         )
         self.inputs: dict[str, str] = {}
         """Fingerprints of what else the trials depend on, which a resume must find again."""
@@ -225,7 +224,7 @@ class Study:
             str(self.checkpoints),
             seed=self.options.seed,
             sequential=self.alone,
-            quota=self.budget,
+            quota=self.quota,
             in_bucket=self.bucket is not None,
             journaled_epochs=reported,
             working_directory=job_directory(),

@@ -16,7 +16,6 @@ import ray
 from ray import tune
 
 from tune_cluster.cluster.notices import telling
-from tune_cluster.execution.controls import stopped_dirname
 from tune_cluster.execution.ray_tune.capabilities import overrides
 from tune_cluster.execution.ray_tune.compat import (
     ORIGINAL_WORKING_DIRECTORY,
@@ -32,7 +31,7 @@ from tune_cluster.execution.ray_tune.compat import (
     set_progress,
     trial_dirname,
 )
-from tune_cluster.storage.checkpoints import Checkpoint
+from tune_cluster.storage.checkpoints import Checkpoint, stopped_dirname
 from tune_cluster.trial.dict_checkpoint import load_returned, save_returned
 from tune_cluster.trial.failures import ProcessExits, StoppedExit, TrainableError, call_trainable
 from tune_cluster.trial.memory import freeze_imports
