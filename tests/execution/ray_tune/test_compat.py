@@ -104,6 +104,40 @@ def test_a_process_that_dies_as_the_next_trial_is_handed_it_costs_no_trial(run_s
     assert [e for e in events if e["event"] == "retried"]
 
 
+class Lost:
+    """A trial of Tune's whose process was lost."""
+
+    status = Trial.RUNNING
+    max_failures = 20
+
+
+@pytest.mark.parametrize("status", [Trial.PENDING, Trial.PAUSED, Trial.ERROR])
+def test_a_loss_that_ray_tells_twice_is_counted_once(monkeypatch, status):
+    """A trial that was killed for memory rests, and one that has failed has ended."""
+    trial, counted = Lost(), []
+
+    def process(self, trial, exception):
+        trial.status = Trial.ERROR if trial.max_failures == 0 else Trial.PENDING
+
+    class Losses:
+        def lost(self, trial, error):
+            counted.append(error)
+            return status == Trial.ERROR
+
+        def rests(self, trial, *, failed, others):
+            return status == Trial.PAUSED
+
+    monkeypatch.setattr(compat.TuneController, "_process_trial_failure", process)
+    controller = compat.Controller.__new__(compat.Controller)
+    controller._losses, controller._resetting_trials = Losses(), set()
+    controller._running_trials = set()
+    controller._set_trial_status = lambda trial, status: setattr(trial, "status", status)
+    for _ in range(2):
+        controller._process_trial_failure(trial, compat.ProcessLostError(ValueError("killed")))
+        assert trial.status == status
+    assert len(counted) == 1
+
+
 class NoMore(RandomSearch):
     """Has nothing to suggest: Tune asks its folder then which trials there were."""
 

@@ -82,8 +82,9 @@ class Controller(TuneController):
       reads a file that is not there before the study has ended.
     - The same, and `_resetting_trials`: Ray tells of the loss of a reused process twice, as the
       failure of the process and of the task that was to reset it. The first queues the trial
-      again, the second finds it pending and fails it for good, whatever `max_failures` says. It
-      also stays among the trials under reset, which are never started.
+      again, lets it rest or ends it, the second would count another loss, and fail for good a trial
+      that it finds pending, whatever `max_failures` says. It also stays among the trials under
+      reset, which are never started.
     - `_trials`, `_stopped_trials`, `_failed_trials`: hold every trial of the study, 30 KB each, and
       `is_finished()` asks all of `_trials` in every step.
     - `checkpoint`, `_mark_trial_to_checkpoint`: write the state of all trials for a restore that
@@ -114,8 +115,8 @@ class Controller(TuneController):
 
     def _process_trial_failure(self, trial: Trial, exception: Exception) -> None:
         self._resetting_trials.discard(trial)
-        # A trial that waits has no process to lose: its own was told of before, which queued it.
-        if isinstance(exception, RayActorError) and trial.status == Trial.PENDING:
+        # A trial that does not run has no process to lose: its own was told of before.
+        if isinstance(exception, RayActorError) and trial.status != Trial.RUNNING:
             return
         if self._losses.lost(trial, exception):
             # Of Tune's own count there may be some left.
