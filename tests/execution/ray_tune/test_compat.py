@@ -15,12 +15,11 @@ from ray.tune.search import Searcher
 
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.schedulers.base import StudyScheduler
-from search_spaces.searchers.random_search import RandomSearch
 from tests.execution.ray_tune.test_trainable import trainable_that
-from tests.in_process import SPACE
 from tests.journals import read_events
 from tests.test_hostile_pickles import Hostile
 from tune_cluster.execution.ray_tune import compat
+from tune_cluster.execution.ray_tune.searcher import TrialSource
 from tune_cluster.study.journal import JOURNAL
 
 CALLED_BY_RAY = {
@@ -50,19 +49,16 @@ class Watched(StudyScheduler):
 
 
 @pytest.mark.slow
-def test_tuner_runs_our_controller_which_forgets_ended_trials_and_writes_no_state(run_study):
+def test_tuner_runs_our_controller_which_forgets_ended_trials_and_writes_no_state(
+    run_study, monkeypatch
+):
     scheduler, pickled = Watched(), []
-
-    class Counting(RandomSearch):
-        def save(self, checkpoint_path):
-            pickled.append(checkpoint_path)
-
+    monkeypatch.setattr(TrialSource, "save", lambda self, path: pickled.append(path))
     code, trials, study = run_study(
         trainable_that(lambda *_: None),
         trials=12,
         max_epochs=1,
         scheduler=scheduler,
-        searcher=Counting(SPACE, seed=0),
     )
     assert code == 0
     assert [trial.status for trial in trials.values()] == ["finished"] * 12
@@ -138,31 +134,32 @@ def test_a_loss_that_ray_tells_twice_is_counted_once(monkeypatch, status):
     assert len(counted) == 1
 
 
-class NoMore(RandomSearch):
-    """Has nothing to suggest: Tune asks its folder then which trials there were."""
-
-    def suggest(self, trial_id):
-        return Searcher.FINISHED
-
-
 @pytest.mark.slow
-def test_a_state_of_the_study_that_another_has_written_is_not_unpickled(run_study, tmp_path):
+def test_a_state_of_the_study_that_another_has_written_is_not_unpickled(
+    run_study, monkeypatch, tmp_path
+):
     marker = tmp_path / "was-unpickled"
     pickled = {"_type": "CLOUDPICKLE_FALLBACK", "value": pickle.dumps(Hostile(marker)).hex()}
     folder = tmp_path / "study" / ".tune"
     folder.mkdir(parents=True)
     # Later than any name that Tune gives: it opens the last one.
     (folder / "experiment_state-z.json").write_text(json.dumps({"trial_data": pickled}))
-    _, trials, _ = run_study(trainable_that(lambda *_: None), searcher=NoMore(SPACE, seed=0))
+    # Where nothing is suggested Tune asks its folder which trials there were.
+    monkeypatch.setattr(TrialSource, "suggest", lambda self, trial_id: Searcher.FINISHED)
+    _, trials, _ = run_study(trainable_that(lambda *_: None))
     assert trials == {}
     assert not marker.exists()
 
 
-def test_a_trial_s_process_has_the_variables_that_a_ray_of_ours_is_started_with():
-    cache = compat.class_cache
-    assert cache.DEFAULT_ENV_VARS.items() <= compat.TRIAL_ENVIRONMENT.items()
+def test_a_trial_s_process_has_the_variables_that_a_ray_of_ours_is_started_with(
+    monkeypatch,
+):
+    assert compat.TRIAL_ENVIRONMENT, "Ray sets none any more"
+    for name, value in compat.TRIAL_ENVIRONMENT.items():
+        # A study before in this process has taken them away.
+        monkeypatch.setitem(compat.class_cache.DEFAULT_ENV_VARS, name, value)
     environment = compat.as_trial(lambda: None)._runtime_env["env_vars"]
-    assert cache.DEFAULT_ENV_VARS.items() <= environment.items(), (
+    assert compat.TRIAL_ENVIRONMENT.items() <= environment.items(), (
         "no process that stands ready is taken over by a trial"
     )
 

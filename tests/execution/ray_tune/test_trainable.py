@@ -17,6 +17,7 @@ from ray import tune
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.schedulers.base import StudyScheduler
 from search_spaces.searchers.random_search import RandomSearch
+from search_spaces.trial_events import Result
 from tests.in_process import SPACE
 from tests.journals import read_events
 from tests.mounts import mounted
@@ -65,12 +66,9 @@ class Recording(RandomSearch):
         super().__init__(SPACE, seed=0)
         self.told = []
 
-    def on_trial_result(self, trial_id, result):
-        self.told.append(result["score"])
-
-    def on_trial_complete(self, trial_id, result=None, error=False):
-        if result is not None:
-            self.told.append(result["score"])
+    def on_event(self, event, replay):
+        if isinstance(event, Result):
+            self.told.append(event.metrics["score"])
 
 
 def test_a_trial_that_diverges_ends_at_once_and_nobody_is_told_a_nan(run_study):

@@ -2,7 +2,6 @@
 
 import itertools
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from search_spaces.objective import Objective
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.schedulers.pbt import PBT
 from search_spaces.searchers.grid_search import GridSearch
@@ -18,6 +18,7 @@ from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.searchers.sobol_search import SobolSearch
 from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.spaces import SPACES, within
+from search_spaces.study_spec import StudySpec
 from trainables.data.splits import split
 from trainables.image.config import ImageConfig
 from trainables.image.task import ImageData
@@ -60,14 +61,11 @@ def grid_over_two(space, seed):
 class Population(RandomSearch):
     """What becomes of random points where a population perturbs all that it can."""
 
-    def suggest(self, trial_id):
-        config = super().suggest(trial_id)
+    def point(self, index):
+        config = super().point(index)
         names = [name for name in config if self._can(name)]
-        if not names:
-            return config
-        pbt = PBT(self.space, perturbed=names, max_epochs=9, interval=2, seed=0)
-        explored, _ = pbt._get_new_config(None, SimpleNamespace(config=config))
-        return explored
+        pbt = PBT(self.space, perturbed=names, max_epochs=9, interval=2, seed=index)
+        return pbt._explored(config)
 
     def _can(self, name):
         try:
@@ -80,10 +78,14 @@ class Population(RandomSearch):
 class Stopped(RandomSearch):
     """Random points of a space that early stopping has agreed to."""
 
-    def suggest(self, trial_id):
+    def point(self, index):
         grace = max(1, math.ceil(self.space.settling_epochs()))
-        ASHA(max_epochs=grace + 1, grace_period=grace).check_space(self.space)
-        return super().suggest(trial_id)
+        asha = ASHA(max_epochs=grace + 1, grace_period=grace)
+        objective = Objective("val_accuracy", "max")
+        StudySpec(
+            objective=objective, trials=8, searcher=self, scheduler=asha, continues=True
+        ).check()
+        return super().point(index)
 
 
 STRATEGIES = {
