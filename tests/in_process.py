@@ -17,6 +17,7 @@ from tune_cluster.execution.launcher import TUNE_SETTINGS, exit_code, prepare
 from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.study.directory import StudyDirectory
 from tune_cluster.study.journal import JOURNAL
+from tune_cluster.study.study_file import STUDY_FILE
 
 QUALITY = Hyperparameter(
     name="quality",
@@ -87,7 +88,10 @@ def run_study(cluster_address, tmp_path, monkeypatch):
             command, console = Command(options, {}), Console(file=file)
             # A study that is there already goes on.
             folder = tmp_path / name
-            directory = StudyDirectory.find(str(folder), held) if folder.exists() else None
+            if (folder / STUDY_FILE).exists():
+                directory = StudyDirectory.find(str(folder), held)
+            else:
+                directory = StudyDirectory(folder) if folder.exists() else None
             begun = prepare(command, tuner, directory, held, console=console, argv=None)
             code = exit_code(begun.run(), begun.next_step)
         return code, trials_in(begun.study.directory / JOURNAL), begun.study

@@ -7,7 +7,14 @@ from types import SimpleNamespace
 
 import pytest
 import ray
-from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayActorError, RayError
+from ray.core.generated.common_pb2 import ActorDiedErrorContext
+from ray.exceptions import (
+    ActorDiedError,
+    ActorUnavailableError,
+    OutOfMemoryError,
+    RayActorError,
+    RayError,
+)
 
 from search_spaces.schedulers.base import StudyScheduler
 from tests.execution.ray_tune.test_trainable import trainable_that
@@ -38,6 +45,11 @@ def losses(clock, notes):
 
 def test_a_process_lost_for_the_fourth_time_in_an_epoch_fails_its_trial(losses):
     assert [losses.fails(0, 3, KILLED) for _ in range(4)] == [False] * 3 + [True]
+
+
+def test_a_loss_that_ray_has_no_words_for_is_one_as_any_other(losses):
+    assert why(RayActorError(error_msg="")) == "RayActorError"
+    assert not losses.fails(0, 1, RayActorError(error_msg=""))
 
 
 def test_an_epoch_further_all_tries_are_there_again_and_a_start_from_the_beginning_has_no_more(
@@ -174,6 +186,18 @@ def test_two_alike_are_told_alike_in_a_line_and_all_of_it_is_there(
             ActorUnavailableError("failed to connect to ipv4:10.0.0.7:41147", bytes(range(16))),
             "The actor … is unavailable: failed to connect to ipv4:…. The task may or may not have "
             "been executed on the actor.",
+        ),
+        (
+            ActorDiedError(ActorDiedErrorContext(actor_id=bytes(16), pid=7, node_ip_address="::1")),
+            "The actor died unexpectedly before finishing this task.",
+        ),
+        (
+            ActorDiedError(
+                ActorDiedErrorContext(
+                    actor_id=bytes(16), error_message="It has died. Worker exit detail: "
+                )
+            ),
+            "It has died.",
         ),
     ],
 )

@@ -86,7 +86,7 @@ class LostProcesses(Callback):
     ) -> None:
         self._slots, self._emit, self._clock = slots, emit, clock
         self._trials: dict[int, _TrialLosses] = {}
-        self._final_reason = ""
+        self._final_reason: str | None = None
         """What a trial has failed of, and no epoch has gone well since."""
 
     def __getstate__(self) -> dict[str, Any]:
@@ -144,7 +144,7 @@ class LostProcesses(Callback):
     def on_event(self, event: Event, state: StudyState, replay: bool) -> None:
         """Give every process all its tries again after an epoch that went well."""
         if isinstance(event, Result):
-            self._final_reason = ""
+            self._final_reason = None
 
     def _emit_change(self, reason: str) -> None:
         self._emit(WidthChanged(trials=self.concurrent(), reason=reason))
@@ -177,7 +177,10 @@ def why(error: Exception) -> str:
     # Below the names of the actor.
     last_name = max((n for n, line in enumerate(lines) if line.startswith("\t")), default=-1)
     text = "\n".join(lines[last_name + 1 :])
-    return _first_line(text.rpartition("Worker exit detail: ")[2])
+    # Where Ray knows no cause yet, or no detail of it.
+    general, _, detail = text.rpartition("Worker exit detail: ")
+    said = (_first_line(part) for part in (detail, general, text_of(cause)))
+    return next(filter(None, said), type(cause).__name__)
 
 
 def text_of(error: Exception) -> str:
