@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import ROOT
 from tune_cluster.cluster.capacity import Cluster
-from tune_cluster.execution import compare, launcher, price, question
+from tune_cluster.execution import compare, cost_estimate, launcher, plan
 from tune_cluster.execution.options import Options, flag
 
 JOBS = sorted(
@@ -81,9 +81,9 @@ def place(cluster_address, tmp_path_factory):
             yield Cluster(({"CPU": 4.0, "GPU": 1.0},), own=True)
 
         patch.setattr(launcher, "cluster_for", joined)
-        patch.setattr(price, "rehearse", lambda study: [])
-        for asking in (question, compare):
-            patch.setattr(asking, "agreed", lambda *asked, **more: False)
+        patch.setattr(cost_estimate, "rehearse", lambda study: [])
+        for asking in (plan, compare):
+            patch.setattr(asking, "confirmed", lambda *asked, **more: False)
         yield folder
 
 

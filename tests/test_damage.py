@@ -31,7 +31,7 @@ from tune_cluster.execution.best import keep_best
 from tune_cluster.execution.command_line import parse
 from tune_cluster.execution.launcher import taken_up
 from tune_cluster.execution.ray_tune.study import Study
-from tune_cluster.reports import audit, comparison, curves
+from tune_cluster.reports import audit, comparison, plots
 from tune_cluster.storage.checkpoints import TrialCheckpoints
 from tune_cluster.storage.store import LocalStore
 from tune_cluster.study.events import Closed, Session
@@ -117,7 +117,7 @@ def warm(study):
 
 
 def drawn(study):
-    curves.draw_curves(study, study.parent / "curves.png")
+    plots.draw_curves(study, study.parent / "curves.png")
     return (study.parent / "curves.png").read_bytes()
 
 

@@ -69,7 +69,7 @@ def audit(argv: Sequence[str]) -> None:
 
 def plot(argv: Sequence[str]) -> None:
     """STUDY [FILE]: draw the curves of a study"""
-    from tune_cluster.reports.curves import main
+    from tune_cluster.reports.plots import main
 
     main(argv)
 

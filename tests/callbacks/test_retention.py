@@ -10,9 +10,11 @@ import pytest
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.schedulers.base import StudyScheduler
 from tests.execution.test_controls import toy
+from tests.in_process import names
 from tests.journals import Happens, event_of
+from tests.journals import trial_of as made_up_trial
 from tests.search_spaces.conftest import study_of
-from tune_cluster.callbacks.retention import Retention
+from tune_cluster.callbacks.retention import Retention, drop_ahead
 from tune_cluster.storage.checkpoints import TrialCheckpoints
 from tune_cluster.storage.inside import bytes_in
 from tune_cluster.storage.retry import StorageRetry
@@ -46,6 +48,7 @@ class Told:
             self.study.state,
             self.store,
             scheduler=self.scheduler,
+            in_bucket=False,
             retry=StorageRetry(self.store),
             emit=self.emitted.append,
             **self.options,
@@ -139,7 +142,7 @@ def test_a_control_keeps_the_latest_until_it_has_ended(tmp_path):
     control = TrialCheckpoints(study.store / "0001-control", "max")
     control.write(4, 0.95, {}, save)
     study.tell(1, "control", epoch=4, metrics={"score": 0.95})
-    # It is no trial of the study: it takes nobody's place among the best.
+    # It is no trial of the study: it takes nobody's store among the best.
     assert study.left() == {0: [1], 1: [3]}
     study.tell(1, "control_ended", status="finished", epoch=4)
     assert study.left() == {0: [1]}
@@ -306,3 +309,42 @@ def test_a_tight_quota_is_held_at_every_moment_of_a_study(run_study, tmp_path, m
         assert {i: t.results for i, t in trials.items()} == {
             i: t.results for i, t in unlimited.items()
         }
+
+
+def left_of(folder, trial, saved):
+    """The checkpoints that are left of those saved, pairs of an epoch and its number."""
+    store = LocalStore(folder)
+    checkpoints = TrialCheckpoints(store / "0000", "max")
+    for epoch, number in saved:
+        checkpoints.write(epoch, float(-epoch), {}, save, iteration=number)
+    drop_ahead(store, {} if trial is None else {0: trial}, "max", StorageRetry(store))
+    return names(folder / "0000")
+
+
+def trial_of(epochs, status="running"):
+    return made_up_trial(results={epoch: {"m": 0.5} for epoch in epochs}, status=status)
+
+
+def test_what_the_journal_knows_and_the_next_report_stay(tmp_path):
+    saved = [(1, 1), (2, 2)]
+    whole = ["checkpoint_000001", "checkpoint_000002"]
+    assert left_of(tmp_path, trial_of([1, 2], "finished"), saved) == whole
+    assert left_of(tmp_path, trial_of([1]), saved) == whole
+
+
+def test_the_next_report_may_be_ten_epochs_on(tmp_path):
+    assert left_of(tmp_path, trial_of([10]), [(20, 2)]) == ["checkpoint_000020"]
+
+
+def test_what_is_further_ahead_is_dropped_and_told(tmp_path, capsys):
+    assert left_of(tmp_path, trial_of([1]), [(1, 1), (4, 4)]) == ["checkpoint_000001"]
+    assert "trial 0 has a checkpoint of epoch 4" in capsys.readouterr().err
+
+
+def test_a_trial_that_has_ended_has_no_later_ones(tmp_path):
+    stopped = trial_of([1], "stopped")
+    assert left_of(tmp_path, stopped, [(1, 1), (2, 2)]) == ["checkpoint_000001"]
+
+
+def test_of_a_trial_that_the_journal_does_not_know_there_are_none(tmp_path):
+    assert left_of(tmp_path, None, [(1, 1)]) == []

@@ -14,7 +14,7 @@ from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.searchers.tpe_search import TPESearch
 from tests.in_process import SPACE
 from tests.journals import read_events
-from tune_cluster.execution.price import Controls, expected_controls
+from tune_cluster.execution.cost_estimate import Controls, expected_controls
 from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.storage.checkpoints import control_dirname, dirname_of, stopped_dirname
 from tune_cluster.study.journal import JOURNAL

@@ -1,15 +1,34 @@
 """What a person is shown before a study begins."""
 
 import io
+import os
+import pty
+import select
+import signal
+import sys
+import time
+from contextlib import ExitStack, closing
 
 import pytest
 from rich.console import Console
 
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.schedulers.expectation import Expectation
-from tests.execution.test_price import of, planned, price
+from tests.conftest import ROOT, journal_of
+from tests.execution.test_cost_estimate import estimate, of, planned
+from tests.in_process import names
 from tests.search_spaces.conftest import study_of
-from tune_cluster.execution.plan import price_lines, rung_table, show_line
+from tune_cluster.execution.launcher import nothing_left
+from tune_cluster.execution.options import Options
+from tune_cluster.execution.plan import (
+    UNASKED_SECONDS,
+    confirmed,
+    cost_lines,
+    rung_table,
+    show_line,
+)
+from tune_cluster.execution.ray_tune.study import TUNE_FOLDER
+from tune_cluster.study.directory import StudyDirectory
 
 
 def notes(trials, *, there=True, **options):
@@ -41,7 +60,7 @@ def test_that_nobody_can_be_promoted_is_said_where_nobody_asked_for_it():
 def told(directory, trainable=None, **changed):
     study = planned(directory)
     study.parts.trainable = trainable
-    return [": ".join(line) for line in price_lines(study, price(**changed))]
+    return [": ".join(line) for line in cost_lines(study, estimate(**changed))]
 
 
 def test_the_price_is_told_in_every_unit_that_a_person_pays_in(tmp_path):
@@ -100,3 +119,181 @@ def test_on_a_terminal_a_long_line_stays_in_its_column():
 def test_what_is_copied_and_what_goes_to_a_file_is_in_one_line(terminal, options):
     (line,) = shown(terminal, **options)
     assert line == "note      what is longer than the terminal is wide, by far"
+
+
+JOB = """
+from ray import tune
+
+from search_spaces.catalogue import LEARNING_RATE
+from search_spaces.searchers.random_search import RandomSearch
+from search_spaces.space import Space
+from tune_cluster import TuneConfig, Tuner, main
+
+
+def train(config):
+    tune.report({"val_loss": config["learning_rate"]})
+
+
+def job(options):
+    \"\"\"Which is the lowest?\"\"\"
+    strategy = RandomSearch(Space("own", (LEARNING_RATE,)), seed=0)
+    return Tuner(
+        train,
+        tune_config=TuneConfig(metric="val_loss", mode="min", search_alg=strategy),
+    )
+
+
+main(job)
+"""
+
+
+@pytest.fixture
+def at_terminal(cluster_address, tmp_path):
+    """Runs a job that nobody can tell the price of at a terminal, and types `answer` when it asks;
+    `(exit code, screen)`."""
+    (tmp_path / "job.py").write_text(JOB)
+
+    def run(answer, *arguments):
+        words = [sys.executable, "job.py", "--address", cluster_address, "--trials", "2"]
+        child, terminal = pty.fork()
+        if child == 0:
+            os.chdir(tmp_path)
+            # A dumb terminal has no colours, which would stand between the words.
+            os.environ.update(PYTHONPATH=str(ROOT), TERM="dumb")
+            os.execv(sys.executable, [*words, *arguments])
+        screen, asked = b"", False
+        try:
+            while True:
+                assert select.select([terminal], [], [], 60)[0], f"it waits after {screen.decode()}"
+                try:
+                    read = os.read(terminal, 4096)
+                except OSError:
+                    # Linux: the other end is closed.
+                    break
+                screen += read
+                if not asked and b"start? [y/n]" in screen:
+                    asked = True
+                    # Python loses a Ctrl-C that comes between its prompt and its read.
+                    time.sleep(1)
+                    os.write(terminal, answer)
+            _, status = os.waitpid(child, 0)
+        except BaseException:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            raise
+        finally:
+            os.close(terminal)
+        return os.waitstatus_to_exitcode(status), screen.decode()
+
+    return run
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(b"n\r", id="no"),
+        pytest.param(b"\x03", id="ctrl-c"),
+        pytest.param(b"\r", id="return", marks=pytest.mark.long),
+        pytest.param(b"\x04", id="ctrl-d", marks=pytest.mark.long),
+    ],
+)
+def test_a_study_that_is_not_begun_leaves_its_name_free(at_terminal, tmp_path, answer):
+    code, screen = at_terminal(answer, "--name", "mine")
+    assert code == 130, screen
+    assert "start? [y/n]" in screen
+    assert "Traceback" not in screen
+    assert names(tmp_path / "results") == []
+
+
+@pytest.mark.long
+def test_a_study_that_is_agreed_to_begins_and_is_not_asked_about_with_yes(at_terminal, tmp_path):
+    code, screen = at_terminal(b"y\r", "--name", "mine")
+    assert code == 0, screen
+    assert journal_of(tmp_path / "results" / "mine")[-1]["why"] == "all trials"
+    code, screen = at_terminal(b"n\r", "--resume", "results/mine", "--trials", "3")
+    assert code == 130, "what is added is asked about"
+    assert TUNE_FOLDER not in names(tmp_path / "results" / "mine")
+    code, screen = at_terminal(b"n\r", "--resume", "results/mine", "--trials", "3", "--yes")
+    assert code == 0, screen
+    assert "start?" not in screen
+
+
+@pytest.fixture
+def nobody_agrees(monkeypatch):
+    """A terminal where a no has been typed already."""
+    master, slave = pty.openpty()
+    os.write(master, b"n\n")
+    with closing(os.fdopen(slave)) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        yield
+    os.close(master)
+
+
+def console(terminal=True):
+    return Console(file=io.StringIO(), force_terminal=terminal)
+
+
+@pytest.mark.usefixtures("nobody_agrees")
+def test_who_is_asked():
+    long = 2 * UNASKED_SECONDS
+    assert confirmed(console(), Options(yes=True), long)
+    assert confirmed(console(), Options(smoke_test=True), None)
+    assert confirmed(console(), Options(), UNASKED_SECONDS / 2)
+    assert confirmed(console(terminal=False), Options(), long), "nobody would see the question"
+    assert not confirmed(console(), Options(), long)
+
+
+def test_without_a_terminal_to_answer_at_nobody_is_asked(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("n\n")
+    with (tmp_path / "file").open() as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        assert confirmed(console(), Options(), None)
+
+
+def new_study(tmp_path):
+    with ExitStack() as held:
+        return StudyDirectory.create(str(tmp_path), "mine", held)
+
+
+def interrupted(directory):
+    """A study that is interrupted when its Tuner has been built."""
+    with nothing_left(directory):
+        (directory.path / TUNE_FOLDER).mkdir(exist_ok=True)
+        (directory.path / TUNE_FOLDER / "state").touch()
+        raise KeyboardInterrupt
+
+
+def test_of_a_study_that_was_not_begun_nothing_is_left(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(new_study(tmp_path))
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_nothing_either(tmp_path, number):
+    def wait():
+        with nothing_left(new_study(tmp_path)):
+            os.kill(os.getpid(), number)
+
+    with pytest.raises(SystemExit) as ended:
+        wait()
+    assert ended.value.code == 128 + number
+    assert names(tmp_path) == []
+
+
+def test_a_study_that_is_there_already_is_what_it_was(tmp_path):
+    study = tmp_path / "mine"
+    study.mkdir()
+    (study / "journal.jsonl").touch()
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(StudyDirectory(study))
+    assert names(study) == ["journal.jsonl"]
+
+
+def test_what_another_process_has_begun_is_not_touched(tmp_path):
+    study = tmp_path / "mine"
+    (study / TUNE_FOLDER).mkdir(parents=True)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(StudyDirectory(study))
+    assert names(study / TUNE_FOLDER) == ["state"]

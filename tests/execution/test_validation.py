@@ -1,17 +1,22 @@
 """What a script gives that no study can be made of: one line, before anything is scheduled."""
 
+import functools
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
-from ray import tune
+from ray import cloudpickle, tune
+from ray.tune import PlacementGroupFactory
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, PopulationBasedTraining
 from ray.tune.search.hyperopt import HyperOptSearch
 
+import tests.execution.test_validation as this_module
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.schedulers.pbt import PBT
 from search_spaces.searchers.grid_search import GridSearch
@@ -20,11 +25,16 @@ from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.searchers.sobol_search import SobolSearch
 from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.space import Space
-from tests.in_process import QUALITY, SPACE
+from tests.in_process import QUALITY, SPACE, study_in
 from tune_cluster import Options, TuneConfig, Tuner
-from tune_cluster.execution.command_line import Command
+from tune_cluster.execution.command_line import Command, parse
 from tune_cluster.execution.launcher import built_by
-from tune_cluster.execution.validation import check_metric
+from tune_cluster.execution.validation import (
+    check_metric,
+    check_resources,
+    check_sendable,
+    refuse_unused,
+)
 from tune_cluster.reports.tables import COLUMNS
 
 
@@ -296,3 +306,211 @@ def test_a_job_that_cannot_be_run_ends_with_one_line_and_leaves_nothing(
     assert said in errors[0]
     assert "Traceback" not in done.stderr + done.stdout
     assert not (tmp_path / "results").exists() or not list((tmp_path / "results").iterdir())
+
+
+LOCK = threading.Lock()
+LARGE = np.zeros(15_000_000)
+
+
+@pytest.fixture(autouse=True)
+def by_value():
+    """As Ray sends what a script has defined."""
+    cloudpickle.register_pickle_by_value(this_module)
+    yield
+    cloudpickle.unregister_pickle_by_value(this_module)
+
+
+def with_lock(config):
+    with LOCK:
+        pass
+
+
+def with_large(config):
+    return [LARGE[row] for row in range(3)]
+
+
+def through_another(config):
+    return [with_large(config) for _ in range(3)]
+
+
+def with_default(config, data=LARGE):
+    pass
+
+
+def closing_over(value):
+    def inner(config):
+        return value
+
+    return inner
+
+
+class WithLock(tune.Trainable):
+    def step(self):
+        return {"free": LOCK.acquire()}
+
+
+class WithLarge(tune.Trainable):
+    data = LARGE
+
+
+class Below(WithLock):
+    pass
+
+
+class Holding:
+    def __init__(self, value):
+        self.value = value
+
+    def train(self, config):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("trainable", "named"),
+    [
+        (with_lock, "LOCK (_thread.lock) cannot be pickled"),
+        (with_large, "LARGE (numpy.ndarray) has 120.0 MB"),
+        (through_another, "LARGE of with_large (numpy.ndarray) has 120.0 MB"),
+        (with_default, "data (numpy.ndarray) has 120.0 MB"),
+        (closing_over(LOCK), "value (_thread.lock)"),
+        (closing_over([LARGE]), "value (list) has 120.0 MB"),
+        (closing_over(x for x in (1, 2)), "value (generator)"),
+        (WithLock, "LOCK of step (_thread.lock)"),
+        (Below, "LOCK of step (_thread.lock)"),
+        (WithLarge, "data (numpy.ndarray) has 120.0 MB"),
+        (functools.partial(max, key=LARGE), "key (numpy.ndarray) has 120.0 MB"),
+        (functools.partial(max, LOCK), "argument 1 (_thread.lock)"),
+        (Holding(LOCK).train, "value (_thread.lock)"),
+        (tune.with_parameters(with_lock, rate=1), "LOCK of trainable (_thread.lock)"),
+    ],
+)
+def test_the_variable_is_named_with_its_kind_or_size(trainable, named):
+    with pytest.raises(ValueError, match="sent to the trials' processes") as refused:
+        check_sendable(trainable)
+    assert named in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_many_small_ones_are_told_together(monkeypatch):
+    parts = [np.zeros(500_000) for _ in range(30)]
+
+    def train(config):
+        return parts
+
+    with pytest.raises(ValueError, match=r"parts \(list\) has 120\.0 MB"):
+        check_sendable(train)
+
+
+def test_what_is_imported_in_the_trial_or_small_is_sent():
+    def train(config):
+        lock = threading.Lock()
+        return lock, np.zeros(15_000_000)
+
+    for trainable in (train, WithLock.__mro__[1], tune.with_parameters(train)):
+        check_sendable(trainable)
+
+
+def function(config):
+    tune.report({"score": config["quality"]})
+
+
+class Asking(tune.Trainable):
+    @classmethod
+    def default_resource_request(cls, config):
+        return PlacementGroupFactory([{"CPU": 2 if config["quality"] > 0.5 else 1}])
+
+    def step(self):
+        return {"score": 1.0}
+
+
+def asking(resources, trainable=function):
+    if trainable is function:
+        return tune.with_resources(lambda config: function(config), resources)
+    return tune.with_resources(trainable, resources)
+
+
+@pytest.mark.parametrize("trainable", [function, tune.Trainable])
+@pytest.mark.parametrize(
+    ("resources", "said"),
+    [
+        ({"cpu": 2}, "--cpus-per-trial 2"),
+        ({"cpu": 1, "gpu": 0.5}, "--gpus-per-trial 0.5"),
+        ({"cpu": 1, "tpu": 1}, "tpu"),
+        (PlacementGroupFactory([{"CPU": 1}, {"CPU": 1}]), "2 bundles"),
+        (lambda config: PlacementGroupFactory([{"CPU": 4}]), "--cpus-per-trial 4"),
+    ],
+)
+def test_other_resources_than_those_of_a_trial_are_refused(trainable, resources, said):
+    with pytest.raises(ValueError, match=said):
+        check_resources(asking(resources, trainable), [{}], cpus=1, gpus=0)
+
+
+@pytest.mark.parametrize(
+    "resources", [{"cpu": 2}, {"cpu": 2, "gpu": 1}, PlacementGroupFactory([{}, {"CPU": 2}])]
+)
+def test_those_that_a_trial_has_may_be_asked_for(resources):
+    check_resources(asking(resources), [{}], cpus=2, gpus=1)
+    check_resources(function, [{}], cpus=2, gpus=1)
+    check_resources(tune.Trainable, [{}], cpus=2, gpus=1)
+
+
+def test_what_depends_on_the_configuration_is_held_against_points_of_the_space(tmp_path):
+    study = study_in(tmp_path)
+    study.trainable(Asking)
+    with pytest.raises(ValueError, match="--cpus-per-trial 2"):
+        study.tune_config(RandomSearch(SPACE, seed=0))
+
+
+def job(options):
+    """Does it work?"""
+
+
+class Unsaved(tune.Trainable):
+    def step(self):
+        return {"score": 1.0}
+
+
+class Saved(Unsaved):
+    def save_checkpoint(self, folder):
+        pass
+
+
+def refuse(tmp_path, argv, trainable=function, max_epochs=27):
+    command = parse(job, argv)
+    study = study_in(tmp_path, max_epochs=command.options.max_epochs)
+    study.trainable(trainable)
+    study.tune_config(RandomSearch(SPACE, seed=0), ASHA(max_epochs=max_epochs))
+    refuse_unused(command.given, command.options, study)
+
+
+@pytest.mark.parametrize(
+    ("argv", "trainable"),
+    [
+        (["--keep-best", "2"], Unsaved),
+        (["--checkpoint-budget", "1GB"], Unsaved),
+        (["--price-per-gpu-hour", "2"], Saved),
+        (["--max-epochs", "9"], Saved),
+    ],
+)
+def test_a_flag_without_an_effect_is_refused(tmp_path, argv, trainable):
+    with pytest.raises(ValueError, match=f"^{argv[-2]} {argv[-1]}"):
+        refuse(tmp_path, argv, trainable)
+
+
+@pytest.mark.parametrize(
+    ("argv", "trainable"),
+    [
+        ([], Unsaved),
+        (["--keep-best", "2", "--checkpoint-budget", "1GB"], Saved),
+        # Whether it reports checkpoints shows only when it runs.
+        (["--keep-best", "2"], function),
+        (["--price-per-gpu-hour", "2", "--gpus-per-trial", "0.5"], Saved),
+        (["--max-epochs", "27"], Saved),
+    ],
+)
+def test_a_flag_that_has_one_is_not(tmp_path, argv, trainable):
+    refuse(tmp_path, argv, trainable)
+
+
+def test_the_epochs_of_a_smoke_test_are_not_refused(tmp_path):
+    refuse(tmp_path, ["--smoke-test"], max_epochs=3)

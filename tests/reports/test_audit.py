@@ -93,7 +93,7 @@ def test_mode_min_is_mode_max_upside_down():
     assert audited(turned, mode="min") == audited(events)
 
 
-def test_curves_that_never_cross_correlate_perfectly_and_lose_nothing():
+def test_plots_that_never_cross_correlate_perfectly_and_lose_nothing():
     _, events = population(np.random.default_rng(0), noise=0.0)
     found = audited(events)
     for at in found["rank_correlation"]:

@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from tune_cluster.reports import audit, comparison, curves
+from tune_cluster.reports import audit, comparison, plots
 
-FINDINGS = {"audit": audit, "comparison": comparison, "curves": curves}
+FINDINGS = {"audit": audit, "comparison": comparison, "plots": plots}
 
 
 @pytest.fixture

@@ -18,17 +18,24 @@ population's donors run, and so do its members: nothing of theirs is touched.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
+from search_spaces.objective import Mode
 from search_spaces.schedulers.base import StudyScheduler
 from search_spaces.trial_events import Ended, EpochsLost, Event, Promoted, Result
 from tune_cluster.callbacks.base import Callback
-from tune_cluster.storage.checkpoints import PREFIX, TrialCheckpoints, control_dirname, dirname_of
+from tune_cluster.storage.checkpoints import (
+    PREFIX,
+    Checkpoint,
+    TrialCheckpoints,
+    control_dirname,
+    dirname_of,
+)
 from tune_cluster.storage.quota import Quota
-from tune_cluster.storage.retry import StorageRetry
+from tune_cluster.storage.retry import StorageRetry, print_line
 from tune_cluster.storage.store import Store
 from tune_cluster.study.events import Closed, ControlEnded, Session, Unkept
 from tune_cluster.study.state import StudyState, TrialState
@@ -61,6 +68,7 @@ class Retention(Callback):
         keep_best: trials whose best checkpoint stays; None for all.
         scheduler: of the study: says who of the stopped trials may go on.
         total: trials that the study shall have.
+        in_bucket: whether the checkpoints are in a bucket.
         quota: bytes, divided; None without a limit.
         retry: of the storage.
         emit: told when the best checkpoint of all has no room.
@@ -74,6 +82,7 @@ class Retention(Callback):
         keep_best: int | None,
         scheduler: StudyScheduler,
         total: int,
+        in_bucket: bool,
         quota: Quota | None,
         retry: StorageRetry,
         emit: Callable[[Event], None],
@@ -84,6 +93,7 @@ class Retention(Callback):
         self._keep_best = keep_best
         self._scheduler = scheduler
         self._total = total
+        self._in_bucket = in_bucket
         self._quota = quota
         self._retry = retry
         self._emit = emit
@@ -127,6 +137,8 @@ class Retention(Callback):
             StorageLostError: the storage failed, and did not come back.
         """
         self._retry.wait()
+        if not self._in_bucket:
+            drop_ahead(self._checkpoints, self._state.trials, self._mode, self._retry)
         with ThreadPoolExecutor(READERS) as readers:
             list(readers.map(self._take_up, list(self._state.trials.values())))
         self._settle(set(self._kept))
@@ -257,3 +269,50 @@ def _drop_for_sure(store: Store, name: str) -> None:
     store.drop(name)
     if name in store.folders():
         raise OSError(errno.EROFS, f"{store / name} cannot be deleted")
+
+
+def drop_ahead(
+    checkpoints: Store, trials: Mapping[int, TrialState], mode: Mode, retry: StorageRetry
+) -> None:
+    """Deletes checkpoints of epochs that the journal does not have, and says so.
+
+    A disk that lost power may keep a trial's checkpoint and lose the lines of the epochs before it:
+    a trial that went on from there would never report those epochs. They are trained again. A
+    checkpoint is written before its report, so that one of the next report is no sign of a loss.
+
+    Args:
+        checkpoints: the store of all trials' checkpoints, in a file system. A checkpoint in a
+            bucket keeps what its trial has reported before it.
+        trials: by index, as the journal has them.
+        mode: of the study's metric.
+        retry: of the storage.
+
+    Raises:
+        StorageLostError: the storage failed, and did not come back.
+    """
+    for name in retry(checkpoints.folders):
+        index = int(name) if name.isdigit() else None
+        if index is None or name != dirname_of(index):
+            continue
+        trial = trials.get(index)
+        store = checkpoints / name
+        found = TrialCheckpoints(store, mode, retry).newest_first()
+        ahead = [one for one in found if trial is None or _is_ahead(one, trial)]
+        for checkpoint in ahead:
+            store.drop(checkpoint.name)
+        if trial is None:
+            for left in (store, checkpoints / control_dirname(index)):
+                for checkpoint_name in retry(left.folders):
+                    left.drop(checkpoint_name)
+        if ahead:
+            known = 0 if trial is None else trial.epochs
+            print_line(
+                f"storage: trial {index} has a checkpoint of epoch {ahead[0].epoch}, and the "
+                f"journal ends with its epoch {known}: later ones are trained again"
+            )
+
+
+def _is_ahead(checkpoint: Checkpoint, trial: TrialState) -> bool:
+    if checkpoint.epoch <= trial.epochs:
+        return False
+    return trial.ended or checkpoint.iteration > len(trial.results) + 1

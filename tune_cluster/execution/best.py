@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import statistics
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from tune_cluster.storage.scratch import scratch
 from tune_cluster.storage.store import LocalStore
 from tune_cluster.study.state import TrialState
 from tune_cluster.study.study_file import write_json
+from tune_cluster.trial.seeds import trial_seed
 
 BEST_FILE = "best.json"
 
@@ -57,7 +60,7 @@ def keep_best(study: Study) -> dict[str, Any] | None:
     found = study.state.best
     if found is None:
         return None
-    meant = _told(study, *found)
+    meant = _described(study, *found)
     known = _read(study)
     best = _known_or(known, meant)
     for checkpoint in candidates(study, meant):
@@ -67,7 +70,7 @@ def keep_best(study: Study) -> dict[str, Any] | None:
             if _same(known, meant):
                 # A copy of it lies in `best/`.
                 return best
-            told = _told(study, study.trials[index], checkpoint.epoch, checkpoint.value)
+            told = _described(study, study.trials[index], checkpoint.epoch, checkpoint.value)
             told["instead_of"] = {name: meant[name] for name in ("trial", "epoch", study.metric)}
         where = str(checkpoint.store / checkpoint.name)
         told = {**_known_or(known, told), "checkpoint": where}
@@ -106,7 +109,7 @@ def candidates(study: Study, best: Mapping[str, Any]) -> Iterator[Checkpoint]:
     yield from (checkpoint for index, checkpoint in found if (index, checkpoint.epoch) != meant)
 
 
-def _told(study: Study, trial: TrialState, epoch: Epoch, value: float) -> dict[str, Any]:
+def _described(study: Study, trial: TrialState, epoch: Epoch, value: float) -> dict[str, Any]:
     return {
         "trial": trial.index,
         "epoch": epoch,
@@ -184,3 +187,54 @@ def _read(study: Study) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return content
+
+
+REPLICATES_FILE = "seeds.json"
+
+
+def write_replicates(study: Study) -> list[tuple[str, str]]:
+    """`seeds.json` of a study that searches nothing, where its trials differ by their seed alone:
+    of each its best epoch, and what the test set says of it; the mean and the standard deviation
+    over them in lines of a name and a text.
+
+    Nothing is chosen between them, so that the test set may be used on each, when they all have
+    ended.
+    """
+    if study.space.parameters or not is_over(study):
+        return []
+    found = [_replicate(study, index) for index in sorted(study.trials)]
+    told = [one for one in found if one is not None]
+    write_json(study.directory / REPLICATES_FILE, {"seeds": told}, study.retry)
+    values: dict[str, list[float]] = {}
+    for one in told:
+        for name, value in {study.metric: one["value"], **one["test"]}.items():
+            values.setdefault(name, []).append(value)
+    # One that diverged, or whose checkpoint is damaged, is in no mean, and is to be seen.
+    return [
+        (name, f"{_spread(numbers)} over {len(numbers)} of {study.total} seeds")
+        for name, numbers in values.items()
+    ]
+
+
+def _replicate(study: Study, index: int) -> dict[str, Any] | None:
+    trial = study.trials[index]
+    best = trial.best
+    if trial.status != "finished" or best is None:
+        return None
+    epoch, value = best
+    config = study.space.restored(trial.config_at(epoch))
+    store = study.checkpoints / dirname_of(index)
+    checkpoint = TrialCheckpoints(store, study.mode).of_epoch(epoch)
+    evaluate = getattr(study.parts.trainable, "evaluate", None)
+    test = {}
+    if checkpoint is not None and evaluate is not None:
+        with suppress(ValueError, OSError), checkpoint.whole() as files:
+            test = evaluate(config, str(files), study.parts.dataset)
+    seed = config.get("seed", trial_seed(study.options.seed, index))
+    return {"seed": seed, "epoch": epoch, "value": value, "test": test}
+
+
+def _spread(numbers: list[float]) -> str:
+    if len(numbers) < 2:
+        return f"{numbers[0]:.4f}"
+    return f"{statistics.mean(numbers):.4f} ± {statistics.stdev(numbers):.4f}"

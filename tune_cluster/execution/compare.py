@@ -16,7 +16,7 @@ from tune_cluster.execution.command_line import Command, parse
 from tune_cluster.execution.description import job_name
 from tune_cluster.execution.launcher import cluster_for, main
 from tune_cluster.execution.options import flag
-from tune_cluster.execution.question import agreed
+from tune_cluster.execution.plan import confirmed
 from tune_cluster.execution.summary import shown, without
 from tune_cluster.execution.tuner import Tuner
 from tune_cluster.reports.comparison import show_comparison
@@ -72,7 +72,7 @@ def compare(
             count = len(strategies) * seeds
             budget = command.options.epoch_budget or epoch_budget
             print(f"studies   {count}, of up to {budget:,} epochs each; each tells its price")
-            if not agreed(Console(), command.options, seconds=None):
+            if not confirmed(Console(), command.options, seconds=None):
                 sys.exit(130)
             with cluster_for(command.options):
                 address = ray.get_runtime_context().gcs_address

@@ -23,6 +23,7 @@ from rich.console import Console
 from tune_cluster.callbacks.base import Callback
 from tune_cluster.callbacks.console import ConsoleOutput
 from tune_cluster.callbacks.hparams import Columns
+from tune_cluster.callbacks.retention import Retention
 from tune_cluster.callbacks.stopping import FAILED, NODES
 from tune_cluster.callbacks.tensorboard import TensorBoard
 from tune_cluster.cluster.capacity import Cluster
@@ -32,13 +33,12 @@ from tune_cluster.cluster.head import watched
 from tune_cluster.cluster.nodes import inspect
 from tune_cluster.cluster.notices import Notices
 from tune_cluster.execution import summary
-from tune_cluster.execution.best import all_ended, keep_best
+from tune_cluster.execution.best import all_ended, keep_best, write_replicates
 from tune_cluster.execution.command_line import Command, arguments_of, parse
+from tune_cluster.execution.cost_estimate import CostEstimate
 from tune_cluster.execution.description import describe, job_name
-from tune_cluster.execution.keeping import retain
 from tune_cluster.execution.options import OPTION_NAMES, Options
-from tune_cluster.execution.price import Price
-from tune_cluster.execution.question import begin
+from tune_cluster.execution.plan import confirm_start
 from tune_cluster.execution.ray_tune.compat import (
     TRIAL_ENVIRONMENT,
     as_trial,
@@ -46,12 +46,10 @@ from tune_cluster.execution.ray_tune.compat import (
     let_trials_inherit_environment,
 )
 from tune_cluster.execution.ray_tune.study import TUNE_FOLDER, Study
-from tune_cluster.execution.replicates import write_replicates
 from tune_cluster.execution.result import StudyResult
-from tune_cluster.execution.sendable import unsendable_refused
 from tune_cluster.execution.signals import EXIT_CODES, ended_by_signals, heard, interrupted
 from tune_cluster.execution.tuner import Tuner
-from tune_cluster.execution.validation import kind_of, refuse_unused
+from tune_cluster.execution.validation import kind_of, refuse_unused, unsendable_refused
 from tune_cluster.plain_text import argument, one_line
 from tune_cluster.reports.tables import write_table
 from tune_cluster.storage.addresses import SCHEME
@@ -256,7 +254,7 @@ class Begun:
     command: Sequence[str]
     """That started the study, with interpreter and script as they are typed here; empty where it
     was started from Python."""
-    price: Price | None
+    estimate: CostEstimate | None
     """What was expected; None where nothing is left to be run."""
     console: Console
     callbacks: Sequence[Callback] = ()
@@ -274,11 +272,24 @@ class Begun:
         Raises:
             StorageLostError: the storage failed, and did not come back.
         """
-        study, price = self.study, self.price
+        study, estimate = self.study, self.estimate
         began = time.monotonic()
         study.stopper.begin()
         scheduler = study.parts.scheduler
-        retain(study)
+        study.listen(
+            Retention(
+                study.state,
+                study.checkpoints,
+                # Where nothing is searched, the result is a row for each trial's best.
+                keep_best=study.options.keep_best if study.space.parameters else None,
+                scheduler=scheduler,
+                total=study.total,
+                in_bucket=study.bucket is not None,
+                quota=study.quota,
+                retry=study.retry,
+                emit=study.emit,
+            )
+        )
         columns = Columns(
             study.space,
             study.metric,
@@ -287,19 +298,19 @@ class Begun:
         )
         notice = "\n\n".join(study.parts.notices)
         study.listen(TensorBoard(study.trials_dir, columns, notice, study.retry))
-        if price is not None:
+        if estimate is not None:
             study.listen(
                 ConsoleOutput(
                     self.console,
                     study.state,
                     total=study.total,
                     not_searched=study.not_searched,
-                    seconds=price.seconds,
+                    seconds=estimate.seconds,
                 )
             )
         for callback in self.callbacks:
             study.listen(callback)
-        if price is not None:
+        if estimate is not None:
             with controlled_by(study.tune_scheduler), closing(Notices(str(study.checkpoints))):
                 self.tuner.fit()
         took = time.monotonic() - began
@@ -308,7 +319,7 @@ class Begun:
         best = keep_best(study)
         left = None if best is None else scheduler.finish(study.trials, best, study.metric)
         more = [
-            *([] if price is None else [("time", summary.time_taken(price.seconds, took))]),
+            *([] if estimate is None else [("time", summary.time_taken(estimate.seconds, took))]),
             *summary.write_audit(study),
             *summary.write_closing(study, left),
             *write_replicates(study),
@@ -369,12 +380,12 @@ def prepare(
             description = describe(study, command, argv or ())
             typed = [] if argv is None else description["command"]
             how = how_to_go_on(study, typed)
-            agreed, price = begin(console, study, how, asked=argv is not None)
-            if agreed:
-                told = {} if price is None else {"price": price.describe()}
-                study.open({**description, **told}, argv or ())
+            started, estimate = confirm_start(console, study, how, asked=argv is not None)
+            if started:
+                cost = {} if estimate is None else {"price": estimate.describe()}
+                study.open({**description, **cost}, argv or ())
                 keep()
-                return Begun(study, built, typed, price, console, tuner.run_config.callbacks)
+                return Begun(study, built, typed, estimate, console, tuner.run_config.callbacks)
     return None
 
 

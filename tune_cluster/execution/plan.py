@@ -1,32 +1,44 @@
-"""What a person is shown before a study begins: its trials, its rungs, its price."""
+"""What a person is shown before a study begins: its trials, its rungs, its cost; and the question
+whether to start."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 
 from rich.console import Console
 from rich.filesize import decimal
+from rich.prompt import Confirm
 from rich.table import Table
 from rich.text import Text
 
 from search_spaces.schedulers.expectation import Expectation
 from tune_cluster.callbacks.console import duration, spelled
-from tune_cluster.execution.price import Price
+from tune_cluster.execution.best import all_ended
+from tune_cluster.execution.cost_estimate import (
+    CostEstimate,
+    check_room,
+    divide_quota,
+    estimate_cost,
+)
+from tune_cluster.execution.options import Options
 from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.plain_text import one_line
+from tune_cluster.study.strangers import strangers
 
 NAMES = 10
 """Characters of the column of names."""
 
 
-def show_plan(console: Console, study: Study, price: Price) -> None:
+def show_plan(console: Console, study: Study, estimate: CostEstimate) -> None:
     """Prints the plan, what it costs, and what may be missed of it."""
     dataset = study.parts.dataset
     if dataset is not None:
         show_line(console, "data", f"{dataset.name}, from {dataset.source}")
     for notice in study.parts.notices:
         show_line(console, "NOTICE", notice, style="bold red")
-    for name, text in (*plan_lines(study, price), *price_lines(study, price)):
+    for name, text in (*plan_lines(study, estimate), *cost_lines(study, estimate)):
         show_line(console, name, text)
     for note in study.parts.scheduler.notes(study.total):
         show_line(console, "note", note)
@@ -62,7 +74,7 @@ def show_line(
     console.print(columns, style=style)
 
 
-def plan_lines(study: Study, price: Price) -> Iterator[tuple[str, str]]:
+def plan_lines(study: Study, estimate: CostEstimate) -> Iterator[tuple[str, str]]:
     """What will be run."""
     options = study.options
     yield (
@@ -74,13 +86,13 @@ def plan_lines(study: Study, price: Price) -> Iterator[tuple[str, str]]:
         yield "fixed", spelled(dict(study.space.fixed))
     if study.learned:
         yield "learned", study.learned
-    if price.expectation.reaching:
-        yield from rung_table(price.expectation)
-    if price.controls is not None:
+    if estimate.expectation.reaching:
+        yield from rung_table(estimate.expectation)
+    if estimate.controls is not None:
         yield (
             "controls",
-            f"about {price.controls.count:.1f} stopped trials are finished at the end: "
-            f"{price.controls.epochs:.0f} epochs more",
+            f"about {estimate.controls.count:.1f} stopped trials are finished at the end: "
+            f"{estimate.controls.epochs:.0f} epochs more",
         )
 
 
@@ -96,33 +108,35 @@ def rung_table(expectation: Expectation) -> Iterator[tuple[str, str]]:
     yield "", f"trials that get there{reaching}"
 
 
-def price_lines(study: Study, price: Price) -> Iterator[tuple[str, str]]:
+def cost_lines(study: Study, estimate: CostEstimate) -> Iterator[tuple[str, str]]:
     """What it will cost, as far as that is known."""
     whole = study.total * study.max_epochs
-    rest = f", of {whole:,} if none were stopped" if price.expectation.reaching else ""
-    yield "epochs", f"about {price.epochs:,.0f} of all trials together{rest}"
-    for rehearsal in price.rehearsals:
+    rest = f", of {whole:,} if none were stopped" if estimate.expectation.reaching else ""
+    yield "epochs", f"about {estimate.epochs:,.0f} of all trials together{rest}"
+    for rehearsal in estimate.rehearsals:
         if rehearsal.error:
             config = spelled(rehearsal.config, without=dict(study.space.fixed))
             yield "NOTE", f"{rehearsal.error} where it was tried, at {config or 'what is fixed'}"
-    if price.seconds is None or price.gpu_hours is None or price.cpu_hours is None:
+    if estimate.seconds is None or estimate.gpu_hours is None or estimate.cpu_hours is None:
         there = hasattr(study.parts.trainable, "measure")
         lacking = "nothing to measure it on is free" if there else "the trainable has no measure()"
         yield "time", f"not known before the first trials have ended: {lacking}"
         return
-    yield from epoch_lines(study, price)
-    used = f"{hours(price.gpu_hours)} GPU" if price.gpus else f"{hours(price.cpu_hours)} CPU"
-    yield "time", f"about {duration(price.seconds)}, {used}-hours"
-    if price.checkpoint_bytes and price.study_bytes:
-        one, most = decimal(round(price.checkpoint_bytes)), decimal(round(price.study_bytes))
+    yield from epoch_lines(study, estimate)
+    used = (
+        f"{hours(estimate.gpu_hours)} GPU" if estimate.gpus else f"{hours(estimate.cpu_hours)} CPU"
+    )
+    yield "time", f"about {duration(estimate.seconds)}, {used}-hours"
+    if estimate.checkpoint_bytes and estimate.study_bytes:
+        one, most = decimal(round(estimate.checkpoint_bytes)), decimal(round(estimate.study_bytes))
         yield "disk", f"{one} a checkpoint, up to {most} for all that are kept"
-    if price.money is not None:
-        yield "money", f"about {price.money:,.2f}, at {price.per_gpu_hour:g} a GPU-hour"
+    if estimate.money is not None:
+        yield "money", f"about {estimate.money:,.2f}, at {estimate.per_gpu_hour:g} a GPU-hour"
 
 
-def epoch_lines(study: Study, price: Price) -> Iterator[tuple[str, str]]:
+def epoch_lines(study: Study, estimate: CostEstimate) -> Iterator[tuple[str, str]]:
     """What an epoch and a step take, of the cheapest and of the dearest configuration."""
-    measured, fixed = price.measured, dict(study.space.fixed)
+    measured, fixed = estimate.measured, dict(study.space.fixed)
     ends = {"cheapest": measured[0], "dearest": measured[-1]}
     for name, one in ends.items():
         text = f"{precise(one.epoch_seconds)}, {precise(one.step_seconds)} a step"
@@ -143,3 +157,63 @@ def precise(seconds: float) -> str:
 def hours(count: float) -> str:
     """`0.07`, `3.5` or `1,200`."""
     return f"{count:.2g}" if count < 10 else f"{count:,.0f}"
+
+
+UNASKED_SECONDS = 60.0
+"""A study that is over sooner begins without a question: it can be ended as fast as answered. So do
+smoke tests and the rest of most resumed studies."""
+
+
+def confirm_start(
+    console: Console, study: Study, resume: str, *, asked: bool
+) -> tuple[bool, CostEstimate | None]:
+    """Shows what will be run and what it costs, and asks whether to start.
+
+    Args:
+        console: where to.
+        study: not open yet.
+        resume: the resume command.
+        asked: whether there may be somebody to answer.
+
+    Returns:
+        Whether to start, and the estimate; None where nothing is left to be run.
+
+    Raises:
+        ValueError: the storage has no room for its checkpoints.
+    """
+    if study.options.resume is not None and (told := strangers(study.directory)):
+        show_line(console, "NOTICE", told, style="bold red")
+    if all_ended(study) or study.stopper.stops():
+        divide_quota(study)
+        return True, None
+    estimate = estimate_cost(study)
+    divide_quota(study, estimate.largest_checkpoint)
+    check_room(study, estimate)
+    show_plan(console, study, estimate)
+    show_line(console, "resume", resume, typed=True)
+    console.print()
+    if asked and not confirmed(console, study.options, estimate.seconds):
+        console.print("not started; nothing of it is left")
+        return False, None
+    return True, estimate
+
+
+def confirmed(console: Console, options: Options, seconds: float | None) -> bool:
+    """Asks the person at the terminal whether to start; True where nobody is asked.
+
+    Nobody is asked with `--yes`, in a smoke test, where the study takes less than a minute, and
+    without a terminal. The end of the input (Ctrl-D) is a no.
+
+    Args:
+        console: where the plan was shown.
+        options: of the command line.
+        seconds: that the study is expected to take; None if that is not known.
+    """
+    short = seconds is not None and seconds < UNASKED_SECONDS
+    seen = sys.stdin.isatty() and console.is_terminal
+    if options.yes or options.smoke_test or short or not seen:
+        return True
+    with suppress(EOFError):
+        return Confirm.ask("start?", console=console, default=False)
+    console.print()
+    return False

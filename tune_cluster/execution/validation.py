@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+import math
+import types
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
-from ray import tune
+from ray import cloudpickle, tune
+from rich.filesize import decimal
 
 from search_spaces.objective import Mode
 from search_spaces.schedulers.base import StudyScheduler
 from search_spaces.searchers.base import StudySearcher
 from search_spaces.space import Space
+from tune_cluster.cluster.compat import LARGEST_FUNCTION
 from tune_cluster.execution.dataset import Dataset
 from tune_cluster.execution.options import Options, flag
 from tune_cluster.execution.ray_tune.capabilities import overrides
@@ -20,6 +26,7 @@ from tune_cluster.trial.metrics import NOT_METRICS
 
 if TYPE_CHECKING:
     from tune_cluster.execution.ray_tune.study import Study
+
 
 NOT_METRIC_NAMES = {"epoch", "trial", "config", "metrics", "checkpoint", "test", "instead_of"}
 """What `best.json` has beside the metric."""
@@ -202,3 +209,107 @@ def kind_of(given: object) -> str:
     kind = type(given)
     own = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
     return f"an object of {own}"
+
+
+LARGEST = LARGEST_FUNCTION - 10**6
+"""Bytes of a trainable; the rest is for what is put around it. With more Ray fails in mid-study."""
+
+
+def check_sendable(trainable: Any) -> None:
+    """Refuse a trainable that Ray cannot send, and name the variable.
+
+    Raises:
+        ValueError: it cannot be pickled, or is too large.
+    """
+    size, error = pickled(trainable)
+    if error is None and size <= LARGEST:
+        return
+    name = getattr(trainable, "__name__", type(trainable).__name__)
+    path, found = culprit(trainable, size)
+    kind = f"{type(found).__module__}.{type(found).__name__}".removeprefix("builtins.")
+    variable = f"{' of '.join(reversed(path))} ({kind})" if path else "what it is made of"
+    if error is not None:
+        raise ValueError(
+            f"the trainable {name} cannot be sent to the trials' processes: {variable} cannot be "
+            f"pickled ({error}); make it inside the trainable"
+        )
+    raise ValueError(
+        f"the trainable {name} is too large to be sent to the trials' processes: {variable} has "
+        f"{decimal(int(pickled(found)[0]))} of at most {decimal(LARGEST)}; load it inside the "
+        f"trainable, or give it by tune.with_parameters({name}, name=value)"
+    )
+
+
+@contextmanager
+def unsendable_refused() -> Iterator[None]:
+    """What Ray says of an object that it cannot store, as of `tune.with_parameters`, in one line.
+
+    Raises:
+        ValueError: in place of Ray's TypeError.
+    """
+    try:
+        yield
+    except TypeError as error:
+        told = str(error).partition("\n")[0]
+        if not told.startswith("Could not serialize"):
+            raise
+        raise ValueError(
+            f"tune.with_parameters: {told.rstrip(':')}; make it inside the trainable"
+        ) from None
+
+
+def pickled(value: Any) -> tuple[float, Exception | None]:
+    """How many bytes it has when it is sent, infinite if it cannot be, and the error then."""
+    buffers: list[Any] = []
+    try:
+        # Arrays are counted and not copied.
+        data = cloudpickle.dumps(value, protocol=5, buffer_callback=buffers.append)
+    except Exception as error:
+        return math.inf, error
+    return len(data) + sum(buffer.raw().nbytes for buffer in buffers), None
+
+
+def culprit(thing: Any, size: float) -> tuple[list[str], Any]:
+    """The largest of its variables, as the names that lead to it, and its value; infinitely large
+    is what cannot be pickled."""
+    path: list[str] = []
+    seen = {id(thing)}
+    while True:
+        sizes = [(pickled(v)[0], name, v) for name, v in variables(thing) if id(v) not in seen]
+        largest, name, value = max(sizes, key=lambda known: known[0], default=(0.0, "", None))
+        # Of many small ones none is to blame.
+        if largest < size / 10:
+            return path, thing
+        seen.add(id(value))
+        path, thing = [*path, name], value
+
+
+def variables(thing: Any) -> Iterator[tuple[str, Any]]:
+    """What is sent with a function or a class, by name."""
+    if isinstance(thing, partial):
+        yield from ((f"argument {n}", value) for n, value in enumerate(thing.args, start=1))
+        yield from thing.keywords.items()
+        yield "function", thing.func
+    elif isinstance(thing, types.MethodType):
+        yield from vars(thing.__self__).items() if hasattr(thing.__self__, "__dict__") else ()
+        yield thing.__name__, thing.__func__
+    elif isinstance(thing, types.FunctionType):
+        captured = zip(thing.__code__.co_freevars, thing.__closure__ or (), strict=False)
+        yield from ((name, cell.cell_contents) for name, cell in captured)
+        names = names_in(thing.__code__)
+        yield from ((name, thing.__globals__[name]) for name in names if name in thing.__globals__)
+        yield from ((p.name, p.default) for p in inspect.signature(thing).parameters.values())
+    elif inspect.isclass(thing):
+        for part in thing.__mro__:
+            if part in tune.Trainable.__mro__:
+                continue
+            for name, value in vars(part).items():
+                yield name, getattr(value, "__func__", value)
+
+
+def names_in(code: types.CodeType) -> Iterator[str]:
+    """The names that a function's code reads, those of the functions in it too."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from names_in(constant)

@@ -8,7 +8,8 @@ A control stands for as many stopped trials as there are for each control.
   (The best k, where only k < 5 trials were not stopped.) At least j of the best five were stopped
   if and only if at least j stopped trials would have beaten the one that is number 6 - j among
   those not stopped; how many would have, the share among the controls says, and with an interval
-  (`sampling.bounds`). The numbers j that its bounds allow are the interval here, of at least 95%.
+  (`early_stopping.bounds`). The numbers j that its bounds allow are the interval here, of at least
+  95%.
 - Rank correlation: Spearman's, of the value at a rung and the end value, over the trials that
   reached the rung; its interval by bootstrap.
 - Epochs saved: those that the stopped trials were short of the last one. What ended by itself,
@@ -30,8 +31,14 @@ import numpy as np
 from search_spaces.objective import Objective
 from tune_cluster.plain_text import one_line
 from tune_cluster.reports.command_line import CommandLine
-from tune_cluster.reports.early_stopping import KEPT, TOP, Followed, advised, killed
-from tune_cluster.reports.sampling import bootstrapped_rank_correlation
+from tune_cluster.reports.early_stopping import (
+    KEPT,
+    TOP,
+    Followed,
+    advised,
+    bootstrapped_rank_correlation,
+    killed,
+)
 from tune_cluster.study.directory import local_copy
 from tune_cluster.study.reading import read_study
 from tune_cluster.study.state import StudyState, TrialState

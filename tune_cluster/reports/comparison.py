@@ -24,7 +24,7 @@ from search_spaces.objective import Objective
 from search_spaces.trial_events import Ended, Result
 from tune_cluster.plain_text import in_picture, one_line
 from tune_cluster.reports.command_line import CommandLine, path_of
-from tune_cluster.reports.curves import save_picture
+from tune_cluster.reports.plots import save_picture
 from tune_cluster.storage.inside import write_file
 from tune_cluster.study.reading import read_study
 from tune_cluster.told import complaining

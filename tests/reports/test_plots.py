@@ -9,8 +9,8 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.studies import about
-from tune_cluster.reports import curves
-from tune_cluster.reports.curves import draw_curves
+from tune_cluster.reports import plots
+from tune_cluster.reports.plots import draw_curves
 
 TRIALS = [
     ([0.1, 0.5, 0.4], "finished"),
@@ -79,13 +79,13 @@ def test_a_space_without_learning_rate_or_batch_size_is_drawn(tmp_path, config):
 
 def test_a_metric_below_zero_is_not_drawn_upside_down(tmp_path, monkeypatch):
     limits = []
-    save = curves.save_picture
+    save = plots.save_picture
 
     def saved(figure, target):
         limits.append(figure.axes[0].get_ylim())
         save(figure, target)
 
-    monkeypatch.setattr(curves, "save_picture", saved)
+    monkeypatch.setattr(plots, "save_picture", saved)
     picture_of(write_study(tmp_path, [([-0.9, -0.5], "finished"), ([-0.8], "stopped")]))
     low, high = limits[0]
     assert low < high
@@ -101,6 +101,6 @@ def test_what_is_no_study_is_an_error(tmp_path):
 @pytest.mark.slow
 def test_the_command_puts_the_picture_into_the_study(tmp_path):
     write_study(tmp_path)
-    command = [sys.executable, "-m", "tune_cluster.reports.curves", str(tmp_path)]
+    command = [sys.executable, "-m", "tune_cluster.reports.plots", str(tmp_path)]
     subprocess.run(command, cwd=ROOT, check=True)
     assert matplotlib.image.imread(tmp_path / "curves.png").size

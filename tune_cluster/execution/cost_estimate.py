@@ -5,17 +5,26 @@ from __future__ import annotations
 import itertools
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import ray
+from ray.exceptions import RayError
 from rich.filesize import decimal
 
 from search_spaces.schedulers.expectation import Expectation
-from tune_cluster.execution.keeping import most_running
+from search_spaces.searchers.sobol_search import SobolSearch
+from tune_cluster.callbacks.retention import largest_checkpoint
+from tune_cluster.cluster.capacity import fitting
+from tune_cluster.cluster.compat import free_resources_by_node
 from tune_cluster.execution.ray_tune.study import Study
-from tune_cluster.execution.rehearsal import Rehearsal, rehearse
+from tune_cluster.execution.ray_tune.trainable import assigned_gpus
+from tune_cluster.storage.inside import bytes_in
+from tune_cluster.storage.scratch import scratch
+from tune_cluster.trial.memory import limit_gpu_memory
 
 
 @dataclass(frozen=True)
@@ -28,7 +37,7 @@ class Controls:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Price:
+class CostEstimate:
     """What is left to be paid for a study.
 
     All that is counted in seconds or bytes is None where the trainable can't be measured.
@@ -112,13 +121,13 @@ class Price:
         return min(size * self.checkpoints, limit)
 
     def describe(self) -> dict[str, Any]:
-        """The price as plain JSON, for `study.json`."""
+        """The estimate as plain JSON, for `study.json`."""
         hours = ("seconds", "cpu_hours", "gpu_hours", "money")
         names = ("epochs", "epoch_seconds", *hours, "checkpoint_bytes", "study_bytes")
         return {name: getattr(self, name) for name in names}
 
 
-def price_of(study: Study) -> Price:
+def estimate_cost(study: Study) -> CostEstimate:
     """Simulates the rungs and rehearses a handful of trials."""
     options, scheduler = study.options, study.parts.scheduler
     width = min(study.max_concurrent, study.total)
@@ -131,7 +140,7 @@ def price_of(study: Study) -> Price:
         controls = expected_controls(expectation, scheduler.audit)
         epochs, makespan = epochs + controls.epochs, makespan + controls.epochs / width
     left = epochs_left(study, epochs)
-    return Price(
+    return CostEstimate(
         expectation=expectation,
         controls=controls,
         epochs=left,
@@ -210,17 +219,49 @@ def most_checkpoints(study: Study) -> int:
     return best + ended * goes_on + 3 * running + 1
 
 
-def check_room(study: Study, price: Price) -> None:
+def divide_quota(study: Study, checkpoint: int | None = None) -> None:
+    """Says which bytes are whose, if there is a quota; before the first trial begins.
+
+    Args:
+        study: built, with the trials of earlier sessions.
+        checkpoint: bytes of one; None where nobody knows.
+
+    Raises:
+        ValueError: the quota is too small.
+        StorageLostError: the storage failed, and did not come back.
+    """
+    if study.quota is None:
+        return
+    largest = largest_checkpoint(study.checkpoints, study.trials, study.retry)
+    study.quota.divide(most_running(study), max(checkpoint or 0, largest) or None)
+
+
+def most_running(study: Study) -> int:
+    """How many trials at most have the checkpoints of one that runs."""
+    if study.parts.scheduler.synchronous:
+        # Who waits for the others has its checkpoints too.
+        return study.total
+    trials = list(study.trials.values())
+    unfinished = sum(not trial.ended for trial in trials)
+    begun = sum(trial.control == "running" for trial in trials)
+    at_once = min(study.max_concurrent, study.total)
+    if len(trials) - unfinished < study.total or study.parts.scheduler.next_promotion():
+        # Controls that an earlier session has begun keep their checkpoints until all have ended.
+        return max(at_once, unfinished) + begun
+    return max(at_once, begun)
+
+
+def check_room(study: Study, estimate: CostEstimate) -> None:
     """Holds what the checkpoints will take against what is free where they are kept.
 
     Raises:
         ValueError: it is more; both numbers are in it.
     """
-    if study.bucket is not None or price.study_bytes is None:
+    if study.bucket is not None or estimate.study_bytes is None:
         return
     # A new study's directory is not there yet.
     folder = next(path for path in study.directory.absolute().parents if path.exists())
-    more = price.study_bytes - sum(study.checkpoints.sizes().values())
+    more = estimate.study_bytes - sum(study.checkpoints.sizes().values())
     free = shutil.disk_usage(folder).free
     if more > free:
         raise ValueError(
@@ -232,3 +273,94 @@ def check_room(study: Study, price: Price) -> None:
 
 def _mean(values: Sequence[float]) -> float | None:
     return fmean(values) if values else None
+
+
+POINTS = 8
+"""Configurations that are rehearsed, 0.3 s each of the default MLP. Sobol points: each eighth of
+the range of every hyperparameter has one."""
+
+GPU_SECONDS = 60.0
+"""What a rehearsal on GPUs may take. It is over after 10 to 20, unless others have the GPUs."""
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What a few steps have told of one configuration."""
+
+    config: dict[str, Any]
+    step_seconds: float = 0.0
+    epoch_seconds: float = 0.0
+    checkpoint_bytes: int = 0
+    """Of the one that was saved; 0 where none was."""
+    error: str = ""
+    """What ended it, such as a lack of memory; then the rest is 0."""
+
+
+def rehearse(study: Study) -> list[Rehearsal]:
+    """Lets the trainable `measure` points of the space; nothing where it can't, or not yet.
+
+    On a CPU that is done here, where torch is imported already (a worker of its own would cost 5 s,
+    and Tune's trials would not take it over). On GPUs it is done where trials will run, by as many
+    processes at once as will share one; nothing where none has room at the moment.
+    """
+    measure = getattr(study.parts.trainable, "measure", None)
+    if measure is None:
+        return []
+    strategy = SobolSearch(study.space, seed=0)
+    points = [strategy.point(index) for index in range(POINTS)]
+    configs = [point for at, point in enumerate(points) if point not in points[:at]]
+    data = {} if study.parts.dataset is None else {"data": study.parts.dataset.search}
+    cpus, gpus = study.options.cpus_per_trial, study.options.gpus_per_trial
+    if gpus == 0:
+        return _measured(measure, configs, cpus, on_gpu=False, **data)
+    nodes = free_resources_by_node().values()
+    free = max((fitting(node, cpus, gpus) for node in nodes), default=0)
+    sharing = min(study.max_concurrent, max(1, int(1 / gpus + 1e-9)), free)
+    if sharing == 0:
+        # What waits for room makes an autoscaler start a machine: not before a person has said yes.
+        return []
+    task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(_measured)
+    shared = {name: ray.put(value) for name, value in data.items()}
+    runs = [task.remote(measure, configs, cpus, on_gpu=True, **shared) for _ in range(sharing)]
+    done, late = ray.wait(runs, num_returns=sharing, timeout=GPU_SECONDS)
+    for run in late:
+        ray.cancel(run, force=True)
+    try:
+        return [_slowest(of_one) for of_one in zip(*ray.get(done), strict=True)]
+    except RayError:
+        # Its process was lost, maybe with its node: nothing is known, and a trial is started again.
+        return []
+
+
+def _measured(
+    measure: Callable[..., Mapping[str, float]],
+    configs: Sequence[dict[str, Any]],
+    cpus: float,
+    *,
+    on_gpu: bool,
+    **data: Any,
+) -> list[Rehearsal]:
+    if on_gpu:
+        # What does not fit is seen now, and nobody's trial beside it pays for that.
+        limit_gpu_memory(assigned_gpus())
+    rehearsals = []
+    for config in configs:
+        with scratch() as folder:
+            try:
+                told = measure(config, folder, cpus=cpus, on_gpu=on_gpu, **data)
+                seconds = told["step_seconds"], told["epoch_seconds"]
+            except Exception as error:
+                reason = str(error).partition("\n")[0]
+                rehearsals.append(Rehearsal(config, error=f"{type(error).__name__}: {reason}"))
+                continue
+            size = bytes_in(Path(folder))
+        rehearsals.append(Rehearsal(config, *seconds, checkpoint_bytes=size))
+    return rehearsals
+
+
+def _slowest(rehearsals: Sequence[Rehearsal]) -> Rehearsal:
+    """Of one configuration by several processes: those that began first had the GPU for
+    themselves."""
+    failed = [rehearsal for rehearsal in rehearsals if rehearsal.error]
+    slowest = max(rehearsals, key=lambda rehearsal: rehearsal.epoch_seconds)
+    return failed[0] if failed else slowest

@@ -1,6 +1,6 @@
 """The picture of a study: every trial's curve, the best one in front, and what was tried.
 
-`python -m tune_cluster.reports.curves STUDY [FILE]` writes it, by default to `STUDY/curves.png`.
+`python -m tune_cluster.reports.plots STUDY [FILE]` writes it, by default to `STUDY/curves.png`.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def save_picture(figure: Figure, target: Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Draws the study of the command line; ends the process with code 2 where there is none."""
     with complaining():
-        parser = CommandLine("tune_cluster.reports.curves", __doc__)
+        parser = CommandLine("tune_cluster.reports.plots", __doc__)
         parser.add_argument("study", metavar="STUDY", help="its folder, or s3://bucket/folder/name")
         parser.add_argument("file", metavar="FILE", nargs="?", type=path_of, help="the picture")
         given = parser.parse_args(arguments)

@@ -1,0 +1,357 @@
+"""What a study will cost: the arithmetic, and what is left of it on a resume."""
+
+import os
+import shutil
+import signal
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import ray
+from ray import tune
+from ray.util.placement_group import placement_group, remove_placement_group
+
+from search_spaces.schedulers.asha import ASHA
+from search_spaces.schedulers.expectation import Expectation
+from search_spaces.schedulers.pbt import PBT
+from search_spaces.searchers.random_search import RandomSearch
+from search_spaces.space import Space
+from tests.in_process import QUALITY, SPACE, study_in
+from tune_cluster.execution.cost_estimate import (
+    POINTS,
+    CostEstimate,
+    Rehearsal,
+    check_room,
+    divide_quota,
+    epochs_left,
+    estimate_cost,
+    gpus_held,
+    most_checkpoints,
+    rehearse,
+)
+
+TRAINED = Space("trained", (replace(QUALITY, kind="optimization"),))
+
+
+def of(epoch_seconds, size=1000, error=""):
+    return Rehearsal({"quality": 0.5}, epoch_seconds / 10, epoch_seconds, size, error)
+
+
+def estimate(**changed):
+    told = {
+        "expectation": Expectation({}, 360.0, 180.0),
+        "controls": None,
+        "epochs": 360.0,
+        "makespan": 180.0,
+        "rehearsals": [of(30.0), of(10.0)],
+        "cpus": 4.0,
+        "gpus": 2,
+        "checkpoints": 7,
+    }
+    return CostEstimate(**{**told, **changed})
+
+
+def test_time_hours_money_and_bytes_follow_from_what_was_measured():
+    told = estimate(per_gpu_hour=1.5)
+    assert told.epoch_seconds == 20.0
+    assert told.seconds == 3600.0
+    assert (told.cpu_hours, told.gpu_hours, told.money) == (4.0, 2.0, 3.0)
+    assert (told.checkpoint_bytes, told.study_bytes) == (1000, 7000)
+    assert [one.epoch_seconds for one in told.measured] == [10.0, 30.0]
+
+
+def test_a_budget_of_bytes_bounds_the_checkpoints_but_not_the_copy_of_the_best():
+    assert estimate(checkpoint_budget=5000).study_bytes == 6000
+    assert estimate(checkpoint_budget=6500).study_bytes == 7000
+
+
+def test_a_time_budget_bounds_the_time_and_what_follows_from_it():
+    told = estimate(time_budget=1800.0, per_gpu_hour=1.5)
+    assert (told.seconds, told.gpu_hours, told.money) == (1800.0, 1.0, 1.5)
+
+
+def test_what_cannot_be_measured_is_unknown_and_what_was_ended_by_an_error_does_not_count():
+    for rehearsals in ([], [of(0.0, 0, "MemoryError: ")]):
+        told = estimate(rehearsals=rehearsals, per_gpu_hour=1.5)
+        assert told.describe() == {**dict.fromkeys(told.describe()), "epochs": 360.0}
+    assert estimate(rehearsals=[of(5.0), of(0.0, 0, "MemoryError: ")]).epoch_seconds == 5.0
+
+
+def test_without_a_price_of_a_gpu_there_is_no_money():
+    assert estimate().money is None
+    assert estimate(per_gpu_hour=0.0).money == 0.0
+
+
+@pytest.mark.parametrize(
+    ("width", "share", "held"), [(8, 0.25, 2), (9, 0.25, 3), (5, 0.4, 3), (3, 2.0, 6), (8, 0.0, 0)]
+)
+def test_whole_gpus_are_paid_for(width, share, held):
+    assert gpus_held(width, share) == held
+
+
+def planned(directory, events=None, scheduler=None, **flags):
+    study = study_in(directory, events, **flags)
+    study.tune_config(RandomSearch(SPACE, seed=0), scheduler)
+    return study
+
+
+def test_without_rungs_every_trial_runs_to_its_end_two_at_a_time(tmp_path):
+    told = estimate_cost(planned(tmp_path, trials=7, max_epochs=5))
+    assert (told.epochs, told.makespan) == (35, 20)
+    assert (told.seconds, told.study_bytes) == (None, None)
+
+
+def test_with_rungs_it_is_what_is_expected_of_them(tmp_path):
+    asha = ASHA(max_epochs=9)
+    told = estimate_cost(planned(tmp_path, trials=9, scheduler=asha))
+    assert told.expectation == asha.expected(trials=9, concurrent=2, max_epochs=9)
+    assert told.epochs == told.expectation.epochs < 81
+    audited = estimate_cost(planned(tmp_path, trials=9, scheduler=ASHA(max_epochs=9, audit=1.0)))
+    assert audited.epochs == pytest.approx(81), "who is stopped is finished all the same"
+
+
+def test_an_epoch_budget_bounds_the_epochs_and_the_time(tmp_path):
+    told = estimate_cost(planned(tmp_path, trials=4, max_epochs=5, epoch_budget=10))
+    assert (told.epochs, told.makespan) == (10, 5)
+
+
+def begun(index, epochs, status=None):
+    events = [{"event": "suggested", "trial": index, "config": {"quality": 0.5, "seed": 1}}]
+    results = range(1, epochs + 1)
+    events += [
+        {"event": "result", "trial": index, "epoch": e, "node": "n", "metrics": {"score": 0.5}}
+        for e in results
+    ]
+    if status is not None:
+        events.append({"event": "ended", "trial": index, "status": status, "epoch": epochs})
+    return events
+
+
+def test_of_a_resumed_study_what_is_left_is_to_be_paid(tmp_path):
+    events = [*begun(0, 5, "finished"), *begun(1, 2, "failed"), *begun(2, 3)]
+    study = planned(tmp_path, events, trials=4, max_epochs=5)
+    assert epochs_left(study, 20.0) == 5 + 2
+    limited = planned(tmp_path, trials=4, max_epochs=5, epoch_budget=13)
+    assert epochs_left(limited, 20.0) == 13 - 10
+    spent = planned(tmp_path, trials=4, max_epochs=5, epoch_budget=9)
+    assert epochs_left(spent, 20.0) == 0
+
+
+def test_what_a_promoted_trial_has_to_go_is_to_be_paid_where_all_trials_have_begun(tmp_path):
+    def score(trial, epoch):
+        metrics = {"score": 0.3 - 0.1 * trial}
+        return {"event": "result", "trial": trial, "epoch": epoch, "node": "n", "metrics": metrics}
+
+    events = [
+        {"event": "suggested", "trial": i, "config": {"quality": 0.5, "seed": i}} for i in range(3)
+    ]
+    events += [score(trial, epoch) for trial in range(3) for epoch in range(1, 10)]
+    stops = [
+        {"event": "ended", "trial": trial, "status": "stopped", "rung": 9, "epoch": 9}
+        for trial in range(3)
+    ]
+    waiting = planned(
+        tmp_path / "waiting", [*events, *stops], ASHA(max_epochs=27, grace_period=9), trials=3
+    )
+    assert (estimate_cost(waiting).epochs, estimate_cost(waiting).makespan) == (18, 18)
+    promoted = {"event": "promoted", "trial": 0, "rung": 9, "value": 0.3, "rank": 1, "of": 3}
+    further = [*events, *stops, promoted, score(0, 10)]
+    begun_again = planned(
+        tmp_path / "begun", further, ASHA(max_epochs=27, grace_period=9), trials=3
+    )
+    assert estimate_cost(begun_again).epochs == 17
+
+
+def test_a_few_trials_keep_their_best_checkpoint_and_those_that_may_go_on_the_latest(tmp_path):
+    to_the_end = planned(tmp_path, trials=10, keep_best=3)
+    assert most_checkpoints(to_the_end) == 3 + 2 * 3 + 1
+    promoting = planned(tmp_path, trials=10, keep_best=3, scheduler=ASHA(max_epochs=9))
+    assert most_checkpoints(promoting) == 3 + 8 + 2 * 3 + 1
+
+
+def test_all_members_of_a_population_have_the_checkpoints_of_a_trial_that_runs(tmp_path):
+    pbt = PBT(TRAINED, perturbed=["quality"], max_epochs=9, interval=3, seed=0, members=10)
+    assert most_checkpoints(planned(tmp_path, trials=10, scheduler=pbt)) == 10 * 3 + 1
+
+
+def test_what_earlier_sessions_have_begun_has_them_too(tmp_path):
+    events = [event for index in range(5) for event in begun(index, 2)]
+    assert most_checkpoints(planned(tmp_path, events, trials=10, keep_best=3)) == 3 + 5 * 3 + 1
+
+
+def test_what_the_storage_has_no_room_for_is_refused_with_both_numbers(tmp_path):
+    study = planned(tmp_path / "results" / "mine")
+    free = shutil.disk_usage(tmp_path).free
+    check_room(study, estimate(rehearsals=[of(1.0, free // 14)]))
+    check_room(study, estimate(rehearsals=[]))
+    too_large = estimate(rehearsals=[of(1.0, 10**15)])
+    with pytest.raises(ValueError, match=r"will take up to 7\.0 PB more, and .+ are free; make ro"):
+        check_room(study, too_large)
+    assert too_large.study_bytes == 7 * 10**15
+
+
+def test_what_a_resumed_study_has_written_already_needs_no_room(tmp_path):
+    study = planned(tmp_path / "mine")
+    free = shutil.disk_usage(tmp_path).free
+    checkpoint = study.trials_dir / "0000" / "checkpoint_000001"
+    checkpoint.mkdir(parents=True)
+    with (checkpoint / "state.pt").open("wb") as file:
+        # Of a file that is all hole no byte is taken.
+        file.truncate(free)
+    check_room(study, estimate(rehearsals=[of(1.0, free // 7)]))
+    with pytest.raises(ValueError, match="make room"):
+        check_room(study, estimate(rehearsals=[of(1.0, free // 3)]))
+
+
+def measured():
+    """The better its quality, the longer an epoch; the best is too large. Made in a function, so
+    that it travels to the workers by value."""
+
+    class Measured(tune.Trainable):
+        @staticmethod
+        def measure(config, checkpoint_dir, *, cpus, on_gpu):
+            if config["quality"] > 7 / 8:
+                raise MemoryError("no room for it\nat all")
+            folder = Path(checkpoint_dir, "deeper")
+            folder.mkdir()
+            (folder / "weights").write_bytes(bytes(1000))
+            Path(checkpoint_dir, "config").write_bytes(bytes(24))
+            return {"step_seconds": cpus, "epoch_seconds": config["quality"] + on_gpu}
+
+    return Measured
+
+
+def measured_by(directory, trainable, space=SPACE, **flags):
+    study = study_in(directory, **flags)
+    study.parts.trainable = trainable
+    study.tune_config(RandomSearch(space, seed=0))
+    return study
+
+
+def test_every_eighth_of_a_range_is_measured_with_the_bytes_of_what_is_saved(tmp_path):
+    found = rehearse(measured_by(tmp_path, measured(), cpus_per_trial=2.0))
+    eighths = sorted(int(8 * one.config["quality"]) for one in found)
+    assert eighths == list(range(POINTS))
+    good = [one for one in found if not one.error]
+    assert len(good) == POINTS - 1
+    for one in good:
+        assert (one.step_seconds, one.epoch_seconds) == (2.0, one.config["quality"])
+        assert one.checkpoint_bytes == 1024
+
+
+def test_one_that_fails_says_why_and_the_others_are_measured(tmp_path):
+    (failed,) = (one for one in rehearse(measured_by(tmp_path, measured())) if one.error)
+    assert failed.config["quality"] > 7 / 8
+    assert failed.error == "MemoryError: no room for it"
+
+
+def test_where_all_is_fixed_there_is_one_to_measure(tmp_path):
+    (only,) = rehearse(measured_by(tmp_path, measured(), SPACE.fix(quality=0.5)))
+    assert (only.config, only.epoch_seconds) == ({"quality": 0.5}, 0.5)
+
+
+def test_a_trainable_that_cannot_be_measured_is_not(tmp_path):
+    assert rehearse(measured_by(tmp_path, lambda config: None)) == []
+
+
+@pytest.fixture
+def idle_cluster(cluster_address):
+    """Whose nodes have told that what an earlier test took is free again."""
+    deadline = time.monotonic() + 60
+    while {"CPU": 2, "GPU": 1}.items() - ray.available_resources().items():
+        assert time.monotonic() < deadline, "somebody has it"
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_where_trials_share_a_gpu_so_do_those_that_are_measured(idle_cluster, tmp_path):
+    found = rehearse(measured_by(tmp_path, measured(), gpus_per_trial=0.5))
+    assert [bool(one.error) for one in found].count(True) == 1
+    assert all(one.error or one.epoch_seconds == 1 + one.config["quality"] for one in found)
+
+
+@contextmanager
+def taken(**resources):
+    """Resources of the cluster that another one has."""
+    group = placement_group([resources])
+    ray.get(group.ready())
+    try:
+        yield group
+    finally:
+        remove_placement_group(group)
+
+
+@pytest.mark.slow
+def test_no_more_are_measured_at_once_than_have_room(idle_cluster, tmp_path):
+    calls = tmp_path / "calls"
+    calls.mkdir()
+
+    class Counted(tune.Trainable):
+        @staticmethod
+        def measure(config, checkpoint_dir, *, cpus, on_gpu):
+            (calls / Path(checkpoint_dir).name).touch()
+            return {"step_seconds": 1.0, "epoch_seconds": 1.0}
+
+    with taken(CPU=1):
+        found = rehearse(measured_by(tmp_path / "study", Counted, gpus_per_trial=0.5))
+    assert len(found) == len(list(calls.iterdir())) == POINTS
+
+
+@pytest.mark.slow
+def test_what_others_have_is_not_waited_for(idle_cluster, tmp_path):
+    with taken(GPU=1) as group:
+        released = threading.Timer(5.0, remove_placement_group, [group])
+        released.start()
+        assert rehearse(measured_by(tmp_path, measured(), gpus_per_trial=0.5)) == []
+        released.cancel()
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_of_what_is_measured_leaves_the_price_unknown(idle_cluster, tmp_path):
+    class Dies(tune.Trainable):
+        @staticmethod
+        def measure(config, checkpoint_dir, *, cpus, on_gpu):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    assert rehearse(measured_by(tmp_path, Dies, gpus_per_trial=1)) == []
+
+
+@pytest.mark.slow
+def test_no_gpu_is_waited_for_before_a_person_has_agreed(idle_cluster, tmp_path):
+    assert rehearse(measured_by(tmp_path, measured(), gpus_per_trial=2)) == []
+
+
+def begun_controls(count):
+    """The journal of a study that was killed while its last trials were finished as controls."""
+    events = []
+    for index in range(count):
+        events += [
+            {"event": "suggested", "trial": index, "config": {}},
+            {"event": "result", "trial": index, "epoch": 1, "metrics": {"score": 0.5}},
+            {"event": "ended", "trial": index, "status": "stopped", "rung": 1, "epoch": 1},
+            {"event": "control_started", "trial": index},
+        ]
+        events[-2]["control"] = True
+    return events
+
+
+@pytest.mark.parametrize(
+    ("trials", "controls", "running"),
+    [
+        # Only they are left: two at a time, or all that had begun when more ran at once.
+        (1, 1, 1),
+        (2, 2, 2),
+        (5, 5, 5),
+        # The study has grown: they wait with their checkpoints until the new trials have ended.
+        (8, 0, 2),
+        (8, 2, 4),
+    ],
+)
+def test_a_control_that_has_begun_has_a_share(tmp_path, trials, controls, running):
+    study = study_in(tmp_path, begun_controls(controls), trials=trials, checkpoint_budget="100MB")
+    divide_quota(study, 1_000_000)
+    assert study.quota.running == running
+    assert study.quota.ended > 0
