@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from search_spaces.objective import Objective
+from search_spaces.objective import Objective, StudySpec
 from search_spaces.schedulers.base import StudyScheduler
 from search_spaces.searchers.base import StudySearcher
-from search_spaces.study_spec import StudySpec
 from search_spaces.trial_events import Ended, Result, Suggested
 
 

@@ -13,11 +13,10 @@ import numpy as np
 from ray.tune.schedulers import TrialScheduler
 from record_curves import EPOCHS, RECORDED, SPACE
 
-from search_spaces.objective import Objective
+from search_spaces.objective import Objective, StudySpec
 from search_spaces.schedulers.base import StudyScheduler
 from search_spaces.searchers.base import StudySearcher
 from search_spaces.searchers.sobol_search import SobolSearch
-from search_spaces.study_spec import StudySpec
 from search_spaces.trial_events import Ended, Event, Result, Suggested
 
 METRIC = "val_accuracy"

@@ -1,11 +1,16 @@
-"""What a study looks for: a metric, and whether it is to be high or low."""
+"""What a study looks for, and what its searcher and its scheduler need to know of it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+
+if TYPE_CHECKING:
+    from search_spaces.schedulers.base import StudyScheduler
+    from search_spaces.searchers.base import StudySearcher
+
 
 Mode: TypeAlias = Literal["max", "min"]
 
@@ -43,3 +48,39 @@ class Objective:
     def worst(self) -> float:
         """An infinite value that is worse than every finite one."""
         return self.key(math.inf)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudySpec:
+    """A study as it is about to begin."""
+
+    objective: Objective
+    trials: int
+    """That it shall have."""
+    searcher: StudySearcher
+    scheduler: StudyScheduler
+    trainable: str = "the trainable"
+    """Its name, for errors."""
+    continues: bool
+    """Whether the trainable goes on from its checkpoints."""
+
+    def check(self) -> None:
+        """Hold searcher and scheduler against the study and each other, and tell them of it.
+
+        Raises:
+            ValueError: they do not go together.
+        """
+        self.scheduler.check(self)
+        self.searcher.check(self)
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What a study is expected to cost."""
+
+    reaching: dict[int, float]
+    """By rung in epochs, and by the last epoch: the trials that get there."""
+    epochs: float
+    """Of all trials together."""
+    makespan: float
+    """Epochs one after another, from the first trial's first to the last trial's last."""

@@ -9,8 +9,7 @@ import sys
 import pytest
 
 from tests.conftest import JOB, ROOT, journal_of, results_of
-from trainables.image.flags import DataFlags
-from trainables.image.presets import PRESETS
+from trainables.image.options import PRESETS, DataFlags
 from tune_cluster import Options
 from tune_jobs.train_preset import job
 

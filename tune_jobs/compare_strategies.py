@@ -15,8 +15,8 @@ from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.searchers.sobol_search import SobolSearch
 from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.spaces import TRAINING
-from trainables.image.flags import DataFlags
 from trainables.image.image_classifier import ImageClassifier
+from trainables.image.options import DataFlags
 from tune_cluster import Options, TuneConfig, Tuner
 from tune_cluster.execution.compare import compare
 

@@ -6,8 +6,8 @@ or last of its grid, the grid is too narrow, and the optimizers have not been co
 
 from search_spaces.searchers.grid_search import LIMIT, GridSearch
 from search_spaces.spaces import OPTIMIZER
-from trainables.image.flags import DEFAULT_MODEL, ImageFlags
 from trainables.image.image_classifier import ImageClassifier
+from trainables.image.options import DEFAULT_MODEL, ImageFlags
 from tune_cluster import Options, TuneConfig, Tuner, main
 
 

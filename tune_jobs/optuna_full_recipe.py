@@ -10,8 +10,8 @@ from search_spaces.schedulers.asha import ASHA
 from search_spaces.searchers.optuna_search import OptunaSearch
 from search_spaces.space import told
 from search_spaces.spaces import FULL_RECIPE, within
-from trainables.image.flags import ImageFlags
 from trainables.image.image_classifier import ImageClassifier
+from trainables.image.options import ImageFlags
 from tune_cluster import Options, TuneConfig, Tuner, main
 
 

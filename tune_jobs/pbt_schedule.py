@@ -3,8 +3,8 @@
 from search_spaces.schedulers.pbt import PBT
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.spaces import LR
-from trainables.image.flags import DEFAULT_MODEL, ImageFlags
 from trainables.image.image_classifier import ImageClassifier
+from trainables.image.options import DEFAULT_MODEL, ImageFlags
 from tune_cluster import Options, TuneConfig, Tuner, main
 
 

@@ -7,8 +7,8 @@ tells none).
 
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.spaces import LOSS
-from trainables.image.flags import DEFAULT_MODEL, ImageFlags
 from trainables.image.image_classifier import ImageClassifier
+from trainables.image.options import DEFAULT_MODEL, ImageFlags
 from tune_cluster import Options, TuneConfig, Tuner, main
 
 

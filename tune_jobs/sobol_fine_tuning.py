@@ -9,9 +9,8 @@ from pathlib import Path
 
 from search_spaces.searchers.sobol_search import SobolSearch
 from search_spaces.spaces import FINE_TUNING, within
-from trainables.image.fine_tuning import fingerprint_of, fixed_by
-from trainables.image.flags import DataFlags
 from trainables.image.image_classifier import ImageClassifier
+from trainables.image.options import DataFlags, fingerprint_of, fixed_by
 from tune_cluster import Options, RunConfig, TuneConfig, Tuner, main
 
 EPOCHS = 9

@@ -9,8 +9,8 @@ start from this one with `--warm-start`.
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.searchers.sobol_search import SobolSearch
 from search_spaces.spaces import TRAINING
-from trainables.image.flags import DataFlags
 from trainables.image.image_classifier import ImageClassifier
+from trainables.image.options import DataFlags
 from tune_cluster import Options, TuneConfig, Tuner, main
 
 

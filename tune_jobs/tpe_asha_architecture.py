@@ -9,8 +9,8 @@ from pathlib import Path
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.spaces import ARCHITECTURE
-from trainables.image.flags import ImageFlags
 from trainables.image.image_classifier import ImageClassifier
+from trainables.image.options import ImageFlags
 from tune_cluster import Options, TuneConfig, Tuner, main
 
 

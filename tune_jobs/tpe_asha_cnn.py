@@ -11,8 +11,8 @@ from pathlib import Path
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.spaces import CNN
-from trainables.image.flags import DataFlags
 from trainables.image.image_classifier import ImageClassifier
+from trainables.image.options import DataFlags
 from tune_cluster import Options, TuneConfig, Tuner, main
 
 

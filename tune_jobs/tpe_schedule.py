@@ -9,8 +9,8 @@ from pathlib import Path
 
 from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.spaces import SCHEDULE, within
-from trainables.image.flags import DEFAULT_MODEL, ImageFlags
 from trainables.image.image_classifier import ImageClassifier
+from trainables.image.options import DEFAULT_MODEL, ImageFlags
 from tune_cluster import Options, TuneConfig, Tuner, main
 
 

@@ -12,8 +12,8 @@ from typing import Literal
 from search_spaces.searchers.optuna_search import OptunaSearch
 from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.spaces import TRAINING
-from trainables.image.flags import DataFlags
 from trainables.image.image_classifier import ImageClassifier
+from trainables.image.options import DataFlags
 from tune_cluster import Options, TuneConfig, Tuner, main
 
 

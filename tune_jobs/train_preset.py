@@ -10,9 +10,8 @@ import tyro
 
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
-from trainables.image.flags import DataFlags
 from trainables.image.image_classifier import ImageClassifier
-from trainables.image.presets import PRESETS, PresetName, config_of
+from trainables.image.options import PRESETS, DataFlags, PresetName, config_of
 from tune_cluster import Options, RunConfig, TuneConfig, Tuner, main
 
 SEEDS = 3

@@ -8,8 +8,8 @@ from search_spaces.catalogue import BATCH_SIZE, LEARNING_RATE
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
-from trainables.image.flags import DEFAULT_MODEL, ImageFlags
 from trainables.image.image_classifier import ImageClassifier
+from trainables.image.options import DEFAULT_MODEL, ImageFlags
 from tune_cluster import Options, TuneConfig, Tuner, main
 
 LOW, HIGH = LEARNING_RATES

@@ -19,6 +19,14 @@ LEARNING_RATE = Hyperparameter(
     grid=(1e-4, 1e-3, 1e-2, 1e-1),
 )
 
+LEARNING_RATE_ADAPTIVE = replace(
+    LEARNING_RATE,
+    default=1e-3,
+    condition=("optimizer", ("adam", "adamw", "rmsprop")),
+    advice="1e-3 to 1e-2 first, here a decade more on both sides. The default is a tenth of SGD's: "
+    "they scale each update themselves (Kingma and Ba 2015)",
+)
+
 LEARNING_RATE_SGD = replace(
     LEARNING_RATE,
     high=1.0,
@@ -26,14 +34,6 @@ LEARNING_RATE_SGD = replace(
     condition=("optimizer", ("sgd", "adagrad")),
     advice="with and without momentum: both first ranges, 1e-3 to 1e-2 and 1e-2 to 1e-1, and a "
     "decade more on both sides",
-)
-
-LEARNING_RATE_ADAPTIVE = replace(
-    LEARNING_RATE,
-    default=1e-3,
-    condition=("optimizer", ("adam", "adamw", "rmsprop")),
-    advice="1e-3 to 1e-2 first, here a decade more on both sides. The default is a tenth of SGD's: "
-    "they scale each update themselves (Kingma and Ba 2015)",
 )
 
 LR_SCALING = Hyperparameter(

@@ -8,8 +8,8 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
+from search_spaces.objective import StudySpec
 from search_spaces.schedulers.base import StudyScheduler, index_of
-from search_spaces.study_spec import StudySpec
 from search_spaces.trial_events import Ended, Event
 
 

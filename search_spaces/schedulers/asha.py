@@ -11,10 +11,9 @@ import numpy as np
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
+from search_spaces.objective import Expectation, StudySpec
 from search_spaces.schedulers.base import StudyScheduler, index_of
-from search_spaces.schedulers.expectation import Expectation, expected
-from search_spaces.schedulers.rungs import RungRule, Rungs
-from search_spaces.study_spec import StudySpec
+from search_spaces.schedulers.rungs import RungRule, Rungs, expected
 from search_spaces.trial_events import (
     Decision,
     Ended,

@@ -10,8 +10,7 @@ from typing import Any, ClassVar, Protocol
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
-from search_spaces.schedulers.expectation import Expectation
-from search_spaces.study_spec import StudySpec
+from search_spaces.objective import Expectation, StudySpec
 from search_spaces.trial_events import Event, Exploited, Promoted
 
 

@@ -36,10 +36,9 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
 from search_spaces.hyperparameter import Hyperparameter
-from search_spaces.objective import Objective
+from search_spaces.objective import Objective, StudySpec
 from search_spaces.schedulers.base import Closing, StudyScheduler, TrialConfigs, index_of
 from search_spaces.space import Space, checked_space
-from search_spaces.study_spec import StudySpec
 from search_spaces.trial_events import Event, Exploited, NotExploited
 from search_spaces.values import Value, short
 

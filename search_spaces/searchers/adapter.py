@@ -7,10 +7,9 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from search_spaces.objective import Objective
+from search_spaces.objective import Objective, StudySpec
 from search_spaces.searchers.base import StudySearcher
 from search_spaces.space import Space
-from search_spaces.study_spec import StudySpec
 from search_spaces.trial_events import Ended, Event, Result
 from search_spaces.values import Value
 

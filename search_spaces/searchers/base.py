@@ -5,8 +5,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import ClassVar
 
+from search_spaces.objective import StudySpec
 from search_spaces.space import Space, checked_space
-from search_spaces.study_spec import StudySpec
 from search_spaces.trial_events import Event
 from search_spaces.values import Value
 

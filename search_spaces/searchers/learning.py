@@ -20,11 +20,10 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from search_spaces.catalogue import value_in
-from search_spaces.objective import Objective
+from search_spaces.objective import Objective, StudySpec
 from search_spaces.searchers.base import StudySearcher
 from search_spaces.searchers.sobol_search import SobolSearch
 from search_spaces.space import Space
-from search_spaces.study_spec import StudySpec
 from search_spaces.trial_events import (
     Earlier,
     Ended,

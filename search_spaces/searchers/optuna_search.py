@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from search_spaces.extras import needs_extra
+from search_spaces import needs_extra
 from search_spaces.hyperparameter import Hyperparameter
 from search_spaces.searchers.learning import Epochs, LearningSearch, Name, Standing
 from search_spaces.space import Space

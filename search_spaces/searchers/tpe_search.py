@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from search_spaces.extras import needs_extra
+from search_spaces import needs_extra
 from search_spaces.searchers.learning import Epochs, LearningSearch, Name, Standing
 from search_spaces.space import Space
 

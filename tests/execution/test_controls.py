@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from ray import tune
 
+from search_spaces.objective import Expectation
 from search_spaces.schedulers.asha import ASHA
-from search_spaces.schedulers.expectation import Expectation
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.searchers.tpe_search import TPESearch
 from tests.in_process import SPACE

@@ -14,8 +14,8 @@ import ray
 from ray import tune
 from ray.util.placement_group import placement_group, remove_placement_group
 
+from search_spaces.objective import Expectation
 from search_spaces.schedulers.asha import ASHA
-from search_spaces.schedulers.expectation import Expectation
 from search_spaces.schedulers.pbt import PBT
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space

@@ -12,8 +12,8 @@ from contextlib import ExitStack, closing
 import pytest
 from rich.console import Console
 
+from search_spaces.objective import Expectation
 from search_spaces.schedulers.asha import ASHA
-from search_spaces.schedulers.expectation import Expectation
 from tests.conftest import ROOT, journal_of
 from tests.execution.test_cost_estimate import estimate, of, planned
 from tests.in_process import names

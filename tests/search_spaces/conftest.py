@@ -3,11 +3,10 @@
 import pytest
 
 from search_spaces.hyperparameter import Hyperparameter
-from search_spaces.objective import Objective
+from search_spaces.objective import Objective, StudySpec
 from search_spaces.schedulers.base import StudyScheduler
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
-from search_spaces.study_spec import StudySpec
 
 
 def parameter(name, **rest):

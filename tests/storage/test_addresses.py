@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from tests.in_process import names
-from trainables.image.flags import DataFlags
+from trainables.image.options import DataFlags
 from tune_cluster.execution.command_line import parse
 from tune_cluster.storage.addresses import check_address, check_name, expanded
 from tune_cluster.storage.s3 import S3Store, refusing, s3

@@ -11,10 +11,8 @@ from trainables.data.splits import Dataset, SearchData
 from trainables.image.config import ImageConfig
 from trainables.image.models import build_model
 from trainables.image.task import ImageData, evaluate_images
-from trainables.training.loop import Metrics, fit, is_over
-from trainables.training.pretrained import load_pretrained
-from trainables.training.state import State, load_state, save_state
-from trainables.training.timing import time_epoch
+from trainables.training.loop import Metrics, fit, is_over, time_epoch
+from trainables.training.state import State, load_pretrained, load_state, save_state
 
 CHECKPOINT_FILE = "state.pt"
 

@@ -19,10 +19,8 @@ from trainables.data.splits import (
 from trainables.image.augmentation import augment, mixed
 from trainables.image.config import ImageConfig
 from trainables.image.models import build_model
-from trainables.training.losses import ClassificationLoss, balanced_weights
-from trainables.training.metrics import SCORES, scores
-from trainables.training.pretrained import load_weights
-from trainables.training.state import State
+from trainables.training.classification import SCORES, ClassificationLoss, balanced_weights, scores
+from trainables.training.state import State, load_weights
 from trainables.training.task import Batch
 from trainables.training.trainer import derived_seed, predict
 
@@ -173,8 +171,8 @@ class ImageTask:
         return {"accuracy": float((outputs.argmax(dim=1) == targets).sum()) / len(targets)}
 
     def scores(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
-        """Of `trainables.training.metrics`, and `objective` where what is minimised is not the
-        plain cross entropy."""
+        """Of a classifier, and `objective` where what is minimised is not the plain cross
+        entropy."""
         found = scores(outputs, targets)
         if not self.objective.is_plain:
             found["objective"] = float(self.objective(outputs, targets))

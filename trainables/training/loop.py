@@ -1,16 +1,21 @@
-"""The training loop: a generator of one step per epoch that knows neither Ray nor a task."""
+"""The training loop: a generator of one step per epoch that knows neither Ray nor a task; and how
+long an epoch would take, from a few batches."""
 
+import copy
 import math
 import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from math import inf
 from typing import Any, TypeAlias, TypeVar
 
+import torch
+
 from trainables.training.config import TrainingConfig
-from trainables.training.early_stopping import Patience
 from trainables.training.state import State, snapshot
 from trainables.training.task import TaskData
-from trainables.training.trainer import EpochResult, Trainer
+from trainables.training.trainer import EVALUATION_BATCH, EpochResult, Trainer, predict
 
 DEVIATIONS = ("loss", "accuracy")
 """Scores whose standard deviation over the folds is reported."""
@@ -132,3 +137,134 @@ def _train_epoch(networks: Sequence[Trainer], epoch: int) -> Metrics:
 
 def _mean(values: list[float]) -> float:
     return sum(values) / len(values)
+
+
+@dataclass
+class Patience:
+    """Counts the epochs since the validation loss was last lower (Prechelt 1998, *Early Stopping,
+    but When?*; as PyTorch's ReduceLROnPlateau).
+
+    All of it is in the state of a run, so that one that goes on stops where it would have.
+    """
+
+    best: float = inf
+    """Lowest validation loss so far, in nats, by which `min_delta` counts."""
+    waited: int = 0
+    """Epochs since."""
+    plateau_best: float = inf
+    plateau_waited: int = 0
+    factor: float = 1.0
+    """What the schedule "plateau" has come to."""
+
+    def note(self, val_loss: float, config: TrainingConfig) -> None:
+        """Takes in the validation loss of an epoch."""
+        if val_loss < self.best - config.min_delta:
+            self.best, self.waited = val_loss, 0
+        else:
+            self.waited += 1
+        if val_loss < self.plateau_best:
+            self.plateau_best, self.plateau_waited = val_loss, 0
+            return
+        self.plateau_waited += 1
+        if config.schedule == "plateau" and self.plateau_waited > config.scheduler_patience:
+            self.factor, self.plateau_waited = self.factor * config.scheduler_factor, 0
+
+    def over(self, config: TrainingConfig) -> bool:
+        """Whether a trial has waited long enough."""
+        return 0 < config.patience <= self.waited
+
+    def state(self) -> dict[str, float]:
+        """As plain numbers."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, state: Mapping[str, float]) -> "Patience":
+        """Of what `state` has said."""
+        known: dict[str, Any] = dict(state)
+        return cls(**known)
+
+
+FEWEST = 8
+"""Batches that a time is taken of, if there is time for them: a single one's is noise."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What a few batches tell of a trial."""
+
+    step_seconds: float
+    """Of one update of one network."""
+    epoch_seconds: float
+    """Training and validation, of all folds."""
+    state: State
+    """After those updates: as large as any that the trial will have."""
+
+
+def time_epoch(config: C, data: TaskData[C], seconds: float = 0.25) -> Timing:
+    """Estimate the seconds of one epoch from a short run.
+
+    Args:
+        config: the trial's hyperparameters.
+        data: gives the task, or one a fold.
+        seconds: to measure for; a slow model takes longer, at least one batch of each kind, and one
+            whose epoch is shorter takes no more than the batches of an epoch.
+
+    Raises:
+        ValueError: config and data do not fit together.
+    """
+    # A frozen body trains faster than the rest of the run, and its optimizer remembers less.
+    networks = trainers(replace(config, freeze_epochs=0), data)
+    trainer, device = networks[0], networks[0].task.device
+    # The first batches allocate memory and choose kernels: their time says nothing.
+    # Of the middle epoch, where the batch size changes.
+    epoch = (config.epochs + 1) // 2
+    updates = trainer.task.samples / config.batch_size_in(epoch)
+    update = _seconds_each(_updates(trainer, epoch), 3, seconds / 2, updates, device)
+    held_out = len(trainer.task.validation.inputs)
+    batches = held_out / min(held_out, EVALUATION_BATCH)
+    evaluation = _seconds_each(_evaluations(trainer), 1, seconds / 2, batches, device)
+    # The other folds have made no update, and their optimizers have no memory yet. What is shared
+    # would be saved once: each has a copy.
+    states = tuple(copy.deepcopy(trainer.state()) for _ in networks)
+    return Timing(
+        step_seconds=update,
+        epoch_seconds=len(networks) * (updates * update + batches * evaluation),
+        state=State(epoch=0, networks=states, patience={}),
+    )
+
+
+def _updates(trainer: Trainer, epoch: int) -> Iterator[object]:
+    # Over and over: an epoch may have fewer batches than `FEWEST`.
+    while True:
+        with trainer.random_streams(epoch):
+            yield from trainer.steps(epoch)
+
+
+def _evaluations(trainer: Trainer) -> Iterator[object]:
+    inputs = trainer.task.validation.inputs[:EVALUATION_BATCH]
+    while True:
+        yield predict(trainer.task, trainer.config, inputs)
+
+
+def _seconds_each(
+    work: Iterator[object], discarded: int, seconds: float, in_epoch: float, device: torch.device
+) -> float:
+    most = max(FEWEST, in_epoch)
+    for _ in range(discarded):
+        next(work)
+    _wait(device)
+    began = time.perf_counter()
+    pieces = 0
+    while True:
+        next(work)
+        pieces += 1
+        # One wait in eight, so that the queue of a GPU does not run empty at every step.
+        if pieces >= most or pieces % 8 == 0 or device.type != "cuda":
+            _wait(device)
+            if pieces >= most or time.perf_counter() - began >= seconds:
+                return (time.perf_counter() - began) / pieces
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -10,12 +10,22 @@ import torch
 from torch import Tensor
 
 from trainables.training.config import TrainingConfig
-from trainables.training.optimizers import MEMORY, build_optimizer, clip_gradients, step_of
-from trainables.training.pretrained import freeze, keep_statistics, load_pretrained, load_weights
+from trainables.training.optimizers import (
+    MEMORY,
+    WeightAverage,
+    build_optimizer,
+    clip_gradients,
+    step_of,
+)
 from trainables.training.schedules import lr_factor, step_at
-from trainables.training.state import NetworkState
+from trainables.training.state import (
+    NetworkState,
+    freeze,
+    keep_statistics,
+    load_pretrained,
+    load_weights,
+)
 from trainables.training.task import Batch, Task
-from trainables.training.weight_average import WeightAverage
 
 # A look at the loss waits for the device; every 32 steps it costs nothing that can be measured, and
 # a diverged trial wastes at most 31 updates.

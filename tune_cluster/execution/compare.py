@@ -11,7 +11,7 @@ from pathlib import Path
 import ray
 from rich.console import Console
 
-from search_spaces.extras import needs_extra
+from search_spaces import needs_extra
 from tune_cluster.execution.command_line import Command, parse
 from tune_cluster.execution.description import job_name
 from tune_cluster.execution.launcher import cluster_for, main

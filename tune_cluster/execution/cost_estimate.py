@@ -15,7 +15,7 @@ import ray
 from ray.exceptions import RayError
 from rich.filesize import decimal
 
-from search_spaces.schedulers.expectation import Expectation
+from search_spaces.objective import Expectation
 from search_spaces.searchers.sobol_search import SobolSearch
 from tune_cluster.callbacks.retention import largest_checkpoint
 from tune_cluster.cluster.capacity import fitting

@@ -13,7 +13,7 @@ from rich.prompt import Confirm
 from rich.table import Table
 from rich.text import Text
 
-from search_spaces.schedulers.expectation import Expectation
+from search_spaces.objective import Expectation
 from tune_cluster.callbacks.console import duration, spelled
 from tune_cluster.execution.best import all_ended
 from tune_cluster.execution.cost_estimate import (

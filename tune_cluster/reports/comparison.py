@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from search_spaces.extras import needs_extra
+from search_spaces import needs_extra
 from search_spaces.objective import Objective
 from search_spaces.trial_events import Ended, Result
 from tune_cluster.plain_text import in_picture, one_line

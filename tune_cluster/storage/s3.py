@@ -22,7 +22,7 @@ from typing import Any
 from pyarrow import fs
 from typing_extensions import override
 
-from search_spaces.extras import needs_extra
+from search_spaces import needs_extra
 from tune_cluster.storage.addresses import SCHEME
 from tune_cluster.storage.inside import CHUNK_BYTES
 from tune_cluster.storage.scratch import scratch

@@ -2,8 +2,7 @@
 
 import pytest
 
-from search_spaces.schedulers.expectation import expected, simulated
-from search_spaces.schedulers.rungs import Rungs
+from search_spaces.schedulers.rungs import Rungs, expected, simulated
 
 RULES = ("promotion", "top", "ray")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import tyro
 
-from trainables.image.flags import DataFlags, ImageFlags
+from trainables.image.options import DataFlags, ImageFlags
 
 
 @dataclass

@@ -3,7 +3,7 @@
 import pytest
 
 from trainables.image.config import ImageConfig
-from trainables.image.presets import PRESETS, config_of
+from trainables.image.options import PRESETS, config_of
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -9,7 +9,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from search_spaces.objective import Objective
+from search_spaces.objective import Objective, StudySpec
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.schedulers.pbt import PBT
 from search_spaces.searchers.grid_search import GridSearch
@@ -18,7 +18,6 @@ from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.searchers.sobol_search import SobolSearch
 from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.spaces import SPACES, within
-from search_spaces.study_spec import StudySpec
 from trainables.data.splits import split
 from trainables.image.config import ImageConfig
 from trainables.image.task import ImageData

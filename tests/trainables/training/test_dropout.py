@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from trainables.training.dropout import Dropout
+from trainables.image.models import Dropout
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainables.training.config import TrainingConfig
-from trainables.training.early_stopping import Patience
+from trainables.training.loop import Patience
 
 
 def waited(config, losses):

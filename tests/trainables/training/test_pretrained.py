@@ -10,8 +10,7 @@ from trainables.image.config import ImageConfig
 from trainables.image.models import build_model
 from trainables.image.task import ImageData
 from trainables.training.loop import fit
-from trainables.training.pretrained import load_pretrained
-from trainables.training.state import save_state
+from trainables.training.state import load_pretrained, save_state
 
 SMALL = ImageConfig(hidden_sizes=(8,), batch_size=32, epochs=1, ema_decay=0.9)
 

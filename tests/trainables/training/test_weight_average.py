@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from trainables.training.weight_average import WeightAverage
+from trainables.training.optimizers import WeightAverage
 
 
 def model():

@@ -12,11 +12,10 @@ from typing import Any
 
 from ray import tune
 
-from search_spaces.objective import Mode, Objective
+from search_spaces.objective import Mode, Objective, StudySpec
 from search_spaces.schedulers.base import StudyScheduler
 from search_spaces.searchers.base import StudySearcher
 from search_spaces.space import Space
-from search_spaces.study_spec import StudySpec
 from search_spaces.trial_events import Event
 from tune_cluster.callbacks.stopping import Limits, StudyStopper
 from tune_cluster.cluster.capacity import Cluster, TrialSlots

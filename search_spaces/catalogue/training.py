@@ -1,4 +1,5 @@
-"""How long a trial is trained, and how the learning rate changes on the way."""
+"""How long a trial is trained, how the learning rate changes on the way, what keeps the network
+from learning its training data by heart, and what a trial sees of the data."""
 
 from search_spaces.hyperparameter import Hyperparameter
 
@@ -178,4 +179,131 @@ PRINT_FREQ = Hyperparameter(
     advice="10 to 100: a curve within an epoch shows divergence and a warm-up that is too short",
     values=(0, 10, 50, 100),
     ordered=True,
+)
+
+WEIGHT_DECAY = Hyperparameter(
+    name="weight_decay",
+    meaning="pull of the weight matrices towards zero; none of biases and norms",
+    default=0.0,
+    kind="regularization",
+    role="nuisance",
+    advice="1e-5 to 1e-1 on a log scale, more for few data (0.01 to 0.1); decoupled under AdamW "
+    "(Loshchilov and Hutter 2019), else L2",
+    low=1e-5,
+    high=1e-1,
+    scale="log",
+    grid=(1e-5, 1e-4, 1e-3, 1e-2, 1e-1),
+)
+
+DROPOUT = Hyperparameter(
+    name="dropout",
+    meaning="share of the units that is set to zero in training",
+    default=0.1,
+    kind="regularization",
+    role="nuisance",
+    advice="0 to 0.5; more for wide layers and few data (Srivastava et al. 2014)",
+    low=0.0,
+    high=0.5,
+    grid=(0.0, 0.1, 0.3, 0.5),
+    condition=("model", ("mlp", "cnn", "resnet")),
+)
+
+LABEL_SMOOTHING = Hyperparameter(
+    name="label_smoothing",
+    meaning="share of the target that is spread over all classes",
+    default=0.0,
+    kind="regularization",
+    role="nuisance",
+    advice="0 to 0.2, usually 0.1 where labels are dirty (Szegedy et al. 2016)",
+    low=0.0,
+    high=0.2,
+    grid=(0.0, 0.1, 0.2),
+    condition=("loss", ("cross_entropy",)),
+)
+
+AUGMENTATION = Hyperparameter(
+    name="augmentation",
+    meaning="how training images are changed at random",
+    default="none",
+    kind="regularization",
+    role="scientific",
+    advice="what leaves the class as it is: shifts almost always, flips not for digits and "
+    "letters; the longer the run, the more of it",
+    values=("none", "shift", "shift_flip", "erasing", "mixup"),
+)
+
+MIXUP_ALPHA = Hyperparameter(
+    name="mixup_alpha",
+    meaning="how even the mixture of two images is",
+    default=0.2,
+    kind="regularization",
+    role="nuisance",
+    advice="0.1 to 0.4 on large data, up to 1 on CIFAR (Zhang et al. 2018)",
+    low=0.1,
+    high=1.0,
+    scale="log",
+    grid=(0.1, 0.2, 0.4, 1.0),
+    condition=("augmentation", ("mixup",)),
+)
+
+EMA_DECAY = Hyperparameter(
+    name="ema_decay",
+    meaning="share of the weights' moving average that each update keeps; 0 keeps no average",
+    default=0.0,
+    kind="regularization",
+    role="nuisance",
+    advice="off, or 0.9 to 0.9999: a memory of 10 to 10,000 updates, a tenth of the run at most. "
+    "It does what a falling learning rate does (Sandler et al. 2023)",
+    values=(0.0, 0.9, 0.99, 0.999, 0.9999),
+    ordered=True,
+)
+
+TRAIN_RATIO = Hyperparameter(
+    name="train_ratio",
+    meaning="share of the data that is trained on; the validation set stays what it is",
+    default=0.8,
+    kind="data",
+    role="fixed",
+    advice="0.7 to 0.9, up to 0.99 on large data: the split of a study is the largest of them. "
+    "Swept below it, it tells what more data would bring",
+    values=(0.1, 0.2, 0.4, 0.7, 0.8, 0.9, 0.95, 0.99),
+    ordered=True,
+)
+
+MIN_STD = Hyperparameter(
+    name="min_std",
+    meaning="floor of the deviation that inputs are divided by, of the full pixel range",
+    default=1e-3,
+    kind="data",
+    role="fixed",
+    advice="1e-8 or 1e-9 only keeps a constant channel from a division by 0; a floor of a quarter "
+    "of a shade, 1e-3, also keeps one that is constant in training from blowing up noise later",
+    values=(1e-9, 1e-8, 1e-3),
+    ordered=True,
+)
+
+FOLDS = Hyperparameter(
+    name="folds",
+    meaning="parts for a cross-validation, each the validation set once; 0 for the one split",
+    default=0,
+    kind="data",
+    role="fixed",
+    advice="5 or 10 (Kohavi 1995) where there are few data, a thousand samples or so: it costs as "
+    "many trainings, and the mean of them decides",
+    values=(0, 3, 5, 10),
+    ordered=True,
+)
+
+SEED = Hyperparameter(
+    name="seed",
+    meaning="of initial weights, shuffling, dropout and augmentation",
+    default=0,
+    kind="data",
+    role="fixed",
+    advice="never tuned: the best of several seeds is luck. The launcher gives each trial its own; "
+    "what differs by less than two seeds do does not differ (Bouthillier et al. 2021)",
+    low=0,
+    high=2**31 - 1,
+    integer=True,
+    grid=(0, 1, 2),
 )
