@@ -180,36 +180,6 @@ def test_a_process_that_has_lost_its_gpu_is_never_used_again(run_study, tmp_path
 
 
 @pytest.mark.slow
-def test_a_trial_that_diverged_is_not_retried(run_study, tmp_path):
-    calls = tmp_path / "calls"
-    calls.mkdir()
-
-    def act(config, epoch, result):
-        times(calls, "step")
-        result["score"] = float("nan")
-
-    _, trials, study = run_study(trainable_that(act), trials=2, max_concurrent=1)
-    assert [trial.status for trial in trials.values()] == ["diverged"] * 2
-    assert len(names(calls)) == 2
-    assert events_of(study, "retried") == []
-
-
-@pytest.mark.slow
-def test_an_error_that_all_trials_have_ends_the_study_after_a_few_attempts(run_study, tmp_path):
-    calls = tmp_path / "calls"
-    calls.mkdir()
-
-    def act(config, epoch, result):
-        times(calls, "step")
-        raise RuntimeError("a typo")
-
-    code, trials, _ = run_study(trainable_that(act), trials=40, max_concurrent=1)
-    assert code == 1
-    assert len(trials) == 5
-    assert len(names(calls)) == 4 + 4
-
-
-@pytest.mark.slow
 def test_a_process_lost_between_two_trials_costs_neither_of_them(run_study, tmp_path):
     calls = tmp_path / "calls"
     calls.mkdir()
