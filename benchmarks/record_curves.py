@@ -26,7 +26,7 @@ from trainables.data.datasets import load_dataset
 from trainables.image.config import ImageConfig
 from trainables.image.task import ImageData
 from trainables.training.loop import fit
-from tune_cluster.trial.seeds import trial_seed
+from tune_cluster.trial.process import trial_seed
 
 RECORDED = Path(__file__).parent / "recorded"
 SHARDS, SHARD_SIZE, EPOCHS = 20, 20, 27

@@ -48,7 +48,7 @@ KNOWS = {
 }
 """The packages that a package imports; what is not listed may import all."""
 
-AT_THE_TOP = {"tune_cluster.errors", "tune_cluster.plain_text", "tune_cluster.told"}
+AT_THE_TOP = {"tune_cluster.errors", "tune_cluster.plain_text"}
 """Modules that all packages may import, and that import only each other."""
 
 COMPAT = {

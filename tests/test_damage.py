@@ -36,9 +36,8 @@ from tune_cluster.storage.checkpoints import TrialCheckpoints
 from tune_cluster.storage.store import LocalStore
 from tune_cluster.study.events import Closed, Session
 from tune_cluster.study.journal import JOURNAL
-from tune_cluster.study.reading import read_study
+from tune_cluster.study.stored import earlier_trials, read_study
 from tune_cluster.study.study_file import STUDY_FILE
-from tune_cluster.study.warm_start import earlier_trials
 from tune_jobs import compare_strategies
 
 pytestmark = pytest.mark.long

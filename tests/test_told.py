@@ -8,12 +8,12 @@ import sys
 import pytest
 
 from tests.conftest import ROOT
-from tune_cluster.told import in_words
+from tune_cluster.errors import in_words
 
 TELL = """
 from rich.console import Console
 from rich.table import Table
-from tune_cluster.told import accept_all_characters, complain
+from tune_cluster.errors import accept_all_characters, complain
 accept_all_characters()
 Console().print("4 of 8 \\u00b7 0.5 \\u00b1 0.1 \\u2026 gr\\u00fcn \\u4e2d \\udcff")
 table = Table("a")

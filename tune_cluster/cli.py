@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tune_cluster.told import complain, complaining
+from tune_cluster.errors import complain, complaining
 
 
 def run(argv: Sequence[str]) -> None:
@@ -28,7 +28,7 @@ def run(argv: Sequence[str]) -> None:
 def resume(argv: Sequence[str]) -> None:
     """STUDY …: go on with a study, by the script that has started it"""
     from tune_cluster.study.directory import local_copy
-    from tune_cluster.study.reading import read_study
+    from tune_cluster.study.stored import read_study
 
     study = _first(argv, "resume STUDY", "results/first")
     script = read_study(local_copy(study), address=study).about["command"][1]

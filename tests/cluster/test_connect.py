@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import ray
 
-from tune_cluster.cluster.connect import check_reachable, connected, running
+from tune_cluster.cluster.connect import connected, running
+from tune_cluster.cluster.head import check_reachable
 
 PROCESSES = """
 import json, os, sys, time

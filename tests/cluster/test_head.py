@@ -9,7 +9,7 @@ import pytest
 SCRIPT = """
 import sys, time
 from tune_cluster.cluster import head
-head.EVERY_SECONDS = 0.05
+head.PROBE_SECONDS = 0.05
 with head.watched(sys.argv[1], print):
     if "over" not in sys.argv:
         time.sleep(float(sys.argv[2]))

@@ -23,7 +23,7 @@ from tests.journals import event_of, read_events, trial_of, trials_from, typed
 from tune_cluster.execution.options import Options
 from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.study.journal import JOURNAL
-from tune_cluster.trial.seeds import trial_seed
+from tune_cluster.trial.process import trial_seed
 
 EPOCHS = 7
 SPACE = Space("quality", (replace(QUALITY, kind="optimization"),))

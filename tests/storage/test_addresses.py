@@ -10,8 +10,8 @@ import requests
 from tests.in_process import names
 from trainables.image.options import DataFlags
 from tune_cluster.execution.command_line import parse
-from tune_cluster.storage.addresses import check_address, check_name, expanded
 from tune_cluster.storage.s3 import S3Store, refusing, s3
+from tune_cluster.storage.store import check_address, check_name, expanded
 from tune_cluster.study.directory import local_copy
 
 

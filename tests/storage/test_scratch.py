@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.in_process import names
-from tune_cluster.storage.scratch import scratch, sweep
+from tune_cluster.storage.store import scratch, sweep
 
 KEEPS = """
 from pathlib import Path
-from tune_cluster.storage.scratch import scratch
+from tune_cluster.storage.store import scratch
 folder = scratch()
 Path(folder.name, "checkpoint").write_text("of a trial")
 print(folder.name, flush=True)

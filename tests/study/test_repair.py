@@ -14,8 +14,7 @@ from tune_cluster.execution.launcher import taken_up
 from tune_cluster.storage.checkpoints import TrialCheckpoints
 from tune_cluster.storage.store import LocalStore
 from tune_cluster.study.journal import JOURNAL, Journal
-from tune_cluster.study.reading import read_study
-from tune_cluster.study.repair import repair
+from tune_cluster.study.stored import read_study, repair
 from tune_cluster.study.study_file import write_study_file
 
 LENGTHS = (3, 1, 2)

@@ -6,7 +6,7 @@ import pwd
 import pytest
 
 from tests.other_user import OTHER
-from tune_cluster.study.strangers import strangers
+from tune_cluster.study.stored import strangers
 from tune_cluster.study.study_file import STUDY_FILE
 
 

@@ -12,10 +12,9 @@ from search_spaces.objective import Objective
 from tests.in_process import names
 from tune_cluster.storage.quota import Quota
 from tune_cluster.trial.failures import ERRORS, ProcessExits
+from tune_cluster.trial.messages import Assignment, Restored, Retry, TrialSettings, Unsaved
 from tune_cluster.trial.process import TrialLog, TrialProcess
-from tune_cluster.trial.report import Restored, Retry, Unsaved
 from tune_cluster.trial.runner import RETURNED, TrialRunner
-from tune_cluster.trial.settings import Assignment, TrialSettings
 
 CONFIG = {"rate": 0.1}
 

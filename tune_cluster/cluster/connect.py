@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -20,7 +19,8 @@ from tune_cluster.cluster import compat
 from tune_cluster.cluster.capacity import Autoscaler, Cluster, read_autoscaler
 from tune_cluster.cluster.compat import HEAD
 from tune_cluster.cluster.facts import PACKAGES
-from tune_cluster.storage.scratch import sweep
+from tune_cluster.cluster.head import check_reachable
+from tune_cluster.storage.store import sweep
 
 PRELOADED = ("ray.tune", "torch")
 """Modules that take long to import, and that every trial needs if the job has imported them."""
@@ -36,9 +36,6 @@ RAY_ADDRESS = "RAY_ADDRESS"
 
 HEAD_SECONDS = 30.0
 """Until a head that does not answer counts as one without an autoscaler; an idle one takes 3."""
-
-ANSWER_SECONDS = 5.0
-"""Within which a head on the other side of the world answers: it takes one."""
 
 
 @contextmanager
@@ -236,19 +233,3 @@ def why_not_started(error: Exception) -> str:
 def in_a_line(error: Exception) -> str:
     """Return what Ray says, without its pages of advice."""
     return str(error).strip().partition("\n")[0] or type(error).__name__
-
-
-def check_reachable(address: str, within: float = ANSWER_SECONDS) -> None:
-    """Open a connection to `host:port` or `[::1]:port`, and close it again: Ray itself would wait
-    for minutes.
-
-    Raises:
-        ValueError: it is no such address.
-        OSError: nobody answers within so many seconds.
-    """
-    host, _, port = address.rpartition(":")
-    if not host or "/" in host or not port.isdigit() or int(port) > 65535:
-        raise ValueError(f"an address must be host:port, auto or local, got {address}")
-    # The brackets belong to the address, not to the host.
-    bare = host.removeprefix("[").removesuffix("]")
-    socket.create_connection((bare, int(port)), timeout=within).close()

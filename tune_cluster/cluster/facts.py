@@ -24,9 +24,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tune_cluster.storage.addresses import SCHEME
 from tune_cluster.storage.inside import new_file, opened
 from tune_cluster.storage.s3 import S3Store
+from tune_cluster.storage.store import SCHEME
 
 PACKAGES = ("tune_cluster", "tune_jobs", "search_spaces", "trainables")
 """Our code, as the driver has it and every trial must."""

@@ -18,11 +18,10 @@ from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.storage.checkpoints import Checkpoint, TrialCheckpoints, dirname_of
 from tune_cluster.storage.integrity import check, parse
 from tune_cluster.storage.retry import StorageLostError
-from tune_cluster.storage.scratch import scratch
-from tune_cluster.storage.store import LocalStore
+from tune_cluster.storage.store import LocalStore, scratch
 from tune_cluster.study.state import TrialState
 from tune_cluster.study.study_file import write_json
-from tune_cluster.trial.seeds import trial_seed
+from tune_cluster.trial.process import trial_seed
 
 BEST_FILE = "best.json"
 

@@ -31,7 +31,7 @@ from tune_cluster.execution.options import (
     flag,
     options_of,
 )
-from tune_cluster.storage.addresses import expanded
+from tune_cluster.storage.store import expanded
 
 PATHS = ("storage_path", "resume", "dataset")
 """What may be a path, and may be none."""

@@ -12,6 +12,7 @@ import ray
 from rich.console import Console
 
 from search_spaces import needs_extra
+from tune_cluster.errors import complaining
 from tune_cluster.execution.command_line import Command, parse
 from tune_cluster.execution.description import job_name
 from tune_cluster.execution.launcher import cluster_for, main
@@ -20,10 +21,9 @@ from tune_cluster.execution.plan import confirmed
 from tune_cluster.execution.summary import shown, without
 from tune_cluster.execution.tuner import Tuner
 from tune_cluster.reports.comparison import show_comparison
-from tune_cluster.storage.addresses import SCHEME
+from tune_cluster.storage.store import SCHEME
 from tune_cluster.study.directory import new_folder
 from tune_cluster.study.study_file import STUDY_FILE
-from tune_cluster.told import complaining
 
 MANY = 10_000
 """Trials, more than any budget lets run."""

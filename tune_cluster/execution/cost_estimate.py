@@ -23,8 +23,8 @@ from tune_cluster.cluster.compat import free_resources_by_node
 from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.execution.ray_tune.trainable import assigned_gpus
 from tune_cluster.storage.inside import bytes_in
-from tune_cluster.storage.scratch import scratch
-from tune_cluster.trial.memory import limit_gpu_memory
+from tune_cluster.storage.store import scratch
+from tune_cluster.trial.process import limit_gpu_memory
 
 
 @dataclass(frozen=True)

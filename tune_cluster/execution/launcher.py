@@ -29,9 +29,9 @@ from tune_cluster.callbacks.tensorboard import TensorBoard
 from tune_cluster.cluster.capacity import Cluster
 from tune_cluster.cluster.connect import connected
 from tune_cluster.cluster.facts import gpu_notice, seen_gpus
-from tune_cluster.cluster.head import watched
+from tune_cluster.cluster.head import Notices, watched
 from tune_cluster.cluster.nodes import inspect
-from tune_cluster.cluster.notices import Notices
+from tune_cluster.errors import accept_all_characters, complain, in_words
 from tune_cluster.execution import summary
 from tune_cluster.execution.best import all_ended, keep_best, write_replicates
 from tune_cluster.execution.command_line import Command, arguments_of, parse
@@ -52,14 +52,12 @@ from tune_cluster.execution.tuner import Tuner
 from tune_cluster.execution.validation import kind_of, refuse_unused, unsendable_refused
 from tune_cluster.plain_text import argument, one_line
 from tune_cluster.reports.tables import write_table
-from tune_cluster.storage.addresses import SCHEME
 from tune_cluster.storage.inside import LinkError
 from tune_cluster.storage.retry import StorageLostError
+from tune_cluster.storage.store import SCHEME
 from tune_cluster.study.directory import StudyDirectory
-from tune_cluster.study.reading import check_kinds, read_study
-from tune_cluster.study.repair import repair
-from tune_cluster.study.unchanged import check_unchanged
-from tune_cluster.told import accept_all_characters, complain, in_words
+from tune_cluster.study.stored import check_kinds, read_study, repair
+from tune_cluster.study.study_file import check_unchanged
 
 TUNE_SETTINGS = {
     # The journal and the curves are ours; Tune's CSV and JSON files would cost 13 ms a trial.

@@ -12,8 +12,8 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_v
 from pydantic.dataclasses import dataclass
 from typing_extensions import Self
 
-from tune_cluster.storage.addresses import check_address, check_name
 from tune_cluster.storage.quota import parse_bytes
+from tune_cluster.storage.store import check_address, check_name
 
 RESUMABLE = (
     "trials",

@@ -25,7 +25,7 @@ from tune_cluster.execution.cost_estimate import (
 from tune_cluster.execution.options import Options
 from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.plain_text import one_line
-from tune_cluster.study.strangers import strangers
+from tune_cluster.study.stored import strangers
 
 NAMES = 10
 """Characters of the column of names."""

@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tune_cluster.errors import accept_all_characters, complain, in_words
 from tune_cluster.execution.command_line import in_one_line
 from tune_cluster.execution.options import options_of
 from tune_cluster.plain_text import one_line
-from tune_cluster.storage.addresses import expanded
-from tune_cluster.told import accept_all_characters, complain, in_words
+from tune_cluster.storage.store import expanded
 
 if TYPE_CHECKING:
     from tune_cluster.cluster.nodes import Inspection

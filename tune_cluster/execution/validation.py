@@ -22,7 +22,7 @@ from tune_cluster.execution.dataset import Dataset
 from tune_cluster.execution.options import Options, flag
 from tune_cluster.execution.ray_tune.capabilities import overrides
 from tune_cluster.reports.tables import COLUMNS
-from tune_cluster.trial.metrics import NOT_METRICS
+from tune_cluster.trial.results import NOT_METRICS
 
 if TYPE_CHECKING:
     from tune_cluster.execution.ray_tune.study import Study

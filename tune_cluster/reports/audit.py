@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 
 from search_spaces.objective import Objective
+from tune_cluster.errors import complaining
 from tune_cluster.plain_text import one_line
 from tune_cluster.reports.command_line import CommandLine
 from tune_cluster.reports.early_stopping import (
@@ -40,9 +41,8 @@ from tune_cluster.reports.early_stopping import (
     killed,
 )
 from tune_cluster.study.directory import local_copy
-from tune_cluster.study.reading import read_study
 from tune_cluster.study.state import StudyState, TrialState
-from tune_cluster.told import complaining
+from tune_cluster.study.stored import read_study
 
 ENOUGH_CONTROLS = 30
 """For an advice: with 30, a share of 90% is known to about ten points."""

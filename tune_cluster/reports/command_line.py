@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import NoReturn
 
-from tune_cluster.storage.addresses import expanded
+from tune_cluster.storage.store import expanded
 
 
 class CommandLine(argparse.ArgumentParser):

@@ -22,12 +22,12 @@ from rich.text import Text
 from search_spaces import needs_extra
 from search_spaces.objective import Objective
 from search_spaces.trial_events import Ended, Result
+from tune_cluster.errors import complaining
 from tune_cluster.plain_text import in_picture, one_line
 from tune_cluster.reports.command_line import CommandLine, path_of
 from tune_cluster.reports.plots import save_picture
 from tune_cluster.storage.inside import write_file
-from tune_cluster.study.reading import read_study
-from tune_cluster.told import complaining
+from tune_cluster.study.stored import read_study
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_spaces import needs_extra
+from tune_cluster.errors import complaining
 from tune_cluster.plain_text import in_picture, one_line
 from tune_cluster.reports.command_line import CommandLine, path_of
 from tune_cluster.storage.inside import write_file
 from tune_cluster.study.directory import local_copy
-from tune_cluster.study.reading import read_study
-from tune_cluster.told import complaining
+from tune_cluster.study.stored import read_study
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -34,8 +34,7 @@ from search_spaces.objective import Mode, Objective
 from tune_cluster.storage.inside import bytes_in
 from tune_cluster.storage.integrity import check, check_sums, parse, sums_of
 from tune_cluster.storage.retry import StorageLostError, StorageRetry
-from tune_cluster.storage.scratch import scratch
-from tune_cluster.storage.store import FULL_BYTES, RESULT_FILE, Store
+from tune_cluster.storage.store import FULL_BYTES, RESULT_FILE, Store, scratch
 
 PREFIX = "checkpoint_"
 

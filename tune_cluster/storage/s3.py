@@ -23,10 +23,8 @@ from pyarrow import fs
 from typing_extensions import override
 
 from search_spaces import needs_extra
-from tune_cluster.storage.addresses import SCHEME
 from tune_cluster.storage.inside import CHUNK_BYTES
-from tune_cluster.storage.scratch import scratch
-from tune_cluster.storage.store import RESULT_FILE, Store
+from tune_cluster.storage.store import RESULT_FILE, SCHEME, Store, scratch
 
 REASONS = {
     "NO_SUCH_BUCKET": "there is no bucket of that name: make it, or give another one",

@@ -1,4 +1,5 @@
-"""Where a study's files and checkpoints lie: a folder that all nodes share, or a bucket of S3.
+"""Where a study's files and checkpoints lie: a folder that all nodes share, or a bucket of S3, by a
+path or an address (`s3://bucket/folder`).
 
 A store is a folder of folders which are there whole or not at all, whenever their writer is killed:
 in a file system by a rename; in a bucket, which has none, by `RESULT_FILE`, which is uploaded last
@@ -9,22 +10,31 @@ links, opens what is no regular file, cannot make a file only if it is new (O_EX
 alone, in which another user can exchange a folder between two calls. So a folder is reached by
 `inside`.
 
+What passes through a node's own disk lies there in a folder of the process that made it. A process
+that is killed removes nothing, so each folder has a file that its process has locked as long as it
+lives: where nobody holds the lock, the folder is removed by the next process that needs one, and by
+the driver at its end.
+
 Needs neither Ray nor torch.
 """
 
 from __future__ import annotations
 
+import atexit
+import fcntl
 import os
+import re
 import secrets
 import shutil
+import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from typing_extensions import override
 
-from tune_cluster.storage.addresses import SCHEME
 from tune_cluster.storage.inside import (
     bytes_in,
     check_no_links,
@@ -34,6 +44,144 @@ from tune_cluster.storage.inside import (
     opened,
     read_file,
 )
+
+SCHEME = "s3://"
+
+BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html"""
+
+LONGEST_NAME = 200
+"""Bytes of a study's name: file systems take 255, and hidden and numbered names are longer."""
+
+LONGEST_PART, LONGEST_PATH = 255, 3500
+"""Bytes that Linux takes of a part and, less what a study has below it, of the whole."""
+
+
+def expanded(flag: str, typed: str) -> str:
+    """A path with `~` as the shell expands it, which it does not do after `=`.
+
+    Args:
+        flag: that it was given with, for the error.
+        typed: a path, or the address of a bucket.
+
+    Raises:
+        ValueError: no file system takes it, or there is no such user.
+    """
+    check_characters(flag, typed)
+    path = os.path.expanduser(typed)  # noqa: PTH111 - a Path drops the second slash of s3://
+    if path.startswith("~") and not os.path.lexists(path):
+        raise ValueError(f"{flag} {typed}: there is no such user; for a folder of that name: ./")
+    longest = max(len(os.fsencode(part)) for part in path.split("/"))
+    if longest > LONGEST_PART or len(os.fsencode(os.path.abspath(path))) > LONGEST_PATH:  # noqa: PTH100
+        raise ValueError(
+            f"{flag} {path[:40]}... is too long: a name in a path has at most {LONGEST_PART} "
+            f"bytes, the whole {LONGEST_PATH:,}"
+        )
+    return path
+
+
+def check_name(flag: str, name: str) -> None:
+    """Refuses what no folder can be called.
+
+    Raises:
+        ValueError: it is a path, empty, blank, too long, or has characters that a name has not.
+    """
+    check_characters(flag, name)
+    if not name.strip() or "/" in name or name in (".", ".."):
+        raise ValueError(f"{flag} must be the name of a folder, without /, got {name!r}")
+    if (size := len(name.encode())) > LONGEST_NAME:
+        raise ValueError(
+            f"{flag} must have at most {LONGEST_NAME} bytes, got {size:,}: {name[:40]}..."
+        )
+
+
+def check_characters(flag: str, typed: str) -> None:
+    """Refuses what cannot be shown on a line or written as UTF-8.
+
+    Raises:
+        ValueError: it has a control character, or bytes that are no text.
+    """
+    if not all(character.isprintable() for character in typed):
+        raise ValueError(f"{flag} must be text without control characters, got {typed[:40]!a}")
+
+
+def check_address(flag: str, address: str) -> None:
+    """Refuses what is neither a folder nor a bucket.
+
+    Args:
+        flag: that it was given with, for the error.
+        address: as it was typed.
+
+    Raises:
+        ValueError: it is a URL, and none of a bucket.
+    """
+    if ":/" not in address:
+        return
+    if "@" in address:
+        # Not repeated: what stands before it is a password.
+        raise ValueError(
+            f"{flag} must have no credentials in it, which everybody could read; give them in "
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or in ~/.aws"
+        )
+    bucket = address.removeprefix(SCHEME).partition("/")[0]
+    named = address.startswith(SCHEME) and BUCKET_NAME.fullmatch(bucket)
+    if not named or re.search(r"[?#\s]|/\.{0,2}/|/\.{1,2}$", address.removeprefix(SCHEME)):
+        raise ValueError(
+            f"{flag} must be a folder on storage that all nodes share, or s3://bucket/folder, got "
+            f"{address}"
+        )
+
+
+PREFIX, LOCK = "tune-cluster-", "lock"
+
+
+def scratch() -> tempfile.TemporaryDirectory[str]:
+    """A new folder, which is there until it is cleaned up or the process ends."""
+    return tempfile.TemporaryDirectory(
+        dir=_own(os.getpid(), tempfile.gettempdir()), ignore_cleanup_errors=True
+    )
+
+
+def sweep() -> None:
+    """Removes the folders of processes that have ended."""
+    for folder in _folders():
+        try:
+            lock = os.open(folder / LOCK, os.O_RDWR | os.O_NOFOLLOW)
+        except OSError:
+            # It is about to be made, or is no longer there.
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+        except BlockingIOError:
+            continue
+        finally:
+            os.close(lock)
+
+
+def _folders() -> Iterator[Path]:
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        try:
+            status = folder.lstat()
+        except FileNotFoundError:
+            continue
+        # Whoever else may write there could have made it.
+        if status.st_uid == os.getuid() and not folder.is_symlink():
+            yield folder
+
+
+@cache
+def _own(pid: int, disk: str) -> Path:
+    """The folder of this process there; a fork of it has another one."""
+    sweep()
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=disk))
+    # Locked before it has its name, under which others look for it.
+    made = os.open(folder / f"{LOCK}-{pid}", os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    fcntl.flock(made, fcntl.LOCK_EX)
+    (folder / f"{LOCK}-{pid}").rename(folder / LOCK)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
 
 RESULT_FILE = "result.json"
 """In every folder of a store."""

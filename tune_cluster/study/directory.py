@@ -16,14 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tune_cluster.plain_text import argument
-from tune_cluster.storage.addresses import SCHEME, check_address, expanded
 from tune_cluster.storage.append_only import HeldFile
 from tune_cluster.storage.checkpoints import PREFIX
 from tune_cluster.storage.inside import random_name, read_regular
 from tune_cluster.storage.lease import LEASE_FILE, S3Lease
 from tune_cluster.storage.retry import print_line
 from tune_cluster.storage.s3 import S3Store, refusing
-from tune_cluster.storage.store import LocalStore, Store
+from tune_cluster.storage.store import SCHEME, LocalStore, Store, check_address, expanded
 from tune_cluster.study.journal import JOURNAL
 from tune_cluster.study.study_file import STUDY_FILE
 from tune_cluster.study.upload import (

@@ -21,8 +21,6 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from tune_cluster.trial.memory import out_of_gpu_memory
-
 T = TypeVar("T")
 
 LOST_PROCESSES = 20
@@ -31,6 +29,13 @@ day or two."""
 
 ERRORS = 3
 """Retries of a trial after an error, as long as it has its process."""
+
+OUT_OF_MEMORY_MESSAGES = (
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
+"""What a RuntimeError says where memory is lacking past torch's allocator."""
 
 _threads = threading.local()
 """Knows of each thread whether a trainable runs in it."""
@@ -157,6 +162,13 @@ def exited_without_error(error: BaseException) -> bool:
     """Return whether it has done so in good order, as at the end of a script."""
     cause = cause_of(error)
     return isinstance(cause, SystemExit) and cause.code in (None, 0)
+
+
+def out_of_gpu_memory(error: BaseException) -> bool:
+    """Return whether `error` says that a GPU's memory, or the share of it, is used up."""
+    # By name: a person's own trainable may not use torch, and then nothing here imports it.
+    named = type(error).__name__ == "OutOfMemoryError"
+    return named or any(message in str(error) for message in OUT_OF_MEMORY_MESSAGES)
 
 
 def device_lost(error: BaseException) -> bool:

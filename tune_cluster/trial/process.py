@@ -1,17 +1,40 @@
-"""The process that one trial after the other may use: its log, its working directory."""
+"""The process that one trial after the other may use: its log, its working directory, its share of
+a GPU's memory, its random generators.
+
+To Ray `--gpus-per-trial 0.25` is a number that is counted. Here torch knows it too: its caching
+allocator raises `OutOfMemoryError` at the share, in the trial that asked for more, and the
+neighbours on the same GPU keep theirs. Such a trial goes on with twice the share
+(`execution/ray_tune/restart.py`). What a share does not cover:
+
+- the CUDA context, some hundred MB of every process: four trials of 0.25 have a little less than a
+  quarter each, and the last one to come may run out of memory below its share;
+- what cuDNN, cuBLAS, NCCL or another library takes from the driver itself, past torch's allocator;
+- other frameworks than torch, and processes that a trial starts, each of which has the share again.
+
+Each trial has a seed, from the study's seed and its index alone. The generators are seeded with it
+whenever the trial begins: in a process of its own, in one that another trial has used, after a
+restart and in a resumed study. So a split or an initialization that is drawn first is the same
+after a resume. A trainable that is to go on with the stream where it was saves the generators'
+state in its checkpoint, or seeds them itself.
+"""
 
 from __future__ import annotations
 
+import gc
 import os
+import random
 import stat
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import wrapt
 
 from tune_cluster.trial.failures import ProcessExits, Retries
-from tune_cluster.trial.seeds import Generators
 
 LINES = 20
 """What a person is shown of a trial that failed."""
@@ -63,6 +86,103 @@ class TrialLog:
         return found.st_size if stat.S_ISREG(found.st_mode) else 0
 
 
+def join_outputs() -> None:
+    """Lead standard error to where standard output goes, so that lines stand in the log in the
+    order in which they were printed; subprocesses and C++ print there too."""
+    os.dup2(STDOUT, STDERR)
+
+
+def enter_directory(directory: str | None) -> None:
+    """Make it the working directory of this process, where this node has it."""
+    if directory is not None and Path(directory).is_dir():
+        os.chdir(directory)
+
+
+def searched_directory(error: BaseException) -> str:
+    """Return where a file of a relative path was looked for in vain; else nothing."""
+    name = error.filename if isinstance(error, FileNotFoundError) else None
+    relative = isinstance(name, str) and not Path(name).is_absolute()
+    return f" (in {Path.cwd()})" if relative else ""
+
+
+ALLOCATOR_SETTINGS = "PYTORCH_CUDA_ALLOC_CONF"
+
+
+def limit_gpu_memory(share: float) -> None:
+    """Limit this process to its share, whether it imports torch or has done so already.
+
+    A process without torch pays nothing for it, and one that has a whole GPU has no limit.
+
+    Args:
+        share: of the memory of its GPU, from 0 to 1.
+    """
+    if not 0 < share < 1:
+        return
+    torch = sys.modules.get("torch")
+    if torch is None:
+        # Read by torch's allocator, should the trainable import it later.
+        limit = f"per_process_memory_fraction:{share:g}"
+        settings = [s for s in os.environ.get(ALLOCATOR_SETTINGS, "").split(",") if s]
+        if limit not in settings:
+            os.environ[ALLOCATOR_SETTINGS] = ",".join([*settings, limit])
+    elif torch.cuda.is_available():
+        # Ray shows a process no GPUs but its own.
+        for device in range(torch.cuda.device_count()):
+            torch.cuda.set_per_process_memory_fraction(share, device)
+
+
+def doubled_share(share: float) -> float:
+    """Return the share of a GPU of a trial for which `share` was not enough."""
+    return min(1.0, 2 * share)
+
+
+def freeze_imports() -> None:
+    """Take the objects that live now out of all collections to come: a collection after an import
+    of torch costs 100 ms, nearly all of it for looking at what never changes.
+
+    Called before the first trial of a process: what is frozen of a trial, and in a cycle, would
+    never be freed.
+    """
+    gc.freeze()
+
+
+def free_memory() -> None:
+    """Free what the last trial has left in cycles of references, such as a network with hooks or a
+    traceback, and what torch keeps of a GPU: the collector may come by trials later."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+def trial_seed(study_seed: int, index: int) -> int:
+    """Return the seed of a trial's random streams, below 2^31."""
+    return int(np.random.SeedSequence([study_seed, index]).generate_state(1)[0] >> 1)
+
+
+class Generators:
+    """Seeds the generators of this process; torch's, if it is imported only later, then.
+
+    A trainable that does without torch is spared its import, 1.4 s and 660 MB.
+    """
+
+    def __init__(self) -> None:
+        self._seed = 0
+        if "torch" not in sys.modules:
+            wrapt.register_post_import_hook(self._seed_torch, "torch")
+
+    def seed(self, seed: int) -> None:
+        """Seed all of them, those of GPUs too."""
+        self._seed = seed
+        random.seed(seed)
+        np.random.seed(seed)
+        if "torch" in sys.modules:
+            self._seed_torch(sys.modules["torch"])
+
+    def _seed_torch(self, torch: Any) -> None:
+        torch.manual_seed(self._seed)
+
+
 @dataclass(frozen=True)
 class TrialProcess:
     """The process, as far as it outlives a trial.
@@ -84,22 +204,3 @@ class TrialProcess:
     clock: Callable[[], float] = time.monotonic
     retries: Retries = field(default_factory=Retries)
     generators: Generators = field(default_factory=Generators)
-
-
-def join_outputs() -> None:
-    """Lead standard error to where standard output goes, so that lines stand in the log in the
-    order in which they were printed; subprocesses and C++ print there too."""
-    os.dup2(STDOUT, STDERR)
-
-
-def enter_directory(directory: str | None) -> None:
-    """Make it the working directory of this process, where this node has it."""
-    if directory is not None and Path(directory).is_dir():
-        os.chdir(directory)
-
-
-def searched_directory(error: BaseException) -> str:
-    """Return where a file of a relative path was looked for in vain; else nothing."""
-    name = error.filename if isinstance(error, FileNotFoundError) else None
-    relative = isinstance(name, str) and not Path(name).is_absolute()
-    return f" (in {Path.cwd()})" if relative else ""

@@ -23,7 +23,6 @@ from search_spaces.trial_events import Epochs
 from tune_cluster.storage.checkpoints import Checkpoint, NoRoomError, TrialCheckpoints
 from tune_cluster.storage.retry import StorageLostError, StorageRetry
 from tune_cluster.storage.store import Store
-from tune_cluster.trial.epochs import EpochCount, History
 from tune_cluster.trial.failures import (
     call_trainable,
     cause_of,
@@ -31,13 +30,33 @@ from tune_cluster.trial.failures import (
     exited,
     exited_without_error,
     infrastructure_failure,
+    out_of_gpu_memory,
 )
-from tune_cluster.trial.memory import free_memory, limit_gpu_memory, out_of_gpu_memory
-from tune_cluster.trial.metrics import STEP_LOSSES, metrics_of, numbers_of, unusable
-from tune_cluster.trial.process import TrialProcess, enter_directory, searched_directory
-from tune_cluster.trial.report import FreshProcess, Restored, Retry, TrialReport, Unsaved
-from tune_cluster.trial.seeds import trial_seed
-from tune_cluster.trial.settings import Assignment, TrialSettings
+from tune_cluster.trial.messages import (
+    Assignment,
+    FreshProcess,
+    Restored,
+    Retry,
+    TrialReport,
+    TrialSettings,
+    Unsaved,
+)
+from tune_cluster.trial.process import (
+    TrialProcess,
+    enter_directory,
+    free_memory,
+    limit_gpu_memory,
+    searched_directory,
+    trial_seed,
+)
+from tune_cluster.trial.results import (
+    STEP_LOSSES,
+    EpochCount,
+    History,
+    metrics_of,
+    numbers_of,
+    unusable,
+)
 
 RETURNED = object()
 """What `Trainable.step` returns where a function has returned by itself."""

@@ -50,7 +50,7 @@ from tune_cluster.study.events import (
     Unsaved,
 )
 from tune_cluster.study.stream import EventStream
-from tune_cluster.trial.report import Retry, TrialReport
+from tune_cluster.trial.messages import Retry, TrialReport
 
 
 class Recorder(Callback):

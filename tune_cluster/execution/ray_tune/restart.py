@@ -23,12 +23,12 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from search_spaces.schedulers.base import StudyScheduler
-from tune_cluster.cluster.joining import JoiningNodes
+from tune_cluster.cluster.nodes import JoiningNodes
 from tune_cluster.execution.process_losses import LostProcesses
 from tune_cluster.execution.ray_tune.compat import notice_loss, process_is_lost, restart_trial
 from tune_cluster.execution.ray_tune.recorder import Recorder, index_of, runs_as_control
-from tune_cluster.trial.memory import doubled_share
-from tune_cluster.trial.report import TrialReport
+from tune_cluster.trial.messages import TrialReport
+from tune_cluster.trial.process import doubled_share
 
 
 class RestartingScheduler(FIFOScheduler):

@@ -19,8 +19,7 @@ from search_spaces.space import Space
 from search_spaces.trial_events import Event
 from tune_cluster.callbacks.stopping import Limits, StudyStopper
 from tune_cluster.cluster.capacity import Cluster, TrialSlots
-from tune_cluster.cluster.joining import JoiningNodes
-from tune_cluster.cluster.nodes import Inspection
+from tune_cluster.cluster.nodes import Inspection, JoiningNodes
 from tune_cluster.execution.dataset import Dataset
 from tune_cluster.execution.options import TRIALS, Options
 from tune_cluster.execution.parts import Parts, Trainable
@@ -44,13 +43,12 @@ from tune_cluster.study.directory import StudyDirectory
 from tune_cluster.study.events import NodeRefused, Session, WidthChanged
 from tune_cluster.study.journal import JOURNAL, Journal, read_journal
 from tune_cluster.study.state import StudyState
+from tune_cluster.study.stored import earlier_trials
 from tune_cluster.study.stream import EventStream, Listener
-from tune_cluster.study.study_file import write_study_file
-from tune_cluster.study.unchanged import check_unchanged
-from tune_cluster.study.warm_start import earlier_trials
+from tune_cluster.study.study_file import check_unchanged, write_study_file
 from tune_cluster.trial.failures import LOST_PROCESSES
-from tune_cluster.trial.seeds import trial_seed
-from tune_cluster.trial.settings import TrialSettings
+from tune_cluster.trial.messages import TrialSettings
+from tune_cluster.trial.process import trial_seed
 
 TUNE_FOLDER = ".tune"
 """What Tune writes for its own restore, pickles among it, while a study runs."""

@@ -6,8 +6,8 @@ import pytest
 from ray.tune.utils import flatten_dict
 
 from search_spaces.objective import Objective
-from tune_cluster.trial.metrics import BAD_VALUE
-from tune_cluster.trial.report import FreshProcess, Restored, Retry, TrialReport
+from tune_cluster.trial.messages import FreshProcess, Restored, Retry, TrialReport
+from tune_cluster.trial.results import BAD_VALUE
 
 MAX = Objective("score", "max")
 
