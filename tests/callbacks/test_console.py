@@ -11,7 +11,7 @@ from search_spaces.objective import Objective
 from search_spaces.values import short
 from tests.journals import Happens, event_of, typed
 from tune_cluster.callbacks.console import STATUS_LINES, ConsoleOutput, duration
-from tune_cluster.study.events import Closed, Session
+from tune_cluster.study.events import Closed, Session, WidthChanged
 
 
 class Screen:
@@ -97,6 +97,16 @@ def test_who_is_stopped_before_there_is_a_cutoff_and_promoted_later_has_a_line_f
     promotion = {"rung": 3, "value": 0.5, "rank": 2, "of": 6}
     promoted = line_of({"event": "promoted", "trial": 0, **promotion})
     assert promoted == "promoted   trial 0 from rung 3: score 0.5000, now rank 2 of 6"
+
+
+def test_how_many_trials_ran_at_once_before_a_change_is_said_with_it():
+    screen = Screen(concurrent=2)
+    screen.study.tell(WidthChanged(trials=1, reason="trial 0 was killed 2 times in epoch 1"))
+    screen.study.tell(WidthChanged(trials=3))
+    assert screen.lines == [
+        "width      1 trial at once, 2 before: trial 0 was killed 2 times in epoch 1",
+        "width      3 trials at once, 1 before: nodes have come or gone",
+    ]
 
 
 def test_in_a_file_the_status_comes_no_second_time_when_a_promoted_trial_ends_again():

@@ -23,7 +23,7 @@ from search_spaces.trial_events import EpochsLost, Event, Result
 from search_spaces.values import short
 from tune_cluster.callbacks.base import Callback
 from tune_cluster.plain_text import one_line
-from tune_cluster.study.events import Closed, ControlEnded, ResetFailed, Session
+from tune_cluster.study.events import Closed, ControlEnded, ResetFailed, Session, WidthChanged
 from tune_cluster.study.state import BestTrial, StudyState
 
 STATUS_LINES = 10
@@ -37,6 +37,7 @@ class ConsoleOutput(Callback):
         console: of rich; on a terminal it has a live status.
         state: of the study.
         total: trials that the study shall have.
+        concurrent: trials at once, as it begins; None where that is not known.
         not_searched: names of a configuration that no line repeats.
         seconds: expected for what is still to be run, or None.
     """
@@ -47,12 +48,14 @@ class ConsoleOutput(Callback):
         state: StudyState,
         *,
         total: int,
+        concurrent: int | None = None,
         not_searched: Collection[str] = (),
         seconds: float | None = None,
     ) -> None:
         self._console = console
         self._state = state
         self._total = total
+        self._concurrent = concurrent
         self._not_searched = not_searched
         self._seconds = seconds
         self._began = time.monotonic()
@@ -127,6 +130,9 @@ class ConsoleOutput(Callback):
             if self._reset_failed:
                 return ""
             self._reset_failed = True
+        if isinstance(event, WidthChanged):
+            before, self._concurrent = self._concurrent, event.trials
+            return event.line(self._state.objective.metric, before)
         return event.line(self._state.objective.metric)
 
     def _show_status(self) -> None:

@@ -302,6 +302,7 @@ class Begun:
                     self.console,
                     study.state,
                     total=study.total,
+                    concurrent=study.max_concurrent,
                     not_searched=study.not_searched,
                     seconds=estimate.seconds,
                 )

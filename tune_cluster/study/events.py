@@ -250,10 +250,11 @@ class WidthChanged(Event):
     trials: Count
     reason: str = ""
 
-    def line(self, metric: str) -> str:
-        """How many, and why."""
-        trials = f"{self.trials} trial{'' if self.trials == 1 else 's'}"
-        return f"width      {trials} at once: {self.reason or 'nodes have come or gone'}"
+    def line(self, metric: str, before: int | None = None) -> str:
+        """How many, how many before where that is known, and why."""
+        trials = f"{self.trials} trial{'' if self.trials == 1 else 's'} at once"
+        known = "" if before is None else f", {before} before"
+        return f"width      {trials}{known}: {self.reason or 'nodes have come or gone'}"
 
 
 @dataclass(frozen=True, kw_only=True)
