@@ -10,10 +10,10 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Subset
 from torchvision import datasets, transforms
 
-from trainables.data.splits import SearchData, standardisation
+from trainables.data.splits import SearchData
 from trainables.image.config import ImageConfig
 from trainables.image.models import build_model
-from trainables.image.task import ImageData
+from trainables.image.task import ImageData, standardisation
 from trainables.training.loop import fit
 
 DATA = Path(__file__).parents[1] / "data"

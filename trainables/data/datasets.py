@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,17 +31,22 @@ def read_digits(_: Path) -> RawDataset:
     return with_test_set(images, labels, source="scikit-learn")
 
 
-READERS: dict[str, Callable[[Path], RawDataset]] = {
-    "fashion_mnist": read_fashion_mnist,
-    "mnist": read_mnist,
-    "cifar10": read_cifar10,
-    "digits": read_digits,
-}
+class Known(NamedTuple):
+    """A dataset that can be asked for by name."""
 
-FILES = {
-    "fashion_mnist": "its four .gz files under {data_dir}/FashionMNIST/raw",
-    "mnist": "its four .gz files under {data_dir}/MNIST/raw",
-    "cifar10": "the unpacked folder cifar-10-batches-py under {data_dir}",
+    read: Callable[[Path], RawDataset]
+    """From the folder of all datasets."""
+    files: str = ""
+    """What a person may put there, where it cannot be brought."""
+
+
+DATASETS = {
+    "fashion_mnist": Known(
+        read_fashion_mnist, "its four .gz files under {data_dir}/FashionMNIST/raw"
+    ),
+    "mnist": Known(read_mnist, "its four .gz files under {data_dir}/MNIST/raw"),
+    "cifar10": Known(read_cifar10, "the unpacked folder cifar-10-batches-py under {data_dir}"),
+    "digits": Known(read_digits),
 }
 
 
@@ -53,9 +59,8 @@ def load_dataset(
     Fashion-MNIST, in Debian's package; what was found elsewhere is put into `data_dir`.
 
     Args:
-        name: "fashion_mnist", "mnist", "cifar10" or "digits", or the path of a person's own data
-            (see `own_data.py`); None is Fashion-MNIST, or digits where that cannot be had, which
-            `Dataset.notice` then says.
+        name: one of `DATASETS`, or the path of a person's own data (see `own_data.py`); None is
+            Fashion-MNIST, or digits where that cannot be had, which `Dataset.notice` then says.
         data_dir: folder of all datasets, in torchvision's layout.
         seed: of the split into training and validation part, at least 0.
         train_ratio: share of the training images that trials may train on; the rest validates.
@@ -65,16 +70,16 @@ def load_dataset(
             be had, or an impossible split.
     """
     wanted = DEFAULT_DATASET if name is None else name
-    if wanted not in READERS and not is_own(wanted):
+    if wanted not in DATASETS and not is_own(wanted):
         raise ValueError(
-            f"unknown dataset {wanted!r}; there are {', '.join(READERS)}, or the path of your own: "
-            f"an .npz file or a folder of images by class"
+            f"unknown dataset {wanted!r}; there are {', '.join(DATASETS)}, or the path of your "
+            f"own: an .npz file or a folder of images by class"
         )
-    own = wanted not in READERS
+    own = wanted not in DATASETS
     # A resume may be typed elsewhere.
     used, notice = str(Path(wanted).absolute()) if own else wanted, ""
     try:
-        raw = read_own(Path(wanted)) if own else READERS[wanted](data_dir)
+        raw = read_own(Path(wanted)) if own else DATASETS[wanted].read(data_dir)
     except UnavailableError as error:
         if name is not None:
             raise ValueError(
@@ -83,7 +88,7 @@ def load_dataset(
                 f"or take the dataset digits, which needs no download."
             ) from None
         used = FALLBACK_DATASET
-        raw = READERS[used](data_dir)
+        raw = DATASETS[used].read(data_dir)
         notice = (
             f"THIS STUDY RUNS ON {used.upper()}, NOT ON {wanted.upper()}, which cannot be had "
             f"here:\n{_indented(error)}\nTo search on {wanted}: {_ways_out(wanted, data_dir)}."
@@ -116,7 +121,8 @@ def load_dataset(
 
 
 def _ways_out(name: str, data_dir: Path) -> str:
-    ways = [f"put {FILES[name].format(data_dir=data_dir)}", "connect this machine to the network"]
+    files = DATASETS[name].files.format(data_dir=data_dir)
+    ways = [f"put {files}", "connect this machine to the network"]
     if name == "fashion_mnist":
         ways.append("install Debian's package dataset-fashion-mnist")
     return "; ".join(ways)

@@ -1,9 +1,7 @@
-"""What trials see of a dataset: compact arrays, one stratified split or folds, standardisation."""
+"""What trials see of a dataset: compact arrays, one stratified split or folds."""
 
-import functools
 import hashlib
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -22,8 +20,9 @@ TEST_SEED = 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class SearchData:
-    """The part of a dataset that a search may look at: no test images.
+class Split:
+    """How the samples of a dataset are shared out, whatever they are; a kind of data adds its
+    arrays, in the order of `labels`.
 
     Plain arrays, so that Ray's object store maps them into every trial without a copy (there they
     are read-only).
@@ -32,26 +31,18 @@ class SearchData:
     name: str
     """Of the dataset, such as "fashion_mnist"."""
 
-    images: Images
-    """uint8 `[n, channels, height, width]`, training part first; of every prefix, and so of every
-    block too, the classes have their share."""
-
     labels: Labels
-    """int64 `[n]`, 0 to `classes - 1`."""
+    """int64 `[n]`, 0 to `classes - 1`, training part first; of every prefix, and so of every block
+    too, the classes have their share."""
 
     train_count: int
-    """Images of the training part; the rest is for validation, the same for every trial."""
+    """Samples of the training part; the rest is for validation, the same for every trial."""
 
     classes: int
     """Number of classes."""
 
     train_ratio: float
-    """Share of the images that went into the training part."""
-
-    @property
-    def train_images(self) -> Images:
-        """A view of the training part."""
-        return self.images[: self.train_count]
+    """Share of the samples that went into the training part."""
 
     @property
     def train_labels(self) -> Labels:
@@ -59,14 +50,27 @@ class SearchData:
         return self.labels[: self.train_count]
 
     @property
-    def validation_images(self) -> Images:
-        """A view of the rest."""
-        return self.images[self.train_count :]
-
-    @property
     def validation_labels(self) -> Labels:
         """int64 `[n - train_count]`."""
         return self.labels[self.train_count :]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SearchData(Split):
+    """The part of a dataset of images that a search may look at: no test images."""
+
+    images: Images
+    """uint8 `[n, channels, height, width]`."""
+
+    @property
+    def train_images(self) -> Images:
+        """A view of the training part."""
+        return self.images[: self.train_count]
+
+    @property
+    def validation_images(self) -> Images:
+        """A view of the rest."""
+        return self.images[self.train_count :]
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -221,18 +225,18 @@ def split(
 
 @dataclass(frozen=True)
 class Partition:
-    """Indices of images, in blocks that follow each other in `SearchData.images`."""
+    """Indices of samples, in blocks that follow each other in a `Split`."""
 
     train: tuple[range, ...]
     validation: range
 
     @property
     def samples(self) -> int:
-        """Images to train on."""
+        """To train on."""
         return sum(map(len, self.train))
 
 
-def partitions(data: SearchData, *, train_ratio: float, folds: int) -> list[Partition]:
+def partitions(data: Split, *, train_ratio: float, folds: int) -> list[Partition]:
     """One partition, or one a fold.
 
     Without folds, a trial is trained on the first `train_ratio` of all images and validated on the
@@ -270,45 +274,6 @@ def partitions(data: SearchData, *, train_ratio: float, folds: int) -> list[Part
     if count == 0:
         raise ValueError(f"train_ratio {train_ratio} leaves no image of {data.name} to train on")
     return [Partition((range(count),), range(data.train_count, total))]
-
-
-def standardisation(
-    data: SearchData, blocks: Sequence[range], min_std: float
-) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each channel over some blocks of the images.
-
-    Args:
-        data: what trials see of the dataset.
-        blocks: indices of images; each is counted once for all trials of a process.
-        min_std: floor of the deviation.
-
-    Returns:
-        Two float32 tensors `[channels]`, in units of the full pixel range (0 to 1); the standard
-        deviation is at least `min_std`.
-    """
-    histogram = np.sum([_histogram(data, block.start, block.stop) for block in blocks], axis=0)
-    share = histogram / histogram.sum(axis=1, keepdims=True)
-    level = np.arange(256) / 255
-    mean = share @ level
-    variance = (share * (level - mean[:, None]) ** 2).sum(axis=1)
-    return (
-        torch.tensor(mean, dtype=torch.float32),
-        torch.tensor(np.sqrt(variance), dtype=torch.float32).clamp(min=min_std),
-    )
-
-
-# One pass over 48,000 Fashion-MNIST images takes longer than Tune takes to start a trial in a
-# process it reuses, and all trials in such a process share their data.
-@functools.lru_cache(maxsize=64)
-def _histogram(data: SearchData, start: int, stop: int) -> NDArray[np.float64]:
-    channels = data.images.shape[1]
-    histogram = np.zeros((channels, 256))
-    # In steps: bincount widens its input to 8 bytes a pixel.
-    for first in range(start, stop, 1024):
-        for channel in range(channels):
-            pixels = data.images[first : min(first + 1024, stop), channel].ravel()
-            histogram[channel] += np.bincount(pixels, minlength=256)
-    return histogram
 
 
 def as_tensor(array: NDArray[np.generic]) -> Tensor:

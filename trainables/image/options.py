@@ -8,7 +8,12 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 import tyro
 
-from trainables.data.datasets import FALLBACK_DATASET, load_dataset
+from trainables.data.datasets import (
+    DATASETS,
+    DEFAULT_DATASET,
+    FALLBACK_DATASET,
+    load_dataset,
+)
 from trainables.data.splits import Dataset, SearchData
 from trainables.image.config import ImageConfig
 from trainables.image.models import build_model
@@ -25,10 +30,15 @@ class DataFlags:
     resumable: ClassVar[tuple[str, ...]] = ("dataset", "data_dir")
     """What `--resume` lets change: the content must be the same, and is compared."""
 
-    dataset: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """fashion_mnist, mnist, cifar10 or digits, or the path of your own: an .npz file with x and y,
-    or a folder of images by class. Without it fashion_mnist, and digits where that cannot be
-    had."""
+    dataset: Annotated[
+        str | None,
+        tyro.conf.arg(
+            metavar="NAME",
+            help=f"{', '.join(DATASETS)}, or the path of your own: an .npz file with x and y, or a "
+            f"folder of images by class. Without it {DEFAULT_DATASET}, and {FALLBACK_DATASET} "
+            "where that cannot be had.",
+        ),
+    ] = None
 
     data_dir: Path = Path("data")
     """Where datasets are kept."""

@@ -1,5 +1,6 @@
 """The task of the image classifier: its network, batches of standardised images, its scores."""
 
+import functools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,13 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from trainables.data.splits import (
-    Partition,
-    SearchData,
-    as_tensor,
-    partitions,
-    standardisation,
-)
+from trainables.data.splits import Partition, SearchData, as_tensor, partitions
 from trainables.image.augmentation import augment, mixed
 from trainables.image.config import ImageConfig
 from trainables.image.models import build_model
@@ -177,6 +172,45 @@ class ImageTask:
         if not self.objective.is_plain:
             found["objective"] = float(self.objective(outputs, targets))
         return found
+
+
+def standardisation(
+    data: SearchData, blocks: Sequence[range], min_std: float
+) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each channel over some blocks of the images.
+
+    Args:
+        data: what trials see of the dataset.
+        blocks: indices of images; each is counted once for all trials of a process.
+        min_std: floor of the deviation.
+
+    Returns:
+        Two float32 tensors `[channels]`, in units of the full pixel range (0 to 1); the standard
+        deviation is at least `min_std`.
+    """
+    histogram = np.sum([_histogram(data, block.start, block.stop) for block in blocks], axis=0)
+    share = histogram / histogram.sum(axis=1, keepdims=True)
+    level = np.arange(256) / 255
+    mean = share @ level
+    variance = (share * (level - mean[:, None]) ** 2).sum(axis=1)
+    return (
+        torch.tensor(mean, dtype=torch.float32),
+        torch.tensor(np.sqrt(variance), dtype=torch.float32).clamp(min=min_std),
+    )
+
+
+# One pass over 48,000 Fashion-MNIST images takes longer than Tune takes to start a trial in a
+# process it reuses, and all trials in such a process share their data.
+@functools.lru_cache(maxsize=64)
+def _histogram(data: SearchData, start: int, stop: int) -> NDArray[np.float64]:
+    channels = data.images.shape[1]
+    histogram = np.zeros((channels, 256))
+    # In steps: bincount widens its input to 8 bytes a pixel.
+    for first in range(start, stop, 1024):
+        for channel in range(channels):
+            pixels = data.images[first : min(first + 1024, stop), channel].ravel()
+            histogram[channel] += np.bincount(pixels, minlength=256)
+    return histogram
 
 
 def is_flat(config: ImageConfig) -> bool:

@@ -14,6 +14,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainValidator,
     Strict,
     ValidationError,
     model_validator,
@@ -21,8 +22,7 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 from typing_extensions import Self
 
-ADAPTIVE = ("adam", "adamw", "rmsprop")
-"""They scale each update themselves: a tenth of SGD's learning rate."""
+from trainables.training.optimizers import OPTIMIZERS
 
 CHECKS = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -47,6 +47,12 @@ def _no_single_fold(folds: int) -> int:
     if folds == 1:
         raise ValueError("should be at least 2, or 0 for the one split")
     return folds
+
+
+def _optimizer(name: object) -> str:
+    if not isinstance(name, str) or name not in OPTIMIZERS:
+        raise ValueError(f"should be one of {', '.join(OPTIMIZERS)}")
+    return name
 
 
 Number: TypeAlias = Annotated[float, BeforeValidator(_plain), Strict()]
@@ -96,8 +102,8 @@ class TrainingConfig:
 
     # Optimization.
 
-    optimizer: Literal["sgd", "adam", "adamw", "adagrad", "rmsprop"] = "sgd"
-    """Rule of the update."""
+    optimizer: Annotated[str, PlainValidator(_optimizer)] = "sgd"
+    """Rule of the update: one of `OPTIMIZERS`."""
 
     learning_rate: Positive | None = None
     """Step size of the optimizer; where nothing is said 0.001 under Adam, AdamW and RMSprop, else
@@ -217,7 +223,7 @@ class TrainingConfig:
     @model_validator(mode="after")
     def _check_training(self) -> Self:
         if self.learning_rate is None:
-            self._resolve("learning_rate", 1e-3 if self.optimizer in ADAPTIVE else 1e-2)
+            self._resolve("learning_rate", OPTIMIZERS[self.optimizer].learning_rate)
         warmup, ending, parts = self.epochs_warmup, self.epochs_ending, self.accumulation_steps
         refuse(
             {

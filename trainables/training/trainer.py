@@ -11,7 +11,7 @@ from torch import Tensor
 
 from trainables.training.config import TrainingConfig
 from trainables.training.optimizers import (
-    MEMORY,
+    OPTIMIZERS,
     WeightAverage,
     build_optimizer,
     clip_gradients,
@@ -166,7 +166,7 @@ class Trainer:
         # As it was in that epoch: the one after it thaws, if it is to.
         self._freeze(0 < epoch <= self.config.freeze_epochs)
         trained = [p for group in self._optimizer.param_groups for p in group["params"]]
-        allowed = MEMORY[self.config.optimizer]
+        allowed = OPTIMIZERS[self.config.optimizer].memory
         for index, memory in state.optimizer.items():
             shapes = {tuple(v.shape) for v in memory.values() if isinstance(v, Tensor)}
             known = index < len(trained) and shapes <= {(), tuple(trained[index].shape)}

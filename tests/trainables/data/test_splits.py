@@ -9,9 +9,9 @@ from trainables.data.splits import (
     as_tensor,
     fingerprint,
     split,
-    standardisation,
     stratified_order,
 )
+from trainables.image.task import standardisation
 
 SIZES = st.lists(st.integers(1, 60), min_size=2, max_size=12)
 
