@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
+import tyro
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
 from search_spaces.objective import Expectation, StudySpec
 from search_spaces.schedulers.base import StudyScheduler, index_of
-from search_spaces.schedulers.rungs import RungRule, Rungs, expected
+from search_spaces.schedulers.rungs import RULES, RULES_HELP, RungRule, Rungs, expected
 from search_spaces.trial_events import (
     Decision,
     Ended,
@@ -38,9 +39,7 @@ class ASHAFlags:
     reduction_factor: int = 3
     """One trial in so many goes on from a rung."""
 
-    rung_rule: RungRule = "promotion"
-    """Who goes on: the best third, from its checkpoint as soon as it is (promotion), or at once or
-    never (top), or by Ray Tune's own rule (ray)."""
+    rung_rule: Annotated[RungRule, tyro.conf.arg(help=RULES_HELP)] = "promotion"
 
     audit: float = 0.0
     """Share of the trials that are finished later, as controls, if a rung stops them; the study
@@ -119,10 +118,10 @@ class ASHA(StudyScheduler):
                 "of warm-up or freezing, before which trials cannot be compared; give at least "
                 f"{math.ceil(settling)}"
             )
-        if self._rule_given == "promotion" and not spec.continues:
+        if self._rule_given and RULES[self._rule_given].promotes and not spec.continues:
             raise ValueError(
-                "--rung-rule promotion: the trainable goes on from no checkpoint (a class needs "
-                "save_checkpoint, a function tune.get_checkpoint()); give it one, or take "
+                f"--rung-rule {self._rule_given}: the trainable goes on from no checkpoint (a "
+                "class needs save_checkpoint, a function tune.get_checkpoint()); give it one, or take "
                 "--rung-rule top"
             )
         self._metric = spec.objective.metric
@@ -135,7 +134,7 @@ class ASHA(StudyScheduler):
     @property
     def promotes(self) -> bool:
         """Whether a trial that a rung stops may go on after all."""
-        return self.memory.rule == "promotion"
+        return self.memory.promotes
 
     def on_trial_result(self, controller: object, trial: Trial, result: Mapping[str, float]) -> str:
         """Stop the trial or let it go on."""
@@ -204,11 +203,11 @@ class ASHA(StudyScheduler):
                 "(rung rule top)"
             )
         needed = rungs.reduction_factor ** len(rungs.milestones)
-        if rungs.rule == "promotion" and trials < needed:
+        if rungs.promotes and trials < needed:
             notes.append(
-                f"by rung rule promotion one trial in {needed} is trained for {rungs.max_epochs} "
-                f"epochs, of {trials} perhaps none: give {needed} trials or more, a longer grace "
-                "period, or rung rule top"
+                f"by rung rule {rungs.rule} one trial in {needed} is trained for "
+                f"{rungs.max_epochs} epochs, of {trials} perhaps none: give {needed} trials or "
+                "more, a longer grace period, or rung rule top"
             )
         return notes
 

@@ -28,9 +28,10 @@ import heapq
 import itertools
 import math
 from bisect import bisect_left, insort
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias
+from functools import partial
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -44,6 +45,10 @@ RungRule: TypeAlias = Literal["promotion", "top", "ray"]
 
 Place: TypeAlias = tuple[float, int, int]
 """Sort key of a value, the smaller the better, number of the arrival, and trial."""
+
+Cutoff: TypeAlias = tuple[float | None, bool]
+"""The sort key of the worst value that goes on, None where nobody does, and whether the trial is
+stopped."""
 
 
 @dataclass
@@ -80,6 +85,51 @@ class Rung:
             del self.stopped[at : at + (self.stopped[at : at + 1] == [place])]
 
 
+def _best_share(rung: Rung, place: Place, factor: int, least: int = 0) -> Cutoff:
+    going_on = max(least, len(rung.ranking) // factor)
+    cutoff = rung.ranking[going_on - 1] if going_on else None
+    return cutoff and cutoff[0], cutoff is None or place > cutoff
+
+
+def _percentile(rung: Rung, place: Place, factor: int) -> Cutoff:
+    """The linear interpolation of `numpy.percentile`, to the last bit: where many values are equal,
+    a rounding decides."""
+    # Ray does not know of failed trials, which come last, nor of this one.
+    others = [other[0] for other in rung.ranking if other != place and other[0] < math.inf]
+    if not others:
+        return place[0], False
+    at = (len(others) - 1) * (((1 - 1 / factor) * 100) / 100)
+    below = math.floor(at)
+    share = at - below
+    # Ascending, the larger the better.
+    low, high = -others[len(others) - 1 - below], -others[max(len(others) - 2 - below, 0)]
+    between = high - low
+    cutoff = -(high - between * (1 - share) if share >= 0.5 else low + between * share)
+    return cutoff, place[0] > cutoff
+
+
+class Rule(NamedTuple):
+    """Who goes on from a rung."""
+
+    help: str
+    """For a person, after "Who goes on: "."""
+    cutoff: Callable[[Rung, Place, int], Cutoff]
+    """Of a trial that has just come to a rung, by the reduction factor."""
+    promotes: bool = False
+    """Whether a stopped trial goes on as soon as it is among the best ⌊n/η⌋."""
+
+
+RULES: dict[RungRule, Rule] = {
+    "promotion": Rule("the best third, from its checkpoint as soon as it is", _best_share, True),
+    "top": Rule("at once or never", partial(_best_share, least=1)),
+    "ray": Rule("by Ray Tune's own rule", _percentile),
+}
+"""To add one is a name above and an entry here."""
+
+HELPS = [f"{rule.help} ({name})" for name, rule in RULES.items()]
+RULES_HELP = f"Who goes on: {', or '.join(HELPS)}."
+
+
 @dataclass
 class Rungs:
     """The memory of ASHA: for each rung, the value of every trial that has reached it.
@@ -112,6 +162,11 @@ class Rungs:
             rung *= self.reduction_factor
 
     @property
+    def promotes(self) -> bool:
+        """Whether a stopped trial may go on later."""
+        return RULES[self.rule].promotes
+
+    @property
     def milestones(self) -> list[int]:
         """The rungs in epochs, ascending."""
         return list(self.rungs)
@@ -141,18 +196,9 @@ class Rungs:
         ):
             return None
         rung = self.rungs[reached]
-        percentile = self._percentile(rung, value) if self.rule == "ray" else None
         rank = rung.add(trial, self._key(value))
-        cutoff: float | None
-        if percentile is not None:
-            cutoff = percentile
-            stop = self._key(value) > self._key(cutoff)
-        else:
-            going_on = len(rung.ranking) // self.reduction_factor
-            if self.rule == "top":
-                going_on = max(1, going_on)
-            cutoff = self._key(rung.ranking[going_on - 1][0]) if going_on else None
-            stop = rank >= going_on
+        place = rung.places[trial]
+        cutoff, stop = RULES[self.rule].cutoff(rung, place, self.reduction_factor)
         if stop:
             rung.stop(trial)
         else:
@@ -161,7 +207,7 @@ class Rungs:
             trial=trial,
             rung=reached,
             value=value,
-            cutoff=cutoff,
+            cutoff=None if cutoff is None else self._key(cutoff),
             rank=rank + 1,
             of=len(rung.ranking),
             stop=stop,
@@ -176,7 +222,7 @@ class Rungs:
     def promotable(self) -> Iterator[Promoted]:
         """Who is to go on after all, as things stand: the highest rung first, and the best of each;
         nobody by a rule that stops for good."""
-        if self.rule != "promotion":
+        if not self.promotes:
             return
         for epochs in reversed(self.rungs):
             rung = self.rungs[epochs]
@@ -210,30 +256,10 @@ class Rungs:
         # Whoever comes later can only push it back.
         most = trials // self.reduction_factor
         for rung in reversed(self.rungs.values()):
-            for place in rung.stopped if self.rule == "promotion" else ():
+            for place in rung.stopped if self.promotes else ():
                 rank = bisect_left(rung.ranking, place)
                 (within if rank < most else beyond).append(place[2])
         return within, beyond
-
-    def _percentile(self, rung: Rung, value: float) -> float:
-        """The value that trials before must have had for `value` to be stopped by Ray's rule.
-
-        The linear interpolation of `numpy.percentile`, to the last bit: where many values are
-        equal, a rounding decides.
-        """
-        # Ray does not know of failed trials, which come last.
-        finite = bisect_left(rung.ranking, (math.inf,))
-        if not finite:
-            return value
-        at = (finite - 1) * (((1 - 1 / self.reduction_factor) * 100) / 100)
-        below = math.floor(at)
-        share = at - below
-        # Ascending, the larger the better.
-        low = -rung.ranking[finite - 1 - below][0]
-        high = -rung.ranking[max(finite - 2 - below, 0)][0]
-        between = high - low
-        found = high - between * (1 - share) if share >= 0.5 else low + between * share
-        return self._key(-found)
 
 
 def expected(rungs: Rungs, *, trials: int, concurrent: int) -> Expectation:
