@@ -121,8 +121,8 @@ class ASHA(StudyScheduler):
         if self._rule_given and RULES[self._rule_given].promotes and not spec.continues:
             raise ValueError(
                 f"--rung-rule {self._rule_given}: the trainable goes on from no checkpoint (a "
-                "class needs save_checkpoint, a function tune.get_checkpoint()); give it one, or take "
-                "--rung-rule top"
+                "class needs save_checkpoint, a function tune.get_checkpoint()); give it one, or "
+                "take --rung-rule top"
             )
         self._metric = spec.objective.metric
         self.memory = replace(
