@@ -20,7 +20,7 @@ from benchmarks import structure
         ("tune_cluster.trial.runner", {"ray", "torch"}),
         # What a node says of itself, in the process that its first trial takes over.
         ("tune_cluster.cluster.facts", {"ray", "torch"}),
-        ("tune_cluster.execution.preflight", {"ray", "torch"}),
+        ("tune_cluster.cli", {"ray", "torch"}),
         ("tune_cluster.reports.audit", {"ray", "torch"}),
         ("tune_cluster.reports.plots", {"ray", "torch"}),
         ("trainables.image.task", {"ray"}),

@@ -1,9 +1,15 @@
-"""Every command of `tune-cluster`, with bad input, with none, and without the study: one line."""
+"""Every command of `tune-cluster`: its help, what it does, and one line for bad input."""
 
+import inspect
+import json
+import os
+import re
+import subprocess
 import sys
 
 import pytest
 
+from tests.conftest import ROOT, table_of
 from tune_cluster.cli import COMMANDS, main
 
 NEEDS_NOTHING = {"preflight", "hyperparameters"}
@@ -28,22 +34,66 @@ def test_what_lacks_its_input_is_one_line(monkeypatch, capsys, tmp_path, argv):
     assert said.count("\n") == 1
 
 
-@pytest.mark.parametrize("given", ["missing", "--nonsense", "a\0b", "~nobody-here"], ids=ascii)
+@pytest.mark.parametrize(
+    "given",
+    [
+        *("missing", "--nonsense", "a\0b", "a" * 300, "~nobody-here", "s3:/x", "empty", "circle"),
+        *("fifo", "not_json"),
+    ],
+    ids=lambda given: ascii(given)[:20],
+)
 @pytest.mark.parametrize("name", COMMANDS)
 def test_bad_input_and_a_study_that_is_not_there_are_one_line(
     monkeypatch, capsys, tmp_path, name, given
 ):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "not_json").mkdir()
+    (tmp_path / "not_json" / "study.json").write_text("{")
+    os.mkfifo(tmp_path / "fifo")
     said = said_by(monkeypatch, capsys, name, given)
     assert said.startswith("error: ")
     assert said.count("\n") == 1
 
 
-def test_the_help_lists_every_command(monkeypatch, capsys):
+@pytest.mark.parametrize("name", COMMANDS.keys() - {"run", "resume", "train", "hyperparameters"})
+def test_an_argument_too_many_is_one_line(monkeypatch, capsys, tmp_path, name):
+    monkeypatch.chdir(tmp_path)
+    said = said_by(monkeypatch, capsys, name, "a", "b", "c")
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+@pytest.mark.parametrize("name", COMMANDS.keys() - {"train"})
+def test_the_help_of_a_command_breaks_no_sentence(monkeypatch, capsys, name, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr(sys, "argv", ["tune-cluster", name, "--help"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
+    shown = capsys.readouterr().out.splitlines()
+    assert max(map(len, (line for line in shown if "usage:" not in line))) <= columns
+    said = "\n".join(shown)
+    # The cells of a box, put together again, have each sentence of the docstring.
+    whole = "".join(re.sub(r"^│|│$", "", line) for line in shown)
+    about, _, arguments = inspect.getdoc(COMMANDS[name]).partition("\nArgs:")
+    sentences = [about, *re.findall(r"^    \w+: (.*(?:\n        .*)*)", arguments, re.MULTILINE)]
+    for sentence in sentences:
+        text = " ".join(sentence.split())
+        assert "".join(text.split()) in "".join(whole.split())
+        assert text in said or len(text) > columns - 40
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_the_help_lists_every_command(monkeypatch, capsys, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setattr(sys, "argv", ["tune-cluster", "--help"])
     main()
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[1] for line in lines] == list(COMMANDS)
+    shown = capsys.readouterr().out
+    assert re.findall(r"^(\w+)  ", shown, re.MULTILINE) == list(COMMANDS)
+    assert max(map(len, shown.splitlines())) <= columns
 
 
 def test_a_script_is_run_as_python_runs_it(monkeypatch, capsys, tmp_path):
@@ -53,3 +103,45 @@ def test_a_script_is_run_as_python_runs_it(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(sys, "path", list(sys.path))
     main()
     assert capsys.readouterr().out == "['--trials'] 7\n"
+
+
+def test_a_bug_of_a_script_has_its_traceback(monkeypatch, tmp_path):
+    (tmp_path / "job.py").write_text("raise ValueError('a bug')")
+    monkeypatch.setattr(sys, "argv", ["tune-cluster", "run", str(tmp_path / "job.py")])
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    with pytest.raises(ValueError, match="a bug"):
+        main()
+
+
+@pytest.mark.slow
+def test_a_job_is_run_and_its_study_resumed(cluster_address, tmp_path):
+    def tune_cluster(*argv):
+        command = [sys.executable, "-m", "tune_cluster", *argv, "--address", cluster_address]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    script = str(ROOT / "tests" / "golden" / "descent.py")
+    tune_cluster("run", script, "--trials", "2", "--max-epochs", "2", "--name", "small")
+    study = tmp_path / "results" / "small"
+    assert [row["status"] for row in table_of(study)] == ["finished"] * 2
+    tune_cluster("resume", "results/small", "--trials", "3")
+    assert [row["status"] for row in table_of(study)] == ["finished"] * 3
+    assert json.loads((study / "study.json").read_text())["command"][1] == script
+
+
+@pytest.mark.parametrize("flag", ["--dataset", "--model", "--data-dir"])
+def test_a_flag_that_a_job_has_no_use_for_is_neither_listed_nor_taken(
+    monkeypatch, capsys, tmp_path, flag
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    script = str(ROOT / "tests" / "golden" / "descent.py")
+    assert flag in said_by(monkeypatch, capsys, "run", script, flag, "digits")
+    monkeypatch.setattr(sys, "argv", ["tune-cluster", "run", script, "--help"])
+    with pytest.raises(SystemExit):
+        main()
+    assert flag not in capsys.readouterr().out

@@ -1,6 +1,7 @@
 """One command line, `tune-cluster COMMAND …`, the same as `python -m tune_cluster COMMAND …`.
 
-Bad input, no input and a study that is not there are one line and exit code 2.
+A command is a function: its parameters are the arguments and flags, its docstring is the help. Bad
+input, no input and a study that is not there are one line and exit code 2.
 """
 
 from __future__ import annotations
@@ -9,40 +10,61 @@ import difflib
 import importlib.util
 import runpy
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
-from tune_cluster.errors import complain, complaining
+from tune_cluster.errors import complaining
+from tune_cluster.execution.command_line import bound
+from tune_cluster.plain_text import one_line
+from tune_cluster.storage.store import expanded
+
+# What a command needs is imported by it: Ray and Tune take seconds.
+if TYPE_CHECKING:
+    from search_spaces.hyperparameter import Hyperparameter
+    from tune_cluster.cluster.nodes import Inspection
+
+Script = list[str]
+"""A script with its arguments, to be run when the command has returned it."""
 
 
-def run(argv: Sequence[str]) -> None:
-    """SCRIPT …: run a job, as `python SCRIPT …` does"""
-    script = _first(argv, "run SCRIPT", "tune_jobs/asha_lr_batch.py")
+def run(script: str, *flags: str) -> Script:
+    """Run a job: `tune-cluster run SCRIPT …` is `python SCRIPT …`.
+
+    Args:
+        script: the job, such as tune_jobs/asha_lr_batch.py; `run SCRIPT --help` lists its flags.
+    """
     if not Path(script).is_file():
         raise ValueError(f"run {script}: no such script is there")
-    _run_script(script, argv[1:])
+    return [script, *flags]
 
 
-def resume(argv: Sequence[str]) -> None:
-    """STUDY …: go on with a study, by the script that has started it"""
+def resume(study: str, *flags: str) -> Script:
+    """Go on with a study, by the script that has started it.
+
+    Args:
+        study: its folder, or s3://bucket/folder/name; flags that a resume may change come after it.
+    """
     from tune_cluster.study.directory import local_copy
     from tune_cluster.study.stored import read_study
 
-    study = _first(argv, "resume STUDY", "results/first")
     script = read_study(local_copy(study), address=study).about["command"][1]
     if not Path(script).is_file():
         raise ValueError(
             f"resume {study}: its script {script} is not there; call it where it was started, or "
             "give it: run SCRIPT --resume STUDY"
         )
-    _run_script(script, ["--resume", study, *argv[1:]])
+    return [script, "--resume", study, *flags]
 
 
-def train(argv: Sequence[str]) -> None:
-    """PRESET …: train what earlier studies have found, under several seeds"""
-    if not argv:
+def train(*flags: str) -> Script:
+    """Train a preset, which earlier studies have found, under several seeds."""
+    if not flags:
         raise ValueError("train PRESET: which preset? mlp or cnn; train --help has the flags")
     found = importlib.util.find_spec("tune_jobs.train_preset")
     if found is None or found.origin is None:
@@ -50,52 +72,127 @@ def train(argv: Sequence[str]) -> None:
     here = Path(found.origin).is_relative_to(Path.cwd())
     script = Path(found.origin).relative_to(Path.cwd()) if here else Path(found.origin)
     # As if it had been called: what a study says to type is to work.
-    _run_script(str(script), argv)
+    return [str(script), *flags]
 
 
-def preflight(argv: Sequence[str]) -> None:
-    """[--address …]: could a study run here? ask all nodes of a cluster"""
-    from tune_cluster.execution.preflight import main
+def preflight(
+    *,
+    address: str | None = None,
+    storage_path: str = "results",
+    cpus_per_trial: float = 1.0,
+    gpus_per_trial: float = 0.0,
+) -> None:
+    """Could a study run on this cluster? Asks all of its nodes, and leaves nothing there.
 
-    main(argv)
+    Args:
+        address: a running cluster (host:port, or auto); local starts one for this question; without
+            it one is found or started.
+        storage_path: where studies are kept: a folder on storage that all nodes share, or
+            s3://bucket/folder.
+        cpus_per_trial: CPU cores of a trial.
+        gpus_per_trial: GPUs of a trial; 0.25 puts four on one.
+    """
+    from tune_cluster.execution.options import options_of
+
+    began = time.monotonic()
+    options = options_of(
+        address=address,
+        storage_path=expanded("--storage-path", storage_path),
+        cpus_per_trial=cpus_per_trial,
+        gpus_per_trial=gpus_per_trial,
+    )
+    from tune_cluster.cluster.connect import connected
+    from tune_cluster.cluster.nodes import inspect
+
+    console = Console(highlight=False)
+    with connected(address) as cluster:
+        inspection = inspect(options.storage_path, gpus=gpus_per_trial > 0)
+        seconds = time.monotonic() - began
+        console.print(node_table(inspection, cpus_per_trial, gpus_per_trial))
+        for note in inspection.notes():
+            console.print(f"note      {one_line(note)}", soft_wrap=True, markup=False)
+        slots = cluster.slots(cpus_per_trial, gpus_per_trial)
+        inspection.check(cpus_per_trial, gpus_per_trial)
+        if notice := inspection.gpu_notice(cpus_per_trial, gpus_per_trial):
+            line = f"NOTICE    {one_line(notice)}"
+            console.print(line, style="bold red", soft_wrap=True, markup=False)
+    console.print(f"room for {slots} trials at once; asked in {seconds:.1f} s")
 
 
-def audit(argv: Sequence[str]) -> None:
-    """STUDY: what early stopping has cost, by its controls"""
-    from tune_cluster.reports.audit import main
+def audit(study: str) -> None:
+    """Print what early stopping has cost a study, by its controls.
 
-    main(argv)
+    Args:
+        study: its folder, or s3://bucket/folder/name.
+    """
+    from tune_cluster.reports.audit import audit_lines, audit_of
+    from tune_cluster.study.directory import local_copy
+    from tune_cluster.study.stored import read_study
 
-
-def plot(argv: Sequence[str]) -> None:
-    """STUDY [FILE]: draw the curves of a study"""
-    from tune_cluster.reports.plots import main
-
-    main(argv)
-
-
-def compare(argv: Sequence[str]) -> None:
-    """FOLDER: compare the strategies whose studies are in a folder"""
-    from tune_cluster.reports.comparison import main
-
-    main(argv)
+    folder = local_copy(study)
+    about, _, state = read_study(folder, address=study)
+    if "rungs" not in about["strategy"]:
+        raise ValueError(f"STUDY {folder}: it has no rungs that could be audited")
+    for name, text in audit_lines(audit_of(state, about["strategy"])):
+        print(one_line(f"{name:<15}{text}"))
 
 
-def hyperparameters(argv: Sequence[str]) -> None:
-    """[NAME …]: print the catalogue, or these hyperparameters of it"""
-    from search_spaces.__main__ import show
+def plot(study: str, file: str | None = None) -> None:
+    """Draw the curves of a study's trials.
+
+    Args:
+        study: its folder, or s3://bucket/folder/name.
+        file: of the picture; without it curves.png in the study's folder.
+    """
+    from tune_cluster.reports.plots import draw_curves
+    from tune_cluster.study.directory import local_copy
+
+    picture = None if file is None else Path(expanded("FILE", file))
+    folder = local_copy(study)
+    picture = picture or folder / "curves.png"
+    draw_curves(folder, picture)
+    print(one_line(picture))
+
+
+def compare(folder: str) -> None:
+    """Compare strategies by the studies FOLDER/<strategy>-<seed>: a table and a picture.
+
+    Args:
+        folder: the one with the studies; comparison.csv and comparison.png are written there.
+    """
+    from tune_cluster.reports.comparison import show_comparison
+
+    print(show_comparison(Path(expanded("FOLDER", folder))))
+
+
+def hyperparameters(names: tuple[str, ...] = ()) -> None:
+    """Print the catalogue of hyperparameters, or what it has of these names.
+
+    Args:
+        names: of hyperparameters; without one all are printed.
+    """
     from search_spaces.catalogue import CATALOGUE
 
     known = {parameter.name for parameter in CATALOGUE}
-    for name in argv:
+    for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f": {near[0]}?" if near else "; without a name it prints all"
             raise ValueError(f"the catalogue has no {name}{hint}")
-    show(Console(highlight=False), argv)
+    console = Console(highlight=False)
+    for parameter in CATALOGUE:
+        if parameter.name in (names or known):
+            table = Table(box=None, show_header=False, pad_edge=False)
+            table.add_column(style="bold", width=10)
+            table.add_column()
+            for head, cell in row_of(parameter).items():
+                if cell:
+                    table.add_row(head, cell)
+            console.print(table)
+            console.print()
 
 
-COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
+COMMANDS: dict[str, Callable[..., Script | None]] = {
     command.__name__: command
     for command in (run, resume, train, preflight, audit, plot, compare, hyperparameters)
 }
@@ -105,30 +202,89 @@ def main() -> None:
     """Run the command that comes first."""
     name, argv = (sys.argv[1] if len(sys.argv) > 1 else ""), sys.argv[2:]
     if name in ("-h", "--help"):
-        for command, called in COMMANDS.items():
-            print(f"tune-cluster {command} {called.__doc__}")
+        show_commands()
         return
-    if name not in COMMANDS:
-        which = f"{name} is no command" if name else "which command?"
-        complain(f"{which}: tune-cluster {{{','.join(COMMANDS)}}}, or --help")
-        sys.exit(2)
     with complaining():
-        COMMANDS[name](argv)
+        if name not in COMMANDS:
+            which = f"{name} is no command" if name else "which command?"
+            raise ValueError(f"{which}: tune-cluster {{{','.join(COMMANDS)}}}, or --help")
+        script = bound(COMMANDS[name], argv, prog=f"tune-cluster {name}")()
+    if script is not None:
+        run_script(*script)
 
 
-def _first(argv: Sequence[str], usage: str, example: str) -> str:
-    """The argument that a command needs.
+def show_commands() -> None:
+    """Print each command with the first line of its help."""
+    console = Console(highlight=False)
+    console.print("tune-cluster COMMAND …; tune-cluster COMMAND --help has the arguments of one\n")
+    table = Table.grid(padding=(0, 2))
+    for name, command in COMMANDS.items():
+        table.add_row(name, (command.__doc__ or "").partition("\n")[0])
+    console.print(table)
 
-    Raises:
-        ValueError: it is missing.
-    """
-    if not argv or argv[0].startswith("-"):
-        raise ValueError(f"tune-cluster {usage}: give one, such as {example}")
-    return argv[0]
 
-
-def _run_script(script: str, argv: Sequence[str]) -> None:
+def run_script(script: str, *argv: str) -> None:
+    """Run a script as Python does."""
     sys.argv = [script, *argv]
-    # As Python itself does for a script: its folder is where its modules are.
+    # Its folder is where its modules are.
     sys.path.insert(0, str(Path(script).absolute().parent))
     runpy.run_path(script, run_name="__main__")
+
+
+def node_table(inspection: Inspection, cpus: float, gpus: float) -> Table:
+    """A line for each node: what it has, and whether a trial of that size can run there."""
+    heads = ("node", "CPU", "GPU", "Python", "Ray", "torch", "storage", "a trial can run")
+    table = Table(*heads, box=None, pad_edge=False)
+    fitting = inspection.for_trials(cpus, gpus)
+    for node in inspection.nodes:
+        facts, bad = node.facts, node.problems(inspection.driver, inspection.storage)
+        versions = ["?"] * 3 if facts is None else list(facts.versions.values())
+        storage = "not seen" if facts is None or not facts.shared else "writable"
+        if facts is not None and facts.unwritable:
+            storage = "not writable"
+        if facts is not None and facts.free_bytes is not None:
+            storage = f"{facts.free_bytes / 1e9:.0f} GB free"
+        table.add_row(
+            Text(one_line(node.name)),
+            f"{node.resources.get('CPU', 0):g}",
+            f"{node.resources.get('GPU', 0):g}",
+            *(Text(one_line(version)) for version in versions),
+            storage,
+            "none fits" if node not in fitting else "no" if bad else "yes",
+        )
+    return table
+
+
+def row_of(parameter: Hyperparameter) -> dict[str, str]:
+    """What is printed of a hyperparameter, by the name of the row."""
+    if parameter.values:
+        span, scale = _listed(parameter.values), "ordered" if parameter.ordered else "list"
+    else:
+        shown = "{:,.0f}" if parameter.integer else "{:g}"
+        span = f"{shown.format(parameter.low)} to {shown.format(parameter.high)}"
+        scale = f"{parameter.scale}, integer" if parameter.integer else parameter.scale
+    condition = ""
+    if parameter.condition is not None:
+        condition = f"{parameter.condition[0]}: {_listed(parameter.condition[1])}"
+    return {
+        "name": parameter.name,
+        "meaning": parameter.meaning,
+        "default": _shown(parameter.default),
+        "range": span,
+        "scale": scale,
+        "grid": _listed(parameter.grid or parameter.values),
+        "kind": parameter.kind,
+        "role": parameter.role,
+        "condition": condition,
+        "advice": parameter.advice,
+    }
+
+
+def _listed(values: tuple[object, ...]) -> str:
+    return ", ".join(map(_shown, values))
+
+
+def _shown(value: object) -> str:
+    if value == "" and isinstance(value, str):
+        return "empty"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,8 +1,8 @@
 """The catalogue: every hyperparameter that a trial can be given, its range, and the reason for it.
 
 Names and defaults are those of the trainable's config; a test holds the two together. Where a
-hyperparameter depends on another, one of two entries of a name exists. `python -m search_spaces`
-prints it.
+hyperparameter depends on another, one of two entries of a name exists.
+`tune-cluster hyperparameters` prints it.
 """
 
 from collections.abc import Mapping

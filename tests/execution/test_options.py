@@ -337,7 +337,7 @@ def test_a_study_never_shrinks():
         resumed(started, "--trials", "7")
 
 
-@pytest.mark.parametrize("columns", [60, 80, 100, 110, 140, 1000])
+@pytest.mark.parametrize("columns", [40, 60, 80, 100, 110, 140, 200, 1000])
 def test_the_help_breaks_a_line_only_where_the_terminal_ends(capsys, monkeypatch, columns):
     monkeypatch.setattr(sys, "argv", ["job.py"])
     monkeypatch.setenv("COLUMNS", str(columns))

@@ -13,7 +13,7 @@ from search_spaces.objective import Objective
 from tests.conftest import ROOT
 from tests.journals import state_of, trials_from
 from tests.studies import about
-from tune_cluster.reports.audit import audit_of, told
+from tune_cluster.reports.audit import audit_lines, audit_of
 
 ASHA = {"reduction_factor": 3, "max_epochs": 9, "grace_period": 1, "rungs": [1, 3]}
 
@@ -81,7 +81,7 @@ def test_where_all_stopped_trials_are_controls_all_is_known(seed):
     assert epochs["saved"] == epochs["controls"]
     assert epochs["run"] + epochs["saved"] == 40 * 9
     json.dumps(found, allow_nan=False)
-    assert all(name and text for name, text in told(found))
+    assert all(name and text for name, text in audit_lines(found))
 
 
 def test_mode_min_is_mode_max_upside_down():
@@ -99,7 +99,7 @@ def test_plots_that_never_cross_correlate_perfectly_and_lose_nothing():
     for at in found["rank_correlation"]:
         assert (at["value"], at["low"], at["high"]) == pytest.approx((1, 1, 1))
     assert found["grace_period"]["advised"] == 1
-    assert dict(told(found))["grace period"].endswith("leave it")
+    assert dict(audit_lines(found))["grace period"].endswith("leave it")
 
 
 def test_a_first_epoch_that_says_nothing_is_told_and_a_longer_grace_period_advised():
@@ -112,7 +112,7 @@ def test_a_first_epoch_that_says_nothing_is_told_and_a_longer_grace_period_advis
     first, _ = found["rank_correlation"]
     assert first["low"] < 0 < first["high"]
     assert found["grace_period"]["advised"] > 1
-    line = dict(told(found))["grace period"]
+    line = dict(audit_lines(found))["grace period"]
     assert line.startswith(f"{found['grace_period']['advised']} is advised: it keeps")
     assert "epochs instead of" in line
 
@@ -158,7 +158,7 @@ def test_who_is_not_to_blame_or_still_runs_says_nothing():
     found = audited(events)
     assert (found["controls"], found["controls_lost"], found["controls_left"]) == (0, 1, 1)
     assert found["killed"] is None
-    lines = dict(told(found))
+    lines = dict(audit_lines(found))
     assert lines["controls"] == (
         "0 of 3 stopped trials were finished, 1 are still to be, 1 were lost"
     )
@@ -172,7 +172,7 @@ def test_who_is_not_to_blame_or_still_runs_says_nothing():
 def test_a_study_with_next_to_nothing_in_it_is_audited(events):
     found = audited(events)
     assert all(at["too_few"].startswith("too few") for at in found["rank_correlation"])
-    assert dict(told(found))["rungs killed"].startswith("not known")
+    assert dict(audit_lines(found))["rungs killed"].startswith("not known")
     json.dumps(found, allow_nan=False)
 
 
@@ -184,7 +184,7 @@ def test_records_are_left_as_they_were():
 
 
 def run(*arguments):
-    command = [sys.executable, "-m", "tune_cluster.reports.audit", *map(str, arguments)]
+    command = [sys.executable, "-m", "tune_cluster", "audit", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
@@ -200,7 +200,7 @@ def test_the_command_prints_it_or_says_what_is_missing(tmp_path):
     (tmp_path / "study.json").write_text(json.dumps(about()))
     for arguments, said in (
         ((tmp_path,), "no rungs"),
-        ((), "required: STUDY"),
+        ((), "STUDY is missing"),
         (("x",), "no study"),
     ):
         done = run(*arguments)

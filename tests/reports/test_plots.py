@@ -101,6 +101,6 @@ def test_what_is_no_study_is_an_error(tmp_path):
 @pytest.mark.slow
 def test_the_command_puts_the_picture_into_the_study(tmp_path):
     write_study(tmp_path)
-    command = [sys.executable, "-m", "tune_cluster.reports.plots", str(tmp_path)]
+    command = [sys.executable, "-m", "tune_cluster", "plot", str(tmp_path)]
     subprocess.run(command, cwd=ROOT, check=True)
     assert matplotlib.image.imread(tmp_path / "curves.png").size

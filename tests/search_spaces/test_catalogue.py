@@ -1,17 +1,15 @@
 """The catalogue and the trainable's config are two sides of one thing."""
 
-import io
 import re
 from dataclasses import asdict
 from typing import get_args, get_type_hints
 
 import pytest
-from rich.console import Console
 
-from search_spaces.__main__ import main, show
 from search_spaces.catalogue import CATALOGUE
 from search_spaces.spaces import SPACES
 from trainables.image.config import ImageConfig
+from tune_cluster.cli import hyperparameters
 
 DEFAULTS = asdict(ImageConfig())
 
@@ -73,28 +71,22 @@ def test_no_named_space_searches_what_is_to_be_fixed(space):
     assert [p.name for p in space.parameters if p.role == "fixed"] == []
 
 
-def test_printed_it_has_every_hyperparameter_with_its_advice():
-    file = io.StringIO()
-    show(Console(file=file, width=1000))
+def test_printed_it_has_every_hyperparameter_with_its_advice(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "1000")
+    hyperparameters()
+    printed = capsys.readouterr().out
     for parameter in CATALOGUE:
-        assert re.search(rf"^name +{parameter.name} *$", file.getvalue(), re.MULTILINE)
-        assert parameter.advice in file.getvalue()
-    assert "0 to 2,147,483,647" in file.getvalue()
+        assert re.search(rf"^name +{parameter.name} *$", printed, re.MULTILINE)
+        assert parameter.advice in printed
+    assert "0 to 2,147,483,647" in printed
 
 
-def printed(monkeypatch, capsys, *names):
-    monkeypatch.setattr("sys.argv", ["search_spaces", *names])
-    main()
-    return capsys.readouterr().out
+def test_one_of_it_can_be_asked_for(capsys):
+    hyperparameters(("momentum", "beta2"))
+    printed = capsys.readouterr().out
+    assert re.findall(r"^name +(\w+) *$", printed, re.MULTILINE) == ["momentum", "beta2"]
 
 
-def test_one_of_it_can_be_asked_for(monkeypatch, capsys):
-    output = printed(monkeypatch, capsys, "momentum", "beta2")
-    assert re.findall(r"^name +(\w+) *$", output, re.MULTILINE) == ["momentum", "beta2"]
-
-
-def test_what_is_not_in_it_is_answered_with_what_is_near(monkeypatch, capsys):
-    with pytest.raises(SystemExit) as stopped:
-        printed(monkeypatch, capsys, "momentun")
-    assert stopped.value.code == 2
-    assert "the catalogue has no momentun: momentum?" in capsys.readouterr().err
+def test_what_is_not_in_it_is_answered_with_what_is_near():
+    with pytest.raises(ValueError, match=r"the catalogue has no momentun: momentum\?"):
+        hyperparameters(("momentun",))

@@ -14,7 +14,7 @@ from contextlib import redirect_stderr
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, make_dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import docstring_parser
 import tyro
@@ -32,6 +32,8 @@ from tune_cluster.execution.options import (
     options_of,
 )
 from tune_cluster.storage.store import expanded
+
+T = TypeVar("T")
 
 PATHS = ("storage_path", "resume", "dataset")
 """What may be a path, and may be none."""
@@ -101,8 +103,11 @@ def parse(job: Callable[..., object], argv: Sequence[str], stored: Any = None) -
     hints = typing.get_type_hints(Options, include_extras=True)
     shared = [_Flag(n, hints[n], defaults[n], helps[n], "") for n in hints if n in OPTION_NAMES]
     if not {"-h", "--help"}.isdisjoint(argv):
-        # By rich, which breaks a line between words: tyro breaks what it describes at none.
-        Console().print(_about(job, own), highlight=False, markup=False)
+        resumed = (
+            f"With --resume STUDY these may change: {_changing(own)}. The script must say the same "
+            "metric, mode, space, searcher, scheduler and name of the trainable."
+        )
+        _print_paragraphs([*_paragraphs(job), resumed, ""])
     typed = read_flags([*shared, *own], argv, defaults, prog=f"python {sys.argv[0]}")
     return _command(own, defaults, {n: _typed(n, v) for n, v in typed.items()}, stored is not None)
 
@@ -173,7 +178,9 @@ def read_flags(
             (
                 one.name,
                 Annotated[one.annotation, tyro.conf.arg(help=one.help)],
-                field(default_factory=partial(copy.deepcopy, defaults[one.name])),
+                field()
+                if defaults[one.name] is inspect.Parameter.empty
+                else field(default_factory=partial(copy.deepcopy, defaults[one.name])),
             )
             for one in flags
         ],
@@ -190,6 +197,36 @@ def read_flags(
         )
     )
     return {one.name: getattr(parsed, one.name) for one in flags}
+
+
+def bound(command: Callable[..., T], argv: Sequence[str], *, prog: str) -> Callable[[], T]:
+    """A command with its arguments, read from a command line: what is keyword-only is a flag.
+
+    To the `*flags` of a command goes, unread, all that comes after its other arguments.
+
+    Raises:
+        ValueError: an argument that is missing, unknown or of the wrong type.
+    """
+    parameters = inspect.signature(command, eval_str=True).parameters.values()
+    own = [p for p in parameters if p.kind is not p.VAR_POSITIONAL]
+    forwards = len(own) < len(parameters)
+    read = list(argv[: len(own)] if forwards else argv)
+    helps = _helps(command)
+    flags = []
+    for p in own:
+        kind = p.annotation
+        if p.kind is not p.KEYWORD_ONLY:
+            name = p.name.upper() if p.default is p.empty else f"[{p.name.upper()}]"
+            kind = Annotated[tyro.conf.Positional[kind], tyro.conf.arg(metavar=name)]  # type: ignore[misc, valid-type]
+        flags.append(_Flag(p.name, kind, p.default, helps.get(p.name, ""), p.name))
+    if not {"-h", "--help"}.isdisjoint(read):
+        _print_paragraphs([*_paragraphs(command), ""])
+    elif own and own[0].default is inspect.Parameter.empty and (not read or read[0][:1] == "-"):
+        raise ValueError(f"{prog}: {own[0].name.upper()} is missing: {flags[0].help}")
+    values = read_flags(flags, read, {p.name: p.default for p in own}, prog=prog)
+    if forwards:
+        return partial(command, *values.values(), *argv[len(own) :])
+    return partial(command, **values)
 
 
 def in_one_line(read: Callable[[], Any]) -> Any:
@@ -214,15 +251,15 @@ def in_one_line(read: Callable[[], Any]) -> Any:
         raise ValueError(f"{message}; --help lists the flags") from None
 
 
-def _about(job: Callable[..., object], own: Sequence[_Flag]) -> str:
-    """What a job asks, and what may change on a resume; a paragraph is a line."""
-    asked = (inspect.getdoc(job) or "").split("\nArgs:")[0]
-    paragraphs = [" ".join(paragraph.split()) for paragraph in asked.split("\n\n")]
-    resumed = (
-        f"With --resume STUDY these may change: {_changing(own)}. The script must say the same "
-        "metric, mode, space, searcher, scheduler and name of the trainable."
-    )
-    return "\n\n".join([*filter(None, paragraphs), resumed, ""])
+def _paragraphs(function: Callable[..., object]) -> list[str]:
+    """What a docstring says above its arguments; a paragraph is a line."""
+    text = (inspect.getdoc(function) or "").split("\nArgs:")[0]
+    return [line for paragraph in text.split("\n\n") if (line := " ".join(paragraph.split()))]
+
+
+def _print_paragraphs(paragraphs: Sequence[str]) -> None:
+    # By rich, which breaks a line between words: tyro breaks what it describes at none.
+    Console().print("\n\n".join(paragraphs), highlight=False, markup=False)
 
 
 def _changing(own: Sequence[_Flag]) -> str:
@@ -230,9 +267,12 @@ def _changing(own: Sequence[_Flag]) -> str:
 
 
 def _helps(documented: object) -> dict[str, str]:
-    """What the docstrings say of the fields of a dataclass, without the breaks of their lines,
-    which tyro would keep."""
-    found = docstring_parser.parse_from_object(documented).params
+    """What the docstrings say of the fields of a dataclass or the parameters of a function, without
+    the breaks of their lines, which tyro would keep."""
+    if inspect.isclass(documented):
+        found = docstring_parser.parse_from_object(documented).params
+    else:
+        found = docstring_parser.parse(inspect.getdoc(documented) or "").params
     return {p.arg_name: " ".join((p.description or "").split()) for p in found}
 
 
@@ -250,8 +290,7 @@ def _own_flags(job: Callable[..., object]) -> list[_Flag]:
         raise ValueError(f"the types of the job's parameters cannot be read: {error}") from None
     if not parameters or parameters[0].kind is inspect.Parameter.KEYWORD_ONLY:
         raise ValueError("the job needs a first parameter, the options: def job(options, ...)")
-    params = docstring_parser.parse(inspect.getdoc(job) or "").params
-    helps = {p.arg_name: " ".join((p.description or "").split()) for p in params}
+    helps = _helps(job)
     found: list[_Flag] = []
     for parameter in parameters[1:]:
         if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):

@@ -16,7 +16,7 @@ from tune_cluster.callbacks.console import duration, spelled
 from tune_cluster.execution.best import all_ended
 from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.plain_text import argument, one_line, pasted
-from tune_cluster.reports.audit import audit_of, told
+from tune_cluster.reports.audit import audit_lines, audit_of
 from tune_cluster.storage.checkpoints import TrialCheckpoints, dirname_of
 from tune_cluster.storage.inside import opened
 from tune_cluster.study.study_file import write_json
@@ -32,7 +32,7 @@ def write_audit(study: Study) -> list[tuple[str, str]]:
         return []
     found = audit_of(study.state, scheduler.describe())
     write_json(study.directory / AUDIT_FILE, found, study.retry)
-    return told(found)
+    return audit_lines(found)
 
 
 def show_summary(

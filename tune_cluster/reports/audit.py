@@ -1,8 +1,8 @@
 """What the rungs of a study have cost: its controls say it, stopped trials that were finished.
 
-`python -m tune_cluster.reports.audit STUDY` prints it. A trial's end value is its best over all its
-epochs, as the study's best is chosen; a control's over the epochs before and after its rung.
-A control stands for as many stopped trials as there are for each control.
+A trial's end value is its best over all its epochs, as the study's best is chosen; a control's
+over the epochs before and after its rung. A control stands for as many stopped trials as there are
+for each control.
 
 - Killed: how many of the study's best five, had all trials run to their end, a rung has stopped.
   (The best k, where only k < 5 trials were not stopped.) At least j of the best five were stopped
@@ -29,9 +29,6 @@ from typing import Any
 import numpy as np
 
 from search_spaces.objective import Objective
-from tune_cluster.errors import complaining
-from tune_cluster.plain_text import one_line
-from tune_cluster.reports.command_line import CommandLine
 from tune_cluster.reports.early_stopping import (
     KEPT,
     TOP,
@@ -40,9 +37,7 @@ from tune_cluster.reports.early_stopping import (
     bootstrapped_rank_correlation,
     killed,
 )
-from tune_cluster.study.directory import local_copy
 from tune_cluster.study.state import StudyState, TrialState
-from tune_cluster.study.stored import read_study
 
 ENOUGH_CONTROLS = 30
 """For an advice: with 30, a share of 90% is known to about ten points."""
@@ -95,7 +90,7 @@ def audit_of(state: StudyState, asha: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def told(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+def audit_lines(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     """An audit for a person to read: lines of a name and a text."""
     controls, epochs, lines = found["controls"], found["epochs"], []
     text = f"{controls} of {found['stopped']} stopped trials were finished"
@@ -175,22 +170,3 @@ def _correlation(
     if found is None:
         return {**counts, "too_few": "none: all values are equal"}
     return {**counts, **dict(zip(("value", "low", "high"), found, strict=True))}
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Prints the audit of a study; ends the process with code 2 where there is none."""
-    with complaining():
-        parser = CommandLine("tune_cluster.reports.audit", __doc__)
-        parser.add_argument("study", metavar="STUDY", help="its folder, or s3://bucket/folder/name")
-        given = parser.parse_args(arguments).study
-        study = local_copy(given)
-        about, _, state = read_study(study, address=given)
-        if "rungs" not in about["strategy"]:
-            raise ValueError(f"STUDY {study}: it has no rungs that could be audited")
-        found = audit_of(state, about["strategy"])
-    for name, text in told(found):
-        print(one_line(f"{name:<15}{text}"))
-
-
-if __name__ == "__main__":
-    main()

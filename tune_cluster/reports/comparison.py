@@ -1,8 +1,4 @@
-"""Strategies side by side: the best value so far against the epochs that were spent.
-
-`python -m tune_cluster.reports.comparison FOLDER` reads the studies `FOLDER/<strategy>-<seed>`,
-prints the table, and writes `comparison.csv` and `comparison.png`.
-"""
+"""Strategies side by side: the best value so far against the epochs that were spent."""
 
 from __future__ import annotations
 
@@ -22,9 +18,7 @@ from rich.text import Text
 from search_spaces import needs_extra
 from search_spaces.objective import Objective
 from search_spaces.trial_events import Ended, Result
-from tune_cluster.errors import complaining
 from tune_cluster.plain_text import in_picture, one_line
-from tune_cluster.reports.command_line import CommandLine, path_of
 from tune_cluster.reports.plots import save_picture
 from tune_cluster.storage.inside import write_file
 from tune_cluster.study.stored import read_study
@@ -166,17 +160,3 @@ def draw_comparison(
     axes.grid(color="0.92")
     axes.legend(loc="lower right", frameon=False)
     save_picture(figure, target)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Compares the studies of the command line's folder; ends the process with code 2 where there
-    are none."""
-    with complaining():
-        parser = CommandLine("tune_cluster.reports.comparison", __doc__)
-        parser.add_argument("folder", metavar="FOLDER", help="which has the studies", type=path_of)
-        shown = show_comparison(parser.parse_args(arguments).folder)
-    print(shown)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,21 +1,14 @@
-"""The picture of a study: every trial's curve, the best one in front, and what was tried.
-
-`python -m tune_cluster.reports.plots STUDY [FILE]` writes it, by default to `STUDY/curves.png`.
-"""
+"""The picture of a study: every trial's curve, the best one in front, and what was tried."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_spaces import needs_extra
-from tune_cluster.errors import complaining
-from tune_cluster.plain_text import in_picture, one_line
-from tune_cluster.reports.command_line import CommandLine, path_of
+from tune_cluster.plain_text import in_picture
 from tune_cluster.storage.inside import write_file
-from tune_cluster.study.directory import local_copy
 from tune_cluster.study.stored import read_study
 
 if TYPE_CHECKING:
@@ -90,20 +83,3 @@ def save_picture(figure: Figure, target: Path) -> None:
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=110)
     write_file(target.parent, target, content.getvalue())
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Draws the study of the command line; ends the process with code 2 where there is none."""
-    with complaining():
-        parser = CommandLine("tune_cluster.reports.plots", __doc__)
-        parser.add_argument("study", metavar="STUDY", help="its folder, or s3://bucket/folder/name")
-        parser.add_argument("file", metavar="FILE", nargs="?", type=path_of, help="the picture")
-        given = parser.parse_args(arguments)
-        folder = local_copy(given.study)
-        picture = given.file or folder / "curves.png"
-        draw_curves(folder, picture)
-    print(one_line(picture))
-
-
-if __name__ == "__main__":
-    main()
