@@ -27,11 +27,12 @@ from tests.conftest import ROOT, table_of
 from tests.damage import cut_off, damages, do_damage, without_line
 from tune_cluster.callbacks.hparams import Columns
 from tune_cluster.callbacks.tensorboard import TensorBoard, epochs_in
+from tune_cluster.cli import audit
 from tune_cluster.execution.best import keep_best
 from tune_cluster.execution.command_line import parse
 from tune_cluster.execution.launcher import taken_up
 from tune_cluster.execution.ray_tune.study import Study
-from tune_cluster.reports import audit, comparison, plots
+from tune_cluster.reports import comparison, plots
 from tune_cluster.storage.checkpoints import TrialCheckpoints
 from tune_cluster.storage.store import LocalStore
 from tune_cluster.study.events import Closed, Session
@@ -101,7 +102,7 @@ def resumed(study):
 
 def audited(study):
     with contextlib.redirect_stdout(io.StringIO()) as told:
-        audit.main([str(study)])
+        audit(str(study))
     return told.getvalue()
 
 
