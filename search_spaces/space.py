@@ -253,6 +253,17 @@ def nested(config: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def flattened(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration that a trainable was given, by the names of its space: `outer/inner`."""
+    found: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            found.update({f"{name}/{inner}": at for inner, at in flattened(value).items()})
+        else:
+            found[name] = value
+    return found
+
+
 FLAGS = {
     "epochs": "--max-epochs",
     "model": "--model",

@@ -4,6 +4,7 @@ import json
 from contextlib import ExitStack
 
 import pytest
+from ray import tune
 from rich.console import Console
 
 from search_spaces.hyperparameter import Hyperparameter
@@ -32,13 +33,47 @@ QUALITY = Hyperparameter(
 SPACE = Space("quality", (QUALITY,))
 
 
-def study_in(directory, events=None, *, at_once=2, **options):
+class Scored(tune.Trainable):
+    """Its checkpoints are empty."""
+
+    def step(self):
+        return {"score": self.config["quality"]}
+
+    def save_checkpoint(self, checkpoint_dir):
+        pass
+
+
+def study_in(
+    directory,
+    events=None,
+    *,
+    at_once=2,
+    trainable=Scored,
+    searcher=None,
+    scheduler=None,
+    dataset=None,
+    mode="max",
+    warm_start=None,
+    inspection=None,
+    **options,
+):
     """A study that has had `events` until now, of so many trials at once."""
-    directory.mkdir(parents=True, exist_ok=True)
     if events is not None:
+        directory.mkdir(parents=True, exist_ok=True)
         (directory / JOURNAL).write_text("".join(json.dumps(event) + "\n" for event in events))
+    tuner = Tuner(
+        trainable,
+        tune_config=TuneConfig(
+            metric="score",
+            mode=mode,
+            search_alg=searcher or RandomSearch(SPACE, seed=0),
+            scheduler=scheduler,
+            warm_start=warm_start,
+        ),
+        dataset=dataset,
+    )
     options = Options(**{"trials": 8, "max_epochs": 9, **options})
-    return Study(directory, options, max_concurrent=at_once, metric="score", mode="max")
+    return Study(directory, tuner, options, max_concurrent=at_once, inspection=inspection)
 
 
 def names(folder):

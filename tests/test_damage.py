@@ -18,6 +18,7 @@ from functools import partial
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from ray import tune
 
 from search_spaces.objective import Objective
 from search_spaces.schedulers.asha import ASHA
@@ -25,6 +26,7 @@ from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.spaces import TRAINING
 from tests.conftest import ROOT, table_of
 from tests.damage import cut_off, damages, do_damage, without_line
+from tune_cluster import TuneConfig, Tuner
 from tune_cluster.callbacks.hparams import Columns
 from tune_cluster.callbacks.tensorboard import TensorBoard, epochs_in
 from tune_cluster.cli import audit
@@ -76,6 +78,16 @@ def whole(cluster_address, tmp_path_factory):
     return folder / "results" / "study"
 
 
+class Recorded(tune.Trainable):
+    recorded_as = "trainables.image_classifier.ImageClassifier"
+
+    def step(self):
+        raise NotImplementedError
+
+    def save_checkpoint(self, checkpoint_dir):
+        raise NotImplementedError
+
+
 def files_of(study):
     return sorted(str(path.relative_to(study)) for path in study.rglob("*") if path.is_file())
 
@@ -85,10 +97,12 @@ def resumed(study):
     with ExitStack() as held:
         argv = ["--resume", str(study)]
         command, directory = taken_up(partial(parse, compare_strategies.job, argv), held)
-        study = Study(directory.path, command.options, max_concurrent=1, metric=METRIC, mode="max")
-        asha = ASHA(max_epochs=study.max_epochs)
-        searcher = TPESearch(TRAINING.fix(epochs=study.max_epochs, patience=0), seed=1)
-        study.tune_config(searcher, asha)
+        epochs = command.options.epochs
+        asha = ASHA(max_epochs=epochs)
+        searcher = TPESearch(TRAINING.fix(epochs=epochs, patience=0), seed=1)
+        config = TuneConfig(metric=METRIC, mode="max", search_alg=searcher, scheduler=asha)
+        tuner = Tuner(Recorded, tune_config=config)
+        study = Study(directory.path, tuner, command.options, max_concurrent=1)
         told = {index: asdict(trial) for index, trial in searcher.history.trials.items()}
         return {
             "trials": {index: asdict(trial) for index, trial in study.trials.items()},

@@ -38,7 +38,7 @@ from ray.tune.schedulers import TrialScheduler
 from search_spaces.hyperparameter import Hyperparameter
 from search_spaces.objective import Objective, StudySpec
 from search_spaces.schedulers.base import Closing, StudyScheduler, TrialConfigs, index_of
-from search_spaces.space import Space, checked_space
+from search_spaces.space import Space, checked_space, flattened, nested
 from search_spaces.trial_events import Event, Exploited, NotExploited
 from search_spaces.values import Value, short
 
@@ -46,7 +46,7 @@ MEMBERS = 8
 """Where nobody says how many: each is trained to the end, and a quarter of them is two."""
 
 QUANTILE_FRACTION = 0.25
-"""Share of the population that takes over, and share that it takes over from."""
+"""Tune's default."""
 
 RESAMPLE_PROBABILITY = 0.25
 """Of a perturbed value to be drawn anew."""
@@ -103,6 +103,7 @@ class PBT(StudyScheduler):
         interval: epochs from one perturbation to the next.
         seed: of all that is drawn.
         members: of the population; None for as many as the study has trials.
+        quantile_fraction: of the population that takes over, and that it takes over from.
 
     Raises:
         ValueError: a hyperparameter that cannot be changed while a network is trained, an interval
@@ -124,6 +125,7 @@ class PBT(StudyScheduler):
         interval: int,
         seed: int,
         members: int | None = None,
+        quantile_fraction: float = QUANTILE_FRACTION,
     ) -> None:
         super().__init__()
         if not 1 <= interval < max_epochs:
@@ -141,6 +143,7 @@ class PBT(StudyScheduler):
         self._size = members
         self.seed = seed
         self._interval = interval
+        self._quantile_fraction = quantile_fraction
         self._random = random.Random(seed)
         self._objective: Objective | None = None
         self._members: dict[int, Member] = {}
@@ -233,7 +236,7 @@ class PBT(StudyScheduler):
             return
         if perturbation.proposed is not None and isinstance(event, Exploited):
             member, config = perturbation.proposed
-            member.trial.set_config(config)
+            member.trial.set_config(nested(config))
             perturbation.taken[event.donor].append(config)
         perturbation.proposed = None
 
@@ -285,7 +288,7 @@ class PBT(StudyScheduler):
             "perturbed": [parameter.describe() for parameter in self._parameters.values()],
             "perturbation_interval": self._interval,
             "perturbation_factors": list(PERTURBATION_FACTORS),
-            "quantile_fraction": QUANTILE_FRACTION,
+            "quantile_fraction": self._quantile_fraction,
             "resample_probability": RESAMPLE_PROBABILITY,
             "seed": self.seed,
         }
@@ -303,21 +306,16 @@ class PBT(StudyScheduler):
             key=lambda at: -at[0],
         )
         members = [member for _, member in ranked]
-        count = min(math.ceil(len(members) * QUANTILE_FRACTION), len(members) // 2)
+        count = min(math.ceil(len(members) * self._quantile_fraction), len(members) // 2)
         best = members[len(members) - count :]
-        taken = {index_of(member.trial): [member.trial.config] for member in best}
+        taken = {index_of(member.trial): [flattened(member.trial.config)] for member in best}
         return Perturbation(members[:count], best, taken)
 
     def _propose(self, perturbation: Perturbation, member: Member) -> Exploited:
         donor = self._random.choice(perturbation.best)
-        taken = perturbation.taken[index_of(donor.trial)]
-        config = self._explored(donor.trial.config)
-        for _ in range(RETRIES):
-            if config not in taken:
-                break
-            config = self._explored(donor.trial.config)
+        config = self._new_config(member, donor, perturbation.taken[index_of(donor.trial)])
         perturbation.proposed = (member, config)
-        before = member.trial.config
+        before = flattened(member.trial.config)
         assert member.value is not None
         assert donor.value is not None
         return Exploited(
@@ -333,6 +331,18 @@ class PBT(StudyScheduler):
             },
             absent=[name for name in before if name not in config],
         )
+
+    def _new_config(
+        self, member: Member, donor: Member, taken: Sequence[Mapping[str, Any]]
+    ) -> dict[str, Any]:
+        """What the member goes on with, unlike those that are `taken` if it can be."""
+        before = flattened(donor.trial.config)
+        config = self._explored(before)
+        for _ in range(RETRIES):
+            if config not in taken:
+                break
+            config = self._explored(before)
+        return config
 
     def _explored(self, config: dict[str, Any]) -> dict[str, Any]:
         """The configuration with every perturbed value changed, inside its range."""

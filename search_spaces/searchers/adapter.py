@@ -1,17 +1,48 @@
-"""Any searcher of Ray Tune's as one of a study."""
+"""Any searcher of Ray Tune's as one of a study, and what Ray draws without one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ray.tune.search import Searcher
 
 from search_spaces.objective import Objective, StudySpec
 from search_spaces.searchers.base import StudySearcher
-from search_spaces.space import Space
+from search_spaces.searchers.random_search import RandomSearch
+from search_spaces.space import Space, flattened
 from search_spaces.trial_events import Ended, Event, Result
 from search_spaces.values import Value
+
+
+class VariantSearch(RandomSearch):
+    """Every combination of some hyperparameters, each with random values of the others, so often.
+
+    Args:
+        space: where to look.
+        grid: names of those that are lists, all of whose values are tried.
+        samples: how often each combination is tried.
+        seed: of what is random.
+    """
+
+    def __init__(self, space: Space, grid: Sequence[str], *, samples: int, seed: int) -> None:
+        super().__init__(space, seed=seed)
+        lists = [parameter.values for parameter in space.parameters if parameter.name in grid]
+        self._combinations = [
+            dict(zip(grid, values, strict=True)) for values in itertools.product(*lists)
+        ]
+        self._samples = samples
+
+    @property
+    def size(self) -> int:
+        """The points that there are."""
+        return self._samples * len(self._combinations)
+
+    def point(self, index: int) -> dict[str, Value]:
+        """Configuration number `index`, from 0, by seed and index alone."""
+        return {**super().point(index), **self._combinations[index % len(self._combinations)]}
+
 
 WORST = 1e9
 """Told of a trial that failed before any had a value, with the sign that makes it bad."""
@@ -52,7 +83,10 @@ class AdaptedSearcher(StudySearcher):
             ValueError: it has a space of its own.
         """
         self._objective = spec.objective
-        metric, mode = spec.objective.metric, spec.objective.mode
+        metric: str | None = spec.objective.metric
+        mode: str | None = spec.objective.mode
+        if (self._searcher.metric, self._searcher.mode) == (metric, mode):
+            metric = mode = None  # Given twice, a searcher refuses both.
         if not self._searcher.set_search_properties(metric, mode, dict(self._param_space)):
             raise ValueError(
                 f"{type(self._searcher).__name__} has a space, a metric or a mode of its own: give "
@@ -70,7 +104,7 @@ class AdaptedSearcher(StudySearcher):
         if suggested == Searcher.FINISHED:
             self._size = index
             return None
-        return None if suggested is None else _flat(suggested)
+        return None if suggested is None else flattened(suggested)
 
     def on_event(self, event: Event, replay: bool) -> None:
         """Tell the searcher a result or an end."""
@@ -99,14 +133,3 @@ class AdaptedSearcher(StudySearcher):
     def describe(self) -> dict[str, object]:
         """Its class, for `study.json`."""
         return {"searcher": type(self._searcher).__name__}
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """What lies in a dictionary of its own is `name/name in it`."""
-    found: dict[str, Any] = {}
-    for name, value in config.items():
-        if isinstance(value, Mapping):
-            found.update(_flat(value, f"{prefix}{name}/"))
-        else:
-            found[f"{prefix}{name}"] = value
-    return found

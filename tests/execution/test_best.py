@@ -8,13 +8,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from ray import tune
 from rich.console import Console
 
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
 from tests.execution.test_summary import COMMAND, Evaluated, best_file, study_of
-from tests.in_process import SPACE, study_in
+from tests.in_process import SPACE, Scored, study_in
 from tune_cluster.execution.best import REPLICATES_FILE, keep_best, write_replicates
 from tune_cluster.execution.summary import show_summary
 from tune_cluster.storage import checkpoints
@@ -155,7 +154,7 @@ def test_if_all_are_damaged_there_is_none(tmp_path):
     assert not (study.directory / "best").exists()
 
 
-class Trained(tune.Trainable):
+class Trained(Scored):
     """Its test score is what the checkpoint says."""
 
     @staticmethod
@@ -176,11 +175,9 @@ def replicates_of(folder, scores, *, space=None, status="finished"):
             {"event": "result", "trial": index, "epoch": 1, "metrics": {"score": score}},
             {"event": "ended", "trial": index, "epoch": 1, "status": status},
         ]
-    study = study_in(folder, events, trials=len(scores))
-    study.parts.trainable = Trained
-    study.parts.strategy = RandomSearch(
-        space or replace(SPACE, parameters=(), fixed=(("quality", 0.5),)), seed=0
-    )
+    space = space or replace(SPACE, parameters=(), fixed=(("quality", 0.5),))
+    searcher = RandomSearch(space, seed=0)
+    study = study_in(folder, events, trials=len(scores), trainable=Trained, searcher=searcher)
     study.trials_dir.mkdir()
     for index, score in enumerate(scores):
         checkpoints = TrialCheckpoints(study.checkpoints / dirname_of(index), "max")

@@ -12,10 +12,9 @@ from search_spaces.objective import Expectation
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.searchers.tpe_search import TPESearch
-from tests.in_process import SPACE
+from tests.in_process import SPACE, study_in
 from tests.journals import read_events
 from tune_cluster.execution.cost_estimate import Controls, expected_controls
-from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.storage.checkpoints import control_dirname, dirname_of, stopped_dirname
 from tune_cluster.study.journal import JOURNAL
 
@@ -96,13 +95,13 @@ def test_an_audited_study_without_its_controls_is_the_unaudited_one(run_study, s
     assert (audited.directory / "trials.csv").read_text() == (
         plain.directory / "trials.csv"
     ).read_text()
-    assert audited.parts.scheduler.memory == plain.parts.scheduler.memory
+    assert audited.scheduler.memory == plain.scheduler.memory
     assert events_of(plain, controls=True) == []
     assert not (plain.directory / "audit.json").exists()
 
     controls = {t.index for t in trials.values() if t.control is not None}
     stopped = {t.index for t in trials.values() if t.status == "stopped"}
-    assert controls == {index for index in stopped if audited.parts.scheduler.is_control(index)}
+    assert controls == {index for index in stopped if audited.scheduler.is_control(index)}
     assert 0 < len(controls) < len(stopped)
     for index in controls:
         trial = trials[index]
@@ -165,9 +164,8 @@ def test_controls_that_go_wrong_end_alone_and_two_at_a_time_all_of_them_end(
     # Neither the rungs nor the table know of it.
     assert not any(math.isinf(v) for at in asha.memory.values.values() for v in at.values())
     assert {trial.status for trial in trials.values()} == {"finished", "stopped"}
-    again = Study(study.directory, study.options, max_concurrent=2, metric="score", mode="max")
     resumed = ASHA(max_epochs=9, audit=1.0)
-    again.tune_config(RandomSearch(SPACE, seed=0), resumed)
+    study_in(study.directory, scheduler=resumed, trainable=study.trainable, trials=study.total)
     assert resumed.memory == asha.memory
 
 

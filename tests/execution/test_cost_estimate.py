@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import ray
-from ray import tune
 from ray.util.placement_group import placement_group, remove_placement_group
 
 from search_spaces.objective import Expectation
@@ -19,7 +18,7 @@ from search_spaces.schedulers.asha import ASHA
 from search_spaces.schedulers.pbt import PBT
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
-from tests.in_process import QUALITY, SPACE, study_in
+from tests.in_process import QUALITY, SPACE, Scored, study_in
 from tune_cluster.execution.cost_estimate import (
     POINTS,
     CostEstimate,
@@ -93,9 +92,7 @@ def test_whole_gpus_are_paid_for(width, share, held):
 
 
 def planned(directory, events=None, scheduler=None, **flags):
-    study = study_in(directory, events, **flags)
-    study.tune_config(RandomSearch(SPACE, seed=0), scheduler)
-    return study
+    return study_in(directory, events, scheduler=scheduler, **flags)
 
 
 def test_without_rungs_every_trial_runs_to_its_end_two_at_a_time(tmp_path):
@@ -210,7 +207,7 @@ def measured():
     """The better its quality, the longer an epoch; the best is too large. Made in a function, so
     that it travels to the workers by value."""
 
-    class Measured(tune.Trainable):
+    class Measured(Scored):
         @staticmethod
         def measure(config, checkpoint_dir, *, cpus, on_gpu):
             if config["quality"] > 7 / 8:
@@ -225,10 +222,8 @@ def measured():
 
 
 def measured_by(directory, trainable, space=SPACE, **flags):
-    study = study_in(directory, **flags)
-    study.parts.trainable = trainable
-    study.tune_config(RandomSearch(space, seed=0))
-    return study
+    searcher = RandomSearch(space, seed=0)
+    return study_in(directory, trainable=trainable, searcher=searcher, **flags)
 
 
 def test_every_eighth_of_a_range_is_measured_with_the_bytes_of_what_is_saved(tmp_path):
@@ -289,7 +284,7 @@ def test_no_more_are_measured_at_once_than_have_room(idle_cluster, tmp_path):
     calls = tmp_path / "calls"
     calls.mkdir()
 
-    class Counted(tune.Trainable):
+    class Counted(Scored):
         @staticmethod
         def measure(config, checkpoint_dir, *, cpus, on_gpu):
             (calls / Path(checkpoint_dir).name).touch()
@@ -311,7 +306,7 @@ def test_what_others_have_is_not_waited_for(idle_cluster, tmp_path):
 
 @pytest.mark.slow
 def test_a_process_that_dies_of_what_is_measured_leaves_the_price_unknown(idle_cluster, tmp_path):
-    class Dies(tune.Trainable):
+    class Dies(Scored):
         @staticmethod
         def measure(config, checkpoint_dir, *, cpus, on_gpu):
             os.kill(os.getpid(), signal.SIGKILL)

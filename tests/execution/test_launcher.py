@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import pytest
+from ray import tune
 
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.schedulers.pbt import PBT
@@ -103,20 +104,20 @@ class Data:
     search: object = None
 
 
-def train(config):
+def train(config, data):
     """Any."""
 
 
-def described(study, argv=(), fingerprint="aaa"):
-    """As the launcher does it: the parts are known, then the description is made."""
-    study.trainable(train)
-    study.parts.dataset = Data(fingerprint=fingerprint)
-    study.tune_config(RandomSearch(SPACE, seed=0), ASHA(max_epochs=9))
+def described(directory, argv=(), fingerprint="aaa", inputs=None, **options):
+    """As the launcher does it: the study is made, then the description."""
+    asha, data = ASHA(max_epochs=9), Data(fingerprint=fingerprint)
+    study = study_in(directory, trainable=train, scheduler=asha, dataset=data, **options)
+    study.inputs.update(inputs or {})
     return describe(study, parse(job, argv), argv)
 
 
 def test_a_study_can_be_told_from_its_description(tmp_path):
-    description = described(study_in(tmp_path), ["--grace-period", "2"])
+    description = described(tmp_path, ["--grace-period", "2"])
     written = json.loads(json.dumps(description))
     assert written["options"] == {"grace_period": 2, "dataset": "digits"}, "the one that was found"
     assert written["command"][2:] == ["--grace-period", "2"]
@@ -129,46 +130,52 @@ def test_a_study_can_be_told_from_its_description(tmp_path):
 
 
 def test_a_resumed_study_is_described_as_it_was_with_what_may_change(tmp_path):
-    first = described(study_in(tmp_path), ["--trials", "4", "--name", "mine"])
+    first = described(tmp_path, ["--trials", "4", "--name", "mine"])
     write_json(tmp_path / STUDY_FILE, {**first, "created": "long ago", "git_commit": "old"})
-    again = described(study_in(tmp_path, trials=6), ["--trials", "6", "--name", "mine"])
+    again = described(tmp_path, ["--trials", "6", "--name", "mine"], trials=6)
     assert again["flags"]["trials"] == 6
     assert again["command"][2:] == ["--trials", "4", "--name", "mine"]
     assert (again["created"], again["git_commit"]) == ("long ago", "old")
 
 
 def test_a_study_never_goes_on_with_other_data(tmp_path):
-    write_json(tmp_path / STUDY_FILE, described(study_in(tmp_path)))
+    write_json(tmp_path / STUDY_FILE, described(tmp_path))
     with pytest.raises(
         ValueError, match=r"started on other data .fingerprint aaa; here, of digits, bbb"
     ):
-        described(study_in(tmp_path), fingerprint="bbb")
+        described(tmp_path, fingerprint="bbb")
     assert read_study_file(tmp_path)["dataset"]["fingerprint"] == "aaa"
 
 
 def test_a_study_never_goes_on_from_other_weights(tmp_path):
-    first = study_in(tmp_path)
-    first.inputs["weights"] = "best/state.pt aaa"
-    write_json(tmp_path / STUDY_FILE, described(first))
-    study = study_in(tmp_path)
-    study.inputs["weights"] = "best/state.pt bbb"
+    first = described(tmp_path, inputs={"weights": "best/state.pt aaa"})
+    write_json(tmp_path / STUDY_FILE, first)
     with pytest.raises(ValueError, match=r"weights is not what it was: .* aaa, here .* bbb"):
-        described(study)
+        described(tmp_path, inputs={"weights": "best/state.pt bbb"})
 
 
 def test_what_to_do_after_the_end_is_a_command_or_for_a_population_why_there_is_none(tmp_path):
-    study = study_in(tmp_path)
-    study.tune_config(RandomSearch(SPACE, seed=0), ASHA(max_epochs=9))
+    study = study_in(tmp_path, scheduler=ASHA(max_epochs=9))
     command = ["python", "job.py", "--trials", "8"]
     assert (
         Begun(study, None, command, None, None).next_step
         == f"go on with: python job.py --resume {tmp_path}"
     )
     trained = Space("trained", (replace(QUALITY, kind="optimization"),))
-    study.parts.scheduler = PBT(trained, perturbed=["quality"], max_epochs=9, interval=3, seed=0)
+    pbt = PBT(trained, perturbed=["quality"], max_epochs=9, interval=3, seed=0)
+    searcher = RandomSearch(trained, seed=0)
+    study = study_in(tmp_path, trainable=Trained, searcher=searcher, scheduler=pbt)
     assert Begun(study, None, command, None, None).next_step.startswith(
         "begin a new study: a population can be neither"
     )
+
+
+class Trained(tune.Trainable):
+    def step(self):
+        return {"score": 1.0}
+
+    def save_checkpoint(self, checkpoint_dir):
+        pass
 
 
 # One session after the other.

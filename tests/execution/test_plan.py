@@ -16,7 +16,7 @@ from search_spaces.objective import Expectation
 from search_spaces.schedulers.asha import ASHA
 from tests.conftest import ROOT, journal_of
 from tests.execution.test_cost_estimate import estimate, of, planned
-from tests.in_process import names
+from tests.in_process import Scored, names
 from tests.search_spaces.conftest import study_of
 from tune_cluster.execution.launcher import nothing_left
 from tune_cluster.execution.options import Options
@@ -58,8 +58,7 @@ def test_that_nobody_can_be_promoted_is_said_where_nobody_asked_for_it():
 
 
 def told(directory, trainable=None, **changed):
-    study = planned(directory)
-    study.parts.trainable = trainable
+    study = planned(directory, trainable=trainable or Scored)
     return [": ".join(line) for line in cost_lines(study, estimate(**changed))]
 
 
@@ -82,7 +81,7 @@ def test_what_is_not_known_is_said_with_the_reason(tmp_path):
     *_, time = told(tmp_path, rehearsals=[])
     assert time.endswith("before the first trials have ended: the trainable has no measure()")
 
-    class Measurable:
+    class Measurable(Scored):
         measure = None
 
     *_, time = told(tmp_path, Measurable, rehearsals=[])

@@ -18,10 +18,8 @@ from search_spaces.schedulers.pbt import PBT
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.space import Space
-from tests.in_process import QUALITY
+from tests.in_process import QUALITY, study_in
 from tests.journals import event_of, read_events, trial_of, trials_from, typed
-from tune_cluster.execution.options import Options
-from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.study.journal import JOURNAL
 from tune_cluster.trial.process import trial_seed
 
@@ -241,10 +239,9 @@ def test_a_population_that_fits_keeps_its_processes_and_who_dies_while_it_waits_
 
 
 def test_without_a_number_a_population_has_eight_members(tmp_path):
-    study = Study(tmp_path, Options(), max_concurrent=2, metric="score", mode="max")
     pbt = PBT(SPACE, perturbed=["quality"], max_epochs=EPOCHS, interval=2, seed=0)
-    study.trainable(summing())
-    study.tune_config(RandomSearch(SPACE, seed=0), pbt)
+    searcher = RandomSearch(SPACE, seed=0)
+    study = study_in(tmp_path, trainable=summing(), searcher=searcher, scheduler=pbt, trials=None)
     assert study.total == 8
 
 
@@ -326,7 +323,7 @@ def test_a_value_that_is_none_is_told_from_one_that_is_gone():
 
 
 def without_checkpoints():
-    return type("Forgetful", (tune.Trainable,), {})
+    return type("Forgetful", (tune.Trainable,), {"step": lambda self: {"score": 1.0}})
 
 
 @pytest.mark.parametrize(
@@ -339,10 +336,9 @@ def without_checkpoints():
 )
 def test_what_cannot_be_a_population_is_refused(tmp_path, flags, searcher, trainable, said):
     def planned(flags, searcher, trainable):
-        study = Study(tmp_path, Options(**flags), max_concurrent=2, metric="score", mode="max")
-        study.parts.trainable = trainable
         pbt = PBT(SPACE, perturbed=["quality"], max_epochs=EPOCHS, interval=2, seed=0)
-        study.tune_config(searcher(SPACE, seed=0), pbt)
+        strategies = {"searcher": searcher(SPACE, seed=0), "scheduler": pbt}
+        study_in(tmp_path, trainable=trainable, **strategies, **flags)
 
     with pytest.raises(ValueError, match=said):
         planned(flags, searcher, trainable)

@@ -8,9 +8,8 @@ from search_spaces.schedulers.asha import ASHA
 from search_spaces.schedulers.rungs import Rungs
 from search_spaces.searchers.random_search import RandomSearch
 from tests.execution.test_controls import toy
-from tests.in_process import SPACE
+from tests.in_process import SPACE, study_in
 from tests.journals import read_events
-from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.storage.checkpoints import dirname_of
 from tune_cluster.study.journal import JOURNAL
 
@@ -92,10 +91,10 @@ def test_a_study_that_grows_is_that_of_one_run_and_promotes_trials_of_its_first_
     second = events[[event["event"] for event in events].index("closed") :]
     assert {event["trial"] for event in second if event["event"] == "promoted"} & set(range(8))
     again = ASHA(max_epochs=9)
-    Study(study.directory, study.options, max_concurrent=1, metric="score", mode="max").tune_config(
-        RandomSearch(SPACE, seed=1), again
-    )
-    assert again.memory == study.parts.scheduler.memory
+    searcher = RandomSearch(SPACE, seed=1)
+    options = {"trials": study.total, "searcher": searcher, "scheduler": again}
+    study_in(study.directory, trainable=study.trainable, **options)
+    assert again.memory == study.scheduler.memory
 
 
 def torn(checkpoint):

@@ -9,11 +9,9 @@ from rich.console import Console
 
 from search_spaces.schedulers.base import Closing
 from search_spaces.searchers.random_search import RandomSearch
-from tests.in_process import SPACE, study_in
+from tests.in_process import SPACE, Scored, study_in
 from tests.journals import event_of
 from tune_cluster.execution.best import all_ended, keep_best
-from tune_cluster.execution.options import Options
-from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.execution.summary import (
     repeated,
     resume_command,
@@ -31,7 +29,12 @@ from tune_cluster.study.journal import JOURNAL
 COMMAND = ["python", "tune_jobs/job.py"]
 
 
-class Evaluated:
+class Called:
+    def __call__(self, config):
+        """Trains nothing."""
+
+
+class Evaluated(Called):
     """A trainable that counts how often the test set is used, and on what."""
 
     def __init__(self):
@@ -73,10 +76,16 @@ def study_of(folder, trials, *, total=None, mode="max", trainable=None):
             end = {"event": "ended", "trial": index, "status": status, "epoch": len(values)}
             events.append(end)
     (directory / JOURNAL).write_text("".join(json.dumps(event) + "\n" for event in events))
-    flags = Options(trials=len(trials) if total is None else total)
-    study = Study(directory, flags, max_concurrent=1, metric="score", mode=mode)
-    study.parts.trainable, study.parts.strategy = trainable, RandomSearch(SPACE, seed=0)
-    study.parts.dataset = "the dataset"
+    study = study_in(
+        directory,
+        at_once=1,
+        mode=mode,
+        trainable=trainable or Scored,
+        searcher=RandomSearch(SPACE, seed=0),
+        trials=len(trials) if total is None else total,
+        max_epochs=27,
+    )
+    study.dataset = "the dataset"
     return study
 
 
@@ -199,7 +208,7 @@ def test_a_study_that_grows_uses_the_test_set_again_only_for_a_better_checkpoint
 
 
 def test_an_evaluation_that_failed_leaves_the_checkpoint_and_is_made_up_for(tmp_path):
-    class Failing:
+    class Failing(Called):
         def evaluate(self, config, checkpoint_dir, dataset):
             raise OSError("the test set is gone")
 
@@ -218,7 +227,7 @@ def test_a_damaged_best_file_is_written_anew(tmp_path):
 
 
 def test_a_trainable_without_evaluate_has_no_test_figure(tmp_path):
-    study = study_of(tmp_path, TRIALS, trainable=object())
+    study = study_of(tmp_path, TRIALS, trainable=Called())
     assert "test" not in keep_best(study)
     assert best_file(study)["epoch"] == 2
 

@@ -13,7 +13,7 @@ import optuna
 import pytest
 from ray import cloudpickle, tune
 from ray.tune import PlacementGroupFactory
-from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, PopulationBasedTraining
+from ray.tune.schedulers import PopulationBasedTrainingReplay, ResourceChangingScheduler
 from ray.tune.search.hyperopt import HyperOptSearch
 
 import tests.execution.test_validation as this_module
@@ -70,7 +70,6 @@ def tuner(trainable=train, dataset=None, **config):
             r"the searcher is the class search_spaces\.searchers\.random_search\.RandomSearch",
         ),
         (HyperOptSearch, "the class ray.tune.search.hyperopt"),
-        (HyperOptSearch(), "an object of ray.tune.search.hyperopt"),
         (optuna.samplers.TPESampler(), "an object of optuna.samplers"),
         (ASHA(max_epochs=9), "an object of search_spaces.schedulers.asha.ASHA"),
         (SPACE, "an object of search_spaces.space.Space"),
@@ -87,9 +86,8 @@ def test_another_searcher_is_refused_with_those_that_there_are(strategy, said):
 @pytest.mark.parametrize(
     ("scheduler", "said"),
     [
-        (ASHAScheduler(), "an object of ray.tune.schedulers"),
-        (FIFOScheduler(), "an object of ray.tune.schedulers"),
-        (PopulationBasedTraining(hyperparam_mutations={"x": [1]}), "an object of ray.tune"),
+        (PopulationBasedTrainingReplay, "the class ray.tune.schedulers.pbt"),
+        (ResourceChangingScheduler(), "an object of ray.tune.schedulers.resource"),
         (ASHA, "the class search_spaces.schedulers.asha.ASHA"),
         (RandomSearch(SPACE, seed=0), "an object of search_spaces.searchers.random_search"),
         ("asha", "an object of str"),
@@ -195,7 +193,8 @@ def test_without_a_searcher_there_must_be_a_space_and_beside_one_there_may_be_no
         tuner(search_alg=None)
     config = {"metric": "score", "mode": "max"}
     drawn = Tuner(train, param_space=SPACE, tune_config=TuneConfig(**config))
-    assert drawn.searcher(seed=5).point(0) == RandomSearch(SPACE, seed=5).point(0)
+    found = drawn.strategies(Options(seed=5)).searcher
+    assert found.point(0) == RandomSearch(SPACE, seed=5).point(0)
     config["search_alg"] = RandomSearch(SPACE, seed=0)
     with pytest.raises(ValueError, match="the searcher has a space of its own"):
         Tuner(train, param_space=Space("other", ()), tune_config=TuneConfig(**config))
@@ -455,10 +454,8 @@ def test_those_that_a_trial_has_may_be_asked_for(resources):
 
 
 def test_what_depends_on_the_configuration_is_held_against_points_of_the_space(tmp_path):
-    study = study_in(tmp_path)
-    study.trainable(Asking)
     with pytest.raises(ValueError, match="--cpus-per-trial 2"):
-        study.tune_config(RandomSearch(SPACE, seed=0))
+        study_in(tmp_path, trainable=Asking)
 
 
 def job(options):
@@ -477,9 +474,9 @@ class Saved(Unsaved):
 
 def refuse(tmp_path, argv, trainable=function, max_epochs=27):
     command = parse(job, argv)
-    study = study_in(tmp_path, max_epochs=command.options.max_epochs)
-    study.trainable(trainable)
-    study.tune_config(RandomSearch(SPACE, seed=0), ASHA(max_epochs=max_epochs))
+    asha = ASHA(max_epochs=max_epochs)
+    epochs = command.options.max_epochs
+    study = study_in(tmp_path, trainable=trainable, scheduler=asha, max_epochs=epochs)
     refuse_unused(command.given, command.options, study)
 
 

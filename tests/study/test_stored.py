@@ -12,13 +12,11 @@ import pytest
 from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.trial_events import Earlier
 from tests.conftest import ROOT
-from tests.in_process import SPACE
+from tests.in_process import SPACE, study_in
 from tests.journals import read_events, trials_from, typed
 from tests.studies import about
 from tune_cluster.execution.command_line import parse
 from tune_cluster.execution.launcher import taken_up
-from tune_cluster.execution.options import Options
-from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.study.journal import JOURNAL, Journal
 from tune_cluster.study.stored import check_kinds, read_study
 from tune_cluster.study.study_file import STUDY_FILE, write_json, write_study_file
@@ -115,12 +113,11 @@ def earlier_study(directory, *, metric="score", mode="max", trials=12):
 
 def begun(directory, warm_start=None, startup=5):
     """A study, open, with its searcher."""
-    flags = Options(trials=8, max_epochs=9)
-    study = Study(directory, flags, max_concurrent=8, metric="score", mode="max")
     searcher = TPESearch(SPACE, seed=0, startup=startup)
-    config = study.tune_config(searcher, warm_start=warm_start)
+    study = study_in(directory, at_once=8, searcher=searcher, warm_start=warm_start)
     study.open({"schema_version": 1}, [])
-    return study, config.search_alg
+    study.begin()
+    return study, study.tune_config.search_alg
 
 
 def test_the_first_proposals_are_where_the_earlier_study_was_good(tmp_path):
@@ -128,7 +125,7 @@ def test_the_first_proposals_are_where_the_earlier_study_was_good(tmp_path):
     study, searcher = begun(tmp_path / "new", earlier)
     qualities = [searcher.suggest(f"t{number}")["quality"] for number in range(4)]
     study.close("finished")
-    assert study.learned == f"11 of 11 trials of {earlier} are in this space"
+    assert study.searcher.learned == f"11 of 11 trials of {earlier} are in this space"
     assert all(quality > 0.5 for quality in qualities)
     assert len(study.trials) == 4, "those of the other study are not trials of this one"
 
@@ -156,7 +153,7 @@ def test_trials_out_of_the_space_teach_nothing(tmp_path):
     (earlier / JOURNAL).write_text(lines)
     study, _ = begun(tmp_path / "new", earlier)
     study.close("finished")
-    assert study.learned.startswith("10 of 11")
+    assert study.searcher.learned.startswith("10 of 11")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from search_spaces.trial_events import Suggested
 from tests.journals import event_of, read_events, state_of
 from tune_cluster.callbacks.base import Callback
 from tune_cluster.storage.retry import StorageLostError
-from tune_cluster.study.events import Closed
+from tune_cluster.study.events import Closed, Session
 from tune_cluster.study.journal import Journal
 from tune_cluster.study.stream import EventStream
 
@@ -38,7 +38,7 @@ def journal(tmp_path):
 
 def test_events_are_written_together_and_told_one_after_the_other(journal):
     witness = Witness(journal.path)
-    stream = EventStream(lambda: journal, state_of(), [witness])
+    stream = EventStream(journal, state_of(), [witness])
     stream.emit(*EVENTS)
     assert witness.seen == [
         ("suggested", False, 3, "pending"),
@@ -49,11 +49,13 @@ def test_events_are_written_together_and_told_one_after_the_other(journal):
 
 def test_what_an_earlier_session_had_is_told_the_same_way_and_not_written_again(journal):
     witness = Witness(journal.path)
-    EventStream(lambda: journal, state_of(), [witness]).replay(EVENTS)
-    assert [(name, replay, status) for name, replay, _, status in witness.seen] == [
-        ("suggested", True, "pending"),
-        ("started", True, "running"),
-        ("ended", True, "failed"),
+    session = Session(command=[], resumed=True, notices=[])
+    EventStream(journal, state_of(EVENTS), [witness]).begin(EVENTS, session)
+    assert [(name, replay) for name, replay, *_ in witness.seen] == [
+        ("suggested", True),
+        ("started", True),
+        ("ended", True),
+        ("session", False),
     ]
     assert read_events(journal.path) == []
 
@@ -61,7 +63,7 @@ def test_what_an_earlier_session_had_is_told_the_same_way_and_not_written_again(
 def test_a_listener_that_has_lost_its_storage_keeps_nothing_from_the_others(journal):
     lost = StorageLostError(errno.EIO, "input/output error", "disk")
     first, last = Witness(journal.path, lost), Witness(journal.path)
-    EventStream(lambda: journal, state_of(), [first, last]).emit(*EVENTS)
+    EventStream(journal, state_of(), [first, last]).emit(*EVENTS)
     assert len(last.seen) == len(first.seen) == 3
 
 
@@ -72,7 +74,7 @@ def test_what_a_listener_emits_is_told_to_all_after_what_it_was_told(journal):
                 stream.emit(event_of("started", event.trial))
 
     witness = Witness(journal.path)
-    stream = EventStream(lambda: journal, state_of(), [Answering(), witness])
+    stream = EventStream(journal, state_of(), [Answering(), witness])
     stream.emit(EVENTS[0])
     assert [name for name, *_ in witness.seen] == ["suggested", "started"]
     assert [event["event"] for event in read_events(journal.path)] == ["suggested", "started"]
@@ -80,7 +82,7 @@ def test_what_a_listener_emits_is_told_to_all_after_what_it_was_told(journal):
 
 def test_the_last_event_is_told_before_the_journal_ends(journal):
     witness = Witness(journal.path)
-    EventStream(lambda: journal, state_of(), [witness]).close("all trials")
+    EventStream(journal, state_of(), [witness]).close("all trials")
     assert witness.seen == [("closed", False, 0, None)]
     (event,) = read_events(journal.path)
     assert (event["event"], event["why"]) == (Closed.name, "all trials")

@@ -11,12 +11,11 @@ from search_spaces.searchers.grid_search import GridSearch
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.searchers.sobol_search import SobolSearch
 from search_spaces.space import Space
-from tests.in_process import QUALITY, SPACE, names
+from tests.in_process import QUALITY, SPACE, names, study_in
 from tests.studies import about
 from tune_cluster.execution.command_line import Command
 from tune_cluster.execution.description import describe
 from tune_cluster.execution.options import Options
-from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.study.journal import JOURNAL
 from tune_cluster.study.stored import read_study
 from tune_cluster.study.study_file import (
@@ -122,9 +121,12 @@ def train_otherwise(config):
 
 def job(directory, searcher=None, scheduler=None, trainable=train):
     """What a script says, and how `study.json` tells it."""
-    study = Study(directory, Options(), max_concurrent=1, metric="score", mode="max")
-    study.trainable(trainable)
-    study.tune_config(searcher or RandomSearch(TWO, seed=0), scheduler or ASHA(max_epochs=9))
+    study = study_in(
+        directory,
+        trainable=trainable,
+        searcher=searcher or RandomSearch(TWO, seed=0),
+        scheduler=scheduler or ASHA(max_epochs=9),
+    )
     return describe(study, Command(Options(), {}), [])
 
 

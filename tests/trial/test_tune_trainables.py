@@ -103,7 +103,7 @@ def test_a_function_with_checkpoints_is_promoted_and_finds_the_files_of_its_job(
     assert code == 0
     events = read_events(study.directory / JOURNAL)
     assert [event["trial"] for event in events if event["event"] == "promoted"]
-    assert study.parts.scheduler.memory.rule == "promotion"
+    assert study.scheduler.memory.rule == "promotion"
     for trial in (trials[0], trials[1]):
         assert {epoch: told["trained"] for epoch, told in trial.results.items()} == {
             epoch: epoch for epoch in range(1, trial.epochs + 1)

@@ -333,13 +333,11 @@ class JoiningNodes:
         holds some cannot be pickled, such as the walk through a grid."""
         return {}
 
-    def open(self) -> None:
-        """Make the folder that a node which joins has to see."""
+    def admission(self) -> Admission:
+        """Return what the processes of trials are given, and make the folder that a node which
+        joins has to see."""
         if not self._in_bucket:
             self._meeting_point.mkdir(parents=True, exist_ok=True)
-
-    def admission(self) -> Admission:
-        """Return what the processes of trials are given."""
         inspection = self._inspection
         good = [
             node.node_id

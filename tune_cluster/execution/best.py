@@ -152,18 +152,18 @@ def _put_best(study: Study, checkpoint: Checkpoint, best: Mapping[str, Any]) -> 
 
 def _evaluate(study: Study, best: dict[str, Any]) -> None:
     """Uses the test set, if this is the moment."""
-    evaluate = getattr(study.parts.trainable, "evaluate", None)
+    evaluate = getattr(study.trainable, "evaluate", None)
     searched = bool(study.space.parameters)
     if searched and is_over(study) and "test" not in best and evaluate is not None:
         target = study.directory / "best"
         config = study.space.restored(best["config"])
-        best["test"] = evaluate(config, str(target), study.parts.dataset)
+        best["test"] = evaluate(config, str(target), study.dataset)
         write_json(target / BEST_FILE, best, study.retry, study=study.directory)
 
 
 def all_ended(study: Study) -> bool:
     """Whether no trial is left to be run or to go on, and no control."""
-    left = study.parts.scheduler.next_promotion() is not None or study.state.controls_left > 0
+    left = study.scheduler.next_promotion() is not None or study.state.controls_left > 0
     return study.state.ended >= study.total and not left
 
 
@@ -224,11 +224,11 @@ def _replicate(study: Study, index: int) -> dict[str, Any] | None:
     config = study.space.restored(trial.config_at(epoch))
     store = study.checkpoints / dirname_of(index)
     checkpoint = TrialCheckpoints(store, study.mode).of_epoch(epoch)
-    evaluate = getattr(study.parts.trainable, "evaluate", None)
+    evaluate = getattr(study.trainable, "evaluate", None)
     test = {}
     if checkpoint is not None and evaluate is not None:
         with suppress(ValueError, OSError), checkpoint.whole() as files:
-            test = evaluate(config, str(files), study.parts.dataset)
+            test = evaluate(config, str(files), study.dataset)
     seed = config.get("seed", trial_seed(study.options.seed, index))
     return {"seed": seed, "epoch": epoch, "value": value, "test": test}
 

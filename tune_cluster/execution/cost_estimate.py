@@ -129,7 +129,7 @@ class CostEstimate:
 
 def estimate_cost(study: Study) -> CostEstimate:
     """Simulates the rungs and rehearses a handful of trials."""
-    options, scheduler = study.options, study.parts.scheduler
+    options, scheduler = study.options, study.scheduler
     width = min(study.max_concurrent, study.total)
     controls = None
     expectation = scheduler.expected(
@@ -174,7 +174,7 @@ def epochs_left(study: Study, expected: float) -> float:
 def epochs_begun(study: Study) -> list[float]:
     """Of each trial that earlier sessions have begun and that goes on, the epochs to the next rung,
     where it may be stopped, or else to its end."""
-    scheduler = study.parts.scheduler
+    scheduler = study.scheduler
     stations = [*scheduler.rungs, study.max_epochs]
     at = [trial.epochs for trial in study.trials.values() if not trial.ended]
     at += [promotion.rung for promotion in scheduler.promotable()]
@@ -213,7 +213,7 @@ def most_checkpoints(study: Study) -> int:
     keep their best, and those that may go on their latest; `best/` has a copy.
     """
     running = most_running(study)
-    goes_on = study.parts.scheduler.promotes or study.parts.scheduler.audit > 0
+    goes_on = study.scheduler.promotes or study.scheduler.audit > 0
     ended = max(study.total - running, 0)
     best = min(study.options.keep_best, ended) if study.space.parameters else ended
     return best + ended * goes_on + 3 * running + 1
@@ -238,14 +238,14 @@ def divide_quota(study: Study, checkpoint: int | None = None) -> None:
 
 def most_running(study: Study) -> int:
     """How many trials at most have the checkpoints of one that runs."""
-    if study.parts.scheduler.synchronous:
+    if study.scheduler.synchronous:
         # Who waits for the others has its checkpoints too.
         return study.total
     trials = list(study.trials.values())
     unfinished = sum(not trial.ended for trial in trials)
     begun = sum(trial.control == "running" for trial in trials)
     at_once = min(study.max_concurrent, study.total)
-    if len(trials) - unfinished < study.total or study.parts.scheduler.next_promotion():
+    if len(trials) - unfinished < study.total or study.scheduler.next_promotion():
         # Controls that an earlier session has begun keep their checkpoints until all have ended.
         return max(at_once, unfinished) + begun
     return max(at_once, begun)
@@ -303,13 +303,13 @@ def rehearse(study: Study) -> list[Rehearsal]:
     and Tune's trials would not take it over). On GPUs it is done where trials will run, by as many
     processes at once as will share one; nothing where none has room at the moment.
     """
-    measure = getattr(study.parts.trainable, "measure", None)
+    measure = getattr(study.trainable, "measure", None)
     if measure is None:
         return []
     strategy = SobolSearch(study.space, seed=0)
     points = [strategy.point(index) for index in range(POINTS)]
     configs = [point for at, point in enumerate(points) if point not in points[:at]]
-    data = {} if study.parts.dataset is None else {"data": study.parts.dataset.search}
+    data = {} if study.dataset is None else {"data": study.dataset.search}
     cpus, gpus = study.options.cpus_per_trial, study.options.gpus_per_trial
     if gpus == 0:
         return _measured(measure, configs, cpus, on_gpu=False, **data)

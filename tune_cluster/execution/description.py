@@ -28,7 +28,7 @@ def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, A
     Raises:
         ValueError: the study was started on other data.
     """
-    dataset = study.parts.dataset
+    dataset = study.dataset
     description = {
         "schema_version": SCHEMA_VERSION,
         "job": job_name(),
@@ -37,12 +37,12 @@ def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, A
         "metric": study.metric,
         "mode": study.mode,
         **command.stored(),
-        "trainable": study.parts.trainable_name(),
+        "trainable": study.trainable_name,
         "space": study.space.describe(),
-        "strategy": study.parts.describe_strategy(),
-        "points": study.parts.points,
+        "strategy": study.describe_strategy(),
+        "points": study.searcher.size,
         "dataset": {name: getattr(dataset, name, "") for name in DATASET},
-        "notices": study.parts.notices,
+        "notices": study.notices,
         "inputs": study.inputs,
         "versions": {
             "python": platform.python_version(),

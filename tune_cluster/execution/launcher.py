@@ -57,6 +57,7 @@ from tune_cluster.storage.retry import StorageLostError
 from tune_cluster.storage.store import SCHEME
 from tune_cluster.study.directory import StudyDirectory
 from tune_cluster.study.stored import check_kinds, read_study, repair
+from tune_cluster.study.stream import Listener
 from tune_cluster.study.study_file import check_unchanged
 
 TUNE_SETTINGS = {
@@ -261,7 +262,7 @@ class Begun:
     @property
     def next_step(self) -> str:
         """What a person does once it is over what has ended the study: the end of a sentence."""
-        start = "begin a new study" if self.study.parts.not_resumable else "go on with"
+        start = "begin a new study" if self.study.not_resumable else "go on with"
         return f"{start}: {how_to_go_on(self.study, self.command)}"
 
     def run(self) -> StudyResult:
@@ -273,42 +274,7 @@ class Begun:
         study, estimate = self.study, self.estimate
         began = time.monotonic()
         study.stopper.begin()
-        scheduler = study.parts.scheduler
-        study.listen(
-            Retention(
-                study.state,
-                study.checkpoints,
-                # Where nothing is searched, the result is a row for each trial's best.
-                keep_best=study.options.keep_best if study.space.parameters else None,
-                scheduler=scheduler,
-                total=study.total,
-                in_bucket=study.bucket is not None,
-                quota=study.quota,
-                retry=study.retry,
-                emit=study.emit,
-            )
-        )
-        columns = Columns(
-            study.space,
-            study.metric,
-            promotes=scheduler.promotes,
-            perturbed=scheduler.perturbed,
-        )
-        notice = "\n\n".join(study.parts.notices)
-        study.listen(TensorBoard(study.trials_dir, columns, notice, study.retry))
-        if estimate is not None:
-            study.listen(
-                ConsoleOutput(
-                    self.console,
-                    study.state,
-                    total=study.total,
-                    concurrent=study.max_concurrent,
-                    not_searched=study.not_searched,
-                    seconds=estimate.seconds,
-                )
-            )
-        for callback in self.callbacks:
-            study.listen(callback)
+        study.begin([*self._listeners()])
         if estimate is not None:
             with controlled_by(study.tune_scheduler), closing(Notices(str(study.checkpoints))):
                 self.tuner.fit()
@@ -316,7 +282,7 @@ class Begun:
         study.close(study.stopper.why or "all trials")
         write_table(study.directory / "trials.csv", study.state, study.retry)
         best = keep_best(study)
-        left = None if best is None else scheduler.finish(study.trials, best, study.metric)
+        left = None if best is None else study.scheduler.finish(study.trials, best, study.metric)
         more = [
             *([] if estimate is None else [("time", summary.time_taken(estimate.seconds, took))]),
             *summary.write_audit(study),
@@ -338,6 +304,38 @@ class Begun:
         for callback in self.callbacks:
             callback.on_end(result)
         return result
+
+    def _listeners(self) -> Iterator[Listener]:
+        study, scheduler = self.study, self.study.scheduler
+        yield Retention(
+            study.state,
+            study.checkpoints,
+            # Where nothing is searched, the result is a row for each trial's best.
+            keep_best=study.options.keep_best if study.space.parameters else None,
+            scheduler=scheduler,
+            total=study.total,
+            in_bucket=study.bucket is not None,
+            quota=study.quota,
+            retry=study.retry,
+            emit=study.emit,
+        )
+        columns = Columns(
+            study.space,
+            study.metric,
+            promotes=scheduler.promotes,
+            perturbed=scheduler.perturbed,
+        )
+        yield TensorBoard(study.trials_dir, columns, "\n\n".join(study.notices), study.retry)
+        if self.estimate is not None:
+            yield ConsoleOutput(
+                self.console,
+                study.state,
+                total=study.total,
+                concurrent=study.max_concurrent,
+                not_searched=study.not_searched,
+                seconds=self.estimate.seconds,
+            )
+        yield from self.callbacks
 
 
 def prepare(
@@ -366,15 +364,14 @@ def prepare(
     options = tuner.settled(command.options)
     command = replace(command, options=options)
     directory = directory or directory_for(options, held)
-    metric, mode = tuner.tune_config.metric, tuner.tune_config.mode
     # Ray stores what a script has given before it was connected as soon as it is.
     with nothing_left(directory) as keep, unsendable_refused():
-        check_unchanged(directory.path, metric=metric, mode=mode)
+        check_unchanged(directory.path, metric=tuner.objective.metric, mode=tuner.objective.mode)
         found = held.enter_context(cluster_for(options))
-        study = study_on(found, directory, options, console, metric=metric, mode=mode)
+        study = study_on(found, directory, tuner, options, console)
         # Again: Ray has made SIGTERM its own as it began.
         with ended_by_signals():
-            built = study.build(tuner)
+            built = study.as_tune()
             refuse_unused(command.given, options, study)
             description = describe(study, command, argv or ())
             typed = [] if argv is None else description["command"]
@@ -426,11 +423,9 @@ def cluster_for(options: Options) -> AbstractContextManager[Cluster]:
 def study_on(
     found: Cluster,
     directory: StudyDirectory,
+    tuner: Tuner,
     options: Options,
     console: Console,
-    *,
-    metric: str,
-    mode: Any,
 ) -> Study:
     """The study, as wide as the cluster's nodes let it be.
 
@@ -455,21 +450,20 @@ def study_on(
             )
     study = Study(
         directory.path,
+        tuner,
         options,
         max_concurrent=min(options.max_concurrent or slots, slots),
-        metric=metric,
-        mode=mode,
         bucket=directory.bucket,
         cluster=found,
         inspection=inspection,
         lock=directory.journal,
+        gpu_notice=notice,
     )
     if directory.lease is not None:
         directory.lease.on_lost(study.stopper.interrupt)
-    study.parts.gpu_notice = notice
     return study
 
 
 def how_to_go_on(study: Study, command: Sequence[str]) -> str:
     """The resume command, or why the study cannot be resumed."""
-    return study.parts.not_resumable or summary.resume_command(command, study)
+    return study.not_resumable or summary.resume_command(command, study)

@@ -33,14 +33,14 @@ NAMES = 10
 
 def show_plan(console: Console, study: Study, estimate: CostEstimate) -> None:
     """Prints the plan, what it costs, and what may be missed of it."""
-    dataset = study.parts.dataset
+    dataset = study.dataset
     if dataset is not None:
         show_line(console, "data", f"{dataset.name}, from {dataset.source}")
-    for notice in study.parts.notices:
+    for notice in study.notices:
         show_line(console, "NOTICE", notice, style="bold red")
     for name, text in (*plan_lines(study, estimate), *cost_lines(study, estimate)):
         show_line(console, name, text)
-    for note in study.parts.scheduler.notes(study.total):
+    for note in (*study.notes, *study.scheduler.notes(study.total)):
         show_line(console, "note", note)
     if any(parameter.name == "batch_size" for parameter in study.space.parameters):
         show_line(
@@ -84,8 +84,8 @@ def plan_lines(study: Study, estimate: CostEstimate) -> Iterator[tuple[str, str]
     )
     if study.space.fixed:
         yield "fixed", spelled(dict(study.space.fixed))
-    if study.learned:
-        yield "learned", study.learned
+    if study.searcher.learned:
+        yield "learned", study.searcher.learned
     if estimate.expectation.reaching:
         yield from rung_table(estimate.expectation)
     if estimate.controls is not None:
@@ -118,7 +118,7 @@ def cost_lines(study: Study, estimate: CostEstimate) -> Iterator[tuple[str, str]
             config = spelled(rehearsal.config, without=dict(study.space.fixed))
             yield "NOTE", f"{rehearsal.error} where it was tried, at {config or 'what is fixed'}"
     if estimate.seconds is None or estimate.gpu_hours is None or estimate.cpu_hours is None:
-        there = hasattr(study.parts.trainable, "measure")
+        there = hasattr(study.trainable, "measure")
         lacking = "nothing to measure it on is free" if there else "the trainable has no measure()"
         yield "time", f"not known before the first trials have ended: {lacking}"
         return

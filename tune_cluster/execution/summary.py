@@ -27,7 +27,7 @@ AUDIT_FILE = "audit.json"
 def write_audit(study: Study) -> list[tuple[str, str]]:
     """`audit.json`, what the rungs of an audited study have cost; the same in lines of a name and
     a text."""
-    scheduler = study.parts.scheduler
+    scheduler = study.scheduler
     if scheduler.audit == 0:
         return []
     found = audit_of(study.state, scheduler.describe())
@@ -94,7 +94,7 @@ def show_summary(
         line(name, text)
     line("study", argument(address(study)))
     line("curves", f"{program('tensorboard')} --logdir {typed(study.directory)}")
-    if all_ended(study) or study.parts.not_resumable:
+    if all_ended(study) or study.not_resumable:
         if command:
             line("repeat", pasted(repeated(command, study.total)))
     else:

@@ -10,15 +10,21 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ray import tune
 
-from search_spaces.searchers.random_search import RandomSearch
-from search_spaces.space import Space
+from search_spaces.objective import Objective
 from tune_cluster.callbacks.base import Callback
 from tune_cluster.execution.dataset import Dataset
-from tune_cluster.execution.options import SMOKE_TEST_TRIALS, Options
+from tune_cluster.execution.options import SMOKE_TEST_TRIALS, Options, options_of
+from tune_cluster.execution.ray_tune.compat import objective_of
+from tune_cluster.execution.ray_tune.translation import (
+    Translated,
+    concurrency_of,
+    has_grid,
+    translate,
+)
 from tune_cluster.execution.validation import (
+    asked_resources,
     check_metric,
     check_names,
-    check_strategy,
     check_trainable,
     kind_of,
 )
@@ -41,16 +47,19 @@ EPOCH_NAMES = ("training_iteration", "epoch")
 class TuneConfig:
     """How a study searches: the fields of `ray.tune.TuneConfig`, whose object will do too."""
 
-    metric: str
-    """What is searched for, as the trainable reports it."""
-    mode: str
-    """"max" or "min"."""
+    metric: str | None = None
+    """What is searched for, as the trainable reports it; None where the scheduler or the searcher
+    is one of Ray's that says it."""
+    mode: str | None = None
+    """"max" or "min"; None as `metric`."""
     search_alg: Any = None
-    """A searcher of `search_spaces`; without one points of `param_space` are drawn at random."""
+    """A searcher of `search_spaces` or Ray Tune; without one a grid in `param_space` is searched
+    whole, and points of any other are drawn at random."""
     scheduler: Any = None
-    """A scheduler of `search_spaces`; without one every trial is trained to its end."""
+    """A scheduler of `search_spaces` or Ray Tune; without one every trial is trained to its
+    end."""
     num_samples: int | None = None
-    """Trials, where `Options.trials` does not say it."""
+    """Trials, where `Options.trials` does not say it; of a grid how often it is tried."""
     max_concurrent_trials: int | None = None
     """Trials at once, where `Options.max_concurrent` does not say it."""
     time_budget_s: float | timedelta | None = None
@@ -82,7 +91,8 @@ class Tuner:
         trainable: a function of a configuration that calls `tune.report(metrics)` once an epoch, or
             a subclass of `tune.Trainable`. A function that is to go on after a kill reports
             `checkpoint=` too and begins with `tune.get_checkpoint()`.
-        param_space: a `Space`, where `tune_config.search_alg` has none.
+        param_space: a `Space`, or a dictionary as `ray.tune.Tuner` takes it; None where
+            `tune_config.search_alg` has a space.
         tune_config: how it searches.
         run_config: where it lives.
         dataset: of which `dataset.search` is given to each trial, as `setup(config, data=…)` or
@@ -110,15 +120,15 @@ class Tuner:
         run_config = _as_ours(
             RunConfig, RunConfig() if self.run_config is None else self.run_config
         )
+        if tune_config.metric is None and tune_config.mode is None:
+            tune_config = _with_objective(tune_config)
         object.__setattr__(self, "tune_config", tune_config)
         object.__setattr__(self, "run_config", run_config)
         check_metric(tune_config.metric, tune_config.mode)
         check_trainable(self.trainable, self.dataset)
-        self._check_space()
-        searcher = self.tune_config.search_alg
-        check_strategy(searcher, tune_config.scheduler)
-        check_names(searcher.space, tune_config.metric)
         _check_stop(run_config.stop)
+        found = self.strategies(self.settled(Options()))
+        check_names(found.searcher.space, self.objective.metric)
         for callback in run_config.callbacks or ():
             if not isinstance(callback, Callback):
                 raise ValueError(
@@ -126,49 +136,61 @@ class Tuner:
                     "of tune_cluster.Callback: Tune's own know no study"
                 )
 
-    def _check_space(self) -> None:
-        """Holds `param_space` and the searcher against each other."""
-        search_alg, space = self.tune_config.search_alg, self.param_space
-        if search_alg is None and isinstance(space, Space):
-            # Its seed is that of the options, which are known in `fit`.
-            object.__setattr__(
-                self, "tune_config", replace(self.tune_config, search_alg=_random(space, 0))
-            )
-        elif search_alg is None:
-            raise ValueError(
-                f"Tuner(param_space=...) is {kind_of(space)}; give a Space of search_spaces, or a "
-                "searcher that has one: TuneConfig(search_alg=...)"
-            )
-        elif space is not None and space is not getattr(search_alg, "space", None):
-            raise ValueError(
-                "Tuner(param_space=...): the searcher has a space of its own; leave out one of them"
-            )
+    @property
+    def objective(self) -> Objective:
+        """What is searched for."""
+        return Objective(self.tune_config.metric, self.tune_config.mode)
 
-    def searcher(self, seed: int) -> Any:
-        """The searcher, which draws by `seed` where it is not the person's own."""
-        if self.param_space is not None and self.tune_config.search_alg.space is self.param_space:
-            return _random(self.param_space, seed)
-        return self.tune_config.search_alg
+    def strategies(self, options: Options) -> Translated:
+        """Searcher and scheduler, those of Ray's as ours.
+
+        Args:
+            options: settled.
+
+        Raises:
+            ValueError: one that no study can have: what was given, and what is allowed.
+        """
+        return translate(
+            self.param_space,
+            self.tune_config.search_alg,
+            self.tune_config.scheduler,
+            max_epochs=options.epochs,
+            epochs_given=options.max_epochs is not None,
+            samples=self.tune_config.num_samples,
+            seed=options.seed,
+        )
 
     def settled(self, options: Options) -> Options:
-        """The options, with what the Tuner says where they say nothing."""
+        """The options, with what the Tuner says where they say nothing.
+
+        Raises:
+            ValueError: a value out of its range.
+        """
         config, run = self.tune_config, self.run_config
         trials, small = config.num_samples, SMOKE_TEST_TRIALS if options.smoke_test else None
+        if has_grid(self.param_space):
+            trials = None  # The searcher knows how many points there are.
         budget, stop = config.time_budget_s, run.stop or {}
         if isinstance(budget, timedelta):
             budget = budget.total_seconds()
-        epochs = next((stop[name] for name in EPOCH_NAMES if name in stop), None)
         told = {
             "trials": small if trials is None else trials,
-            "max_concurrent": config.max_concurrent_trials,
+            "max_concurrent": config.max_concurrent_trials or concurrency_of(config.search_alg),
             "time_budget": budget,
-            "max_epochs": epochs,
+            "max_epochs": next((stop[name] for name in EPOCH_NAMES if name in stop), None),
             "name": run.name,
         }
         missing = {n: v for n, v in told.items() if v is not None and getattr(options, n) is None}
-        if run.storage_path is not None and options.storage_path == Options.storage_path:
-            missing["storage_path"] = str(run.storage_path)
-        return replace(options, **missing)
+        defaults = {
+            "storage_path": None if run.storage_path is None else str(run.storage_path),
+            **asked_resources(self.trainable),
+        }
+        missing |= {
+            name: value
+            for name, value in defaults.items()
+            if value is not None and getattr(options, name) == getattr(Options, name)
+        }
+        return options_of(**{**vars(options), **missing}) if missing else options
 
     def fit(self, options: Options | None = None) -> StudyResult:
         """Run the study, new or, with `Options(resume=…)`, resumed; what it has found.
@@ -211,8 +233,13 @@ def _as_ours(kind: type[T], given: Any) -> T:
     return kind(**{name: value for name, value in changed.items() if name in ours})
 
 
-def _random(space: Space, seed: int) -> RandomSearch:
-    return RandomSearch(space, seed=seed)
+def _with_objective(config: TuneConfig) -> TuneConfig:
+    """The config with the metric and the mode of Ray's scheduler or searcher, if one has them."""
+    for strategy in (config.scheduler, config.search_alg):
+        metric, mode = objective_of(strategy)
+        if metric is not None:
+            return replace(config, metric=metric, mode=mode)
+    return config
 
 
 def _check_stop(stop: Any) -> None:

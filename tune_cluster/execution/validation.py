@@ -6,7 +6,7 @@ import inspect
 import math
 import types
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -14,8 +14,6 @@ from ray import cloudpickle, tune
 from rich.filesize import decimal
 
 from search_spaces.objective import Mode
-from search_spaces.schedulers.base import StudyScheduler
-from search_spaces.searchers.base import StudySearcher
 from search_spaces.space import Space
 from tune_cluster.cluster.compat import LARGEST_FUNCTION
 from tune_cluster.execution.dataset import Dataset
@@ -91,25 +89,6 @@ def check_trainable(trainable: Any, dataset: Dataset | None) -> None:
         raise ValueError(f"{call}: {name} must take ({takes}): {error}") from None
 
 
-def check_strategy(strategy: object, scheduler: object) -> None:
-    """Refuse searchers and schedulers that are not of this project.
-
-    Raises:
-        ValueError: what was given, and what is allowed.
-    """
-    if not isinstance(strategy, StudySearcher):
-        raise ValueError(
-            f"TuneConfig(search_alg=...): the searcher is {kind_of(strategy)}; allowed are "
-            "RandomSearch, SobolSearch, GridSearch, TPESearch and OptunaSearch of search_spaces, "
-            "such as RandomSearch(space, seed=options.seed)"
-        )
-    if not (scheduler is None or isinstance(scheduler, StudyScheduler)):
-        raise ValueError(
-            f"TuneConfig(scheduler=...): the scheduler is {kind_of(scheduler)}; allowed are ASHA "
-            "and PBT of search_spaces, such as ASHA(max_epochs=options.epochs), or none"
-        )
-
-
 def check_names(space: Space, metric: str) -> None:
     """Refuse hyperparameters whose names are taken.
 
@@ -125,6 +104,22 @@ def check_names(space: Space, metric: str) -> None:
         for why, applies in taken.items():
             if applies:
                 raise ValueError(f"space {space.name}: the hyperparameter {name} {why}; rename it")
+
+
+def check_points(trainable: Any, space: Space, dataset: Dataset | None, options: Options) -> None:
+    """Show points of the space to the trainable, before Tune makes any file, and hold the resources
+    of a trial against it.
+
+    Raises:
+        ValueError: the trainable does not take one, or asks for other resources.
+    """
+    cpus, gpus = options.cpus_per_trial, options.gpus_per_trial
+    check_resources(trainable, space.samples(), cpus=cpus, gpus=gpus)
+    check = getattr(trainable, "check_config", None)
+    data = {} if dataset is None else {"data": dataset.search}
+    if check is not None:
+        for config in space.samples():
+            check(config, **data)
 
 
 def check_resources(
@@ -162,6 +157,19 @@ def check_resources(
                 )
 
 
+def asked_resources(trainable: Any) -> dict[str, float]:
+    """The options `cpus_per_trial` and `gpus_per_trial` that `tune.with_resources` asks for, where
+    it asks for the same whatever the configuration."""
+    asked: Any = None
+    with suppress(Exception):  # Of a person's own function, which may need a configuration.
+        asked = _asked(trainable, {})
+    if asked is None or len(asked.bundles) > 1:
+        return {}
+    resources = asked.required_resources
+    names = {"cpus_per_trial": "CPU", "gpus_per_trial": "GPU"}
+    return {option: resources[kind] for option, kind in names.items() if resources.get(kind)}
+
+
 def _asked(trainable: Any, config: dict[str, Any]) -> tune.PlacementGroupFactory | None:
     # A class has the one, `tune.with_resources` gives a function the other.
     asked: Any = getattr(trainable, "_resources", None)
@@ -182,7 +190,7 @@ def refuse_unused(given: Iterable[str], options: Options, study: Study) -> None:
     Raises:
         ValueError: one of them has no effect.
     """
-    trainable = study.parts.trainable
+    trainable = study.trainable
     # Whether a function reports checkpoints shows only when it runs.
     saves = not inspect.isclass(trainable) or overrides(trainable, "save_checkpoint")
     unused = {}

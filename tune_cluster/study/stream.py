@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Protocol
@@ -26,27 +26,27 @@ class EventStream:
     """Passes events on, live ones and those of earlier sessions, to the same listeners.
 
     Args:
-        journal: gives the open one.
-        state: of the study; takes in every event here, and nowhere else.
+        journal: open.
+        state: of the study, which has the events of earlier sessions; it takes in every other one
+            here, and nowhere else.
         listeners: told in their order.
     """
 
     def __init__(
-        self, journal: Callable[[], Journal], state: StudyState, listeners: Sequence[Listener] = ()
+        self, journal: Journal, state: StudyState, listeners: Sequence[Listener] = ()
     ) -> None:
-        self.state = state
+        self._state = state
         self._journal = journal
         self._listeners = list(listeners)
         self._untold: deque[Event] = deque()
         self._telling = False
 
-    def listen(self, listener: Listener, earlier: Iterable[Event], session: Session) -> None:
-        """Tell a listener the events of earlier sessions, that the session has begun, and all
-        events from here on."""
-        for event in earlier:
-            listener.on_event(event, self.state, replay=True)
-        self._listeners.append(listener)
-        listener.on_event(session, self.state, replay=False)
+    def begin(self, earlier: Sequence[Event], session: Session) -> None:
+        """Tell each listener the events of earlier sessions, and that this one has begun."""
+        for listener in self._listeners:
+            for event in earlier:
+                listener.on_event(event, self._state, replay=True)
+            listener.on_event(session, self._state, replay=False)
 
     def emit(self, *events: Event) -> None:
         """Write the events in one call, so that a killed driver leaves all of them or none; then
@@ -55,30 +55,19 @@ class EventStream:
         A listener that has lost its storage is completed by the next session. What a listener emits
         is told when everyone knows of the event that it is told of.
         """
-        self._untold.extend(self._journal().append(*events))
+        self._untold.extend(self._journal.append(*events))
         if self._telling:
             return
         self._telling = True
         try:
             while self._untold:
                 event = self._untold.popleft()
-                self.state.apply(event)
+                self._state.apply(event)
                 for listener in self._listeners:
                     with suppress(StorageLostError):
-                        listener.on_event(event, self.state, replay=False)
+                        listener.on_event(event, self._state, replay=False)
         finally:
             self._telling = False
-
-    def replay(self, events: Iterable[Event]) -> None:
-        """Tell the events of earlier sessions to state and listeners.
-
-        Raises:
-            ValueError: an event that cannot come where it is.
-        """
-        for event in events:
-            self.state.apply(event)
-            for listener in self._listeners:
-                listener.on_event(event, self.state, replay=True)
 
     def close(self, why: str) -> None:
         """End the session: the listeners first, so that their files are whole, then the journal.
@@ -89,6 +78,6 @@ class EventStream:
         closed = Closed(why=why)
         # Who has lost the storage keeps none of the others open.
         with ExitStack() as closing:
-            closing.callback(self._journal().end, why)
+            closing.callback(self._journal.end, why)
             for listener in reversed(self._listeners):
-                closing.callback(partial(listener.on_event, closed, self.state, replay=False))
+                closing.callback(partial(listener.on_event, closed, self._state, replay=False))

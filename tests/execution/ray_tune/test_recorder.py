@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from search_spaces.schedulers.base import StudyScheduler
 from search_spaces.trial_events import Exploited
 from tests.journals import event_of, read_events, state_of
 from tune_cluster.execution.ray_tune.recorder import Recorder
@@ -44,9 +45,12 @@ class Pair:
 
     def exploit(self):
         """The event that says what became of it."""
+        state = state_of(self.suggested)
         recorder = Recorder(
-            EventStream(lambda: self.journal, state_of(self.suggested)),
+            EventStream(self.journal, state).emit,
+            state,
             self.store,
+            scheduler=StudyScheduler(),
             sequential=False,
             retry=StorageRetry(self.store, self.back, policy=RetryPolicy(0.01, 0.01, 5)),
             quota=self.quota,

@@ -64,7 +64,7 @@ class Side(StudyScheduler):
 def source(journal, *, trials=4, events=(), searcher=None, scheduler=None, study=None, later=None):
     state = study or state_of(events)
     searcher, scheduler = searcher or RandomSearch(SPACE, seed=0), scheduler or StudyScheduler()
-    stream = EventStream(lambda: journal, state, [Strategies(searcher, scheduler, state, [])])
+    stream = EventStream(journal, state, [Strategies(searcher, scheduler, state, [])])
     return TrialSource(
         searcher,
         scheduler,

@@ -22,8 +22,7 @@ from tests.in_process import QUALITY, SPACE, names, study_in
 from tests.journals import read_events, trials_from
 from tests.search_spaces.schedulers.test_rungs import promoted_by
 from tune_cluster.cluster.nodes import Inspection
-from tune_cluster.execution.options import Options
-from tune_cluster.execution.ray_tune.study import TUNE_FOLDER, Study
+from tune_cluster.execution.ray_tune.study import TUNE_FOLDER
 from tune_cluster.storage.retry import StorageLostError
 from tune_cluster.study.journal import JOURNAL
 from tune_cluster.study.study_file import STUDY_FILE
@@ -36,6 +35,7 @@ def test_a_session_is_in_the_journal_from_its_beginning_to_its_end(tmp_path):
     for resumed in (False, True):
         study = study_in(tmp_path / "study")
         study.open({"schema_version": 1}, ["--trials", "8"])
+        study.begin()
         with pytest.raises(ValueError, match="another process is running the study"):
             study_in(tmp_path / "study").open({"schema_version": 1}, [])
         (study.directory / ".tune").mkdir()
@@ -62,8 +62,7 @@ def test_a_listener_that_has_lost_its_storage_keeps_nothing_open(tmp_path):
     lost = StorageLostError(errno.EIO, "input/output error", "disk")
     listeners = [Listener(), Listener(lost), Listener()]
     study.open({"schema_version": 1}, [])
-    for listener in listeners:
-        study.listen(listener)
+    study.begin(listeners)
     (tmp_path / TUNE_FOLDER).mkdir()
     with pytest.raises(StorageLostError, match="input/output error"):
         study.close("finished")
@@ -98,9 +97,9 @@ def test_storage_that_was_waited_for_in_vain_is_not_waited_for_again(tmp_path, c
 def test_a_trial_has_the_epochs_of_its_scheduler_or_else_those_of_the_flag(
     tmp_path, scheduler, last
 ):
-    study = study_in(tmp_path, max_epochs=9)
-    study.tune_config(RandomSearch(TRAINED, seed=0), scheduler)
-    stop = study.run_config().stop
+    searcher = RandomSearch(TRAINED, seed=0)
+    study = study_in(tmp_path, trainable=toy(), searcher=searcher, scheduler=scheduler)
+    stop = study.run_config.stop
     assert [stop("t", {"epoch": epoch}) for epoch in (last - 1, last)] == [False, True]
 
 
@@ -111,7 +110,7 @@ def test_before_a_study_is_open_nothing_can_be_written(tmp_path):
     assert names(tmp_path) == []
 
 
-def test_a_space_that_the_trainable_does_not_take_is_an_error_in_either_order(tmp_path):
+def test_a_space_that_the_trainable_does_not_take_is_an_error(tmp_path):
     class Picky(tune.Trainable):
         def step(self):
             return {"score": 1.0}
@@ -121,14 +120,8 @@ def test_a_space_that_the_trainable_does_not_take_is_an_error_in_either_order(tm
             if config["quality"] > 0.9:
                 raise ValueError("quality must be at most 0.9")
 
-    study = study_in(tmp_path)
-    study.tune_config(RandomSearch(SPACE, seed=0))
     with pytest.raises(ValueError, match=r"at most 0\.9"):
-        study.trainable(Picky)
-    study = study_in(tmp_path)
-    study.trainable(Picky)
-    with pytest.raises(ValueError, match=r"at most 0\.9"):
-        study.tune_config(RandomSearch(SPACE, seed=0))
+        study_in(tmp_path, trainable=Picky)
     assert names(tmp_path) == []
 
 
@@ -157,18 +150,18 @@ def warming_up(**range_or_values):
 def test_the_grace_period_must_cover_warm_up_and_freezing(tmp_path, space, settling):
     assert space.settling_epochs() == settling
     needed = math.ceil(settling)
-    study_in(tmp_path).tune_config(RandomSearch(space, seed=0), ASHA(max_epochs=9, grace_period=3))
+    searcher = RandomSearch(space, seed=0)
+    study_in(tmp_path, searcher=searcher, scheduler=ASHA(max_epochs=9, grace_period=3))
     short = ASHA(max_epochs=9, grace_period=1)
     if settling <= 1:
-        study_in(tmp_path).tune_config(RandomSearch(space, seed=0), short)
+        study_in(tmp_path, searcher=searcher, scheduler=short)
         return
     with pytest.raises(ValueError, match=rf"--grace-period 1: .* give at least {needed}"):
-        study_in(tmp_path).tune_config(RandomSearch(space, seed=0), short)
+        study_in(tmp_path, searcher=searcher, scheduler=short)
 
 
 def test_a_trials_directory_is_its_index_in_a_copy_too(tmp_path):
-    study = study_in(tmp_path)
-    config = study.tune_config(RandomSearch(SPACE, seed=0))
+    config = study_in(tmp_path).tune_config
     dirname = copy.deepcopy(config.trial_dirname_creator)
     config.search_alg.indices["abc"] = 12
     assert dirname(SimpleNamespace(trial_id="abc")) == "0012"
@@ -257,12 +250,19 @@ def test_a_study_that_was_cut_at_any_line_has_its_rungs_and_ends_what_was_decide
 ):
     events, memory = lived(turns, rule)
     cut = round(share * len(events))
-    study = study_in(tmp_path_factory.mktemp("study"), events[:cut], at_once=16)
     asha = ASHA(max_epochs=9, rung_rule=rule)
-    searcher = study.tune_config(RandomSearch(SPACE, seed=0), asha).search_alg
+    study = study_in(
+        tmp_path_factory.mktemp("study"),
+        events[:cut],
+        at_once=16,
+        trainable=toy(),
+        scheduler=asha,
+    )
+    searcher = study.tune_config.search_alg
     assert asha.memory == memory[cut]
 
     study.open({"schema_version": 1}, [])
+    study.begin()
     written = read_events(study.directory / JOURNAL)
     handed = []
     for number in range(16):
@@ -294,16 +294,14 @@ def test_rungs_of_two_sessions_are_those_of_one(tmp_path):
     events.append({"event": "ended", "trial": 1, "status": "stopped", "rung": 1, "epoch": 1})
     events += [{"event": "closed", "why": "interrupted"}, {"event": "session"}]
     events += [suggested(2), {"event": "ended", "trial": 2, "status": "failed", "epoch": 1}]
-    study = study_in(tmp_path, events)
-    study.tune_config(RandomSearch(SPACE, seed=0), ASHA(max_epochs=9))
-    assert study.parts.scheduler.memory.values == {1: {0: 0.5, 1: 0.4, 2: float("-inf")}, 3: {}}
+    study = study_in(tmp_path, events, scheduler=ASHA(max_epochs=9))
+    assert study.scheduler.memory.values == {1: {0: 0.5, 1: 0.4, 2: float("-inf")}, 3: {}}
 
 
 def test_the_rungs_of_a_study_that_is_minimized_are_kept_as_such(tmp_path):
-    study_in(tmp_path, [suggested(0), suggested(1), result(0, 1, 0.5), result(1, 1, 0.6)])
-    options = Options(trials=8, max_epochs=9)
-    study = Study(tmp_path, options, max_concurrent=2, metric="score", mode="min")
-    study.tune_config(RandomSearch(SPACE, seed=0), ASHA(max_epochs=9, rung_rule="top"))
+    events = [suggested(0), suggested(1), result(0, 1, 0.5), result(1, 1, 0.6)]
+    asha = ASHA(max_epochs=9, rung_rule="top")
+    study = study_in(tmp_path, events, mode="min", scheduler=asha)
     assert [study.trials[trial].status for trial in (0, 1)] == ["pending", "stopped"]
 
 
@@ -312,6 +310,9 @@ def toy():
 
     class Toy(tune.Trainable):
         reuse_actors = True
+
+        def save_checkpoint(self, checkpoint_dir):
+            pass
 
         def setup(self, config):
             self.config, self.epoch = config, 0
@@ -340,32 +341,28 @@ def test_a_resume_has_the_live_rungs_where_trials_end_by_themselves_and_report_n
     # JSON has no NaN: it is a metric without a value, and no reason to end anything.
     for trial in trials.values():
         assert all(metrics["gradient_norm"] is None for metrics in trial.results.values())
-    again = Study(study.directory, study.options, max_concurrent=2, metric="score", mode="max")
-    again.parts.trainable = toy()
-    again.tune_config(RandomSearch(SPACE, seed=0), ASHA(max_epochs=9))
-    assert again.parts.scheduler.memory.values == study.parts.scheduler.memory.values
+    again = study_in(study.directory, trainable=toy(), scheduler=ASHA(max_epochs=9))
+    assert again.scheduler.memory.values == study.scheduler.memory.values
 
 
 def test_a_stop_whose_line_was_lost_makes_a_control_all_the_same(tmp_path):
-    study = study_in(tmp_path, [suggested(0), suggested(1), result(0, 1, 0.5), result(1, 1, 0.4)])
-    config = study.tune_config(RandomSearch(SPACE, seed=0), ASHA(max_epochs=9, audit=1.0))
+    events = [suggested(0), suggested(1), result(0, 1, 0.5), result(1, 1, 0.4)]
+    asha = ASHA(max_epochs=9, audit=1.0)
+    study = study_in(tmp_path, events, trainable=toy(), scheduler=asha)
     study.open({"schema_version": 1}, [])
     last = read_events(tmp_path / JOURNAL)[-1]
     assert (last["event"], last["trial"], last["control"]) == ("ended", 1, True)
     assert study.trials[1].control == "pending"
-    assert config.num_samples == -1
+    assert study.tune_config.num_samples == -1
+    study.begin()
     study.close("finished")
 
 
 def test_what_tune_pickles_of_a_grid_can_be_where_nodes_may_join(tmp_path):
-    study = Study(
+    config = study_in(
         tmp_path,
-        Options(trials=4),
-        max_concurrent=2,
-        metric="score",
-        mode="max",
+        searcher=GridSearch(SPACE, grid_points=4),
         inspection=Inspection((), None, str(tmp_path)),
-    )
-    config = study.tune_config(GridSearch(SPACE, grid_points=4))
+    ).tune_config
     assert cloudpickle.dumps(config.scheduler)
     assert cloudpickle.dumps(config.search_alg)

@@ -93,7 +93,7 @@ def test_a_trial_that_diverges_ends_at_once_and_nobody_is_told_a_nan(run_study):
     # The rung ahead counts the one that failed; JSON has no NaN to begin with.
     assert "NaN" not in (study.directory / JOURNAL).read_text()
     failed = sum(
-        math.isinf(v) for at in study.parts.scheduler.memory.values.values() for v in at.values()
+        math.isinf(v) for at in study.scheduler.memory.values.values() for v in at.values()
     )
     assert failed == len(diverged)
 
@@ -136,7 +136,7 @@ def test_running_out_of_a_shared_memory_is_not_the_configurations_fault(run_stud
     assert failed
     ended = [e for e in read_events(study.directory / JOURNAL) if e["event"] == "ended"]
     assert {e["trial"] for e in ended if e.get("blameless")} == (set(failed) if shared else set())
-    first_rung = study.parts.scheduler.memory.values[1]
+    first_rung = study.scheduler.memory.values[1]
     assert (set(failed) & set(first_rung) == set()) is shared
 
 

@@ -11,14 +11,14 @@ from ray.tune.schedulers import (
     MedianStoppingRule,
     PopulationBasedTraining,
 )
+from ray.tune.schedulers.pb2 import PB2
 from ray.tune.search import BasicVariantGenerator, Searcher
 from ray.tune.search.hyperopt import HyperOptSearch
 from ray.tune.search.optuna import OptunaSearch as RayOptunaSearch
 
-from search_spaces.schedulers.adapter import AdaptedScheduler
+from search_spaces.schedulers.adapter import AdaptedPopulation, AdaptedScheduler
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.schedulers.base import StudyScheduler
-from search_spaces.schedulers.pbt import PBT
 from search_spaces.searchers.adapter import AdaptedSearcher
 from search_spaces.searchers.grid_search import GridSearch
 from search_spaces.searchers.optuna_search import OptunaSearch
@@ -40,10 +40,15 @@ RANGES = {
     "choice": tune.choice(["a", "b"]),
 }
 RATE = {"rate": tune.uniform(0.0, 1.0)}
+BOUNDS = {"rate": [0.0, 1.0]}
+
+
+def population(**rest):
+    return PopulationBasedTraining(time_attr="training_iteration", perturbation_interval=2, **rest)
 
 
 def translated(space=None, searcher=None, scheduler=None, **rest):
-    return translate(space, searcher, scheduler, max_epochs=27, trials=8, seed=0, **rest)
+    return translate(space, searcher, scheduler, max_epochs=27, seed=0, **rest)
 
 
 @given(st.lists(st.floats(0, 1, exclude_max=True), min_size=8, max_size=8))
@@ -76,9 +81,14 @@ def test_a_grid_is_searched_whole_and_beside_ranges_at_random():
     searcher = translated(grid).searcher
     assert isinstance(searcher, GridSearch)
     assert searcher.size == 4
-    mixed = translated({**grid, **RATE})
-    assert isinstance(mixed.searcher, RandomSearch)
-    assert len(mixed.notes) == 1
+    mixed = translated({**grid, **RATE}, samples=2).searcher
+    assert mixed.size == 8
+    points = [mixed.point(index) for index in range(8)]
+    pairs = [(point["a"], point["b"]) for point in points]
+    assert pairs == 2 * [(1, 3), (1, 4), (2, 3), (2, 4)]
+    assert len({point["rate"] for point in points}) == 8
+    assert points == [translated({**grid, **RATE}).searcher.point(index) for index in range(8)]
+    assert translated(grid, samples=3).searcher.size == 12
 
 
 @pytest.mark.parametrize(
@@ -104,7 +114,8 @@ def test_a_searcher_with_a_counterpart_is_that(given, ours, notes):
         (FIFOScheduler(), StudyScheduler),
         (ASHAScheduler(max_t=9, grace_period=2, reduction_factor=3), ASHA),
         (ASHAScheduler(brackets=2), AdaptedScheduler),
-        (PopulationBasedTraining(hyperparam_mutations=RATE, perturbation_interval=2), PBT),
+        (population(hyperparam_mutations=RATE), AdaptedPopulation),
+        (PB2(time_attr="training_iteration", hyperparam_bounds=BOUNDS), AdaptedPopulation),
         (MedianStoppingRule(), AdaptedScheduler),
         (HyperBandScheduler(), AdaptedScheduler),
     ],
@@ -114,8 +125,9 @@ def test_a_scheduler_with_a_counterpart_is_that_and_any_other_is_adapted(given, 
     assert type(scheduler) is ours
     study_of(RandomSearch(space_of(RATE), seed=0), scheduler, trials=8).check()
     adapted = ours is AdaptedScheduler
-    assert scheduler.resumable == (not adapted and ours is not PBT)
-    assert bool(scheduler.notes(1000)) == adapted
+    assert scheduler.resumable == (not adapted and ours is not AdaptedPopulation)
+    translates = ours in (ASHA, AdaptedPopulation, AdaptedScheduler)
+    assert len(translated(RATE, None, given, epochs_given=True).notes) == translates
 
 
 def test_asha_has_the_rungs_that_rays_has():
@@ -170,17 +182,14 @@ def test_any_other_searcher_suggests_and_is_told_ends_with_finite_values():
 @pytest.mark.parametrize(
     ("space", "searcher", "scheduler", "said"),
     [
-        (None, HyperOptSearch(), None, "param_space is missing"),
-        (RATE, "tpe", None, "search_alg is an object of builtins.str"),
-        (RATE, None, "asha", "scheduler is an object of builtins.str"),
+        (None, HyperOptSearch(), None, "is None beside HyperOptSearch, which has no space"),
+        (RATE, "tpe", None, "the searcher is an object of str"),
+        (RATE, None, "asha", "the scheduler is an object of str"),
+        ({**RATE, "odd": tune.randn()}, None, None, "param_space: odd is .* no range here"),
         (RATE, HyperOptSearch(RATE, metric="score", mode="max"), None, "give the space as param"),
         (RATE, RandomSearch(space_of(RATE), seed=0), None, "has a space of its own"),
-        (
-            RATE,
-            None,
-            PopulationBasedTraining(hyperparam_mutations=RATE, quantile_fraction=0.5),
-            "quantile_fraction",
-        ),
+        (RATE, None, PopulationBasedTraining(hyperparam_mutations=RATE), "give time_attr='train"),
+        (RATE, None, population(hyperparam_mutations={"x": lambda: 1.0}), "x, which .* is missing"),
     ],
 )
 def test_what_cannot_be_translated_is_refused_with_what_is_allowed(

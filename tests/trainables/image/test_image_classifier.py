@@ -14,7 +14,7 @@ from trainables.image.image_classifier import ImageClassifier
 from trainables.image.task import ImageData
 from trainables.training.loop import fit
 from trainables.training.state import load_state, save_state
-from tune_cluster.execution.parts import Parts
+from tune_cluster.execution.ray_tune.capabilities import name_of
 
 SMALL = {"hidden_sizes": [16], "batch_size": 32, "epochs": 3, "dropout": 0.3}
 CLOCK = ("epoch_seconds", "samples_per_second", "done")
@@ -171,7 +171,5 @@ def test_studies_know_it_by_the_name_that_it_had_before_it_moved():
     class Own(ImageClassifier):
         """A person's own, which is another one."""
 
-    assert Parts(trainable=ImageClassifier).trainable_name() == (
-        "trainables.image_classifier.ImageClassifier"
-    )
-    assert Parts(trainable=Own).trainable_name() == f"{__name__}.Own"
+    assert name_of(ImageClassifier) == ("trainables.image_classifier.ImageClassifier")
+    assert name_of(Own) == f"{__name__}.Own"

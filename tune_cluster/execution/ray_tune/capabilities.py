@@ -41,6 +41,26 @@ def overrides(trainable: object, method: str) -> bool:
     return getattr(trainable, method, None) not in (None, getattr(tune.Trainable, method))
 
 
+def name_of(trainable: Any) -> str:
+    """Return module and name of a trainable, by which a resume knows it; its code may change. A
+    class that has moved says what it was recorded as."""
+    recorded = getattr(trainable, "__dict__", {}).get("recorded_as")
+    if recorded is not None:
+        return str(recorded)
+    of = trainable
+    if not hasattr(of, "__name__"):
+        # A function with some of its arguments, or an object that can be called.
+        of = getattr(trainable, "func", type(trainable))
+    return f"{of.__module__}.{of.__name__}"
+
+
+def reuses_processes(trainable: object) -> bool:
+    """Return whether a process is used by one trial after the other."""
+    # Without a reset of its own, each trial but the first would fail in its process.
+    asked = bool(getattr(trainable, "reuse_actors", False))
+    return asked and overrides(trainable, "reset_config")
+
+
 def can_resume(trainable: Any) -> bool:
     """Return whether a class has `save_checkpoint`, or a function asks for `tune.get_checkpoint()`
     in its own code or in what it calls of the person's: promotions and populations need it."""

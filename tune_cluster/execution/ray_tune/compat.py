@@ -7,11 +7,14 @@ what breaks when Ray changes it. Those of Ray itself are in `tune_cluster.cluste
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+import random
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, Protocol
 
+import numpy as np
 import ray
 from ray import tune
 from ray.air._internal.util import StartTraceback as StartTraceback
@@ -25,6 +28,9 @@ from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.result import RESULT_DUPLICATE as RESULT_DUPLICATE
+from ray.tune.schedulers import AsyncHyperBandScheduler, PopulationBasedTraining, TrialScheduler
+from ray.tune.schedulers.pbt import _PBTTrialState
+from ray.tune.search import Searcher
 from ray.tune.trainable.function_trainable import FunctionTrainable as FunctionTrainable
 from ray.tune.trainable.function_trainable import wrap_function as wrap_function
 
@@ -215,6 +221,104 @@ def notice_loss(controller: Any, trial: Trial) -> None:
     `_schedule_trial_save`: any task for the process will do.
     """
     controller._schedule_trial_save(trial)
+
+
+# What a person's script gives, of which Ray has no public view.
+
+
+def objective_of(strategy: Any) -> tuple[str | None, str | None]:
+    """Return metric and mode that a searcher or scheduler of Ray's was given, where it was."""
+    if not isinstance(strategy, (Searcher, TrialScheduler)):
+        return None, None
+    return strategy.metric, getattr(strategy, "_mode", None)
+
+
+@dataclass(frozen=True)
+class HalvingRules:
+    """What an `AsyncHyperBandScheduler` was made with."""
+
+    max_t: float
+    grace_period: float
+    reduction_factor: float
+    brackets: int
+    time_attr: str
+    stop_last_trials: bool
+
+    @classmethod
+    def of(cls, scheduler: AsyncHyperBandScheduler) -> HalvingRules:
+        """Read them; of the grace period there is the lowest rung alone."""
+        brackets: Any = scheduler._brackets
+        return cls(
+            scheduler._max_t,
+            min(milestone for milestone, _ in brackets[0]._rungs),
+            scheduler._reduction_factor,
+            len(brackets),
+            scheduler._time_attr,
+            scheduler._stop_last_trials,
+        )
+
+
+def searcher_arguments(searcher: Any) -> dict[str, Any]:
+    """Return what a searcher was made with, of what ours would have to know."""
+    names = ("space", "points_to_evaluate", "sampler", "storage", "evaluated_rewards", "seed")
+    return {
+        name: value
+        for name in names
+        # By default some are None, some an empty list.
+        if (value := getattr(searcher, f"_{name}", None)) not in (None, [], {})
+    }
+
+
+class Mutations:
+    """How a `PopulationBasedTraining`, or a `PB2`, changes configurations.
+
+    `_get_new_config` chooses one, `_save_trial_state` keeps what PB2's model needs. All else of it,
+    such as who takes over from whom and when, is not asked.
+    """
+
+    def __init__(self, scheduler: PopulationBasedTraining) -> None:
+        self._scheduler: Any = scheduler
+        self.name = type(scheduler).__name__
+        self.mutations: dict[str, Any] = dict(_leaves(self._scheduler._hyperparam_mutations))
+        """By name, with `outer/inner` for what lies in a dictionary."""
+        self.perturbed = list(self.mutations)
+        self.interval = int(self._scheduler._perturbation_interval)
+        self.quantile_fraction: float = self._scheduler._quantile_fraction
+        self.time_attr: str = self._scheduler._time_attr
+        self.bounds = hasattr(scheduler, "_hyperparam_bounds")
+        """Whether a pair is a range, as for PB2, and no list."""
+
+    def check(self, metric: str, mode: str) -> None:
+        """Take in metric and mode."""
+        own, own_mode = objective_of(self._scheduler)
+        given = (None if own else metric, None if own_mode else mode)
+        self._scheduler.set_search_properties(*given)
+
+    def tell(self, trial: Trial, result: Mapping[str, Any]) -> None:
+        """Take in the result with which a member has come to the end of an interval."""
+        state = self._scheduler._trial_state.setdefault(trial, _PBTTrialState(trial))
+        time = result[self.time_attr]
+        self._scheduler._save_trial_state(state, time, dict(result), trial)
+
+    def explored(self, member: Trial, donor: Trial, seed: int) -> dict[str, Any]:
+        """Return what `member` goes on with; it draws from the global generators."""
+        before = random.getstate(), np.random.get_state()
+        random.seed(seed)
+        np.random.seed(seed)
+        try:
+            config, _ = self._scheduler._get_new_config(member, donor)
+        finally:
+            random.setstate(before[0])
+            np.random.set_state(before[1])
+        return dict(config)
+
+
+def _leaves(given: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in given.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}/")
+        else:
+            yield f"{prefix}{key}", value
 
 
 # The processes of trials.

@@ -7,13 +7,14 @@ earlier checkpoint, has lost the epochs since: that is an event before it has th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial
 
+from search_spaces.schedulers.base import StudyScheduler
 from search_spaces.trial_events import (
     Ended,
     Epoch,
@@ -49,7 +50,7 @@ from tune_cluster.study.events import (
     Started,
     Unsaved,
 )
-from tune_cluster.study.stream import EventStream
+from tune_cluster.study.state import StudyState
 from tune_cluster.trial.messages import Retry, TrialReport
 
 
@@ -57,8 +58,10 @@ class Recorder(Callback):
     """The callback of Tune that emits the events of trials.
 
     Args:
-        stream: of the study.
+        emit: takes events, to be written and told.
+        state: of the study.
         checkpoints: where the checkpoints of all trials lie.
+        scheduler: of the study, asked what it has decided in a step of Tune's.
         sequential: whether trials run one at a time.
         retry: of the storage.
         quota: bytes of checkpoints, divided; None without a limit.
@@ -66,19 +69,22 @@ class Recorder(Callback):
 
     def __init__(
         self,
-        stream: EventStream,
+        emit: Callable[..., None],
+        state: StudyState,
         checkpoints: Store,
+        *,
+        scheduler: StudyScheduler,
         sequential: bool,
         retry: StorageRetry,
         quota: Quota | None,
     ) -> None:
-        self.state = stream.state
-        self._stream = stream
+        self.state = state
+        self._emit = emit
+        self._scheduler = scheduler
         self._trials_store = checkpoints
         self._sequential = sequential
         self._retry = retry
         self._quota = quota
-        self._decided: Sequence[Event] = ()
         self._waiting: set[int] = set()
         self._replaced: set[int] = set()
         self._unsaved: set[int] = set()
@@ -89,11 +95,6 @@ class Recorder(Callback):
         """Nothing: Tune pickles its callbacks, and the journal is where our state is."""
         return {}
 
-    def on_decided(self, events: Sequence[Event]) -> None:
-        """Keep what the scheduler has decided until the result that it is about is written, in the
-        same step of Tune's controller."""
-        self._decided = events
-
     def on_wait(self, index: int) -> None:
         """A trial waits: when it is started again it only goes on."""
         self._waiting.add(index)
@@ -101,7 +102,7 @@ class Recorder(Callback):
     def on_promotion(self, promoted: Promoted) -> None:
         """A trial that was stopped goes on: when it is started again it only goes on."""
         self._waiting.add(promoted.trial)
-        self._stream.emit(promoted)
+        self._emit(promoted)
 
     def on_share(self, trial: Trial, gpus: Sequence[float], retried: Sequence[Retry]) -> None:
         """A trial ran out of memory on its share of a GPU, the first of `gpus`: it starts again
@@ -109,7 +110,7 @@ class Recorder(Callback):
         index = index_of(trial)
         self._waiting.discard(index)
         epoch = self.state.trials[index].last_epoch
-        self._stream.emit(*_retries(trial, retried), Share(trial=index, epoch=epoch, gpus=[*gpus]))
+        self._emit(*_retries(trial, retried), Share(trial=index, epoch=epoch, gpus=[*gpus]))
 
     def on_replaced_process(self, trial: Trial, reason: str) -> None:
         """A trial that was started is so again, since the process was of no use: its reset failed
@@ -117,7 +118,7 @@ class Recorder(Callback):
         index = index_of(trial)
         self._replaced.add(index)
         if reason:
-            self._stream.emit(ResetFailed(trial=index, reason=reason))
+            self._emit(ResetFailed(trial=index, reason=reason))
 
     def on_exploit(self, exploit: Exploited) -> None:
         """Hand a waiting member the checkpoint of its donor, which waits as well, or tell why it
@@ -131,11 +132,11 @@ class Recorder(Callback):
                 raise ValueError(f"its checkpoint of epoch {exploit.epoch} cannot be read")
             self._checkpoints(index).adopt(found, donor)
         except (OSError, ValueError, NoRoomError) as error:
-            self._stream.emit(
+            self._emit(
                 NotExploited(trial=index, epoch=exploit.epoch, donor=donor, reason=str(error))
             )
         else:
-            self._stream.emit(exploit)
+            self._emit(exploit)
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
@@ -145,9 +146,9 @@ class Recorder(Callback):
         if index in self._replaced:
             self._replaced.discard(index)
         elif runs_as_control(trial):
-            self._stream.emit(ControlStarted(trial=index))
+            self._emit(ControlStarted(trial=index))
         elif index not in self._waiting:
-            self._stream.emit(Started(trial=index))
+            self._emit(Started(trial=index))
 
     def on_trial_result(
         self,
@@ -164,9 +165,9 @@ class Recorder(Callback):
             return
         events: list[Event] = [*_retries(trial, report.retried)]
         if runs_as_control(trial):
-            self._stream.emit(*events, *self._control_events(index, report, result.get("done")))
+            self._emit(*events, *self._control_events(index, report, result.get("done")))
             return
-        decided, self._decided = self._decided, ()
+        decided = self._scheduler.take_events()
         known = self.state.trials[index].epochs
         restored = report.restored
         if restored is not None:
@@ -191,9 +192,16 @@ class Recorder(Callback):
             self._unsaved.add(index)
             events.append(Unsaved(trial=index, epoch=epoch, **asdict(report.unsaved)))
         events += decided
-        if result.get("done") and not any(isinstance(event, Ended) for event in decided):
+        ended = any(isinstance(event, Ended) and event.trial == index for event in decided)
+        if result.get("done") and not ended:
             events.append(Ended(trial=index, **_end(report)))
-        self._stream.emit(*events)
+        self._emit(*events)
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Emit what the scheduler has decided on trials that have told nothing in this step."""
+        decided = self._scheduler.take_events()
+        if decided:
+            self._emit(*decided)
 
     def _control_events(
         self, index: int, report: TrialReport, done: bool | None
@@ -222,7 +230,7 @@ class Recorder(Callback):
         self._waiting.discard(index)
         error = self._losses.pop(index)
         epoch, control = self._epoch_under_way(index), runs_as_control(trial)
-        self._stream.emit(
+        self._emit(
             Retried(
                 trial=index,
                 epoch=epoch,
@@ -248,7 +256,7 @@ class Recorder(Callback):
             infrastructure_failure=not self._sequential,
         )
         kind = ControlEnded if runs_as_control(trial) else Ended
-        self._stream.emit(kind(trial=index, **_end(report)))
+        self._emit(kind(trial=index, **_end(report)))
 
     def _epoch_under_way(self, index: int) -> Epoch:
         return self.state.trials[index].last_epoch + 1

@@ -104,7 +104,6 @@ class RestartingScheduler(FIFOScheduler):
         if runs_as_control(trial):
             return str(TrialScheduler.CONTINUE)
         answer = str(self.scheduler.on_trial_result(controller, trial, result))
-        self._recorder.on_decided(self.scheduler.take_events())
         if answer not in (TrialScheduler.CONTINUE, TrialScheduler.STOP):
             self._recorder.on_wait(index_of(trial))
         return answer

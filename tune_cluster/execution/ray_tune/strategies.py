@@ -30,15 +30,19 @@ class Strategies(Callback):
         self._searcher = searcher
         self._scheduler = scheduler
         for event in events:
-            self.on_event(event, state, replay=True)
+            self._tell(event, replay=True)
         self.missing = scheduler.take_events()
         """What followed from `events`, and the journal lacks: the machine may have lost power. The
         state has it from here on."""
         for event in self.missing:
             state.apply(event)
-            self.on_event(event, state, replay=True)
+            self._tell(event, replay=True)
 
     def on_event(self, event: Event, state: StudyState, replay: bool) -> None:
-        """Tell an event."""
+        """Tell an event; those of earlier sessions were told first of all."""
+        if not replay:
+            self._tell(event, replay=False)
+
+    def _tell(self, event: Event, *, replay: bool) -> None:
         self._scheduler.on_event(event, replay)
         self._searcher.on_event(event, replay)

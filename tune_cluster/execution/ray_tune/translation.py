@@ -6,36 +6,61 @@ and the study can then be neither resumed nor extended. Either is said in one li
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ray import tune
 from ray.tune.schedulers import (
     AsyncHyperBandScheduler,
     FIFOScheduler,
+    HyperBandForBOHB,
     PopulationBasedTraining,
+    PopulationBasedTrainingReplay,
+    ResourceChangingScheduler,
     TrialScheduler,
 )
-from ray.tune.search import BasicVariantGenerator, SearchAlgorithm, Searcher
-from ray.tune.search.hyperopt import HyperOptSearch
-from ray.tune.search.optuna import OptunaSearch as RayOptunaSearch
+from ray.tune.search import (
+    BasicVariantGenerator,
+    ConcurrencyLimiter,
+    SearchAlgorithm,
+    Searcher,
+)
 from ray.tune.search.sample import Categorical, Domain, Float, Integer, LogUniform, Quantized
 
 from search_spaces.hyperparameter import Hyperparameter
-from search_spaces.schedulers.adapter import AdaptedScheduler
+from search_spaces.schedulers.adapter import AdaptedPopulation, AdaptedScheduler
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.schedulers.base import StudyScheduler
-from search_spaces.schedulers.pbt import PBT, PERTURBATION_FACTORS
-from search_spaces.searchers.adapter import AdaptedSearcher
+from search_spaces.searchers.adapter import AdaptedSearcher, VariantSearch
 from search_spaces.searchers.base import StudySearcher
 from search_spaces.searchers.grid_search import GridSearch
 from search_spaces.searchers.optuna_search import OptunaSearch
 from search_spaces.searchers.random_search import RandomSearch
-from search_spaces.searchers.tpe_search import TPESearch
-from search_spaces.space import Space
+from search_spaces.searchers.tpe_search import STARTUP, TPESearch
+from search_spaces.space import Space, flattened, nested
+from tune_cluster.execution.ray_tune.compat import (
+    HalvingRules,
+    Mutations,
+    searcher_arguments,
+)
+from tune_cluster.execution.validation import kind_of
 
 STEPS = 1_000
 """Values up to which a quantized range is a list, each value of which is as likely."""
+
+HYPEROPT = "ray.tune.search.hyperopt.hyperopt_search.HyperOptSearch"
+OPTUNA = "ray.tune.search.optuna.optuna_search.OptunaSearch"
+"""By name: to import one is to import a library that few studies need."""
+
+HYPEROPT_DEFAULTS = {"gamma": 0.25, "n_startup_jobs": STARTUP}
+
+REFUSED = (HyperBandForBOHB, PopulationBasedTrainingReplay, ResourceChangingScheduler)
+"""Schedulers that reach into what Tune does, where a study does something else."""
+
+TIME = "training_iteration"
+"""What a study's trials are compared by."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +79,8 @@ def translate(
     scheduler: StudyScheduler | TrialScheduler | None,
     *,
     max_epochs: int,
-    trials: int,
+    epochs_given: bool = True,
+    samples: int | None = None,
     seed: int,
 ) -> Translated:
     """Searcher and scheduler of a study from those of ours or Ray's, or from none.
@@ -64,13 +90,18 @@ def translate(
         search_alg: without one a grid is searched whole, and any other space at random.
         scheduler: without one every trial is trained to its end.
         max_epochs: of a trial that is never stopped.
-        trials: that the study shall have.
+        epochs_given: whether somebody has said them; else a scheduler may.
+        samples: how often a grid is tried; once if None.
         seed: of all that is drawn.
 
     Raises:
         ValueError: what has no counterpart and cannot be adapted: what was given, what is allowed.
     """
     notes: list[str] = []
+    if isinstance(param_space, Mapping):
+        param_space = _with_mutations(param_space, scheduler)
+    if isinstance(search_alg, ConcurrencyLimiter) and not search_alg.batch:
+        search_alg = search_alg.searcher
     if isinstance(search_alg, StudySearcher):
         if param_space not in (None, {}) and param_space is not search_alg.space:
             raise ValueError(
@@ -78,118 +109,169 @@ def translate(
             )
         searcher = search_alg
     else:
-        searcher = _searcher(param_space, search_alg, seed, notes)
-    return Translated(
-        searcher, _scheduler(scheduler, searcher.space, max_epochs, trials, seed, notes), notes
-    )
+        searcher = _searcher(param_space, search_alg, samples, seed, notes)
+    found = _scheduler(scheduler, max_epochs, epochs_given, seed, notes)
+    if isinstance(param_space, Mapping) and not epochs_given and found.max_epochs is None:
+        notes.append(
+            f"nobody has said how many epochs a trial has: it ends after {max_epochs} at the "
+            f"latest; give RunConfig(stop={{'{TIME}': N}}), or --max-epochs"
+        )
+    return Translated(searcher, found, notes)
+
+
+def _name(given: object) -> str:
+    return f"{type(given).__module__}.{type(given).__qualname__}"
+
+
+def concurrency_of(search_alg: object) -> int | None:
+    """Trials at once, where a searcher of Ray's says it."""
+    if isinstance(search_alg, (ConcurrencyLimiter, BasicVariantGenerator)):
+        return search_alg.max_concurrent or None
+    return None
+
+
+def has_grid(param_space: object) -> bool:
+    """Whether a dictionary of Ray's has values all of which are tried."""
+    return isinstance(param_space, Mapping) and any(_is_grid(at) for _, at in _leaves(param_space))
+
+
+def _with_mutations(param_space: Mapping[str, Any], scheduler: Any) -> Mapping[str, Any]:
+    """The space with what a population changes and it does not have, as Tune fills it."""
+    if not isinstance(scheduler, PopulationBasedTraining):
+        return param_space
+    flat, mutations = dict(_leaves(param_space)), Mutations(scheduler)
+    for name, given in mutations.mutations.items():
+        if name not in flat and isinstance(given, (list, tuple)):
+            flat[name] = tune.uniform(*given) if mutations.bounds else tune.choice(list(given))
+        elif name not in flat and isinstance(given, Domain):
+            flat[name] = given
+        elif name not in flat:
+            raise ValueError(f"param_space: {name}, which {mutations.name} changes, is missing")
+    return nested(flat)
 
 
 def _searcher(
-    param_space: Space | Mapping[str, Any] | None, given: Any, seed: int, notes: list[str]
+    param_space: Space | Mapping[str, Any] | None,
+    given: Any,
+    samples: int | None,
+    seed: int,
+    notes: list[str],
 ) -> StudySearcher:
     name = type(given).__name__
-    if param_space is None or param_space == {}:
+    if given is not None and not isinstance(given, (Searcher, BasicVariantGenerator)):
         raise ValueError(
-            f"param_space is missing: {'no searcher' if given is None else name} has no space here"
+            f"TuneConfig(search_alg=...): the searcher is {kind_of(given)}; allowed are "
+            "RandomSearch, SobolSearch, GridSearch, TPESearch and OptunaSearch of search_spaces, "
+            "such as RandomSearch(space, seed=options.seed), and the searchers of ray.tune.search"
+        )
+    if not isinstance(param_space, (Space, Mapping)) or param_space == {}:
+        beside = "" if given is None else f" beside {name}, which has no space of its own here"
+        raise ValueError(
+            f"Tuner(param_space=...) is {kind_of(param_space)}{beside}; give a Space of "
+            "search_spaces, a dictionary as tune.Tuner takes it, or a searcher that has a space: "
+            "TuneConfig(search_alg=...)"
         )
     space = param_space if isinstance(param_space, Space) else space_of(param_space)
     if given is None or isinstance(given, BasicVariantGenerator):
-        points = getattr(given, "_points_to_evaluate", None)
-        if points:
+        if given is not None and searcher_arguments(given):
             raise ValueError(
                 f"{name}(points_to_evaluate=...): give start_points to TPESearch or OptunaSearch"
             )
-        return _variants(param_space, space, seed, notes)
-    if isinstance(given, (HyperOptSearch, RayOptunaSearch)):
-        if getattr(given, "_space", None) or getattr(given, "domain", None):
-            raise ValueError(f"{name}(space=...): give the space as param_space")
-        points = getattr(given, "_points_to_evaluate", None) or ()
-        kind = TPESearch if isinstance(given, HyperOptSearch) else OptunaSearch
-        notes.append(f"{name} is {kind.__name__} of search_spaces here")
-        return kind(space, seed=seed, start_points=[_flat(point) for point in points])
-    if isinstance(given, Searcher):
-        if isinstance(param_space, Space):
-            raise ValueError(f"{name}: give param_space as Ray's dictionary, which it reads")
-        return AdaptedSearcher(given, space, param_space)
-    raise ValueError(
-        f"search_alg is an object of {type(given).__module__}.{name}; allowed are the searchers of "
-        "search_spaces, such as RandomSearch(space, seed=0), and those of ray.tune.search"
-    )
+        return _variants(param_space, space, samples, seed)
+    ours = _counterpart(given, space, seed)
+    if ours is not None:
+        seeded = "" if searcher_arguments(given).get("seed") is not None else ", seeded by --seed"
+        notes.append(f"{name} is {type(ours).__name__} of search_spaces here{seeded}")
+        return ours
+    if isinstance(param_space, Space):
+        raise ValueError(f"{name}: give param_space as Ray's dictionary, which it reads")
+    notes.append(f"{name}: {AdaptedSearcher.not_resumable}")
+    return AdaptedSearcher(given, space, param_space)
+
+
+def _counterpart(given: Any, space: Space, seed: int) -> StudySearcher | None:
+    """Ours, of a searcher of Ray's that asks for nothing that it does not have; else None."""
+    name, arguments = _name(given), searcher_arguments(given)
+    if name not in (HYPEROPT, OPTUNA):
+        return None
+    if "space" in arguments:
+        raise ValueError(f"{type(given).__name__}(space=...): give the space as param_space")
+    points = arguments.pop("points_to_evaluate", ())
+    seed = arguments.pop("seed", seed)
+    rest: dict[str, Any] = {
+        "seed": seed,
+        "start_points": [flattened(point) for point in points],
+    }
+    if name == HYPEROPT:
+        asked = getattr(given.algo, "keywords", {})
+        same = asked.get("gamma") == HYPEROPT_DEFAULTS["gamma"]
+        return TPESearch(space, startup=asked["n_startup_jobs"], **rest) if same else None
+    return None if arguments else OptunaSearch(space, **rest)
 
 
 def _variants(
-    param_space: Space | Mapping[str, Any], space: Space, seed: int, notes: list[str]
+    param_space: Space | Mapping[str, Any], space: Space, samples: int | None, seed: int
 ) -> StudySearcher:
-    if isinstance(param_space, Space):
+    if isinstance(param_space, Space) or not has_grid(param_space):
         return RandomSearch(space, seed=seed)
-    grids = [_is_grid(value) for _, value in _leaves(param_space)]
-    drawn = [isinstance(value, Domain) for _, value in _leaves(param_space)]
-    if any(grids) and not any(drawn):
+    leaves = dict(_leaves(param_space))
+    grid = [name for name, value in leaves.items() if _is_grid(value)]
+    if samples in (None, 1) and not any(isinstance(value, Domain) for value in leaves.values()):
         return GridSearch(space)
-    if any(grids):
-        notes.append("grid_search beside ranges is drawn at random, as choice is")
-    return RandomSearch(space, seed=seed)
+    return VariantSearch(space, grid, samples=samples or 1, seed=seed)
 
 
 def _scheduler(
-    given: Any, space: Space, max_epochs: int, trials: int, seed: int, notes: list[str]
+    given: Any, max_epochs: int, epochs_given: bool, seed: int, notes: list[str]
 ) -> StudyScheduler:
     if given is None or type(given) is FIFOScheduler:
         return StudyScheduler()
     if isinstance(given, StudyScheduler):
         return given
+    name = type(given).__name__
+    if not isinstance(given, TrialScheduler) or isinstance(given, REFUSED):
+        raise ValueError(
+            f"TuneConfig(scheduler=...): the scheduler is {kind_of(given)}; allowed are ASHA and "
+            "PBT of search_spaces, such as ASHA(max_epochs=options.epochs), or of ray.tune's "
+            "ASHAScheduler, PopulationBasedTraining, PB2, MedianStoppingRule, HyperBandScheduler "
+            "and those like them, or none"
+        )
+    if isinstance(given, PopulationBasedTraining):
+        mutations = Mutations(given)
+        if mutations.time_attr != TIME:
+            raise ValueError(
+                f"{name}(time_attr={mutations.time_attr!r}): members are compared after equal "
+                f"epochs here; give time_attr={TIME!r}, and perturbation_interval in epochs"
+            )
+        notes.append(
+            f"{name} is PBT of search_spaces here, with its own way to change a configuration: "
+            "members wait for each other at every perturbation"
+        )
+        return AdaptedPopulation(mutations, max_epochs=max_epochs, seed=seed)
     if type(given) is AsyncHyperBandScheduler:
-        translated = _asha(given, max_epochs, seed)
+        translated = _asha(HalvingRules.of(given), max_epochs if epochs_given else None, seed)
         if translated is not None:
-            notes.append("ASHAScheduler is ASHA of search_spaces here, by its rung rule promotion")
+            rungs = ", ".join(map(str, translated.rungs)) or "none"
+            notes.append(f"{name} is ASHA of search_spaces here, with rungs after epochs {rungs}")
             return translated
-    if type(given) is PopulationBasedTraining:
-        notes.append("PopulationBasedTraining is PBT of search_spaces here")
-        return _pbt(given, space, max_epochs, trials, seed)
-    if isinstance(given, TrialScheduler):
-        return AdaptedScheduler(given)
-    raise ValueError(
-        f"scheduler is an object of {type(given).__module__}.{type(given).__name__}; allowed are "
-        "ASHA and PBT of search_spaces, and the schedulers of ray.tune.schedulers"
-    )
+    adapted = AdaptedScheduler(given)
+    notes.append(f"{name}: {adapted.not_resumable}")
+    return adapted
 
 
-def _asha(given: AsyncHyperBandScheduler, max_epochs: int, seed: int) -> ASHA | None:
+def _asha(rules: HalvingRules, max_epochs: int | None, seed: int) -> ASHA | None:
     """None where ours has no such rungs."""
-    factor, brackets = given._reduction_factor, given._brackets
-    if len(brackets) > 1 or factor != int(factor):
+    factor = rules.reduction_factor
+    if rules.brackets > 1 or factor != int(factor) or not rules.stop_last_trials:
         return None
-    last = min(int(given._max_t), max_epochs)
-    grace_period = min(milestone for milestone, _ in brackets[0]._rungs)
+    if rules.time_attr != TIME:
+        return None
+    last = int(rules.max_t) if max_epochs is None else min(int(rules.max_t), max_epochs)
     return ASHA(
         max_epochs=last,
-        grace_period=min(int(grace_period), last),
+        grace_period=min(int(rules.grace_period), last),
         reduction_factor=int(factor),
         seed=seed,
-    )
-
-
-def _pbt(
-    given: PopulationBasedTraining, space: Space, max_epochs: int, trials: int, seed: int
-) -> PBT:
-    own = {
-        "quantile_fraction": given._quantile_fraction == 0.25,
-        "resample_probability": given._resample_probability == 0.25,
-        "perturbation_factors": tuple(given._perturbation_factors) == PERTURBATION_FACTORS,
-        "custom_explore_fn": given._custom_explore_fn is None,
-    }
-    other = [name for name, default in own.items() if not default]
-    if other:
-        raise ValueError(
-            f"PopulationBasedTraining({', '.join(other)}=...): PBT has Ray Tune's defaults alone"
-        )
-    return PBT(
-        space,
-        perturbed=list(given._hyperparam_mutations),
-        max_epochs=max_epochs,
-        interval=int(given._perturbation_interval),
-        seed=seed,
-        members=trials,
     )
 
 
@@ -221,10 +303,6 @@ def _leaves(given: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield f"{prefix}{key}", value
 
 
-def _flat(given: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(_leaves(given))
-
-
 def _is_grid(value: Any) -> bool:
     return isinstance(value, Mapping) and set(value) == {"grid_search"}
 
@@ -251,7 +329,7 @@ def _domain(name: str, domain: Domain) -> Hyperparameter:
     if isinstance(domain, Categorical):
         values = tuple(domain.categories)
         return _parameter(name, values=values)
-    if not isinstance(domain, (Float, Integer)) or type(sampler).__name__ == "_Normal":
+    if not isinstance(domain, (Float, Integer)) or not math.isfinite(domain.upper - domain.lower):
         raise ValueError(
             f"param_space: {name} is {domain!r}, for which there is no range here; give uniform, "
             "loguniform, randint, choice or the like, or compute it in the trainable"
