@@ -4,7 +4,9 @@ import errno
 import time
 
 import pytest
+from tenacity import Retrying
 
+from tune_cluster.storage import retry as retry_module
 from tune_cluster.storage.retry import RetryPolicy, StorageLostError, StorageRetry
 from tune_cluster.storage.store import LocalStore
 
@@ -82,6 +84,23 @@ def test_a_folder_that_is_away_is_a_mount_point_that_is(tmp_path, lines):
     StorageRetry(store, tell=comes_back, policy=SHORT).wait()
     assert "its mount point is away" in lines[0]
     assert "is back" in lines[1]
+
+
+@pytest.mark.parametrize("failures", range(6))
+def test_the_first_call_counts_among_the_retries(tmp_path, lines, monkeypatch, failures):
+    slept, built = [], []
+    retry = StorageRetry(
+        LocalStore(tmp_path), tell=lines.append, policy=RetryPolicy(first=0.5, longest=3.0)
+    )
+    monkeypatch.setattr(retry, "_sleep", slept.append)
+    monkeypatch.setattr(
+        retry_module, "Retrying", lambda **how: built.append(how) or Retrying(**how)
+    )
+    assert retry(failing([errno.EIO] * failures)) == failures
+    assert slept == [0.5, 1.0, 2.0, 3.0, 3.0][:failures]
+    # What goes well builds nothing: a study writes a line of its journal for each epoch.
+    assert len(built) == (failures > 0)
+    assert len(lines) == (2 if failures else 0)
 
 
 def test_what_does_not_come_back_is_lost_with_its_reason(retry, tmp_path):

@@ -67,7 +67,7 @@ class StorageRetry:
     Args:
         store: that is there as long as the storage is.
         tell: told a line when the storage fails, and one when it is back.
-        give_up: asked while it waits, whether to wait no longer.
+        give_up: asked while it waits, whether to wait no longer; None never gives up early.
         policy: how long.
 
     Raises:
@@ -78,7 +78,7 @@ class StorageRetry:
         self,
         store: Store,
         tell: Callable[[str], None] = print_line,
-        give_up: Callable[[], bool] = lambda: False,
+        give_up: Callable[[], bool] | None = None,
         policy: RetryPolicy | None = None,
     ) -> None:
         self.store = store
@@ -89,6 +89,19 @@ class StorageRetry:
     def __call__(self, act: Callable[[], Result]) -> Result:
         """What `act` returns."""
         began = time.monotonic()
+        try:
+            # Nearly always: tenacity's objects cost more than a line of the journal.
+            return act()
+        except OSError as error:
+            if not self._failed(error):
+                raise
+            first: list[OSError] = [error]
+
+        def again() -> Result:
+            if first:
+                raise first.pop()
+            return act()
+
         failed: list[str] = []
 
         def note(state: RetryCallState) -> None:
@@ -98,12 +111,12 @@ class StorageRetry:
         retrying = Retrying(
             retry=retry_if_exception(self._failed),
             wait=wait_exponential(multiplier=self._policy.first, max=self._policy.longest),
-            stop=lambda state: self._give_up() or time.monotonic() - began > self._policy.in_all,
+            stop=lambda _: self._gives_up() or time.monotonic() - began > self._policy.in_all,
             sleep=self._sleep,
             before_sleep=note,
             retry_error_callback=self._lost,
         )
-        result = retrying(act)
+        result = retrying(again)
         if failed:
             self._tell(f"storage: {failed[0]} is back after {time.monotonic() - began:.0f} s")
         return result
@@ -111,6 +124,9 @@ class StorageRetry:
     def wait(self) -> None:
         """Until the storage is there: before it is read, since what is away looks like nothing."""
         self(self._look)
+
+    def _gives_up(self) -> bool:
+        return self._give_up is not None and self._give_up()
 
     def _look(self) -> None:
         if not self.store.exists():
@@ -126,7 +142,7 @@ class StorageRetry:
     def _sleep(self, seconds: float) -> None:
         # Not one long sleep, nor an event: a signal's handler may not set one that is waited for.
         end = time.monotonic() + seconds
-        while time.monotonic() < end and not self._give_up():
+        while time.monotonic() < end and not self._gives_up():
             time.sleep(min(SLICE, seconds))
 
     def _say_why(self, state: RetryCallState) -> str:
