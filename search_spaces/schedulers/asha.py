@@ -158,6 +158,7 @@ class ASHA(StudyScheduler):
 
     def report(self, trial: int, epoch: float, metrics: Mapping[str, Any]) -> Decision | None:
         """Compare a trial with those at its rung; None between two rungs."""
+        assert self._metric is not None, "Tune says which metric before the first trial"
         return self.memory.report(trial, epoch, metrics[self._metric])
 
     def end_of(self, decision: Decision, epoch: float) -> Ended:

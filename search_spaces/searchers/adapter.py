@@ -100,7 +100,7 @@ class AdaptedSearcher(StudySearcher):
 
     def point(self, index: int) -> dict[str, Value] | None:
         """The next configuration; None while the searcher has none, and from `size` on."""
-        suggested = self._searcher.suggest(str(index))
+        suggested: Any = self._searcher.suggest(str(index))
         if suggested == Searcher.FINISHED:
             self._size = index
             return None

@@ -76,7 +76,8 @@ class ImageClassifier(tune.Trainable):
             raise ValueError("a trial has no state to save before its first step")
         save_state(self.state, Path(checkpoint_dir) / CHECKPOINT_FILE)
 
-    def load_checkpoint(self, checkpoint_dir: str) -> None:
+    # Ray annotates the dictionary alone; what was saved as files is given as their folder.
+    def load_checkpoint(self, checkpoint_dir: str) -> None:  # type: ignore[override]
         """Go on from a checkpoint, with the hyperparameters of this trial's config."""
         self.state = load_state(Path(checkpoint_dir) / CHECKPOINT_FILE)
         self._steps = self._fit(self.state)

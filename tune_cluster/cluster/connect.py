@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import ray
 from ray.exceptions import AuthenticationError, RayError
@@ -117,7 +117,7 @@ def ask_head() -> Autoscaler:
     there = NodeAffinitySchedulingStrategy(head, soft=False)
     task = ray.remote(read_autoscaler).options(num_cpus=0, scheduling_strategy=there)
     with suppress(RayError):
-        return cast(Autoscaler, ray.get(task.remote(context.gcs_address), timeout=HEAD_SECONDS))
+        return ray.get(task.remote(context.gcs_address), timeout=HEAD_SECONDS)
     return Autoscaler()
 
 

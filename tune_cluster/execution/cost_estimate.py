@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, cast
 
 import ray
 from ray.exceptions import RayError
@@ -319,7 +319,8 @@ def rehearse(study: Study) -> list[Rehearsal]:
     if sharing == 0:
         # What waits for room makes an autoscaler start a machine: not before a person has said yes.
         return []
-    task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(_measured)
+    # Ray types no function that takes a keyword alone.
+    task: Any = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(cast(Any, _measured))
     shared = {name: ray.put(value) for name, value in data.items()}
     runs = [task.remote(measure, configs, cpus, on_gpu=True, **shared) for _ in range(sharing)]
     done, late = ray.wait(runs, num_returns=sharing, timeout=GPU_SECONDS)

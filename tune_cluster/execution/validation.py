@@ -174,9 +174,10 @@ def _asked(trainable: Any, config: dict[str, Any]) -> tune.PlacementGroupFactory
     # A class has the one, `tune.with_resources` gives a function the other.
     asked: Any = getattr(trainable, "_resources", None)
     asked = getattr(trainable, "default_resource_request", asked)
-    if asked is None or isinstance(asked, tune.PlacementGroupFactory):
-        return asked
-    return asked(config)
+    if callable(asked) and not isinstance(asked, tune.PlacementGroupFactory):
+        asked = asked(config)
+    factory: tune.PlacementGroupFactory | None = asked
+    return factory
 
 
 def refuse_unused(given: Iterable[str], options: Options, study: Study) -> None:

@@ -119,7 +119,7 @@ class Controller(TuneController):
     def _mark_trial_to_checkpoint(self, trial: Trial) -> None:
         """Keep nothing."""
 
-    def _process_trial_failure(self, trial: Trial, exception: Exception) -> None:
+    def _process_trial_failure(self, trial: Trial, exception: Any) -> None:
         self._resetting_trials.discard(trial)
         # A trial that does not run has no process to lose: its own was told of before.
         if isinstance(exception, RayActorError) and trial.status != Trial.RUNNING:
@@ -393,6 +393,8 @@ def set_progress(trainable: tune.Trainable, *, iteration: int, seconds: float) -
     trainable._iteration, trainable._time_total = iteration, seconds
 
 
-def reported_checkpoint(trainable: FunctionTrainable) -> tune.Checkpoint | None:
+def reported_checkpoint(trainable: Any) -> tune.Checkpoint | None:
     """Return the checkpoint that a function has reported in its last step."""
-    return trainable._last_training_result.checkpoint
+    result: Any = trainable._last_training_result
+    reported: tune.Checkpoint | None = result.checkpoint
+    return reported

@@ -295,12 +295,13 @@ class TuneStopper(Stopper):
 
 def index_of(trial: Trial) -> int:
     """The index of a trial of Tune, which its directory is named after."""
-    return int(stopped_dirname(trial.custom_dirname) or trial.custom_dirname)
+    name = trial.custom_dirname or ""
+    return int(stopped_dirname(name) or name)
 
 
 def runs_as_control(trial: Trial) -> bool:
     """Whether a trial of Tune is one that a rung had stopped, finished now."""
-    return stopped_dirname(trial.custom_dirname) is not None
+    return stopped_dirname(trial.custom_dirname or "") is not None
 
 
 def _retries(trial: Trial, retried: Sequence[Retry]) -> list[Retried]:

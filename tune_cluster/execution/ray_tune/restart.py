@@ -103,7 +103,7 @@ class RestartingScheduler(FIFOScheduler):
         """What the study's scheduler says; it never knows of a control."""
         if runs_as_control(trial):
             return str(TrialScheduler.CONTINUE)
-        answer = str(self.scheduler.on_trial_result(controller, trial, result))
+        answer = str(self.scheduler.on_trial_result(controller, trial, dict(result)))
         if answer not in (TrialScheduler.CONTINUE, TrialScheduler.STOP):
             self._recorder.on_wait(index_of(trial))
         return answer
@@ -175,7 +175,9 @@ class RestartingScheduler(FIFOScheduler):
 
     def _give_share(self, trial: Trial) -> None:
         record = self._recorder.state.trials.get(index_of(trial))
-        has = trial.placement_group_factory.required_resources
+        asked = trial.placement_group_factory
+        assert asked is not None, "every trial of a study asks for resources"
+        has = asked.required_resources
         # Without a GPU, or with a larger share for all, a study may have been resumed.
         if record is not None and 0 < has.get("GPU", 0.0) < record.gpus:
             trial.update_resources({**has, "GPU": record.gpus})

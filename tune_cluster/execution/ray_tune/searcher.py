@@ -72,7 +72,8 @@ class TrialSource(Searcher):
         """The limit is kept by `later`: Tune fixes its own when the study begins."""
         return True
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    # Ray annotates no FINISHED, which is a text.
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         """An unfinished trial of an earlier session, else one that is promoted, else the next of
         the searcher, else a control; nothing for now while there may be one yet."""
         return None if self._later() else self._next(trial_id)

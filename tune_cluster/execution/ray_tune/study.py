@@ -289,7 +289,7 @@ class Study:
         with_data = self.trainable
         if self.dataset is not None:
             with_data = tune.with_parameters(with_data, data=self.dataset.search)
-        as_class = with_data if inspect.isclass(with_data) else wrap_function(with_data)
+        as_class: Any = with_data if inspect.isclass(with_data) else wrap_function(with_data)
         resources = {"cpu": self.options.cpus_per_trial, "gpu": self.options.gpus_per_trial}
         return tune.Tuner(
             tune.with_resources(tune_trainable(as_class, settings), resources),

@@ -49,7 +49,7 @@ def tune_trainable(
     adapter = _Function if issubclass(trainable, FunctionTrainable) else _Class
 
     # Two underscores: whatever a trainable calls its own methods, these are not they.
-    class TuneTrial(trainable):
+    class TuneTrial(trainable):  # type: ignore[valid-type, misc]  # known at run time alone
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             # Once a process, whatever calls setup(): many a reset_config() does.
             freeze_imports()
@@ -172,7 +172,8 @@ class _Class(_Adapter):
         # As Tune does, before it loads one: learning rates are computed from these.
         self.set_progress(checkpoint.iteration, checkpoint.time_total)
         with files as folder:
-            self._trial.load_checkpoint(load_returned(folder))
+            # Ray annotates the dictionary alone, and not the folder.
+            self._trial.load_checkpoint(load_returned(folder))  # type: ignore[arg-type]
 
     def ignores_checkpoint(self) -> bool:
         return False
