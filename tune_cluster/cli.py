@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tune_cluster.errors import complaining
+from tune_cluster.errors import exit_on_error
 from tune_cluster.execution.command_line import bound
 from tune_cluster.plain_text import one_line
 from tune_cluster.storage.store import expanded
@@ -71,7 +71,7 @@ def train(*flags: str) -> Script:
         raise ValueError("train: tune_jobs is not installed here")
     here = Path(found.origin).is_relative_to(Path.cwd())
     script = Path(found.origin).relative_to(Path.cwd()) if here else Path(found.origin)
-    # As if it had been called: what a study says to type is to work.
+    # By the path that the resume command of its study will have.
     return [str(script), *flags]
 
 
@@ -85,7 +85,7 @@ def preflight(
     """Could a study run on this cluster? Asks all of its nodes, and leaves nothing there.
 
     Args:
-        address: a running cluster (host:port, or auto); local starts one for this question; without
+        address: a running cluster (host:port, or auto); local starts one for the check; without
             it one is found or started.
         storage_path: where studies are kept: a folder on storage that all nodes share, or
             s3://bucket/folder.
@@ -204,7 +204,7 @@ def main() -> None:
     if name in ("-h", "--help"):
         show_commands()
         return
-    with complaining():
+    with exit_on_error():
         if name not in COMMANDS:
             which = f"{name} is no command" if name else "which command?"
             raise ValueError(f"{which}: tune-cluster {{{','.join(COMMANDS)}}}, or --help")

@@ -1,4 +1,4 @@
-"""What a person is told on a line, whatever characters the terminal or file takes."""
+"""Errors as lines on stderr, whatever characters the terminal or file takes."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ IN_ASCII = {"·": "-", "…": "...", "±": "+-", "×": "x", "─": "-", "━": "
 """What we and rich print beside ASCII; anything else becomes its escape."""
 
 
-def complain(error: str) -> None:
-    """One line for the person at the keyboard, or a few that were meant to be."""
+def print_error(error: str) -> None:
+    """Prints an error, on one line or on the lines that it has."""
     console = Console(stderr=True)
     console.print(lines(f"error: {error}"), soft_wrap=True, highlight=False, markup=False)
 
 
 @contextmanager
-def complaining() -> Iterator[None]:
+def exit_on_error() -> Iterator[None]:
     """Within, bad input is one line, and ends the process with code 2."""
     accept_all_characters()
     try:
         yield
     except (OSError, ValueError) as error:
-        complain(in_words(error))
+        print_error(message_of(error))
         sys.exit(2)
 
 
-def in_words(error: OSError | ValueError) -> str:
-    """What an error says; of one of the system the path too, but not its number."""
+def message_of(error: OSError | ValueError) -> str:
+    """The message of an error; of one of the system the path too, but not its number."""
     if isinstance(error, OSError) and error.strerror is not None and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     return str(error)
@@ -42,10 +42,10 @@ def in_words(error: OSError | ValueError) -> str:
 
 def accept_all_characters() -> None:
     """No character ends this process because the terminal's or file's encoding lacks it."""
-    codecs.register_error("told", _replaced)
+    codecs.register_error("escape", _replaced)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="told")
+            stream.reconfigure(errors="escape")
 
 
 def _replaced(error: UnicodeError) -> tuple[str | bytes, int]:

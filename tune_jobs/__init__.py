@@ -1,1 +1,1 @@
-"""WHAT to run: one short script per question."""
+"""What to run: one short script per question."""

@@ -29,7 +29,7 @@ def job(
     Args:
         fix: what is known, as name=value, of any hyperparameter without a flag of its own.
         train_ratio: share of the training images that is trained on; the rest validates.
-        warm_start: an earlier study, whose trials the searcher is told first.
+        warm_start: an earlier study, whose trials the searcher learns first.
     """
     seed, epochs = options.seed, options.epochs
     dataset = images.load(seed=seed, smoke_test=options.smoke_test, train_ratio=train_ratio)

@@ -20,7 +20,7 @@ def job(
     """Which network?
 
     Args:
-        warm_start: an earlier study, whose trials the searcher is told first.
+        warm_start: an earlier study, whose trials the searcher learns first.
     """
     dataset = images.load(seed=options.seed, smoke_test=options.smoke_test)
     space = ARCHITECTURE.fix(epochs=options.epochs, patience=0)

@@ -22,7 +22,7 @@ def job(
     """Which convolutional network, and how is it trained?
 
     Args:
-        warm_start: an earlier study, whose trials the searcher is told first.
+        warm_start: an earlier study, whose trials the searcher learns first.
     """
     dataset = images.load(seed=options.seed, smoke_test=options.smoke_test)
     space = CNN.fix(epochs=options.epochs, patience=0)

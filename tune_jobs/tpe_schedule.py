@@ -18,7 +18,7 @@ def job(options: Options, *, images: ImageFlags, warm_start: Path | None = None)
     """How should the learning rate change?
 
     Args:
-        warm_start: an earlier study, whose trials the searcher is told first.
+        warm_start: an earlier study, whose trials the searcher learns first.
     """
     dataset = images.load(seed=options.seed, smoke_test=options.smoke_test)
     model = images.model or DEFAULT_MODEL

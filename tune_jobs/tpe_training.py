@@ -28,7 +28,7 @@ def job(
 
     Args:
         searcher: HyperOpt's TPE, or Optuna's, which models hyperparameters together.
-        warm_start: an earlier study, whose trials the searcher is told first.
+        warm_start: an earlier study, whose trials the searcher learns first.
     """
     dataset = images.load(seed=options.seed, smoke_test=options.smoke_test)
     space = TRAINING.fix(epochs=options.epochs, patience=0)

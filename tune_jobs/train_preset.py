@@ -29,7 +29,7 @@ def job(
 
     Args:
         preset: what is trained.
-        seeds: trainings, each with random streams of its own, 3 unless told; for more of them
+        seeds: trainings, each with random streams of its own, 3 by default; for more of them
             later, --resume STUDY --trials N.
     """
     found, asked = PRESETS[preset], options.trials

@@ -12,7 +12,7 @@ import pytest
 
 from tests.callbacks.test_stopping import stopper_of
 from tune_cluster.execution import signals
-from tune_cluster.execution.signals import heard
+from tune_cluster.execution.signals import signals_handled
 
 
 def exit_code_of(lines):
@@ -39,7 +39,7 @@ def exit_code_of(lines):
 def test_the_first_one_ends_in_order_and_the_old_handlers_come_back(capfd, number, why, said):
     before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     stopper = stopper_of()
-    with heard(stopper):
+    with signals_handled(stopper):
         os.kill(os.getpid(), number)
         assert stopper.stops()
     assert stopper.why == why
@@ -49,7 +49,7 @@ def test_the_first_one_ends_in_order_and_the_old_handlers_come_back(capfd, numbe
 
 def test_the_old_handlers_come_back_after_an_exception_too():
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(RuntimeError), heard(stopper_of()):
+    with pytest.raises(RuntimeError), signals_handled(stopper_of()):
         raise RuntimeError
     assert signal.getsignal(signal.SIGTERM) is before
 
@@ -57,7 +57,7 @@ def test_the_old_handlers_come_back_after_an_exception_too():
 def test_the_second_ctrl_c_ends_at_once_after_sigterm_too():
     for first in ("SIGINT", "SIGTERM"):
         lines = f"""
-            with signals.heard(stopper_of()):
+            with signals.signals_handled(stopper_of()):
                 kill(signal.{first})
                 kill(signal.SIGINT)
         """
@@ -67,7 +67,7 @@ def test_the_second_ctrl_c_ends_at_once_after_sigterm_too():
 def test_a_second_sigterm_is_the_same_order_again():
     lines = """
         stopper = stopper_of()
-        with signals.heard(stopper):
+        with signals.signals_handled(stopper):
             kill(signal.SIGTERM)
             kill(signal.SIGTERM)
         assert stopper.why == "terminated"
@@ -77,8 +77,8 @@ def test_a_second_sigterm_is_the_same_order_again():
 
 def test_what_has_not_ended_when_the_grace_is_over_is_ended():
     lines = """
-        signals.GRACE = 0.1
-        with signals.heard(stopper_of()):
+        signals.TERMINATION_GRACE_SECONDS = 0.1
+        with signals.signals_handled(stopper_of()):
             kill(signal.SIGTERM)
             time.sleep(60)
     """
@@ -86,10 +86,10 @@ def test_what_has_not_ended_when_the_grace_is_over_is_ended():
 
 
 def test_the_grace_ends_nothing_that_comes_after_the_study(monkeypatch):
-    monkeypatch.setattr(signals, "GRACE", 0.1)
+    monkeypatch.setattr(signals, "TERMINATION_GRACE_SECONDS", 0.1)
     ended = []
     monkeypatch.setattr(os, "_exit", ended.append)
-    with heard(stopper_of()):
+    with signals_handled(stopper_of()):
         os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(0.3)
     assert ended == []
@@ -99,7 +99,7 @@ def test_a_terminal_that_closes_ends_in_order_and_nothing_is_written_to_it():
     ours, theirs = pty.openpty()
     lines = """
         stopper = stopper_of()
-        with signals.heard(stopper):
+        with signals.signals_handled(stopper):
             print("ready", flush=True)
             while not stopper.why:
                 time.sleep(0.01)
@@ -120,11 +120,11 @@ def test_a_terminal_that_closes_ends_in_order_and_nothing_is_written_to_it():
     assert process.wait(timeout=30) == 7
 
 
-def test_under_nohup_a_closing_terminal_is_not_heard():
+def test_under_nohup_a_closing_terminal_is_ignored():
     lines = """
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         stopper = stopper_of()
-        with signals.heard(stopper):
+        with signals.signals_handled(stopper):
             kill(signal.SIGHUP)
         assert stopper.why == ""
     """

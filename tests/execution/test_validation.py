@@ -477,7 +477,7 @@ def refuse(tmp_path, argv, trainable=function, max_epochs=27):
     asha = ASHA(max_epochs=max_epochs)
     epochs = command.options.max_epochs
     study = study_in(tmp_path, trainable=trainable, scheduler=asha, max_epochs=epochs)
-    refuse_unused(command.given, command.options, study)
+    refuse_unused(command.changed, command.options, study)
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""What is told of a study while it runs: TensorBoard, the terminal, who keeps checkpoints."""
+"""What listens to a study: console, TensorBoard, retention of checkpoints, stopping."""

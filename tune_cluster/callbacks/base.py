@@ -1,4 +1,4 @@
-"""What a person may add to a study: a `Callback`, which is told its events and its end."""
+"""What a person may add to a study: a `Callback`, which gets its events and its result."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tune_cluster.study.state import StudyState
 
 
 class Callback:
-    """Told what happens in a study, in the driver; given by `callbacks=[…]`.
+    """Gets the events of a study, in the driver; passed as `RunConfig(callbacks=[…])`.
 
     It never reaches Ray: it may hold open files and connections, and need not be picklable.
     """

@@ -80,8 +80,8 @@ class Columns:
             )
             for tag in tags
         ]
-        told = api_pb2.Experiment(hparam_infos=self._hparams, metric_infos=metrics)
-        return summary_of(EXPERIMENT, experiment=told)
+        columns = api_pb2.Experiment(hparam_infos=self._hparams, metric_infos=metrics)
+        return summary_of(EXPERIMENT, experiment=columns)
 
     def start(self, trial: TrialState) -> Summary.Value:
         """A trial's configuration, as it was suggested."""
@@ -101,8 +101,10 @@ class Columns:
     def cells(self, trial: TrialState) -> dict[str, Cell]:
         """What became of a trial so far, by tag."""
         best_epoch, best_value = trial.best or (0, None)
-        told = ((e, m[self.metric]) for e, m in reversed(trial.results.items()) if self.metric in m)
-        last_epoch, last_value = next((cell for cell in told if cell[1] is not None), (0, None))
+        values = (
+            (e, m[self.metric]) for e, m in reversed(trial.results.items()) if self.metric in m
+        )
+        last_epoch, last_value = next((cell for cell in values if cell[1] is not None), (0, None))
         best, now = trial.step(best_epoch), trial.step(trial.epochs)
         cells: dict[str, Cell] = {
             BEST + self.metric: (best, best_value),
@@ -200,5 +202,5 @@ def legend() -> str:
 
 def summary_of(tag: str, **content: Any) -> Summary.Value:
     """What the plugin reads of a tag, all of it metadata."""
-    told = metadata.create_summary_metadata(plugin_data_pb2.HParamsPluginData(**content))
-    return Summary.Value(tag=tag, metadata=told, tensor=metadata.NULL_TENSOR)
+    shown = metadata.create_summary_metadata(plugin_data_pb2.HParamsPluginData(**content))
+    return Summary.Value(tag=tag, metadata=shown, tensor=metadata.NULL_TENSOR)

@@ -1,4 +1,4 @@
-"""Which checkpoints a study keeps: the driver decides, from what the journal has told.
+"""Which checkpoints a study keeps: the driver decides, by the journal.
 
 A trial that runs keeps its best and its latest by itself. Of those that have ended stay, in this
 order, in which a quota is spent:
@@ -11,7 +11,7 @@ order, in which a quota is spent:
 5. the latest of the other stopped trials: a study that grows may promote them.
 
 All else is deleted, as soon as that is known. A trial that is promoted when its latest is gone goes
-on from its best, or begins anew, and reaches the same values: that costs time, and is told. A
+on from its best, or begins anew, and reaches the same values: that costs time, and is printed. A
 population's donors run, and so do its members: nothing of theirs is touched.
 """
 
@@ -66,12 +66,12 @@ class Retention(Callback):
         state: of the study.
         checkpoints: where the checkpoints of all trials lie.
         keep_best: trials whose best checkpoint stays; None for all.
-        scheduler: of the study: says who of the stopped trials may go on.
+        scheduler: of the study: which of the stopped trials may go on.
         total: trials that the study shall have.
         in_bucket: whether the checkpoints are in a bucket.
         quota: bytes, divided; None without a limit.
         retry: of the storage.
-        emit: told when the best checkpoint of all has no room.
+        emit: gets an event when the best checkpoint of all has no room.
     """
 
     def __init__(
@@ -219,8 +219,10 @@ class Retention(Callback):
     def _wanted_of(self, index: int) -> set[str]:
         trial, kept = self._state.trials[index], self._kept[index]
         best = kept.best if index in self._leaders else []
-        goes_on = trial.control_left or (trial.status == "stopped" and self._scheduler.promotes)
-        return {*best, *(kept.latest if goes_on else [])}
+        may_continue = trial.control_left or (
+            trial.status == "stopped" and self._scheduler.promotes
+        )
+        return {*best, *(kept.latest if may_continue else [])}
 
     def _by_priority(self) -> Iterator[tuple[int, list[str]]]:
         """Trials and the checkpoints that are wanted of them, the most wanted first."""
@@ -274,7 +276,7 @@ def _drop_for_sure(store: Store, name: str) -> None:
 def drop_ahead(
     checkpoints: Store, trials: Mapping[int, TrialState], mode: Mode, retry: StorageRetry
 ) -> None:
-    """Deletes checkpoints of epochs that the journal does not have, and says so.
+    """Deletes checkpoints of epochs that the journal does not have, and prints a line.
 
     A disk that lost power may keep a trial's checkpoint and lose the lines of the epochs before it:
     a trial that went on from there would never report those epochs. They are trained again. A

@@ -36,7 +36,7 @@ class Limits:
 
 
 class StudyStopper(Callback):
-    """Ends a study at its limits, or when it is told to; trials keep what they have reported.
+    """Ends a study at its limits, or by a signal; trials keep what they have reported.
 
     Args:
         limits: of the study.

@@ -205,7 +205,7 @@ class TensorBoard(Callback):
     def _missing(self, run: str, trial: TrialState, results: Mapping[Epoch, Metrics]) -> None:
         steps = {trial.step(epoch): epoch for epoch in sorted(results)}
         if surplus := self._known(run).epochs - set(steps):
-            # Lost since: the driver was killed before it was told.
+            # Lost since: the driver was killed before it was journaled.
             self._begin_again(run, min(surplus))
         for step in sorted(set(steps) - self._known(run).epochs):
             epoch = steps[step]
@@ -252,9 +252,9 @@ class TensorBoard(Callback):
         end = None if SESSION_END in known.tags else self._columns.end(trial)
         if end is not None:
             values.setdefault(trial.step(trial.epochs), []).append(end)
-        for step, told in values.items():
+        for step, summaries in values.items():
             self._open(run, trial)
-            self._add(run, step, told)
+            self._add(run, step, summaries)
 
     def _steps(self, run: str, losses: Sequence[Sequence[float]]) -> None:
         for step, loss in losses:
@@ -272,8 +272,8 @@ class TensorBoard(Callback):
 
 
 def write_experiment(directory: Path, columns: Columns, retry: StorageRetry) -> None:
-    """Tells TensorBoard the columns of a study, in a run that is the study itself; in the place of
-    what an earlier session has told, since TensorBoard keeps the first that it finds."""
+    """Tells TensorBoard the columns of a study, in a run that is the study itself; it replaces that
+    of an earlier session, since TensorBoard keeps the first that it finds."""
     event = event_of(0, columns.experiment())
     write_event_file(directory, "columns", event, retry)
 

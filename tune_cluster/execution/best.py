@@ -63,19 +63,19 @@ def keep_best(study: Study) -> dict[str, Any] | None:
     known = _read(study)
     best = _known_or(known, meant)
     for checkpoint in candidates(study, meant):
-        told = meant
+        content = meant
         index = int(checkpoint.store.name)
         if (index, checkpoint.epoch) != (meant["trial"], meant["epoch"]):
             if _same(known, meant):
                 # A copy of it lies in `best/`.
                 return best
-            told = _described(study, study.trials[index], checkpoint.epoch, checkpoint.value)
-            told["instead_of"] = {name: meant[name] for name in ("trial", "epoch", study.metric)}
+            content = _described(study, study.trials[index], checkpoint.epoch, checkpoint.value)
+            content["instead_of"] = {name: meant[name] for name in ("trial", "epoch", study.metric)}
         where = str(checkpoint.store / checkpoint.name)
-        told = {**_known_or(known, told), "checkpoint": where}
-        if _put_best(study, checkpoint, told):
-            _evaluate(study, told)
-            return told
+        content = {**_known_or(known, content), "checkpoint": where}
+        if _put_best(study, checkpoint, content):
+            _evaluate(study, content)
+            return content
     return best
 
 
@@ -118,14 +118,14 @@ def _described(study: Study, trial: TrialState, epoch: Epoch, value: float) -> d
     }
 
 
-def _known_or(known: dict[str, Any] | None, told: dict[str, Any]) -> dict[str, Any]:
-    """With what an earlier session has told of the same one, if it has."""
-    return {**known, **told} if known is not None and _same(known, told) else told
+def _known_or(known: dict[str, Any] | None, content: dict[str, Any]) -> dict[str, Any]:
+    """With what an earlier session has written of the same checkpoint, if it has."""
+    return {**known, **content} if known is not None and _same(known, content) else content
 
 
-def _same(known: dict[str, Any] | None, told: Mapping[str, Any]) -> bool:
+def _same(known: dict[str, Any] | None, content: Mapping[str, Any]) -> bool:
     same = ("trial", "epoch", "instead_of")
-    return known is not None and all(known.get(name) == told.get(name) for name in same)
+    return known is not None and all(known.get(name) == content.get(name) for name in same)
 
 
 def _put_best(study: Study, checkpoint: Checkpoint, best: Mapping[str, Any]) -> bool:
@@ -174,11 +174,11 @@ def is_over(study: Study) -> bool:
 
 
 def _read(study: Study) -> dict[str, Any] | None:
-    """What an earlier session has told; None where it has not, or nobody can read it."""
+    """`best.json` of an earlier session; None where there is none, or it cannot be read."""
     folder = LocalStore(study.directory)
     try:
-        told = study.retry(lambda: folder.read(f"best/{BEST_FILE}"))
-        content: dict[str, Any] = parse(told)
+        data = study.retry(lambda: folder.read(f"best/{BEST_FILE}"))
+        content: dict[str, Any] = parse(data)
         check(BEST, content)
     except StorageLostError:
         # It may have the figure for which the test set was used.
@@ -202,10 +202,10 @@ def write_replicates(study: Study) -> list[tuple[str, str]]:
     if study.space.parameters or not is_over(study):
         return []
     found = [_replicate(study, index) for index in sorted(study.trials)]
-    told = [one for one in found if one is not None]
-    write_json(study.directory / REPLICATES_FILE, {"seeds": told}, study.retry)
+    replicates = [one for one in found if one is not None]
+    write_json(study.directory / REPLICATES_FILE, {"seeds": replicates}, study.retry)
     values: dict[str, list[float]] = {}
-    for one in told:
+    for one in replicates:
         for name, value in {study.metric: one["value"], **one["test"]}.items():
             values.setdefault(name, []).append(value)
     # One that diverged, or whose checkpoint is damaged, is in no mean, and is to be seen.

@@ -52,8 +52,8 @@ class Command:
     options: Options
     own: dict[str, Any]
     """The job's own parameters."""
-    given: frozenset[str] = frozenset()
-    """The names of shared options that were given another value than they have by default."""
+    changed: frozenset[str] = frozenset()
+    """Names of the shared options that have another value than by default."""
 
     def stored(self) -> dict[str, Any]:
         """Both as plain JSON, for `study.json`; fields of a dataclass among the job's parameters
@@ -78,7 +78,7 @@ class _Flag:
     default: Any
     help: str
     parameter: str
-    """The job's, by which it is given."""
+    """Of the job, that takes its value."""
     group: type | None = None
     """The dataclass that it is a field of, which is the parameter's type."""
 
@@ -141,11 +141,11 @@ def _command(
     if resumed:
         _refuse_changes(own, defaults, values)
     shared = {name: values[name] for name in values if name in OPTION_NAMES}
-    given = frozenset(name for name, value in shared.items() if value != defaults[name])
+    changed = frozenset(name for name, value in shared.items() if value != defaults[name])
     if shared["smoke_test"] and not resumed:
         small = {"trials": SMOKE_TEST_TRIALS, "max_epochs": SMOKE_TEST_EPOCHS}
         for name, value in small.items():
-            if name in given:
+            if name in changed:
                 raise ValueError(
                     f"{flag(name)} {shared[name]}: a smoke test has {value}; leave one of the two "
                     "flags out"
@@ -160,7 +160,7 @@ def _command(
             parameters[one.parameter] = one.group(
                 **{known.name: values[known.name] for known in fields(one.group)}
             )
-    return Command(options_of(**shared), parameters, given)
+    return Command(options_of(**shared), parameters, changed)
 
 
 def read_flags(
@@ -242,12 +242,12 @@ def in_one_line(read: Callable[[], Any]) -> Any:
     except SystemExit as ended:
         if not ended.code:
             raise
-        told = [line.strip("│ ") for line in errors.getvalue().splitlines()]
+        printed = [line.strip("│ ") for line in errors.getvalue().splitlines()]
         # Between the head of the box and the rule above what help there is.
-        said = [line for line in told if line and line[0] not in "╭╰"]
-        end = next((at for at, line in enumerate(said) if line.startswith("─")), len(said))
-        # What each type of a union has said of the value is tyro's own matter.
-        message = " ".join(said[:end]).partition(" Got errors:")[0].rstrip(".")
+        lines = [line for line in printed if line and line[0] not in "╭╰"]
+        end = next((at for at, line in enumerate(lines) if line.startswith("─")), len(lines))
+        # The errors of the single types of a union.
+        message = " ".join(lines[:end]).partition(" Got errors:")[0].rstrip(".")
         raise ValueError(f"{message}; --help lists the flags") from None
 
 
@@ -307,7 +307,7 @@ def _own_flags(job: Callable[..., object]) -> list[_Flag]:
     return found
 
 
-def _flags_of(parameter: inspect.Parameter, told: str) -> Iterator[_Flag]:
+def _flags_of(parameter: inspect.Parameter, help_text: str) -> Iterator[_Flag]:
     name, group, default = parameter.name, parameter.annotation, parameter.default
     if isinstance(group, type) and is_dataclass(group):
         helps, hints = _helps(group), typing.get_type_hints(group, include_extras=True)
@@ -326,7 +326,7 @@ def _flags_of(parameter: inspect.Parameter, told: str) -> Iterator[_Flag]:
             f"{flag(name)}: the job's parameter needs a type, such as "
             f"{name}: {type(default).__name__} = {default!r}"
         )
-    yield _Flag(name, parameter.annotation, default, told, name)
+    yield _Flag(name, parameter.annotation, default, help_text, name)
 
 
 def _defaults(own: Sequence[_Flag], stored: Any) -> dict[str, Any]:

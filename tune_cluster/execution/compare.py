@@ -12,7 +12,7 @@ import ray
 from rich.console import Console
 
 from search_spaces import needs_extra
-from tune_cluster.errors import complaining
+from tune_cluster.errors import exit_on_error
 from tune_cluster.execution.command_line import Command, parse
 from tune_cluster.execution.description import job_name
 from tune_cluster.execution.launcher import cluster_for, main
@@ -47,7 +47,7 @@ def compare(
     """
     argv = sys.argv[1:]
     try:
-        with complaining():
+        with exit_on_error():
             command = parse(job, argv)
             one, seeds = command.own["strategy"], command.own["seeds"]
             if one != "all" and seeds != parse(job, []).own["seeds"]:
@@ -98,21 +98,21 @@ def run_one(
     """One study, as a process of its own: what a job leaves behind, the next one does not see."""
     study = folder / f"{strategy}-{seed}"
     if (study / STUDY_FILE).exists():
-        given = ["--resume", str(study)]
+        flags = ["--resume", str(study)]
     else:
-        given = list(argv)
+        flags = list(argv)
         for name in ("name", "storage_path", "seed", "seeds", "address", "strategy"):
-            given = without(given, flag(name))
-        given += ["--strategy", strategy, "--seed", str(seed)]
-        given += ["--storage-path", str(folder), "--name", study.name]
+            flags = without(flags, flag(name))
+        flags += ["--strategy", strategy, "--seed", str(seed)]
+        flags += ["--storage-path", str(folder), "--name", study.name]
         if command.options.trials is None:
-            given += ["--trials", str(MANY)]
+            flags += ["--trials", str(MANY)]
         if command.options.epoch_budget is None:
-            given += ["--epoch-budget", str(epoch_budget)]
+            flags += ["--epoch-budget", str(epoch_budget)]
     print(f"\n{study.name}", flush=True)
     # One question for all of them has been asked.
-    asked = [] if "--yes" in given else ["--yes"]
-    words = [sys.executable, sys.argv[0], *given, *asked, "--address", address]
+    asked = [] if "--yes" in flags else ["--yes"]
+    words = [sys.executable, sys.argv[0], *flags, *asked, "--address", address]
     code = subprocess.run(words, check=False).returncode
     if code:
         sys.exit(code)

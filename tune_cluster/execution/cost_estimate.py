@@ -50,7 +50,7 @@ class CostEstimate:
     epochs: float
     """That are left to be run, of all trials together."""
     makespan: float
-    """Epochs one after another, at this cluster's width."""
+    """Epochs one after another, as many trials at once as the cluster holds."""
     rehearsals: Sequence[Rehearsal]
     """Of a handful of configurations, or none."""
     cpus: float
@@ -130,15 +130,15 @@ class CostEstimate:
 def estimate_cost(study: Study) -> CostEstimate:
     """Simulates the rungs and rehearses a handful of trials."""
     options, scheduler = study.options, study.scheduler
-    width = min(study.max_concurrent, study.total)
+    concurrent = min(study.max_concurrent, study.total)
     controls = None
     expectation = scheduler.expected(
-        trials=study.total, concurrent=width, max_epochs=study.max_epochs
+        trials=study.total, concurrent=concurrent, max_epochs=study.max_epochs
     )
     epochs, makespan = expectation.epochs, expectation.makespan
     if scheduler.audit > 0:
         controls = expected_controls(expectation, scheduler.audit)
-        epochs, makespan = epochs + controls.epochs, makespan + controls.epochs / width
+        epochs, makespan = epochs + controls.epochs, makespan + controls.epochs / concurrent
     left = epochs_left(study, epochs)
     return CostEstimate(
         expectation=expectation,
@@ -147,8 +147,8 @@ def estimate_cost(study: Study) -> CostEstimate:
         # However many run beside it, a trial's epochs come one after the other.
         makespan=max(makespan * left / epochs, min(left, max(epochs_begun(study), default=0))),
         rehearsals=rehearse(study),
-        cpus=width * options.cpus_per_trial,
-        gpus=gpus_held(width, options.gpus_per_trial),
+        cpus=concurrent * options.cpus_per_trial,
+        gpus=gpus_held(concurrent, options.gpus_per_trial),
         checkpoints=most_checkpoints(study),
         checkpoint_budget=None if study.quota is None else study.quota.total,
         time_budget=options.time_budget,
@@ -199,11 +199,11 @@ def expected_controls(expectation: Expectation, share: float) -> Controls:
     return Controls(count, epochs)
 
 
-def gpus_held(width: int, gpus_per_trial: float) -> int:
-    """Whole GPUs under `width` trials; a trial of 0.4 GPU can't be spread over two."""
+def gpus_held(concurrent: int, gpus_per_trial: float) -> int:
+    """Whole GPUs under `concurrent` trials; a trial of 0.4 GPU can't be spread over two."""
     if 0 < gpus_per_trial < 1:
-        return math.ceil(width / int(1 / gpus_per_trial + 1e-9))
-    return int(width * gpus_per_trial)
+        return math.ceil(concurrent / int(1 / gpus_per_trial + 1e-9))
+    return int(concurrent * gpus_per_trial)
 
 
 def most_checkpoints(study: Study) -> int:
@@ -213,10 +213,10 @@ def most_checkpoints(study: Study) -> int:
     keep their best, and those that may go on their latest; `best/` has a copy.
     """
     running = most_running(study)
-    goes_on = study.scheduler.promotes or study.scheduler.audit > 0
+    may_continue = study.scheduler.promotes or study.scheduler.audit > 0
     ended = max(study.total - running, 0)
     best = min(study.options.keep_best, ended) if study.space.parameters else ended
-    return best + ended * goes_on + 3 * running + 1
+    return best + ended * may_continue + 3 * running + 1
 
 
 def divide_quota(study: Study, checkpoint: int | None = None) -> None:
@@ -285,7 +285,7 @@ GPU_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What a few steps have told of one configuration."""
+    """What a few steps of one configuration took."""
 
     config: dict[str, Any]
     step_seconds: float = 0.0
@@ -348,8 +348,8 @@ def _measured(
     for config in configs:
         with scratch() as folder:
             try:
-                told = measure(config, folder, cpus=cpus, on_gpu=on_gpu, **data)
-                seconds = told["step_seconds"], told["epoch_seconds"]
+                measured = measure(config, folder, cpus=cpus, on_gpu=on_gpu, **data)
+                seconds = measured["step_seconds"], measured["epoch_seconds"]
             except Exception as error:
                 reason = str(error).partition("\n")[0]
                 rehearsals.append(Rehearsal(config, error=f"{type(error).__name__}: {reason}"))

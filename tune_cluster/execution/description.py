@@ -64,11 +64,11 @@ def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, A
             f"--resume {study.directory}: the study was started on other data (fingerprint "
             f"{before}; here, of {description['dataset']['name'] or 'no dataset'}, {now or 'none'})"
         )
-    for name, told in study.inputs.items():
+    for name, now in study.inputs.items():
         was = first.get("inputs", {}).get(name)
-        if told != was:
+        if now != was:
             raise ValueError(
-                f"--resume {study.directory}: {name} is not what it was: {was}, here {told}"
+                f"--resume {study.directory}: {name} is not what it was: {was}, here {now}"
             )
     return {
         **first,

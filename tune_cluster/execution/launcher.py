@@ -31,7 +31,7 @@ from tune_cluster.cluster.connect import connected
 from tune_cluster.cluster.facts import gpu_notice, seen_gpus
 from tune_cluster.cluster.head import Notices, watched
 from tune_cluster.cluster.nodes import inspect
-from tune_cluster.errors import accept_all_characters, complain, in_words
+from tune_cluster.errors import accept_all_characters, message_of, print_error
 from tune_cluster.execution import summary
 from tune_cluster.execution.best import all_ended, keep_best, write_replicates
 from tune_cluster.execution.command_line import Command, arguments_of, parse
@@ -47,7 +47,12 @@ from tune_cluster.execution.ray_tune.compat import (
 )
 from tune_cluster.execution.ray_tune.study import TUNE_FOLDER, Study
 from tune_cluster.execution.result import StudyResult
-from tune_cluster.execution.signals import EXIT_CODES, ended_by_signals, heard, interrupted
+from tune_cluster.execution.signals import (
+    EXIT_CODES,
+    ended_by_signals,
+    interrupted,
+    signals_handled,
+)
 from tune_cluster.execution.tuner import Tuner
 from tune_cluster.execution.validation import kind_of, refuse_unused, unsendable_refused
 from tune_cluster.plain_text import argument, one_line
@@ -86,7 +91,7 @@ def main(job: Callable[..., Tuner], argv: Sequence[str] | None = None) -> NoRetu
     Exit codes: 0 all trials have ended, or their time has; 1 the first trials all failed alike, or
     none has reported a value, or no node is left that trials could run on, or the storage has not
     come back; 2 bad input, before anything was scheduled; 75 the cluster's head is gone, or the Ray
-    that the job had started; 130 a person has interrupted it, or has not wanted it at its price,
+    that the job had started; 130 a person has interrupted it, or has declined it,
     and then nothing of it is left, or another driver has taken it over; 143 terminated.
 
     Args:
@@ -96,32 +101,32 @@ def main(job: Callable[..., Tuner], argv: Sequence[str] | None = None) -> NoRetu
     """
     argv = sys.argv[1:] if argv is None else argv
     accept_all_characters()
-    # Signals are heard until Ray has been left: a second Ctrl-C may come at any time.
-    with ExitStack() as hearing, ExitStack() as held:
+    # Signals are handled until Ray has been left: a second Ctrl-C may come at any time.
+    with ExitStack() as handling, ExitStack() as held:
         try:
             command, directory = taken_up(partial(parse, job, argv), held)
             tuner = built_by(job, command)
             begun = prepare(command, tuner, directory, held, console=Console(), argv=argv)
         except (OSError, ValueError) as error:
-            complain(in_words(error))
+            print_error(message_of(error))
             sys.exit(2)
         except KeyboardInterrupt:
             sys.exit(130)
         if begun is None:
             sys.exit(130)
-        hearing.enter_context(heard(begun.study.stopper))
+        handling.enter_context(signals_handled(begun.study.stopper))
         then = begun.next_step
         address = ray.get_runtime_context().gcs_address
-        held.enter_context(watched(address, lambda told: complain(f"{told}, and {then}")))
+        held.enter_context(watched(address, lambda reason: print_error(f"{reason}, and {then}")))
         # From here on a ValueError is our own bug, and has its traceback.
         try:
             code = exit_code(begun.run(), then)
         except StorageLostError as error:
-            complain(f"storage: {error}; what was reported is kept: {then}")
+            print_error(f"storage: {error}; what was reported is kept: {then}")
             code = EXIT_CODES.get(begun.study.stopper.why, 1)
         except LinkError as error:
             # Put there while the study ran: another user is at work in its folder.
-            complain(f"{error}; what was reported is kept: {then}")
+            print_error(f"{error}; what was reported is kept: {then}")
             code = 1
     sys.exit(code)
 
@@ -175,13 +180,13 @@ def exit_code(result: StudyResult, then: str) -> int:
         then: what the person does next: the end of a sentence.
     """
     if result.ended_by == FAILED:
-        complain(one_line(f"the first trials all failed alike: {result.reason}"))
+        print_error(one_line(f"the first trials all failed alike: {result.reason}"))
         return 1
     if result.ended_by == NODES:
-        complain(f"{result.reason}; put that right, and {then}")
+        print_error(f"{result.reason}; put that right, and {then}")
         return 1
     if result.best is None and result.complete:
-        complain(f"no trial has reported {result.metric}; journal.jsonl has the reason of each")
+        print_error(f"no trial has reported {result.metric}; journal.jsonl has the reason of each")
         return 1
     return EXIT_CODES.get(result.ended_by, 0)
 
@@ -372,7 +377,7 @@ def prepare(
         # Again: Ray has made SIGTERM its own as it began.
         with ended_by_signals():
             built = study.as_tune()
-            refuse_unused(command.given, options, study)
+            refuse_unused(command.changed, options, study)
             description = describe(study, command, argv or ())
             typed = [] if argv is None else description["command"]
             how = how_to_go_on(study, typed)

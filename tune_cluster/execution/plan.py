@@ -160,7 +160,7 @@ def hours(count: float) -> str:
 
 
 UNASKED_SECONDS = 60.0
-"""A study that is over sooner begins without a question: it can be ended as fast as answered. So do
+"""A study that is over sooner starts unasked: it can be ended as fast as answered. So do
 smoke tests and the rest of most resumed studies."""
 
 
@@ -181,8 +181,8 @@ def confirm_start(
     Raises:
         ValueError: the storage has no room for its checkpoints.
     """
-    if study.options.resume is not None and (told := strangers(study.directory)):
-        show_line(console, "NOTICE", told, style="bold red")
+    if study.options.resume is not None and (notice := strangers(study.directory)):
+        show_line(console, "NOTICE", notice, style="bold red")
     if all_ended(study) or study.stopper.stops():
         divide_quota(study)
         return True, None

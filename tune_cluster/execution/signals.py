@@ -1,7 +1,7 @@
 """The signals that end a study in order: Ctrl-C, SIGTERM, and SIGHUP of a terminal that closes.
 
 SIGTERM is what a scheduler such as Slurm, a spot instance that is taken, `ray job stop` and systemd
-send, and SIGHUP what is left of a terminal. Under nohup SIGHUP is not heard at all, and a job that
+send, and SIGHUP what is left of a terminal. Under nohup SIGHUP is ignored, and a job that
 `ray job submit` has started never gets it: the study goes on.
 """
 
@@ -23,8 +23,8 @@ Handler: TypeAlias = Callable[[int, FrameType | None], None]
 
 STDOUT, STDERR = 1, 2
 
-GRACE = 25.0
-"""Seconds from SIGTERM to the end at any price. Slurm, Kubernetes and Google's spot machines kill
+TERMINATION_GRACE_SECONDS = 25.0
+"""Seconds from SIGTERM to the end in any case. Slurm, Kubernetes and Google's spot machines kill
 30 s after it (AWS gives 120 s). To end in order takes 15 s at most: so long Tune waits for an epoch
 that is being trained. Ended by itself, the process takes along the Ray that it has started."""
 
@@ -33,13 +33,13 @@ EXIT_CODES = {INTERRUPTED: 128 + signal.SIGINT, TERMINATED: 128 + signal.SIGTERM
 
 
 @contextmanager
-def heard(stopper: StudyStopper) -> Iterator[None]:
-    """Hears the signals for as long as the context lasts.
+def signals_handled(stopper: StudyStopper) -> Iterator[None]:
+    """Handles the signals for as long as the context lasts.
 
     The second Ctrl-C ends the process at once. The second SIGTERM does not, since one order may
     come twice: `timeout` sends one to its child and one to its whole group.
     """
-    grace = threading.Timer(GRACE, os._exit, args=(EXIT_CODES[TERMINATED],))
+    grace = threading.Timer(TERMINATION_GRACE_SECONDS, os._exit, args=(EXIT_CODES[TERMINATED],))
     grace.daemon = True
 
     def interrupt(number: int, frame: FrameType | None) -> None:
@@ -47,7 +47,9 @@ def heard(stopper: StudyStopper) -> Iterator[None]:
             # Ray's processes on this machine were started to die with this one.
             os._exit(EXIT_CODES[INTERRUPTED])
         stopper.interrupt()
-        say("Ending: trials keep the epochs that they have reported. Ctrl-C again: at once.")
+        print_on_stderr(
+            "Ending: trials keep the epochs that they have reported. Ctrl-C again: at once."
+        )
 
     def terminate(number: int, frame: FrameType | None) -> None:
         if number == signal.SIGHUP:
@@ -60,7 +62,10 @@ def heard(stopper: StudyStopper) -> Iterator[None]:
             return
         stopper.terminate()
         grace.start()
-        say(f"Ending, within {GRACE:g} s: trials keep the epochs that they have reported.")
+        print_on_stderr(
+            f"Ending, within {TERMINATION_GRACE_SECONDS:g} s: "
+            "trials keep the epochs that they have reported."
+        )
 
     handlers = {signal.SIGINT: interrupt, signal.SIGTERM: terminate}
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
@@ -75,14 +80,16 @@ def heard(stopper: StudyStopper) -> Iterator[None]:
 
 @contextmanager
 def interrupted(stopper: StudyStopper) -> Iterator[None]:
-    """Hears Ctrl-C for as long as the context lasts, in a process that is to go on: the first ends
+    """Handles Ctrl-C for as long as the context lasts, in a process that goes on: the first ends
     the study in order, the second raises `KeyboardInterrupt`."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         if stopper.why == INTERRUPTED:
             raise KeyboardInterrupt
         stopper.why = INTERRUPTED
-        say("Ending: trials keep the epochs that they have reported. Ctrl-C again: at once.")
+        print_on_stderr(
+            "Ending: trials keep the epochs that they have reported. Ctrl-C again: at once."
+        )
 
     with handled({signal.SIGINT: interrupt}):
         yield
@@ -95,8 +102,8 @@ def ended_by_signals() -> Iterator[None]:
     def end(number: int, frame: FrameType | None) -> None:
         sys.exit(128 + number)
 
-    heard = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
-    with handled(dict.fromkeys(heard, end)):
+    numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
+    with handled(dict.fromkeys(numbers, end)):
         yield
 
 
@@ -118,7 +125,7 @@ def handled(handlers: Mapping[signal.Signals, Handler]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def say(line: str) -> None:
+def print_on_stderr(line: str) -> None:
     """For the person at the keyboard, on a line of its own; whatever was being printed when the
     signal came, which print() would not bear."""
     with suppress(OSError):

@@ -53,8 +53,8 @@ def show_summary(
     """
 
     def line(name: str, text: str) -> None:
-        told = one_line(f"{name:<15}{text}")
-        console.print(told, soft_wrap=True, highlight=False, markup=False)
+        text_line = one_line(f"{name:<15}{text}")
+        console.print(text_line, soft_wrap=True, highlight=False, markup=False)
 
     console.print()
     trials = list(study.trials.values())
@@ -103,8 +103,8 @@ def show_summary(
 
 def time_taken(expected: float | None, took: float) -> str:
     """What the session took, beside what it was expected to."""
-    told = "" if expected is None else f"expected {duration(expected)}, "
-    return f"{told}took {duration(took)}"
+    estimated = "" if expected is None else f"expected {duration(expected)}, "
+    return f"{estimated}took {duration(took)}"
 
 
 def write_closing(study: Study, closing: Closing | None) -> list[tuple[str, str]]:

@@ -180,11 +180,11 @@ def _asked(trainable: Any, config: dict[str, Any]) -> tune.PlacementGroupFactory
     return factory
 
 
-def refuse_unused(given: Iterable[str], options: Options, study: Study) -> None:
-    """Refuses options that were given and would change nothing.
+def refuse_unused(changed: Iterable[str], options: Options, study: Study) -> None:
+    """Refuses options that would change nothing.
 
     Args:
-        given: names of options that have another value than by default.
+        changed: names of options that have another value than by default.
         options: their values.
         study: built.
 
@@ -203,7 +203,7 @@ def refuse_unused(given: Iterable[str], options: Options, study: Study) -> None:
     if options.max_epochs != study.max_epochs:
         unused["max_epochs"] = f"this job trains for {study.max_epochs}, whatever the flag says"
     for name, why in unused.items():
-        if name in given:
+        if name in changed:
             raise ValueError(f"{flag(name)} {getattr(options, name)}: {why}")
 
 

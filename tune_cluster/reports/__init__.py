@@ -1,1 +1,1 @@
-"""WHAT came of a study, read from its journal alone."""
+"""What came of a study, read from its journal alone."""

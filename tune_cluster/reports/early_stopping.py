@@ -79,9 +79,9 @@ def top_shares(
     ends = [*survivors, *controls]
     shares, room = [0.0] * len(ends), float(top)
     # Of equals the survivor is first: the other one has not beaten it.
-    for place in sorted(range(len(ends)), key=lambda at: (-ends[at], at)):
-        shares[place] = min(weights[place], room)
-        room -= shares[place]
+    for rank in sorted(range(len(ends)), key=lambda at: (-ends[at], at)):
+        shares[rank] = min(weights[rank], room)
+        room -= shares[rank]
     return shares
 
 
@@ -193,9 +193,9 @@ def weighted_ranks(
     values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
     """The weight below each value and half of that of its equals, itself included."""
-    _, place = np.unique(values, return_inverse=True)
-    at = np.bincount(place, weights=weights)
-    ranks: npt.NDArray[np.float64] = (np.cumsum(at) - at / 2)[place]
+    _, position = np.unique(values, return_inverse=True)
+    at = np.bincount(position, weights=weights)
+    ranks: npt.NDArray[np.float64] = (np.cumsum(at) - at / 2)[position]
     return ranks
 
 

@@ -70,11 +70,11 @@ def draw_curves(study: Path, target: Path) -> None:
         # The diverged and the unlucky would press what matters into one line.
         if state.objective.mode == "max" and top > 0:
             curves.set_ylim(max(0.0, top - 0.25), top + 0.02)
-        told = (
+        title = (
             f"{about['job']}, {about['dataset']['name']}: {len(trials)} trials, "
             f"{sum(len(trial.results) for trial in trials)} epochs, best {metric} {top:.4f}"
         )
-        figure.suptitle(in_picture(told))
+        figure.suptitle(in_picture(title))
     save_picture(figure, target)
 
 

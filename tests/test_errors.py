@@ -8,12 +8,12 @@ import sys
 import pytest
 
 from tests.conftest import ROOT
-from tune_cluster.errors import in_words
+from tune_cluster.errors import message_of
 
 TELL = """
 from rich.console import Console
 from rich.table import Table
-from tune_cluster.errors import accept_all_characters, complain
+from tune_cluster.errors import accept_all_characters, print_error
 accept_all_characters()
 Console().print("4 of 8 \\u00b7 0.5 \\u00b1 0.1 \\u2026 gr\\u00fcn \\u4e2d \\udcff")
 table = Table("a")
@@ -21,7 +21,7 @@ table.add_row("\\u00b7")
 Console().print(table)
 with Console(force_terminal=True).status("\\u00b7"):
     pass
-complain("gr\\u00fcn \\udcff")
+print_error("gr\\u00fcn \\udcff")
 """
 
 
@@ -43,5 +43,5 @@ def test_no_character_ends_a_process_whose_output_cannot_have_it(encoding):
 def test_an_error_of_the_system_is_told_with_its_path(tmp_path):
     with pytest.raises(FileNotFoundError) as found:
         (tmp_path / "missing").read_text()
-    assert in_words(found.value) == f"{tmp_path / 'missing'}: No such file or directory"
-    assert in_words(io.UnsupportedOperation("fileno")) == "fileno"
+    assert message_of(found.value) == f"{tmp_path / 'missing'}: No such file or directory"
+    assert message_of(io.UnsupportedOperation("fileno")) == "fileno"
