@@ -149,7 +149,7 @@ def checkpoints_of(study):
     found = {}
     for run in sorted((study / "trials").iterdir()):
         checkpoints = TrialCheckpoints(LocalStore(run, study), "max")
-        mine = [asdict(c) | {"place": ""} for c in checkpoints.newest_first()]
+        mine = [asdict(c) | {"store": ""} for c in checkpoints.newest_first()]
         best = checkpoints.best()
         found[run.name] = mine, None if best is None else best.epoch
     return found
