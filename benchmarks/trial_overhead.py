@@ -36,7 +36,8 @@ from tune_cluster import Options, TuneConfig, Tuner
 from tune_cluster.callbacks.hparams import Columns
 from tune_cluster.callbacks.tensorboard import TensorBoard
 from tune_cluster.execution.command_line import Command
-from tune_cluster.execution.launcher import TUNE_SETTINGS, prepare
+from tune_cluster.execution.launcher import prepare
+from tune_cluster.execution.ray_tune.study import TUNE_SETTINGS
 from tune_cluster.study.events import Closed, Session, Started
 from tune_cluster.study.state import StudyState
 

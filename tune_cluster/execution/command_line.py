@@ -5,9 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import io
-import json
 import sys
-import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stderr
@@ -18,7 +16,6 @@ from typing import Annotated, Any, TypeVar
 
 import docstring_parser
 import tyro
-from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
 from tune_cluster.execution.options import (
@@ -28,6 +25,7 @@ from tune_cluster.execution.options import (
     SMOKE_TEST_EPOCHS,
     SMOKE_TEST_TRIALS,
     Options,
+    check_stored_type,
     flag,
     options_of,
 )
@@ -348,36 +346,13 @@ def _defaults(own: Sequence[_Flag], stored: Any) -> dict[str, Any]:
                     f"--resume: study.json: {kind}.{name!r:.60} is unknown to this job"
                 )
             if name in defaults:
-                _check_type(f"{kind}.{name}", hints[name], value)
+                check_stored_type(f"{kind}.{name}", hints[name], value)
                 # JSON has neither paths nor tuples.
                 typed = isinstance(defaults[name], (Path, tuple)) and value is not None
                 defaults[name] = type(defaults[name])(value) if typed else value
     for name in sorted(OPTION_NAMES - stored["flags"].keys() - {*ADDED}):
         raise ValueError(f"--resume: study.json: flags.{name} is missing")
     return {**defaults, **ONE_SESSION}
-
-
-def _check_type(name: str, annotation: Any, value: Any) -> None:
-    if not _plain(annotation):
-        return
-    try:
-        # As JSON: it has paths as texts, and tuples as lists.
-        TypeAdapter(annotation).validate_json(json.dumps(value), strict=True)
-    except ValidationError as error:
-        why = error.errors(include_url=False)[0]["msg"].replace("Input should", "it should")
-        raise ValueError(f"--resume: study.json: {name} is {value!r:.60}; {why}") from None
-
-
-def _plain(annotation: Any) -> bool:
-    """Whether JSON has values of a type as they are."""
-    origin = typing.get_origin(annotation)
-    if origin is typing.Literal:
-        return True
-    if origin is Annotated:
-        return _plain(typing.get_args(annotation)[0])
-    if origin in (list, tuple, dict, typing.Union, types.UnionType):
-        return all(inner is Ellipsis or _plain(inner) for inner in typing.get_args(annotation))
-    return annotation in (bool, int, float, str, Path, type(None))
 
 
 def _typed(name: str, value: Any) -> Any:

@@ -24,7 +24,6 @@ from tune_cluster.callbacks.base import Callback
 from tune_cluster.callbacks.console import ConsoleOutput
 from tune_cluster.callbacks.hparams import Columns
 from tune_cluster.callbacks.retention import Retention
-from tune_cluster.callbacks.stopping import FAILED, NODES
 from tune_cluster.callbacks.tensorboard import TensorBoard
 from tune_cluster.cluster.capacity import Cluster
 from tune_cluster.cluster.connect import connected
@@ -45,7 +44,7 @@ from tune_cluster.execution.ray_tune.compat import (
     controlled_by,
     let_trials_inherit_environment,
 )
-from tune_cluster.execution.ray_tune.study import TUNE_FOLDER, Study
+from tune_cluster.execution.ray_tune.study import TUNE_FOLDER, TUNE_SETTINGS, Study
 from tune_cluster.execution.result import StudyResult
 from tune_cluster.execution.signals import (
     EXIT_CODES,
@@ -65,25 +64,6 @@ from tune_cluster.study.stored import check_kinds, read_study, repair
 from tune_cluster.study.stream import Listener
 from tune_cluster.study.study_file import check_unchanged
 
-TUNE_SETTINGS = {
-    # The journal and the curves are ours; Tune's CSV and JSON files would cost 13 ms a trial.
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    # Tune's own snapshots are never read: once, at the end, and not every 10 s.
-    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
-    # A missing metric ends its trial, in its runner, and not the study.
-    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
-    # Who may wait for a process is up to the searcher: this number stays what it is when a study
-    # begins, and with 1 the processes of nodes that join would start one after the other.
-    "TUNE_MAX_PENDING_TRIALS_PG": "1000000",
-    # Ctrl-C is ours: the journal is to be complete.
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    # One line for a failed trial is in the terminal, its traceback in the journal.
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    # Nor Tune's own tables: ours say what happens.
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-}
-
 
 def main(job: Callable[..., Tuner], argv: Sequence[str] | None = None) -> NoReturn:
     """Run `job(options, **parameters)` from the command line, and end the process.
@@ -91,8 +71,8 @@ def main(job: Callable[..., Tuner], argv: Sequence[str] | None = None) -> NoRetu
     Exit codes: 0 all trials have ended, or their time has; 1 the first trials all failed alike, or
     none has reported a value, or no node is left that trials could run on, or the storage has not
     come back; 2 bad input, before anything was scheduled; 75 the cluster's head is gone, or the Ray
-    that the job had started; 130 a person has interrupted it, or has declined it,
-    and then nothing of it is left, or another driver has taken it over; 143 terminated.
+    that the job had started; 130 a person has interrupted it, or has declined it, and then nothing
+    of it is left, or another driver has taken it over; 143 terminated.
 
     Args:
         job: builds the Tuner from the options and its own keyword parameters, which become flags;
@@ -120,7 +100,7 @@ def main(job: Callable[..., Tuner], argv: Sequence[str] | None = None) -> NoRetu
         held.enter_context(watched(address, lambda reason: print_error(f"{reason}, and {then}")))
         # From here on a ValueError is our own bug, and has its traceback.
         try:
-            code = exit_code(begun.run(), then)
+            code = summary.exit_code(begun.run(), then)
         except StorageLostError as error:
             print_error(f"storage: {error}; what was reported is kept: {then}")
             code = EXIT_CODES.get(begun.study.stopper.why, 1)
@@ -147,7 +127,13 @@ def run(job: Callable[..., Tuner], **arguments: Any) -> StudyResult:
     """
     with ExitStack() as held:
         command, directory = taken_up(partial(arguments_of, job, arguments), held)
-        return _run_here(command, built_by(job, command), directory, held)
+        tuner = built_by(job, command)
+        # Plain lines: a live status is for a terminal that this process has for itself.
+        console = Console(force_terminal=False, force_jupyter=False)
+        begun = prepare(command, tuner, directory, held, console=console, argv=None)
+        assert begun is not None, "nobody was asked"
+        with interrupted(begun.study.stopper):
+            return begun.run()
 
 
 def fit(tuner: Tuner, options: Options) -> StudyResult:
@@ -156,39 +142,8 @@ def fit(tuner: Tuner, options: Options) -> StudyResult:
     def same(options: Options) -> Tuner:
         return tuner
 
-    said = {name: getattr(options, name) for name in OPTION_NAMES}
-    given = {name: value for name, value in said.items() if value != getattr(Options, name)}
-    return run(same, **given)
-
-
-def _run_here(
-    command: Command, tuner: Tuner, directory: StudyDirectory | None, held: ExitStack
-) -> StudyResult:
-    # Plain lines: a live status is for a terminal that this process has for itself.
-    console = Console(force_terminal=False, force_jupyter=False)
-    begun = prepare(command, tuner, directory, held, console=console, argv=None)
-    assert begun is not None, "nobody was asked"
-    with interrupted(begun.study.stopper):
-        return begun.run()
-
-
-def exit_code(result: StudyResult, then: str) -> int:
-    """The exit code of a study that was run, after a line on what has gone wrong.
-
-    Args:
-        result: of the study.
-        then: what the person does next: the end of a sentence.
-    """
-    if result.ended_by == FAILED:
-        print_error(one_line(f"the first trials all failed alike: {result.reason}"))
-        return 1
-    if result.ended_by == NODES:
-        print_error(f"{result.reason}; put that right, and {then}")
-        return 1
-    if result.best is None and result.complete:
-        print_error(f"no trial has reported {result.metric}; journal.jsonl has the reason of each")
-        return 1
-    return EXIT_CODES.get(result.ended_by, 0)
+    values = {name: getattr(options, name) for name in OPTION_NAMES}
+    return run(same, **{n: v for n, v in values.items() if v != getattr(Options, n)})
 
 
 def taken_up(
@@ -268,7 +223,7 @@ class Begun:
     def next_step(self) -> str:
         """What a person does once it is over what has ended the study: the end of a sentence."""
         start = "begin a new study" if self.study.not_resumable else "go on with"
-        return f"{start}: {how_to_go_on(self.study, self.command)}"
+        return f"{start}: {summary.resume_command(self.command, self.study)}"
 
     def run(self) -> StudyResult:
         """From the first trial to the last word.
@@ -380,7 +335,7 @@ def prepare(
             refuse_unused(command.changed, options, study)
             description = describe(study, command, argv or ())
             typed = [] if argv is None else description["command"]
-            how = how_to_go_on(study, typed)
+            how = summary.resume_command(typed, study)
             started, estimate = confirm_start(console, study, how, asked=argv is not None)
             if started:
                 cost = {} if estimate is None else {"price": estimate.describe()}
@@ -467,8 +422,3 @@ def study_on(
     if directory.lease is not None:
         directory.lease.on_lost(study.stopper.interrupt)
     return study
-
-
-def how_to_go_on(study: Study, command: Sequence[str]) -> str:
-    """The resume command, or why the study cannot be resumed."""
-    return study.not_resumable or summary.resume_command(command, study)

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import math
+import types
+import typing
 from collections.abc import Callable
 from dataclasses import fields
+from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 from pydantic.dataclasses import dataclass
 from typing_extensions import Self
 
@@ -176,3 +187,31 @@ def options_of(**values: Any) -> Options:
         value = first["input"]
         shown = f"{value:g}" if isinstance(value, float) and math.isfinite(value) else value
         raise ValueError(f"{flag(str(first['loc'][0]))} {shown}: {rule}") from None
+
+
+def check_stored_type(name: str, annotation: Any, value: Any) -> None:
+    """Refuse a value of `study.json` that is not of an option's type.
+
+    Raises:
+        ValueError: the value, and what it should be.
+    """
+    if not _plain(annotation):
+        return
+    try:
+        # As JSON: it has paths as texts, and tuples as lists.
+        TypeAdapter(annotation).validate_json(json.dumps(value), strict=True)
+    except ValidationError as error:
+        why = error.errors(include_url=False)[0]["msg"].replace("Input should", "it should")
+        raise ValueError(f"--resume: study.json: {name} is {value!r:.60}; {why}") from None
+
+
+def _plain(annotation: Any) -> bool:
+    """Whether JSON has values of a type as they are."""
+    origin = typing.get_origin(annotation)
+    if origin is typing.Literal:
+        return True
+    if origin is Annotated:
+        return _plain(typing.get_args(annotation)[0])
+    if origin in (list, tuple, dict, typing.Union, types.UnionType):
+        return all(inner is Ellipsis or _plain(inner) for inner in typing.get_args(annotation))
+    return annotation in (bool, int, float, str, Path, type(None))

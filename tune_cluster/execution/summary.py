@@ -13,8 +13,12 @@ from rich.console import Console
 
 from search_spaces.schedulers.base import Closing
 from tune_cluster.callbacks.console import duration, spelled
+from tune_cluster.callbacks.stopping import FAILED, NODES
+from tune_cluster.errors import print_error
 from tune_cluster.execution.best import all_ended
 from tune_cluster.execution.ray_tune.study import Study
+from tune_cluster.execution.result import StudyResult
+from tune_cluster.execution.signals import EXIT_CODES
 from tune_cluster.plain_text import argument, one_line, pasted
 from tune_cluster.reports.audit import audit_lines, audit_of
 from tune_cluster.storage.checkpoints import TrialCheckpoints, dirname_of
@@ -101,6 +105,25 @@ def show_summary(
         line("resume", resume_command(command, study))
 
 
+def exit_code(result: StudyResult, then: str) -> int:
+    """The exit code of a study that was run, after a line on what has gone wrong.
+
+    Args:
+        result: of the study.
+        then: what the person does next: the end of a sentence.
+    """
+    if result.ended_by == FAILED:
+        print_error(one_line(f"the first trials all failed alike: {result.reason}"))
+        return 1
+    if result.ended_by == NODES:
+        print_error(f"{result.reason}; put that right, and {then}")
+        return 1
+    if result.best is None and result.complete:
+        print_error(f"no trial has reported {result.metric}; journal.jsonl has the reason of each")
+        return 1
+    return EXIT_CODES.get(result.ended_by, 0)
+
+
 def time_taken(expected: float | None, took: float) -> str:
     """What the session took, beside what it was expected to."""
     estimated = "" if expected is None else f"expected {duration(expected)}, "
@@ -118,7 +141,9 @@ def write_closing(study: Study, closing: Closing | None) -> list[tuple[str, str]
 
 
 def resume_command(command: Sequence[str], study: Study) -> str:
-    """What to type to go on with the study; from Python, which option to give."""
+    """The resume command, from Python the option to give; or why there is none."""
+    if study.not_resumable:
+        return study.not_resumable
     if not command:
         return f"resume={address(study)!r}"
     return pasted([*command[:2], "--resume", address(study)])
