@@ -13,7 +13,7 @@ from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import DataFlags, fingerprint_of, fixed_by
 from tune_cluster import Options, RunConfig, TuneConfig, Tuner, main
 
-EPOCHS = 9
+DEFAULT_EPOCHS = 9
 """Of a trial where nobody says how many: 3 to 10 do where most is known."""
 
 
@@ -23,7 +23,7 @@ def job(options: Options, *, images: DataFlags, pretrained: Path = Path("results
     Args:
         pretrained: the weights: a checkpoint folder, such as a study's best, or a state dict.
     """
-    epochs = options.max_epochs or EPOCHS
+    epochs = options.max_epochs or DEFAULT_EPOCHS
     dataset = images.load(seed=options.seed, smoke_test=options.smoke_test)
     known = fixed_by(pretrained, dataset.search)
     space = within(FINE_TUNING, epochs).fix(**known, epochs=epochs, patience=0)

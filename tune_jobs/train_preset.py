@@ -14,7 +14,7 @@ from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import PRESETS, DataFlags, PresetName, config_of
 from tune_cluster import Options, RunConfig, TuneConfig, Tuner, main
 
-SEEDS = 3
+DEFAULT_SEEDS = 3
 """The fewest that have a deviation worth printing."""
 
 
@@ -49,7 +49,7 @@ def job(
             metric="val_accuracy",
             mode="max",
             search_alg=RandomSearch(space, seed=options.seed),
-            num_samples=seeds or (None if options.smoke_test else SEEDS),
+            num_samples=seeds or (None if options.smoke_test else DEFAULT_SEEDS),
         ),
         run_config=RunConfig(stop={"training_iteration": epochs}),
         dataset=dataset,

@@ -6,7 +6,7 @@ import pytest
 
 from search_spaces.objective import Objective
 from tests.journals import Happens, event_of
-from tune_cluster.callbacks.stopping import ALIKE, Limits, StudyStopper
+from tune_cluster.callbacks.stopping import LEAST_FAILURES_ALIKE, Limits, StudyStopper
 
 
 class Stopping:
@@ -59,7 +59,7 @@ def result(index, score, epoch=1):
 
 
 def test_five_first_trials_that_fail_alike_end_the_study_and_four_do_not():
-    assert ALIKE == 5
+    assert LEAST_FAILURES_ALIKE == 5
     study = Stopping()
     for index in range(4):
         study.end(index, "failed", "OSError: the disk is full")

@@ -20,7 +20,7 @@ from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
 from tests.in_process import QUALITY, SPACE, Scored, study_in
 from tune_cluster.execution.cost_estimate import (
-    POINTS,
+    REHEARSED_CONFIGS,
     CostEstimate,
     Rehearsal,
     check_room,
@@ -229,9 +229,9 @@ def measured_by(directory, trainable, space=SPACE, **flags):
 def test_every_eighth_of_a_range_is_measured_with_the_bytes_of_what_is_saved(tmp_path):
     found = rehearse(measured_by(tmp_path, measured(), cpus_per_trial=2.0))
     eighths = sorted(int(8 * one.config["quality"]) for one in found)
-    assert eighths == list(range(POINTS))
+    assert eighths == list(range(REHEARSED_CONFIGS))
     good = [one for one in found if not one.error]
-    assert len(good) == POINTS - 1
+    assert len(good) == REHEARSED_CONFIGS - 1
     for one in good:
         assert (one.step_seconds, one.epoch_seconds) == (2.0, one.config["quality"])
         assert one.checkpoint_bytes == 1024
@@ -292,7 +292,7 @@ def test_no_more_are_measured_at_once_than_have_room(idle_cluster, tmp_path):
 
     with taken(CPU=1):
         found = rehearse(measured_by(tmp_path / "study", Counted, gpus_per_trial=0.5))
-    assert len(found) == len(list(calls.iterdir())) == POINTS
+    assert len(found) == len(list(calls.iterdir())) == REHEARSED_CONFIGS
 
 
 @pytest.mark.slow

@@ -40,7 +40,7 @@ from tune_cluster.storage.store import Store
 from tune_cluster.study.events import Closed, ControlEnded, Session, Unkept
 from tune_cluster.study.state import StudyState, TrialState
 
-READERS = 16
+PARALLEL_READERS = 16
 """Directories looked at together as a session begins: a look at a bucket takes 50 ms."""
 
 
@@ -139,7 +139,7 @@ class Retention(Callback):
         self._retry.wait()
         if not self._in_bucket:
             drop_ahead(self._checkpoints, self._state.trials, self._mode, self._retry)
-        with ThreadPoolExecutor(READERS) as readers:
+        with ThreadPoolExecutor(PARALLEL_READERS) as readers:
             list(readers.map(self._take_up, list(self._state.trials.values())))
         self._settle(set(self._kept))
 
@@ -257,7 +257,7 @@ class Retention(Callback):
 
 def largest_checkpoint(checkpoints: Store, trials: Iterable[int], retry: StorageRetry) -> int:
     """Bytes of the largest one that lies there; 0 where none does."""
-    with ThreadPoolExecutor(READERS) as readers:
+    with ThreadPoolExecutor(PARALLEL_READERS) as readers:
         sizes = readers.map(lambda i: retry((checkpoints / dirname_of(i)).sizes), trials)
         return max((size for of_one in sizes for size in of_one.values()), default=0)
 

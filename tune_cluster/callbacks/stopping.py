@@ -16,7 +16,7 @@ INTERRUPTED, TERMINATED = "interrupted", "terminated"
 STORAGE, NODES, FAILED = "storage", "nodes", "failed"
 """It did not come back; none is left that trials could run on; the first trials failed alike."""
 
-ALIKE = 5
+LEAST_FAILURES_ALIKE = 5
 """So many first trials that all fail with the same exception end the study: it is not their
 configurations. Fewer could be a corner of the space."""
 
@@ -77,7 +77,7 @@ class StudyStopper(Callback):
         if replay or self.why or not isinstance(event, Ended):
             return
         alike = state.failed_alike
-        if alike is not None and state.trials_ever_ended >= ALIKE:
+        if alike is not None and state.trials_ever_ended >= LEAST_FAILURES_ALIKE:
             self.why, self.reason = FAILED, alike
 
     def gives_up_storage(self) -> bool:

@@ -55,7 +55,7 @@ from tune_cluster.storage.store import LocalStore
 from tune_cluster.study.events import Closed, Control, ControlEnded, Session, Started
 from tune_cluster.study.state import Metrics, StudyState, TrialState
 
-PREFIX = "events.out.tfevents"
+EVENT_FILE_PREFIX = "events.out.tfevents"
 
 STEP_LOSS = "loss/step"
 """The losses of single steps, whose number is on the x axis."""
@@ -308,7 +308,7 @@ def read_run(folder: Path) -> Run:
     """What the event files in a run's folder have."""
     run = Run()
     # In the order in which TensorBoard reads them.
-    for path in sorted(folder.glob(f"{PREFIX}.*")):
+    for path in sorted(folder.glob(f"{EVENT_FILE_PREFIX}.*")):
         for event in events_in(path):
             for value in event.summary.value:
                 run.add(event.step, value)
@@ -334,7 +334,7 @@ def new_event_file(folder: Path, retry: StorageRetry) -> RecordWriter:
             pass
 
     retry(make)
-    stem = f"{PREFIX}.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}"
+    stem = f"{EVENT_FILE_PREFIX}.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}"
     path = folder / f"{stem}.{time.monotonic_ns()}.{secrets.token_hex(8)}"
     # The journal has it all, from which a session completes what a machine has lost.
     writer = RecordWriter(AppendOnlyFile(path, retry, study=study, new=True, kept=False))
@@ -345,7 +345,7 @@ def new_event_file(folder: Path, retry: StorageRetry) -> RecordWriter:
 def empty_event_files(folder: Path) -> None:
     """Empties what a run has. Not deleted: the slower of TensorBoard's readers would stay with a
     file that it has begun, and never come to the next."""
-    for path in folder.glob(f"{PREFIX}.*"):
+    for path in folder.glob(f"{EVENT_FILE_PREFIX}.*"):
         number = open_to_append(folder.parents[1], path)
         try:
             os.ftruncate(number, 0)
@@ -359,7 +359,7 @@ def write_event_file(study: Path, name: str, event: bytes, retry: StorageRetry) 
     writer = RecordWriter(content)
     writer.write(first_event())
     writer.write(event)
-    retry(lambda: write_file(study, study / f"{PREFIX}.{name}", content.getvalue()))
+    retry(lambda: write_file(study, study / f"{EVENT_FILE_PREFIX}.{name}", content.getvalue()))
 
 
 def first_event() -> bytes:

@@ -25,7 +25,7 @@ from tune_cluster.storage.store import SCHEME
 from tune_cluster.study.directory import new_folder
 from tune_cluster.study.study_file import STUDY_FILE
 
-MANY = 10_000
+UNLIMITED_TRIALS = 10_000
 """Trials, more than any budget lets run."""
 
 
@@ -106,7 +106,7 @@ def run_one(
         flags += ["--strategy", strategy, "--seed", str(seed)]
         flags += ["--storage-path", str(folder), "--name", study.name]
         if command.options.trials is None:
-            flags += ["--trials", str(MANY)]
+            flags += ["--trials", str(UNLIMITED_TRIALS)]
         if command.options.epoch_budget is None:
             flags += ["--epoch-budget", str(epoch_budget)]
     print(f"\n{study.name}", flush=True)

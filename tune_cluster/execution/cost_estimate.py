@@ -275,11 +275,11 @@ def _mean(values: Sequence[float]) -> float | None:
     return fmean(values) if values else None
 
 
-POINTS = 8
+REHEARSED_CONFIGS = 8
 """Configurations that are rehearsed, 0.3 s each of the default MLP. Sobol points: each eighth of
 the range of every hyperparameter has one."""
 
-GPU_SECONDS = 60.0
+GPU_REHEARSAL_SECONDS = 60.0
 """What a rehearsal on GPUs may take. It is over after 10 to 20, unless others have the GPUs."""
 
 
@@ -307,7 +307,7 @@ def rehearse(study: Study) -> list[Rehearsal]:
     if measure is None:
         return []
     strategy = SobolSearch(study.space, seed=0)
-    points = [strategy.point(index) for index in range(POINTS)]
+    points = [strategy.point(index) for index in range(REHEARSED_CONFIGS)]
     configs = [point for at, point in enumerate(points) if point not in points[:at]]
     data = {} if study.dataset is None else {"data": study.dataset.search}
     cpus, gpus = study.options.cpus_per_trial, study.options.gpus_per_trial
@@ -323,7 +323,7 @@ def rehearse(study: Study) -> list[Rehearsal]:
     task: Any = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(cast(Any, _measured))
     shared = {name: ray.put(value) for name, value in data.items()}
     runs = [task.remote(measure, configs, cpus, on_gpu=True, **shared) for _ in range(sharing)]
-    done, late = ray.wait(runs, num_returns=sharing, timeout=GPU_SECONDS)
+    done, late = ray.wait(runs, num_returns=sharing, timeout=GPU_REHEARSAL_SECONDS)
     for run in late:
         ray.cancel(run, force=True)
     try:

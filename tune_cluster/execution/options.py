@@ -47,10 +47,10 @@ ONE_SESSION = {"time_budget": None, "address": None, "resume": None, "repair": F
 """What is said for one session, and is not taken over by the next one. (A flag that is set by
 default could only be unset: `--no-yes`.)"""
 
-TRIALS = 64
+DEFAULT_TRIALS = 64
 """Where nobody says how many: enough for two or three hyperparameters."""
 
-EPOCHS = 27
+DEFAULT_EPOCHS = 27
 """Where nobody says how many: rungs of 1, 3 and 9 epochs below it."""
 
 LEAST_SHARE = 0.0001
@@ -160,7 +160,7 @@ class Options:
     @property
     def epochs(self) -> int:
         """Epochs of a trial that is not stopped: `max_epochs`, else 27."""
-        return EPOCHS if self.max_epochs is None else self.max_epochs
+        return DEFAULT_EPOCHS if self.max_epochs is None else self.max_epochs
 
 
 OPTION_NAMES = frozenset(known.name for known in fields(Options))

@@ -27,7 +27,7 @@ from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.plain_text import one_line
 from tune_cluster.study.stored import strangers
 
-NAMES = 10
+NAME_COLUMN_CHARACTERS = 10
 """Characters of the column of names."""
 
 
@@ -65,11 +65,11 @@ def show_line(
     """
     text = one_line(text)
     if typed or not console.is_terminal:
-        line = f"{name:<{NAMES}}{text}"
+        line = f"{name:<{NAME_COLUMN_CHARACTERS}}{text}"
         console.print(line, style=style, soft_wrap=True, highlight=False, markup=False)
         return
     columns = Table.grid()
-    columns.add_column(width=NAMES)
+    columns.add_column(width=NAME_COLUMN_CHARACTERS)
     columns.add_row(Text(name), Text(text))
     console.print(columns, style=style)
 

@@ -220,7 +220,7 @@ def kind_of(given: object) -> str:
     return f"an object of {own}"
 
 
-LARGEST = LARGEST_FUNCTION - 10**6
+LARGEST_TRAINABLE_BYTES = LARGEST_FUNCTION - 10**6
 """Bytes of a trainable; the rest is for what is put around it. With more Ray fails in mid-study."""
 
 
@@ -231,7 +231,7 @@ def check_sendable(trainable: Any) -> None:
         ValueError: it cannot be pickled, or is too large.
     """
     size, error = pickled(trainable)
-    if error is None and size <= LARGEST:
+    if error is None and size <= LARGEST_TRAINABLE_BYTES:
         return
     name = getattr(trainable, "__name__", type(trainable).__name__)
     path, found = culprit(trainable, size)
@@ -244,8 +244,8 @@ def check_sendable(trainable: Any) -> None:
         )
     raise ValueError(
         f"the trainable {name} is too large to be sent to the trials' processes: {variable} has "
-        f"{decimal(int(pickled(found)[0]))} of at most {decimal(LARGEST)}; load it inside the "
-        f"trainable, or give it by tune.with_parameters({name}, name=value)"
+        f"{decimal(int(pickled(found)[0]))} of at most {decimal(LARGEST_TRAINABLE_BYTES)}; load it "
+        f"inside the trainable, or give it by tune.with_parameters({name}, name=value)"
     )
 
 

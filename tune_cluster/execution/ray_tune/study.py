@@ -19,7 +19,7 @@ from search_spaces.trial_events import Event
 from tune_cluster.callbacks.stopping import Limits, StudyStopper
 from tune_cluster.cluster.capacity import Cluster, TrialSlots
 from tune_cluster.cluster.nodes import Inspection, JoiningNodes
-from tune_cluster.execution.options import TRIALS, Options
+from tune_cluster.execution.options import DEFAULT_TRIALS, Options
 from tune_cluster.execution.process_losses import LostProcesses
 from tune_cluster.execution.ray_tune.capabilities import (
     can_resume,
@@ -253,7 +253,7 @@ class Study:
         asked, size = self.options.trials, self.searcher.size
         if size is not None:
             return size if asked is None else min(asked, size)
-        return asked or self.scheduler.default_trials or TRIALS
+        return asked or self.scheduler.default_trials or DEFAULT_TRIALS
 
     @property
     def alone(self) -> bool:
