@@ -31,12 +31,12 @@ def test_no_character_ends_a_process_whose_output_cannot_have_it(encoding):
     command = [sys.executable, "-c", TELL]
     done = subprocess.run(command, capture_output=True, env=environment, check=True)
     said = done.stdout.decode(encoding)
-    told = {
+    shown = {
         "ascii": r"4 of 8 - 0.5 +- 0.1 ... gr\xfcn \u4e2d \udcff",
         "latin-1": r"4 of 8 · 0.5 ± 0.1 ... grün \u4e2d \udcff",
         "utf-8": r"4 of 8 · 0.5 ± 0.1 … grün 中 \udcff",
     }[encoding]
-    assert told in said
+    assert shown in said
     assert done.stderr.decode(encoding).startswith("error: gr")
 
 

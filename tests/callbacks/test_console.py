@@ -11,7 +11,7 @@ from search_spaces.objective import Objective
 from search_spaces.values import short
 from tests.journals import Happens, event_of, typed
 from tune_cluster.callbacks.console import STATUS_LINES, ConsoleOutput, duration
-from tune_cluster.study.events import Closed, Session, WidthChanged
+from tune_cluster.study.events import Closed, Session, SlotsChanged
 
 
 class Screen:
@@ -101,8 +101,8 @@ def test_who_is_stopped_before_there_is_a_cutoff_and_promoted_later_has_a_line_f
 
 def test_how_many_trials_ran_at_once_before_a_change_is_said_with_it():
     screen = Screen(concurrent=2)
-    screen.study.tell(WidthChanged(trials=1, reason="trial 0 was killed 2 times in epoch 1"))
-    screen.study.tell(WidthChanged(trials=3))
+    screen.study.tell(SlotsChanged(trials=1, reason="trial 0 was killed 2 times in epoch 1"))
+    screen.study.tell(SlotsChanged(trials=3))
     assert screen.lines == [
         "width      1 trial at once, 2 before: trial 0 was killed 2 times in epoch 1",
         "width      3 trials at once, 1 before: nodes have come or gone",

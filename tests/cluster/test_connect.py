@@ -50,8 +50,8 @@ with connected("local", max_concurrent=1) as found:
     run = tune.RunConfig(storage_path=sys.argv[1], verbose=0)
     (result,) = tune.Tuner(Trial, tune_config=config, run_config=run).fit()
     trial = result.metrics
-    told = [found.nodes[0]["CPU"], trial["pid"] in ready, trial["imported"], listening()]
-    print(json.dumps(told))
+    seen = [found.nodes[0]["CPU"], trial["pid"] in ready, trial["imported"], listening()]
+    print(json.dumps(seen))
 """
 
 
@@ -171,18 +171,18 @@ def test_what_the_environment_says_and_cannot_be_is_told_in_one_line(tmp_path, v
     long.mkdir()
     with socket.socket() as unheard:
         unheard.bind(("127.0.0.1", 0))
-        places = {"UNHEARD": f"127.0.0.1:{unheard.getsockname()[1]}", "LONG": str(long)}
+        addresses = {"UNHEARD": f"127.0.0.1:{unheard.getsockname()[1]}", "LONG": str(long)}
         done = subprocess.run(
             [sys.executable, "-c", JOINS],
             capture_output=True,
             text=True,
             check=False,
-            env={**os.environ, **{name: places.get(v, v) for name, v in variables.items()}},
+            env={**os.environ, **{name: addresses.get(v, v) for name, v in variables.items()}},
         )
     assert done.returncode == 0, done.stderr
     (line,) = done.stdout.splitlines()
-    for name, place in places.items():
-        said = said.replace(name, place)
+    for name, address in addresses.items():
+        said = said.replace(name, address)
     assert line.startswith(said)
 
 

@@ -41,9 +41,9 @@ def run(*arguments):
 def test_a_head_that_does_not_answer_ends_the_process_with_what_to_do(listening):
     address = address_of(listening)
     listening.close()
-    code, told = run(address, "60")
+    code, line = run(address, "60")
     assert code == 75
-    assert told.startswith(f"the cluster's head at {address} has not answered")
+    assert line.startswith(f"the cluster's head at {address} has not answered")
 
 
 def test_nothing_ends_while_the_head_answers_or_once_the_study_is_over(listening):

@@ -124,32 +124,32 @@ def away(admission):
 
 
 def test_a_node_that_has_what_the_driver_has_takes_trials(admission):
-    assert admission.harms() == []
+    assert admission.problems() == []
 
 
 def test_one_that_has_not_says_so(admission):
-    (harm,) = of_another_python(admission).harms()
-    assert "the driver 3.1" in harm
+    (problem,) = of_another_python(admission).problems()
+    assert "the driver 3.1" in problem
 
 
 def test_one_that_was_asked_before_is_not_asked_again(admission):
     here = ray.get_runtime_context().get_node_id()
-    assert replace(of_another_python(admission), asked=frozenset([here])).harms() == []
+    assert replace(of_another_python(admission), asked=frozenset([here])).problems() == []
 
 
 def test_one_that_a_process_has_found_good_is_asked_by_no_other_of_that_session(admission):
-    assert admission.harms() == []
+    assert admission.problems() == []
     bad = of_another_python(admission)
-    assert bad.harms() == []
-    assert len(replace(bad, session="the next one").harms()) == 1
+    assert bad.problems() == []
+    assert len(replace(bad, session="the next one").problems()) == 1
 
 
 def test_storage_that_is_away_from_the_driver_too_is_waited_for_and_nobody_is_known_by_that(
     admission,
 ):
-    assert away(admission).harms() == []
+    assert away(admission).problems() == []
     bad = of_another_python(admission)
-    assert len(away(bad).harms()) == len(bad.harms()) == 1
+    assert len(away(bad).problems()) == len(bad.problems()) == 1
 
 
 def test_one_that_does_not_see_what_the_drivers_node_sees_says_so(admission, tmp_path, monkeypatch):
@@ -158,6 +158,6 @@ def test_one_that_does_not_see_what_the_drivers_node_sees_says_so(admission, tmp
     deeper = tmp_path.joinpath(*"abcdefgh")
     deeper.mkdir(parents=True)
     monkeypatch.chdir(deeper)
-    (harm,) = replace(admission, meeting_point=path).harms()
-    assert "does not see" in harm
-    assert str(tmp_path) in harm
+    (problem,) = replace(admission, meeting_point=path).problems()
+    assert "does not see" in problem
+    assert str(tmp_path) in problem

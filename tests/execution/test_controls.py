@@ -131,7 +131,7 @@ def test_controls_that_go_wrong_end_alone_and_two_at_a_time_all_of_them_end(
     run_study, tmp_path, monkeypatch
 ):
     # Each costs seconds.
-    monkeypatch.setattr("tune_cluster.execution.ray_tune.study.LOST_PROCESSES", 1)
+    monkeypatch.setattr("tune_cluster.execution.ray_tune.study.LOST_PROCESS_RETRIES", 1)
     died = tmp_path / "died"
 
     def act(config, epoch, result, restored):

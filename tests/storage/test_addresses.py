@@ -72,7 +72,7 @@ def test_an_endpoint_that_does_not_answer_is_said(bucket, monkeypatch):
 
 
 @pytest.fixture
-def guarded(bucket, s3_endpoint):
+def protected(bucket, s3_endpoint):
     """The bucket as one that asks who comes."""
     switch = f"{s3_endpoint}/moto-api/reset-auth"
     requests.post(switch, data="0", timeout=5)
@@ -80,8 +80,8 @@ def guarded(bucket, s3_endpoint):
     requests.post(switch, data="inf", timeout=5)
 
 
-def test_credentials_that_nobody_knows_are_said(guarded):
-    assert "nobody knows these credentials" in said_of(f"{guarded}/results")
+def test_credentials_that_nobody_knows_are_said(protected):
+    assert "nobody knows these credentials" in said_of(f"{protected}/results")
 
 
 @pytest.fixture
@@ -95,12 +95,12 @@ def reader(bucket, s3_endpoint):
     return iam.create_access_key(UserName="reader")["AccessKey"]
 
 
-def test_credentials_that_may_only_read_are_said_and_not_shown(reader, guarded, monkeypatch):
+def test_credentials_that_may_only_read_are_said_and_not_shown(reader, protected, monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", reader["AccessKeyId"])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", reader["SecretAccessKey"])
     s3.cache_clear()
-    assert S3Store(guarded).files() == {}
-    said = said_of(f"{guarded}/results")
+    assert S3Store(protected).files() == {}
+    said = said_of(f"{protected}/results")
     assert "s3:PutObject" in said
     assert reader["AccessKeyId"] not in said
     assert reader["SecretAccessKey"] not in said

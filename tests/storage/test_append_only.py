@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from tests.mounts import mounted
-from tune_cluster.storage.append_only import REMEMBERED, AppendOnlyFile
+from tune_cluster.storage.append_only import REMEMBERED_BYTES, AppendOnlyFile
 from tune_cluster.storage.retry import RetryPolicy, StorageLostError, StorageRetry
 from tune_cluster.storage.store import LocalStore
 
@@ -100,7 +100,7 @@ def test_what_a_server_has_forgotten_is_written_again(server):
 def test_what_nobody_remembers_any_more_is_lost_and_no_zeros_stand_in_its_place(server):
     server.path.write_text("of an earlier session\n")
     file = AppendOnlyFile(server.path, StorageRetry(LocalStore(server.path.parent), policy=SHORT))
-    file.write(b"x" * (REMEMBERED + 1))
+    file.write(b"x" * (REMEMBERED_BYTES + 1))
     file.flush()
     left = 10
     server.forgets = server.path.stat().st_size - left

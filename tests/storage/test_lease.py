@@ -114,8 +114,8 @@ def test_a_driver_that_was_cut_off_finds_that_it_lost_the_study_and_stops_writin
     cut_off.send_signal(signal.SIGSTOP)
     with lease_of(store, lease_seconds=1) as lease:
         cut_off.send_signal(signal.SIGCONT)
-        told = cut_off.stdout.readline()
-        assert f"(process {os.getpid()}) has taken over the study {store}" in told
+        line = cut_off.stdout.readline()
+        assert f"(process {os.getpid()}) has taken over the study {store}" in line
         go(cut_off)
         assert cut_off.stdout.readline() == "writes nothing\n"
         cut_off.wait()

@@ -11,7 +11,7 @@ from tests.journals import read_events
 from tests.mounts import mounted
 from tune_cluster.storage.retry import RetryPolicy, StorageLostError, StorageRetry
 from tune_cluster.storage.store import LocalStore
-from tune_cluster.study.events import Closed, Session, Share, WidthChanged
+from tune_cluster.study.events import Closed, Session, Share, SlotsChanged
 from tune_cluster.study.journal import Journal
 
 
@@ -25,7 +25,7 @@ def whys(path):
 
 def test_events_come_back_in_order_with_their_time(tmp_path):
     journal = Journal(tmp_path / "j")
-    journal.append(Session(), WidthChanged(trials=1))
+    journal.append(Session(), SlotsChanged(trials=1))
     journal.append(closed("c"))
     journal.close()
     events = read_events(tmp_path / "j")
@@ -57,19 +57,19 @@ def test_a_second_process_cannot_have_the_study(tmp_path):
 
 def test_storage_that_does_not_come_back_ends_the_journal_and_is_told_once(tmp_path):
     with mounted(tmp_path / "disk", size="64k") as disk:
-        told = []
-        retry = StorageRetry(LocalStore(disk), told.append, policy=RetryPolicy(0.01, 0.02, 0.1))
-        journal = Journal(disk / "j", retry, on_lost=told.append)
+        noted = []
+        retry = StorageRetry(LocalStore(disk), noted.append, policy=RetryPolicy(0.01, 0.02, 0.1))
+        journal = Journal(disk / "j", retry, on_lost=noted.append)
         journal.append(closed("written"))
         # More than is free, and more than this file system gives at a time.
         journal.append(closed("x" * 100_000))
-        line, lost = told
+        line, lost = noted
         assert line.startswith("storage: no space left on device")
         assert isinstance(lost, StorageLostError)
         assert journal.lost is lost
         # There would be room for it: but what came before it is missing.
         journal.append(closed("later"))
-        assert told == [line, lost]
+        assert noted == [line, lost]
         with pytest.raises(StorageLostError, match="no space left"):
             journal.end("storage")
         assert whys(disk / "j") == ["written"]
@@ -94,7 +94,7 @@ def written(path, sessions=2):
     for session in range(sessions):
         journal = Journal(path)
         suggested = Suggested(trial=session, config={})
-        journal.append(Session(), suggested, WidthChanged(trials=2))
+        journal.append(Session(), suggested, SlotsChanged(trials=2))
         journal.end("all trials")
     return path.read_bytes().splitlines(keepends=True)
 

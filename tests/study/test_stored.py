@@ -103,8 +103,8 @@ def earlier_study(directory, *, metric="score", mode="max", trials=12):
         if quality < 0.3:
             events.append({"event": "ended", "trial": trial, "status": "failed", "epoch": 1})
             continue
-        told = {metric: -abs(quality - 0.8)}
-        events.append({"event": "result", "trial": trial, "epoch": 1, "metrics": told})
+        metrics = {metric: -abs(quality - 0.8)}
+        events.append({"event": "result", "trial": trial, "epoch": 1, "metrics": metrics})
         if trial < trials - 1:
             events.append({"event": "ended", "trial": trial, "status": "finished", "epoch": 1})
     (directory / JOURNAL).write_text("".join(json.dumps(event) + "\n" for event in events))

@@ -179,12 +179,12 @@ def test_a_driver_that_was_cut_off_adds_nothing_to_the_journal_of_who_took_over(
     (tmp_path / "other" / JOURNAL).write_bytes(b"1\n")
     theirs, _ = journal_in(tmp_path / "other", store, other, b"1\n")
     add(theirs, "theirs")
-    told = []
-    lease.on_lost(told.append)
+    noted = []
+    lease.on_lost(noted.append)
     add(journal, "ours")
     add(journal, "and more")
     assert in_bucket(store) == b"1\ntheirs\n"
-    assert told == [lease.lost]
+    assert noted == [lease.lost]
     assert "has taken over the study" in lease.lost
     theirs.close()
 

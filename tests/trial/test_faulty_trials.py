@@ -209,8 +209,8 @@ def test_each_trial_of_a_faulty_function_comes_to_its_own_end(run_study, tmp_pat
         assert not events_of(study, trial, "restored")
         assert f"lost       trial {trial.index}: epochs 1 to 3" in output
         assert curve_of(study, trial) == list(range(1, EPOCHS + 1))
-    (unread,) = events_of(study, trials["saves and never reads"], "epochs_lost")
-    assert unread["unread"] == 3
+    (lost,) = events_of(study, trials["saves and never reads"], "epochs_lost")
+    assert lost["unread"] == 3
     kept = study.trials_dir / f"{trials['saves and never reads'].index:04d}"
     assert [path.name for path in kept.glob("checkpoint_*")] == ["checkpoint_000001"]
     always = trials["fails always"]

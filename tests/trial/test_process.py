@@ -128,8 +128,8 @@ def counting():
             # Only a collection finds this, and it has all that was trained.
             cycle = [self.state, *tensors()]
             cycle.append(cycle)
-            told = {"tensors": len(alive), "left": len(cycle), "process": os.getpid()}
-            return {**result, **told, "score": result["val_accuracy"]}
+            drawn = {"tensors": len(alive), "left": len(cycle), "process": os.getpid()}
+            return {**result, **drawn, "score": result["val_accuracy"]}
 
     return Counting
 
@@ -209,11 +209,11 @@ def test_a_function_that_imports_torch_itself_draws_the_same_after_a_restart(run
         imported = "torch" in sys.modules
         import torch
 
-        told = {"python": random.random(), "numpy": np.random.random(), "imported": imported}
+        drawn = {"python": random.random(), "numpy": np.random.random(), "imported": imported}
         if not marker.exists():
             marker.touch()
             raise OSError("no such luck")
-        tune.report({"score": 0.0, "torch": float(torch.rand(1)), **told, **config})
+        tune.report({"score": 0.0, "torch": float(torch.rand(1)), **drawn, **config})
 
     searched = replace(QUALITY, name="seed", low=None, high=None, default=1, values=(1, 2))
     code, trials, _ = run_study(
@@ -236,15 +236,15 @@ def test_each_trial_of_a_used_process_has_a_seed_and_only_who_takes_it_is_told(r
         reuse_actors = True
 
         def setup(self, config):
-            self.told = {"python": random.random(), "numpy": np.random.random()}
-            self.told.update(torch=float(torch.rand(1)), names=len(config), process=os.getpid())
+            self.drawn = {"python": random.random(), "numpy": np.random.random()}
+            self.drawn.update(torch=float(torch.rand(1)), names=len(config), process=os.getpid())
 
         def reset_config(self, new_config):
             self.setup(new_config)
             return True
 
         def step(self):
-            return {"score": 0.0, **self.told, "done": True}
+            return {"score": 0.0, **self.drawn, "done": True}
 
     code, trials, _ = run_study(Drawing, trials=2, max_concurrent=1, scheduler=StudyScheduler())
     assert code == 0

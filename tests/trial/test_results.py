@@ -17,7 +17,7 @@ from ray.tune.result import AUTO_RESULT_KEYS, SHOULD_CHECKPOINT
 from tune_cluster.storage.checkpoints import TrialCheckpoints, name_of
 from tune_cluster.storage.store import LocalStore
 from tune_cluster.trial.results import (
-    MOST,
+    LARGEST_EPOCH,
     NOT_METRICS,
     EpochCount,
     History,
@@ -93,7 +93,9 @@ def test_what_tune_writes_into_a_result_is_no_metric():
 
 
 numbers = st.floats(-1, 50, allow_nan=False) | st.integers(-1, 50)
-said = st.none() | numbers | st.sampled_from(["1", True, math.nan, math.inf, [1], MOST + 1])
+said = (
+    st.none() | numbers | st.sampled_from(["1", True, math.nan, math.inf, [1], LARGEST_EPOCH + 1])
+)
 
 
 def counted(reports, **begun):
@@ -174,13 +176,13 @@ def trained(directory, epochs, config=CONFIG):
 
 
 @pytest.mark.parametrize(
-    ("reported", "told"), [(0, [1, 2, 3, 4]), (2, [3, 4]), (4, [4]), (math.inf, [4])]
+    ("reported", "expected"), [(0, [1, 2, 3, 4]), (2, [3, 4]), (4, [4]), (math.inf, [4])]
 )
-def test_what_the_journal_lacks_is_told_and_the_last_epoch_always(tmp_path, reported, told):
+def test_what_the_journal_lacks_is_told_and_the_last_epoch_always(tmp_path, reported, expected):
     newest = trained(tmp_path, 4).newest_first()[0]
     found = History(CONFIG).restore(newest, reported)
-    assert [result["epoch"] for result in found] == told
-    assert [result["score"] for result in found] == [epoch / 10 for epoch in told]
+    assert [result["epoch"] for result in found] == expected
+    assert [result["score"] for result in found] == [epoch / 10 for epoch in expected]
 
 
 def test_what_goes_on_keeps_the_past_of_all_its_lives(tmp_path):

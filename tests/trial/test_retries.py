@@ -14,7 +14,7 @@ from tests.execution.ray_tune.test_trainable import trainable_that
 from tests.in_process import names
 from tests.journals import read_events
 from tune_cluster.study.journal import JOURNAL
-from tune_cluster.trial.failures import ERRORS, LOST_PROCESSES, Retries
+from tune_cluster.trial.failures import ERROR_RETRIES, LOST_PROCESS_RETRIES, Retries
 
 EPOCHS = 5
 EVERYONE = ASHA(max_epochs=EPOCHS, rung_rule="ray", grace_period=EPOCHS)
@@ -41,7 +41,7 @@ def table_of(study):
 
 def test_three_errors_of_a_trial_are_retried_and_the_fourth_is_not():
     retries = Retries()
-    assert ERRORS == 3
+    assert ERROR_RETRIES == 3
     for _ in range(2):
         retries.reset()
         assert [retries.allow(f"error {number}") for number in range(4)] == [True] * 3 + [False]
@@ -74,8 +74,8 @@ def test_an_error_is_retried_from_the_checkpoint_and_told(run_study, tmp_path):
     )
     assert code == 0
     assert [trial.status for trial in trials.values()] == ["finished"] * 2
-    told = [(e["trial"], e["epoch"], e["reason"]) for e in events_of(study, "retried")]
-    assert told == [(0, 3, "OSError: the file is busy")] * 3
+    retried = [(e["trial"], e["epoch"], e["reason"]) for e in events_of(study, "retried")]
+    assert retried == [(0, 3, "OSError: the file is busy")] * 3
     assert [e["epoch"] for e in events_of(study, "restored")] == [2] * 3
     results = [(e["trial"], e["epoch"]) for e in events_of(study, "result")]
     assert results == [(trial, epoch) for trial in (0, 1) for epoch in range(1, EPOCHS + 1)]
@@ -222,9 +222,9 @@ def test_a_trial_whose_process_is_lost_several_times_ends_as_if_it_had_not(run_s
 def test_a_trial_whose_process_is_always_lost_has_failed_after_so_many_and_says_why(
     run_study, tmp_path, monkeypatch
 ):
-    assert LOST_PROCESSES == 20
+    assert LOST_PROCESS_RETRIES == 20
     # Each costs seconds.
-    monkeypatch.setattr("tune_cluster.execution.ray_tune.study.LOST_PROCESSES", 2)
+    monkeypatch.setattr("tune_cluster.execution.ray_tune.study.LOST_PROCESS_RETRIES", 2)
 
     def act(config, epoch, result):
         if config["quality"] > 0.8 and epoch == 2:

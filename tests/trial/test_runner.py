@@ -11,7 +11,7 @@ import pytest
 from search_spaces.objective import Objective
 from tests.in_process import names
 from tune_cluster.storage.quota import Quota
-from tune_cluster.trial.failures import ERRORS, ProcessExits
+from tune_cluster.trial.failures import ERROR_RETRIES, ProcessExits
 from tune_cluster.trial.messages import Assignment, Restored, Retry, TrialSettings, Unsaved
 from tune_cluster.trial.process import TrialLog, TrialProcess
 from tune_cluster.trial.runner import RETURNED, TrialRunner
@@ -150,7 +150,7 @@ def test_an_error_that_stays_fails_the_trial_with_its_traceback(run):
     assert (failed.status, failed.epoch, failed.reason) == ("failed", 2, "ValueError: no luck")
     assert failed.metrics == {}
     assert "raise left.pop()" in failed.traceback
-    assert sum(len(report.retried) for report in before) == ERRORS
+    assert sum(len(report.retried) for report in before) == ERROR_RETRIES
 
 
 @pytest.mark.parametrize(

@@ -39,8 +39,8 @@ def test_a_class_written_for_another_scheduler_trains_what_it_reports(run_study,
                     if marker is lost:
                         os.kill(os.getpid(), signal.SIGKILL)
                     raise OSError("no such luck")
-            told = {"weights": self.weights, "iteration": self.iteration, "open": self.open}
-            return {"score": -self.config["quality"], **told, "should_checkpoint": True}
+            reported = {"weights": self.weights, "iteration": self.iteration, "open": self.open}
+            return {"score": -self.config["quality"], **reported, "should_checkpoint": True}
 
         def save_checkpoint(self, checkpoint_dir):
             return {"weights": self.weights, "of": self.config["quality"]}
@@ -105,7 +105,7 @@ def test_a_function_with_checkpoints_is_promoted_and_finds_the_files_of_its_job(
     assert [event["trial"] for event in events if event["event"] == "promoted"]
     assert study.scheduler.memory.rule == "promotion"
     for trial in (trials[0], trials[1]):
-        assert {epoch: told["trained"] for epoch, told in trial.results.items()} == {
+        assert {epoch: reported["trained"] for epoch, reported in trial.results.items()} == {
             epoch: epoch for epoch in range(1, trial.epochs + 1)
         }
     assert "nowhere" in trials[2].reason

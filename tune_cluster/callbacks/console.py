@@ -23,7 +23,7 @@ from search_spaces.trial_events import EpochsLost, Event, Result
 from search_spaces.values import short
 from tune_cluster.callbacks.base import Callback
 from tune_cluster.plain_text import one_line
-from tune_cluster.study.events import Closed, ControlEnded, ResetFailed, Session, WidthChanged
+from tune_cluster.study.events import Closed, ControlEnded, ResetFailed, Session, SlotsChanged
 from tune_cluster.study.state import BestTrial, StudyState
 
 STATUS_LINES = 10
@@ -130,7 +130,7 @@ class ConsoleOutput(Callback):
             if self._reset_failed:
                 return ""
             self._reset_failed = True
-        if isinstance(event, WidthChanged):
+        if isinstance(event, SlotsChanged):
             before, self._concurrent = self._concurrent, event.trials
             return event.line(self._state.objective.metric, before)
         return event.line(self._state.objective.metric)

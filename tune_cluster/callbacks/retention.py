@@ -28,7 +28,7 @@ from search_spaces.schedulers.base import StudyScheduler
 from search_spaces.trial_events import Ended, EpochsLost, Event, Promoted, Result
 from tune_cluster.callbacks.base import Callback
 from tune_cluster.storage.checkpoints import (
-    PREFIX,
+    CHECKPOINT_PREFIX,
     Checkpoint,
     TrialCheckpoints,
     control_dirname,
@@ -166,7 +166,7 @@ class Retention(Callback):
         store = self._checkpoints / dirname_of(index)
         checkpoints = TrialCheckpoints(store, self._mode, self._retry)
         found = self._retry(store.sizes)
-        sizes = {name: size for name, size in found.items() if name.startswith(PREFIX)}
+        sizes = {name: size for name, size in found.items() if name.startswith(CHECKPOINT_PREFIX)}
         newest = checkpoints.newest_first()
         best = checkpoints.best_of(newest)
         latest = [name for name in sizes if not newest or name >= newest[0].name]

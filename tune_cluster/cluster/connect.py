@@ -159,8 +159,8 @@ def join(address: str, named: str = "--address ") -> None:
             check_reachable(address)
             token = "; that which does may have another token than RAY_AUTH_TOKEN_PATH here"
         env = {"py_modules": packages}
-        alone = compat.loopback_only() if address.startswith("127.") else nullcontext()
-        with alone:
+        listening = compat.loopback_only() if address.startswith("127.") else nullcontext()
+        with listening:
             ray.init(address=address, runtime_env=env, job_config=compat.DriverPath(), **QUIET)
     except OSError as error:
         reason = str(error).splitlines()[0]

@@ -29,11 +29,11 @@ MISSED_PROBES = 5
 """Connections in a row that failed, 15 s together: a network that stumbles is back by then."""
 
 
-ANSWER_SECONDS = 5.0
+REACH_SECONDS = 5.0
 """Within which a head on the other side of the world answers: it takes one."""
 
 
-def check_reachable(address: str, within: float = ANSWER_SECONDS) -> None:
+def check_reachable(address: str, within: float = REACH_SECONDS) -> None:
     """Open a connection to `host:port` or `[::1]:port`, and close it again: Ray itself would wait
     for minutes.
 
@@ -97,7 +97,7 @@ NOTICE_SECONDS = 1.0
 """Between two looks for notices; each takes the head less than a millisecond."""
 
 
-def telling(trials: str, trial: str) -> Callable[[str], None]:
+def notice_sender(trials: str, trial: str) -> Callable[[str], None]:
     """What sends a line from a trial's process.
 
     Args:

@@ -137,38 +137,38 @@ def inspect(
     """
     if not storage.startswith(SCHEME):
         storage = str(Path(storage).absolute())
-    with meeting_point(storage) as place:
-        driver = facts_here(place, "driver")
+    with open_meeting_point(storage) as meeting_point:
+        driver = facts_here(meeting_point, "driver")
         up = [node for node in ray.nodes() if node["Alive"]]
         # Before that a node would not have said that its torch does not answer.
         patience = within + (TORCH_SECONDS if gpus else 0.0)
-        nodes = ask_nodes(up, place, patience, remote(facts_here), gpus=gpus)
+        nodes = ask_nodes(up, meeting_point, patience, remote(facts_here), gpus=gpus)
         # A node that was killed just before is up for Ray until it misses its heartbeats.
         alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
     return Inspection(tuple(node for node in nodes if node.node_id in alive), driver, storage)
 
 
 def ask_nodes(
-    up: Sequence[dict[str, Any]], place: str, within: float, question: Any, *, gpus: bool = False
+    up: Sequence[dict[str, Any]], meeting_point: str, within: float, ask: Any, *, gpus: bool = False
 ) -> list[Node]:
     """Return what each node says, in their order.
 
     Args:
         up: nodes, as `ray.nodes()` has them.
-        place: the meeting point.
+        meeting_point: seen by the driver and all nodes.
         within: seconds that they have for it, all together.
-        question: `facts_here`, to be run on a node.
+        ask: `facts_here`, to be run on a node.
         gpus: whether those that declare some look for them.
     """
     asked = time.time()
     answers = [
-        question.options(
+        ask.options(
             # Beside whatever runs there, and also where nothing may.
             num_cpus=0,
             # A process may be lost for others' sake, once; a second one is the node's fault.
             max_retries=1,
             scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
-        ).remote(place, node["NodeID"], gpus=gpus and node["Resources"].get("GPU", 0) > 0)
+        ).remote(meeting_point, node["NodeID"], gpus=gpus and node["Resources"].get("GPU", 0) > 0)
         for node in up
     ]
     arrived: dict[Any, float] = {}
@@ -189,7 +189,7 @@ def ask_nodes(
             known = replace(known, silence=f"cannot run a process of ours ({reason(error)})")
         else:
             # Seen from both sides.
-            seen = place.startswith(SCHEME) or Path(place, known.node_id).exists()
+            seen = meeting_point.startswith(SCHEME) or Path(meeting_point, known.node_id).exists()
             known = replace(
                 known,
                 facts=replace(facts, shared=facts.shared and (seen or bool(facts.unwritable))),
@@ -207,7 +207,7 @@ def reason(error: RayError) -> str:
 
 
 @contextmanager
-def meeting_point(storage: str) -> Iterator[str]:
+def open_meeting_point(storage: str) -> Iterator[str]:
     """A folder in the storage that driver and nodes write to, for as long as the context lasts. Of
     a bucket it is that itself: what is written there is deleted by who wrote it.
 
@@ -263,7 +263,7 @@ class Admission:
     gpus: float
     """Of a trial."""
 
-    def harms(self) -> list[str]:
+    def problems(self) -> list[str]:
         """Return what keeps a trial from running here, each with what to do."""
         node = ray.get_runtime_context().get_node_id()
         key = f"{self.session}:{node}"

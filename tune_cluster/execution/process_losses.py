@@ -26,9 +26,9 @@ from search_spaces.trial_events import Event, Result
 from tune_cluster.callbacks.base import Callback
 from tune_cluster.execution.ray_tune.compat import ProcessLostError
 from tune_cluster.storage.retry import StorageLostError
-from tune_cluster.study.events import WidthChanged
+from tune_cluster.study.events import SlotsChanged
 from tune_cluster.study.state import StudyState
-from tune_cluster.trial.failures import ERRORS
+from tune_cluster.trial.failures import ERROR_RETRIES
 
 WAIT_SECONDS = 3.0
 """Of a trial that was killed for memory, twice as long after the next time: a new process takes a
@@ -111,7 +111,7 @@ class LostProcesses(Callback):
         if isinstance(cause, OutOfMemoryError):
             trial.kills += 1
             trial.due = self._clock() + WAIT_SECONDS * 2 ** (trial.kills - 1)
-        if trial.times <= ERRORS and reason != self._final_reason:
+        if trial.times <= ERROR_RETRIES and reason != self._final_reason:
             return False
         if not trial.kills:
             self._final_reason = reason
@@ -147,7 +147,7 @@ class LostProcesses(Callback):
             self._final_reason = None
 
     def _emit_change(self, reason: str) -> None:
-        self._emit(WidthChanged(trials=self.concurrent(), reason=reason))
+        self._emit(SlotsChanged(trials=self.concurrent(), reason=reason))
 
 
 def cause_of(error: Exception) -> Exception:

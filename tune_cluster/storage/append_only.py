@@ -15,7 +15,7 @@ from tune_cluster.storage.retry import StorageLostError, StorageRetry
 STALE = (errno.ESTALE, errno.EIO, errno.ENOTCONN, errno.ENODEV)
 """What a file that is open may fail with for good, while its path can be opened again."""
 
-REMEMBERED = 256 * 1024
+REMEMBERED_BYTES = 256 * 1024
 """Bytes of a file's end that can be written again: more than a journal grows by within the 30 s for
 which an NFS client may keep what it has taken."""
 
@@ -148,7 +148,7 @@ class AppendOnlyFile:
                     self._mend(self._file)
             raise
         self._size += len(piece)
-        self._last = (self._last + piece)[-REMEMBERED:]
+        self._last = (self._last + piece)[-REMEMBERED_BYTES:]
 
     def _mend(self, number: int) -> None:
         """Makes the file what it was after the last piece."""

@@ -36,7 +36,7 @@ from tune_cluster.storage.integrity import check, check_sums, parse, sums_of
 from tune_cluster.storage.retry import StorageLostError, StorageRetry
 from tune_cluster.storage.store import FULL_BYTES, RESULT_FILE, Store, scratch
 
-PREFIX = "checkpoint_"
+CHECKPOINT_PREFIX = "checkpoint_"
 
 CONTROL = "-control"
 
@@ -228,7 +228,9 @@ class TrialCheckpoints:
 
     def names(self) -> list[str]:
         """The folders that hold a checkpoint, the newest first, readable or not."""
-        names = [name for name in self._retry(self.store.folders) if name.startswith(PREFIX)]
+        names = [
+            name for name in self._retry(self.store.folders) if name.startswith(CHECKPOINT_PREFIX)
+        ]
         return sorted(names, reverse=True)
 
     def read(self, name: str) -> Checkpoint:
@@ -303,8 +305,8 @@ class TrialCheckpoints:
             def describe() -> None:
                 # A donor's, or the first part of it.
                 result.unlink(missing_ok=True)
-                told = {**record, "files": sums_of(folder)}
-                read_back = json.loads(json.dumps(told))
+                described = {**record, "files": sums_of(folder)}
+                read_back = json.loads(json.dumps(described))
                 result.write_text(json.dumps({**read_back, "crc": checksum_of(read_back)}))
 
             def put() -> None:
@@ -331,7 +333,7 @@ def name_of(epoch: float) -> str:
     `checkpoint_000007.5` of a trial that reports twice an epoch: they sort as the epochs do."""
     whole = math.floor(epoch)
     part = f"{epoch - whole:.6f}".rstrip("0")[1:] if epoch > whole else ""
-    return f"{PREFIX}{whole:06d}{part}"
+    return f"{CHECKPOINT_PREFIX}{whole:06d}{part}"
 
 
 def read_record(data: bytes) -> dict[str, Any]:

@@ -22,16 +22,16 @@ from pydantic import TypeAdapter, ValidationError
 
 from tune_cluster.storage.inside import open_regular, opened
 
-DEEPEST = 100
+DEEPEST_BRACKETS = 100
 """Brackets within each other; nothing here needs ten."""
 
-SHOWN = 60
+SHOWN_CHARACTERS = 60
 """Characters of a value in an error."""
 
 UNION = ("bool", "int", "constrained-int", "float")
 """What pydantic appends to the place of an error in a number that may be of several types."""
 
-PART = 1024**2
+CHUNK_BYTES = 1024**2
 """Bytes that are read at a time."""
 
 Sums: TypeAlias = dict[str, list[int]]
@@ -101,7 +101,7 @@ def check_sums(folder: Path, sums: Mapping[str, list[int]]) -> None:
 
 def _crc(file: BinaryIO) -> int:
     crc = 0
-    while part := file.read(PART):
+    while part := file.read(CHUNK_BYTES):
         crc = zlib.crc32(part, crc)
     return crc
 
@@ -121,7 +121,7 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _check_depth(text: str) -> None:
-    if text.count("[") + text.count("{") <= DEEPEST:
+    if text.count("[") + text.count("{") <= DEEPEST_BRACKETS:
         return
     depth, quoted, escaped = 0, False, False
     for character in text:
@@ -132,8 +132,8 @@ def _check_depth(text: str) -> None:
             quoted = True
         elif character in "[{":
             depth += 1
-            if depth > DEEPEST:
-                raise ValueError(f"brackets are nested more than {DEEPEST} deep")
+            if depth > DEEPEST_BRACKETS:
+                raise ValueError(f"brackets are nested more than {DEEPEST_BRACKETS} deep")
         elif character in "]}":
             depth -= 1
 
@@ -141,28 +141,28 @@ def _check_depth(text: str) -> None:
 def described(error: ValidationError) -> str:
     """The field that is wrong, its value, and what it should be."""
     errors = error.errors(include_url=False)
-    places = [_place(one["loc"]) for one in errors]
-    first, place = errors[0], places[0]
-    field, value = ".".join(map(_plain, place)), _shown(first["input"])
+    fields = [_field_of(one["loc"]) for one in errors]
+    first, path = errors[0], fields[0]
+    field, value = ".".join(map(_plain, path)), _shown(first["input"])
     if first["type"] == "missing":
         return f"{field} is missing"
     if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"{field} is unknown; a newer version may have written it"
     should = first["msg"].replace("Input should", "it should")
-    if places.count(place) > 1:
+    if fields.count(path) > 1:
         should = "it should be a finite number"
     return f"{field} is {value}; {should}" if field else f"{value}; {should}"
 
 
-def _place(loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
+def _field_of(loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
     return loc[:-1] if loc and loc[-1] in UNION else loc
 
 
 def _shown(value: Any) -> str:
     text = repr(value)
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
 
 
 def _plain(name: int | str) -> str:
     text = str(name).encode("unicode_escape").decode()
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"

@@ -30,7 +30,7 @@ AWAY = (
     *(errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ECONNRESET, errno.EREMOTEIO),
 )
 
-SLICE = 0.2
+SLICE_SECONDS = 0.2
 """Seconds after which whoever waits looks whether it still should."""
 
 
@@ -143,7 +143,7 @@ class StorageRetry:
         # Not one long sleep, nor an event: a signal's handler may not set one that is waited for.
         end = time.monotonic() + seconds
         while time.monotonic() < end and not self._gives_up():
-            time.sleep(min(SLICE, seconds))
+            time.sleep(min(SLICE_SECONDS, seconds))
 
     def _say_why(self, state: RetryCallState) -> str:
         """Says what has failed, and returns where."""

@@ -50,10 +50,10 @@ SCHEME = "s3://"
 BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html"""
 
-LONGEST_NAME = 200
+LONGEST_NAME_BYTES = 200
 """Bytes of a study's name: file systems take 255, and hidden and numbered names are longer."""
 
-LONGEST_PART, LONGEST_PATH = 255, 3500
+LONGEST_PART_BYTES, LONGEST_PATH_BYTES = 255, 3500
 """Bytes that Linux takes of a part and, less what a study has below it, of the whole."""
 
 
@@ -72,10 +72,10 @@ def expanded(flag: str, typed: str) -> str:
     if path.startswith("~") and not os.path.lexists(path):
         raise ValueError(f"{flag} {typed}: there is no such user; for a folder of that name: ./")
     longest = max(len(os.fsencode(part)) for part in path.split("/"))
-    if longest > LONGEST_PART or len(os.fsencode(os.path.abspath(path))) > LONGEST_PATH:  # noqa: PTH100
+    if longest > LONGEST_PART_BYTES or len(os.fsencode(os.path.abspath(path))) > LONGEST_PATH_BYTES:  # noqa: PTH100
         raise ValueError(
-            f"{flag} {path[:40]}... is too long: a name in a path has at most {LONGEST_PART} "
-            f"bytes, the whole {LONGEST_PATH:,}"
+            f"{flag} {path[:40]}... is too long: a name in a path has at most {LONGEST_PART_BYTES} "
+            f"bytes, the whole {LONGEST_PATH_BYTES:,}"
         )
     return path
 
@@ -89,9 +89,9 @@ def check_name(flag: str, name: str) -> None:
     check_characters(flag, name)
     if not name.strip() or "/" in name or name in (".", ".."):
         raise ValueError(f"{flag} must be the name of a folder, without /, got {name!r}")
-    if (size := len(name.encode())) > LONGEST_NAME:
+    if (size := len(name.encode())) > LONGEST_NAME_BYTES:
         raise ValueError(
-            f"{flag} must have at most {LONGEST_NAME} bytes, got {size:,}: {name[:40]}..."
+            f"{flag} must have at most {LONGEST_NAME_BYTES} bytes, got {size:,}: {name[:40]}..."
         )
 
 
@@ -132,7 +132,7 @@ def check_address(flag: str, address: str) -> None:
         )
 
 
-PREFIX, LOCK = "tune-cluster-", "lock"
+SCRATCH_PREFIX, SCRATCH_LOCK = "tune-cluster-", "lock"
 
 
 def scratch() -> tempfile.TemporaryDirectory[str]:
@@ -146,7 +146,7 @@ def sweep() -> None:
     """Removes the folders of processes that have ended."""
     for folder in _folders():
         try:
-            lock = os.open(folder / LOCK, os.O_RDWR | os.O_NOFOLLOW)
+            lock = os.open(folder / SCRATCH_LOCK, os.O_RDWR | os.O_NOFOLLOW)
         except OSError:
             # It is about to be made, or is no longer there.
             continue
@@ -160,7 +160,7 @@ def sweep() -> None:
 
 
 def _folders() -> Iterator[Path]:
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+    for folder in Path(tempfile.gettempdir()).glob(f"{SCRATCH_PREFIX}*"):
         try:
             status = folder.lstat()
         except FileNotFoundError:
@@ -174,11 +174,11 @@ def _folders() -> Iterator[Path]:
 def _own(pid: int, disk: str) -> Path:
     """The folder of this process there; a fork of it has another one."""
     sweep()
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=disk))
+    folder = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX, dir=disk))
     # Locked before it has its name, under which others look for it.
-    made = os.open(folder / f"{LOCK}-{pid}", os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    made = os.open(folder / f"{SCRATCH_LOCK}-{pid}", os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     fcntl.flock(made, fcntl.LOCK_EX)
-    (folder / f"{LOCK}-{pid}").rename(folder / LOCK)
+    (folder / f"{SCRATCH_LOCK}-{pid}").rename(folder / SCRATCH_LOCK)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tune_cluster.plain_text import argument
 from tune_cluster.storage.append_only import HeldFile
-from tune_cluster.storage.checkpoints import PREFIX
+from tune_cluster.storage.checkpoints import CHECKPOINT_PREFIX
 from tune_cluster.storage.inside import random_name, read_regular
 from tune_cluster.storage.lease import LEASE_FILE, S3Lease
 from tune_cluster.storage.retry import print_line
@@ -35,7 +35,7 @@ from tune_cluster.study.upload import (
 
 TRIALS = "trials"
 
-TRIES = 5
+JOURNAL_TRIES = 5
 """Of reading a journal that its driver makes one object of meanwhile."""
 
 
@@ -279,7 +279,7 @@ def download(bucket: S3Store, directory: Path) -> bytes:
 
 def _listed(bucket: S3Store) -> tuple[list[str], bytes]:
     """The files of a study in a bucket, and its journal."""
-    for tries_left in reversed(range(TRIES)):
+    for tries_left in reversed(range(JOURNAL_TRIES)):
         files = bucket.files()
         if STUDY_FILE not in files:
             raise ValueError(f"{bucket}: no study is there (it has no {STUDY_FILE})")
@@ -303,7 +303,7 @@ def is_of_the_directory(name: str) -> bool:
     stays, and so does what would come to lie beside the study."""
     parts = Path(name).parts
     hidden = any(part.startswith(".") for part in parts)
-    checkpoint = len(parts) > 2 and parts[0] == TRIALS and parts[2].startswith(PREFIX)
+    checkpoint = len(parts) > 2 and parts[0] == TRIALS and parts[2].startswith(CHECKPOINT_PREFIX)
     journal = name == JOURNAL or PIECE.fullmatch(name) is not None
     return not (hidden or checkpoint or journal or name == LEASE_FILE or name.startswith("/"))
 

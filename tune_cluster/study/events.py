@@ -241,7 +241,7 @@ class ControlEnded(TrialEnd):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WidthChanged(Event):
+class SlotsChanged(Event):
     """So many trials may run at once from here on, since nodes have come or gone, or for a
     `reason`: one was killed again and again for memory that others had."""
 
@@ -300,7 +300,7 @@ KINDS: Mapping[str, type[Event]] = {
     for kind in (
         *(Session, Earlier, Suggested, Started, Retried, ResetFailed, Share, Restored, EpochsLost),
         *(LeftOut, Result, SavedCheckpoint, Unsaved, Unkept, Decision, Promoted, Exploited),
-        *(NotExploited, Ended, ControlStarted, Control, ControlEnded, WidthChanged, NodeRefused),
+        *(NotExploited, Ended, ControlStarted, Control, ControlEnded, SlotsChanged, NodeRefused),
         *(Repaired, Closed),
     )
 }

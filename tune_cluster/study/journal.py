@@ -39,10 +39,10 @@ CHECKSUM = b', "crc": '
 
 CHECKSUM_END = re.compile(rb"\d{1,10}}")
 
-CLOSE = 1e-6
+EPOCH_TOLERANCE = 1e-6
 """Between two fractions of an epoch that are the same one."""
 
-NAMED = 5
+MOST_NAMED_TRIALS = 5
 """Trials that are named one by one."""
 
 
@@ -279,12 +279,15 @@ class WholePart:
                 ranges[-1][1] = trial
             else:
                 ranges.append([trial, trial])
-        told = [f"trials {a} to {b}" if a < b else f"trial {a}" for a, b in ranges]
-        told += [f"trial {t} to its epoch {self.cut[t]}" for t in trials if self.cut.get(t)]
-        if len(told) > NAMED:
-            told = [*told[: NAMED - 1], f"and {len(told) - NAMED + 1} more"]
+        named = [f"trials {a} to {b}" if a < b else f"trial {a}" for a, b in ranges]
+        named += [f"trial {t} to its epoch {self.cut[t]}" for t in trials if self.cut.get(t)]
+        if len(named) > MOST_NAMED_TRIALS:
+            named = [
+                *named[: MOST_NAMED_TRIALS - 1],
+                f"and {len(named) - MOST_NAMED_TRIALS + 1} more",
+            ]
         epochs = sum(isinstance(event, Result) for event in self.events)
-        return f"{', '.join(told)} ({epochs} epochs in all)" if told else "none of its trials"
+        return f"{', '.join(named)} ({epochs} epochs in all)" if named else "none of its trials"
 
 
 def whole_part(lines: Sequence[bytes], objective: Objective) -> WholePart:
@@ -295,24 +298,24 @@ def whole_part(lines: Sequence[bytes], objective: Objective) -> WholePart:
     other as those of the other trials do: which one was lost, no line says any more.
     """
     found: dict[int, Event] = {}
-    for place, line in enumerate(lines, start=1):
+    for position, line in enumerate(lines, start=1):
         try:
             event, number, _ = read_line(line)
         except ValueError:
             continue
         # Lines that were exchanged go back to where they were written.
-        found.setdefault(place if number is None else number, event)
-    in_order = [found[number] for number in sorted(found)]
-    step = min((event.epoch for event in in_order if isinstance(event, Result)), default=1)
+        found.setdefault(position if number is None else number, event)
+    ordered = [found[number] for number in sorted(found)]
+    step = min((event.epoch for event in ordered if isinstance(event, Result)), default=1)
     state, kept = StudyState(objective), []
     cut: dict[int, Epoch] = {}
-    for event in in_order:
+    for event in ordered:
         trial = event.trial if isinstance(event, TrialEvent) else None
         if trial in cut:
             continue
         known = 0 if trial not in state.trials else state.trials[trial].epochs
         try:
-            if isinstance(event, Result) and abs(event.epoch - known - step) > CLOSE:
+            if isinstance(event, Result) and abs(event.epoch - known - step) > EPOCH_TOLERANCE:
                 raise ValueError("an epoch before it is lost")
             state.apply(event)
         except ValueError:

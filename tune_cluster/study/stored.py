@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 from search_spaces.objective import Objective
 from search_spaces.trial_events import Earlier, Event, Result, Suggested
 from tune_cluster.plain_text import argument
-from tune_cluster.storage.checkpoints import PREFIX, control_dirname, dirname_of
+from tune_cluster.storage.checkpoints import CHECKPOINT_PREFIX, control_dirname, dirname_of
 from tune_cluster.storage.inside import KINDS, write_file
 from tune_cluster.storage.retry import print_line
 from tune_cluster.storage.s3 import S3Store
@@ -151,16 +151,16 @@ def earlier_trials(directory: Path, objective: Objective) -> list[Earlier]:
 
 def strangers(study: Path) -> str:
     """Who else has made, or may change, what is gone on with; empty where nobody does."""
-    told = dict.fromkeys(_told(study))
-    if not told:
+    found = dict.fromkeys(_others(study))
+    if not found:
         return ""
     return (
-        f"{study}: {'; '.join(told)}. Whoever writes there decides what is trained and what is "
+        f"{study}: {'; '.join(found)}. Whoever writes there decides what is trained and what is "
         "kept as the best: go on only if you trust them (SECURITY.md)"
     )
 
 
-def _told(study: Path) -> Iterator[str]:
+def _others(study: Path) -> Iterator[str]:
     own = os.geteuid()
     for path in (study, study / STUDY_FILE, study / JOURNAL, study / TRIALS):
         with suppress(FileNotFoundError):
@@ -280,6 +280,6 @@ def _copy_checkpoints(source: Store, target: Store, whole: WholePart) -> None:
             for checkpoint in (source / name).folders():
                 # One that is no checkpoint of ours, or has links, is of no use to the copy either.
                 with suppress(ValueError), (source / name).reading(checkpoint) as folder:
-                    epoch = float(checkpoint.removeprefix(PREFIX).partition("_")[0])
+                    epoch = float(checkpoint.removeprefix(CHECKPOINT_PREFIX).partition("_")[0])
                     if epoch <= whole.cut.get(trial, epoch):
                         (target / name).put(folder, checkpoint)

@@ -28,7 +28,7 @@ from tune_cluster.storage.retry import print_line
 from tune_cluster.storage.s3 import ConflictError, S3Store
 from tune_cluster.study.journal import JOURNAL
 
-PERIOD_SECONDS = 5.0
+UPLOAD_SECONDS = 5.0
 """Between two uploads of what is no journal."""
 
 LAST_TRIES = 12
@@ -43,7 +43,7 @@ PIECE = re.compile(rf"{PIECES}/(\d+)\.jsonl")
 MOST_PIECES = 1000
 """Objects of a journal, after which they become one: a reader needs a request for each."""
 
-READERS = 16
+MOST_READERS = 16
 """Requests at once, of a journal that is read."""
 
 
@@ -149,7 +149,7 @@ def download_journal(store: S3Store, files: Iterable[str]) -> bytes:
     """
     files = set(files)
     pieces = sorted((int(found[1]), name) for name in files if (found := PIECE.fullmatch(name)))
-    with ThreadPoolExecutor(READERS) as pool:
+    with ThreadPoolExecutor(MOST_READERS) as pool:
         contents = list(pool.map(store.read, (name for _, name in pieces)))
     # Last: what became one object after it was read is found in that again.
     journal = store.read(JOURNAL) if JOURNAL in files else b""
@@ -194,7 +194,7 @@ class DirectoryUpload:
         lease: S3Lease,
         journal: JournalUpload,
         *,
-        period_seconds: float = PERIOD_SECONDS,
+        period_seconds: float = UPLOAD_SECONDS,
     ) -> None:
         self._directory = directory
         self._store = store
@@ -210,7 +210,7 @@ class DirectoryUpload:
         self._thread.start()
         return self
 
-    def __exit__(self, *raised: object) -> None:
+    def __exit__(self, *error: object) -> None:
         self._ended.set()
         self._thread.join()
         for _ in range(LAST_TRIES):

@@ -23,11 +23,11 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-LOST_PROCESSES = 20
+LOST_PROCESS_RETRIES = 20
 """Retries of a trial whose process was lost, over a session: so many spot instances are taken in a
 day or two."""
 
-ERRORS = 3
+ERROR_RETRIES = 3
 """Retries of a trial after an error, as long as it has its process."""
 
 OUT_OF_MEMORY_MESSAGES = (
@@ -134,7 +134,7 @@ class Retries:
 
     def allow(self, reason: str) -> bool:
         """Count an error; return whether the trial is started again."""
-        if self._errors >= ERRORS or reason == self._final_reason:
+        if self._errors >= ERROR_RETRIES or reason == self._final_reason:
             self._final_reason = reason
             return False
         self._errors += 1

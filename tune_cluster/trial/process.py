@@ -36,7 +36,7 @@ import wrapt
 
 from tune_cluster.trial.failures import ProcessExits, Retries
 
-LINES = 20
+LOG_LINES = 20
 """What a person is shown of a trial that failed."""
 
 LINE_CHARACTERS = 500
@@ -66,7 +66,7 @@ class TrialLog:
         self._began = self._size()
 
     def tail(self) -> list[str]:
-        """Return the last lines of the trial, at most `LINES`, the oldest first."""
+        """Return the last lines of the trial, at most `LOG_LINES`, the oldest first."""
         end = self._size()
         start = max(self._began, end - TAIL_BYTES)
         if end <= start:
@@ -77,7 +77,7 @@ class TrialLog:
             text = file.read(end - start).decode(errors="replace")
         # A progress bar writes over its line: what is seen of it is what it wrote last.
         lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
-        return [line[:LINE_CHARACTERS] for line in lines if line.strip()][-LINES:]
+        return [line[:LINE_CHARACTERS] for line in lines if line.strip()][-LOG_LINES:]
 
     def _size(self) -> int:
         for stream in (sys.stdout, sys.stderr):

@@ -44,7 +44,7 @@ function's lies in a folder of its node, and is ours alone."""
 
 NOT_METRICS = {STEP_LOSSES, *OF_TUNE}
 
-EXACT = 2**53
+LARGEST_EXACT = 2**53
 """The integers up to here are floating-point numbers too."""
 
 
@@ -117,7 +117,7 @@ def as_number(value: Any) -> Number | None:
         value = value.item()
     if isinstance(value, int):
         exact = int(value)
-        return exact if abs(exact) <= EXACT else _as_float(exact)
+        return exact if abs(exact) <= LARGEST_EXACT else _as_float(exact)
     if not hasattr(type(value), "__float__"):
         return None
     try:
@@ -160,10 +160,10 @@ def _pairs(losses: Any) -> list[list[Number]] | None:
 NOT_KEPT = ("step_losses", "done")
 """What a checkpoint does not keep of earlier results."""
 
-DIGITS = 6
+EPOCH_DIGITS = 6
 """Of the fraction of an epoch; the rest is rounding errors of a sum."""
 
-MOST = 10**12
+LARGEST_EPOCH = 10**12
 """The largest epoch: TensorBoard's steps have an end."""
 
 
@@ -200,14 +200,14 @@ class EpochCount:
 
     def _as_said(self, reported: Any) -> Epochs:
         said = None if isinstance(reported, bool) else as_number(reported)
-        if said is None or not 0 <= said <= MOST:
+        if said is None or not 0 <= said <= LARGEST_EPOCH:
             raise ValueError(
                 f"reported epoch {reprlib.repr(reported)}: an epoch is a number from 0 on; without "
                 "one each report counts as one"
             )
         if not self.begun and said == 0:
             self.from_zero = True
-        epoch = round(said + self.from_zero, DIGITS)
+        epoch = round(said + self.from_zero, EPOCH_DIGITS)
         if epoch <= 0 or (self.begun and epoch <= self.last):
             raise ValueError(
                 f"reported epoch {said:g} after epoch {self.last - self.from_zero:g}: each report "

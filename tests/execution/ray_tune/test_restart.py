@@ -18,7 +18,7 @@ from tests.journals import read_events
 from tune_cluster.execution.ray_tune import study as study_module
 from tune_cluster.storage.retry import StorageLostError
 from tune_cluster.study.journal import JOURNAL
-from tune_cluster.trial.failures import ERRORS
+from tune_cluster.trial.failures import ERROR_RETRIES
 
 pytestmark = pytest.mark.long
 
@@ -73,7 +73,7 @@ def trainable(step, reset=lambda config: True):
 @pytest.fixture
 def run_grid(run_study, monkeypatch):
     """Runs trials of quality 0 to 1, none of which may lose its process; `(trials, events)`."""
-    monkeypatch.setattr(study_module, "LOST_PROCESSES", 0)
+    monkeypatch.setattr(study_module, "LOST_PROCESS_RETRIES", 0)
 
     def run(toy, *, trials=4, **options):
         options.setdefault("scheduler", StudyScheduler())
@@ -127,7 +127,7 @@ def test_out_of_its_share_a_trial_goes_on_with_twice_the_share_up_to_a_whole_gpu
     # Each epoch once, but for the two that were not enough, and the one that never was: on a whole
     # GPU that is an error as any other.
     steps = [tuple(map(float, line.split())) for line in stepped.read_text().splitlines()]
-    again = {(1.0, 3): 2, (1.0, 5): 2, (0.0, 1): 3 + ERRORS}
+    again = {(1.0, 3): 2, (1.0, 5): 2, (0.0, 1): 3 + ERROR_RETRIES}
     assert {step: steps.count(step) for step in steps} == {
         step: again.get(step, 1)
         for step in {(t.config["quality"], e) for t in trials.values() for e in t.results}
@@ -211,7 +211,7 @@ def test_a_failed_reset_costs_the_trial_a_process_and_is_told(run_grid, tmp_path
 
 
 def test_a_process_that_dies_of_a_reset_is_a_lost_one(run_grid, monkeypatch, tmp_path):
-    monkeypatch.setattr(study_module, "LOST_PROCESSES", 1)
+    monkeypatch.setattr(study_module, "LOST_PROCESS_RETRIES", 1)
     marker = tmp_path / "died"
 
     def die(config):
@@ -226,7 +226,7 @@ def test_a_process_that_dies_of_a_reset_is_a_lost_one(run_grid, monkeypatch, tmp
 
 
 def test_storage_that_is_lost_in_a_reset_is_no_failed_reset(run_grid, monkeypatch, tmp_path):
-    monkeypatch.setattr(study_module, "LOST_PROCESSES", 1)
+    monkeypatch.setattr(study_module, "LOST_PROCESS_RETRIES", 1)
     marker = tmp_path / "lost"
 
     def lose_storage(config):

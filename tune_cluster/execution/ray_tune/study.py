@@ -41,13 +41,13 @@ from tune_cluster.storage.retry import StorageRetry
 from tune_cluster.storage.s3 import S3Store
 from tune_cluster.storage.store import LocalStore
 from tune_cluster.study.directory import StudyDirectory
-from tune_cluster.study.events import NodeRefused, Session, WidthChanged
+from tune_cluster.study.events import NodeRefused, Session, SlotsChanged
 from tune_cluster.study.journal import JOURNAL, Journal, read_journal
 from tune_cluster.study.state import StudyState
 from tune_cluster.study.stored import earlier_trials
 from tune_cluster.study.stream import EventStream, Listener
 from tune_cluster.study.study_file import check_unchanged, write_study_file
-from tune_cluster.trial.failures import LOST_PROCESSES
+from tune_cluster.trial.failures import LOST_PROCESS_RETRIES
 from tune_cluster.trial.messages import TrialSettings
 from tune_cluster.trial.process import trial_seed
 
@@ -243,7 +243,7 @@ class Study:
             storage_path=str(directory.absolute()),
             callbacks=[self._recorder, NoProgress()],
             stop=TuneStopper(self.stopper, self.max_epochs),
-            failure_config=tune.FailureConfig(max_failures=LOST_PROCESSES),
+            failure_config=tune.FailureConfig(max_failures=LOST_PROCESS_RETRIES),
             # The runner of the trial writes them, before it reports.
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             verbose=0,
@@ -304,7 +304,7 @@ class Study:
             in_bucket=self.bucket is not None,
             journaled_epochs=reported,
             working_directory=job_directory(),
-            admission=self._joining.admission().harms if self._joining else None,
+            admission=self._joining.admission().problems if self._joining else None,
         )
         with_data = self.trainable
         if self.dataset is not None:
@@ -367,7 +367,7 @@ class Study:
         self._stream.emit(*events)
 
     def _note_slots(self, before: int, now: int) -> None:
-        self.emit(WidthChanged(trials=now))
+        self.emit(SlotsChanged(trials=now))
 
     def _note_refused(self, node: str, reasons: Sequence[str]) -> None:
         self.emit(NodeRefused(node=node[:8], reasons=list(reasons)))

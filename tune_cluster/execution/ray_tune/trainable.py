@@ -15,7 +15,7 @@ from typing import Any
 import ray
 from ray import tune
 
-from tune_cluster.cluster.head import telling
+from tune_cluster.cluster.head import notice_sender
 from tune_cluster.execution.ray_tune.capabilities import overrides
 from tune_cluster.execution.ray_tune.compat import (
     ORIGINAL_WORKING_DIRECTORY,
@@ -124,7 +124,7 @@ def _this_process(checkpoints: str) -> TrialProcess:
         gpus=assigned_gpus(),
         log=TrialLog(),
         exits=ProcessExits(),
-        notify=lambda directory, line: telling(checkpoints, directory)(line),
+        notify=lambda directory, line: notice_sender(checkpoints, directory)(line),
     )
 
 
