@@ -27,6 +27,7 @@ lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --package tests
 
 bench: .venv/installed
 	$(BIN)/python -m pip install --quiet --editable '.[dev,benchmarks]'

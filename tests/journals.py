@@ -80,10 +80,13 @@ class Happens:
         event = typed(event)
         if isinstance(event, TrialEvent) and not isinstance(event, Suggested):
             self.suggest(event.trial)
-            ended = isinstance(event, Ended) and not event.failed
-            if ended and event.epoch not in self.trials[event.trial].results:
-                self._tell(Result(trial=event.trial, epoch=event.epoch, metrics={}))
+            if isinstance(event, Ended) and not event.failed:
+                self._report(event)
         self._tell(event)
+
+    def _report(self, event):
+        if event.epoch not in self.trials[event.trial].results:
+            self._tell(Result(trial=event.trial, epoch=event.epoch, metrics={}))
 
     def _tell(self, event):
         self.state.apply(event)

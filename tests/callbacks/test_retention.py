@@ -277,7 +277,7 @@ def test_a_tight_quota_is_held_at_every_moment_of_a_study(run_study, tmp_path, m
     # Large enough to be seen while it is written.
     size = 200_000
 
-    class Heavy(toy()):
+    class Heavy(toy()):  # type: ignore[misc]
         def save_checkpoint(self, checkpoint_dir):
             super().save_checkpoint(checkpoint_dir)
             Path(checkpoint_dir, "ballast").write_bytes(os.urandom(size))

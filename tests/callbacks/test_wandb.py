@@ -37,7 +37,7 @@ def records_of(folder, trial):
     (path,) = folder.glob(f"wandb/offline-run-*/run-study-{trial:04d}.wandb")
     found = {}
     for part in parts_of(path.read_bytes()):
-        record = wandb_internal_pb2.Record()
+        record = wandb_internal_pb2.Record()  # type: ignore[attr-defined]
         record.ParseFromString(part)
         found.setdefault(record.WhichOneof("record_type"), []).append(record)
     return found

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import ray
@@ -25,7 +26,9 @@ def test_the_free_resources_are_told_node_by_node(cluster_address):
 
 def test_a_ray_that_this_process_has_started_is_known_with_its_processes(cluster_address):
     assert compat.started_here()
-    processes = ray._private.worker._global_node.all_processes
+    node = ray._private.worker._global_node
+    assert node is not None
+    processes = node.all_processes
     for kind in ("gcs_server", "raylet"):
         (info,) = processes[kind]
         assert info.process.poll() is None, "nobody sees that it was killed"
@@ -51,7 +54,8 @@ def test_the_head_s_store_has_texts_until_they_are_taken_in_the_order_of_their_k
     cluster_address,
 ):
     # A cluster of another test has taken Ray's store of keys from this process as it ended.
-    _initialize_internal_kv(ray._private.worker.global_worker.gcs_client)
+    worker: Any = ray._private.worker.global_worker
+    _initialize_internal_kv(worker.gcs_client)
     store, other = compat.HeadStore("one"), compat.HeadStore("another")
     for key in ("a:2", "a:1", "b:1"):
         store.put(key, f"text {key}")

@@ -4,6 +4,7 @@ import os
 import re
 import secrets
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import ray
@@ -100,7 +101,8 @@ def test_a_clock_that_is_wrong_is_mentioned(skew, said):
 def admission(cluster_address, tmp_path):
     """Of a node that joins, and has what the driver has."""
     # A cluster of another test has taken Ray's store of keys from this process as it ended.
-    _initialize_internal_kv(ray._private.worker.global_worker.gcs_client)
+    worker: Any = ray._private.worker.global_worker
+    _initialize_internal_kv(worker.gcs_client)
     meeting_point = tmp_path / "meeting"
     meeting_point.mkdir()
     return Admission(

@@ -149,7 +149,7 @@ def test_nothing_listens_but_what_the_cluster_file_says(on_prem, handed_over):
             int(re.search(rf"--{end}-worker-port=(\d+)", start)[1]) for end in ("min", "max")
         )
         trials = set(range(low, high + 1))
-        wait_until(lambda node=node, trials=trials: reachable(node) & trials, "a trial's process")
+        wait_until(lambda node=node, trials=trials: reachable(node) & trials, "a trial's process")  # type: ignore[misc]
         assert reachable(node) - trials <= said | {22}
     assert ("127.0.0.1", 8265) in on_prem.nodes[0].listening()
 
@@ -246,6 +246,6 @@ def test_after_ray_down_and_what_must_follow_it_no_node_runs_a_process(on_prem):
     said = on_laptop(on_prem, documented("python clusters/stop_workers.py"))
     for node in on_prem.nodes:
         assert f"{node.address}: nothing of Ray runs\n" in said
-        wait_until(lambda node=node: node.processes() == [], f"{node.name} is empty")
+        wait_until(lambda node=node: node.processes() == [], f"{node.name} is empty")  # type: ignore[misc]
         assert {port for _, port in node.listening()} == {22}
     assert len(table_of(on_prem.storage / "results" / "submitted")) == 40

@@ -120,7 +120,7 @@ def test_a_parameter_with_the_name_of_a_shared_flag_is_refused(name):
 
     parameter = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=1, annotation=int)
     first, *_ = inspect.signature(hiding).parameters.values()
-    hiding.__signature__ = inspect.Signature([first, parameter])
+    hiding.__signature__ = inspect.Signature([first, parameter])  # type: ignore[attr-defined]
     said = (
         f"{flag(name)}: the job's parameter {name} has the name of another flag; .* options.{name}"
     )
@@ -132,7 +132,7 @@ def test_a_parameter_that_cannot_be_a_flag_is_refused_with_what_it_lacks():
     def untyped(options, *, layers=2):
         """Does it work?"""
 
-    def unknown(options, *, layers: "Layers" = 2):  # noqa: F821
+    def unknown(options, *, layers: "Layers" = 2):  # type: ignore[name-defined]  # noqa: F821
         """Does it work?"""
 
     def helping(options, *, help: int = 2):

@@ -103,9 +103,10 @@ def test_the_table_of_rungs_stands_in_columns():
 
 
 def shown(terminal, **options):
-    console = Console(file=io.StringIO(), width=40, force_terminal=terminal, color_system=None)
+    shown = io.StringIO()
+    console = Console(file=shown, width=40, force_terminal=terminal, color_system=None)
     show_line(console, "note", "what is longer than the terminal is wide, by far", **options)
-    return console.file.getvalue().splitlines()
+    return shown.getvalue().splitlines()
 
 
 def test_on_a_terminal_a_long_line_stays_in_its_column():

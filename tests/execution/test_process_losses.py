@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import ray
-from ray.core.generated.common_pb2 import ActorDiedErrorContext
+from ray.core.generated.common_pb2 import ActorDiedErrorContext  # type: ignore[attr-defined]
 from ray.exceptions import (
     ActorDiedError,
     ActorUnavailableError,
@@ -18,7 +18,8 @@ from ray.exceptions import (
 
 from search_spaces.schedulers.base import StudyScheduler
 from tests.execution.ray_tune.test_trainable import trainable_that
-from tests.trial.test_retries import events_of, names, times
+from tests.in_process import names
+from tests.trial.test_retries import events_of, times
 from tune_cluster.execution.process_losses import LostProcesses, reason_of, text_of, why
 from tune_cluster.execution.ray_tune.compat import ProcessLostError
 from tune_cluster.storage.retry import StorageLostError
@@ -97,7 +98,7 @@ def test_a_process_that_never_starts_ends_the_study_after_a_few_starts(run_study
     calls.mkdir()
     toy = trainable_that(lambda *_: None)
 
-    class NeverThere(toy):
+    class NeverThere(toy):  # type: ignore[valid-type, misc]
         def __init__(self, *args, **kwargs):
             times(calls, "start")
             os.kill(os.getpid(), signal.SIGKILL)

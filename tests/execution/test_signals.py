@@ -110,7 +110,9 @@ def test_a_terminal_that_closes_ends_in_order_and_nothing_is_written_to_it():
     head += "from tune_cluster.execution import signals\n"
     process = subprocess.Popen(
         [sys.executable, "-c", head + textwrap.dedent(lines)],
-        **{"stdin": theirs, "stdout": theirs, "stderr": theirs},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
         start_new_session=True,
     )
     os.close(theirs)

@@ -93,9 +93,12 @@ def test_the_first_call_counts_among_the_retries(tmp_path, lines, monkeypatch, f
         LocalStore(tmp_path), tell=lines.append, policy=RetryPolicy(first=0.5, longest=3.0)
     )
     monkeypatch.setattr(retry, "_sleep", slept.append)
-    monkeypatch.setattr(
-        retry_module, "Retrying", lambda **how: built.append(how) or Retrying(**how)
-    )
+
+    def build(**how):
+        built.append(how)
+        return Retrying(**how)
+
+    monkeypatch.setattr(retry_module, "Retrying", build)
     assert retry(failing([errno.EIO] * failures)) == failures
     assert slept == [0.5, 1.0, 2.0, 3.0, 3.0][:failures]
     # What goes well builds nothing: a study writes a line of its journal for each epoch.

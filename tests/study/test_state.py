@@ -147,8 +147,9 @@ def test_the_best_is_at_any_epoch_and_the_first_of_equals(mode, best):
     for trial, scores in values.items():
         for epoch, score in enumerate(scores, start=1):
             study.tell(result(epoch, trial=trial, score=score))
-    trial, epoch, value = study.state.best
-    assert (trial.index, epoch, value) == best
+    found = study.state.best
+    assert found is not None
+    assert (found.trial.index, found.epoch, found.value) == best
 
 
 @given(

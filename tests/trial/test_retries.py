@@ -185,7 +185,7 @@ def test_a_process_lost_between_two_trials_costs_neither_of_them(run_study, tmp_
     calls.mkdir()
     toy = trainable_that(lambda config, epoch, result: None)
 
-    class DiesWhenItIsReset(toy):
+    class DiesWhenItIsReset(toy):  # type: ignore[valid-type, misc]
         def reset_config(self, new_config):
             if times(calls, "reset") in (1, 3):
                 os.kill(os.getpid(), signal.SIGKILL)

@@ -123,7 +123,7 @@ def test_a_loss_that_ray_tells_twice_is_counted_once(monkeypatch, status):
         def rests(self, trial, *, failed, others):
             return status == Trial.PAUSED
 
-    monkeypatch.setattr(compat.TuneController, "_process_trial_failure", process)
+    monkeypatch.setattr(compat.TuneController, "_process_trial_failure", process)  # type: ignore[attr-defined]
     controller = compat.Controller.__new__(compat.Controller)
     controller._losses, controller._resetting_trials = Losses(), set()
     controller._running_trials = set()
@@ -157,7 +157,7 @@ def test_a_trial_s_process_has_the_variables_that_a_ray_of_ours_is_started_with(
     assert compat.TRIAL_ENVIRONMENT, "Ray sets none any more"
     for name, value in compat.TRIAL_ENVIRONMENT.items():
         # A study before in this process has taken them away.
-        monkeypatch.setitem(compat.class_cache.DEFAULT_ENV_VARS, name, value)
+        monkeypatch.setitem(compat.class_cache.DEFAULT_ENV_VARS, name, value)  # type: ignore[attr-defined]
     environment = compat.as_trial(lambda: None)._runtime_env["env_vars"]
     assert compat.TRIAL_ENVIRONMENT.items() <= environment.items(), (
         "no process that stands ready is taken over by a trial"
@@ -225,7 +225,7 @@ def test_the_error_of_a_function_is_the_cause_of_what_its_thread_raises(tmp_path
     with pytest.raises(compat.StartTraceback) as raised:
         trainable.step()
     compat.end_function_session()
-    causes = [raised.value]
+    causes: list[BaseException] = [raised.value]
     while causes[-1].__cause__ is not None:
         causes.append(causes[-1].__cause__)
     assert causes[-1] is error, "the journal has Tune's error in place of the trial's"

@@ -47,7 +47,7 @@ def test_grid_points_are_even_on_the_scale_and_lists_are_whole():
 def test_the_ends_of_a_range_are_in_its_grid(points):
     for entry in EVERYTHING.parameters[:3]:
         values = grid_values(entry, points)
-        assert values == sorted(set(values))
+        assert values == sorted({float(value) for value in values})
         assert (values[0], values[-1]) == pytest.approx((entry.low, entry.high))
         assert len(values) <= points
 

@@ -171,7 +171,7 @@ def test_a_config_can_be_hashed_and_not_changed():
     config = ImageConfig(hidden_sizes=[64])
     assert hash(config) == hash(ImageConfig(hidden_sizes=(64,)))
     with pytest.raises(AttributeError):
-        config.seed = 1
+        config.seed = 1  # type: ignore[misc]
 
 
 @given(

@@ -31,7 +31,7 @@ def start(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(ray_trainable, "DEFAULT_STORAGE_PATH", str(tmp_path / "logs"))
 
     class WithData(ImageClassifier):
-        def setup(self, config):
+        def setup(self, config):  # type: ignore[override]
             super().setup(config, data=tiny)
 
     return WithData
@@ -158,9 +158,10 @@ def test_a_study_in_one_reused_process_gives_what_the_loop_gives(
         ),
     ).fit()
     assert not results.errors
+    found = [results[index] for index in range(len(results))]
     # One process for both trials.
-    assert len({result.metrics["pid"] for result in results}) == 1
-    for result in results:
+    assert len({result.metrics["pid"] for result in found}) == 1
+    for result in found:
         config = ImageConfig.from_dict(result.config)
         *_, (expected, _) = fit(replace(config), ImageData(tiny))
         assert {name: result.metrics[name] for name in timeless(expected)} == timeless(expected)

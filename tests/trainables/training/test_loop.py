@@ -66,7 +66,7 @@ def test_a_run_killed_after_any_epoch_and_resumed_equals_the_uninterrupted_one(
         for _ in range(killed_after):
             _, state = next(steps)
         save_state(state, tmp_path / "state.pt")
-        steps.close()
+        steps.close()  # type: ignore[attr-defined]
         resumed = history(fit(config, ImageData(tiny), load_state(tmp_path / "state.pt")))
         assert_same_run(resumed, whole[killed_after:])
 

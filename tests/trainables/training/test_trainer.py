@@ -133,7 +133,7 @@ def test_under_mixup_the_loss_is_mixed_as_the_images_are(tiny):
     config = replace(SMALL, augmentation="mixup", mixup_alpha=1.0)
     (trainer,) = trainers(config, ImageData(tiny))
     images, labels = batch_of(trainer)
-    inputs = trainer.task.standardise(images)
+    inputs = trainer.task.standardise(images)  # type: ignore[attr-defined]
     torch.manual_seed(3)
     _, partner, share = mixed(inputs, config.mixup_alpha)
     assert 0.5 < share < 0.99
@@ -150,7 +150,7 @@ def test_batches_are_augmented_several_at_a_time_and_validation_never(tiny, monk
     monkeypatch.setattr(task, "BYTES_TOGETHER", 3 * 20 * 64)
     config = replace(SMALL, augmentation="erasing", model=model, batch_size=20)
     (trainer,) = trainers(config, ImageData(tiny))
-    images = trainer.task._whole.inputs
+    images = trainer.task._whole.inputs  # type: ignore[attr-defined]
     sizes = [20] * 10
     torch.manual_seed(3)
     found = [batch.inputs for batch in trainer.task.batches(sizes)]
@@ -309,11 +309,11 @@ def test_folds_are_an_ensemble_on_other_images(tiny):
     expected = F.nll_loss(each.mean(dim=0).log(), labels)
     assert found["loss"] == pytest.approx(float(expected), rel=1e-5)
     assert found["loss"] != pytest.approx(float(F.nll_loss(each[0].log(), labels)), rel=1e-3)
-    one = replace(config, folds=0, epochs=9)
+    single = replace(config, folds=0, epochs=9)
     with pytest.raises(ValueError, match="of 3 networks, the config's folds are 1"):
-        next(fit(one, ImageData(tiny), state))
+        next(fit(single, ImageData(tiny), state))
     with pytest.raises(ValueError, match="of 3 networks, the config's folds are 1"):
-        evaluate_images(one, state, tiny.images, tiny.labels, ImageData(tiny))
+        evaluate_images(single, state, tiny.images, tiny.labels, ImageData(tiny))
 
 
 def test_the_average_is_what_is_validated_and_evaluated(tiny):
