@@ -7,7 +7,7 @@ import pytest
 from search_spaces.schedulers.asha import ASHA
 from tests.conftest import TINY, journal_of, results_of, table_of
 from tests.test_resume import kill_when, resume_command, rungs_of
-from tune_cluster.callbacks.tensorboard import epochs_in
+from tune_cluster.callbacks.tensorboard import read_run
 
 pytestmark = pytest.mark.long
 
@@ -65,5 +65,5 @@ def test_an_audit_changes_nothing_and_survives_a_kill(start_job, run_job, whole_
     assert controls_of(killed) == (results, ends)
     for index in ends:
         of_this = {epoch for trial, epoch in results if trial == index}
-        assert epochs_in(killed / "trials" / f"{index:04d}-control") == of_this
+        assert read_run(killed / "trials" / f"{index:04d}-control").epochs == of_this
     assert (killed / "audit.json").read_text() == (whole / "audit.json").read_text()

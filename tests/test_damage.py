@@ -28,7 +28,7 @@ from tests.conftest import ROOT, table_of
 from tests.damage import cut_off, damages, do_damage, without_line
 from tune_cluster import TuneConfig, Tuner
 from tune_cluster.callbacks.hparams import Columns
-from tune_cluster.callbacks.tensorboard import TensorBoard, epochs_in
+from tune_cluster.callbacks.tensorboard import TensorBoard, read_run
 from tune_cluster.cli import audit
 from tune_cluster.execution.best import keep_best
 from tune_cluster.execution.command_line import parse
@@ -141,7 +141,7 @@ def curves_completed(study):
     completed = TensorBoard(study / "trials", Columns(TRAINING, METRIC))
     for event in (Session(), Closed(why="interrupted")):
         completed.on_event(event, state, replay=False)
-    return {run.name: epochs_in(run) for run in sorted((study / "trials").iterdir())}
+    return {run.name: read_run(run).epochs for run in sorted((study / "trials").iterdir())}
 
 
 def checkpoints_of(study):

@@ -16,7 +16,7 @@ from search_spaces.spaces import LR_BATCH
 from tests.journals import event_of, typed
 from tests.journals import trial_of as made_up_trial
 from tune_cluster.callbacks.hparams import SESSION_START, Columns, is_column
-from tune_cluster.callbacks.tensorboard import TensorBoard, epochs_in
+from tune_cluster.callbacks.tensorboard import TensorBoard, read_run
 from tune_cluster.storage.retry import StorageLostError, StorageRetry
 from tune_cluster.storage.store import LocalStore
 from tune_cluster.study.events import Closed, Session
@@ -118,7 +118,7 @@ def test_an_epoch_can_be_read_as_soon_as_it_was_told(tmp_path):
     trial = trial_of(2)
     for epoch in (1, 2):
         tell(curves, trial, "result", epoch=epoch, metrics=trial.results[epoch])
-        assert epochs_in(tmp_path / "0012") == set(range(1, epoch + 1))
+        assert read_run(tmp_path / "0012").epochs == set(range(1, epoch + 1))
     curves.close()
 
 
@@ -203,7 +203,7 @@ def test_a_trial_that_never_reported_has_its_line_and_no_epoch(tmp_path):
     tell(curves, trial_of(0, "failed"), "ended", status="failed")
     curves.close()
     assert shown_of(tmp_path / "0012") == {"epochs": 0, "status": 5, "seconds": 0}
-    assert epochs_in(tmp_path / "0012") == set()
+    assert read_run(tmp_path / "0012").epochs == set()
 
 
 def test_what_follows_a_result_that_the_storage_has_not_taken_is_no_error_of_its_own(tmp_path):
@@ -255,7 +255,7 @@ def test_after_a_cut_at_any_byte_every_epoch_is_there_exactly_once(
     for _ in range(kills):
         newest = max(run.glob("events.*"), key=lambda path: path.stat().st_mtime_ns)
         newest.write_bytes(newest.read_bytes()[: round(share * newest.stat().st_size)])
-        kept = epochs_in(run)
+        kept = read_run(run).epochs
         assert kept == set(steps_in(run, "loss/validation"))
         curves = curves_in(trials_dir)
         curves.complete(trial_of(5, status))
@@ -317,7 +317,7 @@ def test_many_trials_do_not_keep_their_files_open(tmp_path):
 
 
 def test_a_run_that_is_not_there_has_no_epochs(tmp_path):
-    assert epochs_in(tmp_path / "never") == set()
+    assert read_run(tmp_path / "never").epochs == set()
 
 
 def test_a_control_is_a_run_of_its_own_with_the_epochs_after_its_rung(tmp_path):
@@ -329,7 +329,7 @@ def test_a_control_is_a_run_of_its_own_with_the_epochs_after_its_rung(tmp_path):
         tell(curves, trial, "control", epoch=epoch, metrics=metrics_at(epoch))
     tell(curves, trial, "control_ended", status="finished", epoch=3)
     curves.close()
-    assert epochs_in(tmp_path / "0012") == {1}
+    assert read_run(tmp_path / "0012").epochs == {1}
     assert steps_in(tmp_path / "0012-control", "loss/validation") == [2, 3]
     assert texts_in(tmp_path / "0012-control", "config") == texts_in(tmp_path / "0012", "config")
 

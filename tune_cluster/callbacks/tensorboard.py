@@ -299,11 +299,6 @@ def as_written(value: float) -> float:
     return ctypes.c_float(value).value
 
 
-def epochs_in(run: Path) -> set[int]:
-    """The epochs that have scalars in a run's event files."""
-    return read_run(run).epochs
-
-
 def read_run(folder: Path) -> Run:
     """What the event files in a run's folder have."""
     run = Run()
