@@ -185,16 +185,31 @@ def read_flags(
         frozen=True,
         kw_only=True,
     )
-    parsed = in_one_line(
-        lambda: tyro.cli(
-            kind,
-            prog=prog,
-            args=list(argv),
-            description="",
-            config=(tyro.conf.FlagCreatePairsOff,),
-        )
-    )
+    errors = io.StringIO()
+    try:
+        with redirect_stderr(errors):
+            parsed: Any = tyro.cli(
+                kind,
+                prog=prog,
+                args=list(argv),
+                description="",
+                config=(tyro.conf.FlagCreatePairsOff,),
+            )
+    except SystemExit as ended:
+        if not ended.code:
+            raise
+        raise ValueError(f"{_message_in(errors.getvalue())}; --help lists the flags") from None
     return {one.name: getattr(parsed, one.name) for one in flags}
+
+
+def _message_in(box: str) -> str:
+    """What tyro prints of an error in a box of several lines, as one line."""
+    printed = [line.strip("│ ") for line in box.splitlines()]
+    # Between the head of the box and the rule above what help there is.
+    lines = [line for line in printed if line and line[0] not in "╭╰"]
+    end = next((at for at, line in enumerate(lines) if line.startswith("─")), len(lines))
+    # The errors of the single types of a union are left out.
+    return " ".join(lines[:end]).partition(" Got errors:")[0].rstrip(".")
 
 
 def bound(command: Callable[..., T], argv: Sequence[str], *, prog: str) -> Callable[[], T]:
@@ -225,28 +240,6 @@ def bound(command: Callable[..., T], argv: Sequence[str], *, prog: str) -> Calla
     if forwards:
         return partial(command, *values.values(), *argv[len(own) :])
     return partial(command, **values)
-
-
-def in_one_line(read: Callable[[], Any]) -> Any:
-    """What `read` returns, which calls `tyro.cli`; its error, a box of several lines, as one.
-
-    Raises:
-        ValueError: what tyro says of the command line.
-    """
-    errors = io.StringIO()
-    try:
-        with redirect_stderr(errors):
-            return read()
-    except SystemExit as ended:
-        if not ended.code:
-            raise
-        printed = [line.strip("│ ") for line in errors.getvalue().splitlines()]
-        # Between the head of the box and the rule above what help there is.
-        lines = [line for line in printed if line and line[0] not in "╭╰"]
-        end = next((at for at, line in enumerate(lines) if line.startswith("─")), len(lines))
-        # The errors of the single types of a union.
-        message = " ".join(lines[:end]).partition(" Got errors:")[0].rstrip(".")
-        raise ValueError(f"{message}; --help lists the flags") from None
 
 
 def _paragraphs(function: Callable[..., object]) -> list[str]:
