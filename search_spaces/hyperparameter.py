@@ -9,7 +9,7 @@ from functools import cached_property
 from numbers import Real
 from typing import Literal, TypeAlias, get_args
 
-from search_spaces.values import Places, Value, as_number, as_plain, as_values
+from search_spaces.values import Value, ValueIndex, as_number, as_plain, as_values
 
 Kind: TypeAlias = Literal["network", "optimization", "regularization", "data"]
 Role: TypeAlias = Literal["scientific", "nuisance", "fixed"]
@@ -30,9 +30,9 @@ class Hyperparameter:
     name: str
     meaning: str
     default: Value
-    kind: Kind
-    role: Role
-    advice: str
+    kind: Kind = "optimization"
+    role: Role = "nuisance"
+    advice: str = ""
     """Why this range, and who says so."""
     low: float | None = None
     high: float | None = None
@@ -109,12 +109,12 @@ class Hyperparameter:
         return float(f"{round(value / self.step) * self.step:.12g}")
 
     @cached_property
-    def _places(self) -> Places:
-        return Places(self.values)
+    def _places(self) -> ValueIndex:
+        return ValueIndex(self.values)
 
     @cached_property
-    def _condition_places(self) -> Places:
-        return Places(self.condition[1] if self.condition else ())
+    def _condition_places(self) -> ValueIndex:
+        return ValueIndex(self.condition[1] if self.condition else ())
 
     @property
     def categorical(self) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from search_spaces.hyperparameter import Hyperparameter
-from search_spaces.values import Places, Value, as_plain, as_tuples, same
+from search_spaces.values import Value, ValueIndex, as_plain, as_tuples, same
 
 SETTLING = ("epochs_warmup", "freeze_epochs")
 """Hyperparameters that count epochs, from the first on, in which a trial is not yet what it will
@@ -118,7 +118,7 @@ class Space:
         above = [p for p in self.parameters if p.name == parent]
         if parent in fixed:
             return self._depends(parent, fixed - {parent})
-        covered = Places([value for p in entries if p.condition for value in p.condition[1]])
+        covered = ValueIndex([value for p in entries if p.condition for value in p.condition[1]])
         there = [value for p in above for value in p.values]
         return bool(above) and (
             any(covered.of(value) is None for value in there) or self._depends(parent, fixed)
@@ -272,7 +272,7 @@ FLAGS = {
 }
 
 
-def told(words: Sequence[str]) -> dict[str, Value]:
+def parse_fixed(words: Sequence[str]) -> dict[str, Value]:
     """What a person has typed as `name=value`: a number, list, true or false as JSON or Python has
     it (as the catalogue shows it), else a word.
 

@@ -1,7 +1,7 @@
 """What a hyperparameter's value can be, and when two values are one: what JSON can give back.
 
 A study is written down as JSON and resumed from it. JSON has no tuples, and knows `1`, `1.0` and
-`true` apart where Python does not. So a value is told by its JSON, and a space gives back its own
+`true` apart where Python does not. So a value is known by its JSON, and a space gives back its own
 value, of its own type, for it.
 """
 
@@ -104,7 +104,7 @@ def as_tuples(value: Any) -> Any:
     return tuple(map(as_tuples, value)) if isinstance(value, (list, tuple)) else value
 
 
-class Places:
+class ValueIndex:
     """Finds a value among several, as they are or as JSON gave them back.
 
     Where none is the same the first that is equal is meant: 64.0 may be typed for 64.
@@ -115,7 +115,7 @@ class Places:
 
     def __init__(self, values: Sequence[Value]) -> None:
         self._keys = {key_of(value): at for at, value in enumerate(values)}
-        self._told = [json.loads(key) for key in self._keys]
+        self._parsed = [json.loads(key) for key in self._keys]
         # In a dictionary 0.0 and -0.0 are one.
         self._exact: dict[Any, int] = {
             (type(value), value): at
@@ -136,13 +136,13 @@ class Places:
             return None
         if key in self._keys:
             return self._keys[key]
-        told = json.loads(key)
-        return self._told.index(told) if told in self._told else None
+        parsed = json.loads(key)
+        return self._parsed.index(parsed) if parsed in self._parsed else None
 
 
 def same(value: object, other: Value) -> bool:
     """Whether two values are one, or as good as one."""
-    return Places([other]).of(value) is not None
+    return ValueIndex([other]).of(value) is not None
 
 
 def _plain(value: Any, depth: int) -> Value:

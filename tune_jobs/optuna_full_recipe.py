@@ -8,7 +8,7 @@ from pathlib import Path
 
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.searchers.optuna_search import OptunaSearch
-from search_spaces.space import told
+from search_spaces.space import parse_fixed
 from search_spaces.spaces import FULL_RECIPE, within
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import ImageFlags
@@ -36,7 +36,7 @@ def job(
     space = within(FULL_RECIPE, epochs)
     if images.model is not None:
         space = space.fix(model=images.model)
-    space = space.fix(epochs=epochs, train_ratio=train_ratio, **told(fix))
+    space = space.fix(epochs=epochs, train_ratio=train_ratio, **parse_fixed(fix))
     return Tuner(
         ImageClassifier,
         tune_config=TuneConfig(

@@ -45,7 +45,7 @@ END = math.inf
 
 
 @dataclass
-class Told:
+class TrialRecord:
     """What a searcher was told of one trial."""
 
     unit: tuple[float | None, ...]
@@ -63,8 +63,8 @@ class Told:
 
 
 @dataclass(frozen=True, order=True)
-class Standing:
-    """Where a trial stands among the others: the smaller the better."""
+class Rank:
+    """Where a trial comes among the others: the smaller the better."""
 
     below: float
     """0 for a trial that is compared at the model's rung, then by the rung where it was stopped;
@@ -77,11 +77,11 @@ class History:
     """All trials of a study as its searcher was told them, in the order of their suggestion."""
 
     def __init__(self) -> None:
-        self.trials: dict[Name, Told] = {}
+        self.trials: dict[Name, TrialRecord] = {}
 
     def suggested(self, trial: Name, unit: Sequence[float | None]) -> None:
         """`trial` is running."""
-        self.trials[trial] = Told(tuple(unit))
+        self.trials[trial] = TrialRecord(tuple(unit))
 
     def result(self, trial: Name, epoch: Epochs, value: float) -> None:
         """`trial` had `value` after `epoch`."""
@@ -99,11 +99,11 @@ class History:
 
     def ended(self, trial: Name, *, epoch: Epochs, value: float, stopped: bool) -> None:
         """`trial` ended with `value` after `epoch`, by itself or stopped at a rung."""
-        told = self.trials[trial]
-        told.values[epoch] = value
+        record = self.trials[trial]
+        record.values[epoch] = value
         if not stopped:
-            told.values[END] = value
-        told.state = "stopped" if stopped else "finished"
+            record.values[END] = value
+        record.state = "stopped" if stopped else "finished"
 
     def promoted(self, trial: Name) -> None:
         """`trial`, which was stopped, is running again."""
@@ -122,29 +122,29 @@ class History:
         reached, else the lowest."""
         stations = [*rungs, END]
         for station in reversed(stations):
-            values = [told.value_at(station) for told in self.trials.values()]
+            values = [record.value_at(station) for record in self.trials.values()]
             if len(values) - values.count(None) >= enough:
                 return station
         return stations[0]
 
-    def standings(
+    def ranks(
         self, rungs: Sequence[int], objective: Objective, rung: Epochs
-    ) -> dict[Name, Standing | None]:
+    ) -> dict[Name, Rank | None]:
         """Where each trial stands at `rung`; None for one that is still on its way to it."""
         # A rung's own place under the model's: 1 for the next lower one.
         stations = [*rungs, END]
         depth = {station: stations.index(rung) - at for at, station in enumerate(stations)}
-        found: dict[Name, Standing | None] = {}
-        for trial, told in self.trials.items():
-            value = told.value_at(rung)
-            if told.state == "failed":
-                found[trial] = Standing(math.inf, 0.0)
+        found: dict[Name, Rank | None] = {}
+        for trial, record in self.trials.items():
+            value = record.value_at(rung)
+            if record.state == "failed":
+                found[trial] = Rank(math.inf, 0.0)
             elif value is not None:
-                found[trial] = Standing(0, objective.key(value))
-            elif told.state == "stopped":
-                passed = [(depth[at], told.value_at(at)) for at in reversed(stations)]
+                found[trial] = Rank(0, objective.key(value))
+            elif record.state == "stopped":
+                passed = [(depth[at], record.value_at(at)) for at in reversed(stations)]
                 below, last = next((d, v) for d, v in passed if v is not None)
-                found[trial] = Standing(below, objective.key(last))
+                found[trial] = Rank(below, objective.key(last))
             else:
                 found[trial] = None
         return found
@@ -204,12 +204,12 @@ class LearningSearch(StudySearcher):
 
     @abstractmethod
     def proposal(
-        self, standings: Mapping[Name, Standing | None], rung: Epochs, rng: np.random.Generator
+        self, ranks: Mapping[Name, Rank | None], rung: Epochs, rng: np.random.Generator
     ) -> Sequence[float]:
         """A number in [0, 1] for each hyperparameter of the space, by the model.
 
         Args:
-            standings: of the trials in `history`, in the order of their suggestion.
+            ranks: of the trials in `history`, in the order of their suggestion.
             rung: that they are compared at.
             rng: of this proposal alone.
         """
@@ -219,14 +219,14 @@ class LearningSearch(StudySearcher):
         if index < len(self._start_points):
             return dict(self._start_points[index])
         trials = self.history.trials.values()
-        tried = {told.unit for told in trials}
-        if sum(told.state != "running" for told in trials) >= self.startup:
+        tried = {record.unit for record in trials}
+        if sum(record.state != "running" for record in trials) >= self.startup:
             # As many as BOHB asks for: one more than hyperparameters, and two for the bad ones.
             rung = self.history.rung(self.rungs, len(self.space.parameters) + 3)
-            standings = self.history.standings(self.rungs, self.objective, rung)
+            ranks = self.history.ranks(self.rungs, self.objective, rung)
             for attempt in range(RETRIES):
                 rng = np.random.default_rng([self.seed, index, attempt])
-                config = self.space.point(self.proposal(standings, rung, rng))
+                config = self.space.point(self.proposal(ranks, rung, rng))
                 if tuple(self.space.unit(config)) not in tried:
                     return config
         for further in range(RETRIES**2):
@@ -283,10 +283,11 @@ class LearningSearch(StudySearcher):
     @property
     def learned(self) -> str:
         """How many trials of earlier studies are in this space; empty if none was told."""
-        told = [taken for of_study in self._earlier.values() for taken in of_study]
-        if not told:
+        learned = [one for of_study in self._earlier.values() for one in of_study]
+        if not learned:
             return ""
-        return f"{sum(told)} of {len(told)} trials of {', '.join(self._earlier)} are in this space"
+        studies = ", ".join(self._earlier)
+        return f"{sum(learned)} of {len(learned)} trials of {studies} are in this space"
 
     def _learn_from(self, name: str, earlier: Earlier) -> bool:
         """Take in a trial of an earlier study; whether it is in this space, and like its trials in

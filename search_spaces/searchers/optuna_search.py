@@ -16,7 +16,7 @@ import numpy as np
 
 from search_spaces import needs_extra
 from search_spaces.hyperparameter import Hyperparameter
-from search_spaces.searchers.learning import Epochs, LearningSearch, Name, Standing
+from search_spaces.searchers.learning import Epochs, LearningSearch, Name, Rank
 from search_spaces.space import Space
 from search_spaces.values import Value
 
@@ -59,7 +59,7 @@ class OptunaSearch(LearningSearch):
         self._begin(None)
 
     def proposal(
-        self, standings: Mapping[Name, Standing | None], rung: Epochs, rng: np.random.Generator
+        self, ranks: Mapping[Name, Rank | None], rung: Epochs, rng: np.random.Generator
     ) -> Sequence[float]:
         """What Optuna asks for, with what it has been told of every trial."""
         import optuna
@@ -67,11 +67,11 @@ class OptunaSearch(LearningSearch):
         if rung != self._rung:
             # Optuna keeps what a trial ended with; at another rung all of them stand elsewhere.
             self._begin(rung)
-        for name, standing in standings.items():
+        for name, rank in ranks.items():
             if name not in self._asked:
                 self._asked[name] = self._ask(self.history.trials[name].unit)
-            if standing is not None and name not in self._ended:
-                self._tell(self._asked[name], standing)
+            if rank is not None and name not in self._ended:
+                self._tell(self._asked[name], rank)
                 self._ended.add(name)
         with warnings.catch_warnings():
             # `group` is called experimental since 2021; it is what conditions need.
@@ -120,16 +120,16 @@ class OptunaSearch(LearningSearch):
             suggested(trial, label, parameter)
         return trial
 
-    def _tell(self, trial: Trial, standing: Standing) -> None:
+    def _tell(self, trial: Trial, rank: Rank) -> None:
         from optuna.trial import TrialState
 
         # Optuna has the same order: complete trials by value, then pruned ones from the highest
         # step to the lowest and by value, then those that have reported nothing.
-        if standing.below == 0:
-            self._study.tell(trial, standing.loss)
+        if rank.below == 0:
+            self._study.tell(trial, rank.loss)
             return
-        if np.isfinite(standing.below):
-            trial.report(standing.loss, step=len(self.rungs) + 1 - int(standing.below))
+        if np.isfinite(rank.below):
+            trial.report(rank.loss, step=len(self.rungs) + 1 - int(rank.below))
         self._study.tell(trial, state=TrialState.PRUNED)
 
 

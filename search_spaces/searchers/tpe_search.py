@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search_spaces import needs_extra
-from search_spaces.searchers.learning import Epochs, LearningSearch, Name, Standing
+from search_spaces.searchers.learning import Epochs, LearningSearch, Name, Rank
 from search_spaces.space import Space
 
 STARTUP = 20
@@ -79,13 +79,13 @@ class TPESearch(LearningSearch):
         )
 
     def proposal(
-        self, standings: Mapping[Name, Standing | None], rung: Epochs, rng: np.random.Generator
+        self, ranks: Mapping[Name, Rank | None], rung: Epochs, rng: np.random.Generator
     ) -> Sequence[float]:
         """The best of `CANDIDATES` draws for each hyperparameter, by l(x) / g(x)."""
         # HyperOpt looks at the order of losses alone; running ones are infinitely bad there too.
-        known = sorted({standing for standing in standings.values() if standing is not None})
-        loss_of = {standing: float(rank) for rank, standing in enumerate(known)}
-        found = list(standings.values())
+        known = sorted({rank for rank in ranks.values() if rank is not None})
+        loss_of = {rank: float(at) for at, rank in enumerate(known)}
+        found = list(ranks.values())
         bad = np.array([s is not None and s.below == math.inf for s in found])
         # Last: HyperOpt forgets what lies back more than 25 trials.
         order = [*np.flatnonzero(~bad), *np.tile(np.flatnonzero(bad), FAILED_TIMES)]
@@ -110,7 +110,9 @@ class TPESearch(LearningSearch):
 
     def _observations(self, order: list[int]) -> tuple[dict[str, Numbers], dict[str, Numbers]]:
         """By label, places in `order` and numbers of the trials that have the hyperparameter."""
-        units = np.array([told.unit for told in self.history.trials.values()], dtype=float)[order]
+        units = np.array([record.unit for record in self.history.trials.values()], dtype=float)[
+            order
+        ]
         indices, values = {}, {}
         for column, (label, parameter) in enumerate(
             zip(self._cube, self.space.parameters, strict=True)

@@ -187,7 +187,7 @@ class LeftOut:
 
     found: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
-    def told(self) -> str:
+    def notice(self) -> str:
         """How much of each kind, with an example; empty where nothing is."""
         kinds = [f"{len(names)} {kind} ({names[0]})" for kind, names in self.found.items()]
         return f"left out: {', '.join(kinds)}" if kinds else ""
@@ -244,8 +244,8 @@ def read_folder(path: Path) -> tuple[Part, Part | None, list[str], str]:
             f"dataset {path / 'test'}: images are {parts[1][0].shape[1:]} (channels, height, "
             f"width), those of train {parts[0][0].shape[1:]}"
         )
-    told = "; ".join(note for note in (left_out.told(), notice) if note)
-    return parts[0], parts[1] if len(parts) == 2 else None, classes, told
+    notices = "; ".join(note for note in (left_out.notice(), notice) if note)
+    return parts[0], parts[1] if len(parts) == 2 else None, classes, notices
 
 
 def _entries(path: Path, left_out: LeftOut) -> tuple[list[str], list[str]]:
@@ -305,8 +305,8 @@ def _read_classes(path: Path, classes: Sequence[str], left_out: LeftOut) -> Labe
             pictures.append(_read(file))
         # A damaged image fails in many ways, a SyntaxError among them.
         except Exception as error:
-            told = str(error) if isinstance(error, _RefusedError) else f"unreadable ({error})"
-            raise ValueError(f"dataset {path}: {file}, row {row}: {told}") from None
+            why = str(error) if isinstance(error, _RefusedError) else f"unreadable ({error})"
+            raise ValueError(f"dataset {path}: {file}, row {row}: {why}") from None
         width, height = pictures[0].size
         if pictures[-1].size != pictures[0].size:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""What a job of images can be told: data, network, a preset, weights of an earlier study."""
+"""What a job of images can be given: data, network, a preset, weights of an earlier study."""
 
 import hashlib
 import json
@@ -107,10 +107,10 @@ PRESETS: dict[PresetName, ImageConfig] = {
 
 def config_of(preset: PresetName) -> dict[str, Any]:
     """What of a preset differs from the defaults, without its seed: what a search space fixes."""
-    told, default = asdict(PRESETS[preset]), asdict(ImageConfig())
+    found, default = asdict(PRESETS[preset]), asdict(ImageConfig())
     # Their defaults depend on others.
     kept = ("model", "norm", "learning_rate")
-    return {n: v for n, v in told.items() if n in kept or (v != default[n] and n != "seed")}
+    return {n: v for n, v in found.items() if n in kept or (v != default[n] and n != "seed")}
 
 
 NETWORK = ("model", "hidden_sizes", "channels", "depth", "kernel_size", "activation", "norm")
@@ -129,8 +129,8 @@ def fixed_by(weights: Path, data: SearchData) -> dict[str, Any]:
     Raises:
         ValueError: the weights cannot be had, or do not fit that network or the data.
     """
-    told = (weights if weights.is_dir() else weights.parent) / BEST_FILE
-    config = _config_in(told) if told.is_file() else {}
+    best = (weights if weights.is_dir() else weights.parent) / BEST_FILE
+    config = _config_in(best) if best.is_file() else {}
     fixed = {name: _value(config[name]) for name in NETWORK if name in config}
     fixed["pretrained"] = str(weights.absolute())
     model = build_model(ImageConfig.from_dict(fixed), data.image_shape, data.classes)
@@ -155,5 +155,5 @@ def _config_in(file: Path) -> dict[str, Any]:
         ) from None
 
 
-def _value(told: Any) -> Any:
-    return tuple(told) if isinstance(told, list) else told
+def _value(read: Any) -> Any:
+    return tuple(read) if isinstance(read, list) else read

@@ -39,7 +39,7 @@ class ImageData:
         """
         parts = self.partitions(config)
         device = torch.device(self.device)
-        images = placed(self.search.images, config, device)
+        images = to_device(self.search.images, config, device)
         whole = Batch(images, as_tensor(self.search.labels).to(device))
         return [
             ImageTask(config, self.search, whole, part, fold) for fold, part in enumerate(parts)
@@ -67,7 +67,7 @@ class ImageTask:
     Args:
         config: the trial's hyperparameters.
         data: gives the shape of the images, the classes and the statistics of standardisation.
-        whole: all of its images, as `placed` has put them, and their labels, int64 `[n]`.
+        whole: all of its images, as `to_device` has put them, and their labels, int64 `[n]`.
         partition: which of them to train on.
         fold: from 0, for initial weights of its own.
     """
@@ -218,7 +218,7 @@ def is_flat(config: ImageConfig) -> bool:
     return config.model in ("mlp", "linear")
 
 
-def placed(images: NDArray[np.uint8], config: ImageConfig, device: torch.device) -> Tensor:
+def to_device(images: NDArray[np.uint8], config: ImageConfig, device: torch.device) -> Tensor:
     """Put images on the device, as they are indexed by batch.
 
     Args:
@@ -261,7 +261,7 @@ def evaluate_images(
     tasks = data.tasks(config)
     state.check_networks(len(tasks))
     device = torch.device(data.device)
-    pixels = placed(images, config, device)
+    pixels = to_device(images, config, device)
     logits = []
     for task, network in zip(tasks, state.networks, strict=True):
         load_weights(task.model, {**network.model, **network.average})

@@ -24,8 +24,8 @@ def lived(history, name, values, end=None):
 
 
 def order(history, rung, mode="max"):
-    standings = history.standings(RUNGS, Objective("score", mode), rung)
-    return sorted((name for name in standings if standings[name]), key=lambda n: standings[n])
+    ranks = history.ranks(RUNGS, Objective("score", mode), rung)
+    return sorted((name for name in ranks if ranks[name]), key=lambda n: ranks[n])
 
 
 def test_the_model_compares_at_the_highest_rung_that_enough_have_reached():
@@ -69,7 +69,7 @@ def test_at_a_rung_values_count_then_where_a_trial_was_stopped_then_failures():
         "early, bad",
         "failed",
     ]
-    assert history.standings(RUNGS, Objective("score", "max"), 3)["running"] is None
+    assert history.ranks(RUNGS, Objective("score", "max"), 3)["running"] is None
     # At rung 9 the two that came there; one is stopped there with less than the other.
     assert order(history, 9)[:3] == ["end", "rung 9", "rung 3, bad"]
 
@@ -105,15 +105,15 @@ def test_who_is_compared_is_compared_after_the_same_epochs(trials):
         lived(history, str(number), dict(enumerate(curve, start=1)), end)
     for mode, sign in (("max", -1), ("min", 1)):
         rung = history.rung(RUNGS, 3)
-        standings = history.standings(RUNGS, Objective("score", mode), rung)
-        assert list(standings) == list(history.trials)
-        for name, standing in standings.items():
+        ranks = history.ranks(RUNGS, Objective("score", mode), rung)
+        assert list(ranks) == list(history.trials)
+        for name, rank in ranks.items():
             told = history.trials[name]
             if told.state == "failed":
-                assert standing.below == math.inf
-            elif standing is not None and standing.below == 0:
-                assert standing.loss == sign * told.value_at(rung)
-            elif standing is not None:
+                assert rank.below == math.inf
+            elif rank is not None and rank.below == 0:
+                assert rank.loss == sign * told.value_at(rung)
+            elif rank is not None:
                 assert told.state == "stopped"
                 assert max(told.values) < rung
 
