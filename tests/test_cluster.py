@@ -3,12 +3,12 @@
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import jsonschema
 import pytest
 import ray
-import tomllib
 import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -17,6 +17,12 @@ from ray.cluster_utils import Cluster
 from tests.conftest import ROOT
 from tests.gate import TRIALS, Gated
 from tests.joining import SMALL
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    # Comes with pytest.
+    import tomli as tomllib
 
 # The first job, of which no trial ends before all processes are there.
 JOB_AT_THE_GATE = """
