@@ -325,7 +325,7 @@ for argument, answer in ("toy", "played"), ("--help", "A toy"):
             "tune_cluster/cli.py": (
                 (
                     "def main(",
-                    'def toy(argv):\n    """A toy"""\n    print("played")\n\n\n'
+                    'def toy() -> None:\n    """A toy."""\n    print("played")\n\n\n'
                     'COMMANDS["toy"] = toy\n\n\ndef main(',
                 ),
             )
