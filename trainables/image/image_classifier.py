@@ -12,9 +12,13 @@ from trainables.image.config import ImageConfig
 from trainables.image.models import build_model
 from trainables.image.task import ImageData, evaluate_images
 from trainables.training.loop import Metrics, fit, is_over, time_epoch
-from trainables.training.state import State, load_pretrained, load_state, save_state
-
-CHECKPOINT_FILE = "state.pt"
+from trainables.training.state import (
+    STATE_FILE,
+    State,
+    load_pretrained,
+    load_state,
+    save_state,
+)
 
 
 class ImageClassifier(tune.Trainable):
@@ -74,12 +78,12 @@ class ImageClassifier(tune.Trainable):
         """Write the state after the last step to `state.pt`."""
         if self.state is None:
             raise ValueError("a trial has no state to save before its first step")
-        save_state(self.state, Path(checkpoint_dir) / CHECKPOINT_FILE)
+        save_state(self.state, Path(checkpoint_dir) / STATE_FILE)
 
     # Ray annotates the dictionary alone; what was saved as files is given as their folder.
     def load_checkpoint(self, checkpoint_dir: str) -> None:  # type: ignore[override]
         """Go on from a checkpoint, with the hyperparameters of this trial's config."""
-        self.state = load_state(Path(checkpoint_dir) / CHECKPOINT_FILE)
+        self.state = load_state(Path(checkpoint_dir) / STATE_FILE)
         self._steps = self._fit(self.state)
 
     def cleanup(self) -> None:
@@ -128,7 +132,7 @@ class ImageClassifier(tune.Trainable):
             timing = time_epoch(ImageConfig.from_dict(config), ImageData(data, _device(on_gpu)))
         finally:
             torch.set_num_threads(threads)
-        save_state(timing.state, Path(checkpoint_dir) / CHECKPOINT_FILE)
+        save_state(timing.state, Path(checkpoint_dir) / STATE_FILE)
         return {"step_seconds": timing.step_seconds, "epoch_seconds": timing.epoch_seconds}
 
     @staticmethod
@@ -141,7 +145,7 @@ class ImageClassifier(tune.Trainable):
             `test_loss` (cross entropy in nats), `test_accuracy`, `test_precision`, `test_recall`,
             `test_f1` (macro).
         """
-        state = load_state(Path(checkpoint_dir) / CHECKPOINT_FILE)
+        state = load_state(Path(checkpoint_dir) / STATE_FILE)
         scores = evaluate_images(
             ImageConfig.from_dict(config),
             state,
