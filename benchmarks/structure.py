@@ -332,7 +332,7 @@ for argument, answer in ("toy", "played"), ("--help", "A toy"):
         },
     ),
     Request(
-        ("optimizer", "metric", "dataset"),
+        ("metric", "dataset"),
         """
 from pathlib import Path
 from trainables.data.datasets import load_dataset
@@ -340,8 +340,29 @@ from trainables.image.config import ImageConfig
 from trainables.image.task import ImageData
 from trainables.training.loop import fit
 data = ImageData(load_dataset("toy", Path("data"), seed=0).search)
-metrics, _ = next(fit(ImageConfig.from_dict({"optimizer": "toy"}), data))
+metrics, _ = next(fit(ImageConfig(epochs=1), data))
 assert metrics["val_error"] == 0.5
+""",
+        changed={
+            "trainables/training/classification.py": (
+                ('SCORES = ("loss", ', 'SCORES = ("loss", "error", '),
+                ('"accuracy": float(', '"error": 0.5,\n        "accuracy": float('),
+            ),
+            "trainables/data/datasets.py": (
+                ("DATASETS = {", 'DATASETS = {"toy": Known(read_digits),'),
+            ),
+        },
+    ),
+    Request(
+        ("optimizer",),
+        """
+from torch import nn
+from search_spaces.spaces import OPTIMIZER
+from trainables.training.config import TrainingConfig
+from trainables.training.optimizers import build_optimizer
+assert OPTIMIZER.parameters[0].has("toy")
+config = TrainingConfig.from_dict({"optimizer": "toy"})
+build_optimizer(config, nn.Linear(1, 1)).step()
 """,
         changed={
             "trainables/training/optimizers.py": (
@@ -350,12 +371,9 @@ assert metrics["val_error"] == 0.5
                     'OPTIMIZERS = {"toy": Optimizer(torch.optim.Rprop, lambda _: {}, {"prev"}),',
                 ),
             ),
-            "trainables/training/classification.py": (
-                ('SCORES = ("loss", ', 'SCORES = ("loss", "error", '),
-                ('"accuracy": float(', '"error": 0.5,\n        "accuracy": float('),
-            ),
-            "trainables/data/datasets.py": (
-                ("DATASETS = {", 'DATASETS = {"toy": Known(read_digits),'),
+            # Spaces know no trainable: what is searched is said there.
+            "search_spaces/catalogue/optimization.py": (
+                ('values=("sgd", "adam",', 'values=("toy", "sgd", "adam",'),
             ),
         },
     ),

@@ -9,6 +9,7 @@ import pytest
 from search_spaces.catalogue import CATALOGUE
 from search_spaces.spaces import SPACES
 from trainables.image.config import ImageConfig
+from trainables.training.optimizers import OPTIMIZERS
 from tune_cluster.cli import hyperparameters
 
 DEFAULTS = asdict(ImageConfig())
@@ -25,6 +26,7 @@ NAMES = {
     for name, hint in get_type_hints(ImageConfig).items()
     if (choices := [value for value in names_in(hint) if isinstance(value, str)])
 }
+NAMES["optimizer"] = list(OPTIMIZERS)
 """Fields that are one of a list."""
 NOT_TUNED = {"learning_rate_schedule"}
 """Found by PBT, and replayed."""

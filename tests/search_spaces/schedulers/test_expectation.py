@@ -2,9 +2,7 @@
 
 import pytest
 
-from search_spaces.schedulers.rungs import Rungs, expected, simulated
-
-RULES = ("promotion", "top", "ray")
+from search_spaces.schedulers.rungs import RULES, Rungs, expected, simulated
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import math
 from types import SimpleNamespace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.schedulers.async_hyperband import _Bracket
 
-from search_spaces.schedulers.rungs import Rungs
+from search_spaces.schedulers.rungs import RULES, RULES_HELP, RungRule, Rungs
 from search_spaces.trial_events import Promoted
 
 accuracies = st.floats(0, 1, allow_nan=False)
@@ -319,3 +320,8 @@ def test_who_may_go_on_later_is_stopped_and_comes_by_rung_and_rank(values, trial
     assert [trial for trial in stopped if trial in within] == within
     if trials >= len(values):
         assert {promotion.trial for promotion in rungs.promotable()} <= set(within)
+
+
+def test_the_table_of_rules_has_every_rule_and_its_help():
+    assert set(RULES) == set(get_args(RungRule))
+    assert all(f"({name})" in RULES_HELP for name in RULES)

@@ -7,9 +7,7 @@ import pytest
 import torch
 
 from trainables.training.config import TrainingConfig
-from trainables.training.optimizers import build_optimizer, step_of
-
-OPTIMIZERS = ["sgd", "adam", "adamw", "adagrad", "rmsprop"]
+from trainables.training.optimizers import OPTIMIZERS, build_optimizer, step_of
 
 TRAIN = """
 import sys, torch
