@@ -12,9 +12,16 @@ from search_spaces.objective import Objective
 from tests.in_process import names
 from tune_cluster.storage.quota import Quota
 from tune_cluster.trial.failures import ERROR_RETRIES, ProcessExits
-from tune_cluster.trial.messages import Assignment, Restored, Retry, TrialSettings, Unsaved
+from tune_cluster.trial.messages import (
+    RETURNED,
+    Assignment,
+    Restored,
+    Retry,
+    TrialSettings,
+    Unsaved,
+)
 from tune_cluster.trial.process import TrialLog, TrialProcess
-from tune_cluster.trial.runner import RETURNED, TrialRunner
+from tune_cluster.trial.runner import TrialRunner
 
 CONFIG = {"rate": 0.1}
 

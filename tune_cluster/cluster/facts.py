@@ -37,7 +37,7 @@ DEVICE_FILES = ("nvidia[0-9]*", "kfd", "dxg")
 MASKS = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 """Ray hides all devices from a process that asked for none, as that of a check does."""
 
-COUNT = "import torch; print(torch.cuda.device_count() if torch.cuda.is_available() else 0)"
+COUNT_GPUS = "import torch; print(torch.cuda.device_count() if torch.cuda.is_available() else 0)"
 
 TORCH_SECONDS = 60
 """For the import of torch, on a node that is busy."""
@@ -189,7 +189,7 @@ def seen_gpus(devices: Path = Path("/dev")) -> SeenGpus:
     environment = {name: value for name, value in os.environ.items() if name not in MASKS}
     try:
         asked = subprocess.run(
-            [sys.executable, "-W", "always", "-c", COUNT],
+            [sys.executable, "-W", "always", "-c", COUNT_GPUS],
             env=environment,
             capture_output=True,
             text=True,

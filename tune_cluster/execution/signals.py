@@ -86,7 +86,7 @@ def interrupted(stopper: StudyStopper) -> Iterator[None]:
     def interrupt(number: int, frame: FrameType | None) -> None:
         if stopper.why == INTERRUPTED:
             raise KeyboardInterrupt
-        stopper.why = INTERRUPTED
+        stopper.interrupt()
         print_on_stderr(
             "Ending: trials keep the epochs that they have reported. Ctrl-C again: at once."
         )

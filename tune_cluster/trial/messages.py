@@ -1,15 +1,18 @@
-"""What the process of a trial is told by the driver, and what it tells the driver."""
+"""What passes between a trial's process, its trainable and the driver."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, Protocol
 
 from search_spaces.objective import Objective
 from search_spaces.trial_events import Epochs
 from tune_cluster.storage import retry
+from tune_cluster.storage.checkpoints import Checkpoint
 from tune_cluster.storage.quota import Quota
 from tune_cluster.storage.retry import RetryPolicy
 from tune_cluster.trial.results import BAD_VALUE, Number
@@ -56,6 +59,46 @@ class Assignment:
     def index(self) -> int:
         """The index of the trial in its study."""
         return int(self.directory.partition("-")[0])
+
+
+RETURNED = object()
+"""What `Trainable.step` returns where a function has returned by itself."""
+
+
+class Trainable(Protocol):
+    """What a runner runs. Each method may raise whatever the person's code raises."""
+
+    def setup(self) -> None:
+        """Start the trial; also called again after `discard`."""
+
+    def reset(self) -> None:
+        """Start the trial in a process that another one has used.
+
+        Raises:
+            ValueError: the trainable refuses.
+        """
+
+    def discard(self) -> None:
+        """Release what an attempt that failed has left."""
+
+    def step(self) -> Any:
+        """Return the report of the next epoch, a dictionary if the person's code has kept to that;
+        `RETURNED` where a function has returned by itself."""
+
+    def saver(self) -> Callable[[str], object] | None:
+        """Return what writes the checkpoint of that epoch to a folder; None without one."""
+
+    def load(self, checkpoint: Checkpoint, files: AbstractContextManager[Path]) -> None:
+        """Resume from a checkpoint, whose files are there while `files` is open."""
+
+    def ignores_checkpoint(self) -> bool:
+        """Return whether it was offered a checkpoint and has not read it so far."""
+
+    def progress(self) -> tuple[int, float]:
+        """Return the steps that Tune has counted, and their seconds."""
+
+    def set_progress(self, steps: int, seconds: float) -> None:
+        """Let Tune count on from here."""
 
 
 REPORT = "trial_report"

@@ -13,11 +13,9 @@ import math
 import reprlib
 import traceback
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from search_spaces.trial_events import Epochs
 from tune_cluster.storage.checkpoints import Checkpoint, NoRoomError, TrialCheckpoints
@@ -33,10 +31,12 @@ from tune_cluster.trial.failures import (
     out_of_gpu_memory,
 )
 from tune_cluster.trial.messages import (
+    RETURNED,
     Assignment,
     FreshProcess,
     Restored,
     Retry,
+    Trainable,
     TrialReport,
     TrialSettings,
     Unsaved,
@@ -57,45 +57,6 @@ from tune_cluster.trial.results import (
     numbers_of,
     unusable,
 )
-
-RETURNED = object()
-"""What `Trainable.step` returns where a function has returned by itself."""
-
-
-class Trainable(Protocol):
-    """What a runner runs. Each method may raise whatever the person's code raises."""
-
-    def setup(self) -> None:
-        """Start the trial; also called again after `discard`."""
-
-    def reset(self) -> None:
-        """Start the trial in a process that another one has used.
-
-        Raises:
-            ValueError: the trainable refuses.
-        """
-
-    def discard(self) -> None:
-        """Release what an attempt that failed has left."""
-
-    def step(self) -> Any:
-        """Return the report of the next epoch, a dictionary if the person's code has kept to that;
-        `RETURNED` where a function has returned by itself."""
-
-    def saver(self) -> Callable[[str], object] | None:
-        """Return what writes the checkpoint of that epoch to a folder; None without one."""
-
-    def load(self, checkpoint: Checkpoint, files: AbstractContextManager[Path]) -> None:
-        """Resume from a checkpoint, whose files are there while `files` is open."""
-
-    def ignores_checkpoint(self) -> bool:
-        """Return whether it was offered a checkpoint and has not read it so far."""
-
-    def progress(self) -> tuple[int, float]:
-        """Return the steps that Tune has counted, and their seconds."""
-
-    def set_progress(self, steps: int, seconds: float) -> None:
-        """Let Tune count on from here."""
 
 
 @dataclass

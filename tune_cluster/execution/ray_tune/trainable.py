@@ -34,9 +34,9 @@ from tune_cluster.execution.ray_tune.compat import (
 from tune_cluster.storage.checkpoints import Checkpoint, stopped_dirname
 from tune_cluster.trial.dict_checkpoint import load_returned, save_returned
 from tune_cluster.trial.failures import ProcessExits, StoppedExit, TrainableError, call_trainable
-from tune_cluster.trial.messages import Assignment, TrialSettings
+from tune_cluster.trial.messages import RETURNED, Assignment, TrialSettings
 from tune_cluster.trial.process import TrialLog, TrialProcess, freeze_imports, join_outputs
-from tune_cluster.trial.runner import RETURNED, TrialRunner
+from tune_cluster.trial.runner import TrialRunner
 
 METRICS = "metrics"
 """The key under which a function's report passes Ray."""
