@@ -117,7 +117,7 @@ class Passed:
 
     def _called(self, frame: object, event: str, _: object) -> None:
         path = Path(frame.f_code.co_filename)  # type: ignore[attr-defined]
-        if event == "call" and path.is_relative_to(ROOT):
+        if event == "call" and any(path.is_relative_to(ROOT / package) for package in PRODUCT):
             self.files.add(str(path.relative_to(ROOT)))
 
 
