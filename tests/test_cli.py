@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from tests.conftest import ROOT, table_of
+from tests.studies import about
 from tune_cluster.cli import COMMANDS, main
 
 NEEDS_NOTHING = {"preflight", "hyperparameters"}
@@ -111,6 +112,15 @@ def test_a_bug_of_a_script_has_its_traceback(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "path", list(sys.path))
     with pytest.raises(ValueError, match="a bug"):
         main()
+
+
+def test_a_study_whose_script_is_gone_says_how_to_give_it(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "journal.jsonl").touch()
+    (tmp_path / "study.json").write_text(json.dumps(about(command=["python", "gone.py"])))
+    said = said_by(monkeypatch, capsys, "resume", str(tmp_path))
+    assert "its script gone.py is not there" in said
+    assert "run SCRIPT --resume STUDY" in said
 
 
 @pytest.mark.slow
