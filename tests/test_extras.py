@@ -47,7 +47,7 @@ def run_without(tmp_path):
     ("module", "extra", "command"),
     [
         ("matplotlib", "plots", ("tune_jobs/compare_strategies.py", "--dataset", "digits")),
-        ("matplotlib", "plots", ("tune_cluster/reports/plots.py", "GOLDEN")),
+        ("matplotlib", "plots", ("tune_cluster/__main__.py", "plot", "GOLDEN")),
         pytest.param(
             "hyperopt", "tpe", ("tune_jobs/tpe_schedule.py", *TINY), marks=pytest.mark.slow
         ),
