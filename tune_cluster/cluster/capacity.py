@@ -181,10 +181,8 @@ class TrialSlots:
 
     Args:
         cluster: as the study found it.
-        cpus, gpus: of a trial.
         on_change: called with the number before a change and the number since.
         look: returns the nodes that are up.
-        clock: seconds.
     """
 
     def __init__(

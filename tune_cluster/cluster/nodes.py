@@ -298,7 +298,6 @@ class JoiningNodes:
 
     Args:
         inspection: of the nodes that were up before.
-        cpus, gpus: of a trial.
         folder: of the study's, which is removed when a session ends.
         on_refused: called with a node's id and what is wrong there.
         on_none_left: called when no trial can run on any node that is up, with the reason.

@@ -24,7 +24,6 @@ class HeldFile:
     """A file that is open to append to, and locked: from before anything of its study is read.
 
     Args:
-        path: of the file.
         create: whether it is new; else it must be there.
         upload: of what is appended to it, to a bucket.
 

@@ -144,7 +144,6 @@ class TrialCheckpoints:
     Args:
         store: the trial's, shared by all nodes; made at the first write.
         mode: "max" or "min": which value is the best.
-        retry: of the storage.
         allowance: bytes of all of them, one that is being written included; None without a limit.
     """
 

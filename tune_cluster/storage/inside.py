@@ -100,7 +100,6 @@ def open_regular(path: Path, folder: int | None = None) -> BinaryIO:
     as they end.
 
     Args:
-        path: of the file.
         folder: the number of the open folder that it is in, where the path to that is not to be
             followed again.
 
@@ -184,7 +183,6 @@ def open_to_append(root: Path, path: Path, *, create: bool = False, new: bool = 
 
     Args:
         root: that links may lead to.
-        path: of the file.
         create: it where it is missing.
         new: whether it must be missing.
 

@@ -67,10 +67,6 @@ class LeaseLostError(Exception):
 class S3Lease:
     """Holds a study in a bucket, for as long as the context lasts.
 
-    Args:
-        store: the study's.
-        renewal_seconds, lease_seconds: as the constants.
-
     Raises:
         ValueError: on entering: another driver is at work on it, or this S3 has no conditional
             writes.

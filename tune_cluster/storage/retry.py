@@ -14,9 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn, TypeVar
-
-from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential
+from typing import TypeVar
 
 from tune_cluster.storage.store import Store, disk_is_full
 
@@ -88,37 +86,22 @@ class StorageRetry:
 
     def __call__(self, act: Callable[[], Result]) -> Result:
         """What `act` returns."""
-        began = time.monotonic()
-        try:
-            # Nearly always: tenacity's objects cost more than a line of the journal.
-            return act()
-        except OSError as error:
-            if not self._failed(error):
-                raise
-            first: list[OSError] = [error]
-
-        def again() -> Result:
-            if first:
-                raise first.pop()
-            return act()
-
-        failed: list[str] = []
-
-        def note(state: RetryCallState) -> None:
-            if not failed:
-                failed.append(self._say_why(state))
-
-        retrying = Retrying(
-            retry=retry_if_exception(self._failed),
-            wait=wait_exponential(multiplier=self._policy.first, max=self._policy.longest),
-            stop=lambda _: self._gives_up() or time.monotonic() - began > self._policy.in_all,
-            sleep=self._sleep,
-            before_sleep=note,
-            retry_error_callback=self._lost,
-        )
-        result = retrying(again)
-        if failed:
-            self._tell(f"storage: {failed[0]} is back after {time.monotonic() - began:.0f} s")
+        began, seconds, where = time.monotonic(), self._policy.first, ""
+        while True:
+            try:
+                result = act()
+                break
+            except OSError as error:
+                if not self._failed(error):
+                    raise
+                if self._gives_up() or time.monotonic() - began > self._policy.in_all:
+                    reason, where = _reason(error), self._where(error)
+                    raise StorageLostError(error.errno, reason, where) from error
+                where = where or self._say_why(error)
+            self._sleep(seconds)
+            seconds = min(2 * seconds, self._policy.longest)
+        if where:
+            self._tell(f"storage: {where} is back after {time.monotonic() - began:.0f} s")
         return result
 
     def wait(self) -> None:
@@ -132,8 +115,8 @@ class StorageRetry:
         if not self.store.exists():
             raise FileNotFoundError(str(self.store))
 
-    def _failed(self, error: BaseException) -> bool:
-        if not isinstance(error, OSError) or isinstance(error, StorageLostError):
+    def _failed(self, error: OSError) -> bool:
+        if isinstance(error, StorageLostError):
             return False
         if isinstance(error, FileNotFoundError):
             return not self.store.exists()
@@ -145,9 +128,8 @@ class StorageRetry:
         while time.monotonic() < end and not self._gives_up():
             time.sleep(min(SLICE_SECONDS, seconds))
 
-    def _say_why(self, state: RetryCallState) -> str:
+    def _say_why(self, error: OSError) -> str:
         """Says what has failed, and returns where."""
-        error = _error_of(state)
         where = self._where(error)
         way_out = "free some" if error.errno in FULL else "bring it back"
         self._tell(
@@ -157,10 +139,6 @@ class StorageRetry:
         )
         return where
 
-    def _lost(self, state: RetryCallState) -> NoReturn:
-        error = _error_of(state)
-        raise StorageLostError(error.errno, _reason(error), self._where(error)) from error
-
     def _where(self, error: OSError) -> str:
         """Files pass through this node's own disk, which may be the one that is full."""
         storage = str(self.store)
@@ -169,12 +147,6 @@ class StorageRetry:
         own = tempfile.gettempdir()
         elsewhere = not self.store.is_full()
         return own if own == error.filename or (disk_is_full(own) and elsewhere) else storage
-
-
-def _error_of(state: RetryCallState) -> OSError:
-    error = None if state.outcome is None else state.outcome.exception()
-    assert isinstance(error, OSError)
-    return error
 
 
 def _reason(error: OSError) -> str:

@@ -67,7 +67,6 @@ class StudyDirectory:
 
         Args:
             storage_path: a folder or `s3://bucket/folder`.
-            name: of the study.
             held: lasts as long as the study is run.
             numbered: whether a name that is taken gets a number, as `name-2`.
 
@@ -141,7 +140,6 @@ def new_folder(folder: Path, name: str, *, numbered: bool = False) -> Path:
 
     Args:
         folder: that it is made in; made too where it is missing.
-        name: of the new one.
         numbered: whether a name that is taken gets a number, as `name-2`.
 
     Raises:

@@ -54,7 +54,6 @@ class Journal:
 
     Args:
         path: of the file, in the study's directory.
-        retry: of the study's storage.
         on_lost: told that it did not come back.
         held: the file, open and locked, which passes to the journal; without it the journal opens
             it.
@@ -133,7 +132,6 @@ class DamagedJournalError(ValueError):
 
     Args:
         what: path, line and field, and what is wrong there.
-        whole: of the journal.
         study: as it is typed.
     """
 
@@ -153,8 +151,6 @@ def read_journal(
     being written is left out.
 
     Args:
-        path: of the journal.
-        objective: of the study.
         study: its address as it is typed, for the error; its folder if None.
 
     Raises:

@@ -102,7 +102,6 @@ def read_study(directory: Path, flag: str = "STUDY", address: str | None = None)
     """Read `study.json` and the journal.
 
     Args:
-        directory: of the study.
         flag: that named it, for the error.
         address: of it as it is typed; `directory` if None.
 

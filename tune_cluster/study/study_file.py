@@ -116,9 +116,6 @@ def write_json(
     """Writes the whole file or leaves the old one.
 
     Args:
-        path: of the file.
-        content: of it.
-        retry: of its storage.
         study: the directory that the file is below, in which no link is followed; that of the file
             if None.
 
@@ -170,7 +167,6 @@ def read_study_file(directory: Path, flag: str = "--resume") -> dict[str, Any]:
     """What a study was started with, as it was written; `reading.read_study` checks its fields too.
 
     Args:
-        directory: of the study.
         flag: that named it, for the error.
 
     Raises:

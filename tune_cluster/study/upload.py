@@ -54,8 +54,6 @@ class JournalUpload:
     cut off while another one took the study over adds nothing to the other one's journal.
 
     Args:
-        store: the study's.
-        lease: of the study.
         path: of the journal on this machine.
         uploaded: what the bucket has of it; what the file has after that is uploaded with the first
             flush.
@@ -139,10 +137,6 @@ def download_journal(store: S3Store, files: Iterable[str]) -> bytes:
     """The journal of a study in a bucket: one object, as it was at the end of a session, and those
     that were added since.
 
-    Args:
-        store: the study's.
-        files: that it has.
-
     Raises:
         FileNotFoundError: they became one meanwhile: list them again.
         OSError: the bucket cannot be read.
@@ -181,10 +175,6 @@ class DirectoryUpload:
 
     Args:
         directory: of the study on this machine; it may not be there yet.
-        store: the study's.
-        lease: of the study.
-        journal: its upload.
-        period_seconds: as the constant.
     """
 
     def __init__(

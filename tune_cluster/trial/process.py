@@ -193,7 +193,6 @@ class TrialProcess:
         log: of what it prints.
         exits: of the trainables in it.
         notify: shows a line about a trial, given its directory, to the person.
-        clock: seconds.
     """
 
     node: str

@@ -219,11 +219,7 @@ class EpochCount:
 
 @dataclass
 class History:
-    """What a trial has reported, for its checkpoints and from them.
-
-    Args:
-        config: of the trial.
-    """
+    """What a trial has reported, for its checkpoints and from them."""
 
     config: Mapping[str, Any]
     results: list[dict[str, Any]] = field(default_factory=list)

@@ -80,14 +80,7 @@ class _Attempt:
 
 
 class TrialRunner:
-    """Runs one trial in a process, and says after each step what became of it.
-
-    Args:
-        assignment: which trial.
-        trainable: that trains it.
-        settings: of the study.
-        process: that it runs in.
-    """
+    """Runs one trial in a process, and says after each step what became of it."""
 
     def __init__(
         self,
