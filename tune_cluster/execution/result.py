@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ray.tune import Checkpoint
 
 from search_spaces.objective import Mode, Objective
+from search_spaces.space import flattened, nested
 from search_spaces.trial_events import Epoch
 from tune_cluster.storage.checkpoints import TrialCheckpoints, dirname_of
 from tune_cluster.storage.store import Store
@@ -24,7 +25,7 @@ class TrialResult:
     """What one trial has come to, as `ray.tune.Result` has it."""
 
     config: dict[str, Any]
-    """That its best epoch was trained with."""
+    """That its best epoch was trained with, as the trainable was given it."""
     metrics: dict[str, Any] | None
     """Of its best epoch, and `epoch` and `config`; None if it has reported no value."""
     path: str
@@ -136,7 +137,7 @@ class StudyResult:
         lines = []
         for trial, result in zip(self._trials, self, strict=True):
             metrics = {k: v for k, v in (result.metrics or {}).items() if k != "config"}
-            config = {f"config/{name}": value for name, value in result.config.items()}
+            config = {f"config/{name}": value for name, value in flattened(result.config).items()}
             lines.append({"trial": trial.index, "status": trial.status, **metrics, **config})
         return pd.DataFrame(lines)
 
@@ -146,7 +147,7 @@ class StudyResult:
     def _result(self, trial: TrialState, epoch: Epoch | None) -> TrialResult:
         import pandas as pd
 
-        config = trial.config_at(1 if epoch is None else epoch)
+        config = nested(trial.config_at(1 if epoch is None else epoch))
         metrics = None
         if epoch is not None:
             metrics = {**trial.results[epoch], "epoch": epoch, "config": config}

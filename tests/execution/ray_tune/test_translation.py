@@ -115,7 +115,10 @@ def test_a_searcher_with_a_counterpart_is_that(given, ours, notes):
         (ASHAScheduler(max_t=9, grace_period=2, reduction_factor=3), ASHA),
         (ASHAScheduler(brackets=2), AdaptedScheduler),
         (population(hyperparam_mutations=RATE), AdaptedPopulation),
-        (PB2(time_attr="training_iteration", hyperparam_bounds=BOUNDS), AdaptedPopulation),
+        (
+            PB2("training_iteration", perturbation_interval=2, hyperparam_bounds=BOUNDS),
+            AdaptedPopulation,
+        ),
         (MedianStoppingRule(), AdaptedScheduler),
         (HyperBandScheduler(), AdaptedScheduler),
     ],

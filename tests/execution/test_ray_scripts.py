@@ -1,0 +1,145 @@
+"""Scripts in the style of Ray Tune's documentation move by their import line alone."""
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.journals import read_events
+from tune_cluster.study.journal import JOURNAL
+
+SCRIPTS = ROOT / "tests" / "ray_scripts"
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def run_script(cluster_address, tmp_path, monkeypatch, capsys):
+    """Runs a script with another import line; what it has named, its events, and its output."""
+
+    def run(name):
+        script = (SCRIPTS / f"{name}.py").read_text()
+        assert script.count("from ray import tune\n") == 1
+        script = script.replace("from ray import tune\n", "import tune_cluster as tune\n")
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", [f"{name}.py"])
+        named = {"__name__": "__main__"}
+        exec(compile(script, f"{name}.py", "exec"), named)
+        results = named["results"]
+        folder = Path(results.experiment_path)
+        assert results.complete
+        assert results.num_terminated + results.num_errors == len(results)
+        with (folder / "trials.csv").open() as file:
+            assert len(list(csv.DictReader(file))) == len(results)
+        assert results.get_dataframe().shape[0] == len(results)
+        assert named["best"].metrics["epoch"] >= 1
+        return named, read_events(folder / JOURNAL), capsys.readouterr().out
+
+    return run
+
+
+def of_kind(events, name):
+    return [event for event in events if event["event"] == name]
+
+
+def test_asha_of_rays_is_ours_with_its_rungs(run_script):
+    named, events, output = run_script("asha")
+    results, best = named["results"], named["best"]
+    assert "ASHAScheduler is ASHA of search_spaces here, with rungs after epochs 1, 2, 4" in output
+    assert len(results) == 5
+    assert best.metrics["mean_accuracy"] == max(
+        result.metrics["mean_accuracy"] for result in results
+    )
+    assert best.config["optimizer"]["name"] == "sgd"
+    assert of_kind(events, "decision")
+    assert max(event["epoch"] for event in of_kind(events, "result")) <= 8
+
+
+def test_hyperopt_of_rays_is_ours_and_tries_its_points_first(run_script):
+    named, events, output = run_script("hyperopt")
+    assert "HyperOptSearch is TPESearch of search_spaces here" in output
+    assert ", 2 at once" in output
+    assert len(named["results"]) == 4
+    first = of_kind(events, "suggested")[0]["config"]
+    assert (first["width"], first["height"], first["steps"]) == (1, 2, 3)
+    assert named["best"].metrics["epoch"] == 3
+    about = json.loads(Path(named["results"].experiment_path, "study.json").read_text())
+    assert about["strategy"]["searcher"] == "TPESearch"
+
+
+def test_optuna_of_rays_is_ours_and_trials_end_where_the_run_config_says(run_script):
+    named, events, output = run_script("optuna")
+    assert "OptunaSearch is OptunaSearch of search_spaces here" in output
+    assert {event["epoch"] for event in of_kind(events, "result")} == {1, 2}
+    assert Path(named["results"].experiment_path).name == "optuna_exp"
+
+
+def test_a_grid_is_tried_as_often_as_samples_are_asked_for(run_script):
+    named, events, output = run_script("grid")
+    assert "nobody has said how many epochs a trial has" in output
+    alphas = [event["config"]["alpha"] for event in of_kind(events, "suggested")]
+    assert alphas == [0.0, 1.0, 0.0, 1.0]
+    assert named["best"].config["alpha"] == 1.0
+
+
+def test_a_population_of_rays_takes_over_weights_and_changes_nested_values(run_script):
+    named, events, output = run_script("pbt")
+    assert "PopulationBasedTraining is PBT of search_spaces here" in output
+    exploits = of_kind(events, "exploited")
+    assert len(exploits) == 2
+    for exploit in exploits:
+        assert exploit["changes"].keys() <= {"model/lr", "momentum"}
+    # Each goes on from where its donor was.
+    values = {(e["trial"], e["epoch"]): e["metrics"] for e in of_kind(events, "result")}
+    for exploit in exploits:
+        trial, epoch, donor = exploit["trial"], exploit["epoch"], exploit["donor"]
+        gained = values[trial, epoch + 1]["mean_accuracy"] - values[donor, epoch]["mean_accuracy"]
+        assert 0 < gained <= values[trial, epoch + 1]["lr"]
+    assert {result.metrics["epoch"] for result in named["results"]} == {6}
+    schedule = Path(named["results"].experiment_path, "best", "schedule.json")
+    assert json.loads(schedule.read_text())["schedule"].keys() == {"model/lr", "momentum"}
+
+
+def test_pb2_chooses_new_values_inside_its_bounds(run_script):
+    named, events, output = run_script("pb2")
+    assert "PB2 is PBT of search_spaces here" in output
+    exploits = of_kind(events, "exploited")
+    assert len(exploits) == 4
+    chosen = [exploit["changes"]["lr"][1] for exploit in exploits if "lr" in exploit["changes"]]
+    assert all(0.0001 <= value <= 0.0201 for value in chosen)
+    # The first has no differences to fit: it takes over the donor's.
+    assert len(set(chosen)) > 1
+    assert {result.metrics["epoch"] for result in named["results"]} == {10}
+
+
+def test_the_median_rule_stops_trials_through_the_adapter(run_script):
+    named, events, output = run_script("median")
+    assert "MedianStoppingRule: a scheduler of Ray Tune's keeps to itself" in output
+    assert "neither resumed nor extended" in output
+    statuses = {event["trial"]: event["status"] for event in of_kind(events, "ended")}
+    assert len(statuses) == 6
+    assert set(statuses.values()) == {"finished", "stopped"}
+    assert named["best"].metrics["epoch"] == 6
+
+
+def test_hyperband_pauses_trials_that_go_on_from_their_checkpoints(run_script):
+    named, events, _ = run_script("hyperband")
+    statuses = [event["status"] for event in of_kind(events, "ended")]
+    assert len(statuses) == 6
+    assert statuses.count("stopped") >= 2
+    for event in of_kind(events, "result"):
+        assert event["metrics"]["at"] == event["epoch"]
+    assert not of_kind(events, "epochs_lost")
+    assert named["best"].metrics["epoch"] == 4
+
+
+def test_a_searcher_of_ones_own_suggests_and_is_told(run_script):
+    named, _, output = run_script("searcher")
+    assert "ExampleSearch: a searcher of Ray Tune's keeps to itself" in output
+    assert named["best"].config["width"] == 0.75
+    # One has failed, beside others, which may have been the machine: it is not blamed for it.
+    assert named["results"].num_errors == 1
+    assert len(named["search"].told) == 4
