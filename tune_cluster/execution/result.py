@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ray.tune import Checkpoint
 
@@ -107,35 +107,49 @@ class StudyResult:
         """The number of trials that have ended without an error."""
         return sum(trial.ended for trial in self._trials) - self.num_errors
 
-    def get_best_result(self, metric: str | None = None, mode: Mode | None = None) -> TrialResult:
+    def get_best_result(
+        self, metric: str | None = None, mode: Mode | None = None, scope: str = "all"
+    ) -> TrialResult:
         """The best trial at its best epoch; of equals the first.
 
         Args:
             metric: any that the trials report; the study's if None.
             mode: "max" or "min"; the study's if None.
+            scope: "all" epochs, or the "last" of each trial alone.
 
         Raises:
             RuntimeError: no trial has reported a value of it.
+            ValueError: another scope or mode.
         """
+        if scope not in ("all", "last"):
+            raise ValueError(f"scope={scope!r}: it must be all or last")
         objective = Objective(metric or self.metric, mode or self.mode)
         found = [
-            (objective.key(value), trial.index, epoch, trial)
+            (at.key, trial.index, at.epoch, trial)
             for trial in self._trials
-            for epoch, metrics in trial.results.items()
-            if (value := metrics.get(objective.metric)) is not None
+            if (at := _best_epoch(trial, objective, scope)) is not None
         ]
         if not found:
             raise RuntimeError(f"no trial has reported {objective.metric}")
         _, _, epoch, trial = min(found, key=lambda one: one[:3])
         return self._result(trial, epoch)
 
-    def get_dataframe(self) -> pd.DataFrame:
+    def get_dataframe(
+        self, filter_metric: str | None = None, filter_mode: Mode | None = None
+    ) -> pd.DataFrame:
         """A line for each trial: `trial`, `status`, the metrics of its best epoch, and its
-        configuration as `config/<name>`."""
+        configuration as `config/<name>`.
+
+        Args:
+            filter_metric, filter_mode: of which the epoch is the best; the study's if None.
+        """
         import pandas as pd
 
+        objective = Objective(filter_metric or self.metric, filter_mode or self.mode)
         lines = []
-        for trial, result in zip(self._trials, self, strict=True):
+        for trial in self._trials:
+            best = _best_epoch(trial, objective, "all")
+            result = self._result(trial, None if best is None else best.epoch)
             metrics = {k: v for k, v in (result.metrics or {}).items() if k != "config"}
             config = {f"config/{name}": value for name, value in flattened(result.config).items()}
             lines.append({"trial": trial.index, "status": trial.status, **metrics, **config})
@@ -167,6 +181,23 @@ class StudyResult:
         store = self._checkpoints / dirname_of(index)
         found = TrialCheckpoints(store, self.mode).of_epoch(epoch)
         return None if found is None else Checkpoint(f"{store}/{found.name}")
+
+
+class _Best(NamedTuple):
+    key: float
+    """The smaller the better."""
+    epoch: Epoch
+
+
+def _best_epoch(trial: TrialState, objective: Objective, scope: str) -> _Best | None:
+    """Of equals the first; None where the trial has reported no value."""
+    epochs = sorted(trial.results)
+    values = [
+        _Best(objective.key(value), epoch)
+        for epoch in (epochs if scope == "all" else epochs[-1:])
+        if (value := trial.results[epoch].get(objective.metric)) is not None
+    ]
+    return min(values, default=None)
 
 
 def _error_of(trial: TrialState) -> Exception | None:
