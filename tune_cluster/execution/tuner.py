@@ -12,7 +12,6 @@ from ray import tune
 
 from search_spaces.objective import Objective
 from tune_cluster.callbacks.base import Callback
-from tune_cluster.execution.dataset import Dataset
 from tune_cluster.execution.options import SMOKE_TEST_TRIALS, Options, options_of
 from tune_cluster.execution.ray_tune.compat import objective_of
 from tune_cluster.execution.ray_tune.translation import (
@@ -22,6 +21,7 @@ from tune_cluster.execution.ray_tune.translation import (
     translate,
 )
 from tune_cluster.execution.validation import (
+    Dataset,
     asked_resources,
     check_metric,
     check_names,

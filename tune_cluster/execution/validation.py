@@ -8,7 +8,7 @@ import types
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Protocol, get_args
 
 from ray import cloudpickle, tune
 from rich.filesize import decimal
@@ -16,7 +16,6 @@ from rich.filesize import decimal
 from search_spaces.objective import Mode
 from search_spaces.space import Space
 from tune_cluster.cluster.compat import LARGEST_FUNCTION
-from tune_cluster.execution.dataset import Dataset
 from tune_cluster.execution.options import Options, flag
 from tune_cluster.execution.ray_tune.capabilities import overrides
 from tune_cluster.reports.tables import COLUMNS
@@ -24,6 +23,30 @@ from tune_cluster.trial.results import NOT_METRICS
 
 if TYPE_CHECKING:
     from tune_cluster.execution.ray_tune.study import Study
+
+
+class Dataset(Protocol):
+    """What a study needs to know of its data."""
+
+    @property
+    def name(self) -> str:
+        """Of the dataset."""
+
+    @property
+    def notice(self) -> str:
+        """What a person must know, such as that it is not the default; may be empty."""
+
+    @property
+    def source(self) -> str:
+        """Where it was found."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with any value of the data or the split."""
+
+    @property
+    def search(self) -> Any:
+        """What the trials are given: all but the test set."""
 
 
 NOT_METRIC_NAMES = {"epoch", "trial", "config", "metrics", "checkpoint", "test", "instead_of"}
@@ -61,7 +84,7 @@ def check_trainable(trainable: Any, dataset: Dataset | None) -> None:
         if lacks:
             raise ValueError(
                 f"{call}: {kind_of(dataset)} is no dataset, it has no {', no '.join(lacks)} (see "
-                "tune_cluster/execution/dataset.py); any object can be given by "
+                "tune_cluster/execution/validation.py); any object can be given by "
                 "tune.with_parameters(trainable, name=object)"
             )
     called: Any = trainable

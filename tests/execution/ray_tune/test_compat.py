@@ -4,14 +4,20 @@ import gc
 import json
 import os
 import pickle
+import random
 import threading
 from pathlib import Path
 
+import optuna
 import pytest
 from ray import tune
 from ray.train._internal.storage import StorageContext
 from ray.tune.experiment import Trial
-from ray.tune.search import Searcher
+from ray.tune.schedulers import ASHAScheduler, HyperBandScheduler, PopulationBasedTraining
+from ray.tune.schedulers.pb2 import PB2
+from ray.tune.search import BasicVariantGenerator, Searcher
+from ray.tune.search.hyperopt import HyperOptSearch
+from ray.tune.search.optuna import OptunaSearch
 
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.schedulers.base import StudyScheduler
@@ -229,3 +235,69 @@ def test_the_error_of_a_function_is_the_cause_of_what_its_thread_raises(tmp_path
     while causes[-1].__cause__ is not None:
         causes.append(causes[-1].__cause__)
     assert causes[-1] is error, "the journal has Tune's error in place of the trial's"
+
+
+# What a person's script gives.
+
+
+def test_what_a_halving_scheduler_was_made_with_can_be_read():
+    given = {"max_t": 50, "grace_period": 2, "reduction_factor": 5, "brackets": 2}
+    scheduler = ASHAScheduler(time_attr="steps", stop_last_trials=False, **given)
+    rules = compat.HalvingRules.of(scheduler)
+    assert {name: getattr(rules, name) for name in given} == given
+    assert (rules.time_attr, rules.stop_last_trials) == ("steps", False)
+
+
+def test_what_a_searcher_was_made_with_can_be_read():
+    points = [{"rate": 0.5}]
+    assert compat.searcher_arguments(HyperOptSearch()) == {}
+    assert compat.searcher_arguments(OptunaSearch()) == {}
+    assert compat.searcher_arguments(BasicVariantGenerator()) == {}
+    for kind in (HyperOptSearch, OptunaSearch, BasicVariantGenerator):
+        found = compat.searcher_arguments(kind(points_to_evaluate=points))
+        assert found == {"points_to_evaluate": points}, kind
+    sampler = optuna.samplers.RandomSampler()
+    given = {"sampler": sampler, "seed": 3}
+    assert compat.searcher_arguments(OptunaSearch(**given)) == given
+
+
+def test_metric_and_mode_of_a_strategy_can_be_read():
+    given = {"metric": "loss", "mode": "min"}
+    for strategy in (ASHAScheduler(**given), HyperBandScheduler(**given), OptunaSearch(**given)):
+        assert compat.objective_of(strategy) == ("loss", "min"), strategy
+    assert compat.objective_of(ASHAScheduler()) == (None, None)
+    assert compat.objective_of(BasicVariantGenerator()) == (None, None)
+
+
+def member(number, rate):
+    # Tune begins with such objects, which need no cluster.
+    trial = Trial("__fake", stub=True, trial_id=f"m{number}")
+    trial.set_config({"model": {"rate": rate}})
+    return trial
+
+
+@pytest.mark.parametrize("kind", ["pbt", "pb2"])
+def test_a_population_scheduler_changes_a_configuration_without_tune(kind):
+    rest = {"time_attr": "training_iteration", "perturbation_interval": 2}
+    if kind == "pbt":
+        scheduler = PopulationBasedTraining(
+            hyperparam_mutations={"model": {"rate": tune.uniform(0.0, 1.0)}}, **rest
+        )
+    else:
+        scheduler = PB2(hyperparam_bounds={"model": {"rate": [0.0, 1.0]}}, **rest)
+    mutations = compat.Mutations(scheduler)
+    assert (mutations.perturbed, mutations.interval) == (["model/rate"], 2)
+    assert mutations.bounds == (kind == "pb2")
+    mutations.check("score", "max")
+    members = [member(0, 0.25), member(1, 0.75)]
+    for epoch in (2, 4):
+        for number, trial in enumerate(members):
+            result = {"training_iteration": epoch, "score": epoch * (1.0 + number)}
+            mutations.tell(trial, result)
+    state = random.getstate()
+    first = mutations.explored(members[0], members[1], seed=1)
+    assert random.getstate() == state
+    assert 0.0 <= first["model"]["rate"] <= 1.0
+    assert first != members[1].config
+    if kind == "pbt":
+        assert first == mutations.explored(members[0], members[1], seed=1)

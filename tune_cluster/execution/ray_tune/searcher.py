@@ -1,4 +1,5 @@
-"""The searcher that Tune sees: it numbers the trials, and takes up a study.
+"""The searcher that Tune sees, which numbers the trials and takes up a study; and how the study's
+searcher and scheduler are told its events.
 
 The study's searcher never knows of Tune, and names a trial by its index. On resume, trials that
 have not ended are handed to Tune again, with their own index and configuration, before any new one.
@@ -6,7 +7,7 @@ have not ended are handed to Tune again, with their own index and configuration,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ray.tune.experiment import Trial
@@ -16,6 +17,7 @@ from search_spaces.schedulers.base import StudyScheduler
 from search_spaces.searchers.base import StudySearcher
 from search_spaces.space import nested
 from search_spaces.trial_events import Event, Promoted, Suggested
+from tune_cluster.callbacks.base import Callback
 from tune_cluster.storage.checkpoints import control_dirname, dirname_of
 from tune_cluster.study.state import StudyState, TrialState
 
@@ -148,3 +150,40 @@ class TrialSource(Searcher):
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing, for the same reason."""
+
+
+class Strategies(Callback):
+    """Tells searcher and scheduler every event, those of earlier sessions first.
+
+    Args:
+        searcher, scheduler: checked, and told nothing yet.
+        state: of the study after `events`.
+        events: of earlier sessions, in their order.
+    """
+
+    def __init__(
+        self,
+        searcher: StudySearcher,
+        scheduler: StudyScheduler,
+        state: StudyState,
+        events: Iterable[Event],
+    ) -> None:
+        self._searcher = searcher
+        self._scheduler = scheduler
+        for event in events:
+            self._tell(event, replay=True)
+        self.missing = scheduler.take_events()
+        """What followed from `events`, and the journal lacks: the machine may have lost power. The
+        state has it from here on."""
+        for event in self.missing:
+            state.apply(event)
+            self._tell(event, replay=True)
+
+    def on_event(self, event: Event, state: StudyState, replay: bool) -> None:
+        """Tell an event; those of earlier sessions were told first of all."""
+        if not replay:
+            self._tell(event, replay=False)
+
+    def _tell(self, event: Event, *, replay: bool) -> None:
+        self._scheduler.on_event(event, replay)
+        self._searcher.on_event(event, replay)

@@ -29,8 +29,7 @@ from tune_cluster.execution.ray_tune.capabilities import (
 from tune_cluster.execution.ray_tune.compat import NoProgress, wrap_function
 from tune_cluster.execution.ray_tune.recorder import Recorder, TuneStopper
 from tune_cluster.execution.ray_tune.restart import RestartingScheduler
-from tune_cluster.execution.ray_tune.searcher import TrialSource
-from tune_cluster.execution.ray_tune.strategies import Strategies
+from tune_cluster.execution.ray_tune.searcher import Strategies, TrialSource
 from tune_cluster.execution.ray_tune.trainable import job_directory, tune_trainable
 from tune_cluster.execution.tuner import Tuner
 from tune_cluster.execution.validation import check_points, check_sendable
