@@ -20,8 +20,12 @@ if TYPE_CHECKING:
     from ray.tune import Checkpoint as Checkpoint
     from ray.tune import CheckpointConfig as CheckpointConfig
     from ray.tune import FailureConfig as FailureConfig
+    from ray.tune import PlacementGroupFactory as PlacementGroupFactory
+    from ray.tune import ResultGrid as ResultGrid
     from ray.tune import Trainable as Trainable
     from ray.tune import choice as choice
+    from ray.tune import create_scheduler as create_scheduler
+    from ray.tune import create_searcher as create_searcher
     from ray.tune import get_checkpoint as get_checkpoint
     from ray.tune import get_context as get_context
     from ray.tune import grid_search as grid_search
@@ -62,7 +66,8 @@ _OURS = {
 """By name, the module, imported when it is asked for: what only reads a study needs no Ray."""
 
 _RAYS = (
-    *("Checkpoint", "CheckpointConfig", "FailureConfig", "Trainable", "choice", "get_checkpoint"),
+    *("Checkpoint", "CheckpointConfig", "FailureConfig", "PlacementGroupFactory", "ResultGrid"),
+    *("Trainable", "choice", "create_scheduler", "create_searcher", "get_checkpoint"),
     *("get_context", "grid_search", "lograndint", "loguniform", "qlograndint", "qloguniform"),
     *("qrandint", "qrandn", "quniform", "randint", "randn", "report", "sample_from", "uniform"),
     *("with_parameters", "with_resources"),

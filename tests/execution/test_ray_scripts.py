@@ -129,7 +129,7 @@ def test_hyperband_pauses_trials_that_go_on_from_their_checkpoints(run_script):
     named, events, _ = run_script("hyperband")
     statuses = [event["status"] for event in of_kind(events, "ended")]
     assert len(statuses) == 6
-    assert statuses.count("stopped") >= 2
+    assert statuses.count("stopped") >= 1
     for event in of_kind(events, "result"):
         assert event["metrics"]["at"] == event["epoch"]
     assert not of_kind(events, "epochs_lost")

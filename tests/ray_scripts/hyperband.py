@@ -1,6 +1,7 @@
 """As in Ray's "HyperBand Example": trials are paused, and go on from their checkpoints."""
 
 import os
+import time
 
 from ray import tune
 from ray.tune.schedulers import HyperBandScheduler
@@ -10,7 +11,13 @@ class MyTrainableClass(tune.Trainable):
     def setup(self, config):
         self.timestep = 0
 
+    def reset_config(self, new_config):
+        self.config = new_config
+        self.timestep = 0
+        return True
+
     def step(self):
+        time.sleep(0.5)
         self.timestep += 1
         return {"episode_reward_mean": self.config["width"] * self.timestep, "at": self.timestep}
 
@@ -28,7 +35,11 @@ tuner = tune.Tuner(
     MyTrainableClass,
     run_config=tune.RunConfig(name="hyperband_test", stop={"training_iteration": 4}),
     tune_config=tune.TuneConfig(
-        num_samples=6, metric="episode_reward_mean", mode="max", scheduler=hyperband
+        num_samples=6,
+        metric="episode_reward_mean",
+        mode="max",
+        scheduler=hyperband,
+        reuse_actors=True,
     ),
     param_space={"width": tune.randint(10, 90), "height": tune.randint(0, 100)},
 )

@@ -34,11 +34,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-REPLACED = ("checkpoint_config", "failure_config", "progress_reporter", "verbose", "reuse_actors")
-"""Fields of Ray's configs in whose place a study has mechanisms of its own: it keeps the best and
-the latest checkpoint of a trial, retries what the infrastructure has failed, shows its own lines,
-and reuses a process where the trainable says that it can be."""
-
 EPOCH_NAMES = ("training_iteration", "epoch")
 """By which `run_config.stop` may say how many epochs a trial has."""
 
@@ -64,6 +59,9 @@ class TuneConfig:
     """Trials at once, where `Options.max_concurrent` does not say it."""
     time_budget_s: float | timedelta | None = None
     """Seconds of the study, where `Options.time_budget` does not say it."""
+    reuse_actors: bool = False
+    """Whether a process is used by one trial after the other, for which a class needs a
+    `reset_config` that leaves nothing of one trial to the next; it may say so itself."""
     warm_start: Path | None = None
     """An earlier study, whose trials a searcher that learns is told first."""
 
@@ -81,6 +79,14 @@ class RunConfig:
     """`{"training_iteration": N}`: epochs of a trial, where `Options.max_epochs` does not."""
     callbacks: Sequence[Callback] = ()
     """Told every event of the study, and its result."""
+    checkpoint_config: Any = None
+    """Taken and not used: a study keeps the best and the latest checkpoint of a trial."""
+    failure_config: Any = None
+    """Taken and not used: a study retries what the infrastructure has failed."""
+    progress_reporter: Any = None
+    """Taken and not used: a study shows its own lines."""
+    verbose: Any = None
+    """Taken and not used, as `progress_reporter`."""
 
 
 @dataclass(frozen=True)
@@ -224,13 +230,13 @@ def _as_ours(kind: type[T], given: Any) -> T:
         for known in fields(rays)
         if getattr(given, known.name) != getattr(default, known.name)
     }
-    ignored = changed.keys() - ours - {*REPLACED}
+    ignored = changed.keys() - ours
     if ignored:
         raise ValueError(
             f"{kind.__name__}({', '.join(f'{name}=...' for name in sorted(ignored))}): a study "
             f"here does not have that; it has {', '.join(sorted(ours))}"
         )
-    return kind(**{name: value for name, value in changed.items() if name in ours})
+    return kind(**changed)
 
 
 def _with_objective(config: TuneConfig) -> TuneConfig:

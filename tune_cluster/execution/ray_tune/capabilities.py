@@ -54,10 +54,11 @@ def name_of(trainable: Any) -> str:
     return f"{of.__module__}.{of.__name__}"
 
 
-def reuses_processes(trainable: object) -> bool:
-    """Return whether a process is used by one trial after the other."""
+def reuses_processes(trainable: object, asked: bool = False) -> bool:
+    """Return whether a process is used by one trial after the other, as the class or the person
+    asks for."""
     # Without a reset of its own, each trial but the first would fail in its process.
-    asked = bool(getattr(trainable, "reuse_actors", False))
+    asked = asked or bool(getattr(trainable, "reuse_actors", False))
     return asked and overrides(trainable, "reset_config")
 
 

@@ -233,7 +233,7 @@ class Study:
             search_alg=source,
             scheduler=self.tune_scheduler,
             max_concurrent_trials=self.total if synchronous else self.max_concurrent,
-            reuse_actors=reuses_processes(self.trainable),
+            reuse_actors=reuses_processes(self.trainable, tuner.tune_config.reuse_actors),
             trial_dirname_creator=source.dirname_creator(),
         )
         self.run_config = tune.RunConfig(

@@ -252,7 +252,9 @@ def _scheduler(
         translated = _asha(HalvingRules.of(given), max_epochs if epochs_given else None, seed)
         if translated is not None:
             rungs = ", ".join(map(str, translated.rungs)) or "none"
-            notes.append(f"{name} is ASHA of search_spaces here, with rungs after epochs {rungs}")
+            notes.append(
+                f"ASHAScheduler is ASHA of search_spaces here, with rungs after epochs {rungs}"
+            )
             return translated
     adapted = AdaptedScheduler(given)
     notes.append(f"{name}: {adapted.not_resumable}")
