@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from ray.tune.experiment import Trial
-from ray.tune.schedulers import TrialScheduler
+from ray.tune.schedulers import HyperBandScheduler, TrialScheduler
 
 from search_spaces.objective import StudySpec
 from search_spaces.schedulers.base import StudyScheduler, index_of
@@ -39,8 +39,14 @@ class AdaptedScheduler(StudyScheduler):
         """Tell the scheduler the metric and the mode.
 
         Raises:
-            ValueError: it has another metric or mode.
+            ValueError: it has another metric or mode, or pauses trials that cannot go on.
         """
+        if isinstance(self._scheduler, HyperBandScheduler) and not spec.continues:
+            raise ValueError(
+                f"HyperBandScheduler pauses trials, and {spec.trainable} goes on from no "
+                "checkpoint: a class needs save_checkpoint and load_checkpoint; a function begins "
+                "with tune.get_checkpoint() and reports checkpoint="
+            )
         metric, mode = spec.objective.metric, spec.objective.mode
         if self._scheduler.set_search_properties(metric, mode):
             return

@@ -133,6 +133,13 @@ def test_a_scheduler_with_a_counterpart_is_that_and_any_other_is_adapted(given, 
     assert len(translated(RATE, None, given, epochs_given=True).notes) == translates
 
 
+def test_hyperband_is_refused_where_trials_could_not_go_on():
+    scheduler = translated(RATE, None, HyperBandScheduler()).scheduler
+    spec = study_of(RandomSearch(space_of(RATE), seed=0), scheduler, continues=False)
+    with pytest.raises(ValueError, match="HyperBandScheduler pauses trials"):
+        spec.check()
+
+
 def test_asha_has_the_rungs_that_rays_has():
     scheduler = translated(RATE, None, ASHAScheduler(max_t=9, grace_period=2, reduction_factor=3))
     assert list(scheduler.scheduler.rungs) == [2, 6]
