@@ -19,7 +19,8 @@ class AdaptedScheduler(StudyScheduler):
     """Lets a scheduler of Ray Tune's decide, which is told nothing but what Tune tells it.
 
     Args:
-        scheduler: without a metric, or with that of the study.
+        scheduler: of Ray Tune.
+        own: metric and mode that it was made with, None for what it was not.
     """
 
     not_resumable = (
@@ -27,9 +28,10 @@ class AdaptedScheduler(StudyScheduler):
         "neither resumed nor extended"
     )
 
-    def __init__(self, scheduler: TrialScheduler) -> None:
+    def __init__(self, scheduler: TrialScheduler, own: tuple[str | None, str | None]) -> None:
         super().__init__()
         self._scheduler = scheduler
+        self._own = own
         self._epochs: dict[int, float] = {}
         """The last epoch of each trial that has not ended."""
         self._ended: list[Event] = []
@@ -48,15 +50,16 @@ class AdaptedScheduler(StudyScheduler):
                 "with tune.get_checkpoint() and reports checkpoint="
             )
         metric, mode = spec.objective.metric, spec.objective.mode
-        if self._scheduler.set_search_properties(metric, mode):
-            return
-        name = type(self._scheduler).__name__
-        own = (self._scheduler.metric, getattr(self._scheduler, "_mode", mode))
-        if own != (metric, mode):
+        own_metric, own_mode = self._own
+        if (own_metric or metric, own_mode or mode) != (metric, mode):
             raise ValueError(
-                f"{name} has the metric {own[0]} and the mode {own[1]}, the study {metric} and "
-                f"{mode}: give them to TuneConfig alone"
+                f"{type(self._scheduler).__name__} has the metric {own_metric} and the mode "
+                f"{own_mode}, the study {metric} and {mode}: give them to TuneConfig alone"
             )
+        # Given twice, a scheduler refuses both.
+        self._scheduler.set_search_properties(
+            None if own_metric else metric, None if own_mode else mode
+        )
 
     def on_trial_add(self, controller: Any, trial: Trial) -> None:
         """Passed on, as all that follows."""

@@ -43,6 +43,7 @@ from search_spaces.space import Space, flattened, nested
 from tune_cluster.execution.ray_tune.compat import (
     HalvingRules,
     Mutations,
+    objective_of,
     searcher_arguments,
 )
 from tune_cluster.execution.validation import kind_of
@@ -256,7 +257,7 @@ def _scheduler(
                 f"ASHAScheduler is ASHA of search_spaces here, with rungs after epochs {rungs}"
             )
             return translated
-    adapted = AdaptedScheduler(given)
+    adapted = AdaptedScheduler(given, objective_of(given))
     notes.append(f"{name}: {adapted.not_resumable}")
     return adapted
 
