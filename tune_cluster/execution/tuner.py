@@ -179,14 +179,14 @@ class Tuner:
         budget, stop = config.time_budget_s, run.stop or {}
         if isinstance(budget, timedelta):
             budget = budget.total_seconds()
-        told = {
+        said = {
             "trials": small if trials is None else trials,
             "max_concurrent": config.max_concurrent_trials or concurrency_of(config.search_alg),
             "time_budget": budget,
             "max_epochs": next((stop[name] for name in EPOCH_NAMES if name in stop), None),
             "name": run.name,
         }
-        missing = {n: v for n, v in told.items() if v is not None and getattr(options, n) is None}
+        missing = {n: v for n, v in said.items() if v is not None and getattr(options, n) is None}
         defaults = {
             "storage_path": None if run.storage_path is None else str(run.storage_path),
             **asked_resources(self.trainable),

@@ -282,11 +282,11 @@ def unsendable_refused() -> Iterator[None]:
     try:
         yield
     except TypeError as error:
-        told = str(error).partition("\n")[0]
-        if not told.startswith("Could not serialize"):
+        message = str(error).partition("\n")[0]
+        if not message.startswith("Could not serialize"):
             raise
         raise ValueError(
-            f"tune.with_parameters: {told.rstrip(':')}; make it inside the trainable"
+            f"tune.with_parameters: {message.rstrip(':')}; make it inside the trainable"
         ) from None
 
 

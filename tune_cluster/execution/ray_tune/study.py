@@ -204,7 +204,7 @@ class Study:
             self.state,
             self.checkpoints,
             scheduler=self.scheduler,
-            sequential=self.alone,
+            sequential=self.sequential,
             retry=self.retry,
             quota=self.quota,
         )
@@ -255,7 +255,7 @@ class Study:
         return asked or self.scheduler.default_trials or DEFAULT_TRIALS
 
     @property
-    def alone(self) -> bool:
+    def sequential(self) -> bool:
         """Whether trials run one at a time, whatever nodes join."""
         return self.max_concurrent == 1 and self._slots is None
 
@@ -298,7 +298,7 @@ class Study:
             self.objective,
             str(self.checkpoints),
             seed=self.options.seed,
-            sequential=self.alone,
+            sequential=self.sequential,
             quota=self.quota,
             in_bucket=self.bucket is not None,
             journaled_epochs=reported,
