@@ -6,8 +6,7 @@ import pytest
 from ray.tune.utils import flatten_dict
 
 from search_spaces.objective import Objective
-from tune_cluster.trial.messages import FreshProcess, Restored, Retry, TrialReport
-from tune_cluster.trial.results import BAD_VALUE
+from tune_cluster.trial.messages import BAD_VALUE, FreshProcess, Restored, Retry, TrialReport
 
 MAX = Objective("score", "max")
 

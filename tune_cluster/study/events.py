@@ -175,7 +175,7 @@ class SavedCheckpoint(TrialEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class Unsaved(TrialEvent):
-    """A checkpoint did not fit into what a budget allows a trial, beside a better one; told once a
+    """A checkpoint did not fit into what the quota allows a trial, beside a better one; told once a
     trial and session."""
 
     name = "unsaved"
@@ -199,7 +199,7 @@ class Unsaved(TrialEvent):
 @dataclass(frozen=True, kw_only=True)
 class Unkept(TrialEvent):
     """A trial ended as the best one, and its best checkpoint was deleted: it did not fit into what
-    a budget leaves for those that have ended."""
+    the quota leaves for those that have ended."""
 
     name = "unkept"
 

@@ -38,8 +38,8 @@ class EventStream:
         self._state = state
         self._journal = journal
         self._listeners = list(listeners)
-        self._untold: deque[Event] = deque()
-        self._telling = False
+        self._pending: deque[Event] = deque()
+        self._emitting = False
 
     def begin(self, earlier: Sequence[Event], session: Session) -> None:
         """Tell each listener the events of earlier sessions, and that this one has begun."""
@@ -55,19 +55,19 @@ class EventStream:
         A listener that has lost its storage is completed by the next session. What a listener emits
         is told when everyone knows of the event that it is told of.
         """
-        self._untold.extend(self._journal.append(*events))
-        if self._telling:
+        self._pending.extend(self._journal.append(*events))
+        if self._emitting:
             return
-        self._telling = True
+        self._emitting = True
         try:
-            while self._untold:
-                event = self._untold.popleft()
+            while self._pending:
+                event = self._pending.popleft()
                 self._state.apply(event)
                 for listener in self._listeners:
                     with suppress(StorageLostError):
                         listener.on_event(event, self._state, replay=False)
         finally:
-            self._telling = False
+            self._emitting = False
 
     def close(self, why: str) -> None:
         """End the session: the listeners first, so that their files are whole, then the journal.

@@ -15,7 +15,7 @@ from tune_cluster.storage import retry
 from tune_cluster.storage.checkpoints import Checkpoint
 from tune_cluster.storage.quota import Quota
 from tune_cluster.storage.retry import RetryPolicy
-from tune_cluster.trial.results import BAD_VALUE, Number
+from tune_cluster.trial.results import Number
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,10 @@ class Trainable(Protocol):
         """Let Tune count on from here."""
 
 
+BAD_VALUE = 1e9
+"""Stands for a value that is missing or not finite, with the sign that makes it bad. The models of
+schedulers and searchers rank values, so that its size does not matter."""
+
 REPORT = "trial_report"
 """The key under which a result of Tune's has it."""
 
@@ -126,7 +130,7 @@ class Restored:
 
 @dataclass(frozen=True)
 class Unsaved:
-    """A checkpoint that its budget has no room for; both in bytes."""
+    """A checkpoint that its quota has no room for; both in bytes."""
 
     needed: int
     allowed: int

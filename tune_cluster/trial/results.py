@@ -27,10 +27,6 @@ from tune_cluster.storage.checkpoints import Checkpoint
 
 Number: TypeAlias = int | float
 
-BAD_VALUE = 1e9
-"""Stands for a value that is missing or not finite, with the sign that makes it bad. The models of
-schedulers and searchers rank values, so that its size does not matter."""
-
 STEP_LOSSES = "step_losses"
 
 OF_TUNE = (
