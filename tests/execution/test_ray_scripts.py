@@ -4,6 +4,7 @@ import csv
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ def run_script(cluster_address, tmp_path, monkeypatch, capsys):
         script = script.replace("from ray import tune\n", "import tune_cluster as tune\n")
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "argv", [f"{name}.py"])
-        named = {"__name__": "__main__"}
+        named: dict[str, Any] = {"__name__": "__main__"}
         exec(compile(script, f"{name}.py", "exec"), named)
         results = named["results"]
         folder = Path(results.experiment_path)

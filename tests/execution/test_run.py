@@ -123,7 +123,7 @@ def test_results_are_those_of_the_best_epoch_and_not_of_the_last(ran):
         assert (one.metrics["score"], one.metrics["epoch"]) == (quality, 2)
         assert list(one.metrics_dataframe["cost"]) == [8, 7, 6]
     best = result.get_best_result()
-    assert best.metrics["score"] == max(points) == result.best["score"]
+    assert best.metrics["score"] == max(map(float, points)) == result.best["score"]
     with best.checkpoint.as_directory() as folder:
         assert Path(folder, "epoch").read_text() == "2"
     assert result.get_best_result("cost", "min").metrics["epoch"] == 3
@@ -187,7 +187,7 @@ def test_bad_input_is_an_error_of_one_line_and_ends_nothing(tmp_path, monkeypatc
 def test_a_job_that_builds_no_tuner_is_an_error(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=r"must return a tune_cluster\.Tuner, got None"):
-        run(lambda options: None)
+        run(lambda options: None)  # type: ignore[return-value]
     assert list(tmp_path.iterdir()) == []
 
 
