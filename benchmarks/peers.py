@@ -125,7 +125,7 @@ def run_case(case: str, work: Work) -> dict[str, float]:
             seconds = time.perf_counter() - began
         if code:
             raise RuntimeError(f"{case} failed:\n{log.read_text()[-3000:]}")
-        outcome = journaled(folder / "study") if case == "ours" else told(folder)
+        outcome = journaled(folder / "study") if case == "ours" else outcome_in(folder)
         return {"wall_seconds": seconds, **outcome}
 
 
@@ -158,7 +158,7 @@ def script(name: str, options: dict[str, object]) -> list[str]:
     return [sys.executable, str(SCRIPTS / name), *flags]
 
 
-def told(folder: Path) -> dict[str, float]:
+def outcome_in(folder: Path) -> dict[str, float]:
     """What a peer's script wrote."""
     outcome: dict[str, float] = json.loads((folder / "outcome.json").read_text())
     return outcome

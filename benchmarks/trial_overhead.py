@@ -9,7 +9,7 @@ Method: a trainable that does nothing for 4 epochs, two at a time on two cores. 
 and Ray's default 20, since each of those takes seconds; each figure is the whole of `fit()`, of
 ours with table and summary, over the number of trials, the start of the processes counted in. Both
 in one Ray, one after the other. For TensorBoard, the events of trials that start, report and end
-are told to what writes its files, without Ray; all of its time over the number of results.
+are given to what writes its files, without Ray; all of its time over the number of results.
 """
 
 import io
@@ -119,9 +119,9 @@ def ray_default(trials: int, folder: Path) -> float:
     return seconds
 
 
-def told(trials: int, epochs: int, folder: Path) -> float:
+def milliseconds_a_result(trials: int, epochs: int, folder: Path) -> float:
     """Milliseconds a result of writing trials for TensorBoard, their starts and ends counted in."""
-    study = folder / f"told-{trials}"
+    study = folder / f"written-{trials}"
     (study / "trials").mkdir(parents=True)
     columns = Columns(TRAINING, "val_accuracy", promotes=True)
     search = RandomSearch(TRAINING, seed=0)
@@ -157,7 +157,10 @@ def measure(quick: bool) -> list[Row]:
         random = ours(RandomSearch(LR_BATCH, seed=0), "random", our_trials, Path(name))
         tpe = ours(TPESearch(LR_BATCH, seed=0), "tpe", our_trials, Path(name))
         ray.shutdown()
-        many, long = told(1000, EPOCHS, Path(name)), told(1, 1000, Path(name))
+        many, long = (
+            milliseconds_a_result(1000, EPOCHS, Path(name)),
+            milliseconds_a_result(1, 1000, Path(name)),
+        )
     rows = [
         ("ours", "ms_per_trial", random, "ms"),
         ("ours_tpe", "ms_per_trial", tpe, "ms"),

@@ -57,13 +57,15 @@ def test_that_nobody_can_be_promoted_is_said_where_nobody_asked_for_it():
     assert "no checkpoint" in note
 
 
-def told(directory, trainable=None, **changed):
+def shown_lines(directory, trainable=None, **changed):
     study = planned(directory, trainable=trainable or Scored)
     return [": ".join(line) for line in cost_lines(study, estimate(**changed))]
 
 
 def test_the_price_is_told_in_every_unit_that_a_person_pays_in(tmp_path):
-    assert told(tmp_path, per_gpu_hour=2.5, rehearsals=[of(30.0, 10**7), of(10.0, 10**7)]) == [
+    assert shown_lines(
+        tmp_path, per_gpu_hour=2.5, rehearsals=[of(30.0, 10**7), of(10.0, 10**7)]
+    ) == [
         "epochs: about 360 of all trials together",
         "epoch: 10.0 s, 1.0 s a step, at the cheapest of 2 tried: quality=0.5",
         "epoch: 30.0 s, 3.0 s a step, at the dearest of 2 tried: quality=0.5",
@@ -74,23 +76,23 @@ def test_the_price_is_told_in_every_unit_that_a_person_pays_in(tmp_path):
 
 
 def test_without_gpus_the_hours_are_those_of_cores(tmp_path):
-    assert "time: about 1 h 00 min, 4 CPU-hours" in told(tmp_path, gpus=0)
+    assert "time: about 1 h 00 min, 4 CPU-hours" in shown_lines(tmp_path, gpus=0)
 
 
 def test_what_is_not_known_is_said_with_the_reason(tmp_path):
-    *_, time = told(tmp_path, rehearsals=[])
+    *_, time = shown_lines(tmp_path, rehearsals=[])
     assert time.endswith("before the first trials have ended: the trainable has no measure()")
 
     class Measurable(Scored):
         measure = None
 
-    *_, time = told(tmp_path, Measurable, rehearsals=[])
+    *_, time = shown_lines(tmp_path, Measurable, rehearsals=[])
     assert time.endswith("before the first trials have ended: nothing to measure it on is free")
 
 
 def test_a_configuration_that_failed_is_named_with_its_error(tmp_path):
     failed = of(0.0, 0, "OutOfMemoryError: 80 GB")
-    lines = told(tmp_path, rehearsals=[of(1.0), failed])
+    lines = shown_lines(tmp_path, rehearsals=[of(1.0), failed])
     assert "NOTE: OutOfMemoryError: 80 GB where it was tried, at quality=0.5" in lines
 
 
