@@ -37,7 +37,9 @@ def impatient(monkeypatch):
     """A test that writes where no folder is would wait ten minutes: storage that is away is waited
     for. (The jobs that tests start wait as long as a person's do.)"""
     monkeypatch.setattr(
-        retry, "RETRY_POLICY", retry.RetryPolicy(first=0.05, longest=0.2, in_all=1.0)
+        retry,
+        "RETRY_POLICY",
+        retry.RetryPolicy(first_seconds=0.05, longest_seconds=0.2, total_seconds=1.0),
     )
 
 

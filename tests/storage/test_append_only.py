@@ -11,7 +11,7 @@ from tune_cluster.storage.append_only import REMEMBERED_BYTES, AppendOnlyFile
 from tune_cluster.storage.retry import RetryPolicy, StorageLostError, StorageRetry
 from tune_cluster.storage.store import LocalStore
 
-SHORT = RetryPolicy(first=0.01, longest=0.02, in_all=5)
+SHORT = RetryPolicy(first_seconds=0.01, longest_seconds=0.02, total_seconds=5)
 
 
 @pytest.fixture

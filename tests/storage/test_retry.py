@@ -8,7 +8,7 @@ import pytest
 from tune_cluster.storage.retry import RetryPolicy, StorageLostError, StorageRetry
 from tune_cluster.storage.store import LocalStore
 
-SHORT = RetryPolicy(first=0.01, longest=0.02, in_all=0.2)
+SHORT = RetryPolicy(first_seconds=0.01, longest_seconds=0.02, total_seconds=0.2)
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_a_folder_that_is_away_is_a_mount_point_that_is(tmp_path, lines):
 
 @pytest.mark.parametrize("failures", range(6))
 def test_each_retry_waits_twice_as_long_up_to_the_longest(tmp_path, lines, monkeypatch, failures):
-    policy, slept = RetryPolicy(first=0.5, longest=3.0), []
+    policy, slept = RetryPolicy(first_seconds=0.5, longest_seconds=3.0), []
     retry = StorageRetry(LocalStore(tmp_path), tell=lines.append, policy=policy)
     monkeypatch.setattr(retry, "_sleep", slept.append)
     assert retry(failing([errno.EIO] * failures)) == failures
@@ -106,7 +106,7 @@ def test_who_gives_up_waits_no_longer(tmp_path, lines):
         LocalStore(tmp_path),
         lines.append,
         give_up=lambda: bool(lines),
-        policy=RetryPolicy(first=300),
+        policy=RetryPolicy(first_seconds=300),
     )
     began = time.monotonic()
     with pytest.raises(StorageLostError):

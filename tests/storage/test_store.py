@@ -143,7 +143,7 @@ def test_an_upload_that_was_cut_off_is_no_checkpoint(bucket):
 
 def test_a_checkpoint_waits_for_a_bucket_that_is_gone_for_a_while(bucket):
     store, said = S3Store(f"{bucket}/study/trials/0000"), []
-    waits = RetryPolicy(first=0.05, longest=0.1, in_all=60)
+    waits = RetryPolicy(first_seconds=0.05, longest_seconds=0.1, total_seconds=60)
     checkpoints = TrialCheckpoints(store, "max", StorageRetry(store, said.append, policy=waits))
     made = boto3.resource("s3").Bucket(bucket.removeprefix("s3://"))
     made.delete()

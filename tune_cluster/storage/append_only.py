@@ -12,7 +12,7 @@ from pathlib import Path
 from tune_cluster.storage.inside import open_to_append
 from tune_cluster.storage.retry import StorageLostError, StorageRetry
 
-STALE = (errno.ESTALE, errno.EIO, errno.ENOTCONN, errno.ENODEV)
+STALE_ERRNOS = (errno.ESTALE, errno.EIO, errno.ENOTCONN, errno.ENODEV)
 """What a file that is open may fail with for good, while its path can be opened again."""
 
 REMEMBERED_BYTES = 256 * 1024
@@ -140,7 +140,7 @@ class AppendOnlyFile:
             self._mend(number)
             write_all(number, piece)
         except OSError as error:
-            if error.errno in STALE:
+            if error.errno in STALE_ERRNOS:
                 self._shut()
             elif self._file is not None:
                 with suppress(OSError):

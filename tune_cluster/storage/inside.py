@@ -25,7 +25,7 @@ FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 CHUNK_BYTES = 1024**2
 
-KINDS = {
+FILE_KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFLNK: "a link",
     stat.S_IFIFO: "a FIFO",
@@ -135,7 +135,7 @@ def check_regular(path: Path, mode: int) -> None:
     """
     kind = stat.S_IFMT(mode)
     if kind != stat.S_IFREG:
-        raise ValueError(f"{path} is {KINDS.get(kind, 'no file')}, where a file is expected")
+        raise ValueError(f"{path} is {FILE_KINDS.get(kind, 'no file')}, where a file is expected")
 
 
 def read_file(root: Path, path: Path) -> bytes:

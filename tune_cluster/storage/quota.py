@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pydantic import ByteSize, TypeAdapter, ValidationError
 from rich.filesize import decimal
 
-COPIES = 3
+CHECKPOINTS_PER_TRIAL = 3
 """Of a running trial: the best, the latest, and the one that is being written."""
 
-SPARE = 1.1
+SIZE_MARGIN = 1.1
 """Checkpoints of other configurations may be a little larger than those that were measured."""
 
 
@@ -58,14 +58,15 @@ class Quota:
         if checkpoint is None:
             self.per_trial = self.total // (2 * running)
             return
-        needed = (COPIES * running + 1) * checkpoint
+        needed = (CHECKPOINTS_PER_TRIAL * running + 1) * checkpoint
         if needed > self.total:
             raise ValueError(
                 f"--checkpoint-budget {decimal(self.total)}: {running} trials at once, with "
-                f"checkpoints of {decimal(checkpoint)}, need {decimal(needed)} ({COPIES} each, and "
-                "the best one): give as much, or a smaller --max-concurrent"
+                f"checkpoints of {decimal(checkpoint)}, need {decimal(needed)} "
+                f"({CHECKPOINTS_PER_TRIAL} each, and the best one): give as much, or "
+                "a smaller --max-concurrent"
             )
-        spared = int(COPIES * checkpoint * SPARE)
+        spared = int(CHECKPOINTS_PER_TRIAL * checkpoint * SIZE_MARGIN)
         self.per_trial = min(spared, (self.total - checkpoint) // running)
 
 

@@ -20,9 +20,9 @@ from tune_cluster.storage.store import Store, disk_is_full
 
 Result = TypeVar("Result")
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
 
-AWAY = (
+AWAY_ERRNOS = (
     # Read-only is what Linux makes of a disk with errors, and what some servers are for a while.
     *(errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ENODEV, errno.ENXIO),
     *(errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ECONNRESET, errno.EREMOTEIO),
@@ -34,13 +34,13 @@ SLICE_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How long storage is waited for, in seconds."""
+    """How long storage is waited for."""
 
-    first: float = 0.5
+    first_seconds: float = 0.5
     """Before the first retry; twice as long before each one after it."""
-    longest: float = 10.0
+    longest_seconds: float = 10.0
     """Between two retries."""
-    in_all: float = 600.0
+    total_seconds: float = 600.0
     """Ten minutes: long enough for a person to free some, or for a server to start anew."""
 
 
@@ -86,7 +86,7 @@ class StorageRetry:
 
     def __call__(self, act: Callable[[], Result]) -> Result:
         """What `act` returns."""
-        began, seconds, where = time.monotonic(), self._policy.first, ""
+        began, seconds, where = time.monotonic(), self._policy.first_seconds, ""
         while True:
             try:
                 result = act()
@@ -94,12 +94,12 @@ class StorageRetry:
             except OSError as error:
                 if not self._failed(error):
                     raise
-                if self._gives_up() or time.monotonic() - began > self._policy.in_all:
+                if self._gives_up() or time.monotonic() - began > self._policy.total_seconds:
                     reason, where = _reason(error), self._where(error)
                     raise StorageLostError(error.errno, reason, where) from error
                 where = where or self._say_why(error)
             self._sleep(seconds)
-            seconds = min(2 * seconds, self._policy.longest)
+            seconds = min(2 * seconds, self._policy.longest_seconds)
         if where:
             self._tell(f"storage: {where} is back after {time.monotonic() - began:.0f} s")
         return result
@@ -120,7 +120,7 @@ class StorageRetry:
             return False
         if isinstance(error, FileNotFoundError):
             return not self.store.exists()
-        return error.errno in (*FULL, *AWAY)
+        return error.errno in (*FULL_ERRNOS, *AWAY_ERRNOS)
 
     def _sleep(self, seconds: float) -> None:
         # Not one long sleep, nor an event: a signal's handler may not set one that is waited for.
@@ -131,11 +131,11 @@ class StorageRetry:
     def _say_why(self, error: OSError) -> str:
         """Says what has failed, and returns where."""
         where = self._where(error)
-        way_out = "free some" if error.errno in FULL else "bring it back"
+        way_out = "free some" if error.errno in FULL_ERRNOS else "bring it back"
+        between, minutes = self._policy.longest_seconds, self._policy.total_seconds / 60
         self._tell(
-            f"storage: {_reason(error)} on {where}; waiting, retried every "
-            f"{self._policy.longest:g} s for {self._policy.in_all / 60:g} min: {way_out}, or end "
-            "the study and resume it later"
+            f"storage: {_reason(error)} on {where}; waiting, retried every {between:g} s for "
+            f"{minutes:g} min: {way_out}, or end the study and resume it later"
         )
         return where
 

@@ -28,7 +28,7 @@ from search_spaces.objective import Objective
 from search_spaces.trial_events import Earlier, Event, Result, Suggested
 from tune_cluster.plain_text import argument
 from tune_cluster.storage.checkpoints import CHECKPOINT_PREFIX, control_dirname, dirname_of
-from tune_cluster.storage.inside import KINDS, write_file
+from tune_cluster.storage.inside import FILE_KINDS, write_file
 from tune_cluster.storage.retry import print_line
 from tune_cluster.storage.s3 import S3Store
 from tune_cluster.storage.store import SCHEME, LocalStore, Store
@@ -73,7 +73,7 @@ def check_kinds(directory: Path, flag: str = "--resume") -> None:
         for path in (path for pattern in patterns for path in _matching(directory, pattern)):
             mode = path.lstat().st_mode
             if not is_expected(mode):
-                kind = KINDS.get(stat.S_IFMT(mode), "a file")
+                kind = FILE_KINDS.get(stat.S_IFMT(mode), "a file")
                 raise ValueError(
                     f"{flag} {directory}: {path} is {kind}, where {expected} is expected; move it "
                     "away"

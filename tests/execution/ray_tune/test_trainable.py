@@ -261,7 +261,9 @@ def function_that_fills(disk):
 
 def test_a_functions_checkpoint_waits_for_a_disk_that_is_full(run_study, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        retry, "RETRY_POLICY", retry.RetryPolicy(first=0.05, longest=0.2, in_all=60)
+        retry,
+        "RETRY_POLICY",
+        retry.RetryPolicy(first_seconds=0.05, longest_seconds=0.2, total_seconds=60),
     )
     with mounted(tmp_path / "study", size="1m") as disk:
         train = function_that_fills(disk)
