@@ -32,6 +32,7 @@ class AdaptedScheduler(StudyScheduler):
         super().__init__()
         self._scheduler = scheduler
         self._own = own
+        self.all_first = isinstance(scheduler, HyperBandScheduler)
         self._epochs: dict[int, float] = {}
         """The last epoch of each trial that has not ended."""
         self._ended: list[Event] = []

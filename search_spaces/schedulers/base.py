@@ -44,6 +44,9 @@ class StudyScheduler(FIFOScheduler):
     """Why a study with this scheduler can be neither resumed nor extended; empty where it can."""
     synchronous: ClassVar[bool] = False
     """Whether trials wait for each other, so that all of them have to live at once."""
+    all_first: bool = False
+    """Whether trials are compared with those that have not begun, so that all have to be known
+    before the first begins; they then begin as soon as there is room."""
     default_trials: int | None = None
     """Trials of a study for which nobody says how many; None leaves it to the engine."""
     max_epochs: int | None = None

@@ -223,6 +223,10 @@ def refuse_unused(changed: Iterable[str], options: Options, study: Study) -> Non
         unused.update(dict.fromkeys(("keep_best", "checkpoint_budget"), why))
     if options.gpus_per_trial == 0:
         unused["price_per_gpu_hour"] = "a trial has no GPU; give --gpus-per-trial too"
+    if study.scheduler.all_first:
+        unused["max_concurrent"] = (
+            "by this scheduler all trials are known first, and begin as soon as there is room"
+        )
     if options.max_epochs != study.max_epochs:
         unused["max_epochs"] = f"this job trains for {study.max_epochs}, whatever the flag says"
     for name, why in unused.items():

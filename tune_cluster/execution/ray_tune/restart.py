@@ -67,6 +67,8 @@ class RestartingScheduler(FIFOScheduler):
         than the others may never get it while each that ends is followed by a new one."""
         if any(trial.status == Trial.PENDING for trial in self._wide):
             return True
+        if self.scheduler.all_first:
+            return False
         resting = sum(trial.status == Trial.PAUSED for trial in self._resting)
         return bool(self._active() + resting >= self._losses.concurrent())
 
