@@ -51,6 +51,18 @@ class Objective:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Origin:
+    """The trial of another study that a trial continues: its own first checkpoint is that one's."""
+
+    trial: int
+    """In the other study."""
+    checkpoints: str
+    """The address of that trial's checkpoints."""
+    epoch: float
+    """Of the newest of them, 0 without one: the trial then begins anew."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudySpec:
     """A study as it is about to begin."""
 

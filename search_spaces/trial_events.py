@@ -133,6 +133,17 @@ class Suggested(TrialEvent):
     name = "suggested"
 
     config: dict[str, Any]
+    origin: Index | None = None
+    """The trial of another study that it continues."""
+    start_epoch: Epochs = 0
+    """That the other one has a checkpoint of."""
+
+    def line(self, metric: str) -> str:
+        """What it continues."""
+        if self.origin is None:
+            return ""
+        start = f"after epoch {self.start_epoch}" if self.start_epoch else "from its beginning"
+        return f"continues  trial {self.trial}: trial {self.origin} of the other study, {start}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -317,8 +328,6 @@ class Ended(TrialEnd):
 
     rung: Epoch | None = None
     """That stopped it."""
-    control: StrictBool = False
-    """It is to be finished later, to see what the rungs have cost."""
 
     def line(self, metric: str) -> str:
         """What became of it; a stop is told by its `Decision`."""

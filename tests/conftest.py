@@ -100,12 +100,13 @@ def completed(folder, address, *arguments):
 
 @pytest.fixture
 def start_job(cluster_address, tmp_path):
-    """Starts `asha_lr_batch.py` in the test's own folder; ended with the test."""
+    """Starts `asha_lr_batch.py` in the test's own folder, or another script, or what is said to
+    Python in several words; ended with the test."""
     started = []
 
     def start(*arguments, address=cluster_address, script=JOB):
         process = subprocess.Popen(
-            [sys.executable, str(script), "--address", address, *arguments],
+            [sys.executable, *words_of(script), "--address", address, *arguments],
             cwd=tmp_path,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -120,6 +121,11 @@ def start_job(cluster_address, tmp_path):
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+def words_of(script):
+    """What is said to Python: a script, or several words."""
+    return script if isinstance(script, tuple) else (str(script),)
 
 
 @pytest.fixture

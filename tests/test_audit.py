@@ -1,69 +1,61 @@
-"""An audited study of the real job: what it would be without its controls, and after a kill."""
+"""The audit of a study of the real job: what it leaves of the study, and after a kill."""
 
 import json
+import shutil
 
 import pytest
 
-from search_spaces.schedulers.asha import ASHA
+from search_spaces.schedulers.rungs import drawn
 from tests.conftest import TINY, journal_of, results_of, table_of
 from tests.test_resume import kill_when, resume_command, rungs_of
 from tune_cluster.callbacks.tensorboard import read_run
 
 pytestmark = pytest.mark.long
 
-AUDITED = (*TINY, "--max-concurrent", "1", "--audit", "0.6")
 
-
-def controls_of(study):
-    """Every epoch of every control, without what a clock has measured; and how it ended."""
-    clocked = ("epoch_seconds", "samples_per_second")
-    results, ends = {}, {}
-    for event in journal_of(study):
-        if event["event"] == "control":
-            at = event["trial"], event["epoch"]
-            assert at not in results
-            results[at] = {k: v for k, v in event["metrics"].items() if k not in clocked}
-        elif event["event"] == "control_ended":
-            assert event["trial"] not in ends
-            ends[event["trial"]] = event["status"], event["epoch"]
-    return results, ends
+def audit_of(study):
+    """What is said to Python to audit it."""
+    return ("-m", "tune_cluster", "audit", str(study), "--share", "0.6")
 
 
 def test_an_audit_changes_nothing_and_survives_a_kill(start_job, run_job, whole_study, tmp_path):
-    plain, whole, killed = whole_study, *(tmp_path / "results" / name for name in ("a", "killed"))
-    code, output = run_job(*AUDITED, "--name", "a")
+    results = tmp_path / "results"
+    first, again = results / "a", results / "b"
+    code, output = run_job(*TINY, "--max-concurrent", "1", "--audit", "0.6", "--name", "a")
     assert code == 0, output
-    assert table_of(whole) == table_of(plain)
-    assert results_of(whole) == results_of(plain)
-    assert rungs_of(whole) == rungs_of(plain)
-    assert (
-        json.loads((whole / "best" / "best.json").read_text())["test"]
-        == (json.loads((plain / "best" / "best.json").read_text())["test"])
-    )
-    results, ends = controls_of(whole)
+    assert "tune-cluster audit results/a --share 0.6" in output
+    assert table_of(first) == table_of(whole_study)
+    assert results_of(first) == results_of(whole_study)
+    assert rungs_of(first) == rungs_of(whole_study)
+    shutil.copytree(first, again)
+    files = {path: path.read_bytes() for path in first.rglob("*") if path.is_file()}
+
+    code, output = run_job(script=audit_of(first))
+    assert code == 0, output
+    assert {path: path.read_bytes() for path in first.rglob("*") if path.is_file()} == files
+    whole = results / "a-audit"
     stopped = {
         event["trial"]
-        for event in journal_of(whole)
+        for event in journal_of(first)
         if event.get("rung") and (event["event"] == "ended")
     }
-    asha = ASHA(max_epochs=9, audit=0.6, seed=1)
-    assert set(ends) == {index for index in stopped if asha.is_control(index)}
-    assert ends
-    assert f"{len(ends)} of {len(stopped)} stopped trials were finished" in output
+    origins = [event["origin"] for event in journal_of(whole) if event["event"] == "suggested"]
+    assert origins == sorted(index for index in stopped if drawn(1, index, 0.6))
+    assert f"{len(origins)} of {len(stopped)} stopped trials were finished" in output
+    assert "test set" not in output
     assert len(json.loads((whole / "audit.json").read_text())["rank_correlation"]) == 2
 
     events = journal_of(whole)
-    began = next(n for n, event in enumerate(events) if event["event"] == "control_started")
-    process = start_job(*AUDITED, "--name", "killed")
+    began = next(n for n, event in enumerate(events) if event["event"] == "started")
+    killed = results / "b-audit"
+    process = start_job(script=audit_of(again))
     kill_when(process, killed, began + 4)
     output, _ = process.communicate()
     code, output = run_job(*resume_command(output))
     assert code == 0, output
     assert table_of(killed) == table_of(whole)
     assert results_of(killed) == results_of(whole)
-    assert rungs_of(killed) == rungs_of(whole)
-    assert controls_of(killed) == (results, ends)
-    for index in ends:
-        of_this = {epoch for trial, epoch in results if trial == index}
-        assert read_run(killed / "trials" / f"{index:04d}-control").epochs == of_this
+    for trial in range(len(origins)):
+        of_this = {epoch for index, epoch in results_of(whole) if index == trial}
+        assert read_run(killed / "trials" / f"{trial:04d}").epochs == of_this
     assert (killed / "audit.json").read_text() == (whole / "audit.json").read_text()

@@ -84,7 +84,13 @@ def test_a_study_of_earlier_code_goes_on_to_the_same_table(run_job, tmp_path, ca
     assert code == 0, output
     assert_as_expected(study, expected)
     if "audit" in expected:
-        assert json.loads((study / "audit.json").read_text()) == numbers(expected["audit"])
+        # It was killed when it had finished one of the stopped trials in itself, and most of
+        # another one.
+        assert "tune-cluster audit results/audit --share 0.6" in output
+        code, output = run_job(script=("-m", "tune_cluster", "audit", str(study), "--share", "0.6"))
+        assert code == 0, output
+        found = json.loads((study.with_name("audit-audit") / "audit.json").read_text())
+        assert found == numbers(expected["audit"])
 
 
 @pytest.mark.long

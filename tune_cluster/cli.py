@@ -119,22 +119,25 @@ def preflight(
     console.print(f"room for {slots} trials at once; asked in {seconds:.1f} s")
 
 
-def audit(study: str) -> None:
-    """Print what early stopping has cost a study, by its controls.
+def audit(study: str, *flags: str, share: float | None = None) -> Script | None:
+    """Print what early stopping has cost a study; with a share, finish stopped trials first.
 
     Args:
-        study: its folder, or s3://bucket/folder/name.
+        study: its folder, or s3://bucket/folder/name; flags that a resume may change come after it.
+        share: of the stopped trials, drawn at random: they are finished as a study beside this one.
     """
-    from tune_cluster.reports.audit import audit_lines, audit_of
-    from tune_cluster.study.directory import local_copy
-    from tune_cluster.study.stored import read_study
+    if share is None:
+        if flags:
+            raise ValueError(f"audit {study}: {flags[0]} goes with --share alone")
+        from tune_cluster.reports.audit import audit as audit_study
+        from tune_cluster.reports.audit import audit_lines
 
-    folder = local_copy(study)
-    about, _, state = read_study(folder, address=study)
-    if "rungs" not in about["strategy"]:
-        raise ValueError(f"STUDY {folder}: it has no rungs that could be audited")
-    for name, text in audit_lines(audit_of(state, about["strategy"])):
-        print(one_line(f"{name:<15}{text}"))
+        for name, text in audit_lines(audit_study(study)):
+            print(one_line(f"{name:<15}{text}"))
+        return None
+    from tune_cluster.execution.audit import begin
+
+    return resume(begin(study, share), *flags)
 
 
 def plot(study: str, file: str | None = None) -> None:

@@ -7,14 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, TypeAlias
 
-import numpy as np
 import tyro
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
 from search_spaces.objective import Expectation, StudySpec
-from search_spaces.schedulers.base import StudyScheduler, index_of
-from search_spaces.schedulers.rungs import RULES, RULES_HELP, RungRule, Rungs, expected
+from search_spaces.schedulers.base import Closing, StudyScheduler, TrialConfigs, index_of
+from search_spaces.schedulers.rungs import RULES, RULES_HELP, RungRule, Rungs, drawn, expected
 from search_spaces.trial_events import (
     Decision,
     Ended,
@@ -24,9 +23,6 @@ from search_spaces.trial_events import (
     Result,
     Suggested,
 )
-
-AUDIT = 0xA0D17
-"""Sets the draw of the controls apart from all other draws of a seed and an index."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +38,8 @@ class ASHAFlags:
     rung_rule: Annotated[RungRule, tyro.conf.arg(help=RULES_HELP)] = "promotion"
 
     audit: float = 0.0
-    """Share of the trials that are finished later, as controls, if a rung stops them; the study
-    then says what the stopping has cost. 0.05 is a fair start."""
+    """Share of the trials whose latest checkpoint stays if a rung stops them, for `tune-cluster
+    audit`, which finishes them and says what the stopping has cost. 0.05 is a fair start."""
 
     def scheduler(self, *, max_epochs: int, seed: int) -> ASHA:
         """The scheduler that they describe, of trials of so many epochs."""
@@ -63,7 +59,8 @@ class ASHA(StudyScheduler):
         reduction_factor: one trial in so many goes on from a rung (η in the paper).
         rung_rule: who goes on from a rung, see `rungs`; where nobody says it,
             "promotion", or "top" where trials have no checkpoints to go on from.
-        audit: the share of the trials that are finished later, as controls, if a rung stops them.
+        audit: the share of the trials whose latest checkpoint stays if a rung stops them, so that
+            an audit can finish them; by promotion that of every trial does.
         seed: decides which.
 
     Raises:
@@ -168,7 +165,6 @@ class ASHA(StudyScheduler):
             epoch=epoch,
             status="stopped",
             rung=decision.rung,
-            control=self.is_control(decision.trial),
         )
 
     def take_events(self) -> list[Event]:
@@ -185,10 +181,22 @@ class ASHA(StudyScheduler):
         """The stopped trials that trials still to come may let go on, the likeliest first."""
         return self.memory.may_continue(trials)
 
-    def is_control(self, index: int) -> bool:
-        """Whether trial number `index`, if a rung stops it, is finished later to see where it would
-        have come; by the seed and `index` alone."""
-        return bool(np.random.default_rng([self.seed, index, AUDIT]).random() < self.audit)
+    @property
+    def kept_share(self) -> float:
+        """Share of the stopped trials whose latest checkpoint stays."""
+        return 1.0 if self.promotes else self.audit
+
+    def keeps(self, index: int) -> bool:
+        """Whether the latest checkpoint of trial `index` stays if it is stopped for good."""
+        return drawn(self.seed, index, self.audit)
+
+    def finish(
+        self, trials: Mapping[int, TrialConfigs], best: Mapping[str, Any], metric: str
+    ) -> Closing | None:
+        """How to audit a study that has kept what an audit needs."""
+        if not self.audit:
+            return None
+        return Closing("", {}, [("audit", f"tune-cluster audit {{study}} --share {self.audit:g}")])
 
     def expected(self, *, trials: int, concurrent: int, max_epochs: int) -> Expectation:
         """How many trials will reach each rung, simulated for the rule in use."""

@@ -26,11 +26,12 @@ class Closing:
     """What a scheduler leaves when a study has ended."""
 
     file: str
-    """The name of a file beside the best checkpoint."""
+    """The name of a file beside the best checkpoint; empty without one."""
     content: Mapping[str, Any]
     """Of that file, plain JSON."""
     lines: Sequence[tuple[str, str]]
-    """For a person, pairs of a name and a text, in which `{file}` stands for the file's path."""
+    """For a person, pairs of a name and a text, in which `{file}` stands for the file's path,
+    and `{study}` for the study's."""
 
 
 class StudyScheduler(FIFOScheduler):
@@ -55,8 +56,8 @@ class StudyScheduler(FIFOScheduler):
     """Epochs at which trials are compared, ascending."""
     perturbed: Sequence[str] = ()
     """Hyperparameters that change while a trial is trained."""
-    audit: float = 0.0
-    """Share of the stopped trials that are finished later, as controls."""
+    seed: int = 0
+    """Of what it draws."""
 
     @property
     def resumable(self) -> bool:
@@ -67,6 +68,11 @@ class StudyScheduler(FIFOScheduler):
     def promotes(self) -> bool:
         """Whether a trial that was stopped may go on later."""
         return False
+
+    @property
+    def kept_share(self) -> float:
+        """Share of the stopped trials whose latest checkpoint stays."""
+        return float(self.promotes)
 
     def check(self, spec: StudySpec) -> None:
         """Take in the study before it begins.
@@ -105,8 +111,8 @@ class StudyScheduler(FIFOScheduler):
         """Who is to take over another one's weights now; `on_event` is told what became of it."""
         return None
 
-    def is_control(self, index: int) -> bool:
-        """Whether the trial of that index is finished later if it is stopped."""
+    def keeps(self, index: int) -> bool:
+        """Whether the latest checkpoint of trial `index` stays if it is stopped for good."""
         return False
 
     def expected(self, *, trials: int, concurrent: int, max_epochs: int) -> Expectation:

@@ -51,6 +51,16 @@ Cutoff: TypeAlias = tuple[float | None, bool]
 stopped."""
 
 
+DRAW = 0xA0D17
+"""Sets the draw of a sample apart from all other draws of a seed and an index."""
+
+
+def drawn(seed: int, index: int, share: float) -> bool:
+    """Whether trial `index` is in a random sample of a `share` of all trials; by the seed and
+    `index` alone, and in every larger share too."""
+    return bool(np.random.default_rng([seed, index, DRAW]).random() < share)
+
+
 @dataclass
 class Rung:
     """The trials that have reached a rung."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar
 
-from search_spaces.objective import StudySpec
+from search_spaces.objective import Origin, StudySpec
 from search_spaces.space import Space, checked_space
 from search_spaces.trial_events import Event
 from search_spaces.values import Value
@@ -28,6 +29,10 @@ class StudySearcher:
     """Why a study with this searcher can be neither resumed nor extended; empty where it can."""
     learns: ClassVar[bool] = False
     """Whether points depend on what trials have reported."""
+    uses_test_set: ClassVar[bool] = True
+    """Whether the study's best trial is what a person takes, so that the test set is used on it."""
+    origins: Mapping[int, Origin] = {}
+    """By index, what a trial continues that begins at no beginning of its own."""
 
     def __init__(self, space: Space) -> None:
         self.space = checked_space(space, type(self).__name__)

@@ -4,7 +4,7 @@ import pytest
 
 import tune_cluster
 from search_spaces.searchers.random_search import RandomSearch
-from tests.execution.test_controls import toy
+from tests.execution.test_audit import toy
 from tests.in_process import SPACE
 
 SEARCH = RandomSearch(SPACE, seed=0)

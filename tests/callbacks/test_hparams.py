@@ -11,7 +11,7 @@ from search_spaces.schedulers.asha import ASHA
 from search_spaces.searchers.base import StudySearcher
 from search_spaces.space import Space
 from tests.conftest import PATIENCE
-from tests.execution.test_controls import toy
+from tests.execution.test_audit import toy
 from tests.in_process import QUALITY
 from tests.journals import trial_of
 from tests.tensorboard_server import hparams_of, metrics_of, served

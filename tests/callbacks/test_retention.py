@@ -9,7 +9,7 @@ import pytest
 
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.schedulers.base import StudyScheduler
-from tests.execution.test_controls import toy
+from tests.execution.test_audit import toy
 from tests.in_process import names
 from tests.journals import Happens, event_of
 from tests.journals import trial_of as made_up_trial
@@ -133,20 +133,23 @@ def test_by_a_rule_that_stops_for_good_nobody_keeps_its_latest(tmp_path):
     assert study.left() == {1: [1]}
 
 
-def test_a_control_keeps_the_latest_until_it_has_ended(tmp_path):
+def test_a_stopped_trial_that_the_scheduler_keeps_has_its_latest_for_another_study(tmp_path):
     study = Told(tmp_path, rule="top", keep_best=1, audit=1.0)
     study.run(0, [0.9, 0.8], "finished")
-    study.run(1, [0.5, 0.4, 0.3], "stopped", rung=3, control=True)
+    study.run(1, [0.5, 0.4, 0.3], "stopped", rung=3)
+    study.run(2, [0.5, 0.4, 0.3], "failed")
     assert study.left() == {0: [1], 1: [3]}
-    study.tell(1, "control_started")
-    control = TrialCheckpoints(study.store / "0001-control", "max")
-    control.write(4, 0.95, {}, save)
-    study.tell(1, "control", epoch=4, metrics={"score": 0.95})
-    # It is no trial of the study: it takes nobody's store among the best.
+    study.begin()
     assert study.left() == {0: [1], 1: [3]}
-    study.tell(1, "control_ended", status="finished", epoch=4)
-    assert study.left() == {0: [1]}
-    assert control.names() == []
+
+
+@pytest.mark.parametrize(("room", "left"), [(1, {0: [1]}), (2, {0: [1], 2: [3]})])
+def test_a_quota_is_spent_on_those_before_other_leaders(tmp_path, room, left):
+    study = Told(tmp_path, rule="top", audit=1.0, quota=quota_of(room))
+    study.run(0, [0.9], "finished")
+    study.run(1, [0.8], "finished")
+    study.run(2, [0.5, 0.4, 0.3], "stopped", rung=3)
+    assert study.left() == left
 
 
 def test_what_a_killed_session_left_is_deleted_when_the_next_one_begins(tmp_path):
@@ -159,12 +162,9 @@ def test_what_a_killed_session_left_is_deleted_when_the_next_one_begins(tmp_path
     study.tell(1, "ended", status="finished", epoch=3)
     study.checkpoints(0).write(2, 0.1, {}, save)
     (tmp_path / "0001" / ".unfinished-7").mkdir()
-    (tmp_path / "0001-control").mkdir()
-    (tmp_path / "0001-control" / "checkpoint_000004").mkdir()
     study.begin()
     assert study.left() == {0: [1]}
     assert list((tmp_path / "0001").iterdir()) == []
-    assert list((tmp_path / "0001-control").iterdir()) == []
 
 
 def test_what_cannot_be_read_stays_with_who_may_need_it_and_is_deleted_with_who_does_not(tmp_path):
@@ -207,19 +207,6 @@ def test_a_quota_is_spent_on_what_would_be_the_greatest_loss(tmp_path, room, lef
     study.run(5, [0.95, 0.3, 0.2], "stopped", rung=3)
     assert study.left() == left
     assert sum(bytes_in(path) for path in tmp_path.iterdir()) <= quota.ended
-
-
-def test_a_control_of_an_earlier_session_is_held_to_its_share(tmp_path):
-    study = Told(tmp_path, quota=SimpleNamespace(ended=10 * SIZE, per_trial=3 * SIZE))
-    study.run(0, [0.5], "stopped", rung=1, control=True)
-    study.tell(0, "control_started")
-    control = TrialCheckpoints(LocalStore(tmp_path / "0000-control"), "max")
-    for epoch, value in ((2, 0.6), (3, 0.4)):
-        control.write(epoch, value, {}, save)
-    study.options["quota"] = SimpleNamespace(ended=10 * SIZE, per_trial=2 * SIZE)
-    study.begin()
-    assert [found.epoch for found in control.newest_first()] == [2]
-    assert study.left() == {0: [1]}
 
 
 def test_a_winner_that_no_quota_has_room_for_is_told(tmp_path):

@@ -178,15 +178,3 @@ def test_trials_that_fail_while_it_ends_do_not_change_why():
     for index in range(5):
         study.end(index, "failed", "alike")
     assert study.stopper.why == "interrupted"
-
-
-def test_a_controls_epochs_count_and_its_values_and_its_end_do_not():
-    study = Stopping(epoch_budget=4, target=0.9, study_patience=2)
-    study.results(0.5, 0.4)
-    for score in (0.95, 0.99):
-        assert not study.stopper.stops()
-        study.study.tell(event_of("control_started"))
-        study.result(0, score, "control")
-        study.study.tell(event_of("control_ended"))
-    assert study.stopper.stops()
-    assert study.stopper.why == "epoch budget"

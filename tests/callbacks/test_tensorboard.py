@@ -320,34 +320,6 @@ def test_a_run_that_is_not_there_has_no_epochs(tmp_path):
     assert read_run(tmp_path / "never").epochs == set()
 
 
-def test_a_control_is_a_run_of_its_own_with_the_epochs_after_its_rung(tmp_path):
-    curves = curves_in(tmp_path)
-    trial = trial_of(1, status="stopped")
-    write(curves, trial)
-    for epoch in (2, 3):
-        trial.control_results[epoch] = metrics_at(epoch)
-        tell(curves, trial, "control", epoch=epoch, metrics=metrics_at(epoch))
-    tell(curves, trial, "control_ended", status="finished", epoch=3)
-    curves.close()
-    assert read_run(tmp_path / "0012").epochs == {1}
-    assert steps_in(tmp_path / "0012-control", "loss/validation") == [2, 3]
-    assert texts_in(tmp_path / "0012-control", "config") == texts_in(tmp_path / "0012", "config")
-
-
-def test_the_epochs_of_a_control_that_a_kill_has_lost_are_written_once(tmp_path):
-    trial = trial_of(1, status="stopped")
-    trial.control = "running"
-    trial.control_results = {epoch: metrics_at(epoch) for epoch in (2, 3)}
-    for _ in range(2):
-        curves = curves_in(tmp_path)
-        curves.complete(trial)
-        curves.close()
-    trial.control, trial.control_results[4] = "finished", metrics_at(4)
-    curves_in(tmp_path).complete(trial)
-    assert steps_in(tmp_path / "0012-control", "loss/validation") == [2, 3, 4]
-    assert steps_in(tmp_path / "0012", "loss/validation") == [1]
-
-
 def begins_again(trial, epochs, value):
     """Lets a trial come to its first epoch once more, and have so many with that value."""
     trial.apply(event_of("epochs_lost", 12, first=1, last=max(trial.epochs, 1)))

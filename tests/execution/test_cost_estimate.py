@@ -13,7 +13,7 @@ import pytest
 import ray
 from ray.util.placement_group import placement_group, remove_placement_group
 
-from search_spaces.objective import Expectation
+from search_spaces.objective import Expectation, Origin
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.schedulers.pbt import PBT
 from search_spaces.searchers.random_search import RandomSearch
@@ -42,7 +42,6 @@ def of(epoch_seconds, size=1000, error=""):
 def estimate(**changed):
     told = {
         "expectation": Expectation({}, 360.0, 180.0),
-        "controls": None,
         "epochs": 360.0,
         "makespan": 180.0,
         "rehearsals": [of(30.0), of(10.0)],
@@ -107,7 +106,7 @@ def test_with_rungs_it_is_what_is_expected_of_them(tmp_path):
     assert told.expectation == asha.expected(trials=9, concurrent=2, max_epochs=9)
     assert told.epochs == told.expectation.epochs < 81
     audited = estimate_cost(planned(tmp_path, trials=9, scheduler=ASHA(max_epochs=9, audit=1.0)))
-    assert audited.epochs == pytest.approx(81), "who is stopped is finished all the same"
+    assert audited.epochs == told.epochs, "who is stopped is finished by another study"
 
 
 def test_an_epoch_budget_bounds_the_epochs_and_the_time(tmp_path):
@@ -319,34 +318,26 @@ def test_no_gpu_is_waited_for_before_a_person_has_agreed(idle_cluster, tmp_path)
     assert rehearse(measured_by(tmp_path, measured(), gpus_per_trial=2)) == []
 
 
-def begun_controls(count):
-    """The journal of a study that was killed while its last trials were finished as controls."""
-    events = []
-    for index in range(count):
-        events += [
-            {"event": "suggested", "trial": index, "config": {}},
-            {"event": "result", "trial": index, "epoch": 1, "metrics": {"score": 0.5}},
-            {"event": "ended", "trial": index, "status": "stopped", "rung": 1, "epoch": 1},
-            {"event": "control_started", "trial": index},
-        ]
-        events[-2]["control"] = True
-    return events
-
-
 @pytest.mark.parametrize(
-    ("trials", "controls", "running"),
+    ("trials", "begun", "running"),
     [
-        # Only they are left: two at a time, or all that had begun when more ran at once.
-        (1, 1, 1),
-        (2, 2, 2),
-        (5, 5, 5),
-        # The study has grown: they wait with their checkpoints until the new trials have ended.
+        (1, 0, 1),
         (8, 0, 2),
-        (8, 2, 4),
+        # They have begun when more ran at once.
+        (8, 5, 5),
     ],
 )
-def test_a_control_that_has_begun_has_a_share(tmp_path, trials, controls, running):
-    study = study_in(tmp_path, begun_controls(controls), trials=trials, checkpoint_budget="100MB")
+def test_a_trial_that_has_begun_has_a_share(tmp_path, trials, begun, running):
+    events = [{"event": "suggested", "trial": index, "config": {}} for index in range(begun)]
+    study = study_in(tmp_path, events, trials=trials, checkpoint_budget="100MB")
     divide_quota(study, 1_000_000)
     assert study.quota.running == running
     assert study.quota.ended > 0
+
+
+def test_what_trials_continue_is_not_trained_again(tmp_path):
+    searcher = RandomSearch(SPACE, seed=0)
+    searcher.origins = {i: Origin(trial=i, checkpoints="", epoch=3) for i in range(4)}
+    begun = [{"event": "suggested", "trial": 0, "config": {}, "origin": 0, "start_epoch": 3}]
+    study = study_in(tmp_path, begun, trials=4, searcher=searcher)
+    assert epochs_left(study, 4 * 9) == 4 * 6

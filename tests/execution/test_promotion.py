@@ -7,7 +7,7 @@ import pytest
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.schedulers.rungs import Rungs
 from search_spaces.searchers.random_search import RandomSearch
-from tests.execution.test_controls import toy
+from tests.execution.test_audit import toy
 from tests.in_process import SPACE, study_in
 from tests.journals import read_events
 from tune_cluster.storage.checkpoints import dirname_of

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from search_spaces.objective import Objective
 from tests.conftest import ROOT
-from tests.journals import state_of, trials_from
+from tests.journals import state_of, trials_from, typed
 from tests.studies import about
-from tune_cluster.reports.audit import audit_lines, audit_of
+from tune_cluster.reports.audit import audit, audit_lines, audit_of, continuations
 
 ASHA = {"reduction_factor": 3, "max_epochs": 9, "grace_period": 1, "rungs": [1, 3]}
 
@@ -64,7 +64,9 @@ def population(rng, trials=64, share=1.0, noise=0.3):
 
 
 def audited(events, mode="max", asha=ASHA):
-    return audit_of(state_of(events, Objective("score", mode)), asha)
+    """As an earlier version has it, in one study."""
+    objective = Objective("score", mode)
+    return audit_of(state_of(events, objective), asha, continuations(map(typed, events)))
 
 
 @given(st.integers(0, 10_000))
@@ -179,8 +181,59 @@ def test_a_study_with_next_to_nothing_in_it_is_audited(events):
 def test_records_are_left_as_they_were():
     events = [suggested(0), *lived(0, [0.5], "finished")[1:]]
     state = state_of(events)
-    audit_of(state, ASHA)
+    audit_of(state, ASHA, continuations(map(typed, events)))
     assert state.trials == state_of(events).trials
+
+
+def stored(folder, events, **said):
+    """A study that lies in a folder."""
+    folder.mkdir()
+    (folder / "journal.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    (folder / "study.json").write_text(json.dumps(about(**said)))
+
+
+def apart(events):
+    """What an earlier version has in one study in two: the study, and the one that audits it."""
+    first = [event for event in events if not event["event"].startswith("control")]
+    second, indices = [], {}
+    for event in (event for event in events if event["event"].startswith("control")):
+        trial = indices.setdefault(event["trial"], len(indices))
+        kind = {"control": "result", "control_ended": "ended"}[event["event"]]
+        if not any(known["trial"] == trial for known in second):
+            rung = event["epoch"] - 1
+            second.append({**suggested(trial), "origin": event["trial"], "start_epoch": rung})
+        second.append({**event, "event": kind, "trial": trial})
+    return [{k: v for k, v in event.items() if k != "control"} for event in first], second
+
+
+def test_two_studies_say_what_one_of_an_earlier_version_says(tmp_path):
+    _, events = population(np.random.default_rng(0), share=0.5)
+    first, second = apart(events)
+    wanted = audited(events)
+    stored(tmp_path / "first", first, strategy=ASHA)
+    alone = audit(str(tmp_path / "first"))
+    assert (alone["stopped"], alone["controls"]) == (wanted["stopped"], 0)
+    flags = {**about()["flags"], "trials": wanted["controls"] + 2}
+    audits = {"study": "first", "share": 0.5}
+    stored(tmp_path / "first-audit", second, flags=flags, audits=audits)
+    for name in ("first", "first-audit"):
+        assert audit(str(tmp_path / name)) == {**wanted, "controls_left": 2}
+
+
+def test_what_a_study_of_an_earlier_version_has_not_finished_the_second_one_does(tmp_path):
+    whole = lived(0, [0.5] * 9, "finished")
+    for index in (1, 2):
+        whole += lived(index, [0.1 * index] * 9, "stopped", 1, "finished")
+    # Trial 1 was killed in its eighth epoch, and trial 2 never began.
+    cut = [e for e in whole if not (e["event"].startswith("control") and e["trial"] == 2)]
+    cut = [e for e in cut if not (e["event"].startswith("control") and e["epoch"] > 7)]
+    found = audited(cut)
+    assert (found["controls"], found["controls_left"]) == (0, 2)
+    stored(tmp_path / "old", cut, strategy=ASHA)
+    flags = {**about()["flags"], "trials": 2}
+    audits = {"study": "old", "share": 1.0}
+    stored(tmp_path / "old-audit", apart(whole)[1], flags=flags, audits=audits)
+    assert audit(str(tmp_path / "old")) == audited(whole)
 
 
 def run(*arguments):
@@ -190,18 +243,23 @@ def run(*arguments):
 
 def test_the_command_prints_it_or_says_what_is_missing(tmp_path):
     _, events = population(np.random.default_rng(0))
-    (tmp_path / "journal.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
-    (tmp_path / "study.json").write_text(json.dumps(about(strategy=ASHA)))
-    done = run(tmp_path)
+    study = tmp_path / "study"
+    stored(study, events, strategy=ASHA)
+    done = run(study)
     assert done.returncode == 0, done.stderr
     assert [line.split("  ")[0] for line in done.stdout.splitlines()] == [
         *("controls", "rungs killed", "rung 1", "rung 3", "epochs saved", "grace period")
     ]
-    (tmp_path / "study.json").write_text(json.dumps(about()))
+    (study / "study.json").write_text(json.dumps(about()))
     for arguments, said in (
-        ((tmp_path,), "no rungs"),
+        ((study,), "no rungs"),
+        ((study, "--share", "0.5"), "no rungs"),
+        ((study, "--share", "0"), "--share must be above 0"),
+        ((study, "--share", "x"), "--share"),
+        ((study, "--trials", "3"), "--trials"),
         ((), "STUDY is missing"),
         (("x",), "no study"),
+        (("x", "--share", "0.5"), "no study"),
     ):
         done = run(*arguments)
         assert done.returncode == 2

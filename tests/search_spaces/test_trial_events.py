@@ -21,6 +21,7 @@ from search_spaces.trial_events import (
 
 LINES = (
     (Earlier, {"study": "s", "config": {}, "values": {"1": 0.5}, "status": "finished"}),
+    (Suggested, {"trial": 1, "config": {}, "origin": 7, "start_epoch": 3}),
     (Suggested, {"trial": 0, "config": {"a": [1, None], "b": "x"}}),
     (Result, {"trial": 0, "epoch": 0.5, "metrics": {}}),
     (Result, {"trial": 0, "epoch": 1, "node": "n", "metrics": {"a": 1, "b": None, "c": True}}),
@@ -49,7 +50,7 @@ LINES = (
     (NotExploited, {"trial": 0, "epoch": 1, "donor": 1, "reason": "r"}),
     (Ended, {"trial": 0, "epoch": 0, "status": "failed", "reason": "r", "blameless": True}),
     (Ended, {"trial": 0, "epoch": 3, "status": "failed", "traceback": "t", "log": "l"}),
-    (Ended, {"trial": 0, "epoch": 1, "status": "stopped", "rung": 1, "control": True}),
+    (Ended, {"trial": 0, "epoch": 1, "status": "stopped", "rung": 1}),
     (Ended, {"trial": 0, "epoch": 9, "status": "finished"}),
 )
 
@@ -138,7 +139,7 @@ def test_a_truth_value_is_nothing_else(flag):
 @every_line
 def test_a_field_that_is_missing_is_named(kind, line):
     optional = {"time", "node", "step_losses", "unread", "absent"}
-    optional |= {"reason", "blameless", "traceback", "log", "rung", "control"}
+    optional |= {"reason", "blameless", "traceback", "log", "rung", "origin", "start_epoch"}
     for field in {field.name for field in fields(kind)} - optional:
         with pytest.raises(ValueError, match=field):
             kind.from_json({name: value for name, value in line.items() if name != field})

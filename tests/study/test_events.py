@@ -27,6 +27,10 @@ WHOLE = (
     | {"changes": {"a": [1, 2]}},
     {"event": "not_exploited", "trial": 0, "epoch": 1, "donor": 1, "reason": "r"},
     {"event": "ended", "trial": 0, "epoch": 1, "status": "stopped", "rung": 1, "control": True},
+    # Of an earlier version.
+    {"event": "ended", "trial": 0, "epoch": 1, "status": "stopped", "rung": 1, "control": False},
+    {"event": "retried", "trial": 0, "epoch": 1, "reason": "r", "control": True},
+    {"event": "restored", "trial": 0, "epoch": 0, "unreadable": [], "control": True},
     {"event": "control_started", "trial": 0},
     {"event": "control", "trial": 0, "epoch": 2, "metrics": {}, "step_losses": [[1, 0.5]]},
     {"event": "control_ended", "trial": 0, "epoch": 2, "status": "failed", "reason": "r"},

@@ -44,12 +44,6 @@ def state_after(events):
         ([SUGGESTED, result(1), STOPPED], event("started"), "has ended before"),
         ([SUGGESTED, result(1)], PROMOTED, "was not stopped at rung 1"),
         ([SUGGESTED, result(1), STOPPED], event("promoted", rung=3), "was not stopped at rung 3"),
-        ([SUGGESTED, result(2, "control")], result(2, "control"), "epoch 2 comes after epoch 2"),
-        (
-            [SUGGESTED, event("control_ended")],
-            event("control_ended"),
-            "the control has ended before",
-        ),
     ],
 )
 def test_what_cannot_come_is_refused_and_not_taken_in(before, then, said):
@@ -122,23 +116,6 @@ def test_a_promoted_trial_has_not_ended_until_it_ends_again():
     assert seen[-1].results == {1: {"m": 0.5}, 2: {"m": 0.6}}
 
 
-def test_who_was_finished_as_a_control_is_no_second_one_after_a_promotion():
-    stopped = {"status": "stopped", "rung": 1, "epoch": 1, "control": True}
-    promoted = event("promoted", 0, rung=1, value=0.5, rank=1, of=3)
-    again = event("ended", 0, **{**stopped, "rung": 3, "epoch": 3})
-    began = [event("suggested", 0, config={}), event("ended", 0, **stopped)]
-    ended = event("control_ended", 0, status="finished", epoch=9)
-    assert trials_after([*began, ended, promoted, again])[0].control == "finished"
-    assert trials_after([*began, promoted])[0].control is None
-    assert trials_after([*began, promoted, again])[0].control == "pending"
-    assert (
-        trials_after([*began, ended, promoted, event("ended", 0, status="finished", epoch=9)])[
-            0
-        ].control
-        is None
-    )
-
-
 @pytest.mark.parametrize(("mode", "best"), [("max", (0, 2, 0.9)), ("min", (2, 2, 0.1))])
 def test_the_best_is_at_any_epoch_and_the_first_of_equals(mode, best):
     study = Happens(objective=Objective("score", mode))
@@ -193,7 +170,7 @@ def test_what_is_kept_up_to_date_is_what_a_look_at_all_trials_says(happened, mod
     assert state.leaders(2) == state.leaders()[:2]
 
 
-def test_a_trial_that_is_finished_as_a_control_stays_what_it_was_beside_it():
+def test_what_an_earlier_version_has_written_of_a_control_changes_nothing():
     before = [
         event("suggested", 0, config={}),
         event("result", 0, epoch=1, metrics={"score": 0.5}),
@@ -204,12 +181,14 @@ def test_a_trial_that_is_finished_as_a_control_stays_what_it_was_beside_it():
         event("control", 0, epoch=2, metrics={"score": 0.9}),
         event("control_ended", 0, status="failed", epoch=3, blameless=True),
     ]
-    seen = [trials_after([*before, *after[:count]])[0] for count in range(4)]
-    assert [t.control for t in seen] == ["pending", "running", "running", "failed"]
-    assert [t.control_left for t in seen] == [True] * 3 + [False]
-    for trial in seen:
-        assert (trial.status, trial.rung, trial.epochs) == ("stopped", 1, 1)
-        assert trial.best == (1, 0.5)
-    assert seen[-1].control_results == {2: {"score": 0.9}}
-    assert seen[-1].control_infrastructure_failure
-    assert not seen[-1].infrastructure_failure
+    assert trials_after([*before, *after]) == trials_after(before)
+
+
+def test_a_trial_that_continues_another_one_begins_where_that_one_was():
+    begun = [event("suggested", 0, config={}, origin=7, start_epoch=3)]
+    (trial,) = trials_after(begun).values()
+    assert (trial.origin, trial.start_epoch, trial.epochs, trial.results) == (7, 3, 3, {})
+    begun.append(result(4, score=0.5))
+    for first, epochs in ((4, 3), (1, 0)):
+        (trial,) = trials_after([*begun, event("epochs_lost", first=first, last=4)]).values()
+        assert (trial.epochs, trial.results) == (epochs, {})

@@ -2,13 +2,14 @@
 
 import math
 import os
+import shutil
 import sys
 import threading
 from pathlib import Path
 
 import pytest
 
-from search_spaces.objective import Objective
+from search_spaces.objective import Objective, Origin
 from tests.in_process import names
 from tune_cluster.storage.quota import Quota
 from tune_cluster.trial.failures import ERROR_RETRIES, ProcessExits
@@ -20,7 +21,7 @@ from tune_cluster.trial.messages import (
     TrialSettings,
     Unsaved,
 )
-from tune_cluster.trial.process import TrialLog, TrialProcess
+from tune_cluster.trial.process import Generators, TrialLog, TrialProcess, trial_seed
 from tune_cluster.trial.runner import TrialRunner
 
 CONFIG = {"rate": 0.1}
@@ -317,3 +318,28 @@ def test_a_failed_trial_reports_the_last_lines_of_its_log_alone(run, tmp_path):
 
     (failed,) = reports_of(run(Counting(act)))
     assert failed.log.splitlines() == ["100%", "here"]
+
+
+def test_a_trial_that_continues_another_one_goes_on_from_its_checkpoint_and_then_its_own(
+    run, tmp_path
+):
+    reports_of(run(Counting()))
+    shutil.copytree(tmp_path / "trials" / "0007", tmp_path / "other" / "0003")
+    shutil.rmtree(tmp_path / "trials" / "0007")
+    origin = Origin(trial=3, checkpoints=str(tmp_path / "other" / "0003"), epoch=3)
+    first = run(Counting(epochs=5), origins={7: origin})
+    # The last epoch of the other one, which the study has.
+    again = first.report()
+    assert (again.epoch, again.first, again.restored) == (3, False, Restored(3, []))
+    assert (first.report().epoch, names(tmp_path / "other" / "0003")) == (4, ["checkpoint_000003"])
+    second = run(Counting(epochs=5), origins={7: origin})
+    assert second.report().restored == Restored(4, [])
+    assert [report.epoch for report in reports_of(second)] == [5, 5]
+
+
+def test_what_continues_another_trial_draws_what_that_one_would_have(run, monkeypatch):
+    seeds = []
+    monkeypatch.setattr(Generators, "seed", lambda self, seed: seeds.append(seed))
+    run(Counting()).report()
+    run(Counting(), origins={7: Origin(trial=3, checkpoints="/nowhere", epoch=0)}).report()
+    assert seeds == [trial_seed(0, 7), trial_seed(0, 3)]

@@ -23,7 +23,7 @@ from search_spaces.trial_events import EpochsLost, Event, Result
 from search_spaces.values import short
 from tune_cluster.callbacks.base import Callback
 from tune_cluster.plain_text import one_line
-from tune_cluster.study.events import Closed, ControlEnded, ResetFailed, Session, SlotsChanged
+from tune_cluster.study.events import Closed, ResetFailed, Session, SlotsChanged
 from tune_cluster.study.state import BestTrial, StudyState
 
 STATUS_LINES = 10
@@ -98,19 +98,13 @@ class ConsoleOutput(Callback):
         parts = [f"{count} {status}" for status, count in sorted(state.counts.items()) if count]
         if self._best is not None:
             parts.append(f"best {self._best.value:.4f} (trial {self._best.trial.index})")
-        if state.controls:
-            ended = state.controls - state.controls_left
-            parts.append(f"{ended} of {state.controls} controls")
         remaining = self.remaining()
         if remaining is not None:
             parts.append(f"{duration(remaining)} left")
         return " · ".join(parts)
 
     def remaining(self) -> float | None:
-        """Seconds that are left: by the estimate at first, by the trials that ended later on; None
-        once only controls are left."""
-        if self._state.controls_left and self._state.ended >= self._total:
-            return None
+        """Seconds that are left: by the estimate at first, by the trials that ended later on."""
         elapsed = time.monotonic() - self._began
         to_run = self._total - self._ended_before
         # Who is promoted first had ended before.
@@ -123,8 +117,6 @@ class ConsoleOutput(Callback):
         return by_estimate if by_trials is None else (1 - share) * by_estimate + share * by_trials
 
     def _line(self, event: Event) -> str:
-        if isinstance(event, ControlEnded):
-            return control_line(event, self._state)
         if isinstance(event, ResetFailed):
             # A reset that always fails would have a line a trial.
             if self._reset_failed:
@@ -167,25 +159,6 @@ class ConsoleOutput(Callback):
 
     def _print(self, line: str) -> None:
         self._console.print(one_line(line), soft_wrap=True, highlight=False, markup=False)
-
-
-def control_line(event: ControlEnded, state: StudyState) -> str:
-    """One line for the end of a control: what it was stopped with, and where it came to."""
-    trial, objective = state.trials[event.trial], state.objective
-    values = [metrics.get(objective.metric) for metrics in trial.control_results.values()]
-    line = f"control    trial {trial.index}, stopped at rung {trial.rung}"
-    if trial.best is not None:
-        epoch, reached = trial.best
-        for later, value in zip(trial.control_results, values, strict=True):
-            if value is not None and objective.better(value, reached):
-                epoch, reached = later, value
-        line += (
-            f": best {objective.metric} {trial.best.value:.4f} then, {reached:.4f} now "
-            f"(epoch {epoch})"
-        )
-    if event.failed:
-        line += f"; {event.status} in epoch {event.epoch}: {event.reason}"
-    return line
 
 
 def spelled(config: Mapping[str, Any], without: Collection[str] = ()) -> str:

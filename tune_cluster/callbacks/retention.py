@@ -4,7 +4,7 @@ A trial that runs keeps its best and its latest by itself. Of those that have en
 order, in which a quota is spent:
 
 1. the best checkpoint of the best trial;
-2. the latest of each that is to be finished as a control;
+2. the latest of each stopped trial that the scheduler keeps, for another study to continue it;
 3. the latest of each stopped trial that the trials still to come may bring among those that are
    promoted, the highest rung and the best rank first;
 4. the best of the next best trials, `--keep-best` in all (of a study that searches nothing: all);
@@ -31,13 +31,12 @@ from tune_cluster.storage.checkpoints import (
     CHECKPOINT_PREFIX,
     Checkpoint,
     TrialCheckpoints,
-    control_dirname,
     dirname_of,
 )
 from tune_cluster.storage.quota import Quota
 from tune_cluster.storage.retry import StorageRetry, print_line
 from tune_cluster.storage.store import Store
-from tune_cluster.study.events import Closed, ControlEnded, Session, Unkept
+from tune_cluster.study.events import Closed, Session, Unkept
 from tune_cluster.study.state import StudyState, TrialState
 
 PARALLEL_READERS = 16
@@ -118,10 +117,6 @@ class Retention(Callback):
         elif isinstance(event, Ended):
             self._look_at(event.trial)
             self._settle({event.trial})
-        elif isinstance(event, ControlEnded):
-            control = self._checkpoints / control_dirname(event.trial)
-            self._delete(control, TrialCheckpoints(control, self._mode).names())
-            self._settle({event.trial})
         elif isinstance(event, Promoted):
             # From here on its directory is its own.
             self._kept.pop(event.trial, None)
@@ -144,23 +139,14 @@ class Retention(Callback):
         self._settle(set(self._kept))
 
     def _take_up(self, trial: TrialState) -> None:
-        store, control = (
-            self._checkpoints / of(trial.index) for of in (dirname_of, control_dirname)
-        )
-        for left in (store, control):
-            left.drop_unfinished()
-        if not trial.control_left:
-            for name in control.folders():
-                control.drop(name)
+        store = self._checkpoints / dirname_of(trial.index)
+        store.drop_unfinished()
         if trial.ended:
             self._look_at(trial.index)
-        if self._quota is None:
-            return
-        # It may have been larger in the session before.
-        allowance = self._quota.per_trial
-        for running, its in ((not trial.ended, store), (trial.control_left, control)):
-            if running:
-                TrialCheckpoints(its, self._mode, self._retry, allowance).make_room(0)
+        elif self._quota is not None:
+            # It may have been larger in the session before.
+            allowance = self._quota.per_trial
+            TrialCheckpoints(store, self._mode, self._retry, allowance).make_room(0)
 
     def _look_at(self, index: int) -> None:
         store = self._checkpoints / dirname_of(index)
@@ -219,22 +205,22 @@ class Retention(Callback):
     def _wanted_of(self, index: int) -> set[str]:
         trial, kept = self._state.trials[index], self._kept[index]
         best = kept.best if index in self._leaders else []
-        may_continue = trial.control_left or (
-            trial.status == "stopped" and self._scheduler.promotes
-        )
-        return {*best, *(kept.latest if may_continue else [])}
+        stays = trial.status == "stopped" and self._scheduler.promotes
+        return {*best, *(kept.latest if stays or self._is_kept(index) else [])}
 
     def _by_priority(self) -> Iterator[tuple[int, list[str]]]:
         """Trials and the checkpoints that are wanted of them, the most wanted first."""
         kept = self._kept
         leaders = [index for index in self._leaders if index in kept]
         yield from ((index, kept[index].best) for index in leaders[:1])
-        controls = [index for index in sorted(kept) if self._state.trials[index].control_left]
-        yield from ((index, kept[index].latest) for index in controls)
+        yield from ((index, kept[index].latest) for index in sorted(kept) if self._is_kept(index))
         within, beyond = self._promotable()
         yield from ((index, kept[index].latest) for index in within)
         yield from ((index, kept[index].best) for index in leaders[1:])
         yield from ((index, kept[index].latest) for index in beyond)
+
+    def _is_kept(self, index: int) -> bool:
+        return self._state.trials[index].status == "stopped" and self._scheduler.keeps(index)
 
     def _promotable(self) -> tuple[list[int], list[int]]:
         """The stopped trials that may still be promoted in this study, and the others, each with
@@ -303,9 +289,8 @@ def drop_ahead(
         for checkpoint in ahead:
             store.drop(checkpoint.name)
         if trial is None:
-            for left in (store, checkpoints / control_dirname(index)):
-                for checkpoint_name in retry(left.folders):
-                    left.drop(checkpoint_name)
+            for checkpoint_name in retry(store.folders):
+                store.drop(checkpoint_name)
         if ahead:
             known = 0 if trial is None else trial.epochs
             print_line(
@@ -317,4 +302,4 @@ def drop_ahead(
 def _is_ahead(checkpoint: Checkpoint, trial: TrialState) -> bool:
     if checkpoint.epoch <= trial.epochs:
         return False
-    return trial.ended or checkpoint.iteration > len(trial.results) + 1
+    return trial.ended or checkpoint.iteration > trial.start_epoch + len(trial.results) + 1

@@ -28,7 +28,7 @@ class Limits:
     time_budget: float | None = None
     """Seconds from the beginning of a session."""
     epoch_budget: int | None = None
-    """Epochs of all trials together, those of earlier sessions and of controls included."""
+    """Epochs of all trials together, those of earlier sessions included."""
     target: float | None = None
     """Value of the metric that is good enough."""
     study_patience: int | None = None

@@ -13,7 +13,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,11 +48,11 @@ from tune_cluster.callbacks.hparams import (
 )
 from tune_cluster.plain_text import in_markdown, json_in_markdown, one_line
 from tune_cluster.storage.append_only import AppendOnlyFile
-from tune_cluster.storage.checkpoints import control_dirname, dirname_of
+from tune_cluster.storage.checkpoints import dirname_of
 from tune_cluster.storage.inside import check_regular, open_to_append, opened, write_file
 from tune_cluster.storage.retry import StorageRetry
 from tune_cluster.storage.store import LocalStore
-from tune_cluster.study.events import Closed, Control, ControlEnded, Session, Started
+from tune_cluster.study.events import Closed, Session, Started
 from tune_cluster.study.state import Metrics, StudyState, TrialState
 
 EVENT_FILE_PREFIX = "events.out.tfevents"
@@ -99,8 +99,7 @@ class TensorBoard(Callback):
     """Writes each epoch of each trial as it ends, and what became of the trial so far.
 
     Args:
-        trials_dir: the study's `trials/`; trial 12 is the run `0012` in it, and `0012-control`
-            where it goes on as a control, which has no line in HPARAMS.
+        trials_dir: the study's `trials/`; trial 12 is the run `0012` in it.
         columns: of HPARAMS.
         notice: said in every trial's text, if there is one: a dataset that is not the default, or
             GPUs that are not there.
@@ -135,8 +134,6 @@ class TensorBoard(Callback):
                 self._complete(trial)
         elif isinstance(event, Closed):
             self._close()
-        elif isinstance(event, (Control, ControlEnded)):
-            self._on_control(event, state.trials[event.trial])
         elif isinstance(event, TrialEvent):
             self._on_trial(event, state.trials[event.trial])
 
@@ -170,29 +167,17 @@ class TensorBoard(Callback):
     def _complete(self, trial: TrialState) -> None:
         """Writes the epochs that the journal has and the event files lack, after a kill, and what
         became of the trial."""
-        run, control = dirname_of(trial.index), control_dirname(trial.index)
-        self._missing(run, trial, trial.results)
+        run = dirname_of(trial.index)
+        self._missing(run, trial)
         self._update(run, trial, {})
-        self._missing(control, trial, trial.control_results)
-        for name, ended in ((run, trial.ended), (control, not trial.control_left)):
-            if ended and name in self._writers:
-                self._writers.pop(name).close()
+        if trial.ended and run in self._writers:
+            self._writers.pop(run).close()
 
     def _close(self) -> None:
         """Closes what is open."""
         for writer in self._writers.values():
             writer.close()
         self._writers.clear()
-
-    def _on_control(self, event: Control | ControlEnded, trial: TrialState) -> None:
-        run = control_dirname(trial.index)
-        if isinstance(event, Control):
-            self._open(run, trial)
-            self._add(run, trial.step(event.epoch), scalars(event.metrics))
-            self._steps(run, event.step_losses or ())
-            self._writers[run].flush()
-        elif run in self._writers:
-            self._writers.pop(run).close()
 
     def _begin_again(self, run: str, step: int) -> None:
         """Removes what the run has shown; a TensorBoard that has read it drops all from `step`."""
@@ -202,15 +187,15 @@ class TensorBoard(Callback):
         self._lost[run] = step, [tag for tag in self._known(run).last if is_column(tag)]
         self._runs[run] = Run()
 
-    def _missing(self, run: str, trial: TrialState, results: Mapping[Epoch, Metrics]) -> None:
-        steps = {trial.step(epoch): epoch for epoch in sorted(results)}
+    def _missing(self, run: str, trial: TrialState) -> None:
+        steps = {trial.step(epoch): epoch for epoch in sorted(trial.results)}
         if surplus := self._known(run).epochs - set(steps):
             # Lost since: the driver was killed before it was journaled.
             self._begin_again(run, min(surplus))
         for step in sorted(set(steps) - self._known(run).epochs):
             epoch = steps[step]
             self._open(run, trial)
-            self._add(run, step, scalars(results[epoch]))
+            self._add(run, step, scalars(trial.results[epoch]))
             self._steps(run, trial.step_losses.get(epoch, ()))
 
     def _known(self, run: str) -> Run:

@@ -153,7 +153,7 @@ def _put_best(study: Study, checkpoint: Checkpoint, best: Mapping[str, Any]) -> 
 def _evaluate(study: Study, best: dict[str, Any]) -> None:
     """Uses the test set, if this is the moment."""
     evaluate = getattr(study.trainable, "evaluate", None)
-    searched = bool(study.space.parameters)
+    searched = bool(study.space.parameters) and study.searcher.uses_test_set
     if searched and is_over(study) and "test" not in best and evaluate is not None:
         target = study.directory / "best"
         config = study.space.restored(best["config"])
@@ -162,8 +162,8 @@ def _evaluate(study: Study, best: dict[str, Any]) -> None:
 
 
 def all_ended(study: Study) -> bool:
-    """Whether no trial is left to be run or to go on, and no control."""
-    left = study.scheduler.next_promotion() is not None or study.state.controls_left > 0
+    """Whether no trial is left to be run or to go on."""
+    left = study.scheduler.next_promotion() is not None
     return study.state.ended >= study.total and not left
 
 

@@ -215,15 +215,24 @@ def _message_in(box: str) -> str:
 def bound(command: Callable[..., T], argv: Sequence[str], *, prog: str) -> Callable[[], T]:
     """A command with its arguments, read from a command line: what is keyword-only is a flag.
 
-    To the `*flags` of a command goes, unread, all that comes after its other arguments.
+    To the `*flags` of a command goes, unread, all that comes after its other arguments, but its own
+    flags.
 
     Raises:
         ValueError: an argument that is missing, unknown or of the wrong type.
     """
     parameters = inspect.signature(command, eval_str=True).parameters.values()
     own = [p for p in parameters if p.kind is not p.VAR_POSITIONAL]
-    forwards = len(own) < len(parameters)
-    read = list(argv[: len(own)] if forwards else argv)
+    positional = [p for p in own if p.kind is not p.KEYWORD_ONLY]
+    read, rest = list(argv), []
+    if len(own) < len(parameters):
+        read, rest = read[: len(positional)], read[len(positional) :]
+        for name in (flag(p.name) for p in own if p.kind is p.KEYWORD_ONLY):
+            at = next((n for n, word in enumerate(rest) if word.partition("=")[0] == name), None)
+            if at is not None:
+                words = 1 if "=" in rest[at] else 2
+                read += rest[at : at + words]
+                del rest[at : at + words]
     helps = _helps(command)
     flags = []
     for p in own:
@@ -237,9 +246,8 @@ def bound(command: Callable[..., T], argv: Sequence[str], *, prog: str) -> Calla
     elif own and own[0].default is inspect.Parameter.empty and (not read or read[0][:1] == "-"):
         raise ValueError(f"{prog}: {own[0].name.upper()} is missing: {flags[0].help}")
     values = read_flags(flags, read, {p.name: p.default for p in own}, prog=prog)
-    if forwards:
-        return partial(command, *values.values(), *argv[len(own) :])
-    return partial(command, **values)
+    first = [values.pop(p.name) for p in positional]
+    return partial(command, *first, *rest, **values)
 
 
 def _paragraphs(function: Callable[..., object]) -> list[str]:

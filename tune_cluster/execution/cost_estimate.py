@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -27,15 +26,6 @@ from tune_cluster.storage.store import scratch
 from tune_cluster.trial.process import limit_gpu_memory
 
 
-@dataclass(frozen=True)
-class Controls:
-    """The trials that are finished after a rung has stopped them."""
-
-    count: float
-    epochs: float
-    """That they take, of all of them together."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class CostEstimate:
     """What is left to be paid for a study.
@@ -45,8 +35,6 @@ class CostEstimate:
 
     expectation: Expectation
     """Of the whole study."""
-    controls: Controls | None
-    """Of the whole study; None where the rungs are not audited."""
     epochs: float
     """That are left to be run, of all trials together."""
     makespan: float
@@ -131,18 +119,13 @@ def estimate_cost(study: Study) -> CostEstimate:
     """Simulates the rungs and rehearses a handful of trials."""
     options, scheduler = study.options, study.scheduler
     concurrent = min(study.max_concurrent, study.total)
-    controls = None
     expectation = scheduler.expected(
         trials=study.total, concurrent=concurrent, max_epochs=study.max_epochs
     )
     epochs, makespan = expectation.epochs, expectation.makespan
-    if scheduler.audit > 0:
-        controls = expected_controls(expectation, scheduler.audit)
-        epochs, makespan = epochs + controls.epochs, makespan + controls.epochs / concurrent
     left = epochs_left(study, epochs)
     return CostEstimate(
         expectation=expectation,
-        controls=controls,
         epochs=left,
         # However many run beside it, a trial's epochs come one after the other.
         makespan=max(makespan * left / epochs, min(left, max(epochs_begun(study), default=0))),
@@ -165,8 +148,10 @@ def epochs_left(study: Study, expected: float) -> float:
     """
     trials = study.trials.values()
     left = expected * (1 - len(trials) / study.total) + sum(epochs_begun(study))
+    origins = study.searcher.origins
+    left -= sum(origin.epoch for index, origin in origins.items() if index not in study.trials)
     if study.options.epoch_budget is not None:
-        run = sum(len(t.results) + t.epochs_lost + len(t.control_results) for t in trials)
+        run = sum(len(t.results) + t.epochs_lost for t in trials)
         left = min(left, study.options.epoch_budget - run)
     return max(left, 0.0)
 
@@ -178,25 +163,7 @@ def epochs_begun(study: Study) -> list[float]:
     stations = [*scheduler.rungs, study.max_epochs]
     at = [trial.epochs for trial in study.trials.values() if not trial.ended]
     at += [promotion.rung for promotion in scheduler.promotable()]
-    ahead = [next((s for s in stations if s > epoch), epoch) - epoch for epoch in at]
-    controls = [
-        study.max_epochs - max(trial.control_results, default=trial.epochs)
-        for trial in study.trials.values()
-        if trial.control_left
-    ]
-    return ahead + controls
-
-
-def expected_controls(expectation: Expectation, share: float) -> Controls:
-    """How many of the trials that are expected to be stopped are finished after all, if `share` of
-    them are, and what that takes."""
-    stations = sorted(expectation.reaching)
-    count = epochs = 0.0
-    for rung, ahead in itertools.pairwise(stations):
-        stopped = share * (expectation.reaching[rung] - expectation.reaching[ahead])
-        count += stopped
-        epochs += stopped * (stations[-1] - rung)
-    return Controls(count, epochs)
+    return [next((s for s in stations if s > epoch), epoch) - epoch for epoch in at]
 
 
 def gpus_held(concurrent: int, gpus_per_trial: float) -> int:
@@ -213,10 +180,10 @@ def most_checkpoints(study: Study) -> int:
     keep their best, and those that may go on their latest; `best/` has a copy.
     """
     running = most_running(study)
-    may_continue = study.scheduler.promotes or study.scheduler.audit > 0
     ended = max(study.total - running, 0)
     best = min(study.options.keep_best, ended) if study.space.parameters else ended
-    return best + ended * may_continue + 3 * running + 1
+    latest = math.ceil(ended * study.scheduler.kept_share)
+    return best + latest + 3 * running + 1
 
 
 def divide_quota(study: Study, checkpoint: int | None = None) -> None:
@@ -243,12 +210,10 @@ def most_running(study: Study) -> int:
         return study.total
     trials = list(study.trials.values())
     unfinished = sum(not trial.ended for trial in trials)
-    begun = sum(trial.control == "running" for trial in trials)
     at_once = min(study.max_concurrent, study.total)
     if len(trials) - unfinished < study.total or study.scheduler.next_promotion():
-        # Controls that an earlier session has begun keep their checkpoints until all have ended.
-        return max(at_once, unfinished) + begun
-    return max(at_once, begun)
+        return max(at_once, unfinished)
+    return at_once
 
 
 def check_room(study: Study, estimate: CostEstimate) -> None:

@@ -31,7 +31,7 @@ from tune_cluster.cluster.facts import gpu_notice, seen_gpus
 from tune_cluster.cluster.head import Notices, watched
 from tune_cluster.cluster.nodes import inspect
 from tune_cluster.errors import accept_all_characters, message_of, print_error
-from tune_cluster.execution import summary
+from tune_cluster.execution import audit, summary
 from tune_cluster.execution.best import all_ended, keep_best, write_replicates
 from tune_cluster.execution.command_line import Command, arguments_of, parse
 from tune_cluster.execution.cost_estimate import CostEstimate
@@ -245,7 +245,6 @@ class Begun:
         left = None if best is None else study.scheduler.finish(study.trials, best, study.metric)
         more = [
             *([] if estimate is None else [("time", summary.time_taken(estimate.seconds, took))]),
-            *summary.write_audit(study),
             *summary.write_closing(study, left),
             *write_replicates(study),
         ]
@@ -322,8 +321,9 @@ def prepare(
     """
     os.environ.update({**TUNE_SETTINGS, **TRIAL_ENVIRONMENT})
     options = tuner.settled(command.options)
-    command = replace(command, options=options)
     directory = directory or directory_for(options, held)
+    tuner, options = audit.continued(tuner, options, directory)
+    command = replace(command, options=options)
     # Ray stores what a script has given before it was connected as soon as it is.
     with nothing_left(directory) as keep, unsendable_refused():
         check_unchanged(directory.path, metric=tuner.objective.metric, mode=tuner.objective.mode)

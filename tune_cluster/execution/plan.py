@@ -88,12 +88,6 @@ def plan_lines(study: Study, estimate: CostEstimate) -> Iterator[tuple[str, str]
         yield "learned", study.searcher.learned
     if estimate.expectation.reaching:
         yield from rung_table(estimate.expectation)
-    if estimate.controls is not None:
-        yield (
-            "controls",
-            f"about {estimate.controls.count:.1f} stopped trials are finished at the end: "
-            f"{estimate.controls.epochs:.0f} epochs more",
-        )
 
 
 def rung_table(expectation: Expectation) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""The last lines of a study on the screen, and its audit."""
+"""The last lines of a study on the screen."""
 
 from __future__ import annotations
 
@@ -20,23 +20,9 @@ from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.execution.result import StudyResult
 from tune_cluster.execution.signals import EXIT_CODES
 from tune_cluster.plain_text import argument, one_line, pasted
-from tune_cluster.reports.audit import audit_lines, audit_of
 from tune_cluster.storage.checkpoints import TrialCheckpoints, dirname_of
 from tune_cluster.storage.inside import opened
 from tune_cluster.study.study_file import write_json
-
-AUDIT_FILE = "audit.json"
-
-
-def write_audit(study: Study) -> list[tuple[str, str]]:
-    """`audit.json`, what the rungs of an audited study have cost; the same in lines of a name and
-    a text."""
-    scheduler = study.scheduler
-    if scheduler.audit == 0:
-        return []
-    found = audit_of(study.state, scheduler.describe())
-    write_json(study.directory / AUDIT_FILE, found, study.retry)
-    return audit_lines(found)
 
 
 def show_summary(
@@ -53,7 +39,7 @@ def show_summary(
         study: that has ended.
         best: of `keep_best`.
         command: that started it; empty where it was started from Python.
-        more: lines of a name and a text: an audit, what a scheduler leaves.
+        more: lines of a name and a text: what a scheduler leaves.
     """
 
     def line(name: str, text: str) -> None:
@@ -99,7 +85,8 @@ def show_summary(
     line("study", argument(address(study)))
     line("curves", f"{program('tensorboard')} --logdir {typed(study.directory)}")
     if all_ended(study) or study.not_resumable:
-        if command:
+        # What continues another study is repeated by no command of its own.
+        if command and not study.searcher.origins:
             line("repeat", pasted(repeated(command, study.total)))
     else:
         line("resume", resume_command(command, study))
@@ -135,9 +122,11 @@ def write_closing(study: Study, closing: Closing | None) -> list[tuple[str, str]
     if closing is None:
         return []
     best = study.directory / "best"
-    with opened(study.directory, best, make=True):
-        write_json(best / closing.file, closing.content, study.retry, study=study.directory)
-    return [(name, text.format(file=typed(best / closing.file))) for name, text in closing.lines]
+    if closing.file:
+        with opened(study.directory, best, make=True):
+            write_json(best / closing.file, closing.content, study.retry, study=study.directory)
+    where = {"file": typed(best / closing.file), "study": argument(address(study))}
+    return [(name, text.format(**where)) for name, text in closing.lines]
 
 
 def resume_command(command: Sequence[str], study: Study) -> str:

@@ -1,8 +1,9 @@
 """What the rungs of a study have cost: its controls say it, stopped trials that were finished.
 
-A trial's end value is its best over all its epochs, as the study's best is chosen; a control's
-over the epochs before and after its rung. A control stands for as many stopped trials as there are
-for each control.
+`tune-cluster audit STUDY` prints it. The controls are the trials of a second study, `STUDY-audit`,
+each of which continues a stopped one; an earlier version had them in the study itself. A trial's
+end value is its best over all its epochs, as the study's best is chosen; a control's over the
+epochs before and after its rung. A control stands for as many stopped trials as there are for each.
 
 - Killed: how many of the study's best five, had all trials run to their end, a rung has stopped.
   (The best k, where only k < 5 trials were not stopped.) At least j of the best five were stopped
@@ -23,12 +24,16 @@ nothing of its configuration and is left out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from search_spaces.objective import Objective
+from search_spaces.trial_events import Epoch, Event
 from tune_cluster.reports.early_stopping import (
     KEPT,
     TOP,
@@ -37,7 +42,13 @@ from tune_cluster.reports.early_stopping import (
     bootstrapped_rank_correlation,
     killed,
 )
-from tune_cluster.study.state import StudyState, TrialState
+from tune_cluster.storage.s3 import S3Store
+from tune_cluster.storage.store import SCHEME, expanded
+from tune_cluster.study.directory import local_copy
+from tune_cluster.study.earlier_schema import Control, ControlEnded, ControlStarted, Drawn
+from tune_cluster.study.state import Metrics, Status, StudyState, TrialState
+from tune_cluster.study.stored import StoredStudy, read_study
+from tune_cluster.study.study_file import STUDY_FILE
 
 ENOUGH_CONTROLS = 30
 """For an advice: with 30, a share of 90% is known to about ten points."""
@@ -46,22 +57,76 @@ ENOUGH_PAIRS, ENOUGH_CONTROLS_AT_RUNG = 10, 5
 """For a rank correlation: fewer leave an interval from no relation at all to a perfect one."""
 
 
-def audit_of(state: StudyState, asha: Mapping[str, Any]) -> dict[str, Any]:
+@dataclass
+class Continuation:
+    """What became of a stopped trial that was finished later."""
+
+    status: Status = "pending"
+    results: dict[Epoch, Metrics] = field(default_factory=dict)
+    """Metrics by epoch."""
+    infrastructure_failure: bool = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether it was finished, however it ended."""
+        return self.status not in ("pending", "running")
+
+
+def continuations(
+    events: Iterable[Event], second: StudyState | None = None
+) -> dict[int, Continuation]:
+    """By trial of a study, what became of it when it was finished later.
+
+    Args:
+        events: of the study, which had its controls inside in an earlier version.
+        second: of the study that continues its trials, where there is one.
+    """
+    inside: defaultdict[int, Continuation] = defaultdict(Continuation)
+    for event in events:
+        if isinstance(event, Drawn) and event.control:
+            inside.setdefault(event.trial, Continuation())
+        elif isinstance(event, ControlStarted):
+            inside[event.trial].status = "running"
+        elif isinstance(event, Control):
+            inside[event.trial].results[event.epoch] = event.metrics
+        elif isinstance(event, ControlEnded):
+            inside[event.trial].status = event.status
+            inside[event.trial].infrastructure_failure = event.blameless
+    if second is None:
+        return inside
+    # What was not finished in the study is so in the second one, which may not have begun it.
+    found = {index: control for index, control in inside.items() if control.ended}
+    for trial in second.trials.values():
+        assert trial.origin is not None, "a trial of an audit continues another one"
+        results = {**inside[trial.origin].results, **trial.results}
+        found[trial.origin] = Continuation(trial.status, results, trial.infrastructure_failure)
+    return found
+
+
+def audit_of(
+    state: StudyState,
+    asha: Mapping[str, Any],
+    continued: Mapping[int, Continuation],
+    to_come: int = 0,
+) -> dict[str, Any]:
     """What the controls say, as plain JSON.
 
     Args:
         state: of the study.
         asha: its rungs, as `study.json` describes them.
+        continued: by trial, what became of those that were finished later.
+        to_come: trials that are to be finished and have not begun.
     """
     trials, objective = list(state.trials.values()), state.objective
     stopped = [trial for trial in trials if trial.status == "stopped"]
     ended = [trial for trial in trials if trial.ended and trial.status != "stopped"]
-    drawn = [trial for trial in stopped if trial.control is not None and not trial.control_left]
+    drawn = {t.index: continued[t.index] for t in stopped if t.index in continued}
+    finished = [index for index, continuation in drawn.items() if continuation.ended]
+    counted = [index for index in finished if not drawn[index].infrastructure_failure]
     survivors = [_followed(t, objective) for t in ended if not t.infrastructure_failure]
     survivors = [trial for trial in survivors if trial.values]
-    controls = [_followed(t, objective) for t in drawn if not t.control_infrastructure_failure]
+    controls = [_followed(state.trials[i], objective, drawn[i]) for i in counted]
     last = int(asha["max_epochs"])
-    left = sum(trial.control_left for trial in stopped)
     top = min(TOP, len(survivors))
     if len(controls) < ENOUGH_CONTROLS or top == 0:
         needed = f"too few: {len(controls)} controls, {ENOUGH_CONTROLS} are needed"
@@ -73,8 +138,8 @@ def audit_of(state: StudyState, asha: Mapping[str, Any]) -> dict[str, Any]:
         "trials": len(trials),
         "stopped": len(stopped),
         "controls": len(controls),
-        "controls_lost": len(drawn) - len(controls),
-        "controls_left": left,
+        "controls_lost": len(finished) - len(controls),
+        "controls_left": len(drawn) - len(finished) + to_come,
         "top": top,
         "killed": killed([t.end for t in survivors], [t.end for t in controls], len(stopped), top),
         "rank_correlation": [
@@ -84,7 +149,7 @@ def audit_of(state: StudyState, asha: Mapping[str, Any]) -> dict[str, Any]:
         "epochs": {
             "run": sum(trial.epochs for trial in trials),
             "saved": sum(last - trial.epochs for trial in stopped),
-            "controls": sum(len(trial.control_results) for trial in trials),
+            "controls": sum(len(continuation.results) for continuation in continued.values()),
         },
         "grace_period": advice,
     }
@@ -130,15 +195,17 @@ def _advice(advice: Mapping[str, Any], top: str) -> str:
     return f"{advice['advised']} is advised: it keeps {advice['kept']:.0%} ({cost}); {now}"
 
 
-def _followed(trial: TrialState, objective: Objective) -> Followed:
-    results = {**trial.results, **trial.control_results}
+def _followed(
+    trial: TrialState, objective: Objective, continuation: Continuation | None = None
+) -> Followed:
+    later = Continuation(trial.status) if continuation is None else continuation
+    results = {**later.results, **trial.results}
     values = {
         epoch: -objective.key(value)
         for epoch, metrics in sorted(results.items())
         if (value := metrics.get(objective.metric)) is not None
     }
-    status = trial.status if trial.control is None else trial.control
-    return Followed(values, trial.rung, status in ("diverged", "failed"))
+    return Followed(values, trial.rung, later.status in ("diverged", "failed"))
 
 
 def _correlation(
@@ -170,3 +237,64 @@ def _correlation(
     if found is None:
         return {**counts, "too_few": "none: all values are equal"}
     return {**counts, **dict(zip(("value", "low", "high"), found, strict=True))}
+
+
+def absolute(study: str) -> str:
+    """An address that is the same from everywhere."""
+    study = expanded("STUDY", study)
+    return study.rstrip("/") if study.startswith(SCHEME) else str(Path(study).absolute())
+
+
+def audit_address(study: str) -> str:
+    """The address of the study that continues stopped trials of `study`: beside it."""
+    return f"{study}-audit"
+
+
+def audited_address(address: str, about: Mapping[str, Any]) -> str:
+    """The address of the study whose trials another one continues.
+
+    Args:
+        address: of the other one.
+        about: its `study.json`.
+    """
+    return f"{address.rpartition('/')[0]}/{about['audits']['study']}"
+
+
+def is_there(study: str) -> bool:
+    """Whether a study lies at an address."""
+    if study.startswith(SCHEME):
+        return bool(S3Store(study).files())
+    return (Path(study) / STUDY_FILE).exists()
+
+
+def read(study: str) -> StoredStudy:
+    """A study by its address.
+
+    Raises:
+        ValueError: no study is there, or it is damaged.
+    """
+    return read_study(local_copy(study), address=study)
+
+
+def audit(study: str) -> dict[str, Any]:
+    """What is known of the rungs of a study, from it and from the one that continues its trials.
+
+    Args:
+        study: the address of one of the two.
+
+    Raises:
+        ValueError: no study is there, it is damaged, or it has no rungs.
+    """
+    study = absolute(study)
+    first, second = read(study), None
+    if "audits" in first.about:
+        first, second = read(audited_address(study, first.about)), first
+    elif is_there(audit_address(study)):
+        second = read(audit_address(study))
+    if "rungs" not in first.about["strategy"]:
+        raise ValueError(f"STUDY {study}: it has no rungs that could be audited")
+    if second is None:
+        return audit_of(first.state, first.about["strategy"], continuations(first.events))
+    to_come = second.about["flags"]["trials"] - len(second.state.trials)
+    continued = continuations(first.events, second.state)
+    return audit_of(first.state, first.about["strategy"], continued, to_come)

@@ -38,22 +38,10 @@ from tune_cluster.storage.store import FULL_BYTES, RESULT_FILE, Store, scratch
 
 CHECKPOINT_PREFIX = "checkpoint_"
 
-CONTROL = "-control"
-
 
 def dirname_of(index: int) -> str:
     """The name of a trial's directory, such as `0012`: they sort as the trials began."""
     return f"{index:04d}"
-
-
-def control_dirname(index: int) -> str:
-    """The name of a control's directory, such as `0012-control`."""
-    return f"{index:04d}{CONTROL}"
-
-
-def stopped_dirname(dirname: str) -> str | None:
-    """The directory of the trial that the control in `dirname` was; None if it is no control."""
-    return dirname.removesuffix(CONTROL) if dirname.endswith(CONTROL) else None
 
 
 class _Record(TypedDict):

@@ -38,11 +38,10 @@ from search_spaces.trial_events import (
     Promoted,
     Result,
     Suggested,
-    TrainedEpoch,
-    TrialEnd,
     TrialEvent,
 )
 from tune_cluster.storage.integrity import described
+from tune_cluster.study import earlier_schema
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +78,6 @@ class Retried(TrialEvent):
     """Whether its process was."""
     traceback: str = ""
     """All that Ray tells of a lost process."""
-    control: StrictBool = False
 
     def line(self, metric: str) -> str:
         """In which epoch, and why."""
@@ -131,15 +129,12 @@ class Restored(TrialEvent):
     """That the checkpoint is of; 0: its start."""
     unreadable: list[str]
     """Checkpoints."""
-    control: StrictBool = False
 
     def line(self, metric: str) -> str:
         """From which epoch on, and which checkpoints could not be read."""
         unreadable = ", ".join(self.unreadable)
         if self.epoch == 0:
             return f"unreadable trial {self.trial}: {unreadable}; it begins again"
-        if not unreadable and self.control:
-            return ""
         note = f"; unreadable: {unreadable}" if unreadable else ""
         return f"restored   trial {self.trial} at epoch {self.epoch}{note}"
 
@@ -218,29 +213,6 @@ class Unkept(TrialEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ControlStarted(TrialEvent):
-    """A stopped trial is finished later. The events of a control are `started`, `result` (only of
-    epochs that it had not had) and `ended`, apart from them because searcher and scheduler never
-    know of them."""
-
-    name = "control_started"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Control(TrainedEpoch):
-    """An epoch of a control."""
-
-    name = "control"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ControlEnded(TrialEnd):
-    """A control has ended."""
-
-    name = "control_ended"
-
-
-@dataclass(frozen=True, kw_only=True)
 class SlotsChanged(Event):
     """So many trials may run at once from here on, since nodes have come or gone, or for a
     `reason`: one was killed again and again for memory that others had."""
@@ -300,8 +272,7 @@ KINDS: Mapping[str, type[Event]] = {
     for kind in (
         *(Session, Earlier, Suggested, Started, Retried, ResetFailed, Share, Restored, EpochsLost),
         *(LeftOut, Result, SavedCheckpoint, Unsaved, Unkept, Decision, Promoted, Exploited),
-        *(NotExploited, Ended, ControlStarted, Control, ControlEnded, SlotsChanged, NodeRefused),
-        *(Repaired, Closed),
+        *(NotExploited, Ended, SlotsChanged, NodeRefused, Repaired, Closed, *earlier_schema.KINDS),
     )
 }
 """All events by their names."""
@@ -325,7 +296,8 @@ def read_event(content: Any) -> Event:
         raise ValueError(
             f"the event {name[:40]!r} is unknown to this version; a newer one may have written it"
         )
+    kinds = earlier_schema.MARKED if "control" in content else {}
     try:
-        return KINDS[name].from_json(content)
+        return kinds.get(name, KINDS[name]).from_json(content)
     except ValidationError as error:
         raise ValueError(f"{name}.{described(error)}") from None

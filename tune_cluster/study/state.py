@@ -31,10 +31,9 @@ from search_spaces.trial_events import (
     Promoted,
     Result,
     Suggested,
-    TrainedEpoch,
     TrialEvent,
 )
-from tune_cluster.study.events import Control, ControlEnded, ControlStarted, Share, Started
+from tune_cluster.study.events import Share, Started
 
 Status: TypeAlias = Literal["pending", "running", "finished", "stopped", "diverged", "failed"]
 
@@ -74,7 +73,11 @@ class TrialState:
     best: Best | None = None
     """None while it has no value."""
     epochs: Epoch = 0
-    """The last one that it has reported and not lost."""
+    """The last one that it has reported and not lost; before its first, what it starts after."""
+    origin: int | None = None
+    """The trial of another study that it continues."""
+    start_epoch: Epoch = 0
+    """That it starts after, with the other one's checkpoint."""
     furthest_epoch: Epoch = 0
     """That it has ever reported."""
     reports_fractions: bool = False
@@ -95,13 +98,6 @@ class TrialState:
     """Of a population's member."""
     gpus: float = 0.0
     """The share of a GPU that it was last given for lack of memory, 0 if it never was."""
-    control: Status | None = None
-    """Of the same trial finished later as a control, if it is one; once is enough for a trial that
-    is promoted and stopped again."""
-    control_results: dict[Epoch, Metrics] = field(default_factory=dict)
-    """Metrics by epoch, after the rung that stopped it."""
-    control_infrastructure_failure: bool = False
-    """Whether the control ended by something that says nothing of the trial."""
     seconds: float = field(default=0.0, compare=False)
     """That it was at work: up to its last result, or to its failure, without what lay between two
     sessions, a rung and its promotion, or a population's member and the others."""
@@ -111,16 +107,6 @@ class TrialState:
     def ended(self) -> bool:
         """Whether it will not run again, unless it is promoted."""
         return self.status not in ("pending", "running")
-
-    @property
-    def control_left(self) -> bool:
-        """Whether it is still to be finished as a control."""
-        return self.control in ("pending", "running")
-
-    @property
-    def last_epoch(self) -> Epoch:
-        """That it has reported, be it as a control."""
-        return max(self.control_results, default=self.epochs)
 
     def config_at(self, epoch: Epoch) -> dict[str, Any]:
         """What `epoch` was trained with."""
@@ -141,7 +127,7 @@ class TrialState:
         if isinstance(epoch, int) and not self.reports_fractions:
             return epoch
         step = 0
-        for known in sorted({*self.results, *self.control_results, epoch}):
+        for known in sorted({*self.results, epoch}):
             step = max(step + 1, math.floor(known))
             if known == epoch:
                 break
@@ -165,12 +151,6 @@ class TrialState:
             self.status != "stopped" or self.rung not in (None, event.rung)
         ):
             raise ValueError(f"it was not stopped at rung {event.rung} before")
-        if isinstance(event, (Control, ControlEnded)):
-            if self.control is not None and not self.control_left:
-                raise ValueError("the control has ended before")
-            last = max(self.control_results, default=0)
-            if isinstance(event, Control) and event.epoch <= last:
-                raise ValueError(f"epoch {event.epoch} comes after epoch {last}")
 
     def apply(self, event: TrialEvent) -> None:
         """Take in an event of this trial, which `check` has passed."""
@@ -182,7 +162,8 @@ class TrialState:
             self.furthest_epoch = max(self.furthest_epoch, event.epoch)
             self.reports_fractions |= isinstance(event.epoch, float)
             self.results[event.epoch] = event.metrics
-            self._note_steps(event)
+            if event.step_losses:
+                self.step_losses[event.epoch] = event.step_losses
             self._compare(event.epoch, event.metrics)
         elif isinstance(event, EpochsLost):
             self._lose(event.first)
@@ -192,18 +173,11 @@ class TrialState:
             self.exploits.append(event)
         elif isinstance(event, Promoted):
             self.status, self.rung = "running", None
-            if self.control_left:
-                self.control = None
         elif isinstance(event, Ended):
-            self._end(event)
-        elif isinstance(event, ControlStarted):
-            self.control = "running"
-        elif isinstance(event, Control):
-            self.control_results[event.epoch] = event.metrics
-            self._note_steps(event)
-        elif isinstance(event, ControlEnded):
-            self.control = event.status
-            self.control_infrastructure_failure = event.blameless
+            self.status, self.rung = event.status, event.rung
+            self.reason, self.log = event.reason, event.log
+            self.infrastructure_failure = event.blameless
+            self.has_ended_before = True
 
     def _compare(self, epoch: Epoch, metrics: Metrics) -> None:
         value = metrics.get(self.objective.metric)
@@ -218,19 +192,10 @@ class TrialState:
         for epoch in lost:
             del self.results[epoch]
             self.step_losses.pop(epoch, None)
-        self.epochs, self.best = max(self.results, default=0), None
+        start = self.start_epoch if first > self.start_epoch else 0
+        self.epochs, self.best = max(self.results, default=start), None
         for epoch, metrics in self.results.items():
             self._compare(epoch, metrics)
-
-    def _end(self, event: Ended) -> None:
-        self.status, self.rung = event.status, event.rung
-        self.reason, self.log = event.reason, event.log
-        self.infrastructure_failure = event.blameless
-        self.has_ended_before = True
-        if not event.control:
-            self.control = None
-        elif self.control is None:
-            self.control = "pending"
 
     def _count_seconds(self, event: TrialEvent) -> None:
         now = event.time
@@ -241,10 +206,6 @@ class TrialState:
             if now is not None and self._at_work_since is not None:
                 self.seconds += max(now - self._at_work_since, 0.0)
             self._at_work_since = now
-
-    def _note_steps(self, event: TrainedEpoch) -> None:
-        if event.step_losses:
-            self.step_losses[event.epoch] = event.step_losses
 
 
 class StudyState:
@@ -265,15 +226,11 @@ class StudyState:
         self.counts: Counter[Status] = Counter()
         """Trials by status."""
         self.epochs_run = 0
-        """By all trials together, lost ones and those of controls included."""
+        """By all trials together, lost ones included."""
         self.trials_since_best = 0
         """That have ended since the best value was reported."""
         self.trials_ever_ended = 0
         """Also those that were promoted since."""
-        self.controls = 0
-        """Trials that are controls, done or not."""
-        self.controls_left = 0
-        """Of these, still to be finished."""
         self._ranking: list[tuple[float, int]] = []
         """Sort key of its best value and index of each trial that has a value, ascending."""
         self._failed_alike: set[str] | None = set()
@@ -317,7 +274,14 @@ class StudyState:
                 raise ValueError(
                     f"trial {event.trial} is suggested where trial {len(self.trials)} is next"
                 )
-            self.trials[event.trial] = TrialState(event.trial, dict(event.config), self.objective)
+            self.trials[event.trial] = TrialState(
+                event.trial,
+                dict(event.config),
+                self.objective,
+                epochs=event.start_epoch,
+                origin=event.origin,
+                start_epoch=event.start_epoch,
+            )
             self.counts["pending"] += 1
         elif isinstance(event, TrialEvent):
             trial = self._known(event.trial)
@@ -337,17 +301,13 @@ class StudyState:
     def _apply(self, event: TrialEvent, trial: TrialState) -> None:
         best_before = self._ranking[0][0] if self._ranking else None
         status, rank = trial.status, self._rank_of(trial)
-        control, left = trial.control is not None, trial.control_left
         first_end = isinstance(event, Ended) and not trial.has_ended_before
         trial.apply(event)
         self.counts[status] -= 1
         self.counts[trial.status] += 1
-        self.controls += (trial.control is not None) - control
-        self.controls_left += trial.control_left - left
         if rank != self._rank_of(trial):
             self._rank_anew(rank, self._rank_of(trial))
-        if isinstance(event, (Result, Control)):
-            self.epochs_run += 1
+        self.epochs_run += isinstance(event, Result)
         if (
             isinstance(event, Result)
             and self._ranking

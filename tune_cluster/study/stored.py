@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 from search_spaces.objective import Objective
 from search_spaces.trial_events import Earlier, Event, Result, Suggested
 from tune_cluster.plain_text import argument
-from tune_cluster.storage.checkpoints import CHECKPOINT_PREFIX, control_dirname, dirname_of
+from tune_cluster.storage.checkpoints import CHECKPOINT_PREFIX, dirname_of
 from tune_cluster.storage.inside import FILE_KINDS, write_file
 from tune_cluster.storage.retry import print_line
 from tune_cluster.storage.s3 import S3Store
@@ -271,14 +271,10 @@ def _copy_checkpoints(source: Store, target: Store, whole: WholePart) -> None:
     for event in whole.events:
         if not isinstance(event, Suggested):
             continue
-        trial = event.trial
-        names = [dirname_of(trial)]
-        if trial not in whole.cut:
-            names.append(control_dirname(trial))
-        for name in names:
-            for checkpoint in (source / name).folders():
-                # One that is no checkpoint of ours, or has links, is of no use to the copy either.
-                with suppress(ValueError), (source / name).reading(checkpoint) as folder:
-                    epoch = float(checkpoint.removeprefix(CHECKPOINT_PREFIX).partition("_")[0])
-                    if epoch <= whole.cut.get(trial, epoch):
-                        (target / name).put(folder, checkpoint)
+        trial, name = event.trial, dirname_of(event.trial)
+        for checkpoint in (source / name).folders():
+            # One that is no checkpoint of ours, or has links, is of no use to the copy either.
+            with suppress(ValueError), (source / name).reading(checkpoint) as folder:
+                epoch = float(checkpoint.removeprefix(CHECKPOINT_PREFIX).partition("_")[0])
+                if epoch <= whole.cut.get(trial, epoch):
+                    (target / name).put(folder, checkpoint)

@@ -71,6 +71,13 @@ class _Flags(TypedDict):
     storage_path: str
 
 
+class _Audits(TypedDict):
+    __pydantic_config__ = FIELDS  # type: ignore[misc]
+
+    study: str
+    share: Annotated[float, Field(gt=0, le=1)]
+
+
 class StudyFile(TypedDict):
     """The fields of `study.json`."""
 
@@ -98,6 +105,9 @@ class StudyFile(TypedDict):
     versions: NotRequired[dict[str, str]]
     git_commit: NotRequired[str]
     created: NotRequired[str]
+    audits: NotRequired[_Audits]
+    """The name of a study beside this one, and the share of its stopped trials that this one
+    continues."""
     price: NotRequired[dict[str, Any]]
     crc: NotRequired[int]
     """The CRC-32 of what decides on the study's table; an earlier version has written none."""

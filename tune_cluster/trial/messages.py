@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from search_spaces.objective import Objective
+from search_spaces.objective import Objective, Origin
 from search_spaces.trial_events import Epochs
 from tune_cluster.storage import retry
 from tune_cluster.storage.checkpoints import Checkpoint
@@ -37,6 +37,8 @@ class TrialSettings:
     """Whether the journal may lose epochs that a checkpoint has, which then keeps all of them."""
     journaled_epochs: Mapping[int, Epochs] | None = None
     """By trial, the epochs that the journal of such a study had when it was resumed."""
+    origins: Mapping[int, Origin] = field(default_factory=dict)
+    """By trial, the trial of another study that it continues."""
     quota: Quota | None = None
     """Bytes that checkpoints may take; divided before the first trial begins."""
     storage_retry: RetryPolicy = field(default_factory=lambda: retry.RETRY_POLICY)
@@ -48,17 +50,15 @@ class Assignment:
     """The trial that a process runs."""
 
     directory: str
-    """The name of its directory, which begins with its index, such as `0012`."""
+    """The name of its directory, which is its index, such as `0012`."""
     config: Mapping[str, Any]
     used_process: bool = False
     """Whether another trial has used the process."""
-    continues: str | None = None
-    """The directory of a trial whose checkpoints it resumes from where it has none."""
 
     @property
     def index(self) -> int:
         """The index of the trial in its study."""
-        return int(self.directory.partition("-")[0])
+        return int(self.directory)
 
 
 RETURNED = object()

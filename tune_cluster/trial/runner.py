@@ -97,7 +97,8 @@ class TrialRunner:
         notify = partial(process.notify, assignment.directory)
         self._retry = StorageRetry(self._store, notify, policy=settings.storage_retry)
         allowance = None if settings.quota is None else settings.quota.per_trial
-        self._checkpoints = self._checkpoints_of(assignment.directory, allowance)
+        self._checkpoints = self._checkpoints_in(self._store / assignment.directory, allowance)
+        self._origin = settings.origins.get(assignment.index)
         self._begun = False
         self._request: FreshProcess | None = None
         """What every report is, where the process is of no use."""
@@ -182,7 +183,9 @@ class TrialRunner:
             limit_gpu_memory(self._process.gpus)
             # A trial that was here before may have left it.
             enter_directory(self._settings.working_directory)
-            seed = trial_seed(self._settings.seed, self._assignment.index)
+            # What continues another study's trial draws what that one would have drawn.
+            index = self._assignment.index if self._origin is None else self._origin.trial
+            seed = trial_seed(self._settings.seed, index)
             self._process.generators.seed(seed)
             call_trainable(start)
             free_memory()
@@ -193,11 +196,11 @@ class TrialRunner:
     def _resume(self) -> None:
         self._retry.wait()
         unreadable: list[str] = []
-        own, continued = self._checkpoints.names(), self._assignment.continues
+        own = self._checkpoints.names()
         self._attempt.overwrites = bool(own)
         there = [(self._checkpoints, name) for name in own]
-        if continued is not None:
-            others = self._checkpoints_of(continued)
+        if self._origin is not None:
+            others = self._checkpoints_in(Store.at(self._origin.checkpoints))
             there += [(others, name) for name in others.names()]
         for checkpoints, name in there:
             try:
@@ -223,9 +226,8 @@ class TrialRunner:
         if unreadable:
             self._attempt.restored = Restored(0, unreadable)
 
-    def _checkpoints_of(self, directory: str, allowance: int | None = None) -> TrialCheckpoints:
-        mode = self._settings.objective.mode
-        return TrialCheckpoints(self._store / directory, mode, self._retry, allowance)
+    def _checkpoints_in(self, store: Store, allowance: int | None = None) -> TrialCheckpoints:
+        return TrialCheckpoints(store, self._settings.objective.mode, self._retry, allowance)
 
     def _known_epochs(self) -> float:
         """Return the epochs that the driver knows, from here or from an earlier session."""

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ray.tune.search import ConcurrencyLimiter, Searcher
 
+from search_spaces.objective import Origin
 from search_spaces.schedulers.base import StudyScheduler
 from search_spaces.searchers.base import StudySearcher
 from search_spaces.searchers.random_search import RandomSearch
@@ -48,10 +49,6 @@ class Promoting(StudyScheduler):
     def on_event(self, event, replay):
         if isinstance(event, Promoted):
             self.promoted.remove(event.trial)
-
-
-class Audited(StudyScheduler):
-    audit = 1.0
 
 
 class Side(StudyScheduler):
@@ -207,47 +204,38 @@ def test_where_trials_wait_for_each_other_the_end_is_told_only_when_all_have_end
     assert searcher.suggest("later") == Searcher.FINISHED
 
 
-def stop(searcher, study, trial_id, index, control):
+def stop(searcher, study, trial_id, index):
     """As Tune and the recorder do it when a rung stops a trial."""
     searcher.on_trial_complete(trial_id, {})
     if not study.trials[index].results:
         study.apply(typed(result(index, 1, 0.5)))
-    study.apply(typed(ended(index, "stopped", 1, rung=1, control=control)))
+    study.apply(typed(ended(index, "stopped", 1, rung=1)))
 
 
-def test_controls_come_after_all_trials_and_nothing_while_one_of_them_may_be_stopped(journal):
-    study = state_of()
-    searcher = source(journal, trials=3, study=study, scheduler=Audited())
-    ask(searcher, 3)
-    stop(searcher, study, "t0", 0, control=True)
-    assert searcher.suggest("c0") == study.trials[0].config
-    assert (searcher.dirname("t0"), searcher.dirname("c0")) == ("0000", "0000-control")
-    assert searcher.suggest("c1") is None
-    stop(searcher, study, "t1", 1, control=False)
-    assert searcher.suggest("c1") is None, "trial 2 still runs"
-    stop(searcher, study, "t2", 2, control=True)
-    assert searcher.suggest("c1") == study.trials[2].config
-    assert searcher.indices["c1"] == 2
-    searcher.on_trial_complete("c0", {})
-    searcher.on_trial_complete("c1", error=True)
-    assert searcher.suggest("c2") == Searcher.FINISHED
-    assert [event["trial"] for event in read_events(journal.path)] == [0, 1, 2]
+def test_what_a_trial_continues_is_written_with_its_configuration(journal):
+    study, searcher = state_of(), RandomSearch(SPACE, seed=0)
+    searcher.origins = {1: Origin(trial=7, checkpoints="s3://b/first/trials/0007", epoch=3)}
+    ask(source(journal, trials=2, study=study, searcher=searcher), 2)
+    first, second = read_events(journal.path)
+    assert "origin" not in first
+    assert (second["origin"], second["start_epoch"]) == (7, 3)
+    assert [trial.epochs for trial in study.trials.values()] == [0, 3]
 
 
 def test_a_promoted_trial_comes_before_a_new_one_and_the_end_only_when_none_can_be(journal):
     study, scheduler, searcher = state_of(), Promoting(), Remembering()
     trials = source(journal, trials=2, study=study, scheduler=scheduler, searcher=searcher)
     trials.suggest("t0")
-    stop(trials, study, "t0", 0, control=False)
+    stop(trials, study, "t0", 0)
     scheduler.promoted.append(0)
     assert trials.suggest("t1") == study.trials[0].config
     assert trials.dirname("t1") == "0000"
     assert searcher.told[-1] == ("promoted", 0)
     assert trials.suggest("t2")["seed"] == 71
     assert trials.suggest("t3") is None, "trial 0 or 1 may yet bring another one among the best"
-    stop(trials, study, "t1", 0, control=False)
+    stop(trials, study, "t1", 0)
     assert trials.suggest("t3") is None
-    stop(trials, study, "t2", 1, control=False)
+    stop(trials, study, "t2", 1)
     assert trials.suggest("t3") == Searcher.FINISHED
     written = [(event["event"], event["trial"]) for event in journal_of(journal)]
     assert written == [("suggested", 0), ("promoted", 0), ("suggested", 1)]
@@ -256,24 +244,6 @@ def test_a_promoted_trial_comes_before_a_new_one_and_the_end_only_when_none_can_
 def journal_of(journal):
     """Its lines, which no state is made of: the results are in none."""
     return [json.loads(line) for line in journal.path.read_text().splitlines()]
-
-
-def test_a_resumed_study_runs_its_own_trials_first_and_then_the_controls_that_have_not_ended(
-    journal,
-):
-    events = [suggested(index, {"quality": 0.5}) for index in range(4)]
-    for index in range(3):
-        events += [result(index, 1, 0.5), ended(index, "stopped", 1, rung=1, control=True)]
-    events += [{"event": "control_started", "trial": index} for index in (0, 1)]
-    events.append({**ended(0, "finished", 9), "event": "control_ended"})
-    searcher = source(journal, trials=5, events=events, scheduler=Audited())
-    ask(searcher, 4)
-    assert [searcher.dirname(f"t{number}") for number in range(4)] == [
-        "0003",
-        "0004",
-        "0001-control",
-        "0002-control",
-    ]
 
 
 def test_tunes_pickle_of_it_holds_nothing(journal, tmp_path):

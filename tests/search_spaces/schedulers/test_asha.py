@@ -239,7 +239,7 @@ def test_impossible_rungs_are_refused():
 
 
 @pytest.mark.parametrize("audit", [-0.1, 1.01, float("nan"), float("inf")])
-def test_a_share_of_controls_that_is_none_is_refused(audit):
+def test_a_share_to_audit_that_is_none_is_refused(audit):
     with pytest.raises(ValueError, match=f"--audit must be a share from 0 to 1, got {audit:g}"):
         ASHA(max_epochs=27, audit=audit)
 
@@ -249,10 +249,10 @@ def test_an_audit_of_no_rungs_is_refused():
         ASHA(max_epochs=9, grace_period=9, audit=0.1)
 
 
-def test_who_is_a_control_follows_from_seed_and_index_and_grows_with_the_share():
+def test_who_is_kept_for_an_audit_follows_from_seed_and_index_and_grows_with_the_share():
     def drawn(audit, seed=0):
         scheduler = asha(audit=audit, seed=seed)
-        return {index for index in range(2000) if scheduler.is_control(index)}
+        return {index for index in range(2000) if scheduler.keeps(index)}
 
     assert drawn(0.0) == set()
     assert drawn(1.0) == set(range(2000))

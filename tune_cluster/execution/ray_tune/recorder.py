@@ -24,7 +24,6 @@ from search_spaces.trial_events import (
     NotExploited,
     Promoted,
     Result,
-    TrialEvent,
 )
 from tune_cluster.callbacks.stopping import StudyStopper
 from tune_cluster.execution.process_losses import reason_of, text_of
@@ -32,15 +31,11 @@ from tune_cluster.storage.checkpoints import (
     NoRoomError,
     TrialCheckpoints,
     dirname_of,
-    stopped_dirname,
 )
 from tune_cluster.storage.quota import Quota
 from tune_cluster.storage.retry import StorageRetry
 from tune_cluster.storage.store import Store
 from tune_cluster.study.events import (
-    Control,
-    ControlEnded,
-    ControlStarted,
     LeftOut,
     ResetFailed,
     Restored,
@@ -109,7 +104,7 @@ class Recorder(Callback):
         with the second. `retried` as it reports it."""
         index = index_of(trial)
         self._waiting.discard(index)
-        epoch = self.state.trials[index].last_epoch
+        epoch = self.state.trials[index].epochs
         self._emit(*_retries(trial, retried), Share(trial=index, epoch=epoch, gpus=[*gpus]))
 
     def on_replaced_process(self, trial: Trial, reason: str) -> None:
@@ -145,8 +140,6 @@ class Recorder(Callback):
         index = index_of(trial)
         if index in self._replaced:
             self._replaced.discard(index)
-        elif runs_as_control(trial):
-            self._emit(ControlStarted(trial=index))
         elif index not in self._waiting:
             self._emit(Started(trial=index))
 
@@ -164,9 +157,6 @@ class Recorder(Callback):
         if report.fresh_process is not None:
             return
         events: list[Event] = [*_retries(trial, report.retried)]
-        if runs_as_control(trial):
-            self._emit(*events, *self._control_events(index, report, result.get("done")))
-            return
         decided = self._scheduler.take_events()
         known = self.state.trials[index].epochs
         restored = report.restored
@@ -203,18 +193,6 @@ class Recorder(Callback):
         if decided:
             self._emit(*decided)
 
-    def _control_events(
-        self, index: int, report: TrialReport, done: bool | None
-    ) -> list[TrialEvent]:
-        events: list[TrialEvent] = []
-        if report.restored is not None:
-            events.append(Restored(trial=index, control=True, **_restored(report)))
-        if report.metrics and report.epoch > self.state.trials[index].last_epoch:
-            events.append(Control(trial=index, **_trained(report)))
-        if done:
-            events.append(ControlEnded(trial=index, **_end(report)))
-        return events
-
     def on_loss(self, trial: Trial, error: Exception) -> Epoch:
         """Keep why its process was lost until one of the following, in the same step; the epoch
         that was under way."""
@@ -229,15 +207,13 @@ class Recorder(Callback):
         index = index_of(trial)
         self._waiting.discard(index)
         error = self._losses.pop(index)
-        epoch, control = self._epoch_under_way(index), runs_as_control(trial)
         self._emit(
             Retried(
                 trial=index,
-                epoch=epoch,
+                epoch=self._epoch_under_way(index),
                 reason=reason_of(error),
                 traceback=text_of(error),
                 lost=True,
-                control=control,
             )
         )
 
@@ -255,11 +231,10 @@ class Recorder(Callback):
             # Beside others it may have been the machine's memory.
             infrastructure_failure=not self._sequential,
         )
-        kind = ControlEnded if runs_as_control(trial) else Ended
-        self._emit(kind(trial=index, **_end(report)))
+        self._emit(Ended(trial=index, **_end(report)))
 
     def _epoch_under_way(self, index: int) -> Epoch:
-        return self.state.trials[index].last_epoch + 1
+        return self.state.trials[index].epochs + 1
 
     def _checkpoints(self, index: int) -> TrialCheckpoints:
         allowance = None if self._quota is None else self._quota.per_trial
@@ -295,18 +270,12 @@ class TuneStopper(Stopper):
 
 def index_of(trial: Trial) -> int:
     """The index of a trial of Tune, which its directory is named after."""
-    name = trial.custom_dirname or ""
-    return int(stopped_dirname(name) or name)
-
-
-def runs_as_control(trial: Trial) -> bool:
-    """Whether a trial of Tune is one that a rung had stopped, finished now."""
-    return stopped_dirname(trial.custom_dirname or "") is not None
+    return int(trial.custom_dirname or "")
 
 
 def _retries(trial: Trial, retried: Sequence[Retry]) -> list[Retried]:
-    index, control = index_of(trial), runs_as_control(trial)
-    return [Retried(trial=index, control=control, **asdict(retry)) for retry in retried]
+    index = index_of(trial)
+    return [Retried(trial=index, **asdict(retry)) for retry in retried]
 
 
 def _restored(report: TrialReport) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from search_spaces.schedulers.base import StudyScheduler
 from tune_cluster.cluster.nodes import JoiningNodes
 from tune_cluster.execution.process_losses import LostProcesses
 from tune_cluster.execution.ray_tune.compat import notice_loss, process_is_lost, restart_trial
-from tune_cluster.execution.ray_tune.recorder import Recorder, index_of, runs_as_control
+from tune_cluster.execution.ray_tune.recorder import Recorder, index_of
 from tune_cluster.trial.messages import TrialReport
 from tune_cluster.trial.process import doubled_share
 
@@ -77,8 +77,7 @@ class RestartingScheduler(FIFOScheduler):
         if trial not in self._live:
             self._live.append(trial)
         self._give_share(trial)
-        if not runs_as_control(trial):
-            self.scheduler.on_trial_add(controller, trial)
+        self.scheduler.on_trial_add(controller, trial)
 
     def on_trial_error(self, controller: Any, trial: Trial) -> None:
         """Asked by Tune before it queues a trial again: the last moment to change what it is given.
@@ -102,9 +101,7 @@ class RestartingScheduler(FIFOScheduler):
         return str(TrialScheduler.NOOP)
 
     def _answer(self, controller: Any, trial: Trial, result: Mapping[str, Any]) -> str:
-        """What the study's scheduler says; it never knows of a control."""
-        if runs_as_control(trial):
-            return str(TrialScheduler.CONTINUE)
+        """What the study's scheduler says."""
         answer = str(self.scheduler.on_trial_result(controller, trial, dict(result)))
         if answer not in (TrialScheduler.CONTINUE, TrialScheduler.STOP):
             self._recorder.on_wait(index_of(trial))

@@ -8,6 +8,7 @@ have not ended are handed to Tune again, with their own index and configuration,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from ray.tune.experiment import Trial
@@ -18,7 +19,7 @@ from search_spaces.searchers.base import StudySearcher
 from search_spaces.space import nested
 from search_spaces.trial_events import Event, Promoted, Suggested
 from tune_cluster.callbacks.base import Callback
-from tune_cluster.storage.checkpoints import control_dirname, dirname_of
+from tune_cluster.storage.checkpoints import dirname_of
 from tune_cluster.study.state import StudyState, TrialState
 
 
@@ -59,7 +60,6 @@ class TrialSource(Searcher):
         self._promote = promote
         self._seed = seed
         self._later = later
-        self._controls: set[str] = set()
         self._running: set[str] = set()
         self._unfinished = [trial for trial in state.trials.values() if not trial.ended]
         self._next_index = len(state.trials)
@@ -77,7 +77,7 @@ class TrialSource(Searcher):
     # Ray annotates no FINISHED, which is a text.
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         """An unfinished trial of an earlier session, else one that is promoted, else the next of
-        the searcher, else a control; nothing for now while there may be one yet."""
+        the searcher; nothing for now while there may be one yet."""
         return None if self._later() else self._next(trial_id)
 
     def _next(self, trial_id: str) -> dict[str, Any] | str | None:
@@ -88,16 +88,20 @@ class TrialSource(Searcher):
             self._promote(promoted)
             return self._go_on(trial_id, self._state.trials[promoted.trial])
         if self._done:
-            return self._suggest_control(trial_id)
-        suggested = self._searcher.point(self._next_index)
-        if suggested is None:
-            return self._suggest_control(trial_id) if self._done else None
+            return self._end()
+        point = self._searcher.point(self._next_index)
+        if point is None:
+            return self._end() if self._done else None
         index, self._next_index = self._next_index, self._next_index + 1
         self.indices[trial_id] = index
         self._running.add(trial_id)
         seed = self._seed(index)
-        config = suggested if seed is None else {"seed": seed, **suggested}
-        self._emit(Suggested(trial=index, config=config))
+        config = point if seed is None else {"seed": seed, **point}
+        origin = self._searcher.origins.get(index)
+        suggested = Suggested(trial=index, config=config)
+        if origin is not None:
+            suggested = replace(suggested, origin=origin.trial, start_epoch=origin.epoch)
+        self._emit(suggested)
         return nested(config)
 
     @property
@@ -112,25 +116,16 @@ class TrialSource(Searcher):
         self._running.add(trial_id)
         return nested(self._searcher.space.restored(trial.config))
 
-    def _suggest_control(self, trial_id: str) -> dict[str, Any] | str | None:
-        scheduler = self._scheduler
-        if self._running and (scheduler.promotes or scheduler.synchronous):
-            # Who still runs may bring another one among the best, be it one that is a control; and
-            # once all is suggested, Tune ends every process that comes free.
+    def _end(self) -> str | None:
+        if self._running and (self._scheduler.promotes or self._scheduler.synchronous):
+            # Who still runs may bring another one among the best; and once all is suggested, Tune
+            # ends every process that comes free.
             return None
-        handed_out = {self.indices[known] for known in self._controls}
-        for trial in self._state.trials.values() if self._state.controls_left else ():
-            if trial.control_left and trial.index not in handed_out:
-                self._controls.add(trial_id)
-                self.indices[trial_id] = trial.index
-                return nested(self._searcher.space.restored(trial.config))
-        # Tune never asks again after FINISHED, and who still runs may be condemned.
-        return None if scheduler.audit and self._running else str(Searcher.FINISHED)
+        return str(Searcher.FINISHED)
 
     def dirname(self, trial_id: str) -> str:
         """The name of the directory of a trial of Tune."""
-        index = self.indices[trial_id]
-        return control_dirname(index) if trial_id in self._controls else dirname_of(index)
+        return dirname_of(self.indices[trial_id])
 
     def dirname_creator(self) -> Callable[[Trial], str]:
         """Names the directory of a trial of Tune."""

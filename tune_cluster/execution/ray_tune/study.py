@@ -222,14 +222,13 @@ class Study:
             later=self.tune_scheduler.suggest_later,
         )
         synchronous = self.scheduler.synchronous
-        open_end = self.scheduler.audit > 0 or self.scheduler.promotes
         self.tune_config = tune.TuneConfig(
             metric=self.metric,
             mode=self.mode,
-            # The source says when it has finished: only then the number of controls and of
-            # promotions is known, each of which is a trial to Tune; and where all trials live at
-            # once Tune would end each process as it comes free, if it counted them.
-            num_samples=-1 if open_end else self.total + synchronous,
+            # The source says when it has finished: only then the number of promotions is known,
+            # each of which is a trial to Tune; and where all trials live at once Tune would end
+            # each process as it comes free, if it counted them.
+            num_samples=-1 if self.scheduler.promotes else self.total + synchronous,
             search_alg=source,
             scheduler=self.tune_scheduler,
             max_concurrent_trials=self.total if synchronous else self.max_concurrent,
@@ -302,6 +301,7 @@ class Study:
             quota=self.quota,
             in_bucket=self.bucket is not None,
             journaled_epochs=reported,
+            origins=self.searcher.origins,
             working_directory=job_directory(),
             admission=self._joining.admission().problems if self._joining else None,
         )

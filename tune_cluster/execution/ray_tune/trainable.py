@@ -31,7 +31,7 @@ from tune_cluster.execution.ray_tune.compat import (
     set_progress,
     trial_dirname,
 )
-from tune_cluster.storage.checkpoints import Checkpoint, stopped_dirname
+from tune_cluster.storage.checkpoints import Checkpoint
 from tune_cluster.trial.dict_checkpoint import load_returned, save_returned
 from tune_cluster.trial.failures import ProcessExits, StoppedExit, TrainableError, call_trainable
 from tune_cluster.trial.messages import RETURNED, Assignment, TrialSettings
@@ -74,9 +74,7 @@ def tune_trainable(
             return True
 
         def __run(self, *, used_process: bool) -> TrialRunner:
-            name = trial_dirname(self)
-            continues = stopped_dirname(name)
-            assignment = Assignment(name, self.config, used_process, continues)
+            assignment = Assignment(trial_dirname(self), self.config, used_process)
             return TrialRunner(assignment, self.__trainable, settings, self.__process)
 
         def step(self) -> dict[str, Any]:
