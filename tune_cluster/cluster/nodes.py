@@ -1,5 +1,4 @@
-"""Which nodes are no good for a trial: of those that are up before the first, and of those that
-join.
+"""Which nodes are no good for a trial, of those that are up before it and of those that join.
 
 All nodes are asked at once, before the first trial, what they have. Only those on which a trial
 fits must be good for one: a head that has no CPU to give may have no GPU, another torch, and no

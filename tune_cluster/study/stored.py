@@ -1,11 +1,10 @@
-"""A study as its files have it: whoever reads, trusts, takes over or repairs one that is there does
-so here.
+"""A study as its files have it: read, held against who may write there, taken over, repaired.
 
 A new study takes over the trials of an earlier one for a searcher that learns. They are copied into
 its journal, so that a resume does not depend on the other study, which may have grown or gone.
 
 Whoever can write to a study's folder decides what its trials are and what `best/` holds. That may
-be meant, as in a folder of a team, and is told.
+be meant, as in a folder of a team, and is said before a resume.
 
 A study whose journal is damaged stays as it is; its repair is a copy with what is whole. The copy
 is one like any other, and is resumed by its own address: a resume draws its curves anew, and writes

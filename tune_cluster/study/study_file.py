@@ -1,5 +1,4 @@
-"""`study.json`: what a study was started with, and whether the script that resumes it still says
-so.
+"""`study.json`: what a study was started with, and whether the resuming script still says so.
 
 Its fields are those of `StudyFile`.
 """
