@@ -26,7 +26,7 @@ class Stopping:
         trial, metrics = self.study.trials[index], {"score": score}
         if kind == "result":
             self.go_on(trial)
-        self.study.tell(event_of(kind, index, epoch=trial.last_epoch + 1, metrics=metrics))
+        self.study.tell(event_of(kind, index, epoch=trial.epochs + 1, metrics=metrics))
 
     def results(self, *scores):
         for index, score in enumerate(scores):
