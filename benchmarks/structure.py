@@ -344,7 +344,7 @@ metrics, _ = next(fit(ImageConfig(epochs=1), data))
 assert metrics["val_error"] == 0.5
 """,
         changed={
-            "trainables/training/classification.py": (
+            "trainables/image/classification.py": (
                 ('SCORES = ("loss", ', 'SCORES = ("loss", "error", '),
                 ('"accuracy": float(', '"error": 0.5,\n        "accuracy": float('),
             ),

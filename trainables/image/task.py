@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from trainables.data.splits import Partition, SearchData, as_tensor, partitions
 from trainables.image.augmentation import augment, mixed
+from trainables.image.classification import SCORES, ClassificationLoss, balanced_weights, scores
 from trainables.image.config import ImageConfig
 from trainables.image.models import build_model
-from trainables.training.classification import SCORES, ClassificationLoss, balanced_weights, scores
 from trainables.training.state import State, load_weights
 from trainables.training.task import Batch
 from trainables.training.trainer import derived_seed, predict

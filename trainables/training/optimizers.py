@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -104,12 +104,6 @@ def step_of(optimizer: torch.optim.Optimizer) -> Callable[[], Any]:
             bare(optimizer)
 
     return step
-
-
-def clip_gradients(parameters: Iterable[Tensor], longest: float) -> None:
-    """Shorten the gradient of all parameters together to a 2-norm of `longest` (Pascanu et al.
-    2013, *On the Difficulty of Training Recurrent Neural Networks*, algorithm 1)."""
-    torch.nn.utils.clip_grad_norm_(parameters, longest, foreach=True)
 
 
 WARM_UP = 10

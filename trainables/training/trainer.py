@@ -14,7 +14,6 @@ from trainables.training.optimizers import (
     OPTIMIZERS,
     WeightAverage,
     build_optimizer,
-    clip_gradients,
     step_of,
 )
 from trainables.training.schedules import lr_factor, step_at
@@ -131,7 +130,8 @@ class Trainer:
             else:
                 loss, outputs = self._accumulate(batch, part)
             if config.grad_clip_norm:
-                clip_gradients(trained, config.grad_clip_norm)
+                # Of all parameters together (Pascanu et al. 2013, algorithm 1).
+                torch.nn.utils.clip_grad_norm_(trained, config.grad_clip_norm, foreach=True)
             step()
             self.updates += 1
             average.update(self.task.model, self.updates)
