@@ -15,6 +15,7 @@ from tests.journals import read_events
 from tests.studies import about
 from tune_cluster.execution.audit import begin
 from tune_cluster.reports.audit import audit
+from tune_cluster.storage.s3 import S3Store
 from tune_cluster.study.journal import JOURNAL
 
 RUNGS = {"reduction_factor": 3, "max_epochs": 9, "grace_period": 1, "rungs": [1, 3]}
@@ -212,3 +213,16 @@ def test_it_grows_with_its_study_and_without_checkpoints_trials_are_run_again(ru
         journal = read_events(second.directory / JOURNAL)
         ended = [event["trial"] for event in journal if event["event"] == "ended"]
         assert sorted(ended) == sorted(continued), "none is run a second time"
+
+
+def test_the_audit_of_a_study_in_a_bucket_lies_in_the_bucket(bucket):
+    first = S3Store(f"{bucket}/results/first")
+    first.write(JOURNAL, b"")
+    first.write("study.json", json.dumps(about(strategy=RUNGS)).encode())
+    for share in (0.5, 0.6):
+        address = begin(str(first), share)
+        assert address == f"{first}-audit"
+        stored_there = json.loads(S3Store(address).read("study.json"))
+        assert stored_there["audits"] == {"study": "first", "share": share}
+    assert audit(address) == audit(str(first))
+    assert audit(address)["controls_left"] == 1, "of which nobody knows more yet"
