@@ -127,7 +127,7 @@ def run_study(cluster_address, tmp_path, monkeypatch):
             if (folder / STUDY_FILE).exists():
                 directory = StudyDirectory.find(str(folder), held)
             else:
-                directory = StudyDirectory(folder) if folder.exists() else None
+                directory = StudyDirectory(folder, new=True) if folder.exists() else None
             begun = prepare(command, tuner, directory, held, console=console, argv=None)
             code = exit_code(begun.run(), begun.next_step)
         return code, trials_in(begun.study.directory / JOURNAL), begun.study
