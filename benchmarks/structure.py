@@ -309,7 +309,7 @@ assert read_event(line).to_json() == line
                     "@dataclass(frozen=True, kw_only=True)\nclass Toy(TrialEvent):\n"
                     '    name = "toy"\n    weight: int\n\nKINDS: Mapping',
                 ),
-                ("Closed),", "Closed, Toy),"),
+                ("Closed,", "Closed, Toy,"),
             )
         },
     ),
