@@ -14,7 +14,9 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NoReturn, TypeVar
+
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential
 
 from tune_cluster.storage.store import Store, disk_is_full
 
@@ -86,22 +88,37 @@ class StorageRetry:
 
     def __call__(self, act: Callable[[], Result]) -> Result:
         """What `act` returns."""
-        began, seconds, where = time.monotonic(), self._policy.first_seconds, ""
-        while True:
-            try:
-                result = act()
-                break
-            except OSError as error:
-                if not self._failed(error):
-                    raise
-                if self._gives_up() or time.monotonic() - began > self._policy.total_seconds:
-                    reason, where = _reason(error), self._where(error)
-                    raise StorageLostError(error.errno, reason, where) from error
-                where = where or self._say_why(error)
-            self._sleep(seconds)
-            seconds = min(2 * seconds, self._policy.longest_seconds)
-        if where:
-            self._tell(f"storage: {where} is back after {time.monotonic() - began:.0f} s")
+        began = time.monotonic()
+        try:
+            # Nearly always: tenacity's objects cost more than a line of the journal.
+            return act()
+        except OSError as error:
+            if not self._failed(error):
+                raise
+            first: list[OSError] = [error]
+
+        def again() -> Result:
+            if first:
+                raise first.pop()
+            return act()
+
+        failed: list[str] = []
+
+        def note(state: RetryCallState) -> None:
+            if not failed:
+                failed.append(self._say_why(_error_of(state)))
+
+        policy = self._policy
+        retrying = Retrying(
+            retry=retry_if_exception(self._failed),
+            wait=wait_exponential(multiplier=policy.first_seconds, max=policy.longest_seconds),
+            stop=lambda _: self._gives_up() or time.monotonic() - began > policy.total_seconds,
+            sleep=self._sleep,
+            before_sleep=note,
+            retry_error_callback=self._lost,
+        )
+        result = retrying(again)
+        self._tell(f"storage: {failed[0]} is back after {time.monotonic() - began:.0f} s")
         return result
 
     def wait(self) -> None:
@@ -115,8 +132,8 @@ class StorageRetry:
         if not self.store.exists():
             raise FileNotFoundError(str(self.store))
 
-    def _failed(self, error: OSError) -> bool:
-        if isinstance(error, StorageLostError):
+    def _failed(self, error: BaseException) -> bool:
+        if not isinstance(error, OSError) or isinstance(error, StorageLostError):
             return False
         if isinstance(error, FileNotFoundError):
             return not self.store.exists()
@@ -139,6 +156,10 @@ class StorageRetry:
         )
         return where
 
+    def _lost(self, state: RetryCallState) -> NoReturn:
+        error = _error_of(state)
+        raise StorageLostError(error.errno, _reason(error), self._where(error)) from error
+
     def _where(self, error: OSError) -> str:
         """Files pass through this node's own disk, which may be the one that is full."""
         storage = str(self.store)
@@ -147,6 +168,12 @@ class StorageRetry:
         own = tempfile.gettempdir()
         elsewhere = not self.store.is_full()
         return own if own == error.filename or (disk_is_full(own) and elsewhere) else storage
+
+
+def _error_of(state: RetryCallState) -> OSError:
+    error = None if state.outcome is None else state.outcome.exception()
+    assert isinstance(error, OSError)
+    return error
 
 
 def _reason(error: OSError) -> str:
