@@ -58,7 +58,7 @@ def test_bad_input_and_a_study_that_is_not_there_are_one_line(
     assert said.count("\n") == 1
 
 
-@pytest.mark.parametrize("name", COMMANDS.keys() - {"run", "resume", "train", "hyperparameters"})
+@pytest.mark.parametrize("name", ["preflight", "audit", "plot", "compare"])
 def test_an_argument_too_many_is_one_line(monkeypatch, capsys, tmp_path, name):
     monkeypatch.chdir(tmp_path)
     said = said_by(monkeypatch, capsys, name, "a", "b", "c")
@@ -67,7 +67,7 @@ def test_an_argument_too_many_is_one_line(monkeypatch, capsys, tmp_path, name):
 
 
 @pytest.mark.parametrize("columns", [40, 80, 200])
-@pytest.mark.parametrize("name", COMMANDS.keys() - {"train"})
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "train"])
 def test_the_help_of_a_command_breaks_no_sentence(monkeypatch, capsys, name, columns):
     monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setattr(sys, "argv", ["tune-cluster", name, "--help"])
