@@ -55,7 +55,7 @@ def checkpoint(study):
 
 def schedule(study):
     closing = Closing("schedule.json", {"x": [[1, 0.5]]}, [])
-    write_closing(SimpleNamespace(directory=study, retry=None), closing)
+    write_closing(SimpleNamespace(directory=study, bucket=None, retry=None), closing)
 
 
 WRITERS = {
