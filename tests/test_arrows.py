@@ -16,7 +16,7 @@ from benchmarks import structure
         ("search_spaces.searchers.random_search", {"trainables"}),
         ("search_spaces.schedulers.rungs", {"ray"}),
         ("tune_cluster.study.journal", {"ray", "torch"}),
-        ("tune_cluster.execution.launcher", {"trainables", "torch"}),
+        ("tune_cluster.execution.launcher", {"trainables", "torch", "scipy.stats"}),
         ("tune_cluster.trial.runner", {"ray", "torch"}),
         # What a node says of itself, in the process that its first trial takes over.
         ("tune_cluster.cluster.facts", {"ray", "torch"}),

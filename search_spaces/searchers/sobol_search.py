@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import qmc
 
 from search_spaces.searchers.base import StudySearcher
 from search_spaces.space import Space
@@ -26,6 +25,9 @@ class SobolSearch(StudySearcher):
     """
 
     def __init__(self, space: Space, *, seed: int) -> None:
+        # 0.5 s that a study without these points is not to pay for.
+        from scipy.stats import qmc
+
         super().__init__(space)
         self.seed = as_seed(seed)
         # SciPy knows no sequence of no dimensions: where all is fixed, every point is the same.
