@@ -57,7 +57,11 @@ def not_writable(folder):
     if done.returncode != 0:
         pytest.skip(f"cannot mount here: {done.stderr.strip()}")
     try:
-        subprocess.run(["mount", "-o", "remount,bind,ro", str(folder)], check=True)
+        # Busy as long as a file that was opened through it is being written.
+        remount = ["mount", "-o", "remount,bind,ro", str(folder)]
+        while b"busy" in (done := subprocess.run(remount, stderr=subprocess.PIPE)).stderr:
+            time.sleep(0.01)
+        done.check_returncode()
         yield
     finally:
         # Lazily: a process may look at it just now.
