@@ -1,6 +1,7 @@
 """A small file system for a test, where this machine lets us mount one, and how it fails."""
 
 import subprocess
+import tempfile
 import time
 from contextlib import contextmanager
 
@@ -52,16 +53,18 @@ def read_only(disk):
 def not_writable(folder):
     """What is opened meanwhile cannot be written, by root neither; what is open for writing keeps
     a file system from it."""
-    command = ["mount", "--bind", str(folder), str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"cannot mount here: {done.stderr.strip()}")
+    with tempfile.TemporaryDirectory() as aside:
+        command = ["mount", "--bind", str(folder), aside]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            pytest.skip(f"cannot mount here: {done.stderr.strip()}")
+        try:
+            # Nobody writes through this mount, which would keep it from becoming read-only.
+            subprocess.run(["mount", "-o", "remount,bind,ro", aside], check=True)
+            subprocess.run(["mount", "--bind", aside, str(folder)], check=True)
+        finally:
+            subprocess.run(["umount", aside], check=True)
     try:
-        # Busy as long as a file that was opened through it is being written.
-        remount = ["mount", "-o", "remount,bind,ro", str(folder)]
-        while b"busy" in (done := subprocess.run(remount, stderr=subprocess.PIPE)).stderr:
-            time.sleep(0.01)
-        done.check_returncode()
         yield
     finally:
         # Lazily: a process may look at it just now.

@@ -71,7 +71,7 @@ def at_terminal(cluster_address, tmp_path):
                 screen += read
                 if not asked and b"start? [y/n]" in screen:
                     asked = True
-                    # Python loses a Ctrl-C that comes between its prompt and its read.
+                    # As a person does: a Ctrl-C between Python's prompt and its read may be lost.
                     time.sleep(1)
                     os.write(terminal, answer)
             _, status = os.waitpid(child, 0)
