@@ -148,6 +148,15 @@ def test_every_cell_of_a_server_that_runs_all_the_while_is_what_the_journal_says
         finally:
             gate.touch()
 
+    def ended():
+        # A trial's end is written behind its cells, and may be read a second later.
+        _, lines = check_cells(address, trials, within="study/")
+        sessions = {name[-4:]: line["sessions"][0]["status"] for name, line in lines.items()}
+        assert sessions["0000"] == "STATUS_SUCCESS"
+        assert sessions["0001"] == sessions["0002"] == "STATUS_FAILURE"
+        # It may go on after all, when the study grows.
+        assert sessions["0004"] == "STATUS_UNKNOWN"
+
     seen = []
     with served(tmp_path) as address:
         watcher = threading.Thread(target=watch)
@@ -156,7 +165,7 @@ def test_every_cell_of_a_server_that_runs_all_the_while_is_what_the_journal_says
         code, trials, study = run_study(toy(act), searcher=Listed(MIXED, *POINTS), scheduler=asha)
         watcher.join()
         assert code == 0
-        _, lines = soon(lambda: check_cells(address, trials, within="study/"))
+        soon(ended)
     # While it ran: at its best epoch so far.
     (running,) = seen
     assert metrics_of(running)["best/score"] == pytest.approx(trials[0].results[2]["score"])
@@ -167,11 +176,6 @@ def test_every_cell_of_a_server_that_runs_all_the_while_is_what_the_journal_says
     # The lowest.
     assert statuses[4] == "stopped"
     assert (trials[1].epochs, trials[2].epochs) == (2, 0)
-    sessions = {name[-4:]: line["sessions"][0]["status"] for name, line in lines.items()}
-    assert sessions["0000"] == "STATUS_SUCCESS"
-    assert sessions["0001"] == sessions["0002"] == "STATUS_FAILURE"
-    # It may go on after all, when the study grows.
-    assert sessions["0004"] == "STATUS_UNKNOWN"
 
     # The other of TensorBoard's two readers, and a server that was started later.
     with served(study.directory, "--load_fast", "false") as address:
