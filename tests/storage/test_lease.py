@@ -144,6 +144,39 @@ def test_a_lease_that_may_have_run_out_is_renewed_before_anything_is_written(sto
         assert store.read(LEASE_FILE) != written
 
 
+def test_renewals_whose_answers_were_lost_do_not_lose_the_study(store, monkeypatch):
+    lease = lease_of(store, lease_seconds=PATIENCE)
+    lease._acquire()
+    write_if = store.write_if
+
+    def lose_answer(*arguments):
+        write_if(*arguments)
+        raise OSError("the connection was reset")
+
+    with monkeypatch.context() as cut_off:
+        cut_off.setattr(store, "write_if", lose_answer)
+        for _ in range(2):
+            with pytest.raises(OSError, match="was reset"):
+                lease._renew()
+    lease._renew()
+    assert not lease.lost
+    assert json.loads(store.read(LEASE_FILE))["driver"] == lease._me["driver"]
+    # It has its own ETag again: a second driver that takes over is found out.
+    S3Lease(store)._write(store.read_tagged(LEASE_FILE)[1])
+    lease._renew()
+    assert "has taken over the study" in lease.lost
+
+
+def test_a_lease_runs_out_while_its_machine_is_suspended(store, monkeypatch):
+    lease = lease_of(store, lease_seconds=PATIENCE)
+    lease._acquire()
+    S3Lease(store)._write(store.read_tagged(LEASE_FILE)[1])
+    clock = time.clock_gettime
+    monkeypatch.setattr(time, "clock_gettime", lambda which: clock(which) + 2 * PATIENCE)
+    with pytest.raises(LeaseLostError, match="has taken over the study"):
+        lease.check()
+
+
 def test_a_second_driver_is_refused_while_the_first_is_at_work(store, capsys):
     # Longer than the first could need for a renewal on a busy machine.
     with (

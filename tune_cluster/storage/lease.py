@@ -56,20 +56,26 @@ class _Found:
     """The lease that lies in the bucket."""
 
     etag: str
+    driver: str
+    """The id of its driver; empty if it is damaged, and so nobody's."""
     who: str
-    """Its driver, for a person to find; empty if it is nobody's, but damaged."""
+    """Its driver, for a person to find."""
 
 
 class LeaseLostError(Exception):
     """This driver has the study no more."""
 
 
+class StudyInUseError(ValueError):
+    """Another driver is at work on the study."""
+
+
 class S3Lease:
     """Holds a study in a bucket, for as long as the context lasts.
 
     Raises:
-        ValueError: on entering: another driver is at work on it, or this S3 has no conditional
-            writes.
+        StudyInUseError: on entering: another driver is at work on it.
+        ValueError: on entering: this S3 has no conditional writes.
         OSError: on entering: the bucket cannot be reached.
     """
 
@@ -91,7 +97,7 @@ class S3Lease:
         self._etag = ""
         """Of what this driver wrote last."""
         self._held_until = 0.0
-        """By the monotonic clock."""
+        """By `_now`."""
         self._renewing = threading.RLock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
@@ -133,11 +139,11 @@ class S3Lease:
             LeaseLostError: another driver has the study.
             OSError: the lease may have run out, and the bucket cannot be reached.
         """
-        if not self.lost and time.monotonic() < self._held_until:
+        if not self.lost and _now() < self._held_until:
             # Without waiting for a renewal that is on its way.
             return
         with self._renewing:
-            if not self.lost and time.monotonic() >= self._held_until:
+            if not self.lost and _now() >= self._held_until:
                 self._renew()
             if self.lost:
                 raise LeaseLostError(self.lost)
@@ -151,8 +157,8 @@ class S3Lease:
             with suppress(OSError):
                 found = self._find()
             who = "another driver, which has ended,"
-            if found is not None and found.who:
-                who = "another driver" if found.etag == self._etag else found.who
+            if found is not None and found.driver:
+                who = "another driver" if self._is_mine(found) else found.who
             self.lost = f"{who} has taken over the study {self._store}"
             self._on_lost(self.lost)
 
@@ -165,22 +171,32 @@ class S3Lease:
 
     def _renew(self) -> None:
         try:
-            self._write(self._etag)
+            try:
+                self._write(self._etag)
+            except ConflictError:
+                found = self._find()
+                if found is None or not self._is_mine(found):
+                    raise
+                # Of an earlier renewal the answer was lost, and its ETag with it.
+                self._write(found.etag)
         except ConflictError:
             self.lose()
+
+    def _is_mine(self, found: _Found) -> bool:
+        return found.driver == self._me["driver"]
 
     def _write(self, etag: str | None) -> None:
         self._changes += 1
         content = json.dumps({**self._me, "changes": self._changes}).encode()
         # From before it is sent: another driver's watch cannot have begun earlier.
-        began = time.monotonic()
+        began = _now()
         self._etag = self._store.write_if(LEASE_FILE, content, etag)
         self._held_until = began + self._lease_seconds
 
     def _acquire(self) -> None:
         while True:
             found = self._find()
-            if found is not None and found.who:
+            if found is not None and found.driver:
                 found = self._watch(found)
             try:
                 self._write(None if found is None else found.etag)
@@ -199,14 +215,15 @@ class S3Lease:
             check(HOLDER, holder)
         except ValueError:
             # Whoever is at work writes it whole.
-            return _Found(etag, "")
-        return _Found(etag, f"the driver on {holder['host']!r} (process {holder['pid']})")
+            return _Found(etag, "", "")
+        who = f"the driver on {holder['host']!r} (process {holder['pid']})"
+        return _Found(etag, holder["driver"], who)
 
     def _watch(self, first: _Found) -> _Found | None:
         """The lease of a driver that is dead, or None if it has ended meanwhile.
 
         Raises:
-            ValueError: it is at work.
+            StudyInUseError: it is at work.
         """
         print_line(
             f"{first.who} has not signed off from {self._store}; {self._lease_seconds:.0f} s will "
@@ -219,10 +236,15 @@ class S3Lease:
             if found is None:
                 return None
             if found.etag != first.etag:
-                raise ValueError(
+                raise StudyInUseError(
                     f"{found.who} is at work on the study {self._store}; wait for it, or end it"
                 )
         return first
+
+
+def _now() -> float:
+    """Seconds that pass while this machine is suspended too, as another driver counts them."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def check_conditional_writes(store: S3Store) -> None:
