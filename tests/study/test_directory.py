@@ -10,7 +10,7 @@ import pytest
 from tests.in_process import names
 from tests.mounts import not_writable
 from tune_cluster.execution.launcher import nothing_left
-from tune_cluster.storage.lease import LEASE_FILE
+from tune_cluster.storage.lease import LEASE_FILE, S3Lease, StudyInUseError
 from tune_cluster.storage.s3 import S3Store
 from tune_cluster.study.directory import StudyDirectory, copy_of, download, local_copy
 from tune_cluster.study.journal import JOURNAL, Journal
@@ -131,6 +131,55 @@ def test_a_study_that_cannot_be_written_is_not_resumed(tmp_path):
 def test_a_study_of_that_name_in_the_bucket_is_not_written_over(study, bucket, cache):
     with ExitStack() as held, pytest.raises(ValueError, match=f"exists; .* --resume {study}"):
         StudyDirectory.create(f"{bucket}/results", "mine", held)
+
+
+@pytest.mark.parametrize("numbered", [True, False])
+def test_a_study_that_began_and_ended_after_the_look_is_not_written_over(
+    study, bucket, cache, monkeypatch, numbered
+):
+    enter = S3Lease.__enter__
+    written = study.files()
+    for name in written:
+        study.delete(name)
+
+    def too_late(lease):
+        """The other driver has ended by the time at which this one has the lease."""
+        entered = enter(lease)
+        if str(study) == str(lease._store):
+            study.write(STUDY_FILE, b"{}")
+        return entered
+
+    monkeypatch.setattr(S3Lease, "__enter__", too_late)
+    with ExitStack() as held:
+        if numbered:
+            directory = StudyDirectory.create(f"{bucket}/results", "mine", held, numbered=True)
+            assert directory.path.name == "mine-2"
+        else:
+            with pytest.raises(ValueError, match=f"exists; .* --resume {study}"):
+                StudyDirectory.create(f"{bucket}/results", "mine", held)
+        assert set(study.files()) == {STUDY_FILE}
+    assert set(study.files()) == {STUDY_FILE}
+
+
+def test_of_two_jobs_of_one_second_in_a_bucket_each_has_its_name(bucket, cache, monkeypatch):
+    files, enter = S3Store.files, S3Lease.__enter__
+    begun = []
+
+    def nothing_yet(store):
+        """As both see it, who look in the same moment."""
+        return {} if not begun else files(store)
+
+    def in_use(lease):
+        if not begun:
+            begun.append(lease)
+            raise StudyInUseError("the driver on 'other' is at work")
+        return enter(lease)
+
+    monkeypatch.setattr(S3Store, "files", nothing_yet)
+    monkeypatch.setattr(S3Lease, "__enter__", in_use)
+    with ExitStack() as held:
+        directory = StudyDirectory.create(f"{bucket}/results", "job", held, numbered=True)
+        assert directory.path.name == "job-2"
 
 
 def test_a_copy_that_is_left_of_another_study_is_not_written_over(bucket, cache):

@@ -11,7 +11,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from tune_cluster.plain_text import argument
 from tune_cluster.storage.append_only import HeldFile
 from tune_cluster.storage.checkpoints import CHECKPOINT_PREFIX
 from tune_cluster.storage.inside import random_name, read_regular
-from tune_cluster.storage.lease import LEASE_FILE, S3Lease
+from tune_cluster.storage.lease import LEASE_FILE, S3Lease, StudyInUseError
 from tune_cluster.storage.retry import print_line
 from tune_cluster.storage.s3 import S3Store, refusing
 from tune_cluster.storage.store import SCHEME, LocalStore, Store, check_address, expanded
@@ -86,27 +86,37 @@ class StudyDirectory:
             bucket = S3Store(storage_path) / candidate
             with refusing("--storage-path", bucket):
                 bucket.probe()
-                free = not bucket.files()
-            if free or not numbered:
+                lease = _lease_of_new(bucket, held)
+            if lease is not None:
                 break
-        if not free:
-            raise ValueError(
-                f"--name {name}: {bucket} exists; give another name, or --resume "
-                f"{argument(str(bucket))}"
-            )
+            if not numbered:
+                raise ValueError(_exists(name, bucket))
+        assert lease is not None
         copy = copy_of(bucket)
         if copy.exists():
             raise ValueError(
                 f"--name {name}: {copy} is a copy of another study of that name, which is not in "
                 f"the bucket; give another name, or remove it"
             )
-        with refusing("--storage-path", bucket):
-            lease = held.enter_context(S3Lease(bucket))
         path = new_folder(copy.parent, copy.name)
-        upload = JournalUpload(bucket, lease, path / JOURNAL, b"")
-        # Not before: what takes the directory away again is to come before the last upload.
+        return cls._in_bucket(path, bucket, lease, b"", held, new=True)
+
+    @classmethod
+    def _in_bucket(
+        cls,
+        path: Path,
+        bucket: S3Store,
+        lease: S3Lease,
+        uploaded: bytes,
+        held: ExitStack,
+        *,
+        new: bool = False,
+    ) -> StudyDirectory:
+        upload = JournalUpload(bucket, lease, path / JOURNAL, uploaded)
+        # Not before: what is old is not uploaded, nor what a caller takes away again.
         held.enter_context(DirectoryUpload(path, bucket, lease, upload))
-        return cls(path, bucket, lease, _new_journal(path, held, upload), new=True)
+        open_journal = _new_journal if new else _found_journal
+        return cls(path, bucket, lease, open_journal(path, held, upload), new)
 
     @classmethod
     def find(cls, study: str, held: ExitStack) -> StudyDirectory:
@@ -129,10 +139,20 @@ class StudyDirectory:
             bucket.probe()
             lease = held.enter_context(S3Lease(bucket))
             uploaded = download(bucket, path)
-        upload = JournalUpload(bucket, lease, path / JOURNAL, uploaded)
-        # Not before: it would upload what is old.
-        held.enter_context(DirectoryUpload(path, bucket, lease, upload))
-        return cls(path, bucket, lease, _found_journal(path, held, upload))
+        return cls._in_bucket(path, bucket, lease, uploaded, held)
+
+
+def _lease_of_new(bucket: S3Store, held: ExitStack) -> S3Lease | None:
+    """The lease of a study that is about to begin; None where another one has begun there."""
+    if bucket.files():
+        return None
+    with ExitStack() as leased, suppress(StudyInUseError):
+        lease = leased.enter_context(S3Lease(bucket))
+        # Again: while this one waited for it, another driver may have begun the study and ended.
+        if set(bucket.files()) <= {LEASE_FILE}:
+            held.push(leased.pop_all())
+            return lease
+    return None
 
 
 def new_folder(folder: Path, name: str, *, numbered: bool = False) -> Path:
@@ -174,14 +194,15 @@ def _candidates(name: str, numbered: bool) -> Iterator[str]:
 def _taken(name: str, directory: Path) -> str:
     """Why a name cannot be given again, and what to do."""
     if (directory / STUDY_FILE).exists():
-        return (
-            f"--name {name}: {directory} exists; give another name, or --resume "
-            f"{argument(str(directory))}"
-        )
+        return _exists(name, directory)
     return (
         f"--name {name}: {directory} exists, and has no study that could be resumed: another job "
         "is about to begin it, or was killed before it had; give another name, or remove it"
     )
+
+
+def _exists(name: str, study: Path | S3Store) -> str:
+    return f"--name {name}: {study} exists; give another name, or --resume {argument(str(study))}"
 
 
 def _new_journal(directory: Path, held: ExitStack, upload: JournalUpload | None = None) -> HeldFile:
