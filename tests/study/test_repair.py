@@ -12,6 +12,7 @@ from tests.studies import about
 from tune_cluster.execution.command_line import parse
 from tune_cluster.execution.launcher import taken_up
 from tune_cluster.storage.checkpoints import TrialCheckpoints
+from tune_cluster.storage.s3 import S3Store
 from tune_cluster.storage.store import LocalStore
 from tune_cluster.study.journal import JOURNAL, Journal
 from tune_cluster.study.stored import read_study, repair
@@ -99,6 +100,34 @@ def test_a_trial_that_has_lost_an_event_goes_on_from_before_it(study, line, at, 
     assert (study / JOURNAL).read_bytes() == before
     with pytest.raises(ValueError, match="is there already"):
         repair(str(study))
+
+
+def test_a_repaired_study_in_a_bucket_is_not_written_over_from_another_machine(
+    study, bucket, tmp_path, monkeypatch
+):
+    damage(study, 3)
+    store = S3Store(f"{bucket}/results/mine")
+    for name in ("study.json", JOURNAL):
+        store.write(name, (study / name).read_bytes())
+    repaired = S3Store(repair(str(store)))
+    repaired.write("journal/000099.jsonl", b"what its trials have done since\n")
+    before = repaired.files()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "of another machine"))
+    with pytest.raises(ValueError, match=f"{repaired} is there already: --resume {repaired}"):
+        repair(str(store))
+    assert repaired.files() == before
+
+
+@pytest.mark.parametrize("typed", [".", "../study/", "trials/.."])
+def test_the_copy_of_a_study_that_is_named_by_where_one_is_lies_beside_it(
+    study, monkeypatch, typed
+):
+    damage(study, 3)
+    monkeypatch.chdir(study)
+    copy = Path(repair(typed))
+    assert copy.samefile(study.with_name("study-repaired"))
+    with pytest.raises(ValueError, match="is there already"):
+        repair(typed)
 
 
 def test_lines_that_were_exchanged_are_all_whole(study):

@@ -29,7 +29,7 @@ from tune_cluster.plain_text import argument
 from tune_cluster.storage.checkpoints import CHECKPOINT_PREFIX, dirname_of
 from tune_cluster.storage.inside import FILE_KINDS, write_file
 from tune_cluster.storage.retry import print_line
-from tune_cluster.storage.s3 import S3Store
+from tune_cluster.storage.s3 import S3Store, refusing
 from tune_cluster.storage.store import SCHEME, LocalStore, Store
 from tune_cluster.study.directory import TRIALS, copy_of, local_copy
 from tune_cluster.study.events import Repaired
@@ -235,14 +235,24 @@ def repair(study: str) -> str:
         raise ValueError(
             f"--repair: the journal of {study} is not damaged: --resume {argument(study)}"
         )
-    address = study.rstrip("/") + REPAIRED
-    bucket = S3Store(address) if address.startswith(SCHEME) else None
-    copy = Path(address) if bucket is None else copy_of(bucket)
+    if study.startswith(SCHEME):
+        address = study.rstrip("/") + REPAIRED
+        bucket = S3Store(address)
+        copy = copy_of(bucket)
+    else:
+        # `.` and `..` have no name beside which a copy could lie.
+        named = directory if directory.name not in ("", "..") else directory.resolve()
+        copy, bucket = named.with_name(named.name + REPAIRED), None
+        address = str(copy)
+    there = ValueError(f"--repair: {address} is there already: --resume {argument(address)}")
+    if bucket is not None:
+        with refusing("--repair", bucket):
+            if STUDY_FILE in bucket.files():
+                raise there
     try:
         copy.mkdir(parents=bucket is not None)
     except FileExistsError:
-        resume = f"--resume {argument(address)}"
-        raise ValueError(f"--repair: {copy} is there already: {resume}") from None
+        raise there from None
     except OSError as error:
         raise ValueError(f"--repair: {copy} cannot be written ({error.strerror})") from None
     source: Store = LocalStore(directory) if bucket is None else S3Store(study)
