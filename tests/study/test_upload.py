@@ -215,6 +215,17 @@ def test_only_what_has_changed_is_uploaded_again_and_what_is_gone_is_deleted(
     assert store.read("grows") == b"12"
 
 
+def test_what_an_earlier_session_uploaded_and_this_one_takes_away_is_deleted(
+    tmp_path, store, lease, journal
+):
+    write(tmp_path, goes="g", stays="s")
+    store.write("goes", b"g")
+    store.write("of_nobody_here", b"o")
+    with DirectoryUpload(tmp_path, store, lease, journal.upload, period_seconds=600):
+        (tmp_path / "goes").unlink()
+    assert set(store.files()) == {"driver.json", "stays", "of_nobody_here"}
+
+
 def test_the_bucket_never_has_a_curve_that_its_journal_does_not_know(
     tmp_path, store, journal, upload, monkeypatch
 ):

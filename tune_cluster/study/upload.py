@@ -169,6 +169,10 @@ class Stamp:
     modified_ns: int
 
 
+NEVER = Stamp(size=-1, modified_ns=0)
+"""Of a file that this session has not uploaded."""
+
+
 class DirectoryUpload:
     """Uploads what has changed, in a thread for as long as the context lasts, and once more at its
     end; what has vanished is deleted in the bucket too.
@@ -197,6 +201,8 @@ class DirectoryUpload:
         self._thread = threading.Thread(target=self._run, name="upload", daemon=True)
 
     def __enter__(self) -> DirectoryUpload:
+        # What an earlier session has left and this one takes away goes from the bucket too.
+        self._uploaded = dict.fromkeys(self._found(), NEVER)
         self._thread.start()
         return self
 
