@@ -17,33 +17,6 @@ if sys.platform != "linux":
     )
 
 if TYPE_CHECKING:
-    from ray.tune import Checkpoint as Checkpoint
-    from ray.tune import CheckpointConfig as CheckpointConfig
-    from ray.tune import FailureConfig as FailureConfig
-    from ray.tune import PlacementGroupFactory as PlacementGroupFactory
-    from ray.tune import ResultGrid as ResultGrid
-    from ray.tune import Trainable as Trainable
-    from ray.tune import choice as choice
-    from ray.tune import create_scheduler as create_scheduler
-    from ray.tune import create_searcher as create_searcher
-    from ray.tune import get_checkpoint as get_checkpoint
-    from ray.tune import get_context as get_context
-    from ray.tune import grid_search as grid_search
-    from ray.tune import lograndint as lograndint
-    from ray.tune import loguniform as loguniform
-    from ray.tune import qlograndint as qlograndint
-    from ray.tune import qloguniform as qloguniform
-    from ray.tune import qrandint as qrandint
-    from ray.tune import qrandn as qrandn
-    from ray.tune import quniform as quniform
-    from ray.tune import randint as randint
-    from ray.tune import randn as randn
-    from ray.tune import report as report
-    from ray.tune import sample_from as sample_from
-    from ray.tune import uniform as uniform
-    from ray.tune import with_parameters as with_parameters
-    from ray.tune import with_resources as with_resources
-
     from tune_cluster.callbacks.base import Callback as Callback
     from tune_cluster.execution.launcher import main as main
     from tune_cluster.execution.launcher import run as run
@@ -52,6 +25,10 @@ if TYPE_CHECKING:
     from tune_cluster.execution.tuner import RunConfig as RunConfig
     from tune_cluster.execution.tuner import TuneConfig as TuneConfig
     from tune_cluster.execution.tuner import Tuner as Tuner
+
+    # Of the same names those above stand.
+    # isort: split
+    from ray.tune import *  # type: ignore[assignment]  # noqa: F403
 
 _OURS = {
     "Callback": "tune_cluster.callbacks.base",
@@ -65,26 +42,23 @@ _OURS = {
 }
 """By name, the module, imported when it is asked for: what only reads a study needs no Ray."""
 
-_RAYS = (
-    *("Checkpoint", "CheckpointConfig", "FailureConfig", "PlacementGroupFactory", "ResultGrid"),
-    *("Trainable", "choice", "create_scheduler", "create_searcher", "get_checkpoint"),
-    *("get_context", "grid_search", "lograndint", "loguniform", "qlograndint", "qloguniform"),
-    *("qrandint", "qrandn", "quniform", "randint", "randn", "report", "sample_from", "uniform"),
-    *("with_parameters", "with_resources"),
-)
-
-__all__ = sorted([*_OURS, *_RAYS])
+_WITHOUT_A_STUDY = ("Experiment", "ExperimentAnalysis", "run_experiments")
+"""Of Ray Tune, what runs trials or reads them without a study."""
 
 
 def __getattr__(name: str) -> Any:
     if name in _OURS:
         return getattr(importlib.import_module(_OURS[name]), name)
-    if name in _RAYS:
-        return getattr(importlib.import_module("ray.tune"), name)
     if name in ("schedulers", "search", "stopper"):
         return importlib.import_module(f"ray.tune.{name}")
+    if not name.startswith("_") and name in _rays():
+        return getattr(importlib.import_module("ray.tune"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+    return [*globals(), *_OURS, *_rays()]
+
+
+def _rays() -> set[str]:
+    return {*importlib.import_module("ray.tune").__all__} - {*_WITHOUT_A_STUDY}

@@ -16,6 +16,7 @@ from ray.tune.search import BasicVariantGenerator, Searcher
 from ray.tune.search.hyperopt import HyperOptSearch
 from ray.tune.search.optuna import OptunaSearch as RayOptunaSearch
 
+import tune_cluster
 from search_spaces.schedulers.adapter import AdaptedPopulation, AdaptedScheduler
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.schedulers.base import StudyScheduler
@@ -74,6 +75,12 @@ def test_a_dictionary_in_the_space_is_one_in_the_configuration():
 def test_what_is_no_range_is_refused_with_its_name(domain):
     with pytest.raises(ValueError, match=r"param_space: odd is .* compute it in the trainable"):
         space_of({"odd": domain})
+
+
+@pytest.mark.parametrize("given", [tune.choice([]), tune.grid_search([]), tune.grid_search(5)])
+def test_a_list_that_is_empty_or_none_is_refused_with_its_name(given):
+    with pytest.raises(ValueError, match=r"param_space: odd has .* to choose from; give a list"):
+        space_of({"odd": given})
 
 
 def test_a_grid_is_searched_whole_and_beside_ranges_at_random():
@@ -207,3 +214,11 @@ def test_what_cannot_be_translated_is_refused_with_what_is_allowed(
 ):
     with pytest.raises(ValueError, match=said):
         translated(space, searcher, scheduler)
+
+
+def test_what_a_script_takes_of_rays_module_is_here_but_what_runs_without_a_study():
+    for name in {*tune.__all__} - {"Experiment", "ExperimentAnalysis", "run_experiments"}:
+        assert hasattr(tune_cluster, name), name
+    assert tune_cluster.CLIReporter is tune.CLIReporter
+    assert tune_cluster.Tuner is not tune.Tuner
+    assert not hasattr(tune_cluster, "run_experiments")

@@ -7,7 +7,7 @@ and the study can then be neither resumed nor extended. Either is said in one li
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -290,7 +290,7 @@ def space_of(param_space: Mapping[str, Any], name: str = "param_space") -> Space
     parameters, fixed = [], {}
     for key, value in _leaves(param_space):
         if _is_grid(value):
-            parameters.append(_parameter(key, values=tuple(value["grid_search"])))
+            parameters.append(_list(key, value["grid_search"]))
         elif isinstance(value, Domain):
             parameters.append(_domain(key, value))
         else:
@@ -308,6 +308,12 @@ def _leaves(given: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 
 def _is_grid(value: Any) -> bool:
     return isinstance(value, Mapping) and set(value) == {"grid_search"}
+
+
+def _list(name: str, values: Any) -> Hyperparameter:
+    if not isinstance(values, Iterable) or not (listed := tuple(values)):
+        raise ValueError(f"param_space: {name} has {values!r:.60} to choose from; give a list")
+    return _parameter(name, values=listed)
 
 
 def _parameter(name: str, **rest: Any) -> Hyperparameter:
@@ -330,8 +336,7 @@ def _domain(name: str, domain: Domain) -> Hyperparameter:
     sampler = sampler.get_sampler() if quantized else sampler
     scale = "log" if isinstance(sampler, LogUniform) else "linear"
     if isinstance(domain, Categorical):
-        values = tuple(domain.categories)
-        return _parameter(name, values=values)
+        return _list(name, domain.categories)
     if not isinstance(domain, (Float, Integer)) or not math.isfinite(domain.upper - domain.lower):
         raise ValueError(
             f"param_space: {name} is {domain!r}, for which there is no range here; give uniform, "
