@@ -104,6 +104,7 @@ TRIALS = [([0.1, 0.6, 0.4], "finished"), ([0.3], "stopped"), ([], "diverged")]
         (["--seed=1", "--name=a b"], ["--seed=1"]),
         (["--named", "x", "--name-of=y"], ["--named", "x", "--name-of=y"]),
         (["--seed", "1"], ["--seed", "1"]),
+        (["--name", "x", "--seed", "1", "--name=y"], ["--seed", "1"]),
         ([], []),
     ],
 )
@@ -118,6 +119,7 @@ def test_a_flag_is_left_out_with_its_value_in_either_form(words, kept):
         (["--name", "x", "--trials", "4"], ["--trials", "8"]),
         (["--name=x", "--trials=4", "--seed=2"], ["--seed=2", "--trials", "8"]),
         (["--smoke-test", "--name", "x"], ["--smoke-test"]),
+        (["--smoke_test"], ["--smoke_test"]),
     ],
 )
 def test_to_repeat_a_study_is_its_command_for_its_present_trials_without_its_name(words, said):

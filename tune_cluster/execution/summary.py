@@ -147,18 +147,26 @@ def repeated(command: Sequence[str], trials: int) -> list[str]:
     """The command that started the study, for its present trials and without its name, which is
     taken."""
     kept = without(command, "--name")
-    if "--smoke-test" not in kept:
+    if not any(_flag_in(word) == "--smoke-test" for word in kept):
         kept = [*without(kept, "--trials"), "--trials", str(trials)]
     return kept
 
 
 def without(command: Sequence[str], flag: str) -> list[str]:
-    """The command without a flag and its value, in either of its two forms."""
-    kept = [word for word in command if not word.startswith(f"{flag}=")]
-    if flag in kept:
-        at = kept.index(flag)
-        del kept[at : at + 2]
+    """The command without a flag and its value, in either of its two forms, as often as it is
+    there."""
+    kept, at = list(command), 0
+    while at < len(kept):
+        if _flag_in(kept[at]) == flag:
+            del kept[at : at + (1 if "=" in kept[at] else 2)]
+        else:
+            at += 1
     return kept
+
+
+def _flag_in(word: str) -> str:
+    # tyro takes `--smoke_test` too.
+    return word.partition("=")[0].replace("_", "-")
 
 
 def program(name: str) -> str:
