@@ -1,6 +1,7 @@
 """A study that is run from Python: it returns or raises, and never ends the process."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -189,6 +190,28 @@ def test_a_job_that_builds_no_tuner_is_an_error(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"must return a tune_cluster\.Tuner, got None"):
         run(lambda options: None)  # type: ignore[return-value]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_session_that_ends_by_an_error_is_closed_for_all_callbacks(cluster_address, tmp_path):
+    class Raises(Witness):
+        def on_event(self, event, state, replay):
+            super().on_event(event, state, replay)
+            if event.name == "result":
+                raise RuntimeError("a callback's own")
+
+    raises, job = Raises(), job_with(Raises())
+    witnesses = [Witness(), raises, Witness()]
+
+    def with_all(options: Options) -> Tuner:
+        tuner = job(options)
+        return replace(tuner, run_config=RunConfig(callbacks=witnesses))
+
+    with pytest.raises(tune.TuneError, match="a callback's own"):
+        run(with_all, trials=2, max_epochs=2, storage_path=str(tmp_path), name="study")
+    assert [witness.told[-1][0] for witness in witnesses] == 3 * ["closed"]
+    assert [witness.ended for witness in witnesses] == [[], [], []]
+    assert read_events(tmp_path / "study" / JOURNAL)[-1]["why"] == "error"
 
 
 @pytest.mark.slow

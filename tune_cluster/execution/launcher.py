@@ -11,7 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NoReturn
@@ -235,9 +235,15 @@ class Begun:
         began = time.monotonic()
         study.stopper.begin()
         study.begin([*self._listeners()])
-        if estimate is not None:
-            with controlled_by(study.tune_scheduler), closing(Notices(str(study.checkpoints))):
-                self.tuner.fit()
+        try:
+            if estimate is not None:
+                with controlled_by(study.tune_scheduler), closing(Notices(str(study.checkpoints))):
+                    self.tuner.fit()
+        except BaseException:
+            # The files of all listeners are whole, whatever has ended it.
+            with suppress(Exception):
+                study.close(study.stopper.why or "error")
+            raise
         took = time.monotonic() - began
         study.close(study.stopper.why or "all trials")
         write_table(study.directory / "trials.csv", study.state, study.retry)
