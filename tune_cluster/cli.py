@@ -209,7 +209,7 @@ def main() -> None:
         return
     with exit_on_error():
         if name not in COMMANDS:
-            which = f"{name} is no command" if name else "which command?"
+            which = f"{name} is no command" if name else "a command is missing"
             raise ValueError(f"{which}: tune-cluster {{{','.join(COMMANDS)}}}, or --help")
         script = bound(COMMANDS[name], argv, prog=f"tune-cluster {name}")()
     if script is not None:

@@ -54,36 +54,53 @@ def compare(
                 raise ValueError(
                     f"--seeds {seeds}: --strategy {one} is a single study; give --seed"
                 )
-            if one != "all" or command.options.resume is not None:
-                main(job)
-            if seeds < 1:
-                raise ValueError(f"--seeds must be at least 1, got {seeds}")
-            name = command.options.name or f"{job_name()}-{time.strftime('%Y%m%d-%H%M%S')}"
-            if command.options.storage_path.startswith(SCHEME):
-                raise ValueError(
-                    f"--storage-path {command.options.storage_path}: a comparison is kept in a "
-                    "folder; with --strategy, a single study can be in a bucket"
-                )
-            with needs_extra("plots"):
-                import matplotlib  # noqa: F401
-            folder = Path(command.options.storage_path) / name
-            if command.options.name is None:
-                folder = new_folder(folder.parent, name, numbered=True)
-            count = len(strategies) * seeds
-            budget = command.options.epoch_budget or epoch_budget
-            print(f"studies   {count}, of up to {budget:,} epochs each; each tells its price")
-            if not confirmed(Console(), command.options, seconds=None):
-                sys.exit(130)
-            with cluster_for(command.options):
-                address = ray.get_runtime_context().gcs_address
-                for seed in range(command.options.seed, command.options.seed + seeds):
-                    for strategy in strategies:
-                        run_one(command, argv, folder, strategy, seed, address, epoch_budget)
+        if one != "all" or command.options.resume is not None:
+            main(job)
+        with exit_on_error():
+            compare_all(command, argv, strategies, seeds, epoch_budget)
     except KeyboardInterrupt:
         sys.exit(130)
+    sys.exit(0)
+
+
+def compare_all(
+    command: Command,
+    argv: Sequence[str],
+    strategies: Sequence[str],
+    seeds: int,
+    epoch_budget: int,
+) -> None:
+    """Run all studies, on one cluster, then print table and picture.
+
+    Raises:
+        ValueError: a value that no comparison can have.
+    """
+    options = command.options
+    if seeds < 1:
+        raise ValueError(f"--seeds must be at least 1, got {seeds}")
+    if options.storage_path.startswith(SCHEME):
+        raise ValueError(
+            f"--storage-path {options.storage_path}: a comparison is kept in a folder; with "
+            "--strategy, a single study can be in a bucket"
+        )
+    with needs_extra("plots"):
+        import matplotlib  # noqa: F401
+    count, budget = len(strategies) * seeds, options.epoch_budget or epoch_budget
+    print(f"studies   {count}, of up to {budget:,} epochs each; each tells its price")
+    if not confirmed(Console(), options, seconds=None):
+        sys.exit(130)
+    above = Path(options.storage_path)
+    if options.name is None:
+        folder = new_folder(above, f"{job_name()}-{time.strftime('%Y%m%d-%H%M%S')}", numbered=True)
+    else:
+        folder = above / options.name
+    with cluster_for(options):
+        address = ray.get_runtime_context().gcs_address
+        for seed in range(options.seed, options.seed + seeds):
+            for strategy in strategies:
+                run_one(command, argv, folder, strategy, seed, address, epoch_budget)
     print(show_comparison(folder))
     print(f"picture   {shown(folder / 'comparison.png')}")
-    sys.exit(0)
 
 
 def run_one(
