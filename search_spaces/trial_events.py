@@ -121,10 +121,6 @@ class Earlier(Event):
     """Of the metric, by epoch as text."""
     status: EndStatus
 
-    def by_epoch(self) -> dict[float, float]:
-        """Its values by epoch."""
-        return {float(epoch): value for epoch, value in self.values.items()}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Suggested(TrialEvent):

@@ -103,7 +103,7 @@ def resumed(study):
         config = TuneConfig(metric=METRIC, mode="max", search_alg=searcher, scheduler=asha)
         tuner = Tuner(Recorded, tune_config=config)
         study = Study(directory.path, tuner, command.options, max_concurrent=1)
-        told = {index: asdict(trial) for index, trial in searcher.history.trials.items()}
+        told = {index: asdict(trial) for index, trial in searcher.trials.items()}
         return {
             "trials": {index: asdict(trial) for index, trial in study.trials.items()},
             "rungs": (asha.memory.values, {e: r.passed for e, r in asha.memory.rungs.items()}),

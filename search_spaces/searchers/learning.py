@@ -73,81 +73,37 @@ class Rank:
     """Its value at that rung, the smaller the better."""
 
 
-class History:
-    """All trials of a study as its searcher was told them, in the order of their suggestion."""
+def common_rung(trials: Iterable[TrialRecord], rungs: Sequence[int], enough: int) -> Epochs:
+    """The rung to compare trials at: the highest that `enough` of them have reached, else the
+    lowest."""
+    stations, records = [*rungs, END], list(trials)
+    for station in reversed(stations):
+        if sum(record.value_at(station) is not None for record in records) >= enough:
+            return station
+    return stations[0]
 
-    def __init__(self) -> None:
-        self.trials: dict[Name, TrialRecord] = {}
 
-    def suggested(self, trial: Name, unit: Sequence[float | None]) -> None:
-        """`trial` is running."""
-        self.trials[trial] = TrialRecord(tuple(unit))
-
-    def result(self, trial: Name, epoch: Epochs, value: float) -> None:
-        """`trial` had `value` after `epoch`."""
-        self.trials[trial].values[epoch] = value
-
-    def lost(self, trial: Name, first: Epochs) -> None:
-        """`trial` has lost the epochs from `first` on."""
-        values = self.trials[trial].values
-        for epoch in [epoch for epoch in values if epoch >= first]:
-            del values[epoch]
-
-    def last_before(self, trial: Name, epoch: Epochs) -> Epochs:
-        """The epoch of the report before that of `epoch`, 0 if there was none."""
-        return max((at for at in self.trials[trial].values if at < epoch), default=0)
-
-    def ended(self, trial: Name, *, epoch: Epochs, value: float, stopped: bool) -> None:
-        """`trial` ended with `value` after `epoch`, by itself or stopped at a rung."""
-        record = self.trials[trial]
-        record.values[epoch] = value
-        if not stopped:
-            record.values[END] = value
-        record.state = "stopped" if stopped else "finished"
-
-    def promoted(self, trial: Name) -> None:
-        """`trial`, which was stopped, is running again."""
-        self.trials[trial].state = "running"
-
-    def failed(self, trial: Name) -> None:
-        """`trial` diverged or failed."""
-        self.trials[trial].state = "failed"
-
-    def forgotten(self, trial: Name) -> None:
-        """`trial` ended by something that its configuration is not to blame for."""
-        del self.trials[trial]
-
-    def rung(self, rungs: Sequence[int], enough: int) -> Epochs:
-        """The rung that the model compares trials at: the highest that `enough` of them have
-        reached, else the lowest."""
-        stations = [*rungs, END]
-        for station in reversed(stations):
-            values = [record.value_at(station) for record in self.trials.values()]
-            if len(values) - values.count(None) >= enough:
-                return station
-        return stations[0]
-
-    def ranks(
-        self, rungs: Sequence[int], objective: Objective, rung: Epochs
-    ) -> dict[Name, Rank | None]:
-        """Where each trial stands at `rung`; None for one that is still on its way to it."""
-        # A rung's own place under the model's: 1 for the next lower one.
-        stations = [*rungs, END]
-        depth = {station: stations.index(rung) - at for at, station in enumerate(stations)}
-        found: dict[Name, Rank | None] = {}
-        for trial, record in self.trials.items():
-            value = record.value_at(rung)
-            if record.state == "failed":
-                found[trial] = Rank(math.inf, 0.0)
-            elif value is not None:
-                found[trial] = Rank(0, objective.key(value))
-            elif record.state == "stopped":
-                passed = [(depth[at], record.value_at(at)) for at in reversed(stations)]
-                below, last = next((d, v) for d, v in passed if v is not None)
-                found[trial] = Rank(below, objective.key(last))
-            else:
-                found[trial] = None
-        return found
+def ranks_of(
+    trials: Mapping[Name, TrialRecord], rungs: Sequence[int], objective: Objective, rung: Epochs
+) -> dict[Name, Rank | None]:
+    """Where each trial stands at `rung`; None for one that is still on its way to it."""
+    stations = [*rungs, END]
+    lower = stations[: stations.index(rung)][::-1]
+    found: dict[Name, Rank | None] = {}
+    for trial, record in trials.items():
+        value = record.value_at(rung)
+        if record.state == "failed":
+            found[trial] = Rank(math.inf, 0.0)
+        elif value is not None:
+            found[trial] = Rank(0, objective.key(value))
+        elif record.state == "stopped":
+            # A trial of an earlier study may have been stopped before the lowest rung of this one.
+            reached = [*map(record.value_at, lower), record.values[max(record.values)]]
+            below, last = next((n, v) for n, v in enumerate(reached, start=1) if v is not None)
+            found[trial] = Rank(below, objective.key(last))
+        else:
+            found[trial] = None
+    return found
 
 
 RETRIES = 16
@@ -193,7 +149,8 @@ class LearningSearch(StudySearcher):
             raise ValueError(f"space {space.name}: every hyperparameter is fixed, none is searched")
         self.seed = as_seed(seed)
         self.startup = startup
-        self.history = History()
+        self.trials: dict[Name, TrialRecord] = {}
+        """All that it was told of, in the order of their suggestion."""
         self.rungs: Sequence[int] = ()
         """Epochs at which the scheduler compares trials; the model compares them there too."""
         self._objective: Objective | None = None
@@ -209,7 +166,7 @@ class LearningSearch(StudySearcher):
         """A number in [0, 1] for each hyperparameter of the space, by the model.
 
         Args:
-            ranks: of the trials in `history`, in the order of their suggestion.
+            ranks: of `trials`, in their order.
             rung: that they are compared at.
             rng: of this proposal alone.
         """
@@ -218,12 +175,12 @@ class LearningSearch(StudySearcher):
         """Configuration number `index`, by the seed, `index` and what was told until now."""
         if index < len(self._start_points):
             return dict(self._start_points[index])
-        trials = self.history.trials.values()
+        trials = self.trials.values()
         tried = {record.unit for record in trials}
         if sum(record.state != "running" for record in trials) >= self.startup:
             # As many as BOHB asks for: one more than hyperparameters, and two for the bad ones.
-            rung = self.history.rung(self.rungs, len(self.space.parameters) + 3)
-            ranks = self.history.ranks(self.rungs, self.objective, rung)
+            rung = common_rung(trials, self.rungs, len(self.space.parameters) + 3)
+            ranks = ranks_of(self.trials, self.rungs, self.objective, rung)
             for attempt in range(RETRIES):
                 rng = np.random.default_rng([self.seed, index, attempt])
                 config = self.space.point(self.proposal(ranks, rung, rng))
@@ -242,43 +199,43 @@ class LearningSearch(StudySearcher):
         return self._objective
 
     def check(self, spec: StudySpec) -> None:
-        """Take in the objective and the rungs."""
+        """Take in the objective and the rungs, and forget what another study has told."""
         self._objective = spec.objective
         self.rungs = tuple(spec.scheduler.rungs)
+        self.trials, self._earlier = {}, {}
 
     def on_event(self, event: Event, replay: bool) -> None:
         """Learn from it."""
-        history = self.history
         if isinstance(event, Suggested):
-            history.suggested(event.trial, self.space.unit(event.config))
+            self.trials[event.trial] = TrialRecord(tuple(self.space.unit(event.config)))
         elif isinstance(event, Result):
-            history.result(event.trial, event.epoch, self._value(event))
+            value = event.metrics[self.objective.metric]
+            assert value is not None, "the journal has no result without its metric"
+            self.trials[event.trial].values[event.epoch] = float(value)
         elif isinstance(event, EpochsLost):
-            history.lost(event.trial, event.first)
+            record = self.trials[event.trial]
+            record.values = {at: v for at, v in record.values.items() if at < event.first}
         elif isinstance(event, Promoted):
-            history.promoted(event.trial)
+            self.trials[event.trial].state = "running"
         elif isinstance(event, Ended):
             self._end(event)
         elif isinstance(event, Earlier):
             name = f"earlier-{sum(map(len, self._earlier.values()))}"
             self._earlier.setdefault(event.study, []).append(self._learn_from(name, event))
 
-    def _value(self, result: Result) -> float:
-        value = result.metrics[self.objective.metric]
-        assert value is not None, "the journal has no result without its metric"
-        return float(value)
-
     def _end(self, event: Ended) -> None:
+        record = self.trials[event.trial]
         if event.blamed:
-            self.history.failed(event.trial)
+            record.state = "failed"
         elif event.failed:
-            self.history.forgotten(event.trial)
+            del self.trials[event.trial]
         else:
             # Who ends by itself just at a rung is taken for one that was stopped there.
-            before = self.history.last_before(event.trial, event.epoch)
+            before = max((at for at in record.values if at < event.epoch), default=0)
             stopped = any(before < rung <= event.epoch for rung in self.rungs)
-            value = self.history.trials[event.trial].values[event.epoch]
-            self.history.ended(event.trial, epoch=event.epoch, value=value, stopped=stopped)
+            record.state = "stopped" if stopped else "finished"
+            if not stopped:
+                record.values[END] = record.values[event.epoch]
 
     @property
     def learned(self) -> str:
@@ -306,13 +263,9 @@ class LearningSearch(StudySearcher):
             unit = self.space.unit(self.space.complete(shared))
         except ValueError:
             return False
-        self.history.suggested(name, unit)
-        values = earlier.by_epoch()
-        for epoch, value in values.items():
-            self.history.result(name, epoch, value)
-        if earlier.status in ("finished", "stopped"):
-            last, stopped = max(values), earlier.status == "stopped"
-            self.history.ended(name, epoch=last, value=values[last], stopped=stopped)
-        else:
-            self.history.failed(name)
+        state = "failed" if earlier.status == "diverged" else earlier.status
+        values: dict[Epochs, float] = {float(at): v for at, v in earlier.values.items()}
+        if state == "finished":
+            values[END] = values[max(values)]
+        self.trials[name] = TrialRecord(tuple(unit), values, state)
         return True

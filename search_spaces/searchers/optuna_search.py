@@ -16,6 +16,7 @@ import numpy as np
 
 from search_spaces import needs_extra
 from search_spaces.hyperparameter import Hyperparameter
+from search_spaces.objective import StudySpec
 from search_spaces.searchers.learning import Epochs, LearningSearch, Name, Rank
 from search_spaces.space import Space
 from search_spaces.values import Value
@@ -56,6 +57,10 @@ class OptunaSearch(LearningSearch):
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         super().__init__(space, seed=seed, startup=startup, start_points=start_points)
         self._parameters = dict(zip(space.labels, space.parameters, strict=True))
+
+    def check(self, spec: StudySpec) -> None:
+        """As every searcher that learns."""
+        super().check(spec)
         self._begin(None)
 
     def proposal(
@@ -69,7 +74,7 @@ class OptunaSearch(LearningSearch):
             self._begin(rung)
         for name, rank in ranks.items():
             if name not in self._asked:
-                self._asked[name] = self._ask(self.history.trials[name].unit)
+                self._asked[name] = self._ask(self.trials[name].unit)
             if rank is not None and name not in self._ended:
                 self._tell(self._asked[name], rank)
                 self._ended.add(name)

@@ -110,9 +110,7 @@ class TPESearch(LearningSearch):
 
     def _observations(self, order: list[int]) -> tuple[dict[str, Numbers], dict[str, Numbers]]:
         """By label, places in `order` and numbers of the trials that have the hyperparameter."""
-        units = np.array([record.unit for record in self.history.trials.values()], dtype=float)[
-            order
-        ]
+        units = np.array([record.unit for record in self.trials.values()], dtype=float)[order]
         indices, values = {}, {}
         for column, (label, parameter) in enumerate(
             zip(self._cube, self.space.parameters, strict=True)

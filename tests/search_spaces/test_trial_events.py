@@ -145,9 +145,9 @@ def test_a_field_that_is_missing_is_named(kind, line):
             kind.from_json({name: value for name, value in line.items() if name != field})
 
 
-def test_an_earlier_trial_has_its_values_by_epoch():
+def test_an_earlier_trial_has_its_values_by_epoch_as_text():
     line = {"study": "s", "config": {}, "values": {"1": 0.5, "0.25": 1}, "status": "stopped"}
-    assert Earlier.from_json(line).by_epoch() == {1.0: 0.5, 0.25: 1}
+    assert Earlier.from_json(line).values == {"1": 0.5, "0.25": 1}
     with pytest.raises(ValueError, match="values"):
         Earlier.from_json({**line, "values": {"one": 0.5}})
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search_spaces.schedulers.asha import ASHA
+from search_spaces.schedulers.base import StudyScheduler
 from search_spaces.searchers.grid_search import GridSearch
 from search_spaces.searchers.optuna_search import OptunaSearch
 from search_spaces.searchers.random_search import RandomSearch
@@ -278,6 +279,27 @@ def test_it_says_what_it_has_learned_of_an_earlier_study(kind):
     for event in OTHERS:
         searcher.on_event(event, replay=True)
     assert searcher.learned == "1 of 2 trials of s are in this space"
+
+
+@learning
+@pytest.mark.parametrize("scheduler", [StudyScheduler(), ASHA(max_epochs=27, grace_period=3)])
+def test_trials_of_an_earlier_study_may_have_been_stopped_where_this_one_has_no_rung(
+    kind, scheduler
+):
+    searcher = kind(EVERYTHING, seed=0)
+    study_of(searcher, scheduler).check()
+    for value in range(6):
+        stopped = {"config": {"rate": 0.1}, "values": {"1": value}, "status": "stopped"}
+        searcher.on_event(Earlier(study="s", **stopped), replay=False)
+    assert searcher.learned == "6 of 6 trials of s are in this space"
+    EVERYTHING.unit(searcher.point(0))
+
+
+@learning
+def test_a_searcher_that_has_had_a_study_begins_the_next_one_anew(kind):
+    searcher = made(kind)
+    first = told(searcher, ["ends"] * 12)
+    assert told(begun(searcher), ["ends"] * 12) == first
 
 
 @learning
