@@ -123,10 +123,17 @@ class Hyperparameter:
 
     @property
     def nearest_default(self) -> Value:
-        """The default, or the end of the range that is nearest to it."""
-        if self.low is None or self.high is None or not isinstance(self.default, (int, float)):
+        """The default, or what is nearest to it in the range."""
+        if self.values or not isinstance(self.default, (int, float)):
             return self.default
-        return type(self.default)(min(max(self.default, self.low), self.high))
+        return self.nearest(self.default)
+
+    def nearest(self, number: float) -> float | int:
+        """The value of the range that is nearest to `number`."""
+        assert self.low is not None
+        assert self.high is not None
+        found = self._stepped(min(max(number, self.low), self.high))
+        return round(found) if self.integer else found
 
     @property
     def branch(self) -> str:

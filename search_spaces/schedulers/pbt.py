@@ -2,19 +2,17 @@
 
 *Population Based Training of Neural Networks*, arXiv:1711.09846: a population trains side by side;
 after every interval each of its worst quarter takes over weights and configuration of one of the
-best quarter (exploit) and changes the configuration (explore). So what is found is no configuration
-but a schedule.
+best quarter (exploit) and changes the configuration (explore). The result is a schedule of
+hyperparameters, not a configuration.
 
-Who is worst and best, and how a configuration is changed, is as in Tune's
-`PopulationBasedTraining`. Ours is the order of things. Tune's perturbs while members are still
-being saved, waits for ever if the last one to come has failed instead, and ends processes that it
-starts anew an interval later. Here everyone waits first: its process is kept if nobody needs it,
-and given to the next one else. Then nothing runs, no checkpoint is written or dropped, and what
-follows depends on the seed and the values alone, however many members ran at once.
+Ranking and changes are those of Tune's `PopulationBasedTraining`. The order is not: here all
+members wait at the interval before one is changed. So no checkpoint is written or deleted
+meanwhile, a member that fails holds nobody up, and the result depends on the seed and the values
+alone, however many members run at once. A member that waits keeps its process, unless another one
+needs it.
 
-The best weights were seldom trained by one trial alone: each time that it took over another one's
-weights their past became its own. That line is followed back, and `best/schedule.json` says what
-each epoch of it was trained with:
+`best/schedule.json` says what each epoch of the best weights was trained with, whichever member had
+them at the time:
 
 - `trial`, `epoch` and the metric, as in `best.json`;
 - `lineage`: pairs of first epoch and trial;
@@ -55,13 +53,10 @@ PERTURBATION_FACTORS = (1.2, 0.8)
 """By one of which the value of a range is multiplied otherwise."""
 
 RETRIES = 16
-"""How often a configuration is drawn again that another member has, with the same weights and seed:
-the two would be one."""
+"""How often a configuration is drawn again that goes on from the same weights and seed already."""
 
 ABSENT = object()
-"""Unlike any value."""
-
-SCHEDULE_FILE = "schedule.json"
+"""Stands for the value of a hyperparameter that a configuration does not have."""
 
 Schedule: TypeAlias = list[tuple[float, Value]]
 """Of a hyperparameter, pairs of first epoch and value."""
@@ -72,8 +67,8 @@ class Member:
     """A member of the population."""
 
     trial: Trial
-    value: float | None = None
-    """Of the metric when it came to the interval; None before its first."""
+    value: float = math.nan
+    """Of the metric when it came to the interval; NaN before its first."""
     epoch: float = 0
     """Of that value and of its latest checkpoint: past the interval where reports are rare."""
 
@@ -96,9 +91,9 @@ class PBT(StudyScheduler):
 
     Args:
         space: where the members come from; no value leaves its range.
-        perturbed: names of the hyperparameters that are changed: ranges and ordered lists. A range
-            is multiplied by 0.8 or 1.2, in a list the neighbour is taken; one time in four the
-            value is drawn anew (Tune's defaults).
+        perturbed: names of the hyperparameters that are changed: ranges and ordered lists. A value
+            of a range is multiplied by 0.8 or 1.2, of a list its neighbour is taken; one time in
+            four the value is drawn anew (Tune's defaults).
         max_epochs: the epochs of a member.
         interval: epochs from one perturbation to the next.
         seed: of all that is drawn.
@@ -140,31 +135,35 @@ class PBT(StudyScheduler):
         self.perturbed = tuple(perturbed)
         self.max_epochs = max_epochs
         self.default_trials = members or MEMBERS
-        self._size = members
         self.seed = seed
+        self._asked_size = members
         self._interval = interval
         self._quantile_fraction = quantile_fraction
-        self._random = random.Random(seed)
-        self._objective: Objective | None = None
+        self._begin_study(Objective("", "max"), members or MEMBERS)
+
+    def _begin_study(self, objective: Objective, size: int) -> None:
+        self._objective = objective
+        self._size = size
+        self._random = random.Random(self.seed)
         self._members: dict[int, Member] = {}
         """By index, in the order in which they began."""
         self._waiting: set[int] = set()
         self._held: list[Member] = []
         """Of those that waited, who has kept its process and not gone on yet."""
-        self._next_perturbation = interval
+        self._next_perturbation = self._interval
         self._perturbation: Perturbation | None = None
         self._exploits: dict[int, list[Exploited]] = {}
 
     def check(self, spec: StudySpec) -> None:
-        """Take in the objective.
+        """Take in the objective, and forget the population of another study.
 
         Raises:
             ValueError: a searcher that learns, another number of trials than members, or a
                 trainable without checkpoints.
         """
-        if self._size not in (None, spec.trials):
+        if self._asked_size not in (None, spec.trials):
             raise ValueError(
-                f"--trials {spec.trials}: the population has {self._size} members; give "
+                f"--trials {spec.trials}: the population has {self._asked_size} members; give "
                 f"PBT(members={spec.trials})"
             )
         if spec.trials < 2:
@@ -182,7 +181,7 @@ class PBT(StudyScheduler):
                 "over from each other: a class needs save_checkpoint and load_checkpoint; a "
                 "function begins with tune.get_checkpoint() and reports checkpoint="
             )
-        self._objective, self._size = spec.objective, spec.trials
+        self._begin_study(spec.objective, spec.trials)
 
     def on_trial_add(self, controller: Any, trial: Trial) -> None:
         """A new member, or one that is started again: that one reports where it stood again."""
@@ -198,14 +197,13 @@ class PBT(StudyScheduler):
 
     def on_trial_result(self, controller: Any, trial: Trial, result: Mapping[str, Any]) -> str:
         """Let the member go on, or wait. Of one that ends with this result Tune tells nothing."""
-        assert self._objective is not None, "a study checks its scheduler before it begins"
         if result["epoch"] < self._next_perturbation:
             return str(TrialScheduler.CONTINUE)
         index = index_of(trial)
         member = self._members[index]
         member.value, member.epoch = result[self._objective.metric], result["epoch"]
         self._waiting.add(index)
-        needed = len(self._members) < (self._size or 0) or self._paused()
+        needed = len(self._members) < self._size or self._paused()
         if needed or self._in_the_way(trial):
             # The trial's own checkpoints are all that it needs: Tune is to write none.
             controller.pause_trial(trial, should_checkpoint=False)
@@ -279,7 +277,7 @@ class PBT(StudyScheduler):
             )
             for name, pairs in schedules.items()
         ]
-        return Closing(SCHEDULE_FILE, content, [*lines, ("repeats it", "`config` in {file}")])
+        return Closing("schedule.json", content, [*lines, ("repeats it", "`config` in {file}")])
 
     def describe(self) -> dict[str, object]:
         """The scheduler as plain JSON, for `study.json`."""
@@ -294,18 +292,12 @@ class PBT(StudyScheduler):
         }
 
     def _begin(self, live: Sequence[int]) -> Perturbation:
-        assert self._objective is not None, "a study checks its scheduler before it begins"
-        key = self._objective.key
         # Stable: of equals the first to begin comes first, which is the worse one.
-        ranked = sorted(
-            (
-                (key(m.value), m)
-                for m in map(self._members.__getitem__, live)
-                if m.value is not None
-            ),
-            key=lambda at: -at[0],
+        members = sorted(
+            (self._members[index] for index in live),
+            key=lambda member: self._objective.key(member.value),
+            reverse=True,
         )
-        members = [member for _, member in ranked]
         count = min(math.ceil(len(members) * self._quantile_fraction), len(members) // 2)
         best = members[len(members) - count :]
         taken = {index_of(member.trial): [flattened(member.trial.config)] for member in best}
@@ -316,8 +308,6 @@ class PBT(StudyScheduler):
         config = self._new_config(member, donor, perturbation.taken[index_of(donor.trial)])
         perturbation.proposed = (member, config)
         before = flattened(member.trial.config)
-        assert member.value is not None
-        assert donor.value is not None
         return Exploited(
             trial=index_of(member.trial),
             epoch=donor.epoch,
@@ -335,7 +325,7 @@ class PBT(StudyScheduler):
     def _new_config(
         self, member: Member, donor: Member, taken: Sequence[Mapping[str, Any]]
     ) -> dict[str, Any]:
-        """What the member goes on with, unlike those that are `taken` if it can be."""
+        """What the member goes on with: if possible, none of those that are `taken`."""
         before = flattened(donor.trial.config)
         config = self._explored(before)
         for _ in range(RETRIES):
@@ -348,29 +338,20 @@ class PBT(StudyScheduler):
         """The configuration with every perturbed value changed, inside its range."""
         changed = copy.deepcopy(config)
         for name, parameter in self._parameters.items():
-            value = config[name]
+            value, values = config[name], parameter.values
             resampled = self._random.random() < RESAMPLE_PROBABILITY
-            if parameter.values:
-                changed[name] = self._other_of(parameter.values, value, resampled)
-                continue
-            assert parameter.low is not None
-            assert parameter.high is not None
-            if resampled:
-                value = parameter.at(self._random.random())
+            if not values:
+                if resampled:
+                    value = parameter.at(self._random.random())
+                else:
+                    value *= self._random.choice(PERTURBATION_FACTORS)
+                changed[name] = parameter.nearest(value)
+            elif resampled or value not in values:
+                changed[name] = self._random.choice(values)
             else:
-                value = value * self._random.choice(PERTURBATION_FACTORS)
-            if isinstance(config[name], int):
-                value = round(value)
-            changed[name] = min(max(value, parameter.low), parameter.high)
-            if parameter.integer:
-                changed[name] = int(changed[name])
+                at = values.index(value) + self._random.choice([-1, 1])
+                changed[name] = values[min(max(at, 0), len(values) - 1)]
         return changed
-
-    def _other_of(self, values: Sequence[Value], value: Value, resampled: bool) -> Value:
-        if resampled or value not in values:
-            return self._random.choice(values)
-        at = values.index(value) + self._random.choice([-1, 1])
-        return values[min(max(at, 0), len(values) - 1)]
 
     def _in_the_way(self, waiting: Trial) -> bool:
         """Whether a member is to start that needs other resources than one that waits holds."""
@@ -382,11 +363,8 @@ class PBT(StudyScheduler):
 
     def _paused(self) -> list[Trial]:
         """Who has no process and does not wait, in the order of the population."""
-        return [
-            member.trial
-            for index, member in self._members.items()
-            if member.trial.status == Trial.PAUSED and index not in self._waiting
-        ]
+        ready = [m.trial for index, m in self._members.items() if index not in self._waiting]
+        return [trial for trial in ready if trial.status == Trial.PAUSED]
 
     def _lineage(self, trial: int, epoch: float) -> list[tuple[float, int]]:
         """Who trained the weights that `trial` had after it: pairs of first epoch and trial."""

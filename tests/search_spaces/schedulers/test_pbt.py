@@ -241,6 +241,36 @@ def test_no_value_leaves_its_range(seed, rankings):
         assert isinstance(member.config["steps"], int)
 
 
+def test_a_value_of_a_range_with_a_step_stays_a_multiple_of_it():
+    stepped = parameter("rate", default=1.5, low=0.0, high=1000.0, step=0.5)
+    whole = parameter("width", default=16, low=0, high=80_000, step=8, integer=True)
+    scheduler = PBT(
+        Space("s", (stepped, whole)),
+        perturbed=["rate", "width"],
+        max_epochs=9,
+        interval=2,
+        seed=0,
+    )
+    config = {"rate": 1.5, "width": 16}
+    for _ in range(50):
+        config = scheduler._explored(config)
+        assert config["rate"] % 0.5 == 0
+        assert config["width"] % 8 == 0
+        assert isinstance(config["width"], int)
+
+
+def test_a_scheduler_that_has_had_a_study_begins_the_next_one_anew():
+    scheduler, members = population(size=4)
+    report(scheduler, members, 2, dict(enumerate(range(4))))
+    first = go_on(scheduler, members)
+    study_of(RandomSearch(TRAINED, seed=0), scheduler, trials=4).check()
+    _, members = population(size=4)
+    for member in members:
+        scheduler.on_trial_add(member, member)
+    report(scheduler, members, 2, dict(enumerate(range(4))))
+    assert go_on(scheduler, members) == first
+
+
 def test_the_strategy_is_plain_json():
     scheduler, _ = population()
     described = json.loads(json.dumps(scheduler.describe()))
