@@ -28,9 +28,9 @@ class VariantSearch(RandomSearch):
 
     def __init__(self, space: Space, grid: Sequence[str], *, samples: int, seed: int) -> None:
         super().__init__(space, seed=seed)
-        lists = [parameter.values for parameter in space.parameters if parameter.name in grid]
+        lists = {p.name: p.values for p in space.parameters if p.name in grid}
         self._combinations = [
-            dict(zip(grid, values, strict=True)) for values in itertools.product(*lists)
+            dict(zip(lists, at, strict=True)) for at in itertools.product(*lists.values())
         ]
         self._samples = samples
 
@@ -45,14 +45,15 @@ class VariantSearch(RandomSearch):
 
 
 WORST = 1e9
-"""Told of a trial that failed before any had a value, with the sign that makes it bad."""
+"""Told, with the sign that makes it bad, of a trial that failed before any trial had a value."""
 
 
 class AdaptedSearcher(StudySearcher):
-    """Lets a searcher of Ray Tune's suggest, which is told results and ends.
+    """Lets a searcher of Ray Tune's suggest, which is told results and, once a trial, its end.
 
     A trial that diverged or failed is told with the worst value that any trial had, which is
-    finite; one that its configuration is not to blame for without a value.
+    finite; one that its configuration is not to blame for without a value. Of a trial that is
+    promoted after its end nothing more is told: Tune's searchers have forgotten it by then.
 
     Args:
         searcher: without a space of its own.
@@ -75,6 +76,7 @@ class AdaptedSearcher(StudySearcher):
         self._worst: float | None = None
         self._last: dict[int, dict[str, Any]] = {}
         """By trial that runs, its last result as Tune tells it."""
+        self._ended: set[int] = set()
 
     def check(self, spec: StudySpec) -> None:
         """Tell the searcher metric, mode and space.
@@ -113,10 +115,12 @@ class AdaptedSearcher(StudySearcher):
             value = float(event.metrics[self._objective.metric] or 0.0)
             if self._worst is None or self._objective.better(self._worst, value):
                 self._worst = value
-            result = {**event.metrics, "epoch": event.epoch, "training_iteration": event.epoch}
-            self._last[event.trial] = result
-            self._searcher.on_trial_result(str(event.trial), result)
-        elif isinstance(event, Ended):
+            if event.trial not in self._ended:
+                result = {**event.metrics, "epoch": event.epoch, "training_iteration": event.epoch}
+                self._last[event.trial] = result
+                self._searcher.on_trial_result(str(event.trial), result)
+        elif isinstance(event, Ended) and event.trial not in self._ended:
+            self._ended.add(event.trial)
             self._end(event, self._objective)
 
     def _end(self, event: Ended, objective: Objective) -> None:
