@@ -49,9 +49,8 @@ class ASHAFlags:
 class ASHA(StudyScheduler):
     """Asynchronous successive halving (Li et al. 2020), by the rules of `rungs`.
 
-    Unlike Ray's own it is told what happened in earlier sessions, so that a resumed study has the
-    rungs that it had; it says why it stops a trial; and a failed trial takes a place in the rung
-    ahead of it instead of being left out.
+    Unlike Ray's it has the rungs of earlier sessions in a study that is resumed, says why it stops
+    a trial, and gives a failed trial the last place in the rung ahead of it.
 
     Args:
         max_epochs: the epochs of a trial that is never stopped.
@@ -109,7 +108,7 @@ class ASHA(StudyScheduler):
                 that have nothing to go on from.
         """
         settling = spec.searcher.space.settling_epochs()
-        if self.memory.grace_period < settling:
+        if self.rungs and self.memory.grace_period < settling:
             raise ValueError(
                 f"--grace-period {self.memory.grace_period}: the space allows {settling:g} epochs "
                 "of warm-up or freezing, before which trials cannot be compared; give at least "
@@ -141,7 +140,7 @@ class ASHA(StudyScheduler):
         self._decided.append(decision)
         if not decision.stop:
             return str(TrialScheduler.CONTINUE)
-        self._decided.append(self.end_of(decision, result["epoch"]))
+        self._decided.append(stopped_by(decision, result["epoch"]))
         return str(TrialScheduler.STOP)
 
     def on_event(self, event: Event, replay: bool) -> None:
@@ -155,17 +154,7 @@ class ASHA(StudyScheduler):
 
     def report(self, trial: int, epoch: float, metrics: Mapping[str, Any]) -> Decision | None:
         """Compare a trial with those at its rung; None between two rungs."""
-        assert self._metric is not None, "Tune says which metric before the first trial"
         return self.memory.report(trial, epoch, metrics[self._metric])
-
-    def end_of(self, decision: Decision, epoch: float) -> Ended:
-        """The end of a trial that a decision stops after `epoch`."""
-        return Ended(
-            trial=decision.trial,
-            epoch=epoch,
-            status="stopped",
-            rung=decision.rung,
-        )
 
     def take_events(self) -> list[Event]:
         """Return, once, the decisions of this step and the ends that follow from them or, after a
@@ -178,7 +167,7 @@ class ASHA(StudyScheduler):
         return self.memory.promotable()
 
     def may_continue(self, trials: int) -> tuple[list[int], list[int]]:
-        """The stopped trials that trials still to come may let go on, the likeliest first."""
+        """As every scheduler: the highest rung and the best rank first."""
         return self.memory.may_continue(trials)
 
     @property
@@ -200,7 +189,7 @@ class ASHA(StudyScheduler):
 
     def expected(self, *, trials: int, concurrent: int, max_epochs: int) -> Expectation:
         """How many trials will reach each rung, simulated for the rule in use."""
-        return expected(replace(self.memory), trials=trials, concurrent=concurrent)
+        return expected(self.memory, trials=trials, concurrent=concurrent)
 
     def notes(self, trials: int) -> list[str]:
         """What a person may not expect of the rule by which trials are stopped."""
@@ -233,11 +222,14 @@ class ASHA(StudyScheduler):
         }
 
 
-class _Replay:
-    """Lets the rungs have what earlier sessions had, in its order, and finds what is missing.
+def stopped_by(decision: Decision, epoch: float) -> Ended:
+    """The end of a trial that a decision stops after `epoch`."""
+    return Ended(trial=decision.trial, epoch=epoch, status="stopped", rung=decision.rung)
 
-    The machine may have lost power between a result and the lines that say what followed from it.
-    """
+
+class _Replay:
+    """Tells the rungs what happened in earlier sessions, and finds what the journal lacks: the
+    machine may have lost power between a result and the lines that say what followed from it."""
 
     def __init__(self, asha: ASHA) -> None:
         self._asha = asha
@@ -294,4 +286,4 @@ class _Replay:
             self._ends.pop(decision.trial, None)
             return
         epoch = self._epochs.get(decision.trial, decision.rung)
-        self._ends[decision.trial] = self._asha.end_of(decision, epoch)
+        self._ends[decision.trial] = stopped_by(decision, epoch)

@@ -1,4 +1,4 @@
-"""What every scheduler of a study is; by itself it lets all trials run to their end, in order."""
+"""What every scheduler of a study is."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class Closing:
 class StudyScheduler(FIFOScheduler):
     """Decides which trials of a study run, and for how long.
 
-    Tune calls the methods of its `TrialScheduler`; all others are called by the engine, which tells
-    every event of the study, earlier sessions included, to `on_event`.
+    Tune calls the methods of its `TrialScheduler`, the engine all others. By itself it lets every
+    trial run to its end, in order.
     """
 
     not_resumable: ClassVar[str] = ""
@@ -60,11 +60,6 @@ class StudyScheduler(FIFOScheduler):
     """Of what it draws."""
 
     @property
-    def resumable(self) -> bool:
-        """Whether a study with this scheduler can be resumed and extended."""
-        return not self.not_resumable
-
-    @property
     def promotes(self) -> bool:
         """Whether a trial that was stopped may go on later."""
         return False
@@ -82,33 +77,28 @@ class StudyScheduler(FIFOScheduler):
         """
 
     def on_event(self, event: Event, replay: bool) -> None:
-        """Take in an event of the study.
-
-        Args:
-            event: of which kind ever.
-            replay: whether an earlier session has had it.
-        """
+        """Take in any event of the study; `replay` if an earlier session has had it."""
 
     def take_events(self) -> list[Event]:
-        """Return, once, what was decided since the last call, ends of stopped trials included: in
-        a step of Tune's, or by a replay where the journal does not have it."""
+        """Return, once, what was decided since the last call: decisions, and the ends of stopped
+        trials. After a replay, those that the journal lacks."""
         return []
 
     def next_promotion(self) -> Promoted | None:
-        """Who of the stopped trials is to go on now; it does as soon as `on_event` is told so."""
+        """The stopped trial that is to go on now; it does once `on_event` is told so."""
         return next(iter(self.promotable()), None)
 
     def promotable(self) -> Iterable[Promoted]:
-        """All that are to go on as things stand, the first one first."""
+        """The stopped trials that are to go on as things stand, in this order."""
         return ()
 
     def may_continue(self, trials: int) -> tuple[list[int], list[int]]:
-        """The stopped trials that trials still to come may let go on, the likeliest first: those of
-        a study of so many `trials`, and those of a larger one alone."""
+        """The stopped trials that later ones may bring among those that go on, the likeliest first:
+        in a study of so many `trials`, and in a larger one alone."""
         return [], []
 
     def next_exploit(self) -> Exploited | None:
-        """Who is to take over another one's weights now; `on_event` is told what became of it."""
+        """The takeover of another trial's weights that is due; `on_event` is told its outcome."""
         return None
 
     def keeps(self, index: int) -> bool:
@@ -116,12 +106,12 @@ class StudyScheduler(FIFOScheduler):
         return False
 
     def expected(self, *, trials: int, concurrent: int, max_epochs: int) -> Expectation:
-        """What a study of so many trials costs, `concurrent` at once, each of `max_epochs`."""
+        """What a study of so many trials costs, `concurrent` at once, of up to `max_epochs`."""
         turns = math.ceil(trials / concurrent)
         return Expectation({}, float(trials * max_epochs), float(turns * max_epochs))
 
     def notes(self, trials: int) -> list[str]:
-        """What a person may not expect of a study of so many trials, in sentences."""
+        """Sentences on what may surprise a person in a study of so many trials."""
         return []
 
     def finish(

@@ -41,6 +41,9 @@ from search_spaces.trial_events import Decision, Promoted
 SIMULATED = 6_400
 """Trials simulated for an expectation, over all its repeats."""
 
+DRAW = 0xA0D17
+"""Sets the draw of a sample apart from all other draws of a seed and an index."""
+
 RungRule: TypeAlias = Literal["promotion", "top", "ray"]
 
 Place: TypeAlias = tuple[float, int, int]
@@ -49,10 +52,6 @@ Place: TypeAlias = tuple[float, int, int]
 Cutoff: TypeAlias = tuple[float | None, bool]
 """The sort key of the worst value that goes on, None where nobody does, and whether the trial is
 stopped."""
-
-
-DRAW = 0xA0D17
-"""Sets the draw of a sample apart from all other draws of a seed and an index."""
 
 
 def drawn(seed: int, index: int, share: float) -> bool:
@@ -102,19 +101,12 @@ def _best_share(rung: Rung, place: Place, factor: int, least: int = 0) -> Cutoff
 
 
 def _percentile(rung: Rung, place: Place, factor: int) -> Cutoff:
-    """The linear interpolation of `numpy.percentile`, to the last bit: where many values are equal,
-    a rounding decides."""
-    # Ray does not know of failed trials, which come last, nor of this one.
-    others = [other[0] for other in rung.ranking if other != place and other[0] < math.inf]
+    # Ray does not know of failed trials, which come last, nor of this one. Its values are the
+    # larger the better; where many are equal a rounding decides, so it is computed as there.
+    others = [-other[0] for other in rung.ranking if other != place and other[0] < math.inf]
     if not others:
         return place[0], False
-    at = (len(others) - 1) * (((1 - 1 / factor) * 100) / 100)
-    below = math.floor(at)
-    share = at - below
-    # Ascending, the larger the better.
-    low, high = -others[len(others) - 1 - below], -others[max(len(others) - 2 - below, 0)]
-    between = high - low
-    cutoff = -(high - between * (1 - share) if share >= 0.5 else low + between * share)
+    cutoff = -float(np.percentile(others, (1 - 1 / factor) * 100))
     return cutoff, place[0] > cutoff
 
 
@@ -190,10 +182,8 @@ class Rungs:
         }
 
     def report(self, trial: int, epoch: float, value: float) -> Decision | None:
-        """Tells what `trial` had after `epoch`; the decision, or None between two rungs.
-
-        A trial is compared once at a rung: asked again, after a resume or where the trial has begun
-        again, the rung says nothing.
+        """Compare the value that `trial` had after `epoch`; None between two rungs, and at a rung
+        that has compared the trial before.
 
         Raises:
             ValueError: the value is not finite; a failed trial is told by `report_failure`.
@@ -224,14 +214,13 @@ class Rungs:
         )
 
     def report_failure(self, trial: int, epoch: float) -> None:
-        """Tells that `trial` diverged or failed in `epoch`: it comes last at the rung ahead."""
+        """Let `trial`, which diverged or failed in `epoch`, come last at the rung ahead."""
         ahead = next((rung for epochs, rung in self.rungs.items() if epochs >= epoch), None)
         if ahead is not None and trial not in ahead.places:
             ahead.add(trial, math.inf)
 
     def promotable(self) -> Iterator[Promoted]:
-        """Who is to go on after all, as things stand: the highest rung first, and the best of each;
-        nobody by a rule that stops for good."""
+        """The stopped trials that are to go on, the highest rung and the best rank first."""
         if not self.promotes:
             return
         for epochs in reversed(self.rungs):
@@ -250,17 +239,15 @@ class Rungs:
                 )
 
     def next_promotion(self) -> Promoted | None:
-        """The first that is promotable; None while there is none."""
+        """The first that is promotable."""
         return next(self.promotable(), None)
 
     def promote(self, trial: int, rung: float) -> None:
-        """Tells that `trial` goes on from `rung`."""
+        """Let `trial` go on from `rung`."""
         self.rungs[int(rung)].let_pass(trial)
 
     def may_continue(self, trials: int) -> tuple[list[int], list[int]]:
-        """The stopped trials that may be promoted by trials still to come, each with the highest
-        rung and the best rank first: those that may be in a study of so many trials, and those that
-        may be in a larger one alone."""
+        """As `StudyScheduler.may_continue`: the highest rung and the best rank first."""
         within: list[int] = []
         beyond: list[int] = []
         # Whoever comes later can only push it back.

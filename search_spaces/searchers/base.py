@@ -32,15 +32,10 @@ class StudySearcher:
     uses_test_set: ClassVar[bool] = True
     """Whether the study's best trial is what a person takes, so that the test set is used on it."""
     origins: Mapping[int, Origin] = {}
-    """By index, what a trial continues that begins at no beginning of its own."""
+    """By index, the trial of another study that a trial continues."""
 
     def __init__(self, space: Space) -> None:
         self.space = checked_space(space, type(self).__name__)
-
-    @property
-    def resumable(self) -> bool:
-        """Whether a study with this searcher can be resumed and extended."""
-        return not self.not_resumable
 
     @property
     def size(self) -> int | None:
@@ -64,12 +59,7 @@ class StudySearcher:
         """Configuration number `index`, from 0; None where there is none yet, or none any more."""
 
     def on_event(self, event: Event, replay: bool) -> None:
-        """Take in an event of the study.
-
-        Args:
-            event: of which kind ever.
-            replay: whether an earlier session has had it.
-        """
+        """Take in any event of the study; `replay` if an earlier session has had it."""
 
     def describe(self) -> dict[str, object]:
         """The searcher as plain JSON, for `study.json`."""

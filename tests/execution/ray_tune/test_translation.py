@@ -111,7 +111,7 @@ def test_a_searcher_with_a_counterpart_is_that(given, ours, notes):
     found = translated(RATE, given)
     assert type(found.searcher) is ours
     assert len(found.notes) == notes
-    assert found.searcher.resumable
+    assert not found.searcher.not_resumable
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_a_scheduler_with_a_counterpart_is_that_and_any_other_is_adapted(given, 
     assert type(scheduler) is ours
     study_of(RandomSearch(space_of(RATE), seed=0), scheduler, trials=8).check()
     adapted = ours is AdaptedScheduler
-    assert scheduler.resumable == (not adapted and ours is not AdaptedPopulation)
+    assert bool(scheduler.not_resumable) == (adapted or ours is AdaptedPopulation)
     translates = ours in (ASHA, AdaptedPopulation, AdaptedScheduler)
     assert len(translated(RATE, None, given, epochs_given=True).notes) == translates
 
@@ -193,7 +193,7 @@ def test_any_other_searcher_suggests_and_is_told_ends_with_finite_values():
     ):
         searcher.on_event(event, replay=False)
     assert theirs.ends == [("0", 0.5, False), ("1", 0.5, False), ("2", None, True)]
-    assert not searcher.resumable
+    assert searcher.not_resumable
 
 
 @pytest.mark.parametrize(

@@ -224,6 +224,8 @@ def test_trials_are_not_compared_before_they_have_settled():
     with pytest.raises(ValueError, match=r"--grace-period 1: the space allows 2 epochs of warm-up"):
         study_of(searcher, ASHA(max_epochs=27)).check()
     study_of(searcher, ASHA(max_epochs=27, grace_period=2)).check()
+    # Without a rung nobody is compared.
+    study_of(searcher, ASHA(max_epochs=1)).check()
 
 
 def test_of_few_trials_perhaps_none_is_trained_to_its_end_which_is_said():

@@ -152,7 +152,7 @@ def test_events_that_are_for_others_are_taken_too(kind):
 def test_an_end_of_points_is_told_by_its_size(kind):
     searcher = made(kind)
     assert searcher.size is None or searcher.size > 1
-    assert searcher.resumable
+    assert not searcher.not_resumable
 
 
 @every
