@@ -11,7 +11,7 @@ import tyro
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
-from search_spaces.objective import Expectation, StudySpec
+from search_spaces.objective import Expectation, Objective, StudySpec
 from search_spaces.schedulers.base import Closing, StudyScheduler, TrialConfigs, index_of
 from search_spaces.schedulers.rungs import RULES, RULES_HELP, RungRule, Rungs, drawn, expected
 from search_spaces.trial_events import (
@@ -96,7 +96,7 @@ class ASHA(StudyScheduler):
             raise ValueError(
                 f"--audit {audit:g}: no rung below the {max_epochs} epochs of a trial stops one"
             )
-        self._metric = ""
+        self._objective = Objective("", "max")
         self._decided: list[Event] = []
         self._replayed = _Replay(self)
 
@@ -120,7 +120,7 @@ class ASHA(StudyScheduler):
                 "class needs save_checkpoint, a function tune.get_checkpoint()); give it one, or "
                 "take --rung-rule top"
             )
-        self._metric = spec.objective.metric
+        self._objective = spec.objective
         self.memory = replace(
             self.memory,
             mode=spec.objective.mode,
@@ -154,7 +154,7 @@ class ASHA(StudyScheduler):
 
     def report(self, trial: int, epoch: float, metrics: Mapping[str, Any]) -> Decision | None:
         """Compare a trial with those at its rung; None between two rungs."""
-        return self.memory.report(trial, epoch, metrics[self._metric])
+        return self.memory.report(trial, epoch, metrics[self._objective.metric])
 
     def take_events(self) -> list[Event]:
         """Return, once, the decisions of this step and the ends that follow from them or, after a
