@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict, TypeAdapter
+from pydantic import ConfigDict
 from typing_extensions import NotRequired, TypedDict
 
 from search_spaces.trial_events import Epoch
@@ -40,9 +40,6 @@ class _Best(TypedDict):
     """The best one of all, which is damaged or gone."""
     test: NotRequired[dict[str, float]]
     """What the test set said."""
-
-
-BEST: TypeAdapter[_Best] = TypeAdapter(_Best)
 
 
 def keep_best(study: Study) -> dict[str, Any] | None:
@@ -179,7 +176,7 @@ def _read(study: Study) -> dict[str, Any] | None:
     try:
         data = study.retry(lambda: folder.read(f"best/{BEST_FILE}"))
         content: dict[str, Any] = parse(data)
-        check(BEST, content)
+        check(_Best, content)
     except StorageLostError:
         # It may have the figure for which the test set was used.
         raise

@@ -20,19 +20,18 @@ import math
 import os
 import shutil
 import tempfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import ConfigDict, Field
 from typing_extensions import NotRequired, TypedDict
 
 from search_spaces.objective import Mode, Objective
 from tune_cluster.storage.inside import bytes_in
-from tune_cluster.storage.integrity import check, check_sums, parse, sums_of
+from tune_cluster.storage.integrity import check, check_sums, crc_of, parse, sums_of
 from tune_cluster.storage.retry import StorageLostError, StorageRetry
 from tune_cluster.storage.store import FULL_BYTES, RESULT_FILE, Store, scratch
 
@@ -61,9 +60,6 @@ class _Record(TypedDict):
     files: NotRequired[dict[str, Annotated[list[int], Field(min_length=2, max_length=2)]]]
     crc: NotRequired[int]
     """The CRC-32 of the rest; an earlier version has written none."""
-
-
-RECORD: TypeAdapter[_Record] = TypeAdapter(_Record)
 
 
 class NoRoomError(Exception):
@@ -294,7 +290,9 @@ class TrialCheckpoints:
                 result.unlink(missing_ok=True)
                 described = {**record, "files": sums_of(folder)}
                 read_back = json.loads(json.dumps(described))
-                result.write_text(json.dumps({**read_back, "crc": checksum_of(read_back)}))
+                result.write_text(
+                    json.dumps({**read_back, "crc": crc_of(read_back, without=("crc",))})
+                )
 
             def put() -> None:
                 # Each time: where the mount point was away nothing was seen, and nothing dropped.
@@ -330,16 +328,10 @@ def read_record(data: bytes) -> dict[str, Any]:
         ValueError: it is damaged.
     """
     record: dict[str, Any] = parse(data, finite=False)
-    check(RECORD, record)
-    if record.get("crc", checksum_of(record)) != checksum_of(record):
+    check(_Record, record)
+    if "crc" in record and record["crc"] != crc_of(record):
         raise ValueError(f"{RESULT_FILE} was changed since it was written")
     return record
-
-
-def checksum_of(record: Mapping[str, Any]) -> int:
-    """The CRC-32 of a record, without that in it."""
-    rest = {name: value for name, value in record.items() if name != "crc"}
-    return zlib.crc32(json.dumps(rest, sort_keys=True).encode())
 
 
 def saved(save: Callable[[str], object]) -> tempfile.TemporaryDirectory[str]:

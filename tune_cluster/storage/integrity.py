@@ -1,38 +1,38 @@
-"""What a study's files must be, since files are data that may be damaged: JSON that is read as it
-was written or refused, and the sizes and CRC-32 of a checkpoint's files.
+"""JSON that is read as it was written or refused, and the sizes and CRC-32 of a checkpoint's files.
 
 `json.loads` alone takes NaN, keeps the last of two equal keys, and ends in a RecursionError where
 brackets are nested deeply enough. torch finds a file that was cut off, but not a block of zeros in
-a tensor (its reader skips the checksums that the file has), and of the files of a person's own
-trainable nobody knows what reads them. Checksums are taken before a checkpoint leaves its node and
-cost 1 ms for each 2 MB, at the writing and before a checkpoint is continued from. They find damage,
-not malice.
+a tensor: its reader skips the checksums of the file. Those here are taken before a checkpoint
+leaves its node and cost 1 ms for each 2 MB, at the writing and before a checkpoint is continued
+from. They find damage, not malice.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from functools import cache
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, TypeAlias
 
 from pydantic import TypeAdapter, ValidationError
 
-from tune_cluster.storage.inside import open_regular, opened
+from tune_cluster.storage.inside import CHUNK_BYTES, open_regular, opened
 
 DEEPEST_BRACKETS = 100
 """Brackets within each other; nothing here needs ten."""
+
+BRACKET, STRING = re.compile(r"[][{}]"), re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 SHOWN_CHARACTERS = 60
 """Characters of a value in an error."""
 
 UNION = ("bool", "int", "constrained-int", "float")
 """What pydantic appends to the place of an error in a number that may be of several types."""
-
-CHUNK_BYTES = 1024**2
-"""Bytes that are read at a time."""
 
 Sums: TypeAlias = dict[str, list[int]]
 """By the path of a file within its folder, its bytes and its CRC-32."""
@@ -59,16 +59,27 @@ def parse(data: bytes, *, unique: bool = True, finite: bool = True) -> Any:
         raise ValueError(f"not JSON ({error})") from None
 
 
-def check(adapter: TypeAdapter[Any], value: Any) -> None:
-    """Hold a value against its type.
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def check(kind: Any, value: Any) -> None:
+    """Hold a value against a type that pydantic knows.
 
     Raises:
         ValueError: the field, its value, and what it should be.
     """
     try:
-        adapter.validate_python(value)
+        _adapter(kind).validate_python(value)
     except ValidationError as error:
         raise ValueError(described(error)) from None
+
+
+def crc_of(content: Mapping[str, Any], without: Collection[str] = ("crc",)) -> int:
+    """The CRC-32 of a JSON object without some of its fields, whatever their order."""
+    checked = {name: value for name, value in content.items() if name not in without}
+    return zlib.crc32(json.dumps(checked, sort_keys=True).encode())
 
 
 def sums_of(folder: Path) -> Sums:
@@ -123,25 +134,16 @@ def _no_constant(name: str) -> NoReturn:
 def _check_depth(text: str) -> None:
     if text.count("[") + text.count("{") <= DEEPEST_BRACKETS:
         return
-    depth, quoted, escaped = 0, False, False
-    for character in text:
-        if quoted:
-            quoted = escaped or character != '"'
-            escaped = not escaped and character == "\\"
-        elif character == '"':
-            quoted = True
-        elif character in "[{":
-            depth += 1
-            if depth > DEEPEST_BRACKETS:
-                raise ValueError(f"brackets are nested more than {DEEPEST_BRACKETS} deep")
-        elif character in "]}":
-            depth -= 1
+    brackets = BRACKET.findall(STRING.sub("", text))
+    if max(accumulate(1 if b in "[{" else -1 for b in brackets), default=0) > DEEPEST_BRACKETS:
+        raise ValueError(f"brackets are nested more than {DEEPEST_BRACKETS} deep")
 
 
 def described(error: ValidationError) -> str:
     """The field that is wrong, its value, and what it should be."""
     errors = error.errors(include_url=False)
-    fields = [_field_of(one["loc"]) for one in errors]
+    locs = [one["loc"] for one in errors]
+    fields = [loc[:-1] if loc and loc[-1] in UNION else loc for loc in locs]
     first, path = errors[0], fields[0]
     field, value = ".".join(map(_plain, path)), _shown(first["input"])
     if first["type"] == "missing":
@@ -154,15 +156,13 @@ def described(error: ValidationError) -> str:
     return f"{field} is {value}; {should}" if field else f"{value}; {should}"
 
 
-def _field_of(loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    return loc[:-1] if loc and loc[-1] in UNION else loc
-
-
 def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
+    return _cut(repr(value))
 
 
 def _plain(name: int | str) -> str:
-    text = str(name).encode("unicode_escape").decode()
+    return _cut(str(name).encode("unicode_escape").decode())
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"

@@ -25,7 +25,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 
-from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
 from tune_cluster.storage.integrity import check, parse
@@ -46,9 +45,6 @@ class _Holder(TypedDict):
     host: str
     pid: int
     changes: int
-
-
-HOLDER: TypeAdapter[_Holder] = TypeAdapter(_Holder)
 
 
 @dataclass(frozen=True)
@@ -212,7 +208,7 @@ class S3Lease:
         content, etag = tagged
         try:
             holder: _Holder = parse(content)
-            check(HOLDER, holder)
+            check(_Holder, holder)
         except ValueError:
             # Whoever is at work writes it whole.
             return _Found(etag, "", "")

@@ -6,17 +6,16 @@ Its fields are those of `StudyFile`.
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import ConfigDict, Field
 from typing_extensions import NotRequired, TypedDict
 
 from search_spaces.objective import Mode
 from tune_cluster.storage.inside import read_regular, write_file
-from tune_cluster.storage.integrity import check, parse
+from tune_cluster.storage.integrity import check, crc_of, parse
 from tune_cluster.storage.retry import StorageRetry
 from tune_cluster.storage.store import LocalStore
 
@@ -34,14 +33,10 @@ Positive: TypeAlias = Annotated[int, Field(ge=1, le=2**53)]
 
 
 class _Parameter(TypedDict):
-    __pydantic_config__ = FIELDS  # type: ignore[misc]
-
     name: str
 
 
 class _Space(TypedDict):
-    __pydantic_config__ = FIELDS  # type: ignore[misc]
-
     parameters: list[_Parameter]
     fixed: dict[str, Any]
 
@@ -56,8 +51,6 @@ class _Rungs(TypedDict):
 
 
 class _Dataset(TypedDict):
-    __pydantic_config__ = FIELDS  # type: ignore[misc]
-
     name: str
     source: str
     notice: str
@@ -65,14 +58,10 @@ class _Dataset(TypedDict):
 
 
 class _Flags(TypedDict):
-    __pydantic_config__ = FIELDS  # type: ignore[misc]
-
     storage_path: str
 
 
 class _Audits(TypedDict):
-    __pydantic_config__ = FIELDS  # type: ignore[misc]
-
     study: str
     share: Annotated[float, Field(gt=0, le=1)]
 
@@ -112,10 +101,6 @@ class StudyFile(TypedDict):
     """The CRC-32 of what decides on the study's table; an earlier version has written none."""
 
 
-STUDY: TypeAdapter[StudyFile] = TypeAdapter(StudyFile)
-RUNGS: TypeAdapter[_Rungs] = TypeAdapter(_Rungs)
-
-
 def write_json(
     path: Path,
     content: Mapping[str, Any],
@@ -149,13 +134,9 @@ def write_study_file(
 ) -> None:
     """Writes `study.json` with its checksum, as `write_json` does."""
     content = json.loads(json.dumps(description, default=str))
-    write_json(directory / STUDY_FILE, {**content, "crc": checksum_of(content)}, retry)
-
-
-def checksum_of(content: Mapping[str, Any]) -> int:
-    """The CRC-32 of what decides on the study's table."""
-    checked = {name: value for name, value in content.items() if name not in NOT_CHECKED}
-    return zlib.crc32(json.dumps(checked, sort_keys=True).encode())
+    write_json(
+        directory / STUDY_FILE, {**content, "crc": crc_of(content, without=NOT_CHECKED)}, retry
+    )
 
 
 def check_fields(directory: Path, stored: Mapping[str, Any], flag: str) -> None:
@@ -165,9 +146,9 @@ def check_fields(directory: Path, stored: Mapping[str, Any], flag: str) -> None:
         ValueError: a field is missing or of another type.
     """
     try:
-        check(STUDY, stored)
+        check(StudyFile, stored)
         if "rungs" in stored["strategy"]:
-            check(RUNGS, stored["strategy"])
+            check(_Rungs, stored["strategy"])
     except ValueError as error:
         raise ValueError(f"{flag} {directory}: {STUDY_FILE}: {error}") from None
 
@@ -199,7 +180,7 @@ def read_study_file(directory: Path, flag: str = "--resume") -> dict[str, Any]:
             raise ValueError(
                 f"written in schema {version!r:.40}, this version reads {SCHEMA_VERSION}"
             )
-        if stored.get("crc", checksum_of(stored)) != checksum_of(stored):
+        if "crc" in stored and stored["crc"] != crc_of(stored, NOT_CHECKED):
             raise ValueError(
                 "it was changed since it was written: its checksum is another one; only "
                 f"{', '.join(sorted(NOT_CHECKED - {'crc'}))} may be others"
