@@ -9,8 +9,7 @@ from tests.journals import event_of, read_events, state_of
 from tune_cluster.callbacks.base import Callback
 from tune_cluster.storage.retry import StorageLostError
 from tune_cluster.study.events import Closed, Session
-from tune_cluster.study.journal import Journal
-from tune_cluster.study.stream import EventStream
+from tune_cluster.study.journal import EventStream, Journal
 
 EVENTS = [Suggested(trial=0, config={}), event_of("started"), event_of("ended", status="failed")]
 

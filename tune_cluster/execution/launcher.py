@@ -60,8 +60,8 @@ from tune_cluster.storage.inside import LinkError
 from tune_cluster.storage.retry import StorageLostError
 from tune_cluster.storage.store import SCHEME
 from tune_cluster.study.directory import StudyDirectory
+from tune_cluster.study.journal import Listener
 from tune_cluster.study.stored import check_kinds, read_study, repair
-from tune_cluster.study.stream import Listener
 from tune_cluster.study.study_file import check_unchanged
 
 

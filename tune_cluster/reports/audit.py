@@ -45,7 +45,7 @@ from tune_cluster.reports.early_stopping import (
 from tune_cluster.storage.s3 import S3Store
 from tune_cluster.storage.store import SCHEME, expanded
 from tune_cluster.study.directory import local_copy
-from tune_cluster.study.earlier_schema import Control, ControlEnded, ControlStarted, Drawn
+from tune_cluster.study.events import Control, ControlEnded, ControlStarted, Drawn
 from tune_cluster.study.state import Metrics, Status, StudyState, TrialState
 from tune_cluster.study.stored import StoredStudy, read_study
 from tune_cluster.study.study_file import STUDY_FILE

@@ -38,10 +38,11 @@ from search_spaces.trial_events import (
     Promoted,
     Result,
     Suggested,
+    TrainedEpoch,
+    TrialEnd,
     TrialEvent,
 )
 from tune_cluster.storage.integrity import described
-from tune_cluster.study import earlier_schema
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,12 +268,65 @@ class Closed(Event):
     why: str
 
 
+# Of journals from before an audit was a study of its own: trials that a rung had stopped were
+# finished as controls, in the directory `0012-control` of the study itself. Only `reports.audit`
+# reads what became of them; the state of a study ignores it.
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlStarted(TrialEvent):
+    """A stopped trial goes on as a control."""
+
+    name = "control_started"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Control(TrainedEpoch):
+    """An epoch of a control."""
+
+    name = "control"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlEnded(TrialEnd):
+    """A control has ended."""
+
+    name = "control_ended"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn(Ended):
+    """A trial has ended; whether it is to be finished as a control."""
+
+    control: StrictBool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlRetried(Retried):
+    """A control, or a trial, was started again."""
+
+    control: StrictBool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlRestored(Restored):
+    """A control, or a trial, went on from a checkpoint."""
+
+    control: StrictBool
+
+
+WITH_CONTROL: Mapping[str, type[Event]] = {
+    kind.name: kind for kind in (Drawn, ControlRetried, ControlRestored)
+}
+"""By its name, what an event is that has the field `control`."""
+
 KINDS: Mapping[str, type[Event]] = {
     kind.name: kind
     for kind in (
         *(Session, Earlier, Suggested, Started, Retried, ResetFailed, Share, Restored, EpochsLost),
         *(LeftOut, Result, SavedCheckpoint, Unsaved, Unkept, Decision, Promoted, Exploited),
-        *(NotExploited, Ended, SlotsChanged, NodeRefused, Repaired, Closed, *earlier_schema.KINDS),
+        *(NotExploited, Ended, SlotsChanged, NodeRefused, Repaired, Closed, ControlStarted),
+        *(Control, ControlEnded),
     )
 }
 """All events by their names."""
@@ -296,7 +350,7 @@ def read_event(content: Any) -> Event:
         raise ValueError(
             f"the event {name[:40]!r} is unknown to this version; a newer one may have written it"
         )
-    kinds = earlier_schema.MARKED if "control" in content else {}
+    kinds = WITH_CONTROL if "control" in content else {}
     try:
         return kinds.get(name, KINDS[name]).from_json(content)
     except ValidationError as error:

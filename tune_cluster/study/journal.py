@@ -13,12 +13,13 @@ import json
 import re
 import time
 import zlib
+from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from pydantic import TypeAdapter
 from typing_extensions import NotRequired, TypedDict
 
 from search_spaces.objective import Objective
@@ -80,7 +81,7 @@ class Journal:
             held=held,
         )
         self._lines = self._drop_torn_line()
-        """That it has."""
+        """How many the file has."""
 
     def append(self, *events: Event) -> list[Event]:
         """Write the events in one call, so that a killed driver leaves all of them or none.
@@ -125,6 +126,74 @@ class Journal:
         if whole < len(data):
             self._file.truncate(whole)
         return data.count(b"\n")
+
+
+class Listener(Protocol):
+    """Who is told every event, of earlier sessions too."""
+
+    def on_event(self, event: Event, state: StudyState, replay: bool) -> None:
+        """Take in an event; `state` has it already."""
+
+
+class EventStream:
+    """Passes events on, live ones and those of earlier sessions, to the same listeners.
+
+    Args:
+        journal: open.
+        state: of the study, which has the events of earlier sessions; it takes in every other one
+            here, and nowhere else.
+        listeners: told in their order.
+    """
+
+    def __init__(
+        self, journal: Journal, state: StudyState, listeners: Sequence[Listener] = ()
+    ) -> None:
+        self._state = state
+        self._journal = journal
+        self._listeners = list(listeners)
+        self._pending: deque[Event] = deque()
+        self._emitting = False
+
+    def begin(self, earlier: Sequence[Event], session: Session) -> None:
+        """Tell each listener the events of earlier sessions, and that this one has begun."""
+        for listener in self._listeners:
+            for event in earlier:
+                listener.on_event(event, self._state, replay=True)
+            listener.on_event(session, self._state, replay=False)
+
+    def emit(self, *events: Event) -> None:
+        """Write the events in one call, so that a killed driver leaves all of them or none; then
+        tell each of them to state and listeners.
+
+        A listener that has lost its storage is completed by the next session. What a listener emits
+        is told when everyone knows of the event that it is told of.
+        """
+        self._pending.extend(self._journal.append(*events))
+        if self._emitting:
+            return
+        self._emitting = True
+        try:
+            while self._pending:
+                event = self._pending.popleft()
+                self._state.apply(event)
+                for listener in self._listeners:
+                    with suppress(StorageLostError):
+                        listener.on_event(event, self._state, replay=False)
+        finally:
+            self._emitting = False
+
+    def close(self, why: str) -> None:
+        """End the session: the listeners first, so that their files are whole, then the journal.
+
+        Raises:
+            StorageLostError: the journal, or a listener's file, ends before the session does.
+        """
+        closed = Closed(why=why)
+        # Who has lost the storage keeps none of the others open.
+        with ExitStack() as closing:
+            closing.callback(self._journal.end, why)
+            for listener in reversed(self._listeners):
+                closing.callback(listener.on_event, closed, self._state, replay=False)
 
 
 class DamagedJournalError(ValueError):
@@ -203,9 +272,6 @@ class _Envelope(TypedDict):
     crc: NotRequired[Count]
 
 
-_ENVELOPE: TypeAdapter[_Envelope] = TypeAdapter(_Envelope)
-
-
 def sealed(event: Event, number: int) -> bytes:
     """Line `number` of a journal, with its checksum."""
     body = json.dumps({**event.to_json(), "n": number}, allow_nan=False)[:-1].encode()
@@ -228,7 +294,7 @@ def read_line(line: bytes) -> Line:
     if isinstance(content, dict):
         envelope = {name: content.pop(name) for name in ("n", "crc") if name in content}
     event = read_event(content)
-    check(_ENVELOPE, envelope)
+    check(_Envelope, envelope)
     if has_checksum and zlib.crc32(body) != envelope["crc"]:
         raise ValueError("it was changed since it was written: its checksum is another one")
     return Line(event, envelope.get("n"), "crc" in envelope)

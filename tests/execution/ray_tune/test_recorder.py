@@ -12,8 +12,7 @@ from tune_cluster.storage.checkpoints import TrialCheckpoints
 from tune_cluster.storage.quota import Quota
 from tune_cluster.storage.retry import RetryPolicy, StorageRetry
 from tune_cluster.storage.store import LocalStore
-from tune_cluster.study.journal import Journal
-from tune_cluster.study.stream import EventStream
+from tune_cluster.study.journal import EventStream, Journal
 
 SIZE = 1000
 EXPLOIT = Exploited(trial=0, epoch=2, donor=1, value=0.1, donor_value=0.9, changes={})

@@ -19,8 +19,7 @@ from tests.in_process import QUALITY, SPACE
 from tests.journals import read_events, state_of, trials_in, typed
 from tune_cluster.execution.ray_tune.searcher import Strategies, TrialSource
 from tune_cluster.storage.checkpoints import dirname_of
-from tune_cluster.study.journal import Journal
-from tune_cluster.study.stream import EventStream
+from tune_cluster.study.journal import EventStream, Journal
 
 
 @pytest.fixture

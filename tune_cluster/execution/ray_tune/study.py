@@ -41,10 +41,9 @@ from tune_cluster.storage.s3 import S3Store
 from tune_cluster.storage.store import LocalStore
 from tune_cluster.study.directory import StudyDirectory
 from tune_cluster.study.events import NodeRefused, Session, SlotsChanged
-from tune_cluster.study.journal import JOURNAL, Journal, read_journal
+from tune_cluster.study.journal import JOURNAL, EventStream, Journal, Listener, read_journal
 from tune_cluster.study.state import StudyState
 from tune_cluster.study.stored import earlier_trials
-from tune_cluster.study.stream import EventStream, Listener
 from tune_cluster.study.study_file import check_unchanged, write_study_file
 from tune_cluster.trial.failures import LOST_PROCESS_RETRIES
 from tune_cluster.trial.messages import TrialSettings
