@@ -23,3 +23,9 @@ def about(**changed):
         "dataset": {"name": "digits", "source": "", "notice": "", "fingerprint": ""},
         **changed,
     }
+
+
+def about_this(study):
+    """The content of a whole `study.json` of that study."""
+    strategy, space = study.describe_strategy(), study.space.describe()
+    return about(metric=study.metric, mode=study.mode, space=space, strategy=strategy)

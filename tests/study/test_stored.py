@@ -14,7 +14,7 @@ from search_spaces.trial_events import Earlier
 from tests.conftest import ROOT
 from tests.in_process import SPACE, study_in
 from tests.journals import read_events, trials_from, typed
-from tests.studies import about
+from tests.studies import about, about_this
 from tune_cluster.execution.command_line import parse
 from tune_cluster.execution.launcher import taken_up
 from tune_cluster.study.journal import JOURNAL, Journal
@@ -115,7 +115,7 @@ def begun(directory, warm_start=None, startup=5):
     """A study, open, with its searcher."""
     searcher = TPESearch(SPACE, seed=0, startup=startup)
     study = study_in(directory, at_once=8, searcher=searcher, warm_start=warm_start)
-    study.open({"schema_version": 1}, [])
+    study.open(about_this(study), [])
     study.begin()
     return study, study.tune_config.search_alg
 

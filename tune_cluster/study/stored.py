@@ -43,12 +43,7 @@ from tune_cluster.study.journal import (
     sealed,
 )
 from tune_cluster.study.state import StudyState
-from tune_cluster.study.study_file import (
-    STUDY_FILE,
-    check_fields,
-    read_study_file,
-    write_study_file,
-)
+from tune_cluster.study.study_file import STUDY_FILE, read_study_file, write_study_file
 
 FILES = (
     *(STUDY_FILE, JOURNAL, "trials.csv", "audit.json", "seeds.json"),
@@ -108,7 +103,6 @@ def read_study(directory: Path, flag: str = "STUDY", address: str | None = None)
         ValueError: no study is there, or it is damaged: the file, the line and the field.
     """
     about = read_study_file(directory, flag)
-    check_fields(directory, about, flag)
     journal = directory / JOURNAL
     objective = Objective(about["metric"], about["mode"])
     events, state = read_journal(journal, objective, study=address or str(directory))
@@ -226,7 +220,6 @@ def repair(study: str) -> str:
     """
     directory = local_copy(study)
     about = read_study_file(directory)
-    check_fields(directory, about, "--resume")
     try:
         read_journal(directory / JOURNAL, Objective(about["metric"], about["mode"]))
     except DamagedJournalError as error:

@@ -1,7 +1,4 @@
-"""`study.json`: what a study was started with, and whether the resuming script still says so.
-
-Its fields are those of `StudyFile`.
-"""
+"""`study.json`: what a study was started with, and whether the resuming script still says so."""
 
 from __future__ import annotations
 
@@ -107,6 +104,13 @@ def write_json(
     retry: StorageRetry | None = None,
     study: Path | None = None,
 ) -> None:
+    """Writes the whole file or leaves the old one, as `write_text` does."""
+    write_text(path, json.dumps(content, indent=2, default=str) + "\n", retry, study)
+
+
+def write_text(
+    path: Path, text: str, retry: StorageRetry | None = None, study: Path | None = None
+) -> None:
     """Writes the whole file or leaves the old one.
 
     Args:
@@ -117,13 +121,6 @@ def write_json(
         LinkError: a folder between the two is a link.
         StorageLostError: the storage failed, and did not come back.
     """
-    write_text(path, json.dumps(content, indent=2, default=str) + "\n", retry, study)
-
-
-def write_text(
-    path: Path, text: str, retry: StorageRetry | None = None, study: Path | None = None
-) -> None:
-    """The same for a text."""
     folder = path.parent
     waiting = retry or StorageRetry(LocalStore(folder))
     waiting(lambda: write_file(study or folder, path, text.encode()))
@@ -134,47 +131,29 @@ def write_study_file(
 ) -> None:
     """Writes `study.json` with its checksum, as `write_json` does."""
     content = json.loads(json.dumps(description, default=str))
-    write_json(
-        directory / STUDY_FILE, {**content, "crc": crc_of(content, without=NOT_CHECKED)}, retry
-    )
-
-
-def check_fields(directory: Path, stored: Mapping[str, Any], flag: str) -> None:
-    """Holds the content of `study.json` against `StudyFile`.
-
-    Raises:
-        ValueError: a field is missing or of another type.
-    """
-    try:
-        check(StudyFile, stored)
-        if "rungs" in stored["strategy"]:
-            check(_Rungs, stored["strategy"])
-    except ValueError as error:
-        raise ValueError(f"{flag} {directory}: {STUDY_FILE}: {error}") from None
+    content["crc"] = crc_of(content, NOT_CHECKED)
+    write_json(directory / STUDY_FILE, content, retry)
 
 
 def read_study_file(directory: Path, flag: str = "--resume") -> dict[str, Any]:
-    """What a study was started with, as it was written; `reading.read_study` checks its fields too.
+    """What a study was started with, as it was written.
 
     Args:
         flag: that named it, for the error.
 
     Raises:
         ValueError: there is no study in `directory`, one that this version cannot read, or one
-            whose file is damaged.
+            whose file is damaged: a field is missing or of another type, or it was changed.
     """
+    where = f"{flag} {directory}: "
     try:
         data = read_regular(directory / STUDY_FILE)
     except (FileNotFoundError, NotADirectoryError):
-        raise ValueError(
-            f"{flag} {directory}: no study is there (it has no {STUDY_FILE})"
-        ) from None
+        raise ValueError(f"{where}no study is there (it has no {STUDY_FILE})") from None
     except OSError as error:
-        raise ValueError(
-            f"{flag} {directory}: {STUDY_FILE} cannot be read ({error.strerror})"
-        ) from None
+        raise ValueError(f"{where}{STUDY_FILE} cannot be read ({error.strerror})") from None
     try:
-        stored = parse(data)
+        stored: dict[str, Any] = parse(data)
         version = stored.get("schema_version") if isinstance(stored, dict) else None
         if version != SCHEMA_VERSION:
             raise ValueError(
@@ -185,10 +164,12 @@ def read_study_file(directory: Path, flag: str = "--resume") -> dict[str, Any]:
                 "it was changed since it was written: its checksum is another one; only "
                 f"{', '.join(sorted(NOT_CHECKED - {'crc'}))} may be others"
             )
+        check(StudyFile, stored)
+        if "rungs" in stored["strategy"]:
+            check(_Rungs, stored["strategy"])
     except ValueError as error:
-        raise ValueError(f"{flag} {directory}: {STUDY_FILE}: {error}") from None
-    content: dict[str, Any] = stored
-    return content
+        raise ValueError(f"{where}{STUDY_FILE}: {error}") from None
+    return stored
 
 
 ABSENT = "absent"
@@ -210,13 +191,8 @@ def check_unchanged(directory: Path, **now: Any) -> None:
         return
     first = read_study_file(directory)
     said = json.loads(json.dumps(now, default=str))
-    changed = [
-        difference
-        for name in said
-        if name in first
-        for difference in differences(name, first[name], said[name])
-    ]
-    if changed:
+    common = [name for name in said if name in first]
+    if changed := [one for n in common for one in differences(n, first[n], said[n])]:
         raise ValueError(
             f"--resume {directory}: the script does not say what the study was started with: "
             f"{'; '.join(changed)}. Put that back, or start a new study"
@@ -238,11 +214,8 @@ def differences(name: str, was: Any, here: Any) -> Iterator[str]:
 
 
 def dimensions(space: Mapping[str, Any]) -> dict[str, Any]:
-    """What is searched and what is fixed, by name; the order decides which point has which value.
-
-    Args:
-        space: as `study.json` has it.
-    """
+    """What is searched and what is fixed in the space of a `study.json`, by name; the order decides
+    which point has which value."""
     searched = {branch(parameter): parameter for parameter in space["parameters"]}
     return {**searched, **space["fixed"], "order of the hyperparameters": list(searched)}
 

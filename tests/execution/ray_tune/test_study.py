@@ -21,6 +21,7 @@ from search_spaces.space import Space
 from tests.in_process import QUALITY, SPACE, names, study_in
 from tests.journals import read_events, trials_from
 from tests.search_spaces.schedulers.test_rungs import promoted_by
+from tests.studies import about_this
 from tune_cluster.cluster.nodes import Inspection
 from tune_cluster.execution.ray_tune.study import TUNE_FOLDER
 from tune_cluster.storage.retry import StorageLostError
@@ -34,10 +35,11 @@ TRAINED = Space("quality", (replace(QUALITY, kind="optimization"),))
 def test_a_session_is_in_the_journal_from_its_beginning_to_its_end(tmp_path):
     for resumed in (False, True):
         study = study_in(tmp_path / "study")
-        study.open({"schema_version": 1}, ["--trials", "8"])
+        study.open(about_this(study), ["--trials", "8"])
         study.begin()
+        again = study_in(tmp_path / "study")
         with pytest.raises(ValueError, match="another process is running the study"):
-            study_in(tmp_path / "study").open({"schema_version": 1}, [])
+            again.open(about_this(again), [])
         (study.directory / ".tune").mkdir()
         (study.directory / ".tune" / "state.pkl").touch()
         study.close("finished")
@@ -61,7 +63,7 @@ def test_a_listener_that_has_lost_its_storage_keeps_nothing_open(tmp_path):
     study = study_in(tmp_path)
     lost = StorageLostError(errno.EIO, "input/output error", "disk")
     listeners = [Listener(), Listener(lost), Listener()]
-    study.open({"schema_version": 1}, [])
+    study.open(about_this(study), [])
     study.begin(listeners)
     (tmp_path / TUNE_FOLDER).mkdir()
     with pytest.raises(StorageLostError, match="input/output error"):
@@ -69,7 +71,8 @@ def test_a_listener_that_has_lost_its_storage_keeps_nothing_open(tmp_path):
     assert [listener.closed for listener in listeners] == [True] * 3
     assert names(tmp_path) == [JOURNAL, STUDY_FILE, "trials"]
     assert read_events(tmp_path / JOURNAL)[-1]["event"] == "closed"
-    study_in(tmp_path).open({"schema_version": 1}, [])
+    again = study_in(tmp_path)
+    again.open(about_this(again), [])
 
 
 def test_storage_that_was_waited_for_in_vain_is_not_waited_for_again(tmp_path, capsys):
@@ -261,7 +264,7 @@ def test_a_study_that_was_cut_at_any_line_has_its_rungs_and_ends_what_was_decide
     searcher = study.tune_config.search_alg
     assert asha.memory == memory[cut]
 
-    study.open({"schema_version": 1}, [])
+    study.open(about_this(study), [])
     study.begin()
     written = read_events(study.directory / JOURNAL)
     handed = []
@@ -349,7 +352,7 @@ def test_a_stop_whose_line_was_lost_is_written_by_the_next_session(tmp_path):
     events = [suggested(0), suggested(1), result(0, 1, 0.5), result(1, 1, 0.4)]
     asha = ASHA(max_epochs=9)
     study = study_in(tmp_path, events, trainable=toy(), scheduler=asha)
-    study.open({"schema_version": 1}, [])
+    study.open(about_this(study), [])
     last = read_events(tmp_path / JOURNAL)[-1]
     assert (last["event"], last["trial"], last["status"]) == ("ended", 1, "stopped")
     assert study.tune_config.num_samples == -1
