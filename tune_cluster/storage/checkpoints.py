@@ -178,11 +178,8 @@ class TrialCheckpoints:
             ValueError: it is damaged.
             OSError: it cannot be copied.
         """
-        record = {
-            **{"epoch": checkpoint.epoch, "value": checkpoint.value, "result": checkpoint.result},
-            **{"iteration": checkpoint.iteration, "time_total": checkpoint.time_total},
-            **{"from_zero": checkpoint.from_zero, "donor": donor},
-        }
+        copied = ("epoch", "value", "result", "iteration", "time_total", "from_zero")
+        record = {**{name: getattr(checkpoint, name) for name in copied}, "donor": donor}
         name = f"{checkpoint.name}_from_{donor:04d}"
         self._write(name, record, lambda folder: checkpoint.copy_to(Path(folder)), None)
         return name
@@ -224,17 +221,10 @@ class TrialCheckpoints:
             StorageLostError: the storage failed, and did not come back.
         """
         record = read_record(self._retry(lambda: self.store.read(f"{name}/{RESULT_FILE}")))
-        kept = ("donor", "past", "config", "iteration", "time_total", "from_zero", "files")
         # One of an earlier version does not say it.
         record.setdefault("iteration", record["epoch"])
-        return Checkpoint(
-            self.store,
-            name,
-            record["epoch"],
-            record["value"],
-            record["result"],
-            **{key: record[key] for key in kept if key in record},
-        )
+        known = (key for key in _Record.__annotations__ if key in record and key != "crc")
+        return Checkpoint(self.store, name, **{key: record[key] for key in known})
 
     def drop_from(self, epoch: float) -> None:
         """Drops those of `epoch` and later, readable or not: the trial has come to that epoch

@@ -138,17 +138,6 @@ def check_regular(path: Path, mode: int) -> None:
         raise ValueError(f"{path} is {FILE_KINDS.get(kind, 'no file')}, where a file is expected")
 
 
-def read_file(root: Path, path: Path) -> bytes:
-    """The content of a regular file below `root`.
-
-    Raises:
-        ValueError: it, or what it is reached by, is a link; or it is no file.
-        OSError: it is not there, or cannot be read.
-    """
-    with opened(root, path.parent) as folder, naming(path), open_regular(path, folder) as file:
-        return file.read()
-
-
 def write_file(root: Path, path: Path, content: bytes) -> None:
     """Writes a file whole, in the place of one that was there, or leaves that.
 
@@ -235,7 +224,10 @@ def copy_folder(source: int, target: int, path: Path, *, own: bool = False) -> N
         name, here = entry.name, path / entry.name
         if entry.is_dir(follow_symlinks=False):
             os.mkdir(name, dir_fd=target)
-            with _both(source, target, name, here) as (below, copy):
+            with (
+                _closing(open_folder(source, name, here)) as below,
+                _closing(open_folder(target, name, here)) as copy,
+            ):
                 copy_folder(below, copy, here, own=own)
         elif not own:
             with open_regular(here, source) as file, new_file(target, name) as copied:
@@ -246,16 +238,11 @@ def copy_folder(source: int, target: int, path: Path, *, own: bool = False) -> N
 
 
 @contextmanager
-def _both(source: int, target: int, name: str, path: Path) -> Iterator[tuple[int, int]]:
-    below = open_folder(source, name, path)
+def _closing(number: int) -> Iterator[int]:
     try:
-        copy = open_folder(target, name, path)
-        try:
-            yield below, copy
-        finally:
-            os.close(copy)
+        yield number
     finally:
-        os.close(below)
+        os.close(number)
 
 
 def check_no_links(root: Path, folder: Path) -> None:
@@ -296,13 +283,10 @@ def delete(folder: int, name: str) -> None:
         if not stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
             os.unlink(name, dir_fd=folder)
             return
-        number = os.open(name, FOLDER | os.O_NOFOLLOW, dir_fd=folder)
-        try:
+        with _closing(os.open(name, FOLDER | os.O_NOFOLLOW, dir_fd=folder)) as number:
             # All names first: what is deleted meanwhile may hide others from a scan.
             for entry in list(os.scandir(number)):
                 delete(number, entry.name)
-        finally:
-            os.close(number)
         os.rmdir(name, dir_fd=folder)
 
 

@@ -41,8 +41,8 @@ from tune_cluster.storage.inside import (
     copy_folder,
     delete,
     naming,
+    open_regular,
     opened,
-    read_file,
 )
 
 SCHEME = "s3://"
@@ -306,7 +306,13 @@ class LocalStore(Store):
 
     @override
     def read(self, path: str) -> bytes:
-        return read_file(self._root, self.path / path)
+        file = self.path / path
+        with (
+            opened(self._root, file.parent) as folder,
+            naming(file),
+            open_regular(file, folder) as content,
+        ):
+            return content.read()
 
     @override
     def exists(self) -> bool:

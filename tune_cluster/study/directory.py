@@ -48,7 +48,7 @@ class StudyDirectory:
     bucket: S3Store | None = None
     """That the directory is uploaded to, and that has the checkpoints."""
     lease: S3Lease | None = None
-    """Of a study in a bucket: says that it is this driver's."""
+    """Of the bucket: says that the study is this driver's."""
     journal: HeldFile | None = None
     """Open and locked; None where the study is only read."""
     new: bool = False
@@ -156,10 +156,10 @@ def _lease_of_new(bucket: S3Store, held: ExitStack) -> S3Lease | None:
 
 
 def new_folder(folder: Path, name: str, *, numbered: bool = False) -> Path:
-    """Makes the folder of that name: of two processes one makes it.
+    """Makes the folder of that name, in one that is made where it is missing: of two processes one
+    makes it.
 
     Args:
-        folder: that it is made in; made too where it is missing.
         numbered: whether a name that is taken gets a number, as `name-2`.
 
     Raises:
@@ -167,21 +167,17 @@ def new_folder(folder: Path, name: str, *, numbered: bool = False) -> Path:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for candidate in _candidates(name, numbered):
+            directory = folder / candidate
+            try:
+                directory.mkdir()
+            except FileExistsError:
+                if numbered:
+                    continue
+                raise ValueError(_taken(name, directory)) from None
+            return directory
     except OSError as error:
         raise ValueError(f"--storage-path {folder}: cannot be written ({error.strerror})") from None
-    for candidate in _candidates(name, numbered):
-        directory = folder / candidate
-        try:
-            directory.mkdir()
-        except FileExistsError:
-            if numbered:
-                continue
-            raise ValueError(_taken(name, directory)) from None
-        except OSError as error:
-            raise ValueError(
-                f"--storage-path {folder}: cannot be written ({error.strerror})"
-            ) from None
-        return directory
     raise AssertionError("there is always a next number")
 
 
@@ -192,7 +188,6 @@ def _candidates(name: str, numbered: bool) -> Iterator[str]:
 
 
 def _taken(name: str, directory: Path) -> str:
-    """Why a name cannot be given again, and what to do."""
     if (directory / STUDY_FILE).exists():
         return _exists(name, directory)
     return (
@@ -238,10 +233,8 @@ def _found_journal(
 
 
 def local_copy(study: str) -> Path:
-    """The folder of a study that is to be looked at; of one in a bucket, a copy brought here.
-
-    Args:
-        study: a folder or `s3://bucket/folder/name`.
+    """The folder of a study, by its address, that is to be looked at; of one in a bucket, a copy
+    brought here.
 
     Raises:
         ValueError: no study is there, or the bucket cannot be read.

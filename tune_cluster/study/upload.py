@@ -18,8 +18,8 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from tune_cluster.plain_text import argument
 from tune_cluster.storage.inside import check_regular, read_regular
@@ -161,8 +161,7 @@ def whole_lines(content: bytes) -> bytes:
     return content[: content.rfind(b"\n") + 1]
 
 
-@dataclass(frozen=True)
-class Stamp:
+class Stamp(NamedTuple):
     """What changes with a file."""
 
     size: int
@@ -223,7 +222,7 @@ class DirectoryUpload:
             self._try()
 
     def _try(self, most_pieces: int = MOST_PIECES) -> bool:
-        """Uploads, and says once if that fails; returns whether nothing is left to be done."""
+        """Whether nothing is left to be done; says once that it fails."""
         try:
             self.upload()
             self._journal.compact(most_pieces)
