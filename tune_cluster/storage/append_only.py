@@ -108,11 +108,8 @@ class AppendOnlyFile:
         self._pieces.append(data)
 
     def flush(self) -> None:
-        """Appends the piece, in one call of the system where the storage takes it.
-
-        Raises:
-            StorageLostError: it is not there, nor any of it; or what came before it is lost.
-        """
+        """Appends the piece, in one call of the system where the storage takes it; where it raises
+        StorageLostError, nothing of it is there, or what came before it is lost."""
         piece, self._pieces = b"".join(self._pieces), []
         if piece:
             self._retry(lambda: self._append(piece))
@@ -188,12 +185,7 @@ def write_all(number: int, data: bytes) -> None:
 
 
 def lock(number: int, path: Path) -> None:
-    """Locks the open journal of a study.
-
-    Raises:
-        ValueError: another process has the study.
-        OSError: the storage has no locks.
-    """
+    """Locks the open journal of a study; a ValueError says that another process has it."""
     try:
         fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -112,12 +112,7 @@ class Checkpoint:
             yield folder
 
     def copy_to(self, folder: Path) -> None:
-        """Copies its files, as they were written, to an empty local folder.
-
-        Raises:
-            ValueError: they are damaged.
-            OSError: they cannot be had, or one is missing.
-        """
+        """Copies its files, as `whole` has them, to an empty local folder."""
         self.store.copy_to(self.name, folder)
         check_sums(folder, self.files)
 
@@ -234,11 +229,8 @@ class TrialCheckpoints:
                 self.store.drop(name)
 
     def newest_first(self) -> list[Checkpoint]:
-        """All that can be read; a damaged folder is left out, and stays where it is.
-
-        Raises:
-            StorageLostError: the storage failed, and did not come back.
-        """
+        """All that can be read; a damaged folder is left out, and stays where it is. Storage that
+        does not come back is a StorageLostError."""
         found = []
         for name in self.names():
             try:
@@ -312,11 +304,7 @@ def name_of(epoch: float) -> str:
 
 
 def read_record(data: bytes) -> dict[str, Any]:
-    """The content of a `result.json`.
-
-    Raises:
-        ValueError: it is damaged.
-    """
+    """The content of a `result.json`; a ValueError says that it is damaged."""
     record: dict[str, Any] = parse(data, finite=False)
     check(_Record, record)
     if "crc" in record and record["crc"] != crc_of(record):
@@ -325,11 +313,8 @@ def read_record(data: bytes) -> dict[str, Any]:
 
 
 def saved(save: Callable[[str], object]) -> tempfile.TemporaryDirectory[str]:
-    """A folder on this node's own disk with what `save` writes to it.
-
-    Raises:
-        OSError: that disk is full, whatever `save` has made of it.
-    """
+    """A folder on this node's own disk with what `save` writes to it; an OSError says that the disk
+    is full, whatever `save` has made of it."""
     folder = scratch()
     try:
         save(folder.name)

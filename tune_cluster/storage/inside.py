@@ -79,12 +79,8 @@ def opened(root: Path, folder: Path, *, make: bool = False) -> Iterator[int]:
 
 
 def open_folder(within: int, name: str, path: Path) -> int:
-    """The number of the folder `name` in an open one, opened; `path` is for the errors.
-
-    Raises:
-        ValueError: it is a link, or `..`.
-        OSError: it is not there, or cannot be opened.
-    """
+    """The number of the folder `name` in an open one, opened; a ValueError if it is a link, or
+    `..`. `path` is for the errors."""
     if name == "..":
         raise ValueError(f"{path} leads out of its folder")
     try:
@@ -96,16 +92,12 @@ def open_folder(within: int, name: str, path: Path) -> int:
 
 
 def open_regular(path: Path, folder: int | None = None) -> BinaryIO:
-    """Open a regular file for reading; links in the folders that lead to it are followed, as far
-    as they end.
+    """Open a regular file for reading; links in the folders that lead to it are followed, as far as
+    they end. What is none (a folder, a link, a FIFO, a socket, a device) is a ValueError.
 
     Args:
         folder: the number of the open folder that it is in, where the path to that is not to be
             followed again.
-
-    Raises:
-        ValueError: it is none: a folder, a link, a FIFO, a socket or a device.
-        OSError: it is not there, or cannot be read.
     """
     # A look first: to open a device may be to act on it, and a socket gives the same error as
     # storage that is away.
@@ -128,23 +120,15 @@ def read_regular(path: Path) -> bytes:
 
 
 def check_regular(path: Path, mode: int) -> None:
-    """Refuse what is no regular file by its mode, as `os.stat` has it.
-
-    Raises:
-        ValueError: it is none.
-    """
+    """Refuse what is no regular file by its mode, as `os.stat` has it, by a ValueError."""
     kind = stat.S_IFMT(mode)
     if kind != stat.S_IFREG:
         raise ValueError(f"{path} is {FILE_KINDS.get(kind, 'no file')}, where a file is expected")
 
 
 def write_file(root: Path, path: Path, content: bytes) -> None:
-    """Writes a file whole, in the place of one that was there, or leaves that.
-
-    Raises:
-        LinkError: what it is reached by is a link.
-        OSError: it cannot be written.
-    """
+    """Writes a file whole, in the place of one that was there, or leaves that; a LinkError if it is
+    reached by a link."""
     with opened(root, path.parent) as folder, naming(path):
         unfinished = random_name(path.name)
         try:
@@ -158,11 +142,7 @@ def write_file(root: Path, path: Path, content: bytes) -> None:
 
 
 def new_file(folder: int, name: str) -> BinaryIO:
-    """A file that was not there, open for writing.
-
-    Raises:
-        OSError: something has that name, or it cannot be made.
-    """
+    """A file that was not there, open for writing; an OSError if something has that name."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     return os.fdopen(os.open(name, flags, 0o666, dir_fd=folder), "wb")
 
@@ -212,13 +192,11 @@ def copy_folder(source: int, target: int, path: Path, *, own: bool = False) -> N
     """Copies what an open folder has, and the folders in it, into another one, which is empty.
 
     Args:
-        source, target: the numbers of the open folders.
         path: of the source, for the errors.
         own: whether the source is this process's own, so that links in it to files are followed.
 
     Raises:
         ValueError: there is a link, or what is neither file nor folder.
-        OSError: it cannot be read, or the copy not be written.
     """
     for entry in sorted(os.scandir(source), key=lambda entry: entry.name):
         name, here = entry.name, path / entry.name
@@ -246,12 +224,8 @@ def _closing(number: int) -> Iterator[int]:
 
 
 def check_no_links(root: Path, folder: Path) -> None:
-    """Refuses a folder that has anything but files and folders in it, at any depth.
-
-    Raises:
-        ValueError: there is a link, or a FIFO or the like, or `folder` is reached by one.
-        OSError: it is not there, or cannot be read.
-    """
+    """Refuses, by a ValueError, a folder that is reached by a link, or has anything but files and
+    folders in it, at any depth."""
     try:
         with opened(root, folder) as number:
             for parent, folders, files, within in os.fwalk(dir_fd=number):
@@ -291,12 +265,8 @@ def delete(folder: int, name: str) -> None:
 
 
 def make_private(root: Path, path: Path) -> None:
-    """Makes a folder that this user alone may write to. One that is there stays if it is such a
-    one; else others may have put something into it, and it is deleted.
-
-    Raises:
-        ValueError: it cannot be made, or the one that is there not be taken away.
-    """
+    """Makes a folder that this user alone may write to, or raises a ValueError. One that is there
+    stays if it is such a one; else others may have put something into it, and it is deleted."""
     try:
         with opened(root, path.parent, make=True) as folder:
             if not _is_private(folder, path.name):

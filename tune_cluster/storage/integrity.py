@@ -39,10 +39,9 @@ Sums: TypeAlias = dict[str, list[int]]
 
 
 def parse(data: bytes, *, unique: bool = True, finite: bool = True) -> Any:
-    """The value of a JSON text.
+    """The value of a JSON text in UTF-8.
 
     Args:
-        data: the text in UTF-8.
         unique: whether equal keys are looked for, which takes as long as the parsing again.
         finite: whether NaN and infinity are refused.
 
@@ -65,11 +64,8 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def check(kind: Any, value: Any) -> None:
-    """Hold a value against a type that pydantic knows.
-
-    Raises:
-        ValueError: the field, its value, and what it should be.
-    """
+    """Hold a value against a type that pydantic knows; a ValueError says the field, its value, and
+    what it should be."""
     try:
         _adapter(kind).validate_python(value)
     except ValidationError as error:

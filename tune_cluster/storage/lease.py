@@ -112,11 +112,8 @@ class S3Lease:
                 self._store.delete_if(LEASE_FILE, self._etag)
 
     def on_lost(self, tell: Callable[[str], None]) -> None:
-        """From here on `tell` is told, once, who has taken the study; until now a person was.
-
-        Raises:
-            ValueError: another driver has it already.
-        """
+        """From here on `tell` is told, once, who has taken the study; until now a person was. A
+        ValueError, if another driver has it already."""
         with self._renewing:
             if self.lost:
                 raise ValueError(f"{self.lost}; wait for it, or end it")
@@ -210,11 +207,7 @@ class S3Lease:
         return _Found(etag, holder["driver"], who)
 
     def _watch(self, first: _Found) -> _Found | None:
-        """The lease of a driver that is dead, or None if it has ended meanwhile.
-
-        Raises:
-            StudyInUseError: it is at work.
-        """
+        """The lease of a driver that is dead, or None if it has ended meanwhile."""
         print_line(
             f"{first.who} has not signed off from {self._store}; {self._lease_seconds:.0f} s will "
             "show whether it is still at work"
@@ -238,12 +231,8 @@ def _now() -> float:
 
 
 def check_conditional_writes(store: S3Store) -> None:
-    """Refuses an S3 that ignores the conditions of a write: two drivers would have one study.
-
-    Raises:
-        ValueError: it does.
-        OSError: the bucket cannot be reached, or it knows no such writes.
-    """
+    """Refuses, by a ValueError, an S3 that ignores the conditions of a write: two drivers would
+    have one study."""
     name = f".probe-{uuid.uuid4().hex}"
     etag = store.write_if(name, b"1", None)
     try:

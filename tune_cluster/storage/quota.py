@@ -71,11 +71,7 @@ class Quota:
 
 
 def parse_bytes(text: str) -> int:
-    """10000000000 for `10GB`, 10737418240 for `10GiB`.
-
-    Raises:
-        ValueError: it is no amount of bytes.
-    """
+    """10000000000 for `10GB`, 10737418240 for `10GiB`; a ValueError if it is no amount of bytes."""
     try:
         if re.fullmatch(r"\d+(\.\d+)? ?([kKMGTP]i?)?B?", text.strip()):
             amount = int(TypeAdapter(ByteSize).validate_python(text))

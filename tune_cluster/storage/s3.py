@@ -102,10 +102,8 @@ class S3Store(Store):
             stream.write(content)
 
     def write_if(self, path: str, content: bytes, etag: str | None) -> str:
-        """Puts a file into it if the file there has that ETag, or, for None, if none is there.
-
-        Returns:
-            The ETag of what was written.
+        """Puts a file into it if the file there has that ETag, or, for None, if none is there; the
+        ETag of what was written.
 
         Raises:
             ConflictError: the condition does not hold, and nothing was written.
@@ -136,11 +134,8 @@ class S3Store(Store):
             return None
 
     def delete_if(self, path: str, etag: str) -> None:
-        """Deletes a file in it if it has that ETag.
-
-        Raises:
-            ConflictError: it has another one, or is not there.
-        """
+        """Deletes a file in it if it has that ETag; else, or if it is not there, a
+        ConflictError."""
         with reached():
             s3_client().delete_object(**self._key(path), IfMatch=etag)
 
@@ -154,11 +149,8 @@ class S3Store(Store):
             s3().delete_file(f"{self.path}/{path}")
 
     def probe(self) -> None:
-        """Writes, reads and deletes a small file, with the credentials of this process.
-
-        Raises:
-            OSError: that cannot be done.
-        """
+        """Writes, reads and deletes a small file, with the credentials of this process, or raises
+        an OSError."""
         name = f".probe-{uuid.uuid4().hex}"
         self.write(name, b"probe")
         self.read(name)
@@ -268,11 +260,7 @@ def _refused(name: str, error: Exception) -> OSError:
 
 @contextmanager
 def refusing(flag: str, store: S3Store) -> Iterator[None]:
-    """Makes an error of S3 one of what was typed.
-
-    Raises:
-        ValueError: why the bucket cannot be used.
-    """
+    """Makes an error of S3 a ValueError on what was typed: why the bucket cannot be used."""
     try:
         yield
     except OSError as error:
@@ -292,11 +280,7 @@ def s3() -> fs.S3FileSystem:
 
 @functools.cache
 def s3_client() -> Any:
-    """A client of boto3 for this process, at the same address and with the same credentials.
-
-    Raises:
-        ValueError: boto3 is not installed.
-    """
+    """A client of boto3 for this process, at the same address and with the same credentials."""
     with needs_extra("s3"):
         import boto3
         from botocore.config import Config

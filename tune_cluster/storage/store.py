@@ -58,14 +58,10 @@ LONGEST_PART_BYTES, LONGEST_PATH_BYTES = 255, 3500
 
 
 def expanded(flag: str, typed: str) -> str:
-    """A path with `~` as the shell expands it, which it does not do after `=`.
-
-    Args:
-        flag: that it was given with, for the error.
-        typed: a path, or the address of a bucket.
+    """A path or an address with `~` as the shell expands it, which it does not do after `=`.
 
     Raises:
-        ValueError: no file system takes it, or there is no such user.
+        ValueError: no file system takes it, or there is no such user; it begins with the flag.
     """
     check_characters(flag, typed)
     path = os.path.expanduser(typed)  # noqa: PTH111 - a Path drops the second slash of s3://
@@ -81,11 +77,8 @@ def expanded(flag: str, typed: str) -> str:
 
 
 def check_name(flag: str, name: str) -> None:
-    """Refuses what no folder can be called.
-
-    Raises:
-        ValueError: it is a path, empty, blank, too long, or has characters that a name has not.
-    """
+    """Refuses, by a ValueError, what no folder can be called: what is a path, empty, blank, too
+    long, or has characters that a name has not."""
     check_characters(flag, name)
     if not name.strip() or "/" in name or name in (".", ".."):
         raise ValueError(f"{flag} must be the name of a folder, without /, got {name!r}")
@@ -96,25 +89,15 @@ def check_name(flag: str, name: str) -> None:
 
 
 def check_characters(flag: str, typed: str) -> None:
-    """Refuses what cannot be shown on a line or written as UTF-8.
-
-    Raises:
-        ValueError: it has a control character, or bytes that are no text.
-    """
+    """Refuses, by a ValueError, what cannot be shown on a line (control characters) or written as
+    UTF-8."""
     if not all(character.isprintable() for character in typed):
         raise ValueError(f"{flag} must be text without control characters, got {typed[:40]!a}")
 
 
 def check_address(flag: str, address: str) -> None:
-    """Refuses what is neither a folder nor a bucket.
-
-    Args:
-        flag: that it was given with, for the error.
-        address: as it was typed.
-
-    Raises:
-        ValueError: it is a URL, and none of a bucket.
-    """
+    """Refuses, by a ValueError, what is neither a folder nor a bucket: another URL, or one with
+    credentials."""
     if ":/" not in address:
         return
     if "@" in address:
@@ -258,11 +241,8 @@ class Store(ABC):
 
     @abstractmethod
     def copy_to(self, name: str, target: Path) -> None:
-        """Copies what the folder `name` has to an empty local folder of this process's own.
-
-        Raises:
-            ValueError: it has what no writer of a checkpoint leaves, such as a link.
-        """
+        """Copies what the folder `name` has to an empty local folder of this process's own, or
+        raises as `reading` does."""
 
     @abstractmethod
     def drop(self, name: str) -> None:

@@ -234,11 +234,7 @@ def _found_journal(
 
 def local_copy(study: str) -> Path:
     """The folder of a study, by its address, that is to be looked at; of one in a bucket, a copy
-    brought here.
-
-    Raises:
-        ValueError: no study is there, or the bucket cannot be read.
-    """
+    brought here. A ValueError, if no study is there, or the bucket cannot be read."""
     study = expanded("STUDY", study)
     check_address("STUDY", study)
     if not study.startswith(SCHEME):

@@ -333,14 +333,8 @@ KINDS: Mapping[str, type[Event]] = {
 
 
 def read_event(content: Any) -> Event:
-    """The event of a line of a journal.
-
-    Args:
-        content: the line's JSON without `n` and `crc`.
-
-    Raises:
-        ValueError: it is no event: the field and what is wrong with it.
-    """
+    """The event of a line of a journal, its JSON without `n` and `crc`; a ValueError says the field
+    and what is wrong with it."""
     if not isinstance(content, dict):
         raise ValueError("no JSON object")
     name = content.get("event")

@@ -84,11 +84,8 @@ class Journal:
         """How many the file has."""
 
     def append(self, *events: Event) -> list[Event]:
-        """Write the events in one call, so that a killed driver leaves all of them or none.
-
-        Returns:
-            The events with their `time`.
-        """
+        """Write the events in one call, so that a killed driver leaves all of them or none; return
+        them with their `time`."""
         now = round(time.time(), 3)
         timed = [replace(event, time=now) for event in events]
         if self.lost is not None:
@@ -105,11 +102,8 @@ class Journal:
         return timed
 
     def end(self, why: str) -> None:
-        """Ends the session and closes the journal.
-
-        Raises:
-            StorageLostError: it ends before the session does.
-        """
+        """Ends the session and closes the journal, or raises the StorageLostError that ended it
+        before."""
         self.append(Closed(why=why))
         self.close()
         if self.lost is not None:
@@ -136,13 +130,12 @@ class Listener(Protocol):
 
 
 class EventStream:
-    """Passes events on, live ones and those of earlier sessions, to the same listeners.
+    """Passes events on, live ones and those of earlier sessions, to the same listeners, in their
+    order.
 
     Args:
-        journal: open.
-        state: of the study, which has the events of earlier sessions; it takes in every other one
-            here, and nowhere else.
-        listeners: told in their order.
+        state: has the events of earlier sessions; it takes in every other one here, and nowhere
+            else.
     """
 
     def __init__(
@@ -197,12 +190,7 @@ class EventStream:
 
 
 class DamagedJournalError(ValueError):
-    """A journal is not what was written, before its torn end; says what is whole of it.
-
-    Args:
-        what: path, line and field, and what is wrong there.
-        study: as it is typed.
-    """
+    """A journal is not what was written, before its torn end; says what is whole of it."""
 
     def __init__(self, what: str, whole: WholePart, study: str) -> None:
         super().__init__(
@@ -245,11 +233,7 @@ def read_journal(
 
 
 def read_lines(path: Path) -> list[bytes]:
-    """The whole lines of a journal, without their ends.
-
-    Raises:
-        ValueError: it cannot be read.
-    """
+    """The whole lines of a journal, without their ends; a ValueError if it cannot be read."""
     try:
         return read_regular(path).split(b"\n")[:-1]
     except OSError as error:
@@ -279,14 +263,8 @@ def sealed(event: Event, number: int) -> bytes:
 
 
 def read_line(line: bytes) -> Line:
-    """What a line has.
-
-    Args:
-        line: without its end.
-
-    Raises:
-        ValueError: it is not what was written.
-    """
+    """What a line has, which is given without its end; a ValueError if it is not what was
+    written."""
     body, _, end = line.rpartition(CHECKSUM)
     has_checksum = CHECKSUM_END.fullmatch(end) is not None
     content = parse(line, unique=not has_checksum)
@@ -301,15 +279,11 @@ def read_line(line: bytes) -> Line:
 
 
 def _check_number(line: Line, number: int, *, has_checksums: bool) -> None:
-    """Refuse a line that is not where it was written.
+    """Refuse a line that is not where it was written: lines before it are missing, or there twice.
 
     Args:
-        line: that was read.
         number: of the line in the journal.
         has_checksums: whether the line before it has one; then this one has.
-
-    Raises:
-        ValueError: lines before it are missing, or are there twice.
     """
     if not line.has_checksum:
         if has_checksums:

@@ -134,11 +134,7 @@ class TrialState:
         return step
 
     def check(self, event: TrialEvent) -> None:
-        """Refuse an event that cannot come next.
-
-        Raises:
-            ValueError: why not.
-        """
+        """Refuse, by a ValueError, an event that cannot come next."""
         if self.ended and isinstance(event, (Started, Result, Ended)):
             raise ValueError("the trial has ended before")
         if isinstance(event, Result) and event.epoch <= self.epochs:
@@ -212,11 +208,7 @@ class StudyState:
     """What the events so far say of a study.
 
     Args:
-        objective: what the study looks for.
-        events: of earlier sessions, in their order.
-
-    Raises:
-        ValueError: one of the events cannot come where it is.
+        events: of earlier sessions, in their order; a ValueError, if one cannot come where it is.
     """
 
     def __init__(self, objective: Objective, events: Iterable[Event] = ()) -> None:
@@ -264,11 +256,8 @@ class StudyState:
         return [index for _, index in self._ranking[:count]]
 
     def apply(self, event: Event) -> None:
-        """Take in the next event.
-
-        Raises:
-            ValueError: it cannot come after those so far; it is not taken in.
-        """
+        """Take in the next event; one that cannot come after those so far is a ValueError, and not
+        taken in."""
         if isinstance(event, Suggested):
             if event.trial != len(self.trials):
                 raise ValueError(

@@ -55,11 +55,8 @@ FOLDERS = ("best", "trials", "trials/[0-9]*", ".tune")
 
 
 def check_kinds(directory: Path, flag: str = "--resume") -> None:
-    """Refuse a study in which something else lies where a resume has its files and folders.
-
-    Raises:
-        ValueError: what it is.
-    """
+    """Refuse, by a ValueError, a study in which something else lies where a resume has its files
+    and folders."""
     for patterns, is_expected, expected in (
         (FOLDERS, stat.S_ISDIR, "a folder"),
         (FILES, stat.S_ISREG, "a file"),
@@ -117,11 +114,8 @@ def read_study(directory: Path, flag: str = "STUDY", address: str | None = None)
 
 
 def earlier_trials(directory: Path, objective: Objective) -> list[Earlier]:
-    """The ended trials of the study in `directory`.
-
-    Raises:
-        ValueError: no study is there, or one that looked for something else.
-    """
+    """The ended trials of the study in `directory`; a ValueError, if none is there, or one that
+    looked for something else."""
     stored = read_study(directory, flag="--warm-start")
     metric, theirs = objective.metric, stored.state.objective
     if theirs != objective:
@@ -209,10 +203,7 @@ REPAIRED = "-repaired"
 
 
 def repair(study: str) -> str:
-    """Write the copy beside the study; its address.
-
-    Args:
-        study: a folder or `s3://bucket/folder/name`.
+    """Write the copy beside the study at that address; the copy's address.
 
     Raises:
         ValueError: no study is there, its journal is not damaged, the copy is there already, or it

@@ -99,11 +99,8 @@ class JournalUpload:
             self._out_of_reach = False
 
     def compact(self, most_pieces: int) -> None:
-        """Makes the journal one object again where it has more pieces than that.
-
-        Raises:
-            OSError, LeaseLostError: as `flush`.
-        """
+        """Makes the journal one object again where it has more pieces than that; raises as `flush`
+        does."""
         with self._sending:
             if self._pieces <= most_pieces:
                 return
@@ -243,12 +240,8 @@ class DirectoryUpload:
         return True
 
     def upload(self) -> None:
-        """Brings the bucket up to date.
-
-        Raises:
-            OSError: it cannot be reached; what was uploaded by then is whole.
-            LeaseLostError: the study is another driver's.
-        """
+        """Brings the bucket up to date; raises as `JournalUpload.flush` does, and what was uploaded
+        by then is whole."""
         found = self._found()
         # The journal first: the sizes are older than it.
         self._journal.flush()
