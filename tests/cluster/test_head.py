@@ -51,3 +51,11 @@ def test_nothing_ends_while_the_head_answers_or_once_the_study_is_over(listening
     assert run(address, "1") == (0, "")
     listening.close()
     assert run(address, "0", "over") == (0, "")
+
+
+def test_it_ends_the_process_also_where_nobody_reads_the_line(listening):
+    address = address_of(listening)
+    listening.close()
+    script = SCRIPT.replace("print)", "lambda line: 1 / 0)")
+    command = [sys.executable, "-c", script, address, "60"]
+    assert subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == 75

@@ -60,20 +60,25 @@ def watched(address: str, gone: Callable[[str], None]) -> Iterator[None]:
     """
     over = threading.Event()
 
+    def end(reason: str) -> None:
+        # Also where nobody reads the line any more, and writing it fails.
+        try:
+            gone(reason)
+        finally:
+            os._exit(os.EX_TEMPFAIL)
+
     def watch() -> None:
         missed = 0
         while not over.wait(PROBE_SECONDS):
             ended = ended_process()
             if ended:
-                gone(f"{ended}, a process of the Ray that this job had started, was killed")
-                os._exit(os.EX_TEMPFAIL)
+                end(f"{ended}, a process of the Ray that this job had started, was killed")
             missed = 0 if answers(address) else missed + 1
             if missed == MISSED_PROBES:
-                gone(
+                end(
                     f"the cluster's head at {address} has not answered for "
                     f"{MISSED_PROBES * PROBE_SECONDS:g} s; start the cluster again"
                 )
-                os._exit(os.EX_TEMPFAIL)
 
     threading.Thread(target=watch, name="head", daemon=True).start()
     try:
