@@ -24,7 +24,12 @@ from tests.in_process import QUALITY
 from trainables.data.datasets import load_dataset
 from trainables.image.image_classifier import ImageClassifier
 from tune_cluster.trial.failures import out_of_gpu_memory
-from tune_cluster.trial.process import doubled_share, free_memory, trial_seed
+from tune_cluster.trial.process import (
+    doubled_share,
+    free_memory,
+    limit_gpu_memory,
+    trial_seed,
+)
 
 BEFORE_TORCH = """
 import os, sys
@@ -75,6 +80,17 @@ def run(script):
 def test_before_torch_is_there_its_allocator_is_told_and_what_was_set_stays():
     settings = "expandable_segments:True,per_process_memory_fraction:0.05"
     assert run(BEFORE_TORCH + KNOWN) == [settings]
+
+
+def test_the_limit_is_added_to_the_settings_that_torch_reads(monkeypatch):
+    monkeypatch.delenv("PYTORCH_CUDA_ALLOC_CONF", raising=False)
+    monkeypatch.setenv("PYTORCH_ALLOC_CONF", "expandable_segments:True")
+    monkeypatch.delitem(sys.modules, "torch")
+    limit_gpu_memory(0.25)
+    assert "PYTORCH_CUDA_ALLOC_CONF" not in os.environ
+    assert os.environ["PYTORCH_ALLOC_CONF"] == (
+        "expandable_segments:True,per_process_memory_fraction:0.25"
+    )
 
 
 def test_a_whole_gpu_has_no_limit_and_nothing_is_held_without_one():

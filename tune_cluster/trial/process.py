@@ -27,6 +27,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,9 @@ class TrialLog:
 
     def _size(self) -> int:
         for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+            # A trainable may have put what it likes there, and closed it.
+            with suppress(Exception):
+                stream.flush()
         found = os.fstat(self._descriptor)
         return found.st_size if stat.S_ISREG(found.st_mode) else 0
 
@@ -105,7 +108,8 @@ def searched_directory(error: BaseException) -> str:
     return f" (in {Path.cwd()})" if relative else ""
 
 
-ALLOCATOR_SETTINGS = "PYTORCH_CUDA_ALLOC_CONF"
+ALLOCATOR_SETTINGS = ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF")
+"""Variables of torch's allocator, which reads the first one that is set."""
 
 
 def limit_gpu_memory(share: float) -> None:
@@ -121,10 +125,11 @@ def limit_gpu_memory(share: float) -> None:
     torch = sys.modules.get("torch")
     if torch is None:
         # Read by torch's allocator, should the trainable import it later.
+        variable = next((v for v in ALLOCATOR_SETTINGS if v in os.environ), ALLOCATOR_SETTINGS[0])
         limit = f"per_process_memory_fraction:{share:g}"
-        settings = [s for s in os.environ.get(ALLOCATOR_SETTINGS, "").split(",") if s]
+        settings = [s for s in os.environ.get(variable, "").split(",") if s]
         if limit not in settings:
-            os.environ[ALLOCATOR_SETTINGS] = ",".join([*settings, limit])
+            os.environ[variable] = ",".join([*settings, limit])
     elif torch.cuda.is_available():
         # Ray shows a process no GPUs but its own.
         for device in range(torch.cuda.device_count()):
