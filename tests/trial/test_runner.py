@@ -343,3 +343,25 @@ def test_what_continues_another_trial_draws_what_that_one_would_have(run, monkey
     run(Counting()).report()
     run(Counting(), origins={7: Origin(trial=3, checkpoints="/nowhere", epoch=0)}).report()
     assert seeds == [trial_seed(0, 7), trial_seed(0, 3)]
+
+
+class Wordless(Exception):
+    def __str__(self):
+        raise LookupError
+
+
+def test_an_error_whose_message_cannot_be_read_fails_its_trial_like_any_other(run):
+    (failed,) = reports_of(run(Counting(raising(Wordless(), at=1))))
+    assert failed.status == "failed"
+    assert failed.reason == "Wordless: its message cannot be read, LookupError"
+
+
+def test_outputs_that_a_trainable_has_closed_fail_its_trial_like_any_other(run, monkeypatch):
+    def act(epoch, result):
+        for name in ("stdout", "stderr"):
+            with open(os.devnull, "w") as stream:  # noqa: PTH123
+                monkeypatch.setattr(sys, name, stream)
+        print("closed")
+
+    (failed,) = reports_of(run(Counting(act)))
+    assert (failed.status, failed.reason) == ("failed", "ValueError: I/O operation on closed file.")

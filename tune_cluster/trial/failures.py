@@ -164,17 +164,25 @@ def exited_without_error(error: BaseException) -> bool:
     return isinstance(cause, SystemExit) and cause.code in (None, 0)
 
 
+def text_of(error: BaseException) -> str:
+    """Return the message of an error, whose class a person may have written."""
+    try:
+        return str(error)
+    except Exception as failed:
+        return f"its message cannot be read, {type(failed).__name__}"
+
+
 def out_of_gpu_memory(error: BaseException) -> bool:
     """Return whether `error` says that a GPU's memory, or the share of it, is used up."""
     # By name: a person's own trainable may not use torch, and then nothing here imports it.
     named = type(error).__name__ == "OutOfMemoryError"
-    return named or any(message in str(error) for message in OUT_OF_MEMORY_MESSAGES)
+    return named or any(message in text_of(error) for message in OUT_OF_MEMORY_MESSAGES)
 
 
 def device_lost(error: BaseException) -> bool:
     """Return whether the process can use its GPU no more: after an illegal access or a failed
     assertion there every further call fails, of the next trial too."""
-    text = f"{type(error).__name__}: {error}"
+    text = f"{type(error).__name__}: {text_of(error)}"
     return not out_of_gpu_memory(error) and ("AcceleratorError" in text or "CUDA error" in text)
 
 

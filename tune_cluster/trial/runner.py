@@ -13,6 +13,7 @@ import math
 import reprlib
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
@@ -29,6 +30,7 @@ from tune_cluster.trial.failures import (
     exited_without_error,
     infrastructure_failure,
     out_of_gpu_memory,
+    text_of,
 )
 from tune_cluster.trial.messages import (
     RETURNED,
@@ -369,6 +371,8 @@ class TrialRunner:
     def _print(self, error: Exception) -> str:
         """Print an error to the trial's log; return it in one line."""
         cause = cause_of(error)
-        traceback.print_exception(cause)
-        line = f"{type(cause).__name__}: {cause}".removesuffix(": ")
+        # A trainable may have closed standard error.
+        with suppress(Exception):
+            traceback.print_exception(cause)
+        line = f"{type(cause).__name__}: {text_of(cause)}".removesuffix(": ")
         return line + searched_directory(cause)
