@@ -36,6 +36,18 @@ def test_a_node_that_does_not_answer_in_time_is_named(cluster_address, tmp_path)
         inspection.check(1, 0)
 
 
+def test_a_node_that_answers_just_after_its_time_is_heard(cluster_address, tmp_path):
+    class Answered:
+        def options(self, **_):
+            return self
+
+        def remote(self, meeting_point, name, *, gpus):
+            return ray.put(facts_here(meeting_point, name, gpus=gpus))
+
+    inspection = inspect(str(tmp_path), within=0, remote=lambda ask: Answered())
+    inspection.check(1, 0)
+
+
 def test_a_storage_that_the_driver_cannot_write_to_is_its_own_error(cluster_address, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match=r"--storage-path .*/file: cannot be written"):

@@ -193,7 +193,8 @@ def ask_nodes(
                 known,
                 facts=replace(facts, shared=facts.shared and (seen or bool(facts.unwritable))),
                 # What its way here may have taken is no skew.
-                skew=min(facts.clock - asked, 0.0) + max(facts.clock - arrived[answer], 0.0),
+                skew=min(facts.clock - asked, 0.0)
+                + max(facts.clock - arrived.get(answer, time.time()), 0.0),
             )
         nodes.append(known)
     return nodes
