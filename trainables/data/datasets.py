@@ -70,12 +70,12 @@ def load_dataset(
             be had, or an impossible split.
     """
     wanted = DEFAULT_DATASET if name is None else name
-    if wanted not in DATASETS and not is_own(wanted):
+    own = wanted not in DATASETS
+    if own and not is_own(wanted):
         raise ValueError(
             f"unknown dataset {wanted!r}; there are {', '.join(DATASETS)}, or the path of your "
             f"own: an .npz file or a folder of images by class"
         )
-    own = wanted not in DATASETS
     # A resume may be typed elsewhere.
     used, notice = str(Path(wanted).absolute()) if own else wanted, ""
     try:

@@ -1,8 +1,8 @@
 """A person's own images: an `.npz` file, or a folder of images by class, as viewers show it."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from trainables.data.splits import Images, Labels, RawDataset, with_test_set
 
 Part = tuple[Images, Labels]
+
+NO_TARGET = "a link that leads nowhere"
 
 
 def is_own(name: str) -> bool:
@@ -41,26 +43,14 @@ def read_own(path: Path) -> RawDataset:
         raise ValueError(f"dataset {path}: cannot be read ({error.strerror})") from None
     if not (folder or file):
         there = "no file, no folder" if path.exists() else "no such file or folder"
-        raise ValueError(
-            f"dataset {path}: {'a link that leads nowhere' if path.is_symlink() else there}"
-        )
-    notice = ""
-    if folder:
-        (images, labels), test, classes, notice = read_folder(path)
-    else:
-        images, labels, test, classes = _read_npz(path)
+        raise ValueError(f"dataset {path}: {NO_TARGET if path.is_symlink() else there}")
+    train, test, classes, notice = _read_folder(path) if folder else _read_npz(path)
     if len(classes) < 2:
         raise ValueError(f"dataset {path}: all images are of one class, {classes[0]}; give two")
     if test is None:
-        raw = with_test_set(images, labels, source=str(path))
+        raw = with_test_set(*train, source=str(path))
     else:
-        raw = RawDataset(
-            train_images=images,
-            train_labels=labels,
-            test_images=test[0],
-            test_labels=test[1],
-            source=str(path),
-        )
+        raw = RawDataset(*train, *test, source=str(path))
     raw = replace(raw, notice=f"dataset {path}: {notice}" if notice else "")
     counts = np.bincount(raw.train_labels, minlength=len(classes))
     empty = [name for name, count in zip(classes, counts, strict=True) if count == 0]
@@ -72,103 +62,95 @@ def read_own(path: Path) -> RawDataset:
     return raw
 
 
-def _read_npz(path: Path) -> tuple[Images, Labels, Part | None, list[str]]:
+def _read_npz(path: Path) -> tuple[Part, Part | None, list[str], str]:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays: dict[str, NDArray[Any]] = {name: np.asanyarray(file[name]) for name in file}
     # A damaged archive fails in many ways, zlib's own among them.
     except Exception as error:
         raise ValueError(f"dataset {path}: cannot be read as .npz ({error})") from None
+    try:
+        return _parts_of(arrays)
+    except ValueError as error:
+        raise ValueError(f"dataset {path}: {error}") from None
+
+
+def _parts_of(arrays: dict[str, NDArray[Any]]) -> tuple[Part, Part | None, list[str], str]:
     if not {"x", "y"} <= set(arrays) or ("x_test" in arrays) != ("y_test" in arrays):
         raise ValueError(
-            f"dataset {path}: needs x and y, and x_test and y_test or neither; has "
+            "needs x and y, and x_test and y_test or neither; has "
             f"{', '.join(sorted(arrays)) or 'nothing'}"
         )
-    images, labels = _checked(path, arrays, "x", "y")
+    images, labels = _part_of(arrays, "x", "y")
     # A label that is far off would make a network with a million outputs.
     if labels.max() >= len(labels):
         row = int(labels.argmax())
         raise ValueError(
-            f"dataset {path}: y, row {row}: class {labels[row]} of {len(labels)} rows; number the "
-            "classes from 0"
+            f"y, row {row}: class {labels[row]} of {len(labels)} rows; number the classes from 0"
         )
     classes = [str(index) for index in range(int(labels.max()) + 1)]
     if "x_test" not in arrays:
-        return images, labels, None, classes
-    test = _checked(path, arrays, "x_test", "y_test")
+        return (images, labels), None, classes, ""
+    test = _part_of(arrays, "x_test", "y_test")
     if test[0].shape[1:] != images.shape[1:]:
         raise ValueError(
-            f"dataset {path}: images of x_test are {test[0].shape[1:]} (channels, height, width), "
-            f"those of x {images.shape[1:]}"
+            f"images of x_test are {test[0].shape[1:]} (channels, height, width), those of x "
+            f"{images.shape[1:]}"
         )
     unknown = np.flatnonzero(test[1] > labels.max())
     if len(unknown):
         raise ValueError(
-            f"dataset {path}: y_test, row {unknown[0]}: class {test[1][unknown[0]]}, but y has "
-            f"classes 0 to {labels.max()}"
+            f"y_test, row {unknown[0]}: class {test[1][unknown[0]]}, but y has classes 0 to "
+            f"{labels.max()}"
         )
-    return images, labels, test, classes
+    return (images, labels), test, classes, ""
 
 
-def _checked(path: Path, arrays: dict[str, NDArray[Any]], x: str, y: str) -> Part:
+def _part_of(arrays: dict[str, NDArray[Any]], x: str, y: str) -> Part:
     images, labels = arrays[x], arrays[y]
     if images.ndim not in (3, 4) or labels.ndim != 1:
         raise ValueError(
-            f"dataset {path}: {x} must be [n, height, width] with or without channels and {y} [n], "
-            f"got {list(images.shape)} and {list(labels.shape)}"
+            f"{x} must be [n, height, width] with or without channels and {y} [n], got "
+            f"{list(images.shape)} and {list(labels.shape)}"
         )
     if len(images) != len(labels) or len(labels) == 0:
         raise ValueError(
-            f"dataset {path}: {x} has {len(images)} rows, {y} {len(labels)}; they must be as many, "
-            "and at least one"
+            f"{x} has {len(images)} rows, {y} {len(labels)}; they must be as many, and at least one"
         )
     if 0 in images.shape:
-        raise ValueError(f"dataset {path}: {x} has images without a pixel: {list(images.shape)}")
-    return _pixels(path, x, _channels_first(path, x, images)), _classes(path, y, labels)
-
-
-def _channels_first(path: Path, name: str, images: NDArray[Any]) -> NDArray[Any]:
+        raise ValueError(f"{x} has images without a pixel: {list(images.shape)}")
     if images.ndim == 3:
-        return images[:, None]
-    if images.shape[3] in (1, 3):
-        return images.transpose(0, 3, 1, 2)
-    if images.shape[1] in (1, 3):
-        return images
-    raise ValueError(
-        f"dataset {path}: {name} must have 1 or 3 channels, second or last, got "
-        f"{list(images.shape)}"
-    )
+        images = images[:, None]
+    elif images.shape[3] in (1, 3):
+        images = images.transpose(0, 3, 1, 2)
+    elif images.shape[1] not in (1, 3):
+        raise ValueError(f"{x} must have 1 or 3 channels, second or last, got {list(images.shape)}")
+    return _pixels(x, images), _classes(y, labels)
 
 
-def _pixels(path: Path, name: str, images: NDArray[Any]) -> Images:
+def _pixels(name: str, images: NDArray[Any]) -> Images:
     if images.dtype == np.uint8:
         return np.ascontiguousarray(images)
     if images.dtype.kind not in "fiu":
-        raise ValueError(f"dataset {path}: {name} must hold numbers, got {images.dtype}")
+        raise ValueError(f"{name} must hold numbers, got {images.dtype}")
     highest = 1.0 if images.dtype.kind == "f" else 255
     # A NaN is in no range.
     inside = ((images >= 0) & (images <= highest)).all(axis=(1, 2, 3))
     if not inside.all():
         row = int(np.flatnonzero(~inside)[0])
-        raise ValueError(
-            f"dataset {path}: {name}, row {row}: {images.dtype} pixels must be from 0 to "
-            f"{highest:g}"
-        )
+        raise ValueError(f"{name}, row {row}: {images.dtype} pixels must be from 0 to {highest:g}")
     scaled = np.round(images * 255) if images.dtype.kind == "f" else images
     return np.ascontiguousarray(scaled.astype(np.uint8))
 
 
-def _classes(path: Path, name: str, labels: NDArray[Any]) -> Labels:
+def _classes(name: str, labels: NDArray[Any]) -> Labels:
     if labels.dtype.kind not in "iuf":
-        raise ValueError(f"dataset {path}: {name} must hold classes from 0, got {labels.dtype}")
+        raise ValueError(f"{name} must hold classes from 0, got {labels.dtype}")
     # Above that the cast would turn them around.
     wrong = np.flatnonzero((labels < 0) | (labels != np.floor(labels)) | (labels >= 2**31))
     if len(wrong):
         row = int(wrong[0])
-        raise ValueError(
-            f"dataset {path}: {name}, row {row}: a class is a whole number from 0, got "
-            f"{labels[row]}"
-        )
+        raise ValueError(f"{name}, row {row}: a class is a whole number from 0, got {labels[row]}")
     return labels.astype(np.int64)
 
 
@@ -181,41 +163,24 @@ BACKGROUNDS = {"white": 255, "black": 0, "grey": 128}
 """What is transparent is laid over the first of these before which no image vanishes."""
 
 
-@dataclass
-class LeftOut:
-    """What lies in a dataset's folder and is no image of it, by kind."""
+LeftOut = defaultdict[str, list[str]]
+"""What lies in a dataset's folder and is no image of it, by kind."""
 
-    found: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-
-    def notice(self) -> str:
-        """How much of each kind, with an example; empty where nothing is."""
-        kinds = [f"{len(names)} {kind} ({names[0]})" for kind, names in self.found.items()]
-        return f"left out: {', '.join(kinds)}" if kinds else ""
+Labelled = tuple[list[Any], Labels]
+"""The pictures of one part, grey, in colour, or one of both with an alpha channel."""
 
 
-@dataclass(frozen=True)
-class Labelled:
-    """The pictures of one part, grey, in colour, or one of both with an alpha channel."""
-
-    path: Path
-    pictures: list[Any]
-    labels: Labels
-
-
-def read_folder(path: Path) -> tuple[Part, Part | None, list[str], str]:
+def _read_folder(path: Path) -> tuple[Part, Part | None, list[str], str]:
     """Read the images to train on, those to test on where there are some, and the classes.
 
     The last is what a person must know: what was left out, and over what transparent images were
     laid.
-
-    Raises:
-        ValueError: a file or folder that cannot be read, or that nothing would read; names it.
     """
-    left_out = LeftOut()
+    left_out = LeftOut(list)
     found = _subfolders(path, left_out)
     test = None
     # A train may be a vehicle.
-    if "train" not in found or not _entries(path / "train", LeftOut())[0]:
+    if "train" not in found or not _entries(path / "train", LeftOut(list))[0]:
         classes = found
         train = _read_classes(path, classes, left_out)
     else:
@@ -236,36 +201,35 @@ def read_folder(path: Path) -> tuple[Part, Part | None, list[str], str]:
                 )
             test = _read_classes(path / "test", classes, left_out)
     both = [part for part in (train, test) if part is not None]
-    background, notice = _background([one for part in both for one in part.pictures])
-    coloured = any(picture.mode.startswith("RGB") for picture in train.pictures)
-    parts = [_as_arrays(part, coloured, background) for part in both]
+    background, notice = _background([picture for pictures, _ in both for picture in pictures])
+    coloured = any(picture.mode.startswith("RGB") for picture in train[0])
+    parts = [(_as_array(pictures, coloured, background), labels) for pictures, labels in both]
     if len(parts) == 2 and parts[1][0].shape[1:] != parts[0][0].shape[1:]:
         raise ValueError(
             f"dataset {path / 'test'}: images are {parts[1][0].shape[1:]} (channels, height, "
             f"width), those of train {parts[0][0].shape[1:]}"
         )
-    notices = "; ".join(note for note in (left_out.notice(), notice) if note)
-    return parts[0], parts[1] if len(parts) == 2 else None, classes, notices
+    kinds = [f"{len(names)} {kind} ({names[0]})" for kind, names in left_out.items()]
+    notices = [f"left out: {', '.join(kinds)}"] if kinds else []
+    if notice:
+        notices.append(notice)
+    return parts[0], parts[1] if len(parts) == 2 else None, classes, "; ".join(notices)
 
 
 def _entries(path: Path, left_out: LeftOut) -> tuple[list[str], list[str]]:
     """The names of the folders and of the files in a folder; hidden ones, which tools leave, such
-    as .ipynb_checkpoints, are left out.
-
-    Raises:
-        ValueError: one that cannot be read, or is neither.
-    """
+    as .ipynb_checkpoints, are left out."""
     folders, files = [], []
     try:
         for entry in sorted(path.iterdir()):
             if entry.name.startswith("."):
-                left_out.found["hidden"].append(entry.name)
+                left_out["hidden"].append(entry.name)
             elif entry.is_dir():
                 folders.append(entry.name)
             elif entry.is_file():
                 files.append(entry.name)
             else:
-                what = "a link that leads nowhere" if entry.is_symlink() else "no file, no folder"
+                what = NO_TARGET if entry.is_symlink() else "no file, no folder"
                 raise ValueError(f"dataset {entry}: {what}; mend it or take it away")
     except OSError as error:
         raise ValueError(f"dataset {path}: cannot be read ({error.strerror})") from None
@@ -277,7 +241,7 @@ def _subfolders(path: Path, left_out: LeftOut) -> list[str]:
     if not folders:
         raise ValueError(f"dataset {path}: no folder in it; one folder of images a class is needed")
     if files:
-        left_out.found["beside the folders of the classes"] += files
+        left_out["beside the folders of the classes"] += files
     return folders
 
 
@@ -294,7 +258,7 @@ def _read_classes(path: Path, classes: Sequence[str], left_out: LeftOut) -> Labe
                 "nothing would read: images lie in the folder of their class"
             )
         if not here:
-            left_out.found["without an image"].append(f"{path.name}/{name}")
+            left_out["without an image"].append(f"{path.name}/{name}")
         files += [path / name / file for file in here]
         labels += [index] * len(here)
     if not files:
@@ -314,7 +278,7 @@ def _read_classes(path: Path, classes: Sequence[str], left_out: LeftOut) -> Labe
                 f"{pictures[-1].size[1]} pixels, the first is {width} x {height}; all must be of "
                 "one size"
             )
-    return Labelled(path, pictures, np.array(labels, np.int64))
+    return pictures, np.array(labels, np.int64)
 
 
 class _RefusedError(ValueError):
@@ -345,10 +309,9 @@ def _read(file: Path) -> Any:
         return upright.convert(shades)
 
 
-def _background(pictures: Iterable[Any]) -> tuple[int, str]:
+def _background(pictures: list[Any]) -> tuple[int, str]:
     """Over what transparent images are laid: white, unless what they show is white itself; the
     same in words, empty where none is transparent."""
-    pictures = list(pictures)
     transparent = [picture for picture in pictures if picture.mode.endswith("A")]
     if not transparent:
         return 0, ""
@@ -368,15 +331,15 @@ def _laid_over(shade: int, picture: Any) -> NDArray[np.uint8]:
     return np.round(pixels[:, :, :-1] * alpha + shade * (1 - alpha)).astype(np.uint8)
 
 
-def _as_arrays(part: Labelled, coloured: bool, background: int) -> Part:
+def _as_array(pictures: list[Any], coloured: bool, background: int) -> Images:
     from PIL import Image
 
     shades, arrays = "RGB" if coloured else "L", []
-    for picture in part.pictures:
+    for picture in pictures:
         if picture.mode.endswith("A"):
             pixels = _laid_over(background, picture)
             picture = Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[:, :, 0])
         arrays.append(np.asarray(picture.convert(shades), np.uint8))
     images = np.stack(arrays)
     images = images.transpose(0, 3, 1, 2) if coloured else images[:, None]
-    return np.ascontiguousarray(images), part.labels
+    return np.ascontiguousarray(images)

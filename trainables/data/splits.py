@@ -20,9 +20,8 @@ TEST_SEED = 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Split:
-    """How the samples of a dataset are shared out, whatever they are; a kind of data adds its
-    arrays, in the order of `labels`.
+class SearchData:
+    """The part of a dataset of images that a search may look at: no test images.
 
     Plain arrays, so that Ray's object store maps them into every trial without a copy (there they
     are read-only).
@@ -30,19 +29,16 @@ class Split:
 
     name: str
     """Of the dataset, such as "fashion_mnist"."""
-
+    images: Images
+    """uint8 `[n, channels, height, width]`."""
     labels: Labels
     """int64 `[n]`, 0 to `classes - 1`, training part first; of every prefix, and so of every block
     too, the classes have their share."""
-
     train_count: int
-    """Samples of the training part; the rest is for validation, the same for every trial."""
-
+    """Images of the training part; the rest is for validation, the same for every trial."""
     classes: int
-    """Number of classes."""
-
     train_ratio: float
-    """Share of the samples that went into the training part."""
+    """Share of the images that went into the training part."""
 
     @property
     def train_labels(self) -> Labels:
@@ -53,14 +49,6 @@ class Split:
     def validation_labels(self) -> Labels:
         """int64 `[n - train_count]`."""
         return self.labels[self.train_count :]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class SearchData(Split):
-    """The part of a dataset of images that a search may look at: no test images."""
-
-    images: Images
-    """uint8 `[n, channels, height, width]`."""
 
     @property
     def train_images(self) -> Images:
@@ -85,22 +73,16 @@ class Dataset:
 
     name: str
     """Of the dataset, such as "fashion_mnist"."""
-
     search: SearchData
     """What trials see."""
-
     test_images: Images
     """uint8 `[k, channels, height, width]`, for the final evaluation alone."""
-
     test_labels: Labels
     """int64 `[k]`."""
-
     notice: str
     """What the person must know (a fallback, files that could not be verified), or empty."""
-
     source: str
     """Where the dataset was found."""
-
     fingerprint: str
     """Twelve hexadecimal digits of a hash over content and split."""
 
@@ -145,47 +127,30 @@ def stratified_order(labels: Labels, seed: int) -> NDArray[np.int64]:
     return order
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class RawDataset:
     """A dataset as its files hold it, before any split for a search."""
 
     train_images: Images
     """uint8 `[n, channels, height, width]`."""
-
     train_labels: Labels
     """int64 `[n]`."""
-
     test_images: Images
     """uint8 `[k, channels, height, width]`."""
-
     test_labels: Labels
     """int64 `[k]`."""
-
     source: str
     """Where it was found."""
-
     notice: str = ""
     """What could not be verified, or empty."""
 
 
 def with_test_set(images: Images, labels: Labels, *, source: str) -> RawDataset:
-    """Set `TEST_SHARE` of the images aside as a test set, stratified by class.
-
-    Args:
-        images: uint8 `[n, channels, height, width]`.
-        labels: int64 `[n]`.
-        source: where they were found.
-    """
+    """Set `TEST_SHARE` of the images aside as a test set, stratified by class."""
     order = stratified_order(labels, TEST_SEED)
     count = round(len(labels) * (1 - TEST_SHARE))
     train, test = order[:count], order[count:]
-    return RawDataset(
-        train_images=images[train],
-        train_labels=labels[train],
-        test_images=images[test],
-        test_labels=labels[test],
-        source=source,
-    )
+    return RawDataset(images[train], labels[train], images[test], labels[test], source)
 
 
 def split(
@@ -194,11 +159,7 @@ def split(
     """Split images into a training and a validation part, both stratified by class.
 
     Args:
-        name: of the dataset.
-        images: uint8 `[n, channels, height, width]`.
-        labels: int64 `[n]`.
-        classes: number of classes.
-        seed: of the split.
+        seed: of the order of the images.
         train_ratio: share of the images that goes into the training part, between 0 and 1.
 
     Raises:
@@ -225,7 +186,7 @@ def split(
 
 @dataclass(frozen=True)
 class Partition:
-    """Indices of samples, in blocks that follow each other in a `Split`."""
+    """Indices of images of a `SearchData`, in blocks that follow each other."""
 
     train: tuple[range, ...]
     validation: range
@@ -236,7 +197,7 @@ class Partition:
         return sum(map(len, self.train))
 
 
-def partitions(data: Split, *, train_ratio: float, folds: int) -> list[Partition]:
+def partitions(data: SearchData, *, train_ratio: float, folds: int) -> list[Partition]:
     """One partition, or one a fold.
 
     Without folds, a trial is trained on the first `train_ratio` of all images and validated on the
@@ -245,7 +206,6 @@ def partitions(data: Split, *, train_ratio: float, folds: int) -> list[Partition
     the order of the images is (Kohavi 1995, *A Study of Cross-Validation and Bootstrap*).
 
     Args:
-        data: what trials see of the dataset.
         train_ratio: share of all images to train on; without a meaning under folds.
         folds: at least 2, or 0 for the one split.
 

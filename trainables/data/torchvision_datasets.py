@@ -18,51 +18,45 @@ import numpy as np
 
 from trainables.data.splits import Images, Labels, RawDataset
 
-# A host that does not answer in this time counts as out of reach: seconds for each connection.
 CONNECT_SECONDS = 5.0
-# Debian's package is 31 MB and the lists before it 10 MB: seconds for each of the two.
+"""Within which a host has to answer, for each connection."""
+
 APT_SECONDS = 120.0
+"""For Debian's package, 31 MB, and for the lists before it, 10 MB."""
 
 DEBIAN_PACKAGE = "dataset-fashion-mnist"
 SYSTEM_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package puts its files."""
 
-# MD5 of the unpacked files. Debian packs them anew, so that its .gz files are not those whose
-# checksums torchvision knows.
 FASHION_MNIST_CONTENT_MD5 = {
     "train-images-idx3-ubyte.gz": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
     "train-labels-idx1-ubyte.gz": "9018921c3c673c538a1fc5bad174d6f9",
     "t10k-images-idx3-ubyte.gz": "8181f5470baa50b63fa0f6fddb340f0a",
     "t10k-labels-idx1-ubyte.gz": "15d484375f8d13e6eb1aabb0c3f46965",
 }
+"""Of the unpacked files: Debian packs them anew, so that its .gz files are not those whose
+checksums torchvision knows."""
 
 Source = tuple[str, Callable[[Path], Path]]
 """Its name, and what brings the files, perhaps into an empty folder, and returns theirs."""
 
 
 class UnavailableError(Exception):
-    """A source that a dataset cannot be had from, here and now; the message says why."""
+    """A dataset cannot be had from a source, or from any, here and now; a line for each says why.
+
+    The readers raise it, and a `ValueError` of a damaged file.
+    """
 
 
 def read_mnist(data_dir: Path) -> RawDataset:
-    """Read MNIST from `data_dir`, or download it there.
-
-    Raises:
-        UnavailableError: it is nowhere to be had; a line for each place.
-        ValueError: a damaged file.
-    """
+    """Read MNIST from `data_dir`, or download it there."""
     from torchvision import datasets
 
     return _read_idx(datasets.MNIST, data_dir, {}, [_download_of(datasets.MNIST, "MNIST/raw")])
 
 
 def read_fashion_mnist(data_dir: Path) -> RawDataset:
-    """Read Fashion-MNIST from `data_dir`, or bring it there from the system or the network.
-
-    Raises:
-        UnavailableError: it is nowhere to be had; a line for each place.
-        ValueError: a damaged file.
-    """
+    """Read Fashion-MNIST from `data_dir`, or bring it there from the system or the network."""
     from torchvision import datasets
 
     def system_copy(_: Path) -> Path:
@@ -82,10 +76,6 @@ def read_cifar10(data_dir: Path) -> RawDataset:
     """Read CIFAR-10 from `data_dir`, or download it there.
 
     Its files are pickles: none is opened before its checksum was found right.
-
-    Raises:
-        UnavailableError: it is nowhere to be had; a line for each place.
-        ValueError: a damaged file.
     """
     from torchvision import datasets
 
@@ -98,13 +88,13 @@ def read_cifar10(data_dir: Path) -> RawDataset:
     for name, expected in md5.items():
         _check(folder / name, expected)
 
-    def load(train: bool) -> tuple[Images, Labels]:
+    def load(*, train: bool) -> tuple[Images, Labels]:
         dataset = known(root=data_dir, train=train, download=False)
         # torchvision gives [n, height, width, channels].
         images = np.ascontiguousarray(dataset.data.transpose(0, 3, 1, 2))
         return images, np.asarray(dataset.targets, dtype=np.int64)
 
-    return _raw(load, source, notice="")
+    return RawDataset(*load(train=True), *load(train=False), source)
 
 
 def _read_idx(
@@ -123,20 +113,20 @@ def _read_idx(
             if expected is None or _content_md5(packed) != expected:
                 raise
 
-    def plain(name: str) -> Path:
-        return folder / name.removesuffix(".gz")
-
-    missing = [n for n in md5 if not (folder / n).is_file() and not plain(n).is_file()]
+    files = [(folder / name, folder / name.removesuffix(".gz")) for name in md5]
+    missing = [gz.name for gz, plain in files if not gz.is_file() and not plain.is_file()]
     source = _bring(folder, missing, sources, check)
-    unverified = [plain(name).name for name in md5 if not (folder / name).is_file()]
-    for packed in (folder / name for name in md5 if (folder / name).is_file()):
-        check(packed)
-        if not plain(packed.name).is_file():
-            with gzip.open(packed) as content:
-                _write(content, plain(packed.name))
-        _check_unpacked(plain(packed.name), packed)
+    unverified = [plain.name for gz, plain in files if not gz.is_file()]
+    for gz, plain in files:
+        if not gz.is_file():
+            continue
+        check(gz)
+        if not plain.is_file():
+            with gzip.open(gz) as content:
+                _write(content, plain)
+        _check_unpacked(plain, gz)
 
-    def load(train: bool) -> tuple[Images, Labels]:
+    def load(*, train: bool) -> tuple[Images, Labels]:
         try:
             dataset = known(root=data_dir, train=train, download=False)
             images, labels = dataset.data.numpy(), dataset.targets.numpy()
@@ -154,30 +144,15 @@ def _read_idx(
         f"{', '.join(unverified)} in {folder} could not be verified: "
         f"the .gz files that they were unpacked from are not beside them"
     )
-    return _raw(load, source, notice if unverified else "")
-
-
-def _raw(load: Callable[[bool], tuple[Images, Labels]], source: str, notice: str) -> RawDataset:
-    train_images, train_labels = load(True)
-    test_images, test_labels = load(False)
-    return RawDataset(
-        train_images=train_images,
-        train_labels=train_labels,
-        test_images=test_images,
-        test_labels=test_labels,
-        source=source,
-        notice=notice,
-    )
+    parts = (*load(train=True), *load(train=False))
+    return RawDataset(*parts, source, notice if unverified else "")
 
 
 def _bring(
     folder: Path, missing: list[str], sources: list[Source], check: Callable[[Path], None]
 ) -> str:
-    """Copy what is missing in `folder` from the first source that has it, once it was checked.
-
-    Returns:
-        Where the dataset was found.
-    """
+    """Copy what is missing in `folder` from the first source that has it, once it was checked;
+    return where that was."""
     if not missing:
         return f"data directory {folder}"
     tried = [f"data directory {folder}: no {', '.join(missing)}"]
@@ -220,10 +195,8 @@ def _download_of(known: Any, inside: str) -> Source:
 
 
 def fetch_debian_fashion_mnist(folder: Path) -> Path:
-    """Download and unpack Debian's package into `folder`; needs neither root nor an installation.
-
-    Returns:
-        The folder with the four .gz files.
+    """Download and unpack Debian's package into `folder`; return the folder with the four .gz
+    files. Needs neither root nor an installation.
 
     Raises:
         UnavailableError: no apt-get or dpkg-deb here, or no such package within reach.
@@ -290,8 +263,7 @@ def _content_md5(packed: Path) -> str | None:
 
 
 def _check_unpacked(path: Path, packed: Path) -> None:
-    """Refuse an unpacked file that is not what the CRC-32 and size at the end of its (checked) .gz
-    file say (RFC 1952, section 2.3.1)."""
+    """By CRC-32 and size at the end of its .gz file (RFC 1952, section 2.3.1)."""
     trailer, content = packed.read_bytes()[-8:], path.read_bytes()
     crc, size = (int.from_bytes(trailer[i : i + 4], "little") for i in (0, 4))
     if (zlib.crc32(content), len(content)) != (crc, size):
