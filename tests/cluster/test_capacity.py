@@ -224,7 +224,7 @@ def test_machines_of_ones_own_have_a_size_that_is_not_known_before():
     provider = {"type": "local", "head_ip": "10.0.0.1", "worker_ips": ["10.0.0.2", "10.0.0.3"]}
     prepared, _ = prepare_local({"cluster_name": "own", "provider": provider})
     autoscaler = autoscaler_of(prepared)
-    assert autoscaler.of_unknown_size() == 2
+    assert [kind.max_workers for kind in autoscaler.types if not kind.resources] == [2]
     assert autoscaler.slots(gpus) == 0
 
 

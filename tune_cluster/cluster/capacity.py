@@ -50,19 +50,12 @@ class Autoscaler:
             left -= started
         return count
 
-    def of_unknown_size(self) -> int:
-        """How many nodes may come whose size is not known."""
-        return sum(node_type.max_workers for node_type in self.types if not node_type.resources)
-
 
 def read_autoscaler(gcs_address: str) -> Autoscaler:
-    """Of the cluster with that head, on which this has to run.
+    """Return that of the cluster whose head, at `host:port`, this runs on.
 
     Ray tells it to nobody: `get_max_resources_from_cluster_config` reads a table that neither its
     autoscaler v1 nor v2 ever writes. So it is read where the autoscaler itself reads it.
-
-    Args:
-        gcs_address: host:port of the cluster's head.
     """
     in_pod = "RAY_CLUSTER_NAME" in os.environ and SERVICE_ACCOUNT.exists()
     return autoscaler_of(_of_raycluster() if in_pod else _of_monitor(gcs_address))
@@ -93,7 +86,7 @@ def _of_monitor(gcs_address: str) -> dict[str, Any]:
 
 
 def _of_raycluster() -> dict[str, Any]:
-    """What Kubernetes has of this pod's cluster, which the autoscaler in the head's pod may ask."""
+    """What Kubernetes has of this pod's cluster."""
     try:
         return raycluster(SERVICE_ACCOUNT.read_text(), os.environ["RAY_CLUSTER_NAME"])
     except OSError:
@@ -130,10 +123,9 @@ class Cluster:
         return count
 
     def _why_not(self, cpus: float, gpus: float) -> str:
-        """Say why a trial of that size fits nowhere."""
-        kinds = [node_type.resources for node_type in self.autoscaler.types if node_type.resources]
-        later = ""
-        unknown = self.autoscaler.of_unknown_size()
+        types, later = self.autoscaler.types, ""
+        kinds = [node_type.resources for node_type in types if node_type.resources]
+        unknown = sum(node_type.max_workers for node_type in types if not node_type.resources)
         if unknown:
             later = (
                 f". Up to {unknown} nodes may still join, of a size that is known only then: see "
@@ -144,10 +136,10 @@ class Cluster:
                 f"--gpus-per-trial {gpus:g}: the cluster has no GPU, and none that it may start. "
                 "Give 0, or --address of a cluster that has"
             )
-        bring = f", those that the autoscaler may start have {sizes(kinds)}" if kinds else ""
+        bring = f", those that the autoscaler may start have {_sizes(kinds)}" if kinds else ""
         return (
             f"a trial of {cpus:g} CPU and {gpus:g} GPU fits on no node: those that are up have "
-            f"{sizes(self.nodes)}{bring}{later}"
+            f"{_sizes(self.nodes)}{bring}{later}"
         )
 
 
@@ -161,8 +153,7 @@ def fitting(node: Resources, cpus: float, gpus: float) -> int:
     return int(min(per_kind) + 1e-9)
 
 
-def sizes(nodes: Iterable[Resources]) -> str:
-    """Return the different sizes, in words."""
+def _sizes(nodes: Iterable[Resources]) -> str:
     found = {(node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in nodes}
     return " or ".join(f"{cpus:g} CPU and {gpus:g} GPU" for cpus, gpus in sorted(found))
 

@@ -16,7 +16,7 @@ from ray.exceptions import AuthenticationError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from tune_cluster.cluster import compat
-from tune_cluster.cluster.capacity import Autoscaler, Cluster, read_autoscaler
+from tune_cluster.cluster.capacity import Autoscaler, Cluster, nodes_up, read_autoscaler
 from tune_cluster.cluster.compat import HEAD
 from tune_cluster.cluster.facts import PACKAGES
 from tune_cluster.cluster.head import check_reachable
@@ -82,18 +82,16 @@ def seen(*, own: bool) -> Cluster:
         ValueError: it has gone meanwhile.
     """
     try:
-        nodes = tuple(dict(node["Resources"]) for node in ray.nodes() if node["Alive"])
-        return Cluster(nodes, ask_head(), own=own)
+        nodes = nodes_up()
+        head = next((node for node, has in nodes.items() if HEAD in has), None)
+        return Cluster(tuple(nodes.values()), ask_head(head), own=own)
     except (RayError, OSError, RuntimeError) as error:
         raise ValueError(f"the cluster has gone as the study began: {in_a_line(error)}") from None
 
 
 def check_connected(address: str | None) -> None:
-    """Refuse the address of another cluster than the one that this process is connected to.
-
-    Raises:
-        ValueError: the script has called ray.init() for another one.
-    """
+    """Raise a `ValueError` where the script has called ray.init() for another cluster, or as a
+    client."""
     if compat.client_is_connected():
         raise ValueError(
             "the script has called ray.init() with ray://: a study runs on a machine of the "
@@ -107,11 +105,13 @@ def check_connected(address: str | None) -> None:
         )
 
 
-def ask_head() -> Autoscaler:
-    """Return what an autoscaler may start: the head knows, on which the driver need not be."""
+def ask_head(head: str | None) -> Autoscaler:
+    """Return what an autoscaler may start: the head knows, on which the driver need not be.
+
+    Args:
+        head: its id; None where Ray names none.
+    """
     context = ray.get_runtime_context()
-    up = [node for node in ray.nodes() if node["Alive"]]
-    head = next((node["NodeID"] for node in up if HEAD in node["Resources"]), None)
     if head in (None, context.get_node_id()):
         return read_autoscaler(context.gcs_address)
     there = NodeAffinitySchedulingStrategy(head, soft=False)

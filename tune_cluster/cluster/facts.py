@@ -113,17 +113,19 @@ def facts_here(meeting_point: str, name: str, *, gpus: bool = False) -> Facts:
                 new_file(number, name).close()
     except OSError as error:
         unwritable = error.strerror or type(error).__name__
-    seen = seen_gpus() if gpus else None
-    versions = {"Python": platform.python_version(), "Ray": installed("ray")}
     return Facts(
-        # A CPU's build beside a GPU's is the same torch.
-        versions={**versions, "torch": installed("torch").partition("+")[0]},
+        versions={
+            "Python": platform.python_version(),
+            "Ray": installed("ray"),
+            # A CPU's build beside a GPU's is the same torch.
+            "torch": installed("torch").partition("+")[0],
+        },
         code={package: fingerprint(package) for package in PACKAGES},
         shared=shared,
         unwritable=unwritable,
         free_bytes=free_bytes,
         clock=time.time(),
-        gpus=seen,
+        gpus=seen_gpus() if gpus else None,
     )
 
 
@@ -205,10 +207,8 @@ def seen_gpus(devices: Path = Path("/dev")) -> SeenGpus:
 
 
 def gpu_notice(seen: Mapping[str, SeenGpus]) -> str:
-    """Return what a person must know before trials with GPUs begin; empty if all is well.
-
-    Args:
-        seen: by the name of each node that trials may run on.
+    """Return what a person must know before trials with GPUs begin, by the GPUs of each node that
+    they may run on; empty if all is well.
 
     Raises:
         ValueError: a node has the devices, but its torch sees none.

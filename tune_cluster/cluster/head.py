@@ -28,7 +28,6 @@ PROBE_SECONDS = 3.0
 MISSED_PROBES = 5
 """Connections in a row that failed, 15 s together: a network that stumbles is back by then."""
 
-
 REACH_SECONDS = 5.0
 """Within which a head on the other side of the world answers: it takes one."""
 
@@ -103,12 +102,8 @@ NOTICE_SECONDS = 1.0
 
 
 def notice_sender(trials: str, trial: str) -> Callable[[str], None]:
-    """What sends a line from a trial's process.
-
-    Args:
-        trials: the address of the study's `trials/`.
-        trial: the name of the trial's directory.
-    """
+    """Return what sends a line from the process of a trial, by the address of the study's `trials/`
+    and the name of the trial's directory in it."""
 
     def tell(line: str) -> None:
         # Without the head there is nobody to read it either.
@@ -128,14 +123,10 @@ class Notices:
     """
 
     def __init__(self, trials: str, show: Callable[[str], None] = print_line) -> None:
-        self._prefix = f"{trials}:"
-        self._show = show
+        self._prefix, self._show = f"{trials}:", show
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="notices", daemon=True)
         self._thread.start()
-
-    def on_event(self, event: object, trial: object) -> None:
-        """Nothing: what became of a trial is in the journal."""
 
     def close(self) -> None:
         """Shows what has come by now."""

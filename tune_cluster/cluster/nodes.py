@@ -136,28 +136,25 @@ def inspect(
     """
     if not storage.startswith(SCHEME):
         storage = str(Path(storage).absolute())
-    with open_meeting_point(storage) as meeting_point:
+    with _meeting_point(storage) as meeting_point:
         driver = facts_here(meeting_point, "driver")
         up = [node for node in ray.nodes() if node["Alive"]]
         # Before that a node would not have said that its torch does not answer.
         patience = within + (TORCH_SECONDS if gpus else 0.0)
-        nodes = ask_nodes(up, meeting_point, patience, remote(facts_here), gpus=gpus)
+        nodes = _ask_nodes(up, meeting_point, patience, remote(facts_here), gpus=gpus)
         # A node that was killed just before is up for Ray until it misses its heartbeats.
         alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
     return Inspection(tuple(node for node in nodes if node.node_id in alive), driver, storage)
 
 
-def ask_nodes(
-    up: Sequence[dict[str, Any]], meeting_point: str, within: float, ask: Any, *, gpus: bool = False
+def _ask_nodes(
+    up: Sequence[dict[str, Any]], meeting_point: str, within: float, ask: Any, *, gpus: bool
 ) -> list[Node]:
-    """Return what each node says, in their order.
+    """Return what each node says, in the order of `ray.nodes()`.
 
     Args:
-        up: nodes, as `ray.nodes()` has them.
-        meeting_point: seen by the driver and all nodes.
         within: seconds that they have for it, all together.
         ask: `facts_here`, to be run on a node.
-        gpus: whether those that declare some look for them.
     """
     asked = time.time()
     answers = [
@@ -185,7 +182,9 @@ def ask_nodes(
             ray.cancel(answer, force=True)
             known = replace(known, silence=f"has not answered within {within:g} s")
         except RayError as error:
-            known = replace(known, silence=f"cannot run a process of ours ({reason(error)})")
+            cause = error.cause if isinstance(error, RayTaskError) else error
+            reason = f"{type(cause).__name__}: {cause}".splitlines()[0]
+            known = replace(known, silence=f"cannot run a process of ours ({reason})")
         else:
             # Seen from both sides.
             seen = meeting_point.startswith(SCHEME) or Path(meeting_point, known.node_id).exists()
@@ -200,14 +199,8 @@ def ask_nodes(
     return nodes
 
 
-def reason(error: RayError) -> str:
-    """Return what a task has failed with, in one line."""
-    cause = error.cause if isinstance(error, RayTaskError) else error
-    return f"{type(cause).__name__}: {cause}".splitlines()[0]
-
-
 @contextmanager
-def open_meeting_point(storage: str) -> Iterator[str]:
+def _meeting_point(storage: str) -> Iterator[str]:
     """A folder in the storage that driver and nodes write to, for as long as the context lasts. Of
     a bucket it is that itself: what is written there is deleted by who wrote it.
 
@@ -313,9 +306,8 @@ class JoiningNodes:
         on_refused: Callable[[str, Sequence[str]], None],
         on_none_left: Callable[[str], None],
     ) -> None:
-        self._inspection = inspection
+        self._inspection, self._size = inspection, (cpus, gpus)
         self._on_refused, self._on_none_left = on_refused, on_none_left
-        self._size = (cpus, gpus)
         self._in_bucket = inspection.storage.startswith(SCHEME)
         self._session = secrets.token_hex(8)
         # Under a name of this session: an old copy of the study on another disk does not have it.
@@ -337,20 +329,15 @@ class JoiningNodes:
         joins has to see."""
         if not self._in_bucket:
             self._meeting_point.mkdir(parents=True, exist_ok=True)
-        inspection = self._inspection
-        good = [
-            node.node_id
-            for node in inspection.for_trials(*self._size)
-            if not node.problems(inspection.driver, inspection.storage)
-        ]
-        meeting_point = inspection.storage if self._in_bucket else str(self._meeting_point)
+        driver, storage = self._inspection.driver, self._inspection.storage
+        nodes = self._inspection.for_trials(*self._size)
         return Admission(
-            frozenset(good),
-            inspection.driver,
+            frozenset(node.node_id for node in nodes if not node.problems(driver, storage)),
+            driver,
             driver_node=ray.get_runtime_context().get_node_id(),
             session=self._session,
-            storage=inspection.storage,
-            meeting_point=meeting_point,
+            storage=storage,
+            meeting_point=storage if self._in_bucket else str(self._meeting_point),
             gpus=self._size[1],
         )
 
@@ -373,7 +360,8 @@ class JoiningNodes:
             placement_group([bundle], bundle_label_selector=[{NODE_ID: node}])
             for _ in range(fitting(up[node], cpus, gpus))
         ]
-        self._why = f"there is no node for trials but {refused_line(node, problems)}"
+        refused = f"node {node[:8]}, which has joined: it {'; it '.join(problems)}"
+        self._why = f"there is no node for trials but {refused}"
         self._on_refused(node, problems)
 
     def look(self) -> None:
@@ -385,8 +373,3 @@ class JoiningNodes:
         left = self.nodes().values()
         if self._refused and not any(fitting(has, *self._size) for has in left):
             self._on_none_left(self._why)
-
-
-def refused_line(node: str, problems: Sequence[str]) -> str:
-    """Return the node and what is wrong there, in a line."""
-    return f"node {node[:8]}, which has joined: it {'; it '.join(problems)}"
