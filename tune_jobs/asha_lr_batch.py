@@ -15,8 +15,7 @@ def job(options: Options, *, images: ImageFlags, asha: ASHA.Flags) -> Tuner:
     the trials that have come so far goes on.
     """
     dataset = images.load(seed=options.seed, smoke_test=options.smoke_test)
-    model = images.model or DEFAULT_MODEL
-    space = LR_BATCH.fix(model=model, epochs=options.epochs, patience=0)
+    space = LR_BATCH.fix(model=images.model or DEFAULT_MODEL, epochs=options.epochs, patience=0)
     return Tuner(
         ImageClassifier,
         tune_config=TuneConfig(

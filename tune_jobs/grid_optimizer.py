@@ -18,8 +18,7 @@ def job(options: Options, *, images: ImageFlags, grid_points: int | None = None)
         grid_points: values of each range, evenly on its scale; without it the catalogue's.
     """
     dataset = images.load(seed=options.seed, smoke_test=options.smoke_test)
-    model = images.model or DEFAULT_MODEL
-    space = OPTIMIZER.fix(model=model, epochs=options.epochs, patience=0)
+    space = OPTIMIZER.fix(model=images.model or DEFAULT_MODEL, epochs=options.epochs, patience=0)
     limit = float("inf") if options.yes or options.resume else LIMIT
     return Tuner(
         ImageClassifier,

@@ -20,8 +20,7 @@ def job(options: Options, *, images: ImageFlags, perturbation_interval: int = 2)
         perturbation_interval: epochs from one perturbation to the next.
     """
     dataset = images.load(seed=options.seed, smoke_test=options.smoke_test)
-    model = images.model or DEFAULT_MODEL
-    space = LR.fix(model=model, epochs=options.epochs, patience=0)
+    space = LR.fix(model=images.model or DEFAULT_MODEL, epochs=options.epochs, patience=0)
     pbt = PBT(
         space,
         perturbed=["learning_rate"],

@@ -15,8 +15,7 @@ from tune_cluster import Options, TuneConfig, Tuner, main
 def job(options: Options, *, images: ImageFlags) -> Tuner:
     """What should be minimised?"""
     dataset = images.load(seed=options.seed, smoke_test=options.smoke_test)
-    model = images.model or DEFAULT_MODEL
-    space = LOSS.fix(model=model, epochs=options.epochs, patience=0)
+    space = LOSS.fix(model=images.model or DEFAULT_MODEL, epochs=options.epochs, patience=0)
     return Tuner(
         ImageClassifier,
         tune_config=TuneConfig(

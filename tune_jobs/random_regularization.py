@@ -15,8 +15,9 @@ from tune_cluster import Options, TuneConfig, Tuner, main
 def job(options: Options, *, images: ImageFlags) -> Tuner:
     """How much regularization, and which?"""
     dataset = images.load(seed=options.seed, smoke_test=options.smoke_test)
-    model = images.model or DEFAULT_MODEL
-    space = REGULARIZATION.fix(model=model, epochs=options.epochs, patience=0, learning_rate=0.05)
+    space = REGULARIZATION.fix(
+        model=images.model or DEFAULT_MODEL, epochs=options.epochs, patience=0, learning_rate=0.05
+    )
     return Tuner(
         ImageClassifier,
         tune_config=TuneConfig(

@@ -21,9 +21,8 @@ def job(options: Options, *, images: ImageFlags, warm_start: Path | None = None)
         warm_start: an earlier study, whose trials the searcher learns first.
     """
     dataset = images.load(seed=options.seed, smoke_test=options.smoke_test)
-    model = images.model or DEFAULT_MODEL
     space = within(SCHEDULE, options.epochs)
-    space = space.fix(model=model, epochs=options.epochs, patience=0)
+    space = space.fix(model=images.model or DEFAULT_MODEL, epochs=options.epochs, patience=0)
     return Tuner(
         ImageClassifier,
         tune_config=TuneConfig(
