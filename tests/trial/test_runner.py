@@ -345,15 +345,15 @@ def test_what_continues_another_trial_draws_what_that_one_would_have(run, monkey
     assert seeds == [trial_seed(0, 7), trial_seed(0, 3)]
 
 
-class Wordless(Exception):
+class WordlessError(Exception):
     def __str__(self):
         raise LookupError
 
 
 def test_an_error_whose_message_cannot_be_read_fails_its_trial_like_any_other(run):
-    (failed,) = reports_of(run(Counting(raising(Wordless(), at=1))))
+    (failed,) = reports_of(run(Counting(raising(WordlessError(), at=1))))
     assert failed.status == "failed"
-    assert failed.reason == "Wordless: its message cannot be read, LookupError"
+    assert failed.reason == "WordlessError: its message cannot be read, LookupError"
 
 
 def test_outputs_that_a_trainable_has_closed_fail_its_trial_like_any_other(run, monkeypatch):

@@ -187,14 +187,9 @@ def device_lost(error: BaseException) -> bool:
 
 
 def infrastructure_failure(error: BaseException, gpus: float, sequential: bool) -> bool:
-    """Return whether the trial ran out of what it shared with others, memory or disk: its
-    configuration may fit into all of it. With GPUs it has had one of them whole, if it lacked
-    memory there.
-
-    Args:
-        gpus: that the trial had.
-        sequential: whether no other trial ran beside it.
-    """
+    """Return whether a trial with so many GPUs ran out of what it shared with others, memory or
+    disk: its configuration may fit into all of it. If it lacked memory of a GPU, it has had one of
+    them whole."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
     of_host = isinstance(error, MemoryError) or (out_of_gpu_memory(error) and not gpus)

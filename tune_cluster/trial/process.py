@@ -46,7 +46,7 @@ LINE_CHARACTERS = 500
 TAIL_BYTES = 64 * 1024
 """That are looked at, from the end of the log."""
 
-STDOUT, STDERR = 1, 2
+STDOUT = 1
 
 
 class TrialLog:
@@ -89,12 +89,6 @@ class TrialLog:
         return found.st_size if stat.S_ISREG(found.st_mode) else 0
 
 
-def join_outputs() -> None:
-    """Lead standard error to where standard output goes, so that lines stand in the log in the
-    order in which they were printed; subprocesses and C++ print there too."""
-    os.dup2(STDOUT, STDERR)
-
-
 def enter_directory(directory: str | None) -> None:
     """Make it the working directory of this process, where this node has it."""
     if directory is not None and Path(directory).is_dir():
@@ -113,13 +107,8 @@ ALLOCATOR_SETTINGS = ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF")
 
 
 def limit_gpu_memory(share: float) -> None:
-    """Limit this process to its share, whether it imports torch or has done so already.
-
-    A process without torch pays nothing for it, and one that has a whole GPU has no limit.
-
-    Args:
-        share: of the memory of its GPU, from 0 to 1.
-    """
+    """Limit this process to its share of the memory of its GPU, whether it imports torch or has
+    done so already. Without torch it pays nothing for it, and with a whole GPU it has no limit."""
     if not 0 < share < 1:
         return
     torch = sys.modules.get("torch")
@@ -139,16 +128,6 @@ def limit_gpu_memory(share: float) -> None:
 def doubled_share(share: float) -> float:
     """Return the share of a GPU of a trial for which `share` was not enough."""
     return min(1.0, 2 * share)
-
-
-def freeze_imports() -> None:
-    """Take the objects that live now out of all collections to come: a collection after an import
-    of torch costs 100 ms, nearly all of it for looking at what never changes.
-
-    Called before the first trial of a process: what is frozen of a trial, and in a cycle, would
-    never be freed.
-    """
-    gc.freeze()
 
 
 def free_memory() -> None:
@@ -190,21 +169,16 @@ class Generators:
 
 @dataclass(frozen=True)
 class TrialProcess:
-    """The process, as far as it outlives a trial.
-
-    Args:
-        node: Ray's id of the node that it is on.
-        gpus: that it has, or the fraction of one.
-        log: of what it prints.
-        exits: of the trainables in it.
-        notify: shows a line about a trial, given its directory, to the person.
-    """
+    """The process, as far as it outlives a trial."""
 
     node: str
+    """Ray's id of the node that it is on."""
     gpus: float
-    log: TrialLog
-    exits: ProcessExits
+    """That it has, or the fraction of one."""
     notify: Callable[[str, str], None]
+    """Shows a line about a trial, given its directory, to the person."""
+    log: TrialLog = field(default_factory=TrialLog)
+    exits: ProcessExits = field(default_factory=ProcessExits)
     clock: Callable[[], float] = time.monotonic
     retries: Retries = field(default_factory=Retries)
     generators: Generators = field(default_factory=Generators)

@@ -20,7 +20,7 @@ import reprlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from search_spaces.trial_events import Epochs
 from tune_cluster.storage.checkpoints import Checkpoint
@@ -44,8 +44,7 @@ LARGEST_EXACT = 2**53
 """The integers up to here are floating-point numbers too."""
 
 
-@dataclass(frozen=True)
-class Reported:
+class Reported(NamedTuple):
     """The numbers of a report, and what it has beside them."""
 
     numbers: dict[str, Number]
@@ -60,16 +59,10 @@ class Reported:
 def numbers_of(result: Mapping[Any, Any]) -> Reported:
     """Return what a trainable has reported, without what it must not send to the driver: an object
     that JSON cannot hold, or whose class is not known there."""
-    numbers: dict[str, Number] = {}
-    left_out: dict[str, str] = {}
-    for name, value in _flat(result):
-        if name in NOT_METRICS:
-            continue
-        number = as_number(value)
-        if number is None:
-            left_out[name] = type(value).__name__
-        else:
-            numbers[name] = number
+    values = {name: value for name, value in _flat(result) if name not in NOT_METRICS}
+    read = {name: as_number(value) for name, value in values.items()}
+    numbers = {name: number for name, number in read.items() if number is not None}
+    left_out = {n: type(v).__name__ for n, v in values.items() if n not in numbers}
     step_losses = _pairs(result.get(STEP_LOSSES, []))
     if step_losses is None:
         left_out[STEP_LOSSES] = "no pairs of a step and its loss"
@@ -153,9 +146,6 @@ def _pairs(losses: Any) -> list[list[Number]] | None:
     return [[step, loss] for step, loss in pairs if math.isfinite(loss)]
 
 
-NOT_KEPT = ("step_losses", "done")
-"""What a checkpoint does not keep of earlier results."""
-
 EPOCH_DIGITS = 6
 """Of the fraction of an epoch; the rest is rounding errors of a sum."""
 
@@ -179,20 +169,14 @@ class EpochCount:
         """Whether it has reported since."""
 
     def of(self, reported: Any) -> Epochs:
-        """Return the epoch of a report.
-
-        Args:
-            reported: what the report says of its epoch, None where it says nothing.
+        """Return the epoch of a report that says `reported` of it; None says nothing.
 
         Raises:
             ValueError: it is no number, or not larger than the one before it.
         """
-        if reported is None:
-            epoch: Epochs = self.last + 1
-        else:
-            epoch = self._as_said(reported)
-        self.last, self.begun = epoch, True
-        return epoch
+        self.last = self.last + 1 if reported is None else self._as_said(reported)
+        self.begun = True
+        return self.last
 
     def _as_said(self, reported: Any) -> Epochs:
         said = None if isinstance(reported, bool) else as_number(reported)
@@ -227,7 +211,7 @@ class History:
 
     def add(self, result: Mapping[str, Any]) -> None:
         """Add what the trial reports."""
-        self.results.append({k: v for k, v in result.items() if k not in NOT_KEPT})
+        self.results.append({k: v for k, v in result.items() if k not in (STEP_LOSSES, "done")})
 
     def is_of(self, checkpoint: Checkpoint) -> bool:
         """Return whether the checkpoint was trained with this configuration, as far as it says."""

@@ -91,15 +91,13 @@ class TrialRunner:
         settings: TrialSettings,
         process: TrialProcess,
     ) -> None:
-        self._assignment = assignment
-        self._trainable = trainable
-        self._settings = settings
-        self._process = process
-        self._store = Store.at(settings.checkpoints)
+        self._assignment, self._trainable = assignment, trainable
+        self._settings, self._process = settings, process
+        store = Store.at(settings.checkpoints)
         notify = partial(process.notify, assignment.directory)
-        self._retry = StorageRetry(self._store, notify, policy=settings.storage_retry)
+        self._retry = StorageRetry(store, notify, policy=settings.storage_retry)
         allowance = None if settings.quota is None else settings.quota.per_trial
-        self._checkpoints = self._checkpoints_in(self._store / assignment.directory, allowance)
+        self._checkpoints = self._checkpoints_in(store / assignment.directory, allowance)
         self._origin = settings.origins.get(assignment.index)
         self._begun = False
         self._request: FreshProcess | None = None
@@ -171,10 +169,11 @@ class TrialRunner:
             return self._returned()
         if not exited(error) and self._process.retries.allow(reason):
             return None
-        shared = infrastructure_failure(error, gpus, self._settings.sequential)
-        text = "".join(traceback.format_exception(error))
-        ended = {"infrastructure_failure": shared, "traceback": text}
-        return self._end("failed", self._next_epoch(), reason, **ended)
+        return self._failed(
+            reason,
+            infrastructure_failure=infrastructure_failure(error, gpus, self._settings.sequential),
+            traceback="".join(traceback.format_exception(error)),
+        )
 
     def _start(self, start: Callable[[], None]) -> None:
         """Start the trainable and resume from what the storage has of the trial."""
@@ -267,14 +266,14 @@ class TrialRunner:
         if self._attempt.last:
             return self._epoch_report({**self._attempt.last, "done": True})
         metric = self._settings.objective.metric
-        reason = f"it has ended and reported nothing: no {metric}"
-        return self._end("failed", self._next_epoch(), reason)
+        return self._failed(f"it has ended and reported nothing: no {metric}")
 
     def _take(self, result: Any, seconds: float) -> TrialReport:
         """Check what the trainable has reported, and save the checkpoint."""
         if not isinstance(result, dict):
-            reason = f"step() has returned {reprlib.repr(result)}, which is no dictionary"
-            return self._end("failed", self._next_epoch(), reason)
+            return self._failed(
+                f"step() has returned {reprlib.repr(result)}, which is no dictionary"
+            )
         save, metric = self._trainable.saver(), self._settings.objective.metric
         reported = numbers_of(result)
         numbers = reported.numbers
@@ -283,7 +282,7 @@ class TrialRunner:
         try:
             epoch = attempt.count.of(result.get("epoch"))
         except ValueError as error:
-            return self._end("failed", self._next_epoch(), str(error), **first)
+            return self._failed(str(error), **first)
         bad = unusable(result, numbers, metric)
         if bad is not None:
             return self._end(bad[0], epoch, bad[1], **first)
@@ -351,6 +350,9 @@ class TrialRunner:
             return None
         restored, self._attempt.restored = self._attempt.restored, None
         return restored
+
+    def _failed(self, reason: str, **more: Any) -> TrialReport:
+        return self._end("failed", self._next_epoch(), reason, **more)
 
     def _end(
         self, status: Literal["diverged", "failed"], epoch: Epochs, reason: str, **more: Any

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -33,9 +34,9 @@ from tune_cluster.execution.ray_tune.compat import (
 )
 from tune_cluster.storage.checkpoints import Checkpoint
 from tune_cluster.trial.dict_checkpoint import load_returned, save_returned
-from tune_cluster.trial.failures import ProcessExits, StoppedExit, TrainableError, call_trainable
+from tune_cluster.trial.failures import StoppedExit, TrainableError, call_trainable
 from tune_cluster.trial.messages import RETURNED, Assignment, TrialSettings
-from tune_cluster.trial.process import TrialLog, TrialProcess, freeze_imports, join_outputs
+from tune_cluster.trial.process import TrialProcess
 from tune_cluster.trial.runner import TrialRunner
 
 METRICS = "metrics"
@@ -51,8 +52,9 @@ def tune_trainable(
     # Two underscores: whatever a trainable calls its own methods, these are not they.
     class TuneTrial(trainable):  # type: ignore[valid-type, misc]  # known at run time alone
         def __init__(self, *args: Any, **kwargs: Any) -> None:
-            # Once a process, whatever calls setup(): many a reset_config() does.
-            freeze_imports()
+            # Once a process, whatever calls setup(): many a reset_config() does. A collection after
+            # an import of torch costs 100 ms, nearly all of it for looking at what never changes.
+            gc.freeze()
             _keep_from_changing_directory(settings.working_directory)
             self.__process = _this_process(settings.checkpoints)
             self.__trainable = adapter(self, trainable)
@@ -116,12 +118,11 @@ def _keep_from_changing_directory(directory: str | None) -> None:
 
 
 def _this_process(checkpoints: str) -> TrialProcess:
-    join_outputs()
+    # Of subprocesses and C++ too: lines stand in the log in the order in which they were printed.
+    os.dup2(1, 2)
     return TrialProcess(
         node=ray.get_runtime_context().get_node_id(),
         gpus=assigned_gpus(),
-        log=TrialLog(),
-        exits=ProcessExits(),
         notify=lambda directory, line: notice_sender(checkpoints, directory)(line),
     )
 
