@@ -12,8 +12,6 @@ SHIFT = 2
 ERASED_SHARE = (0.02, 0.2)
 """Of the image's area that random erasing covers."""
 
-ERASED_PROBABILITY = 0.5
-
 
 def augment(images: Tensor, kind: str, mean: Tensor) -> Tensor:
     """Change images at random, as bytes: a quarter of the memory that floats would move.
@@ -71,7 +69,7 @@ def erased(images: Tensor, mean: Tensor) -> Tensor:
     # Uniform on the log scale, so that tall and wide are as likely.
     ratio = torch.exp((u_ratio - 0.5) * 1.2)
     tall, wide = (side * ratio).clamp_(max=height), (side / ratio).clamp_(max=width)
-    tall *= u_erased < ERASED_PROBABILITY
+    tall *= u_erased < 0.5
     rows = _band(u_top * (height - tall), tall, height)
     columns = _band(u_left * (width - wide), wide, width)
     hole = (rows[:, :, None] & columns[:, None, :]).unsqueeze(1)

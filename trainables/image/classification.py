@@ -31,14 +31,8 @@ class ClassificationLoss:
         return self.kind == "cross_entropy" and unsmoothed
 
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """The loss of a batch or a part of one.
-
-        Args:
-            logits: float `[batch, classes]`.
-            targets: class indices, int64 `[batch]`.
-
-        Returns:
-            A scalar: the mean over the samples, weighted as PyTorch weights it (see `weight`).
+        """The loss of a batch or a part of one, of logits `[batch, classes]` and class indices
+        `[batch]`: the mean over the samples, weighted as PyTorch weights it (see `weight`).
         """
         match self.kind:
             case "margin":
@@ -52,11 +46,7 @@ class ClassificationLoss:
 
     def weight(self, targets: Tensor) -> Tensor | int:
         """What the mean over these samples is divided by: their weights together, or, of the margin
-        loss, which PyTorch does not normalise by them, their number.
-
-        Args:
-            targets: class indices, int64 `[n]`.
-        """
+        loss, which PyTorch does not normalise by them, their number."""
         if self.class_weights is None or self.kind == "margin":
             return len(targets)
         return self.class_weights[targets].sum()
@@ -65,16 +55,12 @@ class ClassificationLoss:
 def focal_losses(
     logits: Tensor, targets: Tensor, gamma: float, class_weights: Tensor | None = None
 ) -> Tensor:
-    """Lin et al. 2017, equation 5, for many classes.
+    """The loss of each sample `[batch]`, of logits `[batch, classes]` (Lin et al. 2017, equation 5,
+    for many classes).
 
     Args:
-        logits: float `[batch, classes]`.
-        targets: class indices, int64 `[batch]`.
         gamma: how much a sample counts less that is already told right, at least 0.
         class_weights: α of each class, float `[classes]`.
-
-    Returns:
-        Of each sample, `[batch]`.
     """
     log_p = F.log_softmax(logits, dim=1).gather(1, targets.unsqueeze(1)).squeeze(1)
     # 1 - p by expm1: of a sample that is all but certain a difference would leave no digit, and the
@@ -91,8 +77,7 @@ def balanced_weights(labels: Tensor, classes: int) -> Tensor:
     weight 0.
 
     Args:
-        labels: int64 `[n]`.
-        classes: number of classes.
+        labels: int64 `[n]`, below `classes`.
 
     Returns:
         float32 `[classes]`.
@@ -106,28 +91,16 @@ SCORES = ("loss", "accuracy", "precision", "recall", "f1")
 
 
 def scores(logits: Tensor, labels: Tensor) -> dict[str, float]:
-    """Mean cross entropy in nats, accuracy, and macro precision, recall and F1.
-
-    Args:
-        logits: float `[n, classes]`.
-        labels: int64 `[n]`.
-    """
+    """Mean cross entropy in nats, accuracy, and macro precision, recall and F1, of logits
+    `[n, classes]` and labels `[n]`."""
     loss = float(F.cross_entropy(logits, labels))
     confusion = confusion_matrix(logits.argmax(dim=1), labels, logits.shape[1])
     return {"loss": loss, **classification_scores(confusion)}
 
 
 def confusion_matrix(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """Count the pairs of true and predicted class.
-
-    Args:
-        predicted: class indices, int64 `[n]`.
-        labels: class indices, int64 `[n]`.
-        classes: number of classes.
-
-    Returns:
-        int64 `[classes, classes]`: row = true class, column = predicted class.
-    """
+    """Count the pairs of true class (row) and predicted class (column), int64
+    `[classes, classes]`."""
     pairs = labels * classes + predicted
     return torch.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
 
@@ -138,9 +111,6 @@ def classification_scores(confusion: Tensor) -> dict[str, float]:
     A ratio with nothing below the line counts as 0, and a class that never occurs counts in the
     average: scikit-learn's `precision_recall_fscore_support(labels=range(classes),
     average="macro", zero_division=0)`.
-
-    Args:
-        confusion: counts `[classes, classes]`, row = true class.
     """
     counts = confusion.to("cpu", torch.float64)
     hits = counts.diagonal()

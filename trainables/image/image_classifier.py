@@ -12,13 +12,7 @@ from trainables.image.config import ImageConfig
 from trainables.image.models import build_model
 from trainables.image.task import ImageData, evaluate_images
 from trainables.training.loop import Metrics, fit, is_over, time_epoch
-from trainables.training.state import (
-    STATE_FILE,
-    State,
-    load_pretrained,
-    load_state,
-    save_state,
-)
+from trainables.training.state import STATE_FILE, State, load_pretrained, load_state, save_state
 
 
 class ImageClassifier(tune.Trainable):
@@ -59,12 +53,8 @@ class ImageClassifier(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        """Train one epoch; `done` comes with the last one, when patience is over, or with a loss
-        that is not finite.
-
-        Returns:
-            The metrics of `trainables.training.loop.fit`.
-        """
+        """Train one epoch; return the metrics of `loop.fit`, and `done` with the last epoch, when
+        patience is over, or with a loss that is not finite."""
         step = next(self._steps, None)
         if step is None:
             raise ValueError(
@@ -121,11 +111,7 @@ class ImageClassifier(tune.Trainable):
         on_gpu: bool = False,
     ) -> dict[str, float]:
         """Estimate the seconds of an update and of an epoch, on so many cores or on a GPU, in about
-        a quarter of a second, and write a checkpoint.
-
-        Returns:
-            `step_seconds` and `epoch_seconds`.
-        """
+        a quarter of a second, and write a checkpoint."""
         threads = torch.get_num_threads()
         torch.set_num_threads(_threads(cpus))
         try:
@@ -139,16 +125,11 @@ class ImageClassifier(tune.Trainable):
     def evaluate(
         config: Mapping[str, object], checkpoint_dir: str, dataset: Dataset
     ) -> dict[str, float]:
-        """Evaluate a checkpoint on the test set.
-
-        Returns:
-            `test_loss` (cross entropy in nats), `test_accuracy`, `test_precision`, `test_recall`,
-            `test_f1` (macro).
-        """
-        state = load_state(Path(checkpoint_dir) / STATE_FILE)
+        """Evaluate a checkpoint on the test set: the scores of `evaluate_images`, as `test_loss`
+        and so on."""
         scores = evaluate_images(
             ImageConfig.from_dict(config),
-            state,
+            load_state(Path(checkpoint_dir) / STATE_FILE),
             dataset.test_images,
             dataset.test_labels,
             ImageData(dataset.search),

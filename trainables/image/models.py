@@ -22,9 +22,7 @@ def build_model(
     """Build the network that `config.model` names.
 
     Args:
-        config: the trial's hyperparameters.
         input_shape: `(channels, height, width)` of one image.
-        classes: number of logits.
 
     Returns:
         A module from float `[batch, channels, height, width]` to logits `[batch, classes]`, whose

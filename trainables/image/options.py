@@ -8,12 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 import tyro
 
-from trainables.data.datasets import (
-    DATASETS,
-    DEFAULT_DATASET,
-    FALLBACK_DATASET,
-    load_dataset,
-)
+from trainables.data.datasets import DATASETS, DEFAULT_DATASET, FALLBACK_DATASET, load_dataset
 from trainables.data.splits import Dataset, SearchData
 from trainables.image.config import ImageConfig
 from trainables.image.models import build_model
@@ -29,7 +24,6 @@ class DataFlags:
 
     resumable: ClassVar[tuple[str, ...]] = ("dataset", "data_dir")
     """What `--resume` lets change: the content must be the same, and is compared."""
-
     dataset: Annotated[
         str | None,
         tyro.conf.arg(
@@ -124,14 +118,13 @@ def fixed_by(weights: Path, data: SearchData) -> dict[str, Any]:
     Args:
         weights: a state dict, or a checkpoint of ours. A `best.json` beside it, as in a study's
             `best`, says what network it is; without that it is the default one.
-        data: what it is to be trained on.
 
     Raises:
         ValueError: the weights cannot be had, or do not fit that network or the data.
     """
     best = (weights if weights.is_dir() else weights.parent) / BEST_FILE
     config = _config_in(best) if best.is_file() else {}
-    fixed = {name: _value(config[name]) for name in NETWORK if name in config}
+    fixed = {name: config[name] for name in NETWORK if name in config}
     fixed["pretrained"] = str(weights.absolute())
     model = build_model(ImageConfig.from_dict(fixed), data.image_shape, data.classes)
     load_pretrained(model, fixed["pretrained"])
@@ -147,13 +140,10 @@ def fingerprint_of(weights: Path) -> str:
 def _config_in(file: Path) -> dict[str, Any]:
     try:
         config = json.loads(file.read_bytes())["config"]
-        return {str(name): value for name, value in config.items()}
+        # What was a tuple is a list in JSON.
+        return {n: tuple(v) if isinstance(v, list) else v for n, v in config.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(
             f"--pretrained: {file} does not say what network the weights are of "
             f"({type(error).__name__}: {error})"
         ) from None
-
-
-def _value(read: Any) -> Any:
-    return tuple(read) if isinstance(read, list) else read

@@ -19,9 +19,9 @@ from trainables.training.state import State, load_weights
 from trainables.training.task import Batch
 from trainables.training.trainer import derived_seed, predict
 
-# Of training images are fetched and changed at once, ten batches of the default: alone, a batch of
-# them takes half as long again, most of it for the calls.
 BYTES_TOGETHER = 2**20
+"""Of training images that are fetched and changed at once, ten batches of the default: alone, a
+batch of them takes half as long again, most of it for the calls."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,11 +32,7 @@ class ImageData:
     device: torch.device | str = "cpu"
 
     def tasks(self, config: ImageConfig) -> list["ImageTask"]:
-        """One, or one a fold.
-
-        Raises:
-            ValueError: config and data do not go together.
-        """
+        """One, or one a fold; raises as `partitions`."""
         parts = self.partitions(config)
         device = torch.device(self.device)
         images = to_device(self.search.images, config, device)
@@ -65,7 +61,6 @@ class ImageTask:
     """A model on its device that takes uint8 images: a `Task` of the training loop.
 
     Args:
-        config: the trial's hyperparameters.
         data: gives the shape of the images, the classes and the statistics of standardisation.
         whole: all of its images, as `to_device` has put them, and their labels, int64 `[n]`.
         partition: which of them to train on.
@@ -140,7 +135,7 @@ class ImageTask:
         return inputs.sub_(self._shift).mul_(self._scale)
 
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """What is minimised, and the logits `[batch, classes]`."""
+        """As `Task.loss`; the outputs are the logits `[batch, classes]`."""
         inputs, targets = self.standardise(batch.inputs), batch.targets
         partner, own = None, 1.0
         if self._config.augmentation == "mixup":
@@ -180,9 +175,7 @@ def standardisation(
     """Mean and standard deviation of each channel over some blocks of the images.
 
     Args:
-        data: what trials see of the dataset.
         blocks: indices of images; each is counted once for all trials of a process.
-        min_std: floor of the deviation.
 
     Returns:
         Two float32 tensors `[channels]`, in units of the full pixel range (0 to 1); the standard
@@ -219,17 +212,8 @@ def is_flat(config: ImageConfig) -> bool:
 
 
 def to_device(images: NDArray[np.uint8], config: ImageConfig, device: torch.device) -> Tensor:
-    """Put images on the device, as they are indexed by batch.
-
-    Args:
-        images: uint8 `[n, channels, height, width]`.
-        config: of the model.
-        device: where to.
-
-    Returns:
-        uint8, `[n, channels * height * width]` for a model of dense layers alone. On the CPU it
-        shares the memory of `images`.
-    """
+    """Put images on the device, as they are indexed by batch: `[n, channels * height * width]` for
+    a model of dense layers alone. On the CPU it shares the memory of `images`."""
     tensor = as_tensor(images).to(device)
     return tensor.flatten(1) if is_flat(config) else tensor
 
@@ -248,8 +232,6 @@ def evaluate_images(
     Args:
         config: what the state was trained with.
         state: holds the weights; their moving average counts where there is one.
-        images: uint8 `[n, channels, height, width]`.
-        labels: int64 `[n]`.
         data: what it was trained on, and the device to evaluate on.
 
     Returns:

@@ -91,132 +91,95 @@ class TrainingConfig:
     """
 
     # The weights to start from.
-
     pretrained: Annotated[str, Strict()] = ""
     """Path of the weights to start from: a `state.pt` or checkpoint folder of ours, or a state
     dict; the head is taken over if it has as many classes. Empty: random weights."""
-
     freeze_epochs: CountOrNone = 0
     """First epochs in which only the head is trained, dropout included, while the norms of the body
     keep their statistics; only under `pretrained`."""
 
     # Optimization.
-
     optimizer: Annotated[str, PlainValidator(_optimizer)] = "sgd"
     """Rule of the update: one of `OPTIMIZERS`."""
-
     learning_rate: Positive | None = None
     """Step size of the optimizer; where nothing is said 0.001 under Adam, AdamW and RMSprop, else
     0.01."""
-
     learning_rate_schedule: _Rates = ()
     """Pairs of an epoch (from 1, ascending) and the learning rate from it on; before the first one,
     and without any, it is `learning_rate`. Only under the schedule "constant"."""
-
     lr_scaling: Literal["none", "linear", "sqrt", "inverse"] = "none"
     """What the learning rate is multiplied by, b the batch size over `base_batch_size`: "none" 1,
     "linear" b, "sqrt" the root of b, "inverse" 1 / b."""
-
     base_batch_size: Count = 128
     """Batch size that `learning_rate` is meant for; only under a scaling."""
-
     momentum: Share = 0.9
     """Share of the last update that is kept; only under SGD."""
-
     nesterov: Flag = False
     """Whether the gradient is taken ahead, where the momentum leads; only under SGD."""
-
     beta1: Share = 0.9
     """Share of the last mean gradient that is kept; only under Adam and AdamW."""
-
     beta2: Share = 0.999
     """Share of the last mean squared gradient that is kept; Adam and AdamW."""
-
     alpha: Share = 0.99
     """The same of RMSprop."""
-
     epsilon: Positive = 1e-8
     """Added to the root that a gradient is divided by; not under SGD."""
-
     batch_size: Count = 128
     """Samples in one update; the last batch of an epoch may be smaller."""
-
     batch_size_schedule: Literal["constant", "linear"] = "constant"
     """"linear": from `batch_size` in the first epoch to `final_batch_size` in the last."""
-
     final_batch_size: Count = 512
     """Samples in an update of the last epoch, a multiple of `accumulation_steps`; only under a
     batch size schedule."""
-
     accumulation_steps: Count = 1
     """Parts that a batch is passed through the network in, for one update; divides it."""
-
     grad_clip_norm: NotNegative = 0.0
     """Longest gradient (2-norm over all parameters); longer ones are shortened to it. 0: any."""
-
     epochs: Count = 27
     """Passes over the training data."""
-
     schedule: Literal["constant", "step", "exponential", "cosine", "linear", "plateau"] = "constant"
     """How the learning rate changes between warm-up and ending."""
-
     step_size: Count = 9
     """Epochs between two steps of the schedule "step"."""
-
     gamma: Annotated[Number, Field(gt=0, le=1)] = 0.9
     """Factor of a step, or of an epoch of the schedule "exponential"."""
-
     cycles: Count = 1
     """How often the schedule "cosine" falls; between two falls it rises at once."""
-
     scheduler_patience: Count = 3
     """Epochs without a lower validation loss before the schedule "plateau" takes a step."""
-
     scheduler_factor: Between = 10**-0.5
     """Factor of a step of "plateau"."""
-
     epochs_warmup: NotNegative = 0.0
     """Epochs in which the learning rate rises linearly from near 0; fractions are steps."""
-
     epochs_ending: NotNegative = 0.0
     """Last epochs, in which it falls linearly to `final_lr_fraction`; fractions are steps."""
-
     final_lr_fraction: Annotated[Number, Field(ge=0, le=1)] = 0.0
     """Share of the learning rate that ending, "linear" and "cosine" fall to."""
 
     # Regularization.
-
     weight_decay: NotNegative = 0.0
     """Of the weight matrices: decoupled (taken from the weights) under AdamW, else added to the
     gradient as L2; never of biases and norms."""
-
     patience: CountOrNone = 6
     """Epochs without a validation loss lower by `min_delta` before a trial ends; 0: none ends."""
-
     min_delta: NotNegative = 0.0
     """By how much the validation loss must fall to count, in its unit."""
-
     ema_decay: Share = 0.0
     """Share of the weights' moving average that each update keeps; it is the average that is
     validated and saved. 0: the weights themselves."""
 
     # Data and reporting.
-
     train_ratio: Between = 0.8
     """Share of training and validation data together that is trained on; at most the share that the
     dataset was split by."""
-
     folds: Annotated[CountOrNone, AfterValidator(_no_single_fold)] = 0
     """Parts for a cross-validation, at least 2, each the validation set once; 0: the split."""
-
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
     """Arithmetic of the products: "float32", "tf32" (10 bits of mantissa instead of 23, on GPUs
     that have it; elsewhere float32), or the whole forward pass in "bfloat16" under autocast.
     Weights and optimizer stay float32."""
-
     print_freq: CountOrNone = 50
     """Steps between two logged losses of single steps; 0: none is logged."""
-
     seed: CountOrNone = 0
     """Of every random stream of the trial: initial weights, shuffling, dropout."""
 

@@ -35,8 +35,6 @@ def fit(
     Folds take turns, an epoch each a step.
 
     Args:
-        config: the trial's hyperparameters.
-        data: gives the task, or one a fold.
         state: where to go on; None starts afresh.
 
     Yields:
@@ -53,22 +51,26 @@ def fit(
     Raises:
         ValueError: on the first step, where config, data and state do not fit together.
     """
-    patience = Patience.of(state.patience if state is not None else {})
+    patience = Patience() if state is None else Patience(**state.patience)
     done = 0 if state is None else state.epoch
     if done >= config.epochs or patience.over(config):
         return
     networks = trainers(config, data)
-    _begin(networks, state)
+    if state is None:
+        for trainer in networks:
+            trainer.start_from_pretrained()
+    else:
+        state.check_networks(len(networks))
+        for trainer, network in zip(networks, snapshot(state).networks, strict=True):
+            trainer.restore(network, state.epoch)
 
     for epoch in range(done + 1, config.epochs + 1):
-        for trainer in networks:
-            trainer.plateau = patience.factor
-        metrics = _train_epoch(networks, epoch)
+        metrics = _train_epoch(networks, epoch, patience.factor)
         patience.note(metrics["val_loss"], config)
         after = State(
             epoch=epoch,
             networks=tuple(trainer.state() for trainer in networks),
-            patience=patience.state(),
+            patience=asdict(patience),
         )
         yield metrics, after
         if is_over(config, metrics, after):
@@ -76,33 +78,18 @@ def fit(
 
 
 def trainers(config: C, data: TaskData[C]) -> list[Trainer]:
-    """One network in training, or one a fold.
-
-    Raises:
-        ValueError: config and data do not fit together.
-    """
+    """One network in training, or one a fold."""
     return [Trainer(config, task, fold) for fold, task in enumerate(data.tasks(config))]
 
 
 def is_over(config: TrainingConfig, metrics: Mapping[str, Any], state: State) -> bool:
     """Whether `state`, after an epoch with these metrics, is the last one of its run."""
     finite = math.isfinite(metrics["train_loss"]) and math.isfinite(metrics["val_loss"])
-    waited = Patience.of(state.patience).over(config)
+    waited = Patience(**state.patience).over(config)
     return state.epoch >= config.epochs or waited or not finite
 
 
-def _begin(networks: Sequence[Trainer], state: State | None) -> None:
-    if state is None:
-        for trainer in networks:
-            trainer.start_from_pretrained()
-        return
-    state.check_networks(len(networks))
-    copied = snapshot(state)
-    for trainer, network in zip(networks, copied.networks, strict=True):
-        trainer.restore(network, copied.epoch)
-
-
-def _train_epoch(networks: Sequence[Trainer], epoch: int) -> Metrics:
+def _train_epoch(networks: Sequence[Trainer], epoch: int, plateau: float) -> Metrics:
     began = time.perf_counter()
     results: list[EpochResult] = []
     found: list[dict[str, float]] = []
@@ -110,7 +97,7 @@ def _train_epoch(networks: Sequence[Trainer], epoch: int) -> Metrics:
     names = networks[0].task.score_names
     for trainer in networks:
         started = time.perf_counter()
-        results.append(trainer.run_epoch(epoch))
+        results.append(trainer.run_epoch(epoch, plateau))
         training_seconds += time.perf_counter() - started
         if math.isfinite(results[-1].loss):
             found.append(trainer.evaluate())
@@ -173,20 +160,6 @@ class Patience:
         """Whether a trial has waited long enough."""
         return 0 < config.patience <= self.waited
 
-    def state(self) -> dict[str, float]:
-        """As plain numbers."""
-        return asdict(self)
-
-    @classmethod
-    def of(cls, state: Mapping[str, float]) -> "Patience":
-        """Of what `state` has said."""
-        known: dict[str, Any] = dict(state)
-        return cls(**known)
-
-
-FEWEST = 8
-"""Batches that a time is taken of, if there is time for them: a single one's is noise."""
-
 
 @dataclass(frozen=True)
 class Timing:
@@ -204,25 +177,21 @@ def time_epoch(config: C, data: TaskData[C], seconds: float = 0.25) -> Timing:
     """Estimate the seconds of one epoch from a short run.
 
     Args:
-        config: the trial's hyperparameters.
-        data: gives the task, or one a fold.
-        seconds: to measure for; a slow model takes longer, at least one batch of each kind, and one
-            whose epoch is shorter takes no more than the batches of an epoch.
+        seconds: to measure for; a slow model takes longer, a few batches of each kind.
 
     Raises:
         ValueError: config and data do not fit together.
     """
     # A frozen body trains faster than the rest of the run, and its optimizer remembers less.
     networks = trainers(replace(config, freeze_epochs=0), data)
-    trainer, device = networks[0], networks[0].task.device
-    # The first batches allocate memory and choose kernels: their time says nothing.
+    trainer = networks[0]
     # Of the middle epoch, where the batch size changes.
     epoch = (config.epochs + 1) // 2
     updates = trainer.task.samples / config.batch_size_in(epoch)
-    update = _seconds_each(_updates(trainer, epoch), 3, seconds / 2, updates, device)
+    update = _seconds_each(_updates(trainer, epoch), 3, seconds / 2)
     held_out = len(trainer.task.validation.inputs)
     batches = held_out / min(held_out, EVALUATION_BATCH)
-    evaluation = _seconds_each(_evaluations(trainer), 1, seconds / 2, batches, device)
+    evaluation = _seconds_each(_evaluations(trainer), 1, seconds / 2)
     # The other folds have made no update, and their optimizers have no memory yet. What is shared
     # would be saved once: each has a copy.
     states = tuple(copy.deepcopy(trainer.state()) for _ in networks)
@@ -234,7 +203,7 @@ def time_epoch(config: C, data: TaskData[C], seconds: float = 0.25) -> Timing:
 
 
 def _updates(trainer: Trainer, epoch: int) -> Iterator[object]:
-    # Over and over: an epoch may have fewer batches than `FEWEST`.
+    # Over and over: an epoch may be shorter than the measurement.
     while True:
         with trainer.random_streams(epoch):
             yield from trainer.steps(epoch)
@@ -246,25 +215,13 @@ def _evaluations(trainer: Trainer) -> Iterator[object]:
         yield predict(trainer.task, trainer.config, inputs)
 
 
-def _seconds_each(
-    work: Iterator[object], discarded: int, seconds: float, in_epoch: float, device: torch.device
-) -> float:
-    most = max(FEWEST, in_epoch)
+def _seconds_each(work: Iterator[object], discarded: int, seconds: float) -> float:
+    # Here: no trial has a use for it.
+    from torch.utils.benchmark import Timer
+
+    # The first batches allocate memory and choose kernels: their time says nothing.
     for _ in range(discarded):
         next(work)
-    _wait(device)
-    began = time.perf_counter()
-    pieces = 0
-    while True:
-        next(work)
-        pieces += 1
-        # One wait in eight, so that the queue of a GPU does not run empty at every step.
-        if pieces >= most or pieces % 8 == 0 or device.type != "cuda":
-            _wait(device)
-            if pieces >= most or time.perf_counter() - began >= seconds:
-                return (time.perf_counter() - began) / pieces
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    # Waits for a GPU; by itself it would take one thread.
+    timer = Timer("next(work)", globals={"work": work}, num_threads=torch.get_num_threads())
+    return float(timer.blocked_autorange(min_run_time=seconds).mean)

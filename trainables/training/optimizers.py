@@ -8,10 +8,9 @@ later PyTorch names things otherwise, the import is back and nothing else change
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -70,29 +69,25 @@ OPTIMIZERS = {
 
 
 def build_optimizer(config: TrainingConfig, model: nn.Module) -> torch.optim.Optimizer:
-    """The optimizer of those parameters of `model` that require a gradient."""
+    """The optimizer of those parameters of `model` that require a gradient: of these, matrices and
+    filters decay, biases and norms do not."""
     for name in WRAPPED:
-        with contextlib.suppress(AttributeError):
+        with suppress(AttributeError):
             method = getattr(torch.optim.Optimizer, name).__wrapped__
             # What `torch._disable_dynamo` would put there after the import.
             method.__dynamo_disable = method
-    rule = OPTIMIZERS[config.optimizer]
-    return rule.kind(
-        decayed(model, config.weight_decay),
-        lr=config.learning_rate_in(1),
-        **rule.arguments(config),
-    )
-
-
-def decayed(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """The parameter groups: matrices and filters decay, biases and norms do not."""
     trained = [p for p in model.parameters() if p.requires_grad]
     # Two groups without decay too: their order is that of a checkpoint's memory.
     groups: list[dict[str, Any]] = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return [group for group in groups if group["params"]]
+    rule = OPTIMIZERS[config.optimizer]
+    return rule.kind(
+        [group for group in groups if group["params"]],
+        lr=config.learning_rate_in(1),
+        **rule.arguments(config),
+    )
 
 
 def step_of(optimizer: torch.optim.Optimizer) -> Callable[[], Any]:
@@ -132,11 +127,8 @@ class WeightAverage:
         if not self.weights:
             return
         decay = min(self.decay, (1 + updates) / (WARM_UP + updates))
-        torch._foreach_lerp_(
-            list(self.weights.values()),
-            list(_averaged(model).values()),
-            1 - decay,
-        )
+        new = list(_averaged(model).values())
+        torch._foreach_lerp_(list(self.weights.values()), new, 1 - decay)
 
     def load(self, weights: Mapping[str, Tensor]) -> None:
         """Goes on from a saved average, which is copied.

@@ -13,13 +13,12 @@ steps, since the batch size changes, a step here is a share of the mean epoch: s
 """
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from trainables.training.config import TrainingConfig
 
 
-@dataclass(frozen=True)
-class Phases:
+class Phases(NamedTuple):
     """Steps of the three parts of a run; together they are all of it."""
 
     warmup: int
@@ -46,7 +45,6 @@ def lr_factor(config: TrainingConfig, step: float, total_steps: int, plateau: fl
     """What the base learning rate is multiplied by in `step`.
 
     Args:
-        config: of the trial.
         step: from 0, of `step_at`.
         total_steps: of the run.
         plateau: what the schedule "plateau" has come to, by the validation loss of the epochs
@@ -83,7 +81,6 @@ def body_factor(config: TrainingConfig, step: float, steps: int, steps_per_epoch
       the top (Loshchilov and Hutter 2017, *SGDR*, equation 5, with cycles of equal length).
 
     Args:
-        config: of the trial.
         step: from 0, after the warm-up.
         steps: after the warm-up, those of the ending among them.
         steps_per_epoch: mean.

@@ -16,13 +16,10 @@ class NetworkState:
 
     updates: int
     """Optimizer steps done."""
-
     model: dict[str, Tensor]
     """The model's `state_dict`."""
-
     optimizer: dict[int, dict[str, Any]]
     """What the optimizer remembers of each parameter (momentum, moments)."""
-
     average: dict[str, Tensor]
     """The moving average of the weights; empty where none is kept."""
 
@@ -37,12 +34,10 @@ class State:
 
     epoch: int
     """Epochs done."""
-
     networks: tuple[NetworkState, ...]
     """One, or one a fold."""
-
-    patience: dict[str, float]
-    """What is remembered of the validation loss."""
+    patience: dict[str, Any]
+    """What is remembered of the validation loss: the fields of `loop.Patience`."""
 
     def check_networks(self, networks: int) -> None:
         """Hold the number of networks against the config's folds.
@@ -86,10 +81,10 @@ STATE_FILE = "state.pt"
 
 
 def load_pretrained(model: nn.Sequential, path: str) -> list[str]:
-    """Copy the weights in `path` into `model`; the head only if it has as many classes.
+    """Copy the weights in `path` into `model`; its last layer, the head, only if that has as many
+    classes.
 
     Args:
-        model: its last layer is the head.
         path: of a state dict, of a `state.pt` of ours, or of the folder that has one; only tensors
             are read, no code is run.
 
@@ -99,7 +94,7 @@ def load_pretrained(model: nn.Sequential, path: str) -> list[str]:
     Raises:
         ValueError: the file is not there, is no state dict, or is of another network.
     """
-    weights = read_weights(Path(path))
+    weights = _read_weights(Path(path))
     own = model.state_dict()
     head = f"{len(model) - 1}."
     fits = {name for name in own if name in weights and weights[name].shape == own[name].shape}
@@ -116,12 +111,7 @@ def load_pretrained(model: nn.Sequential, path: str) -> list[str]:
     return missing
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """The state dict in a file or a checkpoint folder.
-
-    Raises:
-        ValueError: it is not there, or is none.
-    """
+def _read_weights(path: Path) -> dict[str, Tensor]:
     file = path / STATE_FILE if path.is_dir() else path
     if not file.is_file():
         raise ValueError(f"pretrained {path}: no such file; give a state dict or a checkpoint")

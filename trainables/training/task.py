@@ -28,18 +28,14 @@ class Task(Protocol):
 
     model: nn.Sequential
     """Its last layer is the head, which alone is trained while the body is frozen."""
-
     device: torch.device
 
     samples: int
     """To train on, in an epoch."""
-
     smallest_batch: int
     """1, or 2 where a layer needs the deviation over a batch."""
-
     validation: Batch
     """The samples that are held out."""
-
     score_names: tuple[str, ...]
     """What `scores` has, `loss` first."""
 

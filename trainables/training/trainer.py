@@ -26,13 +26,13 @@ from trainables.training.state import (
 )
 from trainables.training.task import Batch, Task
 
-# A look at the loss waits for the device; every 32 steps it costs nothing that can be measured, and
-# a diverged trial wastes at most 31 updates.
 STEPS_PER_LOOK = 32
+"""Between two looks at the loss, which wait for the device: so rarely they cost nothing that can be
+measured, and a diverged trial wastes at most 31 updates."""
 
-# Samples in one forward pass without gradients: large enough for the matrix units, and 32 channels
-# of 28 x 28 floats still take only 100 MB.
 EVALUATION_BATCH = 1024
+"""Samples in one forward pass without gradients: large enough for the matrix units, and 32 channels
+of 28 x 28 floats still take only 100 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +55,6 @@ class Trainer:
     """A network and its optimizer.
 
     Args:
-        config: the trial's hyperparameters.
-        task: the network, and what it is trained on.
         fold: from 0, for random streams of its own.
     """
 
@@ -65,8 +63,6 @@ class Trainer:
         self.task = task
         self.fold = fold
         self.updates = 0
-        self.plateau = 1.0
-        """What the schedule "plateau" has come to."""
         lengths = [len(self._batch_sizes(epoch)) for epoch in range(1, config.epochs + 1)]
         self._begins = list(accumulate(lengths, initial=0))
         """The step that each epoch begins with; last, the number of them all."""
@@ -83,9 +79,13 @@ class Trainer:
             load_pretrained(self.task.model, self.config.pretrained)
             self._average = WeightAverage(self.task.model, self.config.ema_decay)
 
-    def run_epoch(self, epoch: int) -> EpochResult:
+    def run_epoch(self, epoch: int, plateau: float = 1.0) -> EpochResult:
         """Train on every sample once, in an order and with a dropout and an augmentation that seed
-        and epoch determine."""
+        and epoch determine.
+
+        Args:
+            plateau: the factor that the schedule "plateau" has come to.
+        """
         if self._frozen and epoch > self.config.freeze_epochs:
             self._freeze(False)
         losses: list[Tensor] = []
@@ -93,11 +93,12 @@ class Trainer:
         targets: list[Tensor] = []
         begun = self.updates
         with self.random_streams(epoch):
-            for loss, out, target in self.steps(epoch):
+            for loss, out, target in self.steps(epoch, plateau):
                 losses.append(loss)
                 outputs.append(out)
                 targets.append(target)
-                if len(losses) % STEPS_PER_LOOK == 0 and not _all_finite(losses[-STEPS_PER_LOOK:]):
+                last = losses[-STEPS_PER_LOOK:]
+                if len(losses) % STEPS_PER_LOOK == 0 and not torch.stack(last).isfinite().all():
                     break
         sizes = torch.tensor([len(target) for target in targets], device=self.task.device)
         by_step = torch.stack(losses)
@@ -110,7 +111,7 @@ class Trainer:
             step_losses=self._logged(begun, by_step),
         )
 
-    def steps(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    def steps(self, epoch: int, plateau: float = 1.0) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Make one update for each batch of an epoch, from 1.
 
         Yields:
@@ -120,10 +121,12 @@ class Trainer:
         config, optimizer, average = self.config, self._optimizer, self._average
         step = step_of(optimizer)
         part = config.batch_size_in(epoch) // config.accumulation_steps
-        trained = [p for group in optimizer.param_groups for p in group["params"]]
-        self._training_mode()
+        trained = self._trained()
+        self.task.model.train()
+        if self._frozen:
+            keep_statistics(self.task.model)
         for index, batch in enumerate(self.task.batches(self._batch_sizes(epoch))):
-            self._set_learning_rate(epoch, index)
+            self._set_learning_rate(epoch, index, plateau)
             optimizer.zero_grad(set_to_none=True)
             if config.accumulation_steps == 1 or len(batch.targets) <= part:
                 loss, outputs = self._backward(batch)
@@ -165,7 +168,7 @@ class Trainer:
         load_weights(self.task.model, state.model)
         # As it was in that epoch: the one after it thaws, if it is to.
         self._freeze(0 < epoch <= self.config.freeze_epochs)
-        trained = [p for group in self._optimizer.param_groups for p in group["params"]]
+        trained = self._trained()
         allowed = OPTIMIZERS[self.config.optimizer].memory
         for index, memory in state.optimizer.items():
             shapes = {tuple(v.shape) for v in memory.values() if isinstance(v, Tensor)}
@@ -219,13 +222,15 @@ class Trainer:
             sizes.append(rest)
         return sizes
 
-    def _set_learning_rate(self, epoch: int, index: int) -> None:
+    def _trained(self) -> list[Tensor]:
+        return [p for group in self._optimizer.param_groups for p in group["params"]]
+
+    def _set_learning_rate(self, epoch: int, index: int, plateau: float) -> None:
         # Not the updates so far: a population's member may have made them with other batches.
         total = self._begins[-1]
         steps = self._begins[epoch] - self._begins[epoch - 1]
         step = step_at(self.config, epoch, index, steps, total)
-        factor = lr_factor(self.config, step, total, self.plateau)
-        rate = self.config.learning_rate_in(epoch) * factor
+        rate = self.config.learning_rate_in(epoch) * lr_factor(self.config, step, total, plateau)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
 
@@ -234,11 +239,6 @@ class Trainer:
         self._frozen = frozen
         freeze(self.task.model, frozen)
         self._optimizer = build_optimizer(self.config, self.task.model)
-
-    def _training_mode(self) -> None:
-        self.task.model.train()
-        if self._frozen:
-            keep_statistics(self.task.model)
 
     def _logged(self, begun: int, losses: Tensor) -> list[tuple[int, float]]:
         each = self.config.print_freq
@@ -249,18 +249,9 @@ class Trainer:
         return list(zip(steps, chosen, strict=True))
 
 
-def _all_finite(losses: list[Tensor]) -> bool:
-    return bool(torch.stack(losses).isfinite().all())
-
-
 def predict(task: Task, config: TrainingConfig, inputs: Tensor) -> Tensor:
-    """The outputs of a task's model in evaluation mode, float32 `[n, …]`.
-
-    Args:
-        task: has the model.
-        config: has the precision.
-        inputs: `[n, …]`, as the task keeps them.
-    """
+    """The outputs of a task's model in evaluation mode, float32 `[n, …]`, for inputs `[n, …]` as
+    the task keeps them."""
     task.model.eval()
     with torch.inference_mode(), arithmetic(config, task.device):
         outputs = [task.outputs(some) for some in inputs.split(EVALUATION_BATCH)]

@@ -1,5 +1,7 @@
 """Early stopping and the schedule "plateau": what they remember of the validation loss."""
 
+from dataclasses import asdict
+
 import pytest
 import torch
 from hypothesis import given
@@ -73,7 +75,7 @@ def test_its_state_is_all_of_it(losses, cut):
     whole, first = Patience(), Patience()
     for loss in losses[:cut]:
         first.note(loss, config)
-    second = Patience.of(first.state())
+    second = Patience(**asdict(first))
     for loss in losses[cut:]:
         second.note(loss, config)
     for loss in losses:
