@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from tests.mounts import mounted
-from tune_cluster.storage.append_only import REMEMBERED_BYTES, AppendOnlyFile
+from tune_cluster.storage.append_only import REMEMBERED_BYTES, AppendOnlyFile, HeldFile
 from tune_cluster.storage.retry import RetryPolicy, StorageLostError, StorageRetry
 from tune_cluster.storage.store import LocalStore
 
@@ -111,12 +111,12 @@ def test_what_nobody_remembers_any_more_is_lost_and_no_zeros_stand_in_its_place(
     file.close()
 
 
-def test_an_exclusive_file_is_one_process_at_a_times(tmp_path):
+def test_a_held_file_is_one_process_at_a_times(tmp_path):
     retry = StorageRetry(LocalStore(tmp_path), policy=SHORT)
-    file = AppendOnlyFile(tmp_path / "log", retry, exclusive=True)
+    held = HeldFile(tmp_path / "log", create=True)
+    file = AppendOnlyFile(tmp_path / "log", retry, held=held)
     with pytest.raises(ValueError, match="another process is running the study"):
-        AppendOnlyFile(tmp_path / "log", retry, exclusive=True)
+        HeldFile(tmp_path / "log", create=False)
     file.close()
-    again = AppendOnlyFile(tmp_path / "log", retry, exclusive=True)
-    again.close()
+    HeldFile(tmp_path / "log", create=False).release()
     assert (tmp_path / "log").read_bytes() == b""

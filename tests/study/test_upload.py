@@ -41,7 +41,7 @@ def journal_in(directory, store, lease, uploaded=b""):
     upload = JournalUpload(store, lease, directory / JOURNAL, uploaded)
     held = HeldFile(directory / JOURNAL, create=not uploaded, upload=upload)
     retry = StorageRetry(LocalStore(directory))
-    return AppendOnlyFile(directory / JOURNAL, retry, exclusive=True, held=held), upload
+    return AppendOnlyFile(directory / JOURNAL, retry, held=held), upload
 
 
 @pytest.fixture

@@ -70,12 +70,12 @@ class AppendOnlyFile:
         new: whether the file must not be there yet.
         kept: whether it is brought to the disk when it is closed; else only to the system, where it
             survives the process.
-        exclusive: whether it is locked for as long as it is open.
-        held: the file, where it is open and locked already, and with it where it is uploaded to.
+        held: the file, where it is open and locked already: it is locked for as long as it is open,
+            and uploaded to where it says.
 
     Raises:
-        ValueError: the file, or what it is reached by in the study, is a link; or an exclusive one
-            is another process's.
+        ValueError: the file, or what it is reached by in the study, is a link; or one that
+            was held is another process's.
         FileExistsError: a new one is there.
     """
 
@@ -87,7 +87,6 @@ class AppendOnlyFile:
         study: Path | None = None,
         new: bool = False,
         kept: bool = True,
-        exclusive: bool = False,
         held: HeldFile | None = None,
     ) -> None:
         self.path = path
@@ -95,7 +94,7 @@ class AppendOnlyFile:
         self._new = new
         self._kept = kept
         self._retry = retry
-        self._exclusive = exclusive
+        self._exclusive = held is not None
         self._upload = None if held is None else held.upload
         self._pieces: list[bytes] = []
         self._last = b""
@@ -159,7 +158,6 @@ class AppendOnlyFile:
             write_all(number, self._last[-missing:])
 
     def _open(self, *, create: bool = False) -> int:
-        """The number of the open file."""
         if self._file is None:
             number = open_to_append(self._root, self.path, create=create, new=create and self._new)
             try:

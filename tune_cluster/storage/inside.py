@@ -6,8 +6,6 @@ reader to what that other person may not read. So each folder below `root` is op
 before it (`openat`), and what is new is made under a random name that nothing has
 (`O_CREAT | O_EXCL`): nobody can exchange one of them in between. `root` itself, the study or the
 folder that studies are kept in, may be a link of its user's.
-
-Needs neither Ray nor torch.
 """
 
 from __future__ import annotations

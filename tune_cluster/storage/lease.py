@@ -185,12 +185,10 @@ class S3Lease:
             found = self._find()
             if found is not None and found.driver:
                 found = self._watch(found)
-            try:
+            # Where another one was faster, it is looked at next.
+            with suppress(ConflictError):
                 self._write(None if found is None else found.etag)
                 return
-            except ConflictError:
-                # Another one was faster.
-                continue
 
     def _find(self) -> _Found | None:
         tagged = self._store.read_tagged(LEASE_FILE)

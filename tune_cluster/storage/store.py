@@ -5,17 +5,14 @@ A store is a folder of folders which are there whole or not at all, whenever the
 in a file system by a rename; in a bucket, which has none, by `RESULT_FILE`, which is uploaded last
 and deleted first.
 
-A bucket is reached by `pyarrow.fs` (`s3`). A folder is not: pyarrow's `LocalFileSystem` follows
-links, opens what is no regular file, cannot make a file only if it is new (O_EXCL), and takes paths
-alone, in which another user can exchange a folder between two calls. So a folder is reached by
-`inside`.
+A bucket is reached by `pyarrow.fs` (`s3`), a folder by `inside`: pyarrow's `LocalFileSystem`
+follows links, opens what is no regular file, cannot make a file only if it is new (O_EXCL), and
+takes paths alone, in which another user can exchange a folder between two calls.
 
 What passes through a node's own disk lies there in a folder of the process that made it. A process
 that is killed removes nothing, so each folder has a file that its process has locked as long as it
 lives: where nobody holds the lock, the folder is removed by the next process that needs one, and by
 the driver at its end.
-
-Needs neither Ray nor torch.
 """
 
 from __future__ import annotations

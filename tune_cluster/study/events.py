@@ -10,8 +10,6 @@ A line is a JSON object with the `event`'s name, the fields of its class, and
 What searchers and schedulers are told is in `search_spaces.trial_events`, all else is here. To add
 an event is to add its class, and its name to `KINDS`. Which events may follow each other, and what
 they mean, is up to `tune_cluster.study.state`.
-
-Needs neither Ray nor torch.
 """
 
 from __future__ import annotations

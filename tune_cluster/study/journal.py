@@ -1,10 +1,8 @@
 """The journal of a study: append-only, one JSON object a line; everything else follows from it.
 
 What its lines have is said in `tune_cluster.study.events`, what they mean in
-`tune_cluster.study.state`. Whoever reads a journal reads it by `read_journal`, which holds it
-against both: a journal that is damaged before its end is refused.
-
-Needs neither Ray nor torch.
+`tune_cluster.study.state`. `read_journal` holds it against both: a journal that is damaged before
+its end is refused.
 """
 
 from __future__ import annotations
@@ -74,12 +72,9 @@ class Journal:
         self.lost: StorageLostError | None = None
         """Why nothing is written any more."""
         self._on_lost = on_lost
-        self._file = AppendOnlyFile(
-            path,
-            retry or StorageRetry(LocalStore(path.parent)),
-            exclusive=True,
-            held=held,
-        )
+        retry = retry or StorageRetry(LocalStore(path.parent))
+        held = held or HeldFile(path, create=not path.exists())
+        self._file = AppendOnlyFile(path, retry, held=held)
         self._lines = self._drop_torn_line()
         """How many the file has."""
 
@@ -197,7 +192,6 @@ class DamagedJournalError(ValueError):
             f"{what}; whole are {whole}; to go on with those: --resume {argument(study)} --repair, "
             "which writes a copy beside it"
         )
-        self.what = what
         self.whole = whole
 
 

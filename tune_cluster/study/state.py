@@ -6,8 +6,6 @@ whenever it was killed.
 
 Every event costs the same, however many trials there are: counts, the ranking and what the limits
 of a study ask for are kept up to date, and nothing goes through all trials.
-
-Needs neither Ray nor torch.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ FILES = (
 FOLDERS = ("best", "trials", "trials/[0-9]*", ".tune")
 
 
-def check_kinds(directory: Path, flag: str = "--resume") -> None:
+def check_kinds(directory: Path) -> None:
     """Refuse, by a ValueError, a study in which something else lies where a resume has its files
     and folders."""
     for patterns, is_expected, expected in (
@@ -66,8 +66,8 @@ def check_kinds(directory: Path, flag: str = "--resume") -> None:
             if not is_expected(mode):
                 kind = FILE_KINDS.get(stat.S_IFMT(mode), "a file")
                 raise ValueError(
-                    f"{flag} {directory}: {path} is {kind}, where {expected} is expected; move it "
-                    "away"
+                    f"--resume {directory}: {path} is {kind}, where {expected} is expected; move "
+                    "it away"
                 )
 
 
