@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from search_spaces import needs_extra
 from search_spaces.trial_events import Ended, Event, Result
 from tune_cluster.callbacks.base import Callback
 from tune_cluster.study.events import Closed, Session
@@ -28,11 +29,9 @@ class MLflow(Callback):
     """
 
     def __init__(self, study: str, tracking_uri: str | None = None) -> None:
-        try:
+        with needs_extra("mlflow"):
             from mlflow import entities
             from mlflow.tracking import MlflowClient
-        except ImportError:
-            raise ValueError("MLflow needs mlflow: pip install 'tune-cluster[mlflow]'") from None
         self._metric_type, self._param_type = entities.Metric, entities.Param
         self._client = MlflowClient(tracking_uri)
         self._study = study

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from search_spaces import needs_extra
 from search_spaces.trial_events import Ended, Event, Result
 from tune_cluster.callbacks.base import Callback
 from tune_cluster.study.events import Closed
@@ -29,10 +30,8 @@ class WandB(Callback):
     """
 
     def __init__(self, project: str, study: str, **settings: Any) -> None:
-        try:
+        with needs_extra("wandb"):
             import wandb
-        except ImportError:
-            raise ValueError("WandB needs wandb: pip install 'tune-cluster[wandb]'") from None
         self._wandb = wandb
         self._project = project
         self._study = study
