@@ -17,6 +17,32 @@ def nuisance(parameter: Hyperparameter) -> Hyperparameter:
     return replace(parameter, role="nuisance")
 
 
+NETWORK = (
+    catalogue.MODEL,
+    catalogue.HIDDEN_SIZES,
+    catalogue.CHANNELS,
+    catalogue.DEPTH,
+    catalogue.KERNEL_SIZE,
+    catalogue.ACTIVATION,
+    catalogue.NORM_DENSE,
+    catalogue.NORM_CONVOLUTIONAL,
+)
+SCHEDULES = (
+    catalogue.SCHEDULE,
+    catalogue.STEP_SIZE,
+    catalogue.GAMMA_STEP,
+    catalogue.GAMMA_EXPONENTIAL,
+    catalogue.CYCLES,
+    catalogue.SCHEDULER_PATIENCE,
+    catalogue.SCHEDULER_FACTOR,
+)
+OPTIMIZERS = (
+    catalogue.OPTIMIZER,
+    catalogue.LEARNING_RATE_SGD,
+    catalogue.LEARNING_RATE_ADAPTIVE,
+    catalogue.MOMENTUM,
+)
+
 LR_BATCH = Space("lr_batch", (catalogue.LEARNING_RATE, scientific(catalogue.BATCH_SIZE)))
 """Which learning rate goes with which batch size? The first study of any model."""
 
@@ -42,13 +68,7 @@ SHORT_WARMUP = replace(catalogue.EPOCHS_WARMUP, high=1.0, grid=(0.0, 0.5, 1.0))
 SCHEDULE = Space(
     "schedule",
     (
-        catalogue.SCHEDULE,
-        catalogue.STEP_SIZE,
-        catalogue.GAMMA_STEP,
-        catalogue.GAMMA_EXPONENTIAL,
-        catalogue.CYCLES,
-        catalogue.SCHEDULER_PATIENCE,
-        catalogue.SCHEDULER_FACTOR,
+        *SCHEDULES,
         catalogue.EPOCHS_WARMUP,
         catalogue.EPOCHS_ENDING,
         nuisance(catalogue.LEARNING_RATE),
@@ -105,18 +125,13 @@ LOSS = Space(
 
 REGULARIZATION = Space(
     "regularization",
-    tuple(
-        map(
-            scientific,
-            (
-                catalogue.DROPOUT,
-                catalogue.WEIGHT_DECAY,
-                catalogue.LABEL_SMOOTHING,
-                catalogue.AUGMENTATION,
-                catalogue.MIXUP_ALPHA,
-                catalogue.EMA_DECAY,
-            ),
-        )
+    (
+        scientific(catalogue.DROPOUT),
+        scientific(catalogue.WEIGHT_DECAY),
+        scientific(catalogue.LABEL_SMOOTHING),
+        scientific(catalogue.AUGMENTATION),
+        scientific(catalogue.MIXUP_ALPHA),
+        scientific(catalogue.EMA_DECAY),
     ),
     fixed=(("model", "mlp"), ("loss", "cross_entropy")),
 )
@@ -125,14 +140,7 @@ REGULARIZATION = Space(
 ARCHITECTURE = Space(
     "architecture",
     (
-        catalogue.MODEL,
-        catalogue.HIDDEN_SIZES,
-        catalogue.CHANNELS,
-        catalogue.DEPTH,
-        catalogue.KERNEL_SIZE,
-        catalogue.ACTIVATION,
-        catalogue.NORM_DENSE,
-        catalogue.NORM_CONVOLUTIONAL,
+        *NETWORK,
         nuisance(catalogue.LEARNING_RATE),
         catalogue.DROPOUT,
     ),
@@ -142,10 +150,7 @@ ARCHITECTURE = Space(
 TRAINING = Space(
     "training",
     (
-        catalogue.OPTIMIZER,
-        catalogue.LEARNING_RATE_SGD,
-        catalogue.LEARNING_RATE_ADAPTIVE,
-        catalogue.MOMENTUM,
+        *OPTIMIZERS,
         catalogue.BATCH_SIZE,
         catalogue.HIDDEN_SIZES,
         catalogue.ACTIVATION,
@@ -175,18 +180,8 @@ CNN = Space(
 FULL_RECIPE = Space(
     "full_recipe",
     (
-        catalogue.MODEL,
-        catalogue.HIDDEN_SIZES,
-        catalogue.CHANNELS,
-        catalogue.DEPTH,
-        catalogue.KERNEL_SIZE,
-        catalogue.ACTIVATION,
-        catalogue.NORM_DENSE,
-        catalogue.NORM_CONVOLUTIONAL,
-        catalogue.OPTIMIZER,
-        catalogue.LEARNING_RATE_SGD,
-        catalogue.LEARNING_RATE_ADAPTIVE,
-        catalogue.MOMENTUM,
+        *NETWORK,
+        *OPTIMIZERS,
         catalogue.NESTEROV,
         catalogue.BETA1,
         catalogue.BETA2,
@@ -197,13 +192,7 @@ FULL_RECIPE = Space(
         catalogue.BATCH_SIZE_SCHEDULE,
         catalogue.FINAL_BATCH_SIZE,
         catalogue.GRAD_CLIP_NORM,
-        catalogue.SCHEDULE,
-        catalogue.STEP_SIZE,
-        catalogue.GAMMA_STEP,
-        catalogue.GAMMA_EXPONENTIAL,
-        catalogue.CYCLES,
-        catalogue.SCHEDULER_PATIENCE,
-        catalogue.SCHEDULER_FACTOR,
+        *SCHEDULES,
         SHORT_WARMUP,
         catalogue.EPOCHS_ENDING,
         catalogue.FINAL_LR_FRACTION,
@@ -234,17 +223,3 @@ FINE_TUNING = Space(
     fixed=(("model", "mlp"),),
 )
 """How is a trained network taken over for other data? With `pretrained`, which a job gives."""
-
-SPACES = (
-    LR_BATCH,
-    LR,
-    OPTIMIZER,
-    SCHEDULE,
-    LOSS,
-    REGULARIZATION,
-    ARCHITECTURE,
-    TRAINING,
-    CNN,
-    FULL_RECIPE,
-    FINE_TUNING,
-)

@@ -1,8 +1,7 @@
-"""The events that searchers and schedulers are told, and what schedulers decide, as typed values.
+"""The events that searchers and schedulers are told, and what schedulers decide.
 
-An event is one class. Its fields are what a line of a study's journal has for it: `to_json` writes
-a field unless it has its default, and `from_json` takes no field that the class does not have and
-no value of another type.
+An event is one class, whose fields are those of its line in a study's journal: `to_json` leaves out
+a field that has its default, and `from_json` refuses unknown fields and values of another type.
 """
 
 from __future__ import annotations
@@ -20,7 +19,9 @@ from search_spaces.values import short
 LARGEST = 2**53
 """The largest whole number that every reader of JSON knows to the last digit."""
 
-Index: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=LARGEST)]
+Count: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=LARGEST)]
+
+Index: TypeAlias = Count
 """Of a trial."""
 
 
@@ -37,10 +38,8 @@ Part: TypeAlias = Annotated[
 
 Epoch: TypeAlias = Annotated[int, Field(strict=True, ge=1, le=LARGEST)] | Part
 
-Epochs: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=LARGEST)] | Part
+Epochs: TypeAlias = Count | Part
 """That a trial has had, 0 before its first."""
-
-Count: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=LARGEST)]
 
 Number: TypeAlias = (
     Annotated[int, Field(strict=True, ge=-(2**1000), le=2**1000)] | Annotated[float, Strict()]
@@ -70,9 +69,7 @@ class Event:
             ValueError: a field is missing, unknown or of another type (pydantic's ValidationError).
         """
         kind: Any = cls
-        event: Self = _adapter(kind).validate_python(
-            {key: line[key] for key in line if key != "event"}
-        )
+        event: Self = _adapter(kind).validate_python({k: line[k] for k in line if k != "event"})
         return event
 
     def to_json(self) -> dict[str, Any]:
@@ -163,16 +160,15 @@ class Result(TrainedEpoch):
 
 @dataclass(frozen=True, kw_only=True)
 class EpochsLost(TrialEvent):
-    """A trial has begun again, or has gone on from an earlier checkpoint, and comes to the epoch
-    `first` once more: its results from there to `last` are void. What was decided by them stands: a
-    rung compares a trial once."""
+    """A trial has begun again, or has gone on from an earlier checkpoint: its results from epoch
+    `first` to `last` are void. What a rung has decided by them stands."""
 
     name = "epochs_lost"
 
     first: Epoch
     last: Epoch
     unread: Epoch | None = None
-    """The epoch of the checkpoint that it was offered, and did not read."""
+    """The epoch of its checkpoint, if it has not read it."""
 
     def line(self, metric: str) -> str:
         """Which epochs, and why."""
@@ -180,10 +176,8 @@ class EpochsLost(TrialEvent):
         which = f"epoch {self.first}" if one else f"epochs {self.first} to {self.last}"
         why = f"it is at epoch {self.first} once more"
         if self.unread is not None:
-            why = (
-                "it began again: it has not asked tune.get_checkpoint() for its checkpoint of "
-                f"epoch {self.unread}"
-            )
+            asked = "it has not asked tune.get_checkpoint() for its checkpoint"
+            why = f"it began again: {asked} of epoch {self.unread}"
         return f"lost       trial {self.trial}: {which} of before, not counted any more: {why}"
 
 
@@ -194,17 +188,15 @@ class Decision(TrialEvent):
     name = "decision"
 
     rung: Epoch
-    """Epochs after which trials are compared; it has had as many, or more where its reports leave
-    some out."""
+    """Epochs after which trials are compared. The trial may have had more."""
     value: Number
     """Of the metric."""
     cutoff: Number | None
-    """The worst value that goes on, at that moment; the own one where it was the first, None where
-    nobody goes on yet."""
+    """The worst value that goes on at that moment; None where nobody does."""
     rank: Count
     """1 is the best."""
     of: Count
-    """Trials that had reached the rung by then, this one and the failed ones included."""
+    """Trials that had reached the rung, this one and the failed ones included."""
     stop: StrictBool
 
     def line(self, metric: str) -> str:
@@ -220,7 +212,7 @@ class Decision(TrialEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class Promoted(TrialEvent):
-    """A trial that a rung had stopped has come among the best there since, and goes on."""
+    """A trial that a rung had stopped is among the best there by now, and goes on."""
 
     name = "promoted"
 
@@ -242,8 +234,7 @@ class Promoted(TrialEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class Exploited(TrialEvent):
-    """A population's member goes on from the donor's weights after that epoch. Until then it
-    waited for the others: that is no event."""
+    """A population's member goes on from the donor's weights after that epoch."""
 
     name = "exploited"
 
@@ -254,11 +245,10 @@ class Exploited(TrialEvent):
     """Of the metric, the member's own when it took over."""
     donor_value: Number
     changes: dict[str, Annotated[list[Any], Field(min_length=2, max_length=2)]]
-    """What changed in the member's configuration: the values before and after, None where there is
-    none. The donor's seed comes with its weights: so one seed repeats a whole lineage."""
+    """The member's values before and after, None where there is none. The donor's seed comes with
+    its weights, so that one seed repeats a whole lineage."""
     absent: list[str] | None = None
-    """Which of them it no longer has; None in studies of earlier versions: those that are None
-    after."""
+    """Those that it no longer has; None, as in old studies: those whose value after is None."""
 
     def line(self, metric: str) -> str:
         """Whose weights it took over, and what changed."""
@@ -300,7 +290,7 @@ class TrialEnd(TrialEvent):
     reason: str = ""
     """Why it diverged or failed."""
     blameless: StrictBool = False
-    """Whether it lacked memory that it shared with others: its configuration may be good."""
+    """Whether it lacked memory that it shared: its configuration may be good."""
     traceback: str = ""
     log: str = ""
     """The last 20 lines that a failed trial printed."""

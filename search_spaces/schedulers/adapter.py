@@ -16,7 +16,7 @@ from search_spaces.trial_events import Ended, Event
 
 
 class AdaptedScheduler(StudyScheduler):
-    """Lets a scheduler of Ray Tune's decide, which is told nothing but what Tune tells it.
+    """Lets a scheduler of Ray Tune's decide, by what Tune tells it.
 
     Args:
         scheduler: of Ray Tune.
@@ -63,7 +63,7 @@ class AdaptedScheduler(StudyScheduler):
         )
 
     def on_trial_add(self, controller: Any, trial: Trial) -> None:
-        """Passed on, as all that follows."""
+        """A trial is known."""
         self._scheduler.on_trial_add(controller, trial)
 
     def on_trial_error(self, controller: Any, trial: Trial) -> None:
@@ -127,7 +127,7 @@ class PopulationRules(Protocol):
     name: str
     """Of its class."""
     perturbed: list[str]
-    """What it changes."""
+    """Names of hyperparameters."""
     interval: int
     """Epochs from one perturbation to the next."""
     quantile_fraction: float
@@ -165,11 +165,7 @@ class AdaptedPopulation(PBT):
         self.perturbed = tuple(rules.perturbed)
 
     def check(self, spec: StudySpec) -> None:
-        """Take in the objective.
-
-        Raises:
-            ValueError: as for PBT.
-        """
+        """As for PBT."""
         super().check(spec)
         self._rules.check(spec.objective.metric, spec.objective.mode)
 

@@ -46,10 +46,9 @@ class StudyScheduler(FIFOScheduler):
     synchronous: ClassVar[bool] = False
     """Whether trials wait for each other, so that all of them have to live at once."""
     all_first: bool = False
-    """Whether trials are compared with those that have not begun, so that all have to be known
-    before the first begins; they then begin as soon as there is room."""
+    """Whether all trials have to be known before the first begins, to be compared with it."""
     default_trials: int | None = None
-    """Trials of a study for which nobody says how many; None leaves it to the engine."""
+    """Trials, where nobody says how many; None leaves it to the engine."""
     max_epochs: int | None = None
     """Epochs of a trial that is never stopped; None leaves it to the engine."""
     rungs: Sequence[int] = ()
@@ -70,11 +69,7 @@ class StudyScheduler(FIFOScheduler):
         return float(self.promotes)
 
     def check(self, spec: StudySpec) -> None:
-        """Take in the study before it begins.
-
-        Raises:
-            ValueError: it cannot be run by this scheduler.
-        """
+        """Take in the study before it begins; a ValueError says why it cannot be run."""
 
     def on_event(self, event: Event, replay: bool) -> None:
         """Take in any event of the study; `replay` if an earlier session has had it."""
@@ -137,9 +132,8 @@ class StudyScheduler(FIFOScheduler):
     def choose_trial_to_run(self, controller: Any) -> Trial | None:
         """None: Tune starts pending trials in their order without being told.
 
-        Told the oldest one, as its own schedulers do, it would hand a process that has just come
-        free to a trial whose own process is still starting, and end that start: short trials would
-        run one at a time, whatever the cluster has.
+        Told the oldest one, as by its own schedulers, it hands a process that has come free to a
+        trial whose own process is starting, and ends that start: short trials run one at a time.
         """
         return None
 

@@ -83,7 +83,7 @@ class Perturbation:
     taken: dict[int, list[dict[str, Any]]]
     """By donor, the configurations that its weights go on under."""
     proposed: tuple[Member, dict[str, Any]] | None = None
-    """Who is to take over now, and its configuration if it can."""
+    """The member that is to take over now, and the configuration that it would have."""
 
 
 class PBT(StudyScheduler):
@@ -227,26 +227,24 @@ class PBT(StudyScheduler):
 
     def on_event(self, event: Event, replay: bool) -> None:
         """Take in what became of an exploit."""
-        if isinstance(event, Exploited):
-            self._exploits.setdefault(event.trial, []).append(event)
         perturbation = self._perturbation
         if not isinstance(event, (Exploited, NotExploited)) or perturbation is None:
             return
         if perturbation.proposed is not None and isinstance(event, Exploited):
+            self._exploits.setdefault(event.trial, []).append(event)
             member, config = perturbation.proposed
             member.trial.set_config(nested(config))
             perturbation.taken[event.donor].append(config)
         perturbation.proposed = None
 
     def choose_trial_to_run(self, controller: Any) -> Trial | None:
-        """Name who goes on next: one that has kept its process and is still `RUNNING`, one that was
-        paused, or the newest that begins."""
+        """Name who goes on next: of those that have kept their process, else of the paused, else
+        the newest that begins."""
         while self._held:
             member = self._held.pop(0)
             if member.trial.status == Trial.RUNNING:
                 return member.trial
-        paused = self._paused()
-        if paused:
+        if paused := self._paused():
             return paused[0]
         # The newest: a process that comes free is not for one whose own is just starting.
         trials = [member.trial for member in self._members.values()]
@@ -265,18 +263,12 @@ class PBT(StudyScheduler):
             metric: best[metric],
             "lineage": line,
             "schedule": schedules,
-            "config": {
-                **best["config"],
-                **{f"{name}_schedule": pairs for name, pairs in schedules.items()},
-            },
+            "config": {**best["config"], **{f"{n}_schedule": v for n, v in schedules.items()}},
         }
-        lines = [
-            (
-                "schedule",
-                f"{name} " + ", ".join(f"{short(v)} from epoch {first}" for first, v in pairs),
-            )
-            for name, pairs in schedules.items()
-        ]
+        lines = []
+        for name, pairs in schedules.items():
+            values = ", ".join(f"{short(value)} from epoch {first}" for first, value in pairs)
+            lines.append(("schedule", f"{name} {values}"))
         return Closing("schedule.json", content, [*lines, ("repeats it", "`config` in {file}")])
 
     def describe(self) -> dict[str, object]:
@@ -327,11 +319,10 @@ class PBT(StudyScheduler):
     ) -> dict[str, Any]:
         """What the member goes on with: if possible, none of those that are `taken`."""
         before = flattened(donor.trial.config)
-        config = self._explored(before)
-        for _ in range(RETRIES):
+        for _ in range(1 + RETRIES):
+            config = self._explored(before)
             if config not in taken:
                 break
-            config = self._explored(before)
         return config
 
     def _explored(self, config: dict[str, Any]) -> dict[str, Any]:

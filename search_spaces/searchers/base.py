@@ -13,16 +13,11 @@ from search_spaces.values import Value
 
 
 class StudySearcher:
-    """Suggests `point(i)` as the configuration of trial i.
-
-    A point depends on the seed, on i, and, where a searcher learns, on the events that it was told
-    until then; on nothing else. So a study is taken up again by telling: no state is ever stored.
-
-    Args:
-        space: where to look.
+    """Suggests `point(i)` as the configuration of trial i, by the seed, i and, where it learns, the
+    events until then: a study is resumed by telling them again, and no state is stored.
 
     Raises:
-        ValueError: it is no `Space`.
+        ValueError: what it is given is no `Space`.
     """
 
     not_resumable: ClassVar[str] = ""
@@ -30,7 +25,7 @@ class StudySearcher:
     learns: ClassVar[bool] = False
     """Whether points depend on what trials have reported."""
     uses_test_set: ClassVar[bool] = True
-    """Whether the study's best trial is what a person takes, so that the test set is used on it."""
+    """Whether the study's best trial is measured on the test set."""
     origins: Mapping[int, Origin] = {}
     """By index, the trial of another study that a trial continues."""
 
@@ -44,19 +39,15 @@ class StudySearcher:
 
     @property
     def learned(self) -> str:
-        """What it has taken over from an earlier study, for a person; empty if nothing was told."""
+        """What it has learned of earlier studies, for a person; empty if it was told of none."""
         return ""
 
     def check(self, spec: StudySpec) -> None:
-        """Take in the study before it begins.
-
-        Raises:
-            ValueError: it cannot be searched by this searcher.
-        """
+        """Take in the study before it begins; a ValueError says why it cannot be searched."""
 
     @abstractmethod
     def point(self, index: int) -> dict[str, Value] | None:
-        """Configuration number `index`, from 0; None where there is none yet, or none any more."""
+        """Configuration number `index`, from 0; None if there is none yet, or none any more."""
 
     def on_event(self, event: Event, replay: bool) -> None:
         """Take in any event of the study; `replay` if an earlier session has had it."""

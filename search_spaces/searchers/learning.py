@@ -1,12 +1,11 @@
-"""What searchers that learn have in common: what they know of a study, and when they use it.
+"""What searchers that learn know of a study, and when they use it.
 
-Under early stopping, trials end after different numbers of epochs, and their last values cannot be
+Under early stopping trials end after different numbers of epochs, and their last values cannot be
 compared. As in BOHB (Falkner, Klein and Hutter 2018, *BOHB: Robust and Efficient Hyperparameter
 Optimization at Scale*, section 3.2) the model compares trials at the highest rung that enough of
-them have reached, each by its value there, whether it has gone on since or not. BOHB leaves the
-others out; here those that were stopped earlier come behind, since a rung has already said that
-they are worse: first those stopped at the higher rung, of one rung by their value. Failed trials
-come last. Only this order is given to a model, never a value.
+them have reached, by their values there. BOHB leaves the others out; here trials that were stopped
+earlier come behind, those of a higher rung first, of one rung by their value. Failed trials come
+last. A model is given this order alone, never a value.
 """
 
 from __future__ import annotations
@@ -55,8 +54,8 @@ class TrialRecord:
     state: Literal["running", "stopped", "finished", "failed"] = "running"
 
     def value_at(self, rung: Epochs) -> float | None:
-        """The value at a rung, that of the first report at or past it; of a trial that ended by
-        itself before it the last one; None of one that has not come there, or has failed."""
+        """The value of the first report at or past a rung, or of the end of a trial that ended by
+        itself before it; None of a trial that has not come there, or has failed."""
         if self.state == "failed":
             return None
         return self.values.get(min((at for at in self.values if at >= rung), default=END))
@@ -107,22 +106,19 @@ def ranks_of(
 
 
 RETRIES = 16
-"""How often a model is asked again that proposes a configuration which has been tried; then the
-first Sobol point that has not been is taken."""
-
+"""Proposals of a model until it has a configuration that was not tried; then the first such Sobol
+point is taken."""
 
 COMPARABLE = ("epochs", "patience", "train_ratio", "precision", "print_freq", "seed")
-"""What may be another than an earlier study had, and its trials still tell something: a value is
-compared after so many epochs."""
+"""What may differ in an earlier study whose trials are learned from."""
 
 
 class LearningSearch(StudySearcher):
     """A searcher with a model of what it was told.
 
-    First come the start points, then Sobol points until `startup` trials can be learned from. A
-    failed trial is one of them: it comes behind all others. A trial that is still running counts as
-    bad, so that trials that run at the same time differ. A configuration is not suggested twice,
-    as long as the space has others.
+    First come the start points, then Sobol points until `startup` trials can be learned from, the
+    failed ones included. A trial that is still running counts as bad, so that trials that run at
+    the same time differ. No configuration is suggested twice as long as the space has others.
 
     Args:
         space: where to look.
@@ -247,11 +243,8 @@ class LearningSearch(StudySearcher):
         return f"{sum(learned)} of {len(learned)} trials of {studies} are in this space"
 
     def _learn_from(self, name: str, earlier: Earlier) -> bool:
-        """Take in a trial of an earlier study; whether it is in this space, and like its trials in
-        all that is not searched.
-
-        What its configuration lacks, and what the space does not have, has its default.
-        """
+        """Take in a trial of an earlier study, if it is in this space and like its trials in all
+        that is not searched; what a configuration lacks has its default."""
         config = earlier.config
         names = {parameter.name for parameter in self.space.parameters}
         shared = {key: value for key, value in config.items() if key in names}

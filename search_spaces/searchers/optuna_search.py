@@ -92,13 +92,11 @@ class OptunaSearch(LearningSearch):
         config: dict[str, Value] = dict(self.space.fixed)
         numbers = []
         for label, parameter in self._parameters.items():
-            if not parameter.exists_under(config):
-                numbers.append(0.0)
-                continue
-            number = suggested(trial, label, parameter)
-            numbers.append(number)
-            config[parameter.name] = parameter.at(number)
-        # Suggested it is not before it is told so: the same point may be refused.
+            there = parameter.exists_under(config)
+            numbers.append(suggested(trial, label, parameter) if there else 0.0)
+            if there:
+                config[parameter.name] = parameter.at(numbers[-1])
+        # The point may be refused; its trial is asked for anew once it is suggested.
         self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
         return numbers
 
@@ -140,13 +138,12 @@ class OptunaSearch(LearningSearch):
 
 def suggested(trial: Trial, label: str, parameter: Hyperparameter) -> float:
     """What Optuna suggests for a hyperparameter, as its place in [0, 1]."""
+    if not parameter.values:
+        return trial.suggest_float(label, 0.0, 1.0)
+    count = len(parameter.values)
     if parameter.categorical:
-        place = trial.suggest_categorical(label, list(range(len(parameter.values))))
-        return (place + 0.5) / len(parameter.values)
-    if parameter.values:
-        place = trial.suggest_int(label, 0, len(parameter.values) - 1)
-        return (place + 0.5) / len(parameter.values)
-    return trial.suggest_float(label, 0.0, 1.0)
+        return (trial.suggest_categorical(label, list(range(count))) + 0.5) / count
+    return (trial.suggest_int(label, 0, count - 1) + 0.5) / count
 
 
 def as_optuna(parameter: Hyperparameter, number: float) -> float | int:

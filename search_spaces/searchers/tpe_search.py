@@ -2,9 +2,8 @@
 
 Tune's own `HyperOptSearch` learns nothing from a trial that failed, mixes values of different
 epochs, and takes no two branches of one name. Here HyperOpt sees the unit cube: a range or an
-ordered list as a uniform number on its own scale, so that neighbours are alike to the model, a list
-without order as categories. Each hyperparameter is a label of its own, fitted on the trials that
-have it: that is how TPE treats a tree of conditions (section 4.2), and branches may share a name.
+ordered list as a uniform number, a list without order as categories. Each hyperparameter is a label
+of its own, fitted on the trials that have it, as TPE treats a tree of conditions (section 4.2).
 """
 
 from __future__ import annotations
@@ -112,13 +111,11 @@ class TPESearch(LearningSearch):
         """By label, places in `order` and numbers of the trials that have the hyperparameter."""
         units = np.array([record.unit for record in self.trials.values()], dtype=float)[order]
         indices, values = {}, {}
-        for column, (label, parameter) in enumerate(
-            zip(self._cube, self.space.parameters, strict=True)
+        for label, parameter, column in zip(
+            self._cube, self.space.parameters, units.T, strict=True
         ):
-            there = np.flatnonzero(~np.isnan(units[:, column]))
-            numbers = units[there, column]
-            indices[label] = there
-            values[label] = (
-                (numbers * len(parameter.values)).astype(int) if parameter.categorical else numbers
-            )
+            indices[label] = np.flatnonzero(~np.isnan(column))
+            values[label] = column[indices[label]]
+            if parameter.categorical:
+                values[label] = (values[label] * len(parameter.values)).astype(int)
         return indices, values

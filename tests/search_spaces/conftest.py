@@ -2,11 +2,14 @@
 
 import pytest
 
+from search_spaces import spaces
 from search_spaces.hyperparameter import Hyperparameter
 from search_spaces.objective import Objective, StudySpec
 from search_spaces.schedulers.base import StudyScheduler
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
+
+SPACES = [space for space in vars(spaces).values() if isinstance(space, Space)]
 
 
 def parameter(name, **rest):

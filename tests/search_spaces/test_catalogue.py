@@ -7,7 +7,7 @@ from typing import get_args, get_type_hints
 import pytest
 
 from search_spaces.catalogue import CATALOGUE
-from search_spaces.spaces import SPACES
+from tests.search_spaces.conftest import SPACES
 from trainables.image.config import ImageConfig
 from trainables.training.optimizers import OPTIMIZERS
 from tune_cluster.cli import hyperparameters

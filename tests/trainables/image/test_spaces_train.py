@@ -17,7 +17,8 @@ from search_spaces.searchers.optuna_search import OptunaSearch
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.searchers.sobol_search import SobolSearch
 from search_spaces.searchers.tpe_search import TPESearch
-from search_spaces.spaces import SPACES, within
+from search_spaces.spaces import within
+from tests.search_spaces.conftest import SPACES
 from trainables.data.splits import split
 from trainables.image.config import ImageConfig
 from trainables.image.task import ImageData
