@@ -152,9 +152,8 @@ class ConsoleOutput(Callback):
     def _described(self, best: BestTrial) -> str:
         shown = spelled(best.trial.config_at(best.epoch), without=self._not_searched)
         metric = self._state.objective.metric
-        return (
-            f"trial {best.trial.index}: {metric} {best.value:.4f} after epoch {best.epoch}"
-            f"{f' ({shown})' * bool(shown)}"
+        return f"trial {best.trial.index}: {metric} {best.value:.4f} after epoch {best.epoch}" + (
+            f" ({shown})" if shown else ""
         )
 
     def _print(self, line: str) -> None:

@@ -10,9 +10,9 @@ order, in which a quota is spent:
 4. the best of the next best trials, `--keep-best` in all (of a study that searches nothing: all);
 5. the latest of the other stopped trials: a study that grows may promote them.
 
-All else is deleted, as soon as that is known. A trial that is promoted when its latest is gone goes
-on from its best, or begins anew, and reaches the same values: that costs time, and is printed. A
-population's donors run, and so do its members: nothing of theirs is touched.
+All else is deleted at once. A trial that is promoted when its latest is gone goes on from its best,
+or begins anew, and reaches the same values: that costs time, and is printed. The members of a
+population run, and so do their donors: nothing of theirs is touched.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from tune_cluster.study.events import Closed, Session, Unkept
 from tune_cluster.study.state import StudyState, TrialState
 
 PARALLEL_READERS = 16
-"""Directories looked at together as a session begins: a look at a bucket takes 50 ms."""
+"""Directories read at once as a session begins: to list one in a bucket takes 50 ms."""
 
 
 @dataclass
@@ -52,14 +52,14 @@ class Kept:
     best: list[str]
     """The best one, if any can be read."""
     latest: list[str]
-    """The newest that can be read, and what is newer: perhaps it only could not be read now."""
+    """The newest that can be read, and what is newer, which may be readable later."""
 
 
 class Retention(Callback):
     """Deletes the checkpoints that a study needs no more.
 
-    Without a quota an event costs the same, however many trials have ended; with one, as much as
-    the trials whose checkpoints it has room for.
+    The cost of an event does not grow with the trials that have ended; with a quota, it grows with
+    those that it has room for.
 
     Args:
         state: of the study.
@@ -98,7 +98,7 @@ class Retention(Callback):
         self._emit = emit
         self._kept: dict[int, Kept] = {}
         self._leaders = state.leaders(keep_best)
-        # Deleting may be slow, and is no reason for the study to wait.
+        # The study does not wait for a slow storage.
         self._deleter = ThreadPoolExecutor(1, thread_name_prefix="retention")
         self._deleting: list[Future[None]] = []
 
@@ -126,11 +126,7 @@ class Retention(Callback):
             self._deleter.shutdown()
 
     def _begin(self) -> None:
-        """Delete what a killed session has left, before any trial runs.
-
-        Raises:
-            StorageLostError: the storage failed, and did not come back.
-        """
+        """Delete what a killed session has left, before any trial runs."""
         self._retry.wait()
         if not self._in_bucket:
             drop_ahead(self._checkpoints, self._state.trials, self._mode, self._retry)
@@ -144,7 +140,7 @@ class Retention(Callback):
         if trial.ended:
             self._look_at(trial.index)
         elif self._quota is not None:
-            # It may have been larger in the session before.
+            # The session before may have allowed more.
             allowance = self._quota.per_trial
             TrialCheckpoints(store, self._mode, self._retry, allowance).make_room(0)
 
@@ -164,8 +160,7 @@ class Retention(Callback):
             self._settle({*before} ^ {*self._leaders})
 
     def _settle(self, changed: set[int]) -> None:
-        """Delete what is not wanted; without a quota only the trials that have `changed` can
-        have any such."""
+        """Delete what is not wanted; without a quota, of the trials that have `changed` alone."""
         if self._quota is None:
             for index in changed & self._kept.keys():
                 self._keep(index, self._wanted_of(index))
@@ -188,14 +183,16 @@ class Retention(Callback):
             if not wanted[index].issuperset(kept.best):
                 needed = sum(kept.sizes[name] for name in kept.best)
                 self._emit(Unkept(trial=index, needed=needed, allowed=int(room)))
-        for index, names_ in wanted.items():
-            self._keep(index, names_)
+        for index, kept_names in wanted.items():
+            self._keep(index, kept_names)
 
     def _keep(self, index: int, wanted: set[str]) -> None:
-        kept = self._kept[index]
-        self._delete(
-            self._checkpoints / dirname_of(index), [n for n in kept.sizes if n not in wanted]
-        )
+        kept, store = self._kept[index], self._checkpoints / dirname_of(index)
+        for name in kept.sizes.keys() - wanted:
+            act: Callable[[], None] = partial(store.drop, name)
+            if self._quota is not None:
+                act = partial(self._retry, partial(_drop_for_sure, store, name))
+            self._deleting.append(self._deleter.submit(act))
         kept.sizes = {name: size for name, size in kept.sizes.items() if name in wanted}
         kept.best = [name for name in kept.best if name in wanted]
         kept.latest = [name for name in kept.latest if name in wanted]
@@ -212,28 +209,15 @@ class Retention(Callback):
         """Trials and the checkpoints that are wanted of them, the most wanted first."""
         kept = self._kept
         leaders = [index for index in self._leaders if index in kept]
+        within, beyond = self._scheduler.may_continue(self._total)
         yield from ((index, kept[index].best) for index in leaders[:1])
         yield from ((index, kept[index].latest) for index in sorted(kept) if self._is_kept(index))
-        within, beyond = self._promotable()
-        yield from ((index, kept[index].latest) for index in within)
+        yield from ((index, kept[index].latest) for index in within if index in kept)
         yield from ((index, kept[index].best) for index in leaders[1:])
-        yield from ((index, kept[index].latest) for index in beyond)
+        yield from ((index, kept[index].latest) for index in beyond if index in kept)
 
     def _is_kept(self, index: int) -> bool:
         return self._state.trials[index].status == "stopped" and self._scheduler.keeps(index)
-
-    def _promotable(self) -> tuple[list[int], list[int]]:
-        """The stopped trials that may still be promoted in this study, and the others, each with
-        the highest rung and the best rank first."""
-        within, beyond = self._scheduler.may_continue(self._total)
-        return [i for i in within if i in self._kept], [i for i in beyond if i in self._kept]
-
-    def _delete(self, store: Store, names: list[str]) -> None:
-        for name in names:
-            act: Callable[[], None] = partial(store.drop, name)
-            if self._quota is not None:
-                act = partial(self._retry, partial(_drop_for_sure, store, name))
-            self._deleting.append(self._deleter.submit(act))
 
     def _wait(self) -> None:
         deleting, self._deleting = self._deleting, []
@@ -249,11 +233,7 @@ def largest_checkpoint(checkpoints: Store, trials: Iterable[int], retry: Storage
 
 
 def _drop_for_sure(store: Store, name: str) -> None:
-    """Deletes a checkpoint.
-
-    Raises:
-        OSError: it is still there, so that its bytes are not free.
-    """
+    """Deletes a checkpoint; an OSError says that its bytes are not free."""
     store.drop(name)
     if name in store.folders():
         raise OSError(errno.EROFS, f"{store / name} cannot be deleted")
@@ -267,30 +247,23 @@ def drop_ahead(
     A disk that lost power may keep a trial's checkpoint and lose the lines of the epochs before it:
     a trial that went on from there would never report those epochs. They are trained again. A
     checkpoint is written before its report, so that one of the next report is no sign of a loss.
+    In a bucket a checkpoint has what its trial had reported before it.
 
     Args:
-        checkpoints: the store of all trials' checkpoints, in a file system. A checkpoint in a
-            bucket keeps what its trial has reported before it.
+        checkpoints: of all trials, in a file system.
         trials: by index, as the journal has them.
         mode: of the study's metric.
-        retry: of the storage.
-
-    Raises:
-        StorageLostError: the storage failed, and did not come back.
+        retry: of the storage, raises StorageLostError.
     """
     for name in retry(checkpoints.folders):
-        index = int(name) if name.isdigit() else None
-        if index is None or name != dirname_of(index):
+        if not name.isdigit() or name != dirname_of(int(name)):
             continue
+        index, store = int(name), checkpoints / name
         trial = trials.get(index)
-        store = checkpoints / name
         found = TrialCheckpoints(store, mode, retry).newest_first()
         ahead = [one for one in found if trial is None or _is_ahead(one, trial)]
-        for checkpoint in ahead:
-            store.drop(checkpoint.name)
-        if trial is None:
-            for checkpoint_name in retry(store.folders):
-                store.drop(checkpoint_name)
+        for checkpoint in [one.name for one in ahead] if trial else retry(store.folders):
+            store.drop(checkpoint)
         if ahead:
             known = 0 if trial is None else trial.epochs
             print_line(
