@@ -1,11 +1,9 @@
 """The columns of TensorBoard's HPARAMS: the hyperparameters of a study, and what became of a trial.
 
-TensorBoard keeps the first metadata that it reads of a tag in a run, for as long as it runs. What
-never changes is therefore metadata: the study's columns (`_hparams_/experiment`), a trial's
-configuration (`_hparams_/session_start_info`) and, once no event can change it, whether it
-succeeded (`_hparams_/session_end_info`). What changes is a scalar of the trial's run, of which
-HPARAMS shows the last value: a status is a number there, since a scalar has no other values, and a
-NaN takes back what is no longer so.
+TensorBoard keeps the first metadata of a tag in a run. So metadata is what never changes: the
+study's columns (`_hparams_/experiment`), a trial's configuration (`_hparams_/session_start_info`)
+and, once no event can change it, whether it succeeded (`_hparams_/session_end_info`). What changes
+is a scalar, of which HPARAMS shows the last value: a status is a number, and NaN an empty cell.
 """
 
 from __future__ import annotations
@@ -17,6 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
 
+from google.protobuf.json_format import ParseDict
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 
@@ -37,6 +36,9 @@ STATUS_NUMBERS: dict[Status, int] = {
     "diverged": 4,
     "failed": 5,
 }
+
+LEGEND = "status: " + ", ".join(f"{n} {status}" for status, n in STATUS_NUMBERS.items())
+"""The heading of their column."""
 
 BEST, LAST = "best/", "last/"
 COUNTS = ("best_epoch", "epochs", "status", "stopped_rung", "seconds")
@@ -76,7 +78,7 @@ class Columns:
         metrics = [
             api_pb2.MetricInfo(
                 name=api_pb2.MetricName(tag=tag),
-                display_name=legend() if tag == "status" else tag,
+                display_name=LEGEND if tag == "status" else tag,
             )
             for tag in tags
         ]
@@ -89,21 +91,13 @@ class Columns:
         for name, value in trial.config.items():
             if value is not None:
                 kind = self._types.get(name) or type_of([value])
-                cell = typed(value, kind)
-                if isinstance(cell, bool):
-                    info.hparams[name].bool_value = cell
-                elif isinstance(cell, float):
-                    info.hparams[name].number_value = cell
-                else:
-                    info.hparams[name].string_value = cell
+                ParseDict(typed(value, kind), info.hparams[name])
         return summary_of(SESSION_START, session_start_info=info)
 
     def cells(self, trial: TrialState) -> dict[str, Cell]:
         """What became of a trial so far, by tag."""
         best_epoch, best_value = trial.best or (0, None)
-        values = (
-            (e, m[self.metric]) for e, m in reversed(trial.results.items()) if self.metric in m
-        )
+        values = ((e, m.get(self.metric)) for e, m in reversed(trial.results.items()))
         last_epoch, last_value = next((cell for cell in values if cell[1] is not None), (0, None))
         best, now = trial.step(best_epoch), trial.step(trial.epochs)
         cells: dict[str, Cell] = {
@@ -193,11 +187,6 @@ def number(value: Any) -> float | None:
     """A value as a cell of numbers has it; JSON has no infinite ones."""
     whether = isinstance(value, (int, float)) and not isinstance(value, bool)
     return float(value) if whether and math.isfinite(value) else None
-
-
-def legend() -> str:
-    """The heading of the column of statuses."""
-    return "status: " + ", ".join(f"{n} {status}" for status, n in STATUS_NUMBERS.items())
 
 
 def summary_of(tag: str, **content: Any) -> Summary.Value:

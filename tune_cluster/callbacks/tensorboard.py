@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from google.protobuf.message import DecodeError
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
@@ -55,7 +56,7 @@ from tune_cluster.storage.store import LocalStore
 from tune_cluster.study.events import Closed, Session, Started
 from tune_cluster.study.state import Metrics, StudyState, TrialState
 
-EVENT_FILE_PREFIX = "events.out.tfevents"
+EVENT_FILE_PREFIX, FILE_VERSION = "events.out.tfevents", "brain.Event:2"
 
 STEP_LOSS = "loss/step"
 """The losses of single steps, whose number is on the x axis."""
@@ -133,7 +134,9 @@ class TensorBoard(Callback):
             for trial in state.trials.values():
                 self._complete(trial)
         elif isinstance(event, Closed):
-            self._close()
+            for writer in self._writers.values():
+                writer.close()
+            self._writers.clear()
         elif isinstance(event, TrialEvent):
             self._on_trial(event, state.trials[event.trial])
 
@@ -168,26 +171,6 @@ class TensorBoard(Callback):
         """Writes the epochs that the journal has and the event files lack, after a kill, and what
         became of the trial."""
         run = dirname_of(trial.index)
-        self._missing(run, trial)
-        self._update(run, trial, {})
-        if trial.ended and run in self._writers:
-            self._writers.pop(run).close()
-
-    def _close(self) -> None:
-        """Closes what is open."""
-        for writer in self._writers.values():
-            writer.close()
-        self._writers.clear()
-
-    def _begin_again(self, run: str, step: int) -> None:
-        """Removes what the run has shown; a TensorBoard that has read it drops all from `step`."""
-        if run in self._writers:
-            self._writers.pop(run).close()
-        empty_event_files(self._trials_dir / run)
-        self._lost[run] = step, [tag for tag in self._known(run).last if is_column(tag)]
-        self._runs[run] = Run()
-
-    def _missing(self, run: str, trial: TrialState) -> None:
         steps = {trial.step(epoch): epoch for epoch in sorted(trial.results)}
         if surplus := self._known(run).epochs - set(steps):
             # Lost since: the driver was killed before it was journaled.
@@ -197,6 +180,17 @@ class TensorBoard(Callback):
             self._open(run, trial)
             self._add(run, step, scalars(trial.results[epoch]))
             self._steps(run, trial.step_losses.get(epoch, ()))
+        self._update(run, trial, {})
+        if trial.ended and run in self._writers:
+            self._writers.pop(run).close()
+
+    def _begin_again(self, run: str, step: int) -> None:
+        """Removes what the run has shown; a TensorBoard that has read it drops all from `step`."""
+        if run in self._writers:
+            self._writers.pop(run).close()
+        empty_event_files(self._trials_dir / run)
+        self._lost[run] = step, [tag for tag in self._known(run).last if is_column(tag)]
+        self._runs[run] = Run()
 
     def _known(self, run: str) -> Run:
         if run not in self._runs:
@@ -211,8 +205,9 @@ class TensorBoard(Callback):
         if run in self._lost:
             step, columns = self._lost.pop(run)
             # TensorBoard takes the first that it reads of a run for the run's beginning.
+            restart = file_event(step=step, session_log=SessionLog(status=SessionLog.START))
             for _ in range(2):
-                self._writers[run].write(restart_at(step))
+                self._writers[run].write(restart)
             self._add(run, step, [Summary.Value(tag=t, simple_value=NO_VALUE) for t in columns])
         if "config" not in tags:
             config = "".join(
@@ -229,7 +224,8 @@ class TensorBoard(Callback):
         known = self._known(run)
         for tag, (step, value) in self._columns.cells(trial).items():
             shown = known.last.get(tag, NO_VALUE)
-            now = NO_VALUE if value is None else as_written(value)
+            # An event file has 32 bits for a value.
+            now = NO_VALUE if value is None else ctypes.c_float(value).value
             if now != shown and not (math.isnan(now) and math.isnan(shown)):
                 values.setdefault(step, []).append(Summary.Value(tag=tag, simple_value=now))
         if SESSION_START not in known.tags:
@@ -251,16 +247,20 @@ class TensorBoard(Callback):
         self._add(run, int(epoch), [Summary.Value(tag=tag, metadata=metadata, tensor=tensor)])
 
     def _add(self, run: str, step: int, values: list[Summary.Value]) -> None:
-        self._writers[run].write(event_of(step, *values))
+        self._writers[run].write(file_event(step=step, summary=Summary(value=values)))
         for value in values:
             self._known(run).add(step, value)
 
 
 def write_experiment(directory: Path, columns: Columns, retry: StorageRetry) -> None:
-    """Tells TensorBoard the columns of a study, in a run that is the study itself; it replaces that
-    of an earlier session, since TensorBoard keeps the first that it finds."""
-    event = event_of(0, columns.experiment())
-    write_event_file(directory, "columns", event, retry)
+    """Tells TensorBoard the columns of a study, in a run that is the study itself: in a file that
+    replaces that of an earlier session, since TensorBoard keeps the first that it finds."""
+    content = io.BytesIO()
+    writer = RecordWriter(content)
+    writer.write(file_event(file_version=FILE_VERSION))
+    writer.write(file_event(summary=Summary(value=[columns.experiment()])))
+    path = directory / f"{EVENT_FILE_PREFIX}.columns"
+    retry(lambda: write_file(directory, path, content.getvalue()))
 
 
 def scalars(metrics: Metrics) -> list[Summary.Value]:
@@ -277,11 +277,6 @@ def tag_of(metric: str) -> str:
     tag = one_line(TAGS.get(metric, metric))
     taken = is_column(tag) or tag in (*TEXTS, STEP_LOSS)
     return f"reported/{tag}" if taken else tag
-
-
-def as_written(value: float) -> float:
-    """A value as an event file has it, in 32 bits."""
-    return ctypes.c_float(value).value
 
 
 def read_run(folder: Path) -> Run:
@@ -304,9 +299,9 @@ def events_in(path: Path) -> Iterator[FileEvent]:
 
 
 def new_event_file(folder: Path, retry: StorageRetry) -> RecordWriter:
-    """A new event file in the folder of a run, which is in the study's `trials/`. Written at once,
-    by this thread: TensorBoard's own writer starts one for each file, which for 200 short trials
-    costs more than their epochs."""
+    """A new event file in the folder of a run, which is in the study's `trials/`. This thread
+    writes it: TensorBoard's own writer starts a thread a file, which for 200 short trials costs
+    more than their epochs."""
     study = folder.parents[1]
 
     def make() -> None:
@@ -318,13 +313,13 @@ def new_event_file(folder: Path, retry: StorageRetry) -> RecordWriter:
     path = folder / f"{stem}.{time.monotonic_ns()}.{secrets.token_hex(8)}"
     # The journal has it all, from which a session completes what a machine has lost.
     writer = RecordWriter(AppendOnlyFile(path, retry, study=study, new=True, kept=False))
-    writer.write(first_event())
+    writer.write(file_event(file_version=FILE_VERSION))
     return writer
 
 
 def empty_event_files(folder: Path) -> None:
-    """Empties what a run has. Not deleted: the slower of TensorBoard's readers would stay with a
-    file that it has begun, and never come to the next."""
+    """Empties the files of a run: TensorBoard's slower reader would stay with a deleted file that
+    it has begun, and never come to the next."""
     for path in folder.glob(f"{EVENT_FILE_PREFIX}.*"):
         number = open_to_append(folder.parents[1], path)
         try:
@@ -333,28 +328,6 @@ def empty_event_files(folder: Path) -> None:
             os.close(number)
 
 
-def write_event_file(study: Path, name: str, event: bytes, retry: StorageRetry) -> None:
-    """Writes an event file with one event, whole, in the place of one that was there."""
-    content = io.BytesIO()
-    writer = RecordWriter(content)
-    writer.write(first_event())
-    writer.write(event)
-    retry(lambda: write_file(study, study / f"{EVENT_FILE_PREFIX}.{name}", content.getvalue()))
-
-
-def first_event() -> bytes:
-    """What each file begins with."""
-    event = FileEvent(wall_time=time.time(), file_version="brain.Event:2")
-    return bytes(event.SerializeToString())
-
-
-def restart_at(step: int) -> bytes:
-    """Tells a TensorBoard that has read the run to drop all that it has from that step on."""
-    event = FileEvent(step=step, session_log=SessionLog(status=SessionLog.START))
-    return bytes(event.SerializeToString())
-
-
-def event_of(step: int, *values: Summary.Value) -> bytes:
-    """An event as a file has it, of now."""
-    event = FileEvent(step=step, wall_time=time.time(), summary=Summary(value=values))
-    return bytes(event.SerializeToString())
+def file_event(**content: Any) -> bytes:
+    """An event of now as a file has it."""
+    return bytes(FileEvent(wall_time=time.time(), **content).SerializeToString())
