@@ -12,6 +12,7 @@ import pytest
 import ray
 from hypothesis import settings
 
+from tests.extras import EXTRAS, environment_without
 from tests.journals import read_events
 from tune_cluster.storage import retry
 
@@ -80,12 +81,14 @@ def whole_study(cluster_address, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def smoke_test(cluster_address, tmp_path_factory):
-    """One smoke test for all who look at what it leaves; `(folder, output)`."""
+    """One smoke test, without extras, for all who look at what it leaves; `(folder, output)`."""
     folder = tmp_path_factory.mktemp("smoke")
-    return folder, completed(folder, cluster_address, "--smoke-test", "--name", "smoke")
+    environment = environment_without(EXTRAS, tmp_path_factory.mktemp("without_extras"))
+    arguments = ("--smoke-test", "--name", "smoke")
+    return folder, completed(folder, cluster_address, *arguments, env=environment)
 
 
-def completed(folder, address, *arguments):
+def completed(folder, address, *arguments, env=None):
     """What `asha_lr_batch.py` has printed, run in a folder to its good end."""
     done = subprocess.run(
         [sys.executable, str(JOB), *arguments, "--address", address],
@@ -93,6 +96,7 @@ def completed(folder, address, *arguments):
         capture_output=True,
         text=True,
         check=False,
+        env=env,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

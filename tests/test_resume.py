@@ -77,6 +77,7 @@ def rungs_of(study):
     return rungs
 
 
+@pytest.mark.long
 def test_one_at_a_time_a_killed_study_ends_with_the_table_it_would_have_had(
     start_job, run_job, whole_study, tmp_path
 ):

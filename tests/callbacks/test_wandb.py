@@ -2,9 +2,11 @@
 
 import json
 import sys
+import time
 
 import pytest
 
+from tests.conftest import PATIENCE
 from tests.journals import Happens, event_of
 from tune_cluster.callbacks.wandb import WandB
 from tune_cluster.study.events import Closed
@@ -23,6 +25,8 @@ def parts_of(data):
             at += BLOCK - at % BLOCK
             continue
         length, kind = int.from_bytes(data[at + 4 : at + 6], "little"), data[at + 6]
+        if at + 7 + length > len(data):
+            return  # not yet written
         part += data[at + 7 : at + 7 + length]
         at += 7 + length
         if kind in (WHOLE, LAST):
@@ -43,6 +47,15 @@ def records_of(folder, trial):
     return found
 
 
+def whole_records_of(folder, trial):
+    """The same once the file has its end: a busy machine writes it after `finish`."""
+    deadline = time.monotonic() + PATIENCE / 5
+    while "exit" not in (found := records_of(folder, trial)):
+        assert time.monotonic() < deadline, found.keys()
+        time.sleep(0.2)
+    return found
+
+
 def items(updates):
     return {item.key or ".".join(item.nested_key): json.loads(item.value_json) for item in updates}
 
@@ -56,7 +69,7 @@ def test_each_trial_is_a_run_with_its_configuration_its_epochs_and_its_end(tmp_p
             study.tell(event_of("result", trial, epoch=epoch, metrics=metrics))
     study.tell(event_of("ended", 0, status="failed", epoch=3, reason="OSError: no"))
     study.tell(Closed(why="interrupted"))
-    failed, running = records_of(tmp_path, 0), records_of(tmp_path, 1)
+    failed, running = (whole_records_of(tmp_path, trial) for trial in (0, 1))
     (run,) = [record.run for record in failed["run"]][:1]
     assert (run.project, run.run_group, run.display_name) == ("project", "study", "0000")
     config = items(run.config.update)

@@ -182,7 +182,7 @@ def test_trials_of_it_that_go_wrong_end_alone_and_two_at_a_time_all_of_them_end(
     assert found["controls"] == len(trials) - found["controls_lost"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_it_grows_with_its_study_and_without_checkpoints_trials_are_run_again(run_study, tmp_path):
     class Plain(tune.Trainable):
         reuse_actors = True

@@ -120,7 +120,7 @@ def told(events):
     return sorted(plain, key=lambda e: (e["trial"], e.get("epoch", 0), e["event"]))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_population_larger_than_the_cluster_goes_on_from_its_donors(run_population):
     events, trials, study = run_population(summing())
     assert_true(events, trials)

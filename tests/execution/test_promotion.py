@@ -106,7 +106,7 @@ def changed(checkpoint):
     (checkpoint / "epoch").write_text("7")
 
 
-@pytest.mark.parametrize("how", [torn, changed])
+@pytest.mark.parametrize("how", [torn, pytest.param(changed, marks=pytest.mark.long)])
 def test_a_checkpoint_that_is_damaged_before_the_promotion_costs_its_epochs_and_is_told(
     run_in_two, how
 ):

@@ -59,6 +59,7 @@ def test_asha_of_rays_is_ours_with_its_rungs(run_script):
     assert max(event["epoch"] for event in of_kind(events, "result")) <= 8
 
 
+@pytest.mark.long
 def test_hyperopt_of_rays_is_ours_and_tries_its_points_first(run_script):
     named, events, output = run_script("hyperopt")
     assert "HyperOptSearch is TPESearch of search_spaces here" in output
@@ -71,6 +72,7 @@ def test_hyperopt_of_rays_is_ours_and_tries_its_points_first(run_script):
     assert about["strategy"]["searcher"] == "TPESearch"
 
 
+@pytest.mark.long
 def test_optuna_of_rays_is_ours_and_trials_end_where_the_run_config_says(run_script):
     named, events, output = run_script("optuna")
     assert "OptunaSearch is OptunaSearch of search_spaces here" in output
@@ -86,6 +88,7 @@ def test_a_grid_is_tried_as_often_as_samples_are_asked_for(run_script):
     assert named["best"].config["alpha"] == 1.0
 
 
+@pytest.mark.long
 def test_a_population_of_rays_takes_over_weights_and_changes_nested_values(run_script):
     named, events, output = run_script("pbt")
     assert "PopulationBasedTraining is PBT of search_spaces here" in output
@@ -104,6 +107,7 @@ def test_a_population_of_rays_takes_over_weights_and_changes_nested_values(run_s
     assert json.loads(schedule.read_text())["schedule"].keys() == {"model/lr", "momentum"}
 
 
+@pytest.mark.long
 def test_pb2_chooses_new_values_inside_its_bounds(run_script):
     named, events, output = run_script("pb2")
     assert "PB2 is PBT of search_spaces here" in output
@@ -116,6 +120,7 @@ def test_pb2_chooses_new_values_inside_its_bounds(run_script):
     assert {result.metrics["epoch"] for result in named["results"]} == {10}
 
 
+@pytest.mark.long
 def test_the_median_rule_stops_trials_through_the_adapter(run_script):
     named, events, output = run_script("median")
     assert "MedianStoppingRule: a scheduler of Ray Tune's keeps to itself" in output
@@ -126,6 +131,7 @@ def test_the_median_rule_stops_trials_through_the_adapter(run_script):
     assert named["best"].metrics["epoch"] == 6
 
 
+@pytest.mark.long
 def test_hyperband_pauses_trials_that_go_on_from_their_checkpoints(run_script):
     named, events, _ = run_script("hyperband")
     statuses = [event["status"] for event in of_kind(events, "ended")]
