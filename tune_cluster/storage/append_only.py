@@ -29,7 +29,6 @@ class HeldFile:
 
     Raises:
         ValueError: another process has it, or it is no regular file.
-        OSError: it cannot be opened for writing.
     """
 
     def __init__(

@@ -101,12 +101,8 @@ class Checkpoint:
 
     @contextmanager
     def whole(self) -> Iterator[Path]:
-        """A local folder with its files as they were written, for as long as the context lasts.
-
-        Raises:
-            ValueError: they are damaged.
-            OSError: they cannot be had, or one is missing.
-        """
+        """A local folder with its files as they were written, for as long as the context lasts; a
+        ValueError if they are damaged, an OSError if they cannot be had."""
         with self.store.reading(self.name) as folder:
             check_sums(folder, self.files)
             yield folder
@@ -170,8 +166,7 @@ class TrialCheckpoints:
 
         Raises:
             NoRoomError: it and the best one are more than is allowed.
-            ValueError: it is damaged.
-            OSError: it cannot be copied.
+            ValueError, OSError: it is damaged, or cannot be copied.
         """
         copied = ("epoch", "value", "result", "iteration", "time_total", "from_zero")
         record = {**{name: getattr(checkpoint, name) for name in copied}, "donor": donor}
@@ -181,12 +176,8 @@ class TrialCheckpoints:
 
     def make_room(self, needed: int, value: float | None = None) -> None:
         """Drops what has to go before so many bytes are written: what is neither the best nor the
-        latest, then the latest, and the best for one with a better `value` only.
-
-        Raises:
-            NoRoomError: that is not enough.
-            StorageLostError: the storage failed, and did not come back.
-        """
+        latest, then the latest, and the best for one with a better `value` only; a NoRoomError if
+        that is not enough."""
         if self._allowance is None:
             return
         sizes, best = self._retry(self.store.sizes), self.best()
@@ -209,12 +200,8 @@ class TrialCheckpoints:
         return sorted(names, reverse=True)
 
     def read(self, name: str) -> Checkpoint:
-        """What is known of the checkpoint in the folder `name`, without its tensors.
-
-        Raises:
-            OSError, ValueError: it is damaged.
-            StorageLostError: the storage failed, and did not come back.
-        """
+        """What is known of the checkpoint in the folder `name`, without its tensors; an OSError or
+        a ValueError if it is damaged."""
         record = read_record(self._retry(lambda: self.store.read(f"{name}/{RESULT_FILE}")))
         # One of an earlier version does not say it.
         record.setdefault("iteration", record["epoch"])

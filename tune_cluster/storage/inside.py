@@ -55,7 +55,6 @@ def opened(root: Path, folder: Path, *, make: bool = False) -> Iterator[int]:
 
     Raises:
         LinkError: it, or a folder between it and `root`, is a link.
-        OSError: it is not there, or cannot be opened.
     """
     below = folder.relative_to(root).parts
     if make and not below:
@@ -146,16 +145,15 @@ def new_file(folder: int, name: str) -> BinaryIO:
 
 
 def open_to_append(root: Path, path: Path, *, create: bool = False, new: bool = False) -> int:
-    """The number of a regular file below `root`, open for reading and appending.
+    """The number of a regular file below `root`, which links may lead to, open for reading and
+    appending.
 
     Args:
-        root: that links may lead to.
         create: it where it is missing.
         new: whether it must be missing.
 
     Raises:
         ValueError: it, or what it is reached by, is a link; or it is no file, or has a second name.
-        OSError: it cannot be opened.
     """
     flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     flags |= os.O_CREAT if create or new else 0

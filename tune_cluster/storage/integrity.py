@@ -89,12 +89,7 @@ def sums_of(folder: Path) -> Sums:
 
 
 def check_sums(folder: Path, sums: Mapping[str, list[int]]) -> None:
-    """Reads those files again and compares.
-
-    Raises:
-        ValueError: one is cut off or otherwise not what it was, or is none of the folder's.
-        OSError: one is missing, or cannot be read.
-    """
+    """Reads those files again; a ValueError if one is not what it was, or none of the folder's."""
     for name, (size, crc) in sums.items():
         path = folder / name
         # Who has written the sums may have been another: no name leads out of the folder.

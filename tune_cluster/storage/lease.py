@@ -71,7 +71,6 @@ class S3Lease:
     Raises:
         StudyInUseError: on entering: another driver is at work on it.
         ValueError: on entering: this S3 has no conditional writes.
-        OSError: on entering: the bucket cannot be reached.
     """
 
     def __init__(
@@ -124,7 +123,7 @@ class S3Lease:
 
         Raises:
             LeaseLostError: another driver has the study.
-            OSError: the lease may have run out, and the bucket cannot be reached.
+            OSError: the lease may have run out, and the bucket is out of reach.
         """
         if not self.lost and _now() < self._held_until:
             # Without waiting for a renewal that is on its way.

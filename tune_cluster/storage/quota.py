@@ -44,15 +44,12 @@ class Quota:
         return self.total - self.running * self.per_trial
 
     def divide(self, running: int, checkpoint: int | None = None) -> None:
-        """Says what is whose, for so many trials at once.
+        """Says what is whose, for so many trials at once; a ValueError if the quota cannot hold
+        what these need, and the best one that has ended.
 
         Args:
-            running: trials that may run at once.
             checkpoint: bytes of one checkpoint; where nobody knows, half of the quota is for those
                 that run.
-
-        Raises:
-            ValueError: it cannot hold what trials need that run, and the best one that has ended.
         """
         self.running = running
         if checkpoint is None:

@@ -58,9 +58,6 @@ class S3Store(Store):
     """A store in a bucket of S3, or of what speaks its protocol, at `AWS_ENDPOINT_URL`.
 
     Credentials and region are those of the process: the instance's role, `~/.aws`, the environment.
-
-    Args:
-        url: `s3://bucket/folder`.
     """
 
     def __init__(self, url: str) -> None:

@@ -230,11 +230,8 @@ class Store(ABC):
 
     @abstractmethod
     def reading(self, name: str) -> AbstractContextManager[Path]:
-        """A local folder with what the folder `name` has, for as long as the context lasts.
-
-        Raises:
-            ValueError: it has what no writer of a checkpoint leaves, such as a link.
-        """
+        """A local folder with what the folder `name` has, for as long as the context lasts; a
+        ValueError if that is what no writer of a checkpoint leaves, such as a link."""
 
     @abstractmethod
     def copy_to(self, name: str, target: Path) -> None:

@@ -156,14 +156,11 @@ def _lease_of_new(bucket: S3Store, held: ExitStack) -> S3Lease | None:
 
 
 def new_folder(folder: Path, name: str, *, numbered: bool = False) -> Path:
-    """Makes the folder of that name, in one that is made where it is missing: of two processes one
-    makes it.
+    """Makes the folder of that name, or a ValueError: of two processes one makes it.
 
     Args:
+        folder: that it is made in; made too where it is missing.
         numbered: whether a name that is taken gets a number, as `name-2`.
-
-    Raises:
-        ValueError: it is there, or cannot be made.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -247,14 +244,11 @@ def local_copy(study: str) -> Path:
 
 
 def download(bucket: S3Store, directory: Path) -> bytes:
-    """Makes `directory` the study in the bucket, all but its checkpoints.
+    """Makes `directory` the study in the bucket, all but its checkpoints; the bucket's journal.
 
     The journal decides. If this machine's only goes on where that of the bucket ends, the bucket
     was out of reach when its driver ended, and what is here stays; else what is in the bucket is
     true, and what is here and never came to be there is set aside.
-
-    Returns:
-        The bucket's journal.
 
     Raises:
         ValueError: no study is there.

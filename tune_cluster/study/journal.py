@@ -46,19 +46,15 @@ MOST_NAMED_TRIALS = 5
 
 
 class Journal:
-    """The open journal of a running study; one process at a time can hold it.
+    """The open journal of a running study; one process at a time can hold it, else a ValueError.
 
     It waits for storage that fails. If that does not come back nothing is written any more, so that
     the journal is what a driver leaves that was killed then.
 
     Args:
-        path: of the file, in the study's directory.
         on_lost: told that it did not come back.
         held: the file, open and locked, which passes to the journal; without it the journal opens
             it.
-
-    Raises:
-        ValueError: another process runs the study.
     """
 
     def __init__(
@@ -205,8 +201,8 @@ def read_journal(
         study: its address as it is typed, for the error; its folder if None.
 
     Raises:
-        DamagedJournalError: a line is not what was written, or one is missing: the file was edited
-            or is damaged. Path, line and field are in it, and how to go on with what is whole.
+        DamagedJournalError: a line is not what was written, or one is missing. Path, line and field
+            are in it, and how to go on with what is whole.
         ValueError: it cannot be read.
     """
     lines = read_lines(path)
@@ -273,12 +269,8 @@ def read_line(line: bytes) -> Line:
 
 
 def _check_number(line: Line, number: int, *, has_checksums: bool) -> None:
-    """Refuse a line that is not where it was written: lines before it are missing, or there twice.
-
-    Args:
-        number: of the line in the journal.
-        has_checksums: whether the line before it has one; then this one has.
-    """
+    """Refuse a line that is not where it was written: lines before it are missing, or there
+    twice."""
     if not line.has_checksum:
         if has_checksums:
             raise ValueError("crc is missing")

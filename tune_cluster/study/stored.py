@@ -90,14 +90,11 @@ class StoredStudy(NamedTuple):
 
 
 def read_study(directory: Path, flag: str = "STUDY", address: str | None = None) -> StoredStudy:
-    """Read `study.json` and the journal.
+    """Read `study.json` and the journal; a ValueError if no study is there, or it is damaged.
 
     Args:
         flag: that named it, for the error.
         address: of it as it is typed; `directory` if None.
-
-    Raises:
-        ValueError: no study is there, or it is damaged: the file, the line and the field.
     """
     about = read_study_file(directory, flag)
     journal = directory / JOURNAL

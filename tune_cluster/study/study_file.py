@@ -136,10 +136,7 @@ def write_study_file(
 
 
 def read_study_file(directory: Path, flag: str = "--resume") -> dict[str, Any]:
-    """What a study was started with, as it was written.
-
-    Args:
-        flag: that named it, for the error.
+    """What a study was started with, as it was written; `flag` named it, for the error.
 
     Raises:
         ValueError: there is no study in `directory`, one that this version cannot read, or one
@@ -177,15 +174,13 @@ ABSENT = "absent"
 
 
 def check_unchanged(directory: Path, **now: Any) -> None:
-    """Refuses what would give another meaning to the trials that are known.
+    """Refuses, by a ValueError with both values, what would give another meaning to the trials that
+    are known.
 
     Args:
         directory: of the study; nothing is refused of one that is new.
         now: by its name in `study.json`, what the script says. What an earlier version has not
             written there is not compared.
-
-    Raises:
-        ValueError: the study was started with something else; both values are in it.
     """
     if not (directory / STUDY_FILE).exists():
         return

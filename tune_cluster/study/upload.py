@@ -132,12 +132,7 @@ class JournalUpload:
 
 def download_journal(store: S3Store, files: Iterable[str]) -> bytes:
     """The journal of a study in a bucket: one object, as it was at the end of a session, and those
-    that were added since.
-
-    Raises:
-        FileNotFoundError: they became one meanwhile: list them again.
-        OSError: the bucket cannot be read.
-    """
+    that were added since. A FileNotFoundError if they became one meanwhile: list them again."""
     files = set(files)
     pieces = sorted((int(found[1]), name) for name in files if (found := PIECE.fullmatch(name)))
     with ThreadPoolExecutor(MOST_READERS) as pool:
