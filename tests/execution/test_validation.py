@@ -475,9 +475,10 @@ class Saved(Unsaved):
 def refuse(tmp_path, argv, trainable=function, max_epochs=27):
     command = parse(job, argv)
     asha = ASHA(max_epochs=max_epochs)
-    epochs = command.options.max_epochs
-    study = study_in(tmp_path, trainable=trainable, scheduler=asha, max_epochs=epochs)
-    refuse_unused(command.changed, command.options, study)
+    typed = {name: getattr(command.options, name) for name in command.changed}
+    options = {"max_epochs": None, **typed}
+    study = study_in(tmp_path, trainable=trainable, scheduler=asha, **options)
+    refuse_unused(command.changed, study)
 
 
 @pytest.mark.parametrize(

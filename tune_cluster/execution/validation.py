@@ -17,7 +17,7 @@ from search_spaces.objective import Mode
 from search_spaces.space import Space
 from tune_cluster.cluster.compat import LARGEST_FUNCTION
 from tune_cluster.execution.options import Options, flag
-from tune_cluster.execution.ray_tune.capabilities import overrides
+from tune_cluster.execution.ray_tune.capabilities import captured, names_in, overrides
 from tune_cluster.reports.tables import COLUMNS
 from tune_cluster.trial.results import NOT_METRICS
 
@@ -54,11 +54,7 @@ NOT_METRIC_NAMES = {"epoch", "trial", "config", "metrics", "checkpoint", "test",
 
 
 def check_metric(metric: object, mode: object) -> None:
-    """Refuse what no study can look for.
-
-    Raises:
-        ValueError: the metric is no name or has a meaning of its own, or the mode is none.
-    """
+    """Refuse a metric that is no name or has a meaning of its own, and an unknown mode."""
     if not isinstance(metric, str) or not metric:
         raise ValueError(f"TuneConfig(metric={metric!r}): the name of one metric is needed")
     if metric in NOT_METRIC_NAMES | NOT_METRICS:
@@ -71,16 +67,12 @@ def check_metric(metric: object, mode: object) -> None:
 
 
 def check_trainable(trainable: Any, dataset: Dataset | None) -> None:
-    """Refuse what no trial can be made of.
-
-    Raises:
-        ValueError: neither a function of a configuration nor a subclass of tune.Trainable, one that
-            does not take the data, or data that is no dataset.
-    """
+    """Refuse what is neither a function of a configuration nor a subclass of tune.Trainable, or
+    does not take the data, and data that is no dataset."""
     call = "Tuner(trainable=...)"
     if dataset is not None:
-        lacks = [name for name in vars(Dataset) if not name.startswith("_")]
-        lacks = [name for name in lacks if not hasattr(dataset, name)]
+        needs = [name for name in vars(Dataset) if not name.startswith("_")]
+        lacks = [name for name in needs if not hasattr(dataset, name)]
         if lacks:
             raise ValueError(
                 f"{call}: {kind_of(dataset)} is no dataset, it has no {', no '.join(lacks)} (see "
@@ -113,11 +105,7 @@ def check_trainable(trainable: Any, dataset: Dataset | None) -> None:
 
 
 def check_names(space: Space, metric: str) -> None:
-    """Refuse hyperparameters whose names are taken.
-
-    Raises:
-        ValueError: the name, and what has it.
-    """
+    """Refuse a hyperparameter whose name is taken."""
     for name in dict.fromkeys([*dict(space.fixed), *(p.name for p in space.parameters)]):
         taken = {
             "is the study's metric": name == metric,
@@ -130,12 +118,8 @@ def check_names(space: Space, metric: str) -> None:
 
 
 def check_points(trainable: Any, space: Space, dataset: Dataset | None, options: Options) -> None:
-    """Show points of the space to the trainable, before Tune makes any file, and hold the resources
-    of a trial against it.
-
-    Raises:
-        ValueError: the trainable does not take one, or asks for other resources.
-    """
+    """Show points of the space to the trainable, before Tune makes any file; a ValueError where it
+    does not take one, or asks for other resources than the options say."""
     cpus, gpus = options.cpus_per_trial, options.gpus_per_trial
     check_resources(trainable, space.samples(), cpus=cpus, gpus=gpus)
     check = getattr(trainable, "check_config", None)
@@ -148,14 +132,8 @@ def check_points(trainable: Any, space: Space, dataset: Dataset | None, options:
 def check_resources(
     trainable: Any, configs: Iterable[Mapping[str, Any]], *, cpus: float, gpus: float
 ) -> None:
-    """Refuses what `tune.with_resources` or `default_resource_request` asks for and trials lack.
-
-    All trials of a study have the same, by which it is planned before the first of them: so it is
-    a flag that decides.
-
-    Raises:
-        ValueError: it asks for other resources than `cpus` and `gpus`.
-    """
+    """Refuse what `tune.with_resources` or `default_resource_request` asks for beside `cpus` and
+    `gpus`: all trials of a study have the same, by which it is planned before the first of them."""
     for config in configs:
         asked = _asked(trainable, dict(config))
         if asked is None:
@@ -203,18 +181,10 @@ def _asked(trainable: Any, config: dict[str, Any]) -> tune.PlacementGroupFactory
     return factory
 
 
-def refuse_unused(changed: Iterable[str], options: Options, study: Study) -> None:
-    """Refuses options that would change nothing.
-
-    Args:
-        changed: names of options that have another value than by default.
-        options: their values.
-        study: built.
-
-    Raises:
-        ValueError: one of them has no effect.
-    """
-    trainable = study.trainable
+def refuse_unused(changed: Iterable[str], study: Study) -> None:
+    """Refuse an option that would change nothing in `study`; `changed` names those that have
+    another value than by default."""
+    trainable, options = study.trainable, study.options
     # Whether a function reports checkpoints shows only when it runs.
     saves = not inspect.isclass(trainable) or overrides(trainable, "save_checkpoint")
     unused = {}
@@ -252,11 +222,7 @@ LARGEST_TRAINABLE_BYTES = LARGEST_FUNCTION - 10**6
 
 
 def check_sendable(trainable: Any) -> None:
-    """Refuse a trainable that Ray cannot send, and name the variable.
-
-    Raises:
-        ValueError: it cannot be pickled, or is too large.
-    """
+    """Refuse a trainable that cannot be pickled or is too large to be sent; name the variable."""
     size, error = pickled(trainable)
     if error is None and size <= LARGEST_TRAINABLE_BYTES:
         return
@@ -278,11 +244,8 @@ def check_sendable(trainable: Any) -> None:
 
 @contextmanager
 def unsendable_refused() -> Iterator[None]:
-    """What Ray says of an object that it cannot store, as of `tune.with_parameters`, in one line.
-
-    Raises:
-        ValueError: in place of Ray's TypeError.
-    """
+    """Within, a TypeError of Ray for an object that it cannot store, as of `tune.with_parameters`,
+    is a ValueError of one line."""
     try:
         yield
     except TypeError as error:
@@ -330,8 +293,7 @@ def variables(thing: Any) -> Iterator[tuple[str, Any]]:
         yield from vars(thing.__self__).items() if hasattr(thing.__self__, "__dict__") else ()
         yield thing.__name__, thing.__func__
     elif isinstance(thing, types.FunctionType):
-        captured = zip(thing.__code__.co_freevars, thing.__closure__ or (), strict=False)
-        yield from ((name, cell.cell_contents) for name, cell in captured)
+        yield from captured(thing)
         names = names_in(thing.__code__)
         yield from ((name, thing.__globals__[name]) for name in names if name in thing.__globals__)
         yield from ((p.name, p.default) for p in inspect.signature(thing).parameters.values())
@@ -341,11 +303,3 @@ def variables(thing: Any) -> Iterator[tuple[str, Any]]:
                 continue
             for name, value in vars(part).items():
                 yield name, getattr(value, "__func__", value)
-
-
-def names_in(code: types.CodeType) -> Iterator[str]:
-    """The names that a function's code reads, those of the functions in it too."""
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from names_in(constant)

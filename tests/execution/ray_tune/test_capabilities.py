@@ -6,6 +6,7 @@ import pytest
 from ray import tune
 
 from tune_cluster.execution.ray_tune.capabilities import can_resume
+from tune_cluster.execution.validation import variables
 
 
 def found():
@@ -82,3 +83,16 @@ def test_what_is_wrapped_is_what_counts(inner):
         tune.with_resources(lambda config: inner(config), {"cpu": 1}),
     ):
         assert can_resume(wrapped) is (inner is directly)
+
+
+def test_a_variable_without_a_value_yet_is_passed_over():
+    def train(config):
+        later(config)
+
+    assert not can_resume(train)
+    assert "later" not in dict(variables(train))
+
+    def later(config):
+        found()
+
+    assert can_resume(train)

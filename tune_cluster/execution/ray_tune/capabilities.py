@@ -22,6 +22,7 @@ from __future__ import annotations
 import inspect
 import sysconfig
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -29,11 +30,6 @@ from typing import Any
 from ray import tune
 
 LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
-
-RESUME_NEEDS = (
-    "a class needs save_checkpoint and load_checkpoint; a function begins with "
-    "tune.get_checkpoint() and reports checkpoint="
-)
 
 
 def overrides(trainable: object, method: str) -> bool:
@@ -78,10 +74,10 @@ def _asks_for_checkpoint(value: Any, seen: set[int]) -> bool:
     if isinstance(value, FunctionType):
         # Of a library's, such as `tune.with_parameters`, what it encloses is the person's.
         library = value.__code__.co_filename.startswith(LIBRARIES)
-        names = set() if library else set(_names(value.__code__))
+        names = set() if library else set(names_in(value.__code__))
         if "get_checkpoint" in names:
             return True
-        parts = list(inspect.getclosurevars(value).nonlocals.values())
+        parts = [variable for _, variable in captured(value)]
         parts += [value.__globals__[name] for name in names & set(value.__globals__)]
         modules = [part for part in parts if isinstance(part, ModuleType)]
         parts += [vars(module)[name] for module in modules for name in names & set(vars(module))]
@@ -95,8 +91,16 @@ def _asks_for_checkpoint(value: Any, seen: set[int]) -> bool:
     return any(_asks_for_checkpoint(part, seen) for part in parts)
 
 
-def _names(code: CodeType) -> Iterator[str]:
+def captured(function: FunctionType) -> Iterator[tuple[str, Any]]:
+    """The variables that a function encloses, by name, but for those without a value yet."""
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        with suppress(ValueError):
+            yield name, cell.cell_contents
+
+
+def names_in(code: CodeType) -> Iterator[str]:
+    """The names that a function's code reads, those of the functions in it too."""
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            yield from _names(constant)
+            yield from names_in(constant)
