@@ -77,6 +77,25 @@ def test_what_is_no_range_is_refused_with_its_name(domain):
         space_of({"odd": domain})
 
 
+@pytest.mark.parametrize(
+    ("domain", "values"),
+    [
+        (tune.qrandint(1, 10, 3), {3, 6, 9}),
+        (tune.qrandint(1, 100, 50), {50, 100}),
+        (tune.qlograndint(1, 30, 8), {8, 16, 24}),
+        (tune.quniform(0.3, 0.5, 0.1), {0.3, 0.4, 0.5}),
+    ],
+)
+def test_a_quantized_range_has_the_multiples_inside_it(domain, values):
+    space = space_of({"x": domain})
+    assert {space.point([n / 100])["x"] for n in range(100)} == values
+
+
+def test_a_quantized_range_without_a_multiple_is_refused():
+    with pytest.raises(ValueError, match="param_space: x: no multiple of 8 is in 9 to 15"):
+        space_of({"x": tune.qrandint(9, 15, 8)})
+
+
 @pytest.mark.parametrize("given", [tune.choice([]), tune.grid_search([]), tune.grid_search(5)])
 def test_a_list_that_is_empty_or_none_is_refused_with_its_name(given):
     with pytest.raises(ValueError, match=r"param_space: odd has .* to choose from; give a list"):

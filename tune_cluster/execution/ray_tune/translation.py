@@ -51,6 +51,9 @@ from tune_cluster.execution.validation import kind_of
 STEPS = 1_000
 """Values up to which a quantized range is a list, each value of which is as likely."""
 
+TINY = 1e-9
+"""Of a step: what a quotient of floating-point numbers may be off."""
+
 HYPEROPT = "ray.tune.search.hyperopt.hyperopt_search.HyperOptSearch"
 OPTUNA = "ray.tune.search.optuna.optuna_search.OptunaSearch"
 """By name: to import one is to import a library that few studies need."""
@@ -347,15 +350,17 @@ def _domain(name: str, domain: Domain) -> Hyperparameter:
     if integer and q is None:
         # Ray leaves the upper end of `randint` and `lograndint` out.
         high -= 1
-    if q in (None, 1) and integer:
-        return _range(name, low, high, scale=scale, integer=True)
-    if q is None:
-        return _range(name, low, high, scale=scale)
-    count = round((high - low) / q)
-    if scale == "linear" and count <= STEPS:
-        multiples = tuple(float(f"{low + i * q:.12g}") for i in range(count + 1))
-        values = tuple(int(value) for value in multiples) if integer else multiples
+    if q is None or (q == 1 and integer):
+        return _range(name, low, high, scale=scale, integer=integer)
+    # The multiples of `q` inside the range: of integers Ray takes ends that are none.
+    first, last = math.ceil(low / q - TINY), math.floor(high / q + TINY)
+    kind = int if integer else float
+    if first > last:
+        raise ValueError(f"param_space: {name}: no multiple of {q} is in {low} to {high}")
+    if scale == "linear" and last - first <= STEPS:
+        values = tuple(kind(float(f"{i * q:.12g}")) for i in range(first, last + 1))
         return _parameter(name, values=values, ordered=True)
+    low, high = (kind(float(f"{end * q:.12g}")) for end in (first, last))
     return _range(name, low, high, scale=scale, integer=integer, step=q)
 
 
