@@ -39,6 +39,10 @@ def test_without_a_name_it_has_the_jobs_and_the_time(tmp_path, monkeypatch):
     directory = directory_for(Options(storage_path=str(tmp_path)), ExitStack())
     name, day, clock = directory.path.name.split("-")
     assert (name, len(day), len(clock)) == ("my_job", 8, 6)
+    for script in ("", "-c"):
+        monkeypatch.setattr("sys.argv", [script])
+        found = directory_for(Options(storage_path=str(tmp_path)), ExitStack())
+        assert found.path.name.startswith("study-"), "Python may run none"
 
 
 def test_what_exists_is_not_written_over_and_a_study_can_be_resumed(tmp_path):

@@ -251,6 +251,9 @@ def test_without_a_terminal_to_answer_at_nobody_is_asked(monkeypatch, tmp_path):
     with (tmp_path / "file").open() as stdin:
         monkeypatch.setattr("sys.stdin", stdin)
         assert confirmed(console(), Options(), None)
+    # As under `<&-`.
+    monkeypatch.setattr("sys.stdin", None)
+    assert confirmed(console(), Options(), None)
 
 
 def new_study(tmp_path):

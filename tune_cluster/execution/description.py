@@ -23,11 +23,8 @@ DATASET = ("name", "source", "notice", "fingerprint")
 
 
 def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, Any]:
-    """The content of `study.json`; of a resumed study the first description, with what changed.
-
-    Raises:
-        ValueError: the study was started on other data.
-    """
+    """The content of `study.json`; of a resumed study the first description, with what changed. A
+    ValueError where it was started on other data."""
     dataset = study.dataset
     description = {
         "schema_version": SCHEMA_VERSION,
@@ -82,8 +79,9 @@ def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, A
 
 
 def job_name() -> str:
-    """The name of the script."""
-    return Path(sys.argv[0]).stem
+    """The name of the script, where Python runs one."""
+    name = Path(sys.argv[0]).stem
+    return "study" if name in ("", "-c") else name
 
 
 def invoked_as() -> list[str]:

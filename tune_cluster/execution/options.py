@@ -24,7 +24,7 @@ from pydantic.dataclasses import dataclass
 from typing_extensions import Self
 
 from tune_cluster.storage.quota import parse_bytes
-from tune_cluster.storage.store import check_address, check_name
+from tune_cluster.storage.store import check_address, check_name, expanded
 
 RESUMABLE = (
     "trials",
@@ -60,6 +60,11 @@ SMOKE_TEST_TRIALS, SMOKE_TEST_EPOCHS = 4, 3
 """Of a smoke test, whatever the job."""
 
 
+def flag(name: str) -> str:
+    """`--max-epochs` for `max_epochs`."""
+    return "--" + name.replace("_", "-")
+
+
 def _checked(check: Callable[[Any], object]) -> AfterValidator:
     """A validator that keeps the value which `check` does not refuse."""
 
@@ -68,6 +73,10 @@ def _checked(check: Callable[[Any], object]) -> AfterValidator:
         return value
 
     return AfterValidator(checked)
+
+
+def _expanded(name: str) -> AfterValidator:
+    return AfterValidator(lambda path: expanded(flag(name), path))
 
 
 def _check_gpus(gpus: float) -> None:
@@ -116,11 +125,11 @@ class Options:
     address: Annotated[str | None, _metavar("ADDRESS")] = None
     """A running cluster (host:port, or auto); local starts one for this job; without it one is
     found or started."""
-    storage_path: str = "results"
+    storage_path: Annotated[str, _expanded("storage_path")] = "results"
     """Where studies are kept: a folder on storage that all nodes share, or s3://bucket/folder."""
     name: Annotated[_Name | None, _metavar("NAME")] = None
     """Of the study, the folder STORAGE-PATH/NAME; without it the job's name and the time."""
-    resume: Annotated[str | None, _metavar("STUDY")] = None
+    resume: Annotated[Annotated[str, _expanded("resume")] | None, _metavar("STUDY")] = None
     """The folder of a study, or s3://bucket/folder/name, to be gone on with."""
     repair: bool = False
     """With --resume, of a study whose journal is damaged: go on with a copy of what is whole of it,
@@ -166,17 +175,8 @@ class Options:
 OPTION_NAMES = frozenset(known.name for known in fields(Options))
 
 
-def flag(name: str) -> str:
-    """`--max-epochs` for `max_epochs`."""
-    return "--" + name.replace("_", "-")
-
-
 def options_of(**values: Any) -> Options:
-    """`Options(**values)`, whose error is one line with flag, value and rule.
-
-    Raises:
-        ValueError: a value out of its range, or a name that is no option.
-    """
+    """`Options(**values)`, whose ValueError is one line with flag, value and rule."""
     try:
         return Options(**values)
     except ValidationError as error:
@@ -190,11 +190,7 @@ def options_of(**values: Any) -> Options:
 
 
 def check_stored_type(name: str, annotation: Any, value: Any) -> None:
-    """Refuse a value of `study.json` that is not of an option's type.
-
-    Raises:
-        ValueError: the value, and what it should be.
-    """
+    """Refuse a value of `study.json` that is not of an option's type."""
     if not _plain(annotation):
         return
     try:

@@ -15,7 +15,6 @@ from rich.text import Text
 
 from search_spaces.objective import Expectation
 from tune_cluster.callbacks.console import duration, spelled
-from tune_cluster.execution.best import all_ended
 from tune_cluster.execution.cost_estimate import (
     CostEstimate,
     check_room,
@@ -54,15 +53,8 @@ def show_plan(console: Console, study: Study, estimate: CostEstimate) -> None:
 def show_line(
     console: Console, name: str, text: str, *, style: str = "", typed: bool = False
 ) -> None:
-    """A name and what is to be said of it, on a terminal in a column of its own.
-
-    Args:
-        console: where to.
-        name: short.
-        text: which may be longer than the terminal is wide.
-        style: of rich.
-        typed: whether the text is to be copied and typed, so that no line of it may be broken.
-    """
+    """Print a name and, on a terminal in a column of its own, what is to be said of it; a text that
+    is `typed`, which a person copies, is never broken into lines."""
     text = one_line(text)
     if typed or not console.is_terminal:
         line = f"{name:<{NAME_COLUMN_CHARACTERS}}{text}"
@@ -171,13 +163,10 @@ def confirm_start(
 
     Returns:
         Whether to start, and the estimate; None where nothing is left to be run.
-
-    Raises:
-        ValueError: the storage has no room for its checkpoints.
     """
     if study.options.resume is not None and (notice := strangers(study.directory)):
         show_line(console, "NOTICE", notice, style="bold red")
-    if all_ended(study) or study.stopper.stops():
+    if study.complete or study.stopper.stops():
         divide_quota(study)
         return True, None
     estimate = estimate_cost(study)
@@ -193,18 +182,11 @@ def confirm_start(
 
 
 def confirmed(console: Console, options: Options, seconds: float | None) -> bool:
-    """Asks the person at the terminal whether to start; True where nobody is asked.
-
-    Nobody is asked with `--yes`, in a smoke test, where the study takes less than a minute, and
-    without a terminal. The end of the input (Ctrl-D) is a no.
-
-    Args:
-        console: where the plan was shown.
-        options: of the command line.
-        seconds: that the study is expected to take; None if that is not known.
-    """
+    """Asks the person at the terminal whether to start a study of so many seconds; True where
+    nobody is asked: with `--yes`, in a smoke test, where it takes less than a minute, and without a
+    terminal. The end of the input (Ctrl-D) is a no."""
     short = seconds is not None and seconds < UNASKED_SECONDS
-    seen = sys.stdin.isatty() and console.is_terminal
+    seen = sys.stdin is not None and sys.stdin.isatty() and console.is_terminal
     if options.yes or options.smoke_test or short or not seen:
         return True
     with suppress(EOFError):
