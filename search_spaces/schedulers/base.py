@@ -125,10 +125,6 @@ class StudyScheduler(FIFOScheduler):
         """The scheduler as plain JSON, for `study.json`."""
         return {}
 
-    def set_search_properties(self, metric: str | None, mode: str | None, **spec: object) -> bool:
-        """Metric and mode are known from `check`."""
-        return True
-
     def choose_trial_to_run(self, controller: Any) -> Trial | None:
         """None: Tune starts pending trials in their order without being told.
 

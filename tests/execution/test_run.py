@@ -185,6 +185,34 @@ def test_bad_input_is_an_error_of_one_line_and_ends_nothing(tmp_path, monkeypatc
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
+def test_a_second_study_in_the_process_is_refused_while_one_runs(cluster_address, tmp_path):
+    refused = []
+
+    class Starts(Callback):
+        def on_event(self, event, state, replay):
+            if event.name == "suggested":
+                with pytest.raises(ValueError, match="another study runs in this process") as error:
+                    run(job_with(Witness()), storage_path=str(tmp_path), name="second")
+                refused.append(error)
+
+    for name in ("first", "third"):
+        run(job_with(Starts()), trials=1, max_epochs=1, storage_path=str(tmp_path), name=name)
+    assert len(refused) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "third"]
+
+
+def test_a_home_directory_is_that_of_the_person_in_python_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    options = Options(storage_path="~/studies", resume="~/studies/mine")
+    assert (options.storage_path, options.resume) == (
+        str(tmp_path / "studies"),
+        str(tmp_path / "studies" / "mine"),
+    )
+    tuner = replace(job_with(Witness())(Options()), run_config=RunConfig(storage_path="~/mine"))
+    assert tuner.settled(Options()).storage_path == str(tmp_path / "mine")
+
+
 def test_a_job_that_builds_no_tuner_is_an_error(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=r"must return a tune_cluster\.Tuner, got None"):

@@ -11,7 +11,7 @@ from search_spaces.schedulers.base import Closing
 from search_spaces.searchers.random_search import RandomSearch
 from tests.in_process import SPACE, Scored, study_in
 from tests.journals import event_of
-from tune_cluster.execution.best import all_ended, keep_best
+from tune_cluster.execution.best import keep_best
 from tune_cluster.execution.summary import (
     repeated,
     resume_command,
@@ -47,11 +47,11 @@ class Evaluated(Called):
 
 def test_a_study_has_not_ended_while_a_promoted_trial_runs(tmp_path):
     study = study_of(tmp_path, [([0.5], "finished"), ([0.4], "stopped")])
-    assert all_ended(study)
+    assert study.complete
     study.state.apply(event_of("promoted", 1))
-    assert not all_ended(study)
+    assert not study.complete
     study.state.apply(event_of("ended", 1, status="stopped", epoch=1, rung=1))
-    assert all_ended(study)
+    assert study.complete
 
 
 def study_of(folder, trials, *, total=None, mode="max", trainable=None):
@@ -180,7 +180,7 @@ def test_the_test_set_is_used_once_for_the_best_checkpoint(tmp_path):
 def test_while_a_trial_is_left_to_run_the_test_set_is_not_used(tmp_path, trials, total):
     trainable = Evaluated()
     study = study_of(tmp_path, trials, total=total, trainable=trainable)
-    assert not all_ended(study)
+    assert not study.complete
     best = keep_best(study)
     assert "test" not in best
     assert "test" not in best_file(study)

@@ -44,12 +44,7 @@ says how many trials it has when it knows."""
 
 
 class AuditSample(StudySearcher):
-    """The configurations of trials of another study, each to be continued.
-
-    Args:
-        space: of both studies.
-        trials: configuration and origin of each.
-    """
+    """The configurations of trials of another study, each to be continued from its origin."""
 
     uses_test_set = False
 
@@ -110,16 +105,15 @@ def begin(study: str, share: float) -> str:
         if report.is_there(address):
             directory = StudyDirectory.find(address, held)
             known = read_study_file(directory.path)
-            if known.get("audits", {}).get("study") != name_in(study):
+            audits = known.get("audits", {})
+            if audits.get("study") != name_in(study):
                 raise ValueError(f"STUDY {study}: {address} is there, and is no audit of it")
-            if share < known["audits"]["share"]:
+            if share < audits["share"]:
                 raise ValueError(
-                    f"--share {share:g}: {address} has a share of {known['audits']['share']:g} "
-                    "already; it can only grow"
+                    f"--share {share:g}: {address} has a share of {audits['share']:g} already; it "
+                    "can only grow"
                 )
-            write_study_file(
-                directory.path, {**known, "audits": {**known["audits"], "share": share}}
-            )
+            write_study_file(directory.path, {**known, "audits": {**audits, "share": share}})
             return address
         above = address.removesuffix(f"/{name_in(address)}")
         directory = StudyDirectory.create(above, name_in(address), held)
@@ -142,13 +136,8 @@ def name_in(address: str) -> str:
 
 
 def continued(tuner: Tuner, options: Options, directory: StudyDirectory) -> tuple[Tuner, Options]:
-    """Tuner and options of the study that lies in a directory: what a job builds is the audited
-    one, where this is an audit.
-
-    Args:
-        tuner: that the job has built.
-        options: of the study.
-        directory: of it.
+    """Tuner and options of the study that lies in a directory: where it is an audit, what the job
+    has built is the audited study.
 
     Raises:
         ValueError: the audited study is gone, or no trial of it is to be continued.
@@ -184,12 +173,10 @@ def continued(tuner: Tuner, options: Options, directory: StudyDirectory) -> tupl
     if anew:
         told += f"; of trials {', '.join(map(str, anew))} no checkpoint is left: they begin anew"
     _print([("audit", told)])
-    config, run_config = tuner.tune_config, tuner.run_config
-    config = TuneConfig(
-        metric=config.metric, mode=config.mode, search_alg=AuditSample(found.searcher.space, trials)
-    )
-    callbacks = (*(run_config.callbacks or ()), _Report(first, len(chosen)))
-    run_config = replace(run_config, callbacks=callbacks)
+    sample = AuditSample(found.searcher.space, trials)
+    config = TuneConfig(metric=tuner.objective.metric, mode=tuner.objective.mode, search_alg=sample)
+    callbacks = (*(tuner.run_config.callbacks or ()), _Report(first, len(chosen)))
+    run_config = replace(tuner.run_config, callbacks=callbacks)
     audit = replace(tuner, param_space=None, tune_config=config, run_config=run_config)
     return audit, replace(options, trials=len(chosen), max_epochs=about["flags"]["max_epochs"])
 

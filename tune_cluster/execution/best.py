@@ -13,7 +13,6 @@ from pydantic import ConfigDict
 from typing_extensions import NotRequired, TypedDict
 
 from search_spaces.trial_events import Epoch
-from tune_cluster.callbacks.stopping import INTERRUPTED, NODES, STORAGE, TERMINATED
 from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.storage.checkpoints import Checkpoint, TrialCheckpoints, dirname_of
 from tune_cluster.storage.integrity import check, parse
@@ -46,12 +45,8 @@ def keep_best(study: Study) -> dict[str, Any] | None:
     """Copies the best checkpoint to `best/`, with `best.json` that says what it is.
 
     If it is damaged, or gone, the best one that is whole takes its place: that is then what
-    `best.json` is about, and `instead_of` in it is the other one. When a study that searches is
-    over the test set is used on it, here and nowhere else: one that is resumed without a better
-    checkpoint keeps the figure that it has.
-
-    Raises:
-        StorageLostError: the storage failed, and did not come back.
+    `best.json` is about, and `instead_of` in it is the other one. The test set is used on it here
+    and nowhere else: a study that is resumed without a better checkpoint keeps the figure.
     """
     found = study.state.best
     if found is None:
@@ -77,11 +72,7 @@ def keep_best(study: Study) -> dict[str, Any] | None:
 
 
 def candidates(study: Study, best: Mapping[str, Any]) -> Iterator[Checkpoint]:
-    """The one of `best`, and then the trials' others, the best first; some may be damaged.
-
-    Raises:
-        StorageLostError: the storage failed, and did not come back.
-    """
+    """The one of `best`, and then the trials' others, the best first; some may be damaged."""
 
     def of(index: int) -> TrialCheckpoints:
         store = study.checkpoints / dirname_of(index)
@@ -148,26 +139,14 @@ def _put_best(study: Study, checkpoint: Checkpoint, best: Mapping[str, Any]) -> 
 
 
 def _evaluate(study: Study, best: dict[str, Any]) -> None:
-    """Uses the test set, if this is the moment."""
+    """Use the test set once a study that searches has come to its last trial, or to a limit."""
     evaluate = getattr(study.trainable, "evaluate", None)
     searched = bool(study.space.parameters) and study.searcher.uses_test_set
-    if searched and is_over(study) and "test" not in best and evaluate is not None:
+    if searched and study.over and "test" not in best and evaluate is not None:
         target = study.directory / "best"
         config = study.space.restored(best["config"])
         best["test"] = evaluate(config, str(target), study.dataset)
         write_json(target / BEST_FILE, best, study.retry, study=study.directory)
-
-
-def all_ended(study: Study) -> bool:
-    """Whether no trial is left to be run or to go on."""
-    left = study.scheduler.next_promotion() is not None
-    return study.state.ended >= study.total and not left
-
-
-def is_over(study: Study) -> bool:
-    """Whether it has come to an end that was meant: its last trial, or a limit."""
-    unmeant = ("", INTERRUPTED, TERMINATED, "failed", STORAGE, NODES)
-    return all_ended(study) or study.stopper.why not in unmeant
 
 
 def _read(study: Study) -> dict[str, Any] | None:
@@ -196,7 +175,7 @@ def write_replicates(study: Study) -> list[tuple[str, str]]:
     Nothing is chosen between them, so that the test set may be used on each, when they all have
     ended.
     """
-    if study.space.parameters or not is_over(study):
+    if study.space.parameters or not study.over:
         return []
     found = [_replicate(study, index) for index in sorted(study.trials)]
     replicates = [one for one in found if one is not None]

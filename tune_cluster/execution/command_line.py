@@ -113,12 +113,7 @@ def parse(job: Callable[..., object], argv: Sequence[str], stored: Any = None) -
 def arguments_of(
     job: Callable[..., object], arguments: Mapping[str, Any], stored: Any = None
 ) -> Command:
-    """The same from keyword arguments, as Python has them.
-
-    Raises:
-        ValueError: an argument that is neither an option nor a parameter of the job, or is out of
-            its range; with `stored`, a value that must not change.
-    """
+    """The same from keyword arguments, as Python has them."""
     own = _own_flags(job)
     defaults = _defaults(own, stored)
     values = dict(defaults)
@@ -164,11 +159,8 @@ def _command(
 def read_flags(
     flags: Sequence[_Flag], argv: Sequence[str], defaults: Mapping[str, Any], *, prog: str
 ) -> dict[str, Any]:
-    """The values of the flags on a command line, by name.
-
-    Raises:
-        ValueError: a flag that is unknown, or a value of the wrong type.
-    """
+    """The values of the flags on a command line, by name; a ValueError for one that is unknown or
+    of the wrong type."""
     kind = make_dataclass(
         "CommandLine",
         [
@@ -277,12 +269,7 @@ def _helps(documented: object) -> dict[str, str]:
 
 def _own_flags(job: Callable[..., object]) -> list[_Flag]:
     """The parameters of a job after the options, each of which becomes a flag; of a dataclass each
-    field.
-
-    Raises:
-        ValueError: the job takes no options, or a parameter has no type, no default, or the name
-            of another flag.
-    """
+    field."""
     try:
         parameters = list(inspect.signature(job, eval_str=True).parameters.values())
     except (NameError, AttributeError, TypeError, SyntaxError) as error:
@@ -329,11 +316,7 @@ def _flags_of(parameter: inspect.Parameter, help_text: str) -> Iterator[_Flag]:
 
 
 def _defaults(own: Sequence[_Flag], stored: Any) -> dict[str, Any]:
-    """The default of each flag: of a study that is resumed, what it was started with.
-
-    Raises:
-        ValueError: an option is missing in `stored`, unknown or of another type.
-    """
+    """The default of each flag: of a study that is resumed, what it was started with."""
     shared = {known.name: known.default for known in fields(Options)}
     defaults = {**shared, **{one.name: one.default for one in own}}
     if stored is None:

@@ -70,11 +70,7 @@ def compare_all(
     seeds: int,
     epoch_budget: int,
 ) -> None:
-    """Run all studies, on one cluster, then print table and picture.
-
-    Raises:
-        ValueError: a value that no comparison can have.
-    """
+    """Run all studies, on one cluster, then print the table and where the picture is."""
     options = command.options
     if seeds < 1:
         raise ValueError(f"--seeds must be at least 1, got {seeds}")

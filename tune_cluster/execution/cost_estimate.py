@@ -140,12 +140,7 @@ def estimate_cost(study: Study) -> CostEstimate:
 
 
 def epochs_left(study: Study, expected: float) -> float:
-    """The epochs that are still to be run.
-
-    Args:
-        study: with what earlier sessions have had.
-        expected: epochs of the whole study, of which those trials take their share that are new.
-    """
+    """The epochs that are still to be run, of so many that are expected of the whole study."""
     trials = study.trials.values()
     left = expected * (1 - len(trials) / study.total) + sum(epochs_begun(study))
     origins = study.searcher.origins
@@ -187,16 +182,8 @@ def most_checkpoints(study: Study) -> int:
 
 
 def divide_quota(study: Study, checkpoint: int | None = None) -> None:
-    """Says which bytes are whose, if there is a quota; before the first trial begins.
-
-    Args:
-        study: built, with the trials of earlier sessions.
-        checkpoint: bytes of one; None where nobody knows.
-
-    Raises:
-        ValueError: the quota is too small.
-        StorageLostError: the storage failed, and did not come back.
-    """
+    """Says which bytes are whose, if there is a quota, by those of a checkpoint where they are
+    known; before the first trial begins. A ValueError where the quota is too small."""
     if study.quota is None:
         return
     largest = largest_checkpoint(study.checkpoints, study.trials, study.retry)
@@ -217,11 +204,7 @@ def most_running(study: Study) -> int:
 
 
 def check_room(study: Study, estimate: CostEstimate) -> None:
-    """Holds what the checkpoints will take against what is free where they are kept.
-
-    Raises:
-        ValueError: it is more; both numbers are in it.
-    """
+    """Refuse a study whose checkpoints will take more bytes than are free where they are kept."""
     if study.bucket is not None or estimate.study_bytes is None:
         return
     # A new study's directory is not there yet.

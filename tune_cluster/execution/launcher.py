@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
@@ -32,12 +33,12 @@ from tune_cluster.cluster.head import Notices, watched
 from tune_cluster.cluster.nodes import inspect
 from tune_cluster.errors import accept_all_characters, message_of, print_error
 from tune_cluster.execution import audit, summary
-from tune_cluster.execution.best import all_ended, keep_best, write_replicates
+from tune_cluster.execution.best import keep_best, write_replicates
 from tune_cluster.execution.command_line import Command, arguments_of, parse
 from tune_cluster.execution.cost_estimate import CostEstimate
 from tune_cluster.execution.description import describe, job_name
-from tune_cluster.execution.options import OPTION_NAMES, Options
-from tune_cluster.execution.plan import confirm_start
+from tune_cluster.execution.options import Options
+from tune_cluster.execution.plan import confirm_start, show_line
 from tune_cluster.execution.ray_tune.compat import (
     TRIAL_ENVIRONMENT,
     as_trial,
@@ -54,7 +55,7 @@ from tune_cluster.execution.signals import (
 )
 from tune_cluster.execution.tuner import Tuner
 from tune_cluster.execution.validation import kind_of, refuse_unused, unsendable_refused
-from tune_cluster.plain_text import argument, one_line
+from tune_cluster.plain_text import argument
 from tune_cluster.reports.tables import write_table
 from tune_cluster.storage.inside import LinkError
 from tune_cluster.storage.retry import StorageLostError
@@ -63,6 +64,9 @@ from tune_cluster.study.directory import StudyDirectory
 from tune_cluster.study.journal import Listener
 from tune_cluster.study.stored import check_kinds, read_study, repair
 from tune_cluster.study.study_file import check_unchanged
+
+_RUNNING = threading.Lock()
+"""Held while a study runs in this process."""
 
 
 def main(job: Callable[..., Tuner], argv: Sequence[str] | None = None) -> NoReturn:
@@ -136,25 +140,11 @@ def run(job: Callable[..., Tuner], **arguments: Any) -> StudyResult:
             return begun.run()
 
 
-def fit(tuner: Tuner, options: Options) -> StudyResult:
-    """Run the study of a Tuner; see `Tuner.fit`."""
-
-    def same(options: Options) -> Tuner:
-        return tuner
-
-    values = {name: getattr(options, name) for name in OPTION_NAMES}
-    return run(same, **{n: v for n, v in values.items() if v != getattr(Options, n)})
-
-
 def taken_up(
     read: Callable[..., Command], held: ExitStack
 ) -> tuple[Command, StudyDirectory | None]:
-    """The command, and of a study that is resumed where it lives, which is locked.
-
-    Args:
-        read: reads the command; called with `stored=`, what the study was started with, it takes
-            that for the defaults.
-        held: lasts as long as the study is run.
+    """The command that `read` returns, and of a study that is resumed where it lives, locked; that
+    command is read again by `read(stored=…)`, with what the study was started with as defaults.
 
     Raises:
         ValueError: a bad value, or a study that cannot be resumed.
@@ -178,21 +168,13 @@ def taken_up(
 
 
 def directory_for(options: Options, held: ExitStack) -> StudyDirectory:
-    """Makes and locks the directory of a new study.
-
-    Raises:
-        ValueError: there is such a study, or nothing can be written.
-    """
+    """Makes and locks the directory of a new study; see `StudyDirectory.create`."""
     name = options.name or f"{job_name()}-{time.strftime('%Y%m%d-%H%M%S')}"
     return StudyDirectory.create(options.storage_path, name, held, numbered=options.name is None)
 
 
 def built_by(job: Callable[..., object], command: Command) -> Tuner:
-    """The Tuner that the job builds.
-
-    Raises:
-        ValueError: the job refuses a value, or returns something else.
-    """
+    """The Tuner that the job builds; a ValueError where it refuses a value or returns none."""
     with unsendable_refused():
         tuner = job(command.options, **command.own)
     if not isinstance(tuner, Tuner):
@@ -256,15 +238,15 @@ class Begun:
         ]
         summary.show_summary(self.console, study, best, self.command, more)
         result = StudyResult(
-            study.directory,
-            study.trials,
-            study.checkpoints,
+            directory=study.directory,
+            trials=[*study.trials.values()],
+            checkpoints=study.checkpoints,
             metric=study.metric,
             mode=study.mode,
             best=best,
             ended_by=study.stopper.why,
             reason=study.stopper.reason,
-            complete=all_ended(study),
+            complete=study.complete,
         )
         for callback in self.callbacks:
             callback.on_end(result)
@@ -318,13 +300,17 @@ def prepare(
         command: as it was read.
         tuner: of the study.
         directory: where a resumed one lives; None makes a new one.
-        held: lasts as long as the study is run.
+        held: takes what lasts as long as the study is run.
         console: where to.
         argv: the command line; None where there is none, and nobody to be asked.
 
     Raises:
         ValueError: what the study cannot be run with, before anything was scheduled.
     """
+    # Ray and Tune have one of many things in a process.
+    if not _RUNNING.acquire(blocking=False):
+        raise ValueError("another study runs in this process; wait for its end")
+    held.callback(_RUNNING.release)
     os.environ.update({**TUNE_SETTINGS, **TRIAL_ENVIRONMENT})
     options = tuner.settled(command.options)
     directory = directory or directory_for(options, held)
@@ -338,7 +324,7 @@ def prepare(
         # Again: Ray has made SIGTERM its own as it began.
         with ended_by_signals():
             built = study.as_tune()
-            refuse_unused(command.changed, options, study)
+            refuse_unused(command.changed, study)
             description = describe(study, command, argv or ())
             typed = [] if argv is None else description["command"]
             how = summary.resume_command(typed, study)
@@ -352,32 +338,24 @@ def prepare(
 
 
 @contextmanager
-def nothing_left(directory: StudyDirectory) -> Iterator[Callable[[], None]]:
+def nothing_left(directory: StudyDirectory) -> Iterator[Callable[[], object]]:
     """Whatever ends the study before it has begun, be it SIGTERM, its name is free again.
 
     `tune.Tuner(...)` makes a folder in the study's as it is built. Nothing else is touched of a
     study that is there already.
 
     Yields:
-        What says that it has begun.
+        What keeps the directory once the study has begun.
     """
-    made = directory.path if directory.new else directory.path / TUNE_FOLDER
-    begun = not (directory.new or not made.exists())
-
-    def keep() -> None:
-        nonlocal begun
-        begun = True
-
-    try:
-        with ended_by_signals():
-            yield keep
-    finally:
-        if not begun:
-            shutil.rmtree(made, ignore_errors=True)
+    with ExitStack() as undo, ended_by_signals():
+        made = directory.path if directory.new else directory.path / TUNE_FOLDER
+        if directory.new or not made.exists():
+            undo.callback(shutil.rmtree, made, ignore_errors=True)
+        yield undo.pop_all
 
 
 def cluster_for(options: Options) -> AbstractContextManager[Cluster]:
-    """Connects to the cluster that the options say, or starts one for their trials."""
+    """The cluster that the options name, or one that is started for their trials."""
     return connected(
         options.address,
         cpus_per_trial=options.cpus_per_trial,
@@ -411,9 +389,7 @@ def study_on(
         inspection.check(*size)
         notice = inspection.gpu_notice(*size)
         for note in inspection.notes():
-            console.print(
-                f"note      {one_line(note)}", soft_wrap=True, highlight=False, markup=False
-            )
+            show_line(console, "note", note)
     study = Study(
         directory.path,
         tuner,

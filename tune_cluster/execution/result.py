@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ray.tune import Checkpoint
 
@@ -40,42 +40,26 @@ class TrialResult:
     """The metrics of each of its epochs."""
 
 
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class StudyResult:
-    """What a study has found.
+    """What a study has found."""
 
-    Args:
-        directory: of the study.
-        trials: by index.
-        checkpoints: the store of all trials' checkpoints.
-        metric, mode: of the study.
-        best: what `best/best.json` says; None if no trial has reported a value.
-        ended_by: the name of the limit or signal that has ended the study, or nothing.
-        reason: more of it, for a person.
-        complete: whether no trial is left to be run.
-    """
-
-    def __init__(
-        self,
-        directory: Path,
-        trials: Mapping[int, TrialState],
-        checkpoints: Store,
-        *,
-        metric: str,
-        mode: Mode,
-        best: Mapping[str, Any] | None,
-        ended_by: str,
-        reason: str,
-        complete: bool,
-    ) -> None:
-        self.directory = directory
-        self.metric = metric
-        self.mode = mode
-        self.best = best
-        self.ended_by = ended_by
-        self.reason = reason
-        self.complete = complete
-        self._checkpoints = checkpoints
-        self._trials = [trials[index] for index in sorted(trials)]
+    directory: Path
+    """Of the study."""
+    trials: Sequence[TrialState]
+    """In the order of their index."""
+    checkpoints: Store
+    """Of all trials."""
+    metric: str
+    mode: Mode
+    best: Mapping[str, Any] | None
+    """What `best/best.json` says; None if no trial has reported a value."""
+    ended_by: str
+    """The name of the limit or signal that has ended the study, or nothing."""
+    reason: str
+    """More of it, for a person."""
+    complete: bool
+    """Whether no trial is left to be run."""
 
     @property
     def experiment_path(self) -> str:
@@ -83,10 +67,10 @@ class StudyResult:
         return str(self.directory.absolute())
 
     def __len__(self) -> int:
-        return len(self._trials)
+        return len(self.trials)
 
     def __getitem__(self, number: int) -> TrialResult:
-        trial = self._trials[number]
+        trial = self.trials[number]
         return self._result(trial, None if trial.best is None else trial.best.epoch)
 
     def __iter__(self) -> Iterator[TrialResult]:
@@ -95,7 +79,7 @@ class StudyResult:
     @property
     def errors(self) -> list[Exception]:
         """Of the trials that have failed or diverged."""
-        return [error for trial in self._trials if (error := _error_of(trial)) is not None]
+        return [error for trial in self.trials if (error := _error_of(trial)) is not None]
 
     @property
     def num_errors(self) -> int:
@@ -105,7 +89,7 @@ class StudyResult:
     @property
     def num_terminated(self) -> int:
         """The number of trials that have ended without an error."""
-        return sum(trial.ended for trial in self._trials) - self.num_errors
+        return sum(trial.ended for trial in self.trials) - self.num_errors
 
     def get_best_result(
         self, metric: str | None = None, mode: Mode | None = None, scope: str = "all"
@@ -125,13 +109,13 @@ class StudyResult:
             raise ValueError(f"scope={scope!r}: it must be all or last")
         objective = Objective(metric or self.metric, mode or self.mode)
         found = [
-            (at.key, trial.index, at.epoch, trial)
-            for trial in self._trials
-            if (at := _best_epoch(trial, objective, scope)) is not None
+            (best, trial)
+            for trial in self.trials
+            if (best := _best_epoch(trial, objective, scope)) is not None
         ]
         if not found:
             raise RuntimeError(f"no trial has reported {objective.metric}")
-        _, _, epoch, trial = min(found, key=lambda one: one[:3])
+        (_, epoch), trial = min(found, key=lambda one: one[0][0])
         return self._result(trial, epoch)
 
     def get_dataframe(
@@ -147,9 +131,9 @@ class StudyResult:
 
         objective = Objective(filter_metric or self.metric, filter_mode or self.mode)
         lines = []
-        for trial in self._trials:
+        for trial in self.trials:
             best = _best_epoch(trial, objective, "all")
-            result = self._result(trial, None if best is None else best.epoch)
+            result = self._result(trial, None if best is None else best[1])
             metrics = {k: v for k, v in (result.metrics or {}).items() if k != "config"}
             config = {f"config/{name}": value for name, value in flattened(result.config).items()}
             lines.append({"trial": trial.index, "status": trial.status, **metrics, **config})
@@ -178,22 +162,17 @@ class StudyResult:
         )
 
     def _checkpoint(self, index: int, epoch: float) -> Checkpoint | None:
-        store = self._checkpoints / dirname_of(index)
+        store = self.checkpoints / dirname_of(index)
         found = TrialCheckpoints(store, self.mode).of_epoch(epoch)
         return None if found is None else Checkpoint(f"{store}/{found.name}")
 
 
-class _Best(NamedTuple):
-    key: float
-    """The smaller the better."""
-    epoch: Epoch
-
-
-def _best_epoch(trial: TrialState, objective: Objective, scope: str) -> _Best | None:
-    """Of equals the first; None where the trial has reported no value."""
+def _best_epoch(trial: TrialState, objective: Objective, scope: str) -> tuple[float, Epoch] | None:
+    """The key of its value, and the epoch, of equals the first; None where the trial has reported
+    no value."""
     epochs = sorted(trial.results)
     values = [
-        _Best(objective.key(value), epoch)
+        (objective.key(value), epoch)
         for epoch in (epochs if scope == "all" else epochs[-1:])
         if (value := trial.results[epoch].get(objective.metric)) is not None
     ]

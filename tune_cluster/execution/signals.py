@@ -23,6 +23,8 @@ Handler: TypeAlias = Callable[[int, FrameType | None], None]
 
 STDOUT, STDERR = 1, 2
 
+INTERRUPTING = "Ending: trials keep the epochs that they have reported. Ctrl-C again: at once."
+
 TERMINATION_GRACE_SECONDS = 25.0
 """Seconds from SIGTERM to the end in any case. Slurm, Kubernetes and Google's spot machines kill
 30 s after it (AWS gives 120 s). To end in order takes 15 s at most: so long Tune waits for an epoch
@@ -47,9 +49,7 @@ def signals_handled(stopper: StudyStopper) -> Iterator[None]:
             # Ray's processes on this machine were started to die with this one.
             os._exit(EXIT_CODES[INTERRUPTED])
         stopper.interrupt()
-        print_on_stderr(
-            "Ending: trials keep the epochs that they have reported. Ctrl-C again: at once."
-        )
+        print_on_stderr(INTERRUPTING)
 
     def terminate(number: int, frame: FrameType | None) -> None:
         if number == signal.SIGHUP:
@@ -87,9 +87,7 @@ def interrupted(stopper: StudyStopper) -> Iterator[None]:
         if stopper.why == INTERRUPTED:
             raise KeyboardInterrupt
         stopper.interrupt()
-        print_on_stderr(
-            "Ending: trials keep the epochs that they have reported. Ctrl-C again: at once."
-        )
+        print_on_stderr(INTERRUPTING)
 
     with handled({signal.SIGINT: interrupt}):
         yield

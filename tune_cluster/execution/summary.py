@@ -15,7 +15,6 @@ from search_spaces.schedulers.base import Closing
 from tune_cluster.callbacks.console import duration, spelled
 from tune_cluster.callbacks.stopping import FAILED, NODES
 from tune_cluster.errors import print_error
-from tune_cluster.execution.best import all_ended
 from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.execution.result import StudyResult
 from tune_cluster.execution.signals import EXIT_CODES
@@ -39,7 +38,7 @@ def show_summary(
         study: that has ended.
         best: of `keep_best`.
         command: that started it; empty where it was started from Python.
-        more: lines of a name and a text: what a scheduler leaves.
+        more: further lines, of a name and a text.
     """
 
     def line(name: str, text: str) -> None:
@@ -84,7 +83,7 @@ def show_summary(
         line(name, text)
     line("study", argument(address(study)))
     line("curves", f"{program('tensorboard')} --logdir {typed(study.directory)}")
-    if all_ended(study) or study.not_resumable:
+    if study.complete or study.not_resumable:
         # What continues another study is repeated by no command of its own.
         if command and not study.searcher.origins:
             line("repeat", pasted(repeated(command, study.total)))
@@ -93,12 +92,8 @@ def show_summary(
 
 
 def exit_code(result: StudyResult, then: str) -> int:
-    """The exit code of a study that was run, after a line on what has gone wrong.
-
-    Args:
-        result: of the study.
-        then: what the person does next: the end of a sentence.
-    """
+    """The exit code of a study that was run, after a line on what has gone wrong; `then` ends its
+    sentence with what the person does next."""
     if result.ended_by == FAILED:
         print_error(one_line(f"the first trials all failed alike: {result.reason}"))
         return 1

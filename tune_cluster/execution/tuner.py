@@ -205,9 +205,12 @@ class Tuner:
             ValueError: bad input, before anything was scheduled.
             StorageLostError: the storage failed, and did not come back.
         """
-        from tune_cluster.execution.launcher import fit
+        from tune_cluster.execution.launcher import run
 
-        return fit(self, options or Options())
+        given = {} if options is None else vars(options)
+        # What is as by default nobody has said: a resume takes over what the study has.
+        said = {n: v for n, v in given.items() if v != getattr(Options, n)}
+        return run(lambda options: self, **said)
 
 
 def _as_ours(kind: type[T], given: Any) -> T:

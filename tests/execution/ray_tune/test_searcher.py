@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ray.tune.search import ConcurrencyLimiter, Searcher
+from ray.tune.search import Searcher
 
 from search_spaces.objective import Origin
 from search_spaces.schedulers.base import StudyScheduler
@@ -78,11 +78,6 @@ def test_who_has_to_wait_is_suggested_nothing_and_nothing_is_written(journal):
     suggested = ask(searcher, 4)
     assert [config is None for config in suggested] == [True, False, True, False]
     assert len(read_events(journal.path)) == 2
-
-
-def test_tunes_own_limit_which_a_study_cannot_change_stands_aside(journal):
-    limited = ConcurrencyLimiter(source(journal, trials=9), max_concurrent=1)
-    assert None not in ask(limited, 3)
 
 
 def ask(searcher, count, prefix="t"):

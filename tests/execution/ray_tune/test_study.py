@@ -109,7 +109,7 @@ def test_a_trial_has_the_epochs_of_its_scheduler_or_else_those_of_the_flag(
 def test_before_a_study_is_open_nothing_can_be_written(tmp_path):
     study = study_in(tmp_path)
     with pytest.raises(AssertionError, match="not open"):
-        _ = study.journal
+        study.begin()
     assert names(tmp_path) == []
 
 

@@ -8,13 +8,13 @@ earlier checkpoint, has lost the epochs since: that is an event before it has th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial
 
-from search_spaces.schedulers.base import StudyScheduler
+from search_spaces.schedulers.base import StudyScheduler, index_of
 from search_spaces.trial_events import (
     Ended,
     Epoch,
@@ -49,37 +49,24 @@ from tune_cluster.study.state import StudyState
 from tune_cluster.trial.messages import Retry, TrialReport
 
 
+@dataclass(eq=False)
 class Recorder(Callback):
-    """The callback of Tune that emits the events of trials.
+    """The callback of Tune that emits the events of trials."""
 
-    Args:
-        emit: takes events, to be written and told.
-        state: of the study.
-        checkpoints: where the checkpoints of all trials lie.
-        scheduler: of the study, asked what it has decided in a step of Tune's.
-        sequential: whether trials run one at a time.
-        retry: of the storage.
-        quota: bytes of checkpoints, divided; None without a limit.
-    """
+    emit: Callable[..., None]
+    """Takes events, to be written and told."""
+    state: StudyState
+    checkpoints: Store
+    """Of all trials."""
+    scheduler: StudyScheduler
+    """Asked what it has decided in a step of Tune's."""
+    sequential: bool
+    """Whether trials run one at a time."""
+    retry: StorageRetry
+    quota: Quota | None
+    """Of checkpoints, divided."""
 
-    def __init__(
-        self,
-        emit: Callable[..., None],
-        state: StudyState,
-        checkpoints: Store,
-        *,
-        scheduler: StudyScheduler,
-        sequential: bool,
-        retry: StorageRetry,
-        quota: Quota | None,
-    ) -> None:
-        self.state = state
-        self._emit = emit
-        self._scheduler = scheduler
-        self._trials_store = checkpoints
-        self._sequential = sequential
-        self._retry = retry
-        self._quota = quota
+    def __post_init__(self) -> None:
         self._waiting: set[int] = set()
         self._replaced: set[int] = set()
         self._unsaved: set[int] = set()
@@ -97,7 +84,7 @@ class Recorder(Callback):
     def on_promotion(self, promoted: Promoted) -> None:
         """A trial that was stopped goes on: when it is started again it only goes on."""
         self._waiting.add(promoted.trial)
-        self._emit(promoted)
+        self.emit(promoted)
 
     def on_share(self, trial: Trial, gpus: Sequence[float], retried: Sequence[Retry]) -> None:
         """A trial ran out of memory on its share of a GPU, the first of `gpus`: it starts again
@@ -105,7 +92,7 @@ class Recorder(Callback):
         index = index_of(trial)
         self._waiting.discard(index)
         epoch = self.state.trials[index].epochs
-        self._emit(*_retries(trial, retried), Share(trial=index, epoch=epoch, gpus=[*gpus]))
+        self.emit(*_retries(trial, retried), Share(trial=index, epoch=epoch, gpus=[*gpus]))
 
     def on_replaced_process(self, trial: Trial, reason: str) -> None:
         """A trial that was started is so again, since the process was of no use: its reset failed
@@ -113,7 +100,7 @@ class Recorder(Callback):
         index = index_of(trial)
         self._replaced.add(index)
         if reason:
-            self._emit(ResetFailed(trial=index, reason=reason))
+            self.emit(ResetFailed(trial=index, reason=reason))
 
     def on_exploit(self, exploit: Exploited) -> None:
         """Hand a waiting member the checkpoint of its donor, which waits as well, or tell why it
@@ -121,17 +108,17 @@ class Recorder(Callback):
         donor, index = exploit.donor, exploit.trial
         try:
             # What is away looks like nothing.
-            self._retry.wait()
-            found = self._checkpoints(donor).of_epoch(exploit.epoch)
+            self.retry.wait()
+            found = self._checkpoints_of(donor).of_epoch(exploit.epoch)
             if found is None:
                 raise ValueError(f"its checkpoint of epoch {exploit.epoch} cannot be read")
-            self._checkpoints(index).adopt(found, donor)
+            self._checkpoints_of(index).adopt(found, donor)
         except (OSError, ValueError, NoRoomError) as error:
-            self._emit(
+            self.emit(
                 NotExploited(trial=index, epoch=exploit.epoch, donor=donor, reason=str(error))
             )
         else:
-            self._emit(exploit)
+            self.emit(exploit)
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
@@ -141,7 +128,7 @@ class Recorder(Callback):
         if index in self._replaced:
             self._replaced.discard(index)
         elif index not in self._waiting:
-            self._emit(Started(trial=index))
+            self.emit(Started(trial=index))
 
     def on_trial_result(
         self,
@@ -157,13 +144,14 @@ class Recorder(Callback):
         if report.fresh_process is not None:
             return
         events: list[Event] = [*_retries(trial, report.retried)]
-        decided = self._scheduler.take_events()
+        decided = self.scheduler.take_events()
         known = self.state.trials[index].epochs
         restored = report.restored
         if restored is not None:
             as_it_stood = restored.epoch == known and not restored.unreadable
             if index not in self._waiting or not as_it_stood:
-                events.append(Restored(trial=index, **_restored(report)))
+                unreadable = [*restored.unreadable]
+                events.append(Restored(trial=index, epoch=restored.epoch, unreadable=unreadable))
             self._waiting.discard(index)
         if report.first:
             self._waiting.discard(index)
@@ -174,9 +162,17 @@ class Recorder(Callback):
             self._left_out.update(report.left_out)
             events.append(LeftOut(trial=index, metrics={**report.left_out}))
         if report.metrics and (report.first or epoch > known):
-            events.append(Result(trial=index, **_trained(report)))
+            events.append(
+                Result(
+                    trial=index,
+                    epoch=epoch,
+                    node=report.node,
+                    metrics={**report.metrics},
+                    step_losses=[[*pair] for pair in report.step_losses] or None,
+                )
+            )
         if report.checkpoint is not None:
-            path = f"{self._trials_store.name}/{trial.custom_dirname}/{report.checkpoint}"
+            path = f"{self.checkpoints.name}/{trial.custom_dirname}/{report.checkpoint}"
             events.append(SavedCheckpoint(trial=index, epoch=epoch, path=path))
         if report.unsaved is not None and index not in self._unsaved:
             self._unsaved.add(index)
@@ -185,13 +181,13 @@ class Recorder(Callback):
         ended = any(isinstance(event, Ended) and event.trial == index for event in decided)
         if result.get("done") and not ended:
             events.append(Ended(trial=index, **_end(report)))
-        self._emit(*events)
+        self.emit(*events)
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Emit what the scheduler has decided on trials that have told nothing in this step."""
-        decided = self._scheduler.take_events()
+        decided = self.scheduler.take_events()
         if decided:
-            self._emit(*decided)
+            self.emit(*decided)
 
     def on_loss(self, trial: Trial, error: Exception) -> Epoch:
         """Keep why its process was lost until one of the following, in the same step; the epoch
@@ -207,7 +203,7 @@ class Recorder(Callback):
         index = index_of(trial)
         self._waiting.discard(index)
         error = self._losses.pop(index)
-        self._emit(
+        self.emit(
             Retried(
                 trial=index,
                 epoch=self._epoch_under_way(index),
@@ -229,27 +225,21 @@ class Recorder(Callback):
             reason=reason_of(error, failed=True),
             traceback=text_of(error),
             # Beside others it may have been the machine's memory.
-            infrastructure_failure=not self._sequential,
+            infrastructure_failure=not self.sequential,
         )
-        self._emit(Ended(trial=index, **_end(report)))
+        self.emit(Ended(trial=index, **_end(report)))
 
     def _epoch_under_way(self, index: int) -> Epoch:
         return self.state.trials[index].epochs + 1
 
-    def _checkpoints(self, index: int) -> TrialCheckpoints:
-        allowance = None if self._quota is None else self._quota.per_trial
-        store = self._trials_store / dirname_of(index)
-        return TrialCheckpoints(store, self.state.objective.mode, self._retry, allowance)
+    def _checkpoints_of(self, index: int) -> TrialCheckpoints:
+        allowance = None if self.quota is None else self.quota.per_trial
+        store = self.checkpoints / dirname_of(index)
+        return TrialCheckpoints(store, self.state.objective.mode, self.retry, allowance)
 
 
 class TuneStopper(Stopper):
-    """Asks Tune to end trials after their last epoch, and everything once the study is to end.
-
-    Args:
-        stopper: of the study.
-        max_epochs: after which a trial ends that does not by itself; before that it is the
-            scheduler who stops one.
-    """
+    """Asks Tune to end trials after `max_epochs`, and everything once the study is to end."""
 
     def __init__(self, stopper: StudyStopper, max_epochs: int) -> None:
         self._stopper = stopper
@@ -268,28 +258,9 @@ class TuneStopper(Stopper):
         return {}
 
 
-def index_of(trial: Trial) -> int:
-    """The index of a trial of Tune, which its directory is named after."""
-    return int(trial.custom_dirname or "")
-
-
 def _retries(trial: Trial, retried: Sequence[Retry]) -> list[Retried]:
     index = index_of(trial)
     return [Retried(trial=index, **asdict(retry)) for retry in retried]
-
-
-def _restored(report: TrialReport) -> dict[str, Any]:
-    assert report.restored is not None
-    return {"epoch": report.restored.epoch, "unreadable": [*report.restored.unreadable]}
-
-
-def _trained(report: TrialReport) -> dict[str, Any]:
-    return {
-        "epoch": report.epoch,
-        "node": report.node,
-        "metrics": {**report.metrics},
-        "step_losses": report.step_losses or None,
-    }
 
 
 def _end(report: TrialReport) -> dict[str, Any]:

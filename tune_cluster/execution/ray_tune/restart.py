@@ -22,11 +22,11 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from search_spaces.schedulers.base import StudyScheduler
+from search_spaces.schedulers.base import StudyScheduler, index_of
 from tune_cluster.cluster.nodes import JoiningNodes
 from tune_cluster.execution.process_losses import LostProcesses
 from tune_cluster.execution.ray_tune.compat import notice_loss, process_is_lost, restart_trial
-from tune_cluster.execution.ray_tune.recorder import Recorder, index_of
+from tune_cluster.execution.ray_tune.recorder import Recorder
 from tune_cluster.trial.messages import TrialReport
 from tune_cluster.trial.process import doubled_share
 
@@ -35,12 +35,6 @@ class RestartingScheduler(FIFOScheduler):
     """Stands before the scheduler of a study, which is told of no step that asks for a restart.
 
     Tune's controller asks it what follows from the loss of a process, see `compat.ProcessLosses`.
-
-    Args:
-        scheduler: decides all else.
-        recorder: writes the new share, and has the last one of every trial.
-        losses: say when a trial may start that was killed for memory.
-        joining: keeps a node from trials on which one has found itself; None where none can join.
     """
 
     def __init__(
@@ -108,11 +102,11 @@ class RestartingScheduler(FIFOScheduler):
         return answer
 
     def on_trial_complete(self, controller: Any, trial: Trial, result: dict[str, Any]) -> None:
-        """Passed on, as all that follows."""
+        """Pass it on."""
         self.scheduler.on_trial_complete(controller, trial, result)
 
     def on_trial_remove(self, controller: Any, trial: Trial) -> None:
-        """A trial that has not begun is taken away."""
+        """Pass it on: a trial that has not begun is taken away."""
         self.scheduler.on_trial_remove(controller, trial)
 
     def lost(self, trial: Trial, error: Exception) -> bool:
@@ -162,15 +156,8 @@ class RestartingScheduler(FIFOScheduler):
     def _active(self) -> int:
         """Trials that run or are about to."""
         self._live = [trial for trial in self._live if not trial.is_finished()]
+        self._wide.intersection_update(self._live)
         return sum(trial.status in (Trial.PENDING, Trial.RUNNING) for trial in self._live)
-
-    def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
-        """What is searched for."""
-        return bool(self.scheduler.set_search_properties(metric, mode, **spec))
-
-    def debug_string(self) -> str:
-        """A line of Tune's own."""
-        return str(self.scheduler.debug_string())
 
     def _give_share(self, trial: Trial) -> None:
         record = self._recorder.state.trials.get(index_of(trial))

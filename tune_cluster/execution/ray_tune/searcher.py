@@ -27,8 +27,7 @@ class TrialSource(Searcher):
     """Suggests until the study has `trials`.
 
     Args:
-        searcher: of the study.
-        scheduler: of the study, which says whom of the stopped trials to let go on.
+        searcher, scheduler: of the study.
         state: of the study, kept up to date by what `emit` and `promote` are told.
         trials: how many the study shall have in all.
         emit: told each suggestion, before its trial is run.
@@ -63,16 +62,6 @@ class TrialSource(Searcher):
         self._running: set[str] = set()
         self._unfinished = [trial for trial in state.trials.values() if not trial.ended]
         self._next_index = len(state.trials)
-
-    def set_search_properties(
-        self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
-    ) -> bool:
-        """Metric and mode are known."""
-        return True
-
-    def set_max_concurrency(self, max_concurrent: int) -> bool:
-        """The limit is kept by `later`: Tune fixes its own when the study begins."""
-        return True
 
     # Ray annotates no FINISHED, which is a text.
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
@@ -148,13 +137,8 @@ class TrialSource(Searcher):
 
 
 class Strategies(Callback):
-    """Tells searcher and scheduler every event, those of earlier sessions first.
-
-    Args:
-        searcher, scheduler: checked, and told nothing yet.
-        state: of the study after `events`.
-        events: of earlier sessions, in their order.
-    """
+    """Tells searcher and scheduler, which know nothing yet, every event: first those of earlier
+    sessions, which `state` has."""
 
     def __init__(
         self,

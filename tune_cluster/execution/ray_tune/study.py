@@ -16,7 +16,15 @@ from ray import tune
 from search_spaces.objective import StudySpec
 from search_spaces.space import Space
 from search_spaces.trial_events import Event
-from tune_cluster.callbacks.stopping import Limits, StudyStopper
+from tune_cluster.callbacks.stopping import (
+    FAILED,
+    INTERRUPTED,
+    NODES,
+    STORAGE,
+    TERMINATED,
+    Limits,
+    StudyStopper,
+)
 from tune_cluster.cluster.capacity import Cluster, TrialSlots
 from tune_cluster.cluster.nodes import Inspection, JoiningNodes
 from tune_cluster.execution.options import DEFAULT_TRIALS, Options
@@ -230,7 +238,7 @@ class Study:
             num_samples=-1 if self.scheduler.promotes else self.total + synchronous,
             search_alg=source,
             scheduler=self.tune_scheduler,
-            max_concurrent_trials=self.total if synchronous else self.max_concurrent,
+            # Trials at once are limited by the source: Tune would fix the number as it begins.
             reuse_actors=reuses_processes(self.trainable, tuner.tune_config.reuse_actors),
             trial_dirname_creator=source.dirname_creator(),
         )
@@ -251,6 +259,17 @@ class Study:
         if size is not None:
             return size if asked is None else min(asked, size)
         return asked or self.scheduler.default_trials or DEFAULT_TRIALS
+
+    @property
+    def complete(self) -> bool:
+        """Whether no trial is left to be run or to go on."""
+        return self.state.ended >= self.total and self.scheduler.next_promotion() is None
+
+    @property
+    def over(self) -> bool:
+        """Whether it has come to its last trial, or to a limit."""
+        unmeant = ("", INTERRUPTED, TERMINATED, FAILED, STORAGE, NODES)
+        return self.complete or self.stopper.why not in unmeant
 
     @property
     def sequential(self) -> bool:
@@ -348,16 +367,11 @@ class Study:
         Raises:
             StorageLostError: a listener's file cannot be read.
         """
-        assert self._session is not None, "the study is not open"
-        own = [self.stopper, self._losses, self._strategies]
-        self._stream = EventStream(self.journal, self.state, [*own, *listeners])
-        self._stream.begin([*self.events, *self._decided], self._session)
-
-    @property
-    def journal(self) -> Journal:
-        """Open from `open` to `close`."""
         assert self._journal is not None, "the study is not open"
-        return self._journal
+        assert self._session is not None
+        own = [self.stopper, self._losses, self._strategies]
+        self._stream = EventStream(self._journal, self.state, [*own, *listeners])
+        self._stream.begin([*self.events, *self._decided], self._session)
 
     def emit(self, *events: Event) -> None:
         """Write events, and tell them to everyone who listens."""
