@@ -150,9 +150,9 @@ def plot(study: str, file: str | None = None) -> None:
     from tune_cluster.reports.plots import draw_curves
     from tune_cluster.study.directory import local_copy
 
-    picture = None if file is None else Path(expanded("FILE", file))
+    given = None if file is None else Path(expanded("FILE", file))
     folder = local_copy(study)
-    picture = picture or folder / "curves.png"
+    picture = given or folder / "curves.png"
     draw_curves(folder, picture)
     print(one_line(picture))
 
@@ -288,6 +288,4 @@ def _listed(values: tuple[object, ...]) -> str:
 
 
 def _shown(value: object) -> str:
-    if value == "" and isinstance(value, str):
-        return "empty"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value) or "empty"

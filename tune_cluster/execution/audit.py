@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from search_spaces.objective import Origin
@@ -58,21 +58,22 @@ class AuditSample(StudySearcher):
         return self.space.restored(self._configs[index]) if index < len(self._configs) else None
 
 
+@dataclass
 class _Report(Callback):
     """Says what the rungs have cost, when the audit ends."""
 
-    def __init__(self, first: StoredStudy, total: int) -> None:
-        self._first, self._total = first, total
-        self._state: StudyState | None = None
+    first: StoredStudy
+    total: int
+    state: StudyState | None = None
 
     def on_event(self, event: Event, state: StudyState, replay: bool) -> None:
-        self._state = state
+        self.state = state
 
     def on_end(self, result: StudyResult) -> None:
-        assert self._state is not None, "a session has begun"
-        continued = report.continuations(self._first.events, self._state)
-        asha, to_come = self._first.about["strategy"], self._total - len(self._state.trials)
-        found = report.audit_of(self._first.state, asha, continued, to_come)
+        assert self.state is not None, "a session has begun"
+        continued = report.continuations(self.first.events, self.state)
+        asha, to_come = self.first.about["strategy"], self.total - len(self.state.trials)
+        found = report.audit_of(self.first.state, asha, continued, to_come)
         write_json(result.directory / AUDIT_FILE, found)
         _print(report.audit_lines(found))
 

@@ -122,7 +122,8 @@ def arguments_of(
         if group is not None:
             values.update({known.name: getattr(value, known.name) for known in fields(group)})
         elif name in defaults:
-            values[name] = str(value) if name in PATHS and isinstance(value, Path) else value
+            text = name in PATHS and isinstance(value, Path)
+            values[name] = _typed(name, str(value) if text else value)
         else:
             raise ValueError(f"{name}: there is no such option; there are {', '.join(defaults)}")
     return _command(own, defaults, values, stored is not None)
@@ -340,7 +341,7 @@ def _defaults(own: Sequence[_Flag], stored: Any) -> dict[str, Any]:
 
 
 def _typed(name: str, value: Any) -> Any:
-    """A value of the command line, with `~` expanded where it is a path."""
+    """A value that was given, with `~` expanded where it is a path."""
     if isinstance(value, (tuple, list)):
         return type(value)(_typed(name, item) for item in value)
     if isinstance(value, Path):

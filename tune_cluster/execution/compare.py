@@ -29,12 +29,7 @@ UNLIMITED_TRIALS = 10_000
 """Trials, more than any budget lets run."""
 
 
-def compare(
-    job: Callable[..., Tuner],
-    strategies: Sequence[str],
-    *,
-    epoch_budget: int,
-) -> None:
+def compare(job: Callable[..., Tuner], strategies: Sequence[str], *, epoch_budget: int) -> None:
     """Runs `job` as one study for each of `strategies` and each seed, and ends the process.
 
     The studies are `<storage-path>/<name>/<strategy>-<seed>`. Those that are there already are
@@ -64,11 +59,7 @@ def compare(
 
 
 def compare_all(
-    command: Command,
-    argv: Sequence[str],
-    strategies: Sequence[str],
-    seeds: int,
-    epoch_budget: int,
+    command: Command, argv: Sequence[str], strategies: Sequence[str], seeds: int, epoch_budget: int
 ) -> None:
     """Run all studies, on one cluster, then print the table and where the picture is."""
     options = command.options

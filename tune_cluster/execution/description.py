@@ -41,10 +41,7 @@ def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, A
         "dataset": {name: getattr(dataset, name, "") for name in DATASET},
         "notices": study.notices,
         "inputs": study.inputs,
-        "versions": {
-            "python": platform.python_version(),
-            **installed(),
-        },
+        "versions": {"python": platform.python_version(), **installed()},
         "git_commit": git_commit(),
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }

@@ -267,10 +267,7 @@ class Begun:
             emit=study.emit,
         )
         columns = Columns(
-            study.space,
-            study.metric,
-            promotes=scheduler.promotes,
-            perturbed=scheduler.perturbed,
+            study.space, study.metric, promotes=scheduler.promotes, perturbed=scheduler.perturbed
         )
         yield TensorBoard(study.trials_dir, columns, "\n\n".join(study.notices), study.retry)
         if self.estimate is not None:
@@ -365,11 +362,7 @@ def cluster_for(options: Options) -> AbstractContextManager[Cluster]:
 
 
 def study_on(
-    found: Cluster,
-    directory: StudyDirectory,
-    tuner: Tuner,
-    options: Options,
-    console: Console,
+    found: Cluster, directory: StudyDirectory, tuner: Tuner, options: Options, console: Console
 ) -> Study:
     """The study, as wide as the cluster's nodes let it be.
 

@@ -148,14 +148,8 @@ class Tuner:
         return Objective(self.tune_config.metric, self.tune_config.mode)
 
     def strategies(self, options: Options) -> Translated:
-        """Searcher and scheduler, those of Ray's as ours.
-
-        Args:
-            options: settled.
-
-        Raises:
-            ValueError: one that no study can have: what was given, and what is allowed.
-        """
+        """Searcher and scheduler, those of Ray's as ours, for options that are settled; a
+        ValueError for one that no study can have."""
         return translate(
             self.param_space,
             self.tune_config.search_alg,
@@ -167,11 +161,7 @@ class Tuner:
         )
 
     def settled(self, options: Options) -> Options:
-        """The options, with what the Tuner says where they say nothing.
-
-        Raises:
-            ValueError: a value out of its range.
-        """
+        """The options, with what the Tuner says where they say nothing."""
         config, run = self.tune_config, self.run_config
         trials, small = config.num_samples, SMOKE_TEST_TRIALS if options.smoke_test else None
         if has_grid(self.param_space):

@@ -138,14 +138,10 @@ class NoProgress(TrialProgressCallback):
     """A callback of Tune that prints nothing, and so takes the place of the one that Tune adds by
     itself, which prints nothing either at `verbose=0` and keeps every trial of the study."""
 
-    def on_trial_result(self, *args: Any, **info: Any) -> None:
-        """Keep nothing."""
+    def _keep_nothing(self, *args: Any, **info: Any) -> None:
+        pass
 
-    def on_trial_error(self, *args: Any, **info: Any) -> None:
-        """Keep nothing."""
-
-    def on_trial_complete(self, *args: Any, **info: Any) -> None:
-        """Keep nothing."""
+    on_trial_result = on_trial_error = on_trial_complete = _keep_nothing
 
 
 class _NoAnalysis:

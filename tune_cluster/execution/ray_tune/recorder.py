@@ -27,11 +27,7 @@ from search_spaces.trial_events import (
 )
 from tune_cluster.callbacks.stopping import StudyStopper
 from tune_cluster.execution.process_losses import reason_of, text_of
-from tune_cluster.storage.checkpoints import (
-    NoRoomError,
-    TrialCheckpoints,
-    dirname_of,
-)
+from tune_cluster.storage.checkpoints import NoRoomError, TrialCheckpoints, dirname_of
 from tune_cluster.storage.quota import Quota
 from tune_cluster.storage.retry import StorageRetry
 from tune_cluster.storage.store import Store
@@ -131,12 +127,7 @@ class Recorder(Callback):
             self.emit(Started(trial=index))
 
     def on_trial_result(
-        self,
-        iteration: int,
-        trials: list[Trial],
-        trial: Trial,
-        result: dict[str, Any],
-        **info: Any,
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
         """Emit what became known by a result: restored, result, checkpoint, decision, ended."""
         index, report = index_of(trial), TrialReport.from_result(result)

@@ -80,11 +80,14 @@ class RestartingScheduler(FIFOScheduler):
         self.scheduler.on_trial_error(controller, trial)
 
     def on_trial_result(self, controller: Any, trial: Trial, result: Mapping[str, Any]) -> str:
-        """Starts the trial again if it asks for that."""
+        """Start the trial again if it asks for that, else ask the study's scheduler."""
         report = TrialReport.from_result(result)
         asked = report.fresh_process
         if asked is None:
-            return self._answer(controller, trial, result)
+            answer = str(self.scheduler.on_trial_result(controller, trial, dict(result)))
+            if answer not in (TrialScheduler.CONTINUE, TrialScheduler.STOP):
+                self._recorder.on_wait(index_of(trial))
+            return answer
         if asked.cause == "share":
             self._recorder.on_share(trial, [asked.gpus, doubled_share(asked.gpus)], report.retried)
         else:
@@ -93,13 +96,6 @@ class RestartingScheduler(FIFOScheduler):
                 self._joining.refuse(asked.node, asked.problems)
         restart_trial(controller, trial, asked.cause)
         return str(TrialScheduler.NOOP)
-
-    def _answer(self, controller: Any, trial: Trial, result: Mapping[str, Any]) -> str:
-        """What the study's scheduler says."""
-        answer = str(self.scheduler.on_trial_result(controller, trial, dict(result)))
-        if answer not in (TrialScheduler.CONTINUE, TrialScheduler.STOP):
-            self._recorder.on_wait(index_of(trial))
-        return answer
 
     def on_trial_complete(self, controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         """Pass it on."""

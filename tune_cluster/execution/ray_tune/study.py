@@ -29,11 +29,7 @@ from tune_cluster.cluster.capacity import Cluster, TrialSlots
 from tune_cluster.cluster.nodes import Inspection, JoiningNodes
 from tune_cluster.execution.options import DEFAULT_TRIALS, Options
 from tune_cluster.execution.process_losses import LostProcesses
-from tune_cluster.execution.ray_tune.capabilities import (
-    can_resume,
-    name_of,
-    reuses_processes,
-)
+from tune_cluster.execution.ray_tune.capabilities import can_resume, name_of, reuses_processes
 from tune_cluster.execution.ray_tune.compat import NoProgress, wrap_function
 from tune_cluster.execution.ray_tune.recorder import Recorder, TuneStopper
 from tune_cluster.execution.ray_tune.restart import RestartingScheduler
@@ -195,7 +191,9 @@ class Study:
                 inspection,
                 *size,
                 directory / TUNE_FOLDER,
-                on_refused=self._note_refused,
+                on_refused=lambda node, reasons: self.emit(
+                    NodeRefused(node=node[:8], reasons=list(reasons))
+                ),
                 on_none_left=self.stopper.no_node_left,
             )
         self._slots: TrialSlots | None = None
@@ -203,7 +201,10 @@ class Study:
         fixed = options.max_concurrent is not None or self.quota is not None
         if cluster is not None and self._joining is not None and not fixed:
             self._slots = TrialSlots(
-                cluster, *size, on_change=self._note_slots, look=self._joining.nodes
+                cluster,
+                *size,
+                on_change=lambda before, now: self.emit(SlotsChanged(trials=now)),
+                look=self._joining.nodes,
             )
         self._losses = LostProcesses(self._slots or (lambda: self.max_concurrent), self.emit)
         self._recorder = Recorder(
@@ -348,10 +349,7 @@ class Study:
         with opened(self.directory, self.trials_dir, make=True):
             pass
         self._journal = Journal(
-            self.directory / JOURNAL,
-            self.retry,
-            on_lost=self.stopper.storage_lost,
-            held=self._lock,
+            self.directory / JOURNAL, self.retry, on_lost=self.stopper.storage_lost, held=self._lock
         )
         write_study_file(self.directory, description, self.retry)
         self._session = Session(
@@ -377,12 +375,6 @@ class Study:
         """Write events, and tell them to everyone who listens."""
         assert self._stream is not None, "the study has not begun"
         self._stream.emit(*events)
-
-    def _note_slots(self, before: int, now: int) -> None:
-        self.emit(SlotsChanged(trials=now))
-
-    def _note_refused(self, node: str, reasons: Sequence[str]) -> None:
-        self.emit(NodeRefused(node=node[:8], reasons=list(reasons)))
 
     def close(self, why: str) -> None:
         """Ends the session; the listeners first, so that their files are whole.

@@ -21,12 +21,7 @@ from ray.tune.schedulers import (
     ResourceChangingScheduler,
     TrialScheduler,
 )
-from ray.tune.search import (
-    BasicVariantGenerator,
-    ConcurrencyLimiter,
-    SearchAlgorithm,
-    Searcher,
-)
+from ray.tune.search import BasicVariantGenerator, ConcurrencyLimiter, SearchAlgorithm, Searcher
 from ray.tune.search.sample import Categorical, Domain, Float, Integer, LogUniform, Quantized
 
 from search_spaces.hyperparameter import Hyperparameter
@@ -123,10 +118,6 @@ def translate(
     return Translated(searcher, found, notes)
 
 
-def _name(given: object) -> str:
-    return f"{type(given).__module__}.{type(given).__qualname__}"
-
-
 def concurrency_of(search_alg: object) -> int | None:
     """Trials at once, where a searcher of Ray's says it."""
     if isinstance(search_alg, (ConcurrencyLimiter, BasicVariantGenerator)):
@@ -195,17 +186,15 @@ def _searcher(
 
 def _counterpart(given: Any, space: Space, seed: int) -> StudySearcher | None:
     """Ours, of a searcher of Ray's that asks for nothing that it does not have; else None."""
-    name, arguments = _name(given), searcher_arguments(given)
+    name = f"{type(given).__module__}.{type(given).__qualname__}"
     if name not in (HYPEROPT, OPTUNA):
         return None
+    arguments = searcher_arguments(given)
     if "space" in arguments:
         raise ValueError(f"{type(given).__name__}(space=...): give the space as param_space")
     points = arguments.pop("points_to_evaluate", ())
     seed = arguments.pop("seed", seed)
-    rest: dict[str, Any] = {
-        "seed": seed,
-        "start_points": [flattened(point) for point in points],
-    }
+    rest: dict[str, Any] = {"seed": seed, "start_points": [flattened(point) for point in points]}
     if name == HYPEROPT:
         asked = getattr(given.algo, "keywords", {})
         same = asked.get("gamma") == HYPEROPT_DEFAULTS["gamma"]
