@@ -79,6 +79,22 @@ def test_what_is_damaged_after_it_was_copied_is_no_loss(tmp_path):
     assert json.loads((study.directory / "best" / "result.json").read_text())["epoch"] == 2
 
 
+def test_a_test_set_that_cannot_be_used_is_a_line_and_used_by_the_next_session(tmp_path):
+    class Fails(Evaluated):
+        def evaluate(self, config, checkpoint_dir, dataset):
+            raise RuntimeError("out of memory\nmore")
+
+    study = study_of(tmp_path, TRIALS, trainable=Fails())
+    best = keep_best(study)
+    assert (best["trial"], best["test_error"]) == (0, "RuntimeError: out of memory")
+    with (tmp_path / "output").open("w") as file:
+        show_summary(Console(file=file, width=200), study, best, COMMAND)
+    assert "failed on the test set: RuntimeError: out of" in (tmp_path / "output").read_text()
+    assert "test_error" not in best_file(study)
+    study.trainable = Evaluated()
+    assert keep_best(study)["test"] == {"test_accuracy": 0.75, "test_loss": 0.5}
+
+
 def taken_away(study):
     study.trials_dir.rename(study.trials_dir.with_name("elsewhere"))
 

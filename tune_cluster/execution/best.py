@@ -145,7 +145,12 @@ def _evaluate(study: Study, best: dict[str, Any]) -> None:
     if searched and study.over and "test" not in best and evaluate is not None:
         target = study.directory / "best"
         config = study.space.restored(best["config"])
-        best["test"] = evaluate(config, str(target), study.dataset)
+        try:
+            best["test"] = evaluate(config, str(target), study.dataset)
+        except Exception as error:
+            # Not written: the next session tries it again.
+            best["test_error"] = f"{type(error).__name__}: {error}".partition("\n")[0]
+            return
         write_json(target / BEST_FILE, best, study.retry, study=study.directory)
 
 
@@ -203,7 +208,7 @@ def _replicate(study: Study, index: int) -> dict[str, Any] | None:
     evaluate = getattr(study.trainable, "evaluate", None)
     test = {}
     if checkpoint is not None and evaluate is not None:
-        with suppress(ValueError, OSError), checkpoint.whole() as files:
+        with suppress(Exception), checkpoint.whole() as files:
             test = evaluate(config, str(files), study.dataset)
     seed = config.get("seed", trial_seed(study.options.seed, index))
     return {"seed": seed, "epoch": epoch, "value": value, "test": test}

@@ -73,6 +73,8 @@ def show_summary(
             places = [study.checkpoints / dirname_of(trial.index) for trial in trials]
             none_at_all = not any(TrialCheckpoints(p, study.mode).names() for p in places)
             line("checkpoint", "none: the trainable saves none" if none_at_all else missing)
+        if "test_error" in best:
+            line("NOTICE", f"its evaluate() has failed on the test set: {best['test_error']}")
         used = " (the test set was used for this checkpoint alone)"
         for name, value in best.get("test", {}).items():
             if name == "test_accuracy" or "test_accuracy" not in best["test"]:
