@@ -97,6 +97,16 @@ def test_the_help_lists_every_command(monkeypatch, capsys, columns):
     assert max(map(len, shown.splitlines())) <= columns
 
 
+def test_an_audit_takes_its_share_before_the_study_and_helps_after_it(monkeypatch, capsys):
+    said = said_by(monkeypatch, capsys, "audit", "--share", "0.5", "nowhere")
+    assert "nowhere: no study is there" in said
+    monkeypatch.setattr(sys, "argv", ["tune-cluster", "audit", "nowhere", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    assert "--share" in capsys.readouterr().out
+
+
 def test_a_script_is_run_as_python_runs_it(monkeypatch, capsys, tmp_path):
     (tmp_path / "beside.py").write_text("VALUE = 7")
     (tmp_path / "job.py").write_text("import sys, beside; print(sys.argv[1:], beside.VALUE)")

@@ -219,13 +219,18 @@ def bound(command: Callable[..., T], argv: Sequence[str], *, prog: str) -> Calla
     positional = [p for p in own if p.kind is not p.KEYWORD_ONLY]
     read, rest = list(argv), []
     if len(own) < len(parameters):
-        read, rest = read[: len(positional)], read[len(positional) :]
-        for name in (flag(p.name) for p in own if p.kind is p.KEYWORD_ONLY):
+        rest, typed = read, []
+        names = [flag(p.name) for p in own if p.kind is p.KEYWORD_ONLY]
+        for name in names:
             at = next((n for n, word in enumerate(rest) if word.partition("=")[0] == name), None)
             if at is not None:
                 words = 1 if "=" in rest[at] else 2
-                read += rest[at : at + words]
+                typed += rest[at : at + words]
                 del rest[at : at + words]
+        # What only passes its flags on has a script that helps.
+        if names and not {"-h", "--help"}.isdisjoint(rest):
+            typed = ["--help"]
+        read, rest = [*rest[: len(positional)], *typed], rest[len(positional) :]
     helps = _helps(command)
     flags = []
     for p in own:
