@@ -109,7 +109,7 @@ def run_one(
             flags = without(flags, flag(name))
         flags += ["--strategy", strategy, "--seed", str(seed)]
         flags += ["--storage-path", str(folder), "--name", study.name]
-        if command.options.trials is None:
+        if command.options.trials is None and not command.options.smoke_test:
             flags += ["--trials", str(UNLIMITED_TRIALS)]
         if command.options.epoch_budget is None:
             flags += ["--epoch-budget", str(epoch_budget)]

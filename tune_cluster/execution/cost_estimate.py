@@ -85,8 +85,9 @@ class CostEstimate:
     @property
     def money(self) -> float | None:
         """For the GPU-hours."""
-        known = self.gpu_hours is not None and self.per_gpu_hour is not None
-        return self.gpu_hours * self.per_gpu_hour if known else None  # type: ignore[operator]
+        if self.gpu_hours is None or self.per_gpu_hour is None:
+            return None
+        return self.gpu_hours * self.per_gpu_hour
 
     @property
     def checkpoint_bytes(self) -> float | None:
