@@ -26,7 +26,7 @@ from search_spaces.searchers.sobol_search import SobolSearch
 from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.space import Space
 from tests.in_process import QUALITY, SPACE, study_in
-from tune_cluster import Options, TuneConfig, Tuner
+from tune_cluster import Callback, Options, RunConfig, TuneConfig, Tuner
 from tune_cluster.execution.command_line import Command, parse
 from tune_cluster.execution.launcher import built_by
 from tune_cluster.execution.validation import (
@@ -200,6 +200,23 @@ def test_without_a_searcher_there_must_be_a_space_and_beside_one_there_may_be_no
         Tuner(train, param_space=Space("other", ()), tune_config=TuneConfig(**config))
     with pytest.raises(ValueError, match=r"tune_config=...\) is missing"):
         Tuner(train, param_space=SPACE)
+
+
+@pytest.mark.parametrize(
+    ("config", "run", "said"),
+    [
+        ({"num_samples": -1}, {}, r"num_samples=-1\): it must be a whole number above 0"),
+        ({"num_samples": "3"}, {}, r"num_samples='3'\): it must be a whole number"),
+        ({}, {"callbacks": 5}, "has an object of int; give a list"),
+        ({}, {"callbacks": Callback()}, "Callback; give a list"),
+        ({}, {"callbacks": [print]}, "has the function print; give a list"),
+    ],
+)
+def test_a_config_that_no_study_can_have_is_refused_with_its_value(config, run, said):
+    space = {"x": tune.grid_search([1, 2])}
+    config = TuneConfig(metric="score", mode="max", **config)
+    with pytest.raises(ValueError, match=said):
+        Tuner(train, param_space=space, tune_config=config, run_config=RunConfig(**run))
 
 
 def test_rays_own_configs_are_taken_as_they_are():

@@ -62,7 +62,7 @@ class TuneConfig:
     reuse_actors: bool = False
     """Whether a process is used by one trial after the other, for which a class needs a
     `reset_config` that leaves nothing of one trial to the next; it may say so itself."""
-    warm_start: Path | None = None
+    warm_start: str | Path | None = None
     """An earlier study, whose trials a searcher that learns is told first."""
 
 
@@ -132,14 +132,21 @@ class Tuner:
         object.__setattr__(self, "run_config", run_config)
         check_metric(tune_config.metric, tune_config.mode)
         check_trainable(self.trainable, self.dataset)
+        samples = tune_config.num_samples
+        if samples is not None and (not isinstance(samples, int) or samples < 1):
+            raise ValueError(
+                f"TuneConfig(num_samples={samples!r}): it must be a whole number above 0; for "
+                "an end by time there is time_budget_s"
+            )
         _check_stop(run_config.stop)
         found = self.strategies(self.settled(Options()))
         check_names(found.searcher.space, self.objective.metric)
-        for callback in run_config.callbacks or ():
-            if not isinstance(callback, Callback):
+        callbacks = run_config.callbacks or ()
+        for callback in callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]:
+            if callback is callbacks or not isinstance(callback, Callback):
                 raise ValueError(
-                    f"RunConfig(callbacks=...) has {kind_of(callback)}; give objects of subclasses "
-                    "of tune_cluster.Callback: Tune's own know no study"
+                    f"RunConfig(callbacks=...) has {kind_of(callback)}; give a list of objects of "
+                    "subclasses of tune_cluster.Callback: Tune's own know no study"
                 )
 
     @property

@@ -176,7 +176,7 @@ class Study:
         """What `open` writes, since it became known before."""
         warm_start = tuner.tune_config.warm_start
         if self.searcher.learns and warm_start is not None and not self.events:
-            self._decided += earlier_trials(warm_start, self.objective)
+            self._decided += earlier_trials(Path(warm_start).expanduser(), self.objective)
         # What follows from earlier sessions must be known by now.
         known = [*self.events, *self._decided]
         self._strategies = Strategies(self.searcher, self.scheduler, self.state, known)
