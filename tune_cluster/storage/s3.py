@@ -12,7 +12,6 @@ import functools
 import os
 import re
 import shutil
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from pyarrow import fs
+from tenacity import retry, retry_if_exception_message, stop_after_attempt, wait_fixed
 from typing_extensions import override
 
 from search_spaces import needs_extra
@@ -98,6 +98,12 @@ class S3Store(Store):
         with reached(), s3().open_output_stream(f"{self.path}/{path}") as stream:
             stream.write(content)
 
+    @retry(
+        retry=retry_if_exception_message(message=UNDECIDED),
+        stop=stop_after_attempt(UNDECIDED_TRIES),
+        wait=wait_fixed(UNDECIDED_SECONDS),
+        reraise=True,
+    )
     def write_if(self, path: str, content: bytes, etag: str | None) -> str:
         """Puts a file into it if the file there has that ETag, or, for None, if none is there; the
         ETag of what was written.
@@ -106,20 +112,16 @@ class S3Store(Store):
             ConflictError: the condition does not hold, and nothing was written.
         """
         condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
-        for tries_left in reversed(range(UNDECIDED_TRIES)):
-            try:
-                with reached():
-                    answer = s3_client().put_object(Body=content, **self._key(path), **condition)
-                return str(answer["ETag"])
-            except ConflictError as error:
-                # A write whose answer was lost is sent again, and then finds itself.
-                found = self.read_tagged(path)
-                if found is not None and found[0] == content:
-                    return found[1]
-                if str(error) != UNDECIDED or not tries_left:
-                    raise
-                time.sleep(UNDECIDED_SECONDS)
-        raise AssertionError("the last try returns or raises")
+        try:
+            with reached():
+                answer = s3_client().put_object(Body=content, **self._key(path), **condition)
+            return str(answer["ETag"])
+        except ConflictError:
+            # A write whose answer was lost is sent again, and then finds itself.
+            found = self.read_tagged(path)
+            if found is not None and found[0] == content:
+                return found[1]
+            raise
 
     def read_tagged(self, path: str) -> tuple[bytes, str] | None:
         """A file in it and its ETag; None if it is not there."""

@@ -15,6 +15,8 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tenacity import retry, retry_if_exception_type, stop_after_attempt
+
 from tune_cluster.plain_text import argument
 from tune_cluster.storage.append_only import HeldFile
 from tune_cluster.storage.checkpoints import CHECKPOINT_PREFIX
@@ -36,7 +38,6 @@ from tune_cluster.study.upload import (
 TRIALS = "trials"
 
 JOURNAL_TRIES = 5
-"""Of reading a journal that its driver makes one object of meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -279,19 +280,18 @@ def download(bucket: S3Store, directory: Path) -> bytes:
     return there
 
 
+# A driver that is at work may make one object of its journal's many meanwhile.
+@retry(
+    retry=retry_if_exception_type(FileNotFoundError),
+    stop=stop_after_attempt(JOURNAL_TRIES),
+    reraise=True,
+)
 def _listed(bucket: S3Store) -> tuple[list[str], bytes]:
     """The files of a study in a bucket, and its journal."""
-    for tries_left in reversed(range(JOURNAL_TRIES)):
-        files = bucket.files()
-        if STUDY_FILE not in files:
-            raise ValueError(f"{bucket}: no study is there (it has no {STUDY_FILE})")
-        try:
-            return list(files), whole_lines(download_journal(bucket, files))
-        except FileNotFoundError:
-            # Its driver is at work, and has just made one object of many.
-            if not tries_left:
-                raise
-    raise AssertionError("the last try returns or raises")
+    files = bucket.files()
+    if STUDY_FILE not in files:
+        raise ValueError(f"{bucket}: no study is there (it has no {STUDY_FILE})")
+    return list(files), whole_lines(download_journal(bucket, files))
 
 
 def _write_new(path: Path, content: bytes) -> None:
