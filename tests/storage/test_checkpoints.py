@@ -1,6 +1,8 @@
 """Checkpoints of one trial: whole, and no more than its best and its latest."""
 
 import errno
+import json
+import math
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.mounts import mounted
-from tune_cluster.storage.checkpoints import NoRoomError, TrialCheckpoints
+from tune_cluster.storage.checkpoints import NoRoomError, TrialCheckpoints, read_record
 from tune_cluster.storage.retry import RetryPolicy, StorageLostError, StorageRetry
 from tune_cluster.storage.store import LocalStore
 
@@ -35,6 +37,19 @@ def test_a_running_trial_keeps_best_and_latest(tmp_path_factory, values, mode):
         best_epoch = values.index(best(values[:epoch])) + 1
         kept = {f"checkpoint_{best_epoch:06d}", f"checkpoint_{epoch:06d}"}
         assert set(names(directory)) == kept
+
+
+@pytest.mark.parametrize("name", ["epoch", "value", "iteration", "time_total"])
+def test_a_record_without_a_finite_number_is_damaged(name):
+    record = {
+        "epoch": 1,
+        "value": 0.5,
+        "result": {"other": math.nan},
+        "past": [{"other": math.inf}],
+    }
+    assert read_record(json.dumps(record).encode())["epoch"] == 1
+    with pytest.raises(ValueError, match=f"{name} is nan"):
+        read_record(json.dumps({**record, name: math.nan}).encode())
 
 
 def test_what_a_killed_write_left_is_no_checkpoint(tmp_path):

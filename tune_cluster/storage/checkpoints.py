@@ -46,11 +46,12 @@ def dirname_of(index: int) -> str:
 class _Record(TypedDict):
     """What `result.json` has: see `Checkpoint` for what its fields are."""
 
-    __pydantic_config__ = ConfigDict(strict=True, extra="allow")  # type: ignore[misc]
+    __pydantic_config__ = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)  # type: ignore[misc]
 
     epoch: float
-    value: Annotated[float, Field(allow_inf_nan=False)]
+    value: float
     result: dict[str, Any]
+    """Its values may be no finite numbers."""
     donor: NotRequired[Annotated[int, Field(ge=0)]]
     past: NotRequired[list[dict[str, Any]]]
     config: NotRequired[dict[str, Any]]
