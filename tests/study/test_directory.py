@@ -242,6 +242,34 @@ def test_a_study_is_brought_to_be_looked_at_while_its_driver_is_at_work(study, c
     assert local_copy("results/mine") == Path("results/mine")
 
 
+def test_a_file_that_its_driver_deletes_meanwhile_is_left_out_of_what_is_looked_at(
+    study, cache, monkeypatch
+):
+    read = S3Store.read
+
+    def too_late(store, path):
+        study.delete("best/state.pt")
+        return read(store, path)
+
+    monkeypatch.setattr(S3Store, "read", too_late)
+    directory = local_copy(str(study))
+    assert files_in(directory) == {STUDY_FILE, JOURNAL, "trials/0000/events.out"}
+
+
+def test_of_a_bucket_that_cannot_be_read_to_its_end_nothing_is_left(study, cache, monkeypatch):
+    read = S3Store.read
+
+    def out_of_reach(store, path):
+        if path == "best/state.pt":
+            raise OSError("nothing answers there")
+        return read(store, path)
+
+    monkeypatch.setattr(S3Store, "read", out_of_reach)
+    with pytest.raises(ValueError, match="nothing answers there"):
+        local_copy(str(study))
+    assert names(copy_of(study).parent) == []
+
+
 def test_where_no_study_is_nothing_is_brought(bucket, cache):
     with ExitStack() as held, pytest.raises(ValueError, match="no study is there"):
         StudyDirectory.find(f"{bucket}/results/never", held)

@@ -266,17 +266,23 @@ def download(bucket: S3Store, directory: Path) -> bytes:
         return there
     unfinished = directory.with_name(random_name(directory.name))
     unfinished.mkdir(parents=True)
-    for name in files:
-        if is_of_the_directory(name):
-            _write_new(unfinished / name, bucket.read(name))
-    if any(name == JOURNAL or PIECE.fullmatch(name) for name in files):
-        _write_new(unfinished / JOURNAL, there)
-    if here is not None and not there.startswith(here):
-        aside = directory.with_name(f"{directory.name}.before-{time.strftime('%Y%m%d-%H%M%S')}")
-        directory.rename(aside)
-        print_line(f"storage: {bucket} went on elsewhere; what only this machine had is in {aside}")
-    shutil.rmtree(directory, ignore_errors=True)
-    unfinished.rename(directory)
+    with ExitStack() as leaving:
+        # Where the bucket cannot be read to its end, nothing is left of what was.
+        leaving.callback(shutil.rmtree, unfinished, ignore_errors=True)
+        for name in filter(is_of_the_directory, files):
+            # A driver that is at work may have deleted it since.
+            with suppress(FileNotFoundError):
+                _write_new(unfinished / name, bucket.read(name))
+        if any(name == JOURNAL or PIECE.fullmatch(name) for name in files):
+            _write_new(unfinished / JOURNAL, there)
+        if here is not None and not there.startswith(here):
+            aside = directory.with_name(f"{directory.name}.before-{time.strftime('%Y%m%d-%H%M%S')}")
+            directory.rename(aside)
+            print_line(
+                f"storage: {bucket} went on elsewhere; what only this machine had is in {aside}"
+            )
+        shutil.rmtree(directory, ignore_errors=True)
+        unfinished.rename(directory)
     return there
 
 

@@ -18,8 +18,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from typing_extensions import NotRequired, TypedDict
-
 from search_spaces.objective import Objective
 from search_spaces.trial_events import Count, Epoch, Event, Result, Suggested, TrialEvent
 from tune_cluster.plain_text import argument
@@ -239,13 +237,6 @@ class Line(NamedTuple):
     has_checksum: bool
 
 
-class _Envelope(TypedDict):
-    """What a line has beside its event."""
-
-    n: NotRequired[Count]
-    crc: NotRequired[Count]
-
-
 def sealed(event: Event, number: int) -> bytes:
     """Line `number` of a journal, with its checksum."""
     body = json.dumps({**event.to_json(), "n": number}, allow_nan=False)[:-1].encode()
@@ -262,7 +253,7 @@ def read_line(line: bytes) -> Line:
     if isinstance(content, dict):
         envelope = {name: content.pop(name) for name in ("n", "crc") if name in content}
     event = read_event(content)
-    check(_Envelope, envelope)
+    check(dict[str, Count], envelope)
     if has_checksum and zlib.crc32(body) != envelope["crc"]:
         raise ValueError("it was changed since it was written: its checksum is another one")
     return Line(event, envelope.get("n"), "crc" in envelope)
