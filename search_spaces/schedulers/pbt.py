@@ -227,11 +227,12 @@ class PBT(StudyScheduler):
 
     def on_event(self, event: Event, replay: bool) -> None:
         """Take in what became of an exploit."""
+        if isinstance(event, Exploited):
+            self._exploits.setdefault(event.trial, []).append(event)
         perturbation = self._perturbation
         if not isinstance(event, (Exploited, NotExploited)) or perturbation is None:
             return
         if perturbation.proposed is not None and isinstance(event, Exploited):
-            self._exploits.setdefault(event.trial, []).append(event)
             member, config = perturbation.proposed
             member.trial.set_config(nested(config))
             perturbation.taken[event.donor].append(config)
