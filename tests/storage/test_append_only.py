@@ -111,6 +111,17 @@ def test_what_nobody_remembers_any_more_is_lost_and_no_zeros_stand_in_its_place(
     file.close()
 
 
+def test_a_file_whose_last_piece_cannot_be_written_is_closed_nevertheless(small_disk):
+    retry = StorageRetry(LocalStore(small_disk), lambda line: None, policy=RetryPolicy(0, 0, 0))
+    held = HeldFile(small_disk / "log", create=True)
+    file = AppendOnlyFile(small_disk / "log", retry, held=held)
+    file.write(b"x" * 100_000)
+    with pytest.raises(StorageLostError, match="no space left"):
+        file.close()
+    # Another process can have it.
+    HeldFile(small_disk / "log", create=False).release()
+
+
 def test_a_held_file_is_one_process_at_a_times(tmp_path):
     retry = StorageRetry(LocalStore(tmp_path), policy=SHORT)
     held = HeldFile(tmp_path / "log", create=True)

@@ -120,13 +120,15 @@ class AppendOnlyFile:
         self._size, self._last = size, b""
 
     def close(self) -> None:
-        """Writes what is left, and closes the file."""
-        self.flush()
-        if self._file is not None and self._kept:
-            # Where this fails, the file is what a kill would leave.
-            with suppress(OSError):
-                os.fsync(self._file)
-        self._shut()
+        """Writes what is left, and closes the file, whether or not that can be written."""
+        try:
+            self.flush()
+            if self._file is not None and self._kept:
+                # Where this fails, the file is what a kill would leave.
+                with suppress(OSError):
+                    os.fsync(self._file)
+        finally:
+            self._shut()
 
     def _append(self, piece: bytes) -> None:
         try:
