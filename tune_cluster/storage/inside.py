@@ -96,18 +96,30 @@ def open_regular(path: Path, folder: int | None = None) -> BinaryIO:
         folder: the number of the open folder that it is in, where the path to that is not to be
             followed again.
     """
-    # A look first: to open a device may be to act on it, and a socket gives the same error as
-    # storage that is away.
+    return os.fdopen(_open_regular(path, folder, os.O_RDONLY), "rb")
+
+
+def _open_regular(path: Path, folder: int | None, flags: int) -> int:
     found = path if folder is None else Path(path.name)
-    check_regular(path, os.stat(found, dir_fd=folder, follow_symlinks=False).st_mode)
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    number = os.open(found, flags, dir_fd=folder)
+    if not flags & os.O_EXCL:
+        # A look first: to open a device may be to act on it, and a socket gives the same error as
+        # storage that is away.
+        with suppress(FileNotFoundError):
+            check_regular(path, os.stat(found, dir_fd=folder, follow_symlinks=False).st_mode)
+    flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    number = os.open(found, flags, 0o644, dir_fd=folder)
     try:
-        check_regular(path, os.fstat(number).st_mode)
-        return os.fdopen(number, "rb")
+        status = os.fstat(number)
+        check_regular(path, status.st_mode)
+        if flags & os.O_APPEND and status.st_nlink > 1:
+            raise ValueError(
+                f"{path} has a second name (a hard link), under which it would be written too: put "
+                "a copy in its place"
+            )
     except BaseException:
         os.close(number)
         raise
+    return number
 
 
 def read_regular(path: Path) -> bytes:
@@ -155,28 +167,11 @@ def open_to_append(root: Path, path: Path, *, create: bool = False, new: bool = 
     Raises:
         ValueError: it, or what it is reached by, is a link; or it is no file, or has a second name.
     """
-    flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    flags = os.O_RDWR | os.O_APPEND
     flags |= os.O_CREAT if create or new else 0
+    flags |= os.O_EXCL if new else 0
     with opened(root, path.parent) as folder, naming(path):
-        if not new:
-            # A look first, as in `open_regular`.
-            with suppress(FileNotFoundError):
-                mode = os.stat(path.name, dir_fd=folder, follow_symlinks=False).st_mode
-                check_regular(path, mode)
-        flags |= os.O_EXCL if new else 0
-        number = os.open(path.name, flags, 0o644, dir_fd=folder)
-        try:
-            found = os.fstat(number)
-            check_regular(path, found.st_mode)
-            if found.st_nlink > 1:
-                raise ValueError(
-                    f"{path} has a second name (a hard link), under which it would be written too: "
-                    "put a copy in its place"
-                )
-        except BaseException:
-            os.close(number)
-            raise
-    return number
+        return _open_regular(path, folder, flags)
 
 
 def random_name(name: str) -> str:
