@@ -122,9 +122,9 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
         raise ValueError(f"pretrained {path}: no state dict can be read there ({first})") from None
     if isinstance(content, dict) and set(content) >= {"epoch", "networks"}:
         content = _of_ours(path, content["networks"])
-    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
+    if not _is_state_dict(content):
         raise ValueError(f"pretrained {path}: it holds no state dict")
-    return content
+    return dict(content)
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
@@ -142,6 +142,12 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
         ) from None
 
 
+def _is_state_dict(content: Any) -> bool:
+    return isinstance(content, dict) and all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
+    )
+
+
 def _of_ours(path: Path, networks: Any) -> Any:
     if not isinstance(networks, (list, tuple)) or not all(isinstance(n, dict) for n in networks):
         return None
@@ -151,7 +157,8 @@ def _of_ours(path: Path, networks: Any) -> Any:
             "give the state dict of one of them"
         )
     # The average, where one was kept, is what was validated.
-    return {**networks[0].get("model", {}), **networks[0].get("average", {})}
+    parts = networks[0].get("model", {}), networks[0].get("average", {})
+    return {**parts[0], **parts[1]} if all(isinstance(part, dict) for part in parts) else None
 
 
 def _shape(weights: Mapping[str, Tensor], name: str) -> str:

@@ -54,11 +54,19 @@ def test_the_networks_of_several_folds_are_no_one_network(tiny, tmp_path):
         load_pretrained(network(), str(tmp_path))
 
 
-@pytest.mark.parametrize("networks", [{"a": 1}, [torch.zeros(1)], [{"model": {"a": 1}}], 3])
+@pytest.mark.parametrize(
+    "networks", [{"a": 1}, [torch.zeros(1)], [{"model": {"a": 1}}], [{"model": 3}], 3]
+)
 def test_what_only_looks_like_a_state_of_ours_is_refused(tmp_path, networks):
     torch.save({"epoch": 1, "networks": networks}, tmp_path / "state.pt")
     with pytest.raises(ValueError, match="it holds no state dict"):
         load_pretrained(network(), str(tmp_path))
+
+
+def test_names_that_are_no_texts_are_refused(tmp_path):
+    torch.save({**network().state_dict(), 0: torch.zeros(1)}, tmp_path / "w.pt")
+    with pytest.raises(ValueError, match="it holds no state dict"):
+        load_pretrained(network(), str(tmp_path / "w.pt"))
 
 
 def test_what_is_no_state_dict_is_refused_and_never_run(tmp_path):
