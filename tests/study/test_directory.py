@@ -161,6 +161,13 @@ def test_a_study_that_began_and_ended_after_the_look_is_not_written_over(
     assert set(study.files()) == {STUDY_FILE}
 
 
+def test_what_a_driver_has_left_that_was_killed_before_it_began_is_not_to_be_resumed(bucket, cache):
+    left = S3Store(f"{bucket}/results/mine")
+    left.write(LEASE_FILE, b"{}")
+    with ExitStack() as held, pytest.raises(ValueError, match="has no study that could be resumed"):
+        StudyDirectory.create(f"{bucket}/results", "mine", held)
+
+
 def test_of_two_jobs_of_one_second_in_a_bucket_each_has_its_name(bucket, cache, monkeypatch):
     files, enter = S3Store.files, S3Lease.__enter__
     begun = []

@@ -88,10 +88,10 @@ class StudyDirectory:
             with refusing("--storage-path", bucket):
                 bucket.probe()
                 lease = _lease_of_new(bucket, held)
-            if lease is not None:
-                break
-            if not numbered:
-                raise ValueError(_exists(name, bucket))
+                if lease is not None:
+                    break
+                if not numbered:
+                    raise ValueError(_taken(name, bucket, begun=STUDY_FILE in bucket.files()))
         assert lease is not None
         copy = copy_of(bucket)
         if copy.exists():
@@ -172,7 +172,8 @@ def new_folder(folder: Path, name: str, *, numbered: bool = False) -> Path:
             except FileExistsError:
                 if numbered:
                     continue
-                raise ValueError(_taken(name, directory)) from None
+                begun = (directory / STUDY_FILE).exists()
+                raise ValueError(_taken(name, directory, begun=begun)) from None
             return directory
     except OSError as error:
         raise ValueError(f"--storage-path {folder}: cannot be written ({error.strerror})") from None
@@ -185,17 +186,15 @@ def _candidates(name: str, numbered: bool) -> Iterator[str]:
         yield from (f"{name}-{number}" for number in itertools.count(2))
 
 
-def _taken(name: str, directory: Path) -> str:
-    if (directory / STUDY_FILE).exists():
-        return _exists(name, directory)
-    return (
-        f"--name {name}: {directory} exists, and has no study that could be resumed: another job "
-        "is about to begin it, or was killed before it had; give another name, or remove it"
-    )
-
-
-def _exists(name: str, study: Path | S3Store) -> str:
-    return f"--name {name}: {study} exists; give another name, or --resume {argument(str(study))}"
+def _taken(name: str, study: Path | S3Store, *, begun: bool) -> str:
+    if begun:
+        way_out = f"; give another name, or --resume {argument(str(study))}"
+    else:
+        way_out = (
+            ", and has no study that could be resumed: another job is about to begin it, or was "
+            "killed before it had; give another name, or remove it"
+        )
+    return f"--name {name}: {study} exists{way_out}"
 
 
 def _new_journal(directory: Path, held: ExitStack, upload: JournalUpload | None = None) -> HeldFile:
