@@ -16,15 +16,7 @@ from ray import tune
 from search_spaces.objective import StudySpec
 from search_spaces.space import Space
 from search_spaces.trial_events import Event
-from tune_cluster.callbacks.stopping import (
-    FAILED,
-    INTERRUPTED,
-    NODES,
-    STORAGE,
-    TERMINATED,
-    Limits,
-    StudyStopper,
-)
+from tune_cluster.callbacks.stopping import Limits, StudyStopper
 from tune_cluster.cluster.capacity import Cluster, TrialSlots
 from tune_cluster.cluster.nodes import Inspection, JoiningNodes
 from tune_cluster.execution.options import DEFAULT_TRIALS, Options
@@ -269,8 +261,8 @@ class Study:
     @property
     def over(self) -> bool:
         """Whether it has come to its last trial, or to a limit."""
-        unmeant = ("", INTERRUPTED, TERMINATED, FAILED, STORAGE, NODES)
-        return self.complete or self.stopper.why not in unmeant
+        limits = {limit.name.replace("_", " ") for limit in fields(Limits)}
+        return self.complete or self.stopper.why in limits
 
     @property
     def sequential(self) -> bool:
