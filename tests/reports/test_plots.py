@@ -71,9 +71,18 @@ def test_a_study_with_next_to_nothing_in_it_is_drawn(tmp_path, trials):
 
 
 @pytest.mark.parametrize(
-    "config", [{}, {"learning_rate": 0.1}, {"batch_size": 32}, {"quality": 0.5}]
+    "config",
+    [
+        {},
+        {"learning_rate": 0.1},
+        {"batch_size": 32},
+        {"quality": 0.5},
+        {"learning_rate": [0.1, 0.2], "batch_size": "small"},
+        {"learning_rate": "high", "batch_size": [1, 2]},
+        {"learning_rate": 0.0, "batch_size": 0},
+    ],
 )
-def test_a_space_without_learning_rate_or_batch_size_is_drawn(tmp_path, config):
+def test_a_space_with_another_learning_rate_or_batch_size_or_none_is_drawn(tmp_path, config):
     assert picture_of(write_study(tmp_path, config=config, rungs=())).size
 
 

@@ -51,10 +51,11 @@ def draw_curves(study: Path, target: Path) -> None:
     curves.legend(loc="lower right", frameon=False)
 
     reached = [(trial, found) for trial in trials if (found := trial.best)]
-    sizes = [trial.config.get("batch_size") for trial, _ in reached]
-    coloured = bool(sizes) and None not in sizes
+    rates = [_number(trial.config.get("learning_rate")) for trial, _ in reached]
+    sizes = [_number(trial.config.get("batch_size")) for trial, _ in reached]
+    coloured = bool(sizes) and all(size is not None and size > 0 for size in sizes)
     drawn = points.scatter(
-        [trial.config.get("learning_rate") for trial, _ in reached],
+        rates,
         [found.value for _, found in reached],
         c=sizes if coloured else None,
         norm=LogNorm() if coloured else None,
@@ -76,6 +77,11 @@ def draw_curves(study: Path, target: Path) -> None:
         )
         figure.suptitle(in_picture(title))
     save_picture(figure, target)
+
+
+def _number(value: object) -> float | None:
+    # A space of one's own may have words, or lists, there.
+    return value if isinstance(value, (int, float)) else None
 
 
 def save_picture(figure: Figure, target: Path) -> None:
