@@ -7,6 +7,7 @@ import pytest
 from search_spaces.objective import Objective
 from tests.journals import Happens, event_of
 from tune_cluster.callbacks.stopping import LEAST_FAILURES_ALIKE, Limits, StudyStopper
+from tune_cluster.study.events import Session
 
 
 class Stopping:
@@ -19,7 +20,7 @@ class Stopping:
         self.stopper = StudyStopper(Limits(**limits), self.study.state)
         self.study.listeners.append(self.stopper)
         if begun:
-            self.stopper.begin()
+            self.study.tell(Session())
 
     def result(self, index, score, kind="result"):
         self.study.suggest(index)

@@ -1,4 +1,4 @@
-"""What a person may add to a study: a `Callback`, which gets its events and its result."""
+"""`Callback`: what a person adds to a study, to get its events and its result."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from search_spaces.trial_events import Ended, Event
 from tune_cluster.callbacks.base import Callback
 from tune_cluster.storage.retry import StorageLostError
+from tune_cluster.study.events import Session
 from tune_cluster.study.state import StudyState
 
 INTERRUPTED, TERMINATED = "interrupted", "terminated"
@@ -53,11 +54,6 @@ class StudyStopper(Callback):
         self._state = state
         self._deadline: float | None = None
 
-    def begin(self) -> None:
-        """Count the time budget from here."""
-        if self.limits.time_budget is not None:
-            self._deadline = time.monotonic() + self.limits.time_budget
-
     def stops(self) -> bool:
         """Whether the study is to end now."""
         if not self.why:
@@ -73,7 +69,9 @@ class StudyStopper(Callback):
         self.why, self.reason = TERMINATED, ""
 
     def on_event(self, event: Event, state: StudyState, replay: bool) -> None:
-        """End a study whose first trials have all failed alike."""
+        """Count the time of a session; end a study whose first trials have all failed alike."""
+        if isinstance(event, Session) and not replay and self.limits.time_budget is not None:
+            self._deadline = time.monotonic() + self.limits.time_budget
         if replay or self.why or not isinstance(event, Ended):
             return
         alike = state.failed_alike

@@ -215,7 +215,6 @@ class Begun:
         """
         study, estimate = self.study, self.estimate
         began = time.monotonic()
-        study.stopper.begin()
         study.begin([*self._listeners()])
         try:
             if estimate is not None:

@@ -8,9 +8,8 @@ epochs before and after its rung. A control stands for as many stopped trials as
 - Killed: how many of the study's best five, had all trials run to their end, a rung has stopped.
   (The best k, where only k < 5 trials were not stopped.) At least j of the best five were stopped
   if and only if at least j stopped trials would have beaten the one that is number 6 - j among
-  those not stopped; how many would have, the share among the controls says, and with an interval
-  (`early_stopping.bounds`). The numbers j that its bounds allow are the interval here, of at least
-  95%.
+  those not stopped. The share among the controls estimates how many would have, with an interval
+  (`early_stopping.bounds`); the j that it allows are the interval here, of at least 95%.
 - Rank correlation: Spearman's, of the value at a rung and the end value, over the trials that
   reached the rung; its interval by bootstrap.
 - Epochs saved: those that the stopped trials were short of the last one. What ended by itself,
@@ -219,15 +218,11 @@ def _correlation(
     theirs = [trial for trial in controls if trial.rung is not None and trial.rung >= rung]
     counts = {"trials": len(ours) + len(theirs), "controls": len(theirs)}
     if reached and len(theirs) < ENOUGH_CONTROLS_AT_RUNG:
-        return {
-            **counts,
-            "too_few": f"too few: {len(theirs)} controls, {ENOUGH_CONTROLS_AT_RUNG} are needed",
-        }
+        needed = f"{len(theirs)} controls, {ENOUGH_CONTROLS_AT_RUNG} are needed"
+        return {**counts, "too_few": f"too few: {needed}"}
     if counts["trials"] < ENOUGH_PAIRS:
-        return {
-            **counts,
-            "too_few": f"too few: {counts['trials']} trials, {ENOUGH_PAIRS} are needed",
-        }
+        needed = f"{counts['trials']} trials, {ENOUGH_PAIRS} are needed"
+        return {**counts, "too_few": f"too few: {needed}"}
     strata = [
         (np.array([(trial.at(rung), trial.end) for trial in sample]), size)
         for sample, size in ((ours, len(ours)), (theirs, reached))
@@ -240,7 +235,7 @@ def _correlation(
 
 
 def absolute(study: str) -> str:
-    """An address that is the same from everywhere."""
+    """The address of a study, whatever the current directory."""
     study = expanded("STUDY", study)
     return study.rstrip("/") if study.startswith(SCHEME) else str(Path(study).absolute())
 
@@ -251,12 +246,8 @@ def audit_address(study: str) -> str:
 
 
 def audited_address(address: str, about: Mapping[str, Any]) -> str:
-    """The address of the study whose trials another one continues.
-
-    Args:
-        address: of the other one.
-        about: its `study.json`.
-    """
+    """The address of the study whose trials another one continues, which has the `study.json`
+    `about` at its own address."""
     return f"{address.rpartition('/')[0]}/{about['audits']['study']}"
 
 
@@ -268,11 +259,7 @@ def is_there(study: str) -> bool:
 
 
 def read(study: str) -> StoredStudy:
-    """A study by its address.
-
-    Raises:
-        ValueError: no study is there, or it is damaged.
-    """
+    """A study by its address; a ValueError says that none is there, or that it is damaged."""
     return read_study(local_copy(study), address=study)
 
 
@@ -280,7 +267,7 @@ def audit(study: str) -> dict[str, Any]:
     """What is known of the rungs of a study, from it and from the one that continues its trials.
 
     Args:
-        study: the address of one of the two.
+        study: the address of either.
 
     Raises:
         ValueError: no study is there, it is damaged, or it has no rungs.

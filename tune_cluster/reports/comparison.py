@@ -48,13 +48,12 @@ def read_runs(folder: Path) -> tuple[list[Run], Objective]:
         strategy = about["options"].get("strategy")
         if not isinstance(strategy, str):
             raise ValueError(f"{path}: options.strategy is missing: it is no study of a comparison")
-        # A diverged epoch was spent too; it has no value.
-        values = [
-            event.metrics.get(objective.metric) if isinstance(event, Result) else None
-            for event in events
-            if isinstance(event, Result)
-            or (isinstance(event, Ended) and event.status == "diverged")
-        ]
+        values: list[float | None] = []
+        for event in events:
+            if isinstance(event, Result):
+                values.append(event.metrics.get(objective.metric))
+            elif isinstance(event, Ended) and event.status == "diverged":
+                values.append(None)  # The epoch was spent too.
         if values:
             best = best_so_far(values, objective)
             runs.append(Run(strategy, about["seed"], best, len(state.trials)))

@@ -53,8 +53,8 @@ def killed(
 
     Args:
         survivors: end values of the trials that no rung stopped, the larger the better.
-        controls: of the controls.
-        stopped: trials that the controls were drawn from.
+        controls: those of the controls.
+        stopped: number of trials that the controls were drawn from.
         top: at most as many as `survivors`.
     """
     if top == 0 or (stopped and not controls):
@@ -94,9 +94,9 @@ def advised(
     """The grace period that the ends of all trials advise, and what it would cost.
 
     Args:
-        survivors: trials that no rung stopped, at least one.
-        controls: stopped trials that were finished, at least one.
-        stopped: trials that the controls were drawn from.
+        survivors: as for `killed`, at least one.
+        controls: at least one.
+        stopped: as for `killed`.
         asha: the rungs, as `study.json` describes them.
     """
     factor, last, now = asha["reduction_factor"], asha["max_epochs"], asha["grace_period"]
@@ -152,11 +152,10 @@ RESAMPLES = 1000
 
 
 def bounds(hits: int, drawn: int, of: int) -> tuple[int, int]:
-    """Between which numbers of hits there are among all `of`, with 95% confidence, if `drawn` of
-    them, drawn at random, had `hits`.
+    """The 95% interval of the hits among all `of`, if `drawn` of them, at random, had `hits`.
 
-    Clopper and Pearson's interval (1934) for draws without replacement, where the hypergeometric
-    distribution stands for the binomial: once all are drawn, both bounds are `hits`.
+    Clopper and Pearson's interval (1934) with the hypergeometric distribution, for draws without
+    replacement: once all are drawn, both bounds are `hits`.
 
     Raises:
         ValueError: more hits than draws, or more draws than there are.
@@ -202,12 +201,11 @@ def weighted_ranks(
 def bootstrapped_rank_correlation(
     strata: Sequence[npt.NDArray[np.float64]], sizes: Sequence[int], seed: int = 0
 ) -> tuple[float, float, float] | None:
-    """Spearman's with the bounds of its 95% interval, by the bootstrap's percentiles; None where
-    it is not defined.
+    """Spearman's and its 95% interval by the bootstrap's percentiles; None where not defined.
 
     Args:
         strata: of each, the sample: rows of two values, at least one.
-        sizes: how many each of them stands for.
+        sizes: how many trials each sample stands for.
         seed: of the resampling, in which each stratum keeps its size.
     """
     weights = np.concatenate(
@@ -221,11 +219,8 @@ def bootstrapped_rank_correlation(
     ends = np.cumsum([len(rows) for rows in strata])
     again = []
     for _ in range(RESAMPLES):
-        draws = [
-            end - rng.integers(1, len(rows) + 1, size=len(rows))
-            for end, rows in zip(ends, strata, strict=True)
-        ]
-        drawn = np.concatenate(draws)
+        sampled = zip(ends, map(len, strata), strict=True)
+        drawn = np.concatenate([end - rng.integers(1, n + 1, size=n) for end, n in sampled])
         resampled = rank_correlation(first[drawn], second[drawn], weights[drawn])
         if resampled is not None:
             again.append(resampled)
