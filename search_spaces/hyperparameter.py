@@ -41,7 +41,7 @@ class Hyperparameter:
     integer: bool = False
     """Whether the range has whole numbers only."""
     step: float | None = None
-    """Of which every value of a range is a multiple, its ends too; None where any will do."""
+    """Of which each value of a range is a multiple, its ends too; None where any will do."""
     values: tuple[Value, ...] = ()
     """The values themselves."""
     ordered: bool = False
@@ -54,9 +54,9 @@ class Hyperparameter:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
             raise ValueError(f"a hyperparameter needs a name, got {self.name!r}")
-        self._take("default", as_plain(self.default, f"{self.name}: default"))
-        self._take("values", as_values(self.values, f"{self.name}: values"))
-        self._take("grid", as_values(self.grid, f"{self.name}: grid"))
+        self._set("default", as_plain(self.default, f"{self.name}: default"))
+        self._set("values", as_values(self.values, f"{self.name}: values"))
+        self._set("grid", as_values(self.grid, f"{self.name}: grid"))
         if (self.low is None) != (self.high is None) or (self.low is None) == (not self.values):
             raise ValueError(f"{self.name}: give either low and high, or values")
         if self.low is not None and self.high is not None:
@@ -64,12 +64,11 @@ class Hyperparameter:
         if self.step is not None:
             self._check_step(self.step)
         if self.condition is not None:
-            self._take("condition", _checked_condition(self.name, self.condition))
+            self._set("condition", _checked_condition(self.name, self.condition))
         for value in self.grid:
             self.unit(value)
 
-    def _take(self, name: str, value: object) -> None:
-        """Keeps what was given, in plain Python."""
+    def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
 
     def _check_range(self, given_low: float, given_high: float) -> None:
@@ -78,8 +77,8 @@ class Hyperparameter:
         if not self.integer:
             # A value is a float at the ends too.
             low, high = float(low), float(high)
-        self._take("low", low)
-        self._take("high", high)
+        self._set("low", low)
+        self._set("high", high)
         if self.scale not in get_args(Scale):
             raise ValueError(f"{self.name}: scale must be linear or log, got {self.scale!r}")
         if not low < high:
@@ -160,12 +159,14 @@ class Hyperparameter:
         if self.low is None or self.high is None:
             place = self._places.of(value)
             if place is None:
-                raise ValueError(self._refusal(value, f"one of {', '.join(map(str, self.values))}"))
+                allowed = f"one of {', '.join(map(str, self.values))}"
+                raise ValueError(f"{self.name} must be {allowed}, got {value!r}")
             return (place + 0.5) / len(self.values)
         number = float(value) if isinstance(value, Real) else math.nan
         if not self.low <= number <= self.high or (self.integer and number % 1):
-            kind = "a whole number" if self.integer else "a number"
-            raise ValueError(self._refusal(value, f"{kind} from {self.low:g} to {self.high:g}"))
+            allowed = f"{'a whole' if self.integer else 'a'} number"
+            allowed += f" from {self.low:g} to {self.high:g}"
+            raise ValueError(f"{self.name} must be {allowed}, got {value!r}")
         if self.integer:
             top = self.high + 1
             return (self._place(number, top) + self._place(number + 1, top)) / 2
@@ -180,11 +181,7 @@ class Hyperparameter:
         return True
 
     def restored(self, value: object) -> Value:
-        """`value` as this hyperparameter has it: of a list, the one that JSON gave it back for.
-
-        Raises:
-            ValueError: it is not in the range or the list.
-        """
+        """The value that JSON gave `value` back for; a ValueError if it is none of this one's."""
         at = self.unit(value)
         return self.at(at) if self.values else as_plain(value, self.name)
 
@@ -246,9 +243,6 @@ class Hyperparameter:
         if self.scale == "log":
             return math.log(number / self.low) / math.log(top / self.low)
         return (number - self.low) / (top - self.low)
-
-    def _refusal(self, value: object, allowed: str) -> str:
-        return f"{self.name} must be {allowed}, got {value!r}"
 
 
 def _checked_condition(name: str, given: object) -> tuple[str, tuple[Value, ...]]:

@@ -1,4 +1,4 @@
-"""What a hyperparameter and a search space are: data, which every strategy reads alike."""
+"""A search space: a selection of hyperparameters as data, which every strategy reads alike."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from search_spaces.hyperparameter import Hyperparameter
 from search_spaces.values import Value, ValueIndex, as_plain, as_tuples, same
 
 SETTLING = ("epochs_warmup", "freeze_epochs")
-"""Hyperparameters that count epochs, from the first on, in which a trial is not yet what it will
-be: with a low learning rate, or with its head alone in training."""
+"""Hyperparameters that count first epochs whose metrics say little: with a low learning rate, or
+with the head alone in training."""
 
 SAMPLES = 64
+"""Of a space, to look for values that do not go together."""
 
 
 def _checked_parameters(space: str, given: object) -> tuple[Hyperparameter, ...]:
@@ -90,10 +91,9 @@ class Space:
         return [p.name if names.count(p.name) == 1 else p.branch for p in self.parameters]
 
     def fix(self, /, **values: Value) -> Space:
-        """The same space with these values fixed too; what is fixed is not searched, nor what could
-        no longer exist.
+        """The same space with these values fixed too, without what can no longer exist.
 
-        Where it still depends on the search whether a hyperparameter exists, it has its value there
+        A hyperparameter whose existence still depends on the search has its value where it exists
         alone: `momentum` under SGD, and nothing under Adam.
         """
         values = {name: self._own(name, value) for name, value in values.items()}
@@ -110,7 +110,7 @@ class Space:
         return replace(self, parameters=tuple(searched), fixed=tuple(fixed.items()))
 
     def _depends(self, name: str, fixed: set[str]) -> bool:
-        """Whether it depends on what is searched if a hyperparameter exists."""
+        """Whether the existence of a hyperparameter depends on what is searched."""
         entries = [p for p in self.parameters if p.name == name]
         if not entries or any(p.condition is None for p in entries):
             return False
@@ -125,7 +125,7 @@ class Space:
         )
 
     def _own(self, name: str, value: Value) -> Value:
-        """The value of that name that is in the space, where it is the same but for its type."""
+        """The value that the space has for it, of its own type."""
         for parameter in self.parameters:
             if parameter.name == name and parameter.has(value):
                 return parameter.restored(value)
@@ -146,10 +146,8 @@ class Space:
         return config
 
     def unit(self, config: Mapping[str, object]) -> list[float | None]:
-        """The inverse of `point`: the number of each parameter, None of one that is not there.
-
-        A list's value or an integer has the middle of its share of [0, 1). What `config` has beside
-        the parameters plays no part.
+        """The inverse of `point`: the number of each parameter, None of one that is not there; of a
+        list or an integer range, the middle of the value's share of [0, 1).
 
         Raises:
             ValueError: a value is missing or not in the space.
@@ -166,8 +164,8 @@ class Space:
         return numbers
 
     def complete(self, partial: Mapping[str, object]) -> dict[str, Value]:
-        """`partial` as a configuration of this space; what is missing has its default, or what is
-        nearest to it where that is off the range (no weight decay, on a log scale).
+        """`partial` as a configuration of this space; what is missing has its default, or the end
+        of the range that is nearest to it.
 
         Raises:
             ValueError: a value that is not in the space, or a name that this point does not have.
@@ -184,10 +182,7 @@ class Space:
         return config
 
     def restored(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """`config` as JSON gave it back, with the values of this space: its tuples, its lists.
-
-        What the space does not have stays as it is.
-        """
+        """`config`, as JSON gave it back, with the values that this space has for it."""
         whole = dict(config)
         for name, value in self.fixed:
             if name in config and same(config[name], value):
@@ -200,8 +195,7 @@ class Space:
         return whole
 
     def settling_epochs(self) -> float:
-        """The most epochs that a trial of this space is given to settle, before which early
-        stopping would not compare like with like."""
+        """The most epochs of a trial before early stopping would compare like with like."""
         found = [value for name, value in self.fixed if name in SETTLING]
         for parameter in self.parameters:
             if parameter.name in SETTLING:
@@ -210,7 +204,7 @@ class Space:
         return max((float(v) for v in found if isinstance(v, (int, float))), default=0.0)
 
     def samples(self) -> Iterable[dict[str, Value]]:
-        """The lowest and the highest point, and some between: enough to see a value that no config
+        """The lowest and the highest point, and random ones: enough to meet a value that no config
         takes, and two that often meet and do not go together."""
         for u in (0.0, 1.0 - 2**-53):
             yield self.point([u] * len(self.parameters))
@@ -227,11 +221,7 @@ class Space:
 
 
 def checked_space(given: object, of: str) -> Space:
-    """What a searcher or scheduler was given as its space.
-
-    Raises:
-        ValueError: it is none.
-    """
+    """The space that a searcher or scheduler was given; a ValueError if it is none."""
     if isinstance(given, Space):
         return given
     names = f" with {', '.join(map(str, given))}" if isinstance(given, Mapping) else ""
@@ -242,7 +232,7 @@ def checked_space(given: object, of: str) -> Space:
 
 
 def nested(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration as a trainable is given it: what is called `outer/inner` in a dictionary."""
+    """A configuration as a trainable gets it: what is called `outer/inner` in a dictionary."""
     found: dict[str, Any] = {}
     for name, value in config.items():
         *outer, last = name.split("/")
@@ -254,7 +244,7 @@ def nested(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def flattened(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration that a trainable was given, by the names of its space: `outer/inner`."""
+    """The inverse of `nested`."""
     found: dict[str, Any] = {}
     for name, value in config.items():
         if isinstance(value, Mapping):
@@ -273,8 +263,7 @@ FLAGS = {
 
 
 def parse_fixed(words: Sequence[str]) -> dict[str, Value]:
-    """What a person has typed as `name=value`: a number, list, true or false as JSON or Python has
-    it (as the catalogue shows it), else a word.
+    """What a person has typed as `name=value`: JSON or Python's literal, else a word.
 
     Raises:
         ValueError: a word without a name or a value, or a name that has a flag of its own.

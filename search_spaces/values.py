@@ -1,8 +1,7 @@
-"""What a hyperparameter's value can be, and when two values are one: what JSON can give back.
+"""What a hyperparameter's value can be, and when two values are one.
 
-A study is written down as JSON and resumed from it. JSON has no tuples, and knows `1`, `1.0` and
-`true` apart where Python does not. So a value is known by its JSON, and a space gives back its own
-value, of its own type, for it.
+A study is resumed from JSON, which has no tuples, and knows `1`, `1.0` and `true` apart where
+Python does not. So a value is known by its JSON, and a space gives its own value back for it.
 """
 
 from __future__ import annotations
@@ -30,15 +29,8 @@ INSTEAD = "give a name for it, a string, and look that up in the trainable"
 
 
 def as_plain(value: Any, what: str) -> Value:
-    """`value` with NumPy's numbers as Python's own.
-
-    Args:
-        value: that somebody has given.
-        what: it is, for the error.
-
-    Raises:
-        ValueError: JSON would not give it back.
-    """
+    """`value` with NumPy's numbers as Python's own; a ValueError, about `what`, if JSON would not
+    give it back."""
     try:
         return _plain(value, 0)
     except ValueError as error:
@@ -46,10 +38,10 @@ def as_plain(value: Any, what: str) -> Value:
 
 
 def as_values(given: Any, what: str) -> tuple[Value, ...]:
-    """What was given as several values: a tuple, a list, a range or an array of NumPy's.
+    """The values of a tuple, a list, a range or an array of NumPy's.
 
     Raises:
-        ValueError: it is nothing of that, or has a value that JSON would not give back, or two that
+        ValueError: it is none of these, or has a value that JSON would not give back, or two that
             JSON could not tell apart.
     """
     if isinstance(given, np.ndarray):
@@ -66,11 +58,7 @@ def as_values(given: Any, what: str) -> tuple[Value, ...]:
 
 
 def as_number(given: Any, what: str) -> float | int:
-    """A finite number.
-
-    Raises:
-        ValueError: it is none.
-    """
+    """A finite number; a ValueError, about `what`, if it is none."""
     number = as_plain(given, what)
     if isinstance(number, bool) or not isinstance(number, (int, float)):
         raise ValueError(f"{what} must be a number, got {_shown(given)}")
@@ -78,11 +66,7 @@ def as_number(given: Any, what: str) -> float | int:
 
 
 def as_seed(given: Any) -> int:
-    """A seed, which decides all that is drawn.
-
-    Raises:
-        ValueError: it is no whole number from 0.
-    """
+    """A seed, a whole number from 0; a ValueError if it is none."""
     seed = as_plain(given, "seed")
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise ValueError(f"seed must be a whole number from 0, got {_shown(given)}")
@@ -90,7 +74,7 @@ def as_seed(given: Any) -> int:
 
 
 def key_of(value: object) -> str:
-    """By which a value is known, for what Python takes for equal may not be: `True` and `1`."""
+    """By which a value is known: `True` and `1`, equal in Python, have two."""
     return json.dumps(value)
 
 
@@ -105,13 +89,8 @@ def as_tuples(value: Any) -> Any:
 
 
 class ValueIndex:
-    """Finds a value among several, as they are or as JSON gave them back.
-
-    Where none is the same the first that is equal is meant: 64.0 may be typed for 64.
-
-    Args:
-        values: no two of them the same in JSON.
-    """
+    """Finds a value among several that differ in JSON, as they are or as JSON gave them back; if
+    none is the same, the first that is equal: 64.0 may be typed for 64."""
 
     def __init__(self, values: Sequence[Value]) -> None:
         self._keys = {key_of(value): at for at, value in enumerate(values)}
@@ -177,11 +156,8 @@ def _kind(value: object) -> str:
     if isinstance(value, Enum):
         return "a member of an enum"
     kind = type(value)
-    return (
-        f"a {kind.__name__}"
-        if kind.__module__ == "builtins"
-        else (f"a {kind.__module__}.{kind.__name__}")
-    )
+    module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+    return f"a {module}{kind.__name__}"
 
 
 def _shown(value: object) -> str:
