@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 PRODUCT = ("search_spaces", "trainables", "tune_cluster", "tune_jobs")
@@ -151,7 +152,7 @@ def passed_by_a_result() -> set[str]:
             def save_checkpoint(self, checkpoint_dir: str) -> None:
                 Path(checkpoint_dir, "weights").touch()
 
-            def load_checkpoint(self, checkpoint_dir: str) -> None:
+            def load_checkpoint(self, checkpoint: object) -> None:
                 pass
 
         def job(options: Options) -> Tuner:
@@ -168,14 +169,14 @@ def passed_by_a_result() -> set[str]:
 
         handle = TuneController._on_training_result
 
-        def watched(*arguments: object) -> object:
+        def watched(*arguments: Any) -> Any:
             in_driver.on()
             try:
                 return handle(*arguments)
             finally:
                 in_driver.off()
 
-        TuneController._on_training_result = watched
+        TuneController._on_training_result = watched  # type: ignore[method-assign]
         try:
             flags = ["--trials", "1", "--max-epochs", "9", "--address", "local", "--yes"]
             main(job, [*flags, "--storage-path", folder])
@@ -183,7 +184,7 @@ def passed_by_a_result() -> set[str]:
             if ended.code:
                 raise
         finally:
-            TuneController._on_training_result = handle
+            TuneController._on_training_result = handle  # type: ignore[method-assign]
         return in_driver.files | set(in_trial.read_text().split())
 
 

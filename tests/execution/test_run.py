@@ -232,7 +232,7 @@ def test_a_session_that_ends_by_an_error_is_closed_for_all_callbacks(cluster_add
     witnesses = [Witness(), raises, Witness()]
 
     def with_all(options: Options) -> Tuner:
-        tuner = job(options)
+        tuner: Tuner = job(options)
         return replace(tuner, run_config=RunConfig(callbacks=witnesses))
 
     with pytest.raises(tune.TuneError, match="a callback's own"):

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from tests.callbacks.test_stopping import stopper_of
+from tests.conftest import ROOT
 from tune_cluster.execution import signals
 from tune_cluster.execution.signals import signals_handled
 
@@ -25,7 +26,9 @@ def exit_code_of(lines):
             os.kill(os.getpid(), number)
     """
     script = textwrap.dedent(head) + textwrap.dedent(lines)
-    done = subprocess.run([sys.executable, "-c", script], stderr=subprocess.DEVNULL, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", script], stderr=subprocess.DEVNULL, check=False, cwd=ROOT
+    )
     return done.returncode
 
 
@@ -100,7 +103,8 @@ def test_a_terminal_that_closes_ends_in_order_and_nothing_is_written_to_it():
     lines = """
         stopper = stopper_of()
         with signals.signals_handled(stopper):
-            print("ready", flush=True)
+            # In one piece: its reader closes the terminal as soon as it has that.
+            os.write(1, b"ready")
             while not stopper.why:
                 time.sleep(0.01)
             print("to nobody", flush=True)
@@ -114,6 +118,7 @@ def test_a_terminal_that_closes_ends_in_order_and_nothing_is_written_to_it():
         stdout=theirs,
         stderr=theirs,
         start_new_session=True,
+        cwd=ROOT,
     )
     os.close(theirs)
     assert os.read(ours, 5) == b"ready"

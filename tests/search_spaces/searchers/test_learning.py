@@ -24,7 +24,8 @@ def rung_of(trials, enough):
 
 def order(trials, rung, mode="max"):
     ranks = ranks_of(trials, RUNGS, Objective("score", mode), rung)
-    return sorted((name for name in ranks if ranks[name]), key=lambda n: ranks[n])
+    ranked = {name: rank for name, rank in ranks.items() if rank}
+    return sorted(ranked, key=lambda name: ranked[name])
 
 
 def test_the_model_compares_at_the_highest_rung_that_enough_have_reached():
