@@ -85,7 +85,7 @@ def test_before_torch_is_there_its_allocator_is_told_and_what_was_set_stays():
 def test_the_limit_is_added_to_the_settings_that_torch_reads(monkeypatch):
     monkeypatch.delenv("PYTORCH_CUDA_ALLOC_CONF", raising=False)
     monkeypatch.setenv("PYTORCH_ALLOC_CONF", "expandable_segments:True")
-    monkeypatch.delitem(sys.modules, "torch")
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
     limit_gpu_memory(0.25)
     assert "PYTORCH_CUDA_ALLOC_CONF" not in os.environ
     assert os.environ["PYTORCH_ALLOC_CONF"] == (
