@@ -100,7 +100,8 @@ def test_a_terminal_that_closes_ends_in_order_and_nothing_is_written_to_it():
     lines = """
         stopper = stopper_of()
         with signals.heard(stopper):
-            print("ready", flush=True)
+            # In one piece: its reader closes the terminal as soon as it has that.
+            os.write(1, b"ready")
             while not stopper.why:
                 time.sleep(0.01)
             print("to nobody", flush=True)
