@@ -34,7 +34,20 @@ settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch):
+def same_directory():
+    """A test that leaves another working directory fails, and not the ones after it."""
+    before = Path.cwd()
+    yield
+    try:
+        after = Path.cwd()
+    except FileNotFoundError:
+        after = None
+    os.chdir(before)
+    assert after == before, f"the working directory is {after} now, not {before}"
+
+
+@pytest.fixture(autouse=True)
+def impatient(same_directory, monkeypatch):
     """A test that writes where no folder is would wait ten minutes: storage that is away is waited
     for. (The jobs that tests start wait as long as a person's do.)"""
     monkeypatch.setattr(

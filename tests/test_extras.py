@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tests.conftest import PATIENCE, ROOT, TINY
-from tests.extras import EXTRAS, environment_without
+from tests.extras import environment_without
 
 
 @pytest.fixture
@@ -70,11 +70,3 @@ def test_another_system_is_refused_by_name(run_without):
     )
     assert code == 1
     assert "needs Linux, this is darwin" in said
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", EXTRAS)
-def test_the_first_study_needs_no_extra(smoke_test, run_without, name):
-    # That one was run to its end in such an environment.
-    code, _, said = run_without(EXTRAS, "-c", f"import {name}")
-    assert (code, f"No module named '{name}'" in said) == (1, True)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import PATIENCE, TINY, journal_of, table_of
+from tests.extras import EXTRAS, environment_without
 
 SYSTEM_COPY = Path("/usr/share/datasets/fashion-mnist")
 
@@ -41,6 +42,21 @@ def test_the_smoke_test_says_what_a_person_needs(smoke_test):
     assert lines["curves"].endswith("tensorboard --logdir results/smoke")
     assert "asha_lr_batch.py --smoke-test" in lines["repeat"]
     assert "\x1b" not in output, "no colours in a pipe"
+
+
+@pytest.mark.slow
+def test_it_needs_no_extra(smoke_test, tmp_path):
+    # It was run to its end in an environment of which each is gone.
+    environment = environment_without(EXTRAS, tmp_path)
+    for name in EXTRAS:
+        done = subprocess.run(
+            [sys.executable, "-c", f"import {name}"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert f"No module named '{name}'" in done.stderr
 
 
 @pytest.mark.slow
@@ -159,8 +175,14 @@ def damaged_fashion_mnist(folder):
     ("arguments", "said"),
     [
         (["--dataset", "imagenet"], "unknown dataset 'imagenet'.*fashion_mnist"),
-        (["--dataset", "digits", "--model", "vgg"], "model must be one of mlp, cnn, resnet, lin"),
-        (["--gpus-per-trial", "2"], "1 CPU and 2 GPU fits on no node"),
+        pytest.param(
+            ["--dataset", "digits", "--model", "vgg"],
+            "model must be one of mlp, cnn, resnet, lin",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            ["--gpus-per-trial", "2"], "1 CPU and 2 GPU fits on no node", marks=pytest.mark.long
+        ),
         pytest.param(
             ["--cpus-per-trial", "64"], "64 CPU and 0 GPU fits on no node", marks=pytest.mark.long
         ),

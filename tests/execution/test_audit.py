@@ -109,7 +109,10 @@ def newest_checkpoints(study):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("rule", "kept"), [("promotion", 0.0), ("top", 0.5), ("top", 0.0)])
+@pytest.mark.parametrize(
+    ("rule", "kept"),
+    [("promotion", 0.0), ("top", 0.5), pytest.param("top", 0.0, marks=pytest.mark.long)],
+)
 def test_a_trial_that_was_stopped_comes_to_what_it_would_have(run_study, tmp_path, rule, kept):
     asha = {"max_epochs": 9, "rung_rule": rule, "audit": kept, "seed": 3}
     code, trials, study = run_study(toy(), trials=16, scheduler=ASHA(**asha), max_concurrent=1)
@@ -142,7 +145,7 @@ def test_a_trial_that_was_stopped_comes_to_what_it_would_have(run_study, tmp_pat
     assert found == audit(str(tmp_path / "study"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_trials_of_it_that_go_wrong_end_alone_and_two_at_a_time_all_of_them_end(
     run_study, tmp_path, monkeypatch
 ):

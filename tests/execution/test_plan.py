@@ -194,7 +194,7 @@ def at_terminal(cluster_address, tmp_path):
 @pytest.mark.parametrize(
     "answer",
     [
-        pytest.param(b"n\r", id="no"),
+        pytest.param(b"n\r", id="no", marks=pytest.mark.long),
         pytest.param(b"\x03", id="ctrl-c"),
         pytest.param(b"\r", id="return", marks=pytest.mark.long),
         pytest.param(b"\x04", id="ctrl-d", marks=pytest.mark.long),

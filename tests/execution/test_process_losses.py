@@ -142,19 +142,27 @@ EXIT = "Worker unexpectedly exits with a connection error code 2. End of file."
     ("fails", "method", "reason", "all_of_it"),
     [
         (False, "be_killed", EXIT, "its worker process has died"),
-        (False, "leave", "Worker exits unexpectedly. Worker exits with an exit code 3.", "died"),
+        pytest.param(
+            False,
+            "leave",
+            "Worker exits unexpectedly. Worker exits with an exit code 3.",
+            "died",
+            marks=pytest.mark.long,
+        ),
         (True, "leave", "RuntimeError: no such device", "in __init__\n"),
-        (
+        pytest.param(
             False,
             "lose_gpu",
             "RuntimeError: CUDA error: device-side assert triggered",
             "in lose_gpu\n",
+            marks=pytest.mark.long,
         ),
-        (
+        pytest.param(
             False,
             "lose_storage",
             "StorageLostError: [Errno 5] input/output error: '/shared'",
             "in lose_storage\n",
+            marks=pytest.mark.long,
         ),
     ],
 )

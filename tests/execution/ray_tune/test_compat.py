@@ -184,8 +184,14 @@ def test_steps_and_seconds_that_are_set_are_gone_on_from():
     assert (steps, seconds) == (6, result["time_total_s"])
 
 
+@pytest.fixture
+def own_directory(tmp_path, monkeypatch):
+    """Tune's session of a function changes the working directory, here of the tests."""
+    monkeypatch.chdir(tmp_path)
+
+
 def test_a_function_reads_the_checkpoint_offered_and_its_own_is_kept_on_this_node(
-    cluster_address, tmp_path
+    cluster_address, tmp_path, own_directory
 ):
     offered, reported = tmp_path / "offered", tmp_path / "reported"
     for folder in (offered, reported):
@@ -218,7 +224,9 @@ def test_a_function_reads_the_checkpoint_offered_and_its_own_is_kept_on_this_nod
     assert compat.function_session() is None
 
 
-def test_the_error_of_a_function_is_the_cause_of_what_its_thread_raises(tmp_path, cluster_address):
+def test_the_error_of_a_function_is_the_cause_of_what_its_thread_raises(
+    tmp_path, cluster_address, own_directory
+):
     error = ValueError("why")
 
     def function(config):

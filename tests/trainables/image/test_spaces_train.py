@@ -100,9 +100,21 @@ STRATEGIES = {
 }
 
 
+CASES = [
+    pytest.param(
+        space,
+        strategy,
+        id=f"{space.name}-{strategy}",
+        # The full recipe has all hyperparameters.
+        marks=() if space.name == "full_recipe" or strategy == "random" else pytest.mark.long,
+    )
+    for space in SPACES
+    for strategy in STRATEGIES
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("space", SPACES, ids=lambda space: space.name)
+@pytest.mark.parametrize(("space", "strategy"), CASES)
 @settings(max_examples=2, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**31 - 1), epochs=st.sampled_from([1, 2, 3, 27]))
 def test_what_a_strategy_draws_is_a_config_and_trains_two_steps(

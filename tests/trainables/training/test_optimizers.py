@@ -13,20 +13,23 @@ TRAIN = """
 import sys, torch
 from trainables.training.config import TrainingConfig
 from trainables.training.optimizers import build_optimizer, step_of
-model = torch.nn.Linear(3, 2)
-optimizer = build_optimizer(TrainingConfig(optimizer={optimizer!r}), model)
-optimizer.zero_grad()
-model(torch.ones(1, 3)).sum().backward()
-step_of(optimizer)()
-optimizer.load_state_dict(optimizer.state_dict())
-sys.exit("torch._dynamo" in sys.modules or "sympy" in sys.modules)
+for name in sys.argv[1:]:
+    model = torch.nn.Linear(3, 2)
+    optimizer = build_optimizer(TrainingConfig(optimizer=name), model)
+    optimizer.zero_grad()
+    model(torch.ones(1, 3)).sum().backward()
+    step_of(optimizer)()
+    optimizer.load_state_dict(optimizer.state_dict())
+    if "torch._dynamo" in sys.modules or "sympy" in sys.modules:
+        sys.exit(f"{name} has imported the compiler")
 """
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_training_imports_no_compiler(optimizer):
-    code = TRAIN.format(optimizer=optimizer)
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+def test_training_imports_no_compiler():
+    done = subprocess.run(
+        [sys.executable, "-c", TRAIN, *OPTIMIZERS], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
