@@ -133,7 +133,7 @@ def test_a_study_whose_script_is_gone_says_how_to_give_it(monkeypatch, capsys, t
     assert "run SCRIPT --resume STUDY" in said
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_job_is_run_and_its_study_resumed(cluster_address, tmp_path):
     def tune_cluster(*argv):
         command = [sys.executable, "-m", "tune_cluster", *argv, "--address", cluster_address]

@@ -40,7 +40,7 @@ def two_seeds(cluster_address, tmp_path_factory):
     return folder / "results" / "two", output
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_preset_is_trained_under_several_seeds(two_seeds):
     study, output = two_seeds
     assert re.search(r"^val_accuracy +0\.\d{4} ± 0\.\d{4} over 2 of 2 seeds$", output, re.MULTILINE)

@@ -195,7 +195,7 @@ def test_every_cell_of_a_server_that_runs_all_the_while_is_what_the_journal_says
     assert not infos["model"]["differs"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_study_that_is_resumed_and_grown_has_the_cells_of_its_journal(run_study, tmp_path):
     with served(tmp_path / "study") as address:
         for trials in (3, 9):

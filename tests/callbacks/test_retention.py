@@ -259,7 +259,7 @@ def checkpoint_bytes(trials):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("max_concurrent", [1, 2])
+@pytest.mark.parametrize("max_concurrent", [pytest.param(1, marks=pytest.mark.long), 2])
 def test_a_tight_quota_is_held_at_every_moment_of_a_study(run_study, tmp_path, max_concurrent):
     # Large enough to be seen while it is written.
     size = 200_000

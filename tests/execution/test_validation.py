@@ -302,7 +302,7 @@ main(job)
     ("kind", "said"),
     [
         ("large", "LARGE (numpy.ndarray) has 240.0 MB"),
-        ("lock", "_thread.lock"),
+        pytest.param("lock", "_thread.lock", marks=pytest.mark.long),
     ],
 )
 def test_a_job_that_cannot_be_run_ends_with_one_line_and_leaves_nothing(

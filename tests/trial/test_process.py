@@ -165,7 +165,7 @@ def test_a_cycle_is_freed():
     assert alive() is None
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_trial_of_a_process_starts_with_the_memory_of_its_predecessor_freed(
     run_study, tmp_path
 ):
