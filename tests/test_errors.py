@@ -45,3 +45,25 @@ def test_an_error_of_the_system_is_told_with_its_path(tmp_path):
         (tmp_path / "missing").read_text()
     assert message_of(found.value) == f"{tmp_path / 'missing'}: No such file or directory"
     assert message_of(io.UnsupportedOperation("fileno")) == "fileno"
+
+
+@pytest.mark.parametrize("command", [("tune_jobs/asha_lr_batch.py", "--help"), ("-c", "PRINTS")])
+def test_a_reader_that_is_gone_is_no_error(command):
+    prints = """
+from tune_cluster.errors import exit_on_error
+with exit_on_error():
+    print("x" * 100_000)
+"""
+    words = [prints if word == "PRINTS" else word for word in command]
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as stdout:
+        done = subprocess.run(
+            [sys.executable, *words],
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, b"")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
+from typing import NoReturn
 
 from rich.console import Console
 
@@ -29,8 +31,18 @@ def exit_on_error() -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:
-        print_error(message_of(error))
-        sys.exit(2)
+        end_with(error)
+
+
+def end_with(error: OSError | ValueError) -> NoReturn:
+    """Print an error that a person has made, and end the process with exit code 2; where the
+    reader of its output has gone, as `| head` does, with 1 and without a word, as rich does."""
+    if isinstance(error, BrokenPipeError):
+        # Python flushes stdout once more as it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    print_error(message_of(error))
+    sys.exit(2)
 
 
 def message_of(error: OSError | ValueError) -> str:

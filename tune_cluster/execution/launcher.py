@@ -31,7 +31,7 @@ from tune_cluster.cluster.connect import connected
 from tune_cluster.cluster.facts import gpu_notice, seen_gpus
 from tune_cluster.cluster.head import Notices, watched
 from tune_cluster.cluster.nodes import inspect
-from tune_cluster.errors import accept_all_characters, message_of, print_error
+from tune_cluster.errors import accept_all_characters, end_with, print_error
 from tune_cluster.execution import audit, summary
 from tune_cluster.execution.best import keep_best, write_replicates
 from tune_cluster.execution.command_line import Command, arguments_of, parse
@@ -92,8 +92,7 @@ def main(job: Callable[..., Tuner], argv: Sequence[str] | None = None) -> NoRetu
             tuner = built_by(job, command)
             begun = prepare(command, tuner, directory, held, console=Console(), argv=argv)
         except (OSError, ValueError) as error:
-            print_error(message_of(error))
-            sys.exit(2)
+            end_with(error)
         except KeyboardInterrupt:
             sys.exit(130)
         if begun is None:
