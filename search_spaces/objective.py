@@ -14,6 +14,24 @@ if TYPE_CHECKING:
 
 Mode: TypeAlias = Literal["max", "min"]
 
+SMALLEST_IN_DECIMALS = 0.001
+"""Of a value with four decimals."""
+
+
+def shown_value(value: float, like: float | None = None) -> str:
+    """Return a value of a metric for a person: with four decimals, or, where these would hide it,
+    with four significant digits.
+
+    Args:
+        value: of the metric.
+        like: the value whose notation to use; its own if None.
+
+    >>> shown_value(0.902), shown_value(1.25e-6), shown_value(0.0005, like=0.9)
+    ('0.9020', '1.250e-06', '0.0005')
+    """
+    size = abs(value if like is None else like)
+    return f"{value:.4f}" if size == 0 or size >= SMALLEST_IN_DECIMALS else f"{value:.3e}"
+
 
 @dataclass(frozen=True)
 class Objective:

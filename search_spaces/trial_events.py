@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from pydantic import AfterValidator, ConfigDict, Field, Strict, StrictBool, TypeAdapter
 from typing_extensions import Self
 
+from search_spaces.objective import shown_value
 from search_spaces.values import short
 
 LARGEST = 2**53
@@ -203,10 +204,10 @@ class Decision(TrialEvent):
         """Where and why the trial was stopped."""
         if not self.stop:
             return ""
-        cutoff = "no cut-off yet" if self.cutoff is None else f"cut-off {self.cutoff:.4f}"
+        cutoff = "no cut-off yet" if self.cutoff is None else f"cut-off {shown_value(self.cutoff)}"
         return (
-            f"stopped    trial {self.trial} at rung {self.rung}: {metric} {self.value:.4f}, "
-            f"{cutoff}, rank {self.rank} of {self.of}"
+            f"stopped    trial {self.trial} at rung {self.rung}: {metric} "
+            f"{shown_value(self.value)}, {cutoff}, rank {self.rank} of {self.of}"
         )
 
 
@@ -227,8 +228,8 @@ class Promoted(TrialEvent):
     def line(self, metric: str) -> str:
         """From where it goes on, and why."""
         return (
-            f"promoted   trial {self.trial} from rung {self.rung}: {metric} {self.value:.4f}, now "
-            f"rank {self.rank} of {self.of}"
+            f"promoted   trial {self.trial} from rung {self.rung}: {metric} "
+            f"{shown_value(self.value)}, now rank {self.rank} of {self.of}"
         )
 
 
@@ -257,9 +258,10 @@ class Exploited(TrialEvent):
             for name, (before, after) in self.changes.items()
             if name != "seed"
         )
+        value, donor_value = shown_value(self.value), shown_value(self.donor_value)
         return (
-            f"exploited  trial {self.trial} ({metric} {self.value:.4f}) after epoch {self.epoch}: "
-            f"weights of trial {self.donor} ({self.donor_value:.4f}){changes}"
+            f"exploited  trial {self.trial} ({metric} {value}) after epoch {self.epoch}: "
+            f"weights of trial {self.donor} ({donor_value}){changes}"
         )
 
 

@@ -52,6 +52,13 @@ def test_strategies_are_compared_where_the_shortest_study_ends(tmp_path, sign):
     assert (tmp_path / "comparison.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_studies_of_two_objectives_are_refused(tmp_path):
+    study(tmp_path, "random", 0, [0.1, 0.3])
+    study(tmp_path, "tpe", 0, [0.1, 0.3], mode="min")
+    with pytest.raises(ValueError, match=r"tpe-0: mode=min of score, .* mode=max of score"):
+        show_comparison(tmp_path)
+
+
 def test_a_folder_without_studies_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="no study of a comparison is there"):
         show_comparison(tmp_path)

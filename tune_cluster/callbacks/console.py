@@ -19,6 +19,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from search_spaces.objective import shown_value
 from search_spaces.trial_events import EpochsLost, Event, Result
 from search_spaces.values import short
 from tune_cluster.callbacks.base import Callback
@@ -97,7 +98,7 @@ class ConsoleOutput(Callback):
         state = self._state
         parts = [f"{count} {status}" for status, count in sorted(state.counts.items()) if count]
         if self._best is not None:
-            parts.append(f"best {self._best.value:.4f} (trial {self._best.trial.index})")
+            parts.append(f"best {shown_value(self._best.value)} (trial {self._best.trial.index})")
         remaining = self.remaining()
         if remaining is not None:
             parts.append(f"{duration(remaining)} left")
@@ -152,7 +153,8 @@ class ConsoleOutput(Callback):
     def _described(self, best: BestTrial) -> str:
         shown = spelled(best.trial.config_at(best.epoch), without=self._not_searched)
         metric = self._state.objective.metric
-        return f"trial {best.trial.index}: {metric} {best.value:.4f} after epoch {best.epoch}" + (
+        value = f"{metric} {shown_value(best.value)}"
+        return f"trial {best.trial.index}: {value} after epoch {best.epoch}" + (
             f" ({shown})" if shown else ""
         )
 

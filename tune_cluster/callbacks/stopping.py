@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from search_spaces.objective import shown_value
 from search_spaces.trial_events import Ended, Event
 from tune_cluster.callbacks.base import Callback
 from tune_cluster.storage.retry import StorageLostError
@@ -105,7 +106,7 @@ class StudyStopper(Callback):
             and not state.objective.better(limits.target, best.value)
         ):
             self.why = "target"
-            self.reason = f"{metric} {best.value:.4f}, asked for {limits.target:g}"
+            self.reason = f"{metric} {shown_value(best.value)}, asked for {limits.target:g}"
         elif limits.study_patience is not None and state.trials_since_best >= limits.study_patience:
             self.why = "study patience"
             self.reason = f"the last {state.trials_since_best} trials brought no new best"

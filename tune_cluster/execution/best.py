@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ConfigDict
 from typing_extensions import NotRequired, TypedDict
 
+from search_spaces.objective import shown_value
 from search_spaces.trial_events import Epoch
 from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.storage.checkpoints import Checkpoint, TrialCheckpoints, dirname_of
@@ -215,6 +216,7 @@ def _replicate(study: Study, index: int) -> dict[str, Any] | None:
 
 
 def _spread(numbers: list[float]) -> str:
+    mean = statistics.mean(numbers)
     if len(numbers) < 2:
-        return f"{numbers[0]:.4f}"
-    return f"{statistics.mean(numbers):.4f} ± {statistics.stdev(numbers):.4f}"
+        return shown_value(mean)
+    return f"{shown_value(mean)} ± {shown_value(statistics.stdev(numbers), like=mean)}"

@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
+from search_spaces.objective import shown_value
 from search_spaces.schedulers.base import Closing
 from tune_cluster.callbacks.console import duration, spelled
 from tune_cluster.callbacks.stopping import FAILED, NODES
@@ -60,13 +61,14 @@ def show_summary(
         config = spelled(best["config"], without=dict(study.space.fixed))
         line("best", f"trial {best['trial']}: {config}")
         line("best epoch", f"{best['epoch']} of {study.trials[best['trial']].epochs}")
-        line(study.metric, f"{best[study.metric]:.4f}")
+        line(study.metric, shown_value(best[study.metric]))
         if "instead_of" in best:
             meant = best["instead_of"]
             line(
                 "NOTICE",
                 f"the best checkpoint, of trial {meant['trial']} after epoch {meant['epoch']} "
-                f"({study.metric} {meant[study.metric]:.4f}), is damaged or gone; this is the next",
+                f"({study.metric} {shown_value(meant[study.metric])}), is damaged or gone; this is "
+                "the next",
             )
         if "checkpoint" not in best:
             missing = f"none: that of epoch {best['epoch']} is not there, or damaged"
@@ -78,7 +80,7 @@ def show_summary(
         used = " (the test set was used for this checkpoint alone)"
         for name, value in best.get("test", {}).items():
             if name == "test_accuracy" or "test_accuracy" not in best["test"]:
-                line(name, f"{value:.4f}{used}")
+                line(name, f"{shown_value(value)}{used}")
         if "checkpoint" in best:
             line("checkpoint", argument(f"{address(study)}/best"))
     for name, text in more:

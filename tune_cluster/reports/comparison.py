@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from search_spaces import needs_extra
-from search_spaces.objective import Objective
+from search_spaces.objective import Objective, shown_value
 from search_spaces.trial_events import Ended, Result
 from tune_cluster.plain_text import in_picture, one_line
 from tune_cluster.reports.plots import save_picture
@@ -39,11 +39,18 @@ def read_runs(folder: Path) -> tuple[list[Run], Objective]:
     """The studies in `folder`, in their order, and the objective that they share.
 
     Raises:
-        ValueError: no study is there.
+        ValueError: no study is there, or they do not share an objective.
     """
-    runs, objective = [], None
+    runs: list[Run] = []
+    objective = None
     for path in sorted(folder.glob("*/study.json")):
         about, events, state = read_study(path.parent)
+        if objective is not None and state.objective != objective:
+            raise ValueError(
+                f"{path.parent}: mode={state.objective.mode} of {state.objective.metric}, and of "
+                f"the studies before it mode={objective.mode} of {objective.metric}: only studies "
+                "with one objective can be compared"
+            )
         objective = state.objective
         strategy = about["options"].get("strategy")
         if not isinstance(strategy, str):
@@ -95,10 +102,10 @@ def show_comparison(folder: Path) -> str:
             {
                 "strategy": strategy,
                 "seeds": len(mine),
-                f"{metric} mean": f"{np.mean(final[strategy]):.4f}",
-                "lowest": f"{min(final[strategy]):.4f}",
-                "highest": f"{max(final[strategy]):.4f}",
-                f"epochs to {common:.4f}": to_common,
+                f"{metric} mean": shown_value(float(np.mean(final[strategy]))),
+                "lowest": shown_value(min(final[strategy])),
+                "highest": shown_value(max(final[strategy])),
+                f"epochs to {shown_value(common)}": to_common,
                 "trials": f"{np.mean([run.trials for run in mine]):.0f}",
             }
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_spaces import needs_extra
+from search_spaces.objective import shown_value
 from tune_cluster.plain_text import in_picture
 from tune_cluster.storage.inside import write_file
 from tune_cluster.study.stored import read_study
@@ -65,15 +66,17 @@ def draw_curves(study: Path, target: Path) -> None:
     if coloured:
         bar = figure.colorbar(drawn, label="batch_size", ticks=sorted(set(sizes)), format="%d")
         bar.minorticks_off()
-    points.set(xscale="log", xlabel="learning_rate")
+    in_log = all(rate is None or rate > 0 for rate in rates)
+    points.set(xscale="log" if in_log else "linear", xlabel="learning_rate")
     if best is not None:
         top = best.value
         # The diverged and the unlucky would press what matters into one line.
         if state.objective.mode == "max" and top > 0:
             curves.set_ylim(max(0.0, top - 0.25), top + 0.02)
+        trained = sum(len(trial.results) for trial in trials)
         title = (
-            f"{about['job']}, {about['dataset']['name']}: {len(trials)} trials, "
-            f"{sum(len(trial.results) for trial in trials)} epochs, best {metric} {top:.4f}"
+            f"{about['job']}, {about['dataset']['name']}: {len(trials)} trials, {trained} epochs, "
+            f"best {metric} {shown_value(top)}"
         )
         figure.suptitle(in_picture(title))
     save_picture(figure, target)
