@@ -87,13 +87,18 @@ def test_a_resume_has_the_flags_that_the_study_was_started_with(tmp_path):
         taken_up(partial(parse, job, ["--resume", str(tmp_path / "never")]), ExitStack())
 
 
-def test_this_machines_copy_of_a_study_in_a_bucket_is_not_resumed_beside_it(tmp_path):
+def test_this_machines_copy_of_a_study_in_a_bucket_is_not_resumed_beside_it(tmp_path, monkeypatch):
     started = parse(job, ["--storage-path", "s3://studies/results/"])
     (tmp_path / "mine").mkdir()
     write_json(tmp_path / "mine" / STUDY_FILE, about(**started.stored()))
     (tmp_path / "mine" / JOURNAL).touch()
-    with pytest.raises(ValueError, match="in a bucket: --resume s3://studies/results/mine"):
-        taken_up(partial(parse, job, ["--resume", str(tmp_path / "mine")]), ExitStack())
+    monkeypatch.chdir(tmp_path / "mine")
+    for copy in (str(tmp_path / "mine"), "."):
+        with (
+            ExitStack() as held,
+            pytest.raises(ValueError, match=r"--resume s3://studies/results/mine$"),
+        ):
+            taken_up(partial(parse, job, ["--resume", copy]), held)
 
 
 # What study.json says.

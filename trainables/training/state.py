@@ -68,6 +68,8 @@ def load_state(path: Path | str) -> State:
 
     Raises:
         ValueError: a file that is not a state.
+        pickle.UnpicklingError, RuntimeError: torch's, of a file with code in it, and of a damaged
+            one.
     """
     content = torch.load(path, weights_only=True, map_location="cpu")
     try:

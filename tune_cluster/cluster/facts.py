@@ -200,8 +200,10 @@ def seen_gpus(devices: Path = Path("/dev")) -> SeenGpus:
         )
     except subprocess.TimeoutExpired:
         return SeenGpus(files, 0, f"torch has not answered within {TORCH_SECONDS} s")
-    if asked.returncode == 0 and int(asked.stdout) > 0:
-        return SeenGpus(files, int(asked.stdout))
+    # What a sitecustomize prints comes before.
+    counted = asked.stdout.split()[-1:] if asked.returncode == 0 else []
+    if counted and int(counted[0]) > 0:
+        return SeenGpus(files, int(counted[0]))
     said = [line.strip() for line in asked.stderr.splitlines() if not line.startswith("  ")]
     return SeenGpus(files, 0, said[-1] if said else "torch counts none")
 

@@ -98,13 +98,18 @@ def installed() -> dict[str, str]:
 def git_commit() -> str:
     """Of this project's checkout, with `-dirty` where it was changed; empty outside of one."""
     with suppress(OSError, subprocess.SubprocessError):
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=True,
-        )
-        return described.stdout.strip()
+        # An environment may lie in the checkout of another project.
+        _git("ls-files", "--error-unmatch", __file__)
+        return _git("describe", "--always", "--dirty", "--abbrev=12").strip()
     return ""
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(
+        ["git", *arguments],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        timeout=5,
+        check=True,
+    ).stdout

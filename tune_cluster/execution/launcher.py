@@ -159,7 +159,7 @@ def taken_up(
     check_kinds(directory.path)
     kept_in = str(stored["flags"]["storage_path"])
     if directory.bucket is None and kept_in.startswith(SCHEME):
-        there = argument(f"{kept_in.rstrip('/')}/{directory.path.name}")
+        there = argument(f"{kept_in.rstrip('/')}/{directory.path.resolve().name}")
         raise ValueError(
             f"--resume {directory.path}: a copy of a study in a bucket: --resume {there}"
         )
