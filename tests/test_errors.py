@@ -67,3 +67,19 @@ with exit_on_error():
             check=False,
         )
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_another_pipe_that_has_broken_is_one():
+    code = """
+import os
+from tune_cluster.errors import exit_on_error
+reader, writer = os.pipe()
+os.close(reader)
+with exit_on_error():
+    os.write(writer, b"x")
+"""
+    command = [sys.executable, "-c", code]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, env=environment, check=False)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(b"error: ")

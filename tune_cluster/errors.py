@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import select
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,12 +38,19 @@ def exit_on_error() -> Iterator[None]:
 def end_with(error: OSError | ValueError) -> NoReturn:
     """Print an error that a person has made, and end the process with exit code 2; where the
     reader of its output has gone, as `| head` does, with 1 and without a word, as rich does."""
-    if isinstance(error, BrokenPipeError):
+    if isinstance(error, BrokenPipeError) and _reader_gone():
         # Python flushes stdout once more as it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     print_error(message_of(error))
     sys.exit(2)
+
+
+def _reader_gone() -> bool:
+    """Whether nobody reads standard output any more: a connection may have broken instead."""
+    stdout = select.poll()
+    stdout.register(sys.stdout.fileno(), select.POLLOUT)
+    return any(state & (select.POLLERR | select.POLLHUP) for _, state in stdout.poll(0))
 
 
 def message_of(error: OSError | ValueError) -> str:
