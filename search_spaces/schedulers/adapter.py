@@ -37,6 +37,8 @@ class AdaptedScheduler(StudyScheduler):
         """The last epoch of each trial that has not ended."""
         self._ended: list[Event] = []
         self._deciding = False
+        self._begins_anew = ""
+        """The trainable, where it goes on from no checkpoint."""
 
     def check(self, spec: StudySpec) -> None:
         """Tell the scheduler the metric and the mode.
@@ -50,6 +52,7 @@ class AdaptedScheduler(StudyScheduler):
                 "checkpoint: a class needs save_checkpoint and load_checkpoint; a function begins "
                 "with tune.get_checkpoint() and reports checkpoint="
             )
+        self._begins_anew = "" if spec.continues else spec.trainable
         metric, mode = spec.objective.metric, spec.objective.mode
         own_metric, own_mode = self._own
         if (own_metric or metric, own_mode or mode) != (metric, mode):
@@ -115,6 +118,15 @@ class AdaptedScheduler(StudyScheduler):
             return method(*arguments)
         finally:
             self._deciding = outer
+
+    def notes(self, trials: int) -> list[str]:
+        """What a pause costs."""
+        if not self._begins_anew:
+            return []
+        return [
+            f"{self._begins_anew} goes on from no checkpoint: a trial that "
+            f"{type(self._scheduler).__name__} pauses begins anew at epoch 1"
+        ]
 
     def describe(self) -> dict[str, object]:
         """Its class, for `study.json`."""

@@ -1,8 +1,10 @@
 """A scheduler of Ray Tune's pauses and stops trials: what is recorded of it."""
 
+from dataclasses import replace
+
 import pytest
 from ray.tune.experiment import Trial
-from ray.tune.schedulers import HyperBandScheduler, TrialScheduler
+from ray.tune.schedulers import HyperBandScheduler, MedianStoppingRule, TrialScheduler
 
 from search_spaces.schedulers.adapter import AdaptedScheduler
 from search_spaces.trial_events import Ended
@@ -78,3 +80,12 @@ def test_what_tune_takes_away_by_itself_is_no_decision(bracket):
     reported(scheduler, controller, waits, 2, 0.1)
     controller.stop_trial(waits)
     assert scheduler.take_events() == []
+
+
+@pytest.mark.parametrize("continues", [False, True])
+def test_that_a_paused_trial_begins_anew_is_said_before(continues):
+    scheduler = AdaptedScheduler(MedianStoppingRule(), (None, None))
+    replace(study_of(scheduler=scheduler), continues=continues, trainable="train").check()
+    notes = scheduler.notes(4)
+    assert bool(notes) is not continues
+    assert all("train " in note and "MedianStoppingRule pauses" in note for note in notes)
