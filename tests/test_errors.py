@@ -47,19 +47,20 @@ def test_an_error_of_the_system_is_told_with_its_path(tmp_path):
     assert message_of(io.UnsupportedOperation("fileno")) == "fileno"
 
 
-@pytest.mark.parametrize("command", [("tune_jobs/asha_lr_batch.py", "--help"), ("-c", "PRINTS")])
-def test_a_reader_that_is_gone_is_no_error(command):
-    prints = """
+PRINTS = """
 from tune_cluster.errors import exit_on_error
 with exit_on_error():
     print("x" * 100_000)
 """
-    words = [prints if word == "PRINTS" else word for word in command]
+
+
+@pytest.mark.parametrize("command", [("tune_jobs/asha_lr_batch.py", "--help"), ("-c", PRINTS)])
+def test_a_reader_that_is_gone_is_no_error(command):
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "w") as stdout:
         done = subprocess.run(
-            [sys.executable, *words],
+            [sys.executable, *command],
             stdout=stdout,
             stderr=subprocess.PIPE,
             cwd=ROOT,

@@ -56,7 +56,7 @@ def test_it_needs_no_extra(smoke_test, tmp_path):
             text=True,
             check=False,
         )
-        assert f"No module named '{name}'" in done.stderr
+        assert (done.returncode, f"No module named '{name}'" in done.stderr) == (1, True)
 
 
 @pytest.mark.slow
