@@ -47,6 +47,7 @@ from tune_cluster.execution.ray_tune.compat import (
 )
 from tune_cluster.execution.ray_tune.study import TUNE_FOLDER, TUNE_SETTINGS, Study
 from tune_cluster.execution.result import StudyResult
+from tune_cluster.execution.sending import unsendable_refused
 from tune_cluster.execution.signals import (
     EXIT_CODES,
     ended_by_signals,
@@ -54,7 +55,7 @@ from tune_cluster.execution.signals import (
     signals_handled,
 )
 from tune_cluster.execution.tuner import Tuner
-from tune_cluster.execution.validation import kind_of, refuse_unused, unsendable_refused
+from tune_cluster.execution.validation import kind_of, refuse_unused
 from tune_cluster.plain_text import argument
 from tune_cluster.reports.tables import write_table
 from tune_cluster.storage.inside import LinkError

@@ -6,7 +6,7 @@ import pytest
 from ray import tune
 
 from tune_cluster.execution.ray_tune.capabilities import can_resume
-from tune_cluster.execution.validation import variables
+from tune_cluster.execution.sending import variables
 
 
 def found():

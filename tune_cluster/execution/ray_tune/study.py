@@ -27,8 +27,9 @@ from tune_cluster.execution.ray_tune.recorder import Recorder, TuneStopper
 from tune_cluster.execution.ray_tune.restart import RestartingScheduler
 from tune_cluster.execution.ray_tune.searcher import Strategies, TrialSource
 from tune_cluster.execution.ray_tune.trainable import job_directory, tune_trainable
+from tune_cluster.execution.sending import check_sendable
 from tune_cluster.execution.tuner import Tuner
-from tune_cluster.execution.validation import check_points, check_sendable
+from tune_cluster.execution.validation import check_points
 from tune_cluster.storage.append_only import HeldFile
 from tune_cluster.storage.inside import make_private, opened
 from tune_cluster.storage.quota import Quota, parse_bytes
