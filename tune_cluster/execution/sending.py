@@ -1,4 +1,4 @@
-"""Whether a trainable can be sent to the trials' processes, and which variable is to blame if not."""
+"""Whether a trainable can be sent to the trials' processes, and which variable prevents it."""
 
 from __future__ import annotations
 
