@@ -168,6 +168,17 @@ def test_a_few_trials_keep_their_best_checkpoint_and_those_that_may_go_on_the_la
     assert most_checkpoints(promoting) == 3 + 8 + 2 * 3 + 1
 
 
+def test_an_epoch_budget_bounds_the_checkpoints_of_a_study_of_any_number_of_trials(tmp_path):
+    asha = ASHA(max_epochs=9)
+    few = planned(tmp_path / "few", trials=10_000, keep_best=3, scheduler=asha, epoch_budget=4)
+    # Four trials of an epoch, and two that run when the budget is spent.
+    assert most_checkpoints(few) == 3 + 4 + 2 * 3 + 1
+    spent = planned(
+        tmp_path / "spent", begun(0, 3), trials=10_000, scheduler=asha, keep_best=3, epoch_budget=4
+    )
+    assert most_checkpoints(spent) == 2 + 2 + 2 * 3 + 1
+
+
 def test_all_members_of_a_population_have_the_checkpoints_of_a_trial_that_runs(tmp_path):
     pbt = PBT(TRAINED, perturbed=["quality"], max_epochs=9, interval=3, seed=0, members=10)
     assert most_checkpoints(planned(tmp_path, trials=10, scheduler=pbt)) == 10 * 3 + 1

@@ -176,10 +176,22 @@ def most_checkpoints(study: Study) -> int:
     keep their best, and those that may go on their latest; `best/` has a copy.
     """
     running = most_running(study)
-    ended = max(study.total - running, 0)
+    ended = max(_most_begun(study) - running, 0)
     best = min(study.options.keep_best, ended) if study.space.parameters else ended
     latest = math.ceil(ended * study.scheduler.kept_share)
     return best + latest + 3 * running + 1
+
+
+def _most_begun(study: Study) -> int:
+    """How many trials will have begun at most: each costs an epoch, of which there may be a budget.
+
+    Those that run when it is spent are told so by their next result.
+    """
+    if study.options.epoch_budget is None:
+        return study.total
+    run = sum(len(trial.results) for trial in study.trials.values())
+    left = max(study.options.epoch_budget - run, 0)
+    return min(study.total, len(study.trials) + left + study.max_concurrent)
 
 
 def divide_quota(study: Study, checkpoint: int | None = None) -> None:
