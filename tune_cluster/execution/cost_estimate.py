@@ -142,14 +142,18 @@ def estimate_cost(study: Study) -> CostEstimate:
 
 def epochs_left(study: Study, expected: float) -> float:
     """The epochs that are still to be run, of so many that are expected of the whole study."""
-    trials = study.trials.values()
-    left = expected * (1 - len(trials) / study.total) + sum(epochs_begun(study))
+    left = expected * (1 - len(study.trials) / study.total) + sum(epochs_begun(study))
     origins = study.searcher.origins
     left -= sum(origin.epoch for index, origin in origins.items() if index not in study.trials)
-    if study.options.epoch_budget is not None:
-        run = sum(len(t.results) + t.epochs_lost for t in trials)
-        left = min(left, study.options.epoch_budget - run)
-    return max(left, 0.0)
+    return max(min(left, _budget_left(study)), 0.0)
+
+
+def _budget_left(study: Study) -> float:
+    """The epochs that the budget still allows, those that were lost counted; without end if there
+    is none."""
+    if study.options.epoch_budget is None:
+        return math.inf
+    return max(study.options.epoch_budget - study.state.epochs_run, 0)
 
 
 def epochs_begun(study: Study) -> list[float]:
@@ -187,11 +191,8 @@ def _most_begun(study: Study) -> int:
 
     Those that run when it is spent are told so by their next result.
     """
-    if study.options.epoch_budget is None:
-        return study.total
-    run = sum(len(trial.results) for trial in study.trials.values())
-    left = max(study.options.epoch_budget - run, 0)
-    return min(study.total, len(study.trials) + left + study.max_concurrent)
+    begun = len(study.trials) + _budget_left(study) + study.max_concurrent
+    return int(min(study.total, begun))
 
 
 def divide_quota(study: Study, checkpoint: int | None = None) -> None:
