@@ -63,12 +63,11 @@ class OptunaSearch(LearningSearch):
         super().check(spec)
         self._begin(None)
 
-    def proposal(
-        self, ranks: Mapping[Name, Rank | None], rung: Epochs, rng: np.random.Generator
-    ) -> Sequence[float]:
+    def proposal(self, rng: np.random.Generator) -> Sequence[float]:
         """What Optuna asks for, with what it has been told of every trial."""
         import optuna
 
+        rung, ranks = self.standing()
         if rung != self._rung:
             # Optuna keeps what a trial ended with; at another rung all of them stand elsewhere.
             self._begin(rung)

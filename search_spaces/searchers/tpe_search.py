@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search_spaces import needs_extra
-from search_spaces.searchers.learning import Epochs, LearningSearch, Name, Rank
+from search_spaces.searchers.learning import LearningSearch
 from search_spaces.space import Space
 
 STARTUP = 20
@@ -77,10 +77,9 @@ class TPESearch(LearningSearch):
             self._domain, PRIOR_WEIGHT, GAMMA
         )
 
-    def proposal(
-        self, ranks: Mapping[Name, Rank | None], rung: Epochs, rng: np.random.Generator
-    ) -> Sequence[float]:
+    def proposal(self, rng: np.random.Generator) -> Sequence[float]:
         """The best of `CANDIDATES` draws for each hyperparameter, by l(x) / g(x)."""
+        _, ranks = self.standing()
         # HyperOpt looks at the order of losses alone; running ones are infinitely bad there too.
         known = sorted({rank for rank in ranks.values() if rank is not None})
         loss_of = {rank: float(at) for at, rank in enumerate(known)}

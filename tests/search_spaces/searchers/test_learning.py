@@ -6,7 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search_spaces.objective import Objective
-from search_spaces.searchers.learning import END, TrialRecord, common_rung, ranks_of
+from search_spaces.schedulers.asha import ASHA
+from search_spaces.searchers.learning import (
+    END,
+    ENOUGH,
+    LearningSearch,
+    TrialRecord,
+    common_rung,
+    ranks_of,
+)
+from search_spaces.trial_events import Result, Suggested
+from tests.search_spaces.conftest import EVERYTHING, study_of
 
 RUNGS = (1, 3, 9)
 
@@ -126,3 +136,25 @@ def test_a_trial_that_was_stopped_before_the_lowest_rung_comes_behind_those_of_t
     lived(trials, "at it", {1: 0.1, 3: 0.1}, "stopped")
     ranks = ranks_of(trials, (3, 9), Objective("score", "max"), 9)
     assert ranks["at it"] < ranks["before"] < ranks["failed"]
+
+
+class Watched(LearningSearch):
+    """Shows what a model would be given."""
+
+    def proposal(self, rng):
+        return rng.random(len(self.space.parameters)).tolist()
+
+
+def test_four_trials_at_a_rung_are_enough_to_compare_there_however_many_hyperparameters():
+    searcher = Watched(EVERYTHING, seed=0, startup=1)
+    study_of(searcher, ASHA(max_epochs=27)).check()
+    for index in range(6):
+        searcher.on_event(Suggested(trial=index, config=searcher.point(index)), replay=False)
+        for epoch in (1, 2, 3)[: 3 if index < ENOUGH else 1]:
+            result = Result(trial=index, epoch=epoch, metrics={"score": index / 10})
+            searcher.on_event(result, replay=False)
+        assert searcher.standing()[0] == (1 if index < ENOUGH - 1 else 3)
+    assert len(EVERYTHING.parameters) > ENOUGH
+    _, ranks = searcher.standing()
+    assert sorted(range(4), key=ranks.get) == [3, 2, 1, 0]
+    assert ranks[5] is None
