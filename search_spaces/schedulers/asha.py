@@ -13,7 +13,8 @@ from ray.tune.schedulers import TrialScheduler
 
 from search_spaces.objective import Expectation, Objective, StudySpec
 from search_spaces.schedulers.base import Closing, StudyScheduler, TrialConfigs, index_of
-from search_spaces.schedulers.rungs import RULES, RULES_HELP, RungRule, Rungs, drawn, expected
+from search_spaces.schedulers.expectation import expected
+from search_spaces.schedulers.rungs import RULES, RULES_HELP, RungRule, Rungs, drawn
 from search_spaces.trial_events import (
     Decision,
     Ended,

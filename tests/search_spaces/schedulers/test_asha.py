@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from ray.tune.schedulers import TrialScheduler
 
 from search_spaces.schedulers.asha import ASHA
-from search_spaces.schedulers.rungs import Rungs, expected
+from search_spaces.schedulers.expectation import expected
+from search_spaces.schedulers.rungs import Rungs
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
 from search_spaces.trial_events import Decision, Ended, Promoted, Result

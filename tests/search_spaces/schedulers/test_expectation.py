@@ -2,7 +2,8 @@
 
 import pytest
 
-from search_spaces.schedulers.rungs import RULES, Rungs, expected, simulated
+from search_spaces.schedulers.expectation import expected, simulated
+from search_spaces.schedulers.rungs import RULES, Rungs
 
 
 @pytest.mark.parametrize(
