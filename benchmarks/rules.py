@@ -82,7 +82,7 @@ class Ruled(ASHA):
     """ASHA over rungs of a rule of its own."""
 
     def __init__(self, rungs: Rungs) -> None:
-        super().__init__(max_epochs=EPOCHS, rung_rule=rungs.rule)
+        super().__init__(max_epochs=EPOCHS, grace_period=1, rung_rule=rungs.rule)
         self.memory = replace(rungs)
 
 

@@ -233,6 +233,37 @@ class Promoted(TrialEvent):
         )
 
 
+AGREEMENT = 2 / 3
+"""The least share of pairs of trials that a rung has to rank as the next one does, to be used."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RungJudged(Event):
+    """It is known how well a rung ranks trials: from here on it is used, or left out."""
+
+    name = "rung_judged"
+
+    rung: Epoch
+    next: Epoch
+    """That it was held against: the rung above, or the last epoch."""
+    pairs: Annotated[int, Field(strict=True, ge=1, le=LARGEST)]
+    """Of trials with a value at both."""
+    agreement: Annotated[Number, Field(ge=0, le=1)]
+    """The share of the pairs whose order is the same at both."""
+    used: StrictBool
+    """Whether that is enough; a rung that is left out lets all trials pass."""
+
+    def line(self, metric: str) -> str:
+        """What became of the rung, and by which number."""
+        same = round(self.agreement * self.pairs)
+        pairs = "of 1 pair" if self.pairs == 1 else f"of {self.pairs} pairs"
+        return (
+            f"judged     rung {self.rung} is {'used' if self.used else 'left out'}: {pairs} of "
+            f"trials {same} {'has' if same == 1 else 'have'} the same order at epoch {self.next} "
+            f"({self.agreement:.0%}, at least {AGREEMENT:.0%} is asked)"
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Exploited(TrialEvent):
     """A population's member goes on from the donor's weights after that epoch."""

@@ -107,7 +107,7 @@ def run_study(cluster_address, tmp_path, monkeypatch):
                 metric="score",
                 mode="max",
                 search_alg=searcher or RandomSearch(SPACE, seed=0),
-                scheduler=scheduler or ASHA(max_epochs=max_epochs),
+                scheduler=scheduler or ASHA(max_epochs=max_epochs, grace_period=1),
             ),
             run_config=RunConfig(callbacks=callbacks),
             dataset=dataset,

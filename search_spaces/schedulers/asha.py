@@ -22,6 +22,7 @@ from search_spaces.trial_events import (
     Event,
     Promoted,
     Result,
+    RungJudged,
     Suggested,
 )
 
@@ -30,8 +31,9 @@ from search_spaces.trial_events import (
 class ASHAFlags:
     """The flags of a job whose trials are stopped early by ASHA."""
 
-    grace_period: int = 1
-    """Epochs before a trial can be stopped; should cover warm-up and freezing."""
+    grace_period: int | None = None
+    """Epochs before a trial can be stopped; should cover warm-up and freezing. None decides it
+    while the study runs: the lowest rungs are left out if they do not rank trials as the next."""
 
     reduction_factor: int = 3
     """One trial in so many goes on from a rung."""
@@ -55,7 +57,9 @@ class ASHA(StudyScheduler):
 
     Args:
         max_epochs: the epochs of a trial that is never stopped.
-        grace_period: epochs before a trial can be stopped (r in the paper).
+        grace_period: epochs before a trial can be stopped (r in the paper); None lets the study
+            decide it: the lowest rung is asked first, see `rungs`, and lies where warm-up and
+            freezing are over.
         reduction_factor: one trial in so many goes on from a rung (η in the paper).
         rung_rule: who goes on from a rung, see `rungs`; where nobody says it,
             "promotion", or "top" where trials have no checkpoints to go on from.
@@ -75,7 +79,7 @@ class ASHA(StudyScheduler):
         self,
         *,
         max_epochs: int,
-        grace_period: int = 1,
+        grace_period: int | None = None,
         reduction_factor: int = 3,
         rung_rule: RungRule | None = None,
         audit: float = 0.0,
@@ -89,15 +93,18 @@ class ASHA(StudyScheduler):
         self.max_epochs = max_epochs
         self._rule_given = rung_rule
         self.memory = Rungs(
-            max_epochs, grace_period, reduction_factor, rule=rung_rule or "promotion"
+            max_epochs,
+            1 if grace_period is None else grace_period,
+            reduction_factor,
+            rule=rung_rule or "promotion",
+            adaptive=grace_period is None,
         )
         """The rungs and who has reached them."""
         self.rungs = self.memory.milestones
-        if audit and not self.rungs:
-            raise ValueError(
-                f"--audit {audit:g}: no rung below the {max_epochs} epochs of a trial stops one"
-            )
+        self._check_audit()
         self._objective = Objective("", "max")
+        self._latest: dict[int, float | None] = {}
+        """By trial that has not ended, its last value."""
         self._decided: list[Event] = []
         self._replayed = _Replay(self)
 
@@ -109,9 +116,12 @@ class ASHA(StudyScheduler):
                 that have nothing to go on from.
         """
         settling = spec.searcher.space.settling_epochs()
-        if self.rungs and self.memory.grace_period < settling:
+        grace_period = self.memory.grace_period
+        if self.memory.adaptive:
+            grace_period = min(max(1, math.ceil(settling)), self.memory.max_epochs)
+        elif self.rungs and grace_period < settling:
             raise ValueError(
-                f"--grace-period {self.memory.grace_period}: the space allows {settling:g} epochs "
+                f"--grace-period {grace_period}: the space allows {settling:g} epochs "
                 "of warm-up or freezing, before which trials cannot be compared; give at least "
                 f"{math.ceil(settling)}"
             )
@@ -124,9 +134,19 @@ class ASHA(StudyScheduler):
         self._objective = spec.objective
         self.memory = replace(
             self.memory,
+            grace_period=grace_period,
             mode=spec.objective.mode,
             rule=self._rule_given or ("promotion" if spec.continues else "top"),
         )
+        self.rungs = self.memory.milestones
+        self._check_audit()
+
+    def _check_audit(self) -> None:
+        if self.audit and not self.rungs:
+            raise ValueError(
+                f"--audit {self.audit:g}: no rung below the {self.max_epochs} epochs of a trial "
+                "stops one"
+            )
 
     @property
     def promotes(self) -> bool:
@@ -145,12 +165,24 @@ class ASHA(StudyScheduler):
         return str(TrialScheduler.STOP)
 
     def on_event(self, event: Event, replay: bool) -> None:
-        """Take in a promotion or a failure; of earlier sessions also results and decisions."""
+        """Take in a promotion, an end or what was judged; of earlier sessions also results and
+        decisions."""
         if replay:
             self._replayed.take(event)
         if isinstance(event, Promoted):
             self.memory.promote(event.trial, event.rung)
-        elif isinstance(event, Ended) and event.blamed:
+        elif isinstance(event, RungJudged):
+            self.memory.judge(event)
+        elif isinstance(event, Result):
+            self._latest[event.trial] = event.metrics.get(self._objective.metric)
+        elif isinstance(event, Ended):
+            self._end(event)
+
+    def _end(self, event: Ended) -> None:
+        latest = self._latest.pop(event.trial, None)
+        if event.status != "stopped":
+            self.memory.report_end(event.trial, None if event.failed else latest)
+        if event.blamed:
             self.memory.report_failure(event.trial, event.epoch)
 
     def report(self, trial: int, epoch: float, metrics: Mapping[str, Any]) -> Decision | None:
@@ -158,9 +190,13 @@ class ASHA(StudyScheduler):
         return self.memory.report(trial, epoch, metrics[self._objective.metric])
 
     def take_events(self) -> list[Event]:
-        """Return, once, the decisions of this step and the ends that follow from them or, after a
-        replay, those that the journal lacks."""
+        """Return, once, the decisions of this step, the ends that follow from them and what they
+        say of a rung or, after a replay, those that the journal lacks."""
         decided, self._decided = [*self._replayed.lacking(), *self._decided], []
+        # Only here, so that a rung is judged after all that the journal has before its event.
+        while (judged := self.memory.judgement()) is not None:
+            self.memory.judge(judged)
+            decided.append(judged)
         return decided
 
     def promotable(self) -> Iterable[Promoted]:
@@ -195,6 +231,11 @@ class ASHA(StudyScheduler):
     def notes(self, trials: int) -> list[str]:
         """What a person may not expect of the rule by which trials are stopped."""
         rungs, notes = self.memory, []
+        if rungs.adaptive and not self.rungs and rungs.max_epochs > 1:
+            notes.append(
+                f"warm-up or freezing may last all {rungs.max_epochs} epochs of a trial: no rung "
+                "stops one"
+            )
         if rungs.rule == "top" and self._rule_given is None:
             notes.append(
                 "the trainable goes on from no checkpoint (no save_checkpoint, or a function "
@@ -214,7 +255,7 @@ class ASHA(StudyScheduler):
         """The scheduler as plain JSON, for `study.json`."""
         return {
             "scheduler": "asha",
-            "grace_period": self.memory.grace_period,
+            "grace_period": None if self.memory.adaptive else self.memory.grace_period,
             "reduction_factor": self.memory.reduction_factor,
             "max_epochs": self.memory.max_epochs,
             "rung_rule": self.memory.rule,
@@ -226,6 +267,10 @@ class ASHA(StudyScheduler):
 def stopped_by(decision: Decision, epoch: float) -> Ended:
     """The end of a trial that a decision stops after `epoch`."""
     return Ended(trial=decision.trial, epoch=epoch, status="stopped", rung=decision.rung)
+
+
+_AFTER_A_RESULT = (Suggested, Result, EpochsLost, Decision, RungJudged, Promoted, Ended)
+"""Events that come when all is known that a result was."""
 
 
 class _Replay:
@@ -245,12 +290,12 @@ class _Replay:
 
     def take(self, event: Event) -> None:
         """Take in the next event."""
-        if not isinstance(event, (Suggested, Result, EpochsLost, Decision, Promoted, Ended)):
+        if not isinstance(event, _AFTER_A_RESULT):
             return
         last, self._unanswered = self._unanswered, None
         # Tune asks no scheduler about the result that a trial ends with by itself.
-        ended = isinstance(event, Ended) and event.status == "finished"
-        if last is not None and not (ended and event.trial == last.trial):
+        finished = event.trial if isinstance(event, Ended) and event.status == "finished" else None
+        if last is not None and last.trial != finished:
             self._report(last)
         if isinstance(event, Result):
             self._unanswered = event

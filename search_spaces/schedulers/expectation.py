@@ -36,7 +36,11 @@ def expected(rungs: Rungs, *, trials: int, concurrent: int) -> Expectation:
     rng, makespan = np.random.default_rng(0), 0
     for _ in range(repeats):
         order = rng.permutation(trials).tolist()
-        arrivals = list(simulated(replace(rungs, mode="max"), order, concurrent))
+        fresh = replace(rungs, mode="max")
+        for rung, known in zip(fresh.rungs.values(), rungs.rungs.values(), strict=True):
+            # What a resumed study has judged stands.
+            rung.used = known.used
+        arrivals = list(simulated(fresh, order, concurrent))
         for station, _ in arrivals:
             reached[station] += 1
         makespan += arrivals[-1][1]
@@ -78,6 +82,11 @@ def simulated(rungs: Rungs, quality: Sequence[float], concurrent: int) -> Iterat
             return
         now, _, trial = heapq.heappop(running)
         yield at[trial], now
-        decision = rungs.report(trial, at[trial], float(quality[trial]))
-        if decision is not None and not decision.stop:
-            go_on(trial)
+        if at[trial] == rungs.max_epochs:
+            rungs.report_end(trial, quality[trial])
+        else:
+            decision = rungs.report(trial, at[trial], float(quality[trial]))
+            if decision is None or not decision.stop:
+                go_on(trial)
+        while (judged := rungs.judgement()) is not None:
+            rungs.judge(judged)

@@ -17,6 +17,16 @@ A trial is at a rung with its first report at or past it: one that reports every
 the rung of epoch 9 with its tenth, and never to those of 1 and 3. Of equal trials the first to
 arrive is the better one; `ray` lets all of them go on that are as good as the percentile.
 
+Where nobody has fixed the grace period, the lowest rung is asked first whether it ranks trials at
+all. It lets `UNSELECTED` trials go on whatever their rank; all others go by the rule. When these
+have come to the next rung, or to the last epoch, the two are compared: of all pairs of trials with
+a value at both, the share that both have in the same order. A pair of which the rung has chosen
+both says nothing, so that one of them has to be unselected. From a share of `AGREEMENT` on the rung
+is used as any other, and no rung above it is asked. Below it the rung is left out: all its trials
+go on, those to come pass it, and the rung above is asked in the same way, by `UNSELECTED_LATER`
+trials; and so on to the top. A trial that has ended by itself counts at the next rung with its last
+value; in place of one that has failed the next trial is unselected.
+
 Each rung keeps its trials sorted: a report and a promotion cost the search in a sorted list.
 
 `benchmarks/rules.py` compares them and others on recorded curves; the default is what came out.
@@ -29,12 +39,19 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import combinations, islice
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
 from search_spaces.objective import Mode, Objective
-from search_spaces.trial_events import Decision, Promoted
+from search_spaces.trial_events import AGREEMENT, Decision, Promoted, RungJudged
+
+UNSELECTED = 4
+"""Trials that the lowest rung lets go on whatever their rank, while it is asked."""
+
+UNSELECTED_LATER = 2
+"""Those of a rung that is asked after a lower one was left out: others have come further too."""
 
 DRAW = 0xA0D17
 """Sets the draw of a sample apart from all other draws of a seed and an index."""
@@ -67,6 +84,18 @@ class Rung:
     """Of all, the best first."""
     stopped: list[Place] = field(default_factory=list)
     """Of those that were stopped here and have not gone on, the best first."""
+    used: bool | None = None
+    """What was judged of it; None as long as nothing was. One that is not used lets all pass."""
+
+    @property
+    def compares(self) -> bool:
+        """Whether a trial with a value has come to it."""
+        return bool(self.ranking) and self.ranking[0][0] < math.inf
+
+    def waits(self, trial: int) -> bool:
+        """Whether a trial that has reached this rung was stopped here, and has not gone on."""
+        at = bisect_left(self.stopped, self.places[trial])
+        return self.stopped[at : at + 1] == [self.places[trial]]
 
     def add(self, trial: int, key: float) -> int:
         """Add a trial; return its rank from 0."""
@@ -83,10 +112,8 @@ class Rung:
     def let_pass(self, trial: int) -> None:
         """Let a trial go on."""
         self.passed.add(trial)
-        place = self.places.get(trial)
-        if place is not None:
-            at = bisect_left(self.stopped, place)
-            del self.stopped[at : at + (self.stopped[at : at + 1] == [place])]
+        if trial in self.places and self.waits(trial):
+            del self.stopped[bisect_left(self.stopped, self.places[trial])]
 
 
 def _best_share(rung: Rung, place: Place, factor: int, least: int = 0) -> Cutoff:
@@ -140,6 +167,10 @@ class Rungs:
     reduction_factor: int = 3
     mode: Mode = "max"
     rule: RungRule = "promotion"
+    adaptive: bool = False
+    """Whether rungs are asked, the lowest first, before they are used."""
+    ends: dict[int, float] = field(init=False)
+    """By trial that has ended by itself, the sort key of its last value; infinite if it failed."""
     rungs: dict[int, Rung] = field(init=False)
     """By epochs, ascending; the last epoch of a trial is not one of them."""
 
@@ -152,6 +183,7 @@ class Rungs:
                 f"got {self.grace_period}"
             )
         self._key = Objective("value", self.mode).key
+        self.ends = {}
         self.rungs = {}
         rung = self.grace_period
         while rung < self.max_epochs:
@@ -177,15 +209,15 @@ class Rungs:
         }
 
     def report(self, trial: int, epoch: float, value: float) -> Decision | None:
-        """Compare the value that `trial` had after `epoch`; None between two rungs, and at a rung
-        that has compared the trial before.
+        """Compare the value that `trial` had after `epoch`; None between two rungs, at a rung that
+        is left out, and at one that has compared the trial before.
 
         Raises:
             ValueError: the value is not finite; a failed trial is told by `report_failure`.
         """
         if not math.isfinite(value):
             raise ValueError(f"trial {trial}: a rung compares finite values only, got {value}")
-        reached = max((epochs for epochs in self.rungs if epochs <= epoch), default=None)
+        reached = max((epochs for epochs in self._in_use if epochs <= epoch), default=None)
         if reached is None or any(
             trial in rung.places for ahead, rung in self.rungs.items() if ahead >= reached
         ):
@@ -194,6 +226,7 @@ class Rungs:
         rank = rung.add(trial, self._key(value))
         place = rung.places[trial]
         cutoff, stop = RULES[self.rule].cutoff(rung, place, self.reduction_factor)
+        stop = stop and trial not in self._unselected(reached)
         if stop:
             rung.stop(trial)
         else:
@@ -210,28 +243,109 @@ class Rungs:
 
     def report_failure(self, trial: int, epoch: float) -> None:
         """Let `trial`, which diverged or failed in `epoch`, come last at the rung ahead."""
-        ahead = next((rung for epochs, rung in self.rungs.items() if epochs >= epoch), None)
+        ahead = next((rung for epochs, rung in self._in_use.items() if epochs >= epoch), None)
         if ahead is not None and trial not in ahead.places:
             ahead.add(trial, math.inf)
+
+    def report_end(self, trial: int, value: float | None) -> None:
+        """Take in the last value of `trial`, which has ended by itself; None if it failed."""
+        finite = value is not None and math.isfinite(value)
+        self.ends[trial] = self._key(value) if value is not None and finite else math.inf
+
+    @property
+    def _in_use(self) -> dict[int, Rung]:
+        """The rungs that are not left out."""
+        return {epochs: rung for epochs, rung in self.rungs.items() if rung.used is not False}
+
+    @property
+    def asked(self) -> int | None:
+        """The rung that is asked whether it ranks: the lowest that compares trials, as long as none
+        is used for good."""
+        if not self.adaptive or any(rung.used for rung in self.rungs.values()):
+            return None
+        return next((epochs for epochs, rung in self._in_use.items() if rung.compares), None)
+
+    def _unselected(self, epochs: int) -> list[int]:
+        """The trials that a rung has let go on, or shall, whatever their rank: the first that came,
+        without those that have failed since, and those that it has stopped for good."""
+        if epochs != self.asked:
+            return []
+        rung, ahead = self.rungs[epochs], self._next(epochs)
+        known = (
+            trial
+            for trial, (key, _, _) in rung.places.items()
+            if math.inf not in (key, self._key_at(trial, ahead))
+            and (self.promotes or not rung.waits(trial))
+        )
+        return list(islice(known, self._enough))
+
+    @property
+    def _enough(self) -> int:
+        lower = any(rung.used is False for rung in self.rungs.values())
+        return UNSELECTED_LATER if lower else UNSELECTED
+
+    def _next(self, epochs: int) -> int:
+        return next((ahead for ahead in self.rungs if ahead > epochs), self.max_epochs)
+
+    def _key_at(self, trial: int, station: int) -> float | None:
+        """The sort key of the first value of `trial` that was compared at or past a station, or of
+        its end before it; None if it has not come there."""
+        for epochs, rung in self.rungs.items():
+            if epochs >= station and trial in rung.places:
+                return rung.places[trial][0]
+        return self.ends.get(trial)
+
+    def judgement(self) -> RungJudged | None:
+        """What is known by now of the rung that is asked; None as long as that is not enough."""
+        asked = self.asked
+        if asked is None:
+            return None
+        ahead, unselected = self._next(asked), self._unselected(asked)
+        keys = {trial: self._key_at(trial, ahead) for trial in self.rungs[asked].places}
+        if len(unselected) < self._enough or any(keys[trial] is None for trial in unselected):
+            return None
+        compared = [
+            (here, there, trial in unselected)
+            for trial, (here, _, _) in self.rungs[asked].places.items()
+            if here < math.inf and (there := keys[trial]) is not None and there < math.inf
+        ]
+        same = [
+            (a < b, a > b) == (a_there < b_there, a_there > b_there)
+            for (a, a_there, a_free), (b, b_there, b_free) in combinations(compared, 2)
+            if a_free or b_free
+        ]
+        agreement = sum(same) / len(same)
+        return RungJudged(
+            rung=asked,
+            next=ahead,
+            pairs=len(same),
+            agreement=agreement,
+            used=agreement >= AGREEMENT,
+        )
+
+    def judge(self, judged: RungJudged) -> None:
+        """Use a rung from here on, or leave it out."""
+        self.rungs[int(judged.rung)].used = judged.used
 
     def promotable(self) -> Iterator[Promoted]:
         """The stopped trials that are to go on, the highest rung and the best rank first."""
         if not self.promotes:
             return
         for epochs in reversed(self.rungs):
-            rung = self.rungs[epochs]
+            rung, unselected = self.rungs[epochs], self._unselected(epochs)
             going_on = len(rung.ranking) // self.reduction_factor
             for place in rung.stopped:
                 rank = bisect_left(rung.ranking, place)
-                if rank >= going_on:
+                if rank < going_on or rung.used is False or place[2] in unselected:
+                    yield Promoted(
+                        trial=place[2],
+                        rung=epochs,
+                        value=self._key(place[0]),
+                        rank=rank + 1,
+                        of=len(rung.ranking),
+                    )
+                elif not unselected:
                     break
-                yield Promoted(
-                    trial=place[2],
-                    rung=epochs,
-                    value=self._key(place[0]),
-                    rank=rank + 1,
-                    of=len(rung.ranking),
-                )
 
     def next_promotion(self) -> Promoted | None:
         """The first that is promotable."""
@@ -245,10 +359,13 @@ class Rungs:
         """As `StudyScheduler.may_continue`: the highest rung and the best rank first."""
         within: list[int] = []
         beyond: list[int] = []
+        # Any may be left out in the end.
+        undecided = self.adaptive and not any(rung.used for rung in self.rungs.values())
         # Whoever comes later can only push it back.
         most = trials // self.reduction_factor
         for rung in reversed(self.rungs.values()):
             for place in rung.stopped if self.promotes else ():
                 rank = bisect_left(rung.ranking, place)
-                (within if rank < most else beyond).append(place[2])
+                may = undecided or rung.used is False or rank < most
+                (within if may else beyond).append(place[2])
         return within, beyond

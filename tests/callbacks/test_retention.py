@@ -37,7 +37,7 @@ class Told:
         self.trials = self.study.trials
         self.scheduler = StudyScheduler()
         if rule is not None:
-            self.scheduler = ASHA(max_epochs=9, rung_rule=rule, audit=audit)
+            self.scheduler = ASHA(max_epochs=9, grace_period=1, rung_rule=rule, audit=audit)
             study_of(scheduler=self.scheduler).check()
         self.options = {"keep_best": keep_best, "total": total, "quota": quota}
         self.begin()

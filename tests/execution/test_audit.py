@@ -114,7 +114,7 @@ def newest_checkpoints(study):
     [("promotion", 0.0), ("top", 0.5), pytest.param("top", 0.0, marks=pytest.mark.long)],
 )
 def test_a_trial_that_was_stopped_comes_to_what_it_would_have(run_study, tmp_path, rule, kept):
-    asha = {"max_epochs": 9, "rung_rule": rule, "audit": kept, "seed": 3}
+    asha = {"max_epochs": 9, "grace_period": 1, "rung_rule": rule, "audit": kept, "seed": 3}
     code, trials, study = run_study(toy(), trials=16, scheduler=ASHA(**asha), max_concurrent=1)
     assert code == 0
     journal, newest = (study.directory / JOURNAL).read_bytes(), newest_checkpoints(study)
@@ -167,9 +167,11 @@ def test_trials_of_it_that_go_wrong_end_alone_and_two_at_a_time_all_of_them_end(
         elif config["quality"] < 0.5:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    run_study(toy(), trials=16, scheduler=ASHA(max_epochs=9))
+    run_study(toy(), trials=16, scheduler=ASHA(max_epochs=9, grace_period=1))
     begin(str(tmp_path / "study"), 1.0)
-    code, trials, _ = run_study(toy(act), scheduler=ASHA(max_epochs=9), name="study-audit")
+    code, trials, _ = run_study(
+        toy(act), scheduler=ASHA(max_epochs=9, grace_period=1), name="study-audit"
+    )
     assert code == 0
     assert died.exists()
     assert trials
@@ -204,9 +206,13 @@ def test_it_grows_with_its_study_and_without_checkpoints_trials_are_run_again(ru
 
     ended = []
     for trials_in_all in (4, 8):
-        _, trials, _ = run_study(Plain, trials=trials_in_all, scheduler=ASHA(max_epochs=9))
+        _, trials, _ = run_study(
+            Plain, trials=trials_in_all, scheduler=ASHA(max_epochs=9, grace_period=1)
+        )
         begin(str(tmp_path / "study"), 1.0)
-        _, continued, second = run_study(Plain, scheduler=ASHA(max_epochs=9), name="study-audit")
+        _, continued, second = run_study(
+            Plain, scheduler=ASHA(max_epochs=9, grace_period=1), name="study-audit"
+        )
         stopped = [trial.index for trial in trials.values() if trial.status == "stopped"]
         assert len(stopped) > len(ended)
         assert sorted(trial.origin for trial in continued.values()) == stopped

@@ -90,11 +90,40 @@ def test_a_study_that_grows_is_that_of_one_run_and_promotes_trials_of_its_first_
     events = told(study)
     second = events[[event["event"] for event in events].index("closed") :]
     assert {event["trial"] for event in second if event["event"] == "promoted"} & set(range(8))
-    again = ASHA(max_epochs=9)
+    again = ASHA(max_epochs=9, grace_period=1)
     searcher = RandomSearch(SPACE, seed=1)
     options = {"trials": study.total, "searcher": searcher, "scheduler": again}
     study_in(study.directory, trainable=study.trainable, **options)
     assert again.memory == study.scheduler.memory
+
+
+def turns(config, epoch, result, restored):
+    """The better from epoch 3 on, the worse it was before."""
+    result["score"] = config["quality"] * (1 if epoch >= 3 else -1)
+
+
+@pytest.mark.parametrize("max_concurrent", [1, 4])
+def test_a_rung_that_does_not_rank_is_left_out_which_is_told_and_holds_in_a_resume(
+    run_study, tmp_path, max_concurrent
+):
+    def run_it(name, *sizes):
+        for trials in sizes:
+            options = {"trials": trials, "max_concurrent": max_concurrent, "name": name}
+            code, records, study = run_study(toy(turns), scheduler=ASHA(max_epochs=9), **options)
+            assert code == 0
+        return records, study
+
+    grown, study = run_it("grown", 8, 18)
+    rungs = [(e["rung"], e["used"]) for e in told(study) if e["event"] == "rung_judged"]
+    assert rungs == [(1, False), (3, True)]
+    assert min(trial.epochs for trial in grown.values()) == 3
+    output = (tmp_path / "output").read_text()
+    assert "rung 1 is left out" not in output, "it was told in the first session"
+    again = ASHA(max_epochs=9)
+    study_in(study.directory, trainable=study.trainable, trials=18, scheduler=again)
+    assert again.memory == study.scheduler.memory
+    if max_concurrent == 1:
+        assert grown == run_it("whole", 18)[0]
 
 
 def torn(checkpoint):

@@ -104,6 +104,16 @@ def test_plots_that_never_cross_correlate_perfectly_and_lose_nothing():
     assert dict(audit_lines(found))["grace period"].endswith("leave it")
 
 
+@pytest.mark.parametrize(("left_out", "now"), [([], 1), ([1], 3), ([1, 3], 9)])
+def test_a_grace_period_that_decided_itself_is_that_of_the_lowest_rung_in_use(left_out, now):
+    _, events = population(np.random.default_rng(0))
+    judged = {"event": "rung_judged", "next": 9, "pairs": 6, "agreement": 0.5, "used": False}
+    events += [{**judged, "rung": rung} for rung in left_out]
+    found = audited(events, asha={**ASHA, "grace_period": None})
+    assert found["grace_period"]["now"] == now
+    assert dict(audit_lines(found))["grace period"]
+
+
 def test_a_first_epoch_that_says_nothing_is_told_and_a_longer_grace_period_advised():
     _, events = population(np.random.default_rng(0))
     shuffled = np.random.default_rng(1).permutation(64) / 1e6

@@ -65,6 +65,17 @@ def test_another_best_makes_another_picture(tmp_path):
     assert (first != second).any()
 
 
+def test_a_rung_that_was_left_out_is_not_drawn(tmp_path):
+    left_out, without = tmp_path / "left_out", tmp_path / "without"
+    for folder, rungs in ((left_out, (1, 3)), (without, (3,))):
+        folder.mkdir()
+        write_study(folder, rungs=rungs)
+    judged = {"event": "rung_judged", "rung": 1, "next": 3, "pairs": 6, "agreement": 0.5}
+    with (left_out / "journal.jsonl").open("a") as file:
+        file.write(json.dumps({**judged, "used": False}) + "\n")
+    assert (picture_of(left_out) == picture_of(without)).all()
+
+
 @pytest.mark.parametrize("trials", [[], [([], None)], [([], "diverged")], [([0.5], "finished")]])
 def test_a_study_with_next_to_nothing_in_it_is_drawn(tmp_path, trials):
     assert picture_of(write_study(tmp_path, trials)).size

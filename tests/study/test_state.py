@@ -18,6 +18,7 @@ def event(kind, trial=0, **rest):
 SUGGESTED = event("suggested", config={})
 STOPPED = event("ended", status="stopped", rung=1, epoch=1)
 PROMOTED = event("promoted", rung=1)
+JUDGED = {"event": "rung_judged", "rung": 1, "next": 3, "pairs": 6, "agreement": 0.5, "used": False}
 
 
 def result(epoch, kind="result", trial=0, score=None):
@@ -44,6 +45,7 @@ def state_after(events):
         ([SUGGESTED, result(1), STOPPED], event("started"), "has ended before"),
         ([SUGGESTED, result(1)], PROMOTED, "was not stopped at rung 1"),
         ([SUGGESTED, result(1), STOPPED], event("promoted", rung=3), "was not stopped at rung 3"),
+        ([JUDGED], {**JUDGED, "used": True}, "rung 1 was judged before"),
     ],
 )
 def test_what_cannot_come_is_refused_and_not_taken_in(before, then, said):
@@ -64,6 +66,7 @@ def test_what_cannot_come_is_refused_and_not_taken_in(before, then, said):
         # A stop of which power was lost: its decision is written by the next session.
         [SUGGESTED, result(1), STOPPED, event("decision", rung=1)],
         [{"event": "session"}, {"event": "closed"}, {"event": "session"}],
+        [JUDGED, {**JUDGED, "rung": 3, "next": 9, "used": True}],
     ],
 )
 def test_what_a_driver_writes_is_taken(events):

@@ -125,7 +125,7 @@ def job(directory, searcher=None, scheduler=None, trainable=train):
         directory,
         trainable=trainable,
         searcher=searcher or RandomSearch(TWO, seed=0),
-        scheduler=scheduler or ASHA(max_epochs=9),
+        scheduler=scheduler or ASHA(max_epochs=9, grace_period=1),
     )
     return describe(study, Command(Options(), {}), [])
 
@@ -162,6 +162,7 @@ def test_a_script_that_says_the_same_goes_on(begun):
             "preset was absent, here new",
         ),
         ({"scheduler": ASHA(max_epochs=9, grace_period=2)}, "grace_period was 1, here 2"),
+        ({"scheduler": ASHA(max_epochs=9)}, "grace_period was 1, here None"),
         ({"scheduler": ASHA(max_epochs=9, reduction_factor=2)}, "reduction_factor was 3, here 2"),
         ({"scheduler": ASHA(max_epochs=9, rung_rule="ray")}, "rung_rule was .*, here ray"),
         ({"scheduler": ASHA(max_epochs=27)}, "max_epochs was 9, here 27"),

@@ -59,7 +59,7 @@ def test_a_class_written_for_another_scheduler_trains_what_it_reports(run_study,
         searcher=GridSearch(SPACE, grid_points=3),
         max_epochs=5,
         max_concurrent=1,
-        scheduler=ASHA(max_epochs=5, reduction_factor=2),
+        scheduler=ASHA(max_epochs=5, grace_period=1, reduction_factor=2),
     )
     assert code == 0
     events = read_events(study.directory / JOURNAL)
@@ -98,7 +98,7 @@ def test_a_function_with_checkpoints_is_promoted_and_finds_the_files_of_its_job(
         searcher=GridSearch(SPACE, grid_points=3),
         max_epochs=4,
         max_concurrent=1,
-        scheduler=ASHA(max_epochs=4, reduction_factor=2),
+        scheduler=ASHA(max_epochs=4, grace_period=1, reduction_factor=2),
     )
     assert code == 0
     events = read_events(study.directory / JOURNAL)

@@ -131,7 +131,7 @@ def audit_of(
         needed = f"too few: {len(controls)} controls, {ENOUGH_CONTROLS} are needed"
         advice = {"too_few": needed if top else "not known: no trial came to its end by itself"}
     else:
-        advice = advised(survivors, controls, len(stopped), asha)
+        advice = advised(survivors, controls, len(stopped), _decided(asha, state))
     return {
         "metric": objective.metric,
         "trials": len(trials),
@@ -192,6 +192,13 @@ def _advice(advice: Mapping[str, Any], top: str) -> str:
         return f"{now}: leave it"
     cost = f"{advice['epochs']} epochs instead of {advice['epochs_now']}, were all to come at once"
     return f"{advice['advised']} is advised: it keeps {advice['kept']:.0%} ({cost}); {now}"
+
+
+def _decided(asha: Mapping[str, Any], state: StudyState) -> dict[str, Any]:
+    """The rungs with the grace period that the study has come to, if it had to decide that."""
+    in_use = [r for r in asha["rungs"] if r not in state.judged or state.judged[r].used]
+    first = next(iter(in_use), asha["max_epochs"])
+    return {**asha, "grace_period": asha["grace_period"] or first}
 
 
 def _followed(

@@ -47,6 +47,8 @@ def draw_curves(study: Path, target: Path) -> None:
         curves.plot([], [], color=colour, label=label)
     curves.plot([], [], color=COLOURS["stopped"], label="stopped at a rung")
     for rung in about["strategy"].get("rungs", []):
+        if rung in state.judged and not state.judged[rung].used:
+            continue
         curves.axvline(rung, color="0.85", linewidth=1, zorder=1)
     curves.set(xlabel="epoch", ylabel=in_picture(metric))
     curves.legend(loc="lower right", frameon=False)

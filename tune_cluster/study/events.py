@@ -35,6 +35,7 @@ from search_spaces.trial_events import (
     Number,
     Promoted,
     Result,
+    RungJudged,
     Suggested,
     TrainedEpoch,
     TrialEnd,
@@ -323,8 +324,8 @@ KINDS: Mapping[str, type[Event]] = {
     for kind in (
         *(Session, Earlier, Suggested, Started, Retried, ResetFailed, Share, Restored, EpochsLost),
         *(LeftOut, Result, SavedCheckpoint, Unsaved, Unkept, Decision, Promoted, Exploited),
-        *(NotExploited, Ended, SlotsChanged, NodeRefused, Repaired, Closed, ControlStarted),
-        *(Control, ControlEnded),
+        *(NotExploited, RungJudged, Ended, SlotsChanged, NodeRefused, Repaired, Closed),
+        *(ControlStarted, Control, ControlEnded),
     )
 }
 """All events by their names."""

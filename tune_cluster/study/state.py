@@ -28,6 +28,7 @@ from search_spaces.trial_events import (
     NotExploited,
     Promoted,
     Result,
+    RungJudged,
     Suggested,
     TrialEvent,
 )
@@ -221,6 +222,8 @@ class StudyState:
         """That have ended since the best value was reported."""
         self.trials_ever_ended = 0
         """Also those that were promoted since."""
+        self.judged: dict[Epoch, RungJudged] = {}
+        """By rung, whether it is used or left out, of those that were asked."""
         self._ranking: list[tuple[float, int]] = []
         """Sort key of its best value and index of each trial that has a value, ascending."""
         self._failed_alike: set[str] | None = set()
@@ -279,6 +282,10 @@ class StudyState:
             except ValueError as error:
                 raise ValueError(f"{event.name} of trial {event.trial}: {error}") from None
             self._apply(event, trial)
+        elif isinstance(event, RungJudged):
+            if event.rung in self.judged:
+                raise ValueError(f"rung {event.rung} was judged before")
+            self.judged[event.rung] = event
 
     def _known(self, index: int) -> TrialState:
         if index not in self.trials:

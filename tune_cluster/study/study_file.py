@@ -42,7 +42,8 @@ class _Rungs(TypedDict):
     __pydantic_config__ = FIELDS  # type: ignore[misc]
 
     rungs: list[Positive]
-    grace_period: Positive
+    grace_period: Positive | None
+    """None: the lowest rungs are left out where they do not rank."""
     reduction_factor: Annotated[int, Field(ge=2, le=2**53)]
     max_epochs: Positive
 

@@ -214,6 +214,7 @@ def lived(turns, rule):
         end = {"event": "ended", "trial": trial, "epoch": epoch}
         if turn == "fails":
             over.add(trial)
+            rungs.report_end(trial, None)
             rungs.report_failure(trial, epoch)
             write({**end, "status": "diverged", "reason": "nan"})
             continue
@@ -224,6 +225,7 @@ def lived(turns, rule):
             write({**end, "status": "stopped", "rung": decision.rung})
         elif epoch == 9:
             over.add(trial)
+            rungs.report_end(trial, score)
             write({**end, "status": "finished"})
     return events, memory
 
@@ -253,7 +255,7 @@ def test_a_study_that_was_cut_at_any_line_has_its_rungs_and_ends_what_was_decide
 ):
     events, memory = lived(turns, rule)
     cut = round(share * len(events))
-    asha = ASHA(max_epochs=9, rung_rule=rule)
+    asha = ASHA(max_epochs=9, grace_period=1, rung_rule=rule)
     study = study_in(
         tmp_path_factory.mktemp("study"),
         events[:cut],
@@ -297,13 +299,13 @@ def test_rungs_of_two_sessions_are_those_of_one(tmp_path):
     events.append({"event": "ended", "trial": 1, "status": "stopped", "rung": 1, "epoch": 1})
     events += [{"event": "closed", "why": "interrupted"}, {"event": "session"}]
     events += [suggested(2), {"event": "ended", "trial": 2, "status": "failed", "epoch": 1}]
-    study = study_in(tmp_path, events, scheduler=ASHA(max_epochs=9))
+    study = study_in(tmp_path, events, scheduler=ASHA(max_epochs=9, grace_period=1))
     assert study.scheduler.memory.values == {1: {0: 0.5, 1: 0.4, 2: float("-inf")}, 3: {}}
 
 
 def test_the_rungs_of_a_study_that_is_minimized_are_kept_as_such(tmp_path):
     events = [suggested(0), suggested(1), result(0, 1, 0.5), result(1, 1, 0.6)]
-    asha = ASHA(max_epochs=9, rung_rule="top")
+    asha = ASHA(max_epochs=9, grace_period=1, rung_rule="top")
     study = study_in(tmp_path, events, mode="min", scheduler=asha)
     assert [study.trials[trial].status for trial in (0, 1)] == ["pending", "stopped"]
 
@@ -344,13 +346,13 @@ def test_a_resume_has_the_live_rungs_where_trials_end_by_themselves_and_report_n
     # JSON has no NaN: it is a metric without a value, and no reason to end anything.
     for trial in trials.values():
         assert all(metrics["gradient_norm"] is None for metrics in trial.results.values())
-    again = study_in(study.directory, trainable=toy(), scheduler=ASHA(max_epochs=9))
+    again = study_in(study.directory, trainable=toy(), scheduler=ASHA(max_epochs=9, grace_period=1))
     assert again.scheduler.memory.values == study.scheduler.memory.values
 
 
 def test_a_stop_whose_line_was_lost_is_written_by_the_next_session(tmp_path):
     events = [suggested(0), suggested(1), result(0, 1, 0.5), result(1, 1, 0.4)]
-    asha = ASHA(max_epochs=9)
+    asha = ASHA(max_epochs=9, grace_period=1)
     study = study_in(tmp_path, events, trainable=toy(), scheduler=asha)
     study.open(about_this(study), [])
     last = read_events(tmp_path / JOURNAL)[-1]

@@ -177,7 +177,7 @@ def test_a_lost_process_goes_on_from_its_checkpoint(run_study, tmp_path):
             marker.touch()
             os.kill(os.getpid(), signal.SIGKILL)
 
-    rungs = ASHA(max_epochs=9, rung_rule="top")
+    rungs = ASHA(max_epochs=9, grace_period=1, rung_rule="top")
     code, trials, study = run_study(trainable_that(act), trials=2, scheduler=rungs)
     assert code == 0
     assert marker.exists()

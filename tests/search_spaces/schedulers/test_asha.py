@@ -18,8 +18,9 @@ from search_spaces.trial_events import Decision, Ended, Promoted, Result
 from tests.search_spaces.conftest import parameter, study_of
 
 
-def asha(mode="max", *, rung_rule="top", continues=True, **options):
-    scheduler = ASHA(max_epochs=27, rung_rule=rung_rule, **options)
+def asha(mode="max", *, rung_rule="top", grace_period=1, continues=True, **options):
+    rungs = {"rung_rule": rung_rule, "grace_period": grace_period}
+    scheduler = ASHA(max_epochs=27, **rungs, **options)
     study_of(scheduler=scheduler, mode=mode, continues=continues).check()
     return scheduler
 
@@ -223,10 +224,10 @@ def test_trials_are_not_compared_before_they_have_settled():
     warm_up = parameter("epochs_warmup", default=0, low=0, high=2)
     searcher = RandomSearch(Space("warm", (warm_up,)), seed=0)
     with pytest.raises(ValueError, match=r"--grace-period 1: the space allows 2 epochs of warm-up"):
-        study_of(searcher, ASHA(max_epochs=27)).check()
+        study_of(searcher, ASHA(max_epochs=27, grace_period=1)).check()
     study_of(searcher, ASHA(max_epochs=27, grace_period=2)).check()
     # Without a rung nobody is compared.
-    study_of(searcher, ASHA(max_epochs=1)).check()
+    study_of(searcher, ASHA(max_epochs=1, grace_period=1)).check()
 
 
 def test_of_few_trials_perhaps_none_is_trained_to_its_end_which_is_said():
