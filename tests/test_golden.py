@@ -124,6 +124,6 @@ def test_a_population_of_earlier_code_is_refused_and_repeated(run_job, tmp_path)
     code, output = run_job("--resume", "results/pbt", script=script)
     assert code == 2, output
     shutil.rmtree(tmp_path / "results")
-    code, output = run_job(*expected["arguments"], script=script)
+    code, output = run_job(*expected["arguments"], "--no-defaults", script=script)
     assert code == 0, output
     assert_as_expected(tmp_path / "results" / "pbt", expected)

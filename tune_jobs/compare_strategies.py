@@ -54,7 +54,9 @@ def job(
         tune_config=TuneConfig(
             metric="val_accuracy",
             mode="max",
-            search_alg=SEARCHERS[strategy](space, seed=options.seed),
+            search_alg=SEARCHERS[strategy](
+                space, seed=options.seed, start_points=options.start_points
+            ),
             scheduler=ASHA(max_epochs=options.epochs) if strategy.endswith("asha") else None,
         ),
         dataset=dataset,

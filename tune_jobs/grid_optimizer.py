@@ -25,7 +25,9 @@ def job(options: Options, *, images: ImageFlags, grid_points: int | None = None)
         tune_config=TuneConfig(
             metric="val_accuracy",
             mode="max",
-            search_alg=GridSearch(space, grid_points=grid_points, limit=limit),
+            search_alg=GridSearch(
+                space, grid_points=grid_points, limit=limit, start_points=options.start_points
+            ),
         ),
         dataset=dataset,
     )

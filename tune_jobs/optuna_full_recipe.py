@@ -42,7 +42,7 @@ def job(
         tune_config=TuneConfig(
             metric="val_accuracy",
             mode="max",
-            search_alg=OptunaSearch(space, seed=seed, start_points=[{}]),
+            search_alg=OptunaSearch(space, seed=seed, start_points=options.start_points),
             scheduler=asha.scheduler(max_epochs=epochs, seed=seed),
             warm_start=warm_start,
         ),

@@ -33,7 +33,7 @@ def job(options: Options, *, images: ImageFlags, perturbation_interval: int = 2)
         tune_config=TuneConfig(
             metric="val_accuracy",
             mode="max",
-            search_alg=RandomSearch(space, seed=options.seed),
+            search_alg=RandomSearch(space, seed=options.seed, start_points=options.start_points),
             scheduler=pbt,
         ),
         dataset=dataset,

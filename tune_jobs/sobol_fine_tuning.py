@@ -32,7 +32,7 @@ def job(options: Options, *, images: DataFlags, pretrained: Path = Path("results
         tune_config=TuneConfig(
             metric="val_accuracy",
             mode="max",
-            search_alg=SobolSearch(space, seed=options.seed),
+            search_alg=SobolSearch(space, seed=options.seed, start_points=options.start_points),
         ),
         dataset=dataset,
         # The study that they are from may grow, and have others then.

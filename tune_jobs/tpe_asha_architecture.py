@@ -31,7 +31,7 @@ def job(
         tune_config=TuneConfig(
             metric="val_accuracy",
             mode="max",
-            search_alg=TPESearch(space, seed=options.seed, start_points=[{}]),
+            search_alg=TPESearch(space, seed=options.seed, start_points=options.start_points),
             scheduler=asha.scheduler(max_epochs=options.epochs, seed=options.seed),
             warm_start=warm_start,
         ),

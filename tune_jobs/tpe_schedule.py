@@ -28,7 +28,7 @@ def job(options: Options, *, images: ImageFlags, warm_start: Path | None = None)
         tune_config=TuneConfig(
             metric="val_accuracy",
             mode="max",
-            search_alg=TPESearch(space, seed=options.seed, start_points=[{}]),
+            search_alg=TPESearch(space, seed=options.seed, start_points=options.start_points),
             warm_start=warm_start,
         ),
         dataset=dataset,

@@ -38,7 +38,7 @@ def job(
         tune_config=TuneConfig(
             metric="val_accuracy",
             mode="max",
-            search_alg=chosen(space, seed=options.seed, start_points=[{}]),
+            search_alg=chosen(space, seed=options.seed, start_points=options.start_points),
             warm_start=warm_start,
         ),
         dataset=dataset,

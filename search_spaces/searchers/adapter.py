@@ -39,9 +39,9 @@ class VariantSearch(RandomSearch):
         """The points that there are."""
         return self._samples * len(self._combinations)
 
-    def point(self, index: int) -> dict[str, Value]:
+    def suggest(self, index: int) -> dict[str, Value]:
         """Configuration number `index`, from 0, by seed and index alone."""
-        return {**super().point(index), **self._combinations[index % len(self._combinations)]}
+        return {**super().suggest(index), **self._combinations[index % len(self._combinations)]}
 
 
 WORST = 1e9
@@ -100,7 +100,7 @@ class AdaptedSearcher(StudySearcher):
         """The points that there are; None as long as the searcher has not said that it is done."""
         return self._size
 
-    def point(self, index: int) -> dict[str, Value] | None:
+    def suggest(self, index: int) -> dict[str, Value] | None:
         """The next configuration; None while the searcher has none, and from `size` on."""
         suggested: Any = self._searcher.suggest(str(index))
         if suggested == Searcher.FINISHED:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 from search_spaces.objective import Origin, StudySpec
@@ -16,8 +16,12 @@ class StudySearcher:
     """Suggests `point(i)` as the configuration of trial i, by the seed, i and, where it learns, the
     events until then: a study is resumed by telling them again, and no state is stored.
 
+    Args:
+        space: where to look.
+        start_points: what the first trials have, whole or in part; what is missing has its default.
+
     Raises:
-        ValueError: what it is given is no `Space`.
+        ValueError: what it is given is no `Space`, or a start point is not in it.
     """
 
     not_resumable: ClassVar[str] = ""
@@ -29,8 +33,13 @@ class StudySearcher:
     origins: Mapping[int, Origin] = {}
     """By index, the trial of another study that a trial continues."""
 
-    def __init__(self, space: Space) -> None:
+    def __init__(self, space: Space, *, start_points: Iterable[Mapping[str, object]] = ()) -> None:
         self.space = checked_space(space, type(self).__name__)
+        self.start_points: list[dict[str, Value]] = []
+        """Whole configurations, those of the first trials."""
+        for point in map(self.space.complete, start_points):
+            if point not in self.start_points:
+                self.start_points.append(point)
 
     @property
     def size(self) -> int | None:
@@ -45,9 +54,17 @@ class StudySearcher:
     def check(self, spec: StudySpec) -> None:
         """Take in the study before it begins; a ValueError says why it cannot be searched."""
 
-    @abstractmethod
     def point(self, index: int) -> dict[str, Value] | None:
-        """Configuration number `index`, from 0; None if there is none yet, or none any more."""
+        """Configuration number `index`, from 0: the start points, then what the searcher suggests;
+        None if there is none yet, or none any more."""
+        if index < len(self.start_points):
+            return dict(self.start_points[index])
+        return self.suggest(index)
+
+    @abstractmethod
+    def suggest(self, index: int) -> dict[str, Value] | None:
+        """Configuration number `index`, which comes after the start points; None if there is none
+        yet, or none any more."""
 
     def on_event(self, event: Event, replay: bool) -> None:
         """Take in any event of the study; `replay` if an earlier session has had it."""

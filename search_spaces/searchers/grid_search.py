@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 
 from search_spaces.hyperparameter import Hyperparameter
@@ -24,15 +24,23 @@ class GridSearch(StudySearcher):
         grid_points: values of each range, evenly on its scale, its ends included; None takes the
             catalogue's `grid`. A list is taken whole.
         limit: the most points that are not a mistake.
+        start_points: what to try first, whole or in part; what is missing has its default. The
+            grid follows, without those of its points that were among them.
 
     Raises:
-        ValueError: more points than `limit`, or a range without a grid.
+        ValueError: more points than `limit`, a range without a grid, or a start point that is not
+            in the space.
     """
 
     def __init__(
-        self, space: Space, *, grid_points: int | None = None, limit: float = LIMIT
+        self,
+        space: Space,
+        *,
+        grid_points: int | None = None,
+        limit: float = LIMIT,
+        start_points: Iterable[Mapping[str, object]] = (),
     ) -> None:
-        super().__init__(space)
+        super().__init__(space, start_points=start_points)
         if grid_points is not None and not 2 <= grid_points <= LIMIT:
             raise ValueError(f"--grid-points must be from 2 to {LIMIT:,}, got {grid_points:,}")
         self._values = [grid_values(parameter, grid_points) for parameter in space.parameters]
@@ -47,18 +55,30 @@ class GridSearch(StudySearcher):
                 f"the grid has {self._size:,} points ({sizes}), more than {limit:,}: give fewer "
                 "--grid-points, fix a hyperparameter, or say --yes"
             )
-        self._walk = self._points(dict(space.fixed), 0)
+        self._size += sum(not self._has(point) for point in self.start_points)
+        self._walk = (
+            point for point in self._points(dict(space.fixed), 0) if point not in self.start_points
+        )
         self._drawn: list[dict[str, Value]] = []
 
     @property
     def size(self) -> int:
-        """The points of the grid."""
+        """The start points, and the other points of the grid."""
         return self._size
 
-    def point(self, index: int) -> dict[str, Value]:
-        """Configuration number `index`, from 0."""
-        self._drawn.extend(islice(self._walk, max(0, index + 1 - len(self._drawn))))
-        return dict(self._drawn[index])
+    def suggest(self, index: int) -> dict[str, Value]:
+        """Configuration number `index`, which comes after the start points."""
+        at = index - len(self.start_points)
+        self._drawn.extend(islice(self._walk, max(0, at + 1 - len(self._drawn))))
+        return dict(self._drawn[at])
+
+    def _has(self, config: Mapping[str, Value]) -> bool:
+        """Whether a configuration of the space is a point of the grid."""
+        return all(
+            config[parameter.name] in values
+            for parameter, values in zip(self.space.parameters, self._values, strict=True)
+            if parameter.exists_under(config)
+        )
 
     def _count(self, config: dict[str, Value], start: int) -> int:
         """The points below `config`; walks through those values alone that open a branch."""

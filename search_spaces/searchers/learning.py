@@ -146,7 +146,7 @@ class LearningSearch(StudySearcher):
         startup: int,
         start_points: Iterable[Mapping[str, object]] = (),
     ) -> None:
-        super().__init__(space)
+        super().__init__(space, start_points=start_points)
         if not space.parameters:
             raise ValueError(f"space {space.name}: every hyperparameter is fixed, none is searched")
         self.seed = as_seed(seed)
@@ -158,7 +158,6 @@ class LearningSearch(StudySearcher):
         self._objective: Objective | None = None
         self._earlier: dict[str, list[bool]] = {}
         """By earlier study, of each of its trials whether something was learned from it."""
-        self._start_points = [space.complete(point) for point in start_points]
         self._first_points = SobolSearch(space, seed=seed)
 
     @abstractmethod
@@ -175,10 +174,8 @@ class LearningSearch(StudySearcher):
         rung = common_rung(self.trials.values(), self.rungs, ENOUGH)
         return rung, ranks_of(self.trials, self.rungs, self.objective, rung)
 
-    def point(self, index: int) -> dict[str, Value]:
+    def suggest(self, index: int) -> dict[str, Value]:
         """Configuration number `index`, by the seed, `index` and what was told until now."""
-        if index < len(self._start_points):
-            return dict(self._start_points[index])
         trials = self.trials.values()
         tried = {record.unit for record in trials}
         if sum(record.state != "running" for record in trials) >= self.startup:
@@ -188,7 +185,7 @@ class LearningSearch(StudySearcher):
                 if tuple(self.space.unit(config)) not in tried:
                     return config
         for further in range(RETRIES**2):
-            config = self._first_points.point(index + further)
+            config = self._first_points.suggest(index + further)
             if tuple(self.space.unit(config)) not in tried:
                 return config
         return config

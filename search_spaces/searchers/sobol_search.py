@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 import numpy as np
 
 from search_spaces.searchers.base import StudySearcher
@@ -22,20 +24,26 @@ class SobolSearch(StudySearcher):
     Args:
         space: where to look; at most 21,201 hyperparameters.
         seed: of the scrambling.
+        start_points: what to try first, whole or in part; what is missing has its default.
+
+    Raises:
+        ValueError: a start point is not in the space.
     """
 
-    def __init__(self, space: Space, *, seed: int) -> None:
+    def __init__(
+        self, space: Space, *, seed: int, start_points: Iterable[Mapping[str, object]] = ()
+    ) -> None:
         # 0.5 s that a study without these points is not to pay for.
         from scipy.stats import qmc
 
-        super().__init__(space)
+        super().__init__(space, start_points=start_points)
         self.seed = as_seed(seed)
         # SciPy knows no sequence of no dimensions: where all is fixed, every point is the same.
         dimensions = max(1, len(space.parameters))
         self._sequence = qmc.Sobol(dimensions, rng=np.random.default_rng(seed))
         self._drawn = np.empty((0, dimensions))
 
-    def point(self, index: int) -> dict[str, Value]:
+    def suggest(self, index: int) -> dict[str, Value]:
         """Configuration number `index`, from 0, by seed and index alone."""
         while len(self._drawn) <= index:
             self._drawn = np.vstack([self._drawn, self._sequence.random(BLOCK)])

@@ -58,7 +58,7 @@ class Listed(StudySearcher):
     def size(self):
         return len(self.points)
 
-    def point(self, index):
+    def suggest(self, index):
         return self.space.complete(self.points[index])
 
 

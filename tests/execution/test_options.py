@@ -82,7 +82,7 @@ def test_help_has_the_question_each_flag_and_what_the_docstring_says_of_it(capsy
     assert "Args:" not in said
     assert "Trials in all" in said
     for known in fields(Options):
-        assert flag(known.name) in said
+        assert flag(f"no_{known.name}" if known.default is True else known.name) in said
     for name in RESUMABLE:
         assert flag(name) in said.split("these may change:")[1].split(".")[0]
 
@@ -357,3 +357,10 @@ def test_the_program_in_the_help_is_what_was_typed(capsys, monkeypatch):
     with pytest.raises(SystemExit):
         parse(job, ["--help"])
     assert "usage: python tune_jobs/grass.py" in capsys.readouterr().out
+
+
+def test_a_study_of_an_earlier_version_began_without_the_defaults():
+    stored = parse(job, []).as_json()
+    del stored["flags"]["defaults"]
+    assert parse(job, [], stored).options.start_points == []
+    assert parse(job, []).options.start_points == [{}]

@@ -53,7 +53,7 @@ class AuditSample(StudySearcher):
         self._configs = [config for config, _ in trials]
         self.origins = {index: origin for index, (_, origin) in enumerate(trials)}
 
-    def point(self, index: int) -> dict[str, Value] | None:
+    def suggest(self, index: int) -> dict[str, Value] | None:
         """The configuration of the trial that number `index` continues."""
         return self.space.restored(self._configs[index]) if index < len(self._configs) else None
 

@@ -36,8 +36,9 @@ T = TypeVar("T")
 PATHS = ("storage_path", "resume", "dataset")
 """What may be a path, and may be none."""
 
-ADDED = ("repair",)
-"""Options that a study of an earlier version does not have in its `study.json`."""
+ADDED: Mapping[str, object] = {"repair": False, "defaults": False}
+"""Options that a study of an earlier version does not have in its `study.json`, and what they were
+then."""
 
 REMOVED = ("dataset", "data_dir", "model")
 """Options of all jobs in an earlier version, which now only jobs have that use them."""
@@ -340,9 +341,10 @@ def _defaults(own: Sequence[_Flag], stored: Any) -> dict[str, Any]:
                 # JSON has neither paths nor tuples.
                 typed = isinstance(defaults[name], (Path, tuple)) and value is not None
                 defaults[name] = type(defaults[name])(value) if typed else value
-    for name in sorted(OPTION_NAMES - stored["flags"].keys() - {*ADDED}):
+    lacking = OPTION_NAMES - stored["flags"].keys()
+    for name in sorted(lacking - ADDED.keys()):
         raise ValueError(f"--resume: study.json: flags.{name} is missing")
-    return {**defaults, **ONE_SESSION}
+    return {**defaults, **{name: ADDED[name] for name in lacking}, **ONE_SESSION}
 
 
 def _typed(name: str, value: Any) -> Any:

@@ -269,7 +269,7 @@ def rehearse(study: Study) -> list[Rehearsal]:
     if measure is None:
         return []
     strategy = SobolSearch(study.space, seed=0)
-    points = [strategy.point(index) for index in range(REHEARSED_CONFIGS)]
+    points = [strategy.suggest(index) for index in range(REHEARSED_CONFIGS)]
     configs = [point for at, point in enumerate(points) if point not in points[:at]]
     data = {} if study.dataset is None else {"data": study.dataset.search}
     cpus, gpus = study.options.cpus_per_trial, study.options.gpus_per_trial

@@ -116,6 +116,9 @@ class Options:
     preset was found with."""
     seed: _Seed = 0
     """Decides configurations, split and every trial's random streams."""
+    defaults: bool = True
+    """The first trial has the defaults of the space; with --no-defaults, as for a comparison, the
+    searcher suggests it."""
     cpus_per_trial: _Cpus = 1.0
     """CPU cores of a trial, and its threads."""
     gpus_per_trial: _Gpus = 0.0
@@ -170,6 +173,11 @@ class Options:
     def epochs(self) -> int:
         """Epochs of a trial that is not stopped: `max_epochs`, else 27."""
         return DEFAULT_EPOCHS if self.max_epochs is None else self.max_epochs
+
+    @property
+    def start_points(self) -> list[dict[str, object]]:
+        """What the first trials of a job have: all defaults, or nothing."""
+        return [{}] if self.defaults else []
 
 
 OPTION_NAMES = frozenset(known.name for known in fields(Options))

@@ -76,6 +76,11 @@ def plan_lines(study: Study, estimate: CostEstimate) -> Iterator[tuple[str, str]
     )
     if study.space.fixed:
         yield "fixed", spelled(dict(study.space.fixed))
+    if study.options.resume is None:
+        for trial, config in enumerate(study.searcher.start_points):
+            names = {parameter.name for parameter in study.space.parameters}
+            shown = {name: value for name, value in config.items() if name in names}
+            yield "first", f"trial {trial} has {spelled(shown)}"
     if study.searcher.learned:
         yield "learned", study.searcher.learned
     if estimate.expectation.reaching:

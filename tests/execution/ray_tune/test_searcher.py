@@ -145,7 +145,7 @@ class Remembering(StudySearcher):
         super().__init__(SPACE)
         self.told = []
 
-    def point(self, index):
+    def suggest(self, index):
         return {"quality": 0.5}
 
     def on_event(self, event, replay):
@@ -163,7 +163,7 @@ class Two(Remembering):
     def size(self):
         return 2 if self.asked > 3 else None
 
-    def point(self, index):
+    def suggest(self, index):
         self.asked += 1
         return {"quality": 0.5} if self.asked in (1, 3) else None
 

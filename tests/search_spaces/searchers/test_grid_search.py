@@ -43,6 +43,16 @@ def test_grid_points_are_even_on_the_scale_and_lists_are_whole():
     assert grid_values(batch, 2) == [32, 64, 128]
 
 
+@given(st.lists(st.sampled_from(all_points(GridSearch(EVERYTHING))), max_size=3), st.booleans())
+def test_start_points_come_before_the_grid_and_are_not_tried_again(among, defaults):
+    starts = [*among, *([{}] * defaults)]
+    grid, searcher = GridSearch(EVERYTHING), GridSearch(EVERYTHING, start_points=starts)
+    points, first = all_points(searcher), searcher.start_points
+    assert all(EVERYTHING.complete(start) in first for start in starts)
+    assert points[: len(first)] == first
+    assert points[len(first) :] == [point for point in all_points(grid) if point not in first]
+
+
 @given(st.integers(2, 40))
 def test_the_ends_of_a_range_are_in_its_grid(points):
     for entry in EVERYTHING.parameters[:3]:

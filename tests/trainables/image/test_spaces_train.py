@@ -61,8 +61,8 @@ def grid_over_two(space, seed):
 class Population(RandomSearch):
     """What becomes of random points where a population perturbs all that it can."""
 
-    def point(self, index):
-        config = super().point(index)
+    def suggest(self, index):
+        config = super().suggest(index)
         names = [name for name in config if self._can(name)]
         pbt = PBT(self.space, perturbed=names, max_epochs=9, interval=2, seed=index)
         return pbt._explored(config)
@@ -78,14 +78,14 @@ class Population(RandomSearch):
 class Stopped(RandomSearch):
     """Random points of a space that early stopping has agreed to."""
 
-    def point(self, index):
+    def suggest(self, index):
         grace = max(1, math.ceil(self.space.settling_epochs()))
         asha = ASHA(max_epochs=grace + 1, grace_period=grace)
         objective = Objective("val_accuracy", "max")
         StudySpec(
             objective=objective, trials=8, searcher=self, scheduler=asha, continues=True
         ).check()
-        return super().point(index)
+        return super().suggest(index)
 
 
 STRATEGIES = {
