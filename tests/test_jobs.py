@@ -49,7 +49,7 @@ def test_a_grid_that_nobody_means_is_refused_before_anything_is_scheduled(run_jo
         script=job,
     )
     assert code == 0, output
-    assert "54000" in output
+    assert "54001" in output
     assert "ended by       epoch budget" in output
     assert journal_of(tmp_path / "results" / "large")[-1]["why"] == "epoch budget"
     code, output = run_job("--resume", "results/large", script=job)
