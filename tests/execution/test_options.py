@@ -360,7 +360,7 @@ def test_the_program_in_the_help_is_what_was_typed(capsys, monkeypatch):
 
 
 def test_a_study_of_an_earlier_version_began_without_the_defaults():
-    stored = parse(job, []).as_json()
+    stored = through_json(parse(job, []))
     del stored["flags"]["defaults"]
     assert parse(job, [], stored).options.start_points == []
     assert parse(job, []).options.start_points == [{}]

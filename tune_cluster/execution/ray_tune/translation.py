@@ -170,7 +170,8 @@ def _searcher(
     if given is None or isinstance(given, BasicVariantGenerator):
         if given is not None and searcher_arguments(given):
             raise ValueError(
-                f"{name}(points_to_evaluate=...): give start_points to a searcher of search_spaces, such as RandomSearch"
+                f"{name}(points_to_evaluate=...): give start_points to a searcher of "
+                "search_spaces, such as RandomSearch"
             )
         return _variants(param_space, space, samples, seed)
     ours = _counterpart(given, space, seed)
