@@ -9,15 +9,15 @@ from search_spaces.trial_events import Ended, Result, Suggested
 
 
 class Driven:
-    """A study whose metric is `loss`, the smaller the better."""
+    """A study whose metric is `loss`, the smaller the better; the scheduler is not asked."""
 
-    def __init__(self, searcher: StudySearcher) -> None:
+    def __init__(self, searcher: StudySearcher, scheduler: StudyScheduler | None = None) -> None:
         self.searcher = searcher
         StudySpec(
             objective=Objective("loss", "min"),
             trials=1,
             searcher=searcher,
-            scheduler=StudyScheduler(),
+            scheduler=scheduler or StudyScheduler(),
             continues=True,
         ).check()
 
@@ -32,12 +32,16 @@ class Driven:
         """A trial has this configuration."""
         self.searcher.on_event(Suggested(trial=index, config=config), replay=False)
 
+    def report(self, index: int, epoch: int, loss: float) -> None:
+        """A trial has had that loss."""
+        result = Result(trial=index, epoch=epoch, metrics={"loss": loss})
+        self.searcher.on_event(result, replay=False)
+
     def end(self, index: int, epoch: int, loss: float | None) -> None:
         """A trial has ended with that loss, or diverged."""
         if loss is None:
             ended = Ended(trial=index, epoch=epoch, status="diverged")
         else:
-            result = Result(trial=index, epoch=epoch, metrics={"loss": loss})
-            self.searcher.on_event(result, replay=False)
+            self.report(index, epoch, loss)
             ended = Ended(trial=index, epoch=epoch, status="finished")
         self.searcher.on_event(ended, replay=False)

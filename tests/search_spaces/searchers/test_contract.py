@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.schedulers.base import StudyScheduler
+from search_spaces.searchers.gp_search import GPSearch
 from search_spaces.searchers.grid_search import GridSearch
 from search_spaces.searchers.optuna_search import OptunaSearch
 from search_spaces.searchers.random_search import RandomSearch
@@ -30,6 +31,10 @@ def grid(space, *, seed, start_points=()):
     return GridSearch(space, start_points=start_points)
 
 
+def gp(space, *, seed, start_points=()):
+    return GPSearch(space, seed=seed, startup=5, start_points=start_points)
+
+
 def tpe(space, *, seed, start_points=()):
     return TPESearch(space, seed=seed, startup=5, start_points=start_points)
 
@@ -38,8 +43,8 @@ def optuna(space, *, seed, start_points=()):
     return OptunaSearch(space, seed=seed, startup=5, start_points=start_points)
 
 
-SEARCHERS = [grid, RandomSearch, SobolSearch, tpe, optuna]
-LEARNING = [tpe, optuna]
+SEARCHERS = [grid, RandomSearch, SobolSearch, gp, tpe, optuna]
+LEARNING = [gp, tpe, optuna]
 
 every = pytest.mark.parametrize("kind", SEARCHERS)
 learning = pytest.mark.parametrize("kind", LEARNING)
