@@ -2,7 +2,7 @@
 
 Every strategy runs on the same 400 curves in simulated time, driving the searcher and the scheduler
 that the jobs use; a proposal that is not in the table takes its nearest recorded neighbour that the
-study has not had (see `replay.py`). 1, 4 and 50 workers (`--workers 8` others), 30 seeds.
+study has not had (see `recorded_curves.py`). 1, 4 and 50 workers (`--workers 8` others), 30 seeds.
 
 - `epochs`, `hours`: of all trials together, and of simulated time, until a trial is within 0.5
   points of the table's best validation accuracy; the mean over the seeds. A study that is not there
@@ -15,7 +15,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from record_curves import EPOCHS, SPACE
-from replay import Curves, replay
+from recorded_curves import Curves
+from replay import OurStudy, replay
 from scipy.stats import bootstrap
 from table import Row, run_benchmark
 
@@ -45,14 +46,9 @@ def costs(curves: Curves, case: str, workers: int, seeds: int) -> np.ndarray:
     target = curves.best - WITHIN
     found = []
     for seed in range(seeds):
-        study = replay(
-            curves,
-            searcher(SPACE, seed=seed),
-            ASHA(max_epochs=EPOCHS) if stopped else StudyScheduler(),
-            workers=workers,
-            epochs=LIMIT,
-            target=target,
-        )
+        scheduler = ASHA(max_epochs=EPOCHS) if stopped else StudyScheduler()
+        strategy = OurStudy(searcher(SPACE, seed=seed), scheduler, epochs=EPOCHS, trials=LIMIT)
+        study = replay(curves.study(), strategy, workers=workers, epochs=LIMIT, target=target)
         cost = study.cost(target)
         found.append((LIMIT, study.seconds, 0.0) if cost is None else (*cost, 1.0))
     return np.array(found)

@@ -1,22 +1,18 @@
-"""Recorded learning curves, and studies replayed on them in simulated time."""
+"""Studies in simulated time, on learning curves that are known beforehand: one loop for all
+strategies, ours and those of others."""
 
-import csv
 import heapq
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
-import numpy as np
 from ray.tune.schedulers import TrialScheduler
-from record_curves import EPOCHS, RECORDED, SPACE
 
 from search_spaces.objective import Objective, StudySpec
 from search_spaces.schedulers.base import StudyScheduler
 from search_spaces.searchers.base import StudySearcher
-from search_spaces.searchers.sobol_search import SobolSearch
 from search_spaces.trial_events import Ended, Event, Result, Suggested
 
 METRIC = "val_accuracy"
@@ -24,146 +20,197 @@ METRIC = "val_accuracy"
 
 @dataclass(frozen=True)
 class Curve:
-    """One recorded trial."""
+    """What a trial will report."""
 
-    values: list[float]
-    """Validation accuracy by epoch; a last NaN where it diverged."""
-    seconds: list[float]
-    """Of each epoch."""
+    values: Sequence[float]
+    """Of the metric, by epoch, the larger the better; a last NaN where it diverges. As long as the
+    trial, if nobody stops it."""
+    seconds: Sequence[float]
+    """Of each epoch, simulated."""
+    noiseless: Sequence[float] = ()
+    """The values without the noise that is in them; empty where these are the same."""
 
 
-class Curves:
-    """The recorded table.
+@dataclass(frozen=True)
+class Work:
+    """A trial that is to run."""
 
-    A configuration that is not in it takes its nearest recorded neighbour (Euclidean distance in
-    the unit cube of the space) that the study has not had: two configurations of a real study never
-    have the same curve. If they may, a model that has found a good place proposes it again and
-    again, all these equals go on from every rung together, and nothing else passes one any more:
-    Optuna with ASHA then takes five times ASHA's epochs instead of fewer.
-    """
+    trial: int
+    """Its number, from 0 in the order of their beginning."""
+    config: Mapping[str, Any]
+    epoch: int = 0
+    """That it goes on from; 0 for a new one."""
 
-    def __init__(self, folder: Path = RECORDED) -> None:
-        rows: dict[int, list[dict[str, str]]] = {}
-        for path in sorted(folder.glob("shard_*.csv")):
-            with path.open() as file:
-                for row in csv.DictReader(file):
-                    rows.setdefault(int(row["config"]), []).append(row)
-        points = SobolSearch(SPACE, seed=0)
-        indices = sorted(rows)
-        self.units = np.array([SPACE.unit(points.point(index)) for index in indices], dtype=float)
-        self.curves = [
-            Curve(
-                [float(row[METRIC]) for row in rows[index]],
-                [float(row["epoch_seconds"]) for row in rows[index]],
-            )
-            for index in indices
-        ]
-        self.best = max(v for curve in self.curves for v in curve.values if not math.isnan(v))
 
-    def nearest(self, config: Mapping[str, Any], had: set[int]) -> Curve:
-        """The curve of the nearest recorded configuration that is not in `had`, where it is put;
-        when a study has had all of them, it begins anew."""
-        if len(had) == len(self.curves):
-            had.clear()
-        distances = ((self.units - np.array(SPACE.unit(config), dtype=float)) ** 2).sum(axis=1)
-        distances[list(had)] = math.inf
-        found = int(distances.argmin())
-        had.add(found)
-        return self.curves[found]
+class Strategy(Protocol):
+    """Decides what a study runs."""
+
+    def next_work(self) -> Work | None:
+        """A new trial, or one that has stopped and is to go on; None if there is nothing to do
+        until a running trial has told more."""
+
+    def tell(self, trial: int, epoch: int, value: float) -> bool:
+        """Take in the value after an epoch, NaN if the trial has diverged in it; whether the trial
+        goes on. One that has come to the end of its curve does not, whatever the answer."""
+
+
+class Improvement(NamedTuple):
+    """A value that was the best so far."""
+
+    epochs: int
+    """Of all trials until then."""
+    seconds: float
+    """Simulated."""
+    value: float
+    """As it was told."""
+    noiseless: float
+    """Without the noise that was told with it."""
 
 
 @dataclass
 class Replay:
     """What a replayed study came to."""
 
-    best: list[tuple[int, float, float]] = field(default_factory=list)
-    """At each improvement: epochs of all trials so far, simulated seconds, the value."""
+    best: list[Improvement] = field(default_factory=list)
     epochs: int = 0
     """Of all trials."""
+    trials: int = 0
     seconds: float = 0.0
-    """Until the last trial ended."""
+    """Simulated, until the last epoch."""
 
     def best_after(self, epochs: int) -> float:
         """The best value after so many epochs of all trials together."""
-        return max((value for at, _, value in self.best if at <= epochs), default=0.0)
+        return max((found.value for found in self.best if found.epochs <= epochs), default=0.0)
+
+    def noiseless_after(self, epochs: int) -> float:
+        """What the value that looks best after so many epochs is without its noise."""
+        return next(found.noiseless for found in reversed(self.best) if found.epochs <= epochs)
 
     def cost(self, target: float) -> tuple[float, float] | None:
         """Epochs and seconds until a trial reached `target`; None if none has."""
-        return next(((e, s) for e, s, value in self.best if value >= target), None)
+        return next((found[:2] for found in self.best if found.value >= target), None)
 
 
 def replay(
-    curves: Curves,
-    searcher: StudySearcher,
-    scheduler: StudyScheduler,
+    train: Callable[[Mapping[str, Any]], Curve],
+    strategy: Strategy,
     *,
     workers: int,
     epochs: int,
+    trials: float = math.inf,
     target: float = math.inf,
 ) -> Replay:
-    """Runs a study on recorded curves: `workers` at once, for `epochs` or until `target`.
+    """Run a study: `workers` at once, for `epochs` of all trials together or until `target`.
 
-    It calls searcher and scheduler as Tune and our launcher do.
+    Args:
+        train: the curve of a configuration, asked once for every trial.
+        strategy: decides what runs.
+        workers: trials at once.
+        epochs: of all trials together.
+        trials: after which nothing more is begun.
+        target: the value at which the study ends.
     """
-    StudySpec(
-        objective=Objective(METRIC, "max"),
-        trials=epochs,
-        searcher=searcher,
-        scheduler=scheduler,
-        continues=True,
-    ).check()
     found = Replay()
     best = -math.inf
-    had: set[int] = set()
-    trials: list[Curve] = []
+    curves: dict[int, Curve] = {}
     running: list[tuple[float, int, int]] = []
+    now, idle = 0.0, workers
 
-    def tell(*events: Event) -> None:
-        for event in events:
-            scheduler.on_event(event, replay=False)
-            searcher.on_event(event, replay=False)
+    def go_on(trial: int, epoch: int) -> None:
+        heapq.heappush(running, (now + curves[trial].seconds[epoch], trial, epoch + 1))
 
-    def go_on(now: float, index: int, epoch: int) -> None:
-        heapq.heappush(running, (now + trials[index].seconds[epoch], index, epoch + 1))
-
-    def start(now: float) -> None:
-        promoted = scheduler.next_promotion()
-        if promoted is not None:
-            tell(promoted)
-            go_on(now, promoted.trial, int(promoted.rung))
-            return
-        config = searcher.point(len(trials))
-        assert config is not None
-        tell(Suggested(trial=len(trials), config=config))
-        trials.append(curves.nearest(config, had))
-        go_on(now, len(trials) - 1, 0)
-
-    for _ in range(workers):
-        start(0.0)
     while found.epochs < epochs:
-        now, index, epoch = heapq.heappop(running)
+        while idle and len(curves) < trials:
+            work = strategy.next_work()
+            if work is None:
+                break
+            if work.trial not in curves:
+                curves[work.trial] = train(work.config)
+                found.trials += 1
+            go_on(work.trial, work.epoch)
+            idle -= 1
+        if not running:
+            break
+        now, trial, epoch = heapq.heappop(running)
         found.epochs, found.seconds = found.epochs + 1, now
-        value = trials[index].values[epoch - 1]
-        if math.isnan(value):
-            tell(Ended(trial=index, epoch=epoch, status="diverged"))
-            start(now)
-            continue
+        curve = curves[trial]
+        value = curve.values[epoch - 1]
+        # False of a NaN.
         if value > best:
             best = value
-            found.best.append((found.epochs, now, value))
+            noiseless = curve.noiseless[epoch - 1] if curve.noiseless else value
+            found.best.append(Improvement(found.epochs, now, value, noiseless))
             if value >= target:
                 break
-        result = Result(trial=index, epoch=epoch, metrics={METRIC: value})
-        if epoch == EPOCHS:
-            # Tune asks no scheduler about the result that a trial ends with by itself.
-            tell(result, Ended(trial=index, epoch=epoch, status="finished"))
-            start(now)
-            continue
-        trial: Any = SimpleNamespace(custom_dirname=str(index))
-        answer = scheduler.on_trial_result(None, trial, {"epoch": epoch, METRIC: value})
-        tell(result, *scheduler.take_events())
-        if answer == TrialScheduler.STOP:
-            start(now)
+        if strategy.tell(trial, epoch, value) and epoch < len(curve.values):
+            go_on(trial, epoch)
         else:
-            go_on(now, index, epoch)
+            idle += 1
     return found
+
+
+class OurStudy:
+    """A searcher and a scheduler of ours, called as Tune and our launcher call them.
+
+    Args:
+        searcher: chooses the configurations.
+        scheduler: decides how long they train.
+        epochs: of a trial that is never stopped.
+        trials: that the study shall have.
+    """
+
+    def __init__(
+        self, searcher: StudySearcher, scheduler: StudyScheduler, *, epochs: int, trials: int
+    ) -> None:
+        self.searcher, self.scheduler, self.epochs = searcher, scheduler, epochs
+        self._configs: list[Mapping[str, Any]] = []
+        StudySpec(
+            objective=Objective(METRIC, "max"),
+            trials=trials,
+            searcher=searcher,
+            scheduler=scheduler,
+            continues=True,
+        ).check()
+
+    def next_work(self) -> Work | None:
+        """Who is promoted, else the next point of the searcher."""
+        promoted = self.scheduler.next_promotion()
+        if promoted is not None:
+            self._emit(promoted)
+            return Work(promoted.trial, self._configs[promoted.trial], int(promoted.rung))
+        index, size = len(self._configs), self.searcher.size
+        config = None if size is not None and index >= size else self.searcher.point(index)
+        if config is None:
+            return None
+        self._emit(Suggested(trial=index, config=config))
+        self._configs.append(config)
+        return Work(index, config)
+
+    def tell(self, trial: int, epoch: int, value: float) -> bool:
+        """Emit what became known by a result: result, decisions, end."""
+        if math.isnan(value):
+            self._emit(Ended(trial=trial, epoch=epoch, status="diverged"))
+            goes_on = False
+        elif epoch == self.epochs:
+            # Tune asks no scheduler about the result that a trial ends with by itself.
+            result = Result(trial=trial, epoch=epoch, metrics={METRIC: value})
+            self._emit(result, Ended(trial=trial, epoch=epoch, status="finished"))
+            goes_on = False
+        else:
+            tunes: Any = SimpleNamespace(custom_dirname=str(trial))
+            answer = self.scheduler.on_trial_result(
+                None,  # type: ignore[arg-type]
+                tunes,
+                {"epoch": epoch, METRIC: value},
+            )
+            result = Result(trial=trial, epoch=epoch, metrics={METRIC: value})
+            self._emit(result, *self.scheduler.take_events())
+            goes_on = answer != TrialScheduler.STOP
+        # What follows from the events themselves, as after every step of Tune's.
+        self._emit(*self.scheduler.take_events())
+        return goes_on
+
+    def _emit(self, *events: Event) -> None:
+        for event in events:
+            self.scheduler.on_event(event, replay=False)
+            self.searcher.on_event(event, replay=False)

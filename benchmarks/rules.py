@@ -30,7 +30,8 @@ from dataclasses import replace
 
 import numpy as np
 from record_curves import EPOCHS, SPACE
-from replay import Curves, Replay, replay
+from recorded_curves import Curves
+from replay import OurStudy, Replay, replay
 from table import Row, run_benchmark
 
 from search_spaces.schedulers.asha import ASHA
@@ -92,7 +93,8 @@ def under(rungs: Rungs | None) -> Callable[[Curves, int], Replay]:
     def run(curves: Curves, seed: int) -> Replay:
         scheduler = StudyScheduler() if rungs is None else Ruled(rungs)
         searcher = RandomSearch(SPACE, seed=seed)
-        return replay(curves, searcher, scheduler, workers=WORKERS, epochs=max(BUDGETS))
+        strategy = OurStudy(searcher, scheduler, epochs=EPOCHS, trials=max(BUDGETS))
+        return replay(curves.study(), strategy, workers=WORKERS, epochs=max(BUDGETS))
 
     return run
 
