@@ -1,0 +1,94 @@
+"""How far strategies are from each other on the tasks that they share."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from runs import Key, Run
+from scipy.stats import bootstrap
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A strategy on its tasks."""
+
+    tasks: int
+    runs: int
+    mean: float
+    """Of the tasks, each the mean of its seeds."""
+    error: float
+    """Standard error of that mean over the tasks; 0 for one task."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A strategy less another one, on the tasks and seeds that both have."""
+
+    mean: float
+    """Below 0 where the strategy has less regret."""
+    low: float
+    high: float
+    """The 95% interval of the mean: bootstrap over the tasks, the seeds averaged."""
+    worse: list[str]
+    """Tasks on which it has more regret by more than one standard error: of the mean difference,
+    over the seeds, which are paired."""
+
+
+Figure = Callable[[Run], float]
+"""Of a run, such as its regret after 10 full trainings."""
+
+
+def summary(runs: Iterable[Run], figure: Figure) -> Summary:
+    """What a strategy comes to; NaN without a run."""
+    by_task: dict[str, list[float]] = {}
+    for run in runs:
+        by_task.setdefault(run.task, []).append(figure(run))
+    means = [float(np.mean(values)) for values in by_task.values()]
+    count = sum(map(len, by_task.values()))
+    if not means:
+        return Summary(0, 0, float("nan"), float("nan"))
+    return Summary(len(means), count, float(np.mean(means)), standard_error(means))
+
+
+def difference(runs: Iterable[Run], others: Iterable[Run], figure: Figure) -> Difference | None:
+    """How far the runs of one strategy are from those of another; None if they share no task."""
+    one, other = _by_place(runs, figure), _by_place(others, figure)
+    by_task: dict[str, list[float]] = {}
+    for place in sorted(one.keys() & other.keys()):
+        by_task.setdefault(place[0], []).append(one[place] - other[place])
+    if not by_task:
+        return None
+    means = np.array([np.mean(values) for values in by_task.values()])
+    low, high = interval(means)
+    worse = [t for t, values in by_task.items() if np.mean(values) > standard_error(values)]
+    return Difference(float(means.mean()), low, high, sorted(worse, key=int))
+
+
+def interval(differences: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Of their mean, 95%; the value itself where all are equal."""
+    if np.ptp(differences) == 0:
+        return float(differences[0]), float(differences[0])
+    found = bootstrap(
+        (differences,), np.mean, rng=np.random.default_rng(0), method="percentile"
+    ).confidence_interval
+    return float(found.low), float(found.high)
+
+
+def standard_error(values: Iterable[float]) -> float:
+    """Of their mean; 0 of a single one."""
+    known = list(values)
+    return float(np.std(known, ddof=1) / np.sqrt(len(known))) if len(known) > 1 else 0.0
+
+
+def by_strategy(runs: Mapping[Key, Run], plan: str, workers: int) -> dict[str, list[Run]]:
+    """The runs of a plan with so many workers, by strategy in the order of the file."""
+    found: dict[str, list[Run]] = {}
+    for run in runs.values():
+        if (run.plan, run.workers) == (plan, workers):
+            found.setdefault(run.strategy, []).append(run)
+    return found
+
+
+def _by_place(runs: Iterable[Run], figure: Figure) -> dict[tuple[str, int], float]:
+    return {(run.task, run.seed): figure(run) for run in runs}

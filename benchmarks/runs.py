@@ -1,0 +1,132 @@
+"""Runs of strategies on tasks, kept in a file that grows by a line a run (JSON)."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from surrogate import EPOCHS, Scale
+
+BUDGETS = 40
+"""At which the value that a run has found is kept, at equal distances."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run has to spend, and when it is looked at."""
+
+    trainings: int
+    """Epochs of all its trials together, in trainings of `EPOCHS`."""
+    marks: tuple[int, ...]
+    """Full trainings after which regret is told."""
+    noisy: bool = False
+    """Whether strategies are told values with noise."""
+    trials: int | None = None
+    """After which no more are begun; None without an end."""
+
+    @property
+    def epochs(self) -> int:
+        """Of all trials together."""
+        return self.trainings * EPOCHS
+
+    @property
+    def budgets(self) -> list[int]:
+        """Epochs at which a run is looked at, ascending; the marks are among them."""
+        return [self.epochs * (at + 1) // BUDGETS for at in range(BUDGETS)]
+
+    def at_mark(self, mark: int) -> int:
+        """The place of a mark among the budgets."""
+        return self.budgets.index(mark * EPOCHS)
+
+
+PLANS = {
+    "early": Plan(10, (2, 5, 10)),
+    "full": Plan(40, (10, 20, 40), trials=40),
+    "noisy": Plan(40, (10, 20, 40), noisy=True, trials=40),
+}
+"""`early`: the budget of 10 full trainings, in as many trials as the strategy begins. `full` and
+`noisy`: 40 trials."""
+
+
+class Key(NamedTuple):
+    """What a run is of."""
+
+    plan: str
+    task: str
+    strategy: str
+    workers: int
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One study of a strategy on a task."""
+
+    plan: str
+    task: str
+    strategy: str
+    workers: int
+    seed: int
+    accuracy: list[float]
+    """By the budgets of the plan: of what looks best by then, without noise, in percent."""
+    best: float
+    median: float
+    """The scale of regret of the task, see `Scale`."""
+    trials: int
+    wall: float
+    """Real seconds, almost all of them the strategy's own."""
+
+    @property
+    def key(self) -> Key:
+        """What it is of."""
+        return Key(self.plan, self.task, self.strategy, self.workers, self.seed)
+
+    @property
+    def regret(self) -> list[float]:
+        """By the budgets of the plan."""
+        scale = Scale(self.best, self.median)
+        return [scale.regret(accuracy) for accuracy in self.accuracy]
+
+
+def read(path: Path) -> dict[Key, Run]:
+    """The runs of a file; none if there is no file.
+
+    Raises:
+        ValueError: a line before the last is no run.
+    """
+    if not path.exists():
+        return {}
+    found = {}
+    lines = path.read_text().splitlines()
+    for number, line in enumerate(lines, start=1):
+        try:
+            run = Run(**json.loads(line))
+        except (ValueError, TypeError) as error:
+            if number == len(lines):
+                # Written by a process that was killed.
+                break
+            raise ValueError(f"{path}, line {number}: no run: {error}") from None
+        found[run.key] = run
+    return found
+
+
+def write(path: Path, runs: Iterable[Run]) -> None:
+    """Append runs, each as soon as it is there; a line that was cut off is taken away first."""
+    text = path.read_text() if path.exists() else ""
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        path.write_text(whole)
+    with path.open("a") as file:
+        for run in runs:
+            file.write(json.dumps(asdict(run)) + "\n")
+            file.flush()
+
+
+def on_known_scale(runs: Mapping[Key, Run]) -> dict[Key, Run]:
+    """The runs with regret to the best value that any of them, or a point of the scale, has
+    reached on the task."""
+    best: dict[str, float] = {}
+    for run in runs.values():
+        best[run.task] = max(best.get(run.task, run.best), *run.accuracy)
+    return {key: replace(run, best=best[run.task]) for key, run in runs.items()}

@@ -1,0 +1,92 @@
+"""Strategies by name, over any space: `searcher[:defaults][+scheduler]` for ours.
+
+Searchers: random, sobol, tpe, optuna, gp, auto; with `:defaults` the first trial has the defaults
+of the space. Schedulers: asha (its default), asha_1, asha_3, asha_9 (a grace period of so many
+epochs), ray_rule and ray_rule_3 (Ray's own rule, with a grace period of 1 and 3); without one
+nobody is stopped.
+"""
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+from replay import OurStudy, Strategy
+
+from search_spaces.schedulers.asha import ASHA
+from search_spaces.schedulers.base import StudyScheduler
+from search_spaces.searchers.base import StudySearcher
+from search_spaces.space import Space
+
+SEARCHERS = {
+    "random": "random_search.RandomSearch",
+    "sobol": "sobol_search.SobolSearch",
+    "tpe": "tpe_search.TPESearch",
+    "optuna": "optuna_search.OptunaSearch",
+    "gp": "gp_search.GPSearch",
+    "auto": "auto_search.AutoSearch",
+}
+"""By name, the class in `search_spaces.searchers`: a name, so that a study imports no library that
+only another one needs."""
+
+SCHEDULERS: Mapping[str, Mapping[str, Any]] = {
+    "asha": {},
+    "asha_1": {"grace_period": 1},
+    "asha_3": {"grace_period": 3},
+    "asha_9": {"grace_period": 9},
+    "ray_rule": {"grace_period": 1, "rung_rule": "ray"},
+    "ray_rule_3": {"grace_period": 3, "rung_rule": "ray"},
+}
+"""By name, what ASHA is given beside the epochs of a trial."""
+
+
+def named(
+    name: str, space: Space, *, seed: int, epochs: int, trials: int, workers: int
+) -> Strategy:
+    """The strategy of that name.
+
+    Args:
+        name: as above.
+        space: where to look.
+        seed: of all that it draws.
+        epochs: of a trial that nobody stops.
+        trials: that the study will have at most.
+        workers: trials at once.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    check(name)
+    start, _, stopped = name.partition("+")
+    searcher, _, first = start.partition(":")
+    points = [space.complete({})] if first else []
+    scheduler = ASHA(max_epochs=epochs, **SCHEDULERS[stopped]) if stopped else StudyScheduler()
+    return OurStudy(
+        _searcher(searcher, space, seed, points), scheduler, epochs=epochs, trials=trials
+    )
+
+
+def check(name: str) -> None:
+    """Refuse what is no name of a strategy.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    start, _, stopped = name.partition("+")
+    searcher, _, first = start.partition(":")
+    known = searcher in SEARCHERS and first in ("", "defaults") and stopped in ("", *SCHEDULERS)
+    if not known:
+        raise ValueError(
+            f"strategy {name}: give searcher[:defaults][+scheduler], with a searcher of "
+            f"{', '.join(SEARCHERS)} and a scheduler of {', '.join(SCHEDULERS)}"
+        )
+
+
+def _searcher(
+    name: str, space: Space, seed: int, start_points: Sequence[Mapping[str, object]]
+) -> StudySearcher:
+    module, _, kind = SEARCHERS[name].partition(".")
+    searcher = getattr(import_module(f"search_spaces.searchers.{module}"), kind)
+    # Not every searcher has start points.
+    rest = {"start_points": start_points} if start_points else {}
+    found: StudySearcher = searcher(space, seed=seed, **rest)
+    return found
