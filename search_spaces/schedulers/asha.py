@@ -172,11 +172,15 @@ class ASHA(StudyScheduler):
         if isinstance(event, Promoted):
             self.memory.promote(event.trial, event.rung)
         elif isinstance(event, RungJudged):
-            self.memory.judge(event)
+            self._judge(event)
         elif isinstance(event, Result):
             self._latest[event.trial] = event.metrics.get(self._objective.metric)
         elif isinstance(event, Ended):
             self._end(event)
+
+    def _judge(self, judged: RungJudged) -> None:
+        self.memory.judge(judged)
+        self.rungs = list(self.memory.in_use)
 
     def _end(self, event: Ended) -> None:
         latest = self._latest.pop(event.trial, None)
@@ -195,7 +199,7 @@ class ASHA(StudyScheduler):
         decided, self._decided = [*self._replayed.lacking(), *self._decided], []
         # Only here, so that a rung is judged after all that the journal has before its event.
         while (judged := self.memory.judgement()) is not None:
-            self.memory.judge(judged)
+            self._judge(judged)
             decided.append(judged)
         return decided
 

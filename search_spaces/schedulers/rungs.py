@@ -25,7 +25,8 @@ both says nothing, so that one of them has to be unselected. From a share of `AG
 is used as any other, and no rung above it is asked. Below it the rung is left out: all its trials
 go on, those to come pass it, and the rung above is asked in the same way, by `UNSELECTED_LATER`
 trials; and so on to the top. A trial that has ended by itself counts at the next rung with its last
-value; in place of one that has failed the next trial is unselected.
+value; in place of one that has failed the next trial is unselected. At the rung above, trials that
+the rule would not have let come are compared, but add nothing to n, unless the rung is left out.
 
 Each rung keeps its trials sorted: a report and a promotion cost the search in a sorted list.
 
@@ -86,11 +87,27 @@ class Rung:
     """Of those that were stopped here and have not gone on, the best first."""
     used: bool | None = None
     """What was judged of it; None as long as nothing was. One that is not used lets all pass."""
+    excused: set[int] = field(default_factory=set)
+    """Trials that have gone on while it was asked, and by the rule would have been stopped."""
+    below: Rung | None = field(default=None, compare=False, repr=False)
+    """The next lower one."""
 
     @property
     def compares(self) -> bool:
         """Whether a trial with a value has come to it."""
         return bool(self.ranking) and self.ranking[0][0] < math.inf
+
+    def going_on(self, factor: int) -> int:
+        """How many of the best go on: one in `factor` of all that have come by their rank. Those
+        that the rung below has excused are compared, but do not make room for another one."""
+        below, guests = self.below, 0
+        if below is not None and below.used is not False:
+            best = below.going_on(factor)
+            guests = sum(
+                trial in self.places and bisect_left(below.ranking, below.places[trial]) >= best
+                for trial in below.excused
+            )
+        return (len(self.ranking) - guests) // factor
 
     def waits(self, trial: int) -> bool:
         """Whether a trial that has reached this rung was stopped here, and has not gone on."""
@@ -117,7 +134,7 @@ class Rung:
 
 
 def _best_share(rung: Rung, place: Place, factor: int, least: int = 0) -> Cutoff:
-    going_on = max(least, len(rung.ranking) // factor)
+    going_on = max(least, rung.going_on(factor))
     cutoff = rung.ranking[going_on - 1] if going_on else None
     return cutoff and cutoff[0], cutoff is None or place > cutoff
 
@@ -187,7 +204,7 @@ class Rungs:
         self.rungs = {}
         rung = self.grace_period
         while rung < self.max_epochs:
-            self.rungs[rung] = Rung()
+            self.rungs[rung] = Rung(below=next(reversed(self.rungs.values()), None))
             rung *= self.reduction_factor
 
     @property
@@ -217,7 +234,7 @@ class Rungs:
         """
         if not math.isfinite(value):
             raise ValueError(f"trial {trial}: a rung compares finite values only, got {value}")
-        reached = max((epochs for epochs in self._in_use if epochs <= epoch), default=None)
+        reached = max((epochs for epochs in self.in_use if epochs <= epoch), default=None)
         if reached is None or any(
             trial in rung.places for ahead, rung in self.rungs.items() if ahead >= reached
         ):
@@ -226,7 +243,9 @@ class Rungs:
         rank = rung.add(trial, self._key(value))
         place = rung.places[trial]
         cutoff, stop = RULES[self.rule].cutoff(rung, place, self.reduction_factor)
-        stop = stop and trial not in self._unselected(reached)
+        if stop and trial in self._unselected(reached):
+            rung.excused.add(trial)
+            stop = False
         if stop:
             rung.stop(trial)
         else:
@@ -243,7 +262,7 @@ class Rungs:
 
     def report_failure(self, trial: int, epoch: float) -> None:
         """Let `trial`, which diverged or failed in `epoch`, come last at the rung ahead."""
-        ahead = next((rung for epochs, rung in self._in_use.items() if epochs >= epoch), None)
+        ahead = next((rung for epochs, rung in self.in_use.items() if epochs >= epoch), None)
         if ahead is not None and trial not in ahead.places:
             ahead.add(trial, math.inf)
 
@@ -253,7 +272,7 @@ class Rungs:
         self.ends[trial] = self._key(value) if value is not None and finite else math.inf
 
     @property
-    def _in_use(self) -> dict[int, Rung]:
+    def in_use(self) -> dict[int, Rung]:
         """The rungs that are not left out."""
         return {epochs: rung for epochs, rung in self.rungs.items() if rung.used is not False}
 
@@ -263,7 +282,7 @@ class Rungs:
         is used for good."""
         if not self.adaptive or any(rung.used for rung in self.rungs.values()):
             return None
-        return next((epochs for epochs, rung in self._in_use.items() if rung.compares), None)
+        return next((epochs for epochs, rung in self.in_use.items() if rung.compares), None)
 
     def _unselected(self, epochs: int) -> list[int]:
         """The trials that a rung has let go on, or shall, whatever their rank: the first that came,
@@ -333,7 +352,7 @@ class Rungs:
             return
         for epochs in reversed(self.rungs):
             rung, unselected = self.rungs[epochs], self._unselected(epochs)
-            going_on = len(rung.ranking) // self.reduction_factor
+            going_on = rung.going_on(self.reduction_factor)
             for place in rung.stopped:
                 rank = bisect_left(rung.ranking, place)
                 if rank < going_on or rung.used is False or place[2] in unselected:

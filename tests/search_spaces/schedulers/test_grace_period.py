@@ -60,6 +60,8 @@ def test_a_rung_that_does_not_rank_is_left_out_and_all_its_trials_go_on():
     assert waiting
     assert {p.trial for p in promoted} == waiting
     assert all(epoch >= 3 for epoch in study.at.values()), "nobody stays below rung 3"
+    assert study.scheduler.rungs == [3]
+    assert study.scheduler.describe()["rungs"] == [1, 3]
 
 
 def test_of_a_rung_that_is_left_out_the_best_go_on_first():
@@ -86,7 +88,23 @@ def test_the_next_rung_is_asked_by_the_first_two_that_came_to_it():
     assert list(rungs.promotable()) == [], "as long as the rung below is asked"
     rungs.judge(rungs.judgement())
     assert rungs.asked == 3
-    assert [p.trial for p in rungs.promotable()] == [2, 3]
+    # The best of four by the rule, and the two that came first.
+    assert [p.trial for p in rungs.promotable()] == [0, 2, 3]
+
+
+def test_who_was_excused_from_a_rung_makes_no_room_for_another_one_at_the_next():
+    rungs = Rungs(27, adaptive=True)
+    for trial, value in enumerate([0.4, 0.1, 0.2, 0.3]):
+        rungs.report(trial, 1, value)
+    assert rungs.rungs[1].excused == {0, 1, 2, 3}, "nobody is the best of three at once"
+    assert all(rungs.report(trial, 3, -trial).stop for trial in range(4))
+    assert list(rungs.promotable()) == [], "by rank one of the four would have come: the best"
+    assert not rungs.judgement().used
+    rungs.judge(RungJudged(rung=1, next=3, pairs=6, agreement=1.0, used=True))
+    for trial in range(4, 9):
+        rungs.report(trial, 1, 0.0)
+    # Three of nine by now, as by the rule from the beginning.
+    assert [p.trial for p in rungs.promotable()] == [0]
 
 
 def test_where_no_rung_ranks_all_trials_are_trained_to_their_end():
