@@ -113,8 +113,16 @@ def test_two_at_a_time_a_killed_study_ends_with_all_its_trials_and_can_grow(
     assert_whole(study, 8)
 
     # The rungs of the two sessions are those of one: each decision follows from all before it.
-    rungs = Rungs(9)
+    rungs, latest = Rungs(9, adaptive=True), {}
     for event in journal_of(study):
+        if event["event"] == "result":
+            latest[event["trial"]] = event["metrics"]["val_accuracy"]
+        if event["event"] == "ended" and event["status"] == "finished":
+            rungs.report_end(event["trial"], latest[event["trial"]])
+        if event["event"] == "rung_judged":
+            judged = rungs.judgement()
+            assert event.items() >= judged.to_json().items()
+            rungs.judge(judged)
         if event["event"] == "promoted":
             promotion = rungs.next_promotion()
             assert event.items() >= promotion.to_json().items()
