@@ -19,6 +19,7 @@ RESUMED = [
         f"schema_1/{name}", marks=pytest.mark.slow if name == "killed" else pytest.mark.long
     )
     for name in (
+        "asha_grace_period",
         "asha_promotion",
         "asha_top",
         "audit",

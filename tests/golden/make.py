@@ -77,8 +77,17 @@ CASES = {
     "faults": Case(
         DESCENT, ("--strategy", "faults", "--max-epochs", "4", "--trials", "8"), ("--trials", "12")
     ),
-    "asha_promotion": Case(ASHA, (*DIGITS, "--trials", "9"), ("--trials", "15")),
-    "asha_top": Case(ASHA, (*DIGITS, "--rung-rule", "top", "--trials", "9"), ("--trials", "15")),
+    "asha_promotion": Case(
+        ASHA, (*DIGITS, "--grace-period", "1", "--trials", "9"), ("--trials", "15")
+    ),
+    "asha_top": Case(
+        ASHA,
+        (*DIGITS, "--grace-period", "1", "--rung-rule", "top", "--trials", "9"),
+        ("--trials", "15"),
+    ),
+    "asha_grace_period": Case(
+        ASHA, (*DIGITS, "--trials", "9"), ("--trials", "15"), killed_at="rung_judged 1"
+    ),
     "killed": Case(ASHA, (*DIGITS, "--trials", "12"), killed_at="result 20"),
     "audit": Case(
         ASHA,
