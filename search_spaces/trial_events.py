@@ -121,6 +121,18 @@ class Earlier(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class StartPoint(Event):
+    """A configuration that the study tries before what its searcher suggests."""
+
+    name = "start_point"
+
+    study: str
+    """An earlier one, one of whose best trials had it."""
+    config: dict[str, Any]
+    """As far as it is searched; the rest has its default."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Suggested(TrialEvent):
     """A trial has its configuration; the next index."""
 

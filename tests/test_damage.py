@@ -37,9 +37,10 @@ from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.reports import comparison, plots
 from tune_cluster.storage.checkpoints import TrialCheckpoints
 from tune_cluster.storage.store import LocalStore
+from tune_cluster.study.earlier import earlier_trials
 from tune_cluster.study.events import Closed, Session
 from tune_cluster.study.journal import JOURNAL
-from tune_cluster.study.stored import earlier_trials, read_study
+from tune_cluster.study.stored import read_study
 from tune_cluster.study.study_file import STUDY_FILE
 from tune_jobs import compare_strategies
 

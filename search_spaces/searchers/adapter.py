@@ -84,6 +84,7 @@ class AdaptedSearcher(StudySearcher):
         Raises:
             ValueError: it has a space of its own.
         """
+        super().check(spec)
         self._objective = spec.objective
         metric: str | None = spec.objective.metric
         mode: str | None = spec.objective.mode
@@ -110,6 +111,7 @@ class AdaptedSearcher(StudySearcher):
 
     def on_event(self, event: Event, replay: bool) -> None:
         """Tell the searcher a result or an end."""
+        super().on_event(event, replay)
         assert self._objective is not None, "a study checks its searcher before it begins"
         if isinstance(event, Result):
             value = float(event.metrics[self._objective.metric] or 0.0)

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from search_spaces.objective import Origin, StudySpec
 from search_spaces.space import Space, checked_space
-from search_spaces.trial_events import Event
+from search_spaces.trial_events import Event, StartPoint
 from search_spaces.values import Value
 
 
@@ -37,9 +37,9 @@ class StudySearcher:
         self.space = checked_space(space, type(self).__name__)
         self.start_points: list[dict[str, Value]] = []
         """Whole configurations, those of the first trials."""
-        for point in map(self.space.complete, start_points):
-            if point not in self.start_points:
-                self.start_points.append(point)
+        for point in start_points:
+            self._begin_with(point)
+        self._own_start_points = tuple(self.start_points)
 
     @property
     def size(self) -> int | None:
@@ -52,7 +52,9 @@ class StudySearcher:
         return ""
 
     def check(self, spec: StudySpec) -> None:
-        """Take in the study before it begins; a ValueError says why it cannot be searched."""
+        """Take in the study before it begins, and forget what another one has told; a ValueError
+        says why it cannot be searched."""
+        self.start_points = [*self._own_start_points]
 
     def point(self, index: int) -> dict[str, Value] | None:
         """Configuration number `index`, from 0: the start points, then what the searcher suggests;
@@ -68,6 +70,13 @@ class StudySearcher:
 
     def on_event(self, event: Event, replay: bool) -> None:
         """Take in any event of the study; `replay` if an earlier session has had it."""
+        if isinstance(event, StartPoint):
+            self._begin_with(event.config)
+
+    def _begin_with(self, point: Mapping[str, object]) -> None:
+        config = self.space.complete(point)
+        if config not in self.start_points:
+            self.start_points.append(config)
 
     def describe(self) -> dict[str, object]:
         """The searcher as plain JSON, for `study.json`."""

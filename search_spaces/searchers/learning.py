@@ -111,20 +111,43 @@ ENOUGH = 4
 and 3) TPE under ASHA has a normalised regret of 0.196 on LCBench after ten full trainings, with 4
 of 0.134: the others do not lose their place, they come behind."""
 
+COMPARABLE = ("epochs", "patience", "train_ratio", "precision", "print_freq", "seed")
+"""What may differ in an earlier study whose trials are learned from."""
+
+
+def earlier_record(space: Space, earlier: Earlier) -> TrialRecord | None:
+    """A trial of an earlier study, if it is in the space and like a trial of it in all that is not
+    searched; what its configuration lacks has its default."""
+    config = earlier.config
+    names = {parameter.name for parameter in space.parameters}
+    shared = {key: value for key, value in config.items() if key in names}
+    same = {**dict(space.fixed), **shared}
+    for key in {**config, **same}.keys() - names - {*COMPARABLE}:
+        if as_json(value_in(config, key)) != as_json(value_in(same, key)):
+            return None
+    try:
+        unit = space.unit(space.complete(shared))
+    except ValueError:
+        return None
+    state = "failed" if earlier.status == "diverged" else earlier.status
+    values: dict[Epochs, float] = {float(at): v for at, v in earlier.values.items()}
+    if state == "finished":
+        values[END] = values[max(values)]
+    return TrialRecord(tuple(unit), values, state)
+
+
 RETRIES = 16
 """Proposals of a model until it has a configuration that was not tried; then the first such Sobol
 point is taken."""
-
-COMPARABLE = ("epochs", "patience", "train_ratio", "precision", "print_freq", "seed")
-"""What may differ in an earlier study whose trials are learned from."""
 
 
 class LearningSearch(StudySearcher):
     """A searcher with a model of what it was told.
 
-    First come the start points, then Sobol points until `startup` trials can be learned from, the
-    failed ones included. A trial that is still running counts as bad, so that trials that run at
-    the same time differ. No configuration is suggested twice as long as the space has others.
+    First come the start points, then, unless these are four or more, Sobol points until `startup`
+    trials can be learned from, the failed ones included. A trial that is still running counts as
+    bad, so that trials that run at the same time differ. No configuration is suggested twice as
+    long as the space has others.
 
     Args:
         space: where to look.
@@ -150,7 +173,7 @@ class LearningSearch(StudySearcher):
         if not space.parameters:
             raise ValueError(f"space {space.name}: every hyperparameter is fixed, none is searched")
         self.seed = as_seed(seed)
-        self.startup = startup
+        self._startup = startup
         self.trials: dict[Name, TrialRecord] = {}
         """All that it was told of, in the order of their suggestion."""
         self.rungs: Sequence[int] = ()
@@ -191,6 +214,13 @@ class LearningSearch(StudySearcher):
         return config
 
     @property
+    def startup(self) -> int:
+        """Trials before the first proposal of the model: start points, if there are enough to
+        compare, are in the place of Sobol points."""
+        given = len(self.start_points)
+        return self._startup if given < ENOUGH else min(self._startup, given)
+
+    @property
     def objective(self) -> Objective:
         """What the study looks for."""
         assert self._objective is not None, "a study checks its searcher before it begins"
@@ -198,12 +228,14 @@ class LearningSearch(StudySearcher):
 
     def check(self, spec: StudySpec) -> None:
         """Take in the objective and the rungs, and forget what another study has told."""
+        super().check(spec)
         self._objective = spec.objective
         self.rungs = tuple(spec.scheduler.rungs)
         self.trials, self._earlier = {}, {}
 
     def on_event(self, event: Event, replay: bool) -> None:
         """Learn from it."""
+        super().on_event(event, replay)
         if isinstance(event, Suggested):
             self.trials[event.trial] = TrialRecord(tuple(self.space.unit(event.config)))
         elif isinstance(event, Result):
@@ -219,7 +251,10 @@ class LearningSearch(StudySearcher):
             self._end(event)
         elif isinstance(event, Earlier):
             name = f"earlier-{sum(map(len, self._earlier.values()))}"
-            self._earlier.setdefault(event.study, []).append(self._learn_from(name, event))
+            known = earlier_record(self.space, event)
+            self._earlier.setdefault(event.study, []).append(known is not None)
+            if known is not None:
+                self.trials[name] = known
 
     def _end(self, event: Ended) -> None:
         record = self.trials[event.trial]
@@ -243,24 +278,3 @@ class LearningSearch(StudySearcher):
             return ""
         studies = ", ".join(self._earlier)
         return f"{sum(learned)} of {len(learned)} trials of {studies} are in this space"
-
-    def _learn_from(self, name: str, earlier: Earlier) -> bool:
-        """Take in a trial of an earlier study, if it is in this space and like its trials in all
-        that is not searched; what a configuration lacks has its default."""
-        config = earlier.config
-        names = {parameter.name for parameter in self.space.parameters}
-        shared = {key: value for key, value in config.items() if key in names}
-        same = {**dict(self.space.fixed), **shared}
-        for key in {**config, **same}.keys() - names - {*COMPARABLE}:
-            if as_json(value_in(config, key)) != as_json(value_in(same, key)):
-                return False
-        try:
-            unit = self.space.unit(self.space.complete(shared))
-        except ValueError:
-            return False
-        state = "failed" if earlier.status == "diverged" else earlier.status
-        values: dict[Epochs, float] = {float(at): v for at, v in earlier.values.items()}
-        if state == "finished":
-            values[END] = values[max(values)]
-        self.trials[name] = TrialRecord(tuple(unit), values, state)
-        return True

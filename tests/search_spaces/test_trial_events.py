@@ -16,11 +16,13 @@ from search_spaces.trial_events import (
     NotExploited,
     Promoted,
     Result,
+    StartPoint,
     Suggested,
 )
 
 LINES = (
     (Earlier, {"study": "s", "config": {}, "values": {"1": 0.5}, "status": "finished"}),
+    (StartPoint, {"study": "s", "config": {"a": [1, 2]}}),
     (Suggested, {"trial": 1, "config": {}, "origin": 7, "start_epoch": 3}),
     (Suggested, {"trial": 0, "config": {"a": [1, None], "b": "x"}}),
     (Result, {"trial": 0, "epoch": 0.5, "metrics": {}}),

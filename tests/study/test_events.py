@@ -7,6 +7,7 @@ from tune_cluster.study.events import KINDS, read_event
 WHOLE = (
     {"event": "session", "command": ["--trials", "2"], "resumed": False, "notices": ["no GPU"]},
     {"event": "earlier", "study": "s", "config": {}, "values": {"1": 0.5}, "status": "finished"},
+    {"event": "start_point", "study": "s", "config": {"a": [1, 2]}},
     {"event": "suggested", "trial": 0, "config": {"a": [1, None], "b": "x"}},
     {"event": "started", "trial": 0},
     {"event": "retried", "trial": 0, "epoch": 1, "reason": "r", "lost": True, "traceback": "t"},

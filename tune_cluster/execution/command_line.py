@@ -33,10 +33,10 @@ from tune_cluster.storage.store import expanded
 
 T = TypeVar("T")
 
-PATHS = ("storage_path", "resume", "dataset")
+PATHS = ("storage_path", "resume", "learn_from", "dataset")
 """What may be a path, and may be none."""
 
-ADDED: Mapping[str, object] = {"repair": False, "defaults": False}
+ADDED: Mapping[str, object] = {"repair": False, "defaults": False, "learn_from": None}
 """Options that a study of an earlier version does not have in its `study.json`, and what they were
 then."""
 

@@ -119,6 +119,9 @@ class Options:
     defaults: bool = True
     """The first trial has the defaults of the space; with --no-defaults, as for a comparison, the
     searcher suggests it."""
+    learn_from: Annotated[Annotated[str, _expanded("learn_from")] | None, _metavar("FOLDER")] = None
+    """Earlier studies of the same trainable, on whatever data: a folder of studies, or
+    s3://bucket/folder. Up to 8 trials begin with what was best there."""
     cpus_per_trial: _Cpus = 1.0
     """CPU cores of a trial, and its threads."""
     gpus_per_trial: _Gpus = 0.0
@@ -167,6 +170,7 @@ class Options:
             raise ValueError("--repair: give --resume STUDY too, the study that is damaged")
         check_address("--storage-path", self.storage_path)
         check_address("--resume", self.resume or "")
+        check_address("--learn-from", self.learn_from or "")
         return self
 
     @property

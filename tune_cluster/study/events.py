@@ -36,6 +36,7 @@ from search_spaces.trial_events import (
     Promoted,
     Result,
     RungJudged,
+    StartPoint,
     Suggested,
     TrainedEpoch,
     TrialEnd,
@@ -322,10 +323,10 @@ WITH_CONTROL: Mapping[str, type[Event]] = {
 KINDS: Mapping[str, type[Event]] = {
     kind.name: kind
     for kind in (
-        *(Session, Earlier, Suggested, Started, Retried, ResetFailed, Share, Restored, EpochsLost),
-        *(LeftOut, Result, SavedCheckpoint, Unsaved, Unkept, Decision, Promoted, Exploited),
-        *(NotExploited, RungJudged, Ended, SlotsChanged, NodeRefused, Repaired, Closed),
-        *(ControlStarted, Control, ControlEnded),
+        *(Session, Earlier, StartPoint, Suggested, Started, Retried, ResetFailed, Share),
+        *(Restored, EpochsLost, LeftOut, Result, SavedCheckpoint, Unsaved, Unkept, Decision),
+        *(Promoted, Exploited, NotExploited, RungJudged, Ended, SlotsChanged, NodeRefused),
+        *(Repaired, Closed, ControlStarted, Control, ControlEnded),
     )
 }
 """All events by their names."""

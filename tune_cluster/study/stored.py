@@ -1,7 +1,4 @@
-"""A study as its files have it: read, held against who may write there, taken over, repaired.
-
-A new study takes over the trials of an earlier one for a searcher that learns. They are copied into
-its journal, so that a resume does not depend on the other study, which may have grown or gone.
+"""A study as its files have it: read, held against who may write there, repaired.
 
 Whoever can write to a study's folder decides what its trials are and what `best/` holds. That may
 be meant, as in a folder of a team, and is said before a resume.
@@ -24,7 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from search_spaces.objective import Objective
-from search_spaces.trial_events import Earlier, Event, Result, Suggested
+from search_spaces.trial_events import Event, Result, Suggested
 from tune_cluster.plain_text import argument
 from tune_cluster.storage.checkpoints import CHECKPOINT_PREFIX, dirname_of
 from tune_cluster.storage.inside import FILE_KINDS, write_file
@@ -108,28 +105,6 @@ def read_study(directory: Path, flag: str = "STUDY", address: str | None = None)
                 f"{journal}: line {number}: result.metrics.{objective.metric} is missing"
             )
     return StoredStudy(about, events, state)
-
-
-def earlier_trials(directory: Path, objective: Objective) -> list[Earlier]:
-    """The ended trials of the study in `directory`; a ValueError, if none is there, or one that
-    looked for something else."""
-    stored = read_study(directory, flag="--warm-start")
-    metric, theirs = objective.metric, stored.state.objective
-    if theirs != objective:
-        raise ValueError(
-            f"--warm-start {directory}: it looked for the {theirs.mode} of {theirs.metric}, "
-            f"this study looks for the {objective.mode} of {metric}"
-        )
-    return [
-        Earlier(
-            study=str(directory),
-            config=trial.config,
-            values={str(epoch): result[metric] for epoch, result in trial.results.items()},  # type: ignore[misc]
-            status=trial.status,  # type: ignore[arg-type]
-        )
-        for trial in stored.state.trials.values()
-        if trial.ended and not trial.infrastructure_failure
-    ]
 
 
 def strangers(study: Path) -> str:

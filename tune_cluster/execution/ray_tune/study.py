@@ -28,6 +28,7 @@ from tune_cluster.execution.ray_tune.restart import RestartingScheduler
 from tune_cluster.execution.ray_tune.searcher import Strategies, TrialSource
 from tune_cluster.execution.ray_tune.trainable import job_directory, tune_trainable
 from tune_cluster.execution.sending import check_sendable
+from tune_cluster.execution.start_points import learned_start_points
 from tune_cluster.execution.tuner import Tuner
 from tune_cluster.execution.validation import check_points
 from tune_cluster.storage.append_only import HeldFile
@@ -37,10 +38,10 @@ from tune_cluster.storage.retry import StorageRetry
 from tune_cluster.storage.s3 import S3Store
 from tune_cluster.storage.store import LocalStore
 from tune_cluster.study.directory import StudyDirectory
+from tune_cluster.study.earlier import earlier_trials
 from tune_cluster.study.events import NodeRefused, Session, SlotsChanged
 from tune_cluster.study.journal import JOURNAL, EventStream, Journal, Listener, read_journal
 from tune_cluster.study.state import StudyState
-from tune_cluster.study.stored import earlier_trials
 from tune_cluster.study.study_file import check_unchanged, write_study_file
 from tune_cluster.trial.failures import LOST_PROCESS_RETRIES
 from tune_cluster.trial.messages import TrialSettings
@@ -169,7 +170,17 @@ class Study:
         """What `open` writes, since it became known before."""
         warm_start = tuner.tune_config.warm_start
         if self.searcher.learns and warm_start is not None and not self.events:
-            self._decided += earlier_trials(Path(warm_start).expanduser(), self.objective)
+            self._decided += earlier_trials(str(warm_start), self.objective)
+        if options.learn_from is not None and not self.events:
+            learned = learned_start_points(
+                options.learn_from,
+                self.searcher,
+                trainable=self.trainable_name,
+                objective=self.objective,
+                trials=self.total,
+            )
+            self._decided += learned.points
+            self.notes += learned.notes
         # What follows from earlier sessions must be known by now.
         known = [*self.events, *self._decided]
         self._strategies = Strategies(self.searcher, self.scheduler, self.state, known)
