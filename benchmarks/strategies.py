@@ -61,7 +61,7 @@ def named(
     points = [space.complete({})] if first else []
     scheduler = ASHA(max_epochs=epochs, **SCHEDULERS[stopped]) if stopped else StudyScheduler()
     return OurStudy(
-        _searcher(searcher, space, seed, points), scheduler, epochs=epochs, trials=trials
+        searcher_named(searcher, space, seed, points), scheduler, epochs=epochs, trials=trials
     )
 
 
@@ -81,12 +81,11 @@ def check(name: str) -> None:
         )
 
 
-def _searcher(
+def searcher_named(
     name: str, space: Space, seed: int, start_points: Sequence[Mapping[str, object]]
 ) -> StudySearcher:
+    """The searcher of that name in `SEARCHERS`."""
     module, _, kind = SEARCHERS[name].partition(".")
     searcher = getattr(import_module(f"search_spaces.searchers.{module}"), kind)
-    # Not every searcher has start points.
-    rest = {"start_points": start_points} if start_points else {}
-    found: StudySearcher = searcher(space, seed=seed, **rest)
+    found: StudySearcher = searcher(space, seed=seed, start_points=start_points)
     return found

@@ -16,7 +16,9 @@ from tune_cluster.study.journal import JOURNAL
 from tune_cluster.study.study_file import STUDY_FILE, write_json
 
 
-def earlier_study(directory, *, metric="score", mode="max", trials=12, trainable="tests.in_process.Scored"):
+def earlier_study(
+    directory, *, metric="score", mode="max", trials=12, trainable="tests.in_process.Scored"
+):
     """A study whose best quality is 0.8, and whose trials below 0.3 failed."""
     directory.mkdir(parents=True)
     write_json(directory / STUDY_FILE, about(metric=metric, mode=mode, trainable=trainable))

@@ -1,0 +1,149 @@
+"""What earlier studies are worth: `--learn-from` on LCBench (`surrogate.py`), one task left out.
+
+Of each task a study of 30 trials by one searcher, one trial at a time, of 52 epochs each. It begins
+with nothing, or with the start points (`search_spaces/searchers/portfolio.py`) of studies of all
+the other tasks, each 30 random trials; as a study of 40 trials would, it takes 8 of them. Told is
+the normalised regret of `lcbench.py`, mean over the tasks, their seeds averaged:
+
+- `alone_N`, `learned_N`: after N trials;
+- `10_less_30`: after 10 trials that have learned, less after 30 that have not, with the 95% interval
+  of its mean (bootstrap over the tasks);
+- `misled_N`: where the earlier studies say the opposite (their values have the other sign), and
+- `30_misled`: what that costs after 30 trials, with its interval.
+
+    python benchmarks/learn_from.py --data DIR --tasks all --seeds 5
+"""
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from compare import interval
+from lcbench import TASKS, listed
+from replay import METRIC, OurStudy, replay
+from strategies import SEARCHERS, searcher_named
+from surrogate import EPOCHS, SPACE, Scale, Surrogate
+
+from search_spaces.objective import Objective
+from search_spaces.schedulers.base import StudyScheduler
+from search_spaces.searchers.base import StudySearcher
+from search_spaces.searchers.portfolio import portfolio
+from search_spaces.searchers.random_search import RandomSearch
+from search_spaces.trial_events import Earlier
+
+TRIALS, LEARNED = 30, 8
+"""Of a study, earlier or new; of these begin where earlier ones were good."""
+
+SHOWN = (3, 10, 20, 30)
+"""Trials after which regret is told."""
+
+APART = 1_000
+"""Between the seeds of the earlier studies and those of the new ones."""
+
+
+def earlier_study(surrogate: Surrogate, task: str, seed: int, sign: float) -> list[Earlier]:
+    """A study of random points, as a later one finds it."""
+    searcher = RandomSearch(SPACE, seed=seed)
+    configs = [searcher.point(index) for index in range(TRIALS)]
+    return [
+        Earlier(
+            study=task,
+            config=config,
+            values={str(EPOCHS): sign * max(surrogate.curve(task, config))},
+            status="finished",
+        )
+        for config in configs
+    ]
+
+
+def start_points(
+    surrogate: Surrogate, tasks: Sequence[str], left_out: str, seed: int, sign: float
+) -> list[Mapping[str, object]]:
+    """Of a study of the task that is left out, by those of the others."""
+    studies = {
+        task: earlier_study(surrogate, task, APART * (seed + 1) + at, sign)
+        for at, task in enumerate(tasks)
+        if task != left_out
+    }
+    found = portfolio(SPACE, studies, Objective(METRIC, "max"), LEARNED)
+    return [point.config for point in found]
+
+
+def regrets(surrogate: Surrogate, task: str, searcher: StudySearcher, scale: Scale) -> list[float]:
+    """After each trial of a study: `[30]`."""
+    study = replay(
+        lambda config: surrogate.trial(task, config),
+        OurStudy(searcher, StudyScheduler(), epochs=EPOCHS, trials=TRIALS),
+        workers=1,
+        epochs=TRIALS * EPOCHS,
+        trials=TRIALS,
+    )
+    return [scale.regret(study.best_after(EPOCHS * (n + 1))) for n in range(TRIALS)]
+
+
+def measured(
+    surrogate: Surrogate, tasks: Sequence[str], names: Sequence[str], seeds: int
+) -> dict[str, dict[str, np.ndarray]]:
+    """By searcher, regrets of studies that begin alone, learned and misled: `[tasks, 30]`."""
+    found: dict[str, dict[str, list[np.ndarray]]] = {}
+    for task in tasks:
+        scale = surrogate.scale(task)
+        of_task: dict[tuple[str, str], list[list[float]]] = {}
+        for seed in range(seeds):
+            starts: dict[str, Sequence[Mapping[str, object]]] = {
+                "alone": [],
+                "learned": start_points(surrogate, tasks, task, seed, 1.0),
+                "misled": start_points(surrogate, tasks, task, seed, -1.0),
+            }
+            for name in names:
+                for case, points in starts.items():
+                    studies = of_task.setdefault((name, case), [])
+                    searcher = searcher_named(name, SPACE, seed, points)
+                    studies.append(regrets(surrogate, task, searcher, scale))
+        for (name, case), studies in of_task.items():
+            found.setdefault(name, {}).setdefault(case, []).append(np.mean(studies, axis=0))
+    return {name: {c: np.array(v) for c, v in cases.items()} for name, cases in found.items()}
+
+
+def difference(values: np.ndarray) -> str:
+    """A mean over the tasks and its interval."""
+    low, high = interval(values)
+    return f"{values.mean():+.3f} ({low:+.3f} to {high:+.3f})"
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="see surrogate.py")
+    parser.add_argument("--tasks", choices=TASKS, default="tuned")
+    parser.add_argument("--seeds", type=int, default=5, help="0, 1, … of each searcher")
+    parser.add_argument(
+        "--searchers", type=listed, default=["random", "tpe", "optuna", "gp"], metavar="NAMES"
+    )
+    arguments = parser.parse_args()
+    if unknown := {*arguments.searchers} - {*SEARCHERS}:
+        parser.error(f"--searchers {', '.join(unknown)}: there are {', '.join(SEARCHERS)}")
+    try:
+        surrogate = Surrogate(arguments.data)
+    except ValueError as error:
+        parser.error(str(error))
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    tasks = surrogate.tasks[TASKS[arguments.tasks]]
+    found = measured(surrogate, tasks, arguments.searchers, arguments.seeds)
+    heads = ["searcher", *(f"{case}_{n}" for case in ("alone", "learned", "misled") for n in SHOWN)]
+    heads += ["10_less_30", "30_misled"]
+    print(f"{len(tasks)} tasks ({arguments.tasks}), {arguments.seeds} seeds\n")
+    print(f"| {' | '.join(heads)} |", "|---" * len(heads) + "|", sep="\n")
+    for name, cases in found.items():
+        cells = [f"{values[:, n - 1].mean():.3f}" for values in cases.values() for n in SHOWN]
+        cells.append(difference(cases["learned"][:, 9] - cases["alone"][:, 29]))
+        cells.append(difference(cases["misled"][:, 29] - cases["alone"][:, 29]))
+        print(f"| {name} | {' | '.join(cells)} |")
+
+
+if __name__ == "__main__":
+    main()
