@@ -6,8 +6,8 @@ the other tasks, each 30 random trials; as a study of 40 trials would, it takes 
 the normalised regret of `lcbench.py`, mean over the tasks, their seeds averaged:
 
 - `alone_N`, `learned_N`: after N trials;
-- `10_less_30`: after 10 trials that have learned, less after 30 that have not, with the 95% interval
-  of its mean (bootstrap over the tasks);
+- `10_less_30`: after 10 trials that have learned, less after 30 that have not, with the 95%
+  interval of its mean (bootstrap over the tasks);
 - `misled_N`: where the earlier studies say the opposite (their values have the other sign), and
 - `30_misled`: what that costs after 30 trials, with its interval.
 
