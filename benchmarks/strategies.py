@@ -1,9 +1,10 @@
 """Strategies by name, over any space: `searcher[:defaults][+scheduler]` for ours.
 
-Searchers: random, sobol, tpe, optuna, gp, auto; with `:defaults` the first trial has the defaults
-of the space. Schedulers: asha (its default), asha_1, asha_3, asha_9 (a grace period of so many
-epochs), ray_rule and ray_rule_3 (Ray's own rule, with a grace period of 1 and 3); without one
-nobody is stopped.
+Searchers: random, prior (random around the defaults), sobol, tpe, optuna, gp, auto; with
+`:defaults` the first trial has the defaults of the space. `prior:defaults+asha` is what a job that
+searches at random with early stopping does. Schedulers: asha (its default), asha_1, asha_3, asha_9
+(a grace period of so many epochs), ray_rule and ray_rule_3 (Ray's own rule, with a grace period of
+1 and 3); without one nobody is stopped.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from search_spaces.space import Space
 
 SEARCHERS = {
     "random": "random_search.RandomSearch",
+    "prior": "random_search.RandomSearch",
     "sobol": "sobol_search.SobolSearch",
     "tpe": "tpe_search.TPESearch",
     "optuna": "optuna_search.OptunaSearch",
@@ -87,5 +89,6 @@ def searcher_named(
     """The searcher of that name in `SEARCHERS`."""
     module, _, kind = SEARCHERS[name].partition(".")
     searcher = getattr(import_module(f"search_spaces.searchers.{module}"), kind)
-    found: StudySearcher = searcher(space, seed=seed, start_points=start_points)
+    rest = {"around_defaults": True} if name == "prior" else {}
+    found: StudySearcher = searcher(space, seed=seed, start_points=start_points, **rest)
     return found

@@ -21,7 +21,12 @@ def job(options: Options, *, images: ImageFlags, asha: ASHA.Flags) -> Tuner:
         tune_config=TuneConfig(
             metric="val_accuracy",
             mode="max",
-            search_alg=RandomSearch(space, seed=options.seed, start_points=options.start_points),
+            search_alg=RandomSearch(
+                space,
+                seed=options.seed,
+                start_points=options.start_points,
+                around_defaults=options.defaults,
+            ),
             scheduler=asha.scheduler(max_epochs=options.epochs, seed=options.seed),
         ),
         dataset=dataset,

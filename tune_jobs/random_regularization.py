@@ -23,7 +23,12 @@ def job(options: Options, *, images: ImageFlags) -> Tuner:
         tune_config=TuneConfig(
             metric="val_accuracy",
             mode="max",
-            search_alg=RandomSearch(space, seed=options.seed, start_points=options.start_points),
+            search_alg=RandomSearch(
+                space,
+                seed=options.seed,
+                start_points=options.start_points,
+                around_defaults=options.defaults,
+            ),
         ),
         dataset=dataset,
     )

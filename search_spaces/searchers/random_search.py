@@ -10,27 +10,67 @@ from search_spaces.searchers.base import StudySearcher
 from search_spaces.space import Space
 from search_spaces.values import Value, as_seed
 
+FREE = 2
+"""Hyperparameters that a point around the defaults draws at least: of fewer there were repetitions,
+and of a space of two nothing is kept."""
+
+HALF_AFTER = 100
+"""Trials after which half of the points are around the defaults; all are in the beginning."""
+
 
 class RandomSearch(StudySearcher):
     """Draws every point by itself: right for any number of trials and for every space.
+
+    With `around_defaults` some points keep each hyperparameter at its default with probability 1/2,
+    all of them in the beginning, and fewer and fewer as trials come in: most defaults are good, and
+    a trial that changes few of them says which. It is a prior that fades, as in PriorBand (Mallik
+    et al. 2023), whose mass is on single defaults and not near all of them at once, which was
+    better on LCBench (`benchmarks/lcbench.py`).
 
     Args:
         space: where to look.
         seed: of all points.
         start_points: what to try first, whole or in part; what is missing has its default.
+        around_defaults: whether some points keep some defaults.
 
     Raises:
         ValueError: a start point is not in the space.
     """
 
     def __init__(
-        self, space: Space, *, seed: int, start_points: Iterable[Mapping[str, object]] = ()
+        self,
+        space: Space,
+        *,
+        seed: int,
+        start_points: Iterable[Mapping[str, object]] = (),
+        around_defaults: bool = False,
     ) -> None:
         super().__init__(space, start_points=start_points)
         self.seed = as_seed(seed)
+        self._defaults = space.complete({}) if around_defaults else None
 
     def suggest(self, index: int) -> dict[str, Value]:
         """Configuration number `index`, from 0, by seed and index alone."""
         # A seed sequence of two words gives independent streams; seed + index would not.
-        uniforms = np.random.default_rng([self.seed, index]).random(len(self.space.parameters))
-        return self.space.point(uniforms.tolist())
+        rng = np.random.default_rng([self.seed, index])
+        uniforms = rng.random(len(self.space.parameters)).tolist()
+        if self._defaults is None or rng.random() >= 1 / (1 + index / HALF_AFTER):
+            return self.space.point(uniforms)
+        chances = rng.random(len(uniforms))
+        # A hyperparameter with a condition may not be there.
+        last = np.array([parameter.condition is not None for parameter in self.space.parameters])
+        drawn = (chances < 0.5) | ((chances + last).argsort().argsort() < FREE)
+        defaults = self.space.unit(self._defaults)
+        config = self.space.point(
+            [
+                number if free or default is None else default
+                for number, free, default in zip(uniforms, drawn, defaults, strict=True)
+            ]
+        )
+        # Itself: the way to a place in [0, 1] and back rounds.
+        kept = [
+            parameter.name
+            for parameter, free, default in zip(self.space.parameters, drawn, defaults, strict=True)
+            if not free and default is not None and parameter.exists_under(config)
+        ]
+        return {**config, **{name: self._defaults[name] for name in kept}}
