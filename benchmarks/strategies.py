@@ -1,4 +1,5 @@
-"""Strategies by name, over any space: `searcher[:defaults][+scheduler]` for ours.
+"""Strategies by name, over any space: `searcher[:defaults][+scheduler]` for ours, and those of
+others, whose names are in `peer_strategies.py`.
 
 Searchers: random, prior (random around the defaults), sobol, tpe, optuna, gp, auto; with
 `:defaults` the first trial has the defaults of the space. `prior:defaults+asha` is what a job that
@@ -11,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
+from peer_strategies import PEERS
 from replay import OurStudy, Strategy
 
 from search_spaces.schedulers.asha import ASHA
@@ -58,6 +60,8 @@ def named(
         ValueError: there is none of that name.
     """
     check(name)
+    if name in PEERS:
+        return PEERS[name](space, seed=seed, epochs=epochs, workers=workers)
     start, _, stopped = name.partition("+")
     searcher, _, first = start.partition(":")
     points = [space.complete({})] if first else []
@@ -76,10 +80,11 @@ def check(name: str) -> None:
     start, _, stopped = name.partition("+")
     searcher, _, first = start.partition(":")
     known = searcher in SEARCHERS and first in ("", "defaults") and stopped in ("", *SCHEDULERS)
-    if not known:
+    if not known and name not in PEERS:
         raise ValueError(
             f"strategy {name}: give searcher[:defaults][+scheduler], with a searcher of "
-            f"{', '.join(SEARCHERS)} and a scheduler of {', '.join(SCHEDULERS)}"
+            f"{', '.join(SEARCHERS)} and a scheduler of {', '.join(SCHEDULERS)}; or one of "
+            f"{', '.join(PEERS)}"
         )
 
 
