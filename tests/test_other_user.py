@@ -29,7 +29,7 @@ def open_to_all(folder):
 def test_what_another_user_puts_into_a_study_leads_nowhere(shared, run_job):
     results = shared.study
     code, output = run_job(
-        # The best trial is not the one whose checkpoint is stolen.
+        # With a third trial one is promoted: a new best, whose checkpoint is no link.
         *(*SHORT, "--grace-period", "1", "--trials", "2"),
         *("--storage-path", str(results), "--name", "study"),
     )
