@@ -27,10 +27,10 @@ SEARCHERS = {
     "tpe": "tpe_search.TPESearch",
     "optuna": "optuna_search.OptunaSearch",
     "gp": "gp_search.GPSearch",
-    "auto": "auto_search.AutoSearch",
+    "auto": "auto_search.auto",
 }
-"""By name, the class in `search_spaces.searchers`: a name, so that a study imports no library that
-only another one needs."""
+"""By name, what makes it, in `search_spaces.searchers`: a name, so that a study imports no library
+that only another one needs."""
 
 SCHEDULERS: Mapping[str, Mapping[str, Any]] = {
     "asha": {},

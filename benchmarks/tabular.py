@@ -23,6 +23,7 @@ from table import Row, run_benchmark
 
 from search_spaces.hyperparameter import Hyperparameter
 from search_spaces.searchers.base import StudySearcher
+from search_spaces.searchers.gp_search import GPSearch
 from search_spaces.searchers.optuna_search import OptunaSearch
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.searchers.sobol_search import SobolSearch
@@ -140,6 +141,7 @@ CASES: dict[str, Callable[[Table, int, Tell], None]] = {
     "sobol": partial(ours, SobolSearch),
     "tpe": partial(ours, TPESearch),
     "optuna": partial(ours, OptunaSearch),
+    "gp": partial(ours, GPSearch),
     "plain_hyperopt": plain_hyperopt,
     "plain_optuna": plain_optuna,
 }

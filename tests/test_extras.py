@@ -35,10 +35,16 @@ def run_without(tmp_path):
         ("matplotlib", "plots", ("tune_jobs/compare_strategies.py", "--dataset", "digits")),
         ("matplotlib", "plots", ("tune_cluster/__main__.py", "plot", "GOLDEN")),
         pytest.param(
-            "hyperopt", "tpe", ("tune_jobs/tpe_schedule.py", *TINY), marks=pytest.mark.long
+            "hyperopt",
+            "tpe",
+            ("tune_jobs/tpe_schedule.py", "--searcher", "tpe", *TINY),
+            marks=pytest.mark.long,
         ),
         pytest.param(
-            "optuna", "optuna", ("tune_jobs/optuna_full_recipe.py", *TINY), marks=pytest.mark.long
+            "optuna",
+            "optuna",
+            ("tune_jobs/optuna_full_recipe.py", "--searcher", "optuna", *TINY),
+            marks=pytest.mark.long,
         ),
     ],
 )

@@ -7,11 +7,12 @@ from tests.test_resume import assert_whole, kill_when
 
 pytestmark = pytest.mark.long
 
-# Enough trials that TPE's model proposes some of them on each side of the cut.
+# Enough trials that the model proposes some of them on each side of the cut.
 CASES = {
     "grid_optimizer.py": ("--max-epochs", "2", 10),
     "sobol_first_look.py": ("--max-epochs", "9", 8),
-    "tpe_training.py": ("--max-epochs", "1", 26),
+    "tpe_training.py": ("--max-epochs", "1", 16),
+    "tpe_training.py --searcher tpe": ("--max-epochs", "1", 26),
     "tpe_training.py --searcher optuna": ("--max-epochs", "1", 16),
     "tpe_asha_cnn.py": ("--max-epochs", "3", 26),
 }

@@ -1,4 +1,4 @@
-"""The whole recipe at once? Optuna's TPE over all hyperparameters, conditional, stopped by ASHA.
+"""The whole recipe at once? A model over all hyperparameters, conditional, stopped by ASHA.
 
 The last study, not the first: give it what is known (`--fix schedule=cosine`, `--warm-start`), and
 fix next time what its best ten agree in. Schedules look worse at a rung than at their end.
@@ -7,7 +7,7 @@ fix next time what its best ten agree in. Schedules look worse at a rung than at
 from pathlib import Path
 
 from search_spaces.schedulers.asha import ASHA
-from search_spaces.searchers.optuna_search import OptunaSearch
+from search_spaces.searchers.auto_search import LearningFlags
 from search_spaces.space import parse_fixed
 from search_spaces.spaces import FULL_RECIPE, within
 from trainables.image.image_classifier import ImageClassifier
@@ -20,6 +20,7 @@ def job(
     *,
     images: ImageFlags,
     asha: ASHA.Flags,
+    learning: LearningFlags,
     fix: tuple[str, ...] = (),
     train_ratio: float = 0.8,
     warm_start: Path | None = None,
@@ -42,7 +43,7 @@ def job(
         tune_config=TuneConfig(
             metric="val_accuracy",
             mode="max",
-            search_alg=OptunaSearch(space, seed=seed, start_points=options.start_points),
+            search_alg=learning.search(space, seed=seed, start_points=options.start_points),
             scheduler=asha.scheduler(max_epochs=epochs, seed=seed),
             warm_start=warm_start,
         ),

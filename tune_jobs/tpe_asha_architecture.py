@@ -1,4 +1,4 @@
-"""Which network? TPE over MLPs, convolutional and residual networks, stopped early by ASHA.
+"""Which network? A model over MLPs, convolutional and residual networks, stopped early by ASHA.
 
 Look at seconds as well as at epochs: rungs compare networks after equal epochs, and one of the
 convolutional ones takes as long for an epoch as thirty of the MLP's.
@@ -7,7 +7,7 @@ convolutional ones takes as long for an epoch as thirty of the MLP's.
 from pathlib import Path
 
 from search_spaces.schedulers.asha import ASHA
-from search_spaces.searchers.tpe_search import TPESearch
+from search_spaces.searchers.auto_search import LearningFlags
 from search_spaces.spaces import ARCHITECTURE
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import ImageFlags
@@ -15,7 +15,12 @@ from tune_cluster import Options, TuneConfig, Tuner, main
 
 
 def job(
-    options: Options, *, images: ImageFlags, asha: ASHA.Flags, warm_start: Path | None = None
+    options: Options,
+    *,
+    images: ImageFlags,
+    asha: ASHA.Flags,
+    learning: LearningFlags,
+    warm_start: Path | None = None,
 ) -> Tuner:
     """Which network?
 
@@ -31,7 +36,7 @@ def job(
         tune_config=TuneConfig(
             metric="val_accuracy",
             mode="max",
-            search_alg=TPESearch(space, seed=options.seed, start_points=options.start_points),
+            search_alg=learning.search(space, seed=options.seed, start_points=options.start_points),
             scheduler=asha.scheduler(max_epochs=options.epochs, seed=options.seed),
             warm_start=warm_start,
         ),

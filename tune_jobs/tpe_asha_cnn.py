@@ -1,15 +1,15 @@
-"""Which convolutional network, and how is it trained? TPE proposes, ASHA stops.
+"""Which convolutional network, and how is it trained? A model proposes, ASHA stops.
 
-The model compares trials after the same number of epochs, so that a trial which was stopped early
-is neither lost nor mistaken for one that ran to its end. Look at the decisions (text in
-TensorBoard, `journal.jsonl`): later trials should have good values sooner than the first ones,
+The model is told what a trial had at each rung, so that one which was stopped early is neither lost
+nor mistaken for one that ran to its end; `--searcher` says which model. Look at the decisions (text
+in TensorBoard, `journal.jsonl`): later trials should have good values sooner than the first ones,
 which were Sobol points.
 """
 
 from pathlib import Path
 
 from search_spaces.schedulers.asha import ASHA
-from search_spaces.searchers.tpe_search import TPESearch
+from search_spaces.searchers.auto_search import LearningFlags
 from search_spaces.spaces import CNN
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import DataFlags
@@ -17,7 +17,12 @@ from tune_cluster import Options, TuneConfig, Tuner, main
 
 
 def job(
-    options: Options, *, images: DataFlags, asha: ASHA.Flags, warm_start: Path | None = None
+    options: Options,
+    *,
+    images: DataFlags,
+    asha: ASHA.Flags,
+    learning: LearningFlags,
+    warm_start: Path | None = None,
 ) -> Tuner:
     """Which convolutional network, and how is it trained?
 
@@ -31,7 +36,7 @@ def job(
         tune_config=TuneConfig(
             metric="val_accuracy",
             mode="max",
-            search_alg=TPESearch(space, seed=options.seed, start_points=options.start_points),
+            search_alg=learning.search(space, seed=options.seed, start_points=options.start_points),
             scheduler=asha.scheduler(max_epochs=options.epochs, seed=options.seed),
             warm_start=warm_start,
         ),

@@ -1,4 +1,4 @@
-"""How should the learning rate change? TPE over schedules, each with its own parameters.
+"""How should the learning rate change? A model over schedules, each with its own parameters.
 
 No trial is stopped early: a schedule pays at its end, and a rung would take the one that has cooled
 down first for the best. Look at the best of each schedule, and at what it gains over `constant`,
@@ -7,14 +7,20 @@ for which warm-up and ending are there too: often they are all that was missing.
 
 from pathlib import Path
 
-from search_spaces.searchers.tpe_search import TPESearch
+from search_spaces.searchers.auto_search import LearningFlags
 from search_spaces.spaces import SCHEDULE, within
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import DEFAULT_MODEL, ImageFlags
 from tune_cluster import Options, TuneConfig, Tuner, main
 
 
-def job(options: Options, *, images: ImageFlags, warm_start: Path | None = None) -> Tuner:
+def job(
+    options: Options,
+    *,
+    images: ImageFlags,
+    learning: LearningFlags,
+    warm_start: Path | None = None,
+) -> Tuner:
     """How should the learning rate change?
 
     Args:
@@ -28,7 +34,7 @@ def job(options: Options, *, images: ImageFlags, warm_start: Path | None = None)
         tune_config=TuneConfig(
             metric="val_accuracy",
             mode="max",
-            search_alg=TPESearch(space, seed=options.seed, start_points=options.start_points),
+            search_alg=learning.search(space, seed=options.seed, start_points=options.start_points),
             warm_start=warm_start,
         ),
         dataset=dataset,

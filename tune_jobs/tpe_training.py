@@ -1,16 +1,14 @@
-"""How is the MLP trained best? TPE over a conditional space of ten hyperparameters.
+"""How is the MLP trained best? A model over a conditional space of ten hyperparameters.
 
-The first trial has the catalogue's defaults, the next are Sobol points, and from then on HyperOpt's
-TPE (`--searcher optuna`: Optuna's) proposes what looks like the best trials so far. Look at when
-the new bests come: none any more, and the study can end (`--study-patience 20`); still more, and it
-can grow (`--resume STUDY --trials 128`).
+The first trial has the catalogue's defaults, the next are Sobol points, and from then on a Gaussian
+process (`--searcher tpe`, `optuna`: Parzen estimators) proposes what it expects to be better. Look
+at when the new bests come: none any more, and the study can end (`--study-patience 20`); still
+more, and it can grow (`--resume STUDY --trials 128`).
 """
 
 from pathlib import Path
-from typing import Literal
 
-from search_spaces.searchers.optuna_search import OptunaSearch
-from search_spaces.searchers.tpe_search import TPESearch
+from search_spaces.searchers.auto_search import LearningFlags
 from search_spaces.spaces import TRAINING
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import DataFlags
@@ -21,24 +19,22 @@ def job(
     options: Options,
     *,
     images: DataFlags,
-    searcher: Literal["tpe", "optuna"] = "tpe",
+    learning: LearningFlags,
     warm_start: Path | None = None,
 ) -> Tuner:
     """How is the MLP trained best?
 
     Args:
-        searcher: HyperOpt's TPE, or Optuna's, which models hyperparameters together.
         warm_start: an earlier study, whose trials the searcher learns first.
     """
     dataset = images.load(seed=options.seed, smoke_test=options.smoke_test)
     space = TRAINING.fix(epochs=options.epochs, patience=0)
-    chosen = TPESearch if searcher == "tpe" else OptunaSearch
     return Tuner(
         ImageClassifier,
         tune_config=TuneConfig(
             metric="val_accuracy",
             mode="max",
-            search_alg=chosen(space, seed=options.seed, start_points=options.start_points),
+            search_alg=learning.search(space, seed=options.seed, start_points=options.start_points),
             warm_start=warm_start,
         ),
         dataset=dataset,

@@ -30,6 +30,8 @@ class StudySearcher:
     """Whether points depend on what trials have reported."""
     uses_test_set: ClassVar[bool] = True
     """Whether the study's best trial is measured on the test set."""
+    reason: str = ""
+    """Which searcher it is and why, for a person; empty where a person has said which."""
     origins: Mapping[int, Origin] = {}
     """By index, the trial of another study that a trial continues."""
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from search_spaces.searchers.auto_search import LearningFlags
 from tune_cluster.execution.command_line import parse
 from tune_cluster.execution.options import RESUMABLE, Options, flag
 
@@ -364,3 +365,18 @@ def test_a_study_of_an_earlier_version_began_without_the_defaults():
     del stored["flags"]["defaults"]
     assert parse(job, [], stored).options.start_points == []
     assert parse(job, []).options.start_points == [{}]
+
+
+def learns(options, *, learning: LearningFlags):
+    """Is the grass green?"""
+
+
+@pytest.mark.parametrize("options", [{}, {"searcher": "auto"}])
+def test_a_study_goes_on_with_the_searcher_that_it_has_whatever_is_chosen_by_now(options):
+    """One of an earlier version does not have the flag."""
+    stored = {**through_json(parse(learns, [])), "options": options}
+    stored["strategy"] = {"searcher": "TPESearch"}
+    argv = ["--resume", STUDY]
+    assert parse(learns, argv, stored).own["learning"].searcher == "tpe"
+    with pytest.raises(ValueError, match="--searcher gp: the study was started with tpe"):
+        parse(learns, [*argv, "--searcher", "gp"], stored)

@@ -341,6 +341,9 @@ def _defaults(own: Sequence[_Flag], stored: Any) -> dict[str, Any]:
                 # JSON has neither paths nor tuples.
                 typed = isinstance(defaults[name], (Path, tuple)) and value is not None
                 defaults[name] = type(defaults[name])(value) if typed else value
+    for group in {one.group for one in own}:
+        # What was chosen while the study began stays, by whatever it was chosen.
+        defaults.update(getattr(group, "of_study", lambda _: {})(stored))
     lacking = OPTION_NAMES - stored["flags"].keys()
     for name in sorted(lacking - ADDED.keys()):
         raise ValueError(f"--resume: study.json: flags.{name} is missing")

@@ -81,6 +81,8 @@ def plan_lines(study: Study, estimate: CostEstimate) -> Iterator[tuple[str, str]
             names = {parameter.name for parameter in study.space.parameters}
             shown = {name: value for name, value in config.items() if name in names}
             yield "first", f"trial {trial} has {spelled(shown)}"
+    if study.searcher.reason:
+        yield "searcher", study.searcher.reason
     if study.searcher.learned:
         yield "learned", study.searcher.learned
     if estimate.expectation.reaching:

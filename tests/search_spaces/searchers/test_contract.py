@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.schedulers.base import StudyScheduler
+from search_spaces.searchers.auto_search import auto
 from search_spaces.searchers.gp_search import GPSearch
 from search_spaces.searchers.grid_search import GridSearch
 from search_spaces.searchers.optuna_search import OptunaSearch
@@ -43,8 +44,8 @@ def optuna(space, *, seed, start_points=()):
     return OptunaSearch(space, seed=seed, startup=5, start_points=start_points)
 
 
-SEARCHERS = [grid, RandomSearch, SobolSearch, gp, tpe, optuna]
-LEARNING = [gp, tpe, optuna]
+SEARCHERS = [grid, RandomSearch, SobolSearch, gp, tpe, optuna, auto]
+LEARNING = [gp, tpe, optuna, auto]
 
 every = pytest.mark.parametrize("kind", SEARCHERS)
 learning = pytest.mark.parametrize("kind", LEARNING)

@@ -1,0 +1,69 @@
+"""Which searcher a job that learns takes: the one that is named, or that suits the space."""
+
+import pytest
+
+from search_spaces import spaces
+from search_spaces.searchers import auto_search
+from search_spaces.searchers.auto_search import MOST_COLUMNS, LearningFlags, auto
+from search_spaces.searchers.gp_search import GPSearch
+from search_spaces.searchers.optuna_search import OptunaSearch
+from search_spaces.searchers.tpe_search import TPESearch
+from search_spaces.space import Space
+from tests.search_spaces.conftest import EVERYTHING, parameter
+
+
+def wide(columns):
+    return Space(
+        "wide", tuple(parameter(f"p{n}", default=0.5, low=0.0, high=1.0) for n in range(columns))
+    )
+
+
+def test_a_space_of_few_columns_gets_a_gaussian_process_and_is_told_why():
+    searcher = auto(EVERYTHING, seed=0)
+    assert type(searcher) is GPSearch
+    assert searcher.reason == "Gaussian process: the space has 10 columns, at most 64"
+    assert type(auto(wide(MOST_COLUMNS), seed=0)) is GPSearch
+
+
+@pytest.mark.parametrize("space", [wide(MOST_COLUMNS + 1), spaces.FULL_RECIPE])
+def test_a_space_of_many_columns_gets_parzen_estimators(space):
+    searcher = auto(space, seed=0)
+    assert type(searcher) is OptunaSearch
+    assert searcher.reason.startswith("Optuna's TPE: the space has ")
+    assert searcher.reason.endswith(" columns, a Gaussian process takes at most 64")
+
+
+def test_without_optuna_it_is_hyperopts(monkeypatch):
+    monkeypatch.setattr(auto_search, "find_spec", lambda name: None)
+    searcher = auto(wide(MOST_COLUMNS + 1), seed=0)
+    assert type(searcher) is TPESearch
+    assert searcher.reason.endswith("at most 64; Optuna is not installed")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("gp", GPSearch), ("optuna", OptunaSearch), ("tpe", TPESearch)]
+)
+def test_one_that_is_named_is_taken_and_needs_no_reason(name, kind):
+    searcher = LearningFlags(searcher=name).search(wide(65), seed=7, start_points=[{"p0": 0.25}])
+    assert type(searcher) is kind
+    assert searcher.seed == 7
+    assert searcher.point(0)["p0"] == 0.25
+    assert searcher.reason == ""
+
+
+def test_what_is_chosen_has_the_seed_and_the_start_points():
+    searcher = LearningFlags().search(EVERYTHING, seed=7, start_points=iter([{"rate": 0.5}]))
+    assert searcher.seed == 7
+    assert searcher.point(0)["rate"] == 0.5
+
+
+@pytest.mark.parametrize("name", ["gp", "optuna", "tpe"])
+def test_a_study_says_which_one_it_has(name):
+    searcher = LearningFlags(searcher=name).search(EVERYTHING, seed=0)
+    about = {"strategy": {**searcher.describe(), "scheduler": "asha"}}
+    assert LearningFlags.of_study(about) == {"searcher": name}
+
+
+def test_of_a_searcher_that_is_none_of_them_nothing_is_said():
+    assert LearningFlags.of_study({"strategy": {"searcher": "RandomSearch"}}) == {}
+    assert LearningFlags.of_study({"strategy": {}}) == {}
