@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from runs import Key, Run
-from scipy.stats import bootstrap
+from scipy.stats import bootstrap, rankdata
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,9 @@ def difference(runs: Iterable[Run], others: Iterable[Run], figure: Figure) -> Di
     means = np.array([np.mean(values) for values in by_task.values()])
     low, high = interval(means)
     worse = [t for t, values in by_task.items() if np.mean(values) > standard_error(values)]
-    return Difference(float(means.mean()), low, high, sorted(worse, key=int))
+    # Numbers in their order.
+    worse.sort(key=lambda task: (len(task), task))
+    return Difference(float(means.mean()), low, high, worse)
 
 
 def interval(differences: npt.NDArray[np.float64]) -> tuple[float, float]:
@@ -88,6 +90,22 @@ def by_strategy(runs: Mapping[Key, Run], plan: str, workers: int) -> dict[str, l
         if (run.plan, run.workers) == (plan, workers):
             found.setdefault(run.strategy, []).append(run)
     return found
+
+
+def ranks(strategies: Mapping[str, Iterable[Run]]) -> dict[str, list[float]]:
+    """By task that all strategies have: their ranks by the mean regret of the seeds at the end of
+    the budget, in the order given; 1 is the best, equal ones share the mean of their ranks."""
+    regrets: list[dict[str, list[float]]] = []
+    for runs in strategies.values():
+        of: dict[str, list[float]] = {}
+        for run in runs:
+            of.setdefault(run.task, []).append(run.regret[-1])
+        regrets.append(of)
+    shared = set.intersection(*(set(of) for of in regrets))
+    return {
+        task: [float(rank) for rank in rankdata([np.mean(of[task]) for of in regrets])]
+        for task in sorted(shared)
+    }
 
 
 def _by_place(runs: Iterable[Run], figure: Figure) -> dict[tuple[str, int], float]:

@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 from compare import by_strategy, difference, summary
+from pictures import picture
 from replay import Curve, replay
 from runs import PLANS, Key, Run, on_known_scale, read, write
 from strategies import check, named
@@ -144,7 +145,7 @@ def main() -> None:
     )
     parser.add_argument("runs", type=Path, metavar="RUNS", help="file of runs, continued")
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="see surrogate.py")
-    parser.add_argument("--plan", choices=PLANS, default="early")
+    parser.add_argument("--plan", choices=("early", "full", "noisy"), default="early")
     parser.add_argument("--tasks", choices=TASKS, default="tuned")
     parser.add_argument("--strategies", type=listed, default=["random", "random+asha"])
     parser.add_argument("--seeds", type=int, default=10, help="0, 1, … of each strategy")
@@ -154,6 +155,7 @@ def main() -> None:
     parser.add_argument(
         "--known", action="store_true", help="regret to the best that any run in RUNS has reached"
     )
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="of the strategies named")
     arguments = parser.parse_args()
     try:
         for strategy in arguments.strategies:
@@ -182,6 +184,10 @@ def main() -> None:
         runs = on_known_scale(runs)
     for count in workers:
         show(runs, arguments.plan, count, arguments.against)
+    if arguments.picture:
+        asked = {key: run for key, run in runs.items() if key.strategy in arguments.strategies}
+        panels = {count: by_strategy(asked, arguments.plan, count) for count in workers}
+        picture(panels, arguments.plan, arguments.picture)
 
 
 if __name__ == "__main__":

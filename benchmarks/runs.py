@@ -17,18 +17,20 @@ class Plan:
     """What a run has to spend, and when it is looked at."""
 
     trainings: int
-    """Epochs of all its trials together, in trainings of `EPOCHS`."""
+    """Epochs of all its trials together, in full trainings."""
     marks: tuple[int, ...]
     """Full trainings after which regret is told."""
     noisy: bool = False
     """Whether strategies are told values with noise."""
     trials: int | None = None
     """After which no more are begun; None without an end."""
+    trial_epochs: int = EPOCHS
+    """Of a full training."""
 
     @property
     def epochs(self) -> int:
         """Of all trials together."""
-        return self.trainings * EPOCHS
+        return self.trainings * self.trial_epochs
 
     @property
     def budgets(self) -> list[int]:
@@ -37,16 +39,17 @@ class Plan:
 
     def at_mark(self, mark: int) -> int:
         """The place of a mark among the budgets."""
-        return self.budgets.index(mark * EPOCHS)
+        return self.budgets.index(mark * self.trial_epochs)
 
 
 PLANS = {
     "early": Plan(10, (2, 5, 10)),
     "full": Plan(40, (10, 20, 40), trials=40),
     "noisy": Plan(40, (10, 20, 40), noisy=True, trials=40),
+    "tables": Plan(100, (20, 50, 100), trial_epochs=1),
 }
-"""`early`: the budget of 10 full trainings, in as many trials as the strategy begins. `full` and
-`noisy`: 40 trials."""
+"""On LCBench `early`, the budget of 10 full trainings in as many trials as the strategy begins, and
+`full` and `noisy`, 40 trials; `tables`, 100 trials of one epoch."""
 
 
 class Key(NamedTuple):
@@ -69,13 +72,15 @@ class Run:
     workers: int
     seed: int
     accuracy: list[float]
-    """By the budgets of the plan: of what looks best by then, without noise, in percent."""
+    """By the budgets of the plan: of what looks best by then, without noise, in percent; of a table
+    the negative loss."""
     best: float
     median: float
     """The scale of regret of the task, see `Scale`."""
     trials: int
     wall: float
-    """Real seconds, almost all of them the strategy's own."""
+    """Real seconds: the strategy's own and, of configurations that are new to the process, those
+    of the surrogate."""
 
     @property
     def key(self) -> Key:

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from compare import by_strategy, difference, standard_error, summary
+from compare import by_strategy, difference, ranks, standard_error, summary
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -76,3 +76,18 @@ def test_runs_of_another_plan_or_other_workers_are_left_out():
     runs = [run(), run(plan="full"), run(workers=1), run(strategy="gp")]
     found = by_strategy({one.key: one for one in runs}, "early", 4)
     assert found == {"random": [runs[0]], "gp": [runs[3]]}
+
+
+def test_ranks_are_of_the_mean_regret_on_the_tasks_that_all_have():
+    found = ranks(
+        {
+            "a": runs_of("a", {"1": [0.0, 0.5], "2": [0.5], "3": [0.0]}),
+            "b": runs_of("b", {"1": [0.125, 0.25], "2": [0.5]}),
+            "c": runs_of("c", {"1": [0.75, 0.5], "2": [0.25], "4": [0.0]}),
+        }
+    )
+    assert found == {"1": [2.0, 1.0, 3.0], "2": [2.5, 2.5, 1.0]}
+
+
+def test_a_strategy_without_runs_leaves_no_task_to_rank():
+    assert ranks({"a": runs_of("a", {"1": [0.0]}), "b": []}) == {}

@@ -104,6 +104,17 @@ def test_the_known_scale_takes_the_best_of_the_file(tmp_path, monkeypatch, capsy
 
 
 @pytest.mark.usefixtures("_stub")
+def test_a_picture_is_of_the_strategies_that_were_named(tmp_path, monkeypatch):
+    path, drawn = tmp_path / "runs.jsonl", tmp_path / "regret.svg"
+    write(path, [run(strategy="sobol", task="2")])
+    words = ["lcbench", str(path), "--data", str(tmp_path), "--seeds", "1", "--picture", str(drawn)]
+    monkeypatch.setattr(sys, "argv", [*words, "--strategies", "random"])
+    lcbench.main()
+    assert "<!-- random -->" in drawn.read_text()
+    assert "<!-- sobol -->" not in drawn.read_text()
+
+
+@pytest.mark.usefixtures("_stub")
 def test_an_unknown_strategy_is_refused_before_anything_runs(tmp_path, monkeypatch, capsys):
     words = ["lcbench", str(tmp_path / "runs.jsonl"), "--data", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", [*words, "--strategies", "random,guess"])

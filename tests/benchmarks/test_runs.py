@@ -81,5 +81,6 @@ def test_the_marks_of_a_plan_are_among_its_budgets(name):
     plan = PLANS[name]
     assert len(plan.budgets) == BUDGETS
     assert plan.budgets == sorted(set(plan.budgets))
-    assert [plan.budgets[plan.at_mark(mark)] for mark in plan.marks] == [52 * m for m in plan.marks]
+    expected = [plan.trial_epochs * mark for mark in plan.marks]
+    assert [plan.budgets[plan.at_mark(mark)] for mark in plan.marks] == expected
     assert plan.at_mark(plan.marks[-1]) == BUDGETS - 1

@@ -1,0 +1,25 @@
+import pytest
+from pictures import band, picture
+
+from tests.benchmarks.test_runs import run
+
+
+def test_the_band_is_the_standard_error_of_the_tasks_at_each_budget():
+    runs = [run(task="1", accuracy=[50.0, 90.0]), run(task="2", accuracy=[70.0, 90.0])]
+    mean, error = band(runs)
+    assert mean == pytest.approx([0.75, 0.0])
+    assert error == pytest.approx([0.25, 0.0])
+
+
+def test_a_picture_has_a_panel_for_each_number_of_workers(tmp_path):
+    panels = {
+        workers: {f"strategy {n}": [run(task="1"), run(task="2")] for n in range(12)}
+        for workers in (1, 4)
+    }
+    path = tmp_path / "regret.svg"
+    picture(panels, "early", path)
+    text = path.read_text()
+    assert text.startswith("<?xml")
+    assert "<!-- 1 worker -->" in text
+    assert "<!-- 4 workers -->" in text
+    assert text.count("<!-- strategy 11 -->") == 1
