@@ -2,7 +2,7 @@ import math
 
 import pytest
 from replay import Curve, replay
-from strategies import SCHEDULERS, check, named
+from strategies import SCHEDULERS, SEARCHERS, check, named
 
 from search_spaces.catalogue import DROPOUT, LEARNING_RATE
 from search_spaces.space import Space
@@ -25,7 +25,7 @@ def study(name, seed=0):
     return configs
 
 
-@pytest.mark.parametrize("searcher", ["random", "sobol", "tpe", "optuna"])
+@pytest.mark.parametrize("searcher", SEARCHERS)
 def test_a_searcher_by_itself_stops_nobody(searcher):
     assert len(study(searcher)) == 11
 
