@@ -5,13 +5,14 @@ Searchers: random, prior (random around the defaults), sobol, tpe, optuna, gp, a
 `:defaults` the first trial has the defaults of the space. `prior:defaults+asha` is what a job that
 searches at random with early stopping does. Schedulers: asha (its default), asha_1, asha_3, asha_9
 (a grace period of so many epochs), ray_rule and ray_rule_3 (Ray's own rule, with a grace period of
-1 and 3); without one nobody is stopped.
+1 and 3), hyperband and pasha (`other_rungs.py`); without one nobody is stopped.
 """
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
+from other_rungs import PASHA, Hyperband
 from peer_strategies import PEERS
 from replay import OurStudy, Strategy
 
@@ -32,7 +33,7 @@ SEARCHERS = {
 """By name, what makes it, in `search_spaces.searchers`: a name, so that a study imports no library
 that only another one needs."""
 
-SCHEDULERS: Mapping[str, Mapping[str, Any]] = {
+ASHAS: Mapping[str, Mapping[str, Any]] = {
     "asha": {},
     "asha_1": {"grace_period": 1},
     "asha_3": {"grace_period": 3},
@@ -41,6 +42,9 @@ SCHEDULERS: Mapping[str, Mapping[str, Any]] = {
     "ray_rule_3": {"grace_period": 3, "rung_rule": "ray"},
 }
 """By name, what ASHA is given beside the epochs of a trial."""
+
+SCHEDULERS = (*ASHAS, "hyperband", "pasha")
+"""All names."""
 
 
 def named(
@@ -65,9 +69,11 @@ def named(
     start, _, stopped = name.partition("+")
     searcher, _, first = start.partition(":")
     points = [space.complete({})] if first else []
-    scheduler = ASHA(max_epochs=epochs, **SCHEDULERS[stopped]) if stopped else StudyScheduler()
     return OurStudy(
-        searcher_named(searcher, space, seed, points), scheduler, epochs=epochs, trials=trials
+        searcher_named(searcher, space, seed, points),
+        scheduler_named(stopped, epochs, seed),
+        epochs=epochs,
+        trials=trials,
     )
 
 
@@ -86,6 +92,15 @@ def check(name: str) -> None:
             f"{', '.join(SEARCHERS)} and a scheduler of {', '.join(SCHEDULERS)}; or one of "
             f"{', '.join(PEERS)}"
         )
+
+
+def scheduler_named(name: str, epochs: int, seed: int) -> StudyScheduler:
+    """The scheduler of that name in `SCHEDULERS`."""
+    if name == "hyperband":
+        return Hyperband(max_epochs=epochs, seed=seed)
+    if name == "pasha":
+        return PASHA(max_epochs=epochs)
+    return ASHA(max_epochs=epochs, **ASHAS[name]) if name else StudyScheduler()
 
 
 def searcher_named(

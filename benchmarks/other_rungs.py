@@ -1,0 +1,141 @@
+"""Other ways to choose where rungs begin or end, for a comparison with ours (`lcbench.py`).
+
+- Hyperband (Li et al. 2018, asynchronous as in BOHB): brackets with a grace period of 1, 3, 9, …,
+  each by our promotion rule; a trial is in one by chance, with the shares that Hyperband's loop
+  gives them. It hedges the grace period.
+- PASHA (Bohdal et al. 2023): rungs from epoch 1, by our promotion rule, but nobody goes on from a
+  top rung, which is the second one first. It moves up as soon as the two highest rungs disagree on
+  the order of trials, where values count as equal that are no farther apart than those of curves
+  that cross each other twice.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from ray.tune.experiment import Trial
+
+from search_spaces.objective import StudySpec
+from search_spaces.schedulers.asha import ASHA
+from search_spaces.schedulers.base import StudyScheduler, index_of
+from search_spaces.trial_events import Decision, Event, Promoted
+
+FACTOR = 3
+
+
+class Hyperband(StudyScheduler):
+    """Brackets of ASHA with different grace periods.
+
+    Args:
+        max_epochs: of a trial that is not stopped.
+        seed: of the brackets of trials.
+    """
+
+    def __init__(self, *, max_epochs: int, seed: int) -> None:
+        super().__init__()
+        self.max_epochs, self.seed = max_epochs, seed
+        rungs = ASHA(max_epochs=max_epochs, grace_period=1).rungs
+        self._brackets = [ASHA(max_epochs=max_epochs, grace_period=first) for first in rungs]
+        self._brackets.append(ASHA(max_epochs=max_epochs, grace_period=max_epochs))
+        self.rungs = rungs
+        last = len(rungs)
+        # Algorithm 1 of the paper: n = ⌈(s_max + 1) / (s + 1) η^s⌉ in the bracket of s rungs.
+        counts = [
+            math.ceil((last + 1) / (last - at + 1) * FACTOR ** (last - at))
+            for at in range(last + 1)
+        ]
+        self._shares = np.cumsum(counts) / sum(counts)
+
+    @property
+    def promotes(self) -> bool:
+        """A stopped trial may go on."""
+        return True
+
+    def check(self, spec: StudySpec) -> None:
+        """As each bracket."""
+        for bracket in self._brackets:
+            bracket.check(spec)
+
+    def bracket(self, trial: int) -> ASHA:
+        """Of a trial, by the seed and its number."""
+        draw = np.random.default_rng([self.seed, trial]).random()
+        return self._brackets[int(np.searchsorted(self._shares, draw))]
+
+    def on_trial_result(self, controller: object, trial: Trial, result: Mapping[str, float]) -> str:
+        """As its bracket does."""
+        return self.bracket(index_of(trial)).on_trial_result(controller, trial, result)
+
+    def on_event(self, event: Event, replay: bool) -> None:
+        """Told to the bracket of its trial."""
+        trial = getattr(event, "trial", None)
+        if trial is not None:
+            self.bracket(trial).on_event(event, replay)
+
+    def take_events(self) -> list[Event]:
+        """Of all brackets."""
+        return [event for bracket in self._brackets for event in bracket.take_events()]
+
+    def promotable(self) -> Iterable[Promoted]:
+        """Of all brackets, the highest rung first."""
+        found = [one for bracket in self._brackets for one in bracket.promotable()]
+        return sorted(found, key=lambda one: -one.rung)
+
+
+class PASHA(ASHA):
+    """Rungs whose highest one moves up while the order of trials is not settled.
+
+    Args:
+        max_epochs: of a trial that is not stopped.
+    """
+
+    def __init__(self, *, max_epochs: int) -> None:
+        super().__init__(max_epochs=max_epochs, grace_period=1)
+        self._top = 1
+        """The place of the highest rung that nobody passes."""
+        self._curves: dict[int, list[float]] = {}
+
+    def report(self, trial: int, epoch: float, metrics: Mapping[str, Any]) -> Decision | None:
+        """As ASHA, but the top rung stops everybody."""
+        self._curves.setdefault(trial, []).append(metrics[self._objective.metric])
+        decision = super().report(trial, epoch, metrics)
+        stations = self.memory.milestones
+        if decision is None or self._top >= len(stations) or decision.rung != stations[self._top]:
+            return decision
+        rung = self.memory.rungs[int(decision.rung)]
+        if not decision.stop:
+            rung.passed.discard(trial)
+            rung.stop(trial)
+        if not self._settled():
+            self._top += 1
+        return replace(decision, stop=True)
+
+    def promotable(self) -> Iterable[Promoted]:
+        """As ASHA, but none from the top rung."""
+        stations = self.memory.milestones
+        allowed = set(stations[: self._top])
+        return (one for one in self.memory.promotable() if one.rung in allowed)
+
+    def _settled(self) -> bool:
+        """Whether the two highest rungs agree on the order of trials."""
+        stations = self.memory.milestones
+        values = self.memory.values
+        above, below = values[stations[self._top]], values[stations[self._top - 1]]
+        tolerance = self._tolerance(list(above))
+        return not any(
+            (below[a] - below[b]) * (above[a] - above[b]) < 0
+            and min(abs(below[a] - below[b]), abs(above[a] - above[b])) > tolerance
+            for a, b in combinations([trial for trial in above if trial in below], 2)
+        )
+
+    def _tolerance(self, trials: list[int]) -> float:
+        """The 90th percentile of the last distance of two curves that have crossed twice."""
+        distances = []
+        for a, b in combinations(trials, 2):
+            length = min(len(self._curves[a]), len(self._curves[b]))
+            apart = np.array(self._curves[a][:length]) - np.array(self._curves[b][:length])
+            if (np.diff(np.sign(apart)) != 0).sum() >= 2:
+                distances.append(abs(apart[-1]))
+        return float(np.percentile(distances, 90)) if distances else 0.0
