@@ -82,9 +82,12 @@ def auto(
             where one of them suits it.
     """
     name, reason = chosen(space)
-    searcher = SEARCHERS[name](space, seed=seed, start_points=tuple(start_points))
-    searcher.reason = f"{WORDS[name]}: {reason}"
-    return searcher
+    return SEARCHERS[name](
+        space,
+        seed=seed,
+        start_points=tuple(start_points),
+        reason=f"{WORDS[name]}: {reason}",
+    )
 
 
 def chosen(space: Space) -> tuple[Name, str]:

@@ -31,7 +31,7 @@ class StudySearcher:
     uses_test_set: ClassVar[bool] = True
     """Whether the study's best trial is measured on the test set."""
     reason: str = ""
-    """Which searcher it is and why, for a person; empty where a person has said which."""
+    """Why it was chosen, for a person; empty where a person has named it."""
     origins: Mapping[int, Origin] = {}
     """By index, the trial of another study that a trial continues."""
 

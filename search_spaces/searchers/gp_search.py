@@ -111,6 +111,7 @@ class GPSearch(LearningSearch):
         seed: of all points.
         startup: trials before the first proposal of the model.
         start_points: what to try first, whole or in part; what is missing has its default.
+        reason: why it was chosen, for a person; empty where a person has named it.
 
     Raises:
         ValueError: a start point is not in the space.
@@ -123,8 +124,11 @@ class GPSearch(LearningSearch):
         seed: int,
         startup: int = STARTUP,
         start_points: Iterable[Mapping[str, object]] = (),
+        reason: str = "",
     ) -> None:
-        super().__init__(space, seed=seed, startup=startup, start_points=start_points)
+        super().__init__(
+            space, seed=seed, startup=startup, start_points=start_points, reason=reason
+        )
         self._encoding = Encoding(space)
         self._begin(None)
 

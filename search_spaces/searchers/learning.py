@@ -154,6 +154,7 @@ class LearningSearch(StudySearcher):
         seed: of all points.
         startup: trials before the first proposal of the model.
         start_points: what to try first, whole or in part; what is missing has its default.
+        reason: why it was chosen, for a person; empty where a person has named it.
 
     Raises:
         ValueError: a start point that is not in the space, or a space with nothing to search.
@@ -168,11 +169,13 @@ class LearningSearch(StudySearcher):
         seed: int,
         startup: int,
         start_points: Iterable[Mapping[str, object]] = (),
+        reason: str = "",
     ) -> None:
         super().__init__(space, start_points=start_points)
         if not space.parameters:
             raise ValueError(f"space {space.name}: every hyperparameter is fixed, none is searched")
         self.seed = as_seed(seed)
+        self.reason = reason
         self._startup = startup
         self.trials: dict[Name, TrialRecord] = {}
         """All that it was told of, in the order of their suggestion."""

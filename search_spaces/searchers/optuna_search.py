@@ -39,6 +39,7 @@ class OptunaSearch(LearningSearch):
         space: where to look.
         seed: of all points.
         start_points: what to try first, whole or in part; what is missing has its default.
+        reason: why it was chosen, for a person; empty where a person has named it.
 
     Raises:
         ValueError: Optuna is not installed, or a start point is not in the space.
@@ -51,11 +52,14 @@ class OptunaSearch(LearningSearch):
         seed: int,
         startup: int = STARTUP,
         start_points: Sequence[Mapping[str, object]] = (),
+        reason: str = "",
     ) -> None:
         with needs_extra("optuna"):
             import optuna
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        super().__init__(space, seed=seed, startup=startup, start_points=start_points)
+        super().__init__(
+            space, seed=seed, startup=startup, start_points=start_points, reason=reason
+        )
         self._parameters = dict(zip(space.labels, space.parameters, strict=True))
 
     def check(self, spec: StudySpec) -> None:

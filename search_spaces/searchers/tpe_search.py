@@ -47,6 +47,7 @@ class TPESearch(LearningSearch):
         space: where to look.
         seed: of all points.
         start_points: what to try first, whole or in part; what is missing has its default.
+        reason: why it was chosen, for a person; empty where a person has named it.
 
     Raises:
         ValueError: HyperOpt is not installed, or a start point is not in the space.
@@ -59,11 +60,14 @@ class TPESearch(LearningSearch):
         seed: int,
         startup: int = STARTUP,
         start_points: Sequence[Mapping[str, object]] = (),
+        reason: str = "",
     ) -> None:
         with needs_extra("tpe"):
             import hyperopt
             from hyperopt import hp, pyll, tpe
-        super().__init__(space, seed=seed, startup=startup, start_points=start_points)
+        super().__init__(
+            space, seed=seed, startup=startup, start_points=start_points, reason=reason
+        )
         self._evaluate = pyll.rec_eval
         self._cube = {
             label: hp.randint(label, len(parameter.values))
