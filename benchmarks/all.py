@@ -32,9 +32,6 @@ BENCHMARKS = (
     "peers",
 )
 
-ON_A_GPU = ("gpu",)
-"""Only where it is asked for by name: it needs a GPU."""
-
 
 def measured(benchmark: str, quick: bool) -> dict[str, Any]:
     """What a script writes with `--json`, from a process of its own."""
@@ -75,10 +72,10 @@ def main() -> None:
     for name in arguments.benchmarks:
         result = measured(name, arguments.quick)
         if not arguments.quick:
+            # Each stays in its place, those that a person has written too; a new one comes last.
             known = {**sections(), name: section(result)}
-            names = (*BENCHMARKS, *ON_A_GPU)
-            ordered = [f"\n## {n}\n\n{known[n]}\n" for n in names if n in known]
-            FIGURES.write_text(TITLE + "".join(ordered))
+            texts = [f"\n## {heading}\n\n{text}\n" for heading, text in known.items()]
+            FIGURES.write_text(TITLE + "".join(texts))
 
 
 if __name__ == "__main__":
