@@ -27,19 +27,19 @@ from search_spaces.searchers.learning import END, LearningSearch, TrialRecord
 from search_spaces.space import Space
 from search_spaces.trial_events import Earlier, Ended, Event
 
-STARTUP = 10
-"""As Optuna's."""
+STARTUP = 7
+"""Fewer than Optuna's 10: on LCBench regret falls sooner, and is no higher at the end."""
 
 GROWTH = 0.1
 """The kernel is fitted anew when so much more trials have ended."""
 
-MOST = 300
+MOST = 240
 """Values that the process is told. Of more, half are the best, the others spread over the rest."""
 
 MOST_FITTED = 200
 """Of which the kernel's parameters are found."""
 
-BELIEVED = 64
+BELIEVED = 48
 """Trials that were stopped and whose end is believed to be as expected."""
 
 CANDIDATES = 1_024
