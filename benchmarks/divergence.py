@@ -31,6 +31,7 @@ from table import Row, run_benchmark
 from search_spaces.catalogue import DROPOUT, LEARNING_RATE, MOMENTUM
 from search_spaces.hyperparameter import Hyperparameter
 from search_spaces.searchers.base import StudySearcher
+from search_spaces.searchers.gp_search import GPSearch
 from search_spaces.searchers.optuna_search import OptunaSearch
 from search_spaces.searchers.sobol_search import SobolSearch
 from search_spaces.searchers.tpe_search import TPESearch
@@ -127,6 +128,7 @@ def plain(searcher_class: Callable[..., Any], toy: Toy, seed: int) -> tuple[Loss
 CASES: dict[str, Search] = {
     "tpe": partial(ours, TPESearch),
     "optuna": partial(ours, OptunaSearch),
+    "gp": partial(ours, GPSearch),
     "plain-hyperopt": partial(plain, lambda seed: HyperOptSearch(random_state_seed=seed)),
     "plain-optuna": partial(plain, lambda seed: RayOptunaSearch(seed=seed)),
 }
