@@ -34,7 +34,7 @@ SEARCHER = """
 from search_spaces.searchers.base import StudySearcher
 
 class Toy(StudySearcher):
-    def point(self, index):
+    def suggest(self, index):
         return self.space.point([0.5] * len(self.space.parameters))
 """
 

@@ -67,7 +67,7 @@ class Toy:
 
     def __init__(self, share: float) -> None:
         points = SobolSearch(SPACE, seed=0)
-        steps = [effective_step(points.point(index)) for index in range(2**13)]
+        steps = [effective_step(points.suggest(index)) for index in range(2**13)]
         self.limit = float(np.quantile(steps, 1 - share))
 
     def loss(self, config: Mapping[str, Any]) -> float:

@@ -46,7 +46,7 @@ APART = 1_000
 def earlier_study(surrogate: Surrogate, task: str, seed: int, sign: float) -> list[Earlier]:
     """A study of random points, as a later one finds it."""
     searcher = RandomSearch(SPACE, seed=seed)
-    configs = [searcher.point(index) for index in range(TRIALS)]
+    configs = [searcher.suggest(index) for index in range(TRIALS)]
     return [
         Earlier(
             study=task,

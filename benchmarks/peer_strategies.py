@@ -204,7 +204,8 @@ class RayASHA:
 
         self._searcher = RandomSearch(space, seed=seed)
         self._begun = 0
-        self._scheduler = AsyncHyperBandScheduler(
+        # Tune's controller is not there, and nothing asks for it.
+        self._scheduler: Any = AsyncHyperBandScheduler(
             "epoch", METRIC, "max", max_t=epochs, grace_period=1, reduction_factor=FACTOR
         )
 
@@ -212,7 +213,7 @@ class RayASHA:
         """Always a new trial."""
         index, self._begun = self._begun, self._begun + 1
         self._scheduler.on_trial_add(None, self._trial(index))
-        return Work(index, self._searcher.point(index))
+        return Work(index, self._searcher.suggest(index))
 
     def tell(self, trial: int, epoch: int, value: float) -> bool:
         """Ask the scheduler."""

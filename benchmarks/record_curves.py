@@ -85,7 +85,7 @@ def main() -> None:
         for index in range(shard * SHARD_SIZE, (shard + 1) * SHARD_SIZE):
             if index in known:
                 continue
-            config = ImageConfig.from_dict({**points.point(index), "seed": trial_seed(0, index)})
+            config = ImageConfig.from_dict({**points.suggest(index), "seed": trial_seed(0, index)})
             rows = [",".join(COLUMNS)] if not path.exists() else []
             for metrics, _ in fit(config, ImageData(data)):
                 values = [f"{metrics[name]:.5g}" for name in COLUMNS[2:]]

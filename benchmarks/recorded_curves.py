@@ -31,7 +31,7 @@ class Curves:
                     rows.setdefault(int(row["config"]), []).append(row)
         points = SobolSearch(SPACE, seed=0)
         indices = sorted(rows)
-        self.units = np.array([SPACE.unit(points.point(index)) for index in indices], dtype=float)
+        self.units = np.array([SPACE.unit(points.suggest(index)) for index in indices], dtype=float)
         self.curves = [
             Curve(
                 [float(row[METRIC]) for row in rows[index]],

@@ -125,7 +125,7 @@ def milliseconds_a_result(trials: int, epochs: int, folder: Path) -> float:
     (study / "trials").mkdir(parents=True)
     columns = Columns(TRAINING, "val_accuracy", promotes=True)
     search = RandomSearch(TRAINING, seed=0)
-    points = [dict(search.point(index)) for index in range(trials)]
+    points = [dict(search.suggest(index)) for index in range(trials)]
     state = StudyState(Objective("val_accuracy", "max"))
     began = time.perf_counter()
     callback = TensorBoard(study / "trials", columns)
