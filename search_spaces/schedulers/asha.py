@@ -59,7 +59,7 @@ class ASHA(StudyScheduler):
         max_epochs: the epochs of a trial that is never stopped.
         grace_period: epochs before a trial can be stopped (r in the paper); None lets the study
             decide it: the lowest rung is asked first, see `rungs`, and lies where warm-up and
-            freezing are over.
+            freezing are over; under a model that knows ranks alone (TPE) not at the first epoch.
         reduction_factor: one trial in so many goes on from a rung (η in the paper).
         rung_rule: who goes on from a rung, see `rungs`; where nobody says it,
             "promotion", or "top" where trials have no checkpoints to go on from.
@@ -118,7 +118,9 @@ class ASHA(StudyScheduler):
         settling = spec.searcher.space.settling_epochs()
         grace_period = self.memory.grace_period
         if self.memory.adaptive:
-            grace_period = min(max(1, math.ceil(settling)), self.memory.max_epochs)
+            # A model of ranks amplifies what the lowest rung says, and four trials are no proof.
+            first = self.memory.reduction_factor if spec.searcher.ranks_alone else 1
+            grace_period = min(max(first, math.ceil(settling)), self.memory.max_epochs)
         elif self.rungs and grace_period < settling:
             raise ValueError(
                 f"--grace-period {grace_period}: the space allows {settling:g} epochs "

@@ -28,6 +28,9 @@ class StudySearcher:
     """Why a study with this searcher can be neither resumed nor extended; empty where it can."""
     learns: ClassVar[bool] = False
     """Whether points depend on what trials have reported."""
+    ranks_alone: ClassVar[bool] = False
+    """Whether its model knows of trials only how a rung ranks them, and is led astray by one that
+    ranks them wrong."""
     uses_test_set: ClassVar[bool] = True
     """Whether the study's best trial is measured on the test set."""
     reason: str = ""

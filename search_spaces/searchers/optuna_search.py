@@ -45,6 +45,8 @@ class OptunaSearch(LearningSearch):
         ValueError: Optuna is not installed, or a start point is not in the space.
     """
 
+    ranks_alone = True
+
     def __init__(
         self,
         space: Space,

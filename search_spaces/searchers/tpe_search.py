@@ -53,6 +53,8 @@ class TPESearch(LearningSearch):
         ValueError: HyperOpt is not installed, or a start point is not in the space.
     """
 
+    ranks_alone = True
+
     def __init__(
         self,
         space: Space,
