@@ -23,6 +23,7 @@ from table import Row, run_benchmark
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.schedulers.base import StudyScheduler
 from search_spaces.searchers.base import StudySearcher
+from search_spaces.searchers.gp_search import GPSearch
 from search_spaces.searchers.optuna_search import OptunaSearch
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.searchers.tpe_search import TPESearch
@@ -33,11 +34,13 @@ CASES: dict[str, tuple[Callable[..., StudySearcher], bool]] = {
     "random": (RandomSearch, False),
     "tpe": (TPESearch, False),
     "optuna": (OptunaSearch, False),
+    "gp": (GPSearch, False),
     "asha": (RandomSearch, True),
     "tpe_asha": (TPESearch, True),
     "optuna_asha": (OptunaSearch, True),
+    "gp_asha": (GPSearch, True),
 }
-RATIOS = (("asha", "random"), ("tpe_asha", "asha"), ("optuna_asha", "asha"))
+RATIOS = (("asha", "random"), ("tpe_asha", "asha"), ("optuna_asha", "asha"), ("gp_asha", "asha"))
 
 
 def costs(curves: Curves, case: str, workers: int, seeds: int) -> np.ndarray:
