@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from search_spaces.schedulers.rungs import drawn
+from search_spaces.schedulers.asha import drawn
 from tests.conftest import TINY, journal_of, results_of, table_of
 from tests.test_resume import kill_when, resume_command, rungs_of
 from tune_cluster.callbacks.tensorboard import read_run

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, TypeAlias
 
+import numpy as np
 import tyro
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
@@ -14,7 +15,7 @@ from ray.tune.schedulers import TrialScheduler
 from search_spaces.objective import Expectation, Objective, StudySpec
 from search_spaces.schedulers.base import Closing, StudyScheduler, TrialConfigs, index_of
 from search_spaces.schedulers.expectation import expected
-from search_spaces.schedulers.rungs import RULES, RULES_HELP, RungRule, Rungs, drawn
+from search_spaces.schedulers.rungs import RULES, RULES_HELP, RungRule, Rungs
 from search_spaces.trial_events import (
     Decision,
     Ended,
@@ -25,6 +26,15 @@ from search_spaces.trial_events import (
     RungJudged,
     Suggested,
 )
+
+DRAW = 0xA0D17
+"""Sets the draw of a sample apart from all other draws of a seed and an index."""
+
+
+def drawn(seed: int, index: int, share: float) -> bool:
+    """Whether trial `index` is in a random sample of a `share` of all trials; by the seed and
+    `index` alone, and in every larger share too."""
+    return bool(np.random.default_rng([seed, index, DRAW]).random() < share)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,12 +21,14 @@ Where nobody has fixed the grace period, the lowest rung is asked first whether 
 all. It lets `UNSELECTED` trials go on whatever their rank; all others go by the rule. When these
 have come to the next rung, or to the last epoch, the two are compared: of all pairs of trials with
 a value at both, the share that both have in the same order. A pair of which the rung has chosen
-both says nothing, so that one of them has to be unselected. From a share of `AGREEMENT` on the rung
-is used as any other, and no rung above it is asked. Below it the rung is left out: all its trials
-go on, those to come pass it, and the rung above is asked in the same way, by `UNSELECTED_LATER`
-trials; and so on to the top. A trial that has ended by itself counts at the next rung with its last
-value; in place of one that has failed the next trial is unselected. At the rung above, trials that
-the rule would not have let come are compared, but add nothing to n, unless the rung is left out.
+both says nothing, so that one of them has to be unselected. Where the first four agree in half of
+their pairs, which is what chance gives, it is asked by four more. From a share of `AGREEMENT` on
+the rung is used as any other, and no rung above it is asked. Below it the rung is left out: all its
+trials go on, those to come pass it, and the rung above is asked in the same way, by
+`UNSELECTED_LATER` trials; and so on to the top. A trial that has ended by itself counts at the next
+rung with its last value; in place of one that has failed the next trial is unselected. At the rung
+above, trials that the rule would not have let come are compared, but add nothing to n, unless the
+rung is left out.
 
 Each rung keeps its trials sorted: a report and a promotion cost the search in a sorted list.
 
@@ -37,7 +39,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import combinations, islice
@@ -54,9 +56,6 @@ UNSELECTED = 4
 UNSELECTED_LATER = 2
 """Those of a rung that is asked after a lower one was left out: others have come further too."""
 
-DRAW = 0xA0D17
-"""Sets the draw of a sample apart from all other draws of a seed and an index."""
-
 RungRule: TypeAlias = Literal["promotion", "top", "ray"]
 
 Place: TypeAlias = tuple[float, int, int]
@@ -65,12 +64,6 @@ Place: TypeAlias = tuple[float, int, int]
 Cutoff: TypeAlias = tuple[float | None, bool]
 """The sort key of the worst value that goes on, None where nobody does, and whether the trial is
 stopped."""
-
-
-def drawn(seed: int, index: int, share: float) -> bool:
-    """Whether trial `index` is in a random sample of a `share` of all trials; by the seed and
-    `index` alone, and in every larger share too."""
-    return bool(np.random.default_rng([seed, index, DRAW]).random() < share)
 
 
 @dataclass
@@ -169,6 +162,14 @@ RULES: dict[RungRule, Rule] = {
 
 HELPS = [f"{rule.help} ({name})" for name, rule in RULES.items()]
 RULES_HELP = f"Who goes on: {', or '.join(HELPS)}."
+
+
+def _in_order(pairs: Iterable[tuple[tuple[float, float], tuple[float, float]]]) -> list[bool]:
+    """Of each pair of trials, each with its keys at two stations, whether these have one order."""
+    return [
+        (a < b, a > b) == (a_there < b_there, a_there > b_there)
+        for (a, a_there), (b, b_there) in pairs
+    ]
 
 
 @dataclass
@@ -296,12 +297,25 @@ class Rungs:
             if math.inf not in (key, self._key_at(trial, ahead))
             and (self.promotes or not rung.waits(trial))
         )
-        return list(islice(known, self._enough))
+        return list(islice(known, self._enough(epochs, ahead)))
 
-    @property
-    def _enough(self) -> int:
-        lower = any(rung.used is False for rung in self.rungs.values())
-        return UNSELECTED_LATER if lower else UNSELECTED
+    def _enough(self, epochs: int, ahead: int) -> int:
+        """How many a rung is asked by: twice as many where half of the first ones' pairs agree."""
+        if any(rung.used is False for rung in self.rungs.values()):
+            return UNSELECTED_LATER
+        places = self.rungs[epochs].places
+        first = [
+            (places[trial][0], key)
+            for trial in places
+            if places[trial][0] < math.inf
+            and (key := self._key_at(trial, ahead)) is not None
+            and key < math.inf
+        ][:UNSELECTED]
+        if len(first) < UNSELECTED:
+            return UNSELECTED
+        same = _in_order(combinations(first, 2))
+        doubtful = 1 - AGREEMENT < sum(same) / len(same) < AGREEMENT
+        return 2 * UNSELECTED if doubtful else UNSELECTED
 
     def _next(self, epochs: int) -> int:
         return next((ahead for ahead in self.rungs if ahead > epochs), self.max_epochs)
@@ -321,18 +335,15 @@ class Rungs:
             return None
         ahead, unselected = self._next(asked), self._unselected(asked)
         keys = {trial: self._key_at(trial, ahead) for trial in self.rungs[asked].places}
-        if len(unselected) < self._enough or any(keys[trial] is None for trial in unselected):
+        enough = self._enough(asked, ahead)
+        if len(unselected) < enough or any(keys[trial] is None for trial in unselected):
             return None
         compared = [
             (here, there, trial in unselected)
             for trial, (here, _, _) in self.rungs[asked].places.items()
             if here < math.inf and (there := keys[trial]) is not None and there < math.inf
         ]
-        same = [
-            (a < b, a > b) == (a_there < b_there, a_there > b_there)
-            for (a, a_there, a_free), (b, b_there, b_free) in combinations(compared, 2)
-            if a_free or b_free
-        ]
+        same = _in_order((a[:2], b[:2]) for a, b in combinations(compared, 2) if a[2] or b[2])
         agreement = sum(same) / len(same)
         return RungJudged(
             rung=asked,

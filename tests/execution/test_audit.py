@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from ray import tune
 
-from search_spaces.schedulers.asha import ASHA
-from search_spaces.schedulers.rungs import drawn
+from search_spaces.schedulers.asha import ASHA, drawn
 from tests.journals import read_events
 from tests.studies import about
 from tune_cluster.execution.audit import begin

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from search_spaces.objective import Origin
-from search_spaces.schedulers.rungs import drawn
+from search_spaces.schedulers.asha import drawn
 from search_spaces.searchers.base import StudySearcher
 from search_spaces.space import Space
 from search_spaces.trial_events import Event

@@ -92,9 +92,27 @@ def test_the_next_rung_is_asked_by_the_first_two_that_came_to_it():
     assert [p.trial for p in rungs.promotable()] == [0, 2, 3]
 
 
+def test_where_half_of_the_pairs_agree_four_more_trials_are_asked():
+    rungs = Rungs(27, adaptive=True)
+    ahead = [0.0, -1.0, -2.0, -3.0, 0.5, 0.6, 0.7, 0.8]
+    for trial, value in enumerate([0.4, 0.1, 0.2, 0.3]):
+        rungs.report(trial, 1, value)
+        rungs.report(trial, 3, ahead[trial])
+    assert rungs.judgement() is None, "three of six say nothing"
+    for trial in range(4, 8):
+        assert not rungs.report(trial, 1, -trial / 100).stop, "the worst so far, and goes on"
+        assert rungs.judgement() is None
+    assert rungs.report(8, 1, -1.0).stop, "eight are asked"
+    for trial in range(4, 8):
+        assert rungs.judgement() is None
+        rungs.report(trial, 3, ahead[trial])
+    judged = rungs.judgement()
+    assert (judged.pairs, judged.used) == (28, False)
+
+
 def test_who_was_excused_from_a_rung_makes_no_room_for_another_one_at_the_next():
     rungs = Rungs(27, adaptive=True)
-    for trial, value in enumerate([0.4, 0.1, 0.2, 0.3]):
+    for trial, value in enumerate([0.1, 0.3, 0.2, 0.25]):
         rungs.report(trial, 1, value)
     assert rungs.rungs[1].excused == {0, 1, 2, 3}, "nobody is the best of three at once"
     assert all(rungs.report(trial, 3, -trial).stop for trial in range(4))
