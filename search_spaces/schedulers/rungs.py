@@ -31,8 +31,7 @@ above, trials that the rule would not have let come are compared, but add nothin
 rung is left out.
 
 Each rung keeps its trials sorted: a report and a promotion cost the search in a sorted list.
-
-`benchmarks/rules.py` compares them and others on recorded curves; the default is what came out.
+`benchmarks/rules.py` compares them and others on recorded curves; the default came out.
 """
 
 from __future__ import annotations
