@@ -144,7 +144,7 @@ def test_a_quarter_of_the_trials_begin_where_earlier_studies_were_good(tmp_path)
     assert found[0] == pytest.approx(10 / 12), "the nearest to 0.8"
     assert found[began:] == alone[began:], "what comes after them is what it would be"
     (note,) = study.notes
-    assert "1 earlier studies of tests.in_process.Scored" in note
+    assert "earlier studies of tests.in_process.Scored: 1 in" in note
 
 
 def test_what_was_learned_is_in_the_journal_and_a_resume_needs_no_earlier_study(tmp_path):
@@ -168,7 +168,7 @@ def test_studies_of_another_trainable_or_objective_tell_nothing(tmp_path):
     study, _ = learning(tmp_path / "new", tmp_path / "results")
     study.close("finished")
     assert study.searcher.start_points == []
-    assert "0 earlier studies of tests.in_process.Scored" in study.notes[0]
+    assert "earlier studies of tests.in_process.Scored: 0 in" in study.notes[0]
 
 
 def test_studies_are_found_beside_each_other_and_in_a_folder_of_a_comparison(tmp_path):
@@ -176,7 +176,7 @@ def test_studies_are_found_beside_each_other_and_in_a_folder_of_a_comparison(tmp
     earlier_study(tmp_path / "results" / "compared" / "random-0")
     study, _ = learning(tmp_path / "new", tmp_path / "results")
     study.close("finished")
-    assert "2 earlier studies of tests.in_process.Scored" in study.notes[0]
+    assert "earlier studies of tests.in_process.Scored: 2 in" in study.notes[0]
 
 
 def test_a_damaged_study_is_named_and_the_others_are_learned_from(tmp_path):
@@ -186,7 +186,7 @@ def test_a_damaged_study_is_named_and_the_others_are_learned_from(tmp_path):
     study, _ = learning(tmp_path / "new", tmp_path / "results")
     study.close("finished")
     assert study.searcher.start_points
-    assert "1 earlier studies of tests.in_process.Scored" in study.notes[0]
+    assert "earlier studies of tests.in_process.Scored: 1 in" in study.notes[0]
     assert study.notes[1].startswith(f"not learned from: {damaged}")
 
 

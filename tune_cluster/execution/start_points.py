@@ -53,14 +53,14 @@ def learned_start_points(
     points = portfolio(searcher.space, found.trials, objective, most)
     studies = ", ".join(dict.fromkeys(point.study for point in points))
     tried = (
-        f"{len(points)} of their configurations are tried first, from {studies}"
+        f"configurations of theirs that are tried first: {len(points)}, from {studies}"
         if points
         else "none has four trials in this space that can be compared"
     )
     return LearnedStartPoints(
         points,
         [
-            f"{folder} has {len(found.trials)} earlier studies of {trainable}: {tried}",
+            f"earlier studies of {trainable}: {len(found.trials)} in {folder}; {tried}",
             *(f"not learned from: {why}" for why in found.unread),
         ],
     )
