@@ -128,7 +128,7 @@ def compared(study):
 
 def warm(study):
     objective = Objective(METRIC, "max")
-    return [replace(event, study="") for event in earlier_trials(study, objective)]
+    return [replace(event, study="") for event in earlier_trials(str(study), objective)]
 
 
 def drawn(study):
