@@ -289,7 +289,7 @@ def progress_of(epochs: Floats, last: float | None) -> Floats:
 
 
 def as_unit(row: Floats) -> tuple[float | None, ...]:
-    """The inverse, of one."""
+    """A place as a trial's record has it: None where a hyperparameter is not there."""
     return tuple(None if math.isnan(number) else number for number in row.tolist())
 
 
