@@ -7,10 +7,13 @@
   top rung, which is the second one first. It moves up as soon as the two highest rungs disagree on
   the order of trials, where values count as equal that are no farther apart than those of curves
   that cross each other twice.
+- Power laws (as in Domhan, Springenberg and Hutter 2015, of whose models it is the simplest): rungs
+  from epoch 3, by our promotion rule, that compare what a trial is predicted to have at its end by
+  a power law of its own curve.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from typing import Any
@@ -139,3 +142,50 @@ class PASHA(ASHA):
             if (np.diff(np.sign(apart)) != 0).sum() >= 2:
                 distances.append(abs(apart[-1]))
         return float(np.percentile(distances, 90)) if distances else 0.0
+
+
+class PowerLaws(ASHA):
+    """Rungs that compare predicted ends.
+
+    Args:
+        max_epochs: of a trial that is not stopped.
+    """
+
+    def __init__(self, *, max_epochs: int) -> None:
+        super().__init__(max_epochs=max_epochs, grace_period=3)
+        self._curves: dict[int, list[float]] = {}
+
+    def report(self, trial: int, epoch: float, metrics: Mapping[str, Any]) -> Decision | None:
+        """As ASHA, of the predicted end."""
+        metric = self._objective.metric
+        curve = self._curves.setdefault(trial, [])
+        curve.append(metrics[metric])
+        end = predicted_end(curve, self.max_epochs)
+        return super().report(trial, epoch, {**metrics, metric: end})
+
+
+EXPONENTS = (0.25, 0.5, 1.0, 2.0)
+"""Of a power law."""
+
+
+def predicted_end(curve: Sequence[float], epochs: int) -> float:
+    """What a curve comes to at its last epoch, by the power law `end - gap * epoch ** -exponent`
+    that fits it best.
+
+    Args:
+        curve: a value an epoch; fewer than three stay where they are.
+        epochs: of the whole curve.
+
+    >>> round(predicted_end([1 - 1 / epoch for epoch in range(1, 10)], 100), 3)
+    0.99
+    """
+    if len(curve) < 3:
+        return curve[-1]
+    at, values = np.arange(1, len(curve) + 1.0), np.array(curve)
+    found = []
+    for exponent in EXPONENTS:
+        columns = np.column_stack([np.ones(len(at)), -(at**-exponent)])
+        (end, gap), *_ = np.linalg.lstsq(columns, values, rcond=None)
+        error = float(((columns @ [end, gap] - values) ** 2).sum())
+        found.append((error, float(end - gap * epochs**-exponent)))
+    return min(found)[1]

@@ -5,14 +5,14 @@ Searchers: random, prior (random around the defaults), sobol, tpe, optuna, gp, a
 `:defaults` the first trial has the defaults of the space. `prior:defaults+asha` is what a job that
 searches at random with early stopping does. Schedulers: asha (its default), asha_1, asha_3, asha_9
 (a grace period of so many epochs), ray_rule and ray_rule_3 (Ray's own rule, with a grace period of
-1 and 3), hyperband and pasha (`other_rungs.py`); without one nobody is stopped.
+1 and 3), hyperband, pasha and power_laws (`other_rungs.py`); without one nobody is stopped.
 """
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from other_rungs import PASHA, Hyperband
+from other_rungs import PASHA, Hyperband, PowerLaws
 from peer_strategies import PEERS
 from replay import OurStudy, Strategy
 
@@ -43,7 +43,7 @@ ASHAS: Mapping[str, Mapping[str, Any]] = {
 }
 """By name, what ASHA is given beside the epochs of a trial."""
 
-SCHEDULERS = (*ASHAS, "hyperband", "pasha")
+SCHEDULERS = (*ASHAS, "hyperband", "pasha", "power_laws")
 """All names."""
 
 
@@ -100,6 +100,8 @@ def scheduler_named(name: str, epochs: int, seed: int) -> StudyScheduler:
         return Hyperband(max_epochs=epochs, seed=seed)
     if name == "pasha":
         return PASHA(max_epochs=epochs)
+    if name == "power_laws":
+        return PowerLaws(max_epochs=epochs)
     return ASHA(max_epochs=epochs, **ASHAS[name]) if name else StudyScheduler()
 
 
