@@ -16,7 +16,7 @@ the normalised regret of `lcbench.py`, mean over the tasks, their seeds averaged
 
 import argparse
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +31,7 @@ from search_spaces.schedulers.base import StudyScheduler
 from search_spaces.searchers.base import StudySearcher
 from search_spaces.searchers.portfolio import portfolio
 from search_spaces.searchers.random_search import RandomSearch
-from search_spaces.trial_events import Earlier
+from search_spaces.trial_events import Earlier, StartPoint
 
 TRIALS, LEARNED = 30, 8
 """Of a study, earlier or new; of these begin where earlier ones were good."""
@@ -60,22 +60,30 @@ def earlier_study(surrogate: Surrogate, task: str, seed: int, sign: float) -> li
 
 def start_points(
     surrogate: Surrogate, tasks: Sequence[str], left_out: str, seed: int, sign: float
-) -> list[Mapping[str, object]]:
+) -> list[StartPoint]:
     """Of a study of the task that is left out, by those of the others."""
     studies = {
         task: earlier_study(surrogate, task, APART * (seed + 1) + at, sign)
         for at, task in enumerate(tasks)
         if task != left_out
     }
-    found = portfolio(SPACE, studies, Objective(METRIC, "max"), LEARNED)
-    return [point.config for point in found]
+    return portfolio(SPACE, studies, Objective(METRIC, "max"), LEARNED)
 
 
-def regrets(surrogate: Surrogate, task: str, searcher: StudySearcher, scale: Scale) -> list[float]:
+def regrets(
+    surrogate: Surrogate,
+    task: str,
+    searcher: StudySearcher,
+    points: Sequence[StartPoint],
+    scale: Scale,
+) -> list[float]:
     """After each trial of a study: `[30]`."""
+    ours = OurStudy(searcher, StudyScheduler(), epochs=EPOCHS, trials=TRIALS)
+    for point in points:
+        searcher.on_event(point, replay=False)
     study = replay(
         lambda config: surrogate.trial(task, config),
-        OurStudy(searcher, StudyScheduler(), epochs=EPOCHS, trials=TRIALS),
+        ours,
         workers=1,
         epochs=TRIALS * EPOCHS,
         trials=TRIALS,
@@ -92,7 +100,7 @@ def measured(
         scale = surrogate.scale(task)
         of_task: dict[tuple[str, str], list[list[float]]] = {}
         for seed in range(seeds):
-            starts: dict[str, Sequence[Mapping[str, object]]] = {
+            starts: dict[str, Sequence[StartPoint]] = {
                 "alone": [],
                 "learned": start_points(surrogate, tasks, task, seed, 1.0),
                 "misled": start_points(surrogate, tasks, task, seed, -1.0),
@@ -100,8 +108,8 @@ def measured(
             for name in names:
                 for case, points in starts.items():
                     studies = of_task.setdefault((name, case), [])
-                    searcher = searcher_named(name, SPACE, seed, points)
-                    studies.append(regrets(surrogate, task, searcher, scale))
+                    searcher = searcher_named(name, SPACE, seed, [])
+                    studies.append(regrets(surrogate, task, searcher, points, scale))
         for (name, case), studies in of_task.items():
             found.setdefault(name, {}).setdefault(case, []).append(np.mean(studies, axis=0))
     return {name: {c: np.array(v) for c, v in cases.items()} for name, cases in found.items()}

@@ -207,7 +207,7 @@ class OurStudy:
             self._emit(result, *self.scheduler.take_events())
             goes_on = answer != TrialScheduler.STOP
         # What follows from the events themselves, as after every step of Tune's.
-        self._emit(*self.scheduler.take_events())
+        self._emit(*self.scheduler.take_events(), *self.searcher.take_events())
         return goes_on
 
     def _emit(self, *events: Event) -> None:

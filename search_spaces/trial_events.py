@@ -133,6 +133,27 @@ class StartPoint(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class StartPointsLeftOut(TrialEvent):
+    """The start points of earlier studies are not good here: no further one is tried."""
+
+    name = "start_points_left_out"
+
+    better_than: list[Index]
+    """The trials that began with their first configurations, all worse than `trial`, whose
+    configuration is the searcher's own."""
+    points: Count
+    """That are left out."""
+
+    def line(self, metric: str) -> str:
+        """What is left out, and why."""
+        theirs = ", ".join(map(str, self.better_than))
+        return (
+            f"left out   {self.points} start points of earlier studies: trial {self.trial}, whose "
+            f"configuration is not theirs, is better than their trials {theirs}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Suggested(TrialEvent):
     """A trial has its configuration; the next index."""
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 from search_spaces.objective import Origin, StudySpec
+from search_spaces.searchers.earlier_points import EarlierPoints
 from search_spaces.space import Space, checked_space
 from search_spaces.trial_events import Event, StartPoint
 from search_spaces.values import Value
@@ -41,10 +42,12 @@ class StudySearcher:
     def __init__(self, space: Space, *, start_points: Iterable[Mapping[str, object]] = ()) -> None:
         self.space = checked_space(space, type(self).__name__)
         self.start_points: list[dict[str, Value]] = []
-        """Whole configurations, those of the first trials."""
+        """Whole configurations, those of the first trials, without those of earlier studies."""
         for point in start_points:
-            self._begin_with(point)
-        self._own_start_points = tuple(self.start_points)
+            config = space.complete(point)
+            if config not in self.start_points:
+                self.start_points.append(config)
+        self.earlier_points = EarlierPoints(len(self.start_points))
 
     @property
     def size(self) -> int | None:
@@ -59,14 +62,16 @@ class StudySearcher:
     def check(self, spec: StudySpec) -> None:
         """Take in the study before it begins, and forget what another one has told; a ValueError
         says why it cannot be searched."""
-        self.start_points = [*self._own_start_points]
+        self.earlier_points = EarlierPoints(len(self.start_points), spec.objective)
 
     def point(self, index: int) -> dict[str, Value] | None:
-        """Configuration number `index`, from 0: the start points, then what the searcher suggests;
-        None if there is none yet, or none any more."""
+        """Configuration number `index`, from 0: the start points, those of earlier studies as long
+        as they are good, then what the searcher suggests; None if there is none yet, or none any
+        more."""
         if index < len(self.start_points):
             return dict(self.start_points[index])
-        return self.suggest(index)
+        earlier = self.earlier_points.at(index)
+        return self.suggest(index) if earlier is None else dict(earlier)
 
     @abstractmethod
     def suggest(self, index: int) -> dict[str, Value] | None:
@@ -76,12 +81,16 @@ class StudySearcher:
     def on_event(self, event: Event, replay: bool) -> None:
         """Take in any event of the study; `replay` if an earlier session has had it."""
         if isinstance(event, StartPoint):
-            self._begin_with(event.config)
+            config = self.space.complete(event.config)
+            if config not in self.start_points:
+                self.earlier_points.add(config)
+        else:
+            self.earlier_points.on_event(event)
 
-    def _begin_with(self, point: Mapping[str, object]) -> None:
-        config = self.space.complete(point)
-        if config not in self.start_points:
-            self.start_points.append(config)
+    def take_events(self) -> list[Event]:
+        """Return, once, what was decided since the last call; after a replay, what the journal
+        lacks."""
+        return self.earlier_points.take_events()
 
     def describe(self) -> dict[str, object]:
         """The searcher as plain JSON, for `study.json`."""

@@ -25,7 +25,8 @@ class RandomSearch(StudySearcher):
     all of them in the beginning, and fewer and fewer as trials come in: most defaults are good, and
     a trial that changes few of them says which. It is a prior that fades, as in PriorBand (Mallik
     et al. 2023), whose mass is on single defaults and not near all of them at once, which was
-    better on LCBench (`benchmarks/lcbench.py`).
+    better on LCBench (`benchmarks/lcbench.py`). Start points of earlier studies that were found to
+    be good here are kept as the defaults are, each as often.
 
     Args:
         space: where to look.
@@ -50,27 +51,30 @@ class RandomSearch(StudySearcher):
         self._defaults = space.complete({}) if around_defaults else None
 
     def suggest(self, index: int) -> dict[str, Value]:
-        """Configuration number `index`, from 0, by seed and index alone."""
+        """Configuration number `index`, from 0, by seed and index, and by the start points
+        of earlier studies."""
         # A seed sequence of two words gives independent streams; seed + index would not.
         rng = np.random.default_rng([self.seed, index])
         uniforms = rng.random(len(self.space.parameters)).tolist()
         if self._defaults is None or rng.random() >= 1 / (1 + index / HALF_AFTER):
             return self.space.point(uniforms)
+        centres = [self._defaults, *self.earlier_points.trusted]
+        centre = centres[0] if len(centres) == 1 else centres[rng.integers(len(centres))]
         chances = rng.random(len(uniforms))
         # A hyperparameter with a condition may not be there.
         last = np.array([parameter.condition is not None for parameter in self.space.parameters])
         drawn = (chances < 0.5) | ((chances + last).argsort().argsort() < FREE)
-        defaults = self.space.unit(self._defaults)
+        kept_at = self.space.unit(centre)
         config = self.space.point(
             [
-                number if free or default is None else default
-                for number, free, default in zip(uniforms, drawn, defaults, strict=True)
+                number if free or place is None else place
+                for number, free, place in zip(uniforms, drawn, kept_at, strict=True)
             ]
         )
         # Itself: the way to a place in [0, 1] and back rounds.
         kept = [
             parameter.name
-            for parameter, free, default in zip(self.space.parameters, drawn, defaults, strict=True)
-            if not free and default is not None and parameter.exists_under(config)
+            for parameter, free, place in zip(self.space.parameters, drawn, kept_at, strict=True)
+            if not free and place is not None and parameter.exists_under(config)
         ]
-        return {**config, **{name: self._defaults[name] for name in kept}}
+        return {**config, **{name: centre[name] for name in kept}}

@@ -139,7 +139,7 @@ def test_a_quarter_of_the_trials_begin_where_earlier_studies_were_good(tmp_path)
     found = qualities_of(source, 16)
     study.close("finished")
     alone = [RandomSearch(SPACE, seed=0).point(index)["quality"] for index in range(16)]
-    began = len(study.searcher.start_points)
+    began = len(study.searcher.earlier_points.points)
     assert 1 <= began <= 4
     assert found[0] == pytest.approx(10 / 12), "the nearest to 0.8"
     assert found[began:] == alone[began:], "what comes after them is what it would be"
@@ -154,7 +154,7 @@ def test_what_was_learned_is_in_the_journal_and_a_resume_needs_no_earlier_study(
     study.close("interrupted")
     points = [e for e in read_events(tmp_path / "new" / JOURNAL) if e["event"] == "start_point"]
     assert points[0]["study"] == str(earlier)
-    assert [p["config"] for p in points] == study.searcher.start_points[: len(points)]
+    assert [p["config"] for p in points] == study.searcher.earlier_points.points
     (earlier / STUDY_FILE).unlink()
     study, source = learning(tmp_path / "new", tmp_path / "results")
     again = qualities_of(source, 3)
@@ -167,7 +167,7 @@ def test_studies_of_another_trainable_or_objective_tell_nothing(tmp_path):
     earlier_study(tmp_path / "results" / "loss", metric="loss", mode="min")
     study, _ = learning(tmp_path / "new", tmp_path / "results")
     study.close("finished")
-    assert study.searcher.start_points == []
+    assert study.searcher.earlier_points.points == []
     assert "earlier studies of tests.in_process.Scored: 0 in" in study.notes[0]
 
 
@@ -185,7 +185,7 @@ def test_a_damaged_study_is_named_and_the_others_are_learned_from(tmp_path):
     (damaged / JOURNAL).write_text("{}\n" + (damaged / JOURNAL).read_text())
     study, _ = learning(tmp_path / "new", tmp_path / "results")
     study.close("finished")
-    assert study.searcher.start_points
+    assert study.searcher.earlier_points.points
     assert "earlier studies of tests.in_process.Scored: 1 in" in study.notes[0]
     assert study.notes[1].startswith(f"not learned from: {damaged}")
 

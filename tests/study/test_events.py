@@ -25,6 +25,7 @@ WHOLE = (
     | {"stop": True},
     {"event": "promoted", "trial": 0, "rung": 1, "value": 0.5, "rank": 1, "of": 3},
     {"event": "rung_judged", "rung": 1, "next": 3, "pairs": 6, "agreement": 0.5, "used": False},
+    {"event": "start_points_left_out", "trial": 4, "better_than": [1, 2, 3], "points": 5},
     {"event": "exploited", "trial": 0, "epoch": 1, "donor": 1, "value": 0.5, "donor_value": 1}
     | {"changes": {"a": [1, 2]}},
     {"event": "not_exploited", "trial": 0, "epoch": 1, "donor": 1, "reason": "r"},

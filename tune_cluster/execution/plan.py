@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from search_spaces.objective import Expectation
+from search_spaces.searchers.earlier_points import FIRST
 from tune_cluster.callbacks.console import duration, spelled
 from tune_cluster.execution.cost_estimate import (
     CostEstimate,
@@ -77,7 +78,9 @@ def plan_lines(study: Study, estimate: CostEstimate) -> Iterator[tuple[str, str]
     if study.space.fixed:
         yield "fixed", spelled(dict(study.space.fixed))
     if study.options.resume is None:
-        for trial, config in enumerate(study.searcher.start_points):
+        searcher = study.searcher
+        first = [*searcher.start_points, *searcher.earlier_points.points[:FIRST]]
+        for trial, config in enumerate(first):
             names = {parameter.name for parameter in study.space.parameters}
             shown = {name: value for name, value in config.items() if name in names}
             yield "first", f"trial {trial} has {spelled(shown)}"

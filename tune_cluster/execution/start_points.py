@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from search_spaces.objective import Objective
 from search_spaces.searchers.base import StudySearcher
+from search_spaces.searchers.earlier_points import FIRST
 from search_spaces.trial_events import StartPoint
 from tune_cluster.study.earlier import earlier_studies
 
@@ -51,9 +52,11 @@ def learned_start_points(
     found = earlier_studies(folder, trainable, objective)
     most = min(MOST, math.ceil(trials * MOST_SHARE))
     points = portfolio(searcher.space, found.trials, objective, most)
+    further = len(points) - FIRST
+    more = f", {further} more if these are good here" if further > 0 else ""
     studies = ", ".join(dict.fromkeys(point.study for point in points))
     tried = (
-        f"configurations of theirs that are tried first: {len(points)}, from {studies}"
+        f"{min(FIRST, len(points))} of their configurations are tried first{more}, from {studies}"
         if points
         else "none has four trials in this space that can be compared"
     )

@@ -37,6 +37,7 @@ from search_spaces.trial_events import (
     Result,
     RungJudged,
     StartPoint,
+    StartPointsLeftOut,
     Suggested,
     TrainedEpoch,
     TrialEnd,
@@ -326,7 +327,7 @@ KINDS: Mapping[str, type[Event]] = {
         *(Session, Earlier, StartPoint, Suggested, Started, Retried, ResetFailed, Share),
         *(Restored, EpochsLost, LeftOut, Result, SavedCheckpoint, Unsaved, Unkept, Decision),
         *(Promoted, Exploited, NotExploited, RungJudged, Ended, SlotsChanged, NodeRefused),
-        *(Repaired, Closed, ControlStarted, Control, ControlEnded),
+        *(StartPointsLeftOut, Repaired, Closed, ControlStarted, Control, ControlEnded),
     )
 }
 """All events by their names."""

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from search_spaces.schedulers.base import StudyScheduler
+from search_spaces.searchers.random_search import RandomSearch
+from search_spaces.space import Space
 from search_spaces.trial_events import Exploited
 from tests.journals import event_of, read_events, state_of
 from tune_cluster.execution.ray_tune.recorder import Recorder
@@ -50,6 +52,7 @@ class Pair:
             state,
             self.store,
             scheduler=StudyScheduler(),
+            searcher=RandomSearch(Space("empty", []), seed=0),
             sequential=False,
             retry=StorageRetry(self.store, self.back, policy=RetryPolicy(0.01, 0.01, 5)),
             quota=self.quota,

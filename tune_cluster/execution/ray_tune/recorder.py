@@ -15,6 +15,7 @@ from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial
 
 from search_spaces.schedulers.base import StudyScheduler, index_of
+from search_spaces.searchers.base import StudySearcher
 from search_spaces.trial_events import (
     Ended,
     Epoch,
@@ -56,6 +57,8 @@ class Recorder(Callback):
     """Of all trials."""
     scheduler: StudyScheduler
     """Asked what it has decided in a step of Tune's."""
+    searcher: StudySearcher
+    """Asked the same."""
     sequential: bool
     """Whether trials run one at a time."""
     retry: StorageRetry
@@ -175,8 +178,8 @@ class Recorder(Callback):
         self.emit(*events)
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        """Emit what the scheduler has decided on trials that have told nothing in this step."""
-        decided = self.scheduler.take_events()
+        """Emit what scheduler and searcher have decided beside the results of this step."""
+        decided = [*self.scheduler.take_events(), *self.searcher.take_events()]
         if decided:
             self.emit(*decided)
 

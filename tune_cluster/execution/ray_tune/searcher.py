@@ -151,7 +151,7 @@ class Strategies(Callback):
         self._scheduler = scheduler
         for event in events:
             self._tell(event, replay=True)
-        self.missing = scheduler.take_events()
+        self.missing = [*scheduler.take_events(), *searcher.take_events()]
         """What followed from `events`, and the journal lacks: the machine may have lost power. The
         state has it from here on."""
         for event in self.missing:

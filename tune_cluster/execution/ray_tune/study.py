@@ -216,6 +216,7 @@ class Study:
             self.state,
             self.checkpoints,
             scheduler=self.scheduler,
+            searcher=self.searcher,
             sequential=self.sequential,
             retry=self.retry,
             quota=self.quota,
