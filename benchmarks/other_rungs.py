@@ -153,6 +153,7 @@ class PowerLaws(ASHA):
 
     def __init__(self, *, max_epochs: int) -> None:
         super().__init__(max_epochs=max_epochs, grace_period=3)
+        self._last = max_epochs
         self._curves: dict[int, list[float]] = {}
 
     def report(self, trial: int, epoch: float, metrics: Mapping[str, Any]) -> Decision | None:
@@ -160,7 +161,7 @@ class PowerLaws(ASHA):
         metric = self._objective.metric
         curve = self._curves.setdefault(trial, [])
         curve.append(metrics[metric])
-        end = predicted_end(curve, self.max_epochs)
+        end = predicted_end(curve, self._last)
         return super().report(trial, epoch, {**metrics, metric: end})
 
 

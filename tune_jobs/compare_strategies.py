@@ -6,10 +6,11 @@ strategy to take. Where the bands of the seeds overlap, the difference is luck: 
 """
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.searchers.base import StudySearcher
+from search_spaces.searchers.gp_search import GPSearch
 from search_spaces.searchers.optuna_search import OptunaSearch
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.searchers.sobol_search import SobolSearch
@@ -25,19 +26,24 @@ SEARCHERS: dict[str, Callable[..., StudySearcher]] = {
     "sobol": SobolSearch,
     "tpe": TPESearch,
     "optuna": OptunaSearch,
+    "gp": GPSearch,
     "asha": RandomSearch,
     "tpe_asha": TPESearch,
     "optuna_asha": OptunaSearch,
+    "gp_asha": GPSearch,
 }
+
+
+Strategy: TypeAlias = Literal[
+    "random", "sobol", "tpe", "optuna", "gp", "asha", "tpe_asha", "optuna_asha", "gp_asha"
+]
 
 
 def job(
     options: Options,
     *,
     images: DataFlags,
-    strategy: Literal[
-        "all", "random", "sobol", "tpe", "optuna", "asha", "tpe_asha", "optuna_asha"
-    ] = "all",
+    strategy: Literal["all"] | Strategy = "all",
     seeds: int = 3,
 ) -> Tuner:
     """Which strategy finds a good configuration for the fewest epochs?

@@ -159,6 +159,8 @@ def test_a_trial_that_fits_beside_none_fails_and_gives_the_room_back(drive_insid
     assert "Traceback" not in driver.output
     assert [row["status"] for row in table_of(study)] == ["finished", "failed"]
     assert widths(study) == [1, 2]
-    assert len(killed(study)[1]) == 3
+    # How often in an earlier epoch depends on when Ray looks at the memory.
+    epochs = killed(study)[1]
+    assert epochs.count(epochs[-1]) == 3
     (failed,) = (e for e in journal_of(study) if e.get("status") == "failed")
     assert "OutOfMemoryError" in failed["reason"]
