@@ -11,7 +11,7 @@ study has not had (see `recorded_curves.py`). 1, 4 and 50 workers (`--workers 8`
   (bootstrap over the seeds).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from record_curves import EPOCHS, SPACE
@@ -30,26 +30,32 @@ from search_spaces.searchers.tpe_search import TPESearch
 
 WITHIN, LIMIT = 0.005, 4_000
 
-CASES: dict[str, tuple[Callable[..., StudySearcher], bool]] = {
-    "random": (RandomSearch, False),
-    "tpe": (TPESearch, False),
-    "optuna": (OptunaSearch, False),
-    "gp": (GPSearch, False),
-    "asha": (RandomSearch, True),
-    "tpe_asha": (TPESearch, True),
-    "optuna_asha": (OptunaSearch, True),
-    "gp_asha": (GPSearch, True),
+CASES: dict[str, tuple[Callable[..., StudySearcher], Mapping[str, int] | None]] = {
+    "random": (RandomSearch, None),
+    "tpe": (TPESearch, None),
+    "optuna": (OptunaSearch, None),
+    "gp": (GPSearch, None),
+    "asha_1": (RandomSearch, {"grace_period": 1}),
+    "asha": (RandomSearch, {}),
+    "tpe_asha": (TPESearch, {}),
+    "optuna_asha": (OptunaSearch, {}),
+    "gp_asha": (GPSearch, {}),
 }
-RATIOS = (("asha", "random"), ("tpe_asha", "asha"), ("optuna_asha", "asha"), ("gp_asha", "asha"))
+"""By name, the searcher, and what ASHA is given beside the epochs; None stops nobody."""
+
+RATIOS = (
+    *(("asha", "random"), ("asha", "asha_1")),
+    *(("tpe_asha", "asha"), ("optuna_asha", "asha"), ("gp_asha", "asha")),
+)
 
 
 def costs(curves: Curves, case: str, workers: int, seeds: int) -> np.ndarray:
     """Epochs, seconds and whether the target was reached: `[seeds, 3]`."""
-    searcher, stopped = CASES[case]
+    searcher, rungs = CASES[case]
     target = curves.best - WITHIN
     found = []
     for seed in range(seeds):
-        scheduler = ASHA(max_epochs=EPOCHS) if stopped else StudyScheduler()
+        scheduler = StudyScheduler() if rungs is None else ASHA(max_epochs=EPOCHS, **rungs)
         strategy = OurStudy(searcher(SPACE, seed=seed), scheduler, epochs=EPOCHS, trials=LIMIT)
         study = replay(curves.study(), strategy, workers=workers, epochs=LIMIT, target=target)
         cost = study.cost(target)
