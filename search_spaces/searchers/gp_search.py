@@ -12,8 +12,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from search_spaces.objective import StudySpec
 from search_spaces.searchers.encoding import MIDDLE, Encoding, Floats
@@ -160,6 +162,10 @@ class GPSearch(LearningSearch):
     def proposal(self, rng: np.random.Generator) -> Sequence[float]:
         """Of many candidates, and of the best ones' neighbours, the one that is expected to improve
         most; one that was tried only where all were."""
+        with linear_algebra().limit(limits=1):
+            return self._proposal(rng)
+
+    def _proposal(self, rng: np.random.Generator) -> Sequence[float]:
         everything = self._told()
         target = everything.target
         if self._to_fit is not None:
@@ -274,6 +280,14 @@ class GPSearch(LearningSearch):
         far = self._encoding.categorical & (rng.random((count, size)) < 0.5)
         moved = np.where(self._encoding.categorical, np.where(far, anywhere, numbers), moved)
         return self._encoding.placed(np.where(change, moved, numbers))
+
+
+@cache
+def linear_algebra() -> ThreadpoolController:
+    """The threads of linear algebra. One is enough for matrices of a few hundred rows; more wait
+    for each other where trials have the cores, four times as long as the proposal takes, and round
+    as the machine has cores."""
+    return ThreadpoolController().select(user_api="blas")
 
 
 def progress_of(epochs: Floats, last: float | None) -> Floats:

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.schedulers.base import StudyScheduler
+from search_spaces.searchers import gp_search
+from search_spaces.searchers.gaussian_process import log_expected_improvement
 from search_spaces.searchers.gp_search import (
     MOST,
     STARTUP,
@@ -222,3 +225,23 @@ def test_progress_is_by_the_logarithm_of_the_epoch():
     np.testing.assert_allclose(progress_of(np.array([1.0, math.inf]), None), [1, 1])
     np.testing.assert_allclose(progress_of(np.array([math.inf]), 1), [1])
     assert len(progress_of(np.array([]), None)) == 0
+
+
+def test_a_proposal_computes_on_one_core_and_gives_the_others_back(monkeypatch):
+    def threads():
+        return [library["num_threads"] for library in threadpool_info() if is_blas(library)]
+
+    def is_blas(library):
+        return library["user_api"] == "blas"
+
+    during = []
+
+    def improvement(*arguments):
+        during.extend(threads())
+        return log_expected_improvement(*arguments)
+
+    monkeypatch.setattr(gp_search, "log_expected_improvement", improvement)
+    with threadpool_limits(2, user_api="blas"):
+        values_of(GPSearch(PLANE, seed=0), STARTUP + 1, bowl)
+        assert {*threads()} == {2}
+    assert {*during} == {1}
