@@ -147,9 +147,10 @@ class StartPointsLeftOut(TrialEvent):
     def line(self, metric: str) -> str:
         """What is left out, and why."""
         theirs = ", ".join(map(str, self.better_than))
+        points = "1 start point" if self.points == 1 else f"{self.points} start points"
         return (
-            f"left out   {self.points} start points of earlier studies: trial {self.trial}, whose "
-            f"configuration is not theirs, is better than their trials {theirs}"
+            f"left out   {points} of earlier studies: trial {self.trial}, whose configuration is "
+            f"not theirs, is better than trials {theirs} with theirs"
         )
 
 

@@ -17,7 +17,14 @@ from tune_cluster.study.study_file import STUDY_FILE, write_json
 
 
 def earlier_study(
-    directory, *, metric="score", mode="max", trials=12, trainable="tests.in_process.Scored"
+    directory,
+    *,
+    metric="score",
+    mode="max",
+    trials=12,
+    trainable="tests.in_process.Scored",
+    best=0.8,
+    failed=0.3,
 ):
     """A study whose best quality is 0.8, and whose trials below 0.3 failed."""
     directory.mkdir(parents=True)
@@ -27,10 +34,10 @@ def earlier_study(
         quality = trial / trials
         config = {"quality": quality, "seed": 3, "epochs": 5}
         events.append({"event": "suggested", "trial": trial, "config": config})
-        if quality < 0.3:
+        if quality < failed:
             events.append({"event": "ended", "trial": trial, "status": "failed", "epoch": 1})
             continue
-        metrics = {metric: -abs(quality - 0.8)}
+        metrics = {metric: -abs(quality - best)}
         events.append({"event": "result", "trial": trial, "epoch": 1, "metrics": metrics})
         if trial < trials - 1:
             events.append({"event": "ended", "trial": trial, "status": "finished", "epoch": 1})
