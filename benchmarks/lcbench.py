@@ -32,7 +32,6 @@ from typing import Any
 
 import numpy as np
 from compare import by_strategy, difference, summary
-from pictures import picture
 from replay import Curve, replay
 from runs import PLANS, Key, Run, on_known_scale, read, write
 from strategies import check, named
@@ -189,6 +188,9 @@ def main() -> None:
     if arguments.picture:
         asked = {key: run for key, run in runs.items() if key.strategy in arguments.strategies}
         panels = {count: by_strategy(asked, arguments.plan, count) for count in workers}
+        # Not there without the extra, which only a picture needs.
+        from pictures import picture
+
         picture(panels, arguments.plan, arguments.picture)
 
 

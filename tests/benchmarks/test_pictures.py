@@ -1,5 +1,5 @@
 import pytest
-from pictures import band, picture
+from pictures import band, drawn, picture
 
 from tests.benchmarks.test_runs import run
 
@@ -23,3 +23,16 @@ def test_a_picture_has_a_panel_for_each_number_of_workers(tmp_path):
     assert "<!-- 1 worker -->" in text
     assert "<!-- 4 workers -->" in text
     assert text.count("<!-- strategy 11 -->") == 1
+
+
+def test_a_strategy_has_one_colour_in_all_panels():
+    one, other = [run()], [run(strategy="other")]
+    figure = drawn(
+        {1: {"random": one, "other": other}, 4: {"other": other, "random": one}}, "early"
+    )
+    colours = [
+        {line.get_label(): line.get_color() for line in place.get_lines()} for place in figure.axes
+    ]
+    assert colours[0] == colours[1]
+    assert len({*colours[0].values()}) == 2
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["random", "other"]
