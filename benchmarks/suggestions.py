@@ -7,7 +7,8 @@ A tenth of the trials failed. Between two suggestions one of the running trials 
 With `-asha` one trial in three goes on from each rung, and the model is told what it had at all of
 them.
 
-Claim: at most 50 ms with TPE and with the Gaussian process; with Optuna what it takes.
+Claim: a median of at most 50 ms with TPE and with the Gaussian process, whose kernel is fitted anew
+once in a while; with Optuna what it takes.
 """
 
 import time
