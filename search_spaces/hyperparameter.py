@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from numbers import Real
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from search_spaces.values import Value, ValueIndex, as_number, as_plain, as_values
 
@@ -16,9 +16,16 @@ Role: TypeAlias = Literal["scientific", "nuisance", "fixed"]
 Scale: TypeAlias = Literal["linear", "log"]
 
 
+_MIDDLE: Any = object()
+"""None is a value that a default may have."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Hyperparameter:
-    """One entry of the catalogue: a range (`low`, `high`, `scale`) or a list (`values`).
+    """One hyperparameter: a range (`low`, `high`, `scale`) or a list (`values`).
+
+    >>> Hyperparameter(name="lr", low=1e-4, high=1e-2, scale="log").default
+    0.001
 
     `role` is the word of Godbole et al., *Deep Learning Tuning Playbook* (2023): scientific (the
     question of the study), nuisance (to be tuned so that the answer is fair) or fixed.
@@ -28,8 +35,9 @@ class Hyperparameter:
     """
 
     name: str
-    meaning: str
-    default: Value
+    meaning: str = ""
+    default: Value = _MIDDLE
+    """Without one the middle of the range, by its scale, or the first of the values."""
     kind: Kind = "optimization"
     role: Role = "nuisance"
     advice: str = ""
@@ -54,7 +62,6 @@ class Hyperparameter:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
             raise ValueError(f"a hyperparameter needs a name, got {self.name!r}")
-        self._set("default", as_plain(self.default, f"{self.name}: default"))
         self._set("values", as_values(self.values, f"{self.name}: values"))
         self._set("grid", as_values(self.grid, f"{self.name}: grid"))
         if (self.low is None) != (self.high is None) or (self.low is None) == (not self.values):
@@ -63,10 +70,22 @@ class Hyperparameter:
             self._check_range(self.low, self.high)
         if self.step is not None:
             self._check_step(self.step)
+        default = self._middle() if self.default is _MIDDLE else self.default
+        self._set("default", as_plain(default, f"{self.name}: default"))
         if self.condition is not None:
             self._set("condition", _checked_condition(self.name, self.condition))
         for value in self.grid:
             self.unit(value)
+
+    def _middle(self) -> Value:
+        if self.values:
+            return self.values[0]
+        assert self.low is not None
+        assert self.high is not None
+        middle = (self.low + self.high) / 2
+        if self.scale == "log":
+            middle = math.sqrt(self.low) * math.sqrt(self.high)
+        return self.nearest(float(f"{middle:.12g}"))
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)

@@ -162,3 +162,19 @@ def test_a_space_refuses_doubles_and_conditions_on_what_is_not_there():
         Space("s", (MOMENTUM,))
     with pytest.raises(ValueError, match="2 numbers, got 1"):
         LR_BATCH.point([0.5])
+
+
+@pytest.mark.parametrize(
+    ("given", "default"),
+    [
+        ({"low": 1e-4, "high": 1e-2, "scale": "log"}, 1e-3),
+        ({"low": 0.0, "high": 0.5}, 0.25),
+        ({"low": 1, "high": 6, "integer": True}, 4),
+        ({"low": 0.0, "high": 0.4, "step": 0.1}, 0.2),
+        ({"values": ("sgd", "adam")}, "sgd"),
+        ({"values": (None, 1)}, None),
+        ({"values": (None, 1), "default": 1}, 1),
+    ],
+)
+def test_a_name_and_a_range_are_enough(given, default):
+    assert Hyperparameter(name="own", **given).default == default
