@@ -1,0 +1,126 @@
+"""A hyperparameter as a person types it: `--search lr=log:1e-4:1e-1`.
+
+| text | searched |
+|---|---|
+| `lr=log:1e-4:1e-1` | a range on a log scale |
+| `dropout=0:0.5` | a range |
+| `layers=int:1:6`, `width=logint:16:512` | whole numbers |
+| `batch-size=32,64,128` | these values, in order where they are numbers |
+| `optimizer=sgd,adam` | these values |
+| `momentum=0.5:0.99 if optimizer=sgd` | only under these values of another one |
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from search_spaces.hyperparameter import Hyperparameter
+from search_spaces.space import Space
+from search_spaces.values import Value
+
+SCALES: dict[str, dict[str, Any]] = {
+    "": {},
+    "linear": {},
+    "log": {"scale": "log"},
+    "int": {"integer": True},
+    "logint": {"scale": "log", "integer": True},
+}
+"""By what stands before the ends of a range."""
+
+EXAMPLES = "lr=log:1e-4:1e-1, layers=int:1:6, batch-size=32,64 or optimizer=sgd,adam"
+
+_NAMED = re.compile(r"(?P<name>[A-Za-z_][\w.-]*)=(?P<what>.+)", re.DOTALL)
+
+
+def space_of(texts: Sequence[str]) -> Space:
+    """The space of several such texts.
+
+    Raises:
+        ValueError: a text is none of the forms, or two have one name.
+
+    >>> [parameter.name for parameter in space_of(["lr=log:0.01:10", "act=relu,gelu"]).parameters]
+    ['lr', 'act']
+    """
+    if not texts:
+        raise ValueError(f"--search: nothing is searched; give what is, such as {EXAMPLES}")
+    parameters = [parameter_of(text) for text in texts]
+    names = [parameter.name for parameter in parameters]
+    for at, name in enumerate(names):
+        if name in names[:at]:
+            raise ValueError(f"--search {texts[at]}: {name} is searched twice")
+    try:
+        return Space("searched", tuple(parameters))
+    except ValueError as error:
+        raise ValueError(f"--search: {error}") from None
+
+
+def parameter_of(text: str) -> Hyperparameter:
+    """The hyperparameter of one such text.
+
+    Raises:
+        ValueError: it is none of the forms.
+
+    >>> parameter_of("batch-size=32,64").values
+    (32, 64)
+    """
+    stated, *behind = re.split(r"\sif(?:\s|$)", text, maxsplit=1)
+    found = _NAMED.fullmatch(stated.strip())
+    if found is None:
+        raise ValueError(f"--search {text}: give {EXAMPLES}")
+    rest: dict[str, Any] = {}
+    if behind:
+        other = _NAMED.fullmatch(behind[0].strip())
+        if other is None:
+            raise ValueError(
+                f"--search {text}: behind `if` give a name and its values: optimizer=sgd,adam"
+            )
+        rest["condition"] = (_dest(other["name"]), _values(other["what"]))
+    try:
+        return Hyperparameter(
+            name=_dest(found["name"]), **_range_or_values(found["what"].strip()), **rest
+        )
+    except ValueError as error:
+        raise ValueError(f"--search {text}: {error}") from None
+
+
+def _dest(name: str) -> str:
+    """The name as argparse has it: `batch_size` for `batch-size`."""
+    return name.replace("-", "_")
+
+
+def _range_or_values(text: str) -> dict[str, Any]:
+    if ":" in text:
+        *before, low, high = text.split(":")
+        scale, ends = ":".join(before), (_number(low), _number(high))
+        if scale in SCALES and None not in ends:
+            return {"low": ends[0], "high": ends[1], **SCALES[scale]}
+        if (scale and scale in SCALES) or any(end is not None for end in ends):
+            raise ValueError(
+                f"a range is [{'|'.join(filter(None, SCALES))}:]LOW:HIGH, such as log:1e-4:1e-1"
+            )
+    values = _values(text)
+    numbers = all(isinstance(value, (int, float)) for value in values)
+    ordered = numbers and not any(isinstance(value, bool) for value in values)
+    return {"values": values, "ordered": ordered and [*values] == sorted(values)}  # type: ignore[type-var]
+
+
+def _values(text: str) -> tuple[Value, ...]:
+    return tuple(_value(word.strip()) for word in text.split(","))
+
+
+def _value(word: str) -> Value:
+    if word.lower() in ("true", "false"):
+        return word.lower() == "true"
+    number = _number(word)
+    return word if number is None else number
+
+
+def _number(word: str) -> int | float | None:
+    for kind in (int, float):
+        try:
+            return kind(word)
+        except ValueError:
+            continue
+    return None
