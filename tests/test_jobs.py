@@ -12,7 +12,8 @@ from tune_jobs import compare_strategies
 JOBS = sorted(
     path.name
     for path in (ROOT / "tune_jobs").glob("*.py")
-    if path.stem not in ("__init__", "__main__", "compare_strategies", "sobol_fine_tuning")
+    if path.stem
+    not in ("__init__", "__main__", "compare_strategies", "search_script", "sobol_fine_tuning")
 )
 
 

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from tune_cluster.execution.tuner import RunConfig as RunConfig
     from tune_cluster.execution.tuner import TuneConfig as TuneConfig
     from tune_cluster.execution.tuner import Tuner as Tuner
+    from tune_cluster.trial.script import arguments as arguments
+    from tune_cluster.trial.script import device as device
+    from tune_cluster.trial.script import epochs as epochs
+    from tune_cluster.trial.script import report as report
 
     # Of the same names those above stand.
     # isort: split
@@ -37,7 +41,11 @@ _OURS = {
     "StudyResult": "tune_cluster.execution.result",
     "TuneConfig": "tune_cluster.execution.tuner",
     "Tuner": "tune_cluster.execution.tuner",
+    "arguments": "tune_cluster.trial.script",
+    "device": "tune_cluster.trial.script",
+    "epochs": "tune_cluster.trial.script",
     "main": "tune_cluster.execution.launcher",
+    "report": "tune_cluster.trial.script",
     "run": "tune_cluster.execution.launcher",
 }
 """By name, the module, imported when it is asked for: what only reads a study needs no Ray."""

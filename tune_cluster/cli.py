@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import runpy
+import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -34,14 +35,33 @@ Script = list[str]
 
 
 def run(script: str, *flags: str) -> Script:
-    """Run a job: `tune-cluster run SCRIPT …` is `python SCRIPT …`.
+    """Run a job, or with --search tune a training script.
+
+    `tune-cluster run SCRIPT …` is `python SCRIPT …`. With `--search lr=log:1e-4:1e-1 --metric
+    val_loss`, SCRIPT is a training script that reports that metric, and what stands behind `--` are
+    its own arguments; `tune-cluster run SCRIPT --search --help` lists the flags of the study.
 
     Args:
-        script: the job, such as tune_jobs/asha_lr_batch.py; `run SCRIPT --help` lists its flags.
+        script: the job, such as tune_jobs/asha_lr_batch.py, or the training script.
     """
     if not Path(script).is_file():
         raise ValueError(f"run {script}: no such script is there")
-    return [script, *flags]
+    if not any(word.partition("=")[0] == "--search" for word in flags):
+        return [script, *flags]
+    end = flags.index("--") if "--" in flags else len(flags)
+    searched, rest = [], []
+    words = iter(flags[:end])
+    for word in words:
+        name, given, value = word.partition("=")
+        if name != "--search":
+            rest.append(word)
+        elif (value := value if given else next(words, "")) in ("-h", "--help"):
+            rest.append(value)
+        else:
+            searched.append(value)
+    arguments = shlex.join(flags[end + 1 :])
+    job = job_script("search_script")
+    return [job, "--script", script, "--search", *searched, *rest, f"--arguments={arguments}"]
 
 
 def resume(study: str, *flags: str) -> Script:
@@ -66,13 +86,16 @@ def train(*flags: str) -> Script:
     """Train a preset, which earlier studies have found, under several seeds."""
     if not flags:
         raise ValueError("train PRESET: which preset? mlp or cnn; train --help has the flags")
-    found = importlib.util.find_spec("tune_jobs.train_preset")
+    return [job_script("train_preset"), *flags]
+
+
+def job_script(name: str) -> str:
+    """The path of a job of `tune_jobs`, as the resume command of its study will have it."""
+    found = importlib.util.find_spec(f"tune_jobs.{name}")
     if found is None or found.origin is None:
-        raise ValueError("train: tune_jobs is not installed here")
-    here = Path(found.origin).is_relative_to(Path.cwd())
-    script = Path(found.origin).relative_to(Path.cwd()) if here else Path(found.origin)
-    # By the path that the resume command of its study will have.
-    return [str(script), *flags]
+        raise ValueError(f"{name}: tune_jobs is not installed here")
+    path = Path(found.origin)
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def preflight(

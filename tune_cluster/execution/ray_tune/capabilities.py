@@ -53,9 +53,10 @@ def name_of(trainable: Any) -> str:
 def reuses_processes(trainable: object, asked: bool = False) -> bool:
     """Return whether a process is used by one trial after the other, as the class or the person
     asks for."""
-    # Without a reset of its own, each trial but the first would fail in its process.
     asked = asked or bool(getattr(trainable, "reuse_actors", False))
-    return asked and overrides(trainable, "reset_config")
+    # Without a reset of its own, each trial of a class but the first would fail in its process; a
+    # function is called again.
+    return asked and (not inspect.isclass(trainable) or overrides(trainable, "reset_config"))
 
 
 def can_resume(trainable: Any) -> bool:

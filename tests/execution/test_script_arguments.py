@@ -1,0 +1,63 @@
+import pytest
+
+from search_spaces.search_flag import space_of
+from tune_cluster.execution.script_arguments import asked, with_defaults
+
+SCRIPT = """
+import argparse
+import tune_cluster as tc
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--lr", type=float, default=0.3)
+parser.add_argument("--batch-size", type=int, default=48)
+parser.add_argument("--epochs", type=int, default=5)
+BEFORE
+tc.arguments(parser)
+raise SystemExit("it trains")
+"""
+
+
+@pytest.fixture
+def script(tmp_path):
+    def written(before=""):
+        path = tmp_path / "train.py"
+        path.write_text(SCRIPT.replace("BEFORE", before))
+        return str(path)
+
+    return written
+
+
+def test_a_script_tells_its_defaults_and_its_epochs_and_does_not_train(script):
+    space = space_of(["lr=log:0.1:1", "batch-size=32,64"])
+    found = asked(script(), ["--epochs", "7"], space)
+    assert found.defaults == {"lr": 0.3, "batch_size": 48}
+    assert found.epochs == 7
+    first = with_defaults(space, found.defaults).complete({})
+    assert first == {"lr": 0.3, "batch_size": 32}, "48 is not among what is searched"
+
+
+@pytest.mark.parametrize(
+    ("search", "before", "arguments", "said"),
+    [
+        ("rate=1,2", "", [], "no argument rate; it has lr, batch_size, epochs"),
+        ("batch-size=0.5,1.5", "", [], "batch_size: 0.5 is refused"),
+        ("lr=1,2", "raise SystemExit(3)", [], "ended with code 3|has not said why"),
+        ("lr=1,2", "import nothing_of_that_name", [], "No module named"),
+        ("lr=1,2", "", ["--no-such-flag"], "unrecognized arguments"),
+    ],
+)
+def test_what_a_script_does_not_take_is_said_before_the_study(
+    script, search, before, arguments, said
+):
+    with pytest.raises(ValueError, match=said):
+        asked(script(before), arguments, space_of([search]))
+
+
+def test_a_script_that_cannot_answer_is_not_run(tmp_path):
+    ran, path = tmp_path / "ran", tmp_path / "train.py"
+    path.write_text(f"open({str(ran)!r}, 'w')")
+    with pytest.raises(ValueError, match="does not import tune_cluster"):
+        asked(str(path), [], space_of(["lr=1,2"]))
+    with pytest.raises(ValueError, match="no such file"):
+        asked(str(tmp_path / "none.py"), [], space_of(["lr=1,2"]))
+    assert not ran.exists()

@@ -1,0 +1,77 @@
+"""A training script of a person's own, tuned as it is but for three lines."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT, journal_of, results_of, table_of
+from tests.test_resume import assert_whole, kill_when
+from tune_cluster.cli import run
+
+JOB = ROOT / "tune_jobs" / "search_script.py"
+EXAMPLE = ROOT / "examples" / "plain_script.py"
+SEARCH = ("--search", "lr=log:0.001:1", "batch-size=16,32,64")
+FLAGS = ("--script", str(EXAMPLE), *SEARCH, "--metric", "val_loss", "--trials", "9")
+
+
+@pytest.mark.slow
+def test_the_script_trains_alone():
+    command = [sys.executable, str(EXAMPLE), "--epochs", "2", "--lr", "0.05"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "epoch 2: loss" in done.stdout
+
+
+def test_run_with_search_is_the_job_that_tunes_a_script(tmp_path):
+    script = tmp_path / "train.py"
+    script.write_text("")
+    flags = ("--search", "lr=1:2", "--metric", "loss", "--search=a=1,2", "--", "--epochs", "9 0")
+    job, *words = run(str(script), *flags)
+    assert job.endswith("search_script.py")
+    assert words == [
+        *("--script", str(script), "--search", "lr=1:2", "a=1,2", "--metric", "loss"),
+        "--arguments=--epochs '9 0'",
+    ]
+    assert run(str(script), "--trials", "3") == [str(script), "--trials", "3"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (("--search", "rate=1,2"), "the script has no argument rate"),
+        (("--search", "lr=log:0:1"), "a log scale must start above 0"),
+        (("--metric", ""), "--metric NAME"),
+        (("--script", "none.py"), "no such file"),
+    ],
+)
+def test_what_cannot_be_searched_is_said_before_anything_is_scheduled(
+    run_job, tmp_path, changed, said
+):
+    code, output = run_job(*FLAGS, *changed, script=JOB)
+    assert code == 2
+    assert said in output
+    assert "Traceback" not in output
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.long
+def test_killed_and_resumed_the_table_is_that_of_one_run(start_job, run_job, tmp_path):
+    one = (*FLAGS, "--max-concurrent", "1", "--arguments=--epochs 9")
+    whole, cut = tmp_path / "results" / "whole", tmp_path / "results" / "cut"
+    code, output = run_job(*one, "--name", "whole", script=JOB)
+    assert code == 0, output
+    first = next(event for event in journal_of(whole) if event["event"] == "suggested")
+    assert first["config"] == {"lr": 0.1, "batch_size": 32}, "those of the script"
+    assert {row["status"] for row in table_of(whole)} == {"stopped", "finished"}
+    assert any(event["event"] == "promoted" for event in journal_of(whole))
+    assert (whole / "best" / "state.pt").exists()
+
+    process = start_job(*one, "--name", "cut", script=JOB)
+    kill_when(process, cut, 30)
+    process.communicate()
+    code, output = run_job("--resume", "results/cut", script=JOB)
+    assert code == 0, output
+    assert table_of(cut) == table_of(whole)
+    assert results_of(cut) == results_of(whole)
+    assert_whole(cut, 9)

@@ -1,0 +1,205 @@
+"""What a training script calls: in a trial, and by itself."""
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import tune_cluster as tc
+from tune_cluster.trial.script import QUESTION, ScriptTrial, in_trial
+
+
+class Trial:
+    """What a trial reports, and the folder of its last checkpoint."""
+
+    def __init__(self, folder, values=None):
+        self.folder, self.values, self.reports = folder, values or {}, []
+
+    def report(self, metrics, save):
+        self.reports.append(metrics)
+        if save is not None:
+            save(str(self.folder))
+
+    def running(self):
+        opened = (lambda: nullcontext(str(self.folder))) if any(self.folder.iterdir()) else None
+        return in_trial(ScriptTrial(self.values, self.report, opened))
+
+
+@pytest.fixture
+def trial(tmp_path):
+    return Trial(tmp_path)
+
+
+def parser():
+    found = argparse.ArgumentParser()
+    found.add_argument("--lr", type=float, default=0.1)
+    found.add_argument("--batch-size", type=int, default=32)
+    found.add_argument("--optimizer", choices=["sgd", "adam"], default="sgd")
+    found.add_argument("--arch", default="18")
+    found.add_argument("--amp", action="store_true")
+    return found
+
+
+def parts():
+    torch.manual_seed(0)
+    model = nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.5)
+    return {"model": model, "optimizer": optimizer, "scheduler": schedule}
+
+
+def train(count, stop_after=None):
+    """The losses of a training that draws from all random streams."""
+    objects, losses = parts(), []
+    for epoch in tc.epochs(count, **objects):
+        inputs = torch.rand(8, 3) + random.random() + np.random.random()
+        loss = objects["model"](inputs).pow(2).mean()
+        objects["optimizer"].zero_grad()
+        loss.backward()
+        objects["optimizer"].step()
+        losses.append(loss.item())
+        tc.report(val_loss=loss.item())
+        objects["scheduler"].step()
+        if epoch == stop_after:
+            break
+    return losses
+
+
+def seeded():
+    random.seed(1)
+    np.random.seed(1)
+
+
+def test_a_script_that_runs_by_itself_is_as_it_was():
+    assert tc.arguments(parser(), ["--lr", "0.5"]).lr == 0.5
+    assert list(tc.epochs(3)) == [1, 2, 3]
+    assert len(train(4)) == 4
+    tc.report(val_loss=0.1)
+    assert tc.device().type in ("cpu", "cuda")
+
+
+def test_a_script_that_runs_by_itself_imports_neither_ray_nor_torch():
+    code = (
+        "import sys, argparse, tune_cluster as tc; tc.arguments(argparse.ArgumentParser(), []);"
+        "list(tc.epochs(2)); tc.report(a=1); print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"ray", "torch"} & {*done.stdout.split()}
+
+
+def test_in_a_trial_arguments_have_the_searched_values(trial):
+    trial.values = {"lr": 0.01, "batch_size": 64, "optimizer": "adam", "arch": 34, "amp": True}
+    with trial.running():
+        args = tc.arguments(parser(), ["--lr", "0.5", "--batch-size", "8"])
+    assert vars(args) == {**trial.values, "arch": "34"}
+    assert tc.arguments(parser(), []).lr == 0.1
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"rate": 0.1}, "no argument rate; it has lr, batch_size"),
+        ({"optimizer": "rms"}, "none of its choices, sgd, adam"),
+        ({"batch_size": 0.5}, "batch_size: 0.5 is refused"),
+    ],
+)
+def test_values_that_the_script_has_no_argument_for_are_named(trial, values, said):
+    trial.values = values
+    with trial.running(), pytest.raises(ValueError, match=said):
+        tc.arguments(parser(), [])
+
+
+def test_each_epoch_that_reports_is_told_once_at_its_end(trial):
+    with trial.running():
+        for epoch in tc.epochs(4):
+            if epoch % 2 == 0:
+                tc.report(val_loss=1 / epoch)
+            assert len(trial.reports) == (epoch - 1) // 2
+    assert trial.reports == [{"val_loss": 0.5, "epoch": 2}, {"val_loss": 0.25, "epoch": 4}]
+
+
+def test_an_epoch_that_ends_by_break_is_told(trial):
+    with trial.running():
+        train(9, stop_after=2)
+    assert [report["epoch"] for report in trial.reports] == [1, 2]
+
+
+def test_an_epoch_that_fails_after_its_report_is_not_told(trial):
+    def fails():
+        with trial.running():
+            for epoch in tc.epochs(9):
+                tc.report(val_loss=1.0)
+                epoch / 0
+
+    with pytest.raises(ZeroDivisionError):
+        fails()
+    assert trial.reports == []
+
+
+def test_a_second_report_in_an_epoch_is_an_error(trial):
+    with trial.running():
+        next(tc.epochs(2))
+        tc.report(train_loss=1.0)
+        with pytest.raises(ValueError, match="twice in an epoch"):
+            tc.report(val_loss=1.0)
+
+
+def test_without_a_loop_over_epochs_each_report_is_told(trial):
+    with trial.running():
+        tc.report(val_loss=1.0)
+        tc.report({"val_loss": 0.5}, lr=0.1)
+    assert trial.reports == [{"val_loss": 1.0}, {"val_loss": 0.5, "lr": 0.1}]
+
+
+@pytest.mark.parametrize("cut", [1, 3, 5])
+def test_a_resumed_training_equals_one_that_was_never_cut(trial, tmp_path_factory, cut):
+    seeded()
+    with Trial(tmp_path_factory.mktemp("whole")).running():
+        whole = train(6)
+    seeded()
+    with trial.running():
+        first = train(6, stop_after=cut)
+    random.seed(7)
+    with trial.running():
+        assert first + train(6) == whole
+    assert [report["epoch"] for report in trial.reports] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_checkpoint_of_other_objects_is_refused(trial):
+    with trial.running():
+        train(1)
+    objects = parts()
+    del objects["scheduler"]
+    with trial.running(), pytest.raises(ValueError, match="holds model, optimizer, scheduler"):
+        list(tc.epochs(2, **objects))
+
+
+def test_what_has_no_state_is_refused_in_a_trial_and_without_one(trial):
+    with pytest.raises(TypeError, match=r"epochs\(model=...\): int has no state_dict"):
+        list(tc.epochs(2, model=3))
+    with trial.running(), pytest.raises(TypeError, match="int has no state_dict"):
+        list(tc.epochs(2, model=3))
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        ({"lr": [0.01, 1.0]}, {"defaults": {"lr": 0.1}, "error": "", "epochs": None}),
+        ({"amp": [True]}, {"defaults": {"amp": False}, "error": "", "epochs": None}),
+    ],
+)
+def test_a_script_that_is_asked_tells_its_defaults_and_ends(tmp_path, monkeypatch, asked, answer):
+    file = tmp_path / "question"
+    file.write_text(json.dumps(asked))
+    monkeypatch.setenv(QUESTION, str(file))
+    with pytest.raises(SystemExit) as ended:
+        tc.arguments(parser(), [])
+    assert not ended.value.code
+    assert json.loads(file.read_text()) == answer

@@ -1,0 +1,63 @@
+"""A training script as a trainable: it runs in the process of the trial, as Python runs it."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+
+from tune_cluster.trial.failures import StoppedExit
+from tune_cluster.trial.script import ScriptTrial, in_trial
+
+
+def script_trainable(script: str, arguments: Sequence[str]) -> Callable[[dict[str, Any]], None]:
+    """Return a function that runs a script with the values of a configuration.
+
+    Args:
+        script: its path.
+        arguments: its command line, without the searched values.
+    """
+
+    def train(config: dict[str, Any]) -> None:
+        checkpoint = tune.get_checkpoint()
+        opened = None if checkpoint is None else checkpoint.as_directory
+        with in_trial(ScriptTrial(config, _report, opened)), command_line(script, arguments):
+            try:
+                runpy.run_path(script, run_name="__main__")
+            except StoppedExit:
+                raise
+            except SystemExit as error:
+                if error.code:
+                    raise
+
+    train.__name__ = Path(script).stem
+    train.__dict__["recorded_as"] = script
+    return train
+
+
+@contextmanager
+def command_line(script: str, arguments: Sequence[str]) -> Iterator[None]:
+    """`sys.argv` and the first place of `sys.path` meanwhile are those of the script."""
+    argv, path = sys.argv, sys.path[:]
+    sys.argv = [script, *arguments]
+    sys.path.insert(0, str(Path(script).absolute().parent))
+    try:
+        yield
+    finally:
+        sys.argv, sys.path[:] = argv, path
+
+
+def _report(metrics: dict[str, Any], save: Callable[[str], object] | None) -> None:
+    if save is None:
+        tune.report(metrics)
+        return
+    # The trial's runner takes the files over.
+    folder = tempfile.mkdtemp(prefix="checkpoint-")
+    save(folder)
+    tune.report(metrics, checkpoint=tune.Checkpoint.from_directory(folder))

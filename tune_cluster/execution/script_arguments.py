@@ -1,0 +1,108 @@
+"""What a training script says of its arguments, asked before anything is scheduled."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from search_spaces.hyperparameter import Hyperparameter
+from search_spaces.space import Space
+from search_spaces.values import Value
+from tune_cluster.trial.script import QUESTION
+
+SECONDS = 300
+"""After which a script that was asked has not answered: it trains."""
+
+
+@dataclass(frozen=True)
+class ScriptArguments:
+    """What a script has where nothing is searched."""
+
+    defaults: dict[str, Value]
+    """By searched name; None where the script has no plain value."""
+    epochs: int | None
+    """Of its argument `epochs`; None without one."""
+
+
+def asked(script: str, arguments: Sequence[str], space: Space) -> ScriptArguments:
+    """Run a script up to its call of `tune_cluster.arguments`, which tells its arguments.
+
+    Args:
+        script: its path.
+        arguments: its command line, without the searched values.
+        space: of what is searched.
+
+    Raises:
+        ValueError: it does not call it, it fails before, or it does not take a value of the space.
+    """
+    path = Path(script)
+    if not path.is_file():
+        raise ValueError(f"--script {script}: no such file is there")
+    if "tune_cluster" not in path.read_text(errors="replace"):
+        raise ValueError(
+            f"--script {script}: it does not import tune_cluster; it needs tune_cluster.arguments, "
+            "epochs and report"
+        )
+    question = {parameter.name: [*_tried(parameter)] for parameter in space.parameters}
+    with tempfile.TemporaryDirectory(prefix="tune-cluster-") as folder:
+        file = Path(folder, "question.json")
+        file.write_text(json.dumps(question))
+        try:
+            done = subprocess.run(
+                [sys.executable, script, *arguments],
+                env={**os.environ, QUESTION: str(file)},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise ValueError(
+                f"--script {script}: it has not called tune_cluster.arguments(parser) in "
+                f"{SECONDS} seconds; call it before the training"
+            ) from None
+        answer = json.loads(file.read_text())
+    if "error" not in answer:
+        last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
+        why = f"it ended with code {done.returncode}: {last[0]}" if last else "it has not said why"
+        raise ValueError(
+            f"--script {script}: it did not come to tune_cluster.arguments(parser); {why}"
+        )
+    if answer["error"]:
+        raise ValueError(answer["error"])
+    epochs = answer["epochs"]
+    whole = isinstance(epochs, int) and not isinstance(epochs, bool) and epochs > 0
+    return ScriptArguments(answer["defaults"], epochs if whole else None)
+
+
+def with_defaults(space: Space, defaults: dict[str, Value]) -> Space:
+    """The space with the defaults of the script, where they are in it."""
+    return replace(
+        space,
+        parameters=tuple(_with_default(one, defaults.get(one.name)) for one in space.parameters),
+    )
+
+
+def _with_default(parameter: Hyperparameter, default: Value) -> Hyperparameter:
+    if default is None:
+        return parameter
+    try:
+        parameter.unit(default)
+    except ValueError:
+        return parameter
+    return replace(parameter, default=default)
+
+
+def _tried(parameter: Hyperparameter) -> tuple[Value, ...]:
+    """Values that stand for all of a hyperparameter."""
+    if parameter.values:
+        return parameter.values
+    return (parameter.low, parameter.high, parameter.default)
