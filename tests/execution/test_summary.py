@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from rich.console import Console
 
 from search_spaces.schedulers.base import Closing
 from search_spaces.searchers.random_search import RandomSearch
-from tests.in_process import SPACE, Scored, study_in
+from tests.in_process import SPACE, Scored, names, study_in
 from tests.journals import event_of
 from tune_cluster.execution.best import keep_best
 from tune_cluster.execution.summary import (
@@ -241,12 +242,32 @@ def test_a_checkpoint_may_have_folders(tmp_path):
     assert not [path for path in kept.iterdir() if path.name.startswith(".")]
 
 
-def test_without_checkpoints_or_values_there_is_nothing_to_copy(tmp_path):
+def test_without_a_value_there_is_no_best_trial(tmp_path):
     study = study_of(tmp_path, [([], "diverged"), ([], None)])
     assert keep_best(study) is None
-    study.state.apply(event_of("result", 1, epoch=1, metrics={"score": 0.5}))
-    assert keep_best(study)["score"] == 0.5
     assert not (study.directory / "best").exists()
+
+
+def test_without_checkpoints_the_best_configuration_can_be_read_all_the_same(tmp_path):
+    study = study_of(tmp_path, [([], "diverged"), ([], None)])
+    for epoch, value in enumerate((0.5, 0.7), start=1):
+        study.state.apply(event_of("result", 1, epoch=epoch, metrics={"score": value}))
+        assert keep_best(study)["score"] == value
+        assert best_file(study)["score"] == value
+    assert "checkpoint" not in best_file(study)
+    assert names(study.directory / "best") == ["best.json"]
+
+
+def test_a_best_checkpoint_that_is_kept_is_not_replaced_by_a_value_alone(tmp_path):
+    study = study_of(tmp_path, TRIALS)
+    keep_best(study)
+    kept = best_file(study)
+    for trial in study.trials_dir.iterdir():
+        shutil.rmtree(trial)
+    study.state.apply(event_of("suggested", 3, config={"learning_rate": 0.5}))
+    study.state.apply(event_of("result", 3, epoch=1, metrics={"score": 0.9}))
+    assert keep_best(study)["score"] == 0.9
+    assert best_file(study) == kept
 
 
 def last_lines(study, best, command=COMMAND):

@@ -43,7 +43,8 @@ class _Best(TypedDict):
 
 
 def keep_best(study: Study) -> dict[str, Any] | None:
-    """Copies the best checkpoint to `best/`, with `best.json` that says what it is.
+    """Copies the best checkpoint to `best/`, with `best.json` that says what it is; where there is
+    no checkpoint, `best.json` is there alone.
 
     If it is damaged, or gone, the best one that is whole takes its place: that is then what
     `best.json` is about, and `instead_of` in it is the other one. The test set is used on it here
@@ -69,6 +70,11 @@ def keep_best(study: Study) -> dict[str, Any] | None:
         if _put_best(study, checkpoint, content):
             _evaluate(study, content)
             return content
+    if known is None or "checkpoint" not in known:
+        with scratch() as local:
+            folder = Path(local) / "best"
+            folder.mkdir()
+            _put_folder(study, folder, best)
     return best
 
 
@@ -134,9 +140,14 @@ def _put_best(study: Study, checkpoint: Checkpoint, best: Mapping[str, Any]) -> 
             raise
         except (OSError, ValueError):
             return False
-        write_json(folder / BEST_FILE, best, study.retry)
-        study.retry(lambda: LocalStore(study.directory).put(folder, "best"))
+        _put_folder(study, folder, best)
     return True
+
+
+def _put_folder(study: Study, folder: Path, best: Mapping[str, Any]) -> None:
+    """Takes a folder for `best/`, with `best.json`."""
+    write_json(folder / BEST_FILE, best, study.retry)
+    study.retry(lambda: LocalStore(study.directory).put(folder, "best"))
 
 
 def _evaluate(study: Study, best: dict[str, Any]) -> None:
