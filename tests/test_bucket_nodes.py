@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from tests.conftest import journal_of
-from tests.faults.rack import Driver, Rack
+from tests.faults.rack import Driver, Rack, title_of, wait_for
 from tune_cluster.storage.s3 import S3Store
 
 pytestmark = pytest.mark.long
@@ -78,12 +78,17 @@ def test_a_functions_checkpoints_outlive_the_node_that_wrote_them(rack, bucket, 
     driver = Driver(tmp_path, *arguments, address=rack.address, script=script)
     study = S3Store(f"{storage}/study")
 
-    def both_have_checkpoints():
-        names = [path for path in study.files() if path.startswith("trials/000")]
-        return {path.split("/")[1] for path in names if "checkpoint" in path} >= {"0000", "0001"}
+    def both_have_reported():
+        # A checkpoint is written before its epoch is reported, the second one after the first.
+        names = [path.split("/") for path in study.files() if path.startswith("trials/000")]
+        later = {name[1] for name in names if "checkpoint_000001" < name[2] < "checkpoint_9"}
+        return later >= {"0000", "0001"}
 
-    driver.wait_for(both_have_checkpoints)
-    rack.kill_node(rack.trial()[1])
+    driver.wait_for(both_have_reported)
+    process, node = rack.trial()
+    rack.kill_node(node)
+    # It outlives its node by a moment, in which it could come to its end.
+    wait_for(lambda: not title_of(process))
     (tmp_path / "node-is-lost").touch()
     assert driver.ended() == 0, driver.output
 

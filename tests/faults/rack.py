@@ -146,11 +146,15 @@ def descendants(pid):
 
 def trains(pid):
     """Whether a process trains an epoch."""
+    return title_of(pid).startswith(b"ray::ResourceTrainable.train")
+
+
+def title_of(pid):
+    """The command line of a process; empty of one that has ended."""
     try:
-        title = Path(f"/proc/{pid}/cmdline").read_bytes()
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
-        return False
-    return title.startswith(b"ray::ResourceTrainable.train")
+        return b""
 
 
 def lines_of(study):
