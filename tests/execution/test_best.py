@@ -13,7 +13,7 @@ from rich.console import Console
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
 from tests.execution.test_summary import COMMAND, Evaluated, best_file, study_of
-from tests.in_process import SPACE, Scored, study_in
+from tests.in_process import SPACE, Scored, names, study_in
 from tune_cluster.execution.best import REPLICATES_FILE, keep_best, write_replicates
 from tune_cluster.execution.summary import show_summary
 from tune_cluster.storage import checkpoints
@@ -161,13 +161,13 @@ def test_the_best_one_is_read_once(tmp_path, monkeypatch):
     assert len(read) == 1
 
 
-def test_if_all_are_damaged_there_is_none(tmp_path):
+def test_if_all_are_damaged_there_is_the_best_value_and_no_checkpoint(tmp_path):
     study = study_of(tmp_path, [([0.5], "finished"), ([0.3], "finished")])
     for trial in (0, 1):
         damage(study, trial, 1)
     best = keep_best(study)
     assert (best["trial"], "checkpoint" in best) == (0, False)
-    assert not (study.directory / "best").exists()
+    assert names(study.directory / "best") == ["best.json"]
 
 
 class Trained(Scored):
