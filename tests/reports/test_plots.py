@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.studies import about
 from tune_cluster.reports import plots
-from tune_cluster.reports.plots import draw_curves
+from tune_cluster.reports.plots import draw_curves, shown_hyperparameters
 
 TRIALS = [
     ([0.1, 0.5, 0.4], "finished"),
@@ -25,9 +25,13 @@ TRIALS = [
 """The metric by epoch, and how the trial ended."""
 
 
-def write_study(folder, trials=TRIALS, mode="max", config=None, rungs=(1, 3)):
+SEARCHED = ("learning_rate", "batch_size", "quality")
+
+
+def write_study(folder, trials=TRIALS, mode="max", config=None, rungs=(1, 3), searched=SEARCHED):
     with_rungs = {"rungs": list(rungs), "grace_period": 1, "reduction_factor": 3, "max_epochs": 9}
-    stored = about(mode=mode, strategy=with_rungs if rungs else {})
+    space = {"name": "space", "parameters": [{"name": name} for name in searched], "fixed": {}}
+    stored = about(mode=mode, strategy=with_rungs if rungs else {}, space=space)
     (folder / "study.json").write_text(json.dumps(stored))
     events = [{"event": "session"}]
     for index, (values, status) in enumerate(trials):
@@ -95,6 +99,46 @@ def test_a_study_with_next_to_nothing_in_it_is_drawn(tmp_path, trials):
 )
 def test_a_space_with_another_learning_rate_or_batch_size_or_none_is_drawn(tmp_path, config):
     assert picture_of(write_study(tmp_path, config=config, rungs=())).size
+
+
+@pytest.mark.parametrize(
+    ("parameters", "configs", "shown"),
+    [
+        (
+            ["dropout", "batch_size", "learning_rate"],
+            [{"batch_size": 32, "learning_rate": 0.1}],
+            {"batch_size": True, "learning_rate": True},
+        ),
+        (["act", "amp", "lr"], [{"act": "relu", "amp": True, "lr": 0.1}], {"lr": True}),
+        (
+            ["width", "depth", "lr"],
+            [{"width": 8, "depth": 0, "lr": 1}],
+            {"width": True, "depth": False},
+        ),
+        (["act"], [{"act": "relu", "seed": 3}], {}),
+        (["lr"], [], {}),
+    ],
+)
+def test_hyperparameters_that_are_searched_and_have_numbers_are_shown(parameters, configs, shown):
+    space = {"name": "own", "parameters": [{"name": name} for name in parameters], "fixed": {}}
+    assert shown_hyperparameters(about(space=space), configs) == shown
+
+
+def test_a_range_comes_before_a_list():
+    lr = {"name": "lr", "low": 0.1, "high": 1.0, "scale": "log", "integer": False}
+    space = {"name": "own", "parameters": [{"name": "batch_size"}, lr], "fixed": {}}
+    shown = shown_hyperparameters(about(space=space), [{"batch_size": 32, "lr": 0.1}])
+    assert list(shown) == ["lr", "batch_size"]
+
+
+def test_a_range_is_drawn_as_it_is_searched():
+    ends = {"low": 0.1, "high": 1.0, "integer": False}
+    parameters = [{"name": "a", "scale": "linear", **ends}, {"name": "b", "scale": "log", **ends}]
+    space = {"name": "own", "parameters": parameters, "fixed": {}}
+    assert shown_hyperparameters(about(space=space), [{"a": 0.5, "b": 0.5}]) == {
+        "a": False,
+        "b": True,
+    }
 
 
 def test_a_metric_below_zero_is_not_drawn_upside_down(tmp_path, monkeypatch):

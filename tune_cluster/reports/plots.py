@@ -3,34 +3,38 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from search_spaces import needs_extra
 from search_spaces.objective import shown_value
 from tune_cluster.plain_text import in_picture
 from tune_cluster.storage.inside import write_file
+from tune_cluster.study.state import TrialState
 from tune_cluster.study.stored import read_study
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COLOURS = {"finished": "tab:blue", "stopped": "0.6", "diverged": "tab:red", "failed": "tab:red"}
 
 
 def draw_curves(study: Path, target: Path) -> None:
-    """Draws the metric of each trial by epoch, and the learning rates with what they reached.
+    """Draws the metric of each trial by epoch, and a hyperparameter or two with what they reached.
 
     Raises:
         OSError, ValueError: `study` holds no study that can be read, or matplotlib is missing.
     """
     with needs_extra("plots"):
-        from matplotlib.colors import LogNorm
         from matplotlib.figure import Figure
     about, _, state = read_study(study)
     metric, trials, best = state.objective.metric, state.trials.values(), state.best
+    shown = shown_hyperparameters(about, [trial.config for trial in trials])
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     curves, points = figure.subplots(1, 2, sharey=True, width_ratios=[3, 2])
+    points.set_visible(bool(shown))
     for trial in trials:
         is_best = best is not None and trial is best.trial
         epochs = sorted(trial.results)
@@ -51,42 +55,89 @@ def draw_curves(study: Path, target: Path) -> None:
             continue
         curves.axvline(rung, color="0.85", linewidth=1, zorder=1)
     curves.set(xlabel="epoch", ylabel=in_picture(metric))
-    curves.legend(loc="lower right", frameon=False)
+    # Where the curves do not end.
+    corner = "lower right" if state.objective.mode == "max" else "upper right"
+    curves.legend(loc=corner, frameon=False)
 
-    reached = [(trial, found) for trial in trials if (found := trial.best)]
-    rates = [_number(trial.config.get("learning_rate")) for trial, _ in reached]
-    sizes = [_number(trial.config.get("batch_size")) for trial, _ in reached]
-    coloured = bool(sizes) and all(size is not None and size > 0 for size in sizes)
-    drawn = points.scatter(
-        rates,
-        [found.value for _, found in reached],
-        c=sizes if coloured else None,
-        norm=LogNorm() if coloured else None,
-        s=[12 + 3 * trial.epochs for trial, _ in reached],
-        cmap="viridis" if coloured else None,
-    )
-    if coloured:
-        bar = figure.colorbar(drawn, label="batch_size", ticks=sorted(set(sizes)), format="%d")
-        bar.minorticks_off()
-    in_log = all(rate is None or rate > 0 for rate in rates)
-    points.set(xscale="log" if in_log else "linear", xlabel="learning_rate")
+    if shown:
+        scatter(figure, points, shown, [trial for trial in trials if trial.best])
     if best is not None:
         top = best.value
         # The diverged and the unlucky would press what matters into one line.
         if state.objective.mode == "max" and top > 0:
             curves.set_ylim(max(0.0, top - 0.25), top + 0.02)
         trained = sum(len(trial.results) for trial in trials)
-        title = (
-            f"{about['job']}, {about['dataset']['name']}: {len(trials)} trials, {trained} epochs, "
-            f"best {metric} {shown_value(top)}"
-        )
+        what = ", ".join(filter(None, (about["job"], about["dataset"]["name"])))
+        title = f"{what}: {len(trials)} trials, {trained} epochs, best {metric} {shown_value(top)}"
         figure.suptitle(in_picture(title))
     save_picture(figure, target)
 
 
+FIRST_SHOWN = ("learning_rate", "batch_size")
+"""Where they are searched."""
+
+MOST_TICKS = 8
+"""Of a colour bar that names every value."""
+
+
+def shown_hyperparameters(
+    about: Mapping[str, Any], configs: Sequence[Mapping[str, Any]]
+) -> dict[str, bool]:
+    """The first two hyperparameters that are searched and have numbers, a range before a list, and
+    whether each is drawn on a log scale: as it is searched, and a list where its numbers are above
+    0."""
+    found: dict[str, bool] = {}
+    parameters = {one["name"]: one for one in about["space"]["parameters"]}
+    lists = {name for name, one in parameters.items() if "low" not in one}
+    for name in sorted(parameters, key=lambda name: (name not in FIRST_SHOWN, name in lists)):
+        numbers = [n for config in configs if (n := _number(config.get(name))) is not None]
+        if numbers and len(found) < 2:
+            as_log = name in lists or parameters[name].get("scale") == "log"
+            found[name] = as_log and min(numbers) > 0
+    return {name: found[name] for name in sorted(found, key=lists.__contains__)}
+
+
+def scatter(
+    figure: Figure, place: Axes, shown: Mapping[str, bool], trials: Sequence[TrialState]
+) -> None:
+    """Draws the best value of each trial by one hyperparameter, coloured by another.
+
+    Args:
+        shown: one or two names, and whether each is on a log scale.
+        trials: that have a best value.
+    """
+    from matplotlib.colors import LogNorm, Normalize
+
+    (x, in_log), *colours = shown.items()
+    drawn = [trial for trial in trials if _number(trial.config.get(x)) is not None]
+    style: dict[str, Any] = {}
+    sizes = []
+    for name, log_colours in colours:
+        sizes = [_number(trial.config.get(name)) for trial in drawn]
+        if drawn and None not in sizes:
+            style = {
+                "c": sizes,
+                "cmap": "viridis",
+                "norm": LogNorm() if log_colours else Normalize(),
+            }
+    found = place.scatter(
+        [trial.config[x] for trial in drawn],
+        [trial.best.value for trial in drawn if trial.best],
+        s=[12 + 3 * trial.epochs for trial in drawn],
+        **style,
+    )
+    if style:
+        values = sorted({size for size in sizes if size is not None})
+        ticks = values if len(values) <= MOST_TICKS else None
+        bar = figure.colorbar(found, label=in_picture(colours[0][0]), ticks=ticks, format="%g")
+        bar.minorticks_off()
+    place.set(xscale="log" if in_log else "linear", xlabel=in_picture(x))
+
+
 def _number(value: object) -> float | None:
     # A space of one's own may have words, or lists, there.
-    return value if isinstance(value, (int, float)) else None
+    numeric = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return value if numeric else None  # type: ignore[return-value]
 
 
 def save_picture(figure: Figure, target: Path) -> None:
