@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -57,7 +58,11 @@ def _report(metrics: dict[str, Any], save: Callable[[str], object] | None) -> No
     if save is None:
         tune.report(metrics)
         return
-    # The trial's runner takes the files over.
     folder = tempfile.mkdtemp(prefix="checkpoint-")
-    save(folder)
+    try:
+        save(folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    # The trial's runner takes the files over.
     tune.report(metrics, checkpoint=tune.Checkpoint.from_directory(folder))
