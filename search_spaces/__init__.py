@@ -1,4 +1,4 @@
-"""WHERE to look and HOW: hyperparameters, named spaces, searchers and the rungs of ASHA."""
+"""Search spaces (hyperparameters, named spaces) and strategies (searchers, schedulers)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def needs_extra(extra: str) -> Iterator[None]:
-    """Within, an import that fails says what to install.
+    """Turn an import error in the `with` block into advice on what to install.
 
     Args:
-        extra: of `pyproject.toml`, that has what is imported.
+        extra: extra in `pyproject.toml` that includes the imported package.
 
     Raises:
         ValueError: a module is not installed.

@@ -1,4 +1,4 @@
-"""One hyperparameter as data: its range or its values, and their place in [0, 1)."""
+"""One hyperparameter as data: a range or a list of values, mapped from [0, 1)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Scale: TypeAlias = Literal["linear", "log"]
 
 
 _MIDDLE: Any = object()
-"""None is a value that a default may have."""
+"""Marker for a missing default, since None is a valid default."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,37 +27,38 @@ class Hyperparameter:
     >>> Hyperparameter(name="lr", low=1e-4, high=1e-2, scale="log").default
     0.001
 
-    `role` is the word of Godbole et al., *Deep Learning Tuning Playbook* (2023): scientific (the
-    question of the study), nuisance (to be tuned so that the answer is fair) or fixed.
+    `role` follows Godbole et al., *Deep Learning Tuning Playbook* (2023): scientific (the question
+    of the study), nuisance (tuned so that the answer is fair) or fixed.
 
     Raises:
-        ValueError: neither or both of range and list, or a range that its scale does not allow.
+        ValueError: neither or both of range and list, or a range that is invalid for its scale.
     """
 
     name: str
     meaning: str = ""
     default: Value = _MIDDLE
-    """Without one the middle of the range, by its scale, or the first of the values."""
+    """Default value; if not given, the middle of the range on its scale, or the first value."""
     kind: Kind = "optimization"
     role: Role = "nuisance"
     advice: str = ""
-    """Why this range, and who says so."""
+    """Reason for the range, with its source."""
     low: float | None = None
     high: float | None = None
-    """Included if `integer`."""
+    """Upper end of the range; included for integers."""
     scale: Scale = "linear"
     integer: bool = False
     """Whether the range has whole numbers only."""
     step: float | None = None
-    """Of which each value of a range is a multiple, its ends too; None where any will do."""
+    """Step of the range: all values and both ends are multiples of it; None for a continuous
+    one."""
     values: tuple[Value, ...] = ()
-    """The values themselves."""
+    """List of values."""
     ordered: bool = False
-    """Whether neighbours in `values` are alike, which a model of them can then use."""
+    """Whether neighbours in `values` are similar, which a model can use."""
     grid: tuple[Value, ...] = ()
-    """What a grid search tries of a range; of a list it tries all."""
+    """Values of a range that a grid search tries; of a list it tries all."""
     condition: tuple[str, tuple[Value, ...]] | None = None
-    """The hyperparameter and those of its values under which this one exists."""
+    """Name of another hyperparameter, and its values under which this one exists."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
@@ -94,7 +95,7 @@ class Hyperparameter:
         low = as_number(given_low, f"{self.name}: low")
         high = as_number(given_high, f"{self.name}: high")
         if not self.integer:
-            # A value is a float at the ends too.
+            # Convert integers, so that the ends of the range give floats too.
             low, high = float(low), float(high)
         self._set("low", low)
         self._set("high", high)
@@ -120,7 +121,7 @@ class Hyperparameter:
             )
 
     def _stepped(self, value: float) -> float:
-        """The multiple of `step` that is nearest to `value`."""
+        """Return the multiple of `step` that is nearest to `value`."""
         if self.step is None:
             return value
         # 0.1 has no exact float: 3 * 0.1 is not 0.3.
@@ -141,13 +142,13 @@ class Hyperparameter:
 
     @property
     def nearest_default(self) -> Value:
-        """The default, or what is nearest to it in the range."""
+        """Default, or the value of the range that is nearest to it."""
         if self.values or not isinstance(self.default, (int, float)):
             return self.default
         return self.nearest(self.default)
 
     def nearest(self, number: float) -> float | int:
-        """The value of the range that is nearest to `number`."""
+        """Return the value of the range that is nearest to `number`."""
         assert self.low is not None
         assert self.high is not None
         found = self._stepped(min(max(number, self.low), self.high))
@@ -155,25 +156,27 @@ class Hyperparameter:
 
     @property
     def branch(self) -> str:
-        """The name with the condition, such as `momentum (optimizer sgd)`."""
+        """Name with the condition, such as `momentum (optimizer sgd)`."""
         if self.condition is None:
             return self.name
         return f"{self.name} ({self.condition[0]} {', '.join(map(str, self.condition[1]))})"
 
     def at(self, u: float) -> Value:
-        """The value at `u` in [0, 1): uniform on the scale of the range, or on the list."""
+        """Return the value at `u` in [0, 1): uniform on the scale of the range, or on the list."""
         if self.low is None or self.high is None:
             return self.values[min(int(u * len(self.values)), len(self.values) - 1)]
         if self.integer:
             return int(self._stepped(min(int(self._along(u, self.high + 1)), self.high)))
-        # A rounding may lead out of the range.
+        # Rounding may lead out of the range.
         return self._stepped(min(self._along(u, self.high), self.high))
 
     def unit(self, value: object) -> float:
-        """Where `value` lies in [0, 1]; of a list or an integer range, the middle of its share.
+        """Return the position of `value` in [0, 1].
+
+        For a list or an integer range it is the middle of the value's share of [0, 1).
 
         Raises:
-            ValueError: it is not in the range or the list.
+            ValueError: the value is not in the range or the list.
         """
         if self.low is None or self.high is None:
             place = self._places.of(value)
@@ -192,7 +195,7 @@ class Hyperparameter:
         return self._place(number, self.high)
 
     def has(self, value: object) -> bool:
-        """Whether `value` is in the range or the list."""
+        """Return whether `value` is in the range or the list."""
         try:
             self.unit(value)
         except ValueError:
@@ -200,12 +203,12 @@ class Hyperparameter:
         return True
 
     def restored(self, value: object) -> Value:
-        """The value that JSON gave `value` back for; a ValueError if it is none of this one's."""
+        """Return the value that JSON turned into `value`; raise a ValueError if it has none."""
         at = self.unit(value)
         return self.at(at) if self.values else as_plain(value, self.name)
 
     def only(self, value: Value) -> Hyperparameter:
-        """The same with that value alone, under the same condition."""
+        """Return the hyperparameter with `value` as its only value, under the same condition."""
         return replace(
             self,
             default=value,
@@ -219,28 +222,29 @@ class Hyperparameter:
         )
 
     def exists_under(self, config: Mapping[str, object]) -> bool:
-        """Whether the condition holds in `config`, which has the parameters before this one."""
+        """Return whether the condition holds in `config`, which has all hyperparameters before this
+        one."""
         if self.condition is None:
             return True
         parent, _ = self.condition
         return parent in config and self._condition_places.of(config[parent]) is not None
 
     def may_depend_on(self, parent: Hyperparameter) -> bool:
-        """Whether `parent` has a value under which this one exists."""
+        """Return whether `parent` has a value under which this one exists."""
         condition = self.condition
         return bool(
             condition and condition[0] == parent.name and any(map(parent.has, condition[1]))
         )
 
     def excludes(self, other: Hyperparameter) -> bool:
-        """Whether the two can never exist in one configuration."""
+        """Return whether the two can never exist in one configuration."""
         if self.condition is None or other.condition is None:
             return False
         (parent, values), (others, _) = self.condition, other.condition
         return parent == others and all(other._condition_places.of(v) is None for v in values)
 
     def describe(self) -> dict[str, object]:
-        """The dimension as plain JSON, for `study.json`."""
+        """Return the hyperparameter as plain JSON, for `study.json`."""
         described: dict[str, object] = {"name": self.name, "role": self.role}
         if self.values:
             described.update(values=list(self.values), ordered=self.ordered)

@@ -1,4 +1,4 @@
-"""What a study looks for, and what its searcher and its scheduler need to know of it."""
+"""The objective of a study, and the facts that its searcher and scheduler need."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 Mode: TypeAlias = Literal["max", "min"]
 
 SMALLEST_IN_DECIMALS = 0.001
-"""Of a value with four decimals."""
+"""Smallest value that four decimals show well."""
 
 
 def shown_value(value: float, like: float | None = None) -> str:
-    """Return a value of a metric for a person: with four decimals, or, where these would hide it,
-    with four significant digits.
+    """Return a metric's value as text: with four decimals, or with four significant digits if
+    decimals would hide the value.
 
     Args:
-        value: of the metric.
-        like: the value whose notation to use; its own if None.
+        value: value of the metric.
+        like: value that determines the notation; by default `value` itself.
 
     >>> shown_value(0.902), shown_value(1.25e-6), shown_value(0.0005, like=0.9)
     ('0.9020', '1.250e-06', '0.0005')
@@ -35,14 +35,14 @@ def shown_value(value: float, like: float | None = None) -> str:
 
 @dataclass(frozen=True)
 class Objective:
-    """A metric and its mode. The only place that compares values of a metric by their mode.
+    """A metric and its mode. No other code compares values of a metric by mode.
 
     Raises:
         ValueError: the mode is neither "max" nor "min".
     """
 
     metric: str
-    """Name, as the trainable reports it."""
+    """Name of the metric, as the trainable reports it."""
     mode: Mode
 
     def __post_init__(self) -> None:
@@ -51,54 +51,54 @@ class Objective:
             raise ValueError(f"mode={self.mode!r}: it must be {allowed}")
 
     def key(self, value: float) -> float:
-        """A sort key: the smaller the better. Applied twice it returns the value."""
+        """Return a sort key, smaller is better. Applied twice it returns the value."""
         return -value if self.mode == "max" else value
 
     def better(self, a: float, b: float) -> bool:
-        """Whether `a` is better than `b`; False where they are equal."""
+        """Return whether `a` is better than `b`; False if they are equal."""
         return self.key(a) < self.key(b)
 
     def best(self, values: Iterable[float]) -> float | None:
-        """The best of the values; None if there are none."""
+        """Return the best of the values; None if there are none."""
         return min(values, key=self.key, default=None)
 
     @property
     def worst(self) -> float:
-        """An infinite value that is worse than every finite one."""
+        """Infinite value that is worse than every finite one."""
         return self.key(math.inf)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """The trial of another study that a trial continues: its own first checkpoint is that one's."""
+    """A trial of another study that a trial of this study continues from its checkpoint."""
 
     trial: int
-    """In the other study."""
+    """Index of the trial in the other study."""
     checkpoints: str
-    """The address of that trial's checkpoints."""
+    """Address of the checkpoints of that trial."""
     epoch: float
-    """Of the newest of them, 0 without one: the trial then begins anew."""
+    """Epoch of the newest of these checkpoints; 0 without one, so that training starts anew."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudySpec:
-    """A study as it is about to begin."""
+    """Facts about a study before it begins."""
 
     objective: Objective
     trials: int
-    """That it shall have."""
+    """Number of trials."""
     searcher: StudySearcher
     scheduler: StudyScheduler
     trainable: str = "the trainable"
-    """Its name, for errors."""
+    """Name of the trainable, for error messages."""
     continues: bool
-    """Whether the trainable goes on from its checkpoints."""
+    """Whether the trainable resumes from its checkpoints."""
 
     def check(self) -> None:
-        """Hold searcher and scheduler against the study and each other, and tell them of it.
+        """Check that searcher, scheduler and study are compatible, and prepare both.
 
         Raises:
-            ValueError: they do not go together.
+            ValueError: they are not compatible.
         """
         self.scheduler.check(self)
         self.searcher.check(self)
@@ -106,11 +106,12 @@ class StudySpec:
 
 @dataclass(frozen=True)
 class Expectation:
-    """What a study is expected to cost."""
+    """Expected cost of a study."""
 
     reaching: dict[int, float]
-    """By rung in epochs, and by the last epoch: the trials that get there."""
+    """Expected number of trials that reach each rung, and the last epoch, by epochs."""
     epochs: float
-    """Of all trials together."""
+    """Total number of epochs of all trials."""
     makespan: float
-    """Epochs one after another, from the first trial's first to the last trial's last."""
+    """Epochs on the critical path, from the first epoch of the first trial to the last epoch of the
+    last trial."""

@@ -1,13 +1,13 @@
-"""A hyperparameter as a person types it: `--search lr=log:1e-4:1e-1`.
+"""Hyperparameters on the command line: `--search lr=log:1e-4:1e-1`.
 
 | text | searched |
 |---|---|
 | `lr=log:1e-4:1e-1` | a range on a log scale |
 | `dropout=0:0.5` | a range |
 | `layers=int:1:6`, `width=logint:16:512` | whole numbers |
-| `batch-size=32,64,128` | these values, in order where they are numbers |
+| `batch-size=32,64,128` | these values, ordered if they are numbers |
 | `optimizer=sgd,adam` | these values |
-| `momentum=0.5:0.99 if optimizer=sgd` | only under these values of another one |
+| `momentum=0.5:0.99 if optimizer=sgd` | only if another one has one of these values |
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SCALES: dict[str, dict[str, Any]] = {
     "int": {"integer": True},
     "logint": {"scale": "log", "integer": True},
 }
-"""By what stands before the ends of a range."""
+"""Arguments of `Hyperparameter`, by the prefix of a range."""
 
 EXAMPLES = "lr=log:1e-4:1e-1, layers=int:1:6, batch-size=32,64 or optimizer=sgd,adam"
 
@@ -35,16 +35,16 @@ _NAMED = re.compile(r"(?P<name>[A-Za-z_][\w.-]*)=(?P<what>.+)", re.DOTALL)
 
 
 def space_of(texts: Sequence[str]) -> Space:
-    """The space of several such texts.
+    """Return the space that several `--search` texts describe.
 
     Raises:
-        ValueError: a text is none of the forms, or two have one name.
+        ValueError: a text has none of these forms, or two texts have the same name.
 
     >>> [parameter.name for parameter in space_of(["lr=log:0.01:10", "act=relu,gelu"]).parameters]
     ['lr', 'act']
     """
     if not texts:
-        raise ValueError(f"--search: nothing is searched; give what is, such as {EXAMPLES}")
+        raise ValueError(f"--search: no hyperparameter is given; give at least one, as {EXAMPLES}")
     parameters = [parameter_of(text) for text in texts]
     names = [parameter.name for parameter in parameters]
     for at, name in enumerate(names):
@@ -57,10 +57,10 @@ def space_of(texts: Sequence[str]) -> Space:
 
 
 def parameter_of(text: str) -> Hyperparameter:
-    """The hyperparameter of one such text.
+    """Return the hyperparameter that one `--search` text describes.
 
     Raises:
-        ValueError: it is none of the forms.
+        ValueError: the text has none of these forms.
 
     >>> parameter_of("batch-size=32,64").values
     (32, 64)
@@ -74,7 +74,7 @@ def parameter_of(text: str) -> Hyperparameter:
         other = _NAMED.fullmatch(behind[0].strip())
         if other is None:
             raise ValueError(
-                f"--search {text}: behind `if` give a name and its values: optimizer=sgd,adam"
+                f"--search {text}: after `if` give a name and its values: optimizer=sgd,adam"
             )
         rest["condition"] = (_dest(other["name"]), _values(other["what"]))
     try:
@@ -86,7 +86,7 @@ def parameter_of(text: str) -> Hyperparameter:
 
 
 def _dest(name: str) -> str:
-    """The name as argparse has it: `batch_size` for `batch-size`."""
+    """Return the name as argparse converts it: `batch_size` for `batch-size`."""
     return name.replace("-", "_")
 
 

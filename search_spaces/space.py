@@ -1,4 +1,4 @@
-"""A search space: a selection of hyperparameters as data, which every strategy reads alike."""
+"""A search space: a selection of hyperparameters as data, which all strategies share."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from search_spaces.hyperparameter import Hyperparameter
 from search_spaces.values import Value, ValueIndex, as_plain, as_tuples, same
 
 SETTLING = ("epochs_warmup", "freeze_epochs")
-"""Hyperparameters that count first epochs whose metrics say little: with a low learning rate, or
-with the head alone in training."""
+"""Hyperparameters that count the first epochs, whose metrics are not comparable: the learning rate
+is still low, or only the head is trained."""
 
 SAMPLES = 64
-"""Of a space, to look for values that do not go together."""
+"""Number of sampled configurations in a check for incompatible values."""
 
 
 def _checked_parameters(space: str, given: object) -> tuple[Hyperparameter, ...]:
@@ -30,7 +30,9 @@ def _checked_parameters(space: str, given: object) -> tuple[Hyperparameter, ...]
     parameters = tuple(given) if isinstance(given, (tuple, list)) else (given,)
     for parameter in parameters:
         if not isinstance(parameter, Hyperparameter):
-            raise ValueError(f"space {space}: {parameter!r} is no Hyperparameter")
+            raise ValueError(
+                f"space {space}: {parameter!r} is no Hyperparameter; give Hyperparameter(...)"
+            )
     return parameters
 
 
@@ -46,14 +48,14 @@ def _checked_fixed(space: str, given: object) -> tuple[tuple[str, Value], ...]:
 
 @dataclass(frozen=True)
 class Space:
-    """A named selection of hyperparameters, for one question; the rest has `fixed` values.
+    """A named selection of hyperparameters for one question; all others have `fixed` values.
 
-    Two branches may have a hyperparameter of one name, each with its own range: the conditions must
-    exclude each other.
+    Two branches may have a hyperparameter of the same name, each with its own range: their
+    conditions must exclude each other.
 
     Raises:
-        ValueError: a parameter that can appear twice, is fixed as well, comes before the one that
-            its condition names, or can never exist.
+        ValueError: a parameter appears twice, is also fixed, comes before the one that its
+            condition names, or can never exist.
     """
 
     name: str
@@ -86,15 +88,15 @@ class Space:
 
     @property
     def labels(self) -> list[str]:
-        """A name for each of `parameters` that is unique: with its condition where it needs it."""
+        """Unique name of each of `parameters`: with its condition if the name occurs twice."""
         names = [p.name for p in self.parameters]
         return [p.name if names.count(p.name) == 1 else p.branch for p in self.parameters]
 
     def fix(self, /, **values: Value) -> Space:
-        """The same space with these values fixed too, without what can no longer exist.
+        """Return the space with these values fixed, without parameters that can no longer exist.
 
-        A hyperparameter whose existence still depends on the search has its value where it exists
-        alone: `momentum` under SGD, and nothing under Adam.
+        A hyperparameter whose existence still depends on the search is fixed only where it exists:
+        `momentum` under SGD, and not under Adam.
         """
         values = {name: self._own(name, value) for name, value in values.items()}
         open_names = {name for name in values if self._depends(name, set(values))}
@@ -110,7 +112,7 @@ class Space:
         return replace(self, parameters=tuple(searched), fixed=tuple(fixed.items()))
 
     def _depends(self, name: str, fixed: set[str]) -> bool:
-        """Whether the existence of a hyperparameter depends on what is searched."""
+        """Return whether the existence of a hyperparameter depends on searched ones."""
         entries = [p for p in self.parameters if p.name == name]
         if not entries or any(p.condition is None for p in entries):
             return False
@@ -125,20 +127,23 @@ class Space:
         )
 
     def _own(self, name: str, value: Value) -> Value:
-        """The value that the space has for it, of its own type."""
+        """Return the space's own value, with its type, that equals `value`."""
         for parameter in self.parameters:
             if parameter.name == name and parameter.has(value):
                 return parameter.restored(value)
         return value
 
     def point(self, u: Sequence[float]) -> dict[str, Value]:
-        """The configuration at `u`, one number in [0, 1) for each of `parameters`.
+        """Return the configuration at `u`, one number in [0, 1) for each of `parameters`.
 
-        A parameter whose condition does not hold uses up its number and is left out, so that the
-        others do not change with it.
+        A parameter whose condition does not hold is left out but still uses its number, so that the
+        others do not change.
         """
         if len(u) != len(self.parameters):
-            raise ValueError(f"space {self.name}: {len(self.parameters)} numbers, got {len(u)}")
+            raise ValueError(
+                f"space {self.name}: got {len(u)} numbers; give {len(self.parameters)}, one for "
+                "each hyperparameter"
+            )
         config: dict[str, Value] = dict(self.fixed)
         for parameter, at in zip(self.parameters, u, strict=True):
             if parameter.exists_under(config):
@@ -146,8 +151,9 @@ class Space:
         return config
 
     def unit(self, config: Mapping[str, object]) -> list[float | None]:
-        """The inverse of `point`: the number of each parameter, None of one that is not there; of a
-        list or an integer range, the middle of the value's share of [0, 1).
+        """Return the inverse of `point`: the number of each parameter, None if it does not exist.
+
+        For a list or an integer range it is the middle of the value's share of [0, 1).
 
         Raises:
             ValueError: a value is missing or not in the space.
@@ -158,17 +164,20 @@ class Space:
             if not parameter.exists_under(known):
                 numbers.append(None)
             elif parameter.name not in config:
-                raise ValueError(f"space {self.name}: {parameter.name} is missing in {config}")
+                raise ValueError(
+                    f"space {self.name}: {parameter.name} is missing in {config}; give its value"
+                )
             else:
                 numbers.append(parameter.unit(config[parameter.name]))
         return numbers
 
     def complete(self, partial: Mapping[str, object]) -> dict[str, Value]:
-        """`partial` as a configuration of this space; what is missing has its default, or the end
-        of the range that is nearest to it.
+        """Return `partial` completed to a configuration of this space.
+
+        A missing value is the default, or the end of the range that is nearest to the default.
 
         Raises:
-            ValueError: a value that is not in the space, or a name that this point does not have.
+            ValueError: a value is not in the space, or a hyperparameter does not exist here.
         """
         config: dict[str, Value] = dict(self.fixed)
         for parameter in self.parameters:
@@ -182,7 +191,7 @@ class Space:
         return config
 
     def restored(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """`config`, as JSON gave it back, with the values that this space has for it."""
+        """Return `config`, as read from JSON, with this space's own values."""
         whole = dict(config)
         for name, value in self.fixed:
             if name in config and same(config[name], value):
@@ -195,24 +204,24 @@ class Space:
         return whole
 
     def settling_epochs(self) -> float:
-        """The most epochs of a trial before early stopping would compare like with like."""
+        """Largest number of epochs, in this space, before which trials cannot be compared."""
         found = [value for name, value in self.fixed if name in SETTLING]
         for parameter in self.parameters:
             if parameter.name in SETTLING:
                 found += parameter.values or (parameter.high,)
-        # A space of one's own may have None there.
+        # A user's space may have None as a value.
         return max((float(v) for v in found if isinstance(v, (int, float))), default=0.0)
 
     def samples(self) -> Iterable[dict[str, Value]]:
-        """The lowest and the highest point, and random ones: enough to meet a value that no config
-        takes, and two that often meet and do not go together."""
+        """Return the lowest and the highest point, and random ones: enough to include values that
+        no trainable accepts, and common pairs of incompatible values."""
         for u in (0.0, 1.0 - 2**-53):
             yield self.point([u] * len(self.parameters))
         for uniforms in np.random.default_rng(0).random((SAMPLES, len(self.parameters))):
             yield self.point(uniforms.tolist())
 
     def describe(self) -> dict[str, object]:
-        """The space as plain JSON, for `study.json`."""
+        """Return the space as plain JSON, for `study.json`."""
         return {
             "name": self.name,
             "parameters": [parameter.describe() for parameter in self.parameters],
@@ -221,7 +230,7 @@ class Space:
 
 
 def checked_space(given: object, of: str) -> Space:
-    """The space that a searcher or scheduler was given; a ValueError if it is none."""
+    """Return `given` if it is a `Space`; raise a ValueError that names `of` otherwise."""
     if isinstance(given, Space):
         return given
     names = f" with {', '.join(map(str, given))}" if isinstance(given, Mapping) else ""
@@ -232,7 +241,7 @@ def checked_space(given: object, of: str) -> Space:
 
 
 def nested(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration as a trainable gets it: what is called `outer/inner` in a dictionary."""
+    """Return a configuration as a trainable gets it: `outer/inner` becomes a nested dictionary."""
     found: dict[str, Any] = {}
     for name, value in config.items():
         *outer, last = name.split("/")
@@ -244,7 +253,7 @@ def nested(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def flattened(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The inverse of `nested`."""
+    """Return the inverse of `nested`."""
     found: dict[str, Any] = {}
     for name, value in config.items():
         if isinstance(value, Mapping):
@@ -263,10 +272,10 @@ FLAGS = {
 
 
 def parse_fixed(words: Sequence[str]) -> dict[str, Value]:
-    """What a person has typed as `name=value`: JSON or Python's literal, else a word.
+    """Parse `name=value` words of the command line: JSON, a Python literal, or plain text.
 
     Raises:
-        ValueError: a word without a name or a value, or a name that has a flag of its own.
+        ValueError: a word lacks a name or a value, or its name has a flag of its own.
     """
     values: dict[str, Value] = {}
     for word in words:
@@ -276,7 +285,9 @@ def parse_fixed(words: Sequence[str]) -> dict[str, Value]:
         if name in values:
             raise ValueError(f"--fix {word}: {name} is given twice")
         if name in FLAGS:
-            raise ValueError(f"--fix {word}: give {FLAGS[name]}, which the study has to know too")
+            raise ValueError(
+                f"--fix {word}: give {FLAGS[name]} instead, since the study itself uses the value"
+            )
         values[name] = as_tuples(_read(text))
     return values
 
@@ -286,6 +297,6 @@ def _read(text: str) -> Any:
         try:
             return read(text)
         except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-            # Brackets without end are one of the last two.
+            # Deeply nested brackets raise one of the last two.
             continue
     return text

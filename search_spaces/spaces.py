@@ -1,4 +1,4 @@
-"""The named spaces: one for each question that a job asks."""
+"""Named search spaces, one for each question that a job asks."""
 
 from dataclasses import replace
 
@@ -8,12 +8,12 @@ from search_spaces.space import Space
 
 
 def scientific(parameter: Hyperparameter) -> Hyperparameter:
-    """As the question of a study, and no longer only tuned along."""
+    """Return the hyperparameter in the scientific role: the question of the study."""
     return replace(parameter, role="scientific")
 
 
 def nuisance(parameter: Hyperparameter) -> Hyperparameter:
-    """Tuned along, so that the answer is fair."""
+    """Return the hyperparameter in the nuisance role: tuned so that the answer is fair."""
     return replace(parameter, role="nuisance")
 
 
@@ -44,10 +44,10 @@ OPTIMIZERS = (
 )
 
 LR_BATCH = Space("lr_batch", (catalogue.LEARNING_RATE, scientific(catalogue.BATCH_SIZE)))
-"""Which learning rate goes with which batch size? The first study of any model."""
+"""Which learning rate suits which batch size? The first study of any model."""
 
 LR = Space("lr", (catalogue.LEARNING_RATE,))
-"""Which learning rate, and when? For schedules."""
+"""Which learning rate is best, and when? For schedules."""
 
 OPTIMIZER = Space(
     "optimizer",
@@ -58,11 +58,11 @@ OPTIMIZER = Space(
         nuisance(catalogue.MOMENTUM),
     ),
 )
-"""Which optimizer, each with the learning rate that it needs? A comparison at one learning rate
-would only find out whose it was (Choi et al. 2019). SGD with and without momentum are two; betas
-and epsilon come later, with the optimizer that is left (`FULL_RECIPE`)."""
+"""Which optimizer is best, each with its own learning rate? A comparison at a single learning rate
+would only show which optimizer it suits (Choi et al. 2019). SGD with and without momentum count as
+two; betas and epsilon are tuned later, for the best optimizer (`FULL_RECIPE`)."""
 
-# What a grace period of one epoch covers.
+# The values that a grace period of one epoch covers.
 SHORT_WARMUP = replace(catalogue.EPOCHS_WARMUP, high=1.0, grid=(0.0, 0.5, 1.0))
 
 SCHEDULE = Space(
@@ -75,13 +75,13 @@ SCHEDULE = Space(
     ),
     fixed=(("patience", 0),),
 )
-"""How should the learning rate change? With the one that each schedule needs."""
+"""How should the learning rate change? Each schedule with its own learning rate."""
 
 
 def within(space: Space, epochs: int) -> Space:
-    """The space for runs of so many epochs: a warm-up of at most a tenth of them, an ending and a
-    wait for the plateau of at most a third, steps after one to four ninths, a body that is thawed
-    before the end."""
+    """Return the space adapted to runs of `epochs` epochs: a warm-up of at most a tenth of them, an
+    ending and a plateau patience of at most a third, steps after one to four ninths, and a frozen
+    body that is thawed before the end."""
 
     def fitted(parameter: Hyperparameter) -> Hyperparameter:
         match parameter.name:
@@ -104,7 +104,7 @@ def within(space: Space, epochs: int) -> Space:
 
 
 def _below(parameter: Hyperparameter, limit: float) -> Hyperparameter:
-    """A range that ends there, if it is longer."""
+    """Return the hyperparameter with its range cut at `limit`, if it exceeds it."""
     if parameter.high is None or parameter.high <= limit:
         return parameter
     grid = tuple(v for v in parameter.grid if isinstance(v, (int, float)) and v < limit)
@@ -121,7 +121,7 @@ LOSS = Space(
         nuisance(catalogue.LEARNING_RATE),
     ),
 )
-"""What should be minimised?"""
+"""Which loss should be minimised?"""
 
 REGULARIZATION = Space(
     "regularization",
@@ -135,7 +135,7 @@ REGULARIZATION = Space(
     ),
     fixed=(("model", "mlp"), ("loss", "cross_entropy")),
 )
-"""What keeps the network from learning its training data by heart?"""
+"""What prevents overfitting?"""
 
 ARCHITECTURE = Space(
     "architecture",
@@ -145,7 +145,7 @@ ARCHITECTURE = Space(
         catalogue.DROPOUT,
     ),
 )
-"""Which network? With the learning rate that it needs."""
+"""Which network is best? Each with its own learning rate."""
 
 TRAINING = Space(
     "training",
@@ -175,7 +175,7 @@ CNN = Space(
     ),
     fixed=(("model", "cnn"), ("optimizer", "sgd")),
 )
-"""Which convolutional network, and how is it trained?"""
+"""Which convolutional network is best, and how is it trained?"""
 
 FULL_RECIPE = Space(
     "full_recipe",
@@ -208,7 +208,7 @@ FULL_RECIPE = Space(
     ),
     fixed=(("patience", 0),),
 )
-"""All that is tuned: what is left when every other question has been asked. Conditional, and more
+"""All tunable hyperparameters, for what remains after all other questions. Conditional, and more
 than a study of a day can cover: `fix` what is known."""
 
 FINE_TUNING = Space(
@@ -222,4 +222,4 @@ FINE_TUNING = Space(
     ),
     fixed=(("model", "mlp"),),
 )
-"""How is a trained network taken over for other data? With `pretrained`, which a job gives."""
+"""How is a pretrained network fine-tuned on other data? The job gives `pretrained`."""

@@ -1,7 +1,7 @@
-"""The events that searchers and schedulers are told, and what schedulers decide.
+"""The events that searchers and schedulers receive, and the decisions of schedulers.
 
-An event is one class, whose fields are those of its line in a study's journal: `to_json` leaves out
-a field that has its default, and `from_json` refuses unknown fields and values of another type.
+Each event is a class whose fields are those of its line in a study's journal: `to_json` leaves out
+fields with their default value, and `from_json` refuses unknown fields and values of another type.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from search_spaces.objective import shown_value
 from search_spaces.values import short
 
 LARGEST = 2**53
-"""The largest whole number that every reader of JSON knows to the last digit."""
+"""Largest whole number that every JSON reader represents exactly."""
 
 Count: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=LARGEST)]
 
 Index: TypeAlias = Count
-"""Of a trial."""
+"""Index of a trial."""
 
 
 def _no_whole_number(epoch: float) -> float:
@@ -35,36 +35,36 @@ def _no_whole_number(epoch: float) -> float:
 Part: TypeAlias = Annotated[
     float, Field(strict=True, gt=0, le=LARGEST), AfterValidator(_no_whole_number)
 ]
-"""Of an epoch, or one and a part: of a trainable that reports more than once an epoch."""
+"""Number of epochs with a fraction, of a trainable that reports more than once an epoch."""
 
 Epoch: TypeAlias = Annotated[int, Field(strict=True, ge=1, le=LARGEST)] | Part
 
 Epochs: TypeAlias = Count | Part
-"""That a trial has had, 0 before its first."""
+"""Number of epochs that a trial has trained, 0 before its first."""
 
 Number: TypeAlias = (
     Annotated[int, Field(strict=True, ge=-(2**1000), le=2**1000)] | Annotated[float, Strict()]
 )
-"""That can be computed with."""
+"""Finite or infinite number in arithmetic range."""
 
 EndStatus: TypeAlias = Literal["finished", "stopped", "diverged", "failed"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """What has happened in a study."""
+    """Something that happened in a study."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     name: ClassVar[str]
-    """Stands in a line of the journal under `event`."""
+    """Value of the key `event` in a line of the journal."""
 
     time: Number | None = None
-    """Seconds since 1970 at which it was written to the journal; None before."""
+    """Seconds since 1970 when the event was written to the journal; None before."""
 
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> Self:
-        """The event that `to_json` has written.
+        """Return the event that `to_json` has written.
 
         Raises:
             ValueError: a field is missing, unknown or of another type (pydantic's ValidationError).
@@ -74,7 +74,7 @@ class Event:
         return event
 
     def to_json(self) -> dict[str, Any]:
-        """A line of the journal, without a field that has its default; the time comes last."""
+        """Return a line of the journal without fields that have their default; time comes last."""
         line: dict[str, Any] = {"event": self.name}
         kind: Any = type(self)
         for field_name, default in _defaults(kind):
@@ -86,7 +86,7 @@ class Event:
         return line
 
     def line(self, metric: str) -> str:
-        """One line for a person; empty where a person need not know."""
+        """Return one line for the console; empty for an event that the user need not see."""
         return ""
 
 
@@ -102,72 +102,72 @@ def _defaults(kind: type[Event]) -> tuple[tuple[str, Any], ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialEvent(Event):
-    """What has happened to one trial."""
+    """Something that happened to one trial."""
 
     trial: Index
 
 
 @dataclass(frozen=True, kw_only=True)
 class Earlier(Event):
-    """A trial of an earlier study that the searcher was told."""
+    """A trial of an earlier study, passed to the searcher."""
 
     name = "earlier"
 
     study: str
     config: dict[str, Any]
     values: dict[Annotated[str, Field(pattern=r"^[0-9]{1,16}(\.[0-9]{1,16})?(e-0[1-9])?$")], Number]
-    """Of the metric, by epoch as text."""
+    """Values of the metric, by epoch as text."""
     status: EndStatus
 
 
 @dataclass(frozen=True, kw_only=True)
 class StartPoint(Event):
-    """A configuration that the study tries before what its searcher suggests."""
+    """A configuration that the study tries before those of its searcher."""
 
     name = "start_point"
 
     study: str
-    """An earlier one, one of whose best trials had it."""
+    """Name of the earlier study; one of its best trials had this configuration."""
     config: dict[str, Any]
-    """As far as it is searched; the rest has its default."""
+    """Values of the searched hyperparameters; others have their default."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StartPointsLeftOut(TrialEvent):
-    """The start points of earlier studies are not good here: no further one is tried."""
+    """The start points of earlier studies are not good in this study: the rest is left out."""
 
     name = "start_points_left_out"
 
     better_than: list[Index]
-    """The trials that began with their first configurations, all worse than `trial`, whose
-    configuration is the searcher's own."""
+    """Trials with the first start points, all worse than `trial`, which has the searcher's own
+    configuration."""
     points: Count
-    """That are left out."""
+    """Number of start points that are left out."""
 
     def line(self, metric: str) -> str:
-        """What is left out, and why."""
+        """Return what is left out, and why."""
         theirs = ", ".join(map(str, self.better_than))
         points = "1 start point" if self.points == 1 else f"{self.points} start points"
         return (
             f"left out   {points} of earlier studies: trial {self.trial}, whose configuration is "
-            f"not theirs, is better than trials {theirs} with theirs"
+            f"the searcher's own, is better than trials {theirs}, which had start points"
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Suggested(TrialEvent):
-    """A trial has its configuration; the next index."""
+    """A trial has got its configuration and the next index."""
 
     name = "suggested"
 
     config: dict[str, Any]
     origin: Index | None = None
-    """The trial of another study that it continues."""
+    """Trial of another study that this trial continues."""
     start_epoch: Epochs = 0
-    """That the other one has a checkpoint of."""
+    """Epoch of the checkpoint that the trial continues from."""
 
     def line(self, metric: str) -> str:
-        """What it continues."""
+        """Return the trial that it continues; empty without one."""
         if self.origin is None:
             return ""
         start = f"after epoch {self.start_epoch}" if self.start_epoch else "from its beginning"
@@ -176,66 +176,66 @@ class Suggested(TrialEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedEpoch(TrialEvent):
-    """What a trial has reported after an epoch."""
+    """Report of a trial after an epoch."""
 
     epoch: Epoch
     node: str | None = None
-    """That it ran on."""
+    """Node that the trial ran on."""
     metrics: dict[str, StrictBool | Number | None]
     step_losses: list[Annotated[list[Number], Field(min_length=2, max_length=2)]] | None = None
-    """Pairs of a step and its loss, where the trainable reports them."""
+    """Pairs of a step and its loss, if the trainable reports them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result(TrainedEpoch):
-    """A trial has ended an epoch: once an epoch, unless that one is lost."""
+    """A trial has completed an epoch. There is one result per epoch, unless the epoch is lost."""
 
     name = "result"
 
 
 @dataclass(frozen=True, kw_only=True)
 class EpochsLost(TrialEvent):
-    """A trial has begun again, or has gone on from an earlier checkpoint: its results from epoch
-    `first` to `last` are void. What a rung has decided by them stands."""
+    """A trial has restarted, or has resumed from an earlier checkpoint: its results of epochs
+    `first` to `last` are void. Decisions of rungs that rest on them stand."""
 
     name = "epochs_lost"
 
     first: Epoch
     last: Epoch
     unread: Epoch | None = None
-    """The epoch of its checkpoint, if it has not read it."""
+    """Epoch of the trial's checkpoint, if the trial has not read it."""
 
     def line(self, metric: str) -> str:
-        """Which epochs, and why."""
+        """Return which epochs are lost, and why."""
         one = self.first == self.last
         which = f"epoch {self.first}" if one else f"epochs {self.first} to {self.last}"
-        why = f"it is at epoch {self.first} once more"
+        why = f"it is at epoch {self.first} again"
         if self.unread is not None:
-            asked = "it has not asked tune.get_checkpoint() for its checkpoint"
-            why = f"it began again: {asked} of epoch {self.unread}"
-        return f"lost       trial {self.trial}: {which} of before, not counted any more: {why}"
+            asked = "it has not called tune.get_checkpoint() to read its checkpoint"
+            why = f"it restarted: {asked} of epoch {self.unread}"
+        return f"lost       trial {self.trial}: {which} no longer counted: {why}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decision(TrialEvent):
-    """A rung has compared a trial."""
+    """A rung has compared a trial with others."""
 
     name = "decision"
 
     rung: Epoch
-    """Epochs after which trials are compared. The trial may have had more."""
+    """Epochs of the rung. The trial may have trained more."""
     value: Number
-    """Of the metric."""
+    """Value of the metric."""
     cutoff: Number | None
-    """The worst value that goes on at that moment; None where nobody does."""
+    """Worst value that continues at that moment; None if no trial does."""
     rank: Count
-    """1 is the best."""
+    """Rank of the trial; 1 is the best."""
     of: Count
-    """Trials that had reached the rung, this one and the failed ones included."""
+    """Number of trials that had reached the rung, this one and failed ones included."""
     stop: StrictBool
 
     def line(self, metric: str) -> str:
-        """Where and why the trial was stopped."""
+        """Return the rung and the reason if the trial was stopped; empty otherwise."""
         if not self.stop:
             return ""
         cutoff = "no cut-off yet" if self.cutoff is None else f"cut-off {shown_value(self.cutoff)}"
@@ -247,20 +247,20 @@ class Decision(TrialEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class Promoted(TrialEvent):
-    """A trial that a rung had stopped is among the best there by now, and goes on."""
+    """A trial that a rung had stopped is now among the best there and resumes."""
 
     name = "promoted"
 
     rung: Epoch
     value: Number
-    """That it had there."""
+    """Value of the metric at the rung."""
     rank: Count
-    """It has now."""
+    """Rank of the trial now."""
     of: Count
-    """Trials that have reached the rung by now."""
+    """Number of trials that have reached the rung by now."""
 
     def line(self, metric: str) -> str:
-        """From where it goes on, and why."""
+        """Return the rung that the trial resumes from, and the reason."""
         return (
             f"promoted   trial {self.trial} from rung {self.rung}: {metric} "
             f"{shown_value(self.value)}, now rank {self.rank} of {self.of}"
@@ -268,56 +268,58 @@ class Promoted(TrialEvent):
 
 
 AGREEMENT = 2 / 3
-"""The least share of pairs of trials that a rung has to rank as the next one does, to be used."""
+"""Least agreement of a usable rung: the share of pairs of trials that the next rung orders
+alike."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RungJudged(Event):
-    """It is known how well a rung ranks trials: from here on it is used, or left out."""
+    """A rung was tested for how well it ranks trials: from now on it is used, or left out."""
 
     name = "rung_judged"
 
     rung: Epoch
     next: Epoch
-    """That it was held against: the rung above, or the last epoch."""
+    """Epochs that it was compared with: those of the next rung, or the last epoch."""
     pairs: Annotated[int, Field(strict=True, ge=1, le=LARGEST)]
-    """Of trials with a value at both."""
+    """Number of pairs of trials with a value at both."""
     agreement: Annotated[Number, Field(ge=0, le=1)]
-    """The share of the pairs whose order is the same at both."""
+    """Share of the pairs that both order alike."""
     used: StrictBool
-    """Whether that is enough; a rung that is left out lets all trials pass."""
+    """Whether the agreement is high enough; a rung that is left out lets all trials pass."""
 
     def line(self, metric: str) -> str:
-        """What became of the rung, and by which number."""
+        """Return whether the rung is used, and its agreement."""
         same = round(self.agreement * self.pairs)
         pairs = "of 1 pair" if self.pairs == 1 else f"of {self.pairs} pairs"
         return (
             f"judged     rung {self.rung} is {'used' if self.used else 'left out'}: {pairs} of "
             f"trials {same} {'has' if same == 1 else 'have'} the same order at epoch {self.next} "
-            f"({self.agreement:.0%}, at least {AGREEMENT:.0%} is asked)"
+            f"({self.agreement:.0%}, at least {AGREEMENT:.0%} is required)"
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exploited(TrialEvent):
-    """A population's member goes on from the donor's weights after that epoch."""
+    """A member of a population takes over the donor's weights after that epoch."""
 
     name = "exploited"
 
     epoch: Epoch
-    """That the donor's weights are of."""
+    """Epoch of the donor's weights."""
     donor: Index
     value: Number
-    """Of the metric, the member's own when it took over."""
+    """Value of the metric of the member itself when it took over the weights."""
     donor_value: Number
     changes: dict[str, Annotated[list[Any], Field(min_length=2, max_length=2)]]
-    """The member's values before and after, None where there is none. The donor's seed comes with
+    """Values of the member before and after, None for a missing one. The donor's seed comes with
     its weights, so that one seed repeats a whole lineage."""
     absent: list[str] | None = None
-    """Those that it no longer has; None, as in old studies: those whose value after is None."""
+    """Hyperparameters that the member no longer has; None, as in old studies, for those whose value
+    after is None."""
 
     def line(self, metric: str) -> str:
-        """Whose weights it took over, and what changed."""
+        """Return the donor and the changed values."""
         changes = "".join(
             f", {name} {short(before)} -> {short(after)}"
             for name, (before, after) in self.changes.items()
@@ -332,7 +334,7 @@ class Exploited(TrialEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class NotExploited(TrialEvent):
-    """The donor's weights could not be had, and the member goes on with its own."""
+    """The donor's weights were not available, and the member continues with its own."""
 
     name = "not_exploited"
 
@@ -341,49 +343,49 @@ class NotExploited(TrialEvent):
     reason: str
 
     def line(self, metric: str) -> str:
-        """Whose weights could not be had, and why."""
+        """Return the donor whose weights were not available, and the reason."""
         return (
             f"kept       trial {self.trial} after epoch {self.epoch}: its own weights, those of "
-            f"trial {self.donor} could not be had: {self.reason}"
+            f"trial {self.donor} are not available: {self.reason}"
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialEnd(TrialEvent):
-    """How a trial has ended."""
+    """The end of a trial."""
 
     epoch: Epochs
     status: EndStatus
     reason: str = ""
-    """Why it diverged or failed."""
+    """Reason why it diverged or failed."""
     blameless: StrictBool = False
-    """Whether it lacked memory that it shared: its configuration may be good."""
+    """Whether it lacked memory that it shared with other trials: its configuration may be good."""
     traceback: str = ""
     log: str = ""
-    """The last 20 lines that a failed trial printed."""
+    """Last 20 lines of output of a failed trial."""
 
     @property
     def failed(self) -> bool:
-        """Whether it ended by an error, or diverged."""
+        """Whether the trial ended with an error or diverged."""
         return self.status in ("diverged", "failed")
 
     @property
     def blamed(self) -> bool:
-        """Whether its configuration is to blame for its end."""
+        """Whether the configuration is to blame for the end."""
         return self.failed and not self.blameless
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ended(TrialEnd):
-    """A trial has ended, unless it is promoted."""
+    """A trial has ended, unless it is promoted later."""
 
     name = "ended"
 
     rung: Epoch | None = None
-    """That stopped it."""
+    """Rung that stopped the trial."""
 
     def line(self, metric: str) -> str:
-        """What became of it; a stop is told by its `Decision`."""
+        """Return how the trial ended; empty for a stop, which its `Decision` reports."""
         if self.failed:
             return f"{self.status:<10} trial {self.trial} in epoch {self.epoch}: {self.reason}"
         if self.status == "finished":

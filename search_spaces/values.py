@@ -1,7 +1,8 @@
-"""What a hyperparameter's value can be, and when two values are one.
+"""Possible values of a hyperparameter, and their equality.
 
-A study is resumed from JSON, which has no tuples, and knows `1`, `1.0` and `true` apart where
-Python does not. So a value is known by its JSON, and a space gives its own value back for it.
+A study is resumed from JSON, which has no tuples, and which distinguishes `1`, `1.0` and `true`
+where Python does not. So a value is identified by its JSON, and a space returns its own value for
+it.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 Value: TypeAlias = "float | int | str | tuple[Value, ...] | list[Value] | None"
-"""Of any depth; a bool is an int."""
+"""Value of a hyperparameter, nested to any depth; a bool is an int."""
 
 DEEPEST = 16
-"""Lists in lists."""
+"""Largest depth of nested lists."""
 
 SHORT = Repr()
 SHORT.maxother = SHORT.maxstring = SHORT.maxlong = 60
@@ -29,8 +30,8 @@ INSTEAD = "give a name for it, a string, and look that up in the trainable"
 
 
 def as_plain(value: Any, what: str) -> Value:
-    """`value` with NumPy's numbers as Python's own; a ValueError, about `what`, if JSON would not
-    give it back."""
+    """Return `value` with NumPy numbers converted to Python's; raise a ValueError that names `what`
+    if JSON would not restore it."""
     try:
         return _plain(value, 0)
     except ValueError as error:
@@ -38,16 +39,16 @@ def as_plain(value: Any, what: str) -> Value:
 
 
 def as_values(given: Any, what: str) -> tuple[Value, ...]:
-    """The values of a tuple, a list, a range or an array of NumPy's.
+    """Return the values of a tuple, a list, a range or a NumPy array.
 
     Raises:
-        ValueError: it is none of these, or has a value that JSON would not give back, or two that
-            JSON could not tell apart.
+        ValueError: it is none of these, has a value that JSON would not restore, or two values that
+            JSON could not distinguish.
     """
     if isinstance(given, np.ndarray):
         given = np.atleast_1d(given).tolist()
     if not isinstance(given, (tuple, list, range)):
-        # A set has another order in every process.
+        # A set has a different order in every process.
         raise ValueError(f"{what}: give a tuple, got {_kind(given)}, {_shown(given)}")
     values = tuple(as_plain(value, what) for value in given)
     keys = [key_of(value) for value in values]
@@ -58,7 +59,7 @@ def as_values(given: Any, what: str) -> tuple[Value, ...]:
 
 
 def as_number(given: Any, what: str) -> float | int:
-    """A finite number; a ValueError, about `what`, if it is none."""
+    """Return a finite number; raise a ValueError that names `what` if it is none."""
     number = as_plain(given, what)
     if isinstance(number, bool) or not isinstance(number, (int, float)):
         raise ValueError(f"{what} must be a number, got {_shown(given)}")
@@ -66,7 +67,7 @@ def as_number(given: Any, what: str) -> float | int:
 
 
 def as_seed(given: Any) -> int:
-    """A seed, a whole number from 0; a ValueError if it is none."""
+    """Return a seed, a whole number from 0; raise a ValueError if it is none."""
     seed = as_plain(given, "seed")
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise ValueError(f"seed must be a whole number from 0, got {_shown(given)}")
@@ -74,28 +75,31 @@ def as_seed(given: Any) -> int:
 
 
 def key_of(value: object) -> str:
-    """By which a value is known: `True` and `1`, equal in Python, have two."""
+    """Return the identity of a value: `True` and `1`, equal in Python, have different ones."""
     return json.dumps(value)
 
 
 def as_json(value: Any) -> Any:
-    """A value as JSON gives it back: tuples are lists, at any depth."""
+    """Return a value as JSON restores it: tuples become lists, at any depth."""
     return json.loads(json.dumps(value))
 
 
 def as_tuples(value: Any) -> Any:
-    """A value that a person has typed: lists are tuples, at any depth."""
+    """Return a parsed value with lists converted to tuples, at any depth."""
     return tuple(map(as_tuples, value)) if isinstance(value, (list, tuple)) else value
 
 
 class ValueIndex:
-    """Finds a value among several that differ in JSON, as they are or as JSON gave them back; if
-    none is the same, the first that is equal: 64.0 may be typed for 64."""
+    """Finds a value in a sequence of values that differ in JSON.
+
+    It accepts the values themselves and as JSON restores them. Without an identical value it finds
+    the first equal one: 64.0 for 64.
+    """
 
     def __init__(self, values: Sequence[Value]) -> None:
         self._keys = {key_of(value): at for at, value in enumerate(values)}
         self._parsed = [json.loads(key) for key in self._keys]
-        # In a dictionary 0.0 and -0.0 are one.
+        # As keys of a dictionary 0.0 and -0.0 are equal.
         self._exact: dict[Any, int] = {
             (type(value), value): at
             for at, value in enumerate(values)
@@ -103,10 +107,10 @@ class ValueIndex:
         }
 
     def of(self, value: object) -> int | None:
-        """The place of `value`; None if it is none of them."""
+        """Return the position of `value`; None if it is absent."""
         if value is None or type(value) in (str, int, float, bool):
             at = self._exact.get((type(value), value))
-            # Nothing else is equal to these two.
+            # No other value is equal to None or a string.
             if at is not None or value is None or type(value) is str:
                 return at
         try:
@@ -120,7 +124,7 @@ class ValueIndex:
 
 
 def same(value: object, other: Value) -> bool:
-    """Whether two values are one, or as good as one."""
+    """Return whether two values are identical, or equal without an identical one."""
     return ValueIndex([other]).of(value) is not None
 
 
@@ -130,21 +134,21 @@ def _plain(value: Any, depth: int) -> Value:
         value = value.item()
     if type(value) in (tuple, list):
         if depth == DEEPEST:
-            raise ValueError(f"more than {DEEPEST} lists in each other")
+            raise ValueError(f"lists are nested deeper than {DEEPEST} levels")
         return type(value)(_plain(one, depth + 1) for one in value)  # type: ignore[no-any-return]
     if type(value) is float and not math.isfinite(value):
-        raise ValueError(f"{value} is not finite; give a number that is, or None")
+        raise ValueError(f"{value} is not finite; give a finite number, or None")
     if type(value) is int and not -(2**63) <= value < 2**64:
-        raise ValueError("a whole number of more than 64 bits")
+        raise ValueError("a whole number has more than 64 bits")
     if type(value) is str and not value.isascii():
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise ValueError("text that UTF-8 cannot hold") from None
+            raise ValueError("text is not valid UTF-8") from None
     if value is None or type(value) in (bool, int, float, str):
         return value  # type: ignore[no-any-return]
     raise ValueError(
-        f"{_kind(value)} cannot be written down and found again by a resume; {INSTEAD}"
+        f"{_kind(value)} cannot be written to JSON and restored by a resume; {INSTEAD}"
     )
 
 
@@ -164,10 +168,10 @@ def _shown(value: object) -> str:
     try:
         return " ".join(SHORT.repr(value).split())
     except ValueError:
-        # Python shows no number of more than 4,300 digits.
+        # Python converts no number of more than 4,300 digits to text.
         return "(too long to be shown)"
 
 
 def short(value: object) -> str:
-    """A value as a person reads it."""
+    """Return a value as short text for the user."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -44,7 +44,7 @@ def test_a_grid_that_nobody_means_is_refused_before_anything_is_scheduled(run_jo
     code, output = run_job("--dataset", "digits", "--grid-points", "6000", script=job)
     assert code == 2
     assert output.startswith("error: the grid has 54,000 points (optimizer 5 × learning_rate")
-    assert "or say --yes" in output
+    assert "or give --yes" in output
     assert not (tmp_path / "results").exists() or not list((tmp_path / "results").iterdir())
     code, output = run_job(
         *("--dataset", "digits", "--grid-points", "6000", "--yes", "--epoch-budget", "2"),

@@ -1,7 +1,7 @@
-"""The catalogue: every hyperparameter that a trial can be given, its range, and the reason for it.
+"""The catalogue: every hyperparameter of the trainables, its range, and the reason for it.
 
-Names and defaults are those of the trainable's config; a test holds the two together. Where a
-hyperparameter depends on another, one of two entries of a name exists.
+Names and defaults are those of the trainable's config; a test checks this. A hyperparameter that
+depends on another may have several entries, of which one exists at a time.
 `tune-cluster hyperparameters` prints it.
 """
 
@@ -23,8 +23,8 @@ CATALOGUE = tuple(
 
 
 def value_in(config: Mapping[str, Any], name: str) -> Any:
-    """What a configuration has of a hyperparameter: its default where nothing is said, None where
-    there is none in it, or where it is none of these."""
+    """Return the value of a hyperparameter in a configuration; its default if it is not given, None
+    if it does not exist or is outside its range."""
     entries = [entry for entry in CATALOGUE if entry.name == name]
     there = [
         e for e in entries if e.condition and value_in(config, e.condition[0]) in e.condition[1]

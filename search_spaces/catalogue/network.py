@@ -1,4 +1,4 @@
-"""The network, and the weights that it begins with."""
+"""Hyperparameters of the network and its initial weights."""
 
 from search_spaces.hyperparameter import Hyperparameter
 
@@ -10,7 +10,7 @@ MODEL = Hyperparameter(
     default="mlp",
     kind="network",
     role="scientific",
-    advice="linear to know what is easy, the MLP for a first study, convolutions for images",
+    advice="linear as a baseline, the MLP for a first study, convolutions for images",
     values=("mlp", "cnn", "resnet", "linear"),
 )
 
@@ -43,8 +43,8 @@ DEPTH = Hyperparameter(
     default=1,
     kind="network",
     role="scientific",
-    advice="2 see as far as one of 5 pixels, for less (Simonyan and Zisserman 2014); beyond 3 with "
-    "a way around them alone (He et al. 2016)",
+    advice="2 cover as much as one of 5 pixels, at lower cost (Simonyan and Zisserman 2014); more "
+    "than 3 only with skip connections (He et al. 2016)",
     values=(1, 2, 3),
     ordered=True,
     condition=CONVOLUTIONAL,
@@ -55,7 +55,7 @@ KERNEL_SIZE = Hyperparameter(
     meaning="side of a convolution's window, in pixels",
     default=3,
     kind="network",
-    advice="3, stacked, sees as much as 5 for less (Simonyan and Zisserman 2014)",
+    advice="3, stacked, covers as much as 5 at lower cost (Simonyan and Zisserman 2014)",
     values=(3, 5),
     ordered=True,
     condition=CONVOLUTIONAL,
@@ -105,11 +105,11 @@ PRETRAINED = Hyperparameter(
 
 FREEZE_EPOCHS = Hyperparameter(
     name="freeze_epochs",
-    meaning="first epochs in which only the head is trained, of pretrained weights",
+    meaning="first epochs in which only the head is trained, with pretrained weights",
     default=0,
     kind="network",
-    advice="1 or 2 where the head is new: until it has learned, its gradients would undo what the "
-    "body knows (Kumar et al. 2022). A grace period must cover it",
+    advice="1 or 2 for a new head: until it has learned, its gradients would distort the "
+    "pretrained body (Kumar et al. 2022). A grace period must cover it",
     values=(0, 1, 2),
     ordered=True,
 )

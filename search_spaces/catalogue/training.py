@@ -1,5 +1,5 @@
-"""How long a trial is trained, how the learning rate changes on the way, what keeps the network
-from learning its training data by heart, and what a trial sees of the data."""
+"""Hyperparameters of training: length, schedule of the learning rate, regularization, and the
+data that a trial sees."""
 
 from search_spaces.hyperparameter import Hyperparameter
 
@@ -9,7 +9,7 @@ EPOCHS = Hyperparameter(
     default=27,
     role="fixed",
     advice="3 to 10 for fine-tuning, 50 to 200 from scratch. It is the budget, so never tuned "
-    "under early stopping: a longer run would only look better for being longer",
+    "under early stopping: a longer run would be better just because it is longer",
     values=(3, 5, 9, 16, 27, 50, 100, 200),
     ordered=True,
 )
@@ -19,8 +19,8 @@ SCHEDULE = Hyperparameter(
     meaning="how the learning rate changes between warm-up and ending",
     default="constant",
     role="scientific",
-    advice="cosine or linear where the length of the run is known; constant under early stopping, "
-    "where a trial is compared before it has cooled down; plateau where the length is not known",
+    advice="cosine or linear if the length of the run is known; constant under early stopping, "
+    "which compares trials before a decay ends; plateau if the length is not known",
     values=("constant", "step", "exponential", "cosine", "linear", "plateau"),
 )
 
@@ -28,8 +28,8 @@ STEP_SIZE = Hyperparameter(
     name="step_size",
     meaning="epochs between two steps",
     default=9,
-    advice="a third of the run, for two steps down; He et al. 2016 take them after a half of it "
-    "and after three quarters",
+    advice="a third of the run, for two steps; He et al. 2016 take them after a half and after "
+    "three quarters of the run",
     values=(3, 6, 9, 12),
     ordered=True,
     condition=("schedule", ("step",)),
@@ -39,7 +39,7 @@ GAMMA_STEP = Hyperparameter(
     name="gamma",
     meaning="factor of the learning rate at each step",
     default=0.9,
-    advice="0.1 in few steps (He et al. 2016), 0.5 and more in many",
+    advice="0.1 for few steps (He et al. 2016), 0.5 and more for many",
     low=0.1,
     high=0.95,
     scale="log",
@@ -51,7 +51,7 @@ GAMMA_EXPONENTIAL = Hyperparameter(
     name="gamma",
     meaning="factor of the learning rate over an epoch",
     default=0.9,
-    advice="to the power of the epochs it is what is left at the end: 0.9 leaves 6% after 27",
+    advice="its power by the number of epochs is the final factor: 0.9 leaves 6% after 27",
     low=0.8,
     high=0.99,
     grid=(0.8, 0.9, 0.95, 0.99),
@@ -60,10 +60,10 @@ GAMMA_EXPONENTIAL = Hyperparameter(
 
 CYCLES = Hyperparameter(
     name="cycles",
-    meaning="how often the cosine falls",
+    meaning="number of times that the cosine falls",
     default=1,
-    advice="1 falls once; more rise again, each fall a model that could be taken (Loshchilov and "
-    "Hutter 2017; Huang et al. 2017)",
+    advice="1 falls once; with more the learning rate rises again, and each fall ends in a usable "
+    "model (Loshchilov and Hutter 2017; Huang et al. 2017)",
     values=(1, 2, 3, 4),
     ordered=True,
     condition=("schedule", ("cosine",)),
@@ -73,7 +73,7 @@ SCHEDULER_PATIENCE = Hyperparameter(
     name="scheduler_patience",
     meaning="epochs without a lower validation loss before a step down",
     default=3,
-    advice="2 to 10; at least 2 below the patience that ends the trial, or it never tells",
+    advice="2 to 10; at least 2 below the patience that ends the trial, or it has no effect",
     low=2,
     high=10,
     integer=True,
@@ -108,8 +108,8 @@ EPOCHS_ENDING = Hyperparameter(
     name="epochs_ending",
     meaning="last epochs, in which the learning rate falls linearly",
     default=0.0,
-    advice="1 or 2: most of what a whole schedule brings, at the end alone, so that trials can be "
-    "compared before it. After a cosine or a line it only straightens their end",
+    advice="1 or 2: most of the benefit of a whole schedule, at the end alone, so that trials can "
+    "be compared before it. After a cosine or a line it only straightens their end",
     low=0.0,
     high=2.0,
     grid=(0.0, 1.0, 2.0),
@@ -117,9 +117,9 @@ EPOCHS_ENDING = Hyperparameter(
 
 FINAL_LR_FRACTION = Hyperparameter(
     name="final_lr_fraction",
-    meaning="share of the learning rate that ending, linear and cosine fall to",
+    meaning="final share of the learning rate after ending, linear and cosine",
     default=0.0,
-    advice="0, or a hundredth; a tenth where the run may be gone on with",
+    advice="0, or a hundredth; a tenth if the run may be continued",
     values=(0.0, 0.001, 0.01, 0.1),
     ordered=True,
 )
@@ -141,11 +141,11 @@ PATIENCE = Hyperparameter(
 
 MIN_DELTA = Hyperparameter(
     name="min_delta",
-    meaning="by how much the validation loss must fall to count, in nats",
+    meaning="decrease of the validation loss, in nats, that counts as an improvement",
     default=0.0,
     kind="regularization",
     role="fixed",
-    advice="0, or what the loss of two seeds differs by",
+    advice="0, or the difference in loss between two seeds",
     values=(0.0, 1e-4, 1e-3, 1e-2),
     ordered=True,
 )
@@ -162,10 +162,10 @@ PRINT_FREQ = Hyperparameter(
 
 WEIGHT_DECAY = Hyperparameter(
     name="weight_decay",
-    meaning="pull of the weight matrices towards zero; none of biases and norms",
+    meaning="decay of the weight matrices towards zero; none for biases and norms",
     default=0.0,
     kind="regularization",
-    advice="1e-5 to 1e-1 on a log scale, more for few data (0.01 to 0.1); decoupled under AdamW "
+    advice="1e-5 to 1e-1 on a log scale, more for small data (0.01 to 0.1); decoupled under AdamW "
     "(Loshchilov and Hutter 2019), else L2",
     low=1e-5,
     high=1e-1,
@@ -175,10 +175,10 @@ WEIGHT_DECAY = Hyperparameter(
 
 DROPOUT = Hyperparameter(
     name="dropout",
-    meaning="share of the units that is set to zero in training",
+    meaning="share of the units that is set to zero during training",
     default=0.1,
     kind="regularization",
-    advice="0 to 0.5; more for wide layers and few data (Srivastava et al. 2014)",
+    advice="0 to 0.5; more for wide layers and small data (Srivastava et al. 2014)",
     low=0.0,
     high=0.5,
     grid=(0.0, 0.1, 0.3, 0.5),
@@ -190,7 +190,7 @@ LABEL_SMOOTHING = Hyperparameter(
     meaning="share of the target that is spread over all classes",
     default=0.0,
     kind="regularization",
-    advice="0 to 0.2, usually 0.1 where labels are dirty (Szegedy et al. 2016)",
+    advice="0 to 0.2, usually 0.1 for noisy labels (Szegedy et al. 2016)",
     low=0.0,
     high=0.2,
     grid=(0.0, 0.1, 0.2),
@@ -199,18 +199,18 @@ LABEL_SMOOTHING = Hyperparameter(
 
 AUGMENTATION = Hyperparameter(
     name="augmentation",
-    meaning="how training images are changed at random",
+    meaning="random changes of training images",
     default="none",
     kind="regularization",
     role="scientific",
-    advice="what leaves the class as it is: shifts almost always, flips not for digits and "
-    "letters; the longer the run, the more of it",
+    advice="changes that keep the class: shifts almost always, flips not for digits and letters; "
+    "more of them in longer runs",
     values=("none", "shift", "shift_flip", "erasing", "mixup"),
 )
 
 MIXUP_ALPHA = Hyperparameter(
     name="mixup_alpha",
-    meaning="how even the mixture of two images is",
+    meaning="parameter of the beta distribution that mixes two images; higher mixes more evenly",
     default=0.2,
     kind="regularization",
     advice="0.1 to 0.4 on large data, up to 1 on CIFAR (Zhang et al. 2018)",
@@ -226,56 +226,56 @@ EMA_DECAY = Hyperparameter(
     meaning="share of the weights' moving average that each update keeps; 0 keeps no average",
     default=0.0,
     kind="regularization",
-    advice="off, or 0.9 to 0.9999: a memory of 10 to 10,000 updates, a tenth of the run at most. "
-    "It does what a falling learning rate does (Sandler et al. 2023)",
+    advice="off, or 0.9 to 0.9999: an average over 10 to 10,000 updates, a tenth of the run at "
+    "most. It has the effect of a falling learning rate (Sandler et al. 2023)",
     values=(0.0, 0.9, 0.99, 0.999, 0.9999),
     ordered=True,
 )
 
 TRAIN_RATIO = Hyperparameter(
     name="train_ratio",
-    meaning="share of the data that is trained on; the validation set stays what it is",
+    meaning="share of the data used for training; the validation set does not change",
     default=0.8,
     kind="data",
     role="fixed",
-    advice="0.7 to 0.9, up to 0.99 on large data: the split of a study is the largest of them. "
-    "Swept below it, it tells what more data would bring",
+    advice="0.7 to 0.9, up to 0.99 on large data: the largest value defines the split of a study. "
+    "Values below it show what more data would bring",
     values=(0.1, 0.2, 0.4, 0.7, 0.8, 0.9, 0.95, 0.99),
     ordered=True,
 )
 
 MIN_STD = Hyperparameter(
     name="min_std",
-    meaning="floor of the deviation that inputs are divided by, of the full pixel range",
+    meaning="smallest deviation that divides the inputs, relative to the full pixel range",
     default=1e-3,
     kind="data",
     role="fixed",
-    advice="1e-8 or 1e-9 only keeps a constant channel from a division by 0; a floor of a quarter "
-    "of a shade, 1e-3, also keeps one that is constant in training from blowing up noise later",
+    advice="1e-8 or 1e-9 only prevents a division by 0 for a constant channel; a quarter of a grey "
+    "level, 1e-3, also limits the noise of a channel that is constant in the training data",
     values=(1e-9, 1e-8, 1e-3),
     ordered=True,
 )
 
 FOLDS = Hyperparameter(
     name="folds",
-    meaning="parts for a cross-validation, each the validation set once; 0 for the one split",
+    meaning="folds of a cross-validation, each the validation set once; 0 for a single split",
     default=0,
     kind="data",
     role="fixed",
-    advice="5 or 10 (Kohavi 1995) where there are few data, a thousand samples or so: it costs as "
-    "many trainings, and the mean of them decides",
+    advice="5 or 10 (Kohavi 1995) for small data, a thousand samples or so: it costs as many "
+    "trainings, and their mean is compared",
     values=(0, 3, 5, 10),
     ordered=True,
 )
 
 SEED = Hyperparameter(
     name="seed",
-    meaning="of initial weights, shuffling, dropout and augmentation",
+    meaning="seed of initial weights, shuffling, dropout and augmentation",
     default=0,
     kind="data",
     role="fixed",
     advice="never tuned: the best of several seeds is luck. The launcher gives each trial its own; "
-    "what differs by less than two seeds do does not differ (Bouthillier et al. 2021)",
+    "a difference smaller than that between two seeds is none (Bouthillier et al. 2021)",
     low=0,
     high=2**31 - 1,
     integer=True,

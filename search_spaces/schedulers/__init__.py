@@ -1,1 +1,1 @@
-"""Which trials go on: rungs, populations, or all of them."""
+"""Schedulers: which trials continue, by rungs, by a population, or all of them."""

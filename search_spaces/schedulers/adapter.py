@@ -1,4 +1,4 @@
-"""Any scheduler of Ray Tune's as one of a study."""
+"""Adapter that makes any scheduler of Ray Tune a scheduler of a study."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from search_spaces.trial_events import Ended, Event
 
 
 class AdaptedScheduler(StudyScheduler):
-    """Lets a scheduler of Ray Tune's decide, by what Tune tells it.
+    """A study scheduler that leaves all decisions to a scheduler of Ray Tune.
 
     Args:
-        scheduler: of Ray Tune.
-        own: metric and mode that it was made with, None for what it was not.
+        scheduler: a scheduler of Ray Tune.
+        own: metric and mode that it was built with; None for each that it was not given.
     """
 
     not_resumable = (
-        "a scheduler of Ray Tune's keeps to itself what it has decided, so that the study can be "
-        "neither resumed nor extended"
+        "a scheduler of Ray Tune keeps its decisions to itself, so that the study can be neither "
+        "resumed nor extended"
     )
 
     def __init__(self, scheduler: TrialScheduler, own: tuple[str | None, str | None]) -> None:
@@ -34,21 +34,22 @@ class AdaptedScheduler(StudyScheduler):
         self._own = own
         self.all_first = isinstance(scheduler, HyperBandScheduler)
         self._epochs: dict[int, float] = {}
-        """The last epoch of each trial that has not ended."""
+        """Last epoch of each trial that has not ended, by trial."""
         self._ended: list[Event] = []
         self._deciding = False
         self._begins_anew = ""
-        """The trainable, where it goes on from no checkpoint."""
+        """Name of the trainable, if it does not resume from checkpoints; empty otherwise."""
 
     def check(self, spec: StudySpec) -> None:
-        """Tell the scheduler the metric and the mode.
+        """Pass the metric and the mode to the scheduler.
 
         Raises:
-            ValueError: it has another metric or mode, or pauses trials that cannot go on.
+            ValueError: it was built with another metric or mode, or it pauses trials that cannot
+                resume.
         """
         if isinstance(self._scheduler, HyperBandScheduler) and not spec.continues:
             raise ValueError(
-                f"HyperBandScheduler pauses trials, and {spec.trainable} goes on from no "
+                f"HyperBandScheduler pauses trials, but {spec.trainable} does not resume from a "
                 "checkpoint: a class needs save_checkpoint and load_checkpoint; a function begins "
                 "with tune.get_checkpoint() and reports checkpoint="
             )
@@ -60,21 +61,21 @@ class AdaptedScheduler(StudyScheduler):
                 f"{type(self._scheduler).__name__} has the metric {own_metric} and the mode "
                 f"{own_mode}, the study {metric} and {mode}: give them to TuneConfig alone"
             )
-        # Given twice, a scheduler refuses both.
+        # A scheduler raises if it gets metric and mode twice.
         self._scheduler.set_search_properties(
             None if own_metric else metric, None if own_mode else mode
         )
 
     def on_trial_add(self, controller: Any, trial: Trial) -> None:
-        """A trial is known."""
+        """Pass a new trial to the scheduler."""
         self._scheduler.on_trial_add(controller, trial)
 
     def on_trial_error(self, controller: Any, trial: Trial) -> None:
-        """A trial has failed."""
+        """Pass a failed trial to the scheduler."""
         self._decide(self._scheduler.on_trial_error, controller, trial)
 
     def on_trial_result(self, controller: Any, trial: Trial, result: Mapping[str, Any]) -> str:
-        """A trial goes on, waits or is stopped."""
+        """Return the scheduler's decision: continue, pause or stop."""
         index = index_of(trial)
         self._epochs[index] = result["epoch"]
         answer = str(self._decide(self._scheduler.on_trial_result, controller, trial, dict(result)))
@@ -82,28 +83,28 @@ class AdaptedScheduler(StudyScheduler):
             self._stopped(index)
         if answer != TrialScheduler.PAUSE:
             return answer
-        # The trial's own checkpoints are all that it needs: Tune is to write none.
+        # The trial writes its own checkpoints, so Tune need not write one.
         controller.pause_trial(trial, should_checkpoint=False)
         return str(TrialScheduler.NOOP)
 
     def on_trial_complete(self, controller: Any, trial: Trial, result: dict[str, Any]) -> None:
-        """A trial has ended."""
+        """Pass the end of a trial to the scheduler."""
         self._epochs.pop(index_of(trial), None)
         self._decide(self._scheduler.on_trial_complete, controller, trial, result)
 
     def on_trial_remove(self, controller: Any, trial: Trial) -> None:
-        """A trial that does not run is taken away: by the scheduler, if it is deciding."""
+        """Pass on the removal of a trial that does not run, possibly one that it stopped itself."""
         if self._deciding:
             self._stopped(index_of(trial))
         self._decide(self._scheduler.on_trial_remove, controller, trial)
 
     def choose_trial_to_run(self, controller: Any) -> Trial | None:
-        """Name who of those that wait is to go on; the others Tune starts by itself."""
+        """Return the paused trial to resume, if any; Tune starts pending trials by itself."""
         named = self._scheduler.choose_trial_to_run(controller)
         return named if named is not None and named.status == Trial.PAUSED else None
 
     def take_events(self) -> list[Event]:
-        """Return, once, the ends of trials that were stopped."""
+        """Return the ends of stopped trials since the last call."""
         ended, self._ended = self._ended, []
         return ended
 
@@ -120,48 +121,48 @@ class AdaptedScheduler(StudyScheduler):
             self._deciding = outer
 
     def notes(self, trials: int) -> list[str]:
-        """What a pause costs."""
+        """Return the cost of a pause where trials do not resume from a checkpoint."""
         if not self._begins_anew:
             return []
         return [
-            f"{self._begins_anew} goes on from no checkpoint: a trial that "
-            f"{type(self._scheduler).__name__} pauses begins anew at epoch 1"
+            f"{self._begins_anew} does not resume from a checkpoint: a trial that "
+            f"{type(self._scheduler).__name__} pauses restarts at epoch 1"
         ]
 
     def describe(self) -> dict[str, object]:
-        """Its class, for `study.json`."""
+        """Return the scheduler's class, for `study.json`."""
         return {"scheduler": type(self._scheduler).__name__}
 
 
 class PopulationRules(Protocol):
-    """How a population scheduler of Ray Tune's changes configurations."""
+    """The rules by which a population scheduler of Ray Tune changes configurations."""
 
     name: str
-    """Of its class."""
+    """Name of the scheduler's class."""
     perturbed: list[str]
-    """Names of hyperparameters."""
+    """Names of the perturbed hyperparameters."""
     interval: int
-    """Epochs from one perturbation to the next."""
+    """Epochs between two perturbations."""
     quantile_fraction: float
-    """Share that takes over, and share that it takes over from."""
+    """Share of the population that exploits, and share that is exploited."""
 
     def check(self, metric: str, mode: str) -> None:
-        """Take in metric and mode."""
+        """Store metric and mode."""
 
     def tell(self, trial: Trial, result: Mapping[str, Any]) -> None:
-        """Take in the result with which a member has come to the end of an interval."""
+        """Take in the result of a member at the end of an interval."""
 
     def explored(self, member: Trial, donor: Trial, seed: int) -> dict[str, Any]:
-        """What `member` goes on with, which takes over the weights of `donor`."""
+        """Return the new configuration of `member`, which takes over the weights of `donor`."""
 
 
 class AdaptedPopulation(PBT):
-    """Ray Tune's PBT or PB2: its way to change a configuration, in our order of things.
+    """Ray Tune's PBT or PB2: its rules for new configurations, with the synchronous order of `PBT`.
 
     Args:
-        rules: of the scheduler.
-        max_epochs: the epochs of a member.
-        seed: of all that is drawn.
+        rules: rules of the scheduler.
+        max_epochs: epochs of a member.
+        seed: seed of all random draws.
     """
 
     def __init__(self, rules: PopulationRules, *, max_epochs: int, seed: int) -> None:
@@ -177,18 +178,18 @@ class AdaptedPopulation(PBT):
         self.perturbed = tuple(rules.perturbed)
 
     def check(self, spec: StudySpec) -> None:
-        """As for PBT."""
+        """Check as PBT does, and pass metric and mode to the rules."""
         super().check(spec)
         self._rules.check(spec.objective.metric, spec.objective.mode)
 
     def on_trial_result(self, controller: Any, trial: Trial, result: Mapping[str, Any]) -> str:
-        """Let the member go on, or wait."""
+        """Return whether the member continues or waits."""
         if result["epoch"] >= self._next_perturbation:
             self._rules.tell(trial, result)
         return super().on_trial_result(controller, trial, result)
 
     def describe(self) -> dict[str, object]:
-        """The scheduler as plain JSON, for `study.json`."""
+        """Return the scheduler as plain JSON, for `study.json`."""
         return {
             "scheduler": self._rules.name,
             "perturbed": list(self.perturbed),

@@ -1,4 +1,4 @@
-"""ASHA as a scheduler of a study, over any searcher: the rungs decide, Tune carries it out."""
+"""ASHA as the scheduler of a study, with any searcher: rungs decide, Tune carries out."""
 
 from __future__ import annotations
 
@@ -28,62 +28,65 @@ from search_spaces.trial_events import (
 )
 
 DRAW = 0xA0D17
-"""Sets the draw of a sample apart from all other draws of a seed and an index."""
+"""Constant that separates the audit sample from all other draws of a seed and an index."""
 
 
 def drawn(seed: int, index: int, share: float) -> bool:
-    """Whether trial `index` is in a random sample of a `share` of all trials; by the seed and
-    `index` alone, and in every larger share too."""
+    """Return whether trial `index` belongs to a random sample with a `share` of all trials.
+
+    The result depends on the seed and `index` alone; a larger share includes every smaller one.
+    """
     return bool(np.random.default_rng([seed, index, DRAW]).random() < share)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ASHAFlags:
-    """The flags of a job whose trials are stopped early by ASHA."""
+    """Command-line flags of a job whose trials are stopped early by ASHA."""
 
     grace_period: int | None = None
-    """Epochs before a trial can be stopped; should cover warm-up and freezing. None decides it
-    while the study runs: the lowest rungs are left out if they do not rank trials as the next."""
+    """Epochs before a trial can be stopped; should cover warm-up and freezing. By default the study
+    chooses it: the lowest rungs are left out if they rank trials differently from the next rung."""
 
     reduction_factor: int = 3
-    """One trial in so many goes on from a rung."""
+    """One in this many trials continues from a rung."""
 
     rung_rule: Annotated[RungRule, tyro.conf.arg(help=RULES_HELP)] = "promotion"
 
     audit: float = 0.0
-    """Share of the trials whose latest checkpoint stays if a rung stops them, for `tune-cluster
-    audit`, which finishes them and says what the stopping has cost. 0.05 is a fair start."""
+    """Share of the trials whose latest checkpoint is kept if a rung stops them. `tune-cluster
+    audit` trains these to the end and measures what early stopping has cost. 0.05 is a fair
+    start."""
 
     def scheduler(self, *, max_epochs: int, seed: int) -> ASHA:
-        """The scheduler that they describe, of trials of so many epochs."""
+        """Return the scheduler with these flags for trials of `max_epochs` epochs."""
         return ASHA(max_epochs=max_epochs, seed=seed, **vars(self))
 
 
 class ASHA(StudyScheduler):
     """Asynchronous successive halving (Li et al. 2020), by the rules of `rungs`.
 
-    Unlike Ray's it has the rungs of earlier sessions in a study that is resumed, says why it stops
-    a trial, and gives a failed trial the last place in the rung ahead of it.
+    Unlike Ray's scheduler it keeps the rungs of earlier sessions when a study is resumed, records
+    the reason of every stop, and ranks a failed trial last in its next rung.
 
     Args:
-        max_epochs: the epochs of a trial that is never stopped.
-        grace_period: epochs before a trial can be stopped (r in the paper); None lets the study
-            decide it: the lowest rung is asked first, see `rungs`, and lies where warm-up and
-            freezing are over; under a model that knows ranks alone (TPE) not at the first epoch.
-        reduction_factor: one trial in so many goes on from a rung (η in the paper).
-        rung_rule: who goes on from a rung, see `rungs`; where nobody says it,
-            "promotion", or "top" where trials have no checkpoints to go on from.
-        audit: the share of the trials whose latest checkpoint stays if a rung stops them, so that
-            an audit can finish them; by promotion that of every trial does.
-        seed: decides which.
+        max_epochs: epochs of a trial that is never stopped.
+        grace_period: epochs before a trial can be stopped (r in the paper). With None the study
+            chooses it: it tests the lowest rung first, see `rungs`, and places it after warm-up and
+            freezing, and after the first epoch if the searcher's model uses ranks only (TPE).
+        reduction_factor: one in this many trials continues from a rung (η in the paper).
+        rung_rule: rule by which trials continue from a rung, see `rungs`; the default is
+            "promotion", or "top" where trials have no checkpoints to resume from.
+        audit: share of the trials whose latest checkpoint is kept if a rung stops them, for an
+            audit; the rule "promotion" keeps that of every trial.
+        seed: seed of the sample for the audit.
 
     Raises:
-        ValueError: a grace period, reduction factor or number of epochs that gives no rungs, a
-            share that is none, or an audit of no rungs.
+        ValueError: grace period, reduction factor and number of epochs give no rungs, the audit
+            share is not from 0 to 1, or an audit is asked for without rungs.
     """
 
     Flags: TypeAlias = ASHAFlags
-    """A job takes them as `asha: ASHA.Flags`."""
+    """Flags of this scheduler; a job takes them as `asha: ASHA.Flags`."""
 
     def __init__(
         self,
@@ -109,26 +112,26 @@ class ASHA(StudyScheduler):
             rule=rung_rule or "promotion",
             adaptive=grace_period is None,
         )
-        """The rungs and who has reached them."""
+        """Rungs, with the trials that have reached them."""
         self.rungs = self.memory.milestones
         self._check_audit()
         self._objective = Objective("", "max")
         self._latest: dict[int, float | None] = {}
-        """By trial that has not ended, its last value."""
+        """Last value of each trial that has not ended, by trial."""
         self._decided: list[Event] = []
         self._replayed = _Replay(self)
 
     def check(self, spec: StudySpec) -> None:
-        """Take in metric and mode, and choose the rule where nobody has chosen one.
+        """Take in metric and mode, and choose the rung rule if none was given.
 
         Raises:
-            ValueError: a grace period that compares trials before they have settled, or promotions
-                that have nothing to go on from.
+            ValueError: the grace period ends before warm-up or freezing, or promotions have no
+                checkpoint to resume from.
         """
         settling = spec.searcher.space.settling_epochs()
         grace_period = self.memory.grace_period
         if self.memory.adaptive:
-            # A model of ranks amplifies what the lowest rung says, and four trials are no proof.
+            # A model of ranks amplifies errors of the lowest rung, which four trials do not reveal.
             first = self.memory.reduction_factor if spec.searcher.ranks_alone else 1
             grace_period = min(max(first, math.ceil(settling)), self.memory.max_epochs)
         elif self.rungs and grace_period < settling:
@@ -139,9 +142,9 @@ class ASHA(StudyScheduler):
             )
         if self._rule_given and RULES[self._rule_given].promotes and not spec.continues:
             raise ValueError(
-                f"--rung-rule {self._rule_given}: the trainable goes on from no checkpoint (a "
-                "class needs save_checkpoint, a function tune.get_checkpoint()); give it one, or "
-                "take --rung-rule top"
+                f"--rung-rule {self._rule_given}: the trainable does not resume from a checkpoint "
+                "(a class needs save_checkpoint, a function tune.get_checkpoint()); add it, or "
+                "give --rung-rule top"
             )
         self._objective = spec.objective
         self.memory = replace(
@@ -157,16 +160,16 @@ class ASHA(StudyScheduler):
         if self.audit and not self.rungs:
             raise ValueError(
                 f"--audit {self.audit:g}: no rung below the {self.max_epochs} epochs of a trial "
-                "stops one"
+                "stops a trial; leave --audit out, or give a shorter grace period"
             )
 
     @property
     def promotes(self) -> bool:
-        """Whether a trial that a rung stops may go on after all."""
+        """Whether a trial that a rung has stopped can be promoted later."""
         return self.memory.promotes
 
     def on_trial_result(self, controller: object, trial: Trial, result: Mapping[str, float]) -> str:
-        """Stop the trial or let it go on."""
+        """Return whether the trial continues or stops."""
         decision = self.report(index_of(trial), result["epoch"], result)
         if decision is None:
             return str(TrialScheduler.CONTINUE)
@@ -177,7 +180,7 @@ class ASHA(StudyScheduler):
         return str(TrialScheduler.STOP)
 
     def on_event(self, event: Event, replay: bool) -> None:
-        """Take in a promotion, an end or what was judged; of earlier sessions also results and
+        """Take in a promotion, an end or a judgement of a rung; in a replay also results and
         decisions."""
         if replay:
             self._replayed.take(event)
@@ -202,50 +205,51 @@ class ASHA(StudyScheduler):
             self.memory.report_failure(event.trial, event.epoch)
 
     def report(self, trial: int, epoch: float, metrics: Mapping[str, Any]) -> Decision | None:
-        """Compare a trial with those at its rung; None between two rungs."""
+        """Compare a trial with the others at its rung; return None between two rungs."""
         return self.memory.report(trial, epoch, metrics[self._objective.metric])
 
     def take_events(self) -> list[Event]:
-        """Return, once, the decisions of this step, the ends that follow from them and what they
-        say of a rung or, after a replay, those that the journal lacks."""
+        """Return the decisions since the last call, the ends and rung judgements that follow from
+        them and, after a replay, those that are missing in the journal."""
         decided, self._decided = [*self._replayed.lacking(), *self._decided], []
-        # Only here, so that a rung is judged after all that the journal has before its event.
+        # Only here, so that a rung is judged after all events that precede it in the journal.
         while (judged := self.memory.judgement()) is not None:
             self._judge(judged)
             decided.append(judged)
         return decided
 
     def promotable(self) -> Iterable[Promoted]:
-        """All that are to go on as things stand, the first one first."""
+        """Return all trials that are due for promotion, in order."""
         return self.memory.promotable()
 
     def may_continue(self, trials: int) -> tuple[list[int], list[int]]:
-        """As every scheduler: the highest rung and the best rank first."""
+        """Return the trials that later ones may promote, highest rung and best rank first."""
         return self.memory.may_continue(trials)
 
     @property
     def kept_share(self) -> float:
-        """Share of the stopped trials whose latest checkpoint stays."""
+        """Share of the stopped trials whose latest checkpoint is kept."""
         return 1.0 if self.promotes else self.audit
 
     def keeps(self, index: int) -> bool:
-        """Whether the latest checkpoint of trial `index` stays if it is stopped for good."""
+        """Return whether the latest checkpoint of trial `index` is kept if it is stopped for
+        good."""
         return drawn(self.seed, index, self.audit)
 
     def finish(
         self, trials: Mapping[int, TrialConfigs], best: Mapping[str, Any], metric: str
     ) -> Closing | None:
-        """How to audit a study that has kept what an audit needs."""
+        """Return the audit command, if checkpoints were kept for an audit."""
         if not self.audit:
             return None
         return Closing("", {}, [("audit", f"tune-cluster audit {{study}} --share {self.audit:g}")])
 
     def expected(self, *, trials: int, concurrent: int, max_epochs: int) -> Expectation:
-        """How many trials will reach each rung, simulated for the rule in use."""
+        """Return the number of trials expected at each rung, from a simulation of the rule."""
         return expected(self.memory, trials=trials, concurrent=concurrent)
 
     def notes(self, trials: int) -> list[str]:
-        """What a person may not expect of the rule by which trials are stopped."""
+        """Return the limits of the stopping rule in a study of `trials` trials."""
         rungs, notes = self.memory, []
         if rungs.adaptive and not self.rungs and rungs.max_epochs > 1:
             notes.append(
@@ -254,21 +258,21 @@ class ASHA(StudyScheduler):
             )
         if rungs.rule == "top" and self._rule_given is None:
             notes.append(
-                "the trainable goes on from no checkpoint (no save_checkpoint, or a function "
-                "without tune.get_checkpoint()): a trial that is stopped is not promoted later "
+                "the trainable does not resume from a checkpoint (no save_checkpoint, or a "
+                "function without tune.get_checkpoint()): a stopped trial is not promoted later "
                 "(rung rule top)"
             )
         needed = rungs.reduction_factor ** len(rungs.milestones)
         if rungs.promotes and trials < needed:
             notes.append(
-                f"by rung rule {rungs.rule} one trial in {needed} is trained for "
+                f"rung rule {rungs.rule} trains one in {needed} trials for all "
                 f"{rungs.max_epochs} epochs, of {trials} perhaps none: give {needed} trials or "
                 "more, a longer grace period, or rung rule top"
             )
         return notes
 
     def describe(self) -> dict[str, object]:
-        """The scheduler as plain JSON, for `study.json`."""
+        """Return the scheduler as plain JSON, for `study.json`."""
         return {
             "scheduler": "asha",
             "grace_period": None if self.memory.adaptive else self.memory.grace_period,
@@ -281,35 +285,37 @@ class ASHA(StudyScheduler):
 
 
 def stopped_by(decision: Decision, epoch: float) -> Ended:
-    """The end of a trial that a decision stops after `epoch`."""
+    """Return the end of a trial that a decision stops after `epoch`."""
     return Ended(trial=decision.trial, epoch=epoch, status="stopped", rung=decision.rung)
 
 
 _AFTER_A_RESULT = (Suggested, Result, EpochsLost, Decision, RungJudged, Promoted, Ended)
-"""Events that come when all is known that a result was."""
+"""Events that the engine emits after it has handled all consequences of a result."""
 
 
 class _Replay:
-    """Tells the rungs what happened in earlier sessions, and finds what the journal lacks: the
-    machine may have lost power between a result and the lines that say what followed from it."""
+    """Replays earlier sessions to the rungs and finds what is missing in the journal.
+
+    The machine may have lost power between a result and the lines that follow from it.
+    """
 
     def __init__(self, asha: ASHA) -> None:
         self._asha = asha
         self._unanswered: Result | None = None
-        """The last result, as long as its trial may have ended by itself with it."""
+        """Last result, as long as its trial may have ended by itself with it."""
         self._missing: dict[tuple[int, float], Decision] = {}
-        """By trial and rung, decisions that have followed and were not written yet."""
+        """Decisions that were taken but not written yet, by trial and rung."""
         self._ends: dict[int, Ended] = {}
-        """By trial, how it ends by a decision, unless another event says so."""
+        """Ends that follow from decisions, by trial, unless another event contradicts them."""
         self._epochs: dict[int, float] = {}
-        """By trial, that of its last result."""
+        """Epoch of the last result, by trial."""
 
     def take(self, event: Event) -> None:
         """Take in the next event."""
         if not isinstance(event, _AFTER_A_RESULT):
             return
         last, self._unanswered = self._unanswered, None
-        # Tune asks no scheduler about the result that a trial ends with by itself.
+        # Tune does not ask a scheduler about the result with which a trial ends by itself.
         finished = event.trial if isinstance(event, Ended) and event.status == "finished" else None
         if last is not None and last.trial != finished:
             self._report(last)
@@ -322,7 +328,7 @@ class _Replay:
             self._ends.pop(event.trial, None)
 
     def lacking(self) -> list[Event]:
-        """Return, once, the events that are missing at the end of the replay."""
+        """Return the events that are missing at the end of the replay; empty at a second call."""
         if self._unanswered is not None:
             self._report(self._unanswered)
         events: list[Event] = []
@@ -343,7 +349,7 @@ class _Replay:
 
     def _follow(self, decision: Decision) -> None:
         if not decision.stop:
-            # An earlier version may have decided otherwise of equal trials.
+            # An earlier version may have ordered equal trials differently.
             self._asha.memory.promote(decision.trial, decision.rung)
             self._ends.pop(decision.trial, None)
             return

@@ -1,4 +1,4 @@
-"""What every scheduler of a study is."""
+"""The interface of every scheduler of a study."""
 
 from __future__ import annotations
 
@@ -15,129 +15,141 @@ from search_spaces.trial_events import Event, Exploited, Promoted
 
 
 class TrialConfigs(Protocol):
-    """A trial whose configuration may have changed on its way."""
+    """A trial whose configuration may have changed during training."""
 
     def config_at(self, epoch: float) -> dict[str, Any]:
-        """What `epoch` was trained with."""
+        """Return the configuration that `epoch` was trained with."""
 
 
 @dataclass(frozen=True)
 class Closing:
-    """What a scheduler leaves when a study has ended."""
+    """Output of a scheduler at the end of a study."""
 
     file: str
-    """The name of a file beside the best checkpoint; empty without one."""
+    """File name, to be written beside the best checkpoint; empty for no file."""
     content: Mapping[str, Any]
-    """Of that file, plain JSON."""
+    """Content of that file, plain JSON."""
     lines: Sequence[tuple[str, str]]
-    """For a person, pairs of a name and a text, in which `{file}` stands for the file's path,
-    and `{study}` for the study's."""
+    """Lines for the summary: pairs of a label and a text, in which `{file}` is replaced by the path
+    of the file and `{study}` by that of the study."""
 
 
 class StudyScheduler(FIFOScheduler):
     """Decides which trials of a study run, and for how long.
 
-    Tune calls the methods of its `TrialScheduler`, the engine all others. By itself it lets every
-    trial run to its end, in order.
+    Tune calls the methods of its `TrialScheduler`, the engine all others. This base class lets
+    every trial run to its end, in order.
     """
 
     not_resumable: ClassVar[str] = ""
-    """Why a study with this scheduler can be neither resumed nor extended; empty where it can."""
+    """Reason why a study with this scheduler can be neither resumed nor extended; empty if it
+    can."""
     synchronous: ClassVar[bool] = False
-    """Whether trials wait for each other, so that all of them have to live at once."""
+    """Whether trials wait for each other, so that all of them must run or wait at the same time."""
     all_first: bool = False
-    """Whether all trials have to be known before the first begins, to be compared with it."""
+    """Whether all configurations must be known before the first trial begins."""
     default_trials: int | None = None
-    """Trials, where nobody says how many; None leaves it to the engine."""
+    """Number of trials if the user gives none; None for the engine's default."""
     max_epochs: int | None = None
-    """Epochs of a trial that is never stopped; None leaves it to the engine."""
+    """Epochs of a trial that is never stopped; None for the engine's default."""
     rungs: Sequence[int] = ()
     """Epochs at which trials are compared, ascending."""
     perturbed: Sequence[str] = ()
-    """Hyperparameters that change while a trial is trained."""
+    """Names of the hyperparameters that change during a trial."""
     seed: int = 0
-    """Of what it draws."""
+    """Seed of the scheduler's random draws."""
 
     @property
     def promotes(self) -> bool:
-        """Whether a trial that was stopped may go on later."""
+        """Whether a stopped trial can be promoted later."""
         return False
 
     @property
     def kept_share(self) -> float:
-        """Share of the stopped trials whose latest checkpoint stays."""
+        """Share of the stopped trials whose latest checkpoint is kept."""
         return float(self.promotes)
 
     def check(self, spec: StudySpec) -> None:
-        """Take in the study before it begins; a ValueError says why it cannot be run."""
+        """Prepare for a study.
+
+        Raises:
+            ValueError: the study cannot be run with this scheduler.
+        """
 
     def on_event(self, event: Event, replay: bool) -> None:
-        """Take in any event of the study; `replay` if an earlier session has had it."""
+        """Take in an event of the study; `replay` if it is of an earlier session."""
 
     def take_events(self) -> list[Event]:
-        """Return, once, what was decided since the last call: decisions, and the ends of stopped
-        trials. After a replay, those that the journal lacks."""
+        """Return the decisions and the ends of stopped trials since the last call; after a replay,
+        those that are missing in the journal."""
         return []
 
     def next_promotion(self) -> Promoted | None:
-        """The stopped trial that is to go on now; it does once `on_event` is told so."""
+        """Return the stopped trial to promote now; `on_event` gets its `Promoted` afterwards."""
         return next(iter(self.promotable()), None)
 
     def promotable(self) -> Iterable[Promoted]:
-        """The stopped trials that are to go on as things stand, in this order."""
+        """Return the stopped trials that are due for promotion, in order."""
         return ()
 
     def may_continue(self, trials: int) -> tuple[list[int], list[int]]:
-        """The stopped trials that later ones may bring among those that go on, the likeliest first:
-        in a study of so many `trials`, and in a larger one alone."""
+        """Return the stopped trials that later ones may promote, the likeliest first.
+
+        The first list holds those that a study of `trials` trials may promote, the second those
+        that only a larger study may.
+        """
         return [], []
 
     def next_exploit(self) -> Exploited | None:
-        """The takeover of another trial's weights that is due; `on_event` is told its outcome."""
+        """Return the exploit that is due: a trial that takes over the weights of another one;
+        `on_event` gets its outcome."""
         return None
 
     def keeps(self, index: int) -> bool:
-        """Whether the latest checkpoint of trial `index` stays if it is stopped for good."""
+        """Return whether the latest checkpoint of trial `index` is kept if it is stopped for
+        good."""
         return False
 
     def expected(self, *, trials: int, concurrent: int, max_epochs: int) -> Expectation:
-        """What a study of so many trials costs, `concurrent` at once, of up to `max_epochs`."""
+        """Return the expected cost of a study of `trials` trials, `concurrent` at a time, each of
+        up to `max_epochs` epochs."""
         turns = math.ceil(trials / concurrent)
         return Expectation({}, float(trials * max_epochs), float(turns * max_epochs))
 
     def notes(self, trials: int) -> list[str]:
-        """Sentences on what may surprise a person in a study of so many trials."""
+        """Return sentences on what may surprise the user of a study of `trials` trials."""
         return []
 
     def finish(
         self, trials: Mapping[int, TrialConfigs], best: Mapping[str, Any], metric: str
     ) -> Closing | None:
-        """What is left beside the best checkpoint when the study has ended.
+        """Return what to write beside the best checkpoint at the end of the study.
 
         Args:
-            trials: by index.
+            trials: trials by index.
             best: `trial`, `epoch`, `config` and the metric's value, as in `best.json`.
-            metric: of the study.
+            metric: name of the study's metric.
         """
         return None
 
     def describe(self) -> dict[str, object]:
-        """The scheduler as plain JSON, for `study.json`."""
+        """Return the scheduler as plain JSON, for `study.json`."""
         return {}
 
     def choose_trial_to_run(self, controller: Any) -> Trial | None:
-        """None: Tune starts pending trials in their order without being told.
+        """Return None, so that Tune starts pending trials in their order.
 
-        Told the oldest one, as by its own schedulers, it hands a process that has come free to a
-        trial whose own process is starting, and ends that start: short trials run one at a time.
+        If this method named the oldest pending trial, as Tune's own schedulers do, Tune would give
+        it the next free process even while its own process is starting, and end that start: short
+        trials would run one at a time.
         """
         return None
 
 
 def index_of(trial: Trial) -> int:
-    """The index of a trial of Tune, which its directory is named after.
+    """Return the index of a trial of Tune, from the name of its directory.
 
-    Where Tune itself has named the directory it is a number made of Tune's id.
+    Where Tune itself has named the directory, the index is a number made of Tune's trial id.
     """
     name = trial.custom_dirname or ""
     return int(name) if name.isdigit() else int.from_bytes(trial.trial_id.encode(), "big")

@@ -1,23 +1,23 @@
-"""Population based training (Jaderberg et al. 2017) as a scheduler of a study.
+"""Population based training (Jaderberg et al. 2017) as the scheduler of a study.
 
 *Population Based Training of Neural Networks*, arXiv:1711.09846: a population trains side by side;
-after every interval each of its worst quarter takes over weights and configuration of one of the
-best quarter (exploit) and changes the configuration (explore). The result is a schedule of
+after every interval each member of the worst quarter takes over weights and configuration of one of
+the best quarter (exploit) and changes the configuration (explore). The result is a schedule of
 hyperparameters, not a configuration.
 
-Ranking and changes are those of Tune's `PopulationBasedTraining`. The order is not: here all
+Ranking and changes are those of Tune's `PopulationBasedTraining`. The order differs: here all
 members wait at the interval before one is changed. So no checkpoint is written or deleted
-meanwhile, a member that fails holds nobody up, and the result depends on the seed and the values
-alone, however many members run at once. A member that waits keeps its process, unless another one
-needs it.
+meanwhile, a failed member delays no other, and the result depends on the seed and the values alone,
+whatever the number of members that run at once. A waiting member keeps its process, unless another
+member needs it.
 
-`best/schedule.json` says what each epoch of the best weights was trained with, whichever member had
-them at the time:
+`best/schedule.json` lists the configuration of each epoch that led to the best weights, across all
+members that held these weights:
 
 - `trial`, `epoch` and the metric, as in `best.json`;
 - `lineage`: pairs of first epoch and trial;
 - `schedule`: for each perturbed hyperparameter, pairs of first epoch and value;
-- `config`: the best configuration with `<name>_schedule` beside each of them. A trainable whose
+- `config`: the best configuration with `<name>_schedule` added for each of them. A trainable whose
   config has such a field repeats that training: ours has `learning_rate_schedule`.
 """
 
@@ -41,25 +41,25 @@ from search_spaces.trial_events import Event, Exploited, NotExploited
 from search_spaces.values import Value, short
 
 MEMBERS = 8
-"""Where nobody says how many: each is trained to the end, and a quarter of them is two."""
+"""Default size of a population: each member is trained to the end, and a quarter of 8 is two."""
 
 QUANTILE_FRACTION = 0.25
-"""Tune's default."""
+"""Share of the population that exploits, and share that is exploited; Tune's default."""
 
 RESAMPLE_PROBABILITY = 0.25
-"""Of a perturbed value to be drawn anew."""
+"""Probability that a perturbed value is drawn anew; Tune's default."""
 
 PERTURBATION_FACTORS = (1.2, 0.8)
-"""By one of which the value of a range is multiplied otherwise."""
+"""Factors, one of which multiplies a value that is not drawn anew; Tune's default."""
 
 RETRIES = 16
-"""How often a configuration is drawn again that goes on from the same weights and seed already."""
+"""Number of draws for a configuration that differs from those with the same weights and seed."""
 
 ABSENT = object()
-"""Stands for the value of a hyperparameter that a configuration does not have."""
+"""Placeholder for the value of a hyperparameter that a configuration does not have."""
 
 Schedule: TypeAlias = list[tuple[float, Value]]
-"""Of a hyperparameter, pairs of first epoch and value."""
+"""Schedule of a hyperparameter: pairs of first epoch and value."""
 
 
 @dataclass
@@ -68,9 +68,9 @@ class Member:
 
     trial: Trial
     value: float = math.nan
-    """Of the metric when it came to the interval; NaN before its first."""
+    """Value of the metric at the latest interval; NaN before the first."""
     epoch: float = 0
-    """Of that value and of its latest checkpoint: past the interval where reports are rare."""
+    """Epoch of that value and of the latest checkpoint; past the interval if reports are rare."""
 
 
 @dataclass
@@ -78,36 +78,36 @@ class Perturbation:
     """The exploits of one interval, one after the other."""
 
     worst: list[Member]
-    """Those that are still to take over."""
+    """Members that have yet to exploit."""
     best: list[Member]
     taken: dict[int, list[dict[str, Any]]]
-    """By donor, the configurations that its weights go on under."""
+    """Configurations that continue a donor's weights, by donor."""
     proposed: tuple[Member, dict[str, Any]] | None = None
-    """The member that is to take over now, and the configuration that it would have."""
+    """The member that is about to exploit, and the configuration proposed for it."""
 
 
 class PBT(StudyScheduler):
-    """Perturbs the population at every interval, when all of its members have got there.
+    """Perturbs the population at every interval, once all members have reached it.
 
     Args:
-        space: where the members come from; no value leaves its range.
-        perturbed: names of the hyperparameters that are changed: ranges and ordered lists. A value
-            of a range is multiplied by 0.8 or 1.2, of a list its neighbour is taken; one time in
-            four the value is drawn anew (Tune's defaults).
-        max_epochs: the epochs of a member.
-        interval: epochs from one perturbation to the next.
-        seed: of all that is drawn.
-        members: of the population; None for as many as the study has trials.
-        quantile_fraction: of the population that takes over, and that it takes over from.
+        space: space of the members' configurations; no value leaves its range.
+        perturbed: names of the hyperparameters that are changed, ranges or ordered lists. A value
+            of a range is multiplied by 0.8 or 1.2, a value of a list is replaced by a neighbour;
+            with probability 1/4 the value is drawn anew (Tune's defaults).
+        max_epochs: epochs of a member.
+        interval: epochs between two perturbations.
+        seed: seed of all random draws.
+        members: size of the population; None for the number of trials of the study.
+        quantile_fraction: share of the population that exploits, and share that is exploited.
 
     Raises:
-        ValueError: a hyperparameter that cannot be changed while a network is trained, an interval
-            that never comes, or less than two members.
+        ValueError: a hyperparameter that cannot be changed during training, an interval that is
+            never reached, or fewer than two members.
     """
 
     not_resumable = (
-        "a population can be neither resumed nor grown, since its members depend on each other's "
-        "weights at every perturbation"
+        "a population can be neither resumed nor extended, since its members depend on each "
+        "other's weights at every perturbation"
     )
     synchronous = True
 
@@ -146,20 +146,20 @@ class PBT(StudyScheduler):
         self._size = size
         self._random = random.Random(self.seed)
         self._members: dict[int, Member] = {}
-        """By index, in the order in which they began."""
+        """Members by index, in the order in which they began."""
         self._waiting: set[int] = set()
         self._held: list[Member] = []
-        """Of those that waited, who has kept its process and not gone on yet."""
+        """Members that have waited, kept their processes and not continued yet."""
         self._next_perturbation = self._interval
         self._perturbation: Perturbation | None = None
         self._exploits: dict[int, list[Exploited]] = {}
 
     def check(self, spec: StudySpec) -> None:
-        """Take in the objective, and forget the population of another study.
+        """Take in the objective, and forget the population of a previous study.
 
         Raises:
-            ValueError: a searcher that learns, another number of trials than members, or a
-                trainable without checkpoints.
+            ValueError: a searcher that learns, a number of trials that differs from the number of
+                members, or a trainable without checkpoints.
         """
         if self._asked_size not in (None, spec.trials):
             raise ValueError(
@@ -169,22 +169,22 @@ class PBT(StudyScheduler):
         if spec.trials < 2:
             raise ValueError(f"--trials {spec.trials}: a population has at least 2 members")
         if spec.searcher.learns:
-            # It would be told values of configurations that it has not suggested.
+            # The searcher would get values of configurations that it has not suggested.
             raise ValueError(
                 f"{type(spec.searcher).__name__} learns from values, but a population's members "
                 "change their configurations: choose its first members by a search that does not "
-                "learn"
+                "learn, such as random search"
             )
         if not spec.continues:
             raise ValueError(
-                f"{spec.trainable} goes on from no checkpoint, which a population's members take "
-                "over from each other: a class needs save_checkpoint and load_checkpoint; a "
+                f"{spec.trainable} does not resume from a checkpoint, but a population's members "
+                "take over each other's: a class needs save_checkpoint and load_checkpoint; a "
                 "function begins with tune.get_checkpoint() and reports checkpoint="
             )
         self._begin_study(spec.objective, spec.trials)
 
     def on_trial_add(self, controller: Any, trial: Trial) -> None:
-        """A new member, or one that is started again: that one reports where it stood again."""
+        """Add a member; a restarted one keeps its place and reports its last epoch again."""
         index = index_of(trial)
         if index not in self._members:
             self._members[index] = Member(trial)
@@ -196,7 +196,7 @@ class PBT(StudyScheduler):
                 controller.pause_trial(waiting, should_checkpoint=False)
 
     def on_trial_result(self, controller: Any, trial: Trial, result: Mapping[str, Any]) -> str:
-        """Let the member go on, or wait. Of one that ends with this result Tune tells nothing."""
+        """Return whether the member continues or waits; Tune does not call it at a member's end."""
         if result["epoch"] < self._next_perturbation:
             return str(TrialScheduler.CONTINUE)
         index = index_of(trial)
@@ -205,12 +205,12 @@ class PBT(StudyScheduler):
         self._waiting.add(index)
         needed = len(self._members) < self._size or self._paused()
         if needed or self._in_the_way(trial):
-            # The trial's own checkpoints are all that it needs: Tune is to write none.
+            # The trial writes its own checkpoints, so Tune need not write one.
             controller.pause_trial(trial, should_checkpoint=False)
         return str(TrialScheduler.NOOP)
 
     def next_exploit(self) -> Exploited | None:
-        """Who takes over another one's weights, when all wait; None when that is done."""
+        """Return the next exploit once all members wait; None when none is left."""
         if self._perturbation is None:
             live = [index for index, m in self._members.items() if not m.trial.is_finished()]
             complete = len(self._members) == self._size
@@ -226,7 +226,7 @@ class PBT(StudyScheduler):
         return None
 
     def on_event(self, event: Event, replay: bool) -> None:
-        """Take in what became of an exploit."""
+        """Take in the outcome of an exploit."""
         if isinstance(event, Exploited):
             self._exploits.setdefault(event.trial, []).append(event)
         perturbation = self._perturbation
@@ -239,15 +239,15 @@ class PBT(StudyScheduler):
         perturbation.proposed = None
 
     def choose_trial_to_run(self, controller: Any) -> Trial | None:
-        """Name who goes on next: of those that have kept their process, else of the paused, else
-        the newest that begins."""
+        """Return the trial to run next: a member that has kept its process, else a paused one, else
+        the newest pending one."""
         while self._held:
             member = self._held.pop(0)
             if member.trial.status == Trial.RUNNING:
                 return member.trial
         if paused := self._paused():
             return paused[0]
-        # The newest: a process that comes free is not for one whose own is just starting.
+        # The newest, so that a free process is not given to a trial whose own is just starting.
         trials = [member.trial for member in self._members.values()]
         pending = [trial for trial in trials if trial.status == Trial.PENDING]
         return pending[-1] if pending else None
@@ -255,7 +255,7 @@ class PBT(StudyScheduler):
     def finish(
         self, trials: Mapping[int, TrialConfigs], best: Mapping[str, Any], metric: str
     ) -> Closing:
-        """The schedule that the best weights were trained with."""
+        """Return the schedule that the best weights were trained with."""
         line = self._lineage(best["trial"], best["epoch"])
         schedules = {name: _schedule(trials, line, name) for name in self.perturbed}
         content = {
@@ -273,7 +273,7 @@ class PBT(StudyScheduler):
         return Closing("schedule.json", content, [*lines, ("repeats it", "`config` in {file}")])
 
     def describe(self) -> dict[str, object]:
-        """The scheduler as plain JSON, for `study.json`."""
+        """Return the scheduler as plain JSON, for `study.json`."""
         return {
             "scheduler": "pbt",
             "perturbed": [parameter.describe() for parameter in self._parameters.values()],
@@ -285,7 +285,7 @@ class PBT(StudyScheduler):
         }
 
     def _begin(self, live: Sequence[int]) -> Perturbation:
-        # Stable: of equals the first to begin comes first, which is the worse one.
+        # The sort is stable: of equal members the first to begin comes first, as the worse one.
         members = sorted(
             (self._members[index] for index in live),
             key=lambda member: self._objective.key(member.value),
@@ -318,7 +318,7 @@ class PBT(StudyScheduler):
     def _new_config(
         self, member: Member, donor: Member, taken: Sequence[Mapping[str, Any]]
     ) -> dict[str, Any]:
-        """What the member goes on with: if possible, none of those that are `taken`."""
+        """Return a new configuration for the member, if possible none of `taken`."""
         before = flattened(donor.trial.config)
         for _ in range(1 + RETRIES):
             config = self._explored(before)
@@ -327,7 +327,7 @@ class PBT(StudyScheduler):
         return config
 
     def _explored(self, config: dict[str, Any]) -> dict[str, Any]:
-        """The configuration with every perturbed value changed, inside its range."""
+        """Return the configuration with every perturbed value changed within its range."""
         changed = copy.deepcopy(config)
         for name, parameter in self._parameters.items():
             value, values = config[name], parameter.values
@@ -346,7 +346,7 @@ class PBT(StudyScheduler):
         return changed
 
     def _in_the_way(self, waiting: Trial) -> bool:
-        """Whether a member is to start that needs other resources than one that waits holds."""
+        """Return whether a pending member needs other resources than a waiting one holds."""
         return any(
             member.trial.placement_group_factory != waiting.placement_group_factory
             for member in self._members.values()
@@ -354,12 +354,13 @@ class PBT(StudyScheduler):
         )
 
     def _paused(self) -> list[Trial]:
-        """Who has no process and does not wait, in the order of the population."""
+        """Return the trials without a process that do not wait, in the order of the population."""
         ready = [m.trial for index, m in self._members.items() if index not in self._waiting]
         return [trial for trial in ready if trial.status == Trial.PAUSED]
 
     def _lineage(self, trial: int, epoch: float) -> list[tuple[float, int]]:
-        """Who trained the weights that `trial` had after it: pairs of first epoch and trial."""
+        """Return pairs of first epoch and trial: the trials that trained the weights of `trial`
+        after `epoch`."""
         took_over = [e for e in self._exploits.get(trial, []) if e.epoch < epoch]
         if not took_over:
             return [(1, trial)]
@@ -370,7 +371,7 @@ class PBT(StudyScheduler):
 def _schedule(
     trials: Mapping[int, TrialConfigs], line: Sequence[tuple[float, int]], name: str
 ) -> Schedule:
-    """The values of hyperparameter `name` along a lineage."""
+    """Return the values of hyperparameter `name` along a lineage."""
     pairs: Schedule = []
     for first, trial in line:
         value = trials[trial].config_at(first)[name]
@@ -380,10 +381,10 @@ def _schedule(
 
 
 def _checked(space: Space, name: str) -> Hyperparameter:
-    """The hyperparameter of that name, which can be perturbed.
+    """Return the hyperparameter of that name, if it can be perturbed.
 
     Raises:
-        ValueError: it cannot, or is not there.
+        ValueError: the space does not have it, or it cannot be perturbed.
     """
     found = [parameter for parameter in space.parameters if parameter.name == name]
     always = [parameter for parameter in found if parameter.exists_under(dict(space.fixed))]
@@ -393,7 +394,7 @@ def _checked(space: Space, name: str) -> Hyperparameter:
         )
     if always[0].kind == "network" or always[0].categorical:
         raise ValueError(
-            f"space {space.name}: {name} cannot be perturbed: only what is a range or an ordered "
-            f"list, and leaves the network as it is, can change while it is trained"
+            f"space {space.name}: {name} cannot be perturbed: only a range or an ordered list that "
+            f"leaves the network unchanged can change during training"
         )
     return always[0]

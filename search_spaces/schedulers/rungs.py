@@ -1,37 +1,37 @@
-"""The rungs of ASHA: who goes on, who is stopped, and why. Knows neither Ray nor a clock.
+"""The rungs of ASHA: which trials continue, which are stopped, and why. Knows no Ray and no clock.
 
-It is asynchronous successive halving (Li et al. 2020, *A System for Massively Parallel
-Hyperparameter Tuning*, with η the reduction factor and r the grace period). There are three rules
-for a trial that reaches a rung as one of n:
+This is asynchronous successive halving (Li et al. 2020, *A System for Massively Parallel
+Hyperparameter Tuning*, with η the reduction factor and r the grace period). Three rules decide
+about a trial that reaches a rung as one of n:
 
-- `promotion`: it goes on if it is among the best ⌊n/η⌋, itself included, else it is stopped; but as
-  soon as later trials have brought it among them, it is promoted, and goes on from its checkpoint,
-  before any new trial begins (algorithm 2). Nobody goes on before there are η to compare, so that
-  it takes η^k trials until one has passed k rungs.
-- `top`: it goes on if it is among the best max(1, ⌊n/η⌋), else it is stopped for good. The first
-  goes on, the second one only if it beats the first.
-- `ray`: it goes on if it is no worse than the percentile 1 - 1/η of those before it, as in Ray
-  Tune's `AsyncHyperBandScheduler`: a good trial is compared with others alone, the first goes on.
+- `promotion`: the trial continues if it is among the best ⌊n/η⌋, itself included, else it is
+  stopped. As soon as later trials bring it among them, it is promoted and resumes from its
+  checkpoint, before any new trial begins (algorithm 2). No trial continues before there are η to
+  compare, so that η^k trials are needed until one has passed k rungs.
+- `top`: the trial continues if it is among the best max(1, ⌊n/η⌋), else it is stopped for good.
+  The first trial continues, the second one only if it beats the first.
+- `ray`: the trial continues if it is no worse than the percentile 1 - 1/η of those before it, as in
+  Ray Tune's `AsyncHyperBandScheduler`: a trial is not compared with itself, the first continues.
 
-A trial is at a rung with its first report at or past it: one that reports every 10th epoch comes to
-the rung of epoch 9 with its tenth, and never to those of 1 and 3. Of equal trials the first to
-arrive is the better one; `ray` lets all of them go on that are as good as the percentile.
+A trial reaches a rung with its first report at or past it: a trial that reports every 10th epoch
+reaches the rung of epoch 9 with its tenth, and never those of 1 and 3. Of equal trials the first to
+arrive is the better one; `ray` lets all trials continue that are as good as the percentile.
 
-Where nobody has fixed the grace period, the lowest rung is asked first whether it ranks trials at
-all. It lets `UNSELECTED` trials go on whatever their rank; all others go by the rule. When these
-have come to the next rung, or to the last epoch, the two are compared: of all pairs of trials with
-a value at both, the share that both have in the same order. A pair of which the rung has chosen
-both says nothing, so that one of them has to be unselected. Where the first four agree in half of
-their pairs, which is what chance gives, it is asked by four more. From a share of `AGREEMENT` on
-the rung is used as any other, and no rung above it is asked. Below it the rung is left out: all its
-trials go on, those to come pass it, and the rung above is asked in the same way, by
-`UNSELECTED_LATER` trials; and so on to the top. A trial that has ended by itself counts at the next
-rung with its last value; in place of one that has failed the next trial is unselected. At the rung
-above, trials that the rule would not have let come are compared, but add nothing to n, unless the
-rung is left out.
+Without a given grace period, the lowest rung is tested first: does it rank trials as the next rung
+does? It lets `UNSELECTED` trials continue whatever their rank; all others follow the rule. Once
+these have reached the next rung, or the last epoch, the two are compared: agreement is the share of
+pairs of trials, with a value at both rungs, that both rungs order alike. A pair of trials that the
+rung has both selected carries no information, so at least one of a pair must be unselected. If the
+first four agree in half of their pairs, as expected by chance, four more are unselected. With an
+agreement of at least `AGREEMENT` the rung is used as any other, and no rung above it is tested.
+Below that the rung is left out: all its trials continue, later trials pass it, and the next rung is
+tested in the same way with `UNSELECTED_LATER` trials; and so on to the top. A trial that has ended
+by itself counts at the next rung with its last value; a failed one is replaced by the next
+unselected trial. Trials that the rule would have stopped are compared at the next rung, but do not
+count in its n, unless the lower rung is left out.
 
-Each rung keeps its trials sorted: a report and a promotion cost the search in a sorted list.
-`benchmarks/rules.py` compares them and others on recorded curves; the default came out.
+Each rung keeps its trials sorted: a report or a promotion costs a search in a sorted list.
+`benchmarks/rules.py` compares the rules on recorded curves; the default is its result.
 """
 
 from __future__ import annotations
@@ -50,18 +50,19 @@ from search_spaces.objective import Mode, Objective
 from search_spaces.trial_events import AGREEMENT, Decision, Promoted, RungJudged
 
 UNSELECTED = 4
-"""Trials that the lowest rung lets go on whatever their rank, while it is asked."""
+"""Number of trials that the lowest rung lets continue whatever their rank, while it is tested."""
 
 UNSELECTED_LATER = 2
-"""Those of a rung that is asked after a lower one was left out: others have come further too."""
+"""The same number for a higher rung, tested after a lower one was left out: more trials reach
+it."""
 
 RungRule: TypeAlias = Literal["promotion", "top", "ray"]
 
 Place: TypeAlias = tuple[float, int, int]
-"""Sort key of a value, the smaller the better, number of the arrival, and trial."""
+"""Sort key of a value, smaller is better; number of the arrival; trial."""
 
 Cutoff: TypeAlias = tuple[float | None, bool]
-"""The sort key of the worst value that goes on, None where nobody does, and whether the trial is
+"""Sort key of the worst value that continues, None if no trial does; and whether the trial is
 stopped."""
 
 
@@ -70,28 +71,30 @@ class Rung:
     """The trials that have reached a rung."""
 
     places: dict[int, Place] = field(default_factory=dict)
-    """By trial."""
+    """Sort key of each trial, by trial."""
     passed: set[int] = field(default_factory=set)
-    """Trials that have gone on."""
+    """Trials that have continued."""
     ranking: list[Place] = field(default_factory=list)
-    """Of all, the best first."""
+    """Sort keys of all trials, the best first."""
     stopped: list[Place] = field(default_factory=list)
-    """Of those that were stopped here and have not gone on, the best first."""
+    """Sort keys of the trials that were stopped here and have not continued, the best first."""
     used: bool | None = None
-    """What was judged of it; None as long as nothing was. One that is not used lets all pass."""
+    """Result of the test; None before it. A rung that is not used lets all trials pass."""
     excused: set[int] = field(default_factory=set)
-    """Trials that have gone on while it was asked, and by the rule would have been stopped."""
+    """Trials that the rule would have stopped, but that continued during the test."""
     below: Rung | None = field(default=None, compare=False, repr=False)
-    """The next lower one."""
+    """Next lower rung."""
 
     @property
     def compares(self) -> bool:
-        """Whether a trial with a value has come to it."""
+        """Whether a trial with a finite value has reached the rung."""
         return bool(self.ranking) and self.ranking[0][0] < math.inf
 
     def going_on(self, factor: int) -> int:
-        """How many of the best go on: one in `factor` of all that have come by their rank. Those
-        that the rung below has excused are compared, but do not make room for another one."""
+        """Return how many of the best continue: one in `factor` of the trials that were selected.
+
+        Trials that the rung below has excused are compared, but do not add to the number.
+        """
         below, guests = self.below, 0
         if below is not None and below.used is not False:
             best = below.going_on(factor)
@@ -102,12 +105,12 @@ class Rung:
         return (len(self.ranking) - guests) // factor
 
     def waits(self, trial: int) -> bool:
-        """Whether a trial that has reached this rung was stopped here, and has not gone on."""
+        """Return whether a trial was stopped at this rung and has not continued."""
         at = bisect_left(self.stopped, self.places[trial])
         return self.stopped[at : at + 1] == [self.places[trial]]
 
     def add(self, trial: int, key: float) -> int:
-        """Add a trial; return its rank from 0."""
+        """Add a trial; return its rank, counted from 0."""
         place = (key, len(self.places), trial)
         rank = bisect_left(self.ranking, place)
         self.ranking.insert(rank, place)
@@ -115,11 +118,11 @@ class Rung:
         return rank
 
     def stop(self, trial: int) -> None:
-        """Let a trial wait that has reached this rung."""
+        """Stop a trial that has reached this rung."""
         insort(self.stopped, self.places[trial])
 
     def let_pass(self, trial: int) -> None:
-        """Let a trial go on."""
+        """Let a trial continue."""
         self.passed.add(trial)
         if trial in self.places and self.waits(trial):
             del self.stopped[bisect_left(self.stopped, self.places[trial])]
@@ -132,8 +135,8 @@ def _best_share(rung: Rung, place: Place, factor: int, least: int = 0) -> Cutoff
 
 
 def _percentile(rung: Rung, place: Place, factor: int) -> Cutoff:
-    # Ray does not know of failed trials, which come last, nor of this one. Its values are the
-    # larger the better; where many are equal a rounding decides, so it is computed as there.
+    # Ray knows neither failed trials, which come last here, nor this trial. Its values are
+    # larger-is-better; where many are equal a rounding decides, so it is computed as in Ray.
     others = [-other[0] for other in rung.ranking if other != place and other[0] < math.inf]
     if not others:
         return place[0], False
@@ -142,14 +145,14 @@ def _percentile(rung: Rung, place: Place, factor: int) -> Cutoff:
 
 
 class Rule(NamedTuple):
-    """Who goes on from a rung."""
+    """A rule by which trials continue from a rung."""
 
     help: str
-    """For a person, after "Who goes on: "."""
+    """Text for the help, after "Which trials continue: "."""
     cutoff: Callable[[Rung, Place, int], Cutoff]
-    """Of a trial that has just come to a rung, by the reduction factor."""
+    """Cut-off for a trial that has just reached a rung, by the reduction factor."""
     promotes: bool = False
-    """Whether a stopped trial goes on as soon as it is among the best ⌊n/η⌋."""
+    """Whether a stopped trial is promoted as soon as it is among the best ⌊n/η⌋."""
 
 
 RULES: dict[RungRule, Rule] = {
@@ -157,14 +160,15 @@ RULES: dict[RungRule, Rule] = {
     "top": Rule("at once or never", partial(_best_share, least=1)),
     "ray": Rule("by Ray Tune's own rule", _percentile),
 }
-"""To add one is a name above and an entry here."""
+"""Rules by name. A new rule needs a name in `RungRule` and an entry here."""
 
 HELPS = [f"{rule.help} ({name})" for name, rule in RULES.items()]
-RULES_HELP = f"Who goes on: {', or '.join(HELPS)}."
+RULES_HELP = f"Which trials continue: {', or '.join(HELPS)}."
 
 
 def _in_order(pairs: Iterable[tuple[tuple[float, float], tuple[float, float]]]) -> list[bool]:
-    """Of each pair of trials, each with its keys at two stations, whether these have one order."""
+    """Return for each pair of trials, given by their keys at two rungs, whether both rungs order it
+    alike."""
     return [
         (a < b, a > b) == (a_there < b_there, a_there > b_there)
         for (a, a_there), (b, b_there) in pairs
@@ -173,10 +177,10 @@ def _in_order(pairs: Iterable[tuple[tuple[float, float], tuple[float, float]]]) 
 
 @dataclass
 class Rungs:
-    """The memory of ASHA: for each rung, the value of every trial that has reached it.
+    """The state of ASHA: for each rung, the value of every trial that has reached it.
 
     Raises:
-        ValueError: a grace period, reduction factor or number of epochs that gives no rungs.
+        ValueError: grace period, reduction factor and number of epochs give no rungs.
     """
 
     max_epochs: int
@@ -185,11 +189,11 @@ class Rungs:
     mode: Mode = "max"
     rule: RungRule = "promotion"
     adaptive: bool = False
-    """Whether rungs are asked, the lowest first, before they are used."""
+    """Whether rungs are tested, the lowest first, before they are used."""
     ends: dict[int, float] = field(init=False)
-    """By trial that has ended by itself, the sort key of its last value; infinite if it failed."""
+    """Sort key of the last value of each trial that has ended by itself; infinite if it failed."""
     rungs: dict[int, Rung] = field(init=False)
-    """By epochs, ascending; the last epoch of a trial is not one of them."""
+    """Rungs by epoch, ascending; the last epoch of a trial is not one of them."""
 
     def __post_init__(self) -> None:
         if self.reduction_factor < 2:
@@ -209,28 +213,31 @@ class Rungs:
 
     @property
     def promotes(self) -> bool:
-        """Whether a stopped trial may go on later."""
+        """Whether a stopped trial can be promoted."""
         return RULES[self.rule].promotes
 
     @property
     def milestones(self) -> list[int]:
-        """The rungs in epochs, ascending."""
+        """Epochs of the rungs, ascending."""
         return list(self.rungs)
 
     @property
     def values(self) -> dict[int, dict[int, float]]:
-        """By rung, the value of each trial; a failed one has the worst there is, infinite."""
+        """Values by rung and trial; a failed trial has the worst value, infinite."""
         return {
             epochs: {trial: self._key(key) for trial, (key, _, _) in rung.places.items()}
             for epochs, rung in self.rungs.items()
         }
 
     def report(self, trial: int, epoch: float, value: float) -> Decision | None:
-        """Compare the value that `trial` had after `epoch`; None between two rungs, at a rung that
-        is left out, and at one that has compared the trial before.
+        """Compare the value that `trial` had after `epoch`.
+
+        Returns:
+            The decision; None between two rungs, at a rung that is left out, and at one that has
+            compared the trial before.
 
         Raises:
-            ValueError: the value is not finite; a failed trial is told by `report_failure`.
+            ValueError: the value is not finite; a failed trial goes to `report_failure`.
         """
         if not math.isfinite(value):
             raise ValueError(f"trial {trial}: a rung compares finite values only, got {value}")
@@ -261,7 +268,7 @@ class Rungs:
         )
 
     def report_failure(self, trial: int, epoch: float) -> None:
-        """Let `trial`, which diverged or failed in `epoch`, come last at the rung ahead."""
+        """Rank `trial`, which diverged or failed in `epoch`, last at its next rung."""
         ahead = next((rung for epochs, rung in self.in_use.items() if epochs >= epoch), None)
         if ahead is not None and trial not in ahead.places:
             ahead.add(trial, math.inf)
@@ -273,20 +280,20 @@ class Rungs:
 
     @property
     def in_use(self) -> dict[int, Rung]:
-        """The rungs that are not left out."""
+        """Return the rungs that are not left out."""
         return {epochs: rung for epochs, rung in self.rungs.items() if rung.used is not False}
 
     @property
     def asked(self) -> int | None:
-        """The rung that is asked whether it ranks: the lowest that compares trials, as long as none
-        is used for good."""
+        """Return the rung that is being tested: the lowest that compares trials, as long as none is
+        used for good."""
         if not self.adaptive or any(rung.used for rung in self.rungs.values()):
             return None
         return next((epochs for epochs, rung in self.in_use.items() if rung.compares), None)
 
     def _unselected(self, epochs: int) -> list[int]:
-        """The trials that a rung has let go on, or shall, whatever their rank: the first that came,
-        without those that have failed since, and those that it has stopped for good."""
+        """Return the trials that a rung lets continue whatever their rank: the first to arrive,
+        without those that have failed since and those that it has stopped for good."""
         if epochs != self.asked:
             return []
         rung, ahead = self.rungs[epochs], self._next(epochs)
@@ -299,7 +306,7 @@ class Rungs:
         return list(islice(known, self._enough(epochs, ahead)))
 
     def _enough(self, epochs: int, ahead: int) -> int:
-        """How many a rung is asked by: twice as many where half of the first ones' pairs agree."""
+        """Return the number of trials for the test: twice as many if half of the pairs agree."""
         if any(rung.used is False for rung in self.rungs.values()):
             return UNSELECTED_LATER
         places = self.rungs[epochs].places
@@ -320,15 +327,15 @@ class Rungs:
         return next((ahead for ahead in self.rungs if ahead > epochs), self.max_epochs)
 
     def _key_at(self, trial: int, station: int) -> float | None:
-        """The sort key of the first value of `trial` that was compared at or past a station, or of
-        its end before it; None if it has not come there."""
+        """Return the sort key of the first compared value of `trial` at or past a rung, or of its
+        end before it; None if it has not come there."""
         for epochs, rung in self.rungs.items():
             if epochs >= station and trial in rung.places:
                 return rung.places[trial][0]
         return self.ends.get(trial)
 
     def judgement(self) -> RungJudged | None:
-        """What is known by now of the rung that is asked; None as long as that is not enough."""
+        """Return the result of the test in progress; None as long as it lacks trials."""
         asked = self.asked
         if asked is None:
             return None
@@ -353,11 +360,11 @@ class Rungs:
         )
 
     def judge(self, judged: RungJudged) -> None:
-        """Use a rung from here on, or leave it out."""
+        """Use a rung from now on, or leave it out."""
         self.rungs[int(judged.rung)].used = judged.used
 
     def promotable(self) -> Iterator[Promoted]:
-        """The stopped trials that are to go on, the highest rung and the best rank first."""
+        """Yield the stopped trials that are due for promotion, highest rung and best rank first."""
         if not self.promotes:
             return
         for epochs in reversed(self.rungs):
@@ -377,20 +384,20 @@ class Rungs:
                     break
 
     def next_promotion(self) -> Promoted | None:
-        """The first that is promotable."""
+        """Return the first trial that is due for promotion."""
         return next(self.promotable(), None)
 
     def promote(self, trial: int, rung: float) -> None:
-        """Let `trial` go on from `rung`."""
+        """Let `trial` continue from `rung`."""
         self.rungs[int(rung)].let_pass(trial)
 
     def may_continue(self, trials: int) -> tuple[list[int], list[int]]:
         """As `StudyScheduler.may_continue`: the highest rung and the best rank first."""
         within: list[int] = []
         beyond: list[int] = []
-        # Any may be left out in the end.
+        # Any of them may be left out in the end.
         undecided = self.adaptive and not any(rung.used for rung in self.rungs.values())
-        # Whoever comes later can only push it back.
+        # Later trials can only push it back.
         most = trials // self.reduction_factor
         for rung in reversed(self.rungs.values()):
             for place in rung.stopped if self.promotes else ():

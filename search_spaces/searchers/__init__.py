@@ -1,1 +1,1 @@
-"""Which configuration is tried next."""
+"""Searchers: which configuration is tried next."""

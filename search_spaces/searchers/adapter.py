@@ -1,4 +1,4 @@
-"""Any searcher of Ray Tune's as one of a study, and what Ray draws without one."""
+"""Adapter that makes any searcher of Ray Tune a searcher of a study, and Ray's default variants."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from search_spaces.values import Value
 
 
 class VariantSearch(RandomSearch):
-    """Every combination of some hyperparameters, each with random values of the others, so often.
+    """Combines every value of some hyperparameters with random values of the others, repeatedly.
 
     Args:
-        space: where to look.
-        grid: names of those that are lists, all of whose values are tried.
-        samples: how often each combination is tried.
-        seed: of what is random.
+        space: space to search.
+        grid: names of hyperparameters with lists, all of whose values are tried.
+        samples: number of random samples of each combination.
+        seed: seed of the random values.
     """
 
     def __init__(self, space: Space, grid: Sequence[str], *, samples: int, seed: int) -> None:
@@ -36,33 +36,34 @@ class VariantSearch(RandomSearch):
 
     @property
     def size(self) -> int:
-        """The points that there are."""
+        """Number of points."""
         return self._samples * len(self._combinations)
 
     def suggest(self, index: int) -> dict[str, Value]:
-        """Configuration number `index`, from 0, by seed and index alone."""
+        """Return configuration number `index`, from 0; it depends on seed and index alone."""
         return {**super().suggest(index), **self._combinations[index % len(self._combinations)]}
 
 
 WORST = 1e9
-"""Told, with the sign that makes it bad, of a trial that failed before any trial had a value."""
+"""Value, with the sign that makes it bad, reported for a trial that failed before any trial had a
+value."""
 
 
 class AdaptedSearcher(StudySearcher):
-    """Lets a searcher of Ray Tune's suggest, which is told results and, once a trial, its end.
+    """A searcher of a study that passes results and ends to a searcher of Ray Tune.
 
-    A trial that diverged or failed is told with the worst value that any trial had, which is
-    finite; one that its configuration is not to blame for without a value. Of a trial that is
-    promoted after its end nothing more is told: Tune's searchers have forgotten it by then.
+    For a trial that diverged or failed it reports the worst value of any trial, which is finite,
+    and no value if the configuration is not to blame. After the end of a trial that is promoted
+    later it reports nothing more: Tune's searchers have dropped the trial by then.
 
     Args:
-        searcher: without a space of its own.
-        space: where to look.
-        param_space: the same as Ray's dictionary.
+        searcher: a searcher without a space of its own.
+        space: space to search.
+        param_space: the same space as Ray's dictionary.
     """
 
     not_resumable = (
-        "a searcher of Ray Tune's keeps to itself what it has learned, so that the study can be "
+        "a searcher of Ray Tune keeps what it has learned to itself, so that the study can be "
         "neither resumed nor extended"
     )
     learns = True
@@ -75,21 +76,21 @@ class AdaptedSearcher(StudySearcher):
         self._size: int | None = None
         self._worst: float | None = None
         self._last: dict[int, dict[str, Any]] = {}
-        """By trial that runs, its last result as Tune tells it."""
+        """Last result of each running trial, as Tune reports it, by trial."""
         self._ended: set[int] = set()
 
     def check(self, spec: StudySpec) -> None:
-        """Tell the searcher metric, mode and space.
+        """Pass metric, mode and space to the searcher.
 
         Raises:
-            ValueError: it has a space of its own.
+            ValueError: the searcher has a space, a metric or a mode of its own.
         """
         super().check(spec)
         self._objective = spec.objective
         metric: str | None = spec.objective.metric
         mode: str | None = spec.objective.mode
         if (self._searcher.metric, self._searcher.mode) == (metric, mode):
-            metric = mode = None  # Given twice, a searcher refuses both.
+            metric = mode = None  # A searcher raises if it gets them twice.
         if not self._searcher.set_search_properties(metric, mode, dict(self._param_space)):
             raise ValueError(
                 f"{type(self._searcher).__name__} has a space, a metric or a mode of its own: give "
@@ -98,11 +99,11 @@ class AdaptedSearcher(StudySearcher):
 
     @property
     def size(self) -> int | None:
-        """The points that there are; None as long as the searcher has not said that it is done."""
+        """Number of points; None until the searcher reports that it is finished."""
         return self._size
 
     def suggest(self, index: int) -> dict[str, Value] | None:
-        """The next configuration; None while the searcher has none, and from `size` on."""
+        """Return the next configuration; None while the searcher has none, and after the last."""
         suggested: Any = self._searcher.suggest(str(index))
         if suggested == Searcher.FINISHED:
             self._size = index
@@ -110,7 +111,7 @@ class AdaptedSearcher(StudySearcher):
         return None if suggested is None else flattened(suggested)
 
     def on_event(self, event: Event, replay: bool) -> None:
-        """Tell the searcher a result or an end."""
+        """Pass a result or an end to the searcher."""
         super().on_event(event, replay)
         assert self._objective is not None, "a study checks its searcher before it begins"
         if isinstance(event, Result):
@@ -137,5 +138,5 @@ class AdaptedSearcher(StudySearcher):
             self._searcher.on_trial_complete(name, last)
 
     def describe(self) -> dict[str, object]:
-        """Its class, for `study.json`."""
+        """Return the searcher's class, for `study.json`."""
         return {"searcher": type(self._searcher).__name__}

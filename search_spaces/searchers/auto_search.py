@@ -1,9 +1,9 @@
-"""Which searcher learns: the one that a person names, or the one that suits the space.
+"""Choice of the searcher that learns: the one that the user names, or one that suits the space.
 
-A Gaussian process was ahead of Parzen estimators wherever they were compared, on ranges, on ordered
-lists and on categories alone (`benchmarks/tabular.py`). It has a parameter for each column, found
-from few trials, so that spaces of very many get Parzen estimators. The widest space here, the full
-recipe, has 75 columns: there a proposal after 1,000 trials takes it half of Optuna's time.
+A Gaussian process was better than Parzen estimators in every comparison, on ranges, on ordered
+lists and on categories alone (`benchmarks/tabular.py`). It has a parameter for each column, fitted
+to few trials, so that spaces with very many columns get Parzen estimators. The widest space here,
+the full recipe, has 75 columns: a proposal after 1,000 trials takes half of Optuna's time.
 """
 
 from __future__ import annotations
@@ -33,27 +33,27 @@ WORDS: dict[Name, str] = {
     "optuna": "Optuna's TPE",
     "tpe": "HyperOpt's TPE",
 }
-"""For a person."""
+"""Names for the user."""
 
 MOST_COLUMNS = 100
-"""Of a space, for a Gaussian process."""
+"""Largest number of columns of a space for a Gaussian process."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LearningFlags:
-    """The flags of a job whose searcher learns from trials."""
+    """Command-line flags of a job whose searcher learns from trials."""
 
     searcher: Literal["auto", Name] = "auto"
-    """What proposes: a Gaussian process (gp), Optuna's TPE (optuna), HyperOpt's TPE (tpe), or what
-    suits the space (auto)."""
+    """Model that proposes configurations: a Gaussian process (gp), Optuna's TPE (optuna),
+    HyperOpt's TPE (tpe), or the one that suits the space (auto)."""
 
     def search(
         self, space: Space, *, seed: int, start_points: Iterable[Mapping[str, object]] = ()
     ) -> LearningSearch:
-        """The searcher that they describe.
+        """Return the searcher with these flags.
 
         Raises:
-            ValueError: what it needs is not installed, or a start point is not in the space.
+            ValueError: its library is not installed, or a start point is not in the space.
         """
         if self.searcher == "auto":
             return auto(space, seed=seed, start_points=start_points)
@@ -61,8 +61,8 @@ class LearningFlags:
 
     @classmethod
     def of_study(cls, about: Mapping[str, Any]) -> dict[str, Any]:
-        """What a study was started with, by its `study.json`: the searcher that it has, whatever
-        chose it, since another version may choose another one."""
+        """Return the flags of a started study, from its `study.json`: the searcher that it has,
+        since another version may choose another one."""
         named = {kind.__name__: name for name, kind in SEARCHERS.items()}
         name = named.get(about["strategy"].get("searcher"))
         return {} if name is None else {"searcher": name}
@@ -71,16 +71,17 @@ class LearningFlags:
 def auto(
     space: Space, *, seed: int, start_points: Iterable[Mapping[str, object]] = ()
 ) -> LearningSearch:
-    """The searcher that suits a space, which knows the reason for it.
+    """Return the searcher that suits a space, with the reason for the choice.
 
     Args:
-        space: where to look.
-        seed: of all points.
-        start_points: what to try first, whole or in part; what is missing has its default.
+        space: space to search.
+        seed: seed of all points.
+        start_points: configurations to try first, complete or partial; missing values are the
+            defaults.
 
     Raises:
         ValueError: a start point is not in the space, or neither Optuna nor HyperOpt is installed
-            where one of them suits it.
+            although one of them is needed.
     """
     name, reason = chosen(space)
     return SEARCHERS[name](
@@ -92,7 +93,7 @@ def auto(
 
 
 def chosen(space: Space) -> tuple[Name, str]:
-    """Which one suits a space, and why, in words."""
+    """Return the name of the searcher that suits a space, and the reason in words."""
     columns = Encoding(space).columns
     if columns <= MOST_COLUMNS:
         return "gp", f"the space has {columns} columns, at most {MOST_COLUMNS}"

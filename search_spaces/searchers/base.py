@@ -1,4 +1,4 @@
-"""What every searcher of a study is: configuration 0, 1, 2, … of a space."""
+"""The interface of every searcher of a study: configuration 0, 1, 2, … of a space."""
 
 from __future__ import annotations
 
@@ -14,35 +14,39 @@ from search_spaces.values import Value
 
 
 class StudySearcher:
-    """Suggests `point(i)` as the configuration of trial i, by the seed, i and, where it learns, the
-    events until then: a study is resumed by telling them again, and no state is stored.
+    """Suggests `point(i)` as the configuration of trial i.
+
+    The point depends on the seed, i and, if the searcher learns, the events so far: a resumed study
+    replays them, so no state is stored.
 
     Args:
-        space: where to look.
-        start_points: what the first trials have, whole or in part; what is missing has its default.
+        space: space to search.
+        start_points: configurations of the first trials, complete or partial; missing values are
+            the defaults.
 
     Raises:
-        ValueError: what it is given is no `Space`, or a start point is not in it.
+        ValueError: `space` is no `Space`, or a start point is not in it.
     """
 
     not_resumable: ClassVar[str] = ""
-    """Why a study with this searcher can be neither resumed nor extended; empty where it can."""
+    """Reason why a study with this searcher can be neither resumed nor extended; empty if it
+    can."""
     learns: ClassVar[bool] = False
-    """Whether points depend on what trials have reported."""
+    """Whether points depend on reported results."""
     ranks_alone: ClassVar[bool] = False
-    """Whether its model knows of trials only how a rung ranks them, and is led astray by one that
-    ranks them wrong."""
+    """Whether its model uses only the ranks of trials at a rung, so that a rung with wrong ranks
+    misleads it."""
     uses_test_set: ClassVar[bool] = True
-    """Whether the study's best trial is measured on the test set."""
+    """Whether the study's best trial is evaluated on the test set."""
     reason: str = ""
-    """Why it was chosen, for a person; empty where a person has named it."""
+    """Reason for its choice, for the user; empty if the user has named the searcher."""
     origins: Mapping[int, Origin] = {}
-    """By index, the trial of another study that a trial continues."""
+    """Trials of another study to continue, by index of the trial in this one."""
 
     def __init__(self, space: Space, *, start_points: Iterable[Mapping[str, object]] = ()) -> None:
         self.space = checked_space(space, type(self).__name__)
         self.start_points: list[dict[str, Value]] = []
-        """Whole configurations, those of the first trials, without those of earlier studies."""
+        """Complete configurations of the first trials, without those of earlier studies."""
         for point in start_points:
             config = space.complete(point)
             if config not in self.start_points:
@@ -51,23 +55,28 @@ class StudySearcher:
 
     @property
     def size(self) -> int | None:
-        """The points that there are; None without an end."""
+        """Number of points; None if unlimited."""
         return None
 
     @property
     def learned(self) -> str:
-        """What it has learned of earlier studies, for a person; empty if it was told of none."""
+        """What it has learned of earlier studies, for the user; empty without earlier studies."""
         return ""
 
     def check(self, spec: StudySpec) -> None:
-        """Take in the study before it begins, and forget what another one has told; a ValueError
-        says why it cannot be searched."""
+        """Prepare for a study, and forget the events of a previous one.
+
+        Raises:
+            ValueError: the study cannot be searched with this searcher.
+        """
         self.earlier_points = EarlierPoints(len(self.start_points), spec.objective)
 
     def point(self, index: int) -> dict[str, Value] | None:
-        """Configuration number `index`, from 0: the start points, those of earlier studies as long
-        as they are good, then what the searcher suggests; None if there is none yet, or none any
-        more."""
+        """Return configuration number `index`, from 0.
+
+        The start points come first, then those of earlier studies as long as they are good, then
+        suggestions. Returns None if there is no configuration yet, or none is left.
+        """
         if index < len(self.start_points):
             return dict(self.start_points[index])
         earlier = self.earlier_points.at(index)
@@ -75,11 +84,11 @@ class StudySearcher:
 
     @abstractmethod
     def suggest(self, index: int) -> dict[str, Value] | None:
-        """Configuration number `index`, which comes after the start points; None if there is none
-        yet, or none any more."""
+        """Return configuration number `index`, which comes after the start points; None if there is
+        none yet, or none is left."""
 
     def on_event(self, event: Event, replay: bool) -> None:
-        """Take in any event of the study; `replay` if an earlier session has had it."""
+        """Take in an event of the study; `replay` if it is of an earlier session."""
         if isinstance(event, StartPoint):
             config = self.space.complete(event.config)
             if config not in self.start_points:
@@ -88,10 +97,10 @@ class StudySearcher:
             self.earlier_points.on_event(event)
 
     def take_events(self) -> list[Event]:
-        """Return, once, what was decided since the last call; after a replay, what the journal
-        lacks."""
+        """Return the decisions since the last call; after a replay, those that are missing in the
+        journal."""
         return self.earlier_points.take_events()
 
     def describe(self) -> dict[str, object]:
-        """The searcher as plain JSON, for `study.json`."""
+        """Return the searcher as plain JSON, for `study.json`."""
         return {"searcher": type(self).__name__}

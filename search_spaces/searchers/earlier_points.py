@@ -1,7 +1,8 @@
-"""The start points of a study that come from earlier ones, and whether they are worth trying here.
+"""The start points of a study that come from earlier studies, with a test of their quality.
 
-Earlier studies of other data may mislead. The first three of their configurations are tried, then
-one of the searcher's own. If that one is better than all three, no other of theirs follows.
+Earlier studies of other data may mislead. The study tries the first three of their configurations,
+then one of its searcher's own. If that one is better than all three, the remaining start points are
+left out.
 """
 
 from __future__ import annotations
@@ -20,45 +21,45 @@ from search_spaces.trial_events import (
 from search_spaces.values import Value
 
 FIRST = 3
-"""Configurations of earlier studies that are tried in any case."""
+"""Number of configurations of earlier studies that are always tried."""
 
 
 class EarlierPoints:
-    """Hands out the configurations of earlier studies as long as they are good here.
+    """Returns the configurations of earlier studies as long as they are good in this study.
 
     Args:
-        after: trials of the study that come before.
-        objective: of the study; None before it is known, while no trial runs.
+        after: number of trials that come before these configurations.
+        objective: objective of the study; None until it is known, before the first trial.
     """
 
     def __init__(self, after: int, objective: Objective | None = None) -> None:
         self._after, self._objective = after, objective
         self.points: list[dict[str, Value]] = []
-        """Whole configurations, the most promising first."""
+        """Complete configurations, the most promising first."""
         self._given: list[int] = []
-        """The trials that have the first ones of `points`."""
+        """Trials that have the first configurations of `points`, in order."""
         self._own: int | None = None
-        """The first trial with a suggestion of the searcher."""
+        """First trial with a configuration of the searcher."""
         self._values: dict[int, dict[float, float]] = {}
-        """Of the trials that are compared, by epoch; the smaller the better."""
+        """Sort keys of the metric by trial and epoch, smaller is better, of the compared trials."""
         self._ended: dict[int, Ended] = {}
-        """Of these trials, how each came to its first end."""
+        """First end of each compared trial."""
         self._helpful: bool | None = None
-        """None until it is known."""
+        """Result of the comparison; None before it."""
         self._events: list[Event] = []
 
     @property
     def trusted(self) -> list[dict[str, Value]]:
-        """The configurations, once they were found to be good here; none before."""
+        """All configurations if they were found to be good in this study, else none."""
         return [*self.points] if self._helpful else []
 
     def add(self, point: dict[str, Value]) -> None:
-        """Take in a further configuration, before the first trial has one."""
+        """Add a configuration, before the first trial has one."""
         if point not in self.points:
             self.points.append(point)
 
     def at(self, index: int) -> dict[str, Value] | None:
-        """The configuration that trial `index`, the next one, has; None leaves it to the
+        """Return the configuration of trial `index`, the next one; None leaves it to the
         searcher."""
         count = len(self._given)
         if index < self._after or count == len(self.points):
@@ -66,7 +67,7 @@ class EarlierPoints:
         return self.points[count] if count < FIRST or self._helpful else None
 
     def on_event(self, event: Event) -> None:
-        """Take in any event of the study."""
+        """Take in an event of the study."""
         if isinstance(event, Suggested):
             self._begin(event.trial)
         elif isinstance(event, Result) and event.trial in self._values:
@@ -85,7 +86,7 @@ class EarlierPoints:
             self._events = []
 
     def take_events(self) -> list[Event]:
-        """Return, once, what was decided since the last call."""
+        """Return the decisions since the last call."""
         events, self._events = self._events, []
         return events
 
@@ -99,12 +100,12 @@ class EarlierPoints:
             self._values[trial] = {}
 
     def _compare(self, own: int) -> None:
-        """Hold the searcher's own trial against theirs, once all of them have ended."""
+        """Compare the searcher's own trial with the start points, once all of them have ended."""
         if len(self._ended) < len(self._values):
             return
         last = {trial: max(values, default=0) for trial, values in self._values.items()}
         judged = [t for t, end in self._ended.items() if not end.failed and last[t] > 0]
-        # The last epoch that all of them have come to.
+        # The last epoch that all of them have reached.
         common = min((last[trial] for trial in judged), default=0)
 
         def loss(trial: int) -> float:

@@ -1,9 +1,9 @@
-"""A place in the unit cube of a space as the columns that a Gaussian process measures distances in.
+"""Encoding of points of a space as columns, whose distances a Gaussian process uses.
 
-A range and an ordered list are one column from 0 to 1. A list without order is one column for each
-value, so that two values are a distance of 1 apart, whichever they are; of two values, one column.
-A hyperparameter that a configuration does not have is in the middle: which branch it is in, the
-columns of the parent say.
+A range or an ordered list is one column from 0 to 1. A list without order has one column for each
+value, so that any two values have a distance of 1; a list of two values has one column. A
+hyperparameter that does not exist in a configuration is set to the middle: the columns of its
+parent tell the branches apart.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ Floats: TypeAlias = NDArray[np.float64]
 MIDDLE = 0.5
 
 FEW = 1_000
-"""Whole numbers of a range up to which they are told apart; of more a place stays what it is."""
+"""Largest number of whole numbers of a range that are encoded separately; a wider range is treated
+as continuous."""
 
 
 class Encoding:
-    """The columns of a space.
+    """Encodes points of a space as columns.
 
     Args:
-        space: with p hyperparameters.
+        space: space with p hyperparameters.
     """
 
     def __init__(self, space: Space) -> None:
@@ -37,24 +38,24 @@ class Encoding:
         self._middles = [_middles(parameter) for parameter in space.parameters]
         self._edges = [None if m is None else _edges(m) for m in self._middles]
         self.categorical = np.array([_one_hot(p) > 0 for p in space.parameters], dtype=bool)
-        """Of each hyperparameter, whether a small change of its number means nothing."""
+        """Whether the values of each hyperparameter have no order, [p]."""
         self.steps = np.array([0.0 if m is None else 1 / len(m) for m in self._middles])
-        """Of each, the share of [0, 1) that one value has; 0 of what is continuous."""
+        """Share of [0, 1) that one value of each hyperparameter has; 0 if continuous, [p]."""
 
     @property
     def columns(self) -> int:
-        """How many there are."""
+        """Number of columns."""
         return sum(_one_hot(p) or len(p.values) != 1 for p in self._space.parameters)
 
     def placed(self, numbers: Floats) -> Floats:
-        """As `Space.unit` of `Space.point`, for many at once.
+        """Return `Space.unit` of `Space.point` for many points at once.
 
         Args:
-            numbers: in [0, 1], [n, p].
+            numbers: numbers in [0, 1], [n, p].
 
         Returns:
-            The same, in the middle of the value's share for a list or an integer range, and NaN
-            where the hyperparameter is not there, [n, p].
+            The middle of the value's share for a list or an integer range, the same number for a
+            continuous range, and NaN where the hyperparameter does not exist, [n, p].
         """
         found = numbers.copy()
         there = np.ones(numbers.shape, dtype=bool)
@@ -66,7 +67,7 @@ class Encoding:
         return found
 
     def rows(self, units: Floats) -> Floats:
-        """The columns of places as `placed` gives them, [n, p] to [n, columns]."""
+        """Return the columns of points as returned by `placed`, [n, p] to [n, columns]."""
         found = []
         for at, parameter in enumerate(self._space.parameters):
             unit, count = units[:, at], len(parameter.values)
@@ -77,14 +78,14 @@ class Encoding:
                 hot[absent] = 1 / count
                 found.append(hot / math.sqrt(2))
             elif count > 1:
-                # The first value at 0, the last one at 1.
+                # Scale so that the first value is at 0 and the last one at 1.
                 found.append(((place * count - 0.5) / (count - 1))[:, None])
             elif count == 0:
                 found.append(place[:, None])
         return np.hstack(found) if found else np.empty((len(units), 0))
 
     def _exists(self, at: int, units: Floats, there: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Where hyperparameter `at` is there, by those before it."""
+        """Return in which rows hyperparameter `at` exists, by those before it, [n]."""
         child = self._space.parameters[at]
         if child.condition is None:
             return np.ones(len(units), dtype=bool)
@@ -103,13 +104,13 @@ class Encoding:
 
 
 def _one_hot(parameter: Hyperparameter) -> int:
-    """The columns of a list without order; 0 of anything else."""
+    """Return the number of columns of a list without order; 0 for any other hyperparameter."""
     count = len(parameter.values)
     return count if parameter.categorical and count > 2 else 0
 
 
 def _middles(parameter: Hyperparameter) -> Floats | None:
-    """The middle of each value's share of [0, 1); None where it has no few values."""
+    """Return the middle of each value's share of [0, 1); None if there are too many values."""
     if parameter.values:
         return np.array([parameter.unit(value) for value in parameter.values])
     assert parameter.low is not None
@@ -120,7 +121,7 @@ def _middles(parameter: Hyperparameter) -> Floats | None:
 
 
 def _edges(middles: Floats) -> Floats:
-    """Where the share of the second value begins, of the third, and so on."""
+    """Return where the share of the second value begins, of the third, and so on."""
     edges = [0.0]
     for middle in middles[:-1].tolist():
         edges.append(2 * middle - edges[-1])

@@ -1,13 +1,13 @@
-"""A Gaussian process: exact regression, its hyperparameters at their most probable values.
+"""Gaussian process: exact regression with hyperparameters at their posterior mode.
 
 After Rasmussen and Williams 2006, *Gaussian Processes for Machine Learning*, chapters 2 and 5:
 a Matérn 5/2 kernel with one length scale for each column, a signal and a noise variance. The prior
 of a length scale grows with the root of the number of columns (Hvarfner, Hellsten and Nardi 2024,
-*Vanilla Bayesian Optimization Performs Great in High Dimensions*), without which a process of many
-columns takes every point for far from all others.
+*Vanilla Bayesian Optimization Performs Great in High Dimensions*); without it, a process with many
+columns treats every point as far from all others.
 
-It needs NumPy and SciPy alone: a library on torch takes longer to import than a study of a hundred
-suggestions takes here.
+It needs NumPy and SciPy alone: importing a library on torch takes longer than a study of a hundred
+suggestions here.
 """
 
 from __future__ import annotations
@@ -26,40 +26,40 @@ from scipy.special import erfcx, log_ndtr
 from search_spaces.searchers.encoding import Floats
 
 JITTER = 1e-8
-"""Added to the diagonal, so that a point may come twice."""
+"""Term on the diagonal, so that a point may occur twice."""
 
 LENGTH_SPREAD = math.sqrt(3)
-"""Of the logarithm of a length scale, as in Hvarfner et al."""
+"""Prior standard deviation of the logarithm of a length scale, as in Hvarfner et al."""
 
 NOISE_SHAPE, NOISE_RATE = 1.1, 30.0
-"""Of the gamma prior of the noise variance, that of Optuna's GPSampler: little noise, or none."""
+"""Gamma prior of the noise variance, as in Optuna's GPSampler: little noise, or none."""
 
 BOUNDS = ((math.log(0.01), math.log(1e4)), (math.log(0.02), math.log(50)), (math.log(1e-7), 0.0))
-"""Of the logarithms of a length scale, of the signal and of the noise variance."""
+"""Bounds of the logarithms of a length scale, of the signal variance and of the noise variance."""
 
 ITERATIONS = 50
-"""Of L-BFGS-B."""
+"""Largest number of iterations of L-BFGS-B."""
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """Matérn 5/2 and noise; of values that have variance 1."""
+    """Matérn 5/2 kernel with noise, for values with variance 1."""
 
     lengths: Floats
-    """By column."""
+    """Length scale of each column, [d]."""
     signal: float = 1.0
-    """Variance."""
+    """Signal variance."""
     noise: float = 1e-3
-    """Variance."""
+    """Noise variance."""
 
     def between(self, a: Floats, b: Floats) -> Floats:
-        """The covariances without noise, of [n, d] and [m, d]: [n, m]."""
+        """Return the covariances without noise of [n, d] and [m, d]: [n, m]."""
         covariance: Floats = self.signal * matern(distances(a / self.lengths, b / self.lengths))
         return covariance
 
 
 def distances(a: Floats, b: Floats) -> Floats:
-    """Euclidean ones between [n, d] and [m, d], times √5: [n, m]."""
+    """Return the Euclidean distances between [n, d] and [m, d], times √5: [n, m]."""
     squares = -2 * (a @ b.T)
     squares += (a * a).sum(axis=1)[:, None]
     squares += (b * b).sum(axis=1)
@@ -69,7 +69,7 @@ def distances(a: Floats, b: Floats) -> Floats:
 
 
 def matern(distance: Floats) -> Floats:
-    """Matérn 5/2 of a distance times √5."""
+    """Return the Matérn 5/2 covariance for a distance times √5."""
     found: Floats = distance / 3
     found += 1
     found *= distance
@@ -79,10 +79,10 @@ def matern(distance: Floats) -> Floats:
 
 
 class Posterior:
-    """A Gaussian process given values.
+    """A Gaussian process conditioned on values.
 
     Args:
-        kernel: of the process, which has mean 0.
+        kernel: kernel of the process, which has mean 0.
         x: points, [n, d].
         y: their values, [n], or those of several processes with the same kernel, [n, k].
     """
@@ -95,12 +95,12 @@ class Posterior:
         self._weights = cho_solve((self._factor, True), y, check_finite=False)
 
     def mean(self, x: Floats) -> Floats:
-        """The expected values at [m, d]: [m], or [m, k]."""
+        """Return the expected values at [m, d]: [m], or [m, k]."""
         expected: Floats = self.kernel.between(x, self.x) @ self._weights
         return expected
 
     def at(self, x: Floats) -> tuple[Floats, Floats]:
-        """What `mean` returns of [m, d], and the standard deviation without noise, [m]."""
+        """Return the mean at [m, d], and the standard deviation without noise, [m]."""
         across = self.kernel.between(self.x, x)
         expected: Floats = across.T @ self._weights
         solved = solve_triangular(
@@ -110,8 +110,8 @@ class Posterior:
         return expected, np.sqrt(np.maximum(variance, 1e-12))
 
     def believing(self, x: Floats) -> Posterior:
-        """The process that has been told its own expectation at [m, d], as a kriging believer
-        (Ginsbourger, Le Riche and Carraro 2010): it expects the same and is surer there."""
+        """Return the process conditioned on its own expectation at [m, d], as a kriging believer
+        (Ginsbourger, Le Riche and Carraro 2010): with equal means and a smaller deviation there."""
         none = np.zeros((len(x), *self._weights.shape[1:]))
         weights = np.concatenate([self._weights, none])
         believing = Posterior(self.kernel, np.vstack([self.x, x]), weights)
@@ -121,7 +121,7 @@ class Posterior:
 
 @dataclass(frozen=True)
 class Evidence:
-    """How probable a kernel's parameters are, given values.
+    """Posterior density of a kernel's parameters, given values.
 
     Args:
         x: points, [n, d].
@@ -133,17 +133,17 @@ class Evidence:
 
     @cached_property
     def usual_length(self) -> float:
-        """Mean of the logarithm of a length scale before there are values."""
+        """Prior mean of the logarithm of a length scale."""
         return math.sqrt(2) + math.log(self.x.shape[1]) / 2
 
     @property
     def start(self) -> Floats:
-        """Logarithms of the parameters that are most probable without values."""
+        """Return the logarithms of the parameters at the mode of the prior."""
         lengths = np.full(self.x.shape[1], self.usual_length - LENGTH_SPREAD**2)
         return np.array([*lengths, 0.0, math.log(1e-2)])
 
     def loss(self, logs: Floats) -> tuple[float, Floats]:
-        """The negative logarithm of the density, up to a constant, and its gradient.
+        """Return the negative log density, up to a constant, and its gradient.
 
         Args:
             logs: logarithms of length scales, signal and noise variance, [d + 2].
@@ -179,7 +179,7 @@ class Evidence:
 
 
 def fitted(x: Floats, y: Floats) -> Kernel:
-    """The kernel whose parameters are most probable, given values [n] of variance 1 at [n, d]."""
+    """Return the kernel at the posterior mode, given values [n] of variance 1 at [n, d]."""
     evidence = Evidence(x, y)
     length, signal, noise = BOUNDS
     found = minimize(
@@ -195,11 +195,11 @@ def fitted(x: Floats, y: Floats) -> Kernel:
 
 
 def log_expected_improvement(mean: Floats, deviation: Floats, best: float) -> Floats:
-    """By how much a value is expected to be below `best`, as a logarithm, [n].
+    """Return the logarithm of the expected improvement of a value below `best`, [n].
 
-    The logarithm is computed without the improvement itself, which is 0 to a computer where the
-    process is sure of none (Ament et al. 2023, *Unexpected Improvements to Expected Improvement
-    for Bayesian Optimization*).
+    The logarithm is computed without the improvement itself, which underflows to 0 where the
+    process expects none (Ament et al. 2023, *Unexpected Improvements to Expected Improvement for
+    Bayesian Optimization*).
     """
     z = (best - mean) / deviation
     near = np.maximum(z, -1.0)

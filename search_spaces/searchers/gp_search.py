@@ -1,10 +1,10 @@
-"""Bayesian optimisation with a Gaussian process of our own (`gaussian_process.py`).
+"""Bayesian optimisation with a Gaussian process (`gaussian_process.py`).
 
-The process models the values of the metric over the columns of a configuration (`encoding.py`), and
-one more, the progress of the trial: the logarithm of its epoch, 0 at the first and 1 at the last.
-Under early stopping what a trial had at each rung is told at its progress there, and how much of it
-holds at the end is one more length scale. The next configuration is the one whose value at the end
-is expected to improve most on the best one (the logarithm of expected improvement).
+The process models the values of the metric over the columns of a configuration (`encoding.py`) and
+one more column, the progress of the trial: the logarithm of its epoch, 0 at the first and 1 at the
+last. Under early stopping the value of a trial at each rung is observed at its progress there; one
+more length scale expresses how well it predicts the end. The next configuration is the one whose
+value at the end is expected to improve most on the best one (log expected improvement).
 """
 
 from __future__ import annotations
@@ -30,75 +30,77 @@ from search_spaces.space import Space
 from search_spaces.trial_events import Earlier, Ended, Event
 
 STARTUP = 7
-"""Fewer than Optuna's 10: on LCBench regret falls sooner, and is no higher at the end."""
+"""Trials before the first proposal; fewer than Optuna's 10: on LCBench regret falls sooner, and is
+no higher at the end."""
 
 GROWTH = 0.1
-"""The kernel is fitted anew when so much more trials have ended."""
+"""Relative growth of the number of ended trials after which the kernel is fitted anew."""
 
 MOST = 240
-"""Values that the process is told. Of more, half are the best, the others spread over the rest."""
+"""Largest number of values that the process observes: half of them the best, the others evenly
+spread over the rest."""
 
 MOST_FITTED = 200
-"""Of which the kernel's parameters are found."""
+"""Largest number of values that the kernel's parameters are fitted to."""
 
 BELIEVED = 48
-"""Trials that were stopped and whose end is believed to be as expected."""
+"""Number of stopped trials whose expected end values are treated as observed."""
 
 CANDIDATES = 1_024
-"""Configurations from the whole space."""
+"""Number of candidates from the whole space."""
 
 PARENTS = 8
-"""The best trials that have neighbours among the candidates."""
+"""Number of best trials whose neighbours are candidates."""
 
 NEIGHBOURS = 128
-"""Of the best trials, for each of `SPREADS`."""
+"""Number of neighbours of the best trials, for each of `SPREADS`."""
 
 SPREADS = (0.2, 0.06, 0.02, 0.005)
 """Standard deviations of neighbours' numbers, in [0, 1]."""
 
 REFINED = 4
-"""The best candidates, which get neighbours in each round."""
+"""Number of best candidates that get neighbours in each round of refinement."""
 
 REFINING = 128
-"""Of which there are so many."""
+"""Number of neighbours in a round of refinement."""
 
 REFINEMENTS = (0.2, 0.1, 0.05, 0.025, 0.012, 0.006, 0.003, 0.0015)
-"""Their standard deviations, round by round."""
+"""Standard deviations of these neighbours, by round."""
 
 CAUTION = 4
-"""Power of the share of trials that are expected not to fail, by which the improvement counts.
-With 0 a model that is drawn to the edge of where trials fail lets seven of twenty fail, with 4 half
-as many."""
+"""Power of the expected probability of success by which the improvement is multiplied. With 0 a
+model that is drawn to the border of the failing region lets seven of twenty trials fail, with 4
+half as many."""
 
 SQUASH = 4.0
-"""A value that is bad has no more weight than one so many times as far from the median as the
-median is from the best tenth."""
+"""Limit of the weight of bad values: this many times the distance from the median to the best
+tenth."""
 
 
 @dataclass(frozen=True)
 class Told:
-    """What the process knows: n values that trials have had, of a space with p hyperparameters."""
+    """Observations of the process: n values of trials in a space with p hyperparameters."""
 
     units: Floats
-    """Places in the space, [n, p]; NaN where a hyperparameter is not there."""
+    """Points in the unit cube, [n, p]; NaN where a hyperparameter does not exist."""
     progress: Floats
-    """At the value, [n]."""
+    """Progress of each trial at its value, [n]."""
     losses: Floats
-    """The smaller the better; NaN of a trial that failed, [n]."""
+    """Sort keys, smaller is better, [n]; NaN for a failed trial."""
 
     @property
     def target(self) -> float:
-        """The progress to improve at: that of the end, unless all values are of one progress, when
-        nothing is known of any other."""
+        """Progress at which to improve: that of the end, or the common one if all values have the
+        same progress, since nothing is known of any other."""
         known = self.progress[~np.isnan(self.losses)]
         return float(known[0]) if len(known) and np.ptp(known) == 0 else 1.0
 
     def among(self, most: int) -> Told:
-        """Half of `most` are the best, the others are spread over the rest."""
+        """Return `most` observations: the best ones as half of them, the others spread evenly."""
         count = len(self.losses)
         if count <= most:
             return self
-        order = np.argsort(self.losses, kind="stable")  # Those that failed come last.
+        order = np.argsort(self.losses, kind="stable")  # Failed trials come last.
         best, rest = order[: most // 2], np.sort(order[most // 2 :])
         spread = rest[np.linspace(0, len(rest) - 1, most - len(best)).round().astype(int)]
         chosen = np.sort(np.concatenate([best, spread]))
@@ -106,14 +108,15 @@ class Told:
 
 
 class GPSearch(LearningSearch):
-    """Proposes what a Gaussian process expects to improve most on the best trial.
+    """Proposes the configuration with the largest expected improvement on the best trial.
 
     Args:
-        space: where to look.
-        seed: of all points.
-        startup: trials before the first proposal of the model.
-        start_points: what to try first, whole or in part; what is missing has its default.
-        reason: why it was chosen, for a person; empty where a person has named it.
+        space: space to search.
+        seed: seed of all points.
+        startup: number of trials before the first proposal of the model.
+        start_points: configurations to try first, complete or partial; missing values are the
+            defaults.
+        reason: reason for the choice of this searcher; empty if the user has named it.
 
     Raises:
         ValueError: a start point is not in the space.
@@ -135,23 +138,23 @@ class GPSearch(LearningSearch):
         self._begin(None)
 
     def check(self, spec: StudySpec) -> None:
-        """As every searcher that learns; the last epoch is where progress is 1."""
+        """Prepare for a study as every searcher that learns; progress is 1 at the last epoch."""
         super().check(spec)
         self._begin(spec.scheduler.max_epochs)
 
     def _begin(self, max_epochs: int | None) -> None:
         self._max_epochs = max_epochs
         self._ended = 0
-        """Trials whose end was told."""
+        """Number of trials that have ended."""
         self._fitted_at = 0.0
-        """How many had ended when the kernel was fitted."""
+        """Number of ended trials at the last fit of the kernel."""
         self._kernel: Kernel | None = None
         self._to_fit: Told | None = None
-        """What the kernel is to be fitted to. It is what was told at a moment that a resumed study
-        finds again, whenever it is fitted."""
+        """Observations for the next fit of the kernel. They are fixed at a moment that a resumed
+        study reproduces, whenever the fit is made."""
 
     def on_event(self, event: Event, replay: bool) -> None:
-        """Learn from it."""
+        """Learn from an event."""
         super().on_event(event, replay)
         if isinstance(event, (Ended, Earlier)):
             self._ended += 1
@@ -160,8 +163,8 @@ class GPSearch(LearningSearch):
                 self._to_fit = self._told().among(MOST_FITTED)
 
     def proposal(self, rng: np.random.Generator) -> Sequence[float]:
-        """Of many candidates, and of the best ones' neighbours, the one that is expected to improve
-        most; one that was tried only where all were."""
+        """Return the best of many candidates and of the neighbours of the best ones; one that was
+        tried before only if all were."""
         with linear_algebra().limit(limits=1):
             return self._proposal(rng)
 
@@ -173,7 +176,7 @@ class GPSearch(LearningSearch):
             self._to_fit = None
         assert self._kernel is not None, "it is fitted when the startup has ended"
         told = everything.among(MOST)
-        # Beside the value it expects the share of failures.
+        # The process predicts the share of failures beside the value.
         failed = np.isnan(told.losses).astype(float)
         values = np.column_stack([standardised(told.losses), failed])
         posterior = Posterior(self._kernel, self._rows(told), values)
@@ -204,15 +207,15 @@ class GPSearch(LearningSearch):
         return proposed
 
     def _rows(self, told: Told) -> Floats:
-        """The columns of what was told, and the progress."""
+        """Return the columns and the progress of observations."""
         return np.column_stack([self._encoding.rows(told.units), told.progress])
 
     def _at(self, units: Floats, progress: float) -> Floats:
-        """The columns of configurations, and one progress for all of them."""
+        """Return the columns of configurations, all with the same progress."""
         return np.column_stack([self._encoding.rows(units), np.full(len(units), progress)])
 
     def _told(self) -> Told:
-        """All values that trials have had at rungs and at their ends."""
+        """Return all values that trials have had at rungs and at their ends."""
         units, epochs, losses = [], [], []
         for record in self.trials.values():
             for epoch, loss in self._stations(record).items():
@@ -221,13 +224,13 @@ class GPSearch(LearningSearch):
                 losses.append(loss)
         progress, values = progress_of(np.array(epochs), self._max_epochs), np.array(losses)
         told = Told(self._floats(units), progress, values)
-        # A trial that failed is bad where the others are to improve.
+        # A failed trial counts as bad at the progress at which the others are to improve.
         progress[np.isnan(values)] = told.target
         return told
 
     def _stations(self, record: TrialRecord) -> dict[float, float]:
-        """By epoch, what a trial had at each rung and at its end; `END` for one that ended by
-        itself, and for one that failed, of which only that is told."""
+        """Return the value of a trial at each rung and at its end, by epoch; `END` for a trial that
+        ended by itself, and as the only one for a failed trial."""
         if record.state == "failed":
             return {END: math.nan}
         key, values = self.objective.key, record.values
@@ -244,11 +247,11 @@ class GPSearch(LearningSearch):
         return found
 
     def _on_their_way(self, posterior: Posterior, target: float) -> Floats:
-        """The places of trials that run, and of the best ones that were stopped: what they would
-        come to is believed, or a model would ask for it again and again.
+        """Return the points of running trials and of the best stopped ones. Their expected end
+        values are treated as observed, or the model would propose them again and again.
 
         Args:
-            target: the progress that they are expected at.
+            target: progress at which they are expected.
         """
         running = [t.unit for t in self.trials.values() if t.state == "running"]
         stopped = self._floats([t.unit for t in self.trials.values() if t.state == "stopped"])
@@ -258,14 +261,14 @@ class GPSearch(LearningSearch):
         return np.vstack([self._floats(running), stopped])
 
     def _floats(self, units: Sequence[tuple[float | None, ...]]) -> Floats:
-        """Places, one a row; NaN where a hyperparameter is not there."""
+        """Return points as rows; NaN where a hyperparameter does not exist."""
         return np.array(units, dtype=float).reshape(len(units), len(self.space.parameters))
 
     def _neighbours(
         self, parents: Floats, count: int, spread: float, rng: np.random.Generator
     ) -> Floats:
-        """So many configurations, each of which differs from one of `parents` in one hyperparameter
-        or in several."""
+        """Return `count` configurations, each of which differs from one of `parents` in one or more
+        hyperparameters."""
         size = parents.shape[1]
         whole = np.where(np.isnan(parents), rng.random(parents.shape), parents)
         numbers = np.tile(whole, (-(-count // len(whole)), 1))[:count]
@@ -276,7 +279,7 @@ class GPSearch(LearningSearch):
         )
         moved = np.clip(moved, 0, 1 - 2**-53)
         anywhere = rng.random((count, size))
-        # Another category in few, or no neighbour would have the same.
+        # Few get another category, or no neighbour would keep all categories.
         far = self._encoding.categorical & (rng.random((count, size)) < 0.5)
         moved = np.where(self._encoding.categorical, np.where(far, anywhere, numbers), moved)
         return self._encoding.placed(np.where(change, moved, numbers))
@@ -284,18 +287,18 @@ class GPSearch(LearningSearch):
 
 @cache
 def linear_algebra() -> ThreadpoolController:
-    """The threads of linear algebra. One is enough for matrices of a few hundred rows; more wait
-    for each other where trials have the cores, four times as long as the proposal takes, and round
-    as the machine has cores."""
+    """Return the thread pools of linear algebra. One thread is enough for matrices of a few hundred
+    rows; more would wait for each other while trials use the cores, and take four times as long;
+    and results would depend on the number of cores."""
     return ThreadpoolController().select(user_api="blas")
 
 
 def progress_of(epochs: Floats, last: float | None) -> Floats:
-    """0 at the first epoch, 1 at the last one and at `END`, between them by the logarithm.
+    """Return progress: 0 at the first epoch, 1 at the last one and at `END`, logarithmic between.
 
     Args:
-        epochs: of values, [n].
-        last: of a trial; None takes the last one that any trial had.
+        epochs: epochs of values, [n].
+        last: last epoch of a trial; None for the last one that any trial has reached.
     """
     known = epochs[np.isfinite(epochs)]
     last = last or (float(known.max()) if len(known) else 1.0)
@@ -303,15 +306,15 @@ def progress_of(epochs: Floats, last: float | None) -> Floats:
 
 
 def as_unit(row: Floats) -> tuple[float | None, ...]:
-    """A place as a trial's record has it: None where a hyperparameter is not there."""
+    """Return a point as a trial's record stores it: None where a hyperparameter does not exist."""
     return tuple(None if math.isnan(number) else number for number in row.tolist())
 
 
 def standardised(losses: Floats) -> Floats:
-    """Mean 0 and standard deviation 1, without the weight of what is very bad: a value worse than
-    the median comes nearer to it the farther it is, and failed trials are as bad as the worst.
+    """Return losses with mean 0 and standard deviation 1, and less weight for very bad values.
 
-    Values that are moved or scaled come to the same.
+    Values worse than the median are compressed towards it, more so the farther they are; failed
+    trials are as bad as the worst. The result does not change if all values are shifted or scaled.
     """
     known = losses[~np.isnan(losses)]
     if not len(known):

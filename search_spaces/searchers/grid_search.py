@@ -1,4 +1,4 @@
-"""Grid search: every combination of the values that are named."""
+"""Grid search: every combination of given values."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from search_spaces.space import Space
 from search_spaces.values import Value
 
 LIMIT = 10_000
-"""More points than anybody means; a fifth hyperparameter of ten values is what does it."""
+"""Largest number of points that is taken for intended; a fifth hyperparameter of ten values
+exceeds it."""
 
 
 class GridSearch(StudySearcher):
-    """Tries all combinations, the last hyperparameter's values first.
+    """Tries all combinations; the values of the last hyperparameter vary fastest.
 
-    A branch is multiplied only by the hyperparameters that it has.
+    A branch is combined only with the hyperparameters that it has.
 
     Args:
-        space: where to look.
-        grid_points: values of each range, evenly on its scale, its ends included; None takes the
-            catalogue's `grid`. A list is taken whole.
-        limit: the most points that are not a mistake.
-        start_points: what to try first, whole or in part; what is missing has its default. The
-            grid follows, without those of its points that were among them.
+        space: space to search.
+        grid_points: number of values of each range, evenly spaced on its scale, with both ends;
+            None for the catalogue's `grid`. All values of a list are used.
+        limit: largest number of points that is not refused.
+        start_points: configurations to try first, complete or partial; missing values are the
+            defaults. The grid follows, without points that were start points.
 
     Raises:
         ValueError: more points than `limit`, a range without a grid, or a start point that is not
@@ -53,7 +54,7 @@ class GridSearch(StudySearcher):
             )
             raise ValueError(
                 f"the grid has {self._size:,} points ({sizes}), more than {limit:,}: give fewer "
-                "--grid-points, fix a hyperparameter, or say --yes"
+                "--grid-points, fix a hyperparameter, or give --yes"
             )
         self._size += sum(not self._has(point) for point in self.start_points)
         self._walk = (
@@ -63,17 +64,17 @@ class GridSearch(StudySearcher):
 
     @property
     def size(self) -> int:
-        """The start points, and the other points of the grid."""
+        """Number of start points and other points of the grid."""
         return self._size
 
     def suggest(self, index: int) -> dict[str, Value]:
-        """Configuration number `index`, which comes after the start points."""
+        """Return configuration number `index`, which comes after the start points."""
         at = index - len(self.start_points)
         self._drawn.extend(islice(self._walk, max(0, at + 1 - len(self._drawn))))
         return dict(self._drawn[at])
 
     def _has(self, config: Mapping[str, Value]) -> bool:
-        """Whether a configuration of the space is a point of the grid."""
+        """Return whether a configuration of the space is a point of the grid."""
         return all(
             config[parameter.name] in values
             for parameter, values in zip(self.space.parameters, self._values, strict=True)
@@ -81,7 +82,7 @@ class GridSearch(StudySearcher):
         )
 
     def _count(self, config: dict[str, Value], start: int) -> int:
-        """The points below `config`; walks through those values alone that open a branch."""
+        """Return the number of points below `config`; visits only values that open a branch."""
         factor = 1
         for at in range(start, len(self.space.parameters)):
             parameter, values = self.space.parameters[at], self._values[at]
@@ -105,10 +106,10 @@ class GridSearch(StudySearcher):
 
 
 def grid_values(parameter: Hyperparameter, grid_points: int | None) -> list[Value]:
-    """What a grid tries of one hyperparameter, in its order.
+    """Return the values of one hyperparameter that a grid tries, in order.
 
     Raises:
-        ValueError: a range without a grid, and no number of points.
+        ValueError: a range without a grid, and no number of points given.
     """
     if parameter.values:
         return list(parameter.values)
@@ -119,10 +120,10 @@ def grid_values(parameter: Hyperparameter, grid_points: int | None) -> list[Valu
     assert parameter.low is not None
     assert parameter.high is not None
     if parameter.integer:
-        # An integer's value at u = 1 would be beyond its share.
+        # An integer's value at u = 1 would be outside its share.
         ends = [parameter.unit(int(parameter.low)), parameter.unit(int(parameter.high))]
     else:
         ends = [0.0, 1.0]
     steps = [ends[0] + (ends[1] - ends[0]) * i / (grid_points - 1) for i in range(grid_points)]
-    # Few integers have fewer values than points.
+    # A short integer range has fewer values than points.
     return list(dict.fromkeys(parameter.at(u) for u in steps))

@@ -1,12 +1,12 @@
-"""What searchers that learn know of a study, and when they use it.
+"""The knowledge that searchers with a model have of a study, and when they use the model.
 
 Under early stopping trials end after different numbers of epochs, and their last values cannot be
 compared. As in BOHB (Falkner, Klein and Hutter 2018, *BOHB: Robust and Efficient Hyperparameter
 Optimization at Scale*, section 3.2) trials are compared at the highest rung that enough of them
 have reached, by their values there. BOHB leaves the others out; here trials that were stopped
-earlier come behind, those of a higher rung first, of one rung by their value. Failed trials come
-last. Hence a few are enough: BOHB waits for more of them than there are hyperparameters, and until
-then learns the first epochs, which may rank trials the wrong way round.
+earlier rank behind, those of a higher rung first, within a rung by value. Failed trials rank last.
+Hence few trials are enough: BOHB waits for more of them than there are hyperparameters, and until
+then learns from the first epochs, which may rank trials the wrong way round.
 """
 
 from __future__ import annotations
@@ -38,25 +38,26 @@ from search_spaces.values import Value, as_json, as_seed
 Epochs: TypeAlias = int | float
 
 Name: TypeAlias = int | str
-"""Of a trial: its index, or a name for one of an earlier study."""
+"""Name of a trial: its index, or a text for one of an earlier study."""
 
 END = math.inf
-"""The rung above all others: the end of a trial that nobody stopped."""
+"""Rung above all others: the end of a trial that was not stopped."""
 
 
 @dataclass
 class TrialRecord:
-    """What a searcher was told of one trial."""
+    """What a searcher knows of one trial."""
 
     unit: tuple[float | None, ...]
-    """Its place in the space: a number in [0, 1], or None, for each hyperparameter."""
+    """Point in the unit cube: a number in [0, 1] for each hyperparameter; None if it does not
+    exist."""
     values: dict[Epochs, float] = field(default_factory=dict)
-    """Of the metric, by epoch; under `END` that of a trial that has come to its end."""
+    """Values of the metric by epoch; under `END` the value at the end of a complete trial."""
     state: Literal["running", "stopped", "finished", "failed"] = "running"
 
     def value_at(self, rung: Epochs) -> float | None:
-        """The value of the first report at or past a rung, or of the end of a trial that ended by
-        itself before it; None of a trial that has not come there, or has failed."""
+        """Return the value of the first report at or past a rung, or of the end of a trial that
+        ended by itself before it; None if the trial has not reached the rung, or has failed."""
         if self.state == "failed":
             return None
         return self.values.get(min((at for at in self.values if at >= rung), default=END))
@@ -64,18 +65,18 @@ class TrialRecord:
 
 @dataclass(frozen=True, order=True)
 class Rank:
-    """Where a trial comes among the others: the smaller the better."""
+    """Rank of a trial among the others, smaller is better."""
 
     below: float
-    """0 for a trial that is compared at the model's rung, then by the rung where it was stopped;
+    """0 for a trial that is compared at the model's rung, then ordered by the rung that stopped it;
     infinite if it failed."""
     loss: float
-    """Its value at that rung, the smaller the better."""
+    """Sort key of its value at that rung, smaller is better."""
 
 
 def common_rung(trials: Iterable[TrialRecord], rungs: Sequence[int], enough: int) -> Epochs:
-    """The rung to compare trials at: the highest that `enough` of them have reached, else the
-    lowest."""
+    """Return the rung at which to compare trials: the highest that `enough` of them have reached,
+    else the lowest."""
     stations, records = [*rungs, END], list(trials)
     for station in reversed(stations):
         if sum(record.value_at(station) is not None for record in records) >= enough:
@@ -86,7 +87,7 @@ def common_rung(trials: Iterable[TrialRecord], rungs: Sequence[int], enough: int
 def ranks_of(
     trials: Mapping[Name, TrialRecord], rungs: Sequence[int], objective: Objective, rung: Epochs
 ) -> dict[Name, Rank | None]:
-    """Where each trial stands at `rung`; None for one that is still on its way to it."""
+    """Return the rank of each trial at `rung`; None for a trial that has yet to reach it."""
     stations = [*rungs, END]
     lower = stations[: stations.index(rung)][::-1]
     found: dict[Name, Rank | None] = {}
@@ -107,17 +108,17 @@ def ranks_of(
 
 
 ENOUGH = 4
-"""Trials that make a rung the one to compare at. It is no worse than as many as BOHB asks for
-(hyperparameters and 3), and simpler: TPE under rungs from epoch 3 has a normalised regret of 0.224
+"""Number of trials that must have reached a rung to be compared there. It is no worse than BOHB's
+(hyperparameters plus 3), and simpler: TPE under rungs from epoch 3 has a normalised regret of 0.224
 with 4 and 0.223 with 10 on the tuned tasks of LCBench, Optuna 0.216 and 0.231 (3 seeds)."""
 
 COMPARABLE = ("epochs", "patience", "train_ratio", "precision", "print_freq", "seed")
-"""What may differ in an earlier study whose trials are learned from."""
+"""Hyperparameters that may differ in an earlier study without excluding its trials."""
 
 
 def earlier_record(space: Space, earlier: Earlier) -> TrialRecord | None:
-    """A trial of an earlier study, if it is in the space and like a trial of it in all that is not
-    searched; what its configuration lacks has its default."""
+    """Return the record of a trial of an earlier study; missing values are the defaults. Return
+    None if it is outside the space, or differs in what is not searched."""
     config = earlier.config
     names = {parameter.name for parameter in space.parameters}
     shared = {key: value for key, value in config.items() if key in names}
@@ -137,27 +138,28 @@ def earlier_record(space: Space, earlier: Earlier) -> TrialRecord | None:
 
 
 RETRIES = 16
-"""Proposals of a model until it has a configuration that was not tried; then the first such Sobol
-point is taken."""
+"""Number of proposals of a model in search of a configuration that was not tried; then the next
+such Sobol point is used."""
 
 
 class LearningSearch(StudySearcher):
-    """A searcher with a model of what it was told.
+    """A searcher with a model of the trials that it knows.
 
     First come the start points, then, unless these are four or more, Sobol points until `startup`
-    trials can be learned from, the failed ones included. A trial that is still running counts as
-    bad, so that trials that run at the same time differ. No configuration is suggested twice as
-    long as the space has others.
+    trials can be learned from, including failed ones. A running trial counts as bad, so that trials
+    that run at the same time differ. No configuration is suggested twice as long as the space has
+    others.
 
     Args:
-        space: where to look.
-        seed: of all points.
-        startup: trials before the first proposal of the model.
-        start_points: what to try first, whole or in part; what is missing has its default.
-        reason: why it was chosen, for a person; empty where a person has named it.
+        space: space to search.
+        seed: seed of all points.
+        startup: number of trials before the first proposal of the model.
+        start_points: configurations to try first, complete or partial; missing values are the
+            defaults.
+        reason: reason for the choice of this searcher; empty if the user has named it.
 
     Raises:
-        ValueError: a start point that is not in the space, or a space with nothing to search.
+        ValueError: a start point is not in the space, or the space has nothing to search.
     """
 
     learns = True
@@ -173,35 +175,37 @@ class LearningSearch(StudySearcher):
     ) -> None:
         super().__init__(space, start_points=start_points)
         if not space.parameters:
-            raise ValueError(f"space {space.name}: every hyperparameter is fixed, none is searched")
+            raise ValueError(
+                f"space {space.name}: every hyperparameter is fixed; leave one to be searched"
+            )
         self.seed = as_seed(seed)
         self.reason = reason
         self._startup = startup
         self.trials: dict[Name, TrialRecord] = {}
-        """All that it was told of, in the order of their suggestion."""
+        """All known trials, in the order in which they were suggested."""
         self.rungs: Sequence[int] = ()
-        """Epochs at which the scheduler compares trials; the model compares them there too."""
+        """Epochs at which the scheduler compares trials, and so does the model."""
         self._objective: Objective | None = None
         self._earlier: dict[str, list[bool]] = {}
-        """By earlier study, of each of its trials whether something was learned from it."""
+        """For each earlier study, whether each of its trials could be used."""
         self._first_points = SobolSearch(space, seed=seed)
 
     @abstractmethod
     def proposal(self, rng: np.random.Generator) -> Sequence[float]:
-        """A number in [0, 1] for each hyperparameter of the space, by a model of `trials`.
+        """Return a number in [0, 1] for each hyperparameter of the space, by a model of `trials`.
 
         Args:
-            rng: of this proposal alone.
+            rng: random generator of this proposal alone.
         """
 
     def standing(self) -> tuple[Epochs, dict[Name, Rank | None]]:
-        """The rung that trials are compared at, and where each of them stands there, in the order
-        of `trials`."""
+        """Return the rung at which trials are compared, and the rank of each trial there, in the
+        order of `trials`."""
         rung = common_rung(self.trials.values(), self.rungs, ENOUGH)
         return rung, ranks_of(self.trials, self.rungs, self.objective, rung)
 
     def suggest(self, index: int) -> dict[str, Value]:
-        """Configuration number `index`, by the seed, `index` and what was told until now."""
+        """Return configuration number `index`, by the seed, `index` and the events so far."""
         trials = self.trials.values()
         tried = {record.unit for record in trials}
         if sum(record.state != "running" for record in trials) >= self.startup:
@@ -218,26 +222,26 @@ class LearningSearch(StudySearcher):
 
     @property
     def startup(self) -> int:
-        """Trials before the first proposal of the model: start points, if there are enough to
-        compare, are in the place of Sobol points."""
+        """Number of trials before the first proposal of the model: start points replace Sobol
+        points, if there are enough to compare."""
         given = len(self.start_points)
         return self._startup if given < ENOUGH else min(self._startup, given)
 
     @property
     def objective(self) -> Objective:
-        """What the study looks for."""
+        """Objective of the study."""
         assert self._objective is not None, "a study checks its searcher before it begins"
         return self._objective
 
     def check(self, spec: StudySpec) -> None:
-        """Take in the objective and the rungs, and forget what another study has told."""
+        """Take in the objective and the rungs, and forget the events of a previous study."""
         super().check(spec)
         self._objective = spec.objective
         self.rungs = tuple(spec.scheduler.rungs)
         self.trials, self._earlier = {}, {}
 
     def on_event(self, event: Event, replay: bool) -> None:
-        """Learn from it."""
+        """Learn from an event."""
         super().on_event(event, replay)
         if isinstance(event, Suggested):
             self.trials[event.trial] = TrialRecord(tuple(self.space.unit(event.config)))
@@ -266,7 +270,7 @@ class LearningSearch(StudySearcher):
         elif event.failed:
             del self.trials[event.trial]
         else:
-            # Who ends by itself just at a rung is taken for one that was stopped there.
+            # A trial that ends by itself exactly at a rung is treated as stopped there.
             before = max((at for at in record.values if at < event.epoch), default=0)
             stopped = any(before < rung <= event.epoch for rung in self.rungs)
             record.state = "stopped" if stopped else "finished"
@@ -275,7 +279,7 @@ class LearningSearch(StudySearcher):
 
     @property
     def learned(self) -> str:
-        """How many trials of earlier studies are in this space; empty if none was told."""
+        """Number of usable trials of earlier studies, in words; empty without earlier studies."""
         learned = [one for of_study in self._earlier.values() for one in of_study]
         if not learned:
             return ""

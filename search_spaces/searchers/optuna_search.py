@@ -1,9 +1,9 @@
-"""TPE by Optuna, which models hyperparameters together (Falkner et al. 2018, section 4.1; Watanabe
+"""TPE by Optuna, with a joint model of hyperparameters (Falkner et al. 2018, section 4.1; Watanabe
 2023, *Tree-Structured Parzen Estimator: Understanding Its Algorithm Components*).
 
-HyperOpt's TPE chooses each hyperparameter by itself; Optuna's multivariate one sees that a high
+HyperOpt's TPE chooses each hyperparameter separately; Optuna's multivariate one learns that a high
 learning rate goes with a small momentum. Tune's own `OptunaSearch` leaves failed trials out and
-tells the last value of a stopped one; here Optuna is told where a trial stands.
+reports the last value of a stopped one; here Optuna gets the rank of a trial.
 """
 
 from __future__ import annotations
@@ -25,21 +25,23 @@ if TYPE_CHECKING:
     from optuna.trial import Trial
 
 STARTUP = 10
-"""Optuna's own."""
+"""Trials before the first proposal, Optuna's default."""
 
 CANDIDATES = 12
-"""Draws from the good ones' density, of which the best is taken. Optuna's own 24 leave too little
-to chance: on `benchmarks/tabular.py` half of them have a quarter of the regret."""
+"""Number of draws from the density of good trials, of which the best is used. Optuna's default of
+24 leaves too little to chance: on `benchmarks/tabular.py` 12 have a quarter of the regret."""
 
 
 class OptunaSearch(LearningSearch):
     """Optuna's multivariate tree of Parzen estimators over trials that are compared at one rung.
 
     Args:
-        space: where to look.
-        seed: of all points.
-        start_points: what to try first, whole or in part; what is missing has its default.
-        reason: why it was chosen, for a person; empty where a person has named it.
+        space: space to search.
+        seed: seed of all points.
+        startup: number of trials before the first proposal of the model.
+        start_points: configurations to try first, complete or partial; missing values are the
+            defaults.
+        reason: reason for the choice of this searcher; empty if the user has named it.
 
     Raises:
         ValueError: Optuna is not installed, or a start point is not in the space.
@@ -65,17 +67,17 @@ class OptunaSearch(LearningSearch):
         self._parameters = dict(zip(space.labels, space.parameters, strict=True))
 
     def check(self, spec: StudySpec) -> None:
-        """As every searcher that learns."""
+        """Prepare for a study as every searcher that learns."""
         super().check(spec)
         self._begin(None)
 
     def proposal(self, rng: np.random.Generator) -> Sequence[float]:
-        """What Optuna asks for, with what it has been told of every trial."""
+        """Return Optuna's suggestion, given the ranks of all trials."""
         import optuna
 
         rung, ranks = self.standing()
         if rung != self._rung:
-            # Optuna keeps what a trial ended with; at another rung all of them stand elsewhere.
+            # Optuna keeps the reported values; at another rung all ranks change.
             self._begin(rung)
         for name, rank in ranks.items():
             if name not in self._asked:
@@ -84,7 +86,7 @@ class OptunaSearch(LearningSearch):
                 self._tell(self._asked[name], rank)
                 self._ended.add(name)
         with warnings.catch_warnings():
-            # `group` is called experimental since 2021; it is what conditions need.
+            # `group` has been called experimental since 2021; conditions need it.
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             self._study.sampler = optuna.samplers.TPESampler(
                 seed=int(rng.integers(2**31)),
@@ -101,7 +103,7 @@ class OptunaSearch(LearningSearch):
             numbers.append(suggested(trial, label, parameter) if there else 0.0)
             if there:
                 config[parameter.name] = parameter.at(numbers[-1])
-        # The point may be refused; its trial is asked for anew once it is suggested.
+        # The point may be refused; if it is suggested, its trial is asked for again.
         self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
         return numbers
 
@@ -114,7 +116,7 @@ class OptunaSearch(LearningSearch):
         self._ended: set[Name] = set()
 
     def _ask(self, unit: Sequence[float | None]) -> Trial:
-        """A running trial of Optuna with this configuration."""
+        """Return a running trial of Optuna with this configuration."""
         there = {
             label: (parameter, number)
             for (label, parameter), number in zip(self._parameters.items(), unit, strict=True)
@@ -142,7 +144,7 @@ class OptunaSearch(LearningSearch):
 
 
 def suggested(trial: Trial, label: str, parameter: Hyperparameter) -> float:
-    """What Optuna suggests for a hyperparameter, as its place in [0, 1]."""
+    """Return Optuna's suggestion for a hyperparameter as a number in [0, 1]."""
     if not parameter.values:
         return trial.suggest_float(label, 0.0, 1.0)
     count = len(parameter.values)
@@ -152,5 +154,5 @@ def suggested(trial: Trial, label: str, parameter: Hyperparameter) -> float:
 
 
 def as_optuna(parameter: Hyperparameter, number: float) -> float | int:
-    """A place in [0, 1] as Optuna knows it."""
+    """Return a number in [0, 1] in the form that Optuna uses."""
     return int(number * len(parameter.values)) if parameter.values else number

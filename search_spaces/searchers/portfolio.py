@@ -1,10 +1,10 @@
-"""The configurations that a new study begins with, by what was good in earlier ones.
+"""The start points of a new study, chosen from the best configurations of earlier ones.
 
 As in Wistuba, Schilling and Schmidt-Thieme 2015, *Sequential Model-Free Hyperparameter Tuning*, and
 the portfolios of Auto-sklearn 2.0 (Feurer et al. 2022, section 3.1): each earlier study is a model
-of how it ranks configurations, and one after the other that configuration is taken which, beside
-those that were taken before, brings the best of them nearest to the front in the mean over all
-studies. Only ranks count, so that studies of other data, whose values are others, may be compared.
+that predicts the rank of a configuration. Configurations are chosen greedily: each next one
+minimises the mean over all studies of the best rank reached so far. Only ranks count, so that
+studies of other data, whose values are on another scale, can be combined.
 """
 
 from __future__ import annotations
@@ -30,22 +30,24 @@ from search_spaces.space import Space
 from search_spaces.trial_events import Earlier, StartPoint
 
 BEST_SHARE = 0.2
-"""Of a study's trials, those whose configurations may be taken."""
+"""Share of a study's trials, the best ones, whose configurations are candidates."""
 
 MOST = 200
-"""Trials of a study that its model knows: of more the best half of them, and others of the rest."""
+"""Largest number of trials that a study's model is fitted on. Of a larger study it takes half this
+number from the best trials, and the other half evenly from the rest."""
 
 
 def portfolio(
     space: Space, studies: Mapping[str, Sequence[Earlier]], objective: Objective, count: int
 ) -> list[StartPoint]:
-    """Up to `count` configurations to begin with, the most promising first.
+    """Return up to `count` configurations to begin with, the most promising first.
 
     Args:
-        space: of the new study.
-        studies: trials of earlier ones. Those are left out that are not in the space, or differ
-            from its trials in what is not searched, and studies of fewer than 4 others.
-        objective: of all of them.
+        space: space of the new study.
+        studies: trials of the earlier studies by study. Left out are trials outside the space,
+            trials that differ in what is not searched, and studies with fewer than 4 trials left.
+        objective: objective of all studies.
+        count: largest number of configurations to return.
     """
     encoding = Encoding(space)
     models: list[Posterior] = []
@@ -72,11 +74,12 @@ def portfolio(
 
 
 def covering(expected: Floats, count: int) -> list[int]:
-    """The columns that are taken, one after the other.
+    """Return the columns of a greedy cover, in the order in which they are chosen.
 
     Args:
-        expected: the smaller the better, of each configuration in each study, [studies, n].
-        count: that are taken at most; fewer where no other makes any study better.
+        expected: expected rank of each configuration in each study, smaller is better:
+            [studies, n].
+        count: largest number of columns; fewer are returned once no further one helps any study.
     """
     taken: list[int] = []
     best = np.full(len(expected), np.inf)
@@ -91,9 +94,12 @@ def covering(expected: Floats, count: int) -> list[int]:
 
 
 def normal_scores(records: Iterable[TrialRecord], objective: Objective) -> Floats:
-    """Where each trial stands among those of its study, as a quantile of the normal distribution,
-    the smaller the better: [n]. Those of one rank have one score."""
-    from scipy.stats import rankdata  # 0.5 s that a study without earlier ones is not to pay for.
+    """Return the rank of each trial in its study as a quantile of the normal distribution.
+
+    Returns:
+        Scores, smaller is better, equal for equal ranks: [n].
+    """
+    from scipy.stats import rankdata  # Takes 0.5 s, so not where there are no earlier studies.
 
     trials: dict[Name, TrialRecord] = dict(enumerate(records))
     stopped = [t for t in trials.values() if t.state == "stopped" and t.values]
@@ -107,7 +113,7 @@ def normal_scores(records: Iterable[TrialRecord], objective: Objective) -> Float
 
 
 def _spread(order: NDArray[np.intp], most: int) -> NDArray[np.intp]:
-    """The first half of `most`, and others evenly from the rest."""
+    """Return the first half of `most` from the front, and the other half evenly from the rest."""
     if len(order) <= most:
         return order
     rest = np.linspace(most // 2, len(order) - 1, most - most // 2).round().astype(int)
@@ -115,6 +121,6 @@ def _spread(order: NDArray[np.intp], most: int) -> NDArray[np.intp]:
 
 
 def _searched(space: Space, unit: Sequence[float | None]) -> dict[str, object]:
-    """The configuration at a place, without what is fixed."""
+    """Return the configuration at a point of the unit cube, without fixed values."""
     config = space.point([0.0 if number is None else number for number in unit])
     return {name: value for name, value in config.items() if name not in dict(space.fixed)}

@@ -11,27 +11,28 @@ from search_spaces.space import Space
 from search_spaces.values import Value, as_seed
 
 FREE = 2
-"""Hyperparameters that a point around the defaults draws at least: of fewer there were repetitions,
-and of a space of two nothing is kept."""
+"""Least number of hyperparameters that a point around the defaults draws: with fewer, points would
+repeat; in a space of two no default is kept."""
 
 HALF_AFTER = 100
-"""Trials after which half of the points are around the defaults; all are in the beginning."""
+"""Number of trials after which half of the points are around the defaults; at first all are."""
 
 
 class RandomSearch(StudySearcher):
-    """Draws every point by itself: right for any number of trials and for every space.
+    """Draws every point independently, for any number of trials and every space.
 
-    With `around_defaults` some points keep each hyperparameter at its default with probability 1/2,
-    all of them in the beginning, and fewer and fewer as trials come in: most defaults are good, and
-    a trial that changes few of them says which. It is a prior that fades, as in PriorBand (Mallik
-    et al. 2023), whose mass is on single defaults and not near all of them at once, which was
-    better on LCBench (`benchmarks/lcbench.py`). Start points of earlier studies that were found to
-    be good here are kept as the defaults are, each as often.
+    With `around_defaults` some points keep each hyperparameter at its default with probability 1/2:
+    all points at the beginning, and fewer as trials come in. Most defaults are good, and a trial
+    that changes few of them shows which. It is a prior that fades, as in PriorBand (Mallik et al.
+    2023), with its mass on single defaults instead of near all of them at once, which was better on
+    LCBench (`benchmarks/lcbench.py`). Start points of earlier studies that proved good in this
+    study are kept like the defaults, each with equal probability.
 
     Args:
-        space: where to look.
-        seed: of all points.
-        start_points: what to try first, whole or in part; what is missing has its default.
+        space: space to search.
+        seed: seed of all points.
+        start_points: configurations to try first, complete or partial; missing values are the
+            defaults.
         around_defaults: whether some points keep some defaults.
 
     Raises:
@@ -51,7 +52,7 @@ class RandomSearch(StudySearcher):
         self._defaults = space.complete({}) if around_defaults else None
 
     def suggest(self, index: int) -> dict[str, Value]:
-        """Configuration number `index`, from 0, by seed and index, and by the start points
+        """Return configuration number `index`, from 0, by seed and index, and by the start points
         of earlier studies."""
         # A seed sequence of two words gives independent streams; seed + index would not.
         rng = np.random.default_rng([self.seed, index])
@@ -61,7 +62,7 @@ class RandomSearch(StudySearcher):
         centres = [self._defaults, *self.earlier_points.trusted]
         centre = centres[0] if len(centres) == 1 else centres[rng.integers(len(centres))]
         chances = rng.random(len(uniforms))
-        # A hyperparameter with a condition may not be there.
+        # A hyperparameter with a condition may not exist.
         last = np.array([parameter.condition is not None for parameter in self.space.parameters])
         drawn = (chances < 0.5) | ((chances + last).argsort().argsort() < FREE)
         kept_at = self.space.unit(centre)
@@ -71,7 +72,7 @@ class RandomSearch(StudySearcher):
                 for number, free, place in zip(uniforms, drawn, kept_at, strict=True)
             ]
         )
-        # Itself: the way to a place in [0, 1] and back rounds.
+        # Copy the value, since converting it to [0, 1] and back would round it.
         kept = [
             parameter.name
             for parameter, free, place in zip(self.space.parameters, drawn, kept_at, strict=True)

@@ -1,9 +1,10 @@
 """TPE by HyperOpt (Bergstra et al. 2011, *Algorithms for Hyper-Parameter Optimization*, section 4).
 
-Tune's own `HyperOptSearch` learns nothing from a trial that failed, mixes values of different
-epochs, and takes no two branches of one name. Here HyperOpt sees the unit cube: a range or an
-ordered list as a uniform number, a list without order as categories. Each hyperparameter is a label
-of its own, fitted on the trials that have it, as TPE treats a tree of conditions (section 4.2).
+Tune's own `HyperOptSearch` learns nothing from a failed trial, mixes values of different epochs,
+and allows no two branches with hyperparameters of the same name. Here HyperOpt sees the unit cube:
+a range or an ordered list as a uniform number, a list without order as categories. Each
+hyperparameter is a label of its own, fitted to the trials that have it, as TPE treats a tree of
+conditions (section 4.2).
 """
 
 from __future__ import annotations
@@ -20,22 +21,23 @@ from search_spaces.searchers.learning import LearningSearch
 from search_spaces.space import Space
 
 STARTUP = 20
-"""HyperOpt's own."""
+"""Trials before the first proposal, HyperOpt's default."""
 
 CANDIDATES = 8
-"""Draws from the good ones' density, of which the best is taken (n_EI_candidates). HyperOpt's own
-24 leave too little to chance: on `benchmarks/tabular.py` a third of them has half of the regret."""
+"""Number of draws from the density of good trials, of which the best is used (n_EI_candidates).
+HyperOpt's default of 24 leaves too little to chance: on `benchmarks/tabular.py` 8 have half of the
+regret."""
 
 GAMMA = 0.25
-"""The ⌈γ √n⌉ best of n trials are the good ones."""
+"""Parameter of the split: the ⌈γ √n⌉ best of n trials are the good ones."""
 
 PRIOR_WEIGHT = 1.0
-"""Of the prior, in trials."""
+"""Weight of the prior, in trials."""
 
 FAILED_TIMES = 3
-"""So often a failed trial is in the bad ones' density. Once, and the model, which looks at each
-hyperparameter by itself, proposes a diverging configuration nearly as often as chance does
-(`benchmarks/divergence.py`)."""
+"""Number of times that a failed trial counts in the density of bad trials. With 1 the model, which
+treats each hyperparameter separately, proposes a diverging configuration nearly as often as random
+search does (`benchmarks/divergence.py`)."""
 
 Numbers: TypeAlias = NDArray[Any]
 
@@ -44,10 +46,12 @@ class TPESearch(LearningSearch):
     """HyperOpt's tree of Parzen estimators over trials that are compared at one rung.
 
     Args:
-        space: where to look.
-        seed: of all points.
-        start_points: what to try first, whole or in part; what is missing has its default.
-        reason: why it was chosen, for a person; empty where a person has named it.
+        space: space to search.
+        seed: seed of all points.
+        startup: number of trials before the first proposal of the model.
+        start_points: configurations to try first, complete or partial; missing values are the
+            defaults.
+        reason: reason for the choice of this searcher; empty if the user has named it.
 
     Raises:
         ValueError: HyperOpt is not installed, or a start point is not in the space.
@@ -78,20 +82,20 @@ class TPESearch(LearningSearch):
             for label, parameter in zip(space.labels, space.parameters, strict=True)
         }
         self._domain = hyperopt.Domain(lambda point: point, self._cube)
-        # The graph of the model; HyperOpt's `tpe.suggest` would build it anew for every proposal.
+        # Build the model's graph once; HyperOpt's `tpe.suggest` would build it for every proposal.
         self._observed, self._losses, self._posterior = tpe.build_posterior_wrapper(
             self._domain, PRIOR_WEIGHT, GAMMA
         )
 
     def proposal(self, rng: np.random.Generator) -> Sequence[float]:
-        """The best of `CANDIDATES` draws for each hyperparameter, by l(x) / g(x)."""
+        """Return the best of `CANDIDATES` draws for each hyperparameter, by l(x) / g(x)."""
         _, ranks = self.standing()
-        # HyperOpt looks at the order of losses alone; running ones are infinitely bad there too.
+        # HyperOpt uses the order of losses alone; running trials are infinitely bad in it too.
         known = sorted({rank for rank in ranks.values() if rank is not None})
         loss_of = {rank: float(at) for at, rank in enumerate(known)}
         found = list(ranks.values())
         bad = np.array([s is not None and s.below == math.inf for s in found])
-        # Last: HyperOpt forgets what lies back more than 25 trials.
+        # Bad trials come last, since HyperOpt gives older trials less weight.
         order = [*np.flatnonzero(~bad), *np.tile(np.flatnonzero(bad), FAILED_TIMES)]
         losses = np.array([np.inf if s is None else loss_of[s] for s in found])[order]
         indices, values = self._observations(order)
@@ -113,7 +117,8 @@ class TPESearch(LearningSearch):
         ]
 
     def _observations(self, order: list[int]) -> tuple[dict[str, Numbers], dict[str, Numbers]]:
-        """By label, places in `order` and numbers of the trials that have the hyperparameter."""
+        """Return the numbers of the trials that have each hyperparameter, and their positions in
+        `order`, by label."""
         units = np.array([record.unit for record in self.trials.values()], dtype=float)[order]
         indices, values = {}, {}
         for label, parameter, column in zip(

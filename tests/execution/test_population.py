@@ -329,9 +329,9 @@ def without_checkpoints():
 @pytest.mark.parametrize(
     ("flags", "searcher", "trainable", "said"),
     [
-        ({"resume": "results/x"}, RandomSearch, summing(), "neither resumed nor grown"),
+        ({"resume": "results/x"}, RandomSearch, summing(), "neither resumed nor extended"),
         ({}, lambda s, seed: TPESearch(s, seed=seed, startup=5), summing(), "TPESearch learns"),
-        ({}, RandomSearch, without_checkpoints(), "Forgetful goes on from no checkpoint"),
+        ({}, RandomSearch, without_checkpoints(), "Forgetful does not resume from a checkpoint"),
     ],
 )
 def test_what_cannot_be_a_population_is_refused(tmp_path, flags, searcher, trainable, said):

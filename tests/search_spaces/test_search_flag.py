@@ -40,8 +40,8 @@ def test_a_text_is_a_range_or_values(text, found):
         ("lr=log:0:1", "above 0"),
         ("lr=2:1", "must be below"),
         ("layers=int:1:2.5", "whole ends"),
-        ("m=1,2 if", "behind `if`"),
-        ("m=1,2 if sgd", "behind `if`"),
+        ("m=1,2 if", "after `if`"),
+        ("m=1,2 if sgd", "after `if`"),
         ("m=1,1", "given twice"),
     ],
 )
@@ -54,7 +54,7 @@ def test_what_is_neither_is_refused_with_the_text(text, said):
 @pytest.mark.parametrize(
     ("texts", "said"),
     [
-        ([], "nothing is searched"),
+        ([], "no hyperparameter is given"),
         (["lr=1:2", "lr=1,2"], "searched twice"),
         (["m=1:2 if optimizer=sgd"], "optimizer"),
     ],

@@ -160,7 +160,7 @@ def test_a_space_refuses_doubles_and_conditions_on_what_is_not_there():
         Space("s", (LEARNING_RATE, LEARNING_RATE))
     with pytest.raises(ValueError, match="momentum depends on optimizer"):
         Space("s", (MOMENTUM,))
-    with pytest.raises(ValueError, match="2 numbers, got 1"):
+    with pytest.raises(ValueError, match="got 1 numbers; give 2"):
         LR_BATCH.point([0.5])
 
 

@@ -197,7 +197,7 @@ def test_what_a_resume_would_not_find_again_is_refused_with_name_and_value(value
 def test_a_list_in_itself_is_refused():
     endless = []
     endless.append(endless)
-    with pytest.raises(ValueError, match=r"v: values .* lists in each other"):
+    with pytest.raises(ValueError, match=r"v: values .* nested deeper"):
         parameter("v", default=1, values=(1, endless))
 
 

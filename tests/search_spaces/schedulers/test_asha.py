@@ -216,7 +216,7 @@ def test_without_checkpoints_trials_are_stopped_for_good(asked, there, rule):
 
 
 def test_a_promotion_without_checkpoints_is_refused():
-    with pytest.raises(ValueError, match=r"no checkpoint .* take --rung-rule top"):
+    with pytest.raises(ValueError, match=r"resume .* give --rung-rule top"):
         asha(rung_rule="promotion", continues=False)
 
 
@@ -234,7 +234,7 @@ def test_of_few_trials_perhaps_none_is_trained_to_its_end_which_is_said():
     scheduler = asha(rung_rule="promotion")
     assert scheduler.notes(27) == []
     (note,) = scheduler.notes(26)
-    assert "one trial in 27" in note
+    assert "one in 27 trials" in note
 
 
 def test_impossible_rungs_are_refused():

@@ -276,12 +276,12 @@ def test_as_long_as_a_rung_may_be_left_out_everyone_may_go_on():
         (
             RungJudged(rung=1, next=3, pairs=11, agreement=5 / 11, used=False),
             "judged     rung 1 is left out: of 11 pairs of trials 5 have the same order at epoch 3 "
-            "(45%, at least 67% is asked)",
+            "(45%, at least 67% is required)",
         ),
         (
             RungJudged(rung=3, next=9, pairs=1, agreement=1.0, used=True),
             "judged     rung 3 is used: of 1 pair of trials 1 has the same order at epoch 9 (100%, "
-            "at least 67% is asked)",
+            "at least 67% is required)",
         ),
     ],
 )

@@ -304,7 +304,7 @@ def test_an_interval_that_never_comes_is_refused(interval):
     [
         (RandomSearch, 5, True, r"--trials 5: the population has 4 members"),
         (TPESearch, 4, True, "TPESearch learns from values"),
-        (RandomSearch, 4, False, "goes on from no checkpoint"),
+        (RandomSearch, 4, False, "does not resume"),
     ],
 )
 def test_what_no_population_can_be_made_of_is_refused(searcher, trials, continues, said):
