@@ -32,8 +32,8 @@ from tune_cluster.callbacks.tensorboard import TensorBoard, read_run
 from tune_cluster.cli import audit
 from tune_cluster.execution.best import keep_best
 from tune_cluster.execution.command_line import parse
-from tune_cluster.execution.launcher import taken_up
 from tune_cluster.execution.ray_tune.study import Study
+from tune_cluster.execution.resume import taken_up
 from tune_cluster.reports import comparison, plots
 from tune_cluster.storage.checkpoints import TrialCheckpoints
 from tune_cluster.storage.store import LocalStore

@@ -17,8 +17,9 @@ from tests.in_process import QUALITY, SPACE, names, study_in
 from tests.studies import about
 from tune_cluster.execution.command_line import parse
 from tune_cluster.execution.description import describe
-from tune_cluster.execution.launcher import Begun, directory_for, taken_up
+from tune_cluster.execution.launcher import Begun
 from tune_cluster.execution.options import Options
+from tune_cluster.execution.resume import directory_for, taken_up
 from tune_cluster.study.journal import JOURNAL
 from tune_cluster.study.study_file import STUDY_FILE, read_study_file, write_json
 

@@ -325,6 +325,36 @@ def test_on_resume_what_is_said_again_is_no_change():
     assert resumed(started, "--seed", "5", "--grace-period", "3").options.seed == 5
 
 
+def test_to_resume_or_start_a_study_takes_its_name_and_no_other_study():
+    with pytest.raises(ValueError, match="give --name NAME too"):
+        parse(job, ["--resume-or-start"])
+    with pytest.raises(ValueError, match="leave out --resume"):
+        parse(job, ["--resume-or-start", "--name", "x", "--resume", "results/x"])
+
+
+def test_a_study_that_is_found_by_its_name_may_have_been_moved():
+    started = parse(job, ["--resume-or-start", "--name", "x", "--seed", "5"])
+    moved = ["--resume-or-start", "--name", "x", "--storage-path", "elsewhere"]
+    again = parse(job, moved, stored=through_json(started))
+    assert (again.options.storage_path, again.options.seed) == ("elsewhere", 5)
+    with pytest.raises(ValueError, match="--seed 6: the study was started with 5"):
+        parse(job, [*moved, "--seed", "6"], stored=through_json(started))
+
+
+def test_what_a_study_has_chosen_stays_where_the_choice_is_left_to_it_again():
+    def learning_job(options, *, learning: LearningFlags):
+        """Which searcher?"""
+
+    argv = ["--resume", str(STUDY)]
+    stored = through_json(parse(learning_job, ["--searcher", "auto"]))
+    stored["strategy"] = {"searcher": "TPESearch"}
+    for said in ([], ["--searcher", "auto"], ["--searcher", "tpe"]):
+        again = parse(learning_job, [*argv, *said], stored=stored)
+        assert again.own["learning"].searcher == "tpe"
+    with pytest.raises(ValueError, match="--searcher gp: the study was started with tpe"):
+        parse(learning_job, [*argv, "--searcher", "gp"], stored=stored)
+
+
 def test_a_yes_is_for_one_session():
     started = parse(job, ["--yes"])
     assert not resumed(started).options.yes

@@ -121,6 +121,7 @@ def test_a_flag_is_left_out_with_its_value_in_either_form(words, kept):
         (["--name=x", "--trials=4", "--seed=2"], ["--seed=2", "--trials", "8"]),
         (["--smoke-test", "--name", "x"], ["--smoke-test"]),
         (["--smoke_test"], ["--smoke_test"]),
+        (["--resume-or-start", "--name", "x", "--seed=2"], ["--seed=2", "--trials", "8"]),
     ],
 )
 def test_to_repeat_a_study_is_its_command_for_its_present_trials_without_its_name(words, said):

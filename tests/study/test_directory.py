@@ -10,9 +10,16 @@ import pytest
 from tests.in_process import names
 from tests.mounts import not_writable
 from tune_cluster.execution.launcher import nothing_left
+from tune_cluster.storage import append_only
 from tune_cluster.storage.lease import LEASE_FILE, S3Lease, StudyInUseError
 from tune_cluster.storage.s3 import S3Store
-from tune_cluster.study.directory import StudyDirectory, copy_of, download, local_copy
+from tune_cluster.study.directory import (
+    StudyDirectory,
+    begun_study,
+    copy_of,
+    download,
+    local_copy,
+)
 from tune_cluster.study.journal import JOURNAL, Journal
 from tune_cluster.study.study_file import STUDY_FILE
 
@@ -102,6 +109,109 @@ def test_one_process_at_a_time_has_a_study_from_before_anything_of_it_is_read(tm
     journal.close()
     with ExitStack() as held:
         StudyDirectory.find(study, held)
+
+
+# Started by a name, again and again.
+
+
+def left_behind(folder, name):
+    """What a driver leaves that is killed before its study has begun."""
+    if name != "nothing":
+        (folder / "mine").mkdir()
+    if name in ("journal", "all"):
+        (folder / "mine" / JOURNAL).touch()
+    if name == "all":
+        (folder / "mine" / "trials").mkdir()
+        (folder / "mine" / ".tune").mkdir()
+        (folder / "mine" / ".study.json-0123").write_text("{")
+
+
+@pytest.mark.parametrize("left", ["nothing", "folder", "journal", "all"])
+def test_a_start_takes_over_what_was_killed_before_it_had_begun(tmp_path, left):
+    left_behind(tmp_path, left)
+    assert begun_study(str(tmp_path), "mine") is None
+    with ExitStack() as held:
+        directory = StudyDirectory.start(str(tmp_path), "mine", held)
+        assert directory.new
+        assert directory.path == tmp_path / "mine"
+        with pytest.raises(ValueError, match="another process is running the study"):
+            StudyDirectory.start(str(tmp_path), "mine", ExitStack())
+
+
+def test_a_study_has_begun_with_its_file(tmp_path):
+    study = stored_study(tmp_path)
+    assert begun_study(str(tmp_path), "mine") == study
+    with ExitStack() as held, pytest.raises(ValueError, match=f"exists; .* --resume {study}"):
+        StudyDirectory.start(str(tmp_path), "mine", held)
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "trials/0000/state.pt", JOURNAL])
+def test_a_start_takes_over_nothing_that_a_person_has_put_there(tmp_path, name):
+    (tmp_path / "mine" / name).parent.mkdir(parents=True)
+    (tmp_path / "mine" / name).write_text("theirs")
+    with ExitStack() as held, pytest.raises(ValueError, match="has no study that could be resumed"):
+        StudyDirectory.start(str(tmp_path), "mine", held)
+    assert files_in(tmp_path / "mine") == {name}
+
+
+def test_of_many_processes_that_start_a_study_at_once_one_does(tmp_path):
+    def start():
+        with suppress(ValueError):
+            return StudyDirectory.start(str(tmp_path), "mine", held)
+
+    with ExitStack() as held, ThreadPoolExecutor(16) as pool:
+        started = [one.result() for one in [pool.submit(start) for _ in range(64)]]
+        assert [one.path for one in started if one] == [tmp_path / "mine"]
+
+
+def test_a_driver_that_waits_for_the_lock_has_none_of_what_is_deleted_meanwhile(
+    tmp_path, monkeypatch
+):
+    def too_late(number, path):
+        path.unlink()
+
+    monkeypatch.setattr(append_only, "lock", too_late)
+    with ExitStack() as held, pytest.raises(ValueError, match="has just removed it; try again"):
+        StudyDirectory.start(str(tmp_path), "mine", held)
+
+
+@pytest.mark.parametrize("left", [{LEASE_FILE}, {STUDY_FILE}, {LEASE_FILE, STUDY_FILE}])
+def test_in_a_bucket_too_a_start_takes_over_what_had_not_begun(bucket, cache, left):
+    there = S3Store(f"{bucket}/results/mine")
+    for name in left:
+        there.write(name, b"{}")
+    (cache / "studies" / "results" / "mine").mkdir(parents=True)
+    assert begun_study(f"{bucket}/results", "mine") is None
+    with ExitStack() as held:
+        directory = StudyDirectory.start(f"{bucket}/results", "mine", held)
+        assert directory.new
+        assert names(directory.path) == [JOURNAL]
+        assert LEASE_FILE in there.files()
+
+
+def test_a_copy_of_a_study_that_its_bucket_does_not_have_is_set_aside(bucket, cache, capsys):
+    copy = cache / "studies" / "results" / "mine"
+    copy.mkdir(parents=True)
+    (copy / STUDY_FILE).write_text("older")
+    with ExitStack() as held:
+        StudyDirectory.start(f"{bucket}/results", "mine", held)
+        aside = next(path for path in copy.parent.iterdir() if path != copy)
+    assert (aside / STUDY_FILE).read_text() == "older"
+    assert str(aside) in capsys.readouterr().err
+
+
+def test_a_study_in_a_bucket_has_begun_with_the_first_line_of_its_journal(study, bucket, cache):
+    assert begun_study(f"{bucket}/results", "mine") == str(study)
+    with ExitStack() as held, pytest.raises(ValueError, match=f"exists; .* --resume {study}"):
+        StudyDirectory.start(f"{bucket}/results", "mine", held)
+    study.delete(JOURNAL)
+    assert begun_study(f"{bucket}/results", "mine") is None
+    with ExitStack() as held, pytest.raises(ValueError, match=f"exists; .* --resume {study}"):
+        StudyDirectory.start(f"{bucket}/results", "mine", held)
+    assert "trials/0000/checkpoint_000001/state.pt" in study.files()
+
+
+# Found.
 
 
 @pytest.mark.parametrize("instead", ["nothing", "folder", "fifo", "link"])

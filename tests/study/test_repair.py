@@ -10,7 +10,7 @@ from tests.in_process import names
 from tests.journals import event_of, read_events, trials_from, typed
 from tests.studies import about
 from tune_cluster.execution.command_line import parse
-from tune_cluster.execution.launcher import taken_up
+from tune_cluster.execution.resume import taken_up
 from tune_cluster.storage.checkpoints import TrialCheckpoints
 from tune_cluster.storage.s3 import S3Store
 from tune_cluster.storage.store import LocalStore

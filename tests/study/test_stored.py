@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 from tests.journals import trials_from, typed
 from tests.studies import about
 from tune_cluster.execution.command_line import parse
-from tune_cluster.execution.launcher import taken_up
+from tune_cluster.execution.resume import taken_up
 from tune_cluster.study.journal import JOURNAL, Journal
 from tune_cluster.study.stored import check_kinds, read_study
 from tune_cluster.study.study_file import STUDY_FILE, write_json, write_study_file

@@ -37,7 +37,8 @@ def lease(store):
 
 
 def journal_in(directory, store, lease, uploaded=b""):
-    """The open journal, and its upload."""
+    """The open journal, beside the file of a study, and its upload."""
+    (directory / STUDY_FILE).write_text("{}")
     upload = JournalUpload(store, lease, directory / JOURNAL, uploaded)
     held = HeldFile(directory / JOURNAL, create=not uploaded, upload=upload)
     retry = StorageRetry(LocalStore(directory))
@@ -87,6 +88,12 @@ def test_a_flush_is_in_the_bucket_before_it_returns(store, journal):
     assert pieces(store) == ["journal/000001.jsonl", "journal/000002.jsonl"]
 
 
+def test_before_the_first_line_the_bucket_has_the_file_of_the_study(store, journal):
+    assert STUDY_FILE not in store.files()
+    add(journal, "1")
+    assert store.read(STUDY_FILE) == b"{}"
+
+
 def test_the_pieces_become_one_object_and_more_follow_it(tmp_path, store, lease, journal):
     add(journal, "1")
     add(journal, "2")
@@ -114,6 +121,7 @@ def test_pieces_that_are_in_the_one_object_too_count_once(store, journal):
 
 
 def test_a_piece_that_is_missing_is_damage_and_not_the_end(tmp_path, store, lease):
+    (tmp_path / STUDY_FILE).write_text("{}")
     upload = JournalUpload(store, lease, tmp_path / JOURNAL, b"")
     written = Journal(
         tmp_path / JOURNAL, held=HeldFile(tmp_path / JOURNAL, create=True, upload=upload)
@@ -122,7 +130,6 @@ def test_a_piece_that_is_missing_is_damage_and_not_the_end(tmp_path, store, leas
         written.append(Suggested(trial=index, config={}))
     written.close()
     store.delete("journal/000002.jsonl")
-    store.write(STUDY_FILE, b"{}")
     download(store, tmp_path / "copy")
     with pytest.raises(DamagedJournalError, match="line 2"):
         read_journal(tmp_path / "copy" / JOURNAL, Objective("score", "max"))
@@ -198,7 +205,7 @@ def test_what_is_there_is_uploaded_but_what_is_hidden(tmp_path, store, upload):
     write(tmp_path, trials__0001__events="e", best__state="s", **{".study.json-12": "half"})
     write(tmp_path / ".tune", experiment="pickles")
     upload.upload()
-    assert set(store.files()) == {"driver.json", "trials/0001/events", "best/state"}
+    assert set(store.files()) == {"driver.json", STUDY_FILE, "trials/0001/events", "best/state"}
 
 
 def test_only_what_has_changed_is_uploaded_again_and_what_is_gone_is_deleted(
@@ -211,7 +218,7 @@ def test_only_what_has_changed_is_uploaded_again_and_what_is_gone_is_deleted(
     write(tmp_path, grows="12")
     (tmp_path / "goes").unlink()
     upload.upload()
-    assert set(store.files()) == {"driver.json", "grows"}
+    assert set(store.files()) == {"driver.json", STUDY_FILE, "grows"}
     assert store.read("grows") == b"12"
 
 
@@ -223,7 +230,7 @@ def test_what_an_earlier_session_uploaded_and_this_one_takes_away_is_deleted(
     store.write("of_nobody_here", b"o")
     with DirectoryUpload(tmp_path, store, lease, journal.upload, period_seconds=600):
         (tmp_path / "goes").unlink()
-    assert set(store.files()) == {"driver.json", "stays", "of_nobody_here"}
+    assert set(store.files()) == {"driver.json", STUDY_FILE, "stays", "of_nobody_here"}
 
 
 def test_the_bucket_never_has_a_curve_that_its_journal_does_not_know(
@@ -277,7 +284,7 @@ def test_a_bucket_that_is_gone_for_a_while_is_told_once_and_caught_up_with(
     assert f"What happens is kept in {tmp_path}" in "".join(said)
     # It is one object at the end, and whole.
     assert store.read(JOURNAL) == b"1\n2\n3\n4\n"
-    assert set(store.files()) == {JOURNAL, "curve"}
+    assert set(store.files()) == {JOURNAL, STUDY_FILE, "curve"}
 
 
 def test_nothing_is_uploaded_once_another_driver_has_the_study(tmp_path, store, lease, journal):

@@ -36,7 +36,10 @@ T = TypeVar("T")
 PATHS = ("storage_path", "resume", "learn_from", "dataset")
 """What may be a path, and may be none."""
 
-ADDED: Mapping[str, object] = {"repair": False, "defaults": False, "learn_from": None}
+ADDED: Mapping[str, object] = {
+    **{"repair": False, "resume_or_start": False},
+    **{"defaults": False, "learn_from": None},
+}
 """Options that a study of an earlier version does not have in its `study.json`, and what they were
 then."""
 
@@ -108,7 +111,7 @@ def parse(job: Callable[..., object], argv: Sequence[str], stored: Any = None) -
         )
         _print_paragraphs([*_paragraphs(job), resumed, ""])
     typed = read_flags([*shared, *own], argv, defaults, prog=f"python {sys.argv[0]}")
-    return _command(own, defaults, {n: _typed(n, v) for n, v in typed.items()}, stored is not None)
+    return _command(own, defaults, {n: _typed(n, v) for n, v in typed.items()}, stored)
 
 
 def arguments_of(
@@ -127,17 +130,18 @@ def arguments_of(
             values[name] = _typed(name, str(value) if text else value)
         else:
             raise ValueError(f"{name}: there is no such option; there are {', '.join(defaults)}")
-    return _command(own, defaults, values, stored is not None)
+    return _command(own, defaults, values, stored)
 
 
 def _command(
-    own: Sequence[_Flag], defaults: Mapping[str, Any], values: Mapping[str, Any], resumed: bool
+    own: Sequence[_Flag], defaults: Mapping[str, Any], values: Mapping[str, Any], stored: Any
 ) -> Command:
-    if resumed:
+    if stored is not None:
+        values = _as_chosen(defaults, values, stored["options"])
         _refuse_changes(own, defaults, values)
     shared = {name: values[name] for name in values if name in OPTION_NAMES}
     changed = frozenset(name for name, value in shared.items() if value != defaults[name])
-    if shared["smoke_test"] and not resumed:
+    if shared["smoke_test"] and stored is None:
         small = {"trials": SMOKE_TEST_TRIALS, "max_epochs": SMOKE_TEST_EPOCHS}
         for name, value in small.items():
             if name in changed:
@@ -350,6 +354,17 @@ def _defaults(own: Sequence[_Flag], stored: Any) -> dict[str, Any]:
     return {**defaults, **{name: ADDED[name] for name in lacking}, **ONE_SESSION}
 
 
+def _as_chosen(
+    defaults: Mapping[str, Any], values: Mapping[str, Any], said: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The values, with what the study has chosen by itself in place of what had left it the choice:
+    `--searcher auto`, given again, is no change."""
+    return {
+        name: defaults[name] if name in said and value == said[name] else value
+        for name, value in values.items()
+    }
+
+
 def _typed(name: str, value: Any) -> Any:
     """A value that was given, with `~` expanded where it is a path."""
     if isinstance(value, (tuple, list)):
@@ -362,7 +377,10 @@ def _typed(name: str, value: Any) -> Any:
 def _refuse_changes(
     own: Sequence[_Flag], before: Mapping[str, Any], now: Mapping[str, Any]
 ) -> None:
-    free = {*RESUMABLE, "resume", "repair", *(one.name for one in own if one.resumable)}
+    free = {*RESUMABLE, *ONE_SESSION, *(one.name for one in own if one.resumable)}
+    if now["resume_or_start"]:
+        # By these it was found.
+        free |= {"name", "storage_path"}
     for name, was in before.items():
         if was != now[name] and name not in free:
             raise ValueError(

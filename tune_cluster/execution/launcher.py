@@ -36,7 +36,7 @@ from tune_cluster.execution import audit, summary
 from tune_cluster.execution.best import keep_best, write_replicates
 from tune_cluster.execution.command_line import Command, arguments_of, parse
 from tune_cluster.execution.cost_estimate import CostEstimate
-from tune_cluster.execution.description import describe, job_name
+from tune_cluster.execution.description import describe
 from tune_cluster.execution.options import Options
 from tune_cluster.execution.plan import confirm_start, show_line
 from tune_cluster.execution.ray_tune.compat import (
@@ -47,6 +47,7 @@ from tune_cluster.execution.ray_tune.compat import (
 )
 from tune_cluster.execution.ray_tune.study import TUNE_FOLDER, TUNE_SETTINGS, Study
 from tune_cluster.execution.result import StudyResult
+from tune_cluster.execution.resume import directory_for, taken_up
 from tune_cluster.execution.sending import unsendable_refused
 from tune_cluster.execution.signals import (
     EXIT_CODES,
@@ -56,14 +57,11 @@ from tune_cluster.execution.signals import (
 )
 from tune_cluster.execution.tuner import Tuner
 from tune_cluster.execution.validation import kind_of, refuse_unused
-from tune_cluster.plain_text import argument
 from tune_cluster.reports.tables import write_table
 from tune_cluster.storage.inside import LinkError
 from tune_cluster.storage.retry import StorageLostError
-from tune_cluster.storage.store import SCHEME
 from tune_cluster.study.directory import StudyDirectory
 from tune_cluster.study.journal import Listener
-from tune_cluster.study.stored import check_kinds, read_study, repair
 from tune_cluster.study.study_file import check_unchanged
 
 _RUNNING = threading.Lock()
@@ -138,39 +136,6 @@ def run(job: Callable[..., Tuner], **arguments: Any) -> StudyResult:
         assert begun is not None, "nobody was asked"
         with interrupted(begun.study.stopper):
             return begun.run()
-
-
-def taken_up(
-    read: Callable[..., Command], held: ExitStack
-) -> tuple[Command, StudyDirectory | None]:
-    """The command that `read` returns, and of a study that is resumed where it lives, locked; that
-    command is read again by `read(stored=…)`, with what the study was started with as defaults.
-
-    Raises:
-        ValueError: a bad value, or a study that cannot be resumed.
-    """
-    command = read()
-    resume = command.options.resume
-    if resume is None:
-        return command, None
-    if command.options.repair:
-        resume = repair(resume)
-    directory = StudyDirectory.find(resume, held)
-    stored = read_study(directory.path, "--resume", resume).about
-    check_kinds(directory.path)
-    kept_in = str(stored["flags"]["storage_path"])
-    if directory.bucket is None and kept_in.startswith(SCHEME):
-        there = argument(f"{kept_in.rstrip('/')}/{directory.path.resolve().name}")
-        raise ValueError(
-            f"--resume {directory.path}: a copy of a study in a bucket: --resume {there}"
-        )
-    return read(stored=stored), directory
-
-
-def directory_for(options: Options, held: ExitStack) -> StudyDirectory:
-    """Makes and locks the directory of a new study; see `StudyDirectory.create`."""
-    name = options.name or f"{job_name()}-{time.strftime('%Y%m%d-%H%M%S')}"
-    return StudyDirectory.create(options.storage_path, name, held, numbered=options.name is None)
 
 
 def built_by(job: Callable[..., object], command: Command) -> Tuner:

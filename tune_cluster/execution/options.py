@@ -43,7 +43,10 @@ RESUMABLE = (
 )
 """What a resume may change: none of it changes what a trial computes."""
 
-ONE_SESSION = {"time_budget": None, "address": None, "resume": None, "repair": False, "yes": False}
+ONE_SESSION = {
+    **{"time_budget": None, "address": None, "resume": None},
+    **{"resume_or_start": False, "repair": False, "yes": False},
+}
 """What is said for one session, and is not taken over by the next one. (A flag that is set by
 default could only be unset: `--no-yes`.)"""
 
@@ -137,6 +140,9 @@ class Options:
     """Of the study, the folder STORAGE-PATH/NAME; without it the job's name and the time."""
     resume: Annotated[Annotated[str, _expanded("resume")] | None, _metavar("STUDY")] = None
     """The folder of a study, or s3://bucket/folder/name, to be gone on with."""
+    resume_or_start: bool = False
+    """Resume the study of that --name, or start it if there is none: one command for every system
+    that runs a job again."""
     repair: bool = False
     """With --resume, of a study whose journal is damaged: go on with a copy of what is whole of it,
     which is written beside it."""
@@ -168,6 +174,10 @@ class Options:
     def _check_together(self) -> Self:
         if self.repair and self.resume is None:
             raise ValueError("--repair: give --resume STUDY too, the study that is damaged")
+        if self.resume_or_start and self.resume is not None:
+            raise ValueError("--resume-or-start: it finds the study by --name; leave out --resume")
+        if self.resume_or_start and self.name is None:
+            raise ValueError("--resume-or-start: give --name NAME too, by which the study is found")
         check_address("--storage-path", self.storage_path)
         check_address("--resume", self.resume or "")
         check_address("--learn-from", self.learn_from or "")

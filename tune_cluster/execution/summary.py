@@ -145,7 +145,7 @@ def address(study: Study) -> str:
 def repeated(command: Sequence[str], trials: int) -> list[str]:
     """The command that started the study, for its present trials and without its name, which is
     taken."""
-    kept = without(command, "--name")
+    kept = [word for word in without(command, "--name") if _flag_in(word) != "--resume-or-start"]
     if not any(_flag_in(word) == "--smoke-test" for word in kept):
         kept = [*without(kept, "--trials"), "--trials", str(trials)]
     return kept

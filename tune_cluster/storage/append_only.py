@@ -28,7 +28,7 @@ class HeldFile:
         upload: of what is appended to it, to a bucket.
 
     Raises:
-        ValueError: another process has it, or it is no regular file.
+        ValueError: another process has it, or has deleted it, or it is no regular file.
     """
 
     def __init__(
@@ -38,6 +38,8 @@ class HeldFile:
         self._number: int | None = open_to_append(path.parent, path, create=create, new=create)
         try:
             lock(self._number, path)
+            if not os.fstat(self._number).st_nlink:
+                raise ValueError(f"{path.parent}: another process has just removed it; try again")
         except BaseException:
             self.release()
             raise

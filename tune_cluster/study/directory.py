@@ -120,6 +120,51 @@ class StudyDirectory:
         return cls(path, bucket, lease, open_journal(path, held, upload), new)
 
     @classmethod
+    def start(cls, storage_path: str, name: str, held: ExitStack) -> StudyDirectory:
+        """As `create`, but for what a driver has left that was killed before its study had begun:
+        it is taken over.
+
+        Raises:
+            ValueError: another driver is at work there, has begun the study by now, or something
+                else is there; or nothing can be written.
+        """
+        if storage_path.startswith(SCHEME):
+            return cls._start_in_bucket(storage_path, name, held)
+        path = Path(storage_path, name)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            if not _is_left(path):
+                raise ValueError(_taken(name, path, begun=_is_begun(path)))
+            with suppress(FileExistsError):
+                (path / JOURNAL).touch(exist_ok=False)
+            journal = HeldFile(path / JOURNAL, create=False)
+            held.callback(journal.release)
+            # Again: another driver may have begun the study meanwhile, and ended.
+            if not _is_left(path):
+                raise ValueError(_taken(name, path, begun=_is_begun(path)))
+        except OSError as error:
+            raise ValueError(
+                f"--storage-path {storage_path}: cannot be written ({error.strerror})"
+            ) from None
+        return cls(path, journal=journal, new=True)
+
+    @classmethod
+    def _start_in_bucket(cls, storage_path: str, name: str, held: ExitStack) -> StudyDirectory:
+        bucket = S3Store(storage_path) / name
+        with refusing("--storage-path", bucket):
+            bucket.probe()
+            lease = held.enter_context(S3Lease(bucket))
+            files = set(bucket.files())
+        if files - {LEASE_FILE, STUDY_FILE}:
+            raise ValueError(_taken(name, bucket, begun=STUDY_FILE in files))
+        copy = copy_of(bucket)
+        if _is_begun(copy):
+            print_line(f"storage: {copy} is not in {bucket}, and is now in {_set_aside(copy)}")
+        shutil.rmtree(copy, ignore_errors=True)
+        path = new_folder(copy.parent, copy.name)
+        return cls._in_bucket(path, bucket, lease, b"", held, new=True)
+
+    @classmethod
     def find(cls, study: str, held: ExitStack) -> StudyDirectory:
         """Where the study is that is to be resumed, locked; from a bucket, what is not on this
         machine is downloaded.
@@ -141,6 +186,38 @@ class StudyDirectory:
             lease = held.enter_context(S3Lease(bucket))
             uploaded = download(bucket, path)
         return cls._in_bucket(path, bucket, lease, uploaded, held)
+
+
+def begun_study(storage_path: str, name: str) -> str | None:
+    """The address of the study of that name, where one has begun.
+
+    Args:
+        storage_path: a folder or `s3://bucket/folder`.
+
+    Raises:
+        ValueError: the bucket cannot be read.
+    """
+    if not storage_path.startswith(SCHEME):
+        path = Path(storage_path, name)
+        return str(path) if _is_begun(path) else None
+    bucket = S3Store(storage_path) / name
+    with refusing("--storage-path", bucket):
+        files = bucket.files()
+    journal = any(name == JOURNAL or PIECE.fullmatch(name) for name in files)
+    return str(bucket) if STUDY_FILE in files and journal else None
+
+
+def _is_begun(directory: Path) -> bool:
+    return (directory / STUDY_FILE).exists()
+
+
+def _is_left(directory: Path) -> bool:
+    """Whether nothing but what a driver leaves that was killed before its study had begun: an empty
+    journal, an empty folder of trials, hidden files."""
+    found = {path.name: path for path in directory.iterdir() if not path.name.startswith(".")}
+    journal, trials = found.pop(JOURNAL, None), found.pop(TRIALS, None)
+    lines = journal is not None and journal.lstat().st_size > 0
+    return not (found or lines or (trials is not None and any(trials.iterdir())))
 
 
 def _lease_of_new(bucket: S3Store, held: ExitStack) -> S3Lease | None:
@@ -172,8 +249,7 @@ def new_folder(folder: Path, name: str, *, numbered: bool = False) -> Path:
             except FileExistsError:
                 if numbered:
                     continue
-                begun = (directory / STUDY_FILE).exists()
-                raise ValueError(_taken(name, directory, begun=begun)) from None
+                raise ValueError(_taken(name, directory, begun=_is_begun(directory))) from None
             return directory
     except OSError as error:
         raise ValueError(f"--storage-path {folder}: cannot be written ({error.strerror})") from None
@@ -212,7 +288,7 @@ def _new_journal(directory: Path, held: ExitStack, upload: JournalUpload | None 
 def _found_journal(
     directory: Path, held: ExitStack, upload: JournalUpload | None = None
 ) -> HeldFile:
-    if not (directory / STUDY_FILE).exists():
+    if not _is_begun(directory):
         raise ValueError(f"--resume {directory}: no study is there (it has no {STUDY_FILE})")
     try:
         journal = HeldFile(directory / JOURNAL, create=False, upload=upload)
@@ -275,14 +351,17 @@ def download(bucket: S3Store, directory: Path) -> bytes:
         if any(name == JOURNAL or PIECE.fullmatch(name) for name in files):
             _write_new(unfinished / JOURNAL, there)
         if here is not None and not there.startswith(here):
-            aside = directory.with_name(f"{directory.name}.before-{time.strftime('%Y%m%d-%H%M%S')}")
-            directory.rename(aside)
             print_line(
-                f"storage: {bucket} went on elsewhere; what only this machine had is in {aside}"
+                f"storage: {bucket} went on elsewhere; what only this machine had is in "
+                f"{_set_aside(directory)}"
             )
         shutil.rmtree(directory, ignore_errors=True)
         unfinished.rename(directory)
     return there
+
+
+def _set_aside(directory: Path) -> Path:
+    return directory.rename(f"{directory}.before-{time.strftime('%Y%m%d-%H%M%S')}")
 
 
 # A driver that is at work may make one object of its journal's many meanwhile.

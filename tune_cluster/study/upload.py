@@ -27,6 +27,7 @@ from tune_cluster.storage.lease import LeaseLostError, S3Lease
 from tune_cluster.storage.retry import print_line
 from tune_cluster.storage.s3 import ConflictError, S3Store
 from tune_cluster.study.journal import JOURNAL
+from tune_cluster.study.study_file import STUDY_FILE
 
 UPLOAD_SECONDS = 5.0
 """Between two uploads of what is no journal."""
@@ -111,6 +112,10 @@ class JournalUpload:
             self._pieces = 0
 
     def _send(self, waiting: bytes) -> None:
+        if not self._lines:
+            # First: a journal beside no `study.json` would be one that nobody can resume.
+            about = self._path.with_name(STUDY_FILE)
+            self._store.write(STUDY_FILE, read_regular(about))
         name = f"{PIECES}/{self._lines + 1:06d}.jsonl"
         try:
             self._store.write_if(name, waiting, None)

@@ -125,7 +125,9 @@ class Study:
         self.searcher, self.scheduler = found.searcher, found.scheduler
         self.notes = found.notes
         """On what of Ray Tune's was translated or adapted, a sentence each."""
-        if options.resume is not None and self.not_resumable:
+        if self.not_resumable and options.resume_or_start:
+            raise ValueError(f"--resume-or-start: {self.not_resumable}; leave the flag out")
+        if self.not_resumable and options.resume is not None:
             raise ValueError(f"--resume {options.resume}: {self.not_resumable}; start a new study")
         of_data = "" if self.dataset is None else self.dataset.notice
         self.notices = [notice for notice in (of_data, gpu_notice) if notice]

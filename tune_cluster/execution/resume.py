@@ -1,0 +1,56 @@
+"""Which study a command is for: the one that it resumes, or a new one; where it lives, locked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+
+from tune_cluster.execution.command_line import Command
+from tune_cluster.execution.description import job_name
+from tune_cluster.execution.options import Options, options_of
+from tune_cluster.plain_text import argument
+from tune_cluster.storage.store import SCHEME
+from tune_cluster.study.directory import StudyDirectory, begun_study
+from tune_cluster.study.stored import check_kinds, read_study, repair
+
+
+def taken_up(
+    read: Callable[..., Command], held: ExitStack
+) -> tuple[Command, StudyDirectory | None]:
+    """The command that `read` returns, and of a study that is resumed where it lives, locked; that
+    command is read again by `read(stored=…)`, with what the study was started with as defaults. A
+    command that resumes or starts is one of the two from here on.
+
+    Raises:
+        ValueError: a bad value, or a study that cannot be resumed.
+    """
+    command = read()
+    resume = command.options.resume
+    if command.options.resume_or_start:
+        resume = begun_study(command.options.storage_path, str(command.options.name))
+    if resume is None:
+        return command, None
+    if command.options.repair:
+        resume = repair(resume)
+    directory = StudyDirectory.find(resume, held)
+    stored = read_study(directory.path, "--resume", resume).about
+    check_kinds(directory.path)
+    kept_in = str(stored["flags"]["storage_path"])
+    if directory.bucket is None and kept_in.startswith(SCHEME):
+        there = argument(f"{kept_in.rstrip('/')}/{directory.path.resolve().name}")
+        raise ValueError(
+            f"--resume {directory.path}: a copy of a study in a bucket: --resume {there}"
+        )
+    command = read(stored=stored)
+    found = {**vars(command.options), "resume": resume, "resume_or_start": False}
+    return replace(command, options=options_of(**found)), directory
+
+
+def directory_for(options: Options, held: ExitStack) -> StudyDirectory:
+    """Makes and locks the directory of a new study; see `StudyDirectory.create`."""
+    name = options.name or f"{job_name()}-{time.strftime('%Y%m%d-%H%M%S')}"
+    if options.resume_or_start:
+        return StudyDirectory.start(options.storage_path, name, held)
+    return StudyDirectory.create(options.storage_path, name, held, numbered=options.name is None)
