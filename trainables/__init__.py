@@ -1,1 +1,1 @@
-"""HOW a trial trains: configuration, data, models, the loop; one small file knows Ray."""
+"""Trainables: configuration, data, models and the training loop of a trial."""

@@ -1,1 +1,1 @@
-"""What to run: one short script per question."""
+"""Job scripts: one short script per question."""

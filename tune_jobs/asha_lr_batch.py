@@ -1,4 +1,4 @@
-"""Which learning rate goes with which batch size? ASHA over both, on an image classifier."""
+"""Which learning rate suits which batch size? Random search with ASHA, on an image classifier."""
 
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.searchers.random_search import RandomSearch
@@ -9,10 +9,10 @@ from tune_cluster import Options, TuneConfig, Tuner, main
 
 
 def job(options: Options, *, images: ImageFlags, asha: ASHA.Flags) -> Tuner:
-    """Which learning rate goes with which batch size?
+    """Which learning rate suits which batch size?
 
     Random points of the space, stopped early by ASHA: after 1, 3, 9, ... epochs the best third of
-    the trials that have come so far goes on.
+    the trials so far continues.
     """
     dataset = images.load(seed=options.seed, smoke_test=options.smoke_test)
     space = LR_BATCH.fix(model=images.model or DEFAULT_MODEL, epochs=options.epochs, patience=0)

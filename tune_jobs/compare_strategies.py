@@ -1,8 +1,8 @@
-"""Which strategy finds a good configuration for the fewest epochs? The same space, trainable and
-budget under each of them, over several seeds.
+"""Which strategy finds a good configuration in the fewest epochs? Each searches the same space,
+with the same trainable and budget, over several seeds.
 
-Look at the picture (`comparison.png`): the curve that is higher at the budget that you have is the
-strategy to take. Where the bands of the seeds overlap, the difference is luck: more `--seeds`.
+See the plot (`comparison.png`): at your budget the strategy with the highest curve is the best
+choice. If the bands of the seeds overlap, the difference may be chance: raise `--seeds`.
 """
 
 from collections.abc import Callable
@@ -46,13 +46,13 @@ def job(
     strategy: Literal["all"] | Strategy = "all",
     seeds: int = 3,
 ) -> Tuner:
-    """Which strategy finds a good configuration for the fewest epochs?
+    """Which strategy finds a good configuration in the fewest epochs?
 
     Args:
-        strategy: one of them alone, as a study; all of them are compared.
-        seeds: studies of each strategy.
+        strategy: a single strategy to run as a study, or all to compare them.
+        seeds: number of studies of each strategy.
     """
-    # All seeds compare on one split.
+    # All seeds use the same split of the data.
     dataset = images.load(seed=0, smoke_test=options.smoke_test)
     space = TRAINING.fix(epochs=options.epochs, patience=0)
     return Tuner(

@@ -1,7 +1,7 @@
 """Which optimizer, at which learning rate? A grid over both, every trial to its end.
 
-Look at the best learning rate of each optimizer in the table (`trials.csv`): where it is the first
-or last of its grid, the grid is too narrow, and the optimizers have not been compared.
+Check the best learning rate of each optimizer in the table (`trials.csv`): if it is the first or
+last of its grid, the grid is too narrow for a fair comparison of the optimizers.
 """
 
 from search_spaces.searchers.grid_search import LIMIT, GridSearch
@@ -15,7 +15,8 @@ def job(options: Options, *, images: ImageFlags, grid_points: int | None = None)
     """Which optimizer, at which learning rate?
 
     Args:
-        grid_points: values of each range, evenly on its scale; without it the catalogue's.
+        grid_points: number of values of each range, evenly spaced on its scale; by default the
+            catalogue's values.
     """
     dataset = images.load(seed=options.seed, smoke_test=options.smoke_test)
     space = OPTIMIZER.fix(model=images.model or DEFAULT_MODEL, epochs=options.epochs, patience=0)

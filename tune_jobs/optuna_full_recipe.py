@@ -1,7 +1,8 @@
-"""The whole recipe at once? A model over all hyperparameters, conditional, stopped by ASHA.
+"""Which full recipe is best? A model over all hyperparameters, conditional, with ASHA.
 
-The last study, not the first: give it what is known (`--fix schedule=cosine`, `--warm-start`), and
-fix next time what its best ten agree in. Schedules look worse at a rung than at their end.
+Run it as the last study, not the first: fix what is known (`--fix schedule=cosine`), learn from
+earlier studies (`--warm-start`), and in the next study fix the values that the best ten trials
+share. At a rung a schedule looks worse than at its end.
 """
 
 from pathlib import Path
@@ -25,12 +26,12 @@ def job(
     train_ratio: float = 0.8,
     warm_start: Path | None = None,
 ) -> Tuner:
-    """The whole recipe at once?
+    """Which full recipe is best?
 
     Args:
-        fix: what is known, as name=value, of any hyperparameter without a flag of its own.
-        train_ratio: share of the training images that is trained on; the rest validates.
-        warm_start: an earlier study, whose trials the searcher learns first.
+        fix: known values, as name=value, of hyperparameters that have no flag of their own.
+        train_ratio: share of the training images to train on; the rest is the validation set.
+        warm_start: an earlier study, whose trials the searcher learns from.
     """
     seed, epochs = options.seed, options.epochs
     dataset = images.load(seed=seed, smoke_test=options.smoke_test, train_ratio=train_ratio)

@@ -1,4 +1,4 @@
-"""Which learning rate, when? Population based training of an image classifier."""
+"""Which learning rate is best at which epoch? Population based training of an image classifier."""
 
 from search_spaces.schedulers.pbt import PBT
 from search_spaces.searchers.random_search import RandomSearch
@@ -9,15 +9,15 @@ from tune_cluster import Options, TuneConfig, Tuner, main
 
 
 def job(options: Options, *, images: ImageFlags, perturbation_interval: int = 2) -> Tuner:
-    """Which learning rate, when?
+    """Which learning rate is best at which epoch?
 
-    A population (--trials, 8 without it) trains side by side. After every interval the worst
-    quarter takes over the weights of the best one, and a learning rate near to theirs. Look at
-    `learning_rate` in the curves: does it rise or fall where the accuracy still grows? The schedule
+    A population (--trials, 8 by default) trains side by side. After every interval the worst
+    quarter takes over the weights of the best quarter, with a similar learning rate. See
+    `learning_rate` in the curves: does it rise or fall while the accuracy still grows? The schedule
     of the best weights is in best/schedule.json, and its `config` repeats their training.
 
     Args:
-        perturbation_interval: epochs from one perturbation to the next.
+        perturbation_interval: epochs between two perturbations.
     """
     dataset = images.load(seed=options.seed, smoke_test=options.smoke_test)
     space = LR.fix(model=images.model or DEFAULT_MODEL, epochs=options.epochs, patience=0)

@@ -1,8 +1,8 @@
-"""What should be minimised? Random points over losses, class weights and label smoothing.
+"""Which loss should be minimised? Random search over losses, class weights and label smoothing.
 
-They are compared by validation accuracy, not by their own values, which do not compare. Look at
-loss/validation beside it: a loss can win on accuracy and tell worse probabilities (the margin loss
-tells none).
+Trials are compared by validation accuracy, since values of different losses are not comparable. See
+loss/validation too: a loss can win on accuracy and give worse probabilities (the margin loss gives
+none).
 """
 
 from search_spaces.searchers.random_search import RandomSearch
@@ -13,7 +13,7 @@ from tune_cluster import Options, TuneConfig, Tuner, main
 
 
 def job(options: Options, *, images: ImageFlags) -> Tuner:
-    """What should be minimised?"""
+    """Which loss should be minimised?"""
     dataset = images.load(seed=options.seed, smoke_test=options.smoke_test)
     space = LOSS.fix(model=images.model or DEFAULT_MODEL, epochs=options.epochs, patience=0)
     return Tuner(

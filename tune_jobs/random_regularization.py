@@ -1,8 +1,8 @@
-"""How much regularization, and which? Random points over dropout, decay, smoothing, augmentation.
+"""Which regularization, and how much? Random search over dropout, decay, smoothing, augmentation.
 
-No trial is stopped early: what regularizes learns more slowly at first, and a rung would take it
-for worse. Look at the gap between accuracy/train and accuracy/validation in TensorBoard, and at the
-loss on the validation set, which label smoothing changes more than the accuracy.
+No trial is stopped early: regularized training is slower at first, so a rung would rank it too low.
+See the gap between accuracy/train and accuracy/validation in TensorBoard, and the validation loss,
+which label smoothing changes more than the accuracy.
 """
 
 from search_spaces.searchers.random_search import RandomSearch
@@ -13,7 +13,7 @@ from tune_cluster import Options, TuneConfig, Tuner, main
 
 
 def job(options: Options, *, images: ImageFlags) -> Tuner:
-    """How much regularization, and which?"""
+    """Which regularization, and how much?"""
     dataset = images.load(seed=options.seed, smoke_test=options.smoke_test)
     space = REGULARIZATION.fix(
         model=images.model or DEFAULT_MODEL, epochs=options.epochs, patience=0, learning_rate=0.05

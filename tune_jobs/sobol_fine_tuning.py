@@ -1,8 +1,9 @@
-"""How is a trained network taken over for other data? Sobol points over what matters then.
+"""How is a pretrained network best fine-tuned on other data? Sobol points over the relevant
+hyperparameters.
 
-`--pretrained results/<study>/best` says which; the head is taken over where the classes are as
-many. Look at `freeze_epochs`: 0 among the best says that the body had little to lose, and at what
-`asha_lr_batch.py` finds on the same data without weights: it says what they were worth.
+`--pretrained results/<study>/best` gives the weights; the head is used if its number of classes
+fits. Check `freeze_epochs`: if 0 is among the best, fine-tuning does not harm the body. Compare
+with `asha_lr_batch.py` on the same data without pretrained weights to see their benefit.
 """
 
 from pathlib import Path
@@ -14,14 +15,15 @@ from trainables.image.options import DataFlags, fingerprint_of, fixed_by
 from tune_cluster import Options, RunConfig, TuneConfig, Tuner, main
 
 DEFAULT_EPOCHS = 9
-"""Of a trial where nobody says how many: 3 to 10 do where most is known."""
+"""Epochs of a trial by default; 3 to 10 are enough with pretrained weights."""
 
 
 def job(options: Options, *, images: DataFlags, pretrained: Path = Path("results/best")) -> Tuner:
-    """How is a trained network taken over for other data?
+    """How is a pretrained network best fine-tuned on other data?
 
     Args:
-        pretrained: the weights: a checkpoint folder, such as a study's best, or a state dict.
+        pretrained: pretrained weights: a checkpoint folder, such as a study's best, or a state
+            dict.
     """
     epochs = options.max_epochs or DEFAULT_EPOCHS
     dataset = images.load(seed=options.seed, smoke_test=options.smoke_test)

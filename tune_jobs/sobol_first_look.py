@@ -1,9 +1,9 @@
-"""Where in a new space is it worth looking? Evenly spread points over all of it, stopped by ASHA.
+"""Which regions of a new space are good? Evenly spread points over all of it, with ASHA.
 
-The recommended first study of a space: Sobol points leave no gap in any hyperparameter. Look at
-`trials.csv`, sorted by accuracy: where the best tenth crowds at the end of a range, widen it; a
-hyperparameter whose best values are all over its range can be fixed. The next study, by TPE, can
-start from this one with `--warm-start`.
+The recommended first study of a space: Sobol points leave no gap in any hyperparameter. Sort
+`trials.csv` by accuracy: if the best tenth gathers at the end of a range, widen it; a
+hyperparameter whose best values spread over its whole range can be fixed. The next study, by TPE,
+can learn from this one with `--warm-start`.
 """
 
 from search_spaces.schedulers.asha import ASHA
@@ -15,7 +15,7 @@ from tune_cluster import Options, TuneConfig, Tuner, main
 
 
 def job(options: Options, *, images: DataFlags, asha: ASHA.Flags) -> Tuner:
-    """Where in a new space is it worth looking?"""
+    """Which regions of a new space are good?"""
     dataset = images.load(seed=options.seed, smoke_test=options.smoke_test)
     space = TRAINING.fix(epochs=options.epochs, patience=0)
     return Tuner(

@@ -1,7 +1,7 @@
-"""Which network? A model over MLPs, convolutional and residual networks, stopped early by ASHA.
+"""Which network? A model over MLPs, convolutional and residual networks, with ASHA.
 
-Look at seconds as well as at epochs: rungs compare networks after equal epochs, and one of the
-convolutional ones takes as long for an epoch as thirty of the MLP's.
+Compare seconds as well as epochs: rungs compare networks after equal epochs, and an epoch of a
+convolutional network takes as long as thirty of the MLP's.
 """
 
 from pathlib import Path
@@ -25,7 +25,7 @@ def job(
     """Which network?
 
     Args:
-        warm_start: an earlier study, whose trials the searcher learns first.
+        warm_start: an earlier study, whose trials the searcher learns from.
     """
     dataset = images.load(seed=options.seed, smoke_test=options.smoke_test)
     space = ARCHITECTURE.fix(epochs=options.epochs, patience=0)

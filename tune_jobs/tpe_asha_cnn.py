@@ -1,9 +1,9 @@
-"""Which convolutional network, and how is it trained? A model proposes, ASHA stops.
+"""Which convolutional network, and how is it trained? A model proposes trials, ASHA stops them.
 
-The model is told what a trial had at each rung, so that one which was stopped early is neither lost
-nor mistaken for one that ran to its end; `--searcher` says which model. Look at the decisions (text
-in TensorBoard, `journal.jsonl`): later trials should have good values sooner than the first ones,
-which were Sobol points.
+The model gets the value of a trial at each rung, so that a stopped trial is neither lost nor
+mistaken for a complete one; `--searcher` selects the model. See the decisions (text in TensorBoard,
+`journal.jsonl`): later trials should reach good values sooner than the first ones, which are Sobol
+points.
 """
 
 from pathlib import Path
@@ -27,7 +27,7 @@ def job(
     """Which convolutional network, and how is it trained?
 
     Args:
-        warm_start: an earlier study, whose trials the searcher learns first.
+        warm_start: an earlier study, whose trials the searcher learns from.
     """
     dataset = images.load(seed=options.seed, smoke_test=options.smoke_test)
     space = CNN.fix(epochs=options.epochs, patience=0)

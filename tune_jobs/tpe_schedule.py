@@ -1,8 +1,8 @@
 """How should the learning rate change? A model over schedules, each with its own parameters.
 
-No trial is stopped early: a schedule pays at its end, and a rung would take the one that has cooled
-down first for the best. Look at the best of each schedule, and at what it gains over `constant`,
-for which warm-up and ending are there too: often they are all that was missing.
+No trial is stopped early: the benefit of a schedule comes at its end, and a rung would prefer the
+one that decays first. Compare the best trial of each schedule with `constant`, which has warm-up
+and ending too: often they are all that is needed.
 """
 
 from pathlib import Path
@@ -24,7 +24,7 @@ def job(
     """How should the learning rate change?
 
     Args:
-        warm_start: an earlier study, whose trials the searcher learns first.
+        warm_start: an earlier study, whose trials the searcher learns from.
     """
     dataset = images.load(seed=options.seed, smoke_test=options.smoke_test)
     space = within(SCHEDULE, options.epochs)

@@ -1,9 +1,9 @@
 """How is the MLP trained best? A model over a conditional space of ten hyperparameters.
 
 The first trial has the catalogue's defaults, the next are Sobol points, and from then on a Gaussian
-process (`--searcher tpe`, `optuna`: Parzen estimators) proposes what it expects to be better. Look
-at when the new bests come: none any more, and the study can end (`--study-patience 20`); still
-more, and it can grow (`--resume STUDY --trials 128`).
+process (with `--searcher tpe` or `optuna` Parzen estimators) proposes configurations. See when new
+bests appear: without any for a while the study can end (`--study-patience 20`); if they still come,
+extend it (`--resume STUDY --trials 128`).
 """
 
 from pathlib import Path
@@ -25,7 +25,7 @@ def job(
     """How is the MLP trained best?
 
     Args:
-        warm_start: an earlier study, whose trials the searcher learns first.
+        warm_start: an earlier study, whose trials the searcher learns from.
     """
     dataset = images.load(seed=options.seed, smoke_test=options.smoke_test)
     space = TRAINING.fix(epochs=options.epochs, patience=0)

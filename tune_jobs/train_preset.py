@@ -1,7 +1,7 @@
-"""Training without a search: a preset, which earlier studies have found, under several seeds.
+"""Training without a search: a preset that earlier studies have found, with several seeds.
 
-`tune-cluster train cnn --seeds 3` is the same. Look at the deviation between the seeds: two
-configurations that differ by less do not differ by anything that a single training can show.
+`tune-cluster train cnn --seeds 3` is equivalent. Check the deviation between the seeds: a smaller
+difference between two configurations cannot be shown by a single training of each.
 """
 
 from typing import Annotated
@@ -15,7 +15,7 @@ from trainables.image.options import PRESETS, DataFlags, PresetName, config_of
 from tune_cluster import Options, RunConfig, TuneConfig, Tuner, main
 
 DEFAULT_SEEDS = 3
-"""The fewest that have a deviation worth printing."""
+"""Number of seeds by default; the fewest that give a useful deviation."""
 
 
 def job(
@@ -25,12 +25,12 @@ def job(
     preset: Annotated[PresetName, tyro.conf.Positional] = "mlp",
     seeds: int | None = None,
 ) -> Tuner:
-    """Trains what earlier studies have found, without a search, under several seeds.
+    """Train a preset that earlier studies have found, without a search, with several seeds.
 
     Args:
-        preset: what is trained.
-        seeds: trainings, each with random streams of its own, 3 by default; for more of them
-            later, --resume STUDY --trials N.
+        preset: configuration to train.
+        seeds: number of trainings, each with random streams of its own, 3 by default; for more of
+            them later, use --resume STUDY --trials N.
     """
     found, asked = PRESETS[preset], options.trials
     if seeds is not None and seeds < 1:

@@ -148,7 +148,7 @@ def test_whose_weights_could_not_be_had_is_one_line():
     event = {"event": "not_exploited", "trial": 1, "epoch": 4, "donor": 3, "reason": "why"}
     line = line_of(event)
     assert line == (
-        "kept       trial 1 after epoch 4: its own weights, those of trial 3 could not be had: why"
+        "kept       trial 1 after epoch 4: its own weights, those of trial 3 are not available: why"
     )
 
 

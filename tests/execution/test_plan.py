@@ -39,7 +39,7 @@ def notes(trials, *, there=True, **options):
 
 def test_with_too_few_trials_for_one_to_get_to_the_end_it_says_how_many_there_must_be():
     (note,) = notes(26)
-    assert "one trial in 27 is trained for 27 epochs, of 26 perhaps none: give 27 trials" in note
+    assert "one in 27 trials for all 27 epochs, of 26 perhaps none: give 27 trials" in note
     assert notes(27) == []
     assert notes(9, grace_period=3) == []
     assert notes(8, grace_period=3) != []
@@ -54,7 +54,7 @@ def test_where_the_first_trial_goes_on_there_is_nothing_to_say(rule):
 
 def test_that_nobody_can_be_promoted_is_said_where_nobody_asked_for_it():
     (note,) = notes(1, there=False)
-    assert "no checkpoint" in note
+    assert "does not resume" in note
 
 
 def shown_lines(directory, trainable=None, **changed):

@@ -124,7 +124,7 @@ def test_pb2_chooses_new_values_inside_its_bounds(run_script):
 @pytest.mark.long
 def test_the_median_rule_stops_trials_through_the_adapter(run_script):
     named, events, output = run_script("median")
-    assert "MedianStoppingRule: a scheduler of Ray Tune's keeps to itself" in output
+    assert "MedianStoppingRule: a scheduler of Ray Tune keeps" in output
     assert "neither resumed nor extended" in output
     statuses = {event["trial"]: event["status"] for event in of_kind(events, "ended")}
     assert len(statuses) == 6
@@ -146,7 +146,7 @@ def test_hyperband_pauses_trials_that_go_on_from_their_checkpoints(run_script):
 
 def test_a_searcher_of_ones_own_suggests_and_is_told(run_script):
     named, _, output = run_script("searcher")
-    assert "ExampleSearch: a searcher of Ray Tune's keeps to itself" in output
+    assert "ExampleSearch: a searcher of Ray Tune keeps" in output
     assert named["best"].config["width"] == 0.75
     # One has failed, beside others, which may have been the machine: it is not blamed for it.
     assert named["results"].num_errors == 1

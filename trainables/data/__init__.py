@@ -1,1 +1,1 @@
-"""Datasets: where they are found, how they are read and split."""
+"""Datasets: finding, reading and splitting them."""

@@ -1,4 +1,4 @@
-"""The datasets by name, split for a search; what to do where one cannot be had."""
+"""Datasets by name, split for a search, with advice if one is not available."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,23 +21,23 @@ FALLBACK_DATASET = "digits"
 
 
 def read_digits(_: Path) -> RawDataset:
-    """Read scikit-learn's handwritten digits: 1,797 images of 8 x 8, part of its wheel."""
+    """Read scikit-learn's handwritten digits: 1,797 images of 8 x 8, included in its wheel."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    # Sixteen shades and white, 0 to 16.
+    # The values are 0 to 16: sixteen shades and white.
     images = np.round(digits.images * (255 / 16)).astype(np.uint8)[:, None]
     labels = digits.target.astype(np.int64)
     return with_test_set(images, labels, source="scikit-learn")
 
 
 class Known(NamedTuple):
-    """A dataset that can be asked for by name."""
+    """A dataset that has a name."""
 
     read: Callable[[Path], RawDataset]
-    """From the folder of all datasets."""
+    """Reader, called with the folder of all datasets."""
     files: str = ""
-    """What a person may put there, where it cannot be brought."""
+    """Files that the user may add by hand if no source provides them."""
 
 
 DATASETS = {
@@ -56,42 +56,44 @@ def load_dataset(
     """Find a dataset, verify it, and split it for a search.
 
     It is looked for in `data_dir`, in the system's copy, in torchvision's download and, for
-    Fashion-MNIST, in Debian's package; what was found elsewhere is put into `data_dir`.
+    Fashion-MNIST, in Debian's package; files found elsewhere are copied to `data_dir`.
 
     Args:
-        name: one of `DATASETS`, or the path of a person's own data (see `own_data.py`); None is
-            Fashion-MNIST, or digits where that cannot be had, which `Dataset.notice` then says.
+        name: one of `DATASETS`, or the path of the user's own data (see `own_data.py`); None is
+            Fashion-MNIST, or digits if that is not available, as `Dataset.notice` then states.
         data_dir: folder of all datasets, in torchvision's layout.
-        seed: of the split into training and validation part, at least 0.
-        train_ratio: share of the training images that trials may train on; the rest validates.
+        seed: seed of the split into training and validation part, at least 0.
+        train_ratio: share of the training images that trials may train on; the rest is the
+            validation set.
 
     Raises:
-        ValueError: an unknown name, a damaged file, a dataset that was asked for by name and cannot
+        ValueError: the name is unknown, a file is damaged, a dataset given by name is not
+            available, or the split is impossible.
             be had, or an impossible split.
     """
     wanted = DEFAULT_DATASET if name is None else name
     own = wanted not in DATASETS
     if own and not is_own(wanted):
         raise ValueError(
-            f"unknown dataset {wanted!r}; there are {', '.join(DATASETS)}, or the path of your "
+            f"unknown dataset {wanted!r}; give one of {', '.join(DATASETS)}, or the path of your "
             f"own: an .npz file or a folder of images by class"
         )
-    # A resume may be typed elsewhere.
+    # Absolute, since a resume may be started from another folder.
     used, notice = str(Path(wanted).absolute()) if own else wanted, ""
     try:
         raw = read_own(Path(wanted)) if own else DATASETS[wanted].read(data_dir)
     except UnavailableError as error:
         if name is not None:
             raise ValueError(
-                f"dataset {wanted} cannot be had here:\n{_indented(error)}\n"
+                f"dataset {wanted} is not available:\n{_indented(error)}\n"
                 f"Ways out: {_ways_out(wanted, data_dir)}; "
-                f"or take the dataset digits, which needs no download."
+                f"or give --dataset digits, which needs no download."
             ) from None
         used = FALLBACK_DATASET
         raw = DATASETS[used].read(data_dir)
         notice = (
-            f"THIS STUDY RUNS ON {used.upper()}, NOT ON {wanted.upper()}, which cannot be had "
-            f"here:\n{_indented(error)}\nTo search on {wanted}: {_ways_out(wanted, data_dir)}."
+            f"THIS STUDY RUNS ON {used.upper()}, NOT ON {wanted.upper()}, which is not "
+            f"available:\n{_indented(error)}\nTo search on {wanted}: {_ways_out(wanted, data_dir)}."
         )
     search = split(
         used,
@@ -105,9 +107,9 @@ def load_dataset(
     if not counts.all():
         raise ValueError(
             f"dataset {used}: no image of class {int(counts.argmin())} is among the "
-            f"{len(search.train_labels)} to train on: give it more, or train on a larger share"
+            f"{len(search.train_labels)} training images: add images, or raise train_ratio"
         )
-    # The same data elsewhere is the same data.
+    # The name does not depend on the path: the same data elsewhere is the same dataset.
     named = replace(search, name="own") if own else search
     return Dataset(
         name=used,

@@ -1,4 +1,4 @@
-"""A person's own images: an `.npz` file, or a folder of images by class, as viewers show it."""
+"""The user's own images: an `.npz` file, or a folder of images by class."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from trainables.data.splits import Images, Labels, RawDataset, with_test_set
 
 Part = tuple[Images, Labels]
 
-NO_TARGET = "a link that leads nowhere"
+NO_TARGET = "a broken link"
 
 
 def is_own(name: str) -> bool:
-    """Whether a dataset's name is a path rather than one of ours."""
+    """Return whether a dataset's name is a path rather than a known name."""
     return name.endswith(".npz") or "/" in name or Path(name).is_dir()
 
 
@@ -26,27 +26,29 @@ def read_own(path: Path) -> RawDataset:
 
     - `.npz`: `x`, images `[n, height, width]`, `[n, height, width, channels]` or
       `[n, channels, height, width]` (1 or 3 channels), uint8 or between 0 and 1; `y`, classes from
-      0, `[n]`; `x_test` and `y_test` alike, if there are some.
-    - folder: one folder a class, in the order of their names, or `train`, and perhaps `test`, with
-      such folders; any image file that Pillow reads, all of one size, turned as its EXIF says. What
-      is left out, and what transparent images were laid over, is in `notice`.
+      0, `[n]`; optionally `x_test` and `y_test` in the same form.
+    - folder: one folder per class, in the order of their names, or `train`, and optionally `test`,
+      with such folders; any image file that Pillow reads, all of one size, rotated by their EXIF
+      data. `notice` lists files that are left out and the background of transparent images.
 
-    Where there are no test images a fifth is set aside, stratified by class.
+    Without test images a fifth of the images is set aside, stratified by class.
 
     Raises:
-        ValueError: it is not there, or damaged, or has no image to train on of a class; names file
-            and row, or the class.
+        ValueError: the path does not exist, the data is damaged, or a class has no training image;
+            the message names file and row, or the class.
     """
     try:
         folder, file = path.is_dir(), path.is_file()
     except OSError as error:
         raise ValueError(f"dataset {path}: cannot be read ({error.strerror})") from None
     if not (folder or file):
-        there = "no file, no folder" if path.exists() else "no such file or folder"
+        there = "neither a file nor a folder" if path.exists() else "no such file or folder"
         raise ValueError(f"dataset {path}: {NO_TARGET if path.is_symlink() else there}")
     train, test, classes, notice = _read_folder(path) if folder else _read_npz(path)
     if len(classes) < 2:
-        raise ValueError(f"dataset {path}: all images are of one class, {classes[0]}; give two")
+        raise ValueError(
+            f"dataset {path}: all images are of one class, {classes[0]}; give at least two classes"
+        )
     if test is None:
         raw = with_test_set(*train, source=str(path))
     else:
@@ -56,8 +58,8 @@ def read_own(path: Path) -> RawDataset:
     empty = [name for name, count in zip(classes, counts, strict=True) if count == 0]
     if empty:
         raise ValueError(
-            f"dataset {path}: no image to train on of class {', '.join(empty)}: give each class "
-            f"some, or leave it out ({'test images are given' if test else 'a fifth is set aside'})"
+            f"dataset {path}: no training image of class {', '.join(empty)}: add images to each "
+            f"class, or remove it ({'test images are given' if test else 'a fifth is set aside'})"
         )
     return raw
 
@@ -66,7 +68,7 @@ def _read_npz(path: Path) -> tuple[Part, Part | None, list[str], str]:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays: dict[str, NDArray[Any]] = {name: np.asanyarray(file[name]) for name in file}
-    # A damaged archive fails in many ways, zlib's own among them.
+    # A damaged archive raises many kinds of errors, zlib's own among them.
     except Exception as error:
         raise ValueError(f"dataset {path}: cannot be read as .npz ({error})") from None
     try:
@@ -78,11 +80,11 @@ def _read_npz(path: Path) -> tuple[Part, Part | None, list[str], str]:
 def _parts_of(arrays: dict[str, NDArray[Any]]) -> tuple[Part, Part | None, list[str], str]:
     if not {"x", "y"} <= set(arrays) or ("x_test" in arrays) != ("y_test" in arrays):
         raise ValueError(
-            "needs x and y, and x_test and y_test or neither; has "
+            "needs x and y, and both or neither of x_test and y_test; has "
             f"{', '.join(sorted(arrays)) or 'nothing'}"
         )
     images, labels = _part_of(arrays, "x", "y")
-    # A label that is far off would make a network with a million outputs.
+    # A wrong label could make a network with a million outputs.
     if labels.max() >= len(labels):
         row = int(labels.argmax())
         raise ValueError(
@@ -115,7 +117,7 @@ def _part_of(arrays: dict[str, NDArray[Any]], x: str, y: str) -> Part:
         )
     if len(images) != len(labels) or len(labels) == 0:
         raise ValueError(
-            f"{x} has {len(images)} rows, {y} {len(labels)}; they must be as many, and at least one"
+            f"{x} has {len(images)} rows, {y} has {len(labels)}; give equal numbers, at least one"
         )
     if 0 in images.shape:
         raise ValueError(f"{x} has images without a pixel: {list(images.shape)}")
@@ -134,7 +136,7 @@ def _pixels(name: str, images: NDArray[Any]) -> Images:
     if images.dtype.kind not in "fiu":
         raise ValueError(f"{name} must hold numbers, got {images.dtype}")
     highest = 1.0 if images.dtype.kind == "f" else 255
-    # A NaN is in no range.
+    # A NaN fails both comparisons.
     inside = ((images >= 0) & (images <= highest)).all(axis=(1, 2, 3))
     if not inside.all():
         row = int(np.flatnonzero(~inside)[0])
@@ -146,7 +148,7 @@ def _pixels(name: str, images: NDArray[Any]) -> Images:
 def _classes(name: str, labels: NDArray[Any]) -> Labels:
     if labels.dtype.kind not in "iuf":
         raise ValueError(f"{name} must hold classes from 0, got {labels.dtype}")
-    # Above that the cast would turn them around.
+    # Larger numbers would overflow in the conversion.
     wrong = np.flatnonzero((labels < 0) | (labels != np.floor(labels)) | (labels >= 2**31))
     if len(wrong):
         row = int(wrong[0])
@@ -155,31 +157,31 @@ def _classes(name: str, labels: NDArray[Any]) -> Labels:
 
 
 EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
-"""Pillow's modes of at most 8 bits a channel: of others it would cut off what is above 255."""
+"""Pillow's modes with at most 8 bits a channel; it would clip larger values of others to 255."""
 
 GREY = ("1", "L", "LA")
 
 BACKGROUNDS = {"white": 255, "black": 0, "grey": 128}
-"""What is transparent is laid over the first of these before which no image vanishes."""
+"""Shades of the background of transparent images; the first on which no image vanishes is used."""
 
 
 LeftOut = defaultdict[str, list[str]]
-"""What lies in a dataset's folder and is no image of it, by kind."""
+"""Files in a dataset's folder that are no images of it, by reason."""
 
 Labelled = tuple[list[Any], Labels]
-"""The pictures of one part, grey, in colour, or one of both with an alpha channel."""
+"""Images of one part, all grey or all in colour, each with or without an alpha channel; labels."""
 
 
 def _read_folder(path: Path) -> tuple[Part, Part | None, list[str], str]:
-    """Read the images to train on, those to test on where there are some, and the classes.
+    """Read the training images, the test images if there are any, the class names, and a notice.
 
-    The last is what a person must know: what was left out, and over what transparent images were
-    laid.
+    The notice tells the user which files were left out, and on which background transparent images
+    were placed.
     """
     left_out = LeftOut(list)
     found = _subfolders(path, left_out)
     test = None
-    # A train may be a vehicle.
+    # A class may be called train.
     if "train" not in found or not _entries(path / "train", LeftOut(list))[0]:
         classes = found
         train = _read_classes(path, classes, left_out)
@@ -187,9 +189,9 @@ def _read_folder(path: Path) -> tuple[Part, Part | None, list[str], str]:
         if set(found) - {"train", "test"}:
             others = ", ".join(sorted(set(found) - {"train", "test"}))
             raise ValueError(
-                f"dataset {path}: beside train and test there is {others}, which nothing would "
-                "read: put its images into train, a part of which validates, or take the folder "
-                "away"
+                f"dataset {path}: beside train and test there is {others}, which would not be "
+                "read: move its images into train, part of which becomes the validation set, or "
+                "remove the folder"
             )
         classes = _subfolders(path / "train", left_out)
         train = _read_classes(path / "train", classes, left_out)
@@ -217,8 +219,8 @@ def _read_folder(path: Path) -> tuple[Part, Part | None, list[str], str]:
 
 
 def _entries(path: Path, left_out: LeftOut) -> tuple[list[str], list[str]]:
-    """The names of the folders and of the files in a folder; hidden ones, which tools leave, such
-    as .ipynb_checkpoints, are left out."""
+    """Return the names of the subfolders and of the files of a folder, without hidden ones, which
+    tools leave behind, such as .ipynb_checkpoints."""
     folders, files = [], []
     try:
         for entry in sorted(path.iterdir()):
@@ -229,8 +231,8 @@ def _entries(path: Path, left_out: LeftOut) -> tuple[list[str], list[str]]:
             elif entry.is_file():
                 files.append(entry.name)
             else:
-                what = NO_TARGET if entry.is_symlink() else "no file, no folder"
-                raise ValueError(f"dataset {entry}: {what}; mend it or take it away")
+                what = NO_TARGET if entry.is_symlink() else "neither a file nor a folder"
+                raise ValueError(f"dataset {entry}: {what}; repair or remove it")
     except OSError as error:
         raise ValueError(f"dataset {path}: cannot be read ({error.strerror})") from None
     return folders, files
@@ -239,7 +241,7 @@ def _entries(path: Path, left_out: LeftOut) -> tuple[list[str], list[str]]:
 def _subfolders(path: Path, left_out: LeftOut) -> list[str]:
     folders, files = _entries(path, left_out)
     if not folders:
-        raise ValueError(f"dataset {path}: no folder in it; one folder of images a class is needed")
+        raise ValueError(f"dataset {path}: has no subfolder; give one folder of images per class")
     if files:
         left_out["beside the folders of the classes"] += files
     return folders
@@ -254,20 +256,20 @@ def _read_classes(path: Path, classes: Sequence[str], left_out: LeftOut) -> Labe
         deeper, here = _entries(path / name, left_out)
         if deeper:
             raise ValueError(
-                f"dataset {path / name}: a folder, {deeper[0]}, in that of a class, which "
-                "nothing would read: images lie in the folder of their class"
+                f"dataset {path / name}: has a subfolder, {deeper[0]}, which would not be read: "
+                "put the images directly into the folder of their class"
             )
         if not here:
             left_out["without an image"].append(f"{path.name}/{name}")
         files += [path / name / file for file in here]
         labels += [index] * len(here)
     if not files:
-        raise ValueError(f"dataset {path}: no image in its folders")
+        raise ValueError(f"dataset {path}: its folders have no image; add images to each class")
     pictures: list[Any] = []
     for row, file in enumerate(files):
         try:
             pictures.append(_read(file))
-        # A damaged image fails in many ways, a SyntaxError among them.
+        # A damaged image raises many kinds of errors, SyntaxError among them.
         except Exception as error:
             why = str(error) if isinstance(error, _RefusedError) else f"unreadable ({error})"
             raise ValueError(f"dataset {path}: {file}, row {row}: {why}") from None
@@ -282,15 +284,15 @@ def _read_classes(path: Path, classes: Sequence[str], left_out: LeftOut) -> Labe
 
 
 class _RefusedError(ValueError):
-    """An image that could be read, but not as one."""
+    """An image file that is readable but not usable as one image."""
 
 
 def _read(file: Path) -> Any:
-    """One image, upright, of mode L, LA, RGB or RGBA; with alpha only where that is not opaque."""
+    """Return one image, upright, with mode L, LA, RGB or RGBA; alpha only if it is not opaque."""
     from PIL import Image, ImageOps
 
     with Image.open(file) as picture:
-        # A phone's MPO has a preview behind its photo.
+        # A phone's MPO file has a preview behind its photo.
         if getattr(picture, "n_frames", 1) > 1 and picture.format != "MPO":
             raise _RefusedError(f"{picture.n_frames} pictures in one file; give each a file")  # type: ignore[attr-defined]
         picture.load()
@@ -302,7 +304,7 @@ def _read(file: Path) -> Any:
         shades = "L" if picture.mode in GREY else "RGB"
         upright = ImageOps.exif_transpose(picture)
         if upright.has_transparency_data:
-            # By way of RGBA: only there a colour that stands for transparency becomes it.
+            # Only the conversion by way of RGBA turns a transparent colour into an alpha channel.
             whole = upright.convert("RGBA")
             if np.asarray(whole)[:, :, 3].min() < 255:
                 return whole if shades == "RGB" else whole.convert("LA")
@@ -310,8 +312,8 @@ def _read(file: Path) -> Any:
 
 
 def _background(pictures: list[Any]) -> tuple[int, str]:
-    """Over what transparent images are laid: white, unless what they show is white itself; the
-    same in words, empty where none is transparent."""
+    """Return the background of transparent images: white, unless the image itself is white; and a
+    notice about it, empty if no image is transparent."""
     transparent = [picture for picture in pictures if picture.mode.endswith("A")]
     if not transparent:
         return 0, ""
@@ -321,11 +323,11 @@ def _background(pictures: list[Any]) -> tuple[int, str]:
 
     name = min(BACKGROUNDS, key=lambda name: vanishing(BACKGROUNDS[name]))
     count = f"{len(transparent):,} of {len(pictures):,} images"
-    return BACKGROUNDS[name], f"{count} are transparent in part, and were laid over {name}"
+    return BACKGROUNDS[name], f"{count} are partly transparent, and got a {name} background"
 
 
 def _laid_over(shade: int, picture: Any) -> NDArray[np.uint8]:
-    """`[height, width, channels]` of an image with alpha, before a background."""
+    """Return an image with alpha on a background, `[height, width, channels]`."""
     pixels = np.asarray(picture, np.float32)
     alpha = pixels[:, :, -1:] / 255
     return np.round(pixels[:, :, :-1] * alpha + shade * (1 - alpha)).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""What trials see of a dataset: compact arrays, one stratified split or folds."""
+"""Datasets as trials see them: compact arrays with one stratified split, or folds."""
 
 import hashlib
 import warnings
@@ -13,51 +13,51 @@ from torch import Tensor
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 
-# Where data comes without a test set: by a seed that no study can change, so that test results of
-# all studies can be compared.
+# Share of the test set where the data has none. Its seed does not depend on the study, so that test
+# results of all studies are comparable.
 TEST_SHARE = 0.2
 TEST_SEED = 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SearchData:
-    """The part of a dataset of images that a search may look at: no test images.
+    """The part of an image dataset that a search may use: no test images.
 
     Plain arrays, so that Ray's object store maps them into every trial without a copy (there they
     are read-only).
     """
 
     name: str
-    """Of the dataset, such as "fashion_mnist"."""
+    """Name of the dataset, such as "fashion_mnist"."""
     images: Images
     """uint8 `[n, channels, height, width]`."""
     labels: Labels
-    """int64 `[n]`, 0 to `classes - 1`, training part first; of every prefix, and so of every block
-    too, the classes have their share."""
+    """int64 `[n]`, 0 to `classes - 1`, training part first; every prefix, and therefore every
+    block, is stratified by class."""
     train_count: int
-    """Images of the training part; the rest is for validation, the same for every trial."""
+    """Number of images in the training part; the others are the validation set of all trials."""
     classes: int
     train_ratio: float
-    """Share of the images that went into the training part."""
+    """Share of the images in the training part."""
 
     @property
     def train_labels(self) -> Labels:
-        """int64 `[train_count]`."""
+        """Labels of the training part, int64 `[train_count]`."""
         return self.labels[: self.train_count]
 
     @property
     def validation_labels(self) -> Labels:
-        """int64 `[n - train_count]`."""
+        """Labels of the validation part, int64 `[n - train_count]`."""
         return self.labels[self.train_count :]
 
     @property
     def train_images(self) -> Images:
-        """A view of the training part."""
+        """View of the training part."""
         return self.images[: self.train_count]
 
     @property
     def validation_images(self) -> Images:
-        """A view of the rest."""
+        """View of the validation part."""
         return self.images[self.train_count :]
 
     @property
@@ -69,20 +69,20 @@ class SearchData:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dataset:
-    """A dataset as the driver holds it."""
+    """A dataset as the driver holds it, with the test set."""
 
     name: str
-    """Of the dataset, such as "fashion_mnist"."""
+    """Name of the dataset, such as "fashion_mnist"."""
     search: SearchData
-    """What trials see."""
+    """Part that trials use."""
     test_images: Images
-    """uint8 `[k, channels, height, width]`, for the final evaluation alone."""
+    """uint8 `[k, channels, height, width]`, only for the final evaluation."""
     test_labels: Labels
     """int64 `[k]`."""
     notice: str
-    """What the person must know (a fallback, files that could not be verified), or empty."""
+    """Notice for the user (a fallback, files that could not be verified); may be empty."""
     source: str
-    """Where the dataset was found."""
+    """Place where the dataset was found."""
     fingerprint: str
     """Twelve hexadecimal digits of a hash over content and split."""
 
@@ -90,16 +90,16 @@ class Dataset:
 def stratified_order(labels: Labels, seed: int) -> NDArray[np.int64]:
     """Order samples at random so that every prefix is stratified.
 
-    In each prefix of length k, each class c of n_c out of n samples occurs k * n_c / n times, give
-    or take less than 1, however uneven the classes are. (Sorting by each sample's fractional rank
-    in its class does not promise that: ten small classes whose ranks coincide displace a big one.)
-    The classes take turns by the earliest deadline, which keeps that bound where any order does
+    In each prefix of length k, each class c of n_c out of n samples occurs k * n_c / n times, with
+    an error below 1, however uneven the classes are. (Sorting by each sample's fractional rank in
+    its class does not guarantee this: ten small classes with equal ranks displace a big one.)
+    The classes take turns by the earliest deadline, which keeps that bound if any order does
     (Steiner and Yeomans 1993, "Level schedules for mixed-model, just-in-time processes"), and
     some order always does (Tijdeman 1980, "The chairman assignment problem").
 
     Args:
         labels: int64 `[n]`.
-        seed: of the order inside each class and of ties between classes.
+        seed: seed of the order inside each class and of ties between classes.
 
     Returns:
         Indices into `labels`, int64 `[n]`.
@@ -111,8 +111,8 @@ def stratified_order(labels: Labels, seed: int) -> NDArray[np.int64]:
     turns = np.empty(len(labels), dtype=np.int64)
     taken = [0] * len(sizes)
     for position in range(len(labels)):
-        # A class may not run ahead of its share by 1; of those that may come, the one whose next
-        # sample would first fall behind by 1 comes.
+        # No class may exceed its share by 1; of the eligible ones, take the class whose next sample
+        # would be the first to fall behind by 1.
         earliest, turn = 2.0, -1
         for c, size in enumerate(sizes):
             if taken[c] * len(labels) < (position + 1) * size:
@@ -129,7 +129,7 @@ def stratified_order(labels: Labels, seed: int) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class RawDataset:
-    """A dataset as its files hold it, before any split for a search."""
+    """A dataset as its files contain it, before any split for a search."""
 
     train_images: Images
     """uint8 `[n, channels, height, width]`."""
@@ -140,9 +140,9 @@ class RawDataset:
     test_labels: Labels
     """int64 `[k]`."""
     source: str
-    """Where it was found."""
+    """Place where it was found."""
     notice: str = ""
-    """What could not be verified, or empty."""
+    """Notice about files that could not be verified; may be empty."""
 
 
 def with_test_set(images: Images, labels: Labels, *, source: str) -> RawDataset:
@@ -159,18 +159,22 @@ def split(
     """Split images into a training and a validation part, both stratified by class.
 
     Args:
-        seed: of the order of the images.
-        train_ratio: share of the images that goes into the training part, between 0 and 1.
+        name: name of the dataset.
+        images: uint8 `[n, channels, height, width]`.
+        labels: int64 `[n]`, below `classes`.
+        classes: number of classes.
+        seed: seed of the order of the images.
+        train_ratio: share of the images in the training part, between 0 and 1.
 
     Raises:
-        ValueError: a ratio that leaves either part empty, or a negative seed.
+        ValueError: the ratio leaves a part empty, or the seed is negative.
     """
     if seed < 0:
         raise ValueError(f"the seed of the split must be at least 0, got {seed}")
     count = round(len(labels) * train_ratio)
     if not 0 < train_ratio < 1 or not 0 < count < len(labels):
         raise ValueError(
-            f"train_ratio must be above 0 and below 1 and leave images on both sides of the split "
+            f"train_ratio must be above 0 and below 1 and leave images in both parts of the split "
             f"of {len(labels)}, got {train_ratio}"
         )
     order = stratified_order(labels, seed)
@@ -186,32 +190,33 @@ def split(
 
 @dataclass(frozen=True)
 class Partition:
-    """Indices of images of a `SearchData`, in blocks that follow each other."""
+    """Indices of images of a `SearchData`, in consecutive blocks."""
 
     train: tuple[range, ...]
     validation: range
 
     @property
     def samples(self) -> int:
-        """To train on."""
+        """Number of images to train on."""
         return sum(map(len, self.train))
 
 
 def partitions(data: SearchData, *, train_ratio: float, folds: int) -> list[Partition]:
-    """One partition, or one a fold.
+    """Return one partition, or one per fold.
 
-    Without folds, a trial is trained on the first `train_ratio` of all images and validated on the
-    validation part, which is the same for all. With k folds, each of k blocks of all images, both
-    parts together, is the validation part of one of them. The blocks are stratified by class as
-    the order of the images is (Kohavi 1995, *A Study of Cross-Validation and Bootstrap*).
+    Without folds, a trial trains on the first `train_ratio` of all images and is validated on the
+    validation part, the same for all trials. With k folds, all images, both parts together, form k
+    blocks, each of which is the validation part of one partition. The blocks are stratified by
+    class as the order of the images is (Kohavi 1995, *A Study of Cross-Validation and Bootstrap*).
 
     Args:
-        train_ratio: share of all images to train on; without a meaning under folds.
-        folds: at least 2, or 0 for the one split.
+        data: the images.
+        train_ratio: share of all images to train on; ignored with folds.
+        folds: number of folds, at least 2, or 0 for the single split.
 
     Raises:
-        ValueError: a ratio above the split's own or one that leaves no image, or more folds than
-            images.
+        ValueError: the ratio is above the split's own or leaves no image, or there are more folds
+            than images.
     """
     total = len(data.labels)
     if folds:
@@ -227,19 +232,22 @@ def partitions(data: SearchData, *, train_ratio: float, folds: int) -> list[Part
         ]
     if train_ratio > data.train_ratio:
         raise ValueError(
-            f"train_ratio must be at most {data.train_ratio}, the share that {data.name} was split "
-            f"by, got {train_ratio}: split the dataset at a larger ratio or lower this one"
+            f"train_ratio must be at most {data.train_ratio}, the share of the training part of "
+            f"{data.name}, got {train_ratio}: split the dataset with a larger ratio or lower "
+            "this one"
         )
     count = round(total * train_ratio)
     if count == 0:
-        raise ValueError(f"train_ratio {train_ratio} leaves no image of {data.name} to train on")
+        raise ValueError(
+            f"train_ratio {train_ratio} leaves no image of {data.name} to train on; raise it"
+        )
     return [Partition((range(count),), range(data.train_count, total))]
 
 
 def as_tensor(array: NDArray[np.generic]) -> Tensor:
-    """Wrap an array without a copy; never write to the result.
+    """Wrap an array without a copy; the result must not be written to.
 
-    PyTorch warns that arrays mapped from Ray's object store are read-only; nothing here writes.
+    PyTorch warns that arrays mapped from Ray's object store are read-only; no code here writes.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*not writable", category=UserWarning)
@@ -247,7 +255,8 @@ def as_tensor(array: NDArray[np.generic]) -> Tensor:
 
 
 def fingerprint(search: SearchData, test_images: Images, test_labels: Labels) -> str:
-    """Twelve hexadecimal digits of SHA-256 over all arrays and where the split lies."""
+    """Return twelve hexadecimal digits of the SHA-256 of all arrays and the position of the
+    split."""
     digest = hashlib.sha256(search.name.encode())
     for array in (
         search.train_images,

@@ -1,4 +1,4 @@
-"""The datasets that torchvision knows: their files are found or brought, verified and read."""
+"""Datasets known to torchvision: finding or downloading, verifying and reading their files."""
 
 import contextlib
 import gzip
@@ -19,14 +19,14 @@ import numpy as np
 from trainables.data.splits import Images, Labels, RawDataset
 
 CONNECT_SECONDS = 5.0
-"""Within which a host has to answer, for each connection."""
+"""Seconds within which a host must answer, for each connection."""
 
 APT_SECONDS = 120.0
-"""For Debian's package, 31 MB, and for the lists before it, 10 MB."""
+"""Seconds for Debian's package, 31 MB, and for the package lists before it, 10 MB."""
 
 DEBIAN_PACKAGE = "dataset-fashion-mnist"
 SYSTEM_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
-"""Where Debian's package puts its files."""
+"""Folder in which Debian's package installs its files."""
 
 FASHION_MNIST_CONTENT_MD5 = {
     "train-images-idx3-ubyte.gz": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
@@ -34,34 +34,35 @@ FASHION_MNIST_CONTENT_MD5 = {
     "t10k-images-idx3-ubyte.gz": "8181f5470baa50b63fa0f6fddb340f0a",
     "t10k-labels-idx1-ubyte.gz": "15d484375f8d13e6eb1aabb0c3f46965",
 }
-"""Of the unpacked files: Debian packs them anew, so that its .gz files are not those whose
-checksums torchvision knows."""
+"""MD5 of the unpacked files: Debian compresses them again, so that its .gz files do not match the
+checksums that torchvision knows."""
 
 Source = tuple[str, Callable[[Path], Path]]
-"""Its name, and what brings the files, perhaps into an empty folder, and returns theirs."""
+"""Name of a source, and a function that fetches the files, possibly into an empty folder, and
+returns their folder."""
 
 
 class UnavailableError(Exception):
-    """A dataset cannot be had from a source, or from any, here and now; a line for each says why.
+    """A dataset is not available from any source; the message has a line with the reason for each.
 
-    The readers raise it, and a `ValueError` of a damaged file.
+    The readers raise it, and a `ValueError` for a damaged file.
     """
 
 
 def read_mnist(data_dir: Path) -> RawDataset:
-    """Read MNIST from `data_dir`, or download it there."""
+    """Read MNIST from `data_dir`, after a download if needed."""
     from torchvision import datasets
 
     return _read_idx(datasets.MNIST, data_dir, {}, [_download_of(datasets.MNIST, "MNIST/raw")])
 
 
 def read_fashion_mnist(data_dir: Path) -> RawDataset:
-    """Read Fashion-MNIST from `data_dir`, or bring it there from the system or the network."""
+    """Read Fashion-MNIST from `data_dir`, after fetching it from the system or the network."""
     from torchvision import datasets
 
     def system_copy(_: Path) -> Path:
         if not all((SYSTEM_FASHION_MNIST / name).is_file() for name in FASHION_MNIST_CONTENT_MD5):
-            raise UnavailableError("not there")
+            raise UnavailableError("not installed")
         return SYSTEM_FASHION_MNIST
 
     sources = [
@@ -73,9 +74,9 @@ def read_fashion_mnist(data_dir: Path) -> RawDataset:
 
 
 def read_cifar10(data_dir: Path) -> RawDataset:
-    """Read CIFAR-10 from `data_dir`, or download it there.
+    """Read CIFAR-10 from `data_dir`, after a download if needed.
 
-    Its files are pickles: none is opened before its checksum was found right.
+    Its files are pickles: each is opened only after its checksum was verified.
     """
     from torchvision import datasets
 
@@ -90,7 +91,7 @@ def read_cifar10(data_dir: Path) -> RawDataset:
 
     def load(*, train: bool) -> tuple[Images, Labels]:
         dataset = known(root=data_dir, train=train, download=False)
-        # torchvision gives [n, height, width, channels].
+        # torchvision returns [n, height, width, channels].
         images = np.ascontiguousarray(dataset.data.transpose(0, 3, 1, 2))
         return images, np.asarray(dataset.targets, dtype=np.int64)
 
@@ -108,7 +109,7 @@ def _read_idx(
         try:
             _check(packed, md5[packed.name])
         except ValueError:
-            # Distributions pack the same content again, which changes the bytes of the .gz.
+            # Distributions compress the same content again, which changes the bytes of the .gz.
             expected = content_md5.get(packed.name)
             if expected is None or _content_md5(packed) != expected:
                 raise
@@ -136,13 +137,13 @@ def _read_idx(
             raise ValueError(
                 f"{folder}/{'train' if train else 't10k'}-* cannot be read "
                 f"({str(error) or 'unexpected shape'}). "
-                f"Delete these files and start again: they are then brought anew."
+                f"Delete these files and start again: they are then fetched anew."
             ) from None
         return images[:, None], labels
 
     notice = (
         f"{', '.join(unverified)} in {folder} could not be verified: "
-        f"the .gz files that they were unpacked from are not beside them"
+        f"the .gz files that they were unpacked from are missing"
     )
     parts = (*load(train=True), *load(train=False))
     return RawDataset(*parts, source, notice if unverified else "")
@@ -151,8 +152,8 @@ def _read_idx(
 def _bring(
     folder: Path, missing: list[str], sources: list[Source], check: Callable[[Path], None]
 ) -> str:
-    """Copy what is missing in `folder` from the first source that has it, once it was checked;
-    return where that was."""
+    """Copy the missing files to `folder` from the first source that has them, after a check; return
+    the name of the source."""
     if not missing:
         return f"data directory {folder}"
     tried = [f"data directory {folder}: no {', '.join(missing)}"]
@@ -172,12 +173,12 @@ def _bring(
 
 
 def _download_of(known: Any, inside: str) -> Source:
-    """torchvision's own download of one of its datasets, in silence."""
+    """Return torchvision's own download of one of its datasets as a source, without its output."""
 
     def fetch(folder: Path) -> Path:
         before = socket.getdefaulttimeout()
         socket.setdefaulttimeout(CONNECT_SECONDS)
-        # It prints a progress bar for each file, to both streams.
+        # torchvision prints a progress bar for each file, to both streams.
         with (
             Path(os.devnull).open("w") as silence,
             contextlib.redirect_stdout(silence),
@@ -196,10 +197,10 @@ def _download_of(known: Any, inside: str) -> Source:
 
 def fetch_debian_fashion_mnist(folder: Path) -> Path:
     """Download and unpack Debian's package into `folder`; return the folder with the four .gz
-    files. Needs neither root nor an installation.
+    files. It needs neither root nor an installation.
 
     Raises:
-        UnavailableError: no apt-get or dpkg-deb here, or no such package within reach.
+        UnavailableError: apt-get or dpkg-deb is missing, or the package cannot be fetched.
     """
     missing = [tool for tool in ("apt-get", "dpkg-deb") if shutil.which(tool) is None]
     if missing:
@@ -218,7 +219,7 @@ def fetch_debian_fashion_mnist(folder: Path) -> Path:
     _call([*apt, "download", DEBIAN_PACKAGE], folder)
     packages = list(folder.glob(f"{DEBIAN_PACKAGE}_*.deb"))
     if not packages:
-        raise UnavailableError(f"apt-get brought no {DEBIAN_PACKAGE}")
+        raise UnavailableError(f"apt-get did not download {DEBIAN_PACKAGE}")
     _call(["dpkg-deb", "-x", str(packages[0]), str(folder / "unpacked")], folder)
     return folder / "unpacked" / "usr/share/datasets/fashion-mnist"
 
@@ -246,7 +247,7 @@ def _last_line(text: str) -> str:
 
 
 def _check(path: Path, expected: str) -> None:
-    """Refuse a file of another MD5, which guards against damage, not malice."""
+    """Raise a ValueError if the MD5 differs; it guards against damage, not malice."""
     from torchvision.datasets.utils import calculate_md5
 
     found = calculate_md5(path)
@@ -263,13 +264,13 @@ def _content_md5(packed: Path) -> str | None:
 
 
 def _check_unpacked(path: Path, packed: Path) -> None:
-    """By CRC-32 and size at the end of its .gz file (RFC 1952, section 2.3.1)."""
+    """Compare a file with CRC-32 and size at the end of its .gz file (RFC 1952, section 2.3.1)."""
     trailer, content = packed.read_bytes()[-8:], path.read_bytes()
     crc, size = (int.from_bytes(trailer[i : i + 4], "little") for i in (0, 4))
     if (zlib.crc32(content), len(content)) != (crc, size):
         raise _damaged(
             path,
-            f"its CRC-32 and size (as {packed.name} says)",
+            f"its CRC-32 and size (from {packed.name})",
             f"{crc:08x} and {size} bytes",
             f"{zlib.crc32(content):08x} and {len(content)} bytes",
         )
@@ -278,14 +279,15 @@ def _check_unpacked(path: Path, packed: Path) -> None:
 def _damaged(path: Path, kind: str, expected: str, found: str) -> ValueError:
     return ValueError(
         f"{path} is damaged: {kind} should be {expected}, found {found}. "
-        f"Delete it and start again: it is then brought anew."
+        f"Delete it and start again: it is then fetched anew."
     )
 
 
 def _write(content: IO[bytes] | gzip.GzipFile, target: Path) -> None:
-    """Write a file so that it is never seen half written."""
+    """Write a file so that no reader ever sees it half written."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    # Another driver may write the same file now: each its own, and the last rename wins.
+    # Another driver may write the same file at the same time: each writes its own, the last rename
+    # wins.
     partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
     try:
         with partial.open("xb") as file:

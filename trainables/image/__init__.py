@@ -1,1 +1,1 @@
-"""The image classifier: its networks, its batches, its hyperparameters."""
+"""The image classifier: networks, batches and hyperparameters."""

@@ -1,5 +1,5 @@
-"""Losses and scores of a classifier; validation reports the plain cross entropy beside what is
-minimised."""
+"""Losses and scores of a classifier; validation reports the plain cross entropy beside the
+objective."""
 
 from dataclasses import dataclass
 
@@ -10,29 +10,35 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ClassificationLoss:
-    """What a classifier minimises.
+    """The training loss of a classifier.
 
     - cross_entropy: in nats, with `label_smoothing` (Szegedy et al. 2016, section 7).
     - margin: multi-class hinge loss with margin 1 (Crammer and Singer 2001), the mean over classes.
     - focal: cross entropy times (1 - p)^γ, p the probability of the true class and γ `focal_gamma`
-      (Lin et al. 2017, *Focal Loss for Dense Object Detection*, equation 4); at γ = 0 the former.
+      (Lin et al. 2017, *Focal Loss for Dense Object Detection*, equation 4); plain at γ = 0.
     """
 
     kind: str = "cross_entropy"
     focal_gamma: float = 2.0
     label_smoothing: float = 0.0
     class_weights: Tensor | None = None
-    """float32 `[classes]`, that a sample counts by."""
+    """Weight of the samples of each class, float32 `[classes]`."""
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is the mean cross entropy and nothing else."""
+        """Whether the loss is the mean cross entropy and nothing else."""
         unsmoothed = self.label_smoothing == 0 and self.class_weights is None
         return self.kind == "cross_entropy" and unsmoothed
 
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """The loss of a batch or a part of one, of logits `[batch, classes]` and class indices
-        `[batch]`: the mean over the samples, weighted as PyTorch weights it (see `weight`).
+        """Return the loss of a batch or a part of one.
+
+        Args:
+            logits: float `[batch, classes]`.
+            targets: class indices `[batch]`.
+
+        Returns:
+            The mean over the samples, weighted as PyTorch does (see `weight`), a scalar.
         """
         match self.kind:
             case "margin":
@@ -45,8 +51,8 @@ class ClassificationLoss:
         )
 
     def weight(self, targets: Tensor) -> Tensor | int:
-        """What the mean over these samples is divided by: their weights together, or, of the margin
-        loss, which PyTorch does not normalise by them, their number."""
+        """Return the divisor of the mean over these samples: the sum of their weights or, for the
+        margin loss, which PyTorch does not normalise by weights, their number."""
         if self.class_weights is None or self.kind == "margin":
             return len(targets)
         return self.class_weights[targets].sum()
@@ -55,23 +61,24 @@ class ClassificationLoss:
 def focal_losses(
     logits: Tensor, targets: Tensor, gamma: float, class_weights: Tensor | None = None
 ) -> Tensor:
-    """The loss of each sample `[batch]`, of logits `[batch, classes]` (Lin et al. 2017, equation 5,
-    for many classes).
+    """Return the loss of each sample, `[batch]` (Lin et al. 2017, equation 5, for many classes).
 
     Args:
-        gamma: how much a sample counts less that is already told right, at least 0.
+        logits: float `[batch, classes]`.
+        targets: class indices `[batch]`.
+        gamma: exponent that lowers the weight of well classified samples, at least 0.
         class_weights: α of each class, float `[classes]`.
     """
     log_p = F.log_softmax(logits, dim=1).gather(1, targets.unsqueeze(1)).squeeze(1)
-    # 1 - p by expm1: of a sample that is all but certain a difference would leave no digit, and the
-    # gradient of a power below 1 at 0 is infinite.
+    # 1 - p by expm1: for a sample that is almost certain a difference would lose all digits, and
+    # the gradient of a power below 1 at 0 is infinite.
     wrong = (-torch.expm1(log_p)).clamp(min=torch.finfo(log_p.dtype).tiny)
     losses = -log_p * wrong**gamma
     return losses if class_weights is None else losses * class_weights[targets]
 
 
 def balanced_weights(labels: Tensor, classes: int) -> Tensor:
-    """Weights that give each class the same say, n / (classes * n_c), 1 on balanced data.
+    """Return weights that give each class equal influence, n / (classes * n_c), 1 if balanced.
 
     King and Zeng 2001, as scikit-learn's `class_weight="balanced"`. A class without a sample has
     weight 0.
@@ -87,11 +94,11 @@ def balanced_weights(labels: Tensor, classes: int) -> Tensor:
 
 
 SCORES = ("loss", "accuracy", "precision", "recall", "f1")
-"""What `scores` has."""
+"""Names in the result of `scores`."""
 
 
 def scores(logits: Tensor, labels: Tensor) -> dict[str, float]:
-    """Mean cross entropy in nats, accuracy, and macro precision, recall and F1, of logits
+    """Return mean cross entropy in nats, accuracy, and macro precision, recall and F1, of logits
     `[n, classes]` and labels `[n]`."""
     loss = float(F.cross_entropy(logits, labels))
     confusion = confusion_matrix(logits.argmax(dim=1), labels, logits.shape[1])
@@ -106,16 +113,16 @@ def confusion_matrix(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
 
 
 def classification_scores(confusion: Tensor) -> dict[str, float]:
-    """Accuracy, and precision, recall and F1 averaged over classes with equal weight (macro).
+    """Return accuracy and the mean of precision, recall and F1 over classes (macro).
 
-    A ratio with nothing below the line counts as 0, and a class that never occurs counts in the
+    A ratio with denominator 0 counts as 0, and a class that never occurs counts in the
     average: scikit-learn's `precision_recall_fscore_support(labels=range(classes),
     average="macro", zero_division=0)`.
     """
     counts = confusion.to("cpu", torch.float64)
     hits = counts.diagonal()
     predicted, actual = counts.sum(dim=0), counts.sum(dim=1)
-    # Where nothing is to be divided, the numerator is 0 too: dividing by 1 gives the 0 we want.
+    # Where a denominator is 0, the numerator is 0 too: dividing by 1 gives the wanted 0.
     precision = hits / predicted.clamp(min=1)
     recall = hits / actual.clamp(min=1)
     f1 = 2 * hits / (predicted + actual).clamp(min=1)

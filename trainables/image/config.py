@@ -1,4 +1,4 @@
-"""The hyperparameters of an image classifier, beside those of every training."""
+"""Hyperparameters of an image classifier, in addition to those of every training."""
 
 from typing import Annotated, Literal
 
@@ -27,48 +27,48 @@ def _odd(size: int) -> int:
 
 @dataclass(frozen=True, kw_only=True, config=CHECKS)
 class ImageConfig(TrainingConfig):
-    """What an image classifier is trained with; raises as `TrainingConfig`."""
+    """Configuration of an image classifier; raises as `TrainingConfig`."""
 
     # The network.
     model: Literal["mlp", "cnn", "resnet", "linear"] = "mlp"
-    """Network."""
+    """Kind of network."""
     hidden_sizes: Sizes = (512, 256)
-    """Units of each hidden layer, first to last; only under the MLP."""
+    """Units of each hidden layer, first to last; only for the MLP."""
     channels: Sizes = (32, 64)
-    """Channels of each stage, first to last; only under the CNN and the ResNet."""
+    """Channels of each stage, first to last; only for the CNN and the ResNet."""
     depth: Count = 1
-    """Convolutions of a stage of the CNN, residual blocks of one of the ResNet."""
+    """Convolutions in a stage of the CNN, or residual blocks in a stage of the ResNet."""
     kernel_size: Annotated[Count, AfterValidator(_odd)] = 3
-    """Side of a convolution's window, in pixels, odd; only under the CNN and the ResNet."""
+    """Side of a convolution's window, in pixels, odd; only for the CNN and the ResNet."""
     activation: Literal["relu", "gelu", "silu", "tanh"] = "relu"
-    """Non-linearity between layers; not if linear."""
+    """Non-linearity between layers; not for the linear model."""
     norm: Literal["none", "batch", "layer"] | None = None
-    """Normalisation before each non-linearity, "layer" over the channels of an image too; where
-    nothing is said "batch" with convolutions, else "none". A config that is made from another by
-    `replace` keeps what that one came to."""
+    """Normalisation before each non-linearity, "layer" over all channels of an image; by default
+    "batch" with convolutions, else "none". `replace` keeps the resolved value of the original
+    config."""
 
-    # What is minimised.
+    # Objective.
     loss: Literal["cross_entropy", "margin", "focal"] = "cross_entropy"
-    """What is minimised."""
+    """Loss that is minimised."""
     focal_gamma: NotNegative = 2.0
-    """How much less a sample counts that is told right already; only under focal."""
+    """Exponent that lowers the weight of well classified samples; only for the focal loss."""
     class_weights: Literal["none", "balanced"] = "none"
-    """"balanced": each class has the same say, however few its samples."""
+    """"balanced": each class has the same influence, however few its samples."""
 
     # Regularization.
     dropout: Share = 0.1
-    """Share of the units set to zero in training; not if linear."""
+    """Share of the units set to zero in training; not for the linear model."""
     label_smoothing: Share = 0.0
-    """Share of the target that is spread over all classes; only under the cross entropy."""
+    """Share of the target that is spread over all classes; only for the cross entropy."""
     augmentation: Literal["none", "shift", "shift_flip", "erasing", "mixup"] = "none"
-    """Of training images, batch by batch; "erasing" after shift and flip."""
+    """Augmentation of training images, batch by batch; "erasing" includes shift and flip."""
 
-    # Below 0.01 PyTorch's samples, in float32, gather at one half instead of at the ends.
+    # Below 0.01 PyTorch's float32 samples concentrate at one half instead of at the ends.
     mixup_alpha: Annotated[Number, Field(ge=0.01)] = 0.2
-    """Of the Beta distribution that mixup draws its share from."""
+    """Parameter of the Beta distribution of mixup's share."""
     min_std: Positive = 1e-3
-    """Floor of the standard deviation that inputs are divided by, in units of the full pixel range
-    (0 to 1): a channel that hardly varies is not blown up to noise."""
+    """Smallest standard deviation by which inputs are divided, in units of the full pixel range
+    (0 to 1): limits the noise of a channel that hardly varies."""
 
     @model_validator(mode="after")
     def _check_image(self) -> Self:
@@ -78,8 +78,8 @@ class ImageConfig(TrainingConfig):
         smallest = min(self.batch_size, self.batch_size_in(self.epochs)) // parts
         refuse(
             {
-                f"label_smoothing is of the cross entropy alone: got {self.label_smoothing} under "
-                f"loss {self.loss!r}, set it to 0": (
+                f"label_smoothing works with the cross entropy alone: got {self.label_smoothing} "
+                f"with loss {self.loss!r}, set it to 0": (
                     self.label_smoothing > 0 and self.loss != "cross_entropy"
                 ),
                 f"norm 'batch' needs 2 samples in a part of a batch: got batch_size "

@@ -1,4 +1,4 @@
-"""The trainable that Tune runs: the one file here that knows Ray."""
+"""The image classifier as a trainable of Tune; the only file of the task that imports Ray."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,18 +18,18 @@ from trainables.training.state import STATE_FILE, State, load_pretrained, load_s
 class ImageClassifier(tune.Trainable):
     """Trains an image classifier, one epoch a step.
 
-    Give it the data by `tune.with_parameters(ImageClassifier, data=dataset.search)`. A process that
+    Pass the data by `tune.with_parameters(ImageClassifier, data=dataset.search)`. A process that
     Tune reuses keeps its imports and its data: only the model is built anew.
     """
 
     reuse_actors = True
     recorded_as = "trainables.image_classifier.ImageClassifier"
-    """The module and name by which studies know it since their first version."""
+    """Module and name by which studies have recorded it since their first version."""
     takes_seed = True
-    """Its configuration has the seed of all its random streams."""
+    """Whether its configuration includes the seed of all its random streams."""
 
     state: State | None
-    """After the last step; None before the first."""
+    """State after the last step; None before the first."""
 
     _steps: Iterator[tuple[Metrics, State]]
 
@@ -37,7 +37,7 @@ class ImageClassifier(tune.Trainable):
         """Prepare a trial.
 
         Raises:
-            ValueError: no data, or a config that is no `ImageConfig`.
+            ValueError: data is missing, or the config is no valid `ImageConfig`.
         """
         if data is None:
             raise ValueError(
@@ -48,13 +48,17 @@ class ImageClassifier(tune.Trainable):
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Become the trial of another config, in the same process and with the same data."""
+        """Switch to the trial of another config, in the same process and with the same data."""
         self._begin(new_config)
         return True
 
     def step(self) -> dict[str, Any]:
-        """Train one epoch; return the metrics of `loop.fit`, and `done` with the last epoch, when
-        patience is over, or with a loss that is not finite."""
+        """Train one epoch.
+
+        Returns:
+            The metrics of `loop.fit`, and `done`, which is true after the last epoch, when patience
+            is over, or after a loss that is not finite.
+        """
         step = next(self._steps, None)
         if step is None:
             raise ValueError(
@@ -70,22 +74,22 @@ class ImageClassifier(tune.Trainable):
             raise ValueError("a trial has no state to save before its first step")
         save_state(self.state, Path(checkpoint_dir) / STATE_FILE)
 
-    # Ray annotates the dictionary alone; what was saved as files is given as their folder.
+    # Ray's annotation is a dictionary; for a checkpoint saved as files it passes their folder.
     def load_checkpoint(self, checkpoint_dir: str) -> None:  # type: ignore[override]
-        """Go on from a checkpoint, with the hyperparameters of this trial's config."""
+        """Resume from a checkpoint, with the hyperparameters of this trial's config."""
         self.state = load_state(Path(checkpoint_dir) / STATE_FILE)
         self._steps = self._fit(self.state)
 
     def cleanup(self) -> None:
-        """Free the model and its memory."""
+        """Release the model and its memory."""
         self.state, self._steps = None, iter(())
 
     @staticmethod
     def check_config(config: Mapping[str, object], data: SearchData | None = None) -> None:
-        """Refuse what no trial could run, on this data if it is given.
+        """Check that a trial can run with this config, on this data if it is given.
 
         Raises:
-            ValueError: names the hyperparameter, the value and the rule.
+            ValueError: it cannot; the message names the hyperparameter, the value and the rule.
         """
         checked = ImageConfig.from_dict(config)
         path = Path(checked.pretrained)
@@ -110,7 +114,7 @@ class ImageClassifier(tune.Trainable):
         cpus: float = 1,
         on_gpu: bool = False,
     ) -> dict[str, float]:
-        """Estimate the seconds of an update and of an epoch, on so many cores or on a GPU, in about
+        """Estimate the seconds of an update and of an epoch, on `cpus` cores or on a GPU, in about
         a quarter of a second, and write a checkpoint."""
         threads = torch.get_num_threads()
         torch.set_num_threads(_threads(cpus))
@@ -125,8 +129,8 @@ class ImageClassifier(tune.Trainable):
     def evaluate(
         config: Mapping[str, object], checkpoint_dir: str, dataset: Dataset
     ) -> dict[str, float]:
-        """Evaluate a checkpoint on the test set: the scores of `evaluate_images`, as `test_loss`
-        and so on."""
+        """Return the scores of a checkpoint on the test set: those of `evaluate_images`, named
+        `test_loss` and so on."""
         scores = evaluate_images(
             ImageConfig.from_dict(config),
             load_state(Path(checkpoint_dir) / STATE_FILE),
@@ -149,7 +153,7 @@ class ImageClassifier(tune.Trainable):
 
 
 def _threads(cpus: float) -> int:
-    # Two processes of one thread each beat one of two: no more threads than were granted.
+    # Two processes of one thread each are faster than one of two: use the granted cores only.
     return max(1, int(cpus))
 
 

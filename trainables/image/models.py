@@ -1,4 +1,4 @@
-"""The networks: an MLP, a convolutional net, a small residual network and a linear baseline."""
+"""Networks: an MLP, a convolutional network, a small residual network and a linear baseline."""
 
 import math
 
@@ -22,7 +22,9 @@ def build_model(
     """Build the network that `config.model` names.
 
     Args:
+        config: configuration with the hyperparameters of the network.
         input_shape: `(channels, height, width)` of one image.
+        classes: number of classes.
 
     Returns:
         A module from float `[batch, channels, height, width]` to logits `[batch, classes]`, whose
@@ -39,7 +41,7 @@ def build_model(
 
 
 class Residual(nn.Module):
-    """Two convolutions with a way around them (He et al. 2016, *Identity Mappings in Deep Residual
+    """Two convolutions with a skip connection (He et al. 2016, *Identity Mappings in Deep Residual
     Networks*, figure 1b: norm and activation come before each convolution)."""
 
     def __init__(self, config: ImageConfig, inputs: int, outputs: int, stride: int) -> None:
@@ -56,7 +58,7 @@ class Residual(nn.Module):
         self.around = None if same else nn.Conv2d(inputs, outputs, 1, stride, bias=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """From `[batch, inputs, height, width]` to `[batch, outputs, height / stride, …]`."""
+        """Map `[batch, inputs, height, width]` to `[batch, outputs, height / stride, …]`."""
         begun = self.before(images)
         past = images if self.around is None else self.around(begun)
         summed: Tensor = self.inside(begun) + past
@@ -72,7 +74,7 @@ def _mlp(
         if config.norm != "none":
             layers.append(nn.BatchNorm1d(size) if config.norm == "batch" else nn.LayerNorm(size))
         layers.append(ACTIVATION_LAYERS[config.activation]())
-        # At 0 too: weights are named by the places of their layers.
+        # Also at rate 0: weights are named by the positions of their layers.
         layers.append(Dropout(config.dropout))
         inputs = size
     layers.append(nn.Linear(inputs, classes))
@@ -90,7 +92,7 @@ def _cnn(config: ImageConfig, input_shape: tuple[int, int, int], classes: int) -
                 ACTIVATION_LAYERS[config.activation](),
             ]
             inputs = channels
-        # Never down to 1 x 1: batch norm needs two values a channel, even in a last batch of one.
+        # Never reduce to 1 x 1: batch norm needs two values a channel, even in a last batch of one.
         if min(height, width) >= 4:
             layers.append(nn.MaxPool2d(2))
             height, width = height // 2, width // 2
@@ -98,8 +100,8 @@ def _cnn(config: ImageConfig, input_shape: tuple[int, int, int], classes: int) -
 
 
 def _resnet(config: ImageConfig, inputs: int, classes: int) -> nn.Sequential:
-    """A residual network for images of 28 to 32 pixels (He et al. 2016, section 4.2): one
-    convolution, then stages of `depth` blocks, the image halved between two stages."""
+    """Build a residual network for images of 28 to 32 pixels (He et al. 2016, section 4.2): one
+    convolution, then stages of `depth` blocks; the image is halved between two stages."""
     width = config.channels[0]
     layers: list[nn.Module] = [_convolution(config, inputs, width)]
     for stage, channels in enumerate(config.channels):
@@ -113,7 +115,7 @@ def _resnet(config: ImageConfig, inputs: int, classes: int) -> nn.Sequential:
 
 def _convolution(config: ImageConfig, inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
     side = config.kernel_size
-    # A norm adds its own bias.
+    # A norm layer adds its own bias.
     bias = config.norm == "none"
     return nn.Conv2d(inputs, outputs, side, stride, padding=side // 2, bias=bias)
 
@@ -123,7 +125,7 @@ def _norm(config: ImageConfig, channels: int) -> list[nn.Module]:
         case "batch":
             return [nn.BatchNorm2d(channels)]
         case "layer":
-            # Over channels and pixels of an image, with a scale and a shift a channel.
+            # Over channels and pixels of an image, with a scale and a shift for each channel.
             return [nn.GroupNorm(1, channels)]
     return []
 
@@ -133,25 +135,25 @@ def _head(config: ImageConfig, inputs: int, classes: int) -> list[nn.Module]:
     return [nn.AdaptiveAvgPool2d(1), nn.Flatten(), dropout, nn.Linear(inputs, classes)]
 
 
-# A sixteen-bit draw decides about a unit: the rate is exact to 1 / 65,536.
+# A 16-bit number decides about a unit, so the rate is exact to 1 / 65,536.
 LEVELS = 1 << 16
 
 
 class Dropout(nn.Dropout):
     """Sets a share `p` of the units to zero in training and scales the others by `1 / (1 - p)`.
 
-    PyTorch draws one number of its generator for each unit on the CPU, 0.8 ms a step in the default
-    MLP of 5 to 7 ms a step; here a draw of 64 bits decides about four units (0.3 ms). On a GPU
-    PyTorch's own kernel runs. (Srivastava et al. 2014, "Dropout", section 4.)
+    On the CPU PyTorch draws one random number for each unit, 0.8 ms per step of the default MLP,
+    which takes 5 to 7 ms; here 64 random bits decide about four units (0.3 ms). On a GPU PyTorch's
+    own kernel runs. (Srivastava et al. 2014, "Dropout", section 4.)
     """
 
     def forward(self, units: Tensor) -> Tensor:
-        """Drop units of a tensor of any shape; in evaluation mode return it as it is."""
+        """Drop units of a tensor of any shape; return it unchanged in evaluation mode."""
         dropped = round(self.p * LEVELS)
         if not self.training or dropped in (0, LEVELS) or units.device.type != "cpu":
             return F.dropout(units, self.p, self.training)
         draws = torch.empty(-(-units.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
-        # Signed: from -LEVELS / 2.
+        # Signed numbers, from -LEVELS / 2.
         kept = draws.view(torch.int16)[: units.numel()] >= dropped - LEVELS // 2
         scale = kept.to(units.dtype).mul_(LEVELS / (LEVELS - dropped))
         return units * scale.view(units.shape)

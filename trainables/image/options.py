@@ -1,4 +1,4 @@
-"""What a job of images can be given: data, network, a preset, weights of an earlier study."""
+"""Options of image jobs: data, network, presets, and weights of an earlier study."""
 
 import hashlib
 import json
@@ -15,30 +15,30 @@ from trainables.image.models import build_model
 from trainables.training.state import STATE_FILE, load_pretrained
 
 DEFAULT_MODEL = "mlp"
-"""Where nobody says which: an epoch in a second."""
+"""Model of the jobs if the user gives none: an epoch takes a second."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataFlags:
-    """Which images a study is of."""
+    """Command-line flags for the images of a study."""
 
     resumable: ClassVar[tuple[str, ...]] = ("dataset", "data_dir")
-    """What `--resume` lets change: the content must be the same, and is compared."""
+    """Flags that may change in a resume: the content must be equal, which is checked."""
     dataset: Annotated[
         str | None,
         tyro.conf.arg(
             metavar="NAME",
             help=f"{', '.join(DATASETS)}, or the path of your own: an .npz file with x and y, or a "
-            f"folder of images by class. Without it {DEFAULT_DATASET}, and {FALLBACK_DATASET} "
-            "where that cannot be had.",
+            f"folder of images by class. Default: {DEFAULT_DATASET}, or {FALLBACK_DATASET} if "
+            "that is not available.",
         ),
     ] = None
 
     data_dir: Path = Path("data")
-    """Where datasets are kept."""
+    """Folder of the datasets."""
 
     def load(self, *, seed: int, smoke_test: bool = False, train_ratio: float = 0.8) -> Dataset:
-        """Load and split the dataset; a smoke test takes digits unless another is given.
+        """Load and split the dataset; a smoke test uses digits unless a dataset is given.
 
         Raises:
             ValueError: as `load_dataset`.
@@ -49,10 +49,10 @@ class DataFlags:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFlags(DataFlags):
-    """Which images, and which network."""
+    """Command-line flags for the images and the network of a study."""
 
     model: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """mlp, cnn, resnet or linear. Without it mlp, or what the job searches."""
+    """mlp, cnn, resnet or linear. Default: mlp, or searched by the job."""
 
 
 PresetName: TypeAlias = Literal["mlp", "cnn"]
@@ -96,13 +96,15 @@ PRESETS: dict[PresetName, ImageConfig] = {
         precision="bfloat16",
     ),
 }
-"""Chosen on validation data alone; each trains for at most 40 minutes on two cores."""
+"""Configurations chosen by validation data alone; each trains for at most 40 minutes on two
+cores."""
 
 
 def config_of(preset: PresetName) -> dict[str, Any]:
-    """What of a preset differs from the defaults, without its seed: what a search space fixes."""
+    """Return the values of a preset that differ from the defaults, without its seed, to fix them in
+    a search space."""
     found, default = asdict(PRESETS[preset]), asdict(ImageConfig())
-    # Their defaults depend on others.
+    # The defaults of these depend on other values.
     kept = ("model", "norm", "learning_rate")
     return {n: v for n, v in found.items() if n in kept or (v != default[n] and n != "seed")}
 
@@ -113,14 +115,15 @@ BEST_FILE = "best.json"
 
 
 def fixed_by(weights: Path, data: SearchData) -> dict[str, Any]:
-    """The hyperparameters of the network that `weights` are of, and `pretrained`.
+    """Return the hyperparameters of the network that has these `weights`, and `pretrained`.
 
     Args:
-        weights: a state dict, or a checkpoint of ours. A `best.json` beside it, as in a study's
-            `best`, says what network it is; without that it is the default one.
+        weights: a state dict, or one of our checkpoints. A `best.json` beside it, as in a study's
+            `best` folder, describes the network; without one the default network is assumed.
+        data: images that the network is to be trained on.
 
     Raises:
-        ValueError: the weights cannot be had, or do not fit that network or the data.
+        ValueError: the weights cannot be read, or do not fit that network or the data.
     """
     best = (weights if weights.is_dir() else weights.parent) / BEST_FILE
     config = _config_in(best) if best.is_file() else {}
@@ -132,7 +135,7 @@ def fixed_by(weights: Path, data: SearchData) -> dict[str, Any]:
 
 
 def fingerprint_of(weights: Path) -> str:
-    """The path, with twelve hexadecimal digits of a hash over the file."""
+    """Return the path, with twelve hexadecimal digits of a hash over the file."""
     file = weights / STATE_FILE if weights.is_dir() else weights
     return f"{file} {hashlib.sha256(file.read_bytes()).hexdigest()[:12]}"
 
@@ -140,10 +143,10 @@ def fingerprint_of(weights: Path) -> str:
 def _config_in(file: Path) -> dict[str, Any]:
     try:
         config = json.loads(file.read_bytes())["config"]
-        # What was a tuple is a list in JSON.
+        # JSON has stored tuples as lists.
         return {n: tuple(v) if isinstance(v, list) else v for n, v in config.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(
-            f"--pretrained: {file} does not say what network the weights are of "
-            f"({type(error).__name__}: {error})"
+            f"--pretrained: {file} does not describe the network of the weights "
+            f"({type(error).__name__}: {error}); give a study's best folder, or a state dict alone"
         ) from None

@@ -1,4 +1,4 @@
-"""The task of the image classifier: its network, batches of standardised images, its scores."""
+"""The task of the image classifier: its network, batches of standardised images, scores."""
 
 import functools
 import math
@@ -20,19 +20,19 @@ from trainables.training.task import Batch
 from trainables.training.trainer import derived_seed, predict
 
 BYTES_TOGETHER = 2**20
-"""Of training images that are fetched and changed at once, ten batches of the default: alone, a
-batch of them takes half as long again, most of it for the calls."""
+"""Bytes of training images that are fetched and augmented at once, ten batches of the default: a
+single batch takes half as long again, most of it for the calls."""
 
 
 @dataclass(frozen=True, eq=False)
 class ImageData:
-    """What trials see of a dataset, and the device to train on; all images are on it once."""
+    """The images that trials use, and their device, to which all are copied once."""
 
     search: SearchData
     device: torch.device | str = "cpu"
 
     def tasks(self, config: ImageConfig) -> list["ImageTask"]:
-        """One, or one a fold; raises as `partitions`."""
+        """Return one task, or one per fold; raises as `partitions`."""
         parts = self.partitions(config)
         device = torch.device(self.device)
         images = to_device(self.search.images, config, device)
@@ -42,17 +42,17 @@ class ImageData:
         ]
 
     def partitions(self, config: ImageConfig) -> list[Partition]:
-        """Which images to train on and which to validate on: the split, or folds.
+        """Return the images to train on and to validate on: one partition, or one per fold.
 
         Raises:
-            ValueError: config and data do not go together.
+            ValueError: config and data are not compatible.
         """
         data, ratio = self.search, config.train_ratio
         found = partitions(data, train_ratio=ratio, folds=config.folds)
         if found[0].samples == 1 and config.norm == "batch" and not config.folds:
             raise ValueError(
                 f"train_ratio {ratio} leaves one image of {data.name} to train on: norm 'batch' "
-                f"needs 2"
+                f"needs 2; raise the ratio or choose another norm"
             )
         return found
 
@@ -61,10 +61,11 @@ class ImageTask:
     """A model on its device that takes uint8 images: a `Task` of the training loop.
 
     Args:
-        data: gives the shape of the images, the classes and the statistics of standardisation.
-        whole: all of its images, as `to_device` has put them, and their labels, int64 `[n]`.
-        partition: which of them to train on.
-        fold: from 0, for initial weights of its own.
+        config: configuration of the classifier.
+        data: images with their shape, classes and statistics for standardisation.
+        whole: all images, as returned by `to_device`, and their labels, int64 `[n]`.
+        partition: images to train on and to validate on.
+        fold: index of the fold, from 0; it determines the initial weights.
     """
 
     def __init__(
@@ -95,8 +96,8 @@ class ImageTask:
         more = () if self.objective.is_plain else ("objective",)
         self.score_names: tuple[str, ...] = (*SCORES, *more)
 
-        # Convolutions run up to 1.3 times as fast on the CPU with channels last, more with
-        # bfloat16; dense layers want a flat row, which is also the fastest to gather.
+        # On the CPU convolutions run up to 1.3 times as fast with channels last, more with
+        # bfloat16; dense layers need a flat row, which is also the fastest to gather.
         self._format = torch.contiguous_format if is_flat(config) else torch.channels_last
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(config.seed, 0, fold))
@@ -118,7 +119,7 @@ class ImageTask:
         self._shift, self._scale = shift.to(self.device), scale.to(self.device)
 
     def batches(self, sizes: Sequence[int]) -> Iterator[Batch]:
-        """The training images in a random order, changed at random as the config says."""
+        """Yield the training images in a random order, augmented as configured."""
         order = self._indices[torch.randperm(self.samples).to(self.device)]
         targets = iter(self._whole.targets[order].split(list(sizes)))
         together = max(1, BYTES_TOGETHER // (sizes[0] * self._whole.inputs[0].numel()))
@@ -130,7 +131,7 @@ class ImageTask:
             yield from map(Batch, changed.view(chosen.shape).split(list(block)), targets)
 
     def standardise(self, images: Tensor) -> Tensor:
-        """Turn a batch of placed images into the model's input: float32, standardised."""
+        """Convert a batch of images on the device to the model's input: float32, standardised."""
         inputs = images.to(torch.float32, memory_format=self._format)
         return inputs.sub_(self._shift).mul_(self._scale)
 
@@ -140,7 +141,7 @@ class ImageTask:
         partner, own = None, 1.0
         if self._config.augmentation == "mixup":
             inputs, partner, own = mixed(inputs, self._config.mixup_alpha)
-        # Of bfloat16 a sum over the batch would keep two digits.
+        # In bfloat16 a sum over the batch would keep only two digits.
         logits = self.model(inputs).float()
         loss = self.objective(logits, targets)
         if partner is not None:
@@ -148,21 +149,21 @@ class ImageTask:
         return loss, logits
 
     def weight(self, targets: Tensor) -> Tensor | int:
-        """What the mean of `loss` over these samples is divided by."""
+        """Return the divisor of the mean of `loss` over these samples."""
         return self.objective.weight(targets)
 
     def outputs(self, inputs: Tensor) -> Tensor:
-        """Logits of placed images, `[n, classes]`."""
+        """Return the logits of images on the device, `[n, classes]`."""
         logits: Tensor = self.model(self.standardise(inputs))
         return logits
 
     def train_scores(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
-        """The accuracy of training."""
+        """Return the accuracy on the training images."""
         return {"accuracy": float((outputs.argmax(dim=1) == targets).sum()) / len(targets)}
 
     def scores(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
-        """Of a classifier, and `objective` where what is minimised is not the plain cross
-        entropy."""
+        """Return the scores of a classifier, and `objective` if the training loss is not the plain
+        cross entropy."""
         found = scores(outputs, targets)
         if not self.objective.is_plain:
             found["objective"] = float(self.objective(outputs, targets))
@@ -172,10 +173,12 @@ class ImageTask:
 def standardisation(
     data: SearchData, blocks: Sequence[range], min_std: float
 ) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each channel over some blocks of the images.
+    """Return mean and standard deviation of each channel over some blocks of the images.
 
     Args:
-        blocks: indices of images; each is counted once for all trials of a process.
+        data: the images.
+        blocks: indices of images; each block is counted once for all trials of a process.
+        min_std: lower bound of the standard deviation, in the same units.
 
     Returns:
         Two float32 tensors `[channels]`, in units of the full pixel range (0 to 1); the standard
@@ -193,12 +196,12 @@ def standardisation(
 
 
 # One pass over 48,000 Fashion-MNIST images takes longer than Tune takes to start a trial in a
-# process it reuses, and all trials in such a process share their data.
+# reused process, and all trials in such a process share their data.
 @functools.lru_cache(maxsize=64)
 def _histogram(data: SearchData, start: int, stop: int) -> NDArray[np.float64]:
     channels = data.images.shape[1]
     histogram = np.zeros((channels, 256))
-    # In steps: bincount widens its input to 8 bytes a pixel.
+    # In steps, since bincount widens its input to 8 bytes a pixel.
     for first in range(start, stop, 1024):
         for channel in range(channels):
             pixels = data.images[first : min(first + 1024, stop), channel].ravel()
@@ -207,13 +210,13 @@ def _histogram(data: SearchData, start: int, stop: int) -> NDArray[np.float64]:
 
 
 def is_flat(config: ImageConfig) -> bool:
-    """Whether the model has dense layers alone, which take an image as a row."""
+    """Return whether the model has dense layers alone, which take an image as a row."""
     return config.model in ("mlp", "linear")
 
 
 def to_device(images: NDArray[np.uint8], config: ImageConfig, device: torch.device) -> Tensor:
-    """Put images on the device, as they are indexed by batch: `[n, channels * height * width]` for
-    a model of dense layers alone. On the CPU it shares the memory of `images`."""
+    """Copy images to the device in the shape in which they are indexed: `[n, channels * height *
+    width]` for dense layers alone. On the CPU the result shares the memory of `images`."""
     tensor = as_tensor(images).to(device)
     return tensor.flatten(1) if is_flat(config) else tensor
 
@@ -227,18 +230,20 @@ def evaluate_images(
 ) -> dict[str, float]:
     """Evaluate a trained state on other images, standardised as its training images were.
 
-    The networks of several folds are an ensemble: the mean of their probabilities counts.
+    The networks of several folds form an ensemble: their probabilities are averaged.
 
     Args:
-        config: what the state was trained with.
-        state: holds the weights; their moving average counts where there is one.
-        data: what it was trained on, and the device to evaluate on.
+        config: configuration that the state was trained with.
+        state: weights; their moving average is used if there is one.
+        images: uint8 `[k, channels, height, width]`.
+        labels: int64 `[k]`.
+        data: data that the state was trained on, and the device for the evaluation.
 
     Returns:
         `loss` (cross entropy in nats), `accuracy`, `precision`, `recall`, `f1` (macro).
 
     Raises:
-        ValueError: the state is of another model or number of folds than the config's.
+        ValueError: the state has another model or number of folds than the config.
     """
     tasks = data.tasks(config)
     state.check_networks(len(tasks))

@@ -1,1 +1,1 @@
-"""How any network is trained: it knows no task and no data."""
+"""Training of any network, independent of task and data."""

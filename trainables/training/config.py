@@ -1,4 +1,4 @@
-"""The hyperparameters that every training has: one field each, checked on construction."""
+"""Hyperparameters of every training: one field each, validated on construction."""
 
 import difflib
 import math
@@ -28,12 +28,12 @@ CHECKS = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 def _plain(value: object) -> object:
-    # Searchers hand out NumPy's numbers.
+    # Searchers return NumPy numbers.
     return value.item() if isinstance(value, np.generic) else value
 
 
 def _from_json(value: object) -> object:
-    # Of any other iterable, such as a range of 10**12, pydantic would make a tuple.
+    # From any other iterable, such as a range of 10**12, pydantic would build a tuple.
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -45,7 +45,7 @@ def _ascending(rates: tuple[tuple[int, float], ...]) -> tuple[tuple[int, float],
 
 def _no_single_fold(folds: int) -> int:
     if folds == 1:
-        raise ValueError("should be at least 2, or 0 for the one split")
+        raise ValueError("should be at least 2, or 0 for the single split")
     return folds
 
 
@@ -56,7 +56,7 @@ def _optimizer(name: object) -> str:
 
 
 Number: TypeAlias = Annotated[float, BeforeValidator(_plain), Strict()]
-# What an int64 cannot hold no tensor can count.
+# Larger numbers would not fit into an int64 tensor.
 Integer: TypeAlias = Annotated[int, BeforeValidator(_plain), Strict(), Field(lt=2**63)]
 Flag: TypeAlias = Annotated[bool, BeforeValidator(_plain), Strict()]
 Positive: TypeAlias = Annotated[Number, Field(gt=0)]
@@ -83,68 +83,69 @@ _BOUNDS = {
 
 @dataclass(frozen=True, kw_only=True, config=CHECKS)
 class TrainingConfig:
-    """What any network is trained with; a task's own hyperparameters are fields of a subclass.
+    """Configuration of any training; a task adds its own hyperparameters as fields of a subclass.
 
     Raises:
-        pydantic.ValidationError: a value of the wrong type or outside its range, two that do not go
-            together, or an unknown field. `from_dict` says it in one line.
+        pydantic.ValidationError: a value has the wrong type or is out of range, two values are not
+            compatible, or a field is unknown. `from_dict` reports it in one line.
     """
 
-    # The weights to start from.
+    # Initial weights.
     pretrained: Annotated[str, Strict()] = ""
-    """Path of the weights to start from: a `state.pt` or checkpoint folder of ours, or a state
-    dict; the head is taken over if it has as many classes. Empty: random weights."""
+    """Path of the initial weights: a `state.pt` or checkpoint folder of ours, or a state dict; the
+    head is used if its number of classes fits. Empty: random weights."""
     freeze_epochs: CountOrNone = 0
-    """First epochs in which only the head is trained, dropout included, while the norms of the body
-    keep their statistics; only under `pretrained`."""
+    """Number of first epochs in which only the head is trained, with dropout, while the norms of
+    the body keep their statistics; only with `pretrained`."""
 
     # Optimization.
     optimizer: Annotated[str, PlainValidator(_optimizer)] = "sgd"
-    """Rule of the update: one of `OPTIMIZERS`."""
+    """Update rule: one of `OPTIMIZERS`."""
     learning_rate: Positive | None = None
-    """Step size of the optimizer; where nothing is said 0.001 under Adam, AdamW and RMSprop, else
-    0.01."""
+    """Step size of the optimizer; by default 0.001 for Adam, AdamW and RMSprop, 0.01 for others."""
     learning_rate_schedule: _Rates = ()
-    """Pairs of an epoch (from 1, ascending) and the learning rate from it on; before the first one,
-    and without any, it is `learning_rate`. Only under the schedule "constant"."""
+    """Pairs of an epoch (from 1, ascending) and the learning rate from then on; before the first
+    pair it is `learning_rate`. Only with the schedule "constant"."""
     lr_scaling: Literal["none", "linear", "sqrt", "inverse"] = "none"
-    """What the learning rate is multiplied by, b the batch size over `base_batch_size`: "none" 1,
-    "linear" b, "sqrt" the root of b, "inverse" 1 / b."""
+    """Factor of the learning rate, with b the batch size over `base_batch_size`: "none" 1, "linear"
+    b, "sqrt" the root of b, "inverse" 1 / b."""
     base_batch_size: Count = 128
-    """Batch size that `learning_rate` is meant for; only under a scaling."""
+    """Batch size that `learning_rate` refers to; only with a scaling."""
     momentum: Share = 0.9
-    """Share of the last update that is kept; only under SGD."""
+    """Share of the last update that is kept; only for SGD."""
     nesterov: Flag = False
-    """Whether the gradient is taken ahead, where the momentum leads; only under SGD."""
+    """Whether the gradient is computed ahead, after the momentum step; only for SGD."""
     beta1: Share = 0.9
-    """Share of the last mean gradient that is kept; only under Adam and AdamW."""
+    """Share of the last mean gradient that is kept; only for Adam and AdamW."""
     beta2: Share = 0.999
-    """Share of the last mean squared gradient that is kept; Adam and AdamW."""
+    """Share of the last mean squared gradient that is kept; only for Adam and AdamW."""
     alpha: Share = 0.99
-    """The same of RMSprop."""
+    """Share of the last mean squared gradient that is kept; only for RMSprop."""
     epsilon: Positive = 1e-8
-    """Added to the root that a gradient is divided by; not under SGD."""
+    """Term added to the root that divides a gradient; not for SGD."""
     batch_size: Count = 128
     """Samples in one update; the last batch of an epoch may be smaller."""
     batch_size_schedule: Literal["constant", "linear"] = "constant"
     """"linear": from `batch_size` in the first epoch to `final_batch_size` in the last."""
     final_batch_size: Count = 512
-    """Samples in an update of the last epoch, a multiple of `accumulation_steps`; only under a
-    batch size schedule."""
+    """Samples in an update of the last epoch, a multiple of `accumulation_steps`; only with a batch
+    size schedule."""
     accumulation_steps: Count = 1
-    """Parts that a batch is passed through the network in, for one update; divides it."""
+    """Number of parts in which a batch passes through the network, for one update; divides
+    `batch_size`."""
     grad_clip_norm: NotNegative = 0.0
-    """Longest gradient (2-norm over all parameters); longer ones are shortened to it. 0: any."""
+    """Largest norm of the gradient (2-norm over all parameters); larger ones are scaled down to it.
+    0 disables clipping."""
     epochs: Count = 27
     """Passes over the training data."""
     schedule: Literal["constant", "step", "exponential", "cosine", "linear", "plateau"] = "constant"
-    """How the learning rate changes between warm-up and ending."""
+    """Course of the learning rate between warm-up and ending."""
     step_size: Count = 9
     """Epochs between two steps of the schedule "step"."""
     gamma: Annotated[Number, Field(gt=0, le=1)] = 0.9
     """Factor of a step, or of an epoch of the schedule "exponential"."""
     cycles: Count = 1
-    """How often the schedule "cosine" falls; between two falls it rises at once."""
+    """Number of falls of the schedule "cosine"; between two of them it jumps back to the top."""
     scheduler_patience: Count = 3
     """Epochs without a lower validation loss before the schedule "plateau" takes a step."""
     scheduler_factor: Between = 10**-0.5
@@ -154,34 +155,34 @@ class TrainingConfig:
     epochs_ending: NotNegative = 0.0
     """Last epochs, in which it falls linearly to `final_lr_fraction`; fractions are steps."""
     final_lr_fraction: Annotated[Number, Field(ge=0, le=1)] = 0.0
-    """Share of the learning rate that ending, "linear" and "cosine" fall to."""
+    """Final share of the learning rate after ending, "linear" and "cosine"."""
 
     # Regularization.
     weight_decay: NotNegative = 0.0
-    """Of the weight matrices: decoupled (taken from the weights) under AdamW, else added to the
-    gradient as L2; never of biases and norms."""
+    """Decay of the weight matrices: decoupled (subtracted from the weights) for AdamW, else added
+    to the gradient as L2; biases and norms never decay."""
     patience: CountOrNone = 6
-    """Epochs without a validation loss lower by `min_delta` before a trial ends; 0: none ends."""
+    """Epochs without a validation loss lower by `min_delta` before a trial ends; 0: never."""
     min_delta: NotNegative = 0.0
-    """By how much the validation loss must fall to count, in its unit."""
+    """Decrease of the validation loss that counts as an improvement, in its unit."""
     ema_decay: Share = 0.0
-    """Share of the weights' moving average that each update keeps; it is the average that is
-    validated and saved. 0: the weights themselves."""
+    """Share of the moving average of the weights that each update keeps; the average is validated
+    and saved. 0: the weights themselves."""
 
     # Data and reporting.
     train_ratio: Between = 0.8
-    """Share of training and validation data together that is trained on; at most the share that the
-    dataset was split by."""
+    """Share of training and validation data together to train on; at most the share of the
+    dataset's split."""
     folds: Annotated[CountOrNone, AfterValidator(_no_single_fold)] = 0
-    """Parts for a cross-validation, at least 2, each the validation set once; 0: the split."""
+    """Folds of a cross-validation, at least 2, each the validation set once; 0: a single split."""
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
-    """Arithmetic of the products: "float32", "tf32" (10 bits of mantissa instead of 23, on GPUs
-    that have it; elsewhere float32), or the whole forward pass in "bfloat16" under autocast.
-    Weights and optimizer stay float32."""
+    """Number format of matrix products: "float32", "tf32" (10 bits of mantissa instead of 23, on
+    GPUs that support it; elsewhere float32), or the whole forward pass in "bfloat16" under
+    autocast. Weights and optimizer stay float32."""
     print_freq: CountOrNone = 50
-    """Steps between two logged losses of single steps; 0: none is logged."""
+    """Steps between two logged losses of single steps; 0 logs none."""
     seed: CountOrNone = 0
-    """Of every random stream of the trial: initial weights, shuffling, dropout."""
+    """Seed of all random streams of the trial: initial weights, shuffling, dropout."""
 
     @model_validator(mode="after")
     def _check_training(self) -> Self:
@@ -200,7 +201,7 @@ class TrainingConfig:
                     self.batch_size_schedule != "constant" and self.final_batch_size % parts != 0
                 ),
                 f"scheduler_patience must be at least 2 below patience, or the trial ends before a "
-                f"step tells: got {self.scheduler_patience} and {self.patience}": (
+                f"step has an effect: got {self.scheduler_patience} and {self.patience}": (
                     self.schedule == "plateau" and 0 < self.patience < self.scheduler_patience + 2
                 ),
                 f"freeze_epochs needs pretrained weights: got {self.freeze_epochs} and none": (
@@ -210,8 +211,7 @@ class TrainingConfig:
                     self.freeze_epochs >= self.epochs
                 ),
                 "nesterov needs a momentum above 0: got 0": self.nesterov and self.momentum == 0,
-                f"learning_rate_schedule goes with schedule 'constant' alone: got "
-                f"{self.schedule!r}": (
+                f"learning_rate_schedule needs schedule 'constant': got {self.schedule!r}": (
                     bool(self.learning_rate_schedule) and self.schedule != "constant"
                 ),
             }
@@ -220,11 +220,11 @@ class TrainingConfig:
 
     @classmethod
     def from_dict(cls, sampled: Mapping[str, object]) -> Self:
-        """Build a config from what a search space sampled; absent keys take their defaults.
+        """Build a config from a sampled configuration; missing keys take their defaults.
 
         Raises:
-            ValueError: a key that is no hyperparameter, a value that its field refuses, or two that
-                do not go together; in one line, with the value and the rule.
+            ValueError: a key is unknown, a value is invalid, or two values are not compatible; the
+                message is one line with the value and the rule.
         """
         _refuse_unknown(sampled, [field.name for field in fields(cls)])
         values: dict[str, Any] = dict(sampled)
@@ -234,7 +234,7 @@ class TrainingConfig:
             raise ValueError(_in_one_line(error)) from None
 
     def learning_rate_in(self, epoch: int) -> float:
-        """What schedules are a share of in `epoch`, from 1: scaled by the batch size."""
+        """Return the base of all schedules in `epoch`, from 1: scaled by the batch size."""
         assert self.learning_rate is not None
         begun = [rate for first, rate in self.learning_rate_schedule if first <= epoch]
         ratio = self.batch_size_in(epoch) / self.base_batch_size
@@ -242,7 +242,8 @@ class TrainingConfig:
         return (begun[-1] if begun else self.learning_rate) * scales[self.lr_scaling]
 
     def batch_size_in(self, epoch: int) -> int:
-        """Samples in an update of `epoch`, from 1; always a multiple of the accumulation steps."""
+        """Return the samples in an update of `epoch`, from 1; a multiple of the accumulation
+        steps."""
         if self.batch_size_schedule == "constant" or self.epochs == 1:
             return self.batch_size
         share = (epoch - 1) / (self.epochs - 1)
@@ -254,10 +255,10 @@ class TrainingConfig:
 
 
 def refuse(rules: Mapping[str, bool]) -> None:
-    """Refuse fields that are right each by itself, but not together.
+    """Raise a ValueError for fields that are valid separately, but not together.
 
     Args:
-        rules: by its message, whether a rule is broken.
+        rules: for each message, whether its rule is broken.
 
     Raises:
         ValueError: the first broken rule.
@@ -280,7 +281,7 @@ def _refuse_unknown(sampled: Mapping[str, object], allowed: list[str]) -> None:
 
 
 def _in_one_line(error: ValidationError) -> str:
-    """The first thing that is wrong: `learning_rate must be above 0, got -0.1`."""
+    """Return the first error as one line: `learning_rate must be above 0, got -0.1`."""
     first = error.errors(include_url=False)[0]
     if not first["loc"]:
         return str(first["ctx"]["error"])

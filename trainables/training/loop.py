@@ -1,5 +1,5 @@
-"""The training loop: a generator of one step per epoch that knows neither Ray nor a task; and how
-long an epoch would take, from a few batches."""
+"""The training loop: a generator with one step per epoch, independent of Ray and of the task; and
+an estimate of the time of an epoch from a few batches."""
 
 import copy
 import math
@@ -30,26 +30,28 @@ def fit(
     """Train, one epoch a step, until `config.epochs` are done, patience is over or a loss is not
     finite.
 
-    On the CPU a run that goes on from a saved state equals the uninterrupted one bit for bit. A
-    non-finite loss ends the epoch within 32 updates, without an evaluation, and the run after it.
-    Folds take turns, an epoch each a step.
+    On the CPU a run resumed from a saved state equals the uninterrupted one bit for bit. A
+    non-finite loss ends the epoch within 32 updates, without an evaluation, and then the run. Folds
+    alternate within a step, with one epoch each.
 
     Args:
-        state: where to go on; None starts afresh.
+        config: hyperparameters.
+        data: source of the tasks.
+        state: state to resume from; None starts from the beginning.
 
     Yields:
         Metrics of the epoch and the state after it. The state is valid until the next step:
-        `snapshot` copies it. The metrics: `epoch` (from 1), `train_loss` and `train_` with the
-        task's training scores (over the epoch, while the weights change; what is minimised, which
-        may not be what `val_loss` is), `val_` with the task's scores, `val_loss` among them,
+        `snapshot` copies it. The metrics: `epoch` (from 1), `train_loss` (the objective over the
+        epoch, while the weights change, which may differ from `val_loss`) and `train_` with the
+        task's training scores, `val_` with the task's scores, among them `val_loss`,
         `learning_rate` (of the last update), `updates` (optimizer steps so far, of one network),
         `epoch_seconds` (training and evaluation), `samples_per_second` (training alone), and
         `step_losses`, pairs of an update and its loss, every `print_freq` updates. With folds each
-        is the mean over them (`step_losses` of the first), `epoch_seconds` the sum, and
-        `val_loss_std` and `val_accuracy_std` are their standard deviations.
+        metric is the mean over them (`step_losses` of the first), `epoch_seconds` the sum, and
+        `val_loss_std` and `val_accuracy_std` are standard deviations.
 
     Raises:
-        ValueError: on the first step, where config, data and state do not fit together.
+        ValueError: on the first step, if config, data and state are not compatible.
     """
     patience = Patience() if state is None else Patience(**state.patience)
     done = 0 if state is None else state.epoch
@@ -78,12 +80,12 @@ def fit(
 
 
 def trainers(config: C, data: TaskData[C]) -> list[Trainer]:
-    """One network in training, or one a fold."""
+    """Return one trainer, or one per fold."""
     return [Trainer(config, task, fold) for fold, task in enumerate(data.tasks(config))]
 
 
 def is_over(config: TrainingConfig, metrics: Mapping[str, Any], state: State) -> bool:
-    """Whether `state`, after an epoch with these metrics, is the last one of its run."""
+    """Return whether `state`, after an epoch with these metrics, is the last one of its run."""
     finite = math.isfinite(metrics["train_loss"]) and math.isfinite(metrics["val_loss"])
     waited = Patience(**state.patience).over(config)
     return state.epoch >= config.epochs or waited or not finite
@@ -131,20 +133,20 @@ class Patience:
     """Counts the epochs since the validation loss was last lower (Prechelt 1998, *Early Stopping,
     but When?*; as PyTorch's ReduceLROnPlateau).
 
-    All of it is in the state of a run, so that one that goes on stops where it would have.
+    It belongs to the state of a run, so that a resumed run stops at the same epoch.
     """
 
     best: float = inf
     """Lowest validation loss so far, in nats, by which `min_delta` counts."""
     waited: int = 0
-    """Epochs since."""
+    """Epochs since then."""
     plateau_best: float = inf
     plateau_waited: int = 0
     factor: float = 1.0
-    """What the schedule "plateau" has come to."""
+    """Current factor of the schedule "plateau"."""
 
     def note(self, val_loss: float, config: TrainingConfig) -> None:
-        """Takes in the validation loss of an epoch."""
+        """Take in the validation loss of an epoch."""
         if val_loss < self.best - config.min_delta:
             self.best, self.waited = val_loss, 0
         else:
@@ -157,43 +159,45 @@ class Patience:
             self.factor, self.plateau_waited = self.factor * config.scheduler_factor, 0
 
     def over(self, config: TrainingConfig) -> bool:
-        """Whether a trial has waited long enough."""
+        """Return whether a trial has waited for all epochs of its patience."""
         return 0 < config.patience <= self.waited
 
 
 @dataclass(frozen=True)
 class Timing:
-    """What a few batches tell of a trial."""
+    """Estimates from a few batches of a trial."""
 
     step_seconds: float
-    """Of one update of one network."""
+    """Seconds of one update of one network."""
     epoch_seconds: float
-    """Training and validation, of all folds."""
+    """Seconds of training and validation in an epoch, of all folds."""
     state: State
-    """After those updates: as large as any that the trial will have."""
+    """State after those updates: as large as any state of the trial."""
 
 
 def time_epoch(config: C, data: TaskData[C], seconds: float = 0.25) -> Timing:
     """Estimate the seconds of one epoch from a short run.
 
     Args:
-        seconds: to measure for; a slow model takes longer, a few batches of each kind.
+        config: hyperparameters.
+        data: source of the tasks.
+        seconds: time to measure for; a slow model takes longer, a few batches of each kind.
 
     Raises:
-        ValueError: config and data do not fit together.
+        ValueError: config and data are not compatible.
     """
-    # A frozen body trains faster than the rest of the run, and its optimizer remembers less.
+    # A frozen body trains faster than the rest of the run, and its optimizer has less memory.
     networks = trainers(replace(config, freeze_epochs=0), data)
     trainer = networks[0]
-    # Of the middle epoch, where the batch size changes.
+    # Measure the middle epoch, since the batch size may change.
     epoch = (config.epochs + 1) // 2
     updates = trainer.task.samples / config.batch_size_in(epoch)
     update = _seconds_each(_updates(trainer, epoch), 3, seconds / 2)
     held_out = len(trainer.task.validation.inputs)
     batches = held_out / min(held_out, EVALUATION_BATCH)
     evaluation = _seconds_each(_evaluations(trainer), 1, seconds / 2)
-    # The other folds have made no update, and their optimizers have no memory yet. What is shared
-    # would be saved once: each has a copy.
+    # The other folds have made no update, and their optimizers have no memory yet. Shared tensors
+    # would be saved only once, so each fold gets a copy.
     states = tuple(copy.deepcopy(trainer.state()) for _ in networks)
     return Timing(
         step_seconds=update,
@@ -203,7 +207,7 @@ def time_epoch(config: C, data: TaskData[C], seconds: float = 0.25) -> Timing:
 
 
 def _updates(trainer: Trainer, epoch: int) -> Iterator[object]:
-    # Over and over: an epoch may be shorter than the measurement.
+    # Repeat, since an epoch may be shorter than the measurement.
     while True:
         with trainer.random_streams(epoch):
             yield from trainer.steps(epoch)
@@ -216,12 +220,12 @@ def _evaluations(trainer: Trainer) -> Iterator[object]:
 
 
 def _seconds_each(work: Iterator[object], discarded: int, seconds: float) -> float:
-    # Here: no trial has a use for it.
+    # Imported here, since no trial needs it.
     from torch.utils.benchmark import Timer
 
-    # The first batches allocate memory and choose kernels: their time says nothing.
+    # The first batches allocate memory and choose kernels: their time is not representative.
     for _ in range(discarded):
         next(work)
-    # Waits for a GPU; by itself it would take one thread.
+    # The timer waits for a GPU; by default it would use one thread.
     timer = Timer("next(work)", globals={"work": work}, num_threads=torch.get_num_threads())
     return float(timer.blocked_autorange(min_run_time=seconds).mean)

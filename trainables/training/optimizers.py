@@ -1,9 +1,9 @@
-"""The optimizers, and the moving average of the weights.
+"""Optimizers, and the moving average of the weights.
 
-The first optimizer of a process imports `torch._dynamo` and sympy, only to tell the compiler to
-keep out of it: 1.1 s and 150 MB in every trial's process, which compiles nothing. Here the methods
-are marked as told already, and a step is taken by the function beneath those wrappers. Where a
-later PyTorch names things otherwise, the import is back and nothing else changes.
+The first optimizer of a process imports `torch._dynamo` and sympy, only to exclude itself from
+compilation: 1.1 s and 150 MB in every trial's process, which compiles nothing. Here the methods are
+marked as excluded beforehand, and a step calls the function beneath those wrappers. If a later
+PyTorch renames these parts, the import is back and nothing else changes.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ WRAPPED = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
 
 
 class Optimizer(NamedTuple):
-    """A rule of the update."""
+    """An update rule."""
 
     kind: Callable[..., torch.optim.Optimizer]
     arguments: Callable[[TrainingConfig], dict[str, Any]]
-    """Of `kind`, beside the parameters and their learning rate."""
+    """Arguments of `kind`, in addition to the parameters and their learning rate."""
     memory: set[str]
-    """What it remembers of a parameter."""
+    """Names of the tensors that it remembers for each parameter."""
     learning_rate: float = 1e-2
-    """Where nobody says which; a tenth where the rule scales each update itself."""
+    """Default learning rate; a tenth for rules that scale each update themselves."""
 
 
 def _of_adam(config: TrainingConfig) -> dict[str, Any]:
     return {"betas": (config.beta1, config.beta2), "eps": config.epsilon, "fused": True}
 
 
-# One kernel for all of an update where there is one: 4.1 ms a step of Adam against 6.3 ms (MLP, one
-# core). SGD with momentum: Sutskever et al. 2013; Adam: Kingma and Ba 2015; AdamW: Loshchilov and
-# Hutter 2019, algorithm 2; Adagrad: Duchi et al. 2011; RMSprop: Tieleman and Hinton 2012.
+# Fused kernels where available: 4.1 ms for a step of Adam instead of 6.3 ms (MLP, one core). SGD
+# with momentum: Sutskever et al. 2013; Adam: Kingma and Ba 2015; AdamW: Loshchilov and Hutter 2019,
+# algorithm 2; Adagrad: Duchi et al. 2011; RMSprop: Tieleman and Hinton 2012.
 OPTIMIZERS = {
     "sgd": Optimizer(
         torch.optim.SGD,
@@ -48,7 +48,7 @@ OPTIMIZERS = {
         {"momentum_buffer"},
     ),
     "adam": Optimizer(torch.optim.Adam, _of_adam, {"step", "exp_avg", "exp_avg_sq"}, 1e-3),
-    # Without a decay of its own: PyTorch's default would be one of biases too.
+    # Decay is set per group: PyTorch's default would include biases.
     "adamw": Optimizer(
         torch.optim.AdamW,
         lambda c: {**_of_adam(c), "weight_decay": 0.0},
@@ -65,19 +65,19 @@ OPTIMIZERS = {
         1e-3,
     ),
 }
-"""By the name that a config has; to add one is an entry here."""
+"""Optimizers by their name in a config; a new one needs an entry here."""
 
 
 def build_optimizer(config: TrainingConfig, model: nn.Module) -> torch.optim.Optimizer:
-    """The optimizer of those parameters of `model` that require a gradient: of these, matrices and
+    """Build the optimizer of the parameters of `model` that require a gradient; matrices and
     filters decay, biases and norms do not."""
     for name in WRAPPED:
         with suppress(AttributeError):
             method = getattr(torch.optim.Optimizer, name).__wrapped__
-            # What `torch._disable_dynamo` would put there after the import.
+            # The value that `torch._disable_dynamo` would set after the import.
             method.__dynamo_disable = method
     trained = [p for p in model.parameters() if p.requires_grad]
-    # Two groups without decay too: their order is that of a checkpoint's memory.
+    # Two groups even without decay: their order is that of a checkpoint's memory.
     groups: list[dict[str, Any]] = [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
@@ -91,7 +91,7 @@ def build_optimizer(config: TrainingConfig, model: nn.Module) -> torch.optim.Opt
 
 
 def step_of(optimizer: torch.optim.Optimizer) -> Callable[[], Any]:
-    """The optimizer's `step`, to be called without gradients."""
+    """Return the optimizer's `step`, to be called without gradients."""
     bare = inspect.unwrap(type(optimizer).step)
 
     def step() -> None:
@@ -102,28 +102,28 @@ def step_of(optimizer: torch.optim.Optimizer) -> Callable[[], Any]:
 
 
 WARM_UP = 10
-"""The decay after n updates is at most (1 + n) / (10 + n): the average forgets the random weights
-that it began with, however long its memory."""
+"""Constant of the warm-up: the decay after n updates is at most (1 + n) / (10 + n), so that the
+average forgets the random initial weights, however long its memory."""
 
 
 class WeightAverage:
-    """Keeps the moving average of all weights and of the statistics of norms (Polyak and Juditsky
-    1992; Tarvainen and Valpola 2017, *Mean Teachers Are Better Role Models*, equation 2).
+    """Moving average of all weights and of the statistics of norms (Polyak and Juditsky 1992;
+    Tarvainen and Valpola 2017, *Mean Teachers Are Better Role Models*, equation 2).
 
     Args:
-        model: to be averaged; the average begins with its weights.
-        decay: share of the average that each update keeps, 0 to below 1; 0 keeps none.
+        model: model to be averaged; its weights are the initial average.
+        decay: share of the average that each update keeps, 0 to below 1; 0 disables averaging.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
         self.weights: dict[str, Tensor] = {}
-        """Empty where none is kept."""
+        """Averaged tensors by name; empty without averaging."""
         if decay > 0:
             self.weights = {name: value.clone() for name, value in _averaged(model).items()}
 
     def update(self, model: nn.Module, updates: int) -> None:
-        """Takes in the weights after so many updates."""
+        """Add the weights after `updates` updates to the average."""
         if not self.weights:
             return
         decay = min(self.decay, (1 + updates) / (WARM_UP + updates))
@@ -131,23 +131,23 @@ class WeightAverage:
         torch._foreach_lerp_(list(self.weights.values()), new, 1 - decay)
 
     def load(self, weights: Mapping[str, Tensor]) -> None:
-        """Goes on from a saved average, which is copied.
+        """Resume from a saved average, which is copied.
 
         Raises:
-            ValueError: it is of another model.
+            ValueError: the average is of another model.
         """
         if set(weights) != set(self.weights):
             raise ValueError(
                 f"the state has an average of {len(weights)} tensors, ema_decay {self.decay:g} "
                 f"keeps one of {len(self.weights)} of this model: give the model and the ema_decay "
-                f"that it was trained with"
+                f"that the state was trained with"
             )
         for name, value in weights.items():
             self.weights[name].copy_(value)
 
     @contextmanager
     def in_place_of(self, model: nn.Module) -> Iterator[None]:
-        """Inside, the model has the average; afterwards, its own weights."""
+        """Give the model the averaged weights within the `with` block, then its own again."""
         own = {name: value for name, value in _averaged(model).items() if name in self.weights}
         kept = {name: value.clone() for name, value in own.items()}
         with torch.no_grad():
@@ -162,5 +162,5 @@ class WeightAverage:
 
 
 def _averaged(model: nn.Module) -> dict[str, Tensor]:
-    """All of the state that is a number and not a count."""
+    """Return all floating-point tensors of the model's state, without counters."""
     return {name: value for name, value in model.state_dict().items() if value.is_floating_point()}

@@ -1,4 +1,4 @@
-"""The learning rate of a step: warm-up, body and ending, a pure function of step and total steps.
+"""Learning rate of a step: warm-up, body and ending, a pure function of step and total steps.
 
     factor
       1 |    ______
@@ -8,8 +8,8 @@
         +-------------------------> step
          epochs_warmup        epochs_ending
 
-Warm-up and ending are counted in steps, so half an epoch is possible. Where epochs differ in their
-steps, since the batch size changes, a step here is a share of the mean epoch: see `step_at`.
+Warm-up and ending are counted in steps, so half an epoch is possible. If epochs have different
+numbers of steps, because the batch size changes, a step is scaled to the mean epoch: see `step_at`.
 """
 
 import math
@@ -19,7 +19,7 @@ from trainables.training.config import TrainingConfig
 
 
 class Phases(NamedTuple):
-    """Steps of the three parts of a run; together they are all of it."""
+    """Steps of the three parts of a run, which add up to all steps."""
 
     warmup: int
     body: int
@@ -27,14 +27,14 @@ class Phases(NamedTuple):
 
 
 def step_at(config: TrainingConfig, epoch: int, index: int, steps: int, total_steps: int) -> float:
-    """Where update `index` (from 0) of `epoch` (from 1), which has `steps` of them, lies in a run
-    whose epochs are all as long: epochs are what a person counts in, and a rung."""
+    """Return the position of update `index` (from 0) of `epoch` (from 1), which has `steps`
+    updates, in a run whose epochs have equal lengths, since users and rungs count in epochs."""
     mean = total_steps / config.epochs
     return (epoch - 1) * mean + index * (mean / steps)
 
 
 def phases(config: TrainingConfig, total_steps: int) -> Phases:
-    """How the steps of a run are shared out; warm-up and ending are rounded to whole steps."""
+    """Return the steps of each phase of a run; warm-up and ending are rounded to whole steps."""
     per_epoch = total_steps / config.epochs
     warmup = round(config.epochs_warmup * per_epoch)
     ending = min(round(config.epochs_ending * per_epoch), total_steps - warmup)
@@ -42,25 +42,26 @@ def phases(config: TrainingConfig, total_steps: int) -> Phases:
 
 
 def lr_factor(config: TrainingConfig, step: float, total_steps: int, plateau: float = 1.0) -> float:
-    """What the base learning rate is multiplied by in `step`.
+    """Return the factor of the base learning rate in `step`.
 
     Args:
-        step: from 0, of `step_at`.
-        total_steps: of the run.
-        plateau: what the schedule "plateau" has come to, by the validation loss of the epochs
-            before: the one thing that step and total steps do not say.
+        config: hyperparameters.
+        step: position of the step, from 0, as returned by `step_at`.
+        total_steps: number of steps of the run.
+        plateau: current factor of the schedule "plateau", from the validation loss of earlier
+            epochs: the only input that does not follow from the step.
 
     Returns:
         In the warm-up of w steps (step + 1) / (w + 1) (Goyal et al. 2017, section 2.2); then
-        `body_factor`, as if there were no ending; then linear from where that has come to, down to
-        `final_lr_fraction`, where it would be after the last step: a step at 0 would be none. What
-        is lower already stays where it is.
+        `body_factor`, as if there were no ending; then linear from its last value down to
+        `final_lr_fraction`, which would be reached one step after the last: a step at 0 would have
+        no effect. A value that is already lower does not change.
     """
     parts = phases(config, total_steps)
     if step < parts.warmup:
         return (step + 1) / (parts.warmup + 1)
     into_body = step - parts.warmup
-    # A cosine that had fallen before the ending would leave it nothing.
+    # A cosine that had fallen before the ending would leave nothing to it.
     there = min(into_body, parts.body)
     per_epoch = total_steps / config.epochs
     top = body_factor(config, there, parts.body + parts.ending, per_epoch) * plateau
@@ -71,31 +72,32 @@ def lr_factor(config: TrainingConfig, step: float, total_steps: int, plateau: fl
 
 
 def body_factor(config: TrainingConfig, step: float, steps: int, steps_per_epoch: float) -> float:
-    """The schedule between warm-up and ending.
+    """Return the factor of the schedule between warm-up and ending.
 
     - constant, plateau: 1.
     - step: `gamma` to the power of the number of whole `step_size` epochs that have passed.
     - exponential: γ^t, t in epochs, fractions included.
     - linear: from 1 to `final_lr_fraction`.
-    - cosine: half a wave from 1 to `final_lr_fraction`, so often as `cycles` says, each time from
-      the top (Loshchilov and Hutter 2017, *SGDR*, equation 5, with cycles of equal length).
+    - cosine: half a wave from 1 to `final_lr_fraction`, `cycles` times, each time from the top
+      (Loshchilov and Hutter 2017, *SGDR*, equation 5, with cycles of equal length).
 
     Args:
-        step: from 0, after the warm-up.
-        steps: after the warm-up, those of the ending among them.
-        steps_per_epoch: mean.
+        config: hyperparameters.
+        step: step after the warm-up, from 0.
+        steps: number of steps after the warm-up, including the ending.
+        steps_per_epoch: mean number of steps in an epoch.
     """
     epochs, share, floor = step / steps_per_epoch, step / steps, config.final_lr_fraction
     match config.schedule:
         case "step":
-            # A whole number of epochs may miss itself by a rounding.
+            # Rounding may put a whole number of epochs just below itself.
             return math.pow(config.gamma, math.floor(epochs / config.step_size + 1e-9))
         case "exponential":
             return math.pow(config.gamma, epochs)
         case "linear":
             return 1 + (floor - 1) * share
         case "cosine":
-            # Not of the share, which may miss the top of a cycle by a rounding.
+            # Computed from whole steps, since rounding of a share may miss the top of a cycle.
             along = step * config.cycles % steps / steps
             return floor + (1 - floor) * (1 + math.cos(math.pi * along)) / 2
     return 1.0

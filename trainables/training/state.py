@@ -1,4 +1,4 @@
-"""The state of a run, from which it goes on bit for bit, and weights to start from."""
+"""State of a run, which a resume continues bit for bit, and initial weights."""
 
 import copy
 from collections.abc import Mapping
@@ -12,48 +12,49 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkState:
-    """One network and its optimizer."""
+    """State of one network and its optimizer."""
 
     updates: int
-    """Optimizer steps done."""
+    """Number of optimizer steps so far."""
     model: dict[str, Tensor]
     """The model's `state_dict`."""
     optimizer: dict[int, dict[str, Any]]
-    """What the optimizer remembers of each parameter (momentum, moments)."""
+    """Memory of the optimizer for each parameter (momentum, moments)."""
     average: dict[str, Tensor]
-    """The moving average of the weights; empty where none is kept."""
+    """Moving average of the weights; empty without averaging."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """Where a run stands after an epoch.
+    """State of a run after an epoch.
 
-    No random state is in it: every stream is derived from the seed and the epoch. No hyperparameter
-    either: those come from the config, so that a resumed run never gets an old learning rate back.
+    It has no random state: every stream is derived from the seed and the epoch. It has no
+    hyperparameters: those come from the config, so that a resumed run cannot restore an old
+    learning rate.
     """
 
     epoch: int
-    """Epochs done."""
+    """Number of epochs so far."""
     networks: tuple[NetworkState, ...]
-    """One, or one a fold."""
+    """State of the network, or of one network per fold."""
     patience: dict[str, Any]
-    """What is remembered of the validation loss: the fields of `loop.Patience`."""
+    """Memory of the validation loss: the fields of `loop.Patience`."""
 
     def check_networks(self, networks: int) -> None:
-        """Hold the number of networks against the config's folds.
+        """Check the number of networks against the config's folds.
 
         Raises:
-            ValueError: another number.
+            ValueError: the numbers differ.
         """
         if len(self.networks) != networks:
             raise ValueError(
-                f"the state is of {len(self.networks)} networks, the config's folds are "
-                f"{networks}: give the folds that it was trained with"
+                f"the state has {len(self.networks)} networks, the config has {networks} folds: "
+                f"give the folds that the state was trained with"
             )
 
 
 def snapshot(state: State) -> State:
-    """Copy a state, so that it outlives the next step of the loop that yielded it."""
+    """Copy a state, so that it stays valid after the next step of the loop that yielded it."""
     return copy.deepcopy(state)
 
 
@@ -64,12 +65,12 @@ def save_state(state: State, path: Path | str) -> None:
 
 
 def load_state(path: Path | str) -> State:
-    """Read what `save_state` wrote, onto the CPU; no code in the file is ever run.
+    """Read a file that `save_state` wrote, onto the CPU; code in the file is never run.
 
     Raises:
-        ValueError: a file that is not a state.
-        pickle.UnpicklingError, RuntimeError: torch's, of a file with code in it, and of a damaged
-            one.
+        ValueError: the file is not a state.
+        pickle.UnpicklingError, RuntimeError: raised by torch for a file with code in it, and for a
+            damaged one.
     """
     content = torch.load(path, weights_only=True, map_location="cpu")
     try:
@@ -83,18 +84,19 @@ STATE_FILE = "state.pt"
 
 
 def load_pretrained(model: nn.Sequential, path: str) -> list[str]:
-    """Copy the weights in `path` into `model`; its last layer, the head, only if that has as many
-    classes.
+    """Copy the weights in `path` into `model`; the last layer, the head, only if its number of
+    classes fits.
 
     Args:
-        path: of a state dict, of a `state.pt` of ours, or of the folder that has one; only tensors
-            are read, no code is run.
+        model: model to be changed.
+        path: a state dict, one of our `state.pt` files, or the folder that contains it; only
+            tensors are read, no code is run.
 
     Returns:
-        The names that keep their random weights: none, or those of the head.
+        Names of the parameters that keep their random weights: none, or those of the head.
 
     Raises:
-        ValueError: the file is not there, is no state dict, or is of another network.
+        ValueError: the file does not exist, is no state dict, or is of another network.
     """
     weights = _read_weights(Path(path))
     own = model.state_dict()
@@ -102,12 +104,12 @@ def load_pretrained(model: nn.Sequential, path: str) -> list[str]:
     fits = {name for name in own if name in weights and weights[name].shape == own[name].shape}
     missing = [name for name in own if name not in fits]
     for name in (*missing, *(name for name in weights if name not in own)):
-        # The head may be of other classes, or not there.
+        # The head may have other classes, or be missing.
         if name.startswith(head) and name in own and fits:
             continue
         raise ValueError(
             f"pretrained {path}: weights of another network: {name} is {_shape(weights, name)} "
-            f"there, {_shape(own, name)} here"
+            f"in the file, {_shape(own, name)} in the model"
         )
     model.load_state_dict({name: weights[name] for name in fits}, strict=False)
     return missing
@@ -121,26 +123,26 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
         content = torch.load(file, weights_only=True, map_location="cpu")
     except Exception as error:
         first = str(error).splitlines()[0]
-        raise ValueError(f"pretrained {path}: no state dict can be read there ({first})") from None
+        raise ValueError(f"pretrained {path}: cannot be read as a state dict ({first})") from None
     if isinstance(content, dict) and set(content) >= {"epoch", "networks"}:
         content = _of_ours(path, content["networks"])
     if not _is_state_dict(content):
-        raise ValueError(f"pretrained {path}: it holds no state dict")
+        raise ValueError(f"pretrained {path}: has no state dict; give one, or a checkpoint")
     return dict(content)
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Copy a model's `state_dict` into this one.
+    """Copy a `state_dict` into the model.
 
     Raises:
-        ValueError: the state is of another model than this one.
+        ValueError: the state is of another model.
     """
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
         raise ValueError(
-            f"the state is of another model than the config describes; give the config that it was "
-            f"trained with ({error})"
+            f"the state is of another model than the config describes; give the config that the "
+            f"state was trained with ({error})"
         ) from None
 
 
@@ -155,10 +157,10 @@ def _of_ours(path: Path, networks: Any) -> Any:
         return None
     if len(networks) != 1:
         raise ValueError(
-            f"pretrained {path}: {len(networks)} networks, one a fold: train one without folds, or "
-            "give the state dict of one of them"
+            f"pretrained {path}: has {len(networks)} networks, one per fold: train without folds, "
+            "or give the state dict of one of them"
         )
-    # The average, where one was kept, is what was validated.
+    # The average, if there is one, is the model that was validated.
     parts = networks[0].get("model", {}), networks[0].get("average", {})
     return {**parts[0], **parts[1]} if all(isinstance(part, dict) for part in parts) else None
 
@@ -168,13 +170,13 @@ def _shape(weights: Mapping[str, Tensor], name: str) -> str:
 
 
 def freeze(model: nn.Sequential, frozen: bool) -> None:
-    """Let the body of a network train or not; the head always does."""
+    """Freeze or unfreeze the body of a network; the head is always trained."""
     for layer in list(model)[:-1]:
         layer.requires_grad_(not frozen)
 
 
 def keep_statistics(model: nn.Sequential) -> None:
-    """Let the norms of a frozen body use the statistics that they came with, and leave them."""
+    """Let the norms of a frozen body use their loaded statistics, without updating them."""
     for layer in list(model)[:-1]:
         for module in layer.modules():
             if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):

@@ -1,4 +1,4 @@
-"""What the training loop needs of a task."""
+"""The interface between the training loop and a task."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol, TypeVar
@@ -12,60 +12,61 @@ C_contra = TypeVar("C_contra", bound=TrainingConfig, contravariant=True)
 
 
 class Batch(NamedTuple):
-    """Samples, on the device of the network."""
+    """A batch of samples on the device of the network."""
 
     inputs: Tensor
-    """`[samples, …]`, as the task keeps them."""
+    """`[samples, …]`, in the task's own form."""
     targets: Tensor
     """`[samples, …]`."""
 
 
 class Task(Protocol):
-    """One network, what it is trained on and how well it does.
+    """One network with its training data, loss and scores.
 
     All random numbers come from PyTorch's global generators, which the loop seeds for each epoch.
     """
 
     model: nn.Sequential
-    """Its last layer is the head, which alone is trained while the body is frozen."""
+    """Network; its last layer is the head, which alone is trained while the body is frozen."""
     device: torch.device
 
     samples: int
-    """To train on, in an epoch."""
+    """Number of training samples in an epoch."""
     smallest_batch: int
-    """1, or 2 where a layer needs the deviation over a batch."""
+    """1, or 2 if a layer needs the deviation over a batch."""
     validation: Batch
-    """The samples that are held out."""
+    """Validation samples."""
     score_names: tuple[str, ...]
-    """What `scores` has, `loss` first."""
+    """Names in the result of `scores`, `loss` first."""
 
     def batches(self, sizes: Sequence[int]) -> Iterator[Batch]:
-        """All samples once, in an order and changed as drawn anew, in batches of those sizes."""
+        """Yield all samples once, in a newly drawn order and augmentation, in batches of those
+        sizes."""
 
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """What is minimised, the mean over a training batch or a part of one, and the outputs
+        """Return the objective, the mean over a training batch or a part of one, and the outputs
         `[batch, …]` that `train_scores` needs."""
 
     def weight(self, targets: Tensor) -> Tensor | int:
-        """What the mean of `loss` over these samples is divided by."""
+        """Return the divisor of the mean of `loss` over these samples."""
 
     def outputs(self, inputs: Tensor) -> Tensor:
-        """Of the model in evaluation mode, `[batch, …]`."""
+        """Return the outputs of the model in evaluation mode, `[batch, …]`."""
 
     def train_scores(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
-        """Of an epoch of training, such as its accuracy."""
+        """Return scores of an epoch of training, such as its accuracy."""
 
     def scores(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
-        """Of samples that were not trained on; `objective` is what is minimised, where that is not
-        the loss that is reported."""
+        """Return scores of held-out samples, with `objective` if the training loss is not the
+        reported loss."""
 
 
 class TaskData(Protocol[C_contra]):
-    """Where the tasks of a trial come from."""
+    """Source of the tasks of a trial."""
 
     def tasks(self, config: C_contra) -> Sequence[Task]:
-        """One, or one a fold.
+        """Return one task, or one per fold.
 
         Raises:
-            ValueError: config and data do not go together.
+            ValueError: config and data are not compatible.
         """

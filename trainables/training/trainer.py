@@ -1,4 +1,4 @@
-"""One network in training: the updates of an epoch, and its state before and after."""
+"""Training of one network: the updates of an epoch, and its state before and after."""
 
 import contextlib
 from collections.abc import Iterator
@@ -27,35 +27,37 @@ from trainables.training.state import (
 from trainables.training.task import Batch, Task
 
 STEPS_PER_LOOK = 32
-"""Between two looks at the loss, which wait for the device: so rarely they cost nothing that can be
-measured, and a diverged trial wastes at most 31 updates."""
+"""Number of steps between two checks of the loss, which wait for the device: at this rate they have
+no measurable cost, and a diverged trial wastes at most 31 updates."""
 
 EVALUATION_BATCH = 1024
-"""Samples in one forward pass without gradients: large enough for the matrix units, and 32 channels
-of 28 x 28 floats still take only 100 MB."""
+"""Number of samples in a forward pass without gradients: large enough for the matrix units, while
+32 channels of 28 x 28 floats take only 100 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EpochResult:
-    """What came of an epoch of training."""
+    """Result of an epoch of training."""
 
     loss: float
-    """Mean of what is minimised, over the samples, while the weights change."""
+    """Mean of the objective over the samples, while the weights change."""
     scores: dict[str, float]
     """The task's `train_scores`, also while the weights change."""
     samples: int
-    """Fewer than all where the loss became non-finite, which ends the epoch."""
+    """Number of samples; fewer than all if the loss became non-finite, which ends the epoch."""
     learning_rate: float
-    """Of the last update."""
+    """Learning rate of the last update."""
     step_losses: list[tuple[int, float]]
-    """Every `print_freq` updates: its number in the run, from 1, and its loss."""
+    """Pairs of an update in the run, from 1, and its loss, every `print_freq` updates."""
 
 
 class Trainer:
-    """A network and its optimizer.
+    """Trains a network with its optimizer.
 
     Args:
-        fold: from 0, for random streams of its own.
+        config: hyperparameters.
+        task: network, data, loss and scores.
+        fold: index of the fold, from 0; each has its own random streams.
     """
 
     def __init__(self, config: TrainingConfig, task: Task, fold: int = 0) -> None:
@@ -65,15 +67,15 @@ class Trainer:
         self.updates = 0
         lengths = [len(self._batch_sizes(epoch)) for epoch in range(1, config.epochs + 1)]
         self._begins = list(accumulate(lengths, initial=0))
-        """The step that each epoch begins with; last, the number of them all."""
+        """First step of each epoch, and as the last element the total number of steps."""
         self._average = WeightAverage(task.model, config.ema_decay)
         self._freeze(config.freeze_epochs > 0)
 
     def start_from_pretrained(self) -> None:
-        """Take the weights that `config.pretrained` names, if it names any.
+        """Load the weights that `config.pretrained` names, if it is set.
 
         Raises:
-            ValueError: they cannot be had, or are of another network.
+            ValueError: the weights cannot be read, or are of another network.
         """
         if self.config.pretrained:
             load_pretrained(self.task.model, self.config.pretrained)
@@ -84,7 +86,8 @@ class Trainer:
         and epoch determine.
 
         Args:
-            plateau: the factor that the schedule "plateau" has come to.
+            epoch: epoch of the run, from 1.
+            plateau: current factor of the schedule "plateau".
         """
         if self._frozen and epoch > self.config.freeze_epochs:
             self._freeze(False)
@@ -115,8 +118,8 @@ class Trainer:
         """Make one update for each batch of an epoch, from 1.
 
         Yields:
-            The batch's loss, a scalar, its outputs `[batch, …]`, both from before the update and
-            left on the device, and its targets `[batch, …]`.
+            The batch's loss, a scalar, and its outputs `[batch, …]`, both from before the update
+            and still on the device, and its targets `[batch, …]`.
         """
         config, optimizer, average = self.config, self._optimizer, self._average
         step = step_of(optimizer)
@@ -133,7 +136,7 @@ class Trainer:
             else:
                 loss, outputs = self._accumulate(batch, part)
             if config.grad_clip_norm:
-                # Of all parameters together (Pascanu et al. 2013, algorithm 1).
+                # The norm over all parameters together (Pascanu et al. 2013, algorithm 1).
                 torch.nn.utils.clip_grad_norm_(trained, config.grad_clip_norm, foreach=True)
             step()
             self.updates += 1
@@ -141,17 +144,17 @@ class Trainer:
             yield loss, outputs, batch.targets
 
     def random_streams(self, epoch: int) -> contextlib.AbstractContextManager[None]:
-        """Inside, PyTorch's generators are those of this epoch; afterwards, what they were."""
+        """Seed PyTorch's generators for this epoch within the `with` block, then restore them."""
         return seeded(derived_seed(self.config.seed, epoch, self.fold), self.task.device)
 
     def evaluate(self) -> dict[str, float]:
-        """Scores on the validation samples, of the average where one is kept."""
+        """Return the scores on the validation samples, of the average if there is one."""
         with self._average.in_place_of(self.task.model):
             outputs = predict(self.task, self.config, self.task.validation.inputs)
         return self.task.scores(outputs, self.task.validation.targets)
 
     def state(self) -> NetworkState:
-        """The state after the last epoch, which shares its tensors with this object."""
+        """Return the state after the last epoch; it shares its tensors with this object."""
         return NetworkState(
             updates=self.updates,
             model=self.task.model.state_dict(),
@@ -160,13 +163,13 @@ class Trainer:
         )
 
     def restore(self, state: NetworkState, epoch: int) -> None:
-        """Go on from a state after `epoch`, a copy of one; hyperparameters stay the config's.
+        """Resume from a copy of the state after `epoch`; hyperparameters stay the config's.
 
         Raises:
-            ValueError: the state is of another model or optimizer than the config's.
+            ValueError: the state has another model or optimizer than the config.
         """
         load_weights(self.task.model, state.model)
-        # As it was in that epoch: the one after it thaws, if it is to.
+        # Frozen as in that epoch: the next epoch unfreezes, if it is due.
         self._freeze(0 < epoch <= self.config.freeze_epochs)
         trained = self._trained()
         allowed = OPTIMIZERS[self.config.optimizer].memory
@@ -176,10 +179,10 @@ class Trainer:
             if not (known and set(memory) <= allowed):
                 raise ValueError(
                     f"the state is not from optimizer {self.config.optimizer!r} after {epoch} "
-                    f"epochs, {self.config.freeze_epochs} of them frozen: resume it under what it "
-                    f"was trained with, or start afresh"
+                    f"epochs, {self.config.freeze_epochs} of them frozen: resume it with the "
+                    f"configuration that it was trained with, or start from the beginning"
                 )
-        # Only the memory of each parameter: param_groups would bring an old learning rate back.
+        # Only the memory of each parameter: param_groups would restore an old learning rate.
         content = self._optimizer.state_dict()
         content["state"] = state.optimizer
         self._optimizer.load_state_dict(content)
@@ -188,7 +191,7 @@ class Trainer:
         self.updates = state.updates
 
     def _accumulate(self, batch: Batch, part: int) -> tuple[Tensor, Tensor]:
-        """The gradient of a batch that is passed through the network in parts."""
+        """Compute the gradient of a batch that passes through the network in parts."""
         whole = self.task.weight(batch.targets)
         losses, outputs = [], []
         sizes = self._sizes(len(batch.targets), part)
@@ -200,7 +203,7 @@ class Trainer:
         return torch.stack(losses).sum(), torch.cat(outputs)
 
     def _backward(self, batch: Batch, share: Tensor | float | None = None) -> tuple[Tensor, Tensor]:
-        """Add the gradient of a batch, or of its part, which has that share of the batch's loss."""
+        """Add the gradient of a batch, or of a part with that share of the batch's loss."""
         with arithmetic(self.config, self.task.device):
             loss, outputs = self.task.loss(batch)
             if share is not None:
@@ -212,8 +215,8 @@ class Trainer:
         return self._sizes(self.task.samples, self.config.batch_size_in(epoch))
 
     def _sizes(self, samples: int, size: int) -> list[int]:
-        """So many, and what is left; where one alone would be too few, it goes to those before it,
-        since the batch norm of a dense layer has no deviation of one."""
+        """Return batch sizes: full batches and the rest. If a rest of one sample would be too
+        small, it joins the batch before, since batch norm has no deviation of one sample."""
         sizes = [size] * (samples // size)
         rest = samples % size
         if 0 < rest < self.task.smallest_batch and sizes:
@@ -226,7 +229,7 @@ class Trainer:
         return [p for group in self._optimizer.param_groups for p in group["params"]]
 
     def _set_learning_rate(self, epoch: int, index: int, plateau: float) -> None:
-        # Not the updates so far: a population's member may have made them with other batches.
+        # Not the updates so far: a population's member may have made them with other batch sizes.
         total = self._begins[-1]
         steps = self._begins[epoch] - self._begins[epoch - 1]
         step = step_at(self.config, epoch, index, steps, total)
@@ -235,7 +238,7 @@ class Trainer:
             group["lr"] = rate
 
     def _freeze(self, frozen: bool) -> None:
-        """Makes an optimizer of what is trained now, which remembers nothing yet."""
+        """Create an optimizer, without memory, of the parameters that are trained now."""
         self._frozen = frozen
         freeze(self.task.model, frozen)
         self._optimizer = build_optimizer(self.config, self.task.model)
@@ -250,8 +253,8 @@ class Trainer:
 
 
 def predict(task: Task, config: TrainingConfig, inputs: Tensor) -> Tensor:
-    """The outputs of a task's model in evaluation mode, float32 `[n, …]`, for inputs `[n, …]` as
-    the task keeps them."""
+    """Return the outputs of a task's model in evaluation mode, float32 `[n, …]`, for inputs `[n,
+    …]` in the task's own form."""
     task.model.eval()
     with torch.inference_mode(), arithmetic(config, task.device):
         outputs = [task.outputs(some) for some in inputs.split(EVALUATION_BATCH)]
@@ -261,26 +264,27 @@ def predict(task: Task, config: TrainingConfig, inputs: Tensor) -> Tensor:
 def arithmetic(
     config: TrainingConfig, device: torch.device
 ) -> contextlib.AbstractContextManager[object]:
-    """The precision that forward pass and loss run under."""
+    """Return the context for the precision of forward pass and loss."""
     if config.precision == "bfloat16":
         return torch.autocast(device.type, dtype=torch.bfloat16)
     if device.type == "cuda":
-        # Of the process, and so of the backward pass too; a trial before may have chosen else. By
-        # the older of its two interfaces: after the newer one, asking the older is an error.
+        # A setting of the process, and so of the backward pass too; an earlier trial may have
+        # chosen another. Uses the older interface: after the newer one, reading the older fails.
         torch.backends.cuda.matmul.allow_tf32 = config.precision == "tf32"
         torch.backends.cudnn.allow_tf32 = config.precision == "tf32"
     return contextlib.nullcontext()
 
 
 def derived_seed(seed: int, epoch: int, fold: int) -> int:
-    """Seed of a fold's random streams of one epoch (from 1), or of its initial weights (0)."""
+    """Return the seed of a fold's random streams in an epoch (from 1), or of initial weights
+    (0)."""
     entropy = (seed, epoch, fold)
     return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)
 
 
 @contextlib.contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Inside, PyTorch's generators begin with `seed`; afterwards, they are what they were."""
+    """Seed PyTorch's generators within the `with` block, then restore them."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield

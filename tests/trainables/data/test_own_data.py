@@ -80,9 +80,9 @@ def with_value(array, row, value):
 @pytest.mark.parametrize(
     ("arrays", "said"),
     [
-        ({"y": None}, "needs x and y, and x_test and y_test or neither; has x"),
-        ({"x_test": np.zeros((3, 8, 8), np.uint8)}, "or neither; has x, x_test, y"),
-        ({"y": LABELS[:49]}, "x has 50 rows, y 49"),
+        ({"y": None}, "neither of x_test and y_test; has x"),
+        ({"x_test": np.zeros((3, 8, 8), np.uint8)}, "of x_test and y_test; has x, x_test, y"),
+        ({"y": LABELS[:49]}, "x has 50 rows, y has 49"),
         ({"x": np.zeros((50, 64), np.uint8)}, r"x must be .*got \[50, 64\]"),
         ({"x": np.zeros((50, 8, 8, 2), np.uint8)}, r"1 or 3 channels.*got \[50, 8, 8, 2\]"),
         ({"x": with_value(FLOATS, 7, 1.5)}, "x, row 7: float64 pixels must be from 0 to 1"),
@@ -98,7 +98,7 @@ def with_value(array, row, value):
             "y, row 8: .* got 92233720",
         ),
         ({"y": LABELS.astype(str)}, "y must hold classes"),
-        ({"y": LABELS + 1}, "no image to train on of class 0: give each class some"),
+        ({"y": LABELS + 1}, "no training image of class 0: add images"),
         # The only one of its class is set aside.
         ({"y": with_value(LABELS, 3, 5)}, r"of class 5: .*a fifth is set aside"),
         (
@@ -179,7 +179,7 @@ def test_a_class_without_an_image_to_train_on_is_named(tmp_path):
     folder(tmp_path / "own" / "train", classes=("a", "b"))
     (tmp_path / "own" / "train" / "c").mkdir()
     folder(tmp_path / "own" / "test", classes=("a", "c"), count=2)
-    with pytest.raises(ValueError, match="no image to train on of class c"):
+    with pytest.raises(ValueError, match="no training image of class c"):
         read_own(tmp_path / "own")
 
 
@@ -212,7 +212,7 @@ def test_images_of_two_sizes_are_refused(tmp_path):
         read_own(path)
 
 
-@pytest.mark.parametrize(("make", "said"), [((), "no folder in it"), (("a", "b"), "no image in")])
+@pytest.mark.parametrize(("make", "said"), [((), "no subfolder"), (("a", "b"), "no image;")])
 def test_a_folder_without_images_is_refused(tmp_path, make, said):
     (tmp_path / "own").mkdir()
     for name in make:
@@ -224,8 +224,8 @@ def test_a_folder_without_images_is_refused(tmp_path, make, said):
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ("train/cat/more", "more, in that of a class"),
-        ("val", "beside train and test there is val, which nothing would read"),
+        ("train/cat/more", "has a subfolder, more"),
+        ("val", "beside train and test there is val, which would not be read"),
     ],
 )
 def test_a_folder_that_nothing_would_read_is_refused(tmp_path, more, said):
@@ -254,7 +254,7 @@ def test_what_nothing_could_be_learned_from_is_refused(tmp_path, arrays, said):
 
 def test_a_class_that_the_split_would_only_validate_is_refused(tmp_path):
     y = np.array([0] * 24 + [1] * 24 + [2] * 2)
-    with pytest.raises(ValueError, match=r"no image of class 2 is among the 20 to train on"):
+    with pytest.raises(ValueError, match=r"no image of class 2 is among the 20 training images"):
         load_dataset(str(npz(tmp_path, y=y)), tmp_path, seed=0, train_ratio=0.5)
 
 

@@ -69,7 +69,7 @@ def test_another_seed_gives_another_order():
 @pytest.mark.parametrize("train_ratio", [0.0, 1.0, -1.0, 0.0001, 0.9999])
 def test_a_split_with_an_empty_part_is_refused(train_ratio):
     labels = labels_of([10, 10], 0)
-    with pytest.raises(ValueError, match=f"both sides.*got {train_ratio}"):
+    with pytest.raises(ValueError, match=f"both parts.*got {train_ratio}"):
         split(
             "x", np.zeros((20, 1, 2, 2), np.uint8), labels, classes=2, seed=0,
             train_ratio=train_ratio,

@@ -71,7 +71,7 @@ def test_an_impossible_value_is_refused_by_place_value_and_rule(place, value, ru
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"label_smoothing": 0.1, "loss": "margin"}, "cross entropy alone: got 0.1 under loss 'ma"),
+        ({"label_smoothing": 0.1, "loss": "margin"}, "cross entropy alone: got 0.1 with loss 'ma"),
         ({"epochs_ending": 3, "epochs": 2}, "must fit into epochs: got 0 and 3 of 2"),
         ({"epochs_warmup": 1.5, "epochs_ending": 1, "epochs": 2}, "got 1.5 and 1 of 2"),
         ({"accumulation_steps": 3}, "must divide batch_size: got 3 and 128"),
@@ -89,11 +89,11 @@ def test_an_impossible_value_is_refused_by_place_value_and_rule(place, value, ru
         ),
         (
             {"schedule": "plateau", "scheduler_patience": 5, "patience": 6},
-            "at least 2 below patience, or the trial ends before a step tells: got 5 and 6",
+            "at least 2 below patience, or the trial ends before a step has an effect: got 5 and 6",
         ),
         (
             {"learning_rate_schedule": [(1, 0.1)], "schedule": "cosine"},
-            "goes with schedule 'constant' alone: got 'cosine'",
+            "needs schedule 'constant': got 'cosine'",
         ),
     ],
 )

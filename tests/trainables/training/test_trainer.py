@@ -310,9 +310,9 @@ def test_folds_are_an_ensemble_on_other_images(tiny):
     assert found["loss"] == pytest.approx(float(expected), rel=1e-5)
     assert found["loss"] != pytest.approx(float(F.nll_loss(each[0].log(), labels)), rel=1e-3)
     single = replace(config, folds=0, epochs=9)
-    with pytest.raises(ValueError, match="of 3 networks, the config's folds are 1"):
+    with pytest.raises(ValueError, match="has 3 networks, the config has 1 folds"):
         next(fit(single, ImageData(tiny), state))
-    with pytest.raises(ValueError, match="of 3 networks, the config's folds are 1"):
+    with pytest.raises(ValueError, match="has 3 networks, the config has 1 folds"):
         evaluate_images(single, state, tiny.images, tiny.labels, ImageData(tiny))
 
 
