@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 from contextlib import nullcontext
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ import torch
 from torch import nn
 
 import tune_cluster as tc
-from tune_cluster.trial.script import QUESTION, ScriptTrial, in_trial
+from tune_cluster.trial.script import QUESTION
+from tune_cluster.trial.script_trial import ScriptTrial, current_trial, in_trial
 
 
 class Trial:
@@ -131,6 +133,40 @@ def test_an_epoch_that_ends_by_break_is_told(trial):
     assert [report["epoch"] for report in trial.reports] == [1, 2]
 
 
+def test_what_is_reported_after_a_break_belongs_to_the_epoch_of_the_break(trial):
+    with trial.running():
+        train(9, stop_after=2)
+        assert [report["epoch"] for report in trial.reports] == [1]
+        tc.report(test_loss=0.5)
+    assert [report["epoch"] for report in trial.reports] == [1, 2]
+    assert trial.reports[1].items() >= {"test_loss": 0.5}.items()
+    assert trial.reports[1].keys() == {"val_loss", "test_loss", "epoch"}
+
+
+def test_a_second_loop_over_epochs_is_an_error_in_a_trial_alone(trial):
+    assert [*tc.epochs(2), *tc.epochs(2)] == [1, 2, 1, 2]
+    with trial.running():
+        list(tc.epochs(2))
+        with pytest.raises(ValueError, match="second loop"):
+            list(tc.epochs(2))
+
+
+def test_a_callback_reports_at_once_with_its_checkpoint_and_not_in_a_loop_over_epochs(trial):
+    with trial.running():
+        current_trial().report_saved(
+            {"val_loss": 1.0}, lambda folder: Path(folder, "weights").write_text("w")
+        )
+        assert trial.reports == [{"val_loss": 1.0}]
+    with trial.running():
+        folder = current_trial().checkpoint_folder()
+        assert (folder / "weights").read_text() == "w"
+        loop = tc.epochs(2)
+        assert next(loop) == 1
+        with pytest.raises(ValueError, match=r"loop over tune_cluster\.epochs"):
+            current_trial().report_saved({"val_loss": 1.0}, print)
+    assert current_trial() is None
+
+
 def test_an_epoch_that_fails_after_its_report_is_not_told(trial):
     def fails():
         with trial.running():
@@ -145,7 +181,8 @@ def test_an_epoch_that_fails_after_its_report_is_not_told(trial):
 
 def test_a_second_report_in_an_epoch_is_an_error(trial):
     with trial.running():
-        next(tc.epochs(2))
+        loop = tc.epochs(2)
+        next(loop)
         tc.report(train_loss=1.0)
         with pytest.raises(ValueError, match="twice in an epoch"):
             tc.report(val_loss=1.0)

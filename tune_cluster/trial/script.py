@@ -19,15 +19,12 @@ import argparse
 import importlib
 import json
 import os
-import random
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from tune_cluster.trial.script_trial import Stateful, check_stateful, current_trial
 
 if TYPE_CHECKING:
     import torch
@@ -35,110 +32,6 @@ if TYPE_CHECKING:
 QUESTION = "TUNE_CLUSTER_ASKED_ARGUMENTS"
 """The environment variable of a script that is asked for its arguments and does not train: the path
 of a JSON file with the values to be searched, in which the answer is written."""
-
-STATE_FILE = "state.pt"
-
-
-class Stateful(Protocol):
-    """A module, an optimizer, a learning rate schedule, a gradient scaler."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what it needs to go on."""
-
-    def load_state_dict(self, state: Any) -> object:
-        """Go on from what `state_dict` has returned."""
-
-
-class ScriptTrial:
-    """The trial that a script runs in.
-
-    Args:
-        values: the searched values, by the names of arguments.
-        report: takes the metrics of an epoch, and what writes a checkpoint into a folder; None
-            where the script has nothing to save.
-        checkpoint: opens the folder of the checkpoint to resume from; None without one.
-    """
-
-    def __init__(
-        self,
-        values: Mapping[str, Any],
-        report: Callable[[dict[str, Any], Callable[[str], object] | None], None],
-        checkpoint: Callable[[], AbstractContextManager[str]] | None,
-    ) -> None:
-        self.values = values
-        self._report, self._checkpoint = report, checkpoint
-        self._metrics: dict[str, Any] | None = None
-        """Of the epoch that runs; None where it has reported nothing yet."""
-        self._counts = False
-        """Whether the script is in a loop over `epochs`."""
-        self._left: Callable[[], None] | None = None
-        """Ends the epoch in which the script has left the loop."""
-
-    def epochs(self, count: int, objects: Mapping[str, Stateful]) -> Iterator[int]:
-        """The epochs that the trial has yet to train, from 1 to `count`."""
-        check_stateful(objects)
-        first = self._restored(objects) + 1
-        self._counts = True
-        for epoch in range(first, count + 1):
-            self._metrics = None
-            try:
-                yield epoch
-            except GeneratorExit:
-                # By `break`, or by an error, which is known when the script has ended.
-                self._left = partial(self._end_epoch, epoch, objects)
-                raise
-            self._end_epoch(epoch, objects)
-        self._counts = False
-
-    def report(self, metrics: Mapping[str, Any]) -> None:
-        """Take the metrics of the epoch that runs; without a loop over `epochs` tell them.
-
-        Raises:
-            ValueError: the epoch has reported before.
-        """
-        if not self._counts:
-            self._report(dict(metrics), None)
-            return
-        if self._metrics is not None:
-            raise ValueError(
-                "report() was called twice in an epoch: give all its metrics in one call"
-            )
-        self._metrics = dict(metrics)
-
-    def finish(self) -> None:
-        """Tell the epoch in which the script has left the loop, when it has ended by itself."""
-        if self._left is not None:
-            self._left()
-
-    def _end_epoch(self, epoch: int, objects: Mapping[str, Stateful]) -> None:
-        metrics, self._metrics = self._metrics, None
-        if metrics is not None:
-            self._report(
-                {**metrics, "epoch": epoch}, partial(save, epoch, objects) if objects else None
-            )
-
-    def _restored(self, objects: Mapping[str, Stateful]) -> int:
-        """The epoch of the checkpoint, which the objects go on from; 0 without one."""
-        if self._checkpoint is None or not objects:
-            return 0
-        with self._checkpoint() as folder:
-            return load(folder, objects)
-
-
-_trial: ScriptTrial | None = None
-"""The one of this process: a process runs one trial at a time."""
-
-
-@contextmanager
-def in_trial(trial: ScriptTrial) -> Iterator[None]:
-    """A script that runs meanwhile is in that trial."""
-    global _trial
-    _trial = trial
-    try:
-        yield
-        trial.finish()
-    finally:
-        _trial = None
 
 
 def arguments(
@@ -157,8 +50,9 @@ def arguments(
     question = os.environ.get(QUESTION)
     if question is not None:
         answer(Path(question), parser, parsed)
-    if _trial is not None:
-        for name, value in _trial.values.items():
+    trial = current_trial()
+    if trial is not None:
+        for name, value in trial.values.items():
             action = action_of(parser, name)
             setattr(parsed, action.dest, typed(action, value))
     return parsed
@@ -174,12 +68,14 @@ def epochs(count: int, **objects: Stateful) -> Iterator[int]:
 
     Raises:
         TypeError: an object has no `state_dict`.
+        ValueError: it is the second loop over `epochs` in a trial.
 
     >>> list(epochs(3))
     [1, 2, 3]
     """
-    if _trial is not None:
-        yield from _trial.epochs(count, objects)
+    trial = current_trial()
+    if trial is not None:
+        yield from trial.epochs(count, objects)
         return
     check_stateful(objects)
     yield from range(1, count + 1)
@@ -195,8 +91,9 @@ def report(
     Raises:
         ValueError: the epoch has reported before.
     """
-    if _trial is not None:
-        _trial.report({**(metrics or {}), **named})
+    trial = current_trial()
+    if trial is not None and checkpoint is None:
+        trial.report({**(metrics or {}), **named})
     elif metrics is not None or checkpoint is not None:
         # What a script that runs by itself has no use for, and takes seconds to import.
         importlib.import_module("ray.tune").report(
@@ -209,16 +106,6 @@ def device() -> torch.device:
     import torch
 
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def check_stateful(objects: Mapping[str, object]) -> None:
-    """Refuse an object that cannot be saved."""
-    for name, one in objects.items():
-        if not hasattr(one, "state_dict") or not hasattr(one, "load_state_dict"):
-            raise TypeError(
-                f"epochs({name}=...): {type(one).__name__} has no state_dict and load_state_dict; "
-                "give modules, optimizers, learning rate schedules and the like"
-            )
 
 
 def action_of(parser: argparse.ArgumentParser, name: str) -> argparse.Action:
@@ -287,61 +174,3 @@ def answer(file: Path, parser: argparse.ArgumentParser, parsed: argparse.Namespa
 
 def _plain(value: Any) -> Any:
     return value if isinstance(value, (bool, int, float, str)) else None
-
-
-def save(epoch: int, objects: Mapping[str, Stateful], folder: str) -> None:
-    """Write what training goes on from after `epoch`."""
-    import torch
-
-    state = {
-        "epoch": epoch,
-        "objects": {name: one.state_dict() for name, one in objects.items()},
-        "random": random_state(),
-    }
-    torch.save(state, Path(folder, STATE_FILE))
-
-
-def load(folder: str, objects: Mapping[str, Stateful]) -> int:
-    """Let the objects go on from a checkpoint; its epoch.
-
-    Raises:
-        ValueError: the checkpoint is of other objects.
-    """
-    import torch
-
-    # Tensors and plain values alone: a pickle would be code of whoever has written it.
-    state = torch.load(Path(folder, STATE_FILE), map_location="cpu", weights_only=True)
-    if state["objects"].keys() != objects.keys():
-        raise ValueError(
-            f"the checkpoint holds {', '.join(state['objects'])}; epochs() was given "
-            f"{', '.join(objects)}"
-        )
-    for name, one in objects.items():
-        one.load_state_dict(state["objects"][name])
-    set_random_state(state["random"])
-    return int(state["epoch"])
-
-
-def random_state() -> dict[str, Any]:
-    """The random streams of Python, NumPy and torch, as tensors and plain values."""
-    import torch
-
-    name, keys, *rest = np.random.get_state()
-    return {
-        "python": random.getstate(),
-        "numpy": (name, torch.from_numpy(np.asarray(keys).astype(np.int64)), *rest),
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-    }
-
-
-def set_random_state(state: Mapping[str, Any]) -> None:
-    """Go on with these random streams."""
-    import torch
-
-    random.setstate(state["python"])
-    name, keys, *rest = state["numpy"]
-    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
-    torch.set_rng_state(state["torch"])
-    if len(state["cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(state["cuda"])

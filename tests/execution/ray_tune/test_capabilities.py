@@ -5,6 +5,7 @@ from functools import partial
 import pytest
 from ray import tune
 
+import tune_cluster as tc
 from tune_cluster.execution.ray_tune.capabilities import can_resume
 from tune_cluster.execution.sending import variables
 
@@ -51,6 +52,17 @@ def in_a_function_of_its_own(config):
     load()
 
 
+def by_epochs(config):
+    for _ in tc.epochs(3):
+        tc.report(loss=1.0)
+
+
+def by_a_callback(config):
+    from tune_cluster.integrations.xgboost import TuneCallback
+
+    TuneCallback()
+
+
 def saves_only(config):
     tune.report({"loss": 1.0}, checkpoint=tune.Checkpoint.from_directory("."))
 
@@ -59,7 +71,10 @@ def nothing(config, data=None):
     tune.report({"loss": 1.0})
 
 
-GO_ON = (directly, by_a_helper, by_an_object, in_a_function_of_its_own, Loop(), Loop().load, With)
+GO_ON = (
+    *(directly, by_a_helper, by_an_object, in_a_function_of_its_own, Loop(), Loop().load, With),
+    *(by_epochs, by_a_callback),
+)
 
 
 @pytest.mark.parametrize("trainable", GO_ON)

@@ -29,6 +29,12 @@ from typing import Any
 
 from ray import tune
 
+import tune_cluster
+from tune_cluster.trial.script import epochs
+
+INTEGRATIONS = "tune_cluster.integrations"
+"""The package whose callbacks save and resume by themselves."""
+
 LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
 
 
@@ -60,8 +66,9 @@ def reuses_processes(trainable: object, asked: bool = False) -> bool:
 
 
 def can_resume(trainable: Any) -> bool:
-    """Return whether a class has `save_checkpoint`, or a function asks for `tune.get_checkpoint()`
-    in its own code or in what it calls of the person's: promotions and populations need it."""
+    """Return whether a class has `save_checkpoint`, or a function asks for `tune.get_checkpoint()`,
+    loops over `tune_cluster.epochs` or has a callback of `tune_cluster.integrations`, in its own
+    code or in what it calls of the person's: promotions and populations need it."""
     if inspect.isclass(trainable):
         return overrides(trainable, "save_checkpoint")
     return _asks_for_checkpoint(trainable, set())
@@ -71,16 +78,20 @@ def _asks_for_checkpoint(value: Any, seen: set[int]) -> bool:
     if id(value) in seen:
         return False
     seen.add(id(value))
+    if value is epochs or _defined_in(value).startswith(INTEGRATIONS):
+        return True
     parts: list[Any]
     if isinstance(value, FunctionType):
         # Of a library's, such as `tune.with_parameters`, what it encloses is the person's.
         library = value.__code__.co_filename.startswith(LIBRARIES)
         names = set() if library else set(names_in(value.__code__))
-        if "get_checkpoint" in names:
+        if "get_checkpoint" in names or any(name.startswith(INTEGRATIONS) for name in names):
             return True
         parts = [variable for _, variable in captured(value)]
         parts += [value.__globals__[name] for name in names & set(value.__globals__)]
         modules = [part for part in parts if isinstance(part, ModuleType)]
+        if tune_cluster in modules and epochs.__name__ in names:
+            return True
         parts += [vars(module)[name] for module in modules for name in names & set(vars(module))]
     elif isinstance(value, (partial, MethodType)):
         parts = [value.func if isinstance(value, partial) else type(value.__self__)]
@@ -90,6 +101,12 @@ def _asks_for_checkpoint(value: Any, seen: set[int]) -> bool:
     else:
         parts = [] if isinstance(value, ModuleType) else [type(value)]
     return any(_asks_for_checkpoint(part, seen) for part in parts)
+
+
+def _defined_in(value: Any) -> str:
+    """Return the module that a class or a function is defined in, or the name of a module."""
+    name = "__name__" if isinstance(value, ModuleType) else "__module__"
+    return str(getattr(value, name, ""))
 
 
 def captured(function: FunctionType) -> Iterator[tuple[str, Any]]:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import runpy
-import shutil
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ray import tune
 
+from tune_cluster.storage.store import scratch
 from tune_cluster.trial.failures import StoppedExit
-from tune_cluster.trial.script import ScriptTrial, in_trial
+from tune_cluster.trial.script_trial import ScriptTrial, in_trial
 
 
 def script_trainable(script: str, arguments: Sequence[str]) -> Callable[[dict[str, Any]], None]:
@@ -26,9 +25,7 @@ def script_trainable(script: str, arguments: Sequence[str]) -> Callable[[dict[st
     """
 
     def train(config: dict[str, Any]) -> None:
-        checkpoint = tune.get_checkpoint()
-        opened = None if checkpoint is None else checkpoint.as_directory
-        with in_trial(ScriptTrial(config, _report, opened)), command_line(script, arguments):
+        with in_trial(this_trial(config)), command_line(script, arguments):
             try:
                 runpy.run_path(script, run_name="__main__")
             except StoppedExit:
@@ -40,6 +37,18 @@ def script_trainable(script: str, arguments: Sequence[str]) -> Callable[[dict[st
     train.__name__ = Path(script).stem
     train.__dict__["recorded_as"] = script
     return train
+
+
+def this_trial(values: Mapping[str, Any]) -> ScriptTrial:
+    """Return the trial whose function runs in this thread.
+
+    Args:
+        values: the searched values, by the names of the script's arguments.
+    """
+    checkpoint = tune.get_checkpoint()
+    # Called when the script asks for it: a function that never does begins anew, and says so.
+    opened = None if checkpoint is None else lambda: checkpoint.as_directory()
+    return ScriptTrial(values, _report, opened)
 
 
 @contextmanager
@@ -58,11 +67,7 @@ def _report(metrics: dict[str, Any], save: Callable[[str], object] | None) -> No
     if save is None:
         tune.report(metrics)
         return
-    folder = tempfile.mkdtemp(prefix="checkpoint-")
-    try:
+    with scratch() as folder:
         save(folder)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    # The trial's runner takes the files over.
-    tune.report(metrics, checkpoint=tune.Checkpoint.from_directory(folder))
+        # It returns when the trial's runner has taken the files over.
+        tune.report(metrics, checkpoint=tune.Checkpoint.from_directory(folder))

@@ -32,12 +32,14 @@ from tune_cluster.execution.ray_tune.compat import (
     set_progress,
     trial_dirname,
 )
+from tune_cluster.execution.ray_tune.script import this_trial
 from tune_cluster.storage.checkpoints import Checkpoint
 from tune_cluster.trial.dict_checkpoint import load_returned, save_returned
 from tune_cluster.trial.failures import StoppedExit, TrainableError, call_trainable
 from tune_cluster.trial.messages import RETURNED, Assignment, TrialSettings
 from tune_cluster.trial.process import TrialProcess
 from tune_cluster.trial.runner import TrialRunner
+from tune_cluster.trial.script_trial import in_trial
 
 METRICS = "metrics"
 """The key under which a function's report passes Ray."""
@@ -84,7 +86,8 @@ def tune_trainable(
             return self.__runner.report().to_result(settings.objective)
 
         def _trainable_func(self, config: dict[str, Any]) -> Any:
-            return call_trainable(super()._trainable_func, config)
+            with in_trial(this_trial({})):
+                return call_trainable(super()._trainable_func, config)
 
     TuneTrial.__name__ = trainable.__name__
     return TuneTrial
