@@ -34,7 +34,7 @@ class Script:
     count: str
     metric: str
     search: tuple[str, ...]
-    default: dict = field(default_factory=dict)
+    default: dict[str, float] = field(default_factory=dict)
 
     @property
     def path(self):
