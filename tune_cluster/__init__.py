@@ -1,7 +1,7 @@
 """A hyperparameter search cluster for PyTorch on Ray Tune: the public names.
 
-`import tune_cluster as tune` in the place of `from ray import tune` is all that an existing Ray
-Tune script has to change: names that a study has no mechanism of its own for are Ray's.
+`import tune_cluster as tune` instead of `from ray import tune` is the only change that an existing
+Ray Tune script needs: names without a counterpart here are Ray's.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tune_cluster.trial.script import epochs as epochs
     from tune_cluster.trial.script import report as report
 
-    # Of the same names those above stand.
+    # The names above take precedence over Ray's.
     # isort: split
     from ray.tune import *  # type: ignore[assignment]  # noqa: F403
 
@@ -48,10 +48,10 @@ _OURS = {
     "report": "tune_cluster.trial.script",
     "run": "tune_cluster.execution.launcher",
 }
-"""By name, the module, imported when it is asked for: what only reads a study needs no Ray."""
+"""Modules by name, imported on first use: reading a study needs no Ray."""
 
 _WITHOUT_A_STUDY = ("Experiment", "ExperimentAnalysis", "run_experiments")
-"""Of Ray Tune, what runs trials or reads them without a study."""
+"""Names of Ray Tune that run or read trials without a study; left out here."""
 
 
 def __getattr__(name: str) -> Any:

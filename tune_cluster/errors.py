@@ -1,4 +1,4 @@
-"""Errors as lines on stderr, whatever characters the terminal or file takes."""
+"""Errors as lines on stderr, whatever the encoding of the terminal or file."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from rich.console import Console
 from tune_cluster.plain_text import lines
 
 IN_ASCII = {"·": "-", "…": "...", "±": "+-", "×": "x", "─": "-", "━": "=", "│": "|"}
-"""What we and rich print beside ASCII; anything else becomes its escape."""
+"""ASCII for characters that this package and rich print; any other becomes an escape."""
 
 
 def print_error(error: str) -> None:
-    """Prints an error, on one line or on the lines that it has."""
+    """Print an error, on one or several lines."""
     console = Console(stderr=True)
     console.print(lines(f"error: {error}"), soft_wrap=True, highlight=False, markup=False)
 
 
 @contextmanager
 def exit_on_error() -> Iterator[None]:
-    """Within, bad input is one line, and ends the process with code 2."""
+    """Turn invalid input within the `with` block into one line and exit code 2."""
     accept_all_characters()
     try:
         yield
@@ -36,10 +36,13 @@ def exit_on_error() -> Iterator[None]:
 
 
 def end_with(error: OSError | ValueError) -> NoReturn:
-    """Print an error that a person has made, and end the process with exit code 2; where the
-    reader of its output has gone, as `| head` does, with 1 and without a word, as rich does."""
+    """Print an error of the user, and end the process with exit code 2.
+
+    If the reader of the output has gone, as in `| head`, end with code 1 and no message, as rich
+    does.
+    """
     if isinstance(error, BrokenPipeError) and _reader_gone():
-        # Python flushes stdout once more as it ends.
+        # Python flushes stdout once more when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     print_error(message_of(error))
@@ -47,21 +50,21 @@ def end_with(error: OSError | ValueError) -> NoReturn:
 
 
 def _reader_gone() -> bool:
-    """Whether nobody reads standard output any more: a connection may have broken instead."""
+    """Return whether standard output has lost its reader; a broken pipe may also be another one."""
     stdout = select.poll()
     stdout.register(sys.stdout.fileno(), select.POLLOUT)
     return any(state & (select.POLLERR | select.POLLHUP) for _, state in stdout.poll(0))
 
 
 def message_of(error: OSError | ValueError) -> str:
-    """The message of an error; of one of the system the path too, but not its number."""
+    """Return the message of an error; of a system error with the path, without the number."""
     if isinstance(error, OSError) and error.strerror is not None and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     return str(error)
 
 
 def accept_all_characters() -> None:
-    """No character ends this process because the terminal's or file's encoding lacks it."""
+    """Let no character end the process because the encoding of the terminal or file lacks it."""
     codecs.register_error("escape", _replaced)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -74,6 +77,6 @@ def _replaced(error: UnicodeError) -> tuple[str | bytes, int]:
     if character in IN_ASCII:
         return IN_ASCII[character], error.start + 1
     if "\u2800" <= character <= "\u28ff":
-        # Of a spinner.
+        # Characters of a spinner.
         return "*", error.start + 1
     return codecs.backslashreplace_errors(error)

@@ -1,8 +1,8 @@
-"""Text that others may have chosen, as it is shown: names, messages, values of hyperparameters.
+"""Display of text that others may have chosen: names, messages, values of hyperparameters.
 
-A name may hold what a terminal obeys (ESC), what turns the order of a line around (U+202E), or a
-newline that begins a line of its own; TensorBoard renders Markdown, and a picture TeX. Here each of
-these is text and nothing else, and a command can be pasted whatever is in it.
+A name may contain control characters of a terminal (ESC), a change of text direction (U+202E), or a
+newline that starts a line of its own; TensorBoard renders Markdown, and matplotlib TeX. Here each
+of these is shown as plain text, and a command can be pasted whatever it contains.
 """
 
 from __future__ import annotations
@@ -14,34 +14,34 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 UNDERSCORE = r"(?<![^\W_])_|_(?![^\W_])"
-"""That is not between two letters or digits: what Markdown may take for emphasis."""
+"""Underscore that is not between two letters or digits: Markdown may read it as emphasis."""
 
 MARKDOWN = re.compile(rf"[\\`*{{}}\[\]<>()#|!&~]|{UNDERSCORE}")
-"""What Markdown and HTML take for more than text."""
+"""Characters with a meaning in Markdown and HTML."""
 
 IN_JSON = re.compile(rf"[`*<>()#|!&~]|{UNDERSCORE}")
-"""The same, but for what is a part of JSON outside of a string too."""
+"""The same characters, except those that JSON uses outside of strings."""
 
 
 def one_line(text: object) -> str:
-    r"""A text in one line, what cannot be printed as Python writes it: `\n`, `\x1b`, `\u202e`."""
+    r"""Return a text in one line, unprintable characters as Python writes them: `\n`, `\u202e`."""
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(text)
     )
 
 
 def lines(text: str) -> str:
-    """The same of a text that may have several lines."""
+    """Return the same for a text with several lines."""
     return "\n".join(map(one_line, text.split("\n")))
 
 
 def pasted(words: Sequence[str]) -> str:
-    """A command as it can be pasted into a shell, in one line."""
+    """Return a command in one line that can be pasted into a shell."""
     return " ".join(map(argument, words))
 
 
 def argument(word: str) -> str:
-    r"""A word of a command, quoted; with what cannot be printed as bash and zsh read `$'\n'`."""
+    r"""Return a quoted word of a command; unprintable ones in the form of bash and zsh, `$'\n'`."""
     if word.isprintable():
         return shlex.quote(word)
     return "$'" + "".join(map(_in_ansi_c_quotes, word)) + "'"
@@ -52,22 +52,22 @@ def _in_ansi_c_quotes(char: str) -> str:
         return f"\\{char}"
     if char.isprintable():
         return char
-    # JSON may have halves of characters that stand for no byte of a command line.
+    # JSON may contain halves of surrogate pairs, which encode no byte of a command line.
     errors = "surrogateescape" if "\udc80" <= char <= "\udcff" else "surrogatepass"
-    # By bytes: neither the locale nor the digits that follow change what they are.
+    # By bytes, so that neither the locale nor following digits change the meaning.
     return "".join(f"\\{byte:03o}" for byte in char.encode("utf-8", errors))
 
 
 def in_markdown(text: object) -> str:
-    """A text for a line or a cell of a table in Markdown."""
+    """Return a text for a line or a table cell in Markdown."""
     return MARKDOWN.sub(lambda found: f"&#{ord(found[0])};", one_line(text))
 
 
 def json_in_markdown(content: Mapping[str, Any]) -> str:
-    """JSON in one line that Markdown leaves as it is, and that is the same JSON."""
+    """Return equivalent JSON in one line that Markdown shows unchanged."""
     return IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(content))
 
 
 def in_picture(text: object) -> str:
-    """A text for a label of matplotlib, which takes what is between two `$` for TeX."""
+    """Return a text for a label of matplotlib, which reads text between two `$` as TeX."""
     return one_line(text).replace("$", r"\$")

@@ -105,7 +105,7 @@ def test_how_many_trials_ran_at_once_before_a_change_is_said_with_it():
     screen.study.tell(SlotsChanged(trials=3))
     assert screen.lines == [
         "width      1 trial at once, 2 before: trial 0 was killed 2 times in epoch 1",
-        "width      3 trials at once, 1 before: nodes have come or gone",
+        "width      3 trials at once, 1 before: nodes have joined or left",
     ]
 
 

@@ -143,7 +143,7 @@ def test_the_first_value_that_reaches_the_target_ends_the_study(mode, scores):
     assert not study.stopper.stops()
     study.results(scores[2])
     assert study.stopper.stops()
-    assert study.outcome == ("target", "score 0.8000, asked for 0.8")
+    assert study.outcome == ("target", "score 0.8000, target 0.8")
 
 
 @pytest.mark.parametrize("mode", ["max", "min"])

@@ -60,5 +60,5 @@ def test_studies_of_two_objectives_are_refused(tmp_path):
 
 
 def test_a_folder_without_studies_is_an_error(tmp_path):
-    with pytest.raises(ValueError, match="no study of a comparison is there"):
+    with pytest.raises(ValueError, match="no study of a comparison"):
         show_comparison(tmp_path)

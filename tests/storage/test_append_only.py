@@ -105,7 +105,7 @@ def test_what_nobody_remembers_any_more_is_lost_and_no_zeros_stand_in_its_place(
     left = 10
     server.forgets = server.path.stat().st_size - left
     file.write(b"next\n")
-    with pytest.raises(StorageLostError, match="bytes that it had taken are gone"):
+    with pytest.raises(StorageLostError, match="bytes that it had accepted are lost"):
         file.flush()
     assert server.path.read_text() == "of an earlier session\n"[:left]
     file.close()

@@ -324,7 +324,7 @@ def test_a_journal_that_was_not_copied_to_its_end_counts(study, cache, capsys):
     with ExitStack() as held:
         StudyDirectory.find(str(study), held)
         assert (directory / JOURNAL).read_bytes() == b"1\n2\n3\n4"
-    assert "for 1 lines: they count" in capsys.readouterr().err
+    assert "has 1 lines more" in capsys.readouterr().err
     assert study.read(JOURNAL) == b"1\n2\n3\n"
 
 

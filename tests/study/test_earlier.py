@@ -123,7 +123,7 @@ def test_trials_that_differ_in_what_is_not_searched_teach_nothing(had, fixed, le
 
 def test_a_study_that_looked_for_something_else_is_an_error(tmp_path):
     earlier = earlier_study(tmp_path / "earlier", metric="loss", mode="min")
-    with pytest.raises(ValueError, match="it looked for the min of loss, this study"):
+    with pytest.raises(ValueError, match="its objective is the min of loss, that of this study"):
         begun(tmp_path / "new", earlier)
     with pytest.raises(ValueError, match=r"--warm-start .*: no study is there"):
         begun(tmp_path / "new", tmp_path / "nowhere")

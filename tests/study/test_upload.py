@@ -281,7 +281,7 @@ def test_a_bucket_that_is_gone_for_a_while_is_told_once_and_caught_up_with(
         add(journal, "4")
         assert pieces(store) == ["journal/000002.jsonl", "journal/000004.jsonl"]
     assert "".join(said).count("there is no bucket") == 1
-    assert f"What happens is kept in {tmp_path}" in "".join(said)
+    assert f"New files are kept in {tmp_path}" in "".join(said)
     # It is one object at the end, and whole.
     assert store.read(JOURNAL) == b"1\n2\n3\n4\n"
     assert set(store.files()) == {JOURNAL, STUDY_FILE, "curve"}

@@ -1,1 +1,1 @@
-"""What listens to a study: console, TensorBoard, retention of checkpoints, stopping."""
+"""Callbacks of a study: console, TensorBoard, retention of checkpoints, stopping, loggers."""

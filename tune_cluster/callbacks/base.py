@@ -1,4 +1,4 @@
-"""`Callback`: what a person adds to a study, to get its events and its result."""
+"""`Callback`: a user's extension that gets the events and the result of a study."""
 
 from __future__ import annotations
 
@@ -11,25 +11,24 @@ from tune_cluster.study.state import StudyState
 class Callback:
     """Gets the events of a study, in the driver; passed as `RunConfig(callbacks=[…])`.
 
-    It never reaches Ray: it may hold open files and connections, and need not be picklable.
+    It stays in the driver: it may hold open files and connections, and need not be picklable.
     """
 
     def on_event(self, event: Event, state: StudyState, replay: bool) -> None:
         """Take in an event.
 
-        A session begins with the events of all sessions before it, then comes a `Session`. Its last
-        event is a `Closed`, which is the time to close files: `on_end` is not called in a session
-        that ends by an error.
+        A session begins with the events of all earlier sessions, followed by a `Session`. Its last
+        event is a `Closed`, at which to close files: `on_end` is not called in a session that ends
+        with an error.
 
         Args:
-            event: what has happened: one of the classes of `tune_cluster.study.events`.
-            state: of the study, which has the event already. It costs nothing to look at, and is
-                not to be changed.
-            replay: whether an earlier session has had the event.
+            event: an instance of one of the classes in `tune_cluster.study.events`.
+            state: state of the study, including this event. Reading it is cheap; do not change it.
+            replay: whether the event is of an earlier session.
 
         Raises:
-            StorageLostError: the storage failed, and did not come back; the study goes on.
+            StorageLostError: the storage failed permanently; the study continues.
         """
 
     def on_end(self, result: Any) -> None:
-        """Take in what `fit()` is about to return: a `StudyResult`."""
+        """Take in the result of `fit()`, a `StudyResult`, before it returns."""

@@ -1,6 +1,6 @@
-"""What a person sees while a study runs: a line an event, and on a terminal the status under it.
+"""Console output of a study: one line per event, and on a terminal a live status below them.
 
-In a pipe or a file there are plain lines only, with the status among them.
+In a pipe or a file there are only plain lines, the status among them.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from tune_cluster.study.events import Closed, ResetFailed, Session, SlotsChanged
 from tune_cluster.study.state import BestTrial, StudyState
 
 STATUS_LINES = 10
-"""Lines of status in a file, over a whole study."""
+"""Number of status lines in a file, over a whole study."""
 
 
 class ConsoleOutput(Callback):
-    """Prints the events and keeps the live status.
+    """Prints events and a live status.
 
     Args:
-        console: of rich; on a terminal it has a live status.
-        state: of the study.
-        total: trials that the study shall have.
-        concurrent: trials at once, as it begins; None where that is not known.
-        not_searched: names of a configuration that no line repeats.
-        seconds: expected for what is still to be run, or None.
+        console: console of rich; on a terminal it shows a live status.
+        state: state of the study.
+        total: number of trials of the study.
+        concurrent: trials at a time when the study begins; None if unknown.
+        not_searched: names in a configuration that no line shows.
+        seconds: expected seconds of the remaining training, or None.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class ConsoleOutput(Callback):
         )
 
     def on_event(self, event: Event, state: StudyState, replay: bool) -> None:
-        """Print what a person wants to know of an event, if anything."""
+        """Print a line for an event, if the user needs one."""
         if replay:
             return
         if isinstance(event, Session):
@@ -94,7 +94,7 @@ class ConsoleOutput(Callback):
         self._show_status()
 
     def status(self) -> str:
-        """Trials by status, the best so far, and the time that remains."""
+        """Return trials by status, the best value so far, and the remaining time."""
         state = self._state
         parts = [f"{count} {status}" for status, count in sorted(state.counts.items()) if count]
         if self._best is not None:
@@ -105,10 +105,10 @@ class ConsoleOutput(Callback):
         return " · ".join(parts)
 
     def remaining(self) -> float | None:
-        """Seconds that are left: by the estimate at first, by the trials that ended later on."""
+        """Return the remaining seconds: the estimate at first, then from the trials that ended."""
         elapsed = time.monotonic() - self._began
         to_run = self._total - self._ended_before
-        # Who is promoted first had ended before.
+        # A trial that is promoted first had ended before.
         ended = max(self._state.ended - self._ended_before, 0)
         share = ended / to_run if to_run else 1.0
         by_trials = elapsed * (1 - share) / share if share else None
@@ -119,7 +119,7 @@ class ConsoleOutput(Callback):
 
     def _line(self, event: Event) -> str:
         if isinstance(event, ResetFailed):
-            # A reset that always fails would have a line a trial.
+            # A reset that always fails would print a line for each trial.
             if self._reset_failed:
                 return ""
             self._reset_failed = True
@@ -134,7 +134,7 @@ class ConsoleOutput(Callback):
             self._progress.update(self._task, description=self.status(), completed=ended)
             return
         each = math.ceil(self._total / STATUS_LINES)
-        # Who is promoted ends again.
+        # A promoted trial ends again.
         if ended > self._most_ended and ended % each == 0:
             elapsed = duration(time.monotonic() - self._began)
             self._print(f"{ended} of {self._total} trials, {elapsed}; {self.status()}")
@@ -146,7 +146,7 @@ class ConsoleOutput(Callback):
         if best is None or (before and not objective.better(best.value, before.value)):
             return
         self._best = best
-        # A leader that gets better with every epoch would fill the screen.
+        # A leader that improves with every epoch would fill the screen.
         if before is None or before.trial is not best.trial:
             self._print(f"new best   {self._described(best)}")
 
@@ -163,12 +163,12 @@ class ConsoleOutput(Callback):
 
 
 def spelled(config: Mapping[str, Any], without: Collection[str] = ()) -> str:
-    """`learning_rate=0.01, batch_size=32`."""
+    """Return a configuration as `learning_rate=0.01, batch_size=32`."""
     return ", ".join(f"{k}={short(v)}" for k, v in config.items() if k not in without)
 
 
 def duration(seconds: float) -> str:
-    """`42 s`, `7 min 05 s` or `2 h 10 min`."""
+    """Return a time as `42 s`, `7 min 05 s` or `2 h 10 min`."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

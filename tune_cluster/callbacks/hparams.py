@@ -1,9 +1,9 @@
-"""The columns of TensorBoard's HPARAMS: the hyperparameters of a study, and what became of a trial.
+"""Columns of TensorBoard's HPARAMS: hyperparameters of a study and outcomes of its trials.
 
-TensorBoard keeps the first metadata of a tag in a run. So metadata is what never changes: the
+TensorBoard keeps the first metadata of a tag in a run. So metadata holds what never changes: the
 study's columns (`_hparams_/experiment`), a trial's configuration (`_hparams_/session_start_info`)
-and, once no event can change it, whether it succeeded (`_hparams_/session_end_info`). What changes
-is a scalar, of which HPARAMS shows the last value: a status is a number, and NaN an empty cell.
+and, once it is final, whether it succeeded (`_hparams_/session_end_info`). Everything else is a
+scalar, of which HPARAMS shows the last value: a status is a number, and NaN an empty cell.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ STATUS_NUMBERS: dict[Status, int] = {
 }
 
 LEGEND = "status: " + ", ".join(f"{n} {status}" for status, n in STATUS_NUMBERS.items())
-"""The heading of their column."""
+"""Heading of the column of statuses."""
 
 BEST, LAST = "best/", "last/"
 COUNTS = ("best_epoch", "epochs", "status", "stopped_rung", "seconds")
@@ -46,23 +46,23 @@ COUNTS = ("best_epoch", "epochs", "status", "stopped_rung", "seconds")
 NO_VALUE = math.nan
 
 Cell: TypeAlias = tuple[int, float | None]
-"""The step that a value is of, and the value; None if there is none."""
+"""Step of a value, and the value; None for an empty cell."""
 
 
 @dataclass(frozen=True)
 class Columns:
-    """What HPARAMS shows of a study, one line a trial.
+    """Columns of HPARAMS for a study, with one line per trial.
 
-    A hyperparameter that a configuration does not have, or has as None, is an empty cell. A column
-    has one type, without which TensorBoard cannot sort it: numbers, booleans, or text if it has
-    anything else, or both.
+    A hyperparameter that a configuration lacks, or has as None, is an empty cell. A column has one
+    type, without which TensorBoard cannot sort it: numbers, booleans, or text if it has other or
+    mixed values.
 
     Args:
-        space: of the study.
-        metric: that it searches for.
-        promotes: whether a trial that was stopped may go on after all.
+        space: space of the study.
+        metric: metric that the study optimises.
+        promotes: whether a stopped trial can be promoted later.
         perturbed: hyperparameters that change during a trial. Their column has the first value,
-            and `best/<name>` is that of the best epoch.
+            `best/<name>` that of the best epoch.
     """
 
     space: Space
@@ -71,8 +71,8 @@ class Columns:
     perturbed: Sequence[str] = ()
 
     def experiment(self) -> Summary.Value:
-        """The columns, with their domains."""
-        # TensorBoard shows the first five, until the others are ticked.
+        """Return the columns, with their domains."""
+        # TensorBoard shows the first five until others are selected.
         tags = [BEST + self.metric, *COUNTS, LAST + self.metric]
         tags += [BEST + name for name in self.perturbed]
         metrics = [
@@ -86,7 +86,7 @@ class Columns:
         return summary_of(EXPERIMENT, experiment=columns)
 
     def start(self, trial: TrialState) -> Summary.Value:
-        """A trial's configuration, as it was suggested."""
+        """Return a trial's configuration, as it was suggested."""
         info = plugin_data_pb2.SessionStartInfo()
         for name, value in trial.config.items():
             if value is not None:
@@ -95,7 +95,7 @@ class Columns:
         return summary_of(SESSION_START, session_start_info=info)
 
     def cells(self, trial: TrialState) -> dict[str, Cell]:
-        """What became of a trial so far, by tag."""
+        """Return the outcome of a trial so far, by tag."""
         best_epoch, best_value = trial.best or (0, None)
         values = ((e, m.get(self.metric)) for e, m in reversed(trial.results.items()))
         last_epoch, last_value = next((cell for cell in values if cell[1] is not None), (0, None))
@@ -115,7 +115,7 @@ class Columns:
         return cells
 
     def end(self, trial: TrialState) -> Summary.Value | None:
-        """Whether a trial has succeeded; None while that may change."""
+        """Return whether a trial has succeeded; None while that may change."""
         if not trial.ended or (trial.status == "stopped" and self.promotes):
             return None
         failed = trial.status in ("diverged", "failed")
@@ -141,12 +141,12 @@ class Columns:
 
 
 def is_column(tag: str) -> bool:
-    """Whether a tag is one of `Columns.cells`, and no metric's own."""
+    """Return whether a tag is one of `Columns.cells` rather than a metric."""
     return tag in COUNTS or tag.startswith((BEST, LAST))
 
 
 def domain_of(name: str, branches: Sequence[Hyperparameter]) -> api_pb2.HParamInfo:
-    """The column of the hyperparameters of one name, each with a range or a list of its own."""
+    """Return the column of all hyperparameters of one name, each with its own range or list."""
     listed = [value for p in branches for value in p.values if value is not None]
     ends = [end for p in branches for end in (p.low, p.high) if end is not None]
     if not ends:
@@ -159,7 +159,7 @@ def domain_of(name: str, branches: Sequence[Hyperparameter]) -> api_pb2.HParamIn
 
 
 def column(name: str, values: Sequence[Any], *, differs: bool) -> api_pb2.HParamInfo:
-    """The column of a hyperparameter that has one of `values`."""
+    """Return the column of a hyperparameter that has one of `values`."""
     info = api_pb2.HParamInfo(name=name, type=type_of(values), differs=differs)
     info.domain_discrete.extend(dict.fromkeys(typed(value, info.type) for value in values))
     return info
@@ -190,6 +190,6 @@ def number(value: Any) -> float | None:
 
 
 def summary_of(tag: str, **content: Any) -> Summary.Value:
-    """What the plugin reads of a tag, all of it metadata."""
+    """Return a summary of a tag that consists of the plugin's metadata."""
     shown = metadata.create_summary_metadata(plugin_data_pb2.HParamsPluginData(**content))
     return Summary.Value(tag=tag, metadata=shown, tensor=metadata.NULL_TENSOR)

@@ -1,4 +1,4 @@
-"""MLflow: a run for each trial, in an experiment for the study."""
+"""MLflow: one run per trial, in one experiment per study."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ TRIAL_TAG = "tune_cluster.trial"
 
 
 class MLflow(Callback):
-    """Logs the configuration, the metrics of each epoch, and how each trial has ended.
+    """Logs the configuration, the metrics of each epoch, and the end of each trial.
 
-    A trial that goes on in a later session goes on in its run. MLflow shows the last value of a
-    step: an epoch that a trial has lost and had again is there as the trial has it.
+    A trial that resumes in a later session continues its run. MLflow shows the last value of a
+    step, so an epoch that was lost and trained again has its final values.
 
     Args:
-        study: name of the experiment; another one for each study.
-        tracking_uri: of the server or database, such as `http://…` or `sqlite:///mlflow.db`;
-            MLflow's own setting if None.
+        study: name of the experiment; use a different one for each study.
+        tracking_uri: address of the server or database, such as `http://…` or
+            `sqlite:///mlflow.db`; None for MLflow's own setting.
 
     Raises:
         ValueError: mlflow is not installed.
@@ -37,11 +37,11 @@ class MLflow(Callback):
         self._study = study
         self._experiment = ""
         self._runs: dict[int, str] = {}
-        """By trial, the id of its run."""
+        """Ids of the runs, by trial."""
         self._open: set[int] = set()
 
     def on_event(self, event: Event, state: StudyState, replay: bool) -> None:
-        """Log results and ends of this session."""
+        """Log the results and ends of this session."""
         if replay:
             return
         if isinstance(event, Session):

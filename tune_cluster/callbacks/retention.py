@@ -1,18 +1,18 @@
-"""Which checkpoints a study keeps: the driver decides, by the journal.
+"""Retention of checkpoints: the driver decides, from the journal, which ones a study keeps.
 
-A trial that runs keeps its best and its latest by itself. Of those that have ended stay, in this
-order, in which a quota is spent:
+A running trial keeps its best and its latest checkpoint by itself. Of ended trials these are kept,
+in this order, in which a quota is spent:
 
 1. the best checkpoint of the best trial;
-2. the latest of each stopped trial that the scheduler keeps, for another study to continue it;
-3. the latest of each stopped trial that the trials still to come may bring among those that are
-   promoted, the highest rung and the best rank first;
-4. the best of the next best trials, `--keep-best` in all (of a study that searches nothing: all);
-5. the latest of the other stopped trials: a study that grows may promote them.
+2. the latest of each stopped trial that the scheduler keeps for another study to continue;
+3. the latest of each stopped trial that trials still to come may promote, the highest rung and the
+   best rank first;
+4. the best of the next best trials, `--keep-best` in total (all, if the study searches nothing);
+5. the latest of the other stopped trials: if the study is extended, they may be promoted.
 
-All else is deleted at once. A trial that is promoted when its latest is gone goes on from its best,
-or begins anew, and reaches the same values: that costs time, and is printed. The members of a
-population run, and so do their donors: nothing of theirs is touched.
+All others are deleted at once. A trial that is promoted after its latest checkpoint was deleted
+resumes from its best one, or restarts, and reaches the same values: this costs time, and is
+printed. The checkpoints of running members of a population and of their donors are never deleted.
 """
 
 from __future__ import annotations
@@ -40,37 +40,38 @@ from tune_cluster.study.events import Closed, Session, Unkept
 from tune_cluster.study.state import StudyState, TrialState
 
 PARALLEL_READERS = 16
-"""Directories read at once as a session begins: to list one in a bucket takes 50 ms."""
+"""Number of directories read in parallel when a session begins: listing one in a bucket takes
+50 ms."""
 
 
 @dataclass
 class Kept:
-    """The checkpoints that are left of a trial that has ended."""
+    """The remaining checkpoints of a trial that has ended."""
 
     sizes: dict[str, int]
-    """Bytes by name."""
+    """Bytes of each checkpoint, by name."""
     best: list[str]
-    """The best one, if any can be read."""
+    """Name of the best checkpoint, if any is readable."""
     latest: list[str]
-    """The newest that can be read, and what is newer, which may be readable later."""
+    """Names of the newest readable checkpoint and of newer ones, which may be readable later."""
 
 
 class Retention(Callback):
-    """Deletes the checkpoints that a study needs no more.
+    """Deletes the checkpoints that a study no longer needs.
 
-    The cost of an event does not grow with the trials that have ended; with a quota, it grows with
-    those that it has room for.
+    The cost of an event does not grow with the number of ended trials; with a quota, it grows with
+    the number of those that fit into it.
 
     Args:
-        state: of the study.
-        checkpoints: where the checkpoints of all trials lie.
-        keep_best: trials whose best checkpoint stays; None for all.
-        scheduler: of the study: which of the stopped trials may go on.
-        total: trials that the study shall have.
+        state: state of the study.
+        checkpoints: store of the checkpoints of all trials.
+        keep_best: number of trials whose best checkpoint is kept; None for all.
+        scheduler: scheduler of the study, which knows the stopped trials that may be promoted.
+        total: number of trials of the study.
         in_bucket: whether the checkpoints are in a bucket.
-        quota: bytes, divided; None without a limit.
-        retry: of the storage.
-        emit: gets an event when the best checkpoint of all has no room.
+        quota: quota in bytes, divided; None for no limit.
+        retry: retries of the storage.
+        emit: called with an event if the best checkpoint of all does not fit.
     """
 
     def __init__(
@@ -98,12 +99,12 @@ class Retention(Callback):
         self._emit = emit
         self._kept: dict[int, Kept] = {}
         self._leaders = state.leaders(keep_best)
-        # The study does not wait for a slow storage.
+        # In a thread, so that the study does not wait for a slow storage.
         self._deleter = ThreadPoolExecutor(1, thread_name_prefix="retention")
         self._deleting: list[Future[None]] = []
 
     def on_event(self, event: Event, state: StudyState, replay: bool) -> None:
-        """Delete what nobody needs any more."""
+        """Delete the checkpoints that are no longer needed after an event."""
         if replay:
             return
         if isinstance(event, Session):
@@ -118,7 +119,7 @@ class Retention(Callback):
             self._look_at(event.trial)
             self._settle({event.trial})
         elif isinstance(event, Promoted):
-            # From here on its directory is its own.
+            # From here on the trial manages its directory itself.
             self._kept.pop(event.trial, None)
             self._wait()
         elif isinstance(event, Closed):
@@ -126,7 +127,7 @@ class Retention(Callback):
             self._deleter.shutdown()
 
     def _begin(self) -> None:
-        """Delete what a killed session has left, before any trial runs."""
+        """Delete what a killed session has left behind, before any trial runs."""
         self._retry.wait()
         if not self._in_bucket:
             drop_ahead(self._checkpoints, self._state.trials, self._mode, self._retry)
@@ -140,7 +141,7 @@ class Retention(Callback):
         if trial.ended:
             self._look_at(trial.index)
         elif self._quota is not None:
-            # The session before may have allowed more.
+            # The previous session may have allowed more.
             allowance = self._quota.per_trial
             TrialCheckpoints(store, self._mode, self._retry, allowance).make_room(0)
 
@@ -160,13 +161,13 @@ class Retention(Callback):
             self._settle({*before} ^ {*self._leaders})
 
     def _settle(self, changed: set[int]) -> None:
-        """Delete what is not wanted; without a quota, of the trials that have `changed` alone."""
+        """Delete unwanted checkpoints; without a quota only those of the trials in `changed`."""
         if self._quota is None:
             for index in changed & self._kept.keys():
                 self._keep(index, self._wanted_of(index))
             return
         self._settle_in(self._quota.ended)
-        # The next trial may write as soon as this one is out of its way.
+        # The next trial may write as soon as this one is deleted.
         self._wait()
 
     def _settle_in(self, room: float) -> None:
@@ -206,7 +207,7 @@ class Retention(Callback):
         return {*best, *(kept.latest if stays or self._is_kept(index) else [])}
 
     def _by_priority(self) -> Iterator[tuple[int, list[str]]]:
-        """Trials and the checkpoints that are wanted of them, the most wanted first."""
+        """Yield trials and their wanted checkpoints, the most wanted first."""
         kept = self._kept
         leaders = [index for index in self._leaders if index in kept]
         within, beyond = self._scheduler.may_continue(self._total)
@@ -226,14 +227,14 @@ class Retention(Callback):
 
 
 def largest_checkpoint(checkpoints: Store, trials: Iterable[int], retry: StorageRetry) -> int:
-    """Bytes of the largest one that lies there; 0 where none does."""
+    """Return the bytes of the largest stored checkpoint; 0 without one."""
     with ThreadPoolExecutor(PARALLEL_READERS) as readers:
         sizes = readers.map(lambda i: retry((checkpoints / dirname_of(i)).sizes), trials)
         return max((size for of_one in sizes for size in of_one.values()), default=0)
 
 
 def _drop_for_sure(store: Store, name: str) -> None:
-    """Deletes a checkpoint; an OSError says that its bytes are not free."""
+    """Delete a checkpoint; raise an OSError if its bytes are not free afterwards."""
     store.drop(name)
     if name in store.folders():
         raise OSError(errno.EROFS, f"{store / name} cannot be deleted")
@@ -242,18 +243,18 @@ def _drop_for_sure(store: Store, name: str) -> None:
 def drop_ahead(
     checkpoints: Store, trials: Mapping[int, TrialState], mode: Mode, retry: StorageRetry
 ) -> None:
-    """Deletes checkpoints of epochs that the journal does not have, and prints a line.
+    """Delete checkpoints of epochs that are missing in the journal, and print a line.
 
     A disk that lost power may keep a trial's checkpoint and lose the lines of the epochs before it:
-    a trial that went on from there would never report those epochs. They are trained again. A
-    checkpoint is written before its report, so that one of the next report is no sign of a loss.
-    In a bucket a checkpoint has what its trial had reported before it.
+    a trial resumed from it would never report those epochs, so they are trained again. A checkpoint
+    is written before its report, so one of the next report is no sign of a loss. In a bucket a
+    checkpoint includes the trial's earlier reports.
 
     Args:
-        checkpoints: of all trials, in a file system.
-        trials: by index, as the journal has them.
-        mode: of the study's metric.
-        retry: of the storage, raises StorageLostError.
+        checkpoints: store of all trials, in a file system.
+        trials: trials by index, from the journal.
+        mode: mode of the study's metric.
+        retry: retries of the storage; raises StorageLostError.
     """
     for name in retry(checkpoints.folders):
         if not name.isdigit() or name != dirname_of(int(name)):
@@ -267,7 +268,7 @@ def drop_ahead(
         if ahead:
             known = 0 if trial is None else trial.epochs
             print_line(
-                f"storage: trial {index} has a checkpoint of epoch {ahead[0].epoch}, and the "
+                f"storage: trial {index} has a checkpoint of epoch {ahead[0].epoch}, but the "
                 f"journal ends with its epoch {known}: later ones are trained again"
             )
 

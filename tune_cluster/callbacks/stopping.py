@@ -1,4 +1,5 @@
-"""Why a whole study ends before its trials do: a limit, a signal, or trials that all fail alike."""
+"""Reasons that end a study before its trials: a limit, a signal, or equal failures of all
+trials."""
 
 from __future__ import annotations
 
@@ -13,44 +14,44 @@ from tune_cluster.study.events import Session
 from tune_cluster.study.state import StudyState
 
 INTERRUPTED, TERMINATED = "interrupted", "terminated"
-"""By Ctrl-C, and by an order from outside: see `tune_cluster/execution/signals.py`."""
+"""By Ctrl-C, and by a termination signal: see `tune_cluster/execution/signals.py`."""
 
 STORAGE, NODES, FAILED = "storage", "nodes", "failed"
-"""It did not come back; none is left that trials could run on; the first trials failed alike."""
+"""The storage was lost; no node is left for trials; the first trials failed with the same error."""
 
 LEAST_FAILURES_ALIKE = 5
-"""So many first trials that all fail with the same exception end the study: it is not their
-configurations. Fewer could be a corner of the space."""
+"""Number of first trials that must fail with the same exception to end the study: then the
+configurations are not the cause. Fewer might be a corner of the space."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Where a study ends, each None without a limit."""
+    """Limits of a study, each None for no limit."""
 
     time_budget: float | None = None
     """Seconds from the beginning of a session."""
     epoch_budget: int | None = None
-    """Epochs of all trials together, those of earlier sessions included."""
+    """Total epochs of all trials, including earlier sessions."""
     target: float | None = None
-    """Value of the metric that is good enough."""
+    """Value of the metric at which the study ends."""
     study_patience: int | None = None
-    """Trials that end without a new best."""
+    """Number of ended trials without a new best."""
 
 
 class StudyStopper(Callback):
-    """Ends a study at its limits, or by a signal; trials keep what they have reported.
+    """Ends a study at its limits, or by a signal; trials keep their reported results.
 
     Args:
-        limits: of the study.
-        state: of the study.
+        limits: limits of the study.
+        state: state of the study.
     """
 
     def __init__(self, limits: Limits, state: StudyState) -> None:
         self.why = ""
-        """`interrupted`, `terminated`, `failed`, `storage`, `nodes`, the name of a limit or, while
-        it runs, nothing."""
+        """Cause of the end: `interrupted`, `terminated`, `failed`, `storage`, `nodes` or the name
+        of a limit; empty while the study runs."""
         self.reason = ""
-        """More of it, for a person."""
+        """Details for the user."""
         self.limits = limits
         self._state = state
         self._deadline: float | None = None
@@ -62,15 +63,15 @@ class StudyStopper(Callback):
         return bool(self.why)
 
     def interrupt(self, reason: str = "") -> None:
-        """End the study in order; it can be resumed."""
+        """End the study in an orderly way; it can be resumed."""
         self.why, self.reason = INTERRUPTED, reason
 
     def terminate(self) -> None:
-        """End the study in order, by an order from outside; it can be resumed."""
+        """End the study in an orderly way after a termination signal; it can be resumed."""
         self.why, self.reason = TERMINATED, ""
 
     def on_event(self, event: Event, state: StudyState, replay: bool) -> None:
-        """Count the time of a session; end a study whose first trials have all failed alike."""
+        """Record the start of a session; end a study whose first trials have failed alike."""
         if isinstance(event, Session) and not replay and self.limits.time_budget is not None:
             self._deadline = time.monotonic() + self.limits.time_budget
         if replay or self.why or not isinstance(event, Ended):
@@ -80,16 +81,16 @@ class StudyStopper(Callback):
             self.why, self.reason = FAILED, alike
 
     def gives_up_storage(self) -> bool:
-        """Whether storage that is away is given up at once."""
+        """Whether to stop waiting for lost storage at once."""
         return self.why in (INTERRUPTED, TERMINATED, STORAGE)
 
     def no_node_left(self, reason: str) -> None:
-        """End a study that would wait for ever."""
+        """End a study that would wait forever for a node."""
         if not self.why:
             self.why, self.reason = NODES, reason
 
     def storage_lost(self, error: StorageLostError) -> None:
-        """End a study whose storage did not come back; the person may have ended it before."""
+        """End a study whose storage is lost, unless the user has ended it before."""
         self.why = self.why or STORAGE
         self.reason = str(error)
 
@@ -106,7 +107,7 @@ class StudyStopper(Callback):
             and not state.objective.better(limits.target, best.value)
         ):
             self.why = "target"
-            self.reason = f"{metric} {shown_value(best.value)}, asked for {limits.target:g}"
+            self.reason = f"{metric} {shown_value(best.value)}, target {limits.target:g}"
         elif limits.study_patience is not None and state.trials_since_best >= limits.study_patience:
             self.why = "study patience"
             self.reason = f"the last {state.trials_since_best} trials brought no new best"

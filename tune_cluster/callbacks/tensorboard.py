@@ -1,7 +1,7 @@
-"""The trials' curves for TensorBoard: one run a trial, the epoch on the x axis, none twice.
+"""Curves of the trials for TensorBoard: one run per trial, epochs on the x axis, each only once.
 
-Beside the curves each run has its line of HPARAMS, of which `hparams` says what it shows. Each
-process that writes a run has an event file of its own in it.
+Each run also has its line of HPARAMS, whose content `hparams` determines. Each process that writes
+to a run has its own event file in it.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ from tune_cluster.study.state import Metrics, StudyState, TrialState
 EVENT_FILE_PREFIX, FILE_VERSION = "events.out.tfevents", "brain.Event:2"
 
 STEP_LOSS = "loss/step"
-"""The losses of single steps, whose number is on the x axis."""
+"""Tag of the losses of single steps, with the step on the x axis."""
 
 TAGS = {
     "train_loss": "loss/train",
@@ -68,24 +68,24 @@ TAGS = {
     "val_accuracy": "accuracy/validation",
     "samples_per_second": "throughput/samples_per_second",
 }
-"""The tag of a metric; another metric goes by its own name."""
+"""Tag of a metric; any other metric has its own name as its tag."""
 
 TEXTS = ("config", "notice", "decision", "promoted", "exploited")
-"""The tags of texts."""
+"""Tags of texts."""
 
 NOT_CURVES = ("epoch", "epoch_seconds")
 
 
 @dataclass
 class Run:
-    """What the event files of a run have; what a kill left half-written is not counted."""
+    """Content of the event files of a run, without records that a kill left incomplete."""
 
     epochs: set[int] = field(default_factory=set)
-    """That have scalars."""
+    """Epochs that have scalars."""
     last: dict[str, float] = field(default_factory=dict)
-    """The last value of each scalar."""
+    """Last value of each scalar, by tag."""
     tags: set[str] = field(default_factory=set)
-    """Of anything, scalars or not."""
+    """All tags, of scalars and others."""
 
     def add(self, step: int, value: Summary.Value) -> None:
         """Take in a value."""
@@ -97,14 +97,14 @@ class Run:
 
 
 class TensorBoard(Callback):
-    """Writes each epoch of each trial as it ends, and what became of the trial so far.
+    """Writes each epoch of each trial when it ends, and the outcome of the trial so far.
 
     Args:
         trials_dir: the study's `trials/`; trial 12 is the run `0012` in it.
-        columns: of HPARAMS.
-        notice: said in every trial's text, if there is one: a dataset that is not the default, or
-            GPUs that are not there.
-        retry: of the storage that they are on.
+        columns: columns of HPARAMS.
+        notice: notice in every trial's text, such as a dataset that is not the default, or missing
+            GPUs; may be empty.
+        retry: retries of the storage.
     """
 
     def __init__(
@@ -120,13 +120,13 @@ class TensorBoard(Callback):
         self._notice = notice
         self._writers: dict[str, RecordWriter] = {}
         self._runs: dict[str, Run] = {}
-        """What the event files have, of each run that was looked at."""
+        """Content of the event files, by run; only runs that were read."""
         self._lost: dict[str, tuple[int, list[str]]] = {}
-        """Of runs that begin again, the step that they do so at, and the columns that they had."""
+        """Runs that restart: the step of the restart, and the columns that they had."""
 
     def on_event(self, event: Event, state: StudyState, replay: bool) -> None:
-        """Write starts, results, decisions and exploits; an end closes the trial's file. As a
-        session begins, write what the files lack of earlier ones."""
+        """Write starts, results, decisions and exploits; close a trial's file at its end. At the
+        beginning of a session, write what the files lack of earlier ones."""
         if replay:
             return
         if isinstance(event, Session):
@@ -149,7 +149,7 @@ class TensorBoard(Callback):
         if isinstance(event, (Started, Result, Promoted, Ended)):
             self._open(run, trial)
         elif not isinstance(event, (Decision, Exploited)) or run not in self._writers:
-            # Of no concern here; or the storage was lost with the result before it.
+            # Not written here; or the storage was lost with the result before it.
             return
         values: dict[int, list[Summary.Value]] = {}
         if isinstance(event, Result):
@@ -162,18 +162,18 @@ class TensorBoard(Callback):
         self._update(run, trial, values)
         if isinstance(event, Ended):
             self._writers.pop(run).close()
-            # What its files have can be read again, should it be promoted.
+            # The files can be read again if the trial is promoted.
             del self._runs[run]
         else:
             self._writers[run].flush()
 
     def _complete(self, trial: TrialState) -> None:
-        """Writes the epochs that the journal has and the event files lack, after a kill, and what
-        became of the trial."""
+        """Write the epochs of the journal that the event files lack after a kill, and the outcome
+        of the trial."""
         run = dirname_of(trial.index)
         steps = {trial.step(epoch): epoch for epoch in sorted(trial.results)}
         if surplus := self._known(run).epochs - set(steps):
-            # Lost since: the driver was killed before it was journaled.
+            # The driver was killed before it could write them to the journal.
             self._begin_again(run, min(surplus))
         for step in sorted(set(steps) - self._known(run).epochs):
             epoch = steps[step]
@@ -185,7 +185,7 @@ class TensorBoard(Callback):
             self._writers.pop(run).close()
 
     def _begin_again(self, run: str, step: int) -> None:
-        """Removes what the run has shown; a TensorBoard that has read it drops all from `step`."""
+        """Remove the content of a run; a running TensorBoard drops everything from `step` on."""
         if run in self._writers:
             self._writers.pop(run).close()
         empty_event_files(self._trials_dir / run)
@@ -204,7 +204,7 @@ class TensorBoard(Callback):
         self._writers[run] = new_event_file(self._trials_dir / run, self._retry)
         if run in self._lost:
             step, columns = self._lost.pop(run)
-            # TensorBoard takes the first that it reads of a run for the run's beginning.
+            # TensorBoard treats the first restart that it reads as the beginning of the run.
             restart = file_event(step=step, session_log=SessionLog(status=SessionLog.START))
             for _ in range(2):
                 self._writers[run].write(restart)
@@ -220,11 +220,11 @@ class TensorBoard(Callback):
             self._text(run, "notice", notice, 0)
 
     def _update(self, run: str, trial: TrialState, values: dict[int, list[Summary.Value]]) -> None:
-        """Writes `values` by step, and what the trial's line of HPARAMS lacks."""
+        """Write `values` by step, and the cells that the trial's line of HPARAMS lacks."""
         known = self._known(run)
         for tag, (step, value) in self._columns.cells(trial).items():
             shown = known.last.get(tag, NO_VALUE)
-            # An event file has 32 bits for a value.
+            # An event file stores a value in 32 bits.
             now = NO_VALUE if value is None else ctypes.c_float(value).value
             if now != shown and not (math.isnan(now) and math.isnan(shown)):
                 values.setdefault(step, []).append(Summary.Value(tag=tag, simple_value=now))
@@ -253,8 +253,8 @@ class TensorBoard(Callback):
 
 
 def write_experiment(directory: Path, columns: Columns, retry: StorageRetry) -> None:
-    """Tells TensorBoard the columns of a study, in a run that is the study itself: in a file that
-    replaces that of an earlier session, since TensorBoard keeps the first that it finds."""
+    """Write the columns of a study to a run of the study itself, in a file that replaces the one of
+    an earlier session, since TensorBoard keeps the first that it finds."""
     content = io.BytesIO()
     writer = RecordWriter(content)
     writer.write(file_event(file_version=FILE_VERSION))
@@ -264,7 +264,7 @@ def write_experiment(directory: Path, columns: Columns, retry: StorageRetry) -> 
 
 
 def scalars(metrics: Metrics) -> list[Summary.Value]:
-    """The points of an epoch."""
+    """Return the points of an epoch."""
     return [
         Summary.Value(tag=tag_of(name), simple_value=value)
         for name, value in metrics.items()
@@ -273,14 +273,14 @@ def scalars(metrics: Metrics) -> list[Summary.Value]:
 
 
 def tag_of(metric: str) -> str:
-    """The tag of a metric's curve; one with a name that is taken goes by another."""
+    """Return the tag of a metric's curve; a name that is already used gets another tag."""
     tag = one_line(TAGS.get(metric, metric))
     taken = is_column(tag) or tag in (*TEXTS, STEP_LOSS)
     return f"reported/{tag}" if taken else tag
 
 
 def read_run(folder: Path) -> Run:
-    """What the event files in a run's folder have."""
+    """Return the content of the event files in a run's folder."""
     run = Run()
     # In the order in which TensorBoard reads them.
     for path in sorted(folder.glob(f"{EVENT_FILE_PREFIX}.*")):
@@ -291,7 +291,7 @@ def read_run(folder: Path) -> Run:
 
 
 def events_in(path: Path) -> Iterator[FileEvent]:
-    """The events of a file, up to what is damaged; of what is no file there are none."""
+    """Yield the events of a file, up to the first damaged one; none if it is no file."""
     with suppress(OSError, ValueError, DecodeError):
         check_regular(path, path.lstat().st_mode)
         for record in RawEventFileLoader(str(path)).Load():
@@ -299,9 +299,11 @@ def events_in(path: Path) -> Iterator[FileEvent]:
 
 
 def new_event_file(folder: Path, retry: StorageRetry) -> RecordWriter:
-    """A new event file in the folder of a run, which is in the study's `trials/`. This thread
-    writes it: TensorBoard's own writer starts a thread a file, which for 200 short trials costs
-    more than their epochs."""
+    """Create a new event file in the folder of a run below the study's `trials/`.
+
+    This thread writes it: TensorBoard's own writer starts a thread for each file, which for 200
+    short trials costs more than their epochs.
+    """
     study = folder.parents[1]
 
     def make() -> None:
@@ -311,15 +313,15 @@ def new_event_file(folder: Path, retry: StorageRetry) -> RecordWriter:
     retry(make)
     stem = f"{EVENT_FILE_PREFIX}.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}"
     path = folder / f"{stem}.{time.monotonic_ns()}.{secrets.token_hex(8)}"
-    # The journal has it all, from which a session completes what a machine has lost.
+    # Not synced to the disk: a later session restores lost events from the journal.
     writer = RecordWriter(AppendOnlyFile(path, retry, study=study, new=True, kept=False))
     writer.write(file_event(file_version=FILE_VERSION))
     return writer
 
 
 def empty_event_files(folder: Path) -> None:
-    """Empties the files of a run: TensorBoard's slower reader would stay with a deleted file that
-    it has begun, and never come to the next."""
+    """Empty the files of a run. If they were deleted, TensorBoard's slower reader would stay at a
+    deleted file that it has begun, and never read the next."""
     for path in folder.glob(f"{EVENT_FILE_PREFIX}.*"):
         number = open_to_append(folder.parents[1], path)
         try:
@@ -329,5 +331,5 @@ def empty_event_files(folder: Path) -> None:
 
 
 def file_event(**content: Any) -> bytes:
-    """An event of now as a file has it."""
+    """Return an event with the current time in the format of the file."""
     return bytes(FileEvent(wall_time=time.time(), **content).SerializeToString())

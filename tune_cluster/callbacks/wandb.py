@@ -1,4 +1,4 @@
-"""Weights & Biases: a run for each trial, in a group for the study."""
+"""Weights & Biases: one run per trial, in one group per study."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 class WandB(Callback):
-    """Logs the metrics of each epoch by `epoch`, and how each trial has ended.
+    """Logs the metrics of each epoch over `epoch`, and the end of each trial.
 
-    A trial that goes on in a later session goes on in its run. Epochs that a trial has lost stay
-    there beside those that it has had again, since nothing can be taken out of a run.
+    A trial that resumes in a later session continues its run. Lost epochs of a trial stay there
+    beside the repeated ones, since a run is append-only.
 
     Args:
-        project: of the runs.
-        study: group of the runs; another name for each study.
+        project: project of the runs.
+        study: group of the runs; use a different name for each study.
         settings: further arguments of `wandb.init`, such as `mode="offline"` or `entity="…"`.
 
     Raises:
@@ -35,13 +35,13 @@ class WandB(Callback):
         self._wandb = wandb
         self._project = project
         self._study = study
-        # The console is the study's.
+        # Console output is the study's own.
         quiet = wandb.Settings(silent=True, console="off")
         self._settings = {"settings": quiet, **settings}
         self._runs: dict[int, wandb.Run] = {}
 
     def on_event(self, event: Event, state: StudyState, replay: bool) -> None:
-        """Log results and ends of this session."""
+        """Log the results and ends of this session."""
         if replay:
             return
         if isinstance(event, Result):

@@ -1,1 +1,1 @@
-"""The machines: found or started, asked before the first trial, watched while they come and go."""
+"""The cluster: connecting to it or starting it, checks before the first trial, joining nodes."""

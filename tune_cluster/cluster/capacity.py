@@ -1,4 +1,4 @@
-"""How many trials run at once, on the nodes that are up or that an autoscaler may start."""
+"""Number of trials that run at once, on nodes that are up or that an autoscaler may start."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ import yaml
 from tune_cluster.cluster.compat import HEAD, raycluster
 
 Resources = Mapping[str, float]
-"""Of a node or a type of nodes, as Ray names and counts them: CPU, GPU, memory in bytes."""
+"""Resources of a node or a type of nodes, in Ray's names and units: CPU, GPU, memory in bytes."""
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-"""The namespace that a pod of Kubernetes lives in."""
+"""File with the namespace of a pod of Kubernetes."""
 
 
 @dataclass(frozen=True)
@@ -28,21 +28,23 @@ class NodeType:
 
     name: str
     resources: Resources
-    """Empty where nobody knows before such a node has joined: machines of one's own."""
+    """Resources of such a node; empty if unknown until it has joined, as for on-premise
+    machines."""
     max_workers: int
-    """Nodes of it at once."""
+    """Largest number of such nodes at once."""
 
 
 @dataclass(frozen=True)
 class Autoscaler:
-    """What an autoscaler may start; nothing without one."""
+    """Nodes that an autoscaler may start; none without an autoscaler."""
 
     types: tuple[NodeType, ...] = ()
     max_workers: int = 0
-    """Nodes of all types together; the head is none of them."""
+    """Largest number of nodes of all types together, without the head."""
 
     def slots(self, fits: Callable[[Resources], int]) -> int:
-        """How many trials run at once when all is started that helps, by how many fit on a node."""
+        """Return how many trials run at once when all useful nodes are started, by the number that
+        fits on a node."""
         left, count = self.max_workers, 0
         for node_type in sorted(self.types, key=lambda t: -fits(t.resources)):
             started = min(node_type.max_workers, left)
@@ -52,17 +54,17 @@ class Autoscaler:
 
 
 def read_autoscaler(gcs_address: str) -> Autoscaler:
-    """Return that of the cluster whose head, at `host:port`, this runs on.
+    """Return the autoscaler of the cluster whose head, at `host:port`, runs on this machine.
 
-    Ray tells it to nobody: `get_max_resources_from_cluster_config` reads a table that neither its
-    autoscaler v1 nor v2 ever writes. So it is read where the autoscaler itself reads it.
+    Ray has no function for it: `get_max_resources_from_cluster_config` reads a table that neither
+    its autoscaler v1 nor v2 ever writes. So the autoscaler's own sources are read.
     """
     in_pod = "RAY_CLUSTER_NAME" in os.environ and SERVICE_ACCOUNT.exists()
     return autoscaler_of(_of_raycluster() if in_pod else _of_monitor(gcs_address))
 
 
 def autoscaler_of(config: Mapping[str, Any]) -> Autoscaler:
-    """By an autoscaler's configuration, as `ray up` leaves it on the head."""
+    """Return the autoscaler with a configuration as `ray up` leaves it on the head."""
     types = config.get("available_node_types", {}).items()
     bringing = tuple(
         NodeType(name, dict(entry.get("resources") or {}), entry.get("max_workers", 0))
@@ -73,9 +75,9 @@ def autoscaler_of(config: Mapping[str, Any]) -> Autoscaler:
 
 
 def _of_monitor(gcs_address: str) -> dict[str, Any]:
-    """What the autoscaler's process of that cluster has been started with, on this machine."""
+    """Return the configuration of that cluster's autoscaler process on this machine."""
     for process in Path("/proc").glob("[0-9]*/cmdline"):
-        # Ended meanwhile, or another person's.
+        # It has ended meanwhile, or belongs to another user.
         with suppress(OSError):
             words = process.read_text(errors="replace").split("\0")
             options = dict(word.partition("=")[::2] for word in words)
@@ -86,31 +88,31 @@ def _of_monitor(gcs_address: str) -> dict[str, Any]:
 
 
 def _of_raycluster() -> dict[str, Any]:
-    """What Kubernetes has of this pod's cluster."""
+    """Return the configuration of this pod's cluster from Kubernetes."""
     try:
         return raycluster(SERVICE_ACCOUNT.read_text(), os.environ["RAY_CLUSTER_NAME"])
     except OSError:
-        # Only the head of a cluster that scales by itself has the right to ask.
+        # Only the head of an autoscaling cluster has the right to ask.
         return {}
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """What the cluster has, and what it may come to have."""
+    """Resources of the cluster, now and with its autoscaler."""
 
     nodes: tuple[Resources, ...]
-    """Of each node that is up."""
+    """Resources of each node that is up."""
     autoscaler: Autoscaler = field(default_factory=Autoscaler)
-    """What an autoscaler starts when trials wait."""
+    """Autoscaler, which starts nodes when trials wait."""
     own: bool = False
-    """Whether this job has started it, on this machine, for itself."""
+    """Whether this job has started the cluster, on this machine, for itself."""
 
     def slots(self, cpus: float, gpus: float) -> int:
         """Return how many trials of that size run at once, on the nodes that are up or on those
         that an autoscaler starts when trials wait.
 
         Raises:
-            ValueError: not even one would ever fit, so that it would wait for ever.
+            ValueError: not even one would ever fit, so that it would wait forever.
         """
 
         def fits(node: Resources) -> int:
@@ -128,7 +130,7 @@ class Cluster:
         unknown = sum(node_type.max_workers for node_type in types if not node_type.resources)
         if unknown:
             later = (
-                f". Up to {unknown} nodes may still join, of a size that is known only then: see "
+                f". Up to {unknown} nodes may still join, whose size is not known before: see "
                 "`ray status`, and start the study when they are up"
             )
         elif gpus > 0 and not any(node.get("GPU") for node in (*self.nodes, *kinds)):
@@ -147,7 +149,7 @@ def fitting(node: Resources, cpus: float, gpus: float) -> int:
     """Return how many trials of that size run on a node at once."""
     per_kind = [node.get("CPU", 0.0) / cpus] if cpus else []
     if gpus:
-        # A trial of 0.4 GPU can't be spread over two: 2 of them on each, not 5 on two.
+        # A trial of 0.4 GPU cannot be spread over two: 2 trials on each, not 5 on two.
         whole = int(1 / gpus + 1e-9) if gpus < 1 else 1 / gpus
         per_kind.append(node.get("GPU", 0.0) * whole)
     return int(min(per_kind) + 1e-9)
@@ -159,21 +161,24 @@ def _sizes(nodes: Iterable[Resources]) -> str:
 
 
 SECONDS_BETWEEN_LOOKS = 2.0
-"""At the nodes, of which one takes longer to join."""
+"""Seconds between two checks of the nodes; a node takes longer to join."""
 
 
 def nodes_up() -> dict[str, Resources]:
-    """Return what each node has that is up, by its id."""
+    """Return the resources of each node that is up, by its id."""
     return {node["NodeID"]: dict(node["Resources"]) for node in ray.nodes() if node["Alive"]}
 
 
 class TrialSlots:
-    """As many trials as fit on the nodes that are up at the moment it is called.
+    """Number of trials that fit on the nodes that are up at the time of a call.
 
     Args:
-        cluster: as the study found it.
-        on_change: called with the number before a change and the number since.
+        cluster: cluster at the beginning of the study.
+        cpus: CPUs of a trial.
+        gpus: GPUs of a trial.
+        on_change: called with the numbers before and after a change.
         look: returns the nodes that are up.
+        clock: returns seconds of a monotonic clock.
     """
 
     def __init__(
@@ -192,7 +197,7 @@ class TrialSlots:
         self._next = clock() + SECONDS_BETWEEN_LOOKS
 
     def __call__(self) -> int:
-        """Return the number at this moment, at least 1: a study waits for nodes it has lost."""
+        """Return the current number, at least 1: a study waits for nodes it has lost."""
         if self._clock() >= self._next:
             self._next = self._clock() + SECONDS_BETWEEN_LOOKS
             before, self._slots = self._slots, self._count()

@@ -1,6 +1,6 @@
 """Every private name of Ray itself: no other file imports or patches one.
 
-Written for Ray 2.60. Each name has its reason here, and tests/cluster/test_compat.py says what
+Written for Ray 2.60. Each name has its reason here, and tests/cluster/test_compat.py shows what
 breaks when Ray changes it. Those of Ray Tune are in `tune_cluster.execution.ray_tune.compat`.
 """
 
@@ -28,24 +28,24 @@ from ray.experimental.internal_kv import (
 from ray.job_config import JobConfig
 
 HEAD = "node:__internal_head__"
-"""A resource that the head has, and no other node."""
+"""Resource that only the head has."""
 
 NODE_ID = "ray.io/node-id"
-"""The label by which Ray names a node to its scheduler."""
+"""Label of a node for Ray's scheduler."""
 
 LARGEST_FUNCTION: int = ray_constants.FUNCTION_SIZE_ERROR_THRESHOLD
-"""Bytes of a pickled function or class; with more Ray fails when it is first called."""
+"""Bytes of a pickled function or class above which Ray fails when it is first called."""
 
-# Start and find a Ray.
+# Names to start and find Ray.
 
 
 @contextmanager
 def loopback_only() -> Iterator[None]:
-    """A Ray that is started meanwhile listens on 127.0.0.1 alone, and no other machine can join it.
+    """Let a Ray that is started in the `with` block listen on 127.0.0.1 alone, closed to others.
 
-    By itself it listens on all interfaces, and replaces a `_node_ip_address` of 127.0.0.1 by one
-    that can be reached; only on Windows and macOS, where no cluster is meant, it does not. For the
-    same reason it looks for a Ray on 127.0.0.1 at the machine's own address, for a minute.
+    By default it listens on all interfaces, and replaces a `_node_ip_address` of 127.0.0.1 by one
+    that can be reached; only on Windows and macOS, where no cluster is intended, it does not. For
+    the same reason it looks for a Ray on 127.0.0.1 at the machine's own address, for a minute.
     """
     before = ray_constants.ENABLE_RAY_CLUSTER
     ray_constants.ENABLE_RAY_CLUSTER = False
@@ -57,12 +57,12 @@ def loopback_only() -> Iterator[None]:
 
 @contextmanager
 def own_process_group() -> Iterator[None]:
-    """A Ray that is started meanwhile is in a session of its own.
+    """Start a Ray in the `with` block in a session of its own.
 
-    A signal that ends a job often goes to its whole group: `timeout`, a shell's `kill -- -PGID` and
-    a terminal that closes send it so. Ray's processes would end at once and take the driver with
-    them, while it is still ending its trials in order. They die with the driver all the same, by
-    the kernel's signal for the death of a parent.
+    A signal that ends a job often goes to its whole process group: from `timeout`, a shell's `kill
+    -- -PGID` or a terminal that closes. Ray's processes would end at once and take the driver with
+    them, while it is still ending its trials in order. They still die with the driver, by the
+    kernel's signal for the death of a parent.
     """
     patched: Any = services
     before = patched.ConsolePopen
@@ -79,33 +79,34 @@ def preloading(modules: list[str]) -> dict[str, Any]:
 
 
 class DriverPath(JobConfig):
-    """The settings of a job whose processes have the driver's search path.
+    """Job settings that give all processes the driver's search path.
 
-    By itself Ray puts the working directory before all that they find, which the driver of a script
-    that is started by its path does not look into at all: a file there that is called as one of our
-    packages, as torch or as a module of Python's own was what the processes of the trials imported.
+    By default Ray puts the working directory first, which the driver of a script that is started by
+    its path does not search: a file there with the name of one of our packages, of torch or of a
+    standard module would be imported by the processes of the trials instead.
     """
 
     def _get_proto_job_config(self) -> Any:
         ours = first_looked_into()
         kept = [path for path in ours if path in self._py_driver_sys_path]
-        # The last of them is put before the others.
+        # The last of them comes first in the result.
         self._py_driver_sys_path[:] = reversed(kept)
         return super()._get_proto_job_config()
 
 
 def first_looked_into() -> list[str]:
-    """Return the folders that this process looks into before Python's own."""
-    # Not resolved: Ray names them as they are spelled.
+    """Return the folders that this process searches before Python's own."""
+    # Not resolved, since Ray uses their spelling.
     folders = [str(Path.cwd() / path) for path in sys.path]
     own = sysconfig.get_path("stdlib")
     return folders[: folders.index(own)] if own in folders else folders
 
 
 def found_on_this_machine() -> str | None:
-    """Return the address of a cluster that was started here for all, by what it has left in Ray's
-    folder; it may have ended. `ray.init(address="auto")` joins what another job has for itself."""
-    # Ray's annotation leaves None out, which is its own default of an address.
+    """Return the address of a cluster that was started on this machine for all users, from its
+    files in Ray's folder; it may have ended. `ray.init(address="auto")` would join another job's
+    own."""
+    # Ray's annotation lacks None, its own default for an address.
     find: Callable[[str | None], str | None] = cast(Any, services.canonicalize_bootstrap_address)
     return find(None)
 
@@ -116,11 +117,11 @@ def temporary_folder() -> str:
 
 
 def client_is_connected() -> bool:
-    """Return whether this process is a client of a cluster, by `ray://`, and no driver on it."""
+    """Return whether this process is a client of a cluster, by `ray://`, and not a driver in it."""
     return bool(ray.util.client.ray.is_connected())
 
 
-# The Ray that this process is connected to.
+# Names for the Ray that this process is connected to.
 
 
 def started_here() -> bool:
@@ -130,8 +131,8 @@ def started_here() -> bool:
 
 
 def ended_process() -> str:
-    """Return the name of a process that has ended of the Ray that this process has started; empty
-    if none has. Ray itself would end this one after a while, without a word on how to go on."""
+    """Return the name of an ended process of the Ray that this process has started; empty if none
+    has ended. Ray itself would end this process later, without advice on how to resume."""
     if not started_here():
         return ""
     node: Any = ray._private.worker._global_node
@@ -142,7 +143,7 @@ def ended_process() -> str:
 
 
 def free_resources_by_node() -> dict[str, Mapping[str, float]]:
-    """Return what nobody has taken of each node, by its id: the public function sums them up."""
+    """Return the free resources of each node, by its id: the public function adds them up."""
     return dict(available_resources_per_node())
 
 
@@ -152,7 +153,7 @@ def raycluster(namespace: str, name: str) -> dict[str, Any]:
     Raises:
         OSError: this pod has no right to ask, such as one of a cluster that does not scale.
     """
-    # Here, since they read their environment when they are imported.
+    # Imported here, since they read the environment on import.
     from ray.autoscaler._private.kuberay import autoscaling_config, node_provider
 
     found = node_provider.KubernetesHttpApiClient(namespace).get(f"rayclusters/{name}")
@@ -160,11 +161,12 @@ def raycluster(namespace: str, name: str) -> dict[str, Any]:
 
 
 class HeadStore:
-    """A store of keys on the cluster's head, for a few bytes from process to process: it is there
-    where the storage is not, and costs a call less than a millisecond.
+    """A key-value store on the cluster's head, for a few bytes between processes.
+
+    It works without the storage, and a call takes less than a millisecond.
 
     Args:
-        namespace: apart from all others.
+        namespace: separates the keys from all others.
     """
 
     def __init__(self, namespace: str) -> None:
@@ -175,11 +177,11 @@ class HeadStore:
         _internal_kv_put(key, value, namespace=self._namespace)
 
     def has(self, key: str) -> bool:
-        """Return whether the key is there."""
+        """Return whether the key exists."""
         return bool(_internal_kv_exists(key, namespace=self._namespace))
 
     def take(self, prefix: str) -> list[str]:
-        """Return the texts under all keys that begin so, in their order, and delete them."""
+        """Return the texts under all keys with this prefix, in order, and delete them."""
         texts = []
         for key in sorted(_internal_kv_list(prefix, namespace=self._namespace)):
             text = _internal_kv_get(key, namespace=self._namespace)

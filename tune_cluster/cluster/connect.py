@@ -1,4 +1,4 @@
-"""Connect to a cluster: the one that is named, else the one that runs here, else a new one."""
+"""Connection to a cluster: the one given, else one running on this machine, else a new one."""
 
 from __future__ import annotations
 
@@ -32,10 +32,11 @@ QUIET: dict[str, Any] = {
 }
 
 RAY_ADDRESS = "RAY_ADDRESS"
-"""The variable that names a cluster for every command of Ray's."""
+"""Environment variable that names a cluster for every command of Ray."""
 
 HEAD_SECONDS = 30.0
-"""Until a head that does not answer counts as one without an autoscaler; an idle one takes 3."""
+"""Seconds after which a head that does not answer counts as one without an autoscaler; an idle one
+takes 3."""
 
 
 @contextmanager
@@ -46,20 +47,22 @@ def connected(
     gpus_per_trial: float = 0.0,
     max_concurrent: int | None = None,
 ) -> Iterator[Cluster]:
-    """Connect for as long as the context lasts.
+    """Connect to a cluster within the `with` block.
 
     Args:
-        address: of a running cluster; "local" starts one for this job; None finds one or starts
-            one.
-        cpus_per_trial, gpus_per_trial, max_concurrent: of the trials, for which one is started.
+        address: address of a running cluster; "local" starts one for this job; None finds one or
+            starts one.
+        cpus_per_trial: CPUs of a trial, for a new cluster.
+        gpus_per_trial: GPUs of a trial, for a new cluster.
+        max_concurrent: trials at once, for a new cluster; None for as many as fit.
 
     Raises:
-        ValueError: nothing answers at the address.
+        ValueError: no cluster answers at the address.
     """
-    # Our own lines say what happens; warnings of Ray's would stand between them.
+    # Our own lines report the progress; Ray's warnings would appear between them.
     logging.getLogger("ray").setLevel(logging.ERROR)
     if ray.is_initialized():
-        # The script has called ray.init(), and may use Ray when the study has ended.
+        # The script has called ray.init(), and may use Ray after the study.
         check_connected(address)
         yield seen(own=compat.started_here())
         return
@@ -79,18 +82,18 @@ def seen(*, own: bool) -> Cluster:
     """Return the cluster that this process is connected to.
 
     Raises:
-        ValueError: it has gone meanwhile.
+        ValueError: it has ended meanwhile.
     """
     try:
         nodes = nodes_up()
         head = next((node for node, has in nodes.items() if HEAD in has), None)
         return Cluster(tuple(nodes.values()), ask_head(head), own=own)
     except (RayError, OSError, RuntimeError) as error:
-        raise ValueError(f"the cluster has gone as the study began: {in_a_line(error)}") from None
+        raise ValueError(f"the cluster was lost as the study began: {in_a_line(error)}") from None
 
 
 def check_connected(address: str | None) -> None:
-    """Raise a `ValueError` where the script has called ray.init() for another cluster, or as a
+    """Raise a `ValueError` if the script has called ray.init() for another cluster, or as a
     client."""
     if compat.client_is_connected():
         raise ValueError(
@@ -106,10 +109,10 @@ def check_connected(address: str | None) -> None:
 
 
 def ask_head(head: str | None) -> Autoscaler:
-    """Return what an autoscaler may start: the head knows, on which the driver need not be.
+    """Return the nodes that an autoscaler may start, from the head, which may be another machine.
 
     Args:
-        head: its id; None where Ray names none.
+        head: id of the head's node; None if Ray names none.
     """
     context = ray.get_runtime_context()
     if head in (None, context.get_node_id()):
@@ -122,34 +125,35 @@ def ask_head(head: str | None) -> Autoscaler:
 
 
 def running(address: str | None) -> str | None:
-    """Return the cluster to join: the one that is named, by the flag or by RAY_ADDRESS, else one
-    that runs on this machine for all. None where one is to be started: for "local", or where there
-    is none.
+    """Return the address of the cluster to join: the one given by the flag or by RAY_ADDRESS, else
+    one that runs on this machine for all users. Return None if one is to be started: for "local",
+    or if there is none.
     """
     named = address or os.environ.get(RAY_ADDRESS)
     if named:
         return None if named == "local" else named
-    # As Ray itself finds it; "auto" would also join what another job has started for itself.
+    # As Ray itself finds it; "auto" would also join a cluster that another job has started for
+    # itself.
     found = compat.found_on_this_machine()
     if found is not None:
         try:
             check_reachable(found)
         except (OSError, ValueError):
-            # A cluster that was killed leaves its address in Ray's folder under /tmp.
+            # A killed cluster leaves its address in Ray's folder under /tmp.
             return None
     return found
 
 
 def join(address: str, named: str = "--address ") -> None:
-    """Join a running cluster, which the code of this project travels to.
+    """Join a running cluster; the code of this project is sent to it.
 
     Args:
         address: `host:port`, or "auto".
-        named: what stands before it where a person has given it.
+        named: prefix of the address in error messages: the flag, if the user gave it.
 
     Raises:
-        ValueError: nothing answers there, or what does lets nobody in without the cluster's token,
-            or has a Ray or Python of another version.
+        ValueError: no cluster answers there, or it requires another token, or has another version
+            of Ray or Python.
     """
     token = ""
     root = Path(__file__).parents[2]
@@ -157,7 +161,7 @@ def join(address: str, named: str = "--address ") -> None:
     try:
         if address != "auto":
             check_reachable(address)
-            token = "; that which does may have another token than RAY_AUTH_TOKEN_PATH here"
+            token = "; the one there may have another token than RAY_AUTH_TOKEN_PATH here"
         env = {"py_modules": packages}
         listening = compat.loopback_only() if address.startswith("127.") else nullcontext()
         with listening:
@@ -174,20 +178,24 @@ def join(address: str, named: str = "--address ") -> None:
         submits = ", which `ray job submit` takes" if address.startswith("http") else ""
         raise ValueError(f"{named}{address}: {error}{submits}") from None
     except RuntimeError as error:
-        # Versions differ: which, its lines say.
+        # Versions differ; the message has both.
         reason = " ".join(str(error).split())
         raise ValueError(f"{named}{address}: {reason}") from None
 
 
 def start(cpus_per_trial: float, gpus_per_trial: float, max_concurrent: int | None) -> None:
-    """Start a Ray for this job alone, on this machine: its processes find our code where we do.
+    """Start a Ray for this job alone, on this machine; its processes find the code as we do.
 
-    It starts a process for each of its CPUs at once, which a trial takes over as it is. Those that
-    trials will take are told to import meanwhile what each of them needs: 0.3 s from there to the
-    first trial instead of 3 to 4.
+    It starts a process for each of its CPUs at once, which trials then use. Those for the trials
+    import in advance what each of them needs: the first trial starts after 0.3 s instead of 3 to 4.
+
+    Args:
+        cpus_per_trial: CPUs of a trial.
+        gpus_per_trial: GPUs of a trial.
+        max_concurrent: trials at once; None for as many as fit.
 
     Raises:
-        ValueError: this machine does not let it start.
+        ValueError: Ray cannot be started on this machine.
     """
     cpus = None
     if max_concurrent is not None and gpus_per_trial == 0:
@@ -200,23 +208,23 @@ def start(cpus_per_trial: float, gpus_per_trial: float, max_concurrent: int | No
             ray.init(
                 address="local",
                 num_cpus=cpus,
-                # 200 MB and 11 processes that nobody would look at.
+                # It would take 200 MB and 11 processes that nobody uses.
                 include_dashboard=False,
                 job_config=compat.DriverPath(),
                 **compat.preloading(preloaded),
                 **QUIET,
             )
     except Exception as error:
-        # A folder without room, permission or short name, a process that was killed: of any type.
+        # No space, no permission, a long path or a killed process raise errors of any type.
         ray.shutdown()
         raise ValueError(why_not_started(error)) from error
     with suppress(OSError):
-        # Ray makes it readable for all on this machine, who could then run what they like as we.
+        # Ray makes it readable for all users of this machine, who could then run code as this user.
         Path("~/.ray/auth_token").expanduser().chmod(0o600)
 
 
 def why_not_started(error: Exception) -> str:
-    """Say in a line why Ray cannot be started, with what to do."""
+    """Return a line on why Ray cannot be started, with what to do."""
     folder = compat.temporary_folder()
     name = next((name for name in ("RAY_TMPDIR", "TMPDIR") if os.environ.get(name)), "")
     where = f"{name} {folder}" if name else folder
@@ -226,10 +234,10 @@ def why_not_started(error: Exception) -> str:
             "set RAY_TMPDIR to a short folder, such as /tmp"
         )
     if isinstance(error, OSError):
-        return f"Ray cannot be started, whose files lie in {where}: {in_a_line(error)}"
+        return f"Ray cannot be started, whose files are in {where}: {in_a_line(error)}"
     return f"Ray cannot be started on this machine: {in_a_line(error)}"
 
 
 def in_a_line(error: Exception) -> str:
-    """Return what Ray says, without its pages of advice."""
+    """Return Ray's message without its pages of advice."""
     return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -1,11 +1,11 @@
-"""What one node says of itself, and what of it would harm a trial there.
+"""Facts about a node, and the problems that would harm a trial there.
 
-Runs on the node, in a process that the first trial may take over: it imports nothing heavy, and
-reads versions from what is installed.
+Runs on the node, in a process that the first trial may use later: it imports nothing heavy, and
+reads versions from the installed metadata.
 
-Ray counts the GPUs that `ray start --num-gpus` declares, as tests do, and those that it finds by
-itself; whether torch can use them nobody has asked. Without a device trials run on the CPU, which a
-study must say; where a node has one and its torch doesn't see it, the installation is broken.
+Ray counts the GPUs that `ray start --num-gpus` declares, as in tests, and those that it finds by
+itself, without a check that torch can use them. Without a device trials run on the CPU, which a
+study must report; if a node has a device that its torch does not see, the installation is broken.
 """
 
 from __future__ import annotations
@@ -29,34 +29,34 @@ from tune_cluster.storage.s3 import S3Store
 from tune_cluster.storage.store import SCHEME
 
 PACKAGES = ("tune_cluster", "tune_jobs", "search_spaces", "trainables")
-"""Our code, as the driver has it and every trial must."""
+"""Our packages, which must be the same on the driver and for every trial."""
 
 DEVICE_FILES = ("nvidia[0-9]*", "kfd", "dxg")
-"""Of NVIDIA's driver, AMD's and Windows' (WSL)."""
+"""Device files of the drivers of NVIDIA, AMD and Windows (WSL)."""
 
 MASKS = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
-"""Ray hides all devices from a process that asked for none, as that of a check does."""
+"""Variables by which Ray hides all devices from a process that asked for none, such as a check."""
 
 COUNT_GPUS = "import torch; print(torch.cuda.device_count() if torch.cuda.is_available() else 0)"
 
 TORCH_SECONDS = 60
-"""For the import of torch, on a node that is busy."""
+"""Seconds for the import of torch, on a busy node."""
 
 
 @dataclass(frozen=True)
 class SeenGpus:
-    """The GPUs that the processes of one node see."""
+    """GPUs that the processes of one node see."""
 
     device_files: tuple[str, ...]
-    """Their names, such as `nvidia0`."""
+    """Names of the device files, such as `nvidia0`."""
     by_torch: int
-    """GPUs that torch counts."""
+    """Number of GPUs that torch counts."""
     reason: str = ""
-    """What torch said where it counts none."""
+    """Message of torch if it counts none."""
 
     @property
     def problem(self) -> str:
-        """Say what is wrong where there is a device that torch does not see; else empty."""
+        """Problem of a device that torch does not see; empty without one."""
         if not self.device_files or self.by_torch:
             return ""
         return (
@@ -67,38 +67,38 @@ class SeenGpus:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a node has, as it says itself."""
+    """Facts that a node reports about itself."""
 
     versions: dict[str, str]
-    """Of Python, Ray and torch; "none" of what is not installed."""
+    """Versions of Python, Ray and torch; "none" if not installed."""
     code: dict[str, str]
-    """A fingerprint of each of our packages as a process there imports it."""
+    """Fingerprint of each of our packages as a process on the node imports it."""
     shared: bool
-    """Whether it sees what the driver has written to the storage."""
+    """Whether the node sees files that the driver has written to the storage."""
     unwritable: str
-    """Why it can do nothing with it; empty if it can write beside that, or sees nothing."""
+    """Reason why the node cannot use the storage; empty if it can, or sees nothing."""
     free_bytes: int | None
-    """Of the storage, None where it sees nothing, and of a bucket."""
+    """Free bytes of the storage; None if the node does not see it, and for a bucket."""
     clock: float
     """Seconds since 1970."""
     gpus: SeenGpus | None = None
-    """What is there of those that it declares; None where that was not asked."""
+    """GPUs found, if the node declares any; None if not checked."""
 
     @property
     def cut_off(self) -> bool:
-        """Whether it can do nothing with the storage at the moment."""
+        """Whether the node currently cannot use the storage."""
         return not self.shared or bool(self.unwritable)
 
 
 def facts_here(meeting_point: str, name: str, *, gpus: bool = False) -> Facts:
-    """Return what the node has that this runs on.
+    """Return the facts about the node that this runs on.
 
     Args:
-        meeting_point: a folder that the driver has made in the storage, under a name that nobody
-            has ever looked for: NFS remembers for a minute what was not there. Or a bucket, which
-            all see, but not all with credentials that let them write.
-        name: of the file that the node writes into it, for the driver to see.
-        gpus: whether to look for them, too: 2 s where there is one.
+        meeting_point: a folder that the driver has created in the storage, under a name that was
+            never looked up: NFS caches for a minute that a file is missing. Or a bucket, which all
+            nodes see, but may lack credentials to write to.
+        name: name of the file that the node writes to it, for the driver to see.
+        gpus: whether to look for GPUs too: 2 s if there is one.
     """
     folder = Path(meeting_point)
     in_bucket = meeting_point.startswith(SCHEME)
@@ -108,7 +108,7 @@ def facts_here(meeting_point: str, name: str, *, gpus: bool = False) -> Facts:
             S3Store(meeting_point).probe()
         elif shared := folder.is_dir():
             free_bytes = shutil.disk_usage(folder).free
-            # Once: an earlier look of this node's may have left it.
+            # It may exist from an earlier check of this node.
             with suppress(FileExistsError), opened(folder, folder) as number:
                 new_file(number, name).close()
     except OSError as error:
@@ -117,7 +117,7 @@ def facts_here(meeting_point: str, name: str, *, gpus: bool = False) -> Facts:
         versions={
             "Python": platform.python_version(),
             "Ray": installed("ray"),
-            # A CPU's build beside a GPU's is the same torch.
+            # Builds for CPU and GPU are the same version of torch.
             "torch": installed("torch").partition("+")[0],
         },
         code={package: fingerprint(package) for package in PACKAGES},
@@ -130,7 +130,7 @@ def facts_here(meeting_point: str, name: str, *, gpus: bool = False) -> Facts:
 
 
 def problems_of(there: Facts, driver: Facts, storage: str) -> list[str]:
-    """Return what keeps a trial from running on a node, each with what to do."""
+    """Return the problems that prevent trials on a node, each with what to do."""
     found = [
         f"has {what} {version}, the driver {driver.versions[what]}: install the driver's there"
         for what, version in there.versions.items()
@@ -159,7 +159,7 @@ def problems_of(there: Facts, driver: Facts, storage: str) -> list[str]:
 
 
 def installed(distribution: str) -> str:
-    """Return the version of a distribution without importing it; "none" where it is not there."""
+    """Return the version of a distribution without importing it; "none" if not installed."""
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
@@ -167,7 +167,7 @@ def installed(distribution: str) -> str:
 
 
 def fingerprint(package: str) -> str:
-    """Return 12 hex digits that change with any line of a package; "none" where it is not found."""
+    """Return 12 hex digits that change with any line of a package; "none" if it is not found."""
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         return "none"
@@ -179,8 +179,8 @@ def fingerprint(package: str) -> str:
 
 
 def seen_gpus(devices: Path = Path("/dev")) -> SeenGpus:
-    """Return the GPUs that this node has. Asks torch in a process of its own, and only where there
-    is a device file: 2 s there, nothing elsewhere.
+    """Return the GPUs of this node. It asks torch in a process of its own, and only if there is a
+    device file: this takes 2 s.
 
     Args:
         devices: the folder of the device files.
@@ -200,7 +200,7 @@ def seen_gpus(devices: Path = Path("/dev")) -> SeenGpus:
         )
     except subprocess.TimeoutExpired:
         return SeenGpus(files, 0, f"torch has not answered within {TORCH_SECONDS} s")
-    # What a sitecustomize prints comes before.
+    # A sitecustomize may print lines before it.
     counted = asked.stdout.split()[-1:] if asked.returncode == 0 else []
     if counted and int(counted[0]) > 0:
         return SeenGpus(files, int(counted[0]))
@@ -209,11 +209,13 @@ def seen_gpus(devices: Path = Path("/dev")) -> SeenGpus:
 
 
 def gpu_notice(seen: Mapping[str, SeenGpus]) -> str:
-    """Return what a person must know before trials with GPUs begin, by the GPUs of each node that
-    they may run on; empty if all is well.
+    """Return a notice about the GPUs of the nodes that trials may run on; empty if all is well.
+
+    Args:
+        seen: GPUs by the name of the node.
 
     Raises:
-        ValueError: a node has the devices, but its torch sees none.
+        ValueError: a node has devices, but its torch sees none.
     """
     for node, gpus in seen.items():
         if gpus.problem:

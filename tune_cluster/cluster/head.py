@@ -1,12 +1,12 @@
-"""The cluster's head: the driver ends when it is gone, and lines of trials for a person go by it.
+"""The cluster's head: the driver ends when it is lost, and trials send lines for the user by it.
 
-Ray itself would wait a minute for a head's return, in the middle of whatever call, and then end the
-process with a stack of its own. Nothing of a study is on the head but the driver: what its journal
-has is whole, and trials whose end it could not write go on from their checkpoints. So the driver
-ends before, with the command that resumes the study.
+Ray itself would wait a minute for a head's return, in the middle of any call, and then end the
+process with a stack trace. Nothing of a study is on the head except possibly the driver: its
+journal is complete, and trials whose end could not be written resume from their checkpoints. So the
+driver ends earlier, with the command that resumes the study.
 
-Lines from a trial's process go by Ray's own store of keys on the head, since the storage may be
-what they are about, and a report comes only when the epoch is over.
+Lines from a trial's process are sent by Ray's own key-value store on the head, since they may be
+about the storage, and a report comes only at the end of an epoch.
 """
 
 from __future__ import annotations
@@ -23,44 +23,49 @@ from tune_cluster.plain_text import one_line
 from tune_cluster.storage.retry import print_line
 
 PROBE_SECONDS = 3.0
-"""Between two connections to the head."""
+"""Seconds between two connections to the head."""
 
 MISSED_PROBES = 5
-"""Connections in a row that failed, 15 s together: a network that stumbles is back by then."""
+"""Number of consecutive failed connections, 15 s together: a short network failure is over by
+then."""
 
 REACH_SECONDS = 5.0
-"""Within which a head on the other side of the world answers: it takes one."""
+"""Seconds within which a head answers; one on another continent takes 1."""
 
 
 def check_reachable(address: str, within: float = REACH_SECONDS) -> None:
     """Open a connection to `host:port` or `[::1]:port`, and close it again: Ray itself would wait
     for minutes.
 
+    Args:
+        address: the address.
+        within: seconds to wait for an answer.
+
     Raises:
-        ValueError: it is no such address.
-        OSError: nobody answers within so many seconds.
+        ValueError: the address is invalid.
+        OSError: nothing answers within that time.
     """
     host, _, port = address.rpartition(":")
     if not host or "/" in host or not port.isdigit() or int(port) > 65535:
         raise ValueError(f"an address must be host:port, auto or local, got {address}")
-    # The brackets belong to the address, not to the host.
+    # The brackets are part of the address, not of the host.
     bare = host.removeprefix("[").removesuffix("]")
     socket.create_connection((bare, int(port)), timeout=within).close()
 
 
 @contextmanager
 def watched(address: str, gone: Callable[[str], None]) -> Iterator[None]:
-    """Watch the head for as long as the context lasts, and its processes where they are ours.
+    """Watch the head within the `with` block, and its processes if this job has started them.
 
     Args:
-        address: of the head, `host:port`.
-        gone: told the person's line when the head is gone; then the process ends with code 75
-            (EX_TEMPFAIL: try again), whatever its other threads wait for.
+        address: address of the head, `host:port`.
+        gone: called with a line for the user when the head is lost; then the process ends with code
+            75 (EX_TEMPFAIL: try again), whatever its other threads wait for.
     """
     over = threading.Event()
 
     def end(reason: str) -> None:
-        # Also where nobody reads the line any more, and writing it fails.
+        # Even if writing the line fails because the reader has gone.
         try:
             gone(reason)
         finally:
@@ -87,7 +92,7 @@ def watched(address: str, gone: Callable[[str], None]) -> Iterator[None]:
 
 
 def answers(address: str) -> bool:
-    """Return whether the head answers, before it is time for the next connection."""
+    """Return whether the head answers before the next connection is due."""
     try:
         check_reachable(address, within=PROBE_SECONDS)
     except OSError:
@@ -98,15 +103,15 @@ def answers(address: str) -> bool:
 NAMESPACE = "tune_jobs_notices"
 
 NOTICE_SECONDS = 1.0
-"""Between two looks for notices; each takes the head less than a millisecond."""
+"""Seconds between two reads of notices; each takes the head less than a millisecond."""
 
 
 def notice_sender(trials: str, trial: str) -> Callable[[str], None]:
-    """Return what sends a line from the process of a trial, by the address of the study's `trials/`
-    and the name of the trial's directory in it."""
+    """Return a function that sends a line from the process of a trial, given the address of the
+    study's `trials/` and the name of the trial's directory in it."""
 
     def tell(line: str) -> None:
-        # Without the head there is nobody to read it either.
+        # Without the head there is no reader either.
         with suppress(Exception):
             key = f"{trials}:{time.time_ns()}:{trial}"
             HeadStore(NAMESPACE).put(key, f"trial {trial}: {line}")
@@ -115,11 +120,11 @@ def notice_sender(trials: str, trial: str) -> Callable[[str], None]:
 
 
 class Notices:
-    """Listens for such lines while the study runs.
+    """Receives these lines while the study runs.
 
     Args:
-        trials: the address of the study's `trials/`.
-        show: given each line, by a thread.
+        trials: address of the study's `trials/`.
+        show: called with each line, in a thread.
     """
 
     def __init__(self, trials: str, show: Callable[[str], None] = print_line) -> None:
@@ -129,7 +134,7 @@ class Notices:
         self._thread.start()
 
     def close(self) -> None:
-        """Shows what has come by now."""
+        """Show the lines that have arrived so far."""
         self._over.set()
         self._thread.join()
 

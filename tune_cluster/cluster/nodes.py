@@ -1,17 +1,16 @@
-"""Which nodes are no good for a trial, of those that are up before it and of those that join.
+"""Unsuitable nodes, among those that are up before the first trial and those that join later.
 
-All nodes are asked at once, before the first trial, what they have. Only those on which a trial
-fits must be good for one: a head that has no CPU to give may have no GPU, another torch, and no
-mount of the storage.
+All nodes are checked at once, before the first trial. Only nodes on which a trial fits must be
+suitable: a head that has no free CPU may have no GPU, another torch, and no mount of the storage.
 
-The first processes of trials that Ray starts on a node that joins later ask it the same. Once it
-was found good it is asked no more: what fails then is waited for, as on any node. Ray knows no
-study that a node is not for, and gives a trial to any node with room. So the room of one that is no
-good is taken: by reservations of the size of a trial, which run nothing and end with the driver. A
-trial that came there before them is restarted elsewhere, without blame. The node is kept from
-idling by that, and an autoscaler from ending it. Where no other one is up that trials fit on, the
-study has to end: those that wait would make an autoscaler start the next node of the same kind, and
-so on to the last that it may.
+On a node that joins later, the first processes of trials run the same check. Once a node was found
+suitable it is not checked again: later failures are waited for, as on any node. Ray cannot exclude
+a node from a study, and starts trials on any node with free resources. So the resources of an
+unsuitable node are taken: by reservations of the size of a trial, which run nothing and end with
+the driver. A trial that had started there before is restarted elsewhere, without blame. The
+reservations keep the node from idling, and so an autoscaler from ending it. If no other node is up
+on which trials fit, the study has to end: waiting trials would make an autoscaler start the next
+node of the same kind, and so on up to its limit.
 """
 
 from __future__ import annotations
@@ -37,31 +36,31 @@ from tune_cluster.storage.s3 import S3Store, refusing
 from tune_cluster.storage.store import SCHEME
 
 ANSWER_SECONDS = 30.0
-"""An idle node answers in 3, of which its first process and our code take most; a busy one
-may need ten times that."""
+"""Seconds for the answer of a node. An idle one takes 3, for its first process and our code; a busy
+one may need ten times that."""
 
 SKEW_SECONDS = 5.0
-"""A clock may be wrong by so much before it is mentioned: the files of a trial are dated by its
-node, the journal by the driver."""
+"""Seconds by which a clock may differ before it is reported: the files of a trial have the time of
+its node, the journal that of the driver."""
 
 
 @dataclass(frozen=True)
 class Node:
-    """A node that is up."""
+    """A node that is up, and its check."""
 
     node_id: str
     name: str
-    """Its address and the start of its id, which the journal names nodes by."""
+    """Its address and the start of its id, as in the journal."""
     resources: Resources
     facts: Facts | None
-    """None if it has not answered."""
+    """Facts about the node; None if it has not answered."""
     silence: str = ""
-    """Why it has not."""
+    """Reason why it has not answered."""
     skew: float = 0.0
-    """Seconds by which its clock is before (below 0) or after the driver's, at least."""
+    """Seconds by which its clock is behind (negative) or ahead of the driver's, at least."""
 
     def problems(self, driver: Facts, storage: str) -> list[str]:
-        """Return what keeps a trial from running there, each with what to do."""
+        """Return the problems that prevent trials on it, each with what to do."""
         if self.facts is None:
             return [f"{self.silence}: see `ray status`, and end or repair it"]
         return problems_of(self.facts, driver, storage)
@@ -69,7 +68,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What the nodes and the driver have said."""
+    """Results of the check of all nodes and the driver."""
 
     nodes: tuple[Node, ...]
     driver: Facts
@@ -80,10 +79,10 @@ class Inspection:
         return [node for node in self.nodes if fitting(node.resources, cpus, gpus)]
 
     def check(self, cpus: float, gpus: float) -> None:
-        """Refuse a cluster on which a trial of that size might run where it cannot.
+        """Check that no node on which a trial of that size fits is unsuitable.
 
         Raises:
-            ValueError: a line for each node and what is wrong there.
+            ValueError: one is; with a line for each node and problem.
         """
         lines = [
             f"node {node.name} {problem}"
@@ -94,10 +93,10 @@ class Inspection:
             raise ValueError("\n".join(lines))
 
     def gpu_notice(self, cpus: float, gpus: float) -> str:
-        """Return what a person must know of the GPUs of trials of that size; empty if all is well.
+        """Return a notice about the GPUs of trials of that size; empty if all is well.
 
         Raises:
-            ValueError: a node has devices that its torch does not see, which `check` says too.
+            ValueError: a node has devices that its torch does not see, which `check` reports too.
         """
         facts = {node.name: node.facts for node in self.for_trials(cpus, gpus)}
         return gpu_notice(
@@ -105,7 +104,7 @@ class Inspection:
         )
 
     def notes(self) -> list[str]:
-        """Return what a person should know, but no trial needs."""
+        """Return notices for the user that do not affect trials."""
         return [
             f"the clock of node {node.name} is {abs(node.skew):.0f} s "
             f"{'ahead of' if node.skew > 0 else 'behind'} the driver's"
@@ -121,15 +120,15 @@ def inspect(
     within: float = ANSWER_SECONDS,
     remote: Callable[[Any], Any] = ray.remote,
 ) -> Inspection:
-    """Ask every node that is up, all at once.
+    """Check every node that is up, all at once.
 
     Args:
-        storage: where studies are kept, a folder or a bucket; nothing of the question stays there.
-        gpus: whether trials need them: a node that declares some is asked what is there.
-        within: seconds, after which a node that has not answered is silent; beside those that its
-            torch may take, where it is asked for its GPUs.
-        remote: makes a function one that runs on a node; of a study, as its trials run there, so
-            that the first trial finds the process of this one ready.
+        storage: folder or bucket of the studies; no file of the check remains there.
+        gpus: whether trials need GPUs: nodes that declare some are asked what they have.
+        within: seconds after which a node that has not answered is silent, in addition to those for
+            the import of torch, if GPUs are checked.
+        remote: turns a function into one that runs on a node; for a study, as its trials run there,
+            so that the first trial can use the process of this check.
 
     Raises:
         ValueError: the driver itself cannot write to the storage.
@@ -139,10 +138,10 @@ def inspect(
     with _meeting_point(storage) as meeting_point:
         driver = facts_here(meeting_point, "driver")
         up = [node for node in ray.nodes() if node["Alive"]]
-        # Before that a node would not have said that its torch does not answer.
+        # Less would not let a node report that its torch does not answer.
         patience = within + (TORCH_SECONDS if gpus else 0.0)
         nodes = _ask_nodes(up, meeting_point, patience, remote(facts_here), gpus=gpus)
-        # A node that was killed just before is up for Ray until it misses its heartbeats.
+        # A node that was just killed is up for Ray until it misses its heartbeats.
         alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
     return Inspection(tuple(node for node in nodes if node.node_id in alive), driver, storage)
 
@@ -150,18 +149,21 @@ def inspect(
 def _ask_nodes(
     up: Sequence[dict[str, Any]], meeting_point: str, within: float, ask: Any, *, gpus: bool
 ) -> list[Node]:
-    """Return what each node says, in the order of `ray.nodes()`.
+    """Return the check of each node, in the order of `ray.nodes()`.
 
     Args:
-        within: seconds that they have for it, all together.
-        ask: `facts_here`, to be run on a node.
+        up: descriptions of the nodes.
+        meeting_point: folder in the storage, or bucket.
+        within: seconds for all nodes together.
+        ask: `facts_here` as a function that runs on a node.
+        gpus: whether to check GPUs.
     """
     asked = time.time()
     answers = [
         ask.options(
-            # Beside whatever runs there, and also where nothing may.
+            # Beside other work of the node, and even if its resources are all taken.
             num_cpus=0,
-            # A process may be lost for others' sake, once; a second one is the node's fault.
+            # A process may be killed because of others, once; a second loss is the node's fault.
             max_retries=1,
             scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
         ).remote(meeting_point, node["NodeID"], gpus=gpus and node["Resources"].get("GPU", 0) > 0)
@@ -186,12 +188,12 @@ def _ask_nodes(
             reason = f"{type(cause).__name__}: {cause}".splitlines()[0]
             known = replace(known, silence=f"cannot run a process of ours ({reason})")
         else:
-            # Seen from both sides.
+            # The driver must see the node's file too.
             seen = meeting_point.startswith(SCHEME) or Path(meeting_point, known.node_id).exists()
             known = replace(
                 known,
                 facts=replace(facts, shared=facts.shared and (seen or bool(facts.unwritable))),
-                # What its way here may have taken is no skew.
+                # The time of the transfer is no skew.
                 skew=min(facts.clock - asked, 0.0)
                 + max(facts.clock - arrived.get(answer, time.time()), 0.0),
             )
@@ -201,8 +203,8 @@ def _ask_nodes(
 
 @contextmanager
 def _meeting_point(storage: str) -> Iterator[str]:
-    """A folder in the storage that driver and nodes write to, for as long as the context lasts. Of
-    a bucket it is that itself: what is written there is deleted by who wrote it.
+    """Create a folder in the storage that driver and nodes write to, within the `with` block. For a
+    bucket it is the bucket itself: each writer deletes what it has written.
 
     Raises:
         ValueError: the driver cannot write there.
@@ -227,37 +229,37 @@ def _meeting_point(storage: str) -> Iterator[str]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         for path in missing:
-            # Another one's study may be there by now.
+            # Another process may have written a study to it.
             with suppress(OSError):
                 path.rmdir()
 
 
 ADMITTED = "tune_jobs_admitted"
-"""The namespace in which the first process on a node tells the next ones that it is good."""
+"""Namespace in which the first process on a node tells later ones that the node is suitable."""
 
 DRIVER_SECONDS = 30.0
-"""For a look from the driver's node: where storage hangs, so does who looks at it."""
+"""Seconds for a check on the driver's node: a check of hanging storage hangs too."""
 
 
 @dataclass(frozen=True)
 class Admission:
-    """What a process of a trial has to know to ask its node."""
+    """Data with which the process of a trial checks its node."""
 
     asked: frozenset[str]
-    """Ids of the nodes that are known to be good."""
+    """Ids of the nodes that are known to be suitable."""
     driver: Facts
     driver_node: str
-    """Id of the node that the driver is on."""
+    """Id of the driver's node."""
     session: str
-    """Of the driver, unlike any other."""
+    """Unique id of the driver's session."""
     storage: str
     meeting_point: str
-    """A folder in the storage that the driver of this session has made, or the bucket."""
+    """Folder in the storage that the driver of this session has created, or the bucket."""
     gpus: float
-    """Of a trial."""
+    """GPUs of a trial."""
 
     def problems(self) -> list[str]:
-        """Return what keeps a trial from running here, each with what to do."""
+        """Return the problems that prevent trials here, each with what to do."""
         node = ray.get_runtime_context().get_node_id()
         key = f"{self.session}:{node}"
         admitted = HeadStore(ADMITTED)
@@ -266,10 +268,10 @@ class Admission:
         facts = facts_here(self.meeting_point, node, gpus=self.gpus > 0)
         away = facts.cut_off and self._cut_off_at_the_driver()
         if away:
-            # It is so for all, and is waited for.
+            # All nodes have lost the storage, which is waited for.
             facts = replace(facts, shared=True, unwritable="")
         elif facts.cut_off:
-            # It may have come back just before the driver's node looked.
+            # It may have recovered just before the check of the driver's node.
             facts = replace(facts_here(self.meeting_point, node), gpus=facts.gpus)
         found = problems_of(facts, self.driver, self.storage)
         if not found and not away:
@@ -287,13 +289,15 @@ class Admission:
 
 
 class JoiningNodes:
-    """Which nodes have joined, and must be kept from trials.
+    """Nodes that have joined, and exclusion of the unsuitable ones.
 
     Args:
-        inspection: of the nodes that were up before.
-        folder: of the study's, which is removed when a session ends.
-        on_refused: called with a node's id and what is wrong there.
-        on_none_left: called when no trial can run on any node that is up, with the reason.
+        inspection: check of the nodes that were up before.
+        cpus: CPUs of a trial.
+        gpus: GPUs of a trial.
+        folder: folder of the study, in which a temporary folder of the session is created.
+        on_refused: called with a node's id and its problems.
+        on_none_left: called with the reason when no suitable node is up.
     """
 
     def __init__(
@@ -310,23 +314,23 @@ class JoiningNodes:
         self._on_refused, self._on_none_left = on_refused, on_none_left
         self._in_bucket = inspection.storage.startswith(SCHEME)
         self._session = secrets.token_hex(8)
-        # Under a name of this session: an old copy of the study on another disk does not have it.
+        # Under a name of this session, which an old copy of the study on another disk lacks.
         self._meeting_point = folder.absolute() / f"nodes-{self._session}"
         self._refused: dict[str, list[PlacementGroup]] = {}
-        """By the node's id, what fills it."""
+        """Reservations that fill a node, by its id."""
         self._why = ""
-        """Of the one that was refused last."""
+        """Problems of the node that was refused last."""
         self._next = 0.0
-        """When to look again, by the clock of `time.monotonic`."""
+        """Time of the next check, by `time.monotonic`."""
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles its schedulers, `on_refused` leads to the study, and of what that
-        holds some cannot be pickled, such as the walk through a grid."""
+        """Return no state: Tune pickles its schedulers, and `on_refused` refers to the study, parts
+        of which cannot be pickled, such as the iterator of a grid."""
         return {}
 
     def admission(self) -> Admission:
-        """Return what the processes of trials are given, and make the folder that a node which
-        joins has to see."""
+        """Return the data for the processes of trials, and create the folder that a joining node
+        has to see."""
         if not self._in_bucket:
             self._meeting_point.mkdir(parents=True, exist_ok=True)
         driver, storage = self._inspection.driver, self._inspection.storage
@@ -342,7 +346,7 @@ class JoiningNodes:
         )
 
     def nodes(self) -> dict[str, Resources]:
-        """Return what each node has that is up and not refused, by its id."""
+        """Return the resources of each node that is up and not refused, by its id."""
         up = nodes_up()
         for gone in self._refused.keys() - up.keys():
             for group in self._refused.pop(gone):
@@ -350,7 +354,7 @@ class JoiningNodes:
         return {node: has for node, has in up.items() if node not in self._refused}
 
     def refuse(self, node: str, problems: Sequence[str]) -> None:
-        """Take all the room of a node; nothing if that has been done."""
+        """Take all resources of a node, unless that was done before."""
         up = nodes_up()
         if node in self._refused or node not in up:
             return
@@ -365,8 +369,8 @@ class JoiningNodes:
         self._on_refused(node, problems)
 
     def look(self) -> None:
-        """Call `on_none_left` where none is left but those that were refused. To be called in
-        every step: a good one that is lost is up for Ray until it has missed its heartbeats."""
+        """Call `on_none_left` if only refused nodes are left. To be called in every step: a lost
+        node is up for Ray until it has missed its heartbeats."""
         if not self._refused or time.monotonic() < self._next:
             return
         self._next = time.monotonic() + SECONDS_BETWEEN_LOOKS

@@ -1,1 +1,1 @@
-"""What came of a study, read from its journal alone."""
+"""Reports of a study, from its journal alone."""

@@ -1,24 +1,24 @@
-"""What the rungs of a study have cost: its controls say it, stopped trials that were finished.
+"""Cost of early stopping in a study, estimated from controls: stopped trials that were finished.
 
 `tune-cluster audit STUDY` prints it. The controls are the trials of a second study, `STUDY-audit`,
 each of which continues a stopped one; an earlier version had them in the study itself. A trial's
-end value is its best over all its epochs, as the study's best is chosen; a control's over the
-epochs before and after its rung. A control stands for as many stopped trials as there are for each.
+end value is its best over all its epochs, as for the study's best; that of a control includes the
+epochs before and after its rung. A control stands for the number of stopped trials per control.
 
-- Killed: how many of the study's best five, had all trials run to their end, a rung has stopped.
-  (The best k, where only k < 5 trials were not stopped.) At least j of the best five were stopped
-  if and only if at least j stopped trials would have beaten the one that is number 6 - j among
-  those not stopped. The share among the controls estimates how many would have, with an interval
-  (`early_stopping.bounds`); the j that it allows are the interval here, of at least 95%.
-- Rank correlation: Spearman's, of the value at a rung and the end value, over the trials that
+- Killed: how many of the study's best five, if all trials had been trained to the end, were stopped
+  by a rung. (The best k, if only k < 5 trials were not stopped.) At least j of the best five were
+  stopped if and only if at least j stopped trials would have beaten the trial that is number 6 - j
+  among those not stopped. The share among the controls estimates their number, with an interval
+  (`early_stopping.bounds`); the range of j within it is the reported interval, of at least 95%.
+- Rank correlation: Spearman's, between the value at a rung and the end value, over the trials that
   reached the rung; its interval by bootstrap.
-- Epochs saved: those that the stopped trials were short of the last one. What ended by itself,
-  such as a diverged trial, would have ended there anyway.
-- Grace period advised, from 30 controls on: the smallest at which 90% of those best five were
-  among the best 1/reduction_factor of all trials after so many epochs, as if all had come at once.
+- Epochs saved: the epochs that the stopped trials did not train. Trials that ended by themselves,
+  such as diverged ones, are not counted.
+- Grace period advised, with at least 30 controls: the smallest at which 90% of those best five were
+  among the best 1/reduction_factor of all trials after that many epochs, if all ran at once.
 
-A trial or control that lacked memory which it shared, or whose process was lost beside others, says
-nothing of its configuration and is left out.
+A trial or control that lacked shared memory, or whose process was lost together with others, says
+nothing about its configuration and is left out.
 """
 
 from __future__ import annotations
@@ -50,15 +50,16 @@ from tune_cluster.study.stored import StoredStudy, read_study
 from tune_cluster.study.study_file import STUDY_FILE
 
 ENOUGH_CONTROLS = 30
-"""For an advice: with 30, a share of 90% is known to about ten points."""
+"""Number of controls for an advice: with 30, a share of 90% is known to about ten points."""
 
 ENOUGH_PAIRS, ENOUGH_CONTROLS_AT_RUNG = 10, 5
-"""For a rank correlation: fewer leave an interval from no relation at all to a perfect one."""
+"""Trials and controls for a rank correlation: with fewer, the interval would span from no relation
+to a perfect one."""
 
 
 @dataclass
 class Continuation:
-    """What became of a stopped trial that was finished later."""
+    """The continuation of a stopped trial that was finished later."""
 
     status: Status = "pending"
     results: dict[Epoch, Metrics] = field(default_factory=dict)
@@ -67,18 +68,18 @@ class Continuation:
 
     @property
     def ended(self) -> bool:
-        """Whether it was finished, however it ended."""
+        """Whether it has ended, in whatever way."""
         return self.status not in ("pending", "running")
 
 
 def continuations(
     events: Iterable[Event], second: StudyState | None = None
 ) -> dict[int, Continuation]:
-    """By trial of a study, what became of it when it was finished later.
+    """Return the continuations of a study's stopped trials, by trial.
 
     Args:
-        events: of the study, which had its controls inside in an earlier version.
-        second: of the study that continues its trials, where there is one.
+        events: events of the study, which in an earlier version included the controls.
+        second: state of the study that continues its trials, if there is one.
     """
     inside: defaultdict[int, Continuation] = defaultdict(Continuation)
     for event in events:
@@ -93,7 +94,7 @@ def continuations(
             inside[event.trial].infrastructure_failure = event.blameless
     if second is None:
         return inside
-    # What was not finished in the study is so in the second one, which may not have begun it.
+    # A trial that was not finished in the study is continued in the second one, if at all.
     found = {index: control for index, control in inside.items() if control.ended}
     for trial in second.trials.values():
         assert trial.origin is not None, "a trial of an audit continues another one"
@@ -108,13 +109,13 @@ def audit_of(
     continued: Mapping[int, Continuation],
     to_come: int = 0,
 ) -> dict[str, Any]:
-    """What the controls say, as plain JSON.
+    """Return the results of the audit as plain JSON.
 
     Args:
-        state: of the study.
+        state: state of the study.
         asha: its rungs, as `study.json` describes them.
-        continued: by trial, what became of those that were finished later.
-        to_come: trials that are to be finished and have not begun.
+        continued: continuations of stopped trials, by trial.
+        to_come: number of trials that are to be finished and have not begun.
     """
     trials, objective = list(state.trials.values()), state.objective
     stopped = [trial for trial in trials if trial.status == "stopped"]
@@ -155,7 +156,7 @@ def audit_of(
 
 
 def audit_lines(found: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """An audit for a person to read: lines of a name and a text."""
+    """Return the lines of an audit for the user: pairs of a label and a text."""
     controls, epochs, lines = found["controls"], found["epochs"], []
     text = f"{controls} of {found['stopped']} stopped trials were finished"
     for name, what in (("controls_left", "are still to be"), ("controls_lost", "were lost")):
@@ -190,12 +191,12 @@ def _advice(advice: Mapping[str, Any], top: str) -> str:
         return f"{now}, and none keeps {KEPT:.0%}: do without early stopping"
     if advice["advised"] == advice["now"]:
         return f"{now}: leave it"
-    cost = f"{advice['epochs']} epochs instead of {advice['epochs_now']}, were all to come at once"
+    cost = f"{advice['epochs']} epochs instead of {advice['epochs_now']}, if all ran at once"
     return f"{advice['advised']} is advised: it keeps {advice['kept']:.0%} ({cost}); {now}"
 
 
 def _decided(asha: Mapping[str, Any], state: StudyState) -> dict[str, Any]:
-    """The rungs with the grace period that the study has come to, if it had to decide that."""
+    """Return the rungs, with the grace period that the study has chosen if none was given."""
     in_use = [r for r in asha["rungs"] if r not in state.judged or state.judged[r].used]
     first = next(iter(in_use), asha["max_epochs"])
     return {**asha, "grace_period": asha["grace_period"] or first}
@@ -242,42 +243,42 @@ def _correlation(
 
 
 def absolute(study: str) -> str:
-    """The address of a study, whatever the current directory."""
+    """Return the absolute address of a study."""
     study = expanded("STUDY", study)
     return study.rstrip("/") if study.startswith(SCHEME) else str(Path(study).absolute())
 
 
 def audit_address(study: str) -> str:
-    """The address of the study that continues stopped trials of `study`: beside it."""
+    """Return the address of the study that continues stopped trials of `study`: beside it."""
     return f"{study}-audit"
 
 
 def audited_address(address: str, about: Mapping[str, Any]) -> str:
-    """The address of the study whose trials another one continues, which has the `study.json`
-    `about` at its own address."""
+    """Return the address of the study whose trials another one continues, which is stored at
+    `address` with the `study.json` `about`."""
     return f"{address.rpartition('/')[0]}/{about['audits']['study']}"
 
 
 def is_there(study: str) -> bool:
-    """Whether a study lies at an address."""
+    """Return whether a study exists at an address."""
     if study.startswith(SCHEME):
         return bool(S3Store(study).files())
     return (Path(study) / STUDY_FILE).exists()
 
 
 def read(study: str) -> StoredStudy:
-    """A study by its address; a ValueError says that none is there, or that it is damaged."""
+    """Read a study from its address; raise a ValueError if it does not exist or is damaged."""
     return read_study(local_copy(study), address=study)
 
 
 def audit(study: str) -> dict[str, Any]:
-    """What is known of the rungs of a study, from it and from the one that continues its trials.
+    """Return the audit of a study, from it and from the study that continues its trials.
 
     Args:
-        study: the address of either.
+        study: address of either study.
 
     Raises:
-        ValueError: no study is there, it is damaged, or it has no rungs.
+        ValueError: the study does not exist, is damaged, or has no rungs.
     """
     study = absolute(study)
     first, second = read(study), None

@@ -1,4 +1,4 @@
-"""Strategies side by side: the best value so far against the epochs that were spent."""
+"""Comparison of strategies: the best value so far over the epochs spent."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ class Run:
     strategy: str
     seed: int
     best: NDArray[np.float64]
-    """The best value after 1, 2, … epochs of all trials together."""
+    """Best value after 1, 2, … epochs of all trials together, [epochs]."""
     trials: int
 
 
 def read_runs(folder: Path) -> tuple[list[Run], Objective]:
-    """The studies in `folder`, in their order, and the objective that they share.
+    """Return the studies in `folder`, in their order, and their common objective.
 
     Raises:
-        ValueError: no study is there, or they do not share an objective.
+        ValueError: there is no study, or their objectives differ.
     """
     runs: list[Run] = []
     objective = None
@@ -60,17 +60,17 @@ def read_runs(folder: Path) -> tuple[list[Run], Objective]:
             if isinstance(event, Result):
                 values.append(event.metrics.get(objective.metric))
             elif isinstance(event, Ended) and event.status == "diverged":
-                values.append(None)  # The epoch was spent too.
+                values.append(None)  # A lost epoch was spent too.
         if values:
             best = best_so_far(values, objective)
             runs.append(Run(strategy, about["seed"], best, len(state.trials)))
     if objective is None or not runs:
-        raise ValueError(f"{folder}: no study of a comparison is there")
+        raise ValueError(f"{folder}: has no study of a comparison; run compare_strategies first")
     return runs, objective
 
 
 def best_so_far(values: Sequence[float | None], objective: Objective) -> NDArray[np.float64]:
-    """The best of the values up to each one; NaN before the first."""
+    """Return the best of the values up to each one; NaN before the first."""
     best, found = math.nan, []
     for value in values:
         if value is not None and (math.isnan(best) or objective.better(value, best)):
@@ -80,15 +80,15 @@ def best_so_far(values: Sequence[float | None], objective: Objective) -> NDArray
 
 
 def show_comparison(folder: Path) -> str:
-    """Writes table and picture; the table as text.
+    """Write table and plot; return the table as text.
 
-    `to common` is the number of epochs until a study had what the median strategy ends with: the
-    mean over the seeds, in brackets how many of them got there.
+    `to common` is the number of epochs until a study reached the final value of the median
+    strategy: the mean over the seeds, in brackets the number of seeds that reached it.
     """
     runs, objective = read_runs(folder)
     metric = objective.metric
     strategies = list(dict.fromkeys(run.strategy for run in runs))
-    # All are compared where the shortest ends.
+    # All are compared at the end of the shortest.
     budget = min(len(run.best) for run in runs)
     final = {s: [run.best[budget - 1] for run in runs if run.strategy == s] for s in strategies}
     common = float(np.median([np.mean(values) for values in final.values()]))
@@ -127,12 +127,12 @@ def show_comparison(folder: Path) -> str:
 
 
 def cell(value: object) -> Text:
-    """What a table shows of a value, whatever is in it."""
+    """Return a table cell for any value."""
     return Text(one_line(value))
 
 
 def epochs_to(run: Run, value: float, objective: Objective) -> int | None:
-    """Epochs of all trials until the best was as good as `value`; None if it never was."""
+    """Return the epochs of all trials until the best was as good as `value`; None if never."""
     for epochs, best in enumerate(run.best.tolist(), start=1):
         if not math.isnan(best) and not objective.better(value, best):
             return epochs
@@ -142,7 +142,7 @@ def epochs_to(run: Run, value: float, objective: Objective) -> int | None:
 def draw_comparison(
     runs: list[Run], strategies: list[str], budget: int, metric: str, target: Path
 ) -> None:
-    """Draws the mean of each strategy over its seeds, and the band from the worst to the best."""
+    """Draw the mean of each strategy over its seeds, and the band from the worst to the best."""
     with needs_extra("plots"):
         from matplotlib.figure import Figure
     figure = Figure(figsize=(9, 5), layout="constrained")
@@ -158,7 +158,7 @@ def draw_comparison(
             epochs, curves.min(axis=0), curves.max(axis=0), color=line.get_color(), alpha=0.12
         )
         later.append(curves[:, budget // 10 :])
-    # The first trials would press all that matters into one line.
+    # The first trials would compress the relevant range into one line.
     bottom, top = np.nanmin(later), np.nanmax(later)
     margin = 0.05 * (top - bottom) or 0.01
     axes.set_ylim(bottom - margin, top + margin)

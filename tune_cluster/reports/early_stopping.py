@@ -1,6 +1,6 @@
-"""What early stopping has cost, from the trials that it stopped and that were finished later.
+"""Statistics of an audit: the cost of early stopping, from stopped trials that were finished later.
 
-`tune_cluster.reports.audit` says what the figures mean, and how a study comes to them.
+`tune_cluster.reports.audit` explains the figures and collects the trials.
 """
 
 from __future__ import annotations
@@ -16,46 +16,49 @@ import numpy.typing as npt
 TOP = 5
 
 KEPT = 0.9
-"""The share of the best that a grace period has to let through to be advised."""
+"""Share of the best trials that must pass a grace period for it to be advised."""
 
 
 @dataclass(frozen=True)
 class Followed:
-    """A trial of which it is known how it ends."""
+    """A trial whose end is known."""
 
     values: Mapping[int | float, float]
-    """By epoch, the larger the better."""
+    """Values by epoch, larger is better."""
     rung: float | None
-    """That stopped it, if it is a control."""
+    """Rung that stopped it, if it is a control."""
     failed: bool
 
     @property
     def end(self) -> float:
-        """The best of its values."""
+        """Best of its values."""
         return max(self.values.values())
 
     def at(self, epoch: float) -> float:
-        """What a rung after `epoch` would have compared: the first value at or past it; of one
-        that had ended before, its last value, or the worst if it failed."""
+        """Return the value that a rung after `epoch` would have compared: the first at or past it;
+        for a trial that ended before, its last value, or the worst value if it failed."""
         if self.reached(epoch):
             return self.values[min(known for known in self.values if known >= epoch)]
         return self.values[max(self.values)] if self.values and not self.failed else -np.inf
 
     def reached(self, epoch: float) -> bool:
-        """Whether it has come to `epoch`."""
+        """Return whether the trial has reached `epoch`."""
         return max(self.values, default=0) >= epoch
 
 
 def killed(
     survivors: Sequence[float], controls: Sequence[float], stopped: int, top: int
 ) -> dict[str, float] | None:
-    """How many of the best `top` ends are among the stopped trials; None if nothing is known.
+    """Estimate how many of the best `top` end values belong to stopped trials.
 
     Args:
-        survivors: end values of the trials that no rung stopped, the larger the better.
-        controls: those of the controls.
-        stopped: number of trials that the controls were drawn from.
-        top: at most as many as `survivors`.
+        survivors: end values of the trials that no rung stopped, larger is better.
+        controls: end values of the controls.
+        stopped: number of stopped trials that the controls were drawn from.
+        top: number of best trials; at most as many as `survivors`.
+
+    Returns:
+        `estimate`, `low` and `high`; None if nothing is known.
     """
     if top == 0 or (stopped and not controls):
         return None
@@ -73,12 +76,12 @@ def killed(
 def top_shares(
     survivors: Sequence[float], controls: Sequence[float], stopped: int, top: int
 ) -> list[float]:
-    """How many of the best `top` each survivor and each control stands for, in their order."""
+    """Return how many of the best `top` each survivor and each control stands for, in order."""
     each = stopped / len(controls) if controls else 0.0
     weights = [1.0] * len(survivors) + [each] * len(controls)
     ends = [*survivors, *controls]
     shares, room = [0.0] * len(ends), float(top)
-    # Of equals the survivor is first: the other one has not beaten it.
+    # Of equal values the survivor comes first: the control has not beaten it.
     for rank in sorted(range(len(ends)), key=lambda at: (-ends[at], at)):
         shares[rank] = min(weights[rank], room)
         room -= shares[rank]
@@ -91,12 +94,12 @@ def advised(
     stopped: int,
     asha: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The grace period that the ends of all trials advise, and what it would cost.
+    """Return the advised grace period, and what it would cost.
 
     Args:
-        survivors: as for `killed`, at least one.
-        controls: at least one.
-        stopped: as for `killed`.
+        survivors: trials that no rung stopped, at least one.
+        controls: controls, at least one.
+        stopped: number of stopped trials that the controls were drawn from.
         asha: the rungs, as `study.json` describes them.
     """
     factor, last, now = asha["reduction_factor"], asha["max_epochs"], asha["grace_period"]
@@ -126,7 +129,8 @@ def advised(
 
 
 def candidates(factor: int, last: int) -> list[int]:
-    """Grace periods in half steps of the rungs' scale: 1, 2, 3, 5, 9, … for a factor of 3."""
+    """Return grace periods in half steps of the rungs' scale: 1, 2, 3, 5, 9, … for a factor of
+    3."""
     found, step = [], 0
     while (epoch := round(factor ** (step / 2))) < last:
         found.append(epoch)
@@ -135,7 +139,7 @@ def candidates(factor: int, last: int) -> list[int]:
 
 
 def epochs_at_once(trials: int, grace_period: int, factor: int, last: int) -> int:
-    """Epochs of `trials` that all come to a rung before the first of them goes on."""
+    """Return the epochs of `trials` that all reach a rung before the first of them continues."""
     total, alive, at, rung = 0.0, float(trials), 0, grace_period
     while at < last:
         here = min(rung, last)
@@ -145,14 +149,14 @@ def epochs_at_once(trials: int, grace_period: int, factor: int, last: int) -> in
 
 
 TAIL = 40
-"""One in so many: what lies beyond either bound of a 95% interval."""
+"""Reciprocal of the probability beyond either bound of a 95% interval."""
 
 RESAMPLES = 1000
-"""Of the bootstrap: the bounds of an interval then have two digits."""
+"""Number of resamples of the bootstrap, for bounds with two digits."""
 
 
 def bounds(hits: int, drawn: int, of: int) -> tuple[int, int]:
-    """The 95% interval of the hits among all `of`, if `drawn` of them, at random, had `hits`.
+    """Return the 95% interval of the hits in all `of`, if `drawn` of them, at random, had `hits`.
 
     Clopper and Pearson's interval (1934) with the hypergeometric distribution, for draws without
     replacement: once all are drawn, both bounds are `hits`.
@@ -161,7 +165,7 @@ def bounds(hits: int, drawn: int, of: int) -> tuple[int, int]:
         ValueError: more hits than draws, or more draws than there are.
     """
     if not 0 <= hits <= drawn <= of:
-        raise ValueError(f"{hits} hits in {drawn} draws of {of}: each can't exceed the next")
+        raise ValueError(f"got {hits} hits in {drawn} draws of {of}; give hits <= draws <= total")
 
     def ways(total: int, found: range) -> int:
         return sum(math.comb(total, n) * math.comb(of - total, drawn - n) for n in found)
@@ -177,12 +181,12 @@ def rank_correlation(
     second: npt.NDArray[np.float64],
     weights: npt.NDArray[np.float64],
 ) -> float | None:
-    """Spearman's, of a population in which each pair is there `weights` times; None where all
+    """Return Spearman's correlation of a population with each pair `weights` times; None if all
     values of one side are equal."""
     x, y = weighted_ranks(first, weights), weighted_ranks(second, weights)
     x, y = x - np.average(x, weights=weights), y - np.average(y, weights=weights)
     scale = math.sqrt(float(weights @ x**2) * float(weights @ y**2))
-    # Ranks are about as large as the weights together; what is left of equal ones is rounding.
+    # Ranks are about as large as the sum of weights; the remainder for equal ones is rounding.
     if scale <= 1e-12 * float(weights.sum()) ** 3:
         return None
     return min(1.0, max(-1.0, float(weights @ (x * y)) / scale))
@@ -191,7 +195,7 @@ def rank_correlation(
 def weighted_ranks(
     values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """The weight below each value and half of that of its equals, itself included."""
+    """Return the weight below each value plus half of that of equal values, itself included."""
     _, position = np.unique(values, return_inverse=True)
     at = np.bincount(position, weights=weights)
     ranks: npt.NDArray[np.float64] = (np.cumsum(at) - at / 2)[position]
@@ -201,12 +205,15 @@ def weighted_ranks(
 def bootstrapped_rank_correlation(
     strata: Sequence[npt.NDArray[np.float64]], sizes: Sequence[int], seed: int = 0
 ) -> tuple[float, float, float] | None:
-    """Spearman's and its 95% interval by the bootstrap's percentiles; None where not defined.
+    """Return Spearman's correlation and its 95% interval by bootstrap percentiles.
 
     Args:
-        strata: of each, the sample: rows of two values, at least one.
-        sizes: how many trials each sample stands for.
-        seed: of the resampling, in which each stratum keeps its size.
+        strata: sample of each stratum: rows of two values, at least one, [n, 2].
+        sizes: number of trials that each sample stands for.
+        seed: seed of the resampling, in which each stratum keeps its size.
+
+    Returns:
+        Correlation and both bounds; None where it is not defined.
     """
     weights = np.concatenate(
         [np.full(len(rows), size / len(rows)) for rows, size in zip(strata, sizes, strict=True)]

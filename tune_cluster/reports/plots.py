@@ -1,4 +1,4 @@
-"""The picture of a study: every trial's curve, the best one in front, and what was tried."""
+"""Plot of a study: the curve of every trial, the best one in front, and the tried values."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ COLOURS = {"finished": "tab:blue", "stopped": "0.6", "diverged": "tab:red", "fai
 
 
 def draw_curves(study: Path, target: Path) -> None:
-    """Draws the metric of each trial by epoch, and a hyperparameter or two with what they reached.
+    """Draw the metric of each trial by epoch, and one or two hyperparameters with their results.
 
     Raises:
-        OSError, ValueError: `study` holds no study that can be read, or matplotlib is missing.
+        OSError, ValueError: `study` is no readable study, or matplotlib is missing.
     """
     with needs_extra("plots"):
         from matplotlib.figure import Figure
@@ -55,7 +55,7 @@ def draw_curves(study: Path, target: Path) -> None:
             continue
         curves.axvline(rung, color="0.85", linewidth=1, zorder=1)
     curves.set(xlabel="epoch", ylabel=in_picture(metric))
-    # Where the curves do not end.
+    # The corner where the curves do not end.
     corner = "lower right" if state.objective.mode == "max" else "upper right"
     curves.legend(loc=corner, frameon=False)
 
@@ -63,7 +63,7 @@ def draw_curves(study: Path, target: Path) -> None:
         scatter(figure, points, shown, [trial for trial in trials if trial.best])
     if best is not None:
         top = best.value
-        # The diverged and the unlucky would press what matters into one line.
+        # Diverged and bad trials would compress the relevant range into one line.
         if state.objective.mode == "max" and top > 0:
             curves.set_ylim(max(0.0, top - 0.25), top + 0.02)
         trained = sum(len(trial.results) for trial in trials)
@@ -74,18 +74,20 @@ def draw_curves(study: Path, target: Path) -> None:
 
 
 FIRST_SHOWN = ("learning_rate", "batch_size")
-"""Where they are searched."""
+"""Hyperparameters that are shown first, if they are searched."""
 
 MOST_TICKS = 8
-"""Of a colour bar that names every value."""
+"""Largest number of values for a colour bar that names each of them."""
 
 
 def shown_hyperparameters(
     about: Mapping[str, Any], configs: Sequence[Mapping[str, Any]]
 ) -> dict[str, bool]:
-    """The first two hyperparameters that are searched and have numbers, a range before a list, and
-    whether each is drawn on a log scale: as it is searched, and a list where its numbers are above
-    0."""
+    """Return the first two searched hyperparameters with numbers, ranges before lists.
+
+    The value tells whether each is drawn on a log scale: a range if it is searched so, a list if
+    its numbers are above 0.
+    """
     found: dict[str, bool] = {}
     parameters = {one["name"]: one for one in about["space"]["parameters"]}
     lists = {name for name, one in parameters.items() if "low" not in one}
@@ -100,11 +102,13 @@ def shown_hyperparameters(
 def scatter(
     figure: Figure, place: Axes, shown: Mapping[str, bool], trials: Sequence[TrialState]
 ) -> None:
-    """Draws the best value of each trial by one hyperparameter, coloured by another.
+    """Draw the best value of each trial by one hyperparameter, coloured by another.
 
     Args:
+        figure: figure of the colour bar.
+        place: axes to draw on.
         shown: one or two names, and whether each is on a log scale.
-        trials: that have a best value.
+        trials: trials that have a best value.
     """
     from matplotlib.colors import LogNorm, Normalize
 
@@ -135,13 +139,13 @@ def scatter(
 
 
 def _number(value: object) -> float | None:
-    # A space of one's own may have words, or lists, there.
+    # A user's space may have words or lists as values.
     numeric = isinstance(value, (int, float)) and not isinstance(value, bool)
     return value if numeric else None  # type: ignore[return-value]
 
 
 def save_picture(figure: Figure, target: Path) -> None:
-    """Writes a figure as a PNG, in the place of a link as of any file that was there."""
+    """Write a figure as a PNG; it replaces an existing file or link."""
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=110)
     write_file(target.parent, target, content.getvalue())

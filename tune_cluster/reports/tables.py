@@ -1,4 +1,4 @@
-"""The table of a study's trials, `trials.csv`."""
+"""Table of a study's trials, `trials.csv`."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from tune_cluster.study.state import StudyState
 from tune_cluster.study.study_file import write_text
 
 COLUMNS = ("trial", "status", "epochs_run", "best_epoch", "log")
-"""What `trials.csv` has beside hyperparameters and metrics, the log last."""
+"""Columns of `trials.csv` beside hyperparameters and metrics; the log comes last."""
 
 
 def write_table(path: Path, state: StudyState, retry: StorageRetry | None = None) -> None:
-    """Write one line a trial with status, epochs, the configuration and the metrics of its
-    best epoch and, if it failed, the last lines that it printed."""
+    """Write one line per trial: status, epochs, configuration, metrics of its best epoch and, if it
+    failed, the last lines of its output."""
     trials = list(state.trials.values())
     config_names = sorted({name for trial in trials for name in trial.config})
     reported = {name for trial in trials for result in trial.results.values() for name in result}
-    # What is configured and reported too, such as learning_rate, is one column: two of one name
-    # cannot be told apart.
+    # A name that is both configured and reported, such as learning_rate, is one column: two columns
+    # of one name could not be told apart.
     metric_names = sorted(reported - {"epoch", *config_names})
     table = io.StringIO()
     writer = csv.writer(table)
@@ -40,5 +40,5 @@ def write_table(path: Path, state: StudyState, retry: StorageRetry | None = None
 
 
 def _cell(value: Any) -> Any:
-    """A value as a resumed study has it, with lists for tuples; an empty cell is no value."""
+    """Return a value as a resumed study has it, with lists for tuples; an empty cell for None."""
     return "None" if value is None else as_json(value)

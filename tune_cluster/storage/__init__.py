@@ -1,1 +1,1 @@
-"""Where a study's files lie: a folder or a bucket, which may be full or away for a while."""
+"""Storage of a study's files: a folder or a bucket, which may be full or temporarily away."""

@@ -1,4 +1,4 @@
-"""A file that grows by whole pieces: of each all bytes are there, or none."""
+"""A file to which pieces are appended atomically: all bytes of a piece are written, or none."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from tune_cluster.storage.inside import open_to_append
 from tune_cluster.storage.retry import StorageLostError, StorageRetry
 
 STALE_ERRNOS = (errno.ESTALE, errno.EIO, errno.ENOTCONN, errno.ENODEV)
-"""What a file that is open may fail with for good, while its path can be opened again."""
+"""Errors that an open file may keep raising, although its path can be opened again."""
 
 REMEMBERED_BYTES = 256 * 1024
-"""Bytes of a file's end that can be written again: more than a journal grows by within the 30 s for
-which an NFS client may keep what it has taken."""
+"""Bytes of a file's end that can be written again: more than a journal grows within the 30 s for
+which an NFS client may keep accepted data."""
 
 
 class HeldFile:
-    """A file that is open to append to, and locked: from before anything of its study is read.
+    """A file that is open for appending and locked, before any file of its study is read.
 
     Args:
-        create: whether it is new; else it must be there.
-        upload: of what is appended to it, to a bucket.
+        path: path of the file.
+        create: whether to create it; else it must exist.
+        upload: called with appended pieces, to upload them to a bucket.
 
     Raises:
-        ValueError: another process has it, or has deleted it, or it is no regular file.
+        ValueError: another process has locked it or deleted it, or it is no regular file.
     """
 
     def __init__(
@@ -45,39 +46,40 @@ class HeldFile:
             raise
 
     def detach(self) -> int:
-        """The number of the open file, which from now on is the caller's to close."""
+        """Return the descriptor of the open file, which the caller must close from now on."""
         assert self._number is not None, "the lock was passed on already"
         number, self._number = self._number, None
         return number
 
     def release(self) -> None:
-        """Lets another process have the file, unless it was passed on."""
+        """Close and unlock the file, unless it was detached."""
         if self._number is not None:
             os.close(self._number)
             self._number = None
 
 
 class AppendOnlyFile:
-    """Appends what was written since the last `flush`, and waits for storage that fails.
+    """Appends at each `flush` what was written since the last one, and waits for failing storage.
 
-    A full disk takes the first part of a piece. That is taken back before the piece is written
-    again: what is read meanwhile is whole, and nothing is there twice. A server that was away may
-    have lost pieces that it had taken: they are written again.
+    A full disk accepts the first part of a piece. That part is removed before the piece is written
+    again, so that readers see only complete pieces, each once. A server that was away may have lost
+    accepted pieces: they are written again.
 
     Args:
-        path: in a folder that exists; the file is made if it is not there.
-        retry: of the storage that it is on.
-        study: that the file is of, in which no link is followed; the file's folder if None.
-        new: whether the file must not be there yet.
-        kept: whether it is brought to the disk when it is closed; else only to the system, where it
-            survives the process.
-        held: the file, where it is open and locked already: it is locked for as long as it is open,
-            and uploaded to where it says.
+        path: path of the file, in an existing folder; it is created if it is missing.
+        retry: retries of the storage.
+        study: study that the file belongs to, in which no link is followed; the file's folder if
+            None.
+        new: whether the file must not exist yet.
+        kept: whether to sync it to the disk when it is closed; else the data survives the process,
+            but not the machine.
+        held: the file, if it is already open and locked: it stays locked while it is open, and is
+            uploaded as `held` specifies.
 
     Raises:
-        ValueError: the file, or what it is reached by in the study, is a link; or one that
-            was held is another process's.
-        FileExistsError: a new one is there.
+        ValueError: the file, or a folder of its path in the study, is a link; or `held` was locked
+            by another process.
+        FileExistsError: `new` is set and the file exists.
     """
 
     def __init__(
@@ -99,17 +101,20 @@ class AppendOnlyFile:
         self._upload = None if held is None else held.upload
         self._pieces: list[bytes] = []
         self._last = b""
-        """The file's end, as it was written here."""
+        """Last bytes of the file, as this process wrote them."""
         self._file = None if held is None else held.detach()
         self._size = retry(lambda: os.fstat(self._open(create=True)).st_size)
 
     def write(self, data: bytes) -> None:
-        """Takes a part of the next piece."""
+        """Add data to the next piece."""
         self._pieces.append(data)
 
     def flush(self) -> None:
-        """Appends the piece, in one call of the system where the storage takes it; where it raises
-        StorageLostError, nothing of it is there, or what came before it is lost."""
+        """Append the piece, in one system call if the storage accepts it.
+
+        Raises:
+            StorageLostError: no part of it was written, or earlier pieces are lost.
+        """
         piece, self._pieces = b"".join(self._pieces), []
         if piece:
             self._retry(lambda: self._append(piece))
@@ -117,16 +122,16 @@ class AppendOnlyFile:
                 self._upload(piece)
 
     def truncate(self, size: int) -> None:
-        """Drops what follows after so many bytes."""
+        """Remove everything after the first `size` bytes."""
         os.ftruncate(self._open(), size)
         self._size, self._last = size, b""
 
     def close(self) -> None:
-        """Writes what is left, and closes the file, whether or not that can be written."""
+        """Write the rest and close the file, even if the write fails."""
         try:
             self.flush()
             if self._file is not None and self._kept:
-                # Where this fails, the file is what a kill would leave.
+                # If this fails, the file is in the state that a kill would leave.
                 with suppress(OSError):
                     os.fsync(self._file)
         finally:
@@ -134,7 +139,7 @@ class AppendOnlyFile:
 
     def _append(self, piece: bytes) -> None:
         try:
-            # Not made anew: without its mount point it would come to lie under it.
+            # Not created again: if its mount point were away, it would end up below it.
             number = self._open()
             self._mend(number)
             write_all(number, piece)
@@ -149,13 +154,13 @@ class AppendOnlyFile:
         self._last = (self._last + piece)[-REMEMBERED_BYTES:]
 
     def _mend(self, number: int) -> None:
-        """Makes the file what it was after the last piece."""
+        """Restore the file to its state after the last piece."""
         there = os.fstat(number).st_size
         if there > self._size:
             os.ftruncate(number, self._size)
         elif (missing := self._size - there) > len(self._last):
             raise StorageLostError(
-                errno.EIO, f"the last {missing} bytes that it had taken are gone", str(self.path)
+                errno.EIO, f"the last {missing} bytes that it had accepted are lost", str(self.path)
             )
         elif missing:
             write_all(number, self._last[-missing:])
@@ -180,13 +185,13 @@ class AppendOnlyFile:
 
 
 def write_all(number: int, data: bytes) -> None:
-    """Writes to an open file, in one call of the system where it takes it."""
+    """Write to an open file, in one system call if it accepts all data."""
     while data:
         data = data[os.write(number, data) :]
 
 
 def lock(number: int, path: Path) -> None:
-    """Locks the open journal of a study; a ValueError says that another process has it."""
+    """Lock the open journal of a study; raise a ValueError if another process has it."""
     try:
         fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

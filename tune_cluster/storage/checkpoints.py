@@ -1,15 +1,17 @@
-"""The checkpoints of one trial: written whole or not at all, its best and its latest kept.
+"""Checkpoints of one trial: written completely or not at all; the best and the latest are kept.
 
-A checkpoint is a folder `checkpoint_000007` that holds what the trainable saved after epoch 7, and
-`result.json`: the metrics of that epoch, and what the other files must be. So a trial that was
-killed after the checkpoint and before its report is not trained again, it reports what it finds;
-and nothing goes on from what is damaged.
+A checkpoint is a folder `checkpoint_000007` with the files that the trainable saved after epoch 7,
+and `result.json`: the metrics of that epoch, and the sizes and checksums of the other files. So a
+trial that was killed between checkpoint and report is not trained again but reports the stored
+metrics, and no trial resumes from a damaged checkpoint.
 
-It is saved to the node's own disk and copied from there: an error of the copy is the storage's,
-which is waited for, while torch says of a full disk only that something has failed.
+It is saved to the node's own disk and copied from there: an error of the copy is one of the
+storage, for which the trial waits, while torch's message about a full disk only says that something
+failed.
 
-A member of a population may go on from the weights of another one: from a copy of its checkpoint,
-`checkpoint_000008_from_0003`. That is never the member's best, since the other one's it remains.
+A member of a population may continue from the weights of another one: from a copy of its
+checkpoint, `checkpoint_000008_from_0003`. That is never the member's best one, since it is the
+donor's.
 """
 
 from __future__ import annotations
@@ -39,19 +41,19 @@ CHECKPOINT_PREFIX = "checkpoint_"
 
 
 def dirname_of(index: int) -> str:
-    """The name of a trial's directory, such as `0012`: they sort as the trials began."""
+    """Return the name of a trial's directory, such as `0012`: names sort in the order of trials."""
     return f"{index:04d}"
 
 
 class _Record(TypedDict):
-    """What `result.json` has: see `Checkpoint` for what its fields are."""
+    """Content of `result.json`; `Checkpoint` explains the fields."""
 
     __pydantic_config__ = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)  # type: ignore[misc]
 
     epoch: float
     value: float
     result: dict[str, Any]
-    """Its values may be no finite numbers."""
+    """Reported result; its values may be non-finite."""
     donor: NotRequired[Annotated[int, Field(ge=0)]]
     past: NotRequired[list[dict[str, Any]]]
     config: NotRequired[dict[str, Any]]
@@ -60,11 +62,11 @@ class _Record(TypedDict):
     from_zero: NotRequired[bool]
     files: NotRequired[dict[str, Annotated[list[int], Field(min_length=2, max_length=2)]]]
     crc: NotRequired[int]
-    """The CRC-32 of the rest; an earlier version has written none."""
+    """CRC-32 of the other fields; absent in files of an earlier version."""
 
 
 class NoRoomError(Exception):
-    """A checkpoint was not written, since it needs more bytes than are allowed."""
+    """A checkpoint was not written because it needs more bytes than allowed."""
 
     def __init__(self, needed: int, allowed: int) -> None:
         super().__init__(f"{needed} bytes are needed, and {allowed} allowed")
@@ -74,42 +76,46 @@ class NoRoomError(Exception):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint as it lies on the storage."""
+    """A stored checkpoint."""
 
     store: Store
-    """The trial's."""
+    """Store of the trial."""
     name: str
-    """Of its folder."""
+    """Name of its folder."""
     epoch: float
     value: float
-    """Of the study's metric."""
+    """Value of the study's metric."""
     result: dict[str, Any]
-    """What the trial reported with it."""
+    """Result that the trial reported with it."""
     donor: int | None = None
-    """The trial that it was copied from."""
+    """Trial that it was copied from, if any."""
     past: list[dict[str, Any]] = field(default_factory=list)
-    """What the trial reported before it, by epoch, where that is kept."""
+    """Earlier reports of the trial, by epoch, if they are kept."""
     config: dict[str, Any] | None = None
-    """That it was trained with, where that is kept."""
+    """Configuration that it was trained with, if it is kept."""
     iteration: int = 0
-    """Steps of Tune that it took, which a trainable's learning rate may be computed from."""
+    """Number of Tune's steps so far, which a trainable may use for its learning rate."""
     time_total: float = 0.0
-    """Seconds of them."""
+    """Seconds of these steps."""
     from_zero: bool = False
-    """Whether the trial counts its epochs from 0 itself."""
+    """Whether the trial counts its own epochs from 0."""
     files: Mapping[str, list[int]] = field(default_factory=dict)
-    """What its files must be (`checksums`); one of an earlier version does not say it."""
+    """Sizes and checksums of its files (`checksums`); empty in those of an earlier version."""
 
     @contextmanager
     def whole(self) -> Iterator[Path]:
-        """A local folder with its files as they were written, for as long as the context lasts; a
-        ValueError if they are damaged, an OSError if they cannot be had."""
+        """Provide a local folder with the unchanged files within the `with` block.
+
+        Raises:
+            ValueError: the files are damaged.
+            OSError: the files cannot be read.
+        """
         with self.store.reading(self.name) as folder:
             check_sums(folder, self.files)
             yield folder
 
     def copy_to(self, folder: Path) -> None:
-        """Copies its files, as `whole` has them, to an empty local folder."""
+        """Copy the files, checked as in `whole`, to an empty local folder."""
         self.store.copy_to(self.name, folder)
         check_sums(folder, self.files)
 
@@ -118,9 +124,10 @@ class TrialCheckpoints:
     """The checkpoints of one trial.
 
     Args:
-        store: the trial's, shared by all nodes; made at the first write.
+        store: store of the trial, shared by all nodes; created at the first write.
         mode: "max" or "min": which value is the best.
-        allowance: bytes of all of them, one that is being written included; None without a limit.
+        retry: retries of the storage.
+        allowance: bytes of all checkpoints, including one that is being written; None for no limit.
     """
 
     def __init__(
@@ -143,17 +150,21 @@ class TrialCheckpoints:
         save: Callable[[str], object],
         **more: Any,
     ) -> str:
-        """Lets `save(folder)` write the checkpoint of `epoch`; the name of its folder.
+        """Write the checkpoint of `epoch` with `save(folder)`; return the name of its folder.
 
-        Those that are neither the best nor the latest are dropped.
+        All checkpoints but the best and the latest are deleted.
 
         Args:
-            more: `iteration`, `time_total`, `past`, `config` and `from_zero`, where they are to be
-                kept with it.
+            epoch: epoch after which it is saved.
+            value: value of the study's metric.
+            result: reported result.
+            save: saves the trainable's state to a folder.
+            more: `iteration`, `time_total`, `past`, `config` and `from_zero`, if they are to be
+                stored with it.
 
         Raises:
-            NoRoomError: it is no better than the best one, and both are more than is allowed.
-            StorageLostError: the storage failed, and did not come back.
+            NoRoomError: it is no better than the best one, and both exceed the allowance.
+            StorageLostError: the storage failed permanently.
         """
         record = {"epoch": epoch, "value": value, "result": result, **more}
         name = name_of(epoch)
@@ -162,11 +173,11 @@ class TrialCheckpoints:
         return name
 
     def adopt(self, checkpoint: Checkpoint, donor: int) -> str:
-        """Copies a checkpoint of trial `donor`, which this trial goes on from; the name of its
-        folder.
+        """Copy a checkpoint of trial `donor`, from which this trial continues; return the name of
+        its folder.
 
         Raises:
-            NoRoomError: it and the best one are more than is allowed.
+            NoRoomError: it and the best one exceed the allowance.
             ValueError, OSError: it is damaged, or cannot be copied.
         """
         copied = ("epoch", "value", "result", "iteration", "time_total", "from_zero")
@@ -176,9 +187,12 @@ class TrialCheckpoints:
         return name
 
     def make_room(self, needed: int, value: float | None = None) -> None:
-        """Drops what has to go before so many bytes are written: what is neither the best nor the
-        latest, then the latest, and the best for one with a better `value` only; a NoRoomError if
-        that is not enough."""
+        """Delete checkpoints until `needed` bytes fit: first all but the best and the latest, then
+        the latest, and the best only for one with a better `value`.
+
+        Raises:
+            NoRoomError: that is not enough.
+        """
         if self._allowance is None:
             return
         sizes, best = self._retry(self.store.sizes), self.best()
@@ -194,53 +208,59 @@ class TrialCheckpoints:
         raise NoRoomError(needed, self._allowance)
 
     def names(self) -> list[str]:
-        """The folders that hold a checkpoint, the newest first, readable or not."""
+        """Return the folders with a checkpoint, the newest first, readable or not."""
         names = [
             name for name in self._retry(self.store.folders) if name.startswith(CHECKPOINT_PREFIX)
         ]
         return sorted(names, reverse=True)
 
     def read(self, name: str) -> Checkpoint:
-        """What is known of the checkpoint in the folder `name`, without its tensors; an OSError or
-        a ValueError if it is damaged."""
+        """Return the checkpoint in the folder `name`, without its tensors.
+
+        Raises:
+            OSError, ValueError: it is damaged.
+        """
         record = read_record(self._retry(lambda: self.store.read(f"{name}/{RESULT_FILE}")))
-        # One of an earlier version does not say it.
+        # Missing in a file of an earlier version.
         record.setdefault("iteration", record["epoch"])
         known = (key for key in _Record.__annotations__ if key in record and key != "crc")
         return Checkpoint(self.store, name, **{key: record[key] for key in known})
 
     def drop_from(self, epoch: float) -> None:
-        """Drops those of `epoch` and later, readable or not: the trial has come to that epoch
-        again, and is not to go on from what it had there before."""
+        """Delete the checkpoints of `epoch` and later, readable or not: the trial has reached that
+        epoch again, and must not resume from its earlier state there."""
         for name in self.names():
             if name >= name_of(epoch):
                 self.store.drop(name)
 
     def newest_first(self) -> list[Checkpoint]:
-        """All that can be read; a damaged folder is left out, and stays where it is. Storage that
-        does not come back is a StorageLostError."""
+        """Return all readable checkpoints; a damaged folder is left out, and not deleted.
+
+        Raises:
+            StorageLostError: the storage failed permanently.
+        """
         found = []
         for name in self.names():
             try:
                 found.append(self.read(name))
             except StorageLostError:
-                # Nothing is known of it: who takes it for damaged may delete the best one.
+                # Its state is unknown: a caller that treats it as damaged may delete the best one.
                 raise
             except (OSError, ValueError):
                 continue
         return found
 
     def of_epoch(self, epoch: float) -> Checkpoint | None:
-        """The trial's own after `epoch`, if it is there and can be read."""
+        """Return the trial's own checkpoint after `epoch`, if it exists and is readable."""
         own = (c for c in self.newest_first() if c.donor is None)
         return next((c for c in own if c.epoch == epoch), None)
 
     def best(self) -> Checkpoint | None:
-        """The trial's own with the best value, the earlier of equals."""
+        """Return the trial's own checkpoint with the best value, the earliest of equal ones."""
         return self.best_of(self.newest_first())
 
     def best_of(self, found: list[Checkpoint]) -> Checkpoint | None:
-        """The same of those that were found."""
+        """Return the best of the given checkpoints, as `best` does."""
         own = (c for c in found if c.donor is None)
         return min(own, key=lambda c: (self._objective.key(c.value), c.epoch), default=None)
 
@@ -256,7 +276,7 @@ class TrialCheckpoints:
             result = folder / RESULT_FILE
 
             def describe() -> None:
-                # A donor's, or the first part of it.
+                # One of a donor, or an incomplete one.
                 result.unlink(missing_ok=True)
                 described = {**record, "files": sums_of(folder)}
                 read_back = json.loads(json.dumps(described))
@@ -265,9 +285,10 @@ class TrialCheckpoints:
                 )
 
             def put() -> None:
-                # Each time: where the mount point was away nothing was seen, and nothing dropped.
+                # At each attempt: while the mount point was away nothing could be listed or
+                # deleted.
                 self.make_room(bytes_in(folder), value)
-                # Only a damaged one can have the name already: the trial went on from an earlier
+                # Only a damaged one can have the name already: the trial resumed from an earlier
                 # one.
                 self.store.put(folder, name)
 
@@ -284,15 +305,15 @@ class TrialCheckpoints:
 
 
 def name_of(epoch: float) -> str:
-    """The folder of the checkpoint after `epoch`, such as `checkpoint_000007`, or
-    `checkpoint_000007.5` of a trial that reports twice an epoch: they sort as the epochs do."""
+    """Return the folder of the checkpoint after `epoch`, such as `checkpoint_000007`, or
+    `checkpoint_000007.5` for a trial that reports twice an epoch: names sort as epochs."""
     whole = math.floor(epoch)
     part = f"{epoch - whole:.6f}".rstrip("0")[1:] if epoch > whole else ""
     return f"{CHECKPOINT_PREFIX}{whole:06d}{part}"
 
 
 def read_record(data: bytes) -> dict[str, Any]:
-    """The content of a `result.json`; a ValueError says that it is damaged."""
+    """Return the content of a `result.json`; raise a ValueError if it is damaged."""
     record: dict[str, Any] = parse(data, finite=False)
     check(_Record, record)
     if "crc" in record and record["crc"] != crc_of(record):
@@ -301,8 +322,11 @@ def read_record(data: bytes) -> dict[str, Any]:
 
 
 def saved(save: Callable[[str], object]) -> tempfile.TemporaryDirectory[str]:
-    """A folder on this node's own disk with what `save` writes to it; an OSError says that the disk
-    is full, whatever `save` has made of it."""
+    """Create a folder on this node's own disk and let `save` write to it.
+
+    Raises:
+        OSError: the disk is full, whatever error `save` has raised.
+    """
     folder = scratch()
     try:
         save(folder.name)
@@ -310,7 +334,7 @@ def saved(save: Callable[[str], object]) -> tempfile.TemporaryDirectory[str]:
         full = shutil.disk_usage(folder.name).free < FULL_BYTES
         folder.cleanup()
         if full:
-            # Named here: it has room again, now that the folder is gone.
+            # Named here, since the disk has space again once the folder is deleted.
             reason = os.strerror(errno.ENOSPC)
             raise OSError(errno.ENOSPC, reason, tempfile.gettempdir()) from error
         raise

@@ -1,11 +1,11 @@
-"""Files and folders inside a study, which others may write to: no link in it is followed, and only
-a regular file is opened: a FIFO would be waited for without end, and a device may be endless.
+"""Safe access to files and folders of a study, which others may write to: no link in it is
+followed, and only regular files are opened, since a FIFO would block and a device may be endless.
 
-A link that another person has put there would lead a writer of ours to any file of its user, and a
-reader to what that other person may not read. So each folder below `root` is opened in the one
-before it (`openat`), and what is new is made under a random name that nothing has
-(`O_CREAT | O_EXCL`): nobody can exchange one of them in between. `root` itself, the study or the
-folder that studies are kept in, may be a link of its user's.
+A link placed by another user could lead our writes to any file of our user, and our reads to files
+that the other user may not read. So each folder below `root` is opened relative to the one before
+it (`openat`), and new files are created under a random unused name (`O_CREAT | O_EXCL`): nobody can
+exchange one of them in between. `root` itself, the study or the folder of studies, may be a link of
+its owner's.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ class LinkError(ValueError):
 
     def __init__(self, path: Path) -> None:
         super().__init__(
-            f"{path} is a link, and links inside a study are not followed: put there what it leads "
-            "to, or delete it"
+            f"{path} is a link, and links inside a study are not followed: replace it with its "
+            "target, or delete it"
         )
 
 
 @contextmanager
 def opened(root: Path, folder: Path, *, make: bool = False) -> Iterator[int]:
-    """The number of an open folder, for as long as the context lasts.
+    """Open a folder within the `with` block, and return its descriptor.
 
     Args:
-        root: that links may lead to.
-        folder: it, or one below it.
-        make: the folder where it is missing, but none above it: under a mount point that is away
-            they would be made on the wrong disk.
+        root: folder whose own path may contain links.
+        folder: `root`, or a folder below it.
+        make: whether to create the folder if it is missing, but none above it: if a mount point is
+            away, they would be created on the wrong disk.
 
     Raises:
         LinkError: it, or a folder between it and `root`, is a link.
@@ -76,8 +76,11 @@ def opened(root: Path, folder: Path, *, make: bool = False) -> Iterator[int]:
 
 
 def open_folder(within: int, name: str, path: Path) -> int:
-    """The number of the folder `name` in an open one, opened; a ValueError if it is a link, or
-    `..`. `path` is for the errors."""
+    """Open the folder `name` in an open one; return its descriptor. `path` is for error messages.
+
+    Raises:
+        ValueError: it is a link, or `..`.
+    """
     if name == "..":
         raise ValueError(f"{path} leads out of its folder")
     try:
@@ -89,12 +92,15 @@ def open_folder(within: int, name: str, path: Path) -> int:
 
 
 def open_regular(path: Path, folder: int | None = None) -> BinaryIO:
-    """Open a regular file for reading; links in the folders that lead to it are followed, as far as
-    they end. What is none (a folder, a link, a FIFO, a socket, a device) is a ValueError.
+    """Open a regular file for reading; links in the folders of its path are followed, if they end.
 
     Args:
-        folder: the number of the open folder that it is in, where the path to that is not to be
-            followed again.
+        path: path of the file.
+        folder: descriptor of the open folder that contains it, if its path is not to be followed
+            again.
+
+    Raises:
+        ValueError: it is no regular file but a folder, a link, a FIFO, a socket or a device.
     """
     return os.fdopen(_open_regular(path, folder, os.O_RDONLY), "rb")
 
@@ -102,7 +108,7 @@ def open_regular(path: Path, folder: int | None = None) -> BinaryIO:
 def _open_regular(path: Path, folder: int | None, flags: int) -> int:
     found = path if folder is None else Path(path.name)
     if not flags & os.O_EXCL:
-        # A look first: to open a device may be to act on it, and a socket gives the same error as
+        # Checked first: opening a device may have an effect, and a socket raises the same error as
         # storage that is away.
         with suppress(FileNotFoundError):
             check_regular(path, os.stat(found, dir_fd=folder, follow_symlinks=False).st_mode)
@@ -123,21 +129,24 @@ def _open_regular(path: Path, folder: int | None, flags: int) -> int:
 
 
 def read_regular(path: Path) -> bytes:
-    """The content of a regular file; errors as those of `open_regular`."""
+    """Return the content of a regular file; raises as `open_regular`."""
     with open_regular(path) as file:
         return file.read()
 
 
 def check_regular(path: Path, mode: int) -> None:
-    """Refuse what is no regular file by its mode, as `os.stat` has it, by a ValueError."""
+    """Raise a ValueError if a mode, as from `os.stat`, is not that of a regular file."""
     kind = stat.S_IFMT(mode)
     if kind != stat.S_IFREG:
         raise ValueError(f"{path} is {FILE_KINDS.get(kind, 'no file')}, where a file is expected")
 
 
 def write_file(root: Path, path: Path, content: bytes) -> None:
-    """Writes a file whole, in the place of one that was there, or leaves that; a LinkError if it is
-    reached by a link."""
+    """Write a complete file in place of an existing one, or leave the old one unchanged.
+
+    Raises:
+        LinkError: its path has a link.
+    """
     with opened(root, path.parent) as folder, naming(path):
         unfinished = random_name(path.name)
         try:
@@ -151,21 +160,22 @@ def write_file(root: Path, path: Path, content: bytes) -> None:
 
 
 def new_file(folder: int, name: str) -> BinaryIO:
-    """A file that was not there, open for writing; an OSError if something has that name."""
+    """Create a new file and open it for writing; raise an OSError if the name exists."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     return os.fdopen(os.open(name, flags, 0o666, dir_fd=folder), "wb")
 
 
 def open_to_append(root: Path, path: Path, *, create: bool = False, new: bool = False) -> int:
-    """The number of a regular file below `root`, which links may lead to, open for reading and
-    appending.
+    """Open a regular file below `root` for reading and appending; return its descriptor.
 
     Args:
-        create: it where it is missing.
-        new: whether it must be missing.
+        root: folder whose own path may contain links.
+        path: path of the file.
+        create: whether to create it if it is missing.
+        new: whether it must not exist yet.
 
     Raises:
-        ValueError: it, or what it is reached by, is a link; or it is no file, or has a second name.
+        ValueError: it or a folder of its path is a link, or it is no file, or has a second name.
     """
     flags = os.O_RDWR | os.O_APPEND
     flags |= os.O_CREAT if create or new else 0
@@ -175,19 +185,21 @@ def open_to_append(root: Path, path: Path, *, create: bool = False, new: bool = 
 
 
 def random_name(name: str) -> str:
-    """A hidden name for what becomes `name` when it is whole: nobody has put anything there."""
+    """Return a hidden name for what becomes `name` once it is complete; nobody can guess it."""
     return f".{name}-{secrets.token_hex(8)}"
 
 
 def copy_folder(source: int, target: int, path: Path, *, own: bool = False) -> None:
-    """Copies what an open folder has, and the folders in it, into another one, which is empty.
+    """Copy the files and folders of an open folder to another one, which is empty.
 
     Args:
-        path: of the source, for the errors.
+        source: descriptor of the folder to copy.
+        target: descriptor of the empty folder.
+        path: path of the source, for error messages.
         own: whether the source is this process's own, so that links in it to files are followed.
 
     Raises:
-        ValueError: there is a link, or what is neither file nor folder.
+        ValueError: it contains a link, or anything but files and folders.
     """
     for entry in sorted(os.scandir(source), key=lambda entry: entry.name):
         name, here = entry.name, path / entry.name
@@ -215,8 +227,8 @@ def _closing(number: int) -> Iterator[int]:
 
 
 def check_no_links(root: Path, folder: Path) -> None:
-    """Refuses, by a ValueError, a folder that is reached by a link, or has anything but files and
-    folders in it, at any depth."""
+    """Raise a ValueError if the path of a folder has a link, or if the folder contains anything but
+    files and folders, at any depth."""
     try:
         with opened(root, folder) as number:
             for parent, folders, files, within in os.fwalk(dir_fd=number):
@@ -229,10 +241,10 @@ def check_no_links(root: Path, folder: Path) -> None:
 
 
 def bytes_in(folder: Path, root: Path | None = None) -> int:
-    """Of the files in a folder and the folders in it, what is being deleted meanwhile left out;
-    links are followed to `root` alone, which is the folder if None."""
+    """Return the bytes of all files below a folder, without those that are being deleted; links are
+    followed to `root` alone, which is the folder if None."""
     size = 0
-    # `os.fwalk` itself passes over a folder that is gone, but for the first.
+    # `os.fwalk` itself skips a folder that is gone, except the first.
     with suppress(FileNotFoundError), opened(root or folder, folder) as number:
         for _, _, files, within in os.fwalk(dir_fd=number):
             for name in files:
@@ -242,22 +254,22 @@ def bytes_in(folder: Path, root: Path | None = None) -> int:
 
 
 def delete(folder: int, name: str) -> None:
-    """Deletes what has that name in an open folder, as far as it can be deleted; of a link the link
-    and not what it leads to."""
+    """Delete `name` in an open folder, as far as possible; of a link, the link and not its
+    target."""
     with suppress(OSError):
         if not stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
             os.unlink(name, dir_fd=folder)
             return
         with _closing(os.open(name, FOLDER | os.O_NOFOLLOW, dir_fd=folder)) as number:
-            # All names first: what is deleted meanwhile may hide others from a scan.
+            # List all names first: deletions during a scan may hide others.
             for entry in list(os.scandir(number)):
                 delete(number, entry.name)
         os.rmdir(name, dir_fd=folder)
 
 
 def make_private(root: Path, path: Path) -> None:
-    """Makes a folder that this user alone may write to, or raises a ValueError. One that is there
-    stays if it is such a one; else others may have put something into it, and it is deleted."""
+    """Create a folder that only this user can write to, or raise a ValueError. An existing one is
+    kept if only this user can write to it; else others may have changed it, and it is deleted."""
     try:
         with opened(root, path.parent, make=True) as folder:
             if not _is_private(folder, path.name):
@@ -268,7 +280,7 @@ def make_private(root: Path, path: Path) -> None:
                 os.mkdir(path.name, 0o700, dir_fd=folder)
     except OSError as error:
         raise ValueError(
-            f"{path}: cannot be made a folder that others may not write to ({error.strerror})"
+            f"{path}: cannot be made a folder that only you can write to ({error.strerror})"
         ) from None
 
 
@@ -283,7 +295,7 @@ def _is_private(folder: int, name: str) -> bool:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Errors of what is done in an open folder name the whole path."""
+    """Make errors in an open folder name the whole path."""
     try:
         yield
     except OSError as error:

@@ -1,10 +1,10 @@
-"""JSON that is read as it was written or refused, and the sizes and CRC-32 of a checkpoint's files.
+"""Strict reading of JSON, and sizes and CRC-32 of a checkpoint's files.
 
-`json.loads` alone takes NaN, keeps the last of two equal keys, and ends in a RecursionError where
-brackets are nested deeply enough. torch finds a file that was cut off, but not a block of zeros in
-a tensor: its reader skips the checksums of the file. Those here are taken before a checkpoint
-leaves its node and cost 1 ms for each 2 MB, at the writing and before a checkpoint is continued
-from. They find damage, not malice.
+`json.loads` alone accepts NaN, keeps the last of two equal keys, and raises a RecursionError for
+deeply nested brackets. torch detects a truncated file, but not a block of zeros in a tensor: its
+reader skips the checksums of the file. The checksums here are taken before a checkpoint leaves its
+node and cost 1 ms for each 2 MB, at the writing and before a resume from it. They find damage, not
+malice.
 """
 
 from __future__ import annotations
@@ -24,29 +24,30 @@ from pydantic import TypeAdapter, ValidationError
 from tune_cluster.storage.inside import CHUNK_BYTES, open_regular, opened
 
 DEEPEST_BRACKETS = 100
-"""Brackets within each other; nothing here needs ten."""
+"""Largest depth of nested brackets; no file here needs ten."""
 
 BRACKET, STRING = re.compile(r"[][{}]"), re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 SHOWN_CHARACTERS = 60
-"""Characters of a value in an error."""
+"""Number of characters of a value in an error message."""
 
 UNION = ("bool", "int", "constrained-int", "float")
-"""What pydantic appends to the place of an error in a number that may be of several types."""
+"""Suffixes that pydantic appends to the location of an error in a number of several types."""
 
 Sums: TypeAlias = dict[str, list[int]]
-"""By the path of a file within its folder, its bytes and its CRC-32."""
+"""Size in bytes and CRC-32 of each file of a folder, by its relative path."""
 
 
 def parse(data: bytes, *, unique: bool = True, finite: bool = True) -> Any:
-    """The value of a JSON text in UTF-8.
+    """Parse a JSON text in UTF-8.
 
     Args:
-        unique: whether equal keys are looked for, which takes as long as the parsing again.
-        finite: whether NaN and infinity are refused.
+        data: the text.
+        unique: whether to refuse equal keys, which doubles the time.
+        finite: whether to refuse NaN and infinity.
 
     Raises:
-        ValueError: it is not JSON, or has what no file of ours has.
+        ValueError: it is not JSON, or contains what none of our files contains.
     """
     try:
         text = data.decode()
@@ -64,8 +65,8 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def check(kind: Any, value: Any) -> None:
-    """Hold a value against a type that pydantic knows; a ValueError says the field, its value, and
-    what it should be."""
+    """Check a value against a type that pydantic supports; raise a ValueError with the field, its
+    value, and what it should be."""
     try:
         _adapter(kind).validate_python(value)
     except ValidationError as error:
@@ -73,13 +74,13 @@ def check(kind: Any, value: Any) -> None:
 
 
 def crc_of(content: Mapping[str, Any], without: Collection[str] = ("crc",)) -> int:
-    """The CRC-32 of a JSON object without some of its fields, whatever their order."""
+    """Return the CRC-32 of a JSON object without some of its fields, whatever their order."""
     checked = {name: value for name, value in content.items() if name not in without}
     return zlib.crc32(json.dumps(checked, sort_keys=True).encode())
 
 
 def sums_of(folder: Path) -> Sums:
-    """Of all files in a folder and in the folders in it."""
+    """Return sizes and checksums of all files below a folder."""
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     sums = {}
     for path in files:
@@ -89,10 +90,10 @@ def sums_of(folder: Path) -> Sums:
 
 
 def check_sums(folder: Path, sums: Mapping[str, list[int]]) -> None:
-    """Reads those files again; a ValueError if one is not what it was, or none of the folder's."""
+    """Read the files again; raise a ValueError if one has changed, or is outside the folder."""
     for name, (size, crc) in sums.items():
         path = folder / name
-        # Who has written the sums may have been another: no name leads out of the folder.
+        # Another user may have written the sums: no name may lead out of the folder.
         with opened(folder, path.parent) as within, open_regular(path, within) as file:
             found = os.fstat(file.fileno()).st_size
             if found != size:
@@ -131,7 +132,7 @@ def _check_depth(text: str) -> None:
 
 
 def described(error: ValidationError) -> str:
-    """The field that is wrong, its value, and what it should be."""
+    """Return the wrong field of an error, its value, and what it should be."""
     errors = error.errors(include_url=False)
     locs = [one["loc"] for one in errors]
     fields = [loc[:-1] if loc and loc[-1] in UNION else loc for loc in locs]

@@ -1,15 +1,15 @@
-"""The lock of a study in a bucket: one driver at a time has it, by S3's conditional writes.
+"""Lock of a study in a bucket: one driver at a time holds it, by S3's conditional writes.
 
-The driver that has the study has written `driver.json`, and writes it again every few seconds, each
-time on the condition that it still is what this driver wrote last (`If-Match`). It is made on the
-condition that none is there (`If-None-Match: *`): of two drivers that begin together one makes
-it. Who finds one watches it for `LEASE_SECONDS` of its own clock: if it changes, its driver is at
-work; if not, that driver is dead or cut off, and the study is taken over, on the condition that the
-lease has not changed. Of several that do so one succeeds.
+The driver that holds the study has written `driver.json`, and rewrites it every few seconds, on the
+condition that it is unchanged since (`If-Match`). It is created on the condition that none exists
+(`If-None-Match: *`): of two drivers that begin at the same time one creates it. A driver that finds
+an existing lease watches it for `LEASE_SECONDS` of its own clock: if it changes, its driver is
+running; if not, that driver is dead or cut off, and the study is taken over, on the condition that
+the lease has not changed. Of several drivers that do so one succeeds.
 
-A driver that could not renew its lease for that long writes nothing more to the bucket until it
-has renewed it; when it finds another one's, or none, it has lost the study and ends. What it cannot
-stop at once are its trials: until it ends they may write checkpoints, each whole.
+A driver that could not renew its lease for that time writes nothing more to the bucket until it has
+renewed it; if it finds another driver's lease, or none, it has lost the study and ends. Its trials
+cannot be stopped at once: until it ends they may write checkpoints, each a complete one.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from tune_cluster.storage.retry import print_line
 from tune_cluster.storage.s3 import ConflictError, S3Store
 
 RENEWAL_SECONDS = 5.0
-"""Between two renewals: 2.60 USD a month at AWS, for a request each."""
+"""Seconds between two renewals: 2.60 USD a month at AWS, at one request each."""
 
 LEASE_SECONDS = 4 * RENEWAL_SECONDS
-"""Without a renewal, after which a driver is taken for dead."""
+"""Seconds without a renewal after which a driver is considered dead."""
 
 LEASE_FILE = "driver.json"
 
@@ -48,28 +48,28 @@ class _Holder(TypedDict):
 
 @dataclass(frozen=True)
 class _Found:
-    """The lease that lies in the bucket."""
+    """The lease found in the bucket."""
 
     etag: str
     driver: str
-    """The id of its driver; empty if it is damaged, and so nobody's."""
+    """Id of its driver; empty if the lease is damaged and so nobody's."""
     who: str
-    """Its driver, for a person to find."""
+    """Description of its driver, so that the user can find it."""
 
 
 class LeaseLostError(Exception):
-    """This driver has the study no more."""
+    """This driver no longer holds the study."""
 
 
 class StudyInUseError(ValueError):
-    """Another driver is at work on the study."""
+    """Another driver is running the study."""
 
 
 class S3Lease:
-    """Holds a study in a bucket, for as long as the context lasts.
+    """Holds a study in a bucket within a `with` block.
 
     Raises:
-        StudyInUseError: on entering: another driver is at work on it.
+        StudyInUseError: on entering: another driver is running it.
         ValueError: on entering: this S3 has no conditional writes.
     """
 
@@ -81,7 +81,8 @@ class S3Lease:
         lease_seconds: float = LEASE_SECONDS,
     ) -> None:
         self.lost = ""
-        """Who has the study now, if this driver has it no more."""
+        """Description of the driver that has taken over the study; empty while this one holds
+        it."""
         self._on_lost: Callable[[str], None] = print_line
         self._store = store
         self._renewal_seconds = renewal_seconds
@@ -89,9 +90,9 @@ class S3Lease:
         self._me = {"driver": uuid.uuid4().hex, "host": socket.gethostname(), "pid": os.getpid()}
         self._changes = 0
         self._etag = ""
-        """Of what this driver wrote last."""
+        """ETag of the lease that this driver wrote last."""
         self._held_until = 0.0
-        """By `_now`."""
+        """Time by `_now` until which the lease is valid."""
         self._renewing = threading.RLock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
@@ -105,28 +106,32 @@ class S3Lease:
     def __exit__(self, *error: object) -> None:
         self._ended.set()
         self._thread.join()
-        # Where it cannot be deleted the next driver will watch it.
+        # If it cannot be deleted, the next driver watches it.
         with suppress(OSError, ConflictError):
             if not self.lost:
                 self._store.delete_if(LEASE_FILE, self._etag)
 
     def on_lost(self, tell: Callable[[str], None]) -> None:
-        """From here on `tell` is told, once, who has taken the study; until now a person was. A
-        ValueError, if another driver has it already."""
+        """Set a function to call once with the driver that has taken over the study; until now a
+        line was printed.
+
+        Raises:
+            ValueError: another driver has it already.
+        """
         with self._renewing:
             if self.lost:
                 raise ValueError(f"{self.lost}; wait for it, or end it")
             self._on_lost = tell
 
     def check(self) -> None:
-        """Called before each write to the study; renews a lease that may have run out.
+        """Check the lease before a write to the study; renew it if it may have expired.
 
         Raises:
             LeaseLostError: another driver has the study.
-            OSError: the lease may have run out, and the bucket is out of reach.
+            OSError: the lease may have expired, and the bucket is not reachable.
         """
         if not self.lost and _now() < self._held_until:
-            # Without waiting for a renewal that is on its way.
+            # Do not wait for a renewal in progress.
             return
         with self._renewing:
             if not self.lost and _now() >= self._held_until:
@@ -135,7 +140,7 @@ class S3Lease:
                 raise LeaseLostError(self.lost)
 
     def lose(self) -> None:
-        """Gives the study up, since somebody else has written what only its holder writes."""
+        """Give up the study, since another driver has written what only its holder writes."""
         with self._renewing:
             if self.lost:
                 return
@@ -150,7 +155,7 @@ class S3Lease:
 
     def _run(self) -> None:
         while not (self._ended.wait(self._renewal_seconds) or self.lost):
-            # Whoever cannot reach the bucket is told so by the upload.
+            # The upload reports that the bucket is not reachable.
             with suppress(OSError), self._renewing:
                 if not self.lost:
                     self._renew()
@@ -163,7 +168,7 @@ class S3Lease:
                 found = self._find()
                 if found is None or not self._is_mine(found):
                     raise
-                # Of an earlier renewal the answer was lost, and its ETag with it.
+                # The answer to an earlier renewal was lost, and its ETag with it.
                 self._write(found.etag)
         except ConflictError:
             self.lose()
@@ -174,7 +179,7 @@ class S3Lease:
     def _write(self, etag: str | None) -> None:
         self._changes += 1
         content = json.dumps({**self._me, "changes": self._changes}).encode()
-        # From before it is sent: another driver's watch cannot have begun earlier.
+        # The time before sending: another driver's watch cannot have begun earlier.
         began = _now()
         self._etag = self._store.write_if(LEASE_FILE, content, etag)
         self._held_until = began + self._lease_seconds
@@ -184,7 +189,7 @@ class S3Lease:
             found = self._find()
             if found is not None and found.driver:
                 found = self._watch(found)
-            # Where another one was faster, it is looked at next.
+            # If another driver was faster, its lease is found next.
             with suppress(ConflictError):
                 self._write(None if found is None else found.etag)
                 return
@@ -198,13 +203,13 @@ class S3Lease:
             holder: _Holder = parse(content)
             check(_Holder, holder)
         except ValueError:
-            # Whoever is at work writes it whole.
+            # A running driver writes complete leases.
             return _Found(etag, "", "")
         who = f"the driver on {holder['host']!r} (process {holder['pid']})"
         return _Found(etag, holder["driver"], who)
 
     def _watch(self, first: _Found) -> _Found | None:
-        """The lease of a driver that is dead, or None if it has ended meanwhile."""
+        """Return the lease of a dead driver, or None if its driver has ended meanwhile."""
         print_line(
             f"{first.who} has not signed off from {self._store}; {self._lease_seconds:.0f} s will "
             "show whether it is still at work"
@@ -223,13 +228,14 @@ class S3Lease:
 
 
 def _now() -> float:
-    """Seconds that pass while this machine is suspended too, as another driver counts them."""
+    """Return seconds of a clock that continues while the machine is suspended, as another driver
+    sees time."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def check_conditional_writes(store: S3Store) -> None:
-    """Refuses, by a ValueError, an S3 that ignores the conditions of a write: two drivers would
-    have one study."""
+    """Raise a ValueError if an S3 ignores the conditions of a write: two drivers could hold one
+    study."""
     name = f".probe-{uuid.uuid4().hex}"
     etag = store.write_if(name, b"1", None)
     try:

@@ -1,12 +1,12 @@
-"""`--checkpoint-budget`: the bytes that all checkpoints of a study may take, at any moment.
+"""`--checkpoint-budget`: the bytes that all checkpoints of a study may use at any time.
 
-The quota is divided before the first trial. Each trial that runs has a share, which it holds by
-itself: it writes a checkpoint to the node's own disk first, so that its size is known, and drops
-what has to go before it takes any of the storage. What the shares leave is for the trials that have
-ended, whose checkpoints the driver drops in the order of `callbacks.retention`. So nobody has to
-ask anybody while a trial runs.
+The quota is divided before the first trial. Each running trial has a share, which it keeps by
+itself: it writes a checkpoint to the node's own disk first, so that its size is known, and deletes
+older ones before it uses the storage. The remainder is for trials that have ended, whose
+checkpoints the driver deletes in the order of `callbacks.retention`. So no process has to ask
+another one while a trial runs.
 
-It is the bytes of files in `trials/`; not `best/`, which is a copy.
+It counts the bytes of files in `trials/`; not `best/`, which is a copy.
 """
 
 from __future__ import annotations
@@ -18,38 +18,41 @@ from pydantic import ByteSize, TypeAdapter, ValidationError
 from rich.filesize import decimal
 
 CHECKPOINTS_PER_TRIAL = 3
-"""Of a running trial: the best, the latest, and the one that is being written."""
+"""Number of checkpoints of a running trial: the best, the latest, and one being written."""
 
 SIZE_MARGIN = 1.1
-"""Checkpoints of other configurations may be a little larger than those that were measured."""
+"""Factor for checkpoints of other configurations, which may be larger than those measured."""
 
 
 @dataclass
 class Quota:
-    """What the checkpoints of a study may take.
+    """Division of the quota between running and ended trials.
 
     Args:
-        total: bytes, of all trials together.
-        running: trials that may run at once, or wait with their checkpoints.
+        total: bytes of all trials together.
+        running: number of trials that may run at once, or wait with their checkpoints.
     """
 
     total: int
     running: int = 1
     per_trial: int = 0
-    """Bytes of one that runs; 0 before `divide`."""
+    """Bytes of a running trial; 0 before `divide`."""
 
     @property
     def ended(self) -> int:
-        """Bytes of all those that have ended, together."""
+        """Bytes of all ended trials together."""
         return self.total - self.running * self.per_trial
 
     def divide(self, running: int, checkpoint: int | None = None) -> None:
-        """Says what is whose, for so many trials at once; a ValueError if the quota cannot hold
-        what these need, and the best one that has ended.
+        """Divide the quota for `running` trials at once.
 
         Args:
-            checkpoint: bytes of one checkpoint; where nobody knows, half of the quota is for those
-                that run.
+            running: number of trials at once.
+            checkpoint: bytes of one checkpoint; if unknown, half of the quota is for running
+                trials.
+
+        Raises:
+            ValueError: the quota cannot hold the checkpoints of these and the best ended one.
         """
         self.running = running
         if checkpoint is None:
@@ -68,7 +71,8 @@ class Quota:
 
 
 def parse_bytes(text: str) -> int:
-    """10000000000 for `10GB`, 10737418240 for `10GiB`; a ValueError if it is no amount of bytes."""
+    """Return 10000000000 for `10GB`, 10737418240 for `10GiB`; raise a ValueError if it is no
+    size."""
     try:
         if re.fullmatch(r"\d+(\.\d+)? ?([kKMGTP]i?)?B?", text.strip()):
             amount = int(TypeAdapter(ByteSize).validate_python(text))

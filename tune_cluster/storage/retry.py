@@ -1,8 +1,8 @@
-"""Retries what fails because the storage is full or away, and tells the person.
+"""Retries of operations that fail because the storage is full or away, with a line for the user.
 
 The trial or the driver that needs the storage waits for it, so that no checkpoint and no epoch is
-lost. A mount point that is away looks like a folder that was never made, so a `StorageRetry` is
-given a store that exists for as long as the study does.
+lost. A mount point that is away looks like a folder that was never created, so a `StorageRetry`
+gets a store that exists for as long as the study does.
 """
 
 from __future__ import annotations
@@ -25,52 +25,53 @@ Result = TypeVar("Result")
 FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
 
 AWAY_ERRNOS = (
-    # Read-only is what Linux makes of a disk with errors, and what some servers are for a while.
+    # Linux makes a disk with errors read-only, and some servers are so for a while.
     *(errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ENODEV, errno.ENXIO),
     *(errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ECONNRESET, errno.EREMOTEIO),
 )
 
 SLICE_SECONDS = 0.2
-"""Seconds after which whoever waits looks whether it still should."""
+"""Seconds between two checks, while waiting, whether to give up."""
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How long storage is waited for."""
+    """Times of the retries."""
 
     first_seconds: float = 0.5
-    """Before the first retry; twice as long before each one after it."""
+    """Seconds before the first retry; doubled before each further one."""
     longest_seconds: float = 10.0
-    """Between two retries."""
+    """Longest time between two retries, in seconds."""
     total_seconds: float = 600.0
-    """Ten minutes: long enough for a person to free some, or for a server to start anew."""
+    """Total seconds. Ten minutes let a person free some space, or a server restart."""
 
 
 RETRY_POLICY = RetryPolicy()
 
 
 class StorageLostError(OSError):
-    """The storage did not come back for as long as it is waited for."""
+    """The storage failed for longer than the retry policy allows."""
 
 
 def print_line(line: str) -> None:
-    """On the driver, a line for who watches; a live status goes on under it."""
+    """Print a line for the user, on the driver; a live status continues below it."""
     print(line, file=sys.stderr)
 
 
 class StorageRetry:
-    """Calls what needs the storage: `retry(act)` is `act()`, again until the storage lets it.
+    """Calls an operation of the storage: `retry(act)` is `act()`, repeated until the storage works.
 
-    `act` may be called several times, and must begin anew each time. What it raises beside a
-    failure of the storage is raised at once.
+    `act` may be called several times, and must start anew each time. Any other error is raised at
+    once.
 
     Args:
-        store: that is there as long as the storage is.
-        tell: told a line when the storage fails, and one when it is back.
-        give_up: asked while it waits, whether to wait no longer; None never gives up early.
-        policy: how long.
+        store: a store that exists as long as the storage does.
+        tell: called with a line when the storage fails, and one when it works again.
+        give_up: called while it waits; returns whether to stop waiting. None never gives up early.
+        policy: times of the retries.
 
     Raises:
+        StorageLostError: the storage failed for too long.
         StorageLostError: it did not come back.
     """
 
@@ -87,10 +88,10 @@ class StorageRetry:
         self._policy = RETRY_POLICY if policy is None else policy
 
     def __call__(self, act: Callable[[], Result]) -> Result:
-        """What `act` returns."""
+        """Return the result of `act`."""
         began = time.monotonic()
         try:
-            # Nearly always: tenacity's objects cost more than a line of the journal.
+            # The usual case: tenacity's objects cost more than a line of the journal.
             return act()
         except OSError as error:
             if not self._failed(error):
@@ -122,7 +123,7 @@ class StorageRetry:
         return result
 
     def wait(self) -> None:
-        """Until the storage is there: before it is read, since what is away looks like nothing."""
+        """Wait until the storage exists: before it is read, since absent storage looks empty."""
         self(self._look)
 
     def _gives_up(self) -> bool:
@@ -140,13 +141,14 @@ class StorageRetry:
         return error.errno in (*FULL_ERRNOS, *AWAY_ERRNOS)
 
     def _sleep(self, seconds: float) -> None:
-        # Not one long sleep, nor an event: a signal's handler may not set one that is waited for.
+        # Not one long sleep, nor an event: a signal handler may not set an event that is waited
+        # for.
         end = time.monotonic() + seconds
         while time.monotonic() < end and not self._gives_up():
             time.sleep(min(SLICE_SECONDS, seconds))
 
     def _say_why(self, error: OSError) -> str:
-        """Says what has failed, and returns where."""
+        """Report the failure, and return its location."""
         where = self._where(error)
         way_out = "free some" if error.errno in FULL_ERRNOS else "bring it back"
         between, minutes = self._policy.longest_seconds, self._policy.total_seconds / 60
@@ -161,7 +163,7 @@ class StorageRetry:
         raise StorageLostError(error.errno, _reason(error), self._where(error)) from error
 
     def _where(self, error: OSError) -> str:
-        """Files pass through this node's own disk, which may be the one that is full."""
+        """Return the location of an error; files pass this node's own disk, which may be full."""
         storage = str(self.store)
         if error.errno != errno.ENOSPC:
             return storage
@@ -180,6 +182,6 @@ def _reason(error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
         return "its mount point is away, nothing is there"
     if error.errno == errno.EREMOTEIO:
-        # A bucket's, which says itself what it means.
+        # A bucket's error explains itself.
         return str(error.strerror)
     return os.strerror(error.errno).lower() if error.errno else str(error)

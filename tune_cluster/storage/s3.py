@@ -1,8 +1,8 @@
-"""A store in a bucket of S3, or of what speaks its protocol.
+"""A store in a bucket of S3, or of a service with the same protocol.
 
-It is reached by `pyarrow.fs`, but for conditional writes, which that has not: those are boto3's,
-and only the driver of a study needs it. A bucket has no rename: a folder is whole when it has its
-`RESULT_FILE`, which is uploaded last and deleted first.
+It is accessed by `pyarrow.fs`, except for conditional writes, which that lacks: boto3 makes those,
+and only the driver of a study needs it. A bucket has no rename: a folder is complete when it has
+its `RESULT_FILE`, which is uploaded last and deleted first.
 """
 
 from __future__ import annotations
@@ -35,34 +35,34 @@ REASONS = {
     "SIGNATURE_DOES_NOT_MATCH": "the secret of these credentials is another one",
     "NETWORK_CONNECTION": "nothing answers there; AWS_ENDPOINT_URL says where another S3 is",
 }
-"""By pyarrow's name of an error of S3, what a person can do."""
+"""Advice for the user, by pyarrow's name of an error of S3."""
 
 
 CONNECT_SECONDS, READ_SECONDS = 3, 10
-"""After which a conditional write takes the bucket for out of reach; it is tried twice."""
+"""Seconds after which a conditional write considers the bucket unreachable; it is tried twice."""
 
 UNDECIDED = "ConditionalRequestConflict"
-"""What S3 answers to a conditional write beside another one: it is to be sent again."""
+"""S3's answer to a conditional write that conflicts with another one: it must be sent again."""
 
 UNDECIDED_TRIES, UNDECIDED_SECONDS = 5, 0.2
 
 CONFLICTS = ("PreconditionFailed", "NoSuchKey", UNDECIDED)
-"""What it answers to one whose condition does not hold, or whose object is not there."""
+"""S3's answers if the condition of a write does not hold, or its object does not exist."""
 
 
 class ConflictError(Exception):
-    """An object of a bucket is not what a conditional write needs it to be."""
+    """An object of a bucket does not meet the condition of a write."""
 
 
 class S3Store(Store):
-    """A store in a bucket of S3, or of what speaks its protocol, at `AWS_ENDPOINT_URL`.
+    """A store in a bucket of S3, or of a service with the same protocol, at `AWS_ENDPOINT_URL`.
 
     Credentials and region are those of the process: the instance's role, `~/.aws`, the environment.
     """
 
     def __init__(self, url: str) -> None:
         self.path = url.removeprefix(SCHEME).strip("/")
-        """`bucket/folder`, as pyarrow names it."""
+        """`bucket/folder`, in pyarrow's form."""
         self.name = self.path.rpartition("/")[2]
 
     @override
@@ -74,7 +74,7 @@ class S3Store(Store):
         return S3Store(f"{self.path}/{name}")
 
     def files(self) -> dict[str, int]:
-        """The files below it, their paths within it and their sizes in bytes."""
+        """Return the sizes in bytes of all files below it, by relative path."""
         below = fs.FileSelector(self.path, recursive=True, allow_not_found=True)
         with reached():
             found = s3().get_file_info(below)
@@ -94,7 +94,7 @@ class S3Store(Store):
         return content
 
     def write(self, path: str, content: bytes) -> None:
-        """Puts a file into it, whole or not at all."""
+        """Write a file to it, completely or not at all."""
         with reached(), s3().open_output_stream(f"{self.path}/{path}") as stream:
             stream.write(content)
 
@@ -105,8 +105,8 @@ class S3Store(Store):
         reraise=True,
     )
     def write_if(self, path: str, content: bytes, etag: str | None) -> str:
-        """Puts a file into it if the file there has that ETag, or, for None, if none is there; the
-        ETag of what was written.
+        """Write a file to it if the existing file has that ETag or, for None, if none exists;
+        return the ETag of the new one.
 
         Raises:
             ConflictError: the condition does not hold, and nothing was written.
@@ -117,14 +117,14 @@ class S3Store(Store):
                 answer = s3_client().put_object(Body=content, **self._key(path), **condition)
             return str(answer["ETag"])
         except ConflictError:
-            # A write whose answer was lost is sent again, and then finds itself.
+            # A write whose answer was lost is sent again, and then finds its own result.
             found = self.read_tagged(path)
             if found is not None and found[0] == content:
                 return found[1]
             raise
 
     def read_tagged(self, path: str) -> tuple[bytes, str] | None:
-        """A file in it and its ETag; None if it is not there."""
+        """Return a file in it and its ETag; None if it does not exist."""
         try:
             with reached():
                 answer = s3_client().get_object(**self._key(path))
@@ -133,7 +133,7 @@ class S3Store(Store):
             return None
 
     def delete_if(self, path: str, etag: str) -> None:
-        """Deletes a file in it if it has that ETag; else, or if it is not there, a
+        """Delete a file in it if it has that ETag; else, or if it does not exist, raise a
         ConflictError."""
         with reached():
             s3_client().delete_object(**self._key(path), IfMatch=etag)
@@ -143,13 +143,13 @@ class S3Store(Store):
         return {"Bucket": bucket, "Key": f"{folder}/{path}" if folder else path}
 
     def delete(self, path: str) -> None:
-        """Deletes a file in it, if it is there."""
+        """Delete a file in it, if it exists."""
         with suppress(FileNotFoundError), reached():
             s3().delete_file(f"{self.path}/{path}")
 
     def probe(self) -> None:
-        """Writes, reads and deletes a small file, with the credentials of this process, or raises
-        an OSError."""
+        """Write, read and delete a small file, with the credentials of this process; raise an
+        OSError if that fails."""
         name = f".probe-{uuid.uuid4().hex}"
         self.write(name, b"probe")
         self.read(name)
@@ -196,7 +196,7 @@ class S3Store(Store):
             raise FileNotFoundError(errno.ENOENT, "nothing is there", str(folder))
         for file in files:
             if any(part in ("", ".", "..") for part in file.split("/")):
-                # A key may be anything, and another may have made it.
+                # A key may be any text, and may be another user's.
                 raise ValueError(f"{folder}: {file} leads out of its folder")
         for file in files:
             copy = target / file
@@ -225,12 +225,12 @@ class S3Store(Store):
 
 @contextmanager
 def reached() -> Iterator[None]:
-    """Gives what S3 refuses a number, as a file system's errors have one, and says what it means.
+    """Give errors of S3 an errno, as those of a file system have, and explain them.
 
     Raises:
-        FileNotFoundError: what is asked for is not there.
+        FileNotFoundError: the object does not exist.
         ConflictError: the condition of a write does not hold.
-        OSError: the bucket cannot be used, now or before somebody does something.
+        OSError: the bucket cannot be used, now or until the user acts.
     """
     try:
         yield
@@ -244,7 +244,7 @@ def reached() -> Iterator[None]:
     except Exception as error:
         if type(error).__module__.partition(".")[0] != "botocore":
             raise
-        # Of `ClientError` alone; the others say that nothing has answered.
+        # Only a `ClientError` has a response; other errors mean that nothing has answered.
         response = getattr(error, "response", None)
         code = response["Error"]["Code"] if response else "NetworkConnection"
         if code in CONFLICTS:
@@ -259,7 +259,7 @@ def _refused(name: str, error: Exception) -> OSError:
 
 @contextmanager
 def refusing(flag: str, store: S3Store) -> Iterator[None]:
-    """Makes an error of S3 a ValueError on what was typed: why the bucket cannot be used."""
+    """Turn an error of S3 into a ValueError that names the flag: why the bucket cannot be used."""
     try:
         yield
     except OSError as error:
@@ -268,18 +268,19 @@ def refusing(flag: str, store: S3Store) -> Iterator[None]:
 
 @functools.cache
 def s3() -> fs.S3FileSystem:
-    """The connections of this process; made at the first use, since they cannot be pickled."""
+    """Return the connection of this process, opened at the first use, since it cannot be
+    pickled."""
     return fs.S3FileSystem(
-        # pyarrow reads this variable in some of its versions and ways of building only.
+        # pyarrow reads this variable only in some of its versions and builds.
         endpoint_override=os.environ.get("AWS_ENDPOINT_URL"),
-        # One request for a small file in place of three.
+        # One request for a small file instead of three.
         allow_delayed_open=True,
     )
 
 
 @functools.cache
 def s3_client() -> Any:
-    """A client of boto3 for this process, at the same address and with the same credentials."""
+    """Return a client of boto3 for this process, with the same address and credentials."""
     with needs_extra("s3"):
         import boto3
         from botocore.config import Config
@@ -287,7 +288,7 @@ def s3_client() -> Any:
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
         retries={"mode": "standard", "total_max_attempts": 2},
-        # Checksums that not every S3 knows are no part of a condition.
+        # Only where required: not every S3 supports these checksums.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )

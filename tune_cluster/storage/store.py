@@ -1,18 +1,17 @@
-"""Where a study's files and checkpoints lie: a folder that all nodes share, or a bucket of S3, by a
+"""Stores of a study's files and checkpoints: a folder that all nodes share, or a bucket of S3, by a
 path or an address (`s3://bucket/folder`).
 
-A store is a folder of folders which are there whole or not at all, whenever their writer is killed:
-in a file system by a rename; in a bucket, which has none, by `RESULT_FILE`, which is uploaded last
+A store is a folder of folders that are complete or absent, whenever their writer is killed: in a
+file system by a rename; in a bucket, which has no rename, by `RESULT_FILE`, which is uploaded last
 and deleted first.
 
-A bucket is reached by `pyarrow.fs` (`s3`), a folder by `inside`: pyarrow's `LocalFileSystem`
-follows links, opens what is no regular file, cannot make a file only if it is new (O_EXCL), and
-takes paths alone, in which another user can exchange a folder between two calls.
+A bucket is accessed by `pyarrow.fs` (`s3`), a folder by `inside`: pyarrow's `LocalFileSystem`
+follows links, opens irregular files, cannot create a file only if it is new (O_EXCL), and accepts
+paths alone, in which another user can exchange a folder between two calls.
 
-What passes through a node's own disk lies there in a folder of the process that made it. A process
-that is killed removes nothing, so each folder has a file that its process has locked as long as it
-lives: where nobody holds the lock, the folder is removed by the next process that needs one, and by
-the driver at its end.
+Files that pass a node's own disk are kept there in a folder of the process that made it. A killed
+process removes nothing, so each folder has a file that its process locks for its lifetime: a folder
+without a lock is removed by the next process that needs one, and by the driver at its end.
 """
 
 from __future__ import annotations
@@ -48,17 +47,17 @@ BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html"""
 
 LONGEST_NAME_BYTES = 200
-"""Bytes of a study's name: file systems take 255, and hidden and numbered names are longer."""
+"""Bytes of a study's name: file systems allow 255, and hidden and numbered names are longer."""
 
 LONGEST_PART_BYTES, LONGEST_PATH_BYTES = 255, 3500
-"""Bytes that Linux takes of a part and, less what a study has below it, of the whole."""
+"""Bytes that Linux allows for a part and, minus the paths below a study, for the whole."""
 
 
 def expanded(flag: str, typed: str) -> str:
-    """A path or an address with `~` as the shell expands it, which it does not do after `=`.
+    """Return a path or an address with `~` expanded, which the shell does not do after `=`.
 
     Raises:
-        ValueError: no file system takes it, or there is no such user; it begins with the flag.
+        ValueError: no file system accepts it, or the user does not exist; names the flag first.
     """
     check_characters(flag, typed)
     path = os.path.expanduser(typed)  # noqa: PTH111 - a Path drops the second slash of s3://
@@ -74,8 +73,8 @@ def expanded(flag: str, typed: str) -> str:
 
 
 def check_name(flag: str, name: str) -> None:
-    """Refuses, by a ValueError, what no folder can be called: what is a path, empty, blank, too
-    long, or has characters that a name has not."""
+    """Raise a ValueError for an invalid folder name: a path, empty, blank, too long, or with
+    characters that names cannot have."""
     check_characters(flag, name)
     if not name.strip() or "/" in name or name in (".", ".."):
         raise ValueError(f"{flag} must be the name of a folder, without /, got {name!r}")
@@ -86,19 +85,19 @@ def check_name(flag: str, name: str) -> None:
 
 
 def check_characters(flag: str, typed: str) -> None:
-    """Refuses, by a ValueError, what cannot be shown on a line (control characters) or written as
+    """Raise a ValueError for text that cannot be shown on a line (control characters) or written as
     UTF-8."""
     if not all(character.isprintable() for character in typed):
         raise ValueError(f"{flag} must be text without control characters, got {typed[:40]!a}")
 
 
 def check_address(flag: str, address: str) -> None:
-    """Refuses, by a ValueError, what is neither a folder nor a bucket: another URL, or one with
-    credentials."""
+    """Raise a ValueError for an address that is neither a folder nor a bucket: another URL, or one
+    with credentials."""
     if ":/" not in address:
         return
     if "@" in address:
-        # Not repeated: what stands before it is a password.
+        # Not repeated, since the part before it is a password.
         raise ValueError(
             f"{flag} must have no credentials in it, which everybody could read; give them in "
             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or in ~/.aws"
@@ -116,19 +115,19 @@ SCRATCH_PREFIX, SCRATCH_LOCK = "tune-cluster-", "lock"
 
 
 def scratch() -> tempfile.TemporaryDirectory[str]:
-    """A new folder, which is there until it is cleaned up or the process ends."""
+    """Create a folder that exists until it is cleaned up or the process ends."""
     return tempfile.TemporaryDirectory(
         dir=_own(os.getpid(), tempfile.gettempdir()), ignore_cleanup_errors=True
     )
 
 
 def sweep() -> None:
-    """Removes the folders of processes that have ended."""
+    """Remove the folders of processes that have ended."""
     for folder in _folders():
         try:
             lock = os.open(folder / SCRATCH_LOCK, os.O_RDWR | os.O_NOFOLLOW)
         except OSError:
-            # It is about to be made, or is no longer there.
+            # It is being created, or was removed.
             continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -145,17 +144,17 @@ def _folders() -> Iterator[Path]:
             status = folder.lstat()
         except FileNotFoundError:
             continue
-        # Whoever else may write there could have made it.
+        # Anybody else who may write there could have created it.
         if status.st_uid == os.getuid() and not folder.is_symlink():
             yield folder
 
 
 @cache
 def _own(pid: int, disk: str) -> Path:
-    """The folder of this process there; a fork of it has another one."""
+    """Return the folder of this process there; a fork of it has another one."""
     sweep()
     folder = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX, dir=disk))
-    # Locked before it has its name, under which others look for it.
+    # Locked before it gets the name under which others look for it.
     made = os.open(folder / f"{SCRATCH_LOCK}-{pid}", os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     fcntl.flock(made, fcntl.LOCK_EX)
     (folder / f"{SCRATCH_LOCK}-{pid}").rename(folder / SCRATCH_LOCK)
@@ -164,30 +163,30 @@ def _own(pid: int, disk: str) -> Path:
 
 
 RESULT_FILE = "result.json"
-"""In every folder of a store."""
+"""File that every complete folder of a store has."""
 
 UNFINISHED = ".unfinished-"
-"""Begins the name of a folder that is being written, or deleted: a kill may leave it."""
+"""Prefix of folders that are being written or deleted, which a kill may leave."""
 
 FULL_BYTES = 64 * 1024
-"""A disk with less is full: what failed on it failed by that."""
+"""Bytes below which a disk is full, so that an error on it is caused by that."""
 
 
 class Store(ABC):
     """A folder of folders that trials write to and that all nodes see.
 
-    Every method that reads or writes raises an OSError where the storage fails.
+    Every method that reads or writes raises an OSError if the storage fails.
     """
 
     name: str
-    """The last part of its address."""
+    """Last part of its address."""
 
     @staticmethod
     def at(address: str) -> Store:
-        """The store at a path or an `s3://` URL. Of a path the folder itself must be no link, what
-        leads to it may have links."""
+        """Return the store at a path or an `s3://` URL. The folder at a path must be no link; the
+        path to it may have links."""
         if address.startswith(SCHEME):
-            # Here: it is a store itself.
+            # Imported here, since that module imports this one.
             from tune_cluster.storage.s3 import S3Store
 
             return S3Store(address)
@@ -196,63 +195,66 @@ class Store(ABC):
 
     @abstractmethod
     def __str__(self) -> str:
-        """Its address, which `at` takes."""
+        """Return its address, as `at` accepts it."""
 
     @abstractmethod
     def __truediv__(self, name: str) -> Store:
-        """The store `name` in it, which need not exist."""
+        """Return the store `name` in it, which need not exist."""
 
     @abstractmethod
     def exists(self) -> bool:
-        """Whether it is there; always of a bucket, where what was never written looks the same."""
+        """Return whether it exists; True for a bucket, where absent and empty look the same."""
 
     @abstractmethod
     def is_full(self) -> bool:
-        """Whether it is a disk that is full."""
+        """Return whether it is on a full disk."""
 
     @abstractmethod
     def folders(self) -> list[str]:
-        """The names of the whole folders in it, sorted; none if it does not exist. Of links too,
-        which are then refused by name."""
+        """Return the names of the complete folders in it, sorted; none if it does not exist.
+        Includes links, which are then refused by name."""
 
     @abstractmethod
     def sizes(self) -> dict[str, int]:
-        """The bytes of the folders in it, unfinished ones too, by their names."""
+        """Return the bytes of the folders in it by name, with unfinished ones."""
 
     @abstractmethod
     def read(self, path: str) -> bytes:
-        """A file in it."""
+        """Return the content of a file in it."""
 
     @abstractmethod
     def put(self, source: Path, name: str) -> None:
-        """Makes a copy of a local folder, `RESULT_FILE` and all, the folder `name`, in the place of
-        one that was there. After an error it can be done again."""
+        """Copy a local folder, including `RESULT_FILE`, to the folder `name`, in place of an
+        existing one. It can be repeated after an error."""
 
     @abstractmethod
     def reading(self, name: str) -> AbstractContextManager[Path]:
-        """A local folder with what the folder `name` has, for as long as the context lasts; a
-        ValueError if that is what no writer of a checkpoint leaves, such as a link."""
+        """Provide a local folder with the content of the folder `name` within the `with` block.
+
+        Raises:
+            ValueError: it has what no writer of a checkpoint leaves, such as a link.
+        """
 
     @abstractmethod
     def copy_to(self, name: str, target: Path) -> None:
-        """Copies what the folder `name` has to an empty local folder of this process's own, or
-        raises as `reading` does."""
+        """Copy the content of the folder `name` to an empty local folder of this process; raises as
+        `reading`."""
 
     @abstractmethod
     def drop(self, name: str) -> None:
-        """Deletes the folder `name`, as far as it can be deleted."""
+        """Delete the folder `name`, as far as possible."""
 
     @abstractmethod
     def drop_unfinished(self) -> None:
-        """Deletes what killed writers have left; nobody may be writing."""
+        """Delete what killed writers have left; no writer may be running."""
 
 
 class LocalStore(Store):
     """A store in a file system, in which no link is followed.
 
     Args:
-        path: of the folder; made at the first write, in one that is there.
-        root: it, or a folder above it: what that lies in may be reached by links; `path` if None.
+        path: path of the folder; created at the first write, in an existing folder.
+        root: the folder or one above it, whose own path may contain links; `path` if None.
     """
 
     def __init__(self, path: Path, root: Path | None = None) -> None:
@@ -310,7 +312,7 @@ class LocalStore(Store):
 
     @override
     def put(self, source: Path, name: str) -> None:
-        # Not with its parents: where a mount point is away, what is under it would be filled.
+        # Not with its parents: if a mount point is away, the disk below it would be filled.
         with self._opened(make=True) as number, naming(self.path / name):
             unfinished = f"{UNFINISHED}{secrets.token_hex(8)}"
             try:
@@ -323,7 +325,7 @@ class LocalStore(Store):
                 self._drop(number, name)
                 os.rename(unfinished, name, src_dir_fd=number, dst_dir_fd=number)
             except BaseException:
-                # Half a folder is of no use, and would keep a full disk full.
+                # An incomplete folder is useless, and would keep a full disk full.
                 delete(number, unfinished)
                 raise
 
@@ -361,7 +363,7 @@ class LocalStore(Store):
 
 
 def disk_is_full(folder: str) -> bool:
-    """Whether less than `FULL_BYTES` are left where `folder` is."""
+    """Return whether fewer than `FULL_BYTES` are left on the disk of `folder`."""
     try:
         return shutil.disk_usage(folder).free < FULL_BYTES
     except OSError:

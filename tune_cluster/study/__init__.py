@@ -1,1 +1,1 @@
-"""What is known of a study: its directory, its events, its state."""
+"""Stored studies: directory, events, journal, state."""

@@ -1,4 +1,4 @@
-"""The directory of a study, new or found, with its lock taken before anything in it is read.
+"""The directory of a study, new or existing, locked before any of its files is read.
 
 A study in a bucket has its directory on the driver's disk while it runs, and in the bucket what is
 uploaded from there.
@@ -42,37 +42,38 @@ JOURNAL_TRIES = 5
 
 @dataclass(frozen=True)
 class StudyDirectory:
-    """Where a study lives."""
+    """Location of a study."""
 
     path: Path
-    """On this machine."""
+    """Directory on this machine."""
     bucket: S3Store | None = None
-    """That the directory is uploaded to, and that has the checkpoints."""
+    """Bucket that the directory is uploaded to, and that has the checkpoints."""
     lease: S3Lease | None = None
-    """Of the bucket: says that the study is this driver's."""
+    """Lease of the bucket, by which this driver holds the study."""
     journal: HeldFile | None = None
-    """Open and locked; None where the study is only read."""
+    """Journal, open and locked; None if the study is only read."""
     new: bool = False
-    """Whether the directory was made for a study that has not begun."""
+    """Whether the directory was created for a study that has not begun."""
 
     @property
     def checkpoints(self) -> Store:
-        """Where the trials' checkpoints lie, each trial's in a store of its own."""
+        """Store of the checkpoints, in which each trial has a store of its own."""
         return (self.bucket or LocalStore(self.path.absolute())) / TRIALS
 
     @classmethod
     def create(
         cls, storage_path: str, name: str, held: ExitStack, *, numbered: bool = False
     ) -> StudyDirectory:
-        """Makes the directory of a new study, which no other process has made, and locks it.
+        """Create the directory of a new study, which no other process has created, and lock it.
 
         Args:
             storage_path: a folder or `s3://bucket/folder`.
-            held: lasts as long as the study is run.
-            numbered: whether a name that is taken gets a number, as `name-2`.
+            name: name of the study.
+            held: context that lasts as long as the study runs.
+            numbered: whether a used name gets a number, as `name-2`.
 
         Raises:
-            ValueError: there is such a study, or nothing can be written.
+            ValueError: such a study exists, or the storage is not writable.
         """
         if storage_path.startswith(SCHEME):
             return cls._create_in_bucket(storage_path, name, held, numbered)
@@ -114,7 +115,7 @@ class StudyDirectory:
         new: bool = False,
     ) -> StudyDirectory:
         upload = JournalUpload(bucket, lease, path / JOURNAL, uploaded)
-        # Not before: what is old is not uploaded, nor what a caller takes away again.
+        # Not earlier: neither old files nor those that a caller removes again are uploaded.
         held.enter_context(DirectoryUpload(path, bucket, lease, upload))
         open_journal = _new_journal if new else _found_journal
         return cls(path, bucket, lease, open_journal(path, held, upload), new)
@@ -166,15 +167,14 @@ class StudyDirectory:
 
     @classmethod
     def find(cls, study: str, held: ExitStack) -> StudyDirectory:
-        """Where the study is that is to be resumed, locked; from a bucket, what is not on this
-        machine is downloaded.
+        """Find the study to resume and lock it; from a bucket, download what this machine lacks.
 
         Args:
             study: a folder or `s3://bucket/folder/name`.
-            held: lasts as long as the study is run.
+            held: context that lasts as long as the study runs.
 
         Raises:
-            ValueError: no study is there, another driver is at work on it, or it cannot be written.
+            ValueError: there is no study, another driver is running it, or it is not writable.
         """
         if not study.startswith(SCHEME):
             path = Path(study)
@@ -221,12 +221,12 @@ def _is_left(directory: Path) -> bool:
 
 
 def _lease_of_new(bucket: S3Store, held: ExitStack) -> S3Lease | None:
-    """The lease of a study that is about to begin; None where another one has begun there."""
+    """Return the lease of a study that is about to begin; None if another one has begun there."""
     if bucket.files():
         return None
     with ExitStack() as leased, suppress(StudyInUseError):
         lease = leased.enter_context(S3Lease(bucket))
-        # Again: while this one waited for it, another driver may have begun the study and ended.
+        # Checked again: during the wait another driver may have begun the study and ended.
         if set(bucket.files()) <= {LEASE_FILE}:
             held.push(leased.pop_all())
             return lease
@@ -234,11 +234,15 @@ def _lease_of_new(bucket: S3Store, held: ExitStack) -> S3Lease | None:
 
 
 def new_folder(folder: Path, name: str, *, numbered: bool = False) -> Path:
-    """Makes the folder of that name, or a ValueError: of two processes one makes it.
+    """Create the folder of that name; of two processes one succeeds.
 
     Args:
-        folder: that it is made in; made too where it is missing.
-        numbered: whether a name that is taken gets a number, as `name-2`.
+        folder: parent folder; created too if it is missing.
+        name: name of the new folder.
+        numbered: whether a used name gets a number, as `name-2`.
+
+    Raises:
+        ValueError: it exists, or cannot be created.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -294,7 +298,7 @@ def _found_journal(
         journal = HeldFile(directory / JOURNAL, create=False, upload=upload)
     except FileNotFoundError:
         raise ValueError(
-            f"--resume {directory}: {JOURNAL} is missing, and with it all that its trials were; "
+            f"--resume {directory}: {JOURNAL} is missing, and with it the results of all trials; "
             "start a new study"
         ) from None
     except OSError as error:
@@ -306,8 +310,8 @@ def _found_journal(
 
 
 def local_copy(study: str) -> Path:
-    """The folder of a study, by its address, that is to be looked at; of one in a bucket, a copy
-    brought here. A ValueError, if no study is there, or the bucket cannot be read."""
+    """Return the folder of a study for reading, by its address; of a study in a bucket, a
+    downloaded copy. Raise a ValueError if there is no study, or the bucket cannot be read."""
     study = expanded("STUDY", study)
     check_address("STUDY", study)
     if not study.startswith(SCHEME):
@@ -320,14 +324,15 @@ def local_copy(study: str) -> Path:
 
 
 def download(bucket: S3Store, directory: Path) -> bytes:
-    """Makes `directory` the study in the bucket, all but its checkpoints; the bucket's journal.
+    """Update `directory` to the study in the bucket, without checkpoints; return the bucket's
+    journal.
 
-    The journal decides. If this machine's only goes on where that of the bucket ends, the bucket
-    was out of reach when its driver ended, and what is here stays; else what is in the bucket is
-    true, and what is here and never came to be there is set aside.
+    The journal decides. If the local one continues that of the bucket, the bucket was unreachable
+    when its driver ended, and the local files are kept; else the bucket is right, and local files
+    that were never uploaded are set aside.
 
     Raises:
-        ValueError: no study is there.
+        ValueError: there is no study.
         OSError: the bucket cannot be read.
     """
     files, there = _listed(bucket)
@@ -336,23 +341,23 @@ def download(bucket: S3Store, directory: Path) -> bytes:
     if here is not None and here.startswith(there):
         if more := here.count(b"\n") - there.count(b"\n"):
             print_line(
-                f"storage: {journal} goes on after that in {bucket} for {more} lines: they count"
+                f"storage: {journal} has {more} lines more than that in {bucket}: they count"
             )
         return there
     unfinished = directory.with_name(random_name(directory.name))
     unfinished.mkdir(parents=True)
     with ExitStack() as leaving:
-        # Where the bucket cannot be read to its end, nothing is left of what was.
+        # If the bucket cannot be read completely, the incomplete copy is removed.
         leaving.callback(shutil.rmtree, unfinished, ignore_errors=True)
         for name in filter(is_of_the_directory, files):
-            # A driver that is at work may have deleted it since.
+            # A running driver may have deleted it since.
             with suppress(FileNotFoundError):
                 _write_new(unfinished / name, bucket.read(name))
         if any(name == JOURNAL or PIECE.fullmatch(name) for name in files):
             _write_new(unfinished / JOURNAL, there)
         if here is not None and not there.startswith(here):
             print_line(
-                f"storage: {bucket} went on elsewhere; what only this machine had is in "
+                f"storage: {bucket} was continued elsewhere; what only this machine had is in "
                 f"{_set_aside(directory)}"
             )
         shutil.rmtree(directory, ignore_errors=True)
@@ -364,14 +369,14 @@ def _set_aside(directory: Path) -> Path:
     return directory.rename(f"{directory}.before-{time.strftime('%Y%m%d-%H%M%S')}")
 
 
-# A driver that is at work may make one object of its journal's many meanwhile.
+# A running driver may join the objects of its journal meanwhile.
 @retry(
     retry=retry_if_exception_type(FileNotFoundError),
     stop=stop_after_attempt(JOURNAL_TRIES),
     reraise=True,
 )
 def _listed(bucket: S3Store) -> tuple[list[str], bytes]:
-    """The files of a study in a bucket, and its journal."""
+    """Return the files of a study in a bucket, and its journal."""
     files = bucket.files()
     if STUDY_FILE not in files:
         raise ValueError(f"{bucket}: no study is there (it has no {STUDY_FILE})")
@@ -385,8 +390,8 @@ def _write_new(path: Path, content: bytes) -> None:
 
 
 def is_of_the_directory(name: str) -> bool:
-    """Whether a file of a bucket is downloaded as it is: the journal is put together, a checkpoint
-    stays, and so does what would come to lie beside the study."""
+    """Return whether a file of a bucket is downloaded unchanged: not the journal, which is joined,
+    nor checkpoints, nor a file that would be written outside the study."""
     parts = Path(name).parts
     hidden = any(part.startswith(".") for part in parts)
     checkpoint = len(parts) > 2 and parts[0] == TRIALS and parts[2].startswith(CHECKPOINT_PREFIX)
@@ -395,6 +400,6 @@ def is_of_the_directory(name: str) -> bool:
 
 
 def copy_of(bucket: S3Store) -> Path:
-    """Where this machine has the copy of a study in a bucket, if it has one."""
+    """Return the path of this machine's copy of a study in a bucket, whether or not it exists."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache, "tune-cluster", bucket.path)

@@ -1,7 +1,7 @@
-"""The trials of earlier studies that a new one learns from.
+"""Trials of earlier studies that a new study learns from.
 
-What is learned is copied into the new study's journal, so that a resume does not depend on the
-other studies, which may have grown or gone.
+They are copied to the new study's journal, so that a resume does not depend on the other studies,
+which may have been extended or deleted.
 """
 
 from __future__ import annotations
@@ -18,42 +18,44 @@ from tune_cluster.study.stored import StoredStudy, read_study
 from tune_cluster.study.study_file import STUDY_FILE, read_study_file
 
 NEWEST = 20
-"""Studies that are learned from, where a folder has more."""
+"""Largest number of studies of a folder to learn from, the newest."""
 
 
 def earlier_trials(study: str, objective: Objective) -> list[Earlier]:
-    """The ended trials of the study at that address; a ValueError, if none is there, or one that
-    looked for something else."""
+    """Return the ended trials of the study at that address; raise a ValueError if there is none, or
+    it has another objective."""
     directory = local_copy(study)
     stored = read_study(directory, flag="--warm-start")
     theirs = stored.state.objective
     if theirs != objective:
         raise ValueError(
-            f"--warm-start {study}: it looked for the {theirs.mode} of {theirs.metric}, "
-            f"this study looks for the {objective.mode} of {objective.metric}"
+            f"--warm-start {study}: its objective is the {theirs.mode} of {theirs.metric}, that of "
+            f"this study the {objective.mode} of {objective.metric}; give a study with the same one"
         )
     return _trials(study, stored)
 
 
 @dataclass(frozen=True)
 class EarlierStudies:
-    """What a folder of studies has of a trainable."""
+    """Studies in a folder that have trained a trainable."""
 
     trials: dict[str, list[Earlier]] = field(default_factory=dict)
-    """The ended ones, by the address of their study."""
+    """Ended trials, by the address of their study."""
     unread: list[str] = field(default_factory=list)
-    """Why a study could not be read, a sentence each."""
+    """Sentences that explain which studies could not be read, and why."""
 
 
 def earlier_studies(folder: str, trainable: str, objective: Objective) -> EarlierStudies:
-    """The newest studies in a folder, or in a folder of it as `tune-cluster compare` makes them,
-    that have trained `trainable` for the same metric and mode.
+    """Return the newest studies in a folder, or in its subfolders as `tune-cluster compare` makes
+    them, that have trained `trainable` for the same metric and mode.
 
     Args:
         folder: a path or `s3://bucket/folder`.
+        trainable: name of the trainable.
+        objective: metric and mode.
 
     Raises:
-        ValueError: nothing is there, or it cannot be read.
+        ValueError: the folder does not exist, or cannot be read.
     """
     found = EarlierStudies()
     about = []
@@ -76,7 +78,7 @@ def earlier_studies(folder: str, trainable: str, objective: Objective) -> Earlie
 
 
 def _studies_in(folder: str) -> list[str]:
-    """The addresses of the studies in a folder, and in its folders."""
+    """Return the addresses of the studies in a folder, and in its subfolders."""
     if folder.startswith(SCHEME):
         bucket = S3Store(folder)
         with refusing("--learn-from", bucket):

@@ -1,15 +1,14 @@
-"""The events of a study's journal: one class each, which says what its line in the journal has.
+"""The events of a study's journal: one class each, whose fields are those of a line.
 
-A line is a JSON object with the `event`'s name, the fields of its class, and
+A line is a JSON object with the name of the `event`, the fields of its class, and
 
 - `time`: seconds since 1970;
-- `n` and `crc`: the number of the line, and the CRC-32 of what stands before it in the line. What
-  was lost, repeated or changed since it was written is known by them. Journals of earlier versions
-  have neither.
+- `n` and `crc`: the number of the line, and the CRC-32 of everything before it in the line. They
+  reveal lost, repeated and changed lines. Journals of earlier versions have neither.
 
-What searchers and schedulers are told is in `search_spaces.trial_events`, all else is here. To add
-an event is to add its class, and its name to `KINDS`. Which events may follow each other, and what
-they mean, is up to `tune_cluster.study.state`.
+The events that searchers and schedulers receive are in `search_spaces.trial_events`, all others are
+here. A new event is a class here, and its name in `KINDS`. Their valid order and their meaning are
+defined by `tune_cluster.study.state`.
 """
 
 from __future__ import annotations
@@ -48,57 +47,57 @@ from tune_cluster.storage.integrity import described
 
 @dataclass(frozen=True, kw_only=True)
 class Session(Event):
-    """A driver began."""
+    """A driver has begun."""
 
     name = "session"
 
     command: list[str] | None = None
-    """As typed."""
+    """Command as typed."""
     resumed: StrictBool | None = None
     notices: list[str] | None = None
-    """That it has shown."""
+    """Notices that it has shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Started(TrialEvent):
-    """A trial runs. Again after each resume or recovery."""
+    """A trial has started; emitted again after each resume or recovery."""
 
     name = "started"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Retried(TrialEvent):
-    """After an error a trial was started again in its process; or its process or node was lost, and
-    it goes on in another."""
+    """A trial was started again in its process after an error; or its process or node was lost, and
+    it continues in another one."""
 
     name = "retried"
 
     epoch: Epoch
-    """That it did not come through."""
+    """Epoch that failed."""
     reason: str
     lost: StrictBool = False
-    """Whether its process was."""
+    """Whether the trial's process was lost."""
     traceback: str = ""
-    """All that Ray tells of a lost process."""
+    """Ray's message about a lost process."""
 
     def line(self, metric: str) -> str:
-        """In which epoch, and why."""
+        """Return the epoch and the reason."""
         return f"retried    trial {self.trial} in epoch {self.epoch}: {self.reason}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResetFailed(TrialEvent):
-    """A trial was given a used process that could not be reset, and starts in a fresh one."""
+    """A trial got a used process that could not be reset, and starts in a new one."""
 
     name = "reset_failed"
 
     reason: str
 
     def line(self, metric: str) -> str:
-        """Why the process could not be reset."""
+        """Return why the process could not be reset."""
         return (
             f"not reset  the used process that trial {self.trial} was given: {self.reason}; it "
-            "starts in a fresh one, which takes seconds (told once; journal.jsonl has each)"
+            "starts in a new one, which takes seconds (shown once; journal.jsonl has each)"
         )
 
 
@@ -110,51 +109,51 @@ class Share(TrialEvent):
 
     epoch: Epochs
     gpus: Annotated[list[Number], Field(min_length=2, max_length=2)]
-    """The share whose memory was not enough, and the one that it starts again with."""
+    """Share of a GPU whose memory was not enough, and the new share."""
 
     def line(self, metric: str) -> str:
-        """The shares before and after."""
+        """Return both shares."""
         before, after = self.gpus
         return (
             f"share      trial {self.trial} is out of the memory of {before:g} GPU after epoch "
-            f"{self.epoch}: goes on with {after:g}"
+            f"{self.epoch}: continues with {after:g}"
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Restored(TrialEvent):
-    """A trial went on from a checkpoint."""
+    """A trial was restored from a checkpoint."""
 
     name = "restored"
 
     epoch: Epochs
-    """That the checkpoint is of; 0: its start."""
+    """Epoch of the checkpoint; 0 for a start without one."""
     unreadable: list[str]
-    """Checkpoints."""
+    """Names of unreadable checkpoints."""
 
     def line(self, metric: str) -> str:
-        """From which epoch on, and which checkpoints could not be read."""
+        """Return the epoch, and the unreadable checkpoints."""
         unreadable = ", ".join(self.unreadable)
         if self.epoch == 0:
-            return f"unreadable trial {self.trial}: {unreadable}; it begins again"
+            return f"unreadable trial {self.trial}: {unreadable}; it restarts from the beginning"
         note = f"; unreadable: {unreadable}" if unreadable else ""
         return f"restored   trial {self.trial} at epoch {self.epoch}{note}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class LeftOut(TrialEvent):
-    """What a trial reports and is no number; told once a name and session."""
+    """Metrics that a trial reports but that are no numbers; once per name and session."""
 
     name = "left_out"
 
     metrics: dict[str, str]
-    """By name, its type."""
+    """Type of each, by name."""
 
     def line(self, metric: str) -> str:
-        """Each name with its type."""
+        """Return each name with its type."""
         metrics = ", ".join(f"{name} ({kind})" for name, kind in self.metrics.items())
         return (
-            f"left out   of the reports of trial {self.trial}, since it is no number (told once): "
+            f"left out   of the reports of trial {self.trial}, since it is no number (shown once): "
             f"{metrics}"
         )
 
@@ -167,24 +166,24 @@ class SavedCheckpoint(TrialEvent):
 
     epoch: Epoch
     path: str
-    """Within the study."""
+    """Path within the study."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Unsaved(TrialEvent):
-    """A checkpoint did not fit into what the quota allows a trial, beside a better one; told once a
+    """A checkpoint did not fit into a trial's share of the quota, beside a better one; once per
     trial and session."""
 
     name = "unsaved"
 
     epoch: Epoch
     needed: Count
-    """Bytes."""
+    """Size of the checkpoint in bytes."""
     allowed: Count
-    """Bytes."""
+    """Share of the trial in bytes."""
 
     def line(self, metric: str) -> str:
-        """Its size, and the room that there is."""
+        """Return its size, and the share."""
         return (
             f"unsaved    trial {self.trial} after epoch {self.epoch}: its checkpoint of "
             f"{decimal(self.needed)} does not fit beside a better one into the "
@@ -195,18 +194,18 @@ class Unsaved(TrialEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class Unkept(TrialEvent):
-    """A trial ended as the best one, and its best checkpoint was deleted: it did not fit into what
-    the quota leaves for those that have ended."""
+    """A trial ended as the best one, and its best checkpoint was deleted because it did not fit
+    into the quota of ended trials."""
 
     name = "unkept"
 
     needed: Count
-    """Bytes."""
+    """Size of the checkpoint in bytes."""
     allowed: Count
-    """Bytes."""
+    """Share of the ended trials in bytes."""
 
     def line(self, metric: str) -> str:
-        """Its size, and the room that there is."""
+        """Return its size, and the share."""
         return (
             f"unkept     trial {self.trial}, the best: its checkpoint of {decimal(self.needed)} "
             f"does not fit into the {decimal(self.allowed)} that --checkpoint-budget leaves for "
@@ -216,8 +215,8 @@ class Unkept(TrialEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class SlotsChanged(Event):
-    """So many trials may run at once from here on, since nodes have come or gone, or for a
-    `reason`: one was killed again and again for memory that others had."""
+    """The number of trials that may run at once has changed: nodes have joined or left, or for a
+    `reason`, such as a trial that was killed repeatedly for memory used by others."""
 
     name = "width"
 
@@ -225,15 +224,15 @@ class SlotsChanged(Event):
     reason: str = ""
 
     def line(self, metric: str, before: int | None = None) -> str:
-        """How many, how many before where that is known, and why."""
+        """Return the number, the number before if it is known, and the reason."""
         trials = f"{self.trials} trial{'' if self.trials == 1 else 's'} at once"
         known = "" if before is None else f", {before} before"
-        return f"width      {trials}{known}: {self.reason or 'nodes have come or gone'}"
+        return f"width      {trials}{known}: {self.reason or 'nodes have joined or left'}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class NodeRefused(Event):
-    """A node that has joined is no good."""
+    """A node that has joined is unsuitable for trials."""
 
     name = "node_refused"
 
@@ -241,7 +240,7 @@ class NodeRefused(Event):
     reasons: list[str]
 
     def line(self, metric: str) -> str:
-        """Which node, and what is wrong with it."""
+        """Return the node and its problems."""
         return (
             f"refused    node {self.node}, which has joined: it {'; it '.join(self.reasons)}. No "
             "trial runs there"
@@ -250,40 +249,40 @@ class NodeRefused(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Repaired(Event):
-    """The study is a copy of a damaged one, with what was whole of it."""
+    """The study is a copy of the intact part of a damaged one."""
 
     name = "repaired"
 
     of: str
-    """The damaged study."""
+    """Address of the damaged study."""
     left_out: Count
-    """Lines of its journal."""
+    """Number of lines of its journal that are left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Closed(Event):
-    """The driver ended."""
+    """The driver has ended."""
 
     name = "closed"
 
     why: str
 
 
-# Of journals from before an audit was a study of its own: trials that a rung had stopped were
+# For journals from before an audit was a study of its own: trials that a rung had stopped were
 # finished as controls, in the directory `0012-control` of the study itself. Only `reports.audit`
-# reads what became of them; the state of a study ignores it.
+# reads these events; the state of a study ignores them.
 
 
 @dataclass(frozen=True, kw_only=True)
 class ControlStarted(TrialEvent):
-    """A stopped trial goes on as a control."""
+    """A stopped trial continues as a control."""
 
     name = "control_started"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Control(TrainedEpoch):
-    """An epoch of a control."""
+    """A control has completed an epoch."""
 
     name = "control"
 
@@ -297,7 +296,7 @@ class ControlEnded(TrialEnd):
 
 @dataclass(frozen=True, kw_only=True)
 class Drawn(Ended):
-    """A trial has ended; whether it is to be finished as a control."""
+    """A trial has ended, with the decision whether to finish it as a control."""
 
     control: StrictBool
 
@@ -311,7 +310,7 @@ class ControlRetried(Retried):
 
 @dataclass(frozen=True, kw_only=True)
 class ControlRestored(Restored):
-    """A control, or a trial, went on from a checkpoint."""
+    """A control, or a trial, was restored from a checkpoint."""
 
     control: StrictBool
 
@@ -319,7 +318,7 @@ class ControlRestored(Restored):
 WITH_CONTROL: Mapping[str, type[Event]] = {
     kind.name: kind for kind in (Drawn, ControlRetried, ControlRestored)
 }
-"""By its name, what an event is that has the field `control`."""
+"""Classes of events that have the field `control`, by name."""
 
 KINDS: Mapping[str, type[Event]] = {
     kind.name: kind
@@ -330,12 +329,12 @@ KINDS: Mapping[str, type[Event]] = {
         *(StartPointsLeftOut, Repaired, Closed, ControlStarted, Control, ControlEnded),
     )
 }
-"""All events by their names."""
+"""Classes of all events, by name."""
 
 
 def read_event(content: Any) -> Event:
-    """The event of a line of a journal, its JSON without `n` and `crc`; a ValueError says the field
-    and what is wrong with it."""
+    """Return the event of a line, from its JSON without `n` and `crc`; raise a ValueError that
+    names the wrong field."""
     if not isinstance(content, dict):
         raise ValueError("no JSON object")
     name = content.get("event")

@@ -1,8 +1,7 @@
-"""The journal of a study: append-only, one JSON object a line; everything else follows from it.
+"""The journal of a study: append-only, one JSON object a line; all other files derive from it.
 
-What its lines have is said in `tune_cluster.study.events`, what they mean in
-`tune_cluster.study.state`. `read_journal` holds it against both: a journal that is damaged before
-its end is refused.
+`tune_cluster.study.events` defines the content of its lines, `tune_cluster.study.state` their
+meaning. `read_journal` checks both: a journal that is damaged before its end is refused.
 """
 
 from __future__ import annotations
@@ -32,26 +31,32 @@ from tune_cluster.study.state import StudyState
 JOURNAL = "journal.jsonl"
 
 CHECKSUM = b', "crc": '
-"""Stands before the checksum, which ends a line."""
+"""Separator before the checksum, which ends a line."""
 
 CHECKSUM_END = re.compile(rb"\d{1,10}}")
 
 EPOCH_TOLERANCE = 1e-6
-"""Between two fractions of an epoch that are the same one."""
+"""Largest difference between two equal fractions of an epoch."""
 
 MOST_NAMED_TRIALS = 5
-"""Trials that are named one by one."""
+"""Largest number of trials that are named one by one."""
 
 
 class Journal:
-    """The open journal of a running study; one process at a time can hold it, else a ValueError.
+    """The open journal of a running study; one process at a time can hold it.
 
-    It waits for storage that fails. If that does not come back nothing is written any more, so that
-    the journal is what a driver leaves that was killed then.
+    It waits for failing storage. If the storage does not recover, it writes nothing more, so that
+    the journal is the same as after a kill of the driver at that time.
 
     Args:
-        on_lost: told that it did not come back.
-        held: the file, open and locked, which passes to the journal; without it the journal opens
+        path: path of the journal.
+        retry: retries of the storage.
+        on_lost: called if the storage does not recover.
+        held: the file, open and locked, which the journal takes over; without it the journal opens
+            the file.
+
+    Raises:
+        ValueError: another process holds it.
             it.
     """
 
@@ -64,13 +69,13 @@ class Journal:
     ) -> None:
         self.path = path
         self.lost: StorageLostError | None = None
-        """Why nothing is written any more."""
+        """Error after which nothing more is written, if any."""
         self._on_lost = on_lost
         retry = retry or StorageRetry(LocalStore(path.parent))
         held = held or HeldFile(path, create=not path.exists())
         self._file = AppendOnlyFile(path, retry, held=held)
         self._lines = self._drop_torn_line()
-        """How many the file has."""
+        """Number of lines of the file."""
 
     def append(self, *events: Event) -> list[Event]:
         """Write the events in one call, so that a killed driver leaves all of them or none; return
@@ -91,19 +96,22 @@ class Journal:
         return timed
 
     def end(self, why: str) -> None:
-        """Ends the session and closes the journal, or raises the StorageLostError that ended it
-        before."""
+        """End the session and close the journal.
+
+        Raises:
+            StorageLostError: the storage was lost before.
+        """
         self.append(Closed(why=why))
         self.close()
         if self.lost is not None:
             raise self.lost
 
     def close(self) -> None:
-        """Brings what was written to the disk and lets another process have the study."""
+        """Sync the file to the disk and release the study."""
         self._file.close()
 
     def _drop_torn_line(self) -> int:
-        # A machine that lost power can leave half a line; what follows it must start on its own.
+        # A machine that lost power can leave half a line; the next line must start on its own.
         data = read_regular(self.path)
         whole = data.rfind(b"\n") + 1
         if whole < len(data):
@@ -112,19 +120,20 @@ class Journal:
 
 
 class Listener(Protocol):
-    """Who is told every event, of earlier sessions too."""
+    """A receiver of every event, including those of earlier sessions."""
 
     def on_event(self, event: Event, state: StudyState, replay: bool) -> None:
-        """Take in an event; `state` has it already."""
+        """Take in an event, which `state` includes already."""
 
 
 class EventStream:
-    """Passes events on, live ones and those of earlier sessions, to the same listeners, in their
-    order.
+    """Passes events, new ones and those of earlier sessions, to the same listeners, in order.
 
     Args:
-        state: has the events of earlier sessions; it takes in every other one here, and nowhere
-            else.
+        journal: journal of the study.
+        state: state with the events of earlier sessions; it takes in every other event here, and
+            nowhere else.
+        listeners: receivers of the events, in order.
     """
 
     def __init__(
@@ -137,7 +146,7 @@ class EventStream:
         self._emitting = False
 
     def begin(self, earlier: Sequence[Event], session: Session) -> None:
-        """Tell each listener the events of earlier sessions, and that this one has begun."""
+        """Replay earlier sessions to each listener, then pass on that this one has begun."""
         for listener in self._listeners:
             for event in earlier:
                 listener.on_event(event, self._state, replay=True)
@@ -145,10 +154,10 @@ class EventStream:
 
     def emit(self, *events: Event) -> None:
         """Write the events in one call, so that a killed driver leaves all of them or none; then
-        tell each of them to state and listeners.
+        pass each of them to state and listeners.
 
-        A listener that has lost its storage is completed by the next session. What a listener emits
-        is told when everyone knows of the event that it is told of.
+        Files of a listener that has lost its storage are completed by the next session. Events that
+        a listener emits are passed on after all listeners have the current one.
         """
         self._pending.extend(self._journal.append(*events))
         if self._emitting:
@@ -165,13 +174,13 @@ class EventStream:
             self._emitting = False
 
     def close(self, why: str) -> None:
-        """End the session: the listeners first, so that their files are whole, then the journal.
+        """End the session: the listeners first, so that their files are complete, then the journal.
 
         Raises:
             StorageLostError: the journal, or a listener's file, ends before the session does.
         """
         closed = Closed(why=why)
-        # Who has lost the storage keeps none of the others open.
+        # One that has lost the storage must not keep the others open.
         with ExitStack() as closing:
             closing.callback(self._journal.end, why)
             for listener in reversed(self._listeners):
@@ -179,12 +188,12 @@ class EventStream:
 
 
 class DamagedJournalError(ValueError):
-    """A journal is not what was written, before its torn end; says what is whole of it."""
+    """A journal differs from what was written, before its torn end; names its intact part."""
 
     def __init__(self, what: str, whole: WholePart, study: str) -> None:
         super().__init__(
-            f"{what}; whole are {whole}; to go on with those: --resume {argument(study)} --repair, "
-            "which writes a copy beside it"
+            f"{what}; whole are {whole}; to continue with those: --resume {argument(study)} "
+            "--repair, which writes a copy beside it"
         )
         self.whole = whole
 
@@ -192,16 +201,18 @@ class DamagedJournalError(ValueError):
 def read_journal(
     path: Path, objective: Objective, *, study: str | None = None
 ) -> tuple[list[Event], StudyState]:
-    """The events of all whole lines of a journal, and what they say; a last line that is still
-    being written is left out.
+    """Return the events of all complete lines of a journal, and the resulting state; a last line
+    that is still being written is left out.
 
     Args:
-        study: its address as it is typed, for the error; its folder if None.
+        path: path of the journal.
+        objective: objective of the study.
+        study: its address as typed, for error messages; its folder if None.
 
     Raises:
-        DamagedJournalError: a line is not what was written, or one is missing. Path, line and field
-            are in it, and how to go on with what is whole.
-        ValueError: it cannot be read.
+        DamagedJournalError: a line was changed, or one is missing. The message has path, line and
+            field, and how to continue with the intact part.
+        ValueError: the file cannot be read.
     """
     lines = read_lines(path)
     events, state = [], StudyState(objective)
@@ -221,7 +232,8 @@ def read_journal(
 
 
 def read_lines(path: Path) -> list[bytes]:
-    """The whole lines of a journal, without their ends; a ValueError if it cannot be read."""
+    """Return the complete lines of a journal, without newlines; raise a ValueError if
+    unreadable."""
     try:
         return read_regular(path).split(b"\n")[:-1]
     except OSError as error:
@@ -229,22 +241,22 @@ def read_lines(path: Path) -> list[bytes]:
 
 
 class Line(NamedTuple):
-    """A line of a journal."""
+    """A parsed line of a journal."""
 
     event: Event
     number: int | None
-    """Of the line, as it was written; None where an earlier version has written it."""
+    """Number of the line when it was written; None if an earlier version has written it."""
     has_checksum: bool
 
 
 def sealed(event: Event, number: int) -> bytes:
-    """Line `number` of a journal, with its checksum."""
+    """Return line `number` of a journal, with its checksum."""
     body = json.dumps({**event.to_json(), "n": number}, allow_nan=False)[:-1].encode()
     return b"%b%b%d}\n" % (body, CHECKSUM, zlib.crc32(body))
 
 
 def read_line(line: bytes) -> Line:
-    """What a line has, which is given without its end; a ValueError if it is not what was
+    """Parse a line, given without its newline; raise a ValueError if it was changed since it was
     written."""
     body, _, end = line.rpartition(CHECKSUM)
     has_checksum = CHECKSUM_END.fullmatch(end) is not None
@@ -260,8 +272,7 @@ def read_line(line: bytes) -> Line:
 
 
 def _check_number(line: Line, number: int, *, has_checksums: bool) -> None:
-    """Refuse a line that is not where it was written: lines before it are missing, or there
-    twice."""
+    """Raise a ValueError for a line out of place: lines before it are missing, or repeated."""
     if not line.has_checksum:
         if has_checksums:
             raise ValueError("crc is missing")
@@ -269,20 +280,20 @@ def _check_number(line: Line, number: int, *, has_checksums: bool) -> None:
     if line.number != number:
         raise ValueError(f"it was written as line {line.number}: lines are missing or repeated")
     if not has_checksums and number > 1 and not isinstance(line.event, Session):
-        # An earlier version has written what has none, and this one began with a session.
+        # An earlier version has written lines without checksums; this one began with a session.
         raise ValueError("the lines before it have lost their checksums")
 
 
 @dataclass(frozen=True)
 class WholePart:
-    """What is whole of a damaged journal: events that go together, in their order."""
+    """The intact part of a damaged journal: consistent events, in order."""
 
     events: list[Event]
     cut: dict[int, Epoch]
-    """By trial that has lost an event, the epochs that are left of it."""
+    """Epochs that remain of each trial that has lost an event, by trial."""
 
     def __str__(self) -> str:
-        """For a person: which trials and epochs."""
+        """Return the trials and epochs, for the user."""
         trials = [event.trial for event in self.events if isinstance(event, Suggested)]
         ranges: list[list[int]] = []
         for trial in trials:
@@ -304,11 +315,11 @@ class WholePart:
 
 
 def whole_part(lines: Sequence[bytes], objective: Objective) -> WholePart:
-    """What is left of a damaged journal without the lines that are damaged, and without what they
-    would have had to come before.
+    """Return what remains of a damaged journal without the damaged lines and the lines that depend
+    on them.
 
-    A trial that has lost an event goes on from the epoch before it. Its epochs must follow each
-    other as those of the other trials do: which one was lost, no line says any more.
+    A trial that has lost an event continues from the epoch before it. Its epochs must be
+    consecutive as those of other trials: no line tells which one was lost.
     """
     found: dict[int, Event] = {}
     for position, line in enumerate(lines, start=1):
@@ -316,7 +327,7 @@ def whole_part(lines: Sequence[bytes], objective: Objective) -> WholePart:
             event, number, _ = read_line(line)
         except ValueError:
             continue
-        # Lines that were exchanged go back to where they were written.
+        # Lines that were exchanged return to their original positions.
         found.setdefault(position if number is None else number, event)
     ordered = [found[number] for number in sorted(found)]
     step = min((event.epoch for event in ordered if isinstance(event, Result)), default=1)

@@ -1,11 +1,11 @@
-"""What is known of a study: `StudyState.apply` takes in its events, one after the other.
+"""The state of a study: `StudyState.apply` takes in its events, one after the other.
 
-This is the only place that knows what an event means and which events may follow each other: what
-was lost, repeated or exchanged in a journal is refused here. What a driver can write passes,
-whenever it was killed.
+This is the only place that knows the meaning of an event and the valid order of events: lost,
+repeated or exchanged events of a journal are refused here. Everything that a driver can write is
+accepted, whenever it was killed.
 
-Every event costs the same, however many trials there are: counts, the ranking and what the limits
-of a study ask for are kept up to date, and nothing goes through all trials.
+Every event has the same cost, however many trials there are: counts, the ranking and the values for
+the limits of a study are updated with each event, and no code iterates over all trials.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ Metrics: TypeAlias = dict[str, bool | float | None]
 
 
 class Best(NamedTuple):
-    """The best value of a trial."""
+    """Best value of a trial."""
 
     epoch: Epoch
-    """After which it had that value; the first of equals."""
+    """Epoch with that value; the first of equal ones."""
     value: float
-    """Of the metric."""
+    """Value of the metric."""
 
 
 class BestTrial(NamedTuple):
-    """The best value of a study."""
+    """Best value of a study."""
 
     trial: TrialState
     epoch: Epoch
@@ -58,57 +58,58 @@ class BestTrial(NamedTuple):
 
 @dataclass
 class TrialState:
-    """What is known of one trial."""
+    """State of one trial."""
 
     index: int
     config: dict[str, Any]
-    """As it was suggested."""
+    """Configuration as it was suggested."""
     objective: Objective = field(repr=False)
     status: Status = "pending"
     results: dict[Epoch, Metrics] = field(default_factory=dict)
-    """Metrics by epoch, ascending, without the epochs that it has lost."""
+    """Metrics by epoch, ascending, without lost epochs."""
     step_losses: dict[Epoch, Sequence[Sequence[float]]] = field(default_factory=dict)
-    """By epoch, pairs of a step and its loss."""
+    """Pairs of a step and its loss, by epoch."""
     best: Best | None = None
-    """None while it has no value."""
+    """Best value; None without a value."""
     epochs: Epoch = 0
-    """The last one that it has reported and not lost; before its first, what it starts after."""
+    """Last reported epoch that is not lost; before the first one, the epoch that it starts
+    after."""
     origin: int | None = None
-    """The trial of another study that it continues."""
+    """Trial of another study that it continues."""
     start_epoch: Epoch = 0
-    """That it starts after, with the other one's checkpoint."""
+    """Epoch that it starts after, from the checkpoint of the other trial."""
     furthest_epoch: Epoch = 0
-    """That it has ever reported."""
+    """Largest epoch that it has ever reported."""
     reports_fractions: bool = False
-    """Whether it has reported an epoch that is no whole number."""
+    """Whether it has reported an epoch that is not a whole number."""
     epochs_lost: int = 0
-    """Results that it has lost since."""
+    """Number of results that were lost."""
     rung: Epoch | None = None
-    """Where it was stopped, in epochs."""
+    """Rung that stopped it, in epochs."""
     reason: str = ""
-    """Why it diverged or failed."""
+    """Reason why it diverged or failed."""
     log: str = ""
-    """The last lines that it printed, if it failed."""
+    """Last lines of its output, if it failed."""
     infrastructure_failure: bool = False
-    """Whether it ended by something that its configuration is not to blame for."""
+    """Whether it ended for a reason that its configuration is not to blame for."""
     has_ended_before: bool = False
-    """Whether it has ended, be it that it was promoted since."""
+    """Whether it has ever ended, even if it was promoted since."""
     exploits: list[Exploited] = field(default_factory=list)
-    """Of a population's member."""
+    """Exploits of a population's member."""
     gpus: float = 0.0
-    """The share of a GPU that it was last given for lack of memory, 0 if it never was."""
+    """Share of a GPU that it got last after lack of memory; 0 if it never lacked memory."""
     seconds: float = field(default=0.0, compare=False)
-    """That it was at work: up to its last result, or to its failure, without what lay between two
-    sessions, a rung and its promotion, or a population's member and the others."""
+    """Seconds of work: up to its last result or its failure, without the time between sessions,
+    between a rung and its promotion, or of waiting in a population."""
     _at_work_since: float | None = field(default=None, compare=False, repr=False)
 
     @property
     def ended(self) -> bool:
-        """Whether it will not run again, unless it is promoted."""
+        """Whether it has ended and will not run again, unless it is promoted."""
         return self.status not in ("pending", "running")
 
     def config_at(self, epoch: Epoch) -> dict[str, Any]:
-        """What `epoch` was trained with."""
+        """Return the configuration that `epoch` was trained with."""
         config = dict(self.config)
         for exploit in self.exploits:
             if exploit.epoch < epoch:
@@ -121,8 +122,8 @@ class TrialState:
         return config
 
     def step(self, epoch: Epoch) -> int:
-        """Where an epoch is on an axis of whole numbers: that number or, of a trial that reports
-        fractions of epochs, the next one that is free."""
+        """Return the position of an epoch on an axis of whole numbers: the epoch itself or, for a
+        trial that reports fractions of epochs, the next free number."""
         if isinstance(epoch, int) and not self.reports_fractions:
             return epoch
         step = 0
@@ -133,7 +134,7 @@ class TrialState:
         return step
 
     def check(self, event: TrialEvent) -> None:
-        """Refuse, by a ValueError, an event that cannot come next."""
+        """Raise a ValueError for an event that cannot come next."""
         if self.ended and isinstance(event, (Started, Result, Ended)):
             raise ValueError("the trial has ended before")
         if isinstance(event, Result) and event.epoch <= self.epochs:
@@ -148,7 +149,7 @@ class TrialState:
             raise ValueError(f"it was not stopped at rung {event.rung} before")
 
     def apply(self, event: TrialEvent) -> None:
-        """Take in an event of this trial, which `check` has passed."""
+        """Take in an event of this trial that `check` has accepted."""
         self._count_seconds(event)
         if isinstance(event, Started):
             self.status = "running"
@@ -204,37 +205,41 @@ class TrialState:
 
 
 class StudyState:
-    """What the events so far say of a study.
+    """The state of a study after its events so far.
 
     Args:
-        events: of earlier sessions, in their order; a ValueError, if one cannot come where it is.
+        objective: objective of the study.
+        events: events of earlier sessions, in order.
+
+    Raises:
+        ValueError: an event is out of order.
     """
 
     def __init__(self, objective: Objective, events: Iterable[Event] = ()) -> None:
         self.objective = objective
         self.trials: dict[int, TrialState] = {}
-        """By index."""
+        """Trials by index."""
         self.counts: Counter[Status] = Counter()
         """Trials by status."""
         self.epochs_run = 0
-        """By all trials together, lost ones included."""
+        """Total epochs of all trials, including lost ones."""
         self.trials_since_best = 0
-        """That have ended since the best value was reported."""
+        """Number of trials that have ended since the best value was reported."""
         self.trials_ever_ended = 0
-        """Also those that were promoted since."""
+        """Number of trials that have ever ended, including those promoted since."""
         self.judged: dict[Epoch, RungJudged] = {}
-        """By rung, whether it is used or left out, of those that were asked."""
+        """Judgements of the tested rungs, by rung: used or left out."""
         self._ranking: list[tuple[float, int]] = []
         """Sort key of its best value and index of each trial that has a value, ascending."""
         self._failed_alike: set[str] | None = set()
-        """The reasons of the first trials, all of which failed; None as soon as one has not."""
+        """Reasons of the first trials, all of which failed; None once a trial has not failed."""
         for event in events:
             self.apply(event)
 
     @property
     def best(self) -> BestTrial | None:
-        """The trial with the best value at any of its epochs, the lower index of equals; None while
-        no trial has a value."""
+        """Trial with the best value at any epoch, the lower index of equal ones; None without a
+        value."""
         if not self._ranking:
             return None
         trial = self.trials[self._ranking[0][1]]
@@ -243,22 +248,26 @@ class StudyState:
 
     @property
     def ended(self) -> int:
-        """Trials that will not run again, unless they are promoted."""
+        """Number of trials that will not run again, unless they are promoted."""
         return len(self.trials) - self.counts["pending"] - self.counts["running"]
 
     @property
     def failed_alike(self) -> str | None:
-        """The reason of all failures, if every trial that has ended has failed for the same."""
+        """Common reason of all failures, if every ended trial has failed for the same reason."""
         alike = self._failed_alike
         return next(iter(alike)) if alike is not None and len(alike) == 1 else None
 
     def leaders(self, count: int | None = None) -> list[int]:
-        """The trials with the best values, the best first; all that have one if `count` is None."""
+        """Return the trials with the best values, the best first; all with a value if `count` is
+        None."""
         return [index for _, index in self._ranking[:count]]
 
     def apply(self, event: Event) -> None:
-        """Take in the next event; one that cannot come after those so far is a ValueError, and not
-        taken in."""
+        """Take in the next event.
+
+        Raises:
+            ValueError: it cannot follow the events so far; the state is unchanged.
+        """
         if isinstance(event, Suggested):
             if event.trial != len(self.trials):
                 raise ValueError(

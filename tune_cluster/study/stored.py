@@ -1,10 +1,10 @@
-"""A study as its files have it: read, held against who may write there, repaired.
+"""A study as read from its files, with a check of write permissions and a repair.
 
-Whoever can write to a study's folder decides what its trials are and what `best/` holds. That may
-be meant, as in a folder of a team, and is said before a resume.
+Whoever can write to a study's folder controls its trials and its `best/`. That may be intended, as
+in the folder of a team, and is reported before a resume.
 
-A study whose journal is damaged stays as it is; its repair is a copy with what is whole. The copy
-is one like any other, and is resumed by its own address: a resume draws its curves anew, and writes
+A study with a damaged journal is not changed; its repair is a copy with the intact part. The copy
+is a complete study, and is resumed by its own address: a resume redraws its curves, and writes
 tables and `best/` at its end.
 """
 
@@ -46,14 +46,14 @@ FILES = (
     *(STUDY_FILE, JOURNAL, "trials.csv", "audit.json", "seeds.json"),
     *("best/best.json", "best/schedule.json", "trials/*/events.out.tfevents.*"),
 )
-"""What a resume writes or goes on with, where it is there."""
+"""Files that a resume writes or continues, if they exist."""
 
 FOLDERS = ("best", "trials", "trials/[0-9]*", ".tune")
 
 
 def check_kinds(directory: Path) -> None:
-    """Refuse, by a ValueError, a study in which something else lies where a resume has its files
-    and folders."""
+    """Raise a ValueError for a study that has something else in place of the files and folders of a
+    resume."""
     for patterns, is_expected, expected in (
         (FOLDERS, stat.S_ISDIR, "a folder"),
         (FILES, stat.S_ISREG, "a file"),
@@ -71,27 +71,31 @@ def check_kinds(directory: Path) -> None:
 def _matching(directory: Path, pattern: str) -> list[Path]:
     if set(pattern) & set("*["):
         return list(directory.glob(pattern))
-    # `Path.glob` passes over links that lead nowhere.
+    # `Path.glob` skips broken links.
     return [directory / pattern] if os.path.lexists(directory / pattern) else []
 
 
 class StoredStudy(NamedTuple):
-    """A study as its files have it."""
+    """A study as read from its files."""
 
     about: dict[str, Any]
-    """The content of `study.json`."""
+    """Content of `study.json`."""
     events: list[Event]
-    """Of its journal."""
+    """Events of its journal."""
     state: StudyState
-    """What they say."""
+    """State after these events."""
 
 
 def read_study(directory: Path, flag: str = "STUDY", address: str | None = None) -> StoredStudy:
-    """Read `study.json` and the journal; a ValueError if no study is there, or it is damaged.
+    """Read `study.json` and the journal.
 
     Args:
-        flag: that named it, for the error.
-        address: of it as it is typed; `directory` if None.
+        directory: folder of the study.
+        flag: flag that named it, for error messages.
+        address: its address as typed; `directory` if None.
+
+    Raises:
+        ValueError: there is no study, or it is damaged.
     """
     about = read_study_file(directory, flag)
     journal = directory / JOURNAL
@@ -108,13 +112,13 @@ def read_study(directory: Path, flag: str = "STUDY", address: str | None = None)
 
 
 def strangers(study: Path) -> str:
-    """Who else has made, or may change, what is gone on with; empty where nobody does."""
+    """Return which other users own, or can write to, the files to be resumed; empty if none."""
     found = dict.fromkeys(_others(study))
     if not found:
         return ""
     return (
-        f"{study}: {'; '.join(found)}. Whoever writes there decides what is trained and what is "
-        "kept as the best: go on only if you trust them (SECURITY.md)"
+        f"{study}: {'; '.join(found)}. They can change what is trained and what is kept as the "
+        "best: continue only if you trust them (SECURITY.md)"
     )
 
 
@@ -129,14 +133,14 @@ def _others(study: Path) -> Iterator[str]:
             if writers := _writers(found):
                 yield f"{what} may be written to by {writers}"
     above = study.resolve().parent.stat()
-    # Who may rename in the folder of studies may put another one in its place, unless only owners
-    # may, as in /tmp.
+    # A user who can rename in the folder of studies can replace this one, unless only owners may,
+    # as in /tmp.
     if not above.st_mode & stat.S_ISVTX and (writers := _writers(above)):
         yield f"the folder that it is in may be written to by {writers}"
 
 
 def _writers(found: os.stat_result) -> str:
-    """Who but its owner may write to it; empty where nobody may."""
+    """Return who but its owner can write to it; empty if nobody can."""
     if found.st_mode & stat.S_IWOTH:
         return "everybody"
     if found.st_mode & stat.S_IWGRP and not _is_private(found.st_gid, found.st_uid):
@@ -145,7 +149,7 @@ def _writers(found: os.stat_result) -> str:
 
 
 def _is_private(group: int, owner: int) -> bool:
-    """Whether a group is that of one user alone, as many systems make one for each."""
+    """Return whether a group belongs to one user alone, as many systems create for each."""
     try:
         known, user = grp.getgrgid(group), pwd.getpwuid(owner)
     except KeyError:
@@ -175,10 +179,10 @@ REPAIRED = "-repaired"
 
 
 def repair(study: str) -> str:
-    """Write the copy beside the study at that address; the copy's address.
+    """Write a repaired copy beside the study at that address; return the copy's address.
 
     Raises:
-        ValueError: no study is there, its journal is not damaged, the copy is there already, or it
+        ValueError: there is no study, its journal is not damaged, the copy exists already, or it
             cannot be written.
     """
     directory = local_copy(study)
@@ -196,7 +200,7 @@ def repair(study: str) -> str:
         bucket = S3Store(address)
         copy = copy_of(bucket)
     else:
-        # `.` and `..` have no name beside which a copy could lie.
+        # `.` and `..` have no name for a copy beside them.
         named = directory if directory.name not in ("", "..") else directory.resolve()
         copy, bucket = named.with_name(named.name + REPAIRED), None
         address = str(copy)
@@ -219,7 +223,7 @@ def repair(study: str) -> str:
         (copy / TRIALS).mkdir()
         _copy_checkpoints(source / TRIALS, (bucket or LocalStore(copy)) / TRIALS, whole)
         write_file(copy, copy / JOURNAL, b"".join(lines))
-        # Last: without it nothing is taken for a study.
+        # Written last, since a folder without it is not a study.
         write_study_file(copy, about)
         if bucket is not None:
             for name in (JOURNAL, STUDY_FILE):
@@ -232,13 +236,13 @@ def repair(study: str) -> str:
 
 
 def _copy_checkpoints(source: Store, target: Store, whole: WholePart) -> None:
-    """Copies those of trials that are whole, and of the others those that their epochs go to."""
+    """Copy the checkpoints of intact trials, and of others up to their last epoch."""
     for event in whole.events:
         if not isinstance(event, Suggested):
             continue
         trial, name = event.trial, dirname_of(event.trial)
         for checkpoint in (source / name).folders():
-            # One that is no checkpoint of ours, or has links, is of no use to the copy either.
+            # One that is not ours, or that has links, is useless in the copy too.
             with suppress(ValueError), (source / name).reading(checkpoint) as folder:
                 epoch = float(checkpoint.removeprefix(CHECKPOINT_PREFIX).partition("_")[0])
                 if epoch <= whole.cut.get(trial, epoch):

@@ -1,4 +1,4 @@
-"""`study.json`: what a study was started with, and whether the resuming script still says so."""
+"""`study.json`: the settings of a study, and a check that the resuming script has the same ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SCHEMA_VERSION = 1
 NOT_CHECKED = frozenset(
     ("crc", "job", "command", "notices", "versions", "git_commit", "created", "price")
 )
-"""What is only shown, and may be another one: no checksum is of it."""
+"""Fields that are only shown, and may change; the checksum excludes them."""
 
 FIELDS = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
 
@@ -43,7 +43,7 @@ class _Rungs(TypedDict):
 
     rungs: list[Positive]
     grace_period: Positive | None
-    """None: the lowest rungs are left out where they do not rank."""
+    """None: the lowest rungs are left out if they rank trials badly."""
     reduction_factor: Annotated[int, Field(ge=2, le=2**53)]
     max_epochs: Positive
 
@@ -65,38 +65,38 @@ class _Audits(TypedDict):
 
 
 class StudyFile(TypedDict):
-    """The fields of `study.json`."""
+    """Fields of `study.json`."""
 
     __pydantic_config__ = FIELDS  # type: ignore[misc]
 
     schema_version: int
     job: str
     command: Annotated[list[str], Field(min_length=2)]
-    """Interpreter, script, and what was typed after them."""
+    """Interpreter, script, and its arguments."""
     seed: Annotated[int, Field(ge=0)]
     metric: str
     mode: Mode
     flags: _Flags
-    """Those that all jobs share, by their names."""
+    """Flags that all jobs share, by name."""
     options: dict[str, Any]
-    """The job's own."""
+    """Flags of the job itself."""
     space: _Space
     strategy: dict[str, Any]
-    """Searcher and scheduler, each as it describes itself."""
+    """Descriptions of searcher and scheduler."""
     dataset: _Dataset
     notices: NotRequired[list[str]]
-    """What a person was told before anything else."""
+    """Notices shown to the user at the start."""
     inputs: NotRequired[dict[str, str]]
-    """Fingerprints of what else the trials depend on."""
+    """Fingerprints of other inputs of the trials."""
     versions: NotRequired[dict[str, str]]
     git_commit: NotRequired[str]
     created: NotRequired[str]
     audits: NotRequired[_Audits]
-    """The name of a study beside this one, and the share of its stopped trials that this one
+    """Name of a study beside this one, and the share of its stopped trials that this one
     continues."""
     price: NotRequired[dict[str, Any]]
     crc: NotRequired[int]
-    """The CRC-32 of what decides on the study's table; an earlier version has written none."""
+    """CRC-32 of the fields that determine the results; absent in files of an earlier version."""
 
 
 def write_json(
@@ -105,22 +105,25 @@ def write_json(
     retry: StorageRetry | None = None,
     study: Path | None = None,
 ) -> None:
-    """Writes the whole file or leaves the old one, as `write_text` does."""
+    """Write a complete JSON file or leave the old one unchanged, as `write_text`."""
     write_text(path, json.dumps(content, indent=2, default=str) + "\n", retry, study)
 
 
 def write_text(
     path: Path, text: str, retry: StorageRetry | None = None, study: Path | None = None
 ) -> None:
-    """Writes the whole file or leaves the old one.
+    """Write a complete file or leave the old one unchanged.
 
     Args:
-        study: the directory that the file is below, in which no link is followed; that of the file
-            if None.
+        path: path of the file.
+        text: its new content.
+        retry: retries of the storage.
+        study: directory above the file, in which no link is followed; the folder of the file if
+            None.
 
     Raises:
         LinkError: a folder between the two is a link.
-        StorageLostError: the storage failed, and did not come back.
+        StorageLostError: the storage failed permanently.
     """
     folder = path.parent
     waiting = retry or StorageRetry(LocalStore(folder))
@@ -130,18 +133,22 @@ def write_text(
 def write_study_file(
     directory: Path, description: Mapping[str, Any], retry: StorageRetry | None = None
 ) -> None:
-    """Writes `study.json` with its checksum, as `write_json` does."""
+    """Write `study.json` with its checksum, as `write_json`."""
     content = json.loads(json.dumps(description, default=str))
     content["crc"] = crc_of(content, NOT_CHECKED)
     write_json(directory / STUDY_FILE, content, retry)
 
 
 def read_study_file(directory: Path, flag: str = "--resume") -> dict[str, Any]:
-    """What a study was started with, as it was written; `flag` named it, for the error.
+    """Return the content of `study.json`.
+
+    Args:
+        directory: folder of the study.
+        flag: flag that named it, for error messages.
 
     Raises:
-        ValueError: there is no study in `directory`, one that this version cannot read, or one
-            whose file is damaged: a field is missing or of another type, or it was changed.
+        ValueError: there is no study in `directory`, this version cannot read it, or its file is
+            damaged: a field is missing or of another type, or it was changed.
     """
     where = f"{flag} {directory}: "
     try:
@@ -171,17 +178,17 @@ def read_study_file(directory: Path, flag: str = "--resume") -> dict[str, Any]:
 
 
 ABSENT = "absent"
-"""In place of a hyperparameter that is not there."""
+"""Text for a hyperparameter that does not exist."""
 
 
 def check_unchanged(directory: Path, **now: Any) -> None:
-    """Refuses, by a ValueError with both values, what would give another meaning to the trials that
-    are known.
+    """Raise a ValueError, with both values, for a change that would alter the meaning of existing
+    trials.
 
     Args:
-        directory: of the study; nothing is refused of one that is new.
-        now: by its name in `study.json`, what the script says. What an earlier version has not
-            written there is not compared.
+        directory: folder of the study; a new one is not checked.
+        now: settings of the script, by their name in `study.json`. Fields that an earlier version
+            has not written are not compared.
     """
     if not (directory / STUDY_FILE).exists():
         return
@@ -190,13 +197,13 @@ def check_unchanged(directory: Path, **now: Any) -> None:
     common = [name for name in said if name in first]
     if changed := [one for n in common for one in differences(n, first[n], said[n])]:
         raise ValueError(
-            f"--resume {directory}: the script does not say what the study was started with: "
-            f"{'; '.join(changed)}. Put that back, or start a new study"
+            f"--resume {directory}: the script differs from the start of the study: "
+            f"{'; '.join(changed)}. Change that back, or start a new study"
         )
 
 
 def differences(name: str, was: Any, here: Any) -> Iterator[str]:
-    """In words, both values of each part that is another one."""
+    """Yield both values of each part that differs, in words."""
     if name == "space":
         was, here = dimensions(was), dimensions(here)
     if isinstance(was, Mapping) and isinstance(here, Mapping):
@@ -210,13 +217,13 @@ def differences(name: str, was: Any, here: Any) -> Iterator[str]:
 
 
 def dimensions(space: Mapping[str, Any]) -> dict[str, Any]:
-    """What is searched and what is fixed in the space of a `study.json`, by name; the order decides
-    which point has which value."""
+    """Return the searched and the fixed hyperparameters of the space in a `study.json`, by name;
+    the order determines the values of each point."""
     searched = {branch(parameter): parameter for parameter in space["parameters"]}
     return {**searched, **space["fixed"], "order of the hyperparameters": list(searched)}
 
 
 def branch(parameter: Mapping[str, Any]) -> str:
-    """The name of a hyperparameter, and where it exists: each branch may have one of that name."""
+    """Return the name of a hyperparameter with its condition: each branch may have its own."""
     condition = parameter.get("condition")
     return str(parameter["name"]) if condition is None else f"{parameter['name']} for {condition}"

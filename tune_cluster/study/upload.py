@@ -1,12 +1,12 @@
-"""What a study in a bucket writes on its driver's disk, brought to the bucket.
+"""Upload of a study from its driver's disk to its bucket.
 
-Each flush of the journal is there before it returns, as an object of its own
+Each flush of the journal is uploaded before it returns, as an object of its own
 (`journal/000001.jsonl`, named after the number of its first line): a driver whose machine dies has
-lost nothing that it had written down. What else has changed is uploaded every few seconds; an event
-file after the journal, and no further than it went before: the bucket never has an epoch in a curve
-that its journal does not know.
+lost nothing that it had written. Other changed files are uploaded every few seconds; an event file
+after the journal, and up to the size that it had before: the bucket never has an epoch in a curve
+that its journal lacks.
 
-A bucket out of reach ends no study: it is told once, and the upload catches up when it is back.
+An unreachable bucket does not end a study: it is reported once, and the upload catches up later.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from tune_cluster.study.journal import JOURNAL
 from tune_cluster.study.study_file import STUDY_FILE
 
 UPLOAD_SECONDS = 5.0
-"""Between two uploads of what is no journal."""
+"""Seconds between two uploads of files other than the journal."""
 
 LAST_TRIES = 12
-"""Of the last upload of a session, a period apart."""
+"""Number of tries of the last upload of a session, one period apart."""
 
 EVENT_FILE = "events.out.tfevents"
 
@@ -42,22 +42,24 @@ PIECES = "journal"
 PIECE = re.compile(rf"{PIECES}/(\d+)\.jsonl")
 
 MOST_PIECES = 1000
-"""Objects of a journal, after which they become one: a reader needs a request for each."""
+"""Number of objects of a journal at which they are joined: a reader needs a request for each."""
 
 MOST_READERS = 16
-"""Requests at once, of a journal that is read."""
+"""Number of parallel requests when a journal is read."""
 
 
 class JournalUpload:
-    """Appends to the journal of a study in a bucket, which has no append: an object a flush.
+    """Appends to the journal of a study in a bucket by an object per flush.
 
-    Objects are made on the condition that they are new (`If-None-Match`), so that a driver that was
-    cut off while another one took the study over adds nothing to the other one's journal.
+    Objects are created on the condition that they are new (`If-None-Match`), so that a driver that
+    was cut off while another one took over the study cannot add to the other one's journal.
 
     Args:
-        path: of the journal on this machine.
-        uploaded: what the bucket has of it; what the file has after that is uploaded with the first
-            flush.
+        store: bucket of the study.
+        lease: lease of the study.
+        path: path of the journal on this machine.
+        uploaded: part of the journal that is in the bucket; the rest of the file is uploaded with
+            the first flush.
     """
 
     def __init__(self, store: S3Store, lease: S3Lease, path: Path, uploaded: bytes) -> None:
@@ -65,7 +67,7 @@ class JournalUpload:
         self._lease = lease
         self._path = path
         self._lines, self._bytes = uploaded.count(b"\n"), len(uploaded)
-        """That are in the bucket."""
+        """Number of lines and bytes in the bucket."""
         here = read_regular(path) if path.exists() else b""
         self._waiting = whole_lines(here)[len(uploaded) :]
         self._pieces = len((store / PIECES).files())
@@ -73,8 +75,8 @@ class JournalUpload:
         self._state, self._sending = threading.Lock(), threading.Lock()
 
     def __call__(self, piece: bytes) -> None:
-        """Uploads what was appended to the file; returns when it is there, or the bucket is out of
-        reach or another driver's."""
+        """Upload what was appended to the file; return when that is done, or the bucket is
+        unreachable or held by another driver."""
         with self._state:
             self._waiting += piece
             if self._out_of_reach:
@@ -83,11 +85,11 @@ class JournalUpload:
             self.flush()
 
     def flush(self) -> None:
-        """Uploads what is waiting.
+        """Upload what is waiting.
 
         Raises:
-            OSError: the bucket is out of reach.
-            LeaseLostError: the study is another driver's.
+            OSError: the bucket is unreachable.
+            LeaseLostError: another driver holds the study.
         """
         with self._sending:
             try:
@@ -100,14 +102,13 @@ class JournalUpload:
             self._out_of_reach = False
 
     def compact(self, most_pieces: int) -> None:
-        """Makes the journal one object again where it has more pieces than that; raises as `flush`
-        does."""
+        """Join the journal to one object if it has more than `most_pieces`; raises as `flush`."""
         with self._sending:
             if self._pieces <= most_pieces:
                 return
             self._lease.check()
             self._store.write(JOURNAL, read_regular(self._path)[: self._bytes])
-            # A reader finds lines twice until they are gone, and takes them once.
+            # Until they are deleted a reader finds lines twice, and uses them once.
             self._store.drop(PIECES)
             self._pieces = 0
 
@@ -121,7 +122,7 @@ class JournalUpload:
             self._store.write_if(name, waiting, None)
             sent = waiting
         except ConflictError:
-            # An answer was lost, and more has come since; or another driver was here.
+            # An answer was lost, and more lines came since; or another driver has written.
             tagged = self._store.read_tagged(name)
             if tagged is None:
                 return
@@ -136,17 +137,17 @@ class JournalUpload:
 
 
 def download_journal(store: S3Store, files: Iterable[str]) -> bytes:
-    """The journal of a study in a bucket: one object, as it was at the end of a session, and those
-    that were added since. A FileNotFoundError if they became one meanwhile: list them again."""
+    """Return the journal of a study in a bucket: one object from the end of a session, and those
+    added since. Raise a FileNotFoundError if they were joined meanwhile: list them again."""
     files = set(files)
     pieces = sorted((int(found[1]), name) for name in files if (found := PIECE.fullmatch(name)))
     with ThreadPoolExecutor(MOST_READERS) as pool:
         contents = list(pool.map(store.read, (name for _, name in pieces)))
-    # Last: what became one object after it was read is found in that again.
+    # Read last: pieces that were joined after they were read are in it again.
     journal = store.read(JOURNAL) if JOURNAL in files else b""
     lines = journal.count(b"\n")
     for (first, _), content in zip(pieces, contents, strict=True):
-        # Where an object is missing between two, the numbers of the lines say so to who reads them.
+        # If an object between two is missing, the numbers of the lines reveal it to the reader.
         if first > lines:
             journal += content
             lines = first - 1 + content.count(b"\n")
@@ -154,27 +155,31 @@ def download_journal(store: S3Store, files: Iterable[str]) -> bytes:
 
 
 def whole_lines(content: bytes) -> bytes:
-    """A file up to its last end of a line."""
+    """Return a file up to its last newline."""
     return content[: content.rfind(b"\n") + 1]
 
 
 class Stamp(NamedTuple):
-    """What changes with a file."""
+    """Properties of a file that change with its content."""
 
     size: int
     modified_ns: int
 
 
 NEVER = Stamp(size=-1, modified_ns=0)
-"""Of a file that this session has not uploaded."""
+"""Stamp of a file that this session has not uploaded."""
 
 
 class DirectoryUpload:
-    """Uploads what has changed, in a thread for as long as the context lasts, and once more at its
-    end; what has vanished is deleted in the bucket too.
+    """Uploads changed files in a thread within a `with` block, and once more at its end; files that
+    were deleted are deleted in the bucket too.
 
     Args:
-        directory: of the study on this machine; it may not be there yet.
+        directory: directory of the study on this machine; it need not exist yet.
+        store: bucket of the study.
+        lease: lease of the study.
+        journal: upload of the journal.
+        period_seconds: seconds between two uploads.
     """
 
     def __init__(
@@ -197,7 +202,7 @@ class DirectoryUpload:
         self._thread = threading.Thread(target=self._run, name="upload", daemon=True)
 
     def __enter__(self) -> DirectoryUpload:
-        # What an earlier session has left and this one takes away goes from the bucket too.
+        # Files of an earlier session that this one deletes are deleted in the bucket too.
         self._uploaded = dict.fromkeys(self._found(), NEVER)
         self._thread.start()
         return self
@@ -219,7 +224,7 @@ class DirectoryUpload:
             self._try()
 
     def _try(self, most_pieces: int = MOST_PIECES) -> bool:
-        """Whether nothing is left to be done; says once that it fails."""
+        """Return whether nothing remains to be uploaded; report the first failure."""
         try:
             self.upload()
             self._journal.compact(most_pieces)
@@ -229,8 +234,8 @@ class DirectoryUpload:
             if self._failing_since is None:
                 self._failing_since = time.monotonic()
                 print_line(
-                    f"storage: {self._store}: {error.strerror or error}. What happens is kept in "
-                    f"{self._directory}, and copied when that is over"
+                    f"storage: {self._store}: {error.strerror or error}. New files are kept in "
+                    f"{self._directory}, and uploaded when it is reachable again"
                 )
             return False
         if self._failing_since is not None:
@@ -240,10 +245,9 @@ class DirectoryUpload:
         return True
 
     def upload(self) -> None:
-        """Brings the bucket up to date; raises as `JournalUpload.flush` does, and what was uploaded
-        by then is whole."""
+        """Update the bucket; raises as `JournalUpload.flush`, with every uploaded file complete."""
         found = self._found()
-        # The journal first: the sizes are older than it.
+        # The journal first, so that it is newer than the sizes.
         self._journal.flush()
         for name, stamp in sorted(found.items()):
             if self._uploaded.get(name) != stamp:
@@ -258,14 +262,14 @@ class DirectoryUpload:
         try:
             content = read_regular(self._directory / name)
         except (FileNotFoundError, ValueError):
-            # Replaced meanwhile: the next upload has it.
+            # Replaced meanwhile: the next upload includes it.
             return
         grown = EVENT_FILE in name
         self._store.write(name, content[: stamp.size] if grown else content)
         self._uploaded[name] = stamp
 
     def _found(self) -> dict[str, Stamp]:
-        """The study's files by their paths in it; hidden ones are of nobody's interest later."""
+        """Return the study's files by relative path, without hidden ones."""
         found = {}
         for folder, below, files in os.walk(self._directory):
             below[:] = [name for name in below if not name.startswith(".")]

@@ -134,7 +134,7 @@ def test_out_of_its_share_a_trial_goes_on_with_twice_the_share_up_to_a_whole_gpu
         | {(0.0, 1)}
     }
     printed = (tmp_path / "output").read_text()
-    assert "is out of the memory of 0.25 GPU after epoch 2: goes on with 0.5" in printed
+    assert "is out of the memory of 0.25 GPU after epoch 2: continues with 0.5" in printed
 
 
 def test_a_trial_that_needs_a_whole_gpu_gets_it_before_new_ones_begin(run_grid, tmp_path):
@@ -203,7 +203,7 @@ def test_a_failed_reset_costs_the_trial_a_process_and_is_told(run_grid, tmp_path
         told = [(e["trial"], e["reason"]) for e in events if e["event"] == "reset_failed"]
         assert told == [(trial, reason) for trial in (1, 2) if reason]
         printed = (tmp_path / "output").read_text()
-        assert printed.count(f"{reason}; it starts in a fresh one") == bool(reason)
+        assert printed.count(f"{reason}; it starts in a new one") == bool(reason)
         journals.append(without_chance(e for e in events if e["event"] != "reset_failed"))
     assert processes == [1, 3, 3]
     assert journals[1] == journals[0]
