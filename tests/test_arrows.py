@@ -42,7 +42,7 @@ KNOWS = {
     "tune_cluster.storage": {"search_spaces"},
     "tune_cluster.study": {"search_spaces", "tune_cluster.storage"},
     "tune_cluster.trial": {"search_spaces", "tune_cluster.storage"},
-    "tune_cluster.integrations": {"tune_cluster.storage", "tune_cluster.trial"},
+    "tune_cluster.integrations": {"search_spaces", "tune_cluster.storage", "tune_cluster.trial"},
     "tune_cluster.cluster": {"tune_cluster.storage"},
     "tune_cluster.callbacks": {"search_spaces", "tune_cluster.storage", "tune_cluster.study"},
     "tune_cluster.reports": {"search_spaces", "tune_cluster.storage", "tune_cluster.study"},

@@ -26,14 +26,14 @@ class Script:
         library: that it needs.
         count: the argument with its number of epochs.
         metric: that it is searched for.
-        search: what is searched.
+        search: what is searched in a study.
         default: of what is searched, values that learn.
     """
 
     library: str
     count: str
     metric: str
-    search: tuple[str, ...]
+    search: tuple[str, ...] = ()
     default: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -60,12 +60,15 @@ LIGHTGBM = Script(
     ("learning-rate=log:0.01:1", "num-leaves=int:2:8"),
     {"learning_rate": 0.2},
 )
-SCRIPTS = (LIGHTNING, TRANSFORMERS, XGBOOST, LIGHTGBM)
+WITH_CALLBACK = (LIGHTNING, TRANSFORMERS, XGBOOST, LIGHTGBM)
+SKLEARN = Script("sklearn", "--epochs", "val_loss", default={"width": 16})
+ACCELERATE = Script("accelerate", "--epochs", "val_loss", default={"lr": 0.05})
+SCRIPTS = (*WITH_CALLBACK, SKLEARN, ACCELERATE)
 
 
 def needed(script):
     """Skip where the library is not installed."""
-    pytest.importorskip(script.library)
+    pytest.importorskip("skops" if script is SKLEARN else script.library)
     return script
 
 

@@ -1,11 +1,16 @@
 """The callbacks for other libraries, in trials without a study: the real libraries train."""
 
+import subprocess
+import sys
+
 import pytest
 
+from tests.conftest import ROOT
 from tests.integrations.scripts import (
     LIGHTGBM,
     LIGHTNING,
     SCRIPTS,
+    SKLEARN,
     TRANSFORMERS,
     XGBOOST,
     Trial,
@@ -79,3 +84,37 @@ def test_rounds_can_be_reported_now_and_then(script, tmp_path):
     assert list(trial.values_of(script.metric)) == [3, 6, 9]
     with pytest.raises(ValueError, match="every=0"):
         trial.run(3, replaced=("TuneCallback()", "TuneCallback(every=0)"))
+
+
+def test_an_estimator_is_loaded_from_its_checkpoint_and_refused_where_it_is_of_somebody_elses(
+    tmp_path,
+):
+    trial = Trial(needed(SKLEARN), SKLEARN.default, tmp_path)
+    trial.run(2)
+    from tune_cluster.integrations.sklearn import load_best
+
+    named = run_alone(SKLEARN, "--epochs", "0", folder=tmp_path)
+    model = load_best(trial.checkpoint)
+    accuracy = model.score(named["val"], named["val_labels"])
+    assert accuracy == trial.values_of("val_accuracy")[2]
+    with pytest.raises(ValueError, match=r"none of scikit-learn's \(.*PosixPath.*state_dict"):
+        trial.run(
+            3,
+            replaced=(
+                "        tc.report",
+                "        model.at = __import__('pathlib').Path()\n        tc.report",
+            ),
+        )
+
+
+def test_a_script_of_pytorch_lightning_gets_a_callback_of_that_package(tmp_path):
+    pytest.importorskip("pytorch_lightning")
+    code = f"""
+import pytorch_lightning as L
+from tests.integrations.scripts import LIGHTNING, Trial
+trial = Trial(LIGHTNING, {LIGHTNING.default}, {str(tmp_path)!r})
+trial.run(2, stop_after=1, replaced=("import lightning as L", "import pytorch_lightning as L"))
+trial.run(2, replaced=("import lightning as L", "import pytorch_lightning as L"))
+assert list(trial.values_of("val_loss")) == [1, 2], trial.reports
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

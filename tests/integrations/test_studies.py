@@ -8,8 +8,8 @@ from tests.conftest import ROOT, journal_of
 from tests.integrations.scripts import (
     LIGHTGBM,
     LIGHTNING,
-    SCRIPTS,
     TRANSFORMERS,
+    WITH_CALLBACK,
     XGBOOST,
     Trial,
     needed,
@@ -24,7 +24,7 @@ TRIALS, EPOCHS = 4, 4
 RUNGS = ("--grace-period", "1", "--reduction-factor", "2")
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=str)
+@pytest.mark.parametrize("script", WITH_CALLBACK, ids=str)
 def test_a_killed_study_promotes_and_resumes_each_trial_where_it_was(
     start_job, run_job, tmp_path, monkeypatch, script
 ):

@@ -4,19 +4,19 @@
     trainer = L.Trainer(max_epochs=20, callbacks=[callback])
     trainer.fit(model, data, ckpt_path=callback.ckpt_path)
 
-The best checkpoint of the study is `best/checkpoint.ckpt`, for `load_from_checkpoint`.
+Import it after the package that the script uses, `lightning` or `pytorch_lightning`. The best
+checkpoint of the study is `best/checkpoint.ckpt`, for `load_from_checkpoint`.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback, Checkpoint
 
 from tune_cluster.trial.script_trial import (
     ScriptTrial,
@@ -24,6 +24,14 @@ from tune_cluster.trial.script_trial import (
     random_state,
     set_random_state,
 )
+
+if TYPE_CHECKING or "lightning" in sys.modules or "pytorch_lightning" not in sys.modules:
+    from lightning.pytorch import LightningModule, Trainer
+    from lightning.pytorch.callbacks import Callback, Checkpoint
+else:
+    # Two packages with the same classes, which do not know each other: that of the script.
+    from pytorch_lightning import LightningModule, Trainer
+    from pytorch_lightning.callbacks import Callback, Checkpoint
 
 CHECKPOINT_FILE = "checkpoint.ckpt"
 
