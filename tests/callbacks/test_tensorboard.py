@@ -122,6 +122,22 @@ def test_an_epoch_can_be_read_as_soon_as_it_was_told(tmp_path):
     curves.close()
 
 
+def test_epochs_without_the_studys_metric_are_points_of_their_own_metrics(tmp_path):
+    trial = trial_of(0)
+    run = tmp_path / "0012"
+    for curves in (curves_in(tmp_path), curves_in(tmp_path)):
+        if not trial.interim:
+            trial.interim[1] = {"train_loss": 0.5}
+            tell(curves, trial, "interim", epoch=1, metrics=trial.interim[1])
+            trial.results[2] = metrics_at(2)
+            tell(curves, trial, "result", epoch=2, metrics=trial.results[2])
+        else:
+            # A session later all is there.
+            curves.complete(trial)
+        curves.close()
+    assert (steps_in(run, "loss/train"), steps_in(run, "loss/validation")) == ([1], [2])
+
+
 def test_a_metric_without_a_value_is_no_point(tmp_path):
     curves = curves_in(tmp_path)
     tell(curves, trial_of(0), "result", epoch=1, metrics={"val_loss": 0.5, "custom": None})

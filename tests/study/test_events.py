@@ -16,6 +16,7 @@ WHOLE = (
     {"event": "restored", "trial": 0, "epoch": 0, "unreadable": ["checkpoint_000001"]},
     {"event": "epochs_lost", "trial": 0, "first": 1, "last": 2.5, "unread": 2},
     {"event": "left_out", "trial": 0, "metrics": {"note": "str"}},
+    {"event": "interim", "trial": 0, "epoch": 0.25, "metrics": {"a": 1}},
     {"event": "result", "trial": 0, "epoch": 0.5, "metrics": {}},
     {"event": "result", "trial": 0, "epoch": 1, "node": "n", "metrics": {"a": 1, "b": None}},
     {"event": "checkpoint", "trial": 0, "epoch": 1, "path": "trials/0000/checkpoint_000001"},

@@ -21,8 +21,9 @@ from tune_cluster.trial.messages import (
     TrialSettings,
     Unsaved,
 )
-from tune_cluster.trial.process import Generators, TrialLog, TrialProcess, trial_seed
-from tune_cluster.trial.runner import TrialRunner
+from tune_cluster.trial.process import Generators, TrialProcess, trial_seed
+from tune_cluster.trial.runner import REPORTS_WITHOUT_METRIC, TrialRunner
+from tune_cluster.trial.trial_log import TrialLog
 
 CONFIG = {"rate": 0.1}
 
@@ -58,6 +59,9 @@ class Counting:
         if not self.saves:
             return None
         return lambda folder: Path(folder, "epoch").write_text(str(self.epoch))
+
+    def discard_checkpoint(self):
+        pass
 
     def load(self, checkpoint, files):
         self.offered, self.steps = True, (checkpoint.iteration, checkpoint.time_total)
@@ -129,6 +133,43 @@ def raising(error, *, at=2, times=99):
     return act
 
 
+class Validating(Counting):
+    """Reports the study's metric in every second epoch, or from some epoch on never again."""
+
+    def __init__(self, *args, until=99, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.until, self.discarded = until, 0
+
+    def step(self):
+        result = super().step()
+        if result is not RETURNED and (self.epoch % 2 or self.epoch > self.until):
+            result["train_loss"] = result.pop("score")
+        return result
+
+    def discard_checkpoint(self):
+        self.discarded += 1
+
+
+def test_epochs_without_the_metric_are_reported_with_the_next_that_has_it(run, tmp_path):
+    runner = run(Validating(epochs=4))
+    first, second = runner.report(), runner.report()
+    assert (first.epoch, first.first, first.metrics["score"]) == (2, True, 0.2)
+    assert [(report.epoch, report.metrics) for report in first.interim] == [
+        (1, {"train_loss": 0.1, "epoch": 1}),
+    ]
+    assert (second.epoch, second.first) == (4, False)
+    assert [report.epoch for report in second.interim] == [3]
+    assert names(tmp_path / "trials" / "0007") == ["checkpoint_000004"]
+
+
+def test_a_metric_that_never_comes_ends_the_trial(run):
+    trainable = Validating(until=2, epochs=99)
+    *_, last = reports_of(run(trainable))
+    assert (last.status, last.epoch) == ("failed", 2 + REPORTS_WITHOUT_METRIC + 1)
+    assert "train_loss" in last.reason
+    assert trainable.discarded == REPORTS_WITHOUT_METRIC
+
+
 def test_an_epoch_is_reported_when_its_checkpoint_is_there(run, tmp_path):
     runner = run(Counting())
     first = runner.report()
@@ -164,7 +205,6 @@ def test_an_error_that_stays_fails_the_trial_with_its_traceback(run):
 @pytest.mark.parametrize(
     ("change", "status", "reason"),
     [
-        (lambda result: result.pop("score") and None, "failed", "no score"),
         (lambda result: result.update(score="high"), "failed", "score is 'high'"),
         (lambda result: result.update(epoch=-1), "failed", "epoch -1"),
         (lambda result: [1], "failed", "no dictionary"),

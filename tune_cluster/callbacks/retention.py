@@ -148,8 +148,7 @@ class Retention(Callback):
     def _look_at(self, index: int) -> None:
         store = self._checkpoints / dirname_of(index)
         checkpoints = TrialCheckpoints(store, self._mode, self._retry)
-        found = self._retry(store.sizes)
-        sizes = {name: size for name, size in found.items() if name.startswith(CHECKPOINT_PREFIX)}
+        sizes = self._retry(partial(checkpoint_sizes, store))
         newest = checkpoints.newest_first()
         best = checkpoints.best_of(newest)
         latest = [name for name in sizes if not newest or name >= newest[0].name]
@@ -229,8 +228,16 @@ class Retention(Callback):
 def largest_checkpoint(checkpoints: Store, trials: Iterable[int], retry: StorageRetry) -> int:
     """Return the bytes of the largest stored checkpoint; 0 without one."""
     with ThreadPoolExecutor(PARALLEL_READERS) as readers:
-        sizes = readers.map(lambda i: retry((checkpoints / dirname_of(i)).sizes), trials)
+        sizes = readers.map(
+            lambda i: retry(partial(checkpoint_sizes, checkpoints / dirname_of(i))), trials
+        )
         return max((size for of_one in sizes for size in of_one.values()), default=0)
+
+
+def checkpoint_sizes(store: Store) -> dict[str, int]:
+    """Return the bytes of a trial's checkpoints by name: what else it has written is its own."""
+    found = store.sizes().items()
+    return {name: size for name, size in found if name.startswith(CHECKPOINT_PREFIX)}
 
 
 def _drop_for_sure(store: Store, name: str) -> None:

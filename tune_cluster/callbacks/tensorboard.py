@@ -53,7 +53,7 @@ from tune_cluster.storage.checkpoints import dirname_of
 from tune_cluster.storage.inside import check_regular, open_to_append, opened, write_file
 from tune_cluster.storage.retry import StorageRetry
 from tune_cluster.storage.store import LocalStore
-from tune_cluster.study.events import Closed, Session, Started
+from tune_cluster.study.events import Closed, Interim, Session, Started
 from tune_cluster.study.state import Metrics, StudyState, TrialState
 
 EVENT_FILE_PREFIX, FILE_VERSION = "events.out.tfevents", "brain.Event:2"
@@ -146,7 +146,7 @@ class TensorBoard(Callback):
             self._begin_again(run, trial.step(event.first))
             self._complete(trial)
             return
-        if isinstance(event, (Started, Result, Promoted, Ended)):
+        if isinstance(event, (Started, Interim, Result, Promoted, Ended)):
             self._open(run, trial)
         elif not isinstance(event, (Decision, Exploited)) or run not in self._writers:
             # Not written here; or the storage was lost with the result before it.
@@ -155,6 +155,8 @@ class TensorBoard(Callback):
         if isinstance(event, Result):
             values[trial.step(event.epoch)] = scalars(event.metrics)
             self._steps(run, event.step_losses or ())
+        elif isinstance(event, Interim):
+            values[trial.step(event.epoch)] = scalars(event.metrics)
         elif isinstance(event, (Promoted, Decision)):
             self._text(run, event.name, json_in_markdown(event.to_json()), event.rung)
         elif isinstance(event, Exploited):
@@ -171,14 +173,15 @@ class TensorBoard(Callback):
         """Write the epochs of the journal that the event files lack after a kill, and the outcome
         of the trial."""
         run = dirname_of(trial.index)
-        steps = {trial.step(epoch): epoch for epoch in sorted(trial.results)}
+        metrics = {**trial.interim, **trial.results}
+        steps = {trial.step(epoch): epoch for epoch in sorted(metrics)}
         if surplus := self._known(run).epochs - set(steps):
             # The driver was killed before it could write them to the journal.
             self._begin_again(run, min(surplus))
         for step in sorted(set(steps) - self._known(run).epochs):
             epoch = steps[step]
             self._open(run, trial)
-            self._add(run, step, scalars(trial.results[epoch]))
+            self._add(run, step, scalars(metrics[epoch]))
             self._steps(run, trial.step_losses.get(epoch, ()))
         self._update(run, trial, {})
         if trial.ended and run in self._writers:

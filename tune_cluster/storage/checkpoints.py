@@ -35,9 +35,15 @@ from search_spaces.objective import Mode, Objective
 from tune_cluster.storage.inside import bytes_in
 from tune_cluster.storage.integrity import check, check_sums, crc_of, parse, sums_of
 from tune_cluster.storage.retry import StorageLostError, StorageRetry
-from tune_cluster.storage.store import FULL_BYTES, RESULT_FILE, Store, scratch
+from tune_cluster.storage.store import FULL_BYTES, RESULT_FILE, UNFINISHED, Store, scratch
 
 CHECKPOINT_PREFIX = "checkpoint_"
+
+OF_CHECKPOINTS = (CHECKPOINT_PREFIX, UNFINISHED)
+"""Begin the names of all folders that a quota counts."""
+
+TRIAL_FILES = "files"
+"""The folder, in the directory of a trial, with what it has written itself."""
 
 
 def dirname_of(index: int) -> str:
@@ -195,7 +201,7 @@ class TrialCheckpoints:
         """
         if self._allowance is None:
             return
-        sizes, best = self._retry(self.store.sizes), self.best()
+        sizes, best = self._retry(self.sizes), self.best()
         ways = [set(sizes), set() if best is None else {best.name}]
         if best is None or (value is not None and self._objective.better(value, best.value)):
             ways.append(set())
@@ -206,6 +212,12 @@ class TrialCheckpoints:
                         self.store.drop(name)
                 return
         raise NoRoomError(needed, self._allowance)
+
+    def sizes(self) -> dict[str, int]:
+        """The bytes of the folders that are checkpoints, or parts of one that was not finished, by
+        their names: what else the trial has written there is its own."""
+        found = self.store.sizes().items()
+        return {name: size for name, size in found if name.startswith(OF_CHECKPOINTS)}
 
     def names(self) -> list[str]:
         """Return the folders with a checkpoint, the newest first, readable or not."""

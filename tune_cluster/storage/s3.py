@@ -60,6 +60,8 @@ class S3Store(Store):
     Credentials and region are those of the process: the instance's role, `~/.aws`, the environment.
     """
 
+    append_seconds = 30.0
+
     def __init__(self, url: str) -> None:
         self.path = url.removeprefix(SCHEME).strip("/")
         """`bucket/folder`, in pyarrow's form."""
@@ -92,6 +94,15 @@ class S3Store(Store):
         with reached(), s3().open_input_stream(f"{self.path}/{path}") as stream:
             content: bytes = stream.read()
         return content
+
+    @override
+    def append(self, path: str, data: bytes) -> None:
+        # A bucket's file is written whole.
+        try:
+            before = self.read(path)
+        except FileNotFoundError:
+            before = b""
+        self.write(path, before + data)
 
     def write(self, path: str, content: bytes) -> None:
         """Write a file to it, completely or not at all."""

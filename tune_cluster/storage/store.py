@@ -38,6 +38,7 @@ from tune_cluster.storage.inside import (
     delete,
     naming,
     open_regular,
+    open_to_append,
     opened,
 )
 
@@ -181,6 +182,9 @@ class Store(ABC):
     name: str
     """Last part of its address."""
 
+    append_seconds: float
+    """Seconds that should lie between two calls of `append` for one file."""
+
     @staticmethod
     def at(address: str) -> Store:
         """Return the store at a path or an `s3://` URL. The folder at a path must be no link; the
@@ -223,6 +227,10 @@ class Store(ABC):
         """Return the content of a file in it."""
 
     @abstractmethod
+    def append(self, path: str, data: bytes) -> None:
+        """Append to a file in it, which is made where it is missing, the folder too."""
+
+    @abstractmethod
     def put(self, source: Path, name: str) -> None:
         """Copy a local folder, including `RESULT_FILE`, to the folder `name`, in place of an
         existing one. It can be repeated after an error."""
@@ -257,6 +265,8 @@ class LocalStore(Store):
         root: the folder or one above it, whose own path may contain links; `path` if None.
     """
 
+    append_seconds = 0.0
+
     def __init__(self, path: Path, root: Path | None = None) -> None:
         self.path = path
         self.name = path.name
@@ -289,6 +299,14 @@ class LocalStore(Store):
             open_regular(file, folder) as content,
         ):
             return content.read()
+
+    @override
+    def append(self, path: str, data: bytes) -> None:
+        # Made as `put` makes it: not with its parents.
+        with self._opened(make=True):
+            number = open_to_append(self._root, self.path / path, create=True)
+        with os.fdopen(number, "ab") as file:
+            file.write(data)
 
     @override
     def exists(self) -> bool:

@@ -159,6 +159,16 @@ class LeftOut(TrialEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Interim(TrialEvent):
+    """A trial has reported an epoch without the study's metric: it decides nothing."""
+
+    name = "interim"
+
+    epoch: Epoch
+    metrics: dict[str, StrictBool | Number | None]
+
+
+@dataclass(frozen=True, kw_only=True)
 class SavedCheckpoint(TrialEvent):
     """A checkpoint was saved."""
 
@@ -324,9 +334,10 @@ KINDS: Mapping[str, type[Event]] = {
     kind.name: kind
     for kind in (
         *(Session, Earlier, StartPoint, Suggested, Started, Retried, ResetFailed, Share),
-        *(Restored, EpochsLost, LeftOut, Result, SavedCheckpoint, Unsaved, Unkept, Decision),
-        *(Promoted, Exploited, NotExploited, RungJudged, Ended, SlotsChanged, NodeRefused),
-        *(StartPointsLeftOut, Repaired, Closed, ControlStarted, Control, ControlEnded),
+        *(Restored, EpochsLost, LeftOut, Interim, Result, SavedCheckpoint, Unsaved, Unkept),
+        *(Decision, Promoted, Exploited, NotExploited, RungJudged, Ended, SlotsChanged),
+        *(NodeRefused, StartPointsLeftOut, Repaired, Closed, ControlStarted, Control),
+        ControlEnded,
     )
 }
 """Classes of all events, by name."""

@@ -32,7 +32,7 @@ from search_spaces.trial_events import (
     Suggested,
     TrialEvent,
 )
-from tune_cluster.study.events import Share, Started
+from tune_cluster.study.events import Interim, Share, Started
 
 Status: TypeAlias = Literal["pending", "running", "finished", "stopped", "diverged", "failed"]
 
@@ -67,6 +67,8 @@ class TrialState:
     status: Status = "pending"
     results: dict[Epoch, Metrics] = field(default_factory=dict)
     """Metrics by epoch, ascending, without lost epochs."""
+    interim: dict[Epoch, Metrics] = field(default_factory=dict)
+    """By epoch, what was reported without the study's metric."""
     step_losses: dict[Epoch, Sequence[Sequence[float]]] = field(default_factory=dict)
     """Pairs of a step and its loss, by epoch."""
     best: Best | None = None
@@ -127,7 +129,7 @@ class TrialState:
         if isinstance(epoch, int) and not self.reports_fractions:
             return epoch
         step = 0
-        for known in sorted({*self.results, epoch}):
+        for known in sorted({*self.results, *self.interim, epoch}):
             step = max(step + 1, math.floor(known))
             if known == epoch:
                 break
@@ -161,6 +163,9 @@ class TrialState:
             if event.step_losses:
                 self.step_losses[event.epoch] = event.step_losses
             self._compare(event.epoch, event.metrics)
+        elif isinstance(event, Interim):
+            self.reports_fractions |= isinstance(event.epoch, float)
+            self.interim[event.epoch] = event.metrics
         elif isinstance(event, EpochsLost):
             self._lose(event.first)
         elif isinstance(event, Share):
@@ -185,6 +190,8 @@ class TrialState:
     def _lose(self, first: Epoch) -> None:
         lost = [epoch for epoch in self.results if epoch >= first]
         self.epochs_lost += len(lost)
+        for epoch in [epoch for epoch in self.interim if epoch >= first]:
+            del self.interim[epoch]
         for epoch in lost:
             del self.results[epoch]
             self.step_losses.pop(epoch, None)

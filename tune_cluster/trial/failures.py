@@ -45,6 +45,11 @@ class TrainableError(Exception):
     """A trainable has raised what its caller cannot raise as it is: the cause of this one."""
 
 
+class CommandFailedError(Exception):
+    """A command that a trial has started has ended with an exit code that is not 0, and has printed
+    why itself."""
+
+
 class StoppedExit(SystemExit):
     """A function is stopped by Tune, in its report."""
 

@@ -94,6 +94,9 @@ class Trainable(Protocol):
     def ignores_checkpoint(self) -> bool:
         """Return whether it was offered a checkpoint and has not read it so far."""
 
+    def discard_checkpoint(self) -> None:
+        """Delete the checkpoint that was reported with the last epoch, if it lies anywhere."""
+
     def progress(self) -> tuple[int, float]:
         """Return the steps that Tune has counted, and their seconds."""
 
@@ -155,6 +158,14 @@ class FreshProcess:
     """Of that node, each with what to do."""
 
 
+@dataclass(frozen=True)
+class InterimReport:
+    """The metrics of an epoch in which the study's was not reported."""
+
+    epoch: Epochs
+    metrics: Mapping[str, Number | None]
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrialReport:
     """An epoch that went well, the end of the trial, or both; or a request for a fresh process."""
@@ -174,6 +185,8 @@ class TrialReport:
     """The last lines that a failed trial has printed."""
     infrastructure_failure: bool = False
     """Whether it failed for want of what it shares with others: its configuration may be good."""
+    interim: Sequence[InterimReport] = ()
+    """Reports since the last one, without the study's metric."""
     checkpoint: str | None = None
     """The name of the folder that was written."""
     unsaved: Unsaved | None = None

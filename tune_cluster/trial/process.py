@@ -23,11 +23,9 @@ from __future__ import annotations
 import gc
 import os
 import random
-import stat
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,63 +34,22 @@ import numpy as np
 import wrapt
 
 from tune_cluster.trial.failures import ProcessExits, Retries
-
-LOG_LINES = 20
-"""What a person is shown of a trial that failed."""
-
-LINE_CHARACTERS = 500
-"""Of a line; the rest of a longer one is cut off."""
-
-TAIL_BYTES = 64 * 1024
-"""That are looked at, from the end of the log."""
-
-STDOUT = 1
-
-
-class TrialLog:
-    """Reads the log that Ray keeps of this process, from where the present trial began.
-
-    Where Ray rotates its logs, standard output is a pipe, and there is nothing to be read.
-
-    Args:
-        descriptor: of the file that the process prints to.
-    """
-
-    def __init__(self, descriptor: int = STDOUT) -> None:
-        self._descriptor = descriptor
-        self._began = 0
-
-    def begin(self) -> None:
-        """Leave out what an earlier trial in this process has printed."""
-        self._began = self._size()
-
-    def tail(self) -> list[str]:
-        """Return the last lines of the trial, at most `LOG_LINES`, the oldest first."""
-        end = self._size()
-        start = max(self._began, end - TAIL_BYTES)
-        if end <= start:
-            return []
-        # Opened anew: Ray has opened it for writing only.
-        with Path(f"/proc/self/fd/{self._descriptor}").open("rb") as file:
-            file.seek(start)
-            text = file.read(end - start).decode(errors="replace")
-        # A progress bar writes over its line: what is seen of it is what it wrote last.
-        lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
-        return [line[:LINE_CHARACTERS] for line in lines if line.strip()][-LOG_LINES:]
-
-    def _size(self) -> int:
-        for stream in (sys.stdout, sys.stderr):
-            # A trainable may have put what it likes there, and closed it.
-            with suppress(Exception):
-                stream.flush()
-        found = os.fstat(self._descriptor)
-        return found.st_size if stat.S_ISREG(found.st_mode) else 0
+from tune_cluster.trial.trial_log import TrialLog
 
 
 def enter_directory(directory: str | None) -> None:
     """Make it the working directory of this process, where this node has it."""
     if directory is not None and Path(directory).is_dir():
         os.chdir(directory)
+
+
+TRIAL_DIR_VARIABLE = "TUNE_CLUSTER_TRIAL_DIR"
+"""The environment variable that names a folder for what a trial writes: it stays with the study."""
+
+
+def offer_trial_directory(folder: Path) -> None:
+    """Name a trial the folder for its files, which it makes where it needs one."""
+    os.environ[TRIAL_DIR_VARIABLE] = str(folder)
 
 
 def searched_directory(error: BaseException) -> str:

@@ -84,12 +84,10 @@ def unusable(
 ) -> tuple[Literal["failed", "diverged"], str] | None:
     """Return how a trial ends that has reported these `numbers`, and why; None if it goes on.
 
-    The metric must be there; it and the losses must be finite.
+    The metric must be a number where it is reported; it and the losses must be finite.
     """
-    if metric not in numbers:
-        if metric in result:
-            return "failed", f"{metric} is {reprlib.repr(result[metric])}, which is no number"
-        return "failed", f"no {metric} in {', '.join(sorted(numbers)) or 'an empty report'}"
+    if metric not in numbers and metric in result:
+        return "failed", f"{metric} is {reprlib.repr(result[metric])}, which is no number"
     for name, value in numbers.items():
         if (name == metric or name.endswith("loss")) and not math.isfinite(value):
             return "diverged", f"{name} is {value}"

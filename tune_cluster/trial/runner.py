@@ -16,13 +16,21 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from search_spaces.trial_events import Epochs
-from tune_cluster.storage.checkpoints import Checkpoint, NoRoomError, TrialCheckpoints
+from tune_cluster.storage.checkpoints import (
+    TRIAL_FILES,
+    Checkpoint,
+    NoRoomError,
+    TrialCheckpoints,
+)
 from tune_cluster.storage.retry import StorageLostError, StorageRetry
-from tune_cluster.storage.store import Store
+from tune_cluster.storage.store import Store, scratch
 from tune_cluster.trial.failures import (
+    CommandFailedError,
     call_trainable,
     cause_of,
     device_lost,
@@ -36,6 +44,7 @@ from tune_cluster.trial.messages import (
     RETURNED,
     Assignment,
     FreshProcess,
+    InterimReport,
     Restored,
     Retry,
     Trainable,
@@ -48,6 +57,7 @@ from tune_cluster.trial.process import (
     enter_directory,
     free_memory,
     limit_gpu_memory,
+    offer_trial_directory,
     searched_directory,
     trial_seed,
 )
@@ -55,10 +65,15 @@ from tune_cluster.trial.results import (
     STEP_LOSSES,
     EpochCount,
     History,
+    Number,
     metrics_of,
     numbers_of,
     unusable,
 )
+
+REPORTS_WITHOUT_METRIC = 10
+"""Reports in a row that may lack the study's metric, as of a trainable that validates now and then;
+a metric that is misspelled ends its trial after so many."""
 
 
 @dataclass
@@ -77,6 +92,10 @@ class _Attempt:
     """Whether the trial has checkpoints, which a start from the beginning makes invalid."""
     last: dict[str, Any] = field(default_factory=dict)
     """The last result that was reported."""
+    interim: list[InterimReport] = field(default_factory=list)
+    """Since then, without the study's metric."""
+    first: dict[str, Any] = field(default_factory=dict)
+    """What the next report says of the attempt, where `interim` has its first."""
     error: Exception | None = None
     """Of the start."""
 
@@ -94,11 +113,13 @@ class TrialRunner:
         self._assignment, self._trainable = assignment, trainable
         self._settings, self._process = settings, process
         store = Store.at(settings.checkpoints)
+        self._directory = store / assignment.directory
         notify = partial(process.notify, assignment.directory)
         self._retry = StorageRetry(store, notify, policy=settings.storage_retry)
         allowance = None if settings.quota is None else settings.quota.per_trial
-        self._checkpoints = self._checkpoints_in(store / assignment.directory, allowance)
+        self._checkpoints = self._checkpoints_in(self._directory, allowance)
         self._origin = settings.origins.get(assignment.index)
+        self._local_files: TemporaryDirectory[str] | None = None
         self._begun = False
         self._request: FreshProcess | None = None
         """What every report is, where the process is of no use."""
@@ -117,7 +138,8 @@ class TrialRunner:
         if self._begun:
             return
         self._begun = True
-        self._process.log.begin()
+        self._process.log.begin(self._directory)
+        offer_trial_directory(self._files())
         self._process.retries.reset()
         used, admission = self._assignment.used_process, self._settings.admission
         problems = [] if used or admission is None else admission()
@@ -136,12 +158,20 @@ class TrialRunner:
             StorageLostError: the storage failed, and did not come back.
             Exception: the process can use its GPU no more.
         """
+        report = self._report()
+        self._process.log.copy(ends=report.status is not None)
+        return report
+
+    def _report(self) -> TrialReport:
         self.begin()
         if self._request is not None:
             return self._fresh_process(self._request)
         while True:
             try:
-                return self._next()
+                report = self._next()
+                if report is None:
+                    continue
+                return report
             except StorageLostError:
                 # Tune starts the trial again, perhaps on a node whose storage is there.
                 raise
@@ -156,6 +186,14 @@ class TrialRunner:
             # In this process: another one would cost seconds, and an error in the first line of a
             # script would be reported a minute later.
             self._start(self._trainable.setup)
+
+    def _files(self) -> Path:
+        """Return the folder for what the trial writes: in its directory, or of a study in a bucket
+        on this node's own disk."""
+        if self._settings.in_bucket:
+            self._local_files = scratch()
+            return Path(self._local_files.name)
+        return Path(str(self._directory), TRIAL_FILES).absolute()
 
     def _end_by(self, error: BaseException, reason: str) -> TrialReport | None:
         """Return the last report of a trial that is not retried in this process, else None."""
@@ -245,7 +283,8 @@ class TrialRunner:
         call_trainable(self._trainable.load, checkpoint, checkpoint.whole())
         return checkpoint
 
-    def _next(self) -> TrialReport:
+    def _next(self) -> TrialReport | None:
+        """Take the next step; return its report, None where it has none of the study's metric."""
         attempt = self._attempt
         if attempt.error is not None:
             raise attempt.error
@@ -259,17 +298,21 @@ class TrialRunner:
             return self._returned()
         report = self._take(result, self._process.clock() - began)
         self._process.retries.on_epoch()
+        self._process.log.copy()
         return report
 
     def _returned(self) -> TrialReport:
         """Report the end of a trainable that has ended by itself."""
         if self._attempt.last:
             return self._epoch_report({**self._attempt.last, "done": True})
-        metric = self._settings.objective.metric
-        return self._failed(f"it has ended and reported nothing: no {metric}")
+        metric, interim = self._settings.objective.metric, self._attempt.interim
+        names = ", ".join(sorted(interim[-1].metrics)) if interim else ""
+        reported = f"no {metric} beside {names}" if names else f"nothing: no {metric}"
+        return self._failed(f"it has ended and reported {reported}")
 
-    def _take(self, result: Any, seconds: float) -> TrialReport:
-        """Check what the trainable has reported, and save the checkpoint."""
+    def _take(self, result: Any, seconds: float) -> TrialReport | None:
+        """Check what the trainable has reported, and save the checkpoint; without the study's
+        metric keep the report for the next one."""
         if not isinstance(result, dict):
             return self._failed(
                 f"step() has returned {reprlib.repr(result)}, which is no dictionary"
@@ -277,8 +320,9 @@ class TrialRunner:
         save, metric = self._trainable.saver(), self._settings.objective.metric
         reported = numbers_of(result)
         numbers = reported.numbers
-        first = {} if self._attempt.count.begun else self._first_report()
+        first = self._attempt.first if self._attempt.count.begun else self._first_report()
         attempt = self._attempt
+        attempt.first = {}
         try:
             epoch = attempt.count.of(result.get("epoch"))
         except ValueError as error:
@@ -288,6 +332,8 @@ class TrialRunner:
             return self._end(bad[0], epoch, bad[1], **first)
         if first and attempt.overwrites:
             self._checkpoints.drop_from(epoch)
+        if metric not in numbers:
+            return self._keep_interim(epoch, numbers, seconds, first)
         losses = reported.step_losses
         whole = {**numbers, "epoch": epoch, STEP_LOSSES: losses, "done": reported.done}
         checkpoint = None if save is None else self._save(whole, save, seconds)
@@ -295,6 +341,23 @@ class TrialRunner:
         new = {n: why for n, why in reported.left_out.items() if n not in self._left_out}
         self._left_out.update(new)
         return self._epoch_report(whole, checkpoint=checkpoint, left_out=new, **first)
+
+    def _keep_interim(
+        self, epoch: Epochs, numbers: dict[str, Number], seconds: float, first: dict[str, Any]
+    ) -> TrialReport | None:
+        attempt = self._attempt
+        if len(attempt.interim) + 1 >= REPORTS_WITHOUT_METRIC:
+            names = ", ".join(sorted(numbers)) or "an empty report"
+            reports = f"{REPORTS_WITHOUT_METRIC} reports in a row"
+            metric = self._settings.objective.metric
+            return self._failed(f"no {metric} in {reports}, the last of {names}", **first)
+        self._trainable.discard_checkpoint()
+        # To Tune each report is a step, and it sees this one not.
+        steps, before = self._trainable.progress()
+        self._trainable.set_progress(steps + 1, before + seconds)
+        attempt.interim.append(InterimReport(epoch, metrics_of({**numbers, "epoch": epoch})))
+        attempt.first = first
+        return None
 
     def _save(
         self, result: dict[str, Any], save: Callable[[str], object], seconds: float
@@ -339,8 +402,10 @@ class TrialRunner:
             restored=self._take_restored(),
             retried=self._retried,
             unsaved=self._unsaved,
+            interim=self._attempt.interim,
             **more,
         )
+        self._attempt.interim = []
         self._retried, self._unsaved = [], None
         return report
 
@@ -375,6 +440,7 @@ class TrialRunner:
         cause = cause_of(error)
         # A trainable may have closed standard error.
         with suppress(Exception):
-            traceback.print_exception(cause)
+            if not isinstance(cause, CommandFailedError):
+                traceback.print_exception(cause)
         line = f"{type(cause).__name__}: {text_of(cause)}".removesuffix(": ")
         return line + searched_directory(cause)

@@ -7,6 +7,7 @@ what breaks when Ray changes it. Those of Ray itself are in `tune_cluster.cluste
 from __future__ import annotations
 
 import importlib
+import logging
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -340,6 +341,12 @@ def as_trial(function: Any) -> Any:
 
 ORIGINAL_WORKING_DIRECTORY = "TUNE_ORIG_WORKING_DIR"
 """The variable by which Tune tells a trial where its job was started."""
+
+
+def quiet_checkpoints() -> None:
+    """Keep Ray from printing a line to a trial's log for each checkpoint that a function reports:
+    where it lies for a moment is of no use to anybody."""
+    logging.getLogger(StorageContext.__module__).setLevel(logging.WARNING)
 
 
 def function_session() -> Any:

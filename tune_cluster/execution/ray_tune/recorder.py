@@ -33,6 +33,7 @@ from tune_cluster.storage.quota import Quota
 from tune_cluster.storage.retry import StorageRetry
 from tune_cluster.storage.store import Store
 from tune_cluster.study.events import (
+    Interim,
     LeftOut,
     ResetFailed,
     Restored,
@@ -155,6 +156,11 @@ class Recorder(Callback):
         if report.left_out.keys() - self._left_out:
             self._left_out.update(report.left_out)
             events.append(LeftOut(trial=index, metrics={**report.left_out}))
+        events += [
+            Interim(trial=index, epoch=interim.epoch, metrics={**interim.metrics})
+            for interim in report.interim
+            if report.first or interim.epoch > known
+        ]
         if report.metrics and (report.first or epoch > known):
             events.append(
                 Result(

@@ -28,6 +28,7 @@ from tune_cluster.execution.ray_tune.compat import (
     function_session,
     move_to_this_node,
     progress,
+    quiet_checkpoints,
     reported_checkpoint,
     set_progress,
     trial_dirname,
@@ -40,6 +41,7 @@ from tune_cluster.trial.messages import RETURNED, Assignment, TrialSettings
 from tune_cluster.trial.process import TrialProcess
 from tune_cluster.trial.runner import TrialRunner
 from tune_cluster.trial.script_trial import in_trial
+from tune_cluster.trial.trial_log import TrialLog
 
 METRICS = "metrics"
 """The key under which a function's report passes Ray."""
@@ -81,6 +83,10 @@ def tune_trainable(
             assignment = Assignment(trial_dirname(self), self.config, used_process)
             return TrialRunner(assignment, self.__trainable, settings, self.__process)
 
+        def stop(self) -> None:
+            self.__process.log.copy(ends=True)
+            super().stop()
+
         def step(self) -> dict[str, Any]:
             assert self.__runner is not None
             return self.__runner.report().to_result(settings.objective)
@@ -121,12 +127,12 @@ def _keep_from_changing_directory(directory: str | None) -> None:
 
 
 def _this_process(checkpoints: str) -> TrialProcess:
-    # Of subprocesses and C++ too: lines stand in the log in the order in which they were printed.
-    os.dup2(1, 2)
+    quiet_checkpoints()
     return TrialProcess(
         node=ray.get_runtime_context().get_node_id(),
         gpus=assigned_gpus(),
         notify=lambda directory, line: notice_sender(checkpoints, directory)(line),
+        log=TrialLog.of_this_process(),
     )
 
 
@@ -163,6 +169,9 @@ class _Class(_Adapter):
         # As Tune does, which starts another process.
         with suppress(Exception):
             self._trial.cleanup()
+
+    def discard_checkpoint(self) -> None:
+        """Do nothing: a class saves when it is asked to."""
 
     def step(self) -> Any:
         return self._base.step(self._trial)
@@ -234,6 +243,11 @@ class _Function(_Adapter):
             shutil.rmtree(reported.path, ignore_errors=True)
 
         return take_over
+
+    def discard_checkpoint(self) -> None:
+        reported = reported_checkpoint(self._trial)
+        if reported is not None:
+            shutil.rmtree(reported.path, ignore_errors=True)
 
     def load(self, checkpoint: Checkpoint, files: AbstractContextManager[Path]) -> None:
         # What `tune.get_checkpoint()` gives it, which it reads when it likes.
