@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
+import re
 import runpy
 import shlex
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tune_cluster.errors import exit_on_error
-from tune_cluster.execution.command_line import bound
+from tune_cluster.execution.command_line import bound, print_help
 from tune_cluster.plain_text import one_line
 from tune_cluster.storage.store import expanded
 
@@ -30,38 +31,66 @@ if TYPE_CHECKING:
     from search_spaces.hyperparameter import Hyperparameter
     from tune_cluster.cluster.nodes import Inspection
 
+PLAIN_WORD = re.compile(r"[\w@%+=:,./{}-]+")
+
 Script = list[str]
 """A script with its arguments, to be run when the command has returned it."""
 
 
-def run(script: str, *flags: str) -> Script:
-    """Run a job, or with --search tune a training script.
+def run(*words: str) -> Script:
+    """Run a job, tune a training script, or tune a command as it is.
 
-    `tune-cluster run SCRIPT …` is `python SCRIPT …`. With `--search lr=log:1e-4:1e-1 --metric
-    val_loss`, SCRIPT is a training script that reports that metric, and what stands behind `--` are
-    its own arguments; `tune-cluster run SCRIPT --search --help` lists the flags of the study.
+    `tune-cluster run SCRIPT …` is `python SCRIPT …`.
 
-    Args:
-        script: the job, such as tune_jobs/asha_lr_batch.py, or the training script.
+    `tune-cluster run SCRIPT --search lr=log:1e-4:1e-1 --metric val_loss -- …` tunes a training
+    script that calls tune_cluster.arguments, epochs and report; behind `--` are its own arguments.
+
+    `tune-cluster run --search lr=log:1e-4:1e-1 --metric val_loss -- python train.py --lr {lr}`
+    tunes a command that prints its metrics, such as val_loss=0.12; in braces are searched values.
+
+    `tune-cluster run SCRIPT --search --help` and `tune-cluster run --search --help` list the flags.
     """
-    if not Path(script).is_file():
-        raise ValueError(f"run {script}: no such script is there")
-    if not any(word.partition("=")[0] == "--search" for word in flags):
-        return [script, *flags]
-    end = flags.index("--") if "--" in flags else len(flags)
-    searched, rest = [], []
-    words = iter(flags[:end])
-    for word in words:
-        name, given, value = word.partition("=")
-        if name != "--search":
+    if not words:
+        raise ValueError("run: SCRIPT or -- COMMAND is missing; run --help has the forms")
+    if len(words) == 1 and words[0] in ("-h", "--help"):
+        print_help(run)
+        sys.exit(0)
+    end = words.index("--") if "--" in words else len(words)
+    given = list(words[:end])
+    # Braces need no quotes here, as a shell would want them: they name searched values.
+    behind = " ".join(
+        word if PLAIN_WORD.fullmatch(word) else shlex.quote(word) for word in words[end + 1 :]
+    )
+    if given and not given[0].startswith("-"):
+        script = given.pop(0)
+        if not Path(script).is_file():
+            raise ValueError(f"run {script}: no such script is there")
+        if not any(word.partition("=")[0] == "--search" for word in given):
+            return [script, *words[1:]]
+        job = [job_script("search_script"), "--script", script]
+        return [*job, *gathered(given, "--search"), f"--arguments={behind}"]
+    if "--resume-args" in given[:-1]:
+        # Its value begins with a dash.
+        at = given.index("--resume-args")
+        given[at : at + 2] = ["=".join(given[at : at + 2])]
+    flags = gathered(gathered(given, "--search"), "--pattern")
+    return [job_script("search_command"), *flags, f"--command={behind}"]
+
+
+def gathered(words: Sequence[str], flag: str) -> list[str]:
+    """Return the words of a command line with all values of a flag that is given several times
+    behind one of it; `--search --help` asks for help."""
+    values, rest = [], []
+    read = iter(words)
+    for word in read:
+        name, equals, value = word.partition("=")
+        if name != flag:
             rest.append(word)
-        elif (value := value if given else next(words, "")) in ("-h", "--help"):
+        elif (value := value if equals else next(read, "")) in ("-h", "--help"):
             rest.append(value)
         else:
-            searched.append(value)
-    arguments = shlex.join(flags[end + 1 :])
-    job = job_script("search_script")
-    return [job, "--script", script, "--search", *searched, *rest, f"--arguments={arguments}"]
+            values.append(value)
+    return [flag, *values, *rest] if values else rest
 
 
 def resume(study: str, *flags: str) -> Script:

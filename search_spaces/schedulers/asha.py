@@ -50,7 +50,7 @@ class ASHAFlags:
     reduction_factor: int = 3
     """One in this many trials continues from a rung."""
 
-    rung_rule: Annotated[RungRule, tyro.conf.arg(help=RULES_HELP)] = "promotion"
+    rung_rule: Annotated[RungRule | None, tyro.conf.arg(help=RULES_HELP)] = None
 
     audit: float = 0.0
     """Share of the trials whose latest checkpoint is kept if a rung stops them. `tune-cluster

@@ -245,12 +245,17 @@ def bound(command: Callable[..., T], argv: Sequence[str], *, prog: str) -> Calla
             kind = Annotated[tyro.conf.Positional[kind], tyro.conf.arg(metavar=name)]  # type: ignore[misc, valid-type]
         flags.append(_Flag(p.name, kind, p.default, helps.get(p.name, ""), p.name))
     if not {"-h", "--help"}.isdisjoint(read):
-        _print_paragraphs([*_paragraphs(command), ""])
+        print_help(command)
     elif own and own[0].default is inspect.Parameter.empty and (not read or read[0][:1] == "-"):
         raise ValueError(f"{prog}: {own[0].name.upper()} is missing: {flags[0].help}")
     values = read_flags(flags, read, {p.name: p.default for p in own}, prog=prog)
     first = [values.pop(p.name) for p in positional]
     return partial(command, *first, *rest, **values)
+
+
+def print_help(command: Callable[..., object]) -> None:
+    """Print what the docstring of a command says above its arguments."""
+    _print_paragraphs([*_paragraphs(command), ""])
 
 
 def _paragraphs(function: Callable[..., object]) -> list[str]:

@@ -48,7 +48,7 @@ def this_trial(values: Mapping[str, Any]) -> ScriptTrial:
     checkpoint = tune.get_checkpoint()
     # Called when the script asks for it: a function that never does begins anew, and says so.
     opened = None if checkpoint is None else lambda: checkpoint.as_directory()
-    return ScriptTrial(values, _report, opened)
+    return ScriptTrial(values, report, opened)
 
 
 @contextmanager
@@ -63,7 +63,13 @@ def command_line(script: str, arguments: Sequence[str]) -> Iterator[None]:
         sys.argv, sys.path[:] = argv, path
 
 
-def _report(metrics: dict[str, Any], save: Callable[[str], object] | None) -> None:
+def report(metrics: dict[str, Any], save: Callable[[str], object] | None) -> None:
+    """Report an epoch to Tune.
+
+    Args:
+        metrics: of the epoch, by name.
+        save: writes its checkpoint into a folder; None without one.
+    """
     if save is None:
         tune.report(metrics)
         return

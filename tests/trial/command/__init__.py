@@ -1,0 +1,1 @@
+"""A person's command as a trial."""

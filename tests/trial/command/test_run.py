@@ -1,0 +1,202 @@
+"""A command that runs: real processes, without Ray."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tune_cluster.trial.command import process_group
+from tune_cluster.trial.command.command import Command
+from tune_cluster.trial.command.run import OutOfMemoryError, run_command
+from tune_cluster.trial.failures import CommandFailedError
+
+SCRIPT = """
+import json, os, sys, time
+lr, out, *resume = sys.argv[1:]
+done = int(open(resume[0]).read()) if resume else 0
+os.makedirs(out, exist_ok=True)
+for epoch in range(done + 1, 4):
+    print("epoch", epoch, end="\\r")
+    print(f"val_loss={float(lr) / epoch} train_loss=9")
+    with open(f"{out}/{epoch}.ckpt", "w") as file:
+        file.write(str(epoch))
+    time.sleep(0.4)
+print("best val_loss=0")
+"""
+
+
+def command(code, *words, **more):
+    program = code.replace("{", "{{").replace("}", "}}")
+    return Command((sys.executable, "-c", program, *words), "val_loss", **more)
+
+
+def run(tmp_path, asked, config=None, saved=None, report=None):
+    """The reports of a run, and by epoch what was saved."""
+    reports, kept = [], {}
+
+    def take(metrics, save):
+        reports.append(metrics)
+        if save is not None:
+            folder = tmp_path / f"saved-{len(reports)}"
+            folder.mkdir()
+            save(str(folder))
+            kept[metrics["epoch"]] = folder
+        if report is not None:
+            report(metrics)
+
+    run_command(asked, config or {}, tmp_path / "files", take, saved)
+    return reports, kept
+
+
+def test_a_command_reports_its_epochs_and_resumes_from_what_it_has_saved(tmp_path, capfd):
+    asked = command(
+        SCRIPT,
+        *("{lr}", "{trial_dir}"),
+        checkpoint="{trial_dir}/*.ckpt",
+        resume_words=("{checkpoint}",),
+    )
+    reports, kept = run(tmp_path, asked, {"lr": 6.0})
+    assert [(r["epoch"], r["val_loss"]) for r in reports] == [(1, 6), (2, 3), (3, 2)]
+    assert "val_loss=6.0" in capfd.readouterr().out
+    assert json.loads((tmp_path / "files" / "config.json").read_text()) == {"lr": 6.0}
+    assert [(kept[e] / f"{e}.ckpt").read_text() for e in (1, 2, 3)] == ["1", "2", "3"]
+
+    resumed, _ = run(tmp_path / "again", asked, {"lr": 6.0}, saved=kept[2])
+    assert [r["epoch"] for r in resumed] == [3]
+
+
+def test_metrics_are_read_from_a_file(tmp_path):
+    code = (
+        "import sys, time; f = open(sys.argv[1], 'w'); f.write('epoch,val_loss\\n')\n"
+        "for e in (0, 1): f.write(f'{e},{e + 0.5}\\n'); f.flush(); time.sleep(0.3)"
+    )
+    (tmp_path / "files").mkdir()
+    asked = command(code, "{trial_dir}/log.csv", metrics_from="{trial_dir}/log.csv")
+    reports, _ = run(tmp_path, asked)
+    assert reports == [{"val_loss": 0.5, "epoch": 0}, {"val_loss": 1.5, "epoch": 1}]
+
+
+def test_a_configuration_file_has_the_values(tmp_path):
+    (tmp_path / "conf.yaml").write_text("lr: 0.1\nepochs: 3\n")
+    code = "import os, sys; print(open(sys.argv[1]).read().replace('lr', 'val_loss'))"
+    asked = command(code, "{config_file}", config_file=str(tmp_path / "conf.yaml"))
+    reports, _ = run(tmp_path, asked, {"lr": 0.25})
+    assert reports == [{"val_loss": 0.25, "epochs": 3.0}]
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "said"),
+    [
+        ("import nothing_such", CommandFailedError, "nothing_such"),
+        ("print('val_loss=1'); raise SystemExit(3)", CommandFailedError, "code 3"),
+        ("import os; os.kill(os.getpid(), 9)", MemoryError, "SIGKILL"),
+        ("raise SystemExit('torch.OutOfMemoryError: 2 GiB')", OutOfMemoryError, "2 GiB"),
+        ("print('loss=1')", SystemExit, "loss"),
+        ("", SystemExit, "val_loss"),
+    ],
+)
+def test_why_a_command_has_failed_is_said(tmp_path, code, error, said):
+    with pytest.raises(error, match=said):
+        run(tmp_path, command(code))
+
+
+GRANDCHILD = (
+    "import subprocess, sys, time\n"
+    "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+    "print('child', child.pid)\nprint('val_loss=1')\n"
+)
+
+
+def gone(pid, seconds=20.0):
+    """Whether a process has ended in that time."""
+    for _ in range(int(seconds / 0.05)):
+        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.mark.parametrize("ending", ["time.sleep(600)", "sys.exit(0)"])
+def test_the_whole_group_ends_with_the_trial(tmp_path, capfd, ending):
+    class StopError(Exception):
+        pass
+
+    def stop(metrics):
+        raise StopError
+
+    with pytest.raises(StopError):
+        run(tmp_path, command(GRANDCHILD + ending), report=stop)
+    printed = capfd.readouterr().out
+    assert gone(int(printed.split()[1]))
+
+
+def test_who_does_not_end_by_a_word_is_killed():
+    code = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "print('ready', flush=True); time.sleep(600)"
+    )
+    group = [sys.executable, "-I", "-S", process_group.__file__, "0.5", sys.executable, "-c", code]
+    with subprocess.Popen(group, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"ready\n"
+        process.stdin.close()
+        assert process.wait(20) == process_group.KILLED + signal.SIGKILL
+
+
+def test_after_a_kill_of_the_trials_process_nothing_is_left(tmp_path):
+    """The process that has started the command gets SIGKILL, as by the kernel or by Ray."""
+    script = tmp_path / "trial.py"
+    script.write_text(
+        "import sys\nfrom pathlib import Path\n"
+        "from tune_cluster.trial.command.command import Command\n"
+        "from tune_cluster.trial.command.run import run_command\n"
+        f"asked = Command((sys.executable, '-c', {GRANDCHILD + 'time.sleep(600)'!r}), 'val_loss')\n"
+        f"run_command(asked, {{}}, Path({str(tmp_path / 'files')!r}), lambda *a: None)\n"
+    )
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE) as trial:
+        child = int(trial.stdout.readline().split()[1])
+        family = psutil.Process(trial.pid).children(recursive=True)
+        assert child in {process.pid for process in family}
+        os.kill(trial.pid, signal.SIGKILL)
+        assert all(gone(process.pid) for process in family)
+
+
+@pytest.mark.parametrize(
+    ("words", "more", "said"),
+    [
+        ((), {}, "missing"),
+        (("no-such-program",), {}, "no such program"),
+        (("true",), {"checkpoint": "*.pt"}, "--resume-args"),
+        (("true",), {"checkpoint": "*", "resume_words": ("--resume",)}, "{checkpoint}"),
+        (("true",), {"config_file": "a.yaml"}, "{config_file}"),
+        (("true",), {"patterns": ("(?P<a>x)",), "metrics_from": "a.csv"}, "--metrics-from"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(words, more, said):
+    with pytest.raises(ValueError, match=said):
+        Command(words, "val_loss", **more)
+
+
+def test_each_name_has_a_value_and_each_value_a_place():
+    asked = Command(("true", "--lr", "{lr}", "{trial_dir}"), "val_loss")
+    asked.check_names(["lr"])
+    with pytest.raises(ValueError, match=r"\{lr\}"):
+        asked.check_names(["rate"])
+    with pytest.raises(ValueError, match="momentum"):
+        asked.check_names(["lr", "momentum"])
+    Command(("true", "{config_json}"), "val_loss").check_names(["anything"])
+    with pytest.raises(ValueError, match="taken"):
+        Command(("true", "{trial_dir}"), "val_loss").check_names(["trial_dir"])
+
+
+def test_files_of_a_trial_stay(tmp_path):
+    run(
+        tmp_path,
+        command("import sys; open(sys.argv[1] + '/a', 'w'); print('val_loss=1')", "{trial_dir}"),
+    )
+    assert Path(tmp_path, "files", "a").exists()

@@ -1,0 +1,103 @@
+"""A person's command line, as it is, and where its metrics are read."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tune_cluster.trial.command.config_file import with_values
+from tune_cluster.trial.command.printed import PrintedMetrics
+from tune_cluster.trial.command.template import names_in
+
+STDOUT = "stdout"
+
+GIVEN = ("trial_dir", "config_json", "config_file", "checkpoint")
+"""The names in braces that are no hyperparameters."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command line that trains, and where its metrics are read.
+
+    Args:
+        words: of the command, with names in braces: hyperparameters, and `{trial_dir}`, a folder of
+            the trial; `{config_json}`, a file with the searched values; `{config_file}`.
+        metric: of the study.
+        patterns: regular expressions with named groups, by which printed metrics are read.
+        metrics_from: "stdout"; or a CSV file, a file of JSON lines or a folder with TensorBoard's
+            event files, in which names in braces may stand.
+        checkpoint: a path, with `*`, of the checkpoints that the command writes; empty without.
+        resume_words: further words of the command where it resumes from `{checkpoint}`.
+        config_file: whose copy with the searched values is `{config_file}`; empty without.
+
+    Raises:
+        ValueError: they do not go together.
+    """
+
+    words: tuple[str, ...]
+    metric: str
+    patterns: tuple[str, ...] = ()
+    metrics_from: str = STDOUT
+    checkpoint: str = ""
+    resume_words: tuple[str, ...] = ()
+    config_file: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.words or not shutil.which(self.words[0]):
+            what = f"{self.words[0]}: no such program is there" if self.words else "it is missing"
+            raise ValueError(f"the command: {what}; give it behind --, such as -- python train.py")
+        PrintedMetrics(self.patterns)
+        if self.patterns and self.metrics_from != STDOUT:
+            raise ValueError("--pattern reads what is printed: give it or --metrics-from, not both")
+        if bool(self.checkpoint) != bool(self.resume_words):
+            raise ValueError(
+                "give both or none: --checkpoint PATH, where the command saves, and --resume-args, "
+                "by which it resumes, such as '--resume {checkpoint}'"
+            )
+        if self.resume_words and "checkpoint" not in names_in(self.resume_words):
+            raise ValueError("--resume-args: give {checkpoint} in it, the file to resume from")
+        if ("config_file" in names_in(self.words)) != bool(self.config_file):
+            raise ValueError(
+                "give both or none: --config-file FILE, and {config_file} in the command"
+            )
+
+    @property
+    def writes_files(self) -> bool:
+        """Whether the command is given `{trial_dir}`."""
+        texts = [*self.words, *self.resume_words, self.metrics_from, self.checkpoint]
+        return "trial_dir" in names_in(texts)
+
+    def check_names(self, searched: Iterable[str]) -> None:
+        """Refuse a name in braces that has no value, and a hyperparameter that goes nowhere.
+
+        Raises:
+            ValueError: which.
+        """
+        hyperparameters = {*searched}
+        texts = [self.metrics_from, self.checkpoint]
+        named = names_in([*self.words, *self.resume_words, *texts])
+        if unknown := sorted(named - hyperparameters - {*GIVEN}):
+            raise ValueError(
+                f"the command: {{{unknown[0]}}} is not searched; searched are "
+                f"{', '.join(sorted(hyperparameters))}, and there are "
+                f"{', '.join(f'{{{name}}}' for name in GIVEN)}; for braces as they are double them"
+            )
+        if taken := sorted(hyperparameters & {*GIVEN}):
+            raise ValueError(f"--search {taken[0]}: the name is taken: {{{taken[0]}}}; rename it")
+        whole = {"config_json", "config_file"} & named
+        if not whole and (unused := sorted(hyperparameters - named)):
+            raise ValueError(
+                f"--search {unused[0]}: the command has no {{{unused[0]}}}; say where its value "
+                f"goes, such as --{unused[0].replace('_', '-')} {{{unused[0]}}}"
+            )
+
+    def check_config(self, config: Mapping[str, Any]) -> None:
+        """Refuse values that the configuration file has no place for.
+
+        Raises:
+            ValueError: which.
+        """
+        if self.config_file:
+            with_values(self.config_file, config)

@@ -1,0 +1,216 @@
+"""One run of a person's command: a process group, and the epochs that it reports."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import IO, Any, TypeAlias
+
+from tune_cluster.trial.command import process_group
+from tune_cluster.trial.command.collected import CollectedEpochs
+from tune_cluster.trial.command.command import STDOUT, Command
+from tune_cluster.trial.command.config_file import with_values
+from tune_cluster.trial.command.files import metric_files
+from tune_cluster.trial.command.printed import PrintedMetrics
+from tune_cluster.trial.command.saved import SavedFiles, keep, restore
+from tune_cluster.trial.command.template import rendered
+from tune_cluster.trial.failures import OUT_OF_MEMORY_MESSAGES, CommandFailedError
+
+CONFIG_VARIABLE = "TUNE_CLUSTER_CONFIG"
+"""The environment variable that names a JSON file with the searched values."""
+
+TERM_SECONDS = 10
+"""Seconds from SIGTERM to SIGKILL, for a script that saves what it has."""
+
+QUIET_SECONDS = 0.2
+"""Seconds for which more metrics of an epoch are awaited after the study's."""
+
+TAIL_LINES = 20
+"""Last lines in which the reason of a failure is looked for."""
+
+Report: TypeAlias = Callable[[dict[str, Any], "Callable[[str], object] | None"], None]
+"""Takes the metrics of an epoch, and what writes its checkpoint into a folder."""
+
+
+class OutOfMemoryError(CommandFailedError):
+    """A command has run out of the memory of its GPU."""
+
+
+def run_command(
+    command: Command,
+    config: Mapping[str, Any],
+    files: Path,
+    report: Report,
+    saved: Path | None = None,
+) -> None:
+    """Run a command to its end.
+
+    Args:
+        command: to run.
+        config: the searched values.
+        files: the folder for what the command writes.
+        report: is called once an epoch; what it raises ends the command.
+        saved: the folder that a checkpoint was written to, to resume from.
+
+    Raises:
+        CommandFailedError: the command has failed.
+        OutOfMemoryError: it lacked memory of its GPU.
+        MemoryError: it was killed.
+        SystemExit: it has ended and never reported the metric.
+    """
+    values: dict[str, Any] = {**config, "trial_dir": str(files)}
+    values["config_json"] = _written(files / "config.json", json.dumps(dict(config)))
+    if command.config_file:
+        copy = files / Path(command.config_file).name
+        values["config_file"] = _written(copy, with_values(command.config_file, config))
+    more: Sequence[str] = ()
+    last = None
+    if saved is not None:
+        more = command.resume_words
+        values["checkpoint"], last = restore(saved, files)
+    run = _Run(command, values, CollectedEpochs(command.metric, last), report)
+    run.to_its_end(rendered([*command.words, *more], values))
+
+
+class _Run:
+    """The process of a command, and what is read of it.
+
+    Args:
+        command: that runs.
+        values: by the names in braces.
+        epochs: collects the metrics.
+        report: takes an epoch.
+    """
+
+    def __init__(
+        self, command: Command, values: Mapping[str, Any], epochs: CollectedEpochs, report: Report
+    ) -> None:
+        self._metric, self._epochs, self._report = command.metric, epochs, report
+        self._environment = {
+            **os.environ,
+            # A Python whose output is a pipe keeps it for pages.
+            "PYTHONUNBUFFERED": "1",
+            CONFIG_VARIABLE: values["config_json"],
+        }
+        self._printed = PrintedMetrics(command.patterns)
+        path, pattern = (
+            "".join(rendered([text], values)) for text in (command.metrics_from, command.checkpoint)
+        )
+        self._files = None if path == STDOUT else metric_files(path)
+        self._checkpoints = SavedFiles(Path(pattern)) if pattern else None
+        self._lines: queue.Queue[str | None] = queue.Queue()
+        """Of its output; None is the end."""
+        self._tail: list[str] = []
+
+    def to_its_end(self, words: Sequence[str]) -> None:
+        """Run these words, report each epoch, and raise what has become of the command."""
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", process_group.__file__, str(TERM_SECONDS), *words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=self._environment,
+            start_new_session=True,
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        reader = threading.Thread(target=self._read, args=[process.stdout], daemon=True)
+        reader.start()
+        reported = False
+        try:
+            for metrics in self._reports():
+                self._report(metrics, self._saver(process))
+                reported = True
+        finally:
+            # That ends the command, with all of its group.
+            process.stdin.close()
+            code = process.wait()
+            reader.join()
+        self._raise_for(code)
+        if not reported:
+            seen = ", ".join(sorted(self._epochs.seen)) or "no metric at all"
+            raise SystemExit(f"the command has ended without {self._metric}; it has said {seen}")
+
+    def _read(self, stream: IO[bytes]) -> None:
+        """Pass the output on to the log of this process, and its lines to `_reports`."""
+        rest = b""
+        while data := stream.read1(1 << 16):  # type: ignore[attr-defined]  # of a buffered reader
+            _write_all(1, data)
+            # A progress bar writes over its line.
+            *lines, rest = (rest + data.replace(b"\r", b"\n")).split(b"\n")
+            for line in lines:
+                self._lines.put(line.decode(errors="replace"))
+        stream.close()
+        self._lines.put(rest.decode(errors="replace"))
+        self._lines.put(None)
+
+    def _reports(self) -> Iterator[dict[str, Any]]:
+        deadline: float | None = None
+        ended = False
+        while not ended:
+            wait = QUIET_SECONDS if deadline is None else deadline - time.monotonic()
+            try:
+                line = self._lines.get(timeout=max(wait, 0))
+                ended = line is None
+            except queue.Empty:
+                line = None
+            for metrics in self._new(line):
+                if report := self._epochs.add(metrics):
+                    yield report
+                    deadline = None
+            if not self._epochs.waits:
+                deadline = None
+            elif deadline is None:
+                deadline = time.monotonic() + QUIET_SECONDS
+            elif time.monotonic() >= deadline:
+                deadline = None
+                if report := self._epochs.take():
+                    yield report
+        if report := self._epochs.take():
+            yield report
+
+    def _new(self, line: str | None) -> Iterator[dict[str, Any]]:
+        if line is not None:
+            self._tail = [*self._tail[1 - TAIL_LINES :], line]
+        if self._files is not None:
+            yield from self._files.new()
+        elif line is not None:
+            yield self._printed.in_line(line)
+
+    def _saver(self, process: subprocess.Popen[bytes]) -> Callable[[str], object] | None:
+        if self._checkpoints is None:
+            return None
+        newest = self._checkpoints.next(lambda: process.poll() is not None)
+        return None if newest is None else partial(keep, newest, self._epochs.last)
+
+    def _raise_for(self, code: int) -> None:
+        if code == 0:
+            return
+        said = [line.strip() for line in self._tail if line.strip()]
+        texts = (OutOfMemoryError.__name__, *OUT_OF_MEMORY_MESSAGES)
+        for line in reversed(said):
+            if any(text in line for text in texts):
+                raise OutOfMemoryError(line)
+        if code == process_group.KILLED + 9:
+            raise MemoryError("the command was killed by SIGKILL, as where memory is short")
+        last = f": {said[-1]}" if said else ""
+        raise CommandFailedError(f"the command has ended with code {code}{last}")
+
+
+def _written(path: Path, text: str) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return str(path)
+
+
+def _write_all(number: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(number, data) :]
