@@ -81,7 +81,7 @@ def place(cluster_address, tmp_path_factory):
             yield Cluster(({"CPU": 4.0, "GPU": 1.0},), own=True)
 
         patch.setattr(launcher, "cluster_for", joined)
-        patch.setattr(cost_estimate, "rehearse", lambda study: [])
+        patch.setattr(cost_estimate, "rehearse", lambda study, step: [])
         for asking in (plan, compare):
             patch.setattr(asking, "confirmed", lambda *asked, **more: False)
         yield folder

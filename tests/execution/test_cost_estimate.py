@@ -1,36 +1,29 @@
 """What a study will cost: the arithmetic, and what is left of it on a resume."""
 
-import os
 import shutil
-import signal
-import threading
-import time
-from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 
 import pytest
-import ray
-from ray.util.placement_group import placement_group, remove_placement_group
 
 from search_spaces.objective import Expectation, Origin
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.schedulers.pbt import PBT
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
-from tests.in_process import QUALITY, SPACE, Scored, study_in
+from tests.in_process import QUALITY, SPACE, study_in
 from tune_cluster.execution.cost_estimate import (
-    REHEARSED_CONFIGS,
     CostEstimate,
-    Rehearsal,
     check_room,
     divide_quota,
     epochs_left,
     estimate_cost,
     gpus_held,
     most_checkpoints,
-    rehearse,
 )
+from tune_cluster.execution.rehearsal import Rehearsal
+
+costs = partial(estimate_cost, step=False)
 
 TRAINED = Space("trained", (replace(QUALITY, kind="optimization"),))
 
@@ -95,22 +88,22 @@ def planned(directory, events=None, scheduler=None, **flags):
 
 
 def test_without_rungs_every_trial_runs_to_its_end_two_at_a_time(tmp_path):
-    told = estimate_cost(planned(tmp_path, trials=7, max_epochs=5))
+    told = costs(planned(tmp_path, trials=7, max_epochs=5))
     assert (told.epochs, told.makespan) == (35, 20)
     assert (told.seconds, told.study_bytes) == (None, None)
 
 
 def test_with_rungs_it_is_what_is_expected_of_them(tmp_path):
     asha = ASHA(max_epochs=9)
-    told = estimate_cost(planned(tmp_path, trials=9, scheduler=asha))
+    told = costs(planned(tmp_path, trials=9, scheduler=asha))
     assert told.expectation == asha.expected(trials=9, concurrent=2, max_epochs=9)
     assert told.epochs == told.expectation.epochs < 81
-    audited = estimate_cost(planned(tmp_path, trials=9, scheduler=ASHA(max_epochs=9, audit=1.0)))
+    audited = costs(planned(tmp_path, trials=9, scheduler=ASHA(max_epochs=9, audit=1.0)))
     assert audited.epochs == told.epochs, "who is stopped is finished by another study"
 
 
 def test_an_epoch_budget_bounds_the_epochs_and_the_time(tmp_path):
-    told = estimate_cost(planned(tmp_path, trials=4, max_epochs=5, epoch_budget=10))
+    told = costs(planned(tmp_path, trials=4, max_epochs=5, epoch_budget=10))
     assert (told.epochs, told.makespan) == (10, 5)
 
 
@@ -152,13 +145,13 @@ def test_what_a_promoted_trial_has_to_go_is_to_be_paid_where_all_trials_have_beg
     waiting = planned(
         tmp_path / "waiting", [*events, *stops], ASHA(max_epochs=27, grace_period=9), trials=3
     )
-    assert (estimate_cost(waiting).epochs, estimate_cost(waiting).makespan) == (18, 18)
+    assert (costs(waiting).epochs, costs(waiting).makespan) == (18, 18)
     promoted = {"event": "promoted", "trial": 0, "rung": 9, "value": 0.3, "rank": 1, "of": 3}
     further = [*events, *stops, promoted, score(0, 10)]
     begun_again = planned(
         tmp_path / "begun", further, ASHA(max_epochs=27, grace_period=9), trials=3
     )
-    assert estimate_cost(begun_again).epochs == 17
+    assert costs(begun_again).epochs == 17
 
 
 def test_a_few_trials_keep_their_best_checkpoint_and_those_that_may_go_on_the_latest(tmp_path):
@@ -211,122 +204,6 @@ def test_what_a_resumed_study_has_written_already_needs_no_room(tmp_path):
     check_room(study, estimate(rehearsals=[of(1.0, free // 7)]))
     with pytest.raises(ValueError, match="make room"):
         check_room(study, estimate(rehearsals=[of(1.0, free // 3)]))
-
-
-def measured():
-    """The better its quality, the longer an epoch; the best is too large. Made in a function, so
-    that it travels to the workers by value."""
-
-    class Measured(Scored):
-        @staticmethod
-        def measure(config, checkpoint_dir, *, cpus, on_gpu):
-            if config["quality"] > 7 / 8:
-                raise MemoryError("no room for it\nat all")
-            folder = Path(checkpoint_dir, "deeper")
-            folder.mkdir()
-            (folder / "weights").write_bytes(bytes(1000))
-            Path(checkpoint_dir, "config").write_bytes(bytes(24))
-            return {"step_seconds": cpus, "epoch_seconds": config["quality"] + on_gpu}
-
-    return Measured
-
-
-def measured_by(directory, trainable, space=SPACE, **flags):
-    searcher = RandomSearch(space, seed=0)
-    return study_in(directory, trainable=trainable, searcher=searcher, **flags)
-
-
-def test_every_eighth_of_a_range_is_measured_with_the_bytes_of_what_is_saved(tmp_path):
-    found = rehearse(measured_by(tmp_path, measured(), cpus_per_trial=2.0))
-    eighths = sorted(int(8 * one.config["quality"]) for one in found)
-    assert eighths == list(range(REHEARSED_CONFIGS))
-    good = [one for one in found if not one.error]
-    assert len(good) == REHEARSED_CONFIGS - 1
-    for one in good:
-        assert (one.step_seconds, one.epoch_seconds) == (2.0, one.config["quality"])
-        assert one.checkpoint_bytes == 1024
-
-
-def test_one_that_fails_says_why_and_the_others_are_measured(tmp_path):
-    (failed,) = (one for one in rehearse(measured_by(tmp_path, measured())) if one.error)
-    assert failed.config["quality"] > 7 / 8
-    assert failed.error == "MemoryError: no room for it"
-
-
-def test_where_all_is_fixed_there_is_one_to_measure(tmp_path):
-    (only,) = rehearse(measured_by(tmp_path, measured(), SPACE.fix(quality=0.5)))
-    assert (only.config, only.epoch_seconds) == ({"quality": 0.5}, 0.5)
-
-
-def test_a_trainable_that_cannot_be_measured_is_not(tmp_path):
-    assert rehearse(measured_by(tmp_path, lambda config: None)) == []
-
-
-@pytest.fixture
-def idle_cluster(cluster_address):
-    """Whose nodes have told that what an earlier test took is free again."""
-    deadline = time.monotonic() + 60
-    while {"CPU": 2, "GPU": 1}.items() - ray.available_resources().items():
-        assert time.monotonic() < deadline, "somebody has it"
-        time.sleep(0.1)
-
-
-@pytest.mark.slow
-def test_where_trials_share_a_gpu_so_do_those_that_are_measured(idle_cluster, tmp_path):
-    found = rehearse(measured_by(tmp_path, measured(), gpus_per_trial=0.5))
-    assert [bool(one.error) for one in found].count(True) == 1
-    assert all(one.error or one.epoch_seconds == 1 + one.config["quality"] for one in found)
-
-
-@contextmanager
-def taken(**resources):
-    """Resources of the cluster that another one has."""
-    group = placement_group([resources])
-    ray.get(group.ready())
-    try:
-        yield group
-    finally:
-        remove_placement_group(group)
-
-
-@pytest.mark.slow
-def test_no_more_are_measured_at_once_than_have_room(idle_cluster, tmp_path):
-    calls = tmp_path / "calls"
-    calls.mkdir()
-
-    class Counted(Scored):
-        @staticmethod
-        def measure(config, checkpoint_dir, *, cpus, on_gpu):
-            (calls / Path(checkpoint_dir).name).touch()
-            return {"step_seconds": 1.0, "epoch_seconds": 1.0}
-
-    with taken(CPU=1):
-        found = rehearse(measured_by(tmp_path / "study", Counted, gpus_per_trial=0.5))
-    assert len(found) == len(list(calls.iterdir())) == REHEARSED_CONFIGS
-
-
-@pytest.mark.slow
-def test_what_others_have_is_not_waited_for(idle_cluster, tmp_path):
-    with taken(GPU=1) as group:
-        released = threading.Timer(5.0, remove_placement_group, [group])
-        released.start()
-        assert rehearse(measured_by(tmp_path, measured(), gpus_per_trial=0.5)) == []
-        released.cancel()
-
-
-@pytest.mark.slow
-def test_a_process_that_dies_of_what_is_measured_leaves_the_price_unknown(idle_cluster, tmp_path):
-    class Dies(Scored):
-        @staticmethod
-        def measure(config, checkpoint_dir, *, cpus, on_gpu):
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    assert rehearse(measured_by(tmp_path, Dies, gpus_per_trial=1)) == []
-
-
-@pytest.mark.slow
-def test_no_gpu_is_waited_for_before_a_person_has_agreed(idle_cluster, tmp_path):
-    assert rehearse(measured_by(tmp_path, measured(), gpus_per_trial=2)) == []
 
 
 @pytest.mark.parametrize(

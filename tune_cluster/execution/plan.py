@@ -114,9 +114,7 @@ def cost_lines(study: Study, estimate: CostEstimate) -> Iterator[tuple[str, str]
             config = spelled(rehearsal.config, without=dict(study.space.fixed))
             yield "NOTE", f"{rehearsal.error} where it was tried, at {config or 'what is fixed'}"
     if estimate.seconds is None or estimate.gpu_hours is None or estimate.cpu_hours is None:
-        there = hasattr(study.trainable, "measure")
-        lacking = "nothing to measure it on is free" if there else "the trainable has no measure()"
-        yield "time", f"not known before the first trials have ended: {lacking}"
+        yield "time", "not known before the first trials have ended: no step of one was tried"
         return
     yield from epoch_lines(study, estimate)
     used = (
@@ -135,7 +133,8 @@ def epoch_lines(study: Study, estimate: CostEstimate) -> Iterator[tuple[str, str
     measured, fixed = estimate.measured, dict(study.space.fixed)
     ends = {"cheapest": measured[0], "dearest": measured[-1]}
     for name, one in ends.items():
-        text = f"{precise(one.epoch_seconds)}, {precise(one.step_seconds)} a step"
+        text = precise(one.epoch_seconds)
+        text += f", {precise(one.step_seconds)} a step" if one.step_seconds else ""
         if len(measured) == 1:
             yield "epoch", text
             return
@@ -179,13 +178,15 @@ def confirm_start(
     if study.complete or study.stopper.stops():
         divide_quota(study)
         return True, None
-    estimate = estimate_cost(study)
+    options = study.options
+    # Who has said yes, or asks for a smoke test, waits for no price.
+    estimate = estimate_cost(study, step=asked and not (options.yes or options.smoke_test))
     divide_quota(study, estimate.largest_checkpoint)
     check_room(study, estimate)
     show_plan(console, study, estimate)
     show_line(console, "resume", resume, typed=True)
     console.print()
-    if asked and not confirmed(console, study.options, estimate.seconds):
+    if asked and not confirmed(console, options, estimate.seconds):
         console.print("not started; nothing of it is left")
         return False, None
     return True, estimate

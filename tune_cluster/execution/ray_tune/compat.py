@@ -373,6 +373,11 @@ def storage_of(trainable: tune.Trainable) -> StorageContext:
     return trainable._storage
 
 
+def storage_in(folder: str, trial: str) -> StorageContext:
+    """Return the storage of Tune for one trial outside of a study, in a folder of this node."""
+    return StorageContext(folder, "tune", trial_dir_name=trial)
+
+
 def move_to_this_node(trainable: tune.Trainable) -> None:
     """Make the trial's storage of Tune a folder of this node, under Ray's own.
 

@@ -8,8 +8,9 @@ import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import fields
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ray import tune
 
@@ -309,6 +310,15 @@ class Study:
         """Searcher and scheduler as plain JSON, for `study.json`."""
         return {**self.searcher.describe(), **self.scheduler.describe()}
 
+    @cached_property
+    def trainable_class(self) -> type[tune.Trainable]:
+        """The trainable as a class of Tune's, with its data in the object store."""
+        with_data = self.trainable
+        if self.dataset is not None:
+            with_data = tune.with_parameters(with_data, data=self.dataset.search)
+        as_class: Any = with_data if inspect.isclass(with_data) else wrap_function(with_data)
+        return cast(type[tune.Trainable], as_class)
+
     def as_tune(self) -> tune.Tuner:
         """What Tune runs: the trainable with a runner around it, and the resources of a trial.
 
@@ -331,13 +341,9 @@ class Study:
             working_directory=job_directory(),
             admission=self._joining.admission().problems if self._joining else None,
         )
-        with_data = self.trainable
-        if self.dataset is not None:
-            with_data = tune.with_parameters(with_data, data=self.dataset.search)
-        as_class: Any = with_data if inspect.isclass(with_data) else wrap_function(with_data)
         resources = {"cpu": self.options.cpus_per_trial, "gpu": self.options.gpus_per_trial}
         return tune.Tuner(
-            tune.with_resources(tune_trainable(as_class, settings), resources),
+            tune.with_resources(tune_trainable(self.trainable_class, settings), resources),
             tune_config=self.tune_config,
             run_config=self.run_config,
         )

@@ -1,0 +1,184 @@
+"""What an epoch takes, tried before a study: by the trainable's `measure`, or by a step of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import ray
+from ray import tune
+from ray.exceptions import RayError
+
+from search_spaces.searchers.sobol_search import SobolSearch
+from tune_cluster.cluster.capacity import fitting
+from tune_cluster.cluster.compat import free_resources_by_node
+from tune_cluster.execution.ray_tune.compat import storage_in
+from tune_cluster.execution.ray_tune.study import Study
+from tune_cluster.execution.ray_tune.trainable import assigned_gpus, job_directory, tune_trainable
+from tune_cluster.storage.checkpoints import CHECKPOINT_PREFIX, dirname_of
+from tune_cluster.storage.inside import bytes_in
+from tune_cluster.storage.store import LocalStore, scratch
+from tune_cluster.trial.messages import TrialReport, TrialSettings
+from tune_cluster.trial.process import limit_gpu_memory
+
+REHEARSED_CONFIGS = 8
+"""Configurations that are rehearsed, 0.3 s each of the default MLP. Sobol points: each eighth of
+the range of every hyperparameter has one."""
+
+GPU_REHEARSAL_SECONDS = 60.0
+"""What a rehearsal on GPUs may take. It is over after 10 to 20, unless others have the GPUs."""
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What a few steps of one configuration took."""
+
+    config: dict[str, Any]
+    step_seconds: float = 0.0
+    epoch_seconds: float = 0.0
+    checkpoint_bytes: int = 0
+    """Of the one that was saved; 0 where none was."""
+    error: str = ""
+    """What ended it, such as a lack of memory; then the rest is 0."""
+
+
+SHORT_STEP_SECONDS = 5.0
+"""A first step that is over sooner is followed by a second one, which imports nothing."""
+
+STEP_SECONDS = 60.0
+"""Seconds that a step which is tried may take, its process and its imports included."""
+
+
+def rehearse(study: Study, *, step: bool) -> list[Rehearsal]:
+    """Return what a few steps have taken; nothing where they cannot be tried, or not yet.
+
+    Args:
+        study: not begun yet; of one that is resumed without `measure`, its own epochs are taken.
+        step: whether a step of a trainable without `measure` is tried.
+    """
+    if hasattr(study.trainable, "measure"):
+        return _rehearse(study, study.trainable.measure)
+    if done := [trial for trial in study.trials.values() if trial.results and trial.seconds]:
+        return [
+            Rehearsal(trial.config, epoch_seconds=trial.seconds / len(trial.results))
+            for trial in done
+        ]
+    return _try_step(study) if step else []
+
+
+def _try_step(study: Study) -> list[Rehearsal]:
+    """Take a step of the trainable where trials will run, in a process of its own, and save."""
+    cpus, gpus = study.options.cpus_per_trial, study.options.gpus_per_trial
+    if not any(fitting(node, cpus, gpus) for node in free_resources_by_node().values()):
+        return []
+    config = SobolSearch(study.space, seed=0).suggest(0)
+    settings = TrialSettings(
+        study.objective,
+        "",
+        seed=study.options.seed,
+        sequential=True,
+        working_directory=job_directory(),
+    )
+    # Its process ends with it: a function that was begun goes on in a thread.
+    task: Any = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0, max_calls=1)(_stepped)
+    run = task.remote(study.trainable_class, config, settings)
+    done, late = ray.wait([run], timeout=STEP_SECONDS)
+    for one in late:
+        ray.cancel(one, force=True)
+    try:
+        return [Rehearsal(config, **ray.get(one)) for one in done]
+    except RayError:
+        return []
+
+
+def _stepped(
+    trainable: type[tune.Trainable], config: dict[str, Any], settings: TrialSettings
+) -> dict[str, Any]:
+    """Return the fields of a `Rehearsal`."""
+    with scratch() as folder:
+        trials = Path(folder, "trials")
+        trials.mkdir()
+        here = replace(settings, checkpoints=str(trials))
+        trial = tune_trainable(trainable, here)(config, storage=storage_in(folder, dirname_of(0)))
+        for _ in range(2):
+            began = time.monotonic()
+            report = TrialReport.from_result(trial.train())
+            seconds = time.monotonic() - began
+            if report.status is not None or seconds > SHORT_STEP_SECONDS:
+                break
+        sizes = LocalStore(trials / dirname_of(0)).sizes()
+        saved = [size for name, size in sizes.items() if name.startswith(CHECKPOINT_PREFIX)]
+    if report.status in ("failed", "diverged"):
+        return {"error": report.reason}
+    return {"epoch_seconds": seconds, "checkpoint_bytes": max(saved, default=0)}
+
+
+def _rehearse(study: Study, measure: Callable[..., Mapping[str, float]]) -> list[Rehearsal]:
+    """Let the trainable `measure` points of the space.
+
+    On a CPU that is done here, where torch is imported already (a worker of its own would cost 5 s,
+    and Tune's trials would not take it over). On GPUs it is done where trials will run, by as many
+    processes at once as will share one; nothing where none has room at the moment.
+    """
+    strategy = SobolSearch(study.space, seed=0)
+    points = [strategy.suggest(index) for index in range(REHEARSED_CONFIGS)]
+    configs = [point for at, point in enumerate(points) if point not in points[:at]]
+    data = {} if study.dataset is None else {"data": study.dataset.search}
+    cpus, gpus = study.options.cpus_per_trial, study.options.gpus_per_trial
+    if gpus == 0:
+        return _measured(measure, configs, cpus, on_gpu=False, **data)
+    nodes = free_resources_by_node().values()
+    free = max((fitting(node, cpus, gpus) for node in nodes), default=0)
+    sharing = min(study.max_concurrent, max(1, int(1 / gpus + 1e-9)), free)
+    if sharing == 0:
+        # What waits for room makes an autoscaler start a machine: not before a person has said yes.
+        return []
+    # Ray types no function that takes a keyword alone.
+    task: Any = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(cast(Any, _measured))
+    shared = {name: ray.put(value) for name, value in data.items()}
+    runs = [task.remote(measure, configs, cpus, on_gpu=True, **shared) for _ in range(sharing)]
+    done, late = ray.wait(runs, num_returns=sharing, timeout=GPU_REHEARSAL_SECONDS)
+    for run in late:
+        ray.cancel(run, force=True)
+    try:
+        return [_slowest(of_one) for of_one in zip(*ray.get(done), strict=True)]
+    except RayError:
+        # Its process was lost, maybe with its node: nothing is known, and a trial is started again.
+        return []
+
+
+def _measured(
+    measure: Callable[..., Mapping[str, float]],
+    configs: Sequence[dict[str, Any]],
+    cpus: float,
+    *,
+    on_gpu: bool,
+    **data: Any,
+) -> list[Rehearsal]:
+    if on_gpu:
+        # What does not fit is seen now, and nobody's trial beside it pays for that.
+        limit_gpu_memory(assigned_gpus())
+    rehearsals = []
+    for config in configs:
+        with scratch() as folder:
+            try:
+                measured = measure(config, folder, cpus=cpus, on_gpu=on_gpu, **data)
+                seconds = measured["step_seconds"], measured["epoch_seconds"]
+            except Exception as error:
+                reason = str(error).partition("\n")[0]
+                rehearsals.append(Rehearsal(config, error=f"{type(error).__name__}: {reason}"))
+                continue
+            size = bytes_in(Path(folder))
+        rehearsals.append(Rehearsal(config, *seconds, checkpoint_bytes=size))
+    return rehearsals
+
+
+def _slowest(rehearsals: Sequence[Rehearsal]) -> Rehearsal:
+    """Of one configuration by several processes: those that began first had the GPU for
+    themselves."""
+    failed = [rehearsal for rehearsal in rehearsals if rehearsal.error]
+    slowest = max(rehearsals, key=lambda rehearsal: rehearsal.epoch_seconds)
+    return failed[0] if failed else slowest
