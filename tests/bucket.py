@@ -12,7 +12,7 @@ BUCKET = "studies"
 
 
 class OneConditionAtATime:
-    """Makes of moto's conditional writes what S3's are: its check and its write are two steps."""
+    """Make moto's conditional writes atomic as S3's are: its check and its write are two steps."""
 
     def __init__(self, app):
         self.app = app
@@ -49,25 +49,25 @@ def moto_server():
 
 @pytest.fixture(scope="session")
 def s3_server(moto_server):
-    """What takes its requests."""
+    """Handle a request."""
     return moto_server._server.app
 
 
 @pytest.fixture(scope="session")
 def s3_endpoint(moto_server):
-    """Where the server answers."""
+    """Address of the server."""
     return "http://{}:{}".format(*moto_server.get_host_and_port())
 
 
 @pytest.fixture
 def bucket(s3_endpoint, monkeypatch, tmp_path):
     """The URL of an empty bucket, which this process and those that it starts can write to."""
-    # Where the driver's copy of a study lies.
+    # The folder of the driver's copy of a study.
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key-of-the-tests")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-of-the-tests")
-    # Nobody's own settings, and no questions to an address that only a cloud's machines answer.
+    # No user settings, and no requests to an address that only machines in a cloud answer.
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")

@@ -1,4 +1,4 @@
-"""TensorBoard's pages in a headless Chromium, and what a person reads there."""
+"""TensorBoard's pages in a headless Chromium, with the visible text."""
 
 from contextlib import contextmanager
 
@@ -49,7 +49,7 @@ class Pages:
         return heading, {line[0]: line for line in lines}
 
     def time_series(self, hyperparameter):
-        """Of each run in the table beside the curves, what it has in a column that is added."""
+        """Return the cells of an added column in the table beside the curves, by run."""
         self._open("timeseries")
         find = self.browser.find_elements
         button = "runs-data-table .add-button"

@@ -1,4 +1,4 @@
-"""What the tests share: one Ray for all of them, and the real job as a real process."""
+"""Shared fixtures: one Ray for all tests, and the real job as a real process."""
 
 import csv
 import os
@@ -61,7 +61,7 @@ def impatient(same_directory, monkeypatch):
 def temporary():
     """A short path: Ray's sockets may not be deeper than 107 characters."""
     folder = tempfile.mkdtemp(prefix="tc-")
-    # What a killed driver leaves behind goes with the folder.
+    # The remains of a killed driver are deleted with the folder.
     os.environ.update(RAY_TMPDIR=folder, TMPDIR=folder)
     yield Path(folder)
     shutil.rmtree(folder, ignore_errors=True)
@@ -94,7 +94,7 @@ def whole_study(cluster_address, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def smoke_test(cluster_address, tmp_path_factory):
-    """One smoke test, without extras, for all who look at what it leaves; `(folder, output)`."""
+    """One smoke test, without extras, for all tests of its output; `(folder, output)`."""
     folder = tmp_path_factory.mktemp("smoke")
     environment = environment_without(EXTRAS, tmp_path_factory.mktemp("without_extras"))
     arguments = ("--smoke-test", "--name", "smoke")
@@ -102,7 +102,7 @@ def smoke_test(cluster_address, tmp_path_factory):
 
 
 def completed(folder, address, *arguments, env=None):
-    """What `asha_lr_batch.py` has printed, run in a folder to its good end."""
+    """Return the output of `asha_lr_batch.py`, run in a folder to its successful end."""
     done = subprocess.run(
         [sys.executable, str(JOB), *arguments, "--address", address],
         cwd=folder,
@@ -117,8 +117,8 @@ def completed(folder, address, *arguments, env=None):
 
 @pytest.fixture
 def start_job(cluster_address, tmp_path):
-    """Starts `asha_lr_batch.py` in the test's own folder, or another script, or what is said to
-    Python in several words; ended with the test."""
+    """Start `asha_lr_batch.py` in the test's own folder, or another script, or Python with the
+    given words; it is ended with the test."""
     started = []
 
     def start(*arguments, address=cluster_address, script=JOB):
@@ -141,7 +141,7 @@ def start_job(cluster_address, tmp_path):
 
 
 def words_of(script):
-    """What is said to Python: a script, or several words."""
+    """Arguments of Python: a script, or several words."""
     return script if isinstance(script, tuple) else (str(script),)
 
 
@@ -163,14 +163,14 @@ def journal_of(study):
 
 
 def table_of(study):
-    """What must be equal for equal seeds: all of `trials.csv` but what a clock has measured."""
+    """Return what must be equal for equal seeds: `trials.csv` without measured times."""
     clocked = ("epoch_seconds", "samples_per_second")
     with (study / "trials.csv").open() as file:
         return [{k: v for k, v in row.items() if k not in clocked} for row in csv.DictReader(file)]
 
 
 def results_of(study):
-    """Every epoch's metrics by trial and epoch, without what a clock has measured."""
+    """Return the metrics by trial and epoch, without measured times."""
     clocked = ("epoch_seconds", "samples_per_second")
     return {
         (event["trial"], event["epoch"]): {

@@ -18,7 +18,8 @@ sys.meta_path.insert(0, Missing())
 
 
 def environment_without(names, folder):
-    """Variables under which Python finds none of these modules; `folder` gets what hides them."""
+    """Return environment variables under which Python finds none of these modules; `folder` gets
+    the files that hide them."""
     root = Path(__file__).parents[1]
     (folder / "sitecustomize.py").write_text(HIDES.format(names=tuple(names)))
     return {**os.environ, "PYTHONPATH": f"{folder}:{root}"}

@@ -1,4 +1,4 @@
-"""A study whose trials wait until a test lets them go on: nothing of it depends on a speed."""
+"""A study whose trials wait until a test releases them, independent of any speed."""
 
 import time
 
@@ -68,7 +68,7 @@ class Gated:
         self.wait_for("started")
 
     def wait_for(self, kind, times=1):
-        """Until the journal has so many events of a kind."""
+        """Wait until the journal has that many events of a kind."""
         deadline = time.monotonic() + PATIENCE
         while sum(event["event"] == kind for event in self.events()) < times:
             assert self.process.poll() is None, self.process.stdout.read()
@@ -76,15 +76,15 @@ class Gated:
             time.sleep(0.1)
 
     def events(self):
-        """What it has written until now."""
+        """Return what it has written until now."""
         return journal_of(self.directory) if (self.directory / "journal.jsonl").exists() else []
 
     def open(self):
-        """Lets all trials go on."""
+        """Release all trials."""
         self.script.with_name("gate-is-open").touch()
 
     def ended(self):
-        """What it has printed, once it has ended well."""
+        """Return its output, once it has ended with success."""
         output, _ = self.process.communicate(timeout=PATIENCE)
         assert self.process.returncode == 0, output
         return output

@@ -58,7 +58,7 @@ def study_in(
     inspection=None,
     **options,
 ):
-    """A study that has had `events` until now, of so many trials at once."""
+    """A study with the given `events` so far, and that many trials at once."""
     if events is not None:
         directory.mkdir(parents=True, exist_ok=True)
         (directory / JOURNAL).write_text("".join(json.dumps(event) + "\n" for event in events))
@@ -78,7 +78,7 @@ def study_in(
 
 
 def names(folder):
-    """What lies in a folder."""
+    """Return the content of a folder."""
     return sorted(path.name for path in folder.iterdir())
 
 
@@ -122,7 +122,7 @@ def run_study(cluster_address, tmp_path, monkeypatch):
         )
         with ExitStack() as held, (tmp_path / "output").open("w") as file:
             command, console = Command(options, {}), Console(file=file)
-            # A study that is there already goes on.
+            # An existing study is resumed.
             folder = tmp_path / name
             if (folder / STUDY_FILE).exists():
                 directory = StudyDirectory.find(str(folder), held)

@@ -64,6 +64,6 @@ def joined(cluster, *, cpus=1, hidden=None, environment=None):
         try:
             process.wait(timeout=30)
         except subprocess.TimeoutExpired:
-            # What the test itself has to say comes first.
+            # The test's own messages come first.
             process.kill()
             process.wait()

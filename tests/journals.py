@@ -19,18 +19,18 @@ MADE_UP = {
     "control_ended": {"epoch": 1, "status": "finished"},
     "closed": {"why": "all trials"},
 }
-"""What an event has where a test does not say it."""
+"""Default fields of an event that a test does not give."""
 
 
 def typed(event):
-    """An event of a dictionary as it stands in a journal, with what is missing made up."""
+    """Return the event of a dictionary as in a journal, completed by defaults."""
     if isinstance(event, Event):
         return event
     return read_event({**MADE_UP.get(event["event"], {}), **event})
 
 
 def event_of(kind, trial=0, **fields):
-    """An event of a trial, with what is missing made up."""
+    """Return an event of a trial, completed by defaults."""
     return typed({"event": kind, "trial": trial, **fields})
 
 
@@ -41,12 +41,12 @@ def read_events(path):
 
 
 def state_of(events=(), objective=SCORE):
-    """What a study's events say, whether typed or as they stand in a journal."""
+    """Return the state after a study's events, given as objects or as in a journal."""
     return StudyState(objective, map(typed, events))
 
 
 def trials_from(events, metric="score", mode="max"):
-    """The trials that events tell of, by index."""
+    """Return the trials of some events, by index."""
     return state_of(events, Objective(metric, mode)).trials
 
 
@@ -56,10 +56,10 @@ def trials_in(path, metric="score", mode="max"):
 
 
 class Happens:
-    """A study to which what happens is told in few words: what must have come before is made up.
+    """A study described in few words: events that must come before are added.
 
     Args:
-        listeners: told every event after the state is.
+        listeners: called with every event after the state is updated.
     """
 
     def __init__(self, *listeners, objective=SCORE, config=None):

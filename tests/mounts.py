@@ -12,7 +12,7 @@ AWAY_SECONDS = 20
 
 @contextmanager
 def mounted(folder, size):
-    """A tmpfs of so many bytes (as `mount` takes them) at `folder`, until the context ends."""
+    """Mount a tmpfs of that many bytes (as `mount` takes them) at `folder`, within the context."""
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -51,15 +51,15 @@ def read_only(disk):
 
 @contextmanager
 def not_writable(folder):
-    """What is opened meanwhile cannot be written, by root neither; what is open for writing keeps
-    a file system from it."""
+    """Make a file system read-only within the context: what is opened meanwhile cannot be written,
+    not even by root; a file that is open for writing prevents it."""
     with tempfile.TemporaryDirectory() as aside:
         command = ["mount", "--bind", str(folder), aside]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             pytest.skip(f"cannot mount here: {done.stderr.strip()}")
         try:
-            # Nobody writes through this mount, which would keep it from becoming read-only.
+            # No process writes through this mount, which would keep it from becoming read-only.
             subprocess.run(["mount", "-o", "remount,bind,ro", aside], check=True)
             subprocess.run(["mount", "--bind", aside, str(folder)], check=True)
         finally:

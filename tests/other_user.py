@@ -29,7 +29,7 @@ def as_other(act):
 
 
 class Shared:
-    """A study's folder that everybody may write to, and a file that the test's user alone may."""
+    """A study's folder that all users may write to, and a file that only the test's user may."""
 
     def __init__(self, folder):
         self.study = folder / "study"
@@ -52,7 +52,7 @@ class Shared:
         as_other(plant)
 
     def folder(self, name):
-        """A folder in the study that everybody may write to."""
+        """Create a folder in the study that all users may write to."""
         path = self.study / name
         path.mkdir(parents=True)
         for made in (path, *path.relative_to(self.study).parents):
@@ -61,7 +61,7 @@ class Shared:
 
     @property
     def harmed(self):
-        """Whether the victim's file is another one than it was."""
+        """Return whether the victim's file has changed."""
         return self.victim.read_text() != "secret\n"
 
 

@@ -1,4 +1,4 @@
-"""What a study's files have, for tests that write them by hand."""
+"""Contents of a study's files, for tests that write them by hand."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -7,7 +7,7 @@ from tune_cluster.execution.options import Options
 
 
 def about(**changed):
-    """The content of a whole `study.json`, but for what is changed."""
+    """Return the content of a valid `study.json` with changes."""
     flags = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(Options()).items()}
     return {
         "schema_version": 1,

@@ -32,7 +32,7 @@ def served(logdir, *arguments):
 
 
 def asked(address, path, request=None):
-    """The answer to a GET, or to what a page posts."""
+    """Return the answer to a GET, or to a page's POST."""
     body = None if request is None else json.dumps(request).encode()
     question = urllib.request.Request(address + path, body, {"Content-Type": "text/plain"})
     with urllib.request.urlopen(question, timeout=60) as answer:
@@ -40,7 +40,7 @@ def asked(address, path, request=None):
 
 
 def hparams_of(address):
-    """What HPARAMS asks for when it is opened: the columns and the session groups by name."""
+    """Return what HPARAMS loads first: the columns, and the session groups by name."""
     plugin = "experiment/defaultExperimentId/data/plugin/hparams/"
     request = {"experimentName": "defaultExperimentId", "hparamsLimit": 1000}
     experiment = asked(address, plugin + "experiment", request)
@@ -60,6 +60,6 @@ def hparams_of(address):
 
 
 def metrics_of(group):
-    """The cells of a line that are metrics; NaN is how the answer says that there is no value."""
+    """Return the cells of a line that are metrics; the answer has NaN for an empty cell."""
     cells = {value["name"]["tag"]: value["value"] for value in group["metricValues"]}
     return {tag: value for tag, value in cells.items() if value != "NaN"}

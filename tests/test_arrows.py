@@ -18,7 +18,7 @@ from benchmarks import structure
         ("tune_cluster.study.journal", {"ray", "torch"}),
         ("tune_cluster.execution.launcher", {"trainables", "torch", "scipy.stats"}),
         ("tune_cluster.trial.runner", {"ray", "torch"}),
-        # What a node says of itself, in the process that its first trial takes over.
+        # The facts of a node, in the process that its first trial uses.
         ("tune_cluster.cluster.facts", {"ray", "torch"}),
         ("tune_cluster.cli", {"ray", "torch"}),
         ("tune_cluster.reports.audit", {"ray", "torch"}),
@@ -47,7 +47,7 @@ KNOWS = {
     "tune_cluster.callbacks": {"search_spaces", "tune_cluster.storage", "tune_cluster.study"},
     "tune_cluster.reports": {"search_spaces", "tune_cluster.storage", "tune_cluster.study"},
 }
-"""The packages that a package imports; what is not listed may import all."""
+"""Packages that a package may import; one that is not listed may import all."""
 
 AT_THE_TOP = {"tune_cluster.errors", "tune_cluster.plain_text"}
 """Modules that all packages may import, and that import only each other."""

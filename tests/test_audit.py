@@ -1,4 +1,4 @@
-"""The audit of a study of the real job: what it leaves of the study, and after a kill."""
+"""The audit of a study of the real job: effects on the study, and after a kill."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.long
 
 
 def audit_of(study):
-    """What is said to Python to audit it."""
+    """Arguments of Python to audit it."""
     return ("-m", "tune_cluster", "audit", str(study), "--share", "0.6")
 
 

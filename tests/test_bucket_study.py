@@ -1,4 +1,4 @@
-"""A study in a bucket: its head dies for good, and another one goes on with what the bucket has."""
+"""A study in a bucket: its head dies for good, and another one resumes it from the bucket."""
 
 import json
 import os
@@ -31,7 +31,7 @@ FLUSH = 6
 
 @pytest.fixture
 def start(tmp_path, temporary):
-    """Starts the job on a machine of its own, as far as its files tell; ended with the test."""
+    """Start the job with the files of a machine of its own; it is ended with the test."""
     started = []
 
     def start_on(machine, *arguments):
@@ -141,18 +141,18 @@ def test_a_study_whose_head_is_lost_ends_elsewhere_with_the_table_it_would_have_
     events = journal_of(copy)
     results = [(event["trial"], event["epoch"]) for event in events if event["event"] == "result"]
     assert len(results) == len(set(results))
-    # What the bucket had a checkpoint of was not trained again.
+    # Epochs with a checkpoint in the bucket were not trained again.
     after = events[lines_in(survived) :]
     restored = [(event["trial"], event["epoch"]) for event in after if event["event"] == "restored"]
     assert untold == {trial: dict(reversed(restored))[trial] for trial in untold}
-    # All of it is in the bucket, and nobody is at work on it any more.
+    # All of it is in the bucket, and no driver holds it.
     left = study.files()
     assert study.read("journal.jsonl") == (copy / "journal.jsonl").read_bytes()
     assert study.read("journal.jsonl").startswith(survived)
     assert study.read("best/state.pt") == (copy / "best" / "state.pt").read_bytes()
     assert {"best/best.json", "trials.csv", "study.json"} <= set(left)
     assert LEASE_FILE not in left
-    # Nor do keys lie anywhere.
+    # No file contains keys either.
     secrets = (os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"])
     for path in (path for path in tmp_path.rglob("*") if path.is_file()):
         content = path.read_bytes()

@@ -1,4 +1,4 @@
-"""Every command of `tune-cluster`: its help, what it does, and one line for bad input."""
+"""Every command of `tune-cluster`: its help, its effect, and one line for bad input."""
 
 import inspect
 import json
@@ -17,7 +17,7 @@ NEEDS_NOTHING = {"preflight", "hyperparameters"}
 
 
 def said_by(monkeypatch, capsys, *argv):
-    """What a command that is refused has printed on stderr."""
+    """Return the output of a refused command on stderr."""
     monkeypatch.setattr(sys, "argv", ["tune-cluster", *argv])
     with pytest.raises(SystemExit) as ended:
         main()

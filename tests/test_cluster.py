@@ -24,7 +24,7 @@ else:
     # Comes with pytest.
     import tomli as tomllib
 
-# The first job, of which no trial ends before all processes are there.
+# The first job, in which no trial ends before all processes exist.
 JOB_AT_THE_GATE = """
 from tune_jobs import asha_lr_batch
 from tune_cluster import main
@@ -41,7 +41,7 @@ main(asha_lr_batch.job)
 
 @pytest.fixture
 def two_nodes(temporary):
-    """Of two cores each, and of a GPU that is only declared."""
+    """A cluster of nodes with two cores each, and a GPU that is only declared."""
     node = {"num_cpus": 2, "num_gpus": 1}
     cluster = Cluster(initialize_head=True, head_node_args={**node, **SMALL})
     try:

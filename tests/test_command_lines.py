@@ -1,7 +1,7 @@
-"""Whatever is typed: a line and exit code 2, or a study that could begin; no traceback, no hang.
+"""Any command line gives one line and exit code 2, or a study that could begin; never a traceback.
 
-The jobs themselves are run, as `python tune_jobs/JOB.py` runs them, up to the question whether to
-begin. What a Ray of its own would cost a thousand times is left out: its start, and the rehearsal.
+The jobs are run as by `python tune_jobs/JOB.py`, up to the question whether to begin. The start of
+a Ray and the rehearsal are left out, since they would take too long a thousand times.
 """
 
 import io
@@ -25,7 +25,7 @@ JOBS = sorted(
     path.name for path in (ROOT / "tune_jobs").glob("*.py") if not path.name.startswith("__")
 )
 COUNT = int(os.environ.get("TUNE_CLUSTER_COMMAND_LINES", "500"))
-"""With 1,500 damaged studies 2,000 cases in CI; in a night 20,000."""
+"""Number of cases: with 1,500 damaged studies 2,000 in CI, 20,000 in a night."""
 
 PATIENCE = 60
 """Seconds after which a command line counts as one without end."""
@@ -35,7 +35,7 @@ OWN_FLAGS = (
     *("--train-ratio", "--grid-points", "--perturbation-interval", "--pretrained", "--seeds"),
     *("--strategy", "--help", "--nonsense"),
 )
-"""Of the jobs; each job has some of them."""
+"""Flags of the jobs; each job has some of them."""
 
 
 class Hang(BaseException):
@@ -88,7 +88,7 @@ def place(cluster_address, tmp_path_factory):
 
 
 def run(script, argv):
-    """The exit code, what was printed, and what was said of errors."""
+    """Return exit code, output, and errors."""
     output, errors = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", [str(script), *argv])
@@ -131,7 +131,7 @@ pairs = st.one_of(
     st.tuples(known, values).map(lambda pair: ["=".join(pair)]),
     known.map(lambda name: [name]),
     values.map(lambda value: [value]),
-    # Else most lines would be refused for their first flag, and say nothing of what comes later.
+    # Else most lines would be refused for their first flag, and would not test later ones.
     st.sampled_from(
         [
             *(["--dataset", "digits"], ["--trials", "4"], ["--max-epochs", "3"], ["--yes"]),
@@ -143,7 +143,7 @@ lines = st.lists(pairs, max_size=5).map(lambda parts: [word for part in parts fo
 
 
 def holds(code, output, errors):
-    """Whether a command line was taken, or refused in words."""
+    """Return whether a command line was accepted, or refused in words."""
     said = output + errors
     assert "Traceback" not in said
     if code == 2:

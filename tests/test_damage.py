@@ -1,7 +1,7 @@
 """A study whose files are damaged is refused in a line, or is the study that it was.
 
-Never a traceback, never a wait without end, never another table without a word. With
-TUNE_CLUSTER_DAMAGES=20000 in the environment so many damages are made.
+Never a traceback, never an endless wait, never a different table without a message. The variable
+TUNE_CLUSTER_DAMAGES=20000 sets the number of damages.
 """
 
 import contextlib
@@ -146,7 +146,7 @@ def curves_completed(study):
 
 
 def checkpoints_of(study):
-    """Of each trial its checkpoints that can be read, and its best one."""
+    """Return the readable checkpoints of each trial, and its best one."""
     found = {}
     for run in sorted((study / "trials").iterdir()):
         checkpoints = TrialCheckpoints(LocalStore(run, study), "max")
@@ -174,7 +174,7 @@ def watched():
 
 
 def read(reader, study):
-    """What a reader tells of a study, or the line in which it refuses it."""
+    """Return what a reader finds in a study, or the line with which it refuses it."""
     complaints = io.StringIO()
     try:
         with watched(), contextlib.redirect_stderr(complaints):
@@ -198,7 +198,7 @@ def copied(study, folder):
 
 @pytest.fixture(scope="module")
 def told(whole, tmp_path_factory):
-    """What a reader tells of the study, had its driver been killed after so many lines."""
+    """Return what a reader finds if the driver was killed after that many lines."""
     known = {}
 
     def told_by(reader, count):
@@ -232,7 +232,7 @@ def test_a_damaged_study_is_refused_in_a_line_or_is_what_it_was(
     try:
         study = copied(whole, folder)
         names = files_of(study)
-        # Half of all damage is done to the two files that everything is told from.
+        # Half of all damage affects the two files that all others derive from.
         name = (STUDY_FILE, JOURNAL)[file % 2] if file % 4 < 2 else names[file // 4 % len(names)]
         do_damage(study / name, damage)
         found, refused = read(reader, study)
@@ -246,7 +246,7 @@ def test_a_damaged_study_is_refused_in_a_line_or_is_what_it_was(
 
 
 def compare(reader, found, told, study, name):
-    """Holds what a reader tells of a damaged study against what it tells of the whole one."""
+    """Compare what a reader finds in a damaged study with what it finds in the original."""
     if reader is checkpoints_of:
         before = told(reader, None)
         # A damaged one is left out, and nothing else is.
@@ -289,7 +289,7 @@ def test_a_resume_of_a_damaged_study_ends_in_one_line_before_anything_runs(
 def test_a_resume_after_lost_last_lines_comes_to_the_table_that_was(
     whole, cluster_address, tmp_path
 ):
-    """Their checkpoints, whose epochs the journal does not know, are there."""
+    """Their checkpoints, whose epochs the journal lacks, exist."""
     study = copied(whole, tmp_path)
     size = (study / JOURNAL).stat().st_size
     do_damage(study / JOURNAL, ("bytes", cut_off, size // 2, 0))

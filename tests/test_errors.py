@@ -1,4 +1,4 @@
-"""What is told, on terminals and in files of any encoding."""
+"""Error messages, on terminals and in files of any encoding."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""What is missing is named: the extra that brings a library, where it is needed and not before, and
+"""Missing requirements are named: the extra with a library, where it is needed and not before, and
 the operating system."""
 
 import subprocess

@@ -1,4 +1,4 @@
-"""Studies that earlier code has begun go on to the tables that it came to (golden/make.py)."""
+"""Studies that earlier code has begun are resumed to the same tables (golden/make.py)."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Nothing of a study is unpickled: whoever can write to its folder could run what they like."""
+"""Nothing of a study is unpickled: anybody who can write to its folder could run code."""
 
 import json
 import os
@@ -39,7 +39,7 @@ class Hostile:
 
 @pytest.fixture
 def stopped_study(start_job, tmp_path):
-    """A study that was killed when several trials had checkpoints to go on from, long before its
+    """A study that was killed when several trials had checkpoints to resume from, long before its
     last one."""
     longer = ("--max-epochs", "27", "--grace-period", "9")
     process = start_job(*TINY, *longer, "--name", "study", "--max-concurrent", "2")
@@ -58,8 +58,8 @@ def torch_archive(path, data):
 
 
 def strewn(study, data):
-    """Puts the pickle into every place of the study, and instead of what it has; how many
-    checkpoints that are."""
+    """Put the pickle into every place of the study, and in place of its files; return the number of
+    checkpoints."""
     files = [path for path in study.rglob("*") if path.is_file()]
     folders = [study, *(path for path in study.rglob("*") if path.is_dir())]
     (study / ".tune").mkdir(exist_ok=True)
@@ -71,7 +71,7 @@ def strewn(study, data):
     for path in [*files, study / "trials.csv"]:
         if path.name not in ("study.json", "journal.jsonl", "state.pt", "result.json"):
             path.write_bytes(data)
-    # What a resume loads of ours: both forms that torch would unpickle, and what lies beside it.
+    # Files that a resume loads: both forms that torch would unpickle, and the files beside them.
     checkpoints = sorted({path.parent for path in files if path.name == "state.pt"})
     for number, folder in enumerate(checkpoints):
         if number % 3 == 0:

@@ -1,4 +1,4 @@
-"""The first job as a person runs it: what it shows, what it leaves, what it says to bad input."""
+"""The first job as a user runs it: its output, its files, its errors for bad input."""
 
 import json
 import re

@@ -39,7 +39,7 @@ def preflight(folder, *arguments):
 
 
 def with_another_torch(folder):
-    """What a node's environment has whose torch is not the driver's."""
+    """Environment of a node whose torch differs from the driver's."""
     installed = folder / "torch-1.0.dist-info"
     installed.mkdir(parents=True)
     (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 1.0\n")
@@ -141,7 +141,7 @@ def test_a_node_that_has_joined_stays_good_when_the_storage_is_away_later(
     study = Gated(start_job, tmp_path, "--no-reuse", address=cluster.address)
     with joined(cluster, cpus=2):
         study.wait_for("started", times=3)
-        # What a joiner has to see; all of the study would hold up the driver, which starts them.
+        # The folder that a joining node has to see; the whole study would delay the driver.
         (seen,) = (study.directory / TUNE_FOLDER).glob("nodes-*")
         seen.rename(tmp_path / "away")
         study.open()

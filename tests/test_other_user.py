@@ -14,7 +14,7 @@ pytestmark = pytest.mark.long
 
 SHORT = ("--dataset", "digits", "--max-epochs", "2", "--seed", "1", "--max-concurrent", "1")
 PASTED = "$(touch pasted)\ntouch pasted; #\x1b[8m"
-"""What is to be pasted with the command that is shown, by whoever wrote it into `study.json`."""
+"""Text that another user wrote into `study.json`, to be pasted with the shown command."""
 
 PROCESSES = 2_000
 """Ids that the next processes may have."""

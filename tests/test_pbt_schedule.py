@@ -1,4 +1,4 @@
-"""The population's job as a person runs it: its journal, its schedule, and what it refuses."""
+"""The population's job as a user runs it: its journal, its schedule, its refusals."""
 
 import json
 
@@ -46,7 +46,7 @@ def test_the_job_finds_a_schedule_that_fit_repeats_bit_for_bit(run_job, tmp_path
         assert exploit in [
             json.loads(text) | {"time": exploit["time"]} for text in texts_in(run, "exploited")
         ]
-    # What the journal says that an epoch was trained with is what it reports.
+    # The learning rate in the journal is the one that the epoch reports.
     for trial in trials.values():
         assert sorted(trial.results) == list(range(1, EPOCHS + 1))
         for epoch, metrics in trial.results.items():

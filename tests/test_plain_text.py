@@ -37,7 +37,7 @@ WORDS = st.lists(
 
 
 def shown(print_to):
-    """What a terminal is sent."""
+    """Text that is sent to a terminal."""
     stream = io.StringIO()
     print_to(Console(file=stream, force_terminal=True, width=300, color_system=None))
     return stream.getvalue()

@@ -1,4 +1,4 @@
-"""Nothing is lost: a driver that is killed at any moment, and the study that goes on."""
+"""Nothing is lost: a driver is killed at any moment, and the study continues."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 
 def wait_for_lines(process, study, lines):
-    """Until the journal has so many."""
+    """Wait until the journal has that many."""
     journal = study / "journal.jsonl"
     deadline = time.monotonic() + PATIENCE
     while not journal.exists() or journal.read_bytes().count(b"\n") < lines:
@@ -27,7 +27,7 @@ def wait_for_lines(process, study, lines):
 
 
 def kill_when(process, study, lines, number=signal.SIGKILL):
-    """Sends the signal as soon as the journal has so many lines."""
+    """Send the signal as soon as the journal has that many lines."""
     wait_for_lines(process, study, lines)
     process.send_signal(number)
 
@@ -50,7 +50,8 @@ def epochs_in_event_files(study):
 
 
 def assert_whole(study, trials):
-    """All trials have ended, none ran after its end but by a promotion, no epoch is there twice."""
+    """All trials have ended, none ran after its end except by a promotion, no epoch occurs
+    twice."""
     events = journal_of(study)
     assert {event["trial"] for event in events if event["event"] == "ended"} == set(range(trials))
     for index in range(trials):
@@ -69,7 +70,7 @@ def assert_whole(study, trials):
 
 
 def rungs_of(study):
-    """The rungs as the journal's decisions say that they were."""
+    """Return the rungs by the journal's decisions."""
     rungs = {}
     for event in journal_of(study):
         if event["event"] == "decision":

@@ -1,4 +1,4 @@
-"""What a person sees of a study in TensorBoard: its real pages in a headless Chromium."""
+"""TensorBoard's real pages of a study in a headless Chromium."""
 
 import csv
 import shutil
@@ -34,7 +34,7 @@ def test_hparams_and_the_runs_of_time_series_have_a_line_a_trial(smoke_test):
     names = [name.split(":")[0] for name in heading]
     assert set(lines) == set(table)
     for name, line in lines.items():
-        # Of the two columns `epochs` the later one, of what was trained.
+        # The later of the two columns `epochs`, that of the trained epochs.
         row, cells = table[name], dict(zip(names, line, strict=True))
         assert float(cells["learning_rate"]) == pytest.approx(float(row["learning_rate"]), rel=1e-4)
         assert float(cells["batch_size"]) == float(row["batch_size"])

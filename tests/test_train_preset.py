@@ -32,7 +32,7 @@ def tune_cluster(folder, *arguments):
 
 @pytest.fixture(scope="module")
 def two_seeds(cluster_address, tmp_path_factory):
-    """Of one training each: the study's directory, and what was printed."""
+    """One training each: the study's directory, and the output."""
     folder = tmp_path_factory.mktemp("two")
     argv = ("train", *TINY, "--seeds", "2", "--name", "two", "--address", cluster_address)
     code, output = tune_cluster(folder, *argv)

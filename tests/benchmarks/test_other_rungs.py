@@ -13,7 +13,7 @@ EPOCHS = 27
 
 
 def reached(scheduler, value_of, *, trials=60):
-    """How many trials got to each epoch, where all epochs of a trial are told by `value_of`."""
+    """Return how many trials reached each epoch, with values from `value_of`."""
     epochs = Counter()
 
     def train(config):

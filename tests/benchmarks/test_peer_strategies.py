@@ -30,7 +30,7 @@ SPACE = Space(
 )
 
 NEEDED = {"syne": "syne_tune", "ax": "ax"}
-"""By the beginning of a peer's name, a module that the extra `benchmarks` installs."""
+"""Module that the extra `benchmarks` installs, by the prefix of a peer's name."""
 
 
 def peers():
@@ -125,6 +125,6 @@ def test_whole_numbers_are_those_of_a_range_and_places_of_an_ordered_list():
 @pytest.mark.parametrize("name", ["hyperopt", "optuna_tpe"])
 def test_the_ends_of_whole_numbers_are_as_likely_as_the_others(name):
     strategy = named(name, SPACE, seed=0, epochs=EPOCHS, trials=10, workers=1)
-    # Nothing is told: every one is drawn at random.
+    # Without results every configuration is drawn at random.
     layers = [strategy.next_work().config["layers"] for _ in range(300)]
     assert all(70 < layers.count(value) < 130 for value in (1, 2, 3))

@@ -23,8 +23,8 @@ def curve(*values, seconds=1.0):
 
 @dataclass
 class Scripted:
-    """Begins trials in order; stops those that are told to stop after an epoch, and lets them go on
-    when asked next, if they are to."""
+    """Begins trials in order; stops some of them after a given epoch, and continues those that are
+    due at the next request."""
 
     stops: dict[int, int] = field(default_factory=dict)
     resumes: bool = False
@@ -121,7 +121,7 @@ def test_what_looks_best_counts_by_its_value_without_noise():
 
 
 class Listening(StudyScheduler):
-    """Keeps what it is told."""
+    """Stores all reported values."""
 
     def __init__(self):
         super().__init__()

@@ -10,7 +10,7 @@ from tune_cluster.study.events import Closed, Session
 
 
 def runs_of(repo):
-    """By trial, its run, which no other session has open."""
+    """Return the runs by trial; no other session has one open."""
     aim = pytest.importorskip("aim")
     found = {}
     query = "run.experiment == 'study'"

@@ -1,4 +1,4 @@
-"""What a person sees: a line an event, the status, the time that remains."""
+"""Console output: one line per event, the status, the remaining time."""
 
 import io
 
@@ -15,7 +15,7 @@ from tune_cluster.study.events import Closed, Session, SlotsChanged
 
 
 class Screen:
-    """A console over some trials, and what is on it."""
+    """A console over some trials, with its output."""
 
     def __init__(self, total=64, mode="max", is_terminal=False, earlier=(), **options):
         self.file = io.StringIO()

@@ -1,4 +1,4 @@
-"""HPARAMS of a real TensorBoard server, cell by cell, against what the journal says of a study."""
+"""HPARAMS of a real TensorBoard server, cell by cell, compared with the study's journal."""
 
 import math
 import threading
@@ -110,7 +110,7 @@ def check_cells(address, trials, metric="score", within=""):
 
 
 def soon(check):
-    """What `check` returns once it does not fail: the server reads every second."""
+    """Return the result of `check` once it does not fail: the server reads every second."""
     deadline = time.monotonic() + PATIENCE / 5
     while True:
         try:
@@ -154,7 +154,7 @@ def test_every_cell_of_a_server_that_runs_all_the_while_is_what_the_journal_says
         sessions = {name[-4:]: line["sessions"][0]["status"] for name, line in lines.items()}
         assert sessions["0000"] == "STATUS_SUCCESS"
         assert sessions["0001"] == sessions["0002"] == "STATUS_FAILURE"
-        # It may go on after all, when the study grows.
+        # It may be promoted when the study is extended.
         assert sessions["0004"] == "STATUS_UNKNOWN"
 
     seen = []

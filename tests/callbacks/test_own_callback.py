@@ -1,4 +1,4 @@
-"""The example of a callback of one's own."""
+"""The documentation's example of a user's callback."""
 
 import runpy
 

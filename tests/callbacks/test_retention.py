@@ -1,4 +1,4 @@
-"""Which checkpoints of a study stay: what follows from the journal, and studies on a real Ray."""
+"""Retention of checkpoints: decisions from a journal, and studies on a real Ray."""
 
 import os
 import threading
@@ -29,7 +29,7 @@ def save(folder):
 
 
 class Told:
-    """A study as its journal tells it, with its checkpoints; `begin` starts a session."""
+    """A study by its journal, with its checkpoints; `begin` starts a session."""
 
     def __init__(self, folder, *, rule=None, keep_best=2, quota=None, total=6, audit=0.0):
         self.store = LocalStore(folder)
@@ -76,7 +76,7 @@ class Told:
         return TrialCheckpoints(self.store / f"{index:04d}", "max")
 
     def left(self):
-        """The epochs of the checkpoints that lie there, by trial."""
+        """Return the epochs of the stored checkpoints, by trial."""
         self.retention._wait()
         found = {
             i: sorted(c.epoch for c in self.checkpoints(i).newest_first()) for i in self.trials
@@ -92,7 +92,7 @@ def test_the_best_trials_keep_their_best_and_the_others_nothing(tmp_path):
     assert study.left() == {0: [2], 1: [1]}
     study.run(2, [0.3, 0.1], "finished")
     assert study.left() == {0: [2], 1: [1]}
-    # Who runs counts among the best as soon as it is, and keeps its best and its latest.
+    # A running trial counts among the best at once, and keeps its best and its latest.
     study.run(3, [0.45, 0.2])
     assert study.left() == {0: [2], 3: [1, 2]}
     study.tell(3, "ended", status="failed", epoch=3)
@@ -181,7 +181,7 @@ def test_what_cannot_be_read_stays_with_who_may_need_it_and_is_deleted_with_who_
 
 
 def quota_of(checkpoints):
-    """Room for so many checkpoints of trials that have ended."""
+    """Return a quota with room for `count` checkpoints of ended trials."""
     one = SIZE + 150
     return SimpleNamespace(ended=checkpoints * one, per_trial=3 * one)
 
@@ -217,7 +217,7 @@ def test_a_winner_that_no_quota_has_room_for_is_told(tmp_path):
     assert event.needed > SIZE
     assert "1.0 kB that --checkpoint-budget leaves" in event.line("score")
     assert study.left() == {}
-    # The next one is no better, and what is told once is not told again.
+    # The next one is no better, and the line is printed only once.
     study.run(1, [0.4], "finished")
     assert len(study.emitted) == 1
 
@@ -246,8 +246,8 @@ def test_a_slow_storage_holds_nobody_up(tmp_path):
 
 
 def checkpoint_bytes(trials):
-    """What all checkpoints take at this moment, those too that are being written or deleted; 0
-    where one has come or gone while they were counted, since then it was no one moment."""
+    """Return the bytes of all checkpoints at this moment, including those being written or deleted;
+    0 if one appeared or vanished during the count."""
 
     def folders():
         prefixes = ("checkpoint_", ".unfinished-")

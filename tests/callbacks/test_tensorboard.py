@@ -27,7 +27,7 @@ LOSS = Objective("val_loss", "min")
 
 
 class Curves:
-    """The callback, told of one trial at a time as it is then."""
+    """The callback, given one trial at a time in its current state."""
 
     def __init__(self, trials_dir, **more):
         self.board = TensorBoard(trials_dir, COLUMNS, **more)
@@ -60,13 +60,13 @@ def tell(curves, trial, kind, **rest):
 
 
 def write(curves, trial):
-    """Tells the trial's results as they come."""
+    """Pass the trial's results on as they come."""
     for epoch, metrics in trial.results.items():
         tell(curves, trial, "result", epoch=epoch, metrics=metrics)
 
 
 def values_in(run):
-    """All values in the run's event files, `(tag, step, value)`, as often as they are there."""
+    """Return all values in the run's event files, `(tag, step, value)`, with repetitions."""
     return [
         (value.tag, event.step, value.tensor)
         for path in sorted(run.glob("events.out.tfevents.*"))
@@ -84,7 +84,7 @@ def texts_in(run, tag):
 
 
 def shown_of(run):
-    """What HPARAMS shows of a run beside its configuration: the last value of each scalar."""
+    """Return the HPARAMS of a run besides its configuration: the last value of each scalar."""
     scalars = [(tag, tensor) for tag, _, tensor in values_in(run) if is_column(tag)]
     return {tag: tensor.float_val[0] for tag, tensor in scalars}
 
@@ -132,7 +132,7 @@ def test_epochs_without_the_studys_metric_are_points_of_their_own_metrics(tmp_pa
             trial.results[2] = metrics_at(2)
             tell(curves, trial, "result", epoch=2, metrics=trial.results[2])
         else:
-            # A session later all is there.
+            # The next session writes all of them.
             curves.complete(trial)
         curves.close()
     assert (steps_in(run, "loss/train"), steps_in(run, "loss/validation")) == ([1], [2])
@@ -284,7 +284,7 @@ def test_after_a_cut_at_any_byte_every_epoch_is_there_exactly_once(
             **{"best_epoch": 5, "epochs": 5, "seconds": 0},
             "status": 1 if status == "running" else 2,
         }
-    # What TensorBoard itself shows is the same: it reads on behind the torn record.
+    # TensorBoard itself shows the same: it continues behind the torn record.
     shown = opened(run).Tensors("loss/validation")
     assert sorted(event.step for event in shown) == [1, 2, 3, 4, 5]
     assert texts_in(run, "config"), "the configuration is not lost either"
@@ -337,7 +337,7 @@ def test_a_run_that_is_not_there_has_no_epochs(tmp_path):
 
 
 def begins_again(trial, epochs, value):
-    """Lets a trial come to its first epoch once more, and have so many with that value."""
+    """Let a trial reach its first epoch again, with `epochs` epochs of that value."""
     trial.apply(event_of("epochs_lost", 12, first=1, last=max(trial.epochs, 1)))
     for epoch in range(1, epochs + 1):
         trial.apply(event_of("result", 12, epoch=epoch, metrics={"custom": value}))

@@ -15,7 +15,7 @@ CONFIG = {"learning_rate": 0.1, "layers": [64, 8]}
 
 
 BLOCK, WHOLE, LAST = 32768, 1, 4
-"""Of a log of LevelDB, whose format the file of a run has after 7 bytes."""
+"""Block size of LevelDB's log format, which the file of a run has after 7 bytes."""
 
 
 def parts_of(data):
@@ -35,7 +35,7 @@ def parts_of(data):
 
 
 def records_of(folder, trial):
-    """What the file of a trial's run has, by kind of record."""
+    """Return the records in the file of a trial's run, by kind."""
     from wandb.proto import wandb_internal_pb2
 
     (path,) = folder.glob(f"wandb/offline-run-*/run-study-{trial:04d}.wandb")

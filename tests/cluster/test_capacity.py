@@ -1,4 +1,4 @@
-"""How many trials run at once: never more than fit, and none that would wait for ever."""
+"""Number of trials at once: never more than fit, and none that would wait forever."""
 
 import json
 import os
@@ -234,7 +234,7 @@ def monitor(tmp_path):
     config = tmp_path / "ray_bootstrap_config.yaml"
     types = {"large": {"resources": {"CPU": 96, "GPU": 8}, "max_workers": 2}}
     config.write_text(yaml.safe_dump({"available_node_types": types, "max_workers": 2}))
-    # It says when it stands there with its command line.
+    # It reports when it is visible with its command line.
     code = "import time; print('ready', flush=True); time.sleep(60)"
     options = ("--gcs-address=10.0.0.1:6379", f"--autoscaling-config={config}")
     process = subprocess.Popen([sys.executable, "-c", code, *options], stdout=subprocess.PIPE)
@@ -261,7 +261,7 @@ print(capacity.read_autoscaler("10.0.0.1:6379"))
 
 
 class Kubernetes(BaseHTTPRequestHandler):
-    """Answers as the API of Kubernetes does, to who may ask for this one cluster."""
+    """Answers like the API of Kubernetes to a request for this one cluster."""
 
     spec = yaml.safe_load((ROOT / "clusters" / "kuberay.yaml").read_text())["spec"]
 
@@ -279,7 +279,7 @@ class Kubernetes(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def kubernetes(tmp_path):
-    """What the environment of a pod says of it."""
+    """Return the environment variables of a pod."""
     if shutil.which("openssl") is None:
         pytest.skip("needs openssl, for a certificate")
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"

@@ -1,4 +1,4 @@
-"""The contract with Ray: what breaks here when Ray changes a private name that is used."""
+"""Contract with Ray: these tests fail when Ray changes a private name that is used."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Which cluster a driver connects to, and what it is told where it cannot."""
+"""The cluster that a driver connects to, and its errors if it cannot."""
 
 import json
 import os
@@ -64,7 +64,7 @@ def test_a_ray_for_one_job_has_processes_ready_which_know_torch_and_lets_in_no_o
         capture_output=True,
         text=True,
         check=False,
-        # Of a person who has had no Ray yet.
+        # A user without any Ray so far.
         env={**os.environ, "RAY_TMPDIR": str(temporary), "HOME": str(tmp_path)},
     )
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""What a node says of itself, and what of it would harm a trial."""
+"""Facts that a node reports, and the problems that would harm a trial."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Every node is asked before the first trial; what is wrong there is said, with what to do."""
+"""Check of every node before the first trial: problems are reported with what to do."""
 
 import os
 import re
@@ -111,7 +111,7 @@ def test_a_clock_that_is_wrong_is_mentioned(skew, said):
 
 @pytest.fixture
 def admission(cluster_address, tmp_path):
-    """Of a node that joins, and has what the driver has."""
+    """Return the facts of a joining node that equals the driver's."""
     # A cluster of another test has taken Ray's store of keys from this process as it ended.
     worker: Any = ray._private.worker.global_worker
     _initialize_internal_kv(worker.gcs_client)

@@ -1,13 +1,13 @@
 """A throw-away data centre on one machine: a client and some nodes, each a machine of its own.
 
 Each has PID, network, mount, IPC and UTS namespaces of its own: its own address on a bridge, its
-own processes, /tmp, home folder and, but for the client, sshd. So `ray stop` on a node ends the
-processes of that node and of no other, and what listens there can be told. All of them see this
-environment's Python, read-only, and one folder under /mnt/shared as storage. The kernel ends
-everything in it with the process that started it, however that one ends, and nothing of it lies on
-the disk but keys and storage, in one folder.
+own processes, /tmp, home folder and, except on the client, sshd. So `ray stop` on a node ends the
+processes of that node alone, and the ports that are listened on there can be listed. All of them
+see this environment's Python, read-only, and one folder under /mnt/shared as storage. The kernel
+ends everything in it with the process that started it, however that one ends, and it leaves nothing
+on the disk but keys and storage, in one folder.
 
-Tried on Debian 12 as root; `missing()` says what it needs.
+Tested on Debian 12 as root; `missing()` lists what is needed.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ PROGRAMS = {
     "nsenter": "util-linux",
     "setpriv": "util-linux",
 }
-"""What is run, and Debian's package of it."""
+"""Programs that are run, and the Debian package of each."""
 
 CLIENT_ADDRESS = "10.77.0.1"
 STORAGE = "/mnt/shared"
-"""Where every machine of it sees the storage."""
+"""Path at which every machine sees the storage."""
 
 
 def missing() -> str | None:
@@ -76,11 +76,11 @@ class Machine:
     name: str
     address: str
     folder: str
-    """Where commands begin."""
+    """Prefix of commands on it."""
     keeper: subprocess.Popen[str]
     """The parent of its process 1, which ends with it."""
     pid: int
-    """Of its process 1, as seen from outside."""
+    """Process id of its process 1, as seen from outside."""
 
     def argv(self, *command: str) -> list[str]:
         """`command` to be run on it, past ssh, with the environment of a fresh login."""
@@ -93,7 +93,7 @@ class Machine:
             f"--wdns={self.folder}",
             *("env", "-i", "HOME=/root", "USER=root", "SHELL=/bin/bash", "TERM=dumb"),
             *("LANG=C.UTF-8", f"PATH={path}"),
-            # nsenter's child is the command: who kills nsenter means the command.
+            # The command is nsenter's child: a signal to nsenter is meant for the command.
             *("setpriv", "--pdeathsig", "KILL"),
             *command,
         ]
@@ -140,7 +140,7 @@ class Machine:
         return sorted(found)
 
     def listening(self) -> dict[tuple[str, int], str]:
-        """What listens on it for TCP: (address, port) and the program."""
+        """Return the programs that listen for TCP on it, by (address, port)."""
         found = {}
         for line in self.run("ss", "--listening", "--tcp", "--numeric", "-Hp").stdout.splitlines():
             address, _, port = line.split()[3].rpartition(":")
@@ -169,7 +169,7 @@ class DataCenter:
     def __init__(self, nodes: int, environment: dict[str, str] | None = None) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="data-center-"))
         self.storage = self.folder / "storage"
-        """What the machines see as /mnt/shared."""
+        """Folder that the machines see as /mnt/shared."""
         self._machines: list[Machine] = []
         addresses = [f"10.77.0.{11 + number}" for number in range(nodes)]
         try:
@@ -213,7 +213,7 @@ class DataCenter:
         for key in (client_ssh / "id_ed25519", setup / "host_key"):
             subprocess.run(["ssh-keygen", "-qt", "ed25519", "-N", "", "-f", str(key)], check=True)
         shutil.copy(client_ssh / "id_ed25519.pub", node_ssh / "authorized_keys")
-        # What a node's owner has installed there: this environment and its Python.
+        # Installations of the node's owner: this environment and its Python.
         (setup / "node-home/venv").symlink_to(sys.prefix)
         (setup / "node-home/.bashrc").write_text(
             f"export PATH=$PATH:{sys.base_prefix}/bin\n"

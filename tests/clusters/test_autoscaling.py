@@ -15,7 +15,7 @@ import yaml
 from tests.conftest import JOB, PATIENCE, journal_of
 
 HEAD_ID = "f" * 51 + "00000"
-"""What Ray's fake provider takes for the head."""
+"""Node id that Ray's fake provider expects for the head."""
 
 COMMANDS = (
     *("initialization", "setup", "head_setup", "worker_setup"),
@@ -78,7 +78,7 @@ def autoscaling_config(gcs_address):
             "ray.head.default": {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
             "gpu": {"resources": worker, "node_config": {}, "min_workers": 0, "max_workers": 2},
         },
-        # Ray fills in what `ray up` is given, not what its autoscaler is.
+        # Ray fills in defaults for `ray up`, not for its autoscaler.
         **{"auth": {}, "file_mounts": {}, "cluster_synced_files": []},
         **{f"{when}_commands": [] for when in COMMANDS},
     }
@@ -134,7 +134,7 @@ def test_trials_that_need_gpus_bring_two_nodes_which_go_when_they_idle(temporary
     counted = json.loads(output.splitlines()[-1])
     up, busy = zip(*counted, strict=True)
     assert (up[0], max(up), up[-1]) == (0, 2, 0)
-    # The journal tells a node by eight digits of its id, which are alike for all fake ones.
+    # The journal names a node by eight digits of its id, which are equal for all fake ones.
     assert max(busy) == 2
     assert "12, 4 at once, each with 1 CPU and 0.5 GPU" in output
     events = journal_of(tmp_path / "results" / "grows")

@@ -1,7 +1,7 @@
 """`cluster.yaml` on a stand-in for AWS, with the commands of docs/cluster.md.
 
-A moto server answers what `ray up` and the autoscaler ask of AWS, and starts nothing. What it says
-to be running is given a node here, with the instance's address, and its key.
+A moto server answers the requests of `ray up` and the autoscaler to AWS, and starts nothing. For
+each instance that it reports as running, a node is started here, with its address and its key.
 """
 
 import json
@@ -24,7 +24,7 @@ AWS = {
 }
 SERVER = "MOTO_IAM_LOAD_MANAGED_POLICIES=true exec python -m moto.server"
 ROUTER = "172.31.255.1/16"
-"""In the network that every AWS account has from its beginning."""
+"""Id in the network that every AWS account has by default."""
 
 PAGE = (CHECKOUT / "docs" / "cluster.md").read_text()
 SECTION = PAGE.partition("\n## On AWS")[2].partition("\n## ")[0]
@@ -72,27 +72,27 @@ class Account:
         return self.person.start("env", *given, *command)
 
     def run(self, *command):
-        """Runs `command` there to its end; what it printed."""
+        """Run `command` there to its end; return its output."""
         return ended(self.start(*command))
 
     def call(self, service, method, **arguments):
-        """What AWS answers."""
+        """Return AWS's answer."""
         output = self.run("python", "-c", CALL % REGION, service, method, json.dumps(arguments))
         return json.loads(output.splitlines()[-1])
 
     def instances(self, filters=()):
-        """Those that AWS tells of, the oldest first."""
+        """Return the instances that AWS lists, the oldest first."""
         answer = self.call("ec2", "describe_instances", Filters=list(filters))
         found = [instance for each in answer["Reservations"] for instance in each["Instances"]]
         return sorted(found, key=lambda instance: instance["LaunchTime"])
 
     def wait_for_instance(self, number):
-        """The instance of that number, counted from 1, once it is there."""
+        """Return the instance with that number, counted from 1, once it exists."""
         wait_until(lambda: len(self.instances()) >= number, f"instance {number}", seconds=200)
         return self.instances()[number - 1]
 
     def give_node(self, instance):
-        """A node that answers at the instance's address, and lets in who has its key."""
+        """Start a node that answers at the instance's address, and admits holders of its key."""
         node = self.free.pop(0)
         node.run("ip", "addr", "add", f"{instance['PrivateIpAddress']}/16", "dev", "eth0")
         made = f"ssh-keygen -y -f ~/.ssh/{instance['KeyName']}.pem"
@@ -102,7 +102,7 @@ class Account:
 
 
 def ended(process):
-    """What it printed until its end. It must succeed."""
+    """Return the output at its end. It must succeed."""
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     return output
@@ -110,7 +110,7 @@ def ended(process):
 
 @pytest.fixture
 def account():
-    """In which the page's preparations are done, and `cluster.yaml` is as it can be tested."""
+    """Folder with the page's preparations, and `cluster.yaml` adapted to the test."""
     if (reason := missing()) is not None:
         pytest.skip(f"no data centre here: it {reason}")
     with DataCenter(2, AWS) as center:
@@ -125,12 +125,12 @@ def account():
 
 
 def filled_in():
-    """cluster.yaml with what a node here has and an instance has not, and the other way round."""
+    """Return cluster.yaml adapted to the differences between a node here and an instance."""
     config = yaml.safe_load((CHECKOUT / "cluster.yaml").read_text())
     config["auth"]["ssh_user"] = "root"
     config["provider"]["use_internal_ips"] = True
     commands = config["setup_commands"]
-    # The environment is there, and nothing can be fetched.
+    # The environment exists already, and nothing can be downloaded.
     (install,) = (command for command in commands if "pip install --quiet -r" in command)
     commands.remove(install)
     return config
@@ -174,7 +174,7 @@ def test_a_cluster_comes_up_grows_when_a_trial_waits_and_is_gone_after_ray_down(
     assert {"journal.jsonl", "trials.csv", "best/state.pt"} <= written
     logs = re.search(r"--logdir ([^'\s]+)", documented("ray exec"))[1]
     curves = head.run("bash", "-c", f"ls {logs}/*/*/on-aws/trials/*/events.out.tfevents.*").stdout
-    # A trial that was stopped and goes on has one more file.
+    # A trial that was stopped and promoted has one more file.
     assert len({Path(file).parent for file in curves.split()}) == 4
 
     # A driver that is not on the head asks it.

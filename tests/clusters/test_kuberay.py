@@ -34,7 +34,7 @@ def one_of(*values):
 TEXT, WHOLE, SWITCH = {"type": "string"}, {"type": "integer", "minimum": 0}, {"type": "boolean"}
 TEXTS = {"type": "object", "additionalProperties": TEXT}
 TEMPLATE = {"type": "object", "required": ["spec"]}
-"""Of pods: Kubernetes' own schema is asked."""
+"""Kind of pods in Kubernetes' own schema."""
 
 # As the Go types of KubeRay's API ray.io/v1 have them (rayjob_types.go, raycluster_types.go): the
 # fields that a person may want here; for the others see there.

@@ -34,7 +34,7 @@ def documented(part):
 
 
 def on_laptop(center, command, timeout=120):
-    """Runs a command line on the client, in the checkout; what it printed. It must succeed."""
+    """Run a command line on the client, in the checkout; return its output. It must succeed."""
     done = center.client.run("bash", "-c", command, timeout=timeout)
     assert done.returncode == 0, f"{command}\n{done.stdout}"
     return done.stdout
@@ -115,8 +115,8 @@ def test_trials_of_a_submitted_job_run_on_all_nodes_and_share_the_results(on_pre
 
 @pytest.fixture(scope="module")
 def handed_over(on_prem):
-    """A study that was handed over to the head and has begun: its directory, and the process on the
-    laptop that shows what it prints."""
+    """Return the directory of a study that was submitted to the head and has begun, and the process
+    on the laptop that shows its output."""
     command = documented("ray exec clusters/on_prem.yaml 'ray job submit")
     flags = f"{TINY} --trials 48 --grace-period 27 --name handed-over"
     process = started_on_laptop(on_prem, command[:-1] + f" {flags}'")
@@ -194,7 +194,7 @@ def test_a_submitted_study_ends_in_order_with_its_connection_or_ctrl_c_and_goes_
 
 
 def epochs_of(study):
-    """How many epochs the journal of a study has, which may not have begun."""
+    """Return the number of epochs in the journal of a study, which may not have begun."""
     if not (study / "journal.jsonl").exists():
         return 0
     return sum(event["event"] == "result" for event in journal_of(study))

@@ -22,7 +22,7 @@ SUGGESTED = {"event": "suggested", "trial": 0, "config": {}}
 
 
 def stored(folder, events=(), **said):
-    """A study that lies in a folder."""
+    """A stored study."""
     folder.mkdir()
     (folder / JOURNAL).write_text("".join(json.dumps(event) + "\n" for event in events))
     (folder / "study.json").write_text(json.dumps(about(**said)))
@@ -128,7 +128,7 @@ def test_a_trial_that_was_stopped_comes_to_what_it_would_have(run_study, tmp_pat
     for trial in continued.values():
         before = trials[trial.origin]
         assert (trial.config, trial.status) == (before.config, "finished")
-        # Without a checkpoint it begins anew.
+        # Without a checkpoint it restarts.
         assert trial.start_epoch == newest.get(trial.origin, 0)
         if kept or rule == "promotion":
             assert trial.start_epoch == before.epochs
@@ -178,7 +178,7 @@ def test_trials_of_it_that_go_wrong_end_alone_and_two_at_a_time_all_of_them_end(
         quality = trial.config["quality"]
         fails = "failed" if quality < 0.2 or quality >= 0.4 else "diverged"
         assert trial.status == (fails if quality < 0.5 else "finished")
-        # Beside others a process may be lost by what another trial does.
+        # Beside other trials a process may be lost because of them.
         assert trial.infrastructure_failure is (0.4 <= quality < 0.5)
     assert len({trial.status for trial in trials.values()}) == 3
     found = audit(str(tmp_path / "study"))

@@ -1,4 +1,4 @@
-"""The best checkpoint, and what takes its place if it is damaged."""
+"""The best checkpoint, and its replacement if it is damaged."""
 
 import errno
 import json
@@ -171,7 +171,7 @@ def test_if_all_are_damaged_there_is_the_best_value_and_no_checkpoint(tmp_path):
 
 
 class Trained(Scored):
-    """Its test score is what the checkpoint says."""
+    """Its test score is the value in the checkpoint."""
 
     @staticmethod
     def evaluate(config, checkpoint_dir, dataset):
@@ -243,7 +243,7 @@ def test_before_the_last_seed_has_ended_the_test_set_is_not_used(tmp_path):
 
 
 def test_a_study_that_searches_has_no_replicates(tmp_path):
-    """There the best of many was chosen, and the mean of what was tried says nothing."""
+    """Where the best of many was chosen, the mean of all is meaningless."""
     study = replicates_of(tmp_path, [0.7, 0.8], space=Space("quality", SPACE.parameters))
     assert write_replicates(study) == []
     assert not (study.directory / REPLICATES_FILE).exists()

@@ -1,4 +1,4 @@
-"""What a study will cost: the arithmetic, and what is left of it on a resume."""
+"""Cost estimate of a study: the arithmetic, and the remaining cost on a resume."""
 
 import shutil
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""How a study says which code has run it."""
+"""Description of the code that has run a study."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ def test_the_commit_is_that_of_this_projects_checkout_and_of_no_other(tmp_path):
         check=True,
     )
     assert git_commit() == described.stdout.strip()
-    # As in an environment that lies, ignored, in the checkout of another project.
+    # As in an environment that is inside the checkout of another project, ignored by it.
     installed = tmp_path / ".venv"
     for package in ("tune_cluster", "search_spaces"):
         shutil.copytree(ROOT / package, installed / package)

@@ -1,4 +1,4 @@
-"""What is checked of a command line before a study begins, and how a study is described."""
+"""Checks of a command line before a study begins, and the description of a study."""
 
 import json
 import os
@@ -102,7 +102,7 @@ def test_this_machines_copy_of_a_study_in_a_bucket_is_not_resumed_beside_it(tmp_
             taken_up(partial(parse, job, ["--resume", copy]), held)
 
 
-# What study.json says.
+# The content of study.json.
 
 
 @dataclass
@@ -119,7 +119,7 @@ def train(config, data):
 
 
 def described(directory, argv=(), fingerprint="aaa", inputs=None, **options):
-    """As the launcher does it: the study is made, then the description."""
+    """Do as the launcher does: build the study, then the description."""
     asha, data = ASHA(max_epochs=9), Data(fingerprint=fingerprint)
     study = study_in(directory, trainable=train, scheduler=asha, dataset=data, **options)
     study.inputs.update(inputs or {})

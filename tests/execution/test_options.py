@@ -1,4 +1,4 @@
-"""The command line: what a person may type, what is refused, and what a resume brings back."""
+"""The command line: valid options, refused ones, and the restored options of a resume."""
 
 import inspect
 import json
@@ -267,7 +267,7 @@ def test_a_resume_brings_back_the_command_but_what_was_said_for_one_session(chos
     again = resumed(started)
     assert again.own == started.own
     assert again.options == replace(started.options, resume=STUDY, address=None, time_budget=None)
-    # And once more, from what the second session has stored.
+    # And again, from the options that the second session has stored.
     assert resumed(again) == again
 
 
@@ -294,7 +294,7 @@ def test_every_flag_that_may_change_is_tried():
 
 @pytest.mark.parametrize("name", RESUMABLE)
 def test_on_resume_what_does_not_change_a_trial_may_be_changed(name):
-    # `--yes` is said without a value.
+    # `--yes` is given without a value.
     value = [] if name == "yes" else [CHANGES[name]]
     changed = resumed(parse(job, []), flag(name), *value)
     assert str(getattr(changed.options, name)).startswith(CHANGES[name])

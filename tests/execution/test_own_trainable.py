@@ -36,7 +36,7 @@ def plain_class():
 
 
 def function():
-    """As Tune's documentation shows it."""
+    """A class as in Tune's documentation."""
 
     def train(config):
         for epoch in range(9):

@@ -1,4 +1,4 @@
-"""What a person is shown before a study begins."""
+"""The plan that is shown before a study begins."""
 
 import io
 import os
@@ -157,12 +157,12 @@ def at_terminal(cluster_address, tmp_path):
     def run(answer, *arguments):
         words = [sys.executable, "job.py", "--address", cluster_address, "--trials", "2"]
         if "--resume" not in arguments:
-            # By the price of a step it takes hours, or nobody is asked.
+            # By the estimate from a step it takes hours, or no question is asked.
             words += ["--max-epochs", "100000000"]
         child, terminal = pty.fork()
         if child == 0:
             os.chdir(tmp_path)
-            # A dumb terminal has no colours, which would stand between the words.
+            # A dumb terminal has no colours, which would separate the words.
             os.environ.update(PYTHONPATH=str(ROOT), TERM="dumb")
             os.execv(sys.executable, [*words, *arguments])
         screen, asked = b"", False

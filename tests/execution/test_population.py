@@ -1,4 +1,4 @@
-"""A population on a real Ray: who trained what, whoever fails meanwhile; and its schedule."""
+"""A population on a real Ray: who trained what, with failures meanwhile; and its schedule."""
 
 import json
 import math
@@ -28,8 +28,8 @@ SPACE = Space("quality", (replace(QUALITY, kind="optimization"),))
 
 
 def summing(act=lambda config, epoch, result: None):
-    """A trainable whose weights are the sum of the qualities that it was trained with: so the score
-    tells whose weights went into it. `act(config, epoch, result)` may raise, or change the result.
+    """A trainable whose weights are the sum of the qualities that it was trained with, so that the
+    score shows whose weights it has. `act(config, epoch, result)` may raise, or change the result.
     """
 
     class Summing(tune.Trainable):
@@ -83,7 +83,7 @@ def run_population(run_study):
 
 
 def assert_true(events, trials):
-    """Every result follows from the journal: what the trial had or took over, and its quality."""
+    """Check that every result follows from the journal: earlier weights, exploits, and quality."""
     weights = dict.fromkeys(trials, 0.0)
     at = dict.fromkeys(trials, 0)
     quality = {index: trial.config["quality"] for index, trial in trials.items()}
@@ -98,7 +98,7 @@ def assert_true(events, trials):
             index, donor = event["trial"], event["donor"]
             assert at[index] == at[donor] == event["epoch"]
             assert (event["value"], event["donor_value"]) == (weights[index], weights[donor])
-            # At the end of the range it may come to what it had.
+            # At the end of the range the new value may equal the old one.
             before, after = event["changes"].get("quality", [quality[index]] * 2)
             assert before == quality[index]
             assert 0 <= after <= 1
@@ -110,7 +110,7 @@ def exploits_of(events):
 
 
 def told(events):
-    """What must not depend on the clock, nor on how many ran at once."""
+    """Return what must not depend on the clock, nor on the number of trials at once."""
     left_out = ("time", "node", "process")
     kept = [e for e in events if e["event"] in ("suggested", "result", "exploited", "ended")]
     plain = [{k: v for k, v in e.items() if k not in left_out} for e in kept]
@@ -128,7 +128,7 @@ def test_a_population_larger_than_the_cluster_goes_on_from_its_donors(run_popula
     assert [event["epoch"] for event in exploits_of(events)] == [2, 2, 4, 4, 6, 6]
     assert {trial.status for trial in trials.values()} == {"finished"}
     assert {trial.epochs for trial in trials.values()} == {EPOCHS}
-    # Waiting is neither a start nor a restoration, and costs nobody the process.
+    # Waiting is neither a start nor a restoration, and costs no trial its process.
     started = [event["trial"] for event in events if event["event"] == "started"]
     assert sorted(started) == sorted(trials)
     assert not [event for event in events if event["event"] == "restored"]
@@ -261,8 +261,8 @@ def exploited(trial, epoch, donor, quality):
 
 @pytest.fixture
 def family():
-    """Three trials: 2 takes over from 1 after epoch 4, which did from 0 after epoch 2. The
-    scheduler that has told so, and the trials."""
+    """Three trials: 2 takes over from 1 after epoch 4, which did from 0 after epoch 2. Return the
+    scheduler that has decided so, and the trials."""
     events = [
         *(suggested(index, quality) for index, quality in enumerate((0.3, 0.1, 0.2))),
         exploited(1, 2, 0, [0.1, 0.36]),
@@ -319,7 +319,7 @@ def test_a_value_that_is_none_is_told_from_one_that_is_gone():
     assert trial.config_at(3) == {"decay": None}
 
 
-# What no population can be made of.
+# Studies that cannot be a population.
 
 
 def without_checkpoints():
@@ -346,7 +346,7 @@ def test_what_cannot_be_a_population_is_refused(tmp_path, flags, searcher, train
 
 
 class OutOfMemoryError(RuntimeError):
-    """As torch calls it."""
+    """Raise as torch does."""
 
 
 @pytest.mark.long

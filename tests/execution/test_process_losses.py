@@ -1,4 +1,4 @@
-"""How often a trial may lose its process, when it starts again, and what it was lost by."""
+"""Lost processes: how often a trial may lose one, when it restarts, and the cause of a loss."""
 
 import errno
 import os
@@ -115,7 +115,7 @@ def test_a_process_that_never_starts_ends_the_study_after_a_few_starts(run_study
 
 
 class Worker:
-    """Made in the test's process, so that its errors are what a trial's are."""
+    """Defined in the test's process, so that its errors equal those of a trial."""
 
     def __init__(self, fails=False):
         if fails:

@@ -1,4 +1,4 @@
-"""Trials that a rung stops go on from their checkpoints once they are among the best: real Ray."""
+"""Trials that a rung stops resume from their checkpoints once they are among the best: real Ray."""
 
 from collections import Counter
 
@@ -131,7 +131,7 @@ def torn(checkpoint):
 
 
 def changed(checkpoint):
-    # What the trainable would load without a word.
+    # A checkpoint that the trainable would load silently.
     (checkpoint / "epoch").write_text("7")
 
 

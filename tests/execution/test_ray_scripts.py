@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def run_script(cluster_address, tmp_path, monkeypatch, capsys):
-    """Runs a script with another import line; what it has named, its events, and its output."""
+    """Run a script with another import line; return the named objects, its events, its output."""
 
     def run(name):
         script = (SCRIPTS / f"{name}.py").read_text()
@@ -97,7 +97,7 @@ def test_a_population_of_rays_takes_over_weights_and_changes_nested_values(run_s
     assert len(exploits) == 2
     for exploit in exploits:
         assert exploit["changes"].keys() <= {"model/lr", "momentum"}
-    # Each goes on from where its donor was.
+    # Each continues from its donor's epoch.
     values = {(e["trial"], e["epoch"]): e["metrics"] for e in of_kind(events, "result")}
     for exploit in exploits:
         trial, epoch, donor = exploit["trial"], exploit["epoch"], exploit["donor"]

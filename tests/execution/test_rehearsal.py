@@ -1,4 +1,4 @@
-"""What a few steps of a trial take, tried before the study."""
+"""Rehearsal: a few steps of a trial before the study."""
 
 import os
 import signal
@@ -119,7 +119,7 @@ def test_a_step_that_takes_too_long_leaves_the_price_unknown(idle_cluster, tmp_p
 
 @pytest.fixture
 def idle_cluster(cluster_address):
-    """Whose nodes have told that what an earlier test took is free again."""
+    """A cluster whose nodes report the resources of an earlier test as free again."""
     deadline = time.monotonic() + 60
     while {"CPU": 2, "GPU": 1}.items() - ray.available_resources().items():
         assert time.monotonic() < deadline, "somebody has it"

@@ -15,7 +15,7 @@ from tune_cluster.study.journal import JOURNAL
 
 
 class Witness(Callback):
-    """Keeps what it was told: name, trial, replay; and the results."""
+    """Stores what it gets: name, trial, replay; and the results."""
 
     def __init__(self):
         self.told, self.ended = [], []

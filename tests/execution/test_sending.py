@@ -1,4 +1,4 @@
-"""What cannot be sent to the trials' processes is refused by the name of its variable."""
+"""Trainables that cannot be sent to the trials' processes are refused, with the variable's name."""
 
 import functools
 import os
@@ -79,7 +79,7 @@ LARGE = np.zeros(15_000_000)
 
 @pytest.fixture(autouse=True)
 def by_value():
-    """As Ray sends what a script has defined."""
+    """Pickle as Ray pickles what a script has defined."""
     cloudpickle.register_pickle_by_value(this_module)
     yield
     cloudpickle.unregister_pickle_by_value(this_module)

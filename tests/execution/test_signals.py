@@ -1,4 +1,4 @@
-"""What ends a study in order, what at once, and what is as it was afterwards."""
+"""Signals: an orderly end, an immediate end, and restored handlers afterwards."""
 
 import os
 import pty
@@ -17,7 +17,7 @@ from tune_cluster.execution.signals import signals_handled
 
 
 def exit_code_of(lines):
-    """Of a process that hears signals and runs these lines, which may use `kill(number)`."""
+    """Return a process that handles signals and runs these lines, which may use `kill(number)`."""
     head = """
         import os, signal, time
         from tests.callbacks.test_stopping import stopper_of

@@ -1,4 +1,4 @@
-"""What a study leaves: the table, the best checkpoint, and the last lines."""
+"""The output of a study: the table, the best checkpoint, and the last lines."""
 
 import json
 import shlex
@@ -36,7 +36,7 @@ class Called:
 
 
 class Evaluated(Called):
-    """A trainable that counts how often the test set is used, and on what."""
+    """A trainable that counts how often the test set is used, and for which checkpoint."""
 
     def __init__(self):
         self.calls = []

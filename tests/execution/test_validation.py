@@ -1,4 +1,4 @@
-"""What a script gives that no study can be made of: one line, before anything is scheduled."""
+"""Invalid arguments of a script: one line, before anything is scheduled."""
 
 from dataclasses import replace
 
@@ -48,7 +48,7 @@ async def awaited(config):
 
 
 def tuner(trainable=train, dataset=None, **config):
-    """A Tuner, sound but for what is given."""
+    """Return a Tuner that is valid except for the given arguments."""
     config = {"metric": "score", "mode": "max", "search_alg": RandomSearch(SPACE, seed=0), **config}
     return Tuner(trainable, tune_config=TuneConfig(**config), dataset=dataset)
 

@@ -1,4 +1,4 @@
-"""Values of every kind in a whole study: what a trial, the table, `best/` and `evaluate` get."""
+"""Values of every kind in a whole study: in a trial, the table, `best/` and `evaluate`."""
 
 import csv
 import json
@@ -40,7 +40,7 @@ SPACE = Space(
 
 
 class Exact(tune.Trainable):
-    """Its score says which value it was given, the first of them the best."""
+    """A trainable whose score identifies its value, the first of them the best."""
 
     reuse_actors = True
 

@@ -16,7 +16,7 @@ def rack(temporary):
 
 @pytest.fixture(scope="package")
 def undisturbed(rack, tmp_path_factory):
-    """The study of `ONE` as it is without a fault; its directory."""
+    """Directory of the study of `ONE` without a fault."""
     folder = tmp_path_factory.mktemp("undisturbed")
     driver = Driver(folder, *ONE, address=rack.address)
     assert driver.ended() == 0, driver.output

@@ -1,4 +1,4 @@
-"""A machine with little memory, which is a control group, and a neighbour who fills it."""
+"""A machine with little memory, which is a control group, and a neighbour that fills it."""
 
 import os
 import subprocess
@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 MEMORY = Path("/sys/fs/cgroup/memory")
-"""Where Ray reads how much there is, and how much of it is taken."""
+"""Files from which Ray reads the memory and its use."""
 
 MB = 1024**2
 LIMIT, THRESHOLD = 4096 * MB, 0.45
-"""Of the group, and the share of it from which on Ray kills."""
+"""Memory of the group, and the share of it above which Ray kills."""
 
 SETTINGS = {"RAY_memory_usage_threshold": str(THRESHOLD), "RAY_memory_monitor_refresh_ms": "100"}
 
@@ -43,7 +43,7 @@ class SmallMachine:
         return used - int(told["total_inactive_file"])
 
     def fill(self, seconds):
-        """A neighbour takes what is left, and 100 MB more than Ray lets pass."""
+        """Let a neighbour take the free memory, and 100 MB more than Ray allows."""
         missing = int(LIMIT * THRESHOLD) + 100 * MB - self.taken()
         script = f"import time; taken = b'x' * {missing}; time.sleep({seconds})"
         subprocess.run([*self.inside, sys.executable, "-c", script], check=True)

@@ -1,4 +1,4 @@
-"""A cluster of several nodes on one machine, a study on it, and what can happen to both."""
+"""A cluster of several nodes on one machine, a study on it, and faults of both."""
 
 import os
 import signal
@@ -37,7 +37,7 @@ class Rack:
         self.cluster.add_node(num_cpus=1, object_store_memory=SMALL["object_store_memory"])
 
     def mend(self):
-        """As many nodes as there were."""
+        """Restart nodes up to the original number."""
         while len(self.cluster.worker_nodes) < self.wanted:
             self.add_node()
 
@@ -97,12 +97,12 @@ class Driver:
         return (self.folder / "output").read_text()
 
     def wait_for_lines(self, study, lines):
-        """Until the study's journal has so many, and the driver still runs."""
+        """Wait until the study's journal has that many, while the driver runs."""
         path = study / "journal.jsonl"
         self.wait_for(lambda: path.exists() and path.read_bytes().count(b"\n") >= lines)
 
     def wait_for(self, there):
-        """What `there()` gives as soon as it gives anything, while the driver runs."""
+        """Return the first true result of `there()`, while the driver runs."""
 
         def there_or_ended():
             running = self.process.poll() is None
@@ -121,7 +121,7 @@ class Driver:
 
 
 def wait_for(there):
-    """What `there()` gives as soon as it gives anything."""
+    """Return the first true result of `there()`."""
     deadline = time.monotonic() + PATIENCE
     while not (found := there()):
         assert time.monotonic() < deadline, "it has not come"
@@ -145,7 +145,7 @@ def descendants(pid):
 
 
 def trains(pid):
-    """Whether a process trains an epoch."""
+    """Return whether a process trains an epoch."""
     return title_of(pid).startswith(b"ray::ResourceTrainable.train")
 
 
@@ -158,5 +158,5 @@ def title_of(pid):
 
 
 def lines_of(study):
-    """How many lines a study's journal has."""
+    """Return the number of lines of a study's journal."""
     return len(journal_of(study))

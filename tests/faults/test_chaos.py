@@ -1,8 +1,8 @@
-"""Kills at random, from a seed: whatever dies when, the study ends as if nothing had been.
+"""Random kills, by a seed: whatever dies when, the study ends as if nothing had happened.
 
 `CHAOS_SECONDS=180 CHAOS_SEEDS="1 2 3" pytest tests/faults/test_chaos.py` is the long form; CI runs
-20 s of one seed. The seed decides what is killed and how long after the last time; where a trial is
-by then the machine decides.
+20 s of one seed. The seed decides what is killed and how long after the last kill; the progress of
+a trial by then depends on the machine.
 """
 
 import os
@@ -25,7 +25,7 @@ PAUSES = 0.5, 4.0
 
 
 def cause(fault, rack, driver):
-    """Whether it could be done."""
+    """Return whether it was possible."""
     if fault in ("driver", "sigterm"):
         driver.kill(signal.SIGKILL if fault == "driver" else signal.SIGTERM)
         code = driver.ended()

@@ -34,7 +34,7 @@ def started(mended, undisturbed, drive, study):
 
 @contextmanager
 def halted(pid):
-    """A trial's process that stands still: its study can't end before its driver has noticed."""
+    """A trial's process that hangs: its study cannot end before its driver has noticed."""
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
@@ -156,7 +156,7 @@ def test_two_at_a_time_no_trial_is_lost_and_none_counted_twice(rack, mended, dri
         before = len(lost(study))
         kill(*rack.trial())
         driver.wait_for(lambda before=before: len(lost(study)) > before)
-    # At once: the trial that was lost is still to be gone on with.
+    # At once, before the lost trial has been resumed.
     driver.kill(signal.SIGTERM)
     assert driver.ended() == 143, driver.output
     rack.mend()

@@ -1,6 +1,6 @@
-"""Ray's memory monitor kills processes of trials: the study goes on, with fewer at once if need be.
+"""Ray's memory monitor kills processes of trials: the study continues, with fewer trials at once.
 
-On a machine with little memory, which is a control group: nothing else here has less for it.
+The machine with little memory is a control group: nothing else on this machine loses any.
 """
 
 import re
@@ -85,7 +85,7 @@ def machine():
 
 @pytest.fixture
 def drive_inside(machine, temporary, tmp_path, monkeypatch):
-    """Starts trials that take so many megabytes each, on the machine with little memory."""
+    """Start trials that take `megabytes` each, on the machine with little memory."""
     for name, value in SETTINGS.items():
         monkeypatch.setenv(name, value)
     started = []
@@ -114,7 +114,7 @@ def study(tmp_path):
 
 
 def killed(study):
-    """By trial, in which epochs it was."""
+    """Return the epochs of each retry, by trial."""
     found = {}
     for event in journal_of(study):
         if event["event"] == "retried":

@@ -1,4 +1,4 @@
-"""The study that is disturbed, and what it must be like when it has ended."""
+"""The study that is disturbed, and its required result."""
 
 from tests.conftest import results_of, table_of
 from tests.test_resume import assert_whole
@@ -15,7 +15,7 @@ TWO += ("--seed", "1", "--max-concurrent", "2", "--name", "study")
 
 
 def assert_as_if_nothing_had_been(study, undisturbed):
-    """The same table, the same results, every trial ended once and every epoch told once."""
+    """Check for the same table and results, with one end per trial and one event per epoch."""
     assert table_of(study) == table_of(undisturbed)
     assert results_of(study) == results_of(undisturbed)
     assert_whole(study, TRIALS)

@@ -74,12 +74,12 @@ def after(state, config):
 
 
 def loss(state):
-    """What is minimised: NaN once it has diverged."""
+    """Return the loss: NaN once it has diverged."""
     return state["x"] ** 2 if abs(state["x"]) < LIMIT else float("nan")
 
 
 def descend(config):
-    """A function that goes on from its checkpoint; each trial has a process of its own."""
+    """A function that resumes from its checkpoint; each trial has a process of its own."""
     state = dict(START)
     checkpoint = tune.get_checkpoint()
     if checkpoint:
@@ -93,7 +93,7 @@ def descend(config):
 
 
 class Faulty(tune.Trainable):
-    """Saves nothing, and fails, diverges, or fails once and begins anew."""
+    """Saves nothing, and fails, diverges, or fails once and restarts."""
 
     reuse_actors = True
 
@@ -119,7 +119,7 @@ class Faulty(tune.Trainable):
 
 
 class Descent(Faulty):
-    """Goes on from its checkpoint."""
+    """Resumes from its checkpoint."""
 
     def save_checkpoint(self, checkpoint_dir):
         Path(checkpoint_dir, "state.json").write_text(json.dumps(self.state))
@@ -137,8 +137,8 @@ def job(
     """Which step size takes a parabola down?
 
     Args:
-        strategy: the searcher; faults is random points over what goes wrong.
-        warm_start: an earlier study, whose trials the searcher is told first.
+        strategy: the searcher; faults is random points over kinds of failures.
+        warm_start: an earlier study, whose trials the searcher gets first.
     """
     space = Space("descent", (STEP, RULE, MOMENTUM))
     seed = options.seed

@@ -1,8 +1,8 @@
-"""Makes golden studies by the code of this checkout: `python tests/golden/make.py [CASE ...]`.
+"""Make golden studies by the code of this checkout: `python tests/golden/make.py [CASE ...]`.
 
-Each lies in `schema_<version>/<case>/`: `study` is what a study's folder had when its last session
-ended or was killed, without what a resume writes anew (event files, `best`, tables), and
-`expected.json` what this code has come to from there by the command that it names.
+Each is in `schema_<version>/<case>/`: `study` is the content of a study's folder when its last
+session ended or was killed, without files that a resume rewrites (event files, `best`, tables), and
+`expected.json` the result of this code from there with the command that it names.
 """
 
 import csv
@@ -28,10 +28,10 @@ SCHEMA = HERE / "schema_1"
 
 CLOCKED = ("epoch_seconds", "samples_per_second")
 NOT_COMPARED = (*CLOCKED, "log")
-"""What a clock has measured; and tracebacks, which have the paths of the code."""
+"""Fields with measured times; and tracebacks, which have the paths of the code."""
 
 KEPT = ("study.json", "journal.jsonl", "driver.json")
-"""Of a study's folder, beside what its trials have."""
+"""Files of a study's folder, besides those of its trials."""
 
 BUCKET = "studies"
 
@@ -42,13 +42,13 @@ DIGITS = ("--dataset", "digits", "--model", "linear", "--max-epochs", "9")
 
 @dataclass(frozen=True)
 class Case:
-    """A study: how it began, what ended its session, and how it goes on."""
+    """A study: how it began, what ended its session, and how it continues."""
 
     script: str
     arguments: tuple[str, ...]
     go_on: tuple[str, ...] = ()
     killed_at: str = ""
-    """An event: `kill -9` as soon as the journal has it so many times: "result 20"."""
+    """Event for a `kill -9` once the journal has it that many times: "result 20"."""
     bucket: bool = False
     resumable: bool = True
 
@@ -125,10 +125,10 @@ def events_in(journal):
 
 
 def kill_when(script, *arguments, folder, at, journal):
-    """Start a job, and kill it when its journal has an event so many times.
+    """Start a job, and kill it when its journal has an event `count` times.
 
     Args:
-        journal: a function that returns its bytes.
+        journal: function that returns its bytes.
     """
     kind, times = at.split()
     process = subprocess.Popen(
@@ -156,7 +156,7 @@ def keep(study, kept):
 
 
 def expected(study):
-    """What must come out again: table, results and audit, without what a clock has measured."""
+    """Return what must be reproduced: table, results and audit, without measured times."""
     with (study / "trials.csv").open() as file:
         table = [
             {name: value for name, value in row.items() if name not in NOT_COMPARED}
@@ -178,10 +178,10 @@ def without_clock(metrics):
 
 
 def make(name, case, folder):
-    """Run a case, and keep it.
+    """Run a case, and store it.
 
     Args:
-        folder: where the scripts lie as in the checkout; of all cases.
+        folder: folder of all cases, with the scripts as in the checkout.
     """
     seed = ("--seed", "1", "--max-concurrent", "1", "--yes")
     begin = (*case.arguments, *seed, "--name", name)
@@ -246,7 +246,7 @@ def in_bucket(name, case, begin, folder, kept):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(entry.get()["Body"].read())
         keep(Path(copy), kept / "study")
-    # The next head has nothing of this one's, and the bucket what is kept.
+    # The next head has no file of this one, and the bucket only what is stored.
     cache = Path(os.environ["XDG_CACHE_HOME"])
     shutil.rmtree(cache, ignore_errors=True)
     bucket.objects.all().delete()

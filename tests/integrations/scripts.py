@@ -23,11 +23,11 @@ class Script:
     """An example, and how it is searched.
 
     Args:
-        library: that it needs.
-        count: the argument with its number of epochs.
-        metric: that it is searched for.
-        search: what is searched in a study.
-        default: of what is searched, values that learn.
+        library: library that it needs.
+        count: argument with its number of epochs.
+        metric: metric of the study.
+        search: searched values in a study.
+        default: values of the searched arguments with which it learns.
     """
 
     library: str
@@ -95,7 +95,7 @@ def working_in(folder):
 
 
 class Trial:
-    """A trial without a study: what it reports, and its last checkpoint."""
+    """A trial without a study: its reports, and its last checkpoint."""
 
     def __init__(self, script, values, folder):
         self.script, self.values, self.folder = script, values, Path(folder)
@@ -123,7 +123,7 @@ class Trial:
 
     @contextmanager
     def _opened(self):
-        # A copy: what a trial resumes from is gone when it has saved the next one.
+        # A copy, since the checkpoint is deleted when the trial has saved the next one.
         copied = shutil.copytree(self.checkpoint, self.folder / "resumed", dirs_exist_ok=True)
         yield str(copied)
 

@@ -59,7 +59,7 @@ def test_the_script_runs_alone(script, tmp_path):
 def test_a_line_that_is_missing_is_named(script, without, said, tmp_path):
     trial = Trial(needed(script), script.default, tmp_path)
     if script in (XGBOOST, LIGHTGBM):
-        # That it begins anew is known when it should have resumed.
+        # The restart is known only when it should have resumed.
         trial.run(4, stop_after=2, replaced=(without, ""))
     with pytest.raises(ValueError, match=said):
         trial.run(4, replaced=(without, ""))

@@ -54,7 +54,7 @@ def test_a_killed_study_promotes_and_resumes_each_trial_where_it_was(
         assert list(curve) == list(range(1, len(curve) + 1))
     assert all(list(study.glob(f"trials/{trial:04d}/events.out.tfevents.*")) for trial in curves)
 
-    # Each has had, through kill and promotion, what the script has that nothing interrupts.
+    # Each has, in spite of kill and promotion, the results of an uninterrupted script.
     for suggested in of["suggested"]:
         curve = curves[suggested["trial"]]
         whole = Trial(script, suggested["config"], tmp_path)
@@ -110,4 +110,4 @@ LOADED = {
     "xgboost": xgboost_loss,
     "lightgbm": lightgbm_loss,
 }
-"""By library, the loss of the best checkpoint, loaded as its owner would."""
+"""Loss of the best checkpoint, loaded as its user would, by library."""

@@ -64,7 +64,7 @@ def population(rng, trials=64, share=1.0, noise=0.3):
 
 
 def audited(events, mode="max", asha=ASHA):
-    """As an earlier version has it, in one study."""
+    """The form of an earlier version, in one study."""
     objective = Objective("score", mode)
     return audit_of(state_of(events, objective), asha, continuations(map(typed, events)))
 
@@ -196,14 +196,14 @@ def test_records_are_left_as_they_were():
 
 
 def stored(folder, events, **said):
-    """A study that lies in a folder."""
+    """A stored study."""
     folder.mkdir()
     (folder / "journal.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
     (folder / "study.json").write_text(json.dumps(about(**said)))
 
 
 def apart(events):
-    """What an earlier version has in one study in two: the study, and the one that audits it."""
+    """Split a study of an earlier version in two: the study, and the one that audits it."""
     first = [event for event in events if not event["event"].startswith("control")]
     second, indices = [], {}
     for event in (event for event in events if event["event"].startswith("control")):

@@ -1,4 +1,4 @@
-"""What early stopping has cost, in populations where it is known."""
+"""Cost of early stopping, in populations where it is known."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ ends = st.lists(st.integers(0, 30).map(float), max_size=12)
 
 
 def truly_killed(survivors, stopped, top):
-    """Of the best `top` of all, those that were stopped; of equals the survivor is before."""
+    """Return how many of the best `top` were stopped; of equal ones the survivor comes first."""
     everyone = [(-value, 0) for value in survivors] + [(-value, 1) for value in stopped]
     return sum(was_stopped for _, was_stopped in sorted(everyone)[:top])
 
@@ -112,7 +112,7 @@ def test_the_smallest_grace_period_is_advised_that_lets_the_best_through(epoch, 
 
 
 def test_a_control_stands_for_all_that_were_stopped():
-    # Ten survivors that nothing tells apart, and behind them controls; of one, for 90 trials, the
+    # Ten equal survivors, and worse controls; with one control for 90 trials, the
     # value after one epoch is the best of all.
     survivors = [trial([0.5] * 8 + [1.0 + i]) for i in range(10)]
     controls = [Followed({1: 0.9, 9: 0.9}, 1, False)]

@@ -33,7 +33,7 @@ NOT_TUNED = {"learning_rate_schedule"}
 
 
 def given(parameter):
-    """What the condition of a hyperparameter asks for."""
+    """Return values that fulfil the condition of a hyperparameter."""
     if parameter.condition is None:
         return {}
     name, values = parameter.condition
@@ -50,7 +50,7 @@ def test_defaults_are_those_of_the_config(parameter):
 
 
 NEEDED = {"freeze_epochs": {"pretrained": "weights.pt"}, "scheduler_patience": {"patience": 0}}
-"""What goes with every value of some."""
+"""Values that are compatible with every value of some hyperparameters."""
 
 
 @pytest.mark.parametrize("parameter", CATALOGUE, ids=lambda p: p.branch)

@@ -1,4 +1,4 @@
-"""What is better, by mode."""
+"""Comparison of values, by mode."""
 
 import math
 

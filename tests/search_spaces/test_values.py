@@ -1,4 +1,4 @@
-"""What a value can be: as it was given, whatever JSON makes of it, or refused by name."""
+"""Values of hyperparameters: restored as given, whatever JSON does to them, or refused by name."""
 
 import json
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What is typed: names, paths, addresses, and what is said of a bucket that cannot be used."""
+"""Names, paths and addresses of the user, and errors of a bucket that cannot be used."""
 
 import json
 from pathlib import Path
@@ -65,7 +65,7 @@ def test_a_bucket_that_is_not_there_is_said(bucket):
 
 
 def test_an_endpoint_that_does_not_answer_is_said(bucket, monkeypatch):
-    # Port 9 is discard's: nobody answers.
+    # Port 9 is that of `discard`: nothing answers.
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     s3.cache_clear()
     assert "nothing answers there" in said_of(f"{bucket}/results")
@@ -73,7 +73,7 @@ def test_an_endpoint_that_does_not_answer_is_said(bucket, monkeypatch):
 
 @pytest.fixture
 def protected(bucket, s3_endpoint):
-    """The bucket as one that asks who comes."""
+    """A bucket that checks credentials."""
     switch = f"{s3_endpoint}/moto-api/reset-auth"
     requests.post(switch, data="0", timeout=5)
     yield bucket

@@ -25,7 +25,7 @@ def test_a_piece_that_a_full_disk_cut_off_is_there_once_and_whole(small_disk):
     seen = []
 
     def free_some(line):
-        # What others read while it waits.
+        # The content that readers see while it waits.
         seen.append((small_disk / "log").read_bytes())
         (small_disk / "filler").unlink(missing_ok=True)
 
@@ -64,7 +64,8 @@ def test_a_file_system_that_is_read_only_for_a_while_loses_nothing(small_disk):
 
 
 class Server:
-    """What `os.write` is, and on command once a server that comes back without the last bytes."""
+    """Replaces `os.write`, and simulates on command a server that returns without the last
+    bytes."""
 
     def __init__(self, path):
         self.path, self.write = path, os.write

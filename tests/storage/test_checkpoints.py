@@ -112,14 +112,14 @@ def write_sized(checkpoints, epoch, value, size=1000):
 
 
 class Watched(LocalStore):
-    """Checkpoints of 1,000 bytes and a record, and the most bytes that ever lay there."""
+    """Checkpoints of 1,000 bytes and a record, and the largest total at any time."""
 
     def __init__(self, path):
         super().__init__(path)
         self.most = 0
 
     def put(self, source, name):
-        # What is written lies beside what is there.
+        # The new one is written beside the existing ones.
         super().put(source, name)
         self.most = max(self.most, sum(self.sizes().values()))
 
@@ -216,7 +216,7 @@ def test_what_is_written_beside_a_checkpoint_waits_for_the_nodes_own_disk_too(
 
 @pytest.fixture
 def away(tmp_path):
-    """Two checkpoints on storage that is away, until somebody is told that."""
+    """Two checkpoints on storage that is away, until that is reported."""
     store = LocalStore(tmp_path / "trials")
     store.path.mkdir()
 

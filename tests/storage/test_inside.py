@@ -1,4 +1,4 @@
-"""What another user has put into a study is neither written through nor passed on."""
+"""Files that another user has put into a study are neither written through nor passed on."""
 
 import http.client
 import os
@@ -180,7 +180,7 @@ def test_a_study_and_the_folder_of_studies_may_be_reached_by_links(tmp_path):
     study = tmp_path / "results" / "study"
     write_json(study / STUDY_FILE, {})
     assert (tmp_path / "disk" / "moved" / STUDY_FILE).is_file()
-    # As a trial's process is told of it.
+    # In the form that a trial's process gets.
     trial = TrialCheckpoints(Store.at(str(study / "trials")) / "0000", "max")
     trial.write(1, 0.5, {"score": 0.5}, save)
     with trial.best().whole() as folder:
@@ -200,7 +200,7 @@ def test_a_key_of_a_bucket_that_leads_out_of_its_folder_is_not_downloaded(
 ):
     store = S3Store(f"{bucket}/study/trials/0000")
     store.write(f"checkpoint_000001/{RESULT_FILE}", b"{}")
-    # Clients make `..` one path of it; whoever means harm takes none of them.
+    # Clients normalise `..` in a path; an attacker uses none of them.
     sent = http.client.HTTPConnection(s3_endpoint.removeprefix("http://"))
     sent.request("PUT", f"/{store.path}/checkpoint_000001/../../profile", b"export PATH=evil")
     assert sent.getresponse().status == 200

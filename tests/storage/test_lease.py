@@ -60,7 +60,7 @@ def wait_for(what):
 
 @pytest.fixture
 def driver(store):
-    """Starts a process that takes the lease when it is told to."""
+    """Start a process that takes the lease on command."""
     started = []
 
     def start(lease_seconds=PATIENCE):
@@ -119,7 +119,7 @@ def test_a_driver_that_was_cut_off_finds_that_it_lost_the_study_and_stops_writin
         go(cut_off)
         assert cut_off.stdout.readline() == "writes nothing\n"
         cut_off.wait()
-        # It has left the other one's lease alone.
+        # It has not touched the other driver's lease.
         assert json.loads(store.read(LEASE_FILE))["pid"] == os.getpid()
         lease.check()
 

@@ -1,4 +1,4 @@
-"""Storage that fails: what is waited for, what is said, and what is not waited for."""
+"""Storage that fails: which errors are waited for, which are not, and the printed lines."""
 
 import errno
 import time

@@ -1,4 +1,4 @@
-"""What a process leaves on its node's disk goes with it, also when it is killed."""
+"""Temporary files of a process on its node's disk are removed, even after a kill."""
 
 import subprocess
 import sys

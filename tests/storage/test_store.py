@@ -1,4 +1,4 @@
-"""What every store must keep, and what only a bucket can break."""
+"""Requirements of every store, and failures that only a bucket can have."""
 
 import json
 import tempfile
@@ -134,7 +134,7 @@ def test_an_upload_that_was_cut_off_is_no_checkpoint(bucket):
     store = S3Store(f"{bucket}/study/trials/0000")
     checkpoints = TrialCheckpoints(store, "max")
     checkpoints.write(1, 0.1, {"score": 0.1}, save)
-    # Its files come first; what makes them a checkpoint comes last.
+    # Its files come first, the one that makes them a checkpoint last.
     store.write("checkpoint_000002/state", b"half")
     assert checkpoints.names() == ["checkpoint_000001"]
     checkpoints.write(2, 0.2, {"score": 0.2}, save)

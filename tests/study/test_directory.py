@@ -1,4 +1,4 @@
-"""Where a study lives, and what is brought from a bucket."""
+"""The directory of a study, and the download from a bucket."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -115,7 +115,7 @@ def test_one_process_at_a_time_has_a_study_from_before_anything_of_it_is_read(tm
 
 
 def left_behind(folder, name):
-    """What a driver leaves that is killed before its study has begun."""
+    """Files of a driver that was killed before its study has begun."""
     if name != "nothing":
         (folder / "mine").mkdir()
     if name in ("journal", "all"):
@@ -283,7 +283,7 @@ def test_of_two_jobs_of_one_second_in_a_bucket_each_has_its_name(bucket, cache, 
     begun = []
 
     def nothing_yet(store):
-        """As both see it, who look in the same moment."""
+        """Let both look at the same moment."""
         return {} if not begun else files(store)
 
     def in_use(lease):

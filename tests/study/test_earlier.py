@@ -1,4 +1,4 @@
-"""What a new study takes over of earlier ones: their trials, or where they were good."""
+"""Knowledge that a new study takes over from earlier ones: trials, or good configurations."""
 
 import json
 
@@ -95,12 +95,12 @@ def test_trials_out_of_the_space_teach_nothing(tmp_path):
     [
         ({"optimizer": "adamw"}, {"optimizer": "adamw"}, True),
         ({"optimizer": "sgd"}, {"optimizer": "adamw"}, False),
-        # The catalogue's default is what it had.
+        # The catalogue's default is the value that it had.
         ({}, {"optimizer": "adamw"}, False),
         ({}, {"optimizer": "sgd"}, True),
         ({"model": "cnn", "channels": [32, 64]}, {"model": "cnn", "channels": (32, 64)}, True),
         ({"epochs": 3}, {"epochs": 27}, True),
-        # What the new trials do not say either has its default in them.
+        # A value that the new trials lack too is its default in them.
         ({"optimizer": "adam"}, {}, False),
         ({"dropout": 0.5}, {}, False),
         ({"dropout": 0.1}, {}, True),

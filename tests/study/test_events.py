@@ -1,4 +1,4 @@
-"""What a line of a journal has: every kind of event, and what is said of one that is none."""
+"""Lines of a journal: every kind of event, and errors of invalid ones."""
 
 import pytest
 

@@ -67,7 +67,7 @@ def test_storage_that_does_not_come_back_ends_the_journal_and_is_told_once(tmp_p
         assert line.startswith("storage: no space left on device")
         assert isinstance(lost, StorageLostError)
         assert journal.lost is lost
-        # There would be room for it: but what came before it is missing.
+        # There would be space for it, but an earlier piece is missing.
         journal.append(closed("later"))
         assert noted == [line, lost]
         with pytest.raises(StorageLostError, match="no space left"):
@@ -90,7 +90,7 @@ def test_a_nan_is_never_written(tmp_path):
 
 
 def written(path, sessions=2):
-    """A journal of so many sessions, its lines."""
+    """Return the lines of a journal with that many sessions."""
     for session in range(sessions):
         journal = Journal(path)
         suggested = Suggested(trial=session, config={})

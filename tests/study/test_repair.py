@@ -1,4 +1,4 @@
-"""What is whole of a damaged study becomes a study beside it, which is resumed."""
+"""The intact part of a damaged study becomes a study beside it, which is resumed."""
 
 from contextlib import ExitStack
 from functools import partial
@@ -57,7 +57,7 @@ def damage(study, at, line=None):
 
 
 def left_of(study):
-    """By trial its epochs, whether it has ended, and its checkpoints."""
+    """Return by trial its epochs, whether it has ended, and its checkpoints."""
     events = read_study(study).events
     return {
         index: (

@@ -1,4 +1,4 @@
-"""What a study's events say of it, and which of them can follow each other."""
+"""State of a study by its events, and their valid order."""
 
 from collections import Counter
 

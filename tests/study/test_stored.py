@@ -1,4 +1,4 @@
-"""A study as its files have it: what is refused, and what a new study takes over."""
+"""A study as read from its files: refusals, and what a new study takes over."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Who else may write to a study is told before it is resumed."""
+"""Other users who can write to a study are reported before it is resumed."""
 
 import os
 import pwd
@@ -34,7 +34,7 @@ def test_who_may_write_is_told_wherever_it_is(study):
     (study / "journal.jsonl").chmod(0o644)
     study.parent.chmod(0o777)
     assert "the folder that it is in may be written to by everybody" in strangers(study)
-    # As /tmp: there everybody may make folders, and rename no others'.
+    # As /tmp: all users may create folders there, and rename no others'.
     study.parent.chmod(0o1777)
     assert strangers(study) == ""
 

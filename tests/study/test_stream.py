@@ -1,4 +1,4 @@
-"""One stream: events are written, then the state has them, then all who listen are told."""
+"""The stream of events: events are written, then applied to the state, then passed to listeners."""
 
 import errno
 
@@ -15,7 +15,7 @@ EVENTS = [Suggested(trial=0, config={}), event_of("started"), event_of("ended", 
 
 
 class Witness(Callback):
-    """Notes of each event what the journal and the state had by then."""
+    """Stores for each event the state of the journal and of the study at that time."""
 
     def __init__(self, path, error=None):
         self.path, self.error, self.seen = path, error, []

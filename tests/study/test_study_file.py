@@ -1,4 +1,4 @@
-"""What a `study.json` must have, and whether a script still says what it says."""
+"""Requirements of a `study.json`, and the check that a script has the same settings."""
 
 import json
 from dataclasses import replace
@@ -120,7 +120,7 @@ def train_otherwise(config):
 
 
 def job(directory, searcher=None, scheduler=None, trainable=train):
-    """What a script says, and how `study.json` tells it."""
+    """Settings of a script, and their form in `study.json`."""
     study = study_in(
         directory,
         trainable=trainable,

@@ -1,4 +1,4 @@
-"""A study's directory and journal, and what its bucket has of them."""
+"""A study's directory and journal, and their copy in its bucket."""
 
 import time
 
@@ -213,7 +213,7 @@ def test_only_what_has_changed_is_uploaded_again_and_what_is_gone_is_deleted(
 ):
     write(tmp_path, stays="s", goes="g", grows="1")
     upload.upload()
-    # Who took it away here would see it again.
+    # If this copy were lost here, the other driver would still see it.
     store.delete("stays")
     write(tmp_path, grows="12")
     (tmp_path / "goes").unlink()

@@ -1,4 +1,4 @@
-"""What the tests of the trainables share: one thread, and a dataset small enough for any test."""
+"""Shared fixtures for the trainables: one thread, and a dataset small enough for any test."""
 
 import numpy as np
 import pytest

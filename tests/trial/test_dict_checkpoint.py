@@ -62,7 +62,7 @@ def test_a_dictionary_without_tensors_needs_no_torch_and_a_folder_is_a_folder(tm
 
 
 class Own:
-    """Of a person's own."""
+    """A class of the user's."""
 
 
 @pytest.mark.parametrize("value", [Own(), Own, lambda: Own, np.array([Own()]), {1: [Own()]}])

@@ -59,7 +59,7 @@ def events_of(study, trial, *kinds):
 
 
 def once(folder, name):
-    """Whether nobody has asked this before."""
+    """Return whether this is the first call."""
     marker = folder / name
     there = marker.exists()
     marker.touch()
@@ -67,7 +67,7 @@ def once(folder, name):
 
 
 def functions(folder):
-    """By name, what a trial does."""
+    """Behaviours of a trial, by name."""
 
     def epochs(*values, beside=None):
         for value in values:
@@ -197,7 +197,7 @@ def test_each_trial_of_a_faulty_function_comes_to_its_own_end(run_study, tmp_pat
     trials, study = run_each(run_study, train, names, keep_best=len(names))
     output = (tmp_path / "output").read_text()
 
-    # What a restart without a checkpoint begins again at 1, and what was there before is lost.
+    # A restart without a checkpoint repeats epoch 1 and later ones; their earlier results are lost.
     for name in ("fails once", "is killed", "saves and never reads"):
         trial = trials[name]
         assert (trial.status, trial.epochs, trial.epochs_lost) == ("finished", EPOCHS, 3), name
@@ -218,7 +218,7 @@ def test_each_trial_of_a_faulty_function_comes_to_its_own_end(run_study, tmp_pat
     assert len(events_of(study, always, "retried")) == len(events_of(study, always, "epochs_lost"))
     assert list(always.results) == [1, 2, 3]
 
-    # What goes on from a checkpoint has lost nothing.
+    # A trial that resumes from a checkpoint has lost nothing.
     counts = trials["saves and counts from 0"]
     assert [e["epoch"] for e in events_of(study, counts, "restored")] == [4]
     results = events_of(study, counts, "result")
@@ -325,7 +325,7 @@ def test_each_trial_of_a_faulty_class_comes_to_its_own_end(run_study, tmp_path):
             value = None if self.how == "none" else 0.5
             return {"score": value, "trained": self.epoch, "done": self.epoch == EPOCHS}
 
-    # By which equal trials go on.
+    # By `ray`, under which equal trials continue.
     rungs = ASHA(max_epochs=EPOCHS, grace_period=2, rung_rule="ray")
     trials, study = run_each(run_study, Faulty, list(CLASS_FAULTS), scheduler=rungs)
     for name, (status, reason) in CLASS_FAULTS.items():

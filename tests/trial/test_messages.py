@@ -1,4 +1,4 @@
-"""What a trial's process tells the driver, through Tune."""
+"""Messages from a trial's process to the driver, through Tune."""
 
 import pickle
 

@@ -1,4 +1,4 @@
-"""A share of a GPU that a process is limited to, and what is left of a trial in its process."""
+"""The limit of a process to a share of a GPU, and the remains of a trial in its process."""
 
 import gc
 import os
@@ -130,12 +130,12 @@ RATES = Space("learning rate", (LEARNING_RATE,))
 
 
 def tensors():
-    """Those that live in this process, but for what was there before its first trial."""
+    """Return objects alive in this process, except those from before its first trial."""
     return [found for found in gc.get_objects() if isinstance(found, torch.Tensor)]
 
 
 def counting():
-    """Our trainable, which tells at its start what lives, and leaves as much as it can."""
+    """Our trainable, which reports live objects at its start, and leaves as many as it can."""
 
     class Counting(ImageClassifier):
         def step(self):

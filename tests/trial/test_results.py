@@ -1,4 +1,4 @@
-"""What a trainable reports: its numbers and its epochs."""
+"""Reports of a trainable: its numbers and its epochs."""
 
 import json
 import math
@@ -88,7 +88,7 @@ def test_steps_and_losses_are_pairs_of_finite_numbers():
 
 
 def test_what_tune_writes_into_a_result_is_no_metric():
-    # `NOT_METRICS` knows no Ray: whoever raises its version compares them here.
+    # `NOT_METRICS` knows no Ray: a change of Ray's version must compare them here.
     assert {*AUTO_RESULT_KEYS, SHOULD_CHECKPOINT, "done"} <= NOT_METRICS
 
 

@@ -1,4 +1,4 @@
-"""A trial that went wrong is started again, so often and no more, and it is told."""
+"""A failed trial is retried a limited number of times, and the retries are reported."""
 
 import csv
 import os
@@ -25,7 +25,7 @@ KILLED = (
 
 
 def times(folder, name):
-    """How often this was called with that name, this time included, by any process."""
+    """Return the number of calls with that name, including this one, in any process."""
     (folder / f"{name}-{len(list(folder.glob(f'{name}-*')))}").touch()
     return len(list(folder.glob(f"{name}-*")))
 

@@ -123,7 +123,7 @@ def reports_of(runner):
 
 
 def raising(error, *, at=2, times=99):
-    """What raises an error in an epoch, so many times."""
+    """Raise an error in an epoch, `times` times."""
     left = [error] * times
 
     def act(epoch, result):
@@ -295,7 +295,7 @@ def test_epochs_that_the_journal_has_lost_are_reported_again(run):
 
 
 class OutOfMemoryError(RuntimeError):
-    """As torch calls it."""
+    """Raise as torch does."""
 
 
 def test_out_of_its_share_of_a_gpu_a_trial_asks_for_more_and_on_a_whole_one_it_fails(run):

@@ -1,4 +1,4 @@
-"""What a training script calls: in a trial, and by itself."""
+"""Functions that a training script calls: in a trial, and alone."""
 
 import argparse
 import json
@@ -19,7 +19,7 @@ from tune_cluster.trial.script_trial import ScriptTrial, current_trial, in_trial
 
 
 class Trial:
-    """What a trial reports, and the folder of its last checkpoint."""
+    """Reports of a trial, and the folder of its last checkpoint."""
 
     def __init__(self, folder, values=None):
         self.folder, self.values, self.reports = folder, values or {}, []

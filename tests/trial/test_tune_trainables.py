@@ -1,4 +1,4 @@
-"""What a trainable that was written for Tune may do, on a real Ray."""
+"""Trainables written for Tune, on a real Ray."""
 
 import os
 import signal

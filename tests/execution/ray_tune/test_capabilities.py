@@ -1,4 +1,4 @@
-"""Whether a trainable goes on from a checkpoint is read from its code, before it has run."""
+"""Whether a trainable can resume is read from its code, before it has run."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""The contract with Ray Tune: what breaks here when Ray changes a private name that is used."""
+"""Contract with Ray Tune: these tests fail when Ray changes a private name that is used."""
 
 import gc
 import json
@@ -245,7 +245,7 @@ def test_the_error_of_a_function_is_the_cause_of_what_its_thread_raises(
     assert causes[-1] is error, "the journal has Tune's error in place of the trial's"
 
 
-# What a person's script gives.
+# Objects of the user's script.
 
 
 def test_what_a_halving_scheduler_was_made_with_can_be_read():

@@ -1,4 +1,4 @@
-"""A population's member takes over weights: what stands in the journal where they cannot be had."""
+"""Exploits of a population's member: the journal if the donor's weights are not available."""
 
 from pathlib import Path
 
@@ -21,7 +21,8 @@ EXPLOIT = Exploited(trial=0, epoch=2, donor=1, value=0.1, donor_value=0.9, chang
 
 
 class Pair:
-    """Two trials, each with a checkpoint of epoch 2, on storage that is back when that is told."""
+    """Two trials, each with a checkpoint of epoch 2, on storage that recovers once it is
+    reported."""
 
     def __init__(self, folder):
         self.store = LocalStore(folder / "trials")
@@ -45,7 +46,7 @@ class Pair:
             self.store.path.with_name("elsewhere").rename(self.store.path)
 
     def exploit(self):
-        """The event that says what became of it."""
+        """Return the event with the outcome."""
         state = state_of(self.suggested)
         recorder = Recorder(
             EventStream(self.journal, state).emit,

@@ -28,15 +28,15 @@ FOUR_ON_ONE = {"cpus_per_trial": 0.5, "gpus_per_trial": 0.25, "max_concurrent": 
 
 
 class OutOfMemoryError(RuntimeError):
-    """As torch calls it."""
+    """Raise as torch does."""
 
 
 def trainable(step, reset=lambda config: True):
-    """Made in a function, so that it travels to the workers by value.
+    """Return a trainable, made in a function so that it is sent to the workers by value.
 
     Args:
         step: called with configuration, epoch and GPUs before an epoch; may raise.
-        reset: called with the configuration; what `reset_config` returns.
+        reset: called with the configuration; returns the result of `reset_config`.
     """
 
     class Toy(tune.Trainable):
@@ -181,7 +181,7 @@ def fail(config):
 
 
 def without_chance(events):
-    """What a journal says but of time, node and process."""
+    """Return a journal without times, nodes and processes."""
     told = [{k: v for k, v in e.items() if k not in ("time", "node")} for e in events]
     for event in told:
         event["metrics"] = {k: v for k, v in event.get("metrics", {}).items() if k != "process"}

@@ -34,7 +34,7 @@ def seed_of(index):
 
 
 class Promoting(StudyScheduler):
-    """Lets go on whom a test says."""
+    """Promotes the trials that a test names."""
 
     promotes = True
 
@@ -139,7 +139,7 @@ def test_a_resumed_study_runs_what_had_not_ended_and_then_the_same_points(
 
 
 class Remembering(StudySearcher):
-    """Suggests one point again and again, and remembers the events that it was told."""
+    """Suggests one point repeatedly, and stores the events that it gets."""
 
     def __init__(self):
         super().__init__(SPACE)
@@ -199,7 +199,7 @@ def test_where_trials_wait_for_each_other_the_end_is_told_only_when_all_have_end
 
 
 def stop(searcher, study, trial_id, index):
-    """As Tune and the recorder do it when a rung stops a trial."""
+    """Do what Tune and the recorder do when a rung stops a trial."""
     searcher.on_trial_complete(trial_id, {})
     if not study.trials[index].results:
         study.apply(typed(result(index, 1, 0.5)))

@@ -1,4 +1,4 @@
-"""A study: what it takes up from its directory, and what it refuses before it begins."""
+"""A study: its restoration from its directory, and its refusals before it begins."""
 
 import copy
 import errno
@@ -29,7 +29,7 @@ from tune_cluster.study.journal import JOURNAL
 from tune_cluster.study.study_file import STUDY_FILE
 
 TRAINED = Space("quality", (replace(QUALITY, kind="optimization"),))
-"""What a population may change while it is trained."""
+"""Hyperparameters that a population may change during training."""
 
 
 def test_a_session_is_in_the_journal_from_its_beginning_to_its_end(tmp_path):
@@ -244,7 +244,7 @@ turns = st.lists(
 
 
 @given(turns, st.sampled_from(["promotion", "top"]), st.floats(0, 1))
-# A rung's decision stands though the epoch that it compared was lost since.
+# A rung's decision is kept even if the epoch that it compared was lost since.
 @example(
     turns=[(0, 0.0, "one"), (1, 0.0, "one"), (2, 0.5, "one"), (2, 0.0, "again")],
     rule="promotion",
@@ -288,7 +288,7 @@ def test_a_study_that_was_cut_at_any_line_has_its_rungs_and_ends_what_was_decide
     ]
     made_up = [event for event in written[cut:] if event["event"] == "ended"]
     assert [{k: v for k, v in event.items() if k != "time"} for event in made_up] == lost
-    # Every trial is handed out that has not ended, whoever is to go on, and none that has ended.
+    # Every trial that has not ended is returned, with promotions, and no ended one.
     left = [index for index in told if not told[index].ended]
     new = [index for index in range(8) if index not in told]
     assert handed == left + [to.trial for to in promoted_by(memory[cut])] + new

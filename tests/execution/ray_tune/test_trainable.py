@@ -60,7 +60,7 @@ def trainable_that(act):
 
 
 class Recording(RandomSearch):
-    """A random search that remembers what it was told."""
+    """A random search that stores the events that it gets."""
 
     def __init__(self):
         super().__init__(SPACE, seed=0)
@@ -120,7 +120,7 @@ def test_an_exception_and_a_missing_metric_end_their_trials_only(run_study):
 
 
 class OutOfMemoryError(RuntimeError):
-    """As torch calls it."""
+    """Raise as torch does."""
 
 
 @pytest.mark.parametrize("shared", [True, False])

@@ -173,7 +173,7 @@ def test_asha_has_the_rungs_that_rays_has():
 
 
 class Counting(Searcher):
-    """Has three points, and remembers the ends that it was told."""
+    """Has three points, and stores the ends that are reported to it."""
 
     def __init__(self):
         super().__init__()

@@ -36,7 +36,7 @@ class Driver:
             self.running.remove(event.trial)
 
     def emit(self, *events):
-        """Write events, and tell them."""
+        """Write events, and pass them on."""
         self.journal += events
         for event in events:
             self.scheduler.on_event(event, replay=False)

@@ -1,4 +1,4 @@
-"""A scheduler of Ray Tune's pauses and stops trials: what is recorded of it."""
+"""A scheduler of Ray Tune's pauses and stops trials: the recorded decisions."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from tests.search_spaces.conftest import study_of
 
 
 class Controller:
-    """Does what Tune's does when a scheduler pauses or stops a trial."""
+    """Does what Tune's controller does when a scheduler pauses or stops a trial."""
 
     search_alg = None
 

@@ -1,4 +1,4 @@
-"""ASHA as a scheduler of Tune: what it answers, what it tells, and what it remembers."""
+"""ASHA as a scheduler of Tune: its decisions, its events, and its state after a replay."""
 
 import json
 import math
@@ -88,7 +88,7 @@ rules = st.sampled_from(["promotion", "top", "ray"])
 
 
 def lived(scheduler, happened):
-    """A session: what a journal has of it, as the recorder writes it."""
+    """Return a session as the recorder writes it to a journal."""
     journal, ended = [], set()
     for trial, epoch, score, fails in happened:
         if trial in ended:
@@ -123,7 +123,7 @@ def test_a_replay_leaves_the_rungs_of_the_live_study_and_nothing_to_write(happen
 
 @given(events, rules)
 def test_a_journal_that_has_lost_its_last_lines_is_completed(happened, rule):
-    """What follows from a result is written with it; a disk may keep the result alone."""
+    """The consequences of a result are written with it; a disk may keep the result alone."""
     live = asha(rung_rule=rule)
     journal = lived(live, happened)
     last = max((at for at, event in enumerate(journal) if isinstance(event, Result)), default=0)
@@ -226,7 +226,7 @@ def test_trials_are_not_compared_before_they_have_settled():
     with pytest.raises(ValueError, match=r"--grace-period 1: the space allows 2 epochs of warm-up"):
         study_of(searcher, ASHA(max_epochs=27, grace_period=1)).check()
     study_of(searcher, ASHA(max_epochs=27, grace_period=2)).check()
-    # Without a rung nobody is compared.
+    # Without a rung no trial is compared.
     study_of(searcher, ASHA(max_epochs=1, grace_period=1)).check()
 
 

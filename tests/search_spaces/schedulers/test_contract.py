@@ -1,4 +1,4 @@
-"""What all schedulers have in common: one suite that every one of them runs."""
+"""Contract suite that every scheduler runs."""
 
 import json
 from types import SimpleNamespace
@@ -55,7 +55,7 @@ def made(kind, mode="max", **options):
 
 
 def trial(index):
-    """What a scheduler sees of a trial of Tune."""
+    """The part of Tune's trial that a scheduler uses."""
     return SimpleNamespace(
         custom_dirname=f"{index:04d}",
         config={"rate": 0.1},
@@ -75,7 +75,7 @@ class Controller:
 
 
 def lived(scheduler, epochs=9, trials=4):
-    """A study's life as Tune and the engine tell it; how it went on, and who came how far."""
+    """Run a study with the calls of Tune and the engine; return its course and the epochs."""
     members = [trial(index) for index in range(trials)]
     events, epoch_of = [], {}
     for index, member in enumerate(members):

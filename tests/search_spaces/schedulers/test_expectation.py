@@ -1,4 +1,4 @@
-"""What a study under ASHA is expected to cost."""
+"""Expected cost of a study under ASHA."""
 
 import pytest
 
@@ -8,8 +8,8 @@ from search_spaces.schedulers.rungs import RULES, Rungs
 
 @pytest.mark.parametrize(
     ("rule", "least", "most"),
-    # By `top` more than the ideal 64 / 3 go on: whoever comes early is compared with few. By
-    # promotion it is the ideal, and whoever went on before better ones came.
+    # By `top` more than the ideal 64 / 3 continue: early trials are compared with few. By promotion
+    # it is the ideal, plus the trials that continued before better ones came.
     [("top", 64 / 3 * 0.9, 32), ("promotion", 21, 64 / 3 * 1.15)],
 )
 def test_every_trial_gets_to_the_first_rung_and_fewer_from_there(rule, least, most):
@@ -37,7 +37,7 @@ def test_without_rungs_every_trial_runs_to_the_end(rule):
 
 
 def test_under_promotion_it_takes_27_trials_to_bring_one_to_epoch_27():
-    # The later the worse: nobody goes on who is not among the best third in the end.
+    # Later trials are worse: none continues that is not among the best third in the end.
     for trials, reaching in ((26, [26, 8, 2, 0]), (27, [27, 9, 3, 1])):
         stations = [station for station, _ in simulated(Rungs(27), range(trials, 0, -1), 2)]
         assert [stations.count(station) for station in (1, 3, 9, 27)] == reaching

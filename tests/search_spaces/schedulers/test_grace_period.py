@@ -328,7 +328,7 @@ def test_one_at_a_time_a_killed_and_resumed_study_is_the_one_that_was_not_killed
 ):
     whole = Driver(asha(mode, rule), curves).run()
     cut = data.draw(st.integers(0, len(whole.journal)))
-    # That a trial ends by itself is written with its last result, and said by nothing else.
+    # The end of a trial by itself is written with its last result, and has no other event.
     while any(
         isinstance(e, Ended) and e.status == "finished" for e in whole.journal[cut : cut + 1]
     ):

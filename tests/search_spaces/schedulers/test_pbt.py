@@ -1,4 +1,4 @@
-"""Population based training as a scheduler: what it draws, whom it tells, what it refuses.
+"""Population based training as a scheduler: its draws, its exploits, its refusals.
 
 How Tune runs it, with processes and failures, is in `tests/execution/test_population.py`.
 """
@@ -35,7 +35,7 @@ NAMES = ("rate", "steps", "batch")
 
 
 class Member:
-    """What the scheduler sees of a trial of Tune, and of Tune's controller."""
+    """The parts of Tune's trial, and of Tune's controller, that the scheduler uses."""
 
     placement_group_factory = "one CPU"
 
@@ -58,7 +58,7 @@ class Member:
 
 
 def population(size=4, interval=2, seed=0, mode="max", begun=None, **options):
-    """A scheduler whose members have begun, all or so many; carried out is in `exploits`."""
+    """A scheduler whose members have begun, all or some; `exploits` has those carried out."""
     scheduler = PBT(
         TRAINED, perturbed=NAMES, max_epochs=27, interval=interval, seed=seed, members=size
     )
@@ -81,7 +81,7 @@ def report(scheduler, members, epoch, scores):
 
 
 def go_on(scheduler, members, answer=lambda exploit: exploit):
-    """Let Tune ask until everyone runs again; what was exploited."""
+    """Let Tune ask until all members run again; return the exploits."""
     exploits = []
     while (exploit := scheduler.next_exploit()) is not None:
         exploits.append(answer(exploit))
@@ -96,7 +96,7 @@ def test_before_the_interval_everyone_goes_on_and_at_it_everyone_waits():
     scheduler, members = population()
     assert report(scheduler, members, 1, {0: 0.1}) == [TrialScheduler.CONTINUE]
     assert report(scheduler, members, 2, {0: 0.1}) == [TrialScheduler.NOOP]
-    # Nobody needs its process.
+    # No other member needs its process.
     assert members[0].status == Trial.RUNNING
     assert scheduler.next_exploit() is None
     assert scheduler.choose_trial_to_run(Member) is None
@@ -123,7 +123,7 @@ def test_the_worst_takes_over_from_the_best_and_is_told(mode, worst, best):
 
 def test_no_two_members_go_on_as_one():
     for seed in range(50):
-        # Twelve members, three of which take over; the donors stand at the end of the range.
+        # Twelve members, three of which take over; the donors are at the end of the range.
         scheduler, members = population(size=12, seed=seed)
         for member in members:
             member.config = {**TRAINED.point([1 - 2**-53] * 3), "seed": 0}
@@ -196,7 +196,7 @@ def test_a_seed_gives_one_population_whatever_the_order_of_reports():
 
 
 def test_a_configuration_is_changed_as_by_tune():
-    """By the same draws: a study of an earlier version can be repeated."""
+    """With the same draws a study of an earlier version can be repeated."""
     mutations = {
         name: list(parameter.values) or (lambda parameter=parameter: parameter.at(random.random()))
         for name, parameter in zip(NAMES, TRAINED.parameters, strict=True)

@@ -1,4 +1,4 @@
-"""The rungs: who goes on, and why."""
+"""The rungs: which trials continue, and why."""
 
 import math
 from types import SimpleNamespace
@@ -132,7 +132,7 @@ def test_impossible_rungs_are_refused(arguments, said):
     st.sampled_from([("promotion", 0), ("top", 1)]),
 )
 def test_the_best_third_goes_on_in_either_mode(values, factor, at_least):
-    """At each arrival: among the best n // factor of those so far, of equals the first."""
+    """Return for each arrival whether it is among the best n // factor so far."""
     rule, least = at_least
     highest = Rungs(27, 1, factor, rule=rule)
     lowest = Rungs(27, 1, factor, mode="min", rule=rule)
@@ -224,7 +224,7 @@ def promoted_by(rungs):
 
 
 class Plain:
-    """The rules as they are said, each time from all values."""
+    """The rules by their definitions, each time computed from all values."""
 
     def __init__(self, factor, mode, rule):
         self.factor, self.sign, self.rule = factor, 1 if mode == "max" else -1, rule

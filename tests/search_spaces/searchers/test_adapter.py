@@ -1,4 +1,4 @@
-"""A searcher of Ray Tune's is told what it can bear."""
+"""A searcher of Ray Tune gets only results that it can handle."""
 
 from ray import tune
 from ray.tune.search import Searcher
@@ -10,7 +10,7 @@ from tests.search_spaces.conftest import EVERYTHING, study_of
 
 
 class Live(Searcher):
-    """Knows a trial until it is told of its end, as many of Tune's do."""
+    """Knows a trial until its end is reported, as many of Tune's searchers do."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Which searcher a job that learns takes: the one that is named, or that suits the space."""
+"""Choice of the searcher that learns: the one that is given, or one that suits the space."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What all searchers have in common: one suite that every one of them runs."""
+"""Contract suite that every searcher runs."""
 
 import json
 import statistics
@@ -77,7 +77,7 @@ def suggested(searcher, index):
 
 
 def happened(index, config, turn):
-    """What becomes of a trial, as `turn` says."""
+    """Return the events of a trial, by `turn`."""
     if turn == "ends":
         yield result(index, 1, score(config) / 2)
         yield result(index, 2, score(config))
@@ -89,7 +89,7 @@ def happened(index, config, turn):
 
 
 def told(searcher, turns, first=0):
-    """Suggests and tells; the configurations."""
+    """Suggest configurations and report results; return the configurations."""
     configs = []
     for index, turn in enumerate(turns, start=first):
         configs.append(suggested(searcher, index))
@@ -134,7 +134,7 @@ def test_every_point_is_in_the_space_whatever_became_of_those_before(kind, turns
 @given(turns=turns, cut=st.integers(0, 16))
 @settings(max_examples=20)
 def test_told_what_was_suggested_a_new_one_goes_on_as_the_old_one(kind, turns, cut):
-    """As JSON would tell it: so a study is resumed, and grown."""
+    """Return the events as restored from JSON: a study is resumed and extended by them."""
     whole = told(made(kind), turns)
     resumed = made(kind)
     for index, (config, turn) in enumerate(zip(whole[:cut], turns[:cut], strict=True)):
@@ -146,7 +146,7 @@ def test_told_what_was_suggested_a_new_one_goes_on_as_the_old_one(kind, turns, c
 
 @every
 def test_events_that_are_for_others_are_taken_too(kind):
-    """Every searcher is told every event of its study."""
+    """Every searcher gets every event of its study."""
     searcher = made(kind)
     told(searcher, ["ends"])
     for event in OTHERS:

@@ -18,7 +18,7 @@ from search_spaces.trial_events import (
 from tests.search_spaces.conftest import EVERYTHING, study_of
 
 RATES = [0.1, 0.11, 0.12, 0.13, 0.14, 0.15]
-"""Of the points of earlier studies."""
+"""Number of points of earlier studies."""
 
 every = pytest.mark.parametrize(
     "kind", [RandomSearch, SobolSearch, GPSearch, TPESearch, OptunaSearch]
@@ -104,7 +104,7 @@ def test_until_all_of_them_have_ended_the_searcher_suggests():
 
 def test_trials_are_compared_at_the_last_epoch_that_all_have_come_to():
     run = begun()
-    # Who goes on is better in the end, as every trial is.
+    # A trial that continues is better in the end, as every trial is.
     run.end(1, 0.5, 0.6, status="stopped")
     run.end(2, 0.4, status="stopped")
     run.end(3, 0.3, 0.5, status="stopped")

@@ -1,4 +1,4 @@
-"""Columns of configurations: they agree with the space, and distances mean what they should."""
+"""Columns of configurations: they agree with the space, and distances are as specified."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The process: what it must be by its definition, whatever the values are."""
+"""The Gaussian process: properties by its definition, for any values."""
 
 import math
 
@@ -51,7 +51,7 @@ def test_the_density_is_that_of_the_normal_distribution():
     logs = np.log([*kernel.lengths, kernel.signal, kernel.noise])
     evidence = Evidence(x, y)
     without = Evidence(x[:1], np.zeros(1))
-    # What is left is the prior, which a point without a value has too.
+    # What remains is the prior, as at a point without a value.
     single = 0.5 * math.log(kernel.signal + kernel.noise)
     difference = evidence.loss(logs)[0] - (without.loss(logs)[0] - single)
     assert sign == 1
@@ -88,7 +88,7 @@ def test_believing_its_own_expectation_it_expects_the_same_and_is_surer_there(se
     np.testing.assert_allclose(believing.mean(anywhere), posterior.mean(anywhere), atol=1e-9)
     assert (believing.at(anywhere)[1] <= posterior.at(anywhere)[1] + 1e-6).all()
     assert (believing.at(more)[1] < 0.1).all()
-    # The same as if it had been told the values that it expects.
+    # The same as if it had observed the values that it expects.
     told = Posterior(
         posterior.kernel, np.vstack([x, more]), np.concatenate([wave(x), posterior.mean(more)])
     )

@@ -1,4 +1,4 @@
-"""The searcher with a Gaussian process: what it is told, and how well it looks."""
+"""The searcher with a Gaussian process: its observations, and its results."""
 
 import math
 
@@ -40,7 +40,7 @@ def bowl(config):
 
 
 def values_of(searcher, trials, value, mode="min", at_once=1):
-    """What that many trials come to, of which so many run at once, and their configurations."""
+    """Return values and configurations of that many trials, some of which run at once."""
     study_of(searcher, mode=mode).check()
     configs, values = [], []
     for index in range(trials):

@@ -1,4 +1,4 @@
-"""What a searcher that learns knows: trials compared at one rung, and where the others stand."""
+"""Knowledge of a searcher that learns: trials compared at one rung, and ranks of the others."""
 
 import math
 
@@ -139,7 +139,7 @@ def test_a_trial_that_was_stopped_before_the_lowest_rung_comes_behind_those_of_t
 
 
 class Watched(LearningSearch):
-    """Shows what a model would be given."""
+    """Returns the input of a model."""
 
     def proposal(self, rng):
         return rng.random(len(self.space.parameters)).tolist()

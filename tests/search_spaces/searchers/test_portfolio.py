@@ -1,4 +1,4 @@
-"""What a study begins with by earlier ones: a few configurations that cover them."""
+"""Start points of a study by earlier ones: a few configurations that cover them."""
 
 import math
 

@@ -68,7 +68,7 @@ def use_mnist_checksums(monkeypatch, md5, dataset_class=torchvision_datasets.MNI
 
 @pytest.fixture(autouse=True)
 def _nothing_within_reach(monkeypatch, tmp_path):
-    """No system copy, no apt-get, no network: each test opens what it is about."""
+    """No system copy, no apt-get, no network: each test enables what it needs."""
     monkeypatch.setattr(readers, "SYSTEM_FASHION_MNIST", tmp_path / "no-system-copy")
     monkeypatch.setenv("PATH", str(tmp_path))
     for dataset_class in (torchvision_datasets.MNIST, torchvision_datasets.FashionMNIST):
@@ -291,7 +291,7 @@ def test_an_incomplete_cifar10_is_brought_anew_or_told_what_is_missing(cifar):
 
 class SilentHandler(SimpleHTTPRequestHandler):
     def log_message(self, *_):
-        """Say nothing: the test looks at what the download prints."""
+        """Print nothing: the test checks the output of the download."""
 
 
 @contextmanager
@@ -330,7 +330,7 @@ def test_a_failing_apt_get_is_quoted(tmp_path):
 def test_debian_s_package_is_unpacked_into_the_data_directory(tmp_path, monkeypatch):
     folder = tmp_path / "usr" / "share" / "datasets" / "fashion-mnist"
     use_mnist_checksums(monkeypatch, write_mnist(folder), torchvision_datasets.FashionMNIST)
-    # The package as a plain folder, the two tools as scripts: what runs is our side of it.
+    # The package is a plain folder, the two tools are scripts: our own code runs.
     write_tool(
         tmp_path, "apt-get", 'case "$*" in *download*) : > dataset-fashion-mnist_1_all.deb;; esac'
     )

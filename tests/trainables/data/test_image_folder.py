@@ -156,7 +156,7 @@ def test_what_cannot_be_followed_or_read_is_named(tmp_path, make, where):
 
 @pytest.fixture
 def somebody_else():
-    """A folder that root shares with everybody, and its rights given up: root may read all."""
+    """A folder that root shares with all users, without root's own rights: root may read all."""
     with tempfile.TemporaryDirectory() as shared:
         Path(shared).chmod(0o755)
         yield Path(shared)

@@ -1,4 +1,4 @@
-"""A person's own images: what is read, and what is said about a broken file."""
+"""The user's own images: accepted files, and errors of a broken file."""
 
 import io
 import zipfile

@@ -1,4 +1,4 @@
-"""Augmentation: what changes, what stays, and that the streams decide it."""
+"""Augmentation: changed and unchanged parts, and dependence on the random streams."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What is minimised: closed forms, gradients, and PyTorch's own where there is one."""
+"""Losses: closed forms, gradients, and comparison with PyTorch's own where one exists."""
 
 import math
 from dataclasses import replace
@@ -96,7 +96,7 @@ def test_balanced_weights_are_scikit_learns(labels):
     found = balanced_weights(torch.tensor(labels), 5)
     there = np.unique(labels)
     expected = compute_class_weight("balanced", classes=there, y=np.array(labels))
-    # It knows of those classes only that are there.
+    # It knows only the classes that occur.
     scale = len(there) / 5
     assert torch.allclose(
         found[there], torch.tensor(expected * scale, dtype=torch.float32), rtol=1e-6

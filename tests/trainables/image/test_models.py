@@ -19,7 +19,7 @@ def test_a_residual_network_has_its_stages_and_blocks():
     network = build_model(config, (1, 8, 8), 3)
     blocks = [layer for layer in network if isinstance(layer, Residual)]
     assert len(blocks) == 4
-    # The third halves the image and widens it, and so cannot pass it on as it is.
+    # The third halves the image and widens it, so it cannot pass it on unchanged.
     assert [block.around is None for block in blocks] == [True, True, False, True]
     images, sides = torch.rand(2, 1, 8, 8), []
     for layer in network:

@@ -1,4 +1,4 @@
-"""Losses of a seed stay what they were: a study resumed by a later version goes on alike."""
+"""Losses of a seed do not change: a study resumed by a later version continues identically."""
 
 from itertools import islice
 

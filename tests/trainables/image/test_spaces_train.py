@@ -1,4 +1,4 @@
-"""Every named space under every strategy: what it draws is a config, and trains."""
+"""Every named space under every strategy: its points are valid configs, and train."""
 
 import itertools
 import math
@@ -59,7 +59,7 @@ def grid_over_two(space, seed):
 
 
 class Population(RandomSearch):
-    """What becomes of random points where a population perturbs all that it can."""
+    """Return random points after a population has perturbed all that it can."""
 
     def suggest(self, index):
         config = super().suggest(index)

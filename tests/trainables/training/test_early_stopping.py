@@ -1,4 +1,4 @@
-"""Early stopping and the schedule "plateau": what they remember of the validation loss."""
+"""Early stopping and the schedule "plateau": their memory of the validation loss."""
 
 from dataclasses import asdict
 

@@ -100,7 +100,7 @@ def test_a_resumed_run_takes_the_learning_rate_of_its_config(tiny, optimizer):
     config = replace(SMALL, optimizer=optimizer)
     _, state = next(fit(config, ImageData(tiny)))
     before = snapshot(state)
-    # Too small to change a float32 weight: what the old rate would move stays where it was.
+    # Too small to change a float32 weight: weights that the old rate would move do not change.
     frozen = replace(config, learning_rate=1e-30, epochs=2)
     ((metrics, after),) = list(fit(frozen, ImageData(tiny), before))
     assert metrics["learning_rate"] == 1e-30

@@ -1,4 +1,4 @@
-"""Weights to start from: what fits is taken over, the rest is said."""
+"""Initial weights: fitting ones are used, others are reported."""
 
 import pickle
 

@@ -22,7 +22,7 @@ TABLES = {
     "exponential": ({"gamma": 0.25}, [1, 0.5, 0.25, 0.125, 1 / 16, 1 / 32, 1 / 64, 1 / 128]),
     "linear": ({}, [1, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8]),
     "linear to 0.2": ({"final_lr_fraction": 0.2}, [1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3]),
-    # (1 + cos(π k / 8)) / 2 at k = 0, 4 and what lies between by the half angle.
+    # (1 + cos(π k / 8)) / 2 at k = 0, 4 and, by the half angle, between.
     "cosine": (
         {},
         [1, 0.961940, (1 + ROOT) / 2, 0.691342, 0.5, 0.308658, (1 - ROOT) / 2, 0.038060],
@@ -45,7 +45,7 @@ def test_each_schedule_is_its_table(case):
 COMPOSED = {
     # Warm-up of two steps: 1/3, 2/3; body of four; ending of two, from the body's end towards 0.
     "constant": ({}, [1 / 3, 2 / 3, 1, 1, 1, 1, 1, 0.5]),
-    # Linear over the six steps after the warm-up, from 1 to 0.2: the ending goes on alike.
+    # Linear over the six steps after the warm-up, from 1 to 0.2: the ending has the same slope.
     "linear": (
         {"final_lr_fraction": 0.2},
         [1 / 3, 2 / 3, 1, 13 / 15, 11 / 15, 9 / 15, 7 / 15, 5 / 15],

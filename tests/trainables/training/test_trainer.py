@@ -1,4 +1,4 @@
-"""One network in training: each knob does what it says, and nothing where it is off."""
+"""Training of one network: each option has its effect, and none where it is off."""
 
 from dataclasses import replace
 
@@ -222,7 +222,7 @@ def test_weight_decay_may_begin_in_a_run_that_goes_on(tiny):
 
 
 def test_a_run_that_goes_on_in_other_batches_is_where_its_epoch_is(tiny):
-    """As a population's member that takes over the weights of another."""
+    """Do as a population's member does that takes over the weights of another one."""
     config = replace(SMALL, schedule="linear", batch_size=10)
     images = ImageData(tiny)
     _, state = next(fit(config, images))

@@ -1,4 +1,4 @@
-"""What belongs to an epoch, of metrics that come one after the other."""
+"""The metrics of an epoch, among metrics that arrive one after the other."""
 
 from tune_cluster.trial.command.collected import CollectedEpochs
 

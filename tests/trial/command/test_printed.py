@@ -1,4 +1,4 @@
-"""The metrics in what a command prints."""
+"""Metrics in the output of a command."""
 
 import json
 import math

@@ -37,7 +37,7 @@ def command(code, *words, **more):
 
 
 def run(tmp_path, asked, config=None, saved=None, report=None):
-    """The reports of a run, and by epoch what was saved."""
+    """Reports of a run, and saved checkpoints by epoch."""
     reports, kept = [], {}
 
     def take(metrics, save):
@@ -114,7 +114,7 @@ GRANDCHILD = (
 
 
 def gone(pid, seconds=20.0):
-    """Whether a process has ended in that time."""
+    """Return whether a process has ended in that time."""
     for _ in range(int(seconds / 0.05)):
         if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
             return True
