@@ -101,9 +101,18 @@ def _range_or_values(text: str) -> dict[str, Any]:
                 f"a range is [{'|'.join(filter(None, SCALES))}:]LOW:HIGH, such as log:1e-4:1e-1"
             )
     values = _values(text)
-    numbers = all(isinstance(value, (int, float)) for value in values)
-    ordered = numbers and not any(isinstance(value, bool) for value in values)
-    return {"values": values, "ordered": ordered and [*values] == sorted(values)}  # type: ignore[type-var]
+    return {"values": values, "ordered": ascending(values)}
+
+
+def ascending(values: Sequence[Value]) -> bool:
+    """Return whether values are numbers in ascending order, so that neighbours are alike.
+
+    >>> ascending([32, 64, 128]), ascending([18, 50, 34]), ascending([False, True])
+    (True, False, False)
+    """
+    numbers = [value for value in values if isinstance(value, (int, float))]
+    plain = len(numbers) == len(values) and not any(isinstance(value, bool) for value in values)
+    return plain and numbers == sorted(numbers)
 
 
 def _values(text: str) -> tuple[Value, ...]:

@@ -7,7 +7,10 @@ Ray Tune script needs: names without a counterpart here are Ray's.
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
+import warnings
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if sys.platform != "linux":
@@ -21,7 +24,11 @@ if TYPE_CHECKING:
     from tune_cluster.execution.launcher import main as main
     from tune_cluster.execution.launcher import run as run
     from tune_cluster.execution.options import Options as Options
+    from tune_cluster.execution.ray_tune.domains import int as int
+    from tune_cluster.execution.ray_tune.domains import log as log
+    from tune_cluster.execution.ray_tune.domains import logint as logint
     from tune_cluster.execution.result import StudyResult as StudyResult
+    from tune_cluster.execution.search import search as search
     from tune_cluster.execution.tuner import RunConfig as RunConfig
     from tune_cluster.execution.tuner import TuneConfig as TuneConfig
     from tune_cluster.execution.tuner import Tuner as Tuner
@@ -44,9 +51,13 @@ _OURS = {
     "arguments": "tune_cluster.trial.script",
     "device": "tune_cluster.trial.script",
     "epochs": "tune_cluster.trial.script",
+    "int": "tune_cluster.execution.ray_tune.domains",
+    "log": "tune_cluster.execution.ray_tune.domains",
+    "logint": "tune_cluster.execution.ray_tune.domains",
     "main": "tune_cluster.execution.launcher",
     "report": "tune_cluster.trial.script",
     "run": "tune_cluster.execution.launcher",
+    "search": "tune_cluster.execution.search",
 }
 """Modules by name, imported on first use: reading a study needs no Ray."""
 
@@ -56,11 +67,11 @@ _WITHOUT_A_STUDY = ("Experiment", "ExperimentAnalysis", "run_experiments")
 
 def __getattr__(name: str) -> Any:
     if name in _OURS:
-        return getattr(importlib.import_module(_OURS[name]), name)
-    if name in ("schedulers", "search", "stopper"):
-        return importlib.import_module(f"ray.tune.{name}")
+        return getattr(_imported(_OURS[name]), name)
+    if name in ("schedulers", "stopper"):
+        return _imported(f"ray.tune.{name}")
     if not name.startswith("_") and name in _rays():
-        return getattr(importlib.import_module("ray.tune"), name)
+        return getattr(_imported("ray.tune"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -69,4 +80,13 @@ def __dir__() -> list[str]:
 
 
 def _rays() -> set[str]:
-    return {*importlib.import_module("ray.tune").__all__} - {*_WITHOUT_A_STUDY}
+    return {*_imported("ray.tune").__all__} - {*_WITHOUT_A_STUDY}
+
+
+def _imported(module: str) -> ModuleType:
+    """Import a module. In a notebook without ipywidgets, tqdm and Ray would ask for that package,
+    which nothing here uses."""
+    logging.getLogger("ray.widgets").setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        return importlib.import_module(module)

@@ -20,7 +20,15 @@ from rich.progress import (
 )
 
 from search_spaces.objective import shown_value
-from search_spaces.trial_events import EpochsLost, Event, Result
+from search_spaces.trial_events import (
+    Decision,
+    Ended,
+    EpochsLost,
+    Event,
+    Promoted,
+    Result,
+    RungJudged,
+)
 from search_spaces.values import short
 from tune_cluster.callbacks.base import Callback
 from tune_cluster.plain_text import one_line
@@ -41,6 +49,7 @@ class ConsoleOutput(Callback):
         concurrent: trials at a time when the study begins; None if unknown.
         not_searched: names in a configuration that no line shows.
         seconds: expected seconds of the remaining training, or None.
+        brief: whether a trial that ends or is moved as planned prints no line.
     """
 
     def __init__(
@@ -52,8 +61,10 @@ class ConsoleOutput(Callback):
         concurrent: int | None = None,
         not_searched: Collection[str] = (),
         seconds: float | None = None,
+        brief: bool = False,
     ) -> None:
         self._console = console
+        self._brief = brief
         self._state = state
         self._total = total
         self._concurrent = concurrent
@@ -118,6 +129,8 @@ class ConsoleOutput(Callback):
         return by_estimate if by_trials is None else (1 - share) * by_estimate + share * by_trials
 
     def _line(self, event: Event) -> str:
+        if self._brief and _is_in_order(event):
+            return ""
         if isinstance(event, ResetFailed):
             # A reset that always fails would print a line for each trial.
             if self._reset_failed:
@@ -160,6 +173,11 @@ class ConsoleOutput(Callback):
 
     def _print(self, line: str) -> None:
         self._console.print(one_line(line), soft_wrap=True, highlight=False, markup=False)
+
+
+def _is_in_order(event: Event) -> bool:
+    ended = isinstance(event, Ended) and event.status in ("finished", "stopped")
+    return ended or isinstance(event, (Decision, Promoted, RungJudged))
 
 
 def spelled(config: Mapping[str, Any], without: Collection[str] = ()) -> str:

@@ -19,6 +19,11 @@ from tune_cluster.study.study_file import SCHEMA_VERSION, STUDY_FILE, read_study
 
 VERSIONS = ("ray", "torch", "torchvision", "hyperopt", "tensorboard", "scikit-learn", "numpy")
 
+NOTEBOOK = "notebook"
+
+KERNELS = ("ipykernel_launcher", "colab_kernel_launcher")
+"""Scripts that run the cells of a notebook."""
+
 DATASET = ("name", "source", "notice", "fingerprint")
 
 
@@ -78,12 +83,15 @@ def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, A
 def job_name() -> str:
     """The name of the script, where Python runs one."""
     name = Path(sys.argv[0]).stem
+    if name in KERNELS:
+        return NOTEBOOK
     return "study" if name in ("", "-c") else name
 
 
 def invoked_as() -> list[str]:
     """Interpreter and script, as they can be typed again here."""
-    return [summary.program(Path(sys.executable).name), sys.argv[0]]
+    script = NOTEBOOK if job_name() == NOTEBOOK else sys.argv[0]
+    return [summary.program(Path(sys.executable).name), script]
 
 
 def installed() -> dict[str, str]:

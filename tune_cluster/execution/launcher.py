@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -127,6 +127,13 @@ def run(job: Callable[..., Tuner], **arguments: Any) -> StudyResult:
         ValueError: bad input, before anything was scheduled.
         StorageLostError: the storage failed, and did not come back.
     """
+    return run_in_process(job, arguments)
+
+
+def run_in_process(
+    job: Callable[..., Tuner], arguments: Mapping[str, Any], *, brief: bool = False
+) -> StudyResult:
+    """Run a job as `run` does; with `brief`, print no line for what goes as it should."""
     with ExitStack() as held:
         command, directory = taken_up(partial(arguments_of, job, arguments), held)
         tuner = built_by(job, command)
@@ -134,6 +141,7 @@ def run(job: Callable[..., Tuner], **arguments: Any) -> StudyResult:
         console = Console(force_terminal=False, force_jupyter=False)
         begun = prepare(command, tuner, directory, held, console=console, argv=None)
         assert begun is not None, "nobody was asked"
+        begun = replace(begun, brief=brief)
         with interrupted(begun.study.stopper):
             return begun.run()
 
@@ -165,6 +173,8 @@ class Begun:
     console: Console
     callbacks: Sequence[Callback] = ()
     """Of the person who runs the study."""
+    brief: bool = False
+    """Whether the console has no line for what goes as it should."""
 
     @property
     def next_step(self) -> str:
@@ -242,6 +252,7 @@ class Begun:
                 concurrent=study.max_concurrent,
                 not_searched=study.not_searched,
                 seconds=self.estimate.seconds,
+                brief=self.brief,
             )
         yield from self.callbacks
 

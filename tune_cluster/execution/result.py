@@ -62,6 +62,34 @@ class StudyResult:
     """Whether no trial is left to be run."""
 
     @property
+    def config(self) -> dict[str, Any]:
+        """The best configuration, as the trainable was given it.
+
+        Raises:
+            RuntimeError: no trial has reported a value.
+        """
+        return nested(self._best["config"])
+
+    @property
+    def value(self) -> float:
+        """Its value of the metric, at its best epoch; errors as those of `config`."""
+        return float(self._best[self.metric])
+
+    @property
+    def checkpoint(self) -> Checkpoint | None:
+        """Of that epoch, as `best/` has it; None where the trainable saves none; errors as those of
+        `config`."""
+        best = str(self.directory.absolute() / "best")
+        return Checkpoint(best) if "checkpoint" in self._best else None
+
+    @property
+    def _best(self) -> Mapping[str, Any]:
+        if self.best is None:
+            why = f": {self.errors[0]}" if self.errors else ""
+            raise RuntimeError(f"no trial has reported {self.metric}{why}")
+        return self.best
+
+    @property
     def experiment_path(self) -> str:
         """The study's directory, as `ResultGrid` calls it."""
         return str(self.directory.absolute())
@@ -140,7 +168,9 @@ class StudyResult:
         return pd.DataFrame(lines)
 
     def __repr__(self) -> str:
-        return f"<StudyResult of {self.directory}: {len(self)} trials, {self.num_errors} errors>"
+        counts = f"{len(self)} trials, {self.num_errors} errors"
+        best = "" if self.best is None else f"; {self.metric} {self.value:g} with {self.config}"
+        return f"<StudyResult of {self.directory}: {counts}{best}>"
 
     def _result(self, trial: TrialState, epoch: Epoch | None) -> TrialResult:
         import pandas as pd

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ray.tune import Callback, Stopper
+from ray.tune import Callback, ProgressReporter, Stopper
 from ray.tune.experiment import Trial
 
 from search_spaces.schedulers.base import StudyScheduler, index_of
@@ -45,6 +45,14 @@ from tune_cluster.study.events import (
 )
 from tune_cluster.study.state import StudyState
 from tune_cluster.trial.messages import Retry, TrialReport
+
+
+class NoReports(ProgressReporter):
+    """Takes the place of Tune's own reporter, which clears the cell of a notebook as it begins."""
+
+    def should_report(self, *trials: Any, **info: Any) -> bool:
+        """Return False: the study shows its own lines."""
+        return False
 
 
 @dataclass(eq=False)

@@ -24,7 +24,7 @@ from tune_cluster.execution.options import DEFAULT_TRIALS, Options
 from tune_cluster.execution.process_losses import LostProcesses
 from tune_cluster.execution.ray_tune.capabilities import can_resume, name_of, reuses_processes
 from tune_cluster.execution.ray_tune.compat import NoProgress, wrap_function
-from tune_cluster.execution.ray_tune.recorder import Recorder, TuneStopper
+from tune_cluster.execution.ray_tune.recorder import NoReports, Recorder, TuneStopper
 from tune_cluster.execution.ray_tune.restart import RestartingScheduler
 from tune_cluster.execution.ray_tune.searcher import Strategies, TrialSource
 from tune_cluster.execution.ray_tune.trainable import job_directory, tune_trainable
@@ -256,6 +256,7 @@ class Study:
             name=TUNE_FOLDER,
             storage_path=str(directory.absolute()),
             callbacks=[self._recorder, NoProgress()],
+            progress_reporter=NoReports(),
             stop=TuneStopper(self.stopper, self.max_epochs),
             failure_config=tune.FailureConfig(max_failures=LOST_PROCESS_RETRIES),
             # The runner of the trial writes them, before it reports.
