@@ -3,19 +3,28 @@
 Claim: at most 30 ms a trial with journal, TensorBoard and events on, 45 ms with TPE's model, and at
 least 30 times less than Ray's default of one new process a trial with its three loggers. A result's
 curves and its line of HPARAMS cost the driver at most 1 ms, with 1,000 trials and with 1,000 epochs
-of one.
+of one. A training script of three lines more (`tc.arguments`, `epochs`, `report`) costs at most
+40 ms a trial; a command as it is what a process start costs, and no more than Syne Tune's local
+backend, which starts a process a trial too.
 
 Method: a trainable that does nothing for 4 epochs, two at a time on two cores. Ours runs 200 trials
 and Ray's default 20, since each of those takes seconds; each figure is the whole of `fit()`, of
 ours with table and summary, over the number of trials, the start of the processes counted in. Both
 in one Ray, one after the other. For TensorBoard, the events of trials that start, report and end
 are given to what writes its files, without Ray; all of its time over the number of results.
+The script, the command and Syne Tune's trials report four epochs of nothing in the same way, two at
+a time; `process` is the same command started without any study. Syne Tune's reporter is its
+documented one, its loop sleeps 0.1 s where the default is 5 s.
 """
 
 import io
 import os
+import subprocess
+import sys
 import tempfile
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -37,11 +46,16 @@ from tune_cluster.callbacks.hparams import Columns
 from tune_cluster.callbacks.tensorboard import TensorBoard
 from tune_cluster.execution.command_line import Command
 from tune_cluster.execution.launcher import prepare
+from tune_cluster.execution.ray_tune.command import command_trainable
+from tune_cluster.execution.ray_tune.script import script_trainable
 from tune_cluster.execution.ray_tune.study import TUNE_SETTINGS
 from tune_cluster.study.events import Closed, Session, Started
 from tune_cluster.study.state import StudyState
+from tune_cluster.trial.command.command import Command as TrialCommand
 
 EPOCHS = 4
+
+SCRIPTS = Path(__file__).with_name("peer_scripts")
 
 METRICS = (
     *("train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_precision", "val_recall"),
@@ -76,12 +90,20 @@ def nothing(config: dict[str, Any]) -> None:
         tune.report({"epoch": epoch, "val_accuracy": 0.5})
 
 
-def ours(strategy: StudySearcher, name: str, trials: int, folder: Path) -> float:
+def ours(
+    strategy: StudySearcher,
+    name: str,
+    trials: int,
+    folder: Path,
+    trainable: Any = Nothing,
+) -> float:
     """Milliseconds a trial of a study by our launcher, from the built Tuner to the summary."""
     tuner = Tuner(
-        Nothing,
+        trainable,
         # Nobody is stopped: every trial runs all four epochs.
-        tune_config=TuneConfig(metric="val_accuracy", mode="max", search_alg=strategy),
+        tune_config=TuneConfig(
+            metric="val_accuracy", mode="max", search_alg=strategy, reuse_actors=True
+        ),
     )
     options = Options(
         trials=trials,
@@ -117,6 +139,50 @@ def ray_default(trials: int, folder: Path) -> float:
     if results.errors or len(results) != trials:
         raise RuntimeError("not all trials finished: the figure would mean nothing")
     return seconds
+
+
+def command() -> Callable[[dict[str, Any]], None]:
+    """The command that prints, as a trainable."""
+    words = (sys.executable, str(SCRIPTS / "printing.py"))
+    return command_trainable(TrialCommand(words, "val_accuracy"))
+
+
+def process(trials: int) -> float:
+    """Milliseconds a run of the command alone, two at a time."""
+    began = time.perf_counter()
+    with ThreadPoolExecutor(2) as pool:
+        words = [sys.executable, str(SCRIPTS / "printing.py")]
+        runs = [
+            pool.submit(subprocess.run, words, check=True, stdout=subprocess.PIPE)
+            for _ in range(trials)
+        ]
+    for run in runs:
+        run.result()
+    return (time.perf_counter() - began) / trials * 1000
+
+
+def syne_tune(trials: int, folder: Path) -> float:
+    """Milliseconds a trial of Syne Tune's local backend."""
+    # Its home is read at the import.
+    os.environ["SYNETUNE_FOLDER"] = str(folder / "syne-tune")
+    from syne_tune import StoppingCriterion
+    from syne_tune import Tuner as SyneTuner
+    from syne_tune.backend import LocalBackend
+    from syne_tune.config_space import choice, loguniform
+    from syne_tune.optimizer.baselines import RandomSearch as SyneRandomSearch
+
+    space = {"learning_rate": loguniform(1e-4, 1e-1), "batch_size": choice([32, 64])}
+    tuner = SyneTuner(
+        trial_backend=LocalBackend(entry_point=str(SCRIPTS / "reporting.py")),
+        scheduler=SyneRandomSearch(space, metrics=["val_accuracy"], do_minimize=False),
+        stop_criterion=StoppingCriterion(max_num_trials_started=trials - 1),
+        wait_trial_completion_when_stopping=True,
+        n_workers=2,
+        sleep_time=0.1,
+    )
+    began = time.perf_counter()
+    tuner.run()
+    return (time.perf_counter() - began) / trials * 1000
 
 
 def milliseconds_a_result(trials: int, epochs: int, folder: Path) -> float:
@@ -156,7 +222,11 @@ def measure(quick: bool) -> list[Row]:
         os.environ.update(TUNE_SETTINGS)
         random = ours(RandomSearch(LR_BATCH, seed=0), "random", our_trials, Path(name))
         tpe = ours(TPESearch(LR_BATCH, seed=0), "tpe", our_trials, Path(name))
+        script = script_trainable(str(SCRIPTS / "three_lines.py"), [])
+        lines = ours(RandomSearch(LR_BATCH, seed=0), "lines", our_trials, Path(name), script)
+        words = ours(RandomSearch(LR_BATCH, seed=0), "words", our_trials, Path(name), command())
         ray.shutdown()
+        alone, syne = process(our_trials), syne_tune(default_trials, Path(name))
         many, long = (
             milliseconds_a_result(1000, EPOCHS, Path(name)),
             milliseconds_a_result(1, 1000, Path(name)),
@@ -164,6 +234,10 @@ def measure(quick: bool) -> list[Row]:
     rows = [
         ("ours", "ms_per_trial", random, "ms"),
         ("ours_tpe", "ms_per_trial", tpe, "ms"),
+        ("ours_script", "ms_per_trial", lines, "ms"),
+        ("ours_command", "ms_per_trial", words, "ms"),
+        ("process", "ms_per_trial", alone, "ms"),
+        ("syne_tune", "ms_per_trial", syne, "ms"),
         ("ray_default", "ms_per_trial", default, "ms"),
         ("ours", "times_less_than_ray_default", default / random, "x"),
         ("tensorboard_1000_trials", "ms_per_result", many, "ms"),
