@@ -20,7 +20,7 @@ from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.execution.result import StudyResult
 from tune_cluster.execution.signals import EXIT_CODES
 from tune_cluster.plain_text import argument, one_line, pasted
-from tune_cluster.storage.checkpoints import TrialCheckpoints, dirname_of
+from tune_cluster.storage.checkpoints import TRIAL_FILES, TrialCheckpoints, dirname_of
 from tune_cluster.storage.inside import opened
 from tune_cluster.study.study_file import write_json
 
@@ -83,6 +83,9 @@ def show_summary(
                 line(name, f"{shown_value(value)}{used}")
         if "checkpoint" in best:
             line("checkpoint", argument(f"{address(study)}/best"))
+        files = study.trials_dir / dirname_of(best["trial"]) / TRIAL_FILES
+        if files.is_dir():
+            line("files", typed(files))
     for name, text in more:
         line(name, text)
     line("study", argument(address(study)))

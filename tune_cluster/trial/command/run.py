@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import shutil
 import subprocess
 import sys
 import threading
@@ -20,7 +21,7 @@ from tune_cluster.trial.command.command import STDOUT, Command
 from tune_cluster.trial.command.config_file import with_values
 from tune_cluster.trial.command.files import metric_files
 from tune_cluster.trial.command.printed import PrintedMetrics
-from tune_cluster.trial.command.saved import SavedFiles, keep, restore
+from tune_cluster.trial.command.saved import RESUMED, SavedFiles, keep, restore
 from tune_cluster.trial.command.template import rendered
 from tune_cluster.trial.failures import OUT_OF_MEMORY_MESSAGES, CommandFailedError
 
@@ -77,7 +78,11 @@ def run_command(
         more = command.resume_words
         values["checkpoint"], last = restore(saved, files)
     run = _Run(command, values, CollectedEpochs(command.metric, last), report)
-    run.to_its_end(rendered([*command.words, *more], values))
+    try:
+        run.to_its_end(rendered([*command.words, *more], values))
+    finally:
+        # The study has it.
+        shutil.rmtree(files / RESUMED, ignore_errors=True)
 
 
 class _Run:
