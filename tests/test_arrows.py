@@ -49,7 +49,7 @@ KNOWS = {
 }
 """Packages that a package may import; one that is not listed may import all."""
 
-AT_THE_TOP = {"tune_cluster.errors", "tune_cluster.plain_text"}
+AT_THE_TOP = {"tune_cluster.errors", "tune_cluster.plain_text", "tune_cluster.python_script"}
 """Modules that all packages may import, and that import only each other."""
 
 COMPAT = {

@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import re
-import runpy
 import shlex
 import sys
 import time
@@ -24,6 +23,7 @@ from rich.text import Text
 from tune_cluster.errors import exit_on_error
 from tune_cluster.execution.command_line import bound, print_help
 from tune_cluster.plain_text import one_line
+from tune_cluster.python_script import run_script
 from tune_cluster.storage.store import expanded
 
 # What a command needs is imported by it: Ray and Tune take seconds.
@@ -265,7 +265,7 @@ def main() -> None:
             raise ValueError(f"{which}: tune-cluster {{{','.join(COMMANDS)}}}, or --help")
         script = bound(COMMANDS[name], argv, prog=f"tune-cluster {name}")()
     if script is not None:
-        run_script(*script)
+        run_script(script[0], script[1:])
 
 
 def show_commands() -> None:
@@ -276,14 +276,6 @@ def show_commands() -> None:
     for name, command in COMMANDS.items():
         table.add_row(name, (command.__doc__ or "").partition("\n")[0])
     console.print(table)
-
-
-def run_script(script: str, *argv: str) -> None:
-    """Run a script as Python does."""
-    sys.argv = [script, *argv]
-    # Its folder is where its modules are.
-    sys.path.insert(0, str(Path(script).absolute().parent))
-    runpy.run_path(script, run_name="__main__")
 
 
 def node_table(inspection: Inspection, cpus: float, gpus: float) -> Table:

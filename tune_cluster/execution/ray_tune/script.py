@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import runpy
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ray import tune
 
+from tune_cluster.python_script import run_script
 from tune_cluster.storage.store import scratch
 from tune_cluster.trial.failures import StoppedExit
 from tune_cluster.trial.script_trial import ScriptTrial, in_trial
@@ -25,9 +23,9 @@ def script_trainable(script: str, arguments: Sequence[str]) -> Callable[[dict[st
     """
 
     def train(config: dict[str, Any]) -> None:
-        with in_trial(this_trial(config)), command_line(script, arguments):
+        with in_trial(this_trial(config)):
             try:
-                runpy.run_path(script, run_name="__main__")
+                run_script(script, arguments)
             except StoppedExit:
                 raise
             except SystemExit as error:
@@ -49,18 +47,6 @@ def this_trial(values: Mapping[str, Any]) -> ScriptTrial:
     # Called when the script asks for it: a function that never does begins anew, and says so.
     opened = None if checkpoint is None else lambda: checkpoint.as_directory()
     return ScriptTrial(values, report, opened)
-
-
-@contextmanager
-def command_line(script: str, arguments: Sequence[str]) -> Iterator[None]:
-    """`sys.argv` and the first place of `sys.path` meanwhile are those of the script."""
-    argv, path = sys.argv, sys.path[:]
-    sys.argv = [script, *arguments]
-    sys.path.insert(0, str(Path(script).absolute().parent))
-    try:
-        yield
-    finally:
-        sys.argv, sys.path[:] = argv, path
 
 
 def report(metrics: dict[str, Any], save: Callable[[str], object] | None) -> None:
