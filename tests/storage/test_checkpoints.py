@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.mounts import mounted
-from tune_cluster.storage.checkpoints import NoRoomError, TrialCheckpoints, read_record
+from tune_cluster.storage.checkpoints import TRIAL_FILES, NoRoomError, TrialCheckpoints, read_record
 from tune_cluster.storage.retry import RetryPolicy, StorageLostError, StorageRetry
 from tune_cluster.storage.store import LocalStore
 
@@ -127,6 +127,19 @@ class Watched(LocalStore):
 @pytest.fixture
 def watched(tmp_path):
     return Watched(tmp_path)
+
+
+def test_what_a_trial_has_written_itself_is_in_no_allowance(tmp_path):
+    store = LocalStore(tmp_path / "0000", tmp_path)
+    files = tmp_path / "0000" / TRIAL_FILES
+    files.mkdir(parents=True)
+    (files / "model.pt").write_bytes(bytes(10_000))
+    (tmp_path / "0000" / "log.txt").write_bytes(bytes(10_000))
+    checkpoints = TrialCheckpoints(store, "max", allowance=5_000)
+    for epoch in (1, 2, 3):
+        checkpoints.write(epoch, float(epoch), {}, lambda folder: None)
+    assert checkpoints.names() == ["checkpoint_000003"]
+    assert (files / "model.pt").stat().st_size == 10_000
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,15 @@ def test_what_is_written_is_read_back_with_its_folders(store):
     assert json.loads(store.read(f"one/{RESULT_FILE}")) == {"files": 2}
 
 
+def test_a_file_is_appended_to_and_made_with_its_folder(store):
+    trial = store / "0000"
+    trial.append("log.txt", b"one\n")
+    trial.append("log.txt", b"two\n")
+    assert trial.read("log.txt") == b"one\ntwo\n"
+    assert trial.folders() == []
+    assert trial.sizes() == {}
+
+
 def test_a_folder_may_hold_nothing_but_its_result(store):
     put(store, "one")
     assert files_in(store, "one") == {RESULT_FILE: '{"files": 0}'}
