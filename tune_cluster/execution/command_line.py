@@ -110,7 +110,15 @@ def parse(job: Callable[..., object], argv: Sequence[str], stored: Any = None) -
             "metric, mode, space, searcher, scheduler and name of the trainable."
         )
         _print_paragraphs([*_paragraphs(job), resumed, ""])
-    typed = read_flags([*shared, *own], argv, defaults, prog=f"python {sys.argv[0]}")
+    try:
+        typed = read_flags([*shared, *own], argv, defaults, prog=f"python {sys.argv[0]}")
+    except ValueError as error:
+        if "Unrecognized" not in str(error):
+            raise
+        raise ValueError(
+            f"{error}; a script with a parser of its own passes main(job, rest) what `args, rest = "
+            "parser.parse_known_args()` leaves"
+        ) from None
     return _command(own, defaults, {n: _typed(n, v) for n, v in typed.items()}, stored)
 
 
