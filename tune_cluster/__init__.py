@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tune_cluster.trial.script import arguments as arguments
     from tune_cluster.trial.script import device as device
     from tune_cluster.trial.script import epochs as epochs
+    from tune_cluster.trial.script import parameters as parameters
     from tune_cluster.trial.script import report as report
 
     # The names above take precedence over Ray's.
@@ -55,6 +56,7 @@ _OURS = {
     "log": "tune_cluster.execution.ray_tune.domains",
     "logint": "tune_cluster.execution.ray_tune.domains",
     "main": "tune_cluster.execution.launcher",
+    "parameters": "tune_cluster.trial.script",
     "report": "tune_cluster.trial.script",
     "run": "tune_cluster.execution.launcher",
     "search": "tune_cluster.execution.search",

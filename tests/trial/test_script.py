@@ -104,6 +104,16 @@ def test_in_a_trial_arguments_have_the_searched_values(trial):
     assert tc.arguments(parser(), []).lr == 0.1
 
 
+def test_parameters_in_a_dictionary_have_the_searched_values_too(trial):
+    own = {"lr": 0.5, "depth": 3}
+    assert tc.parameters(own) == own
+    trial.values = {"lr": 0.01}
+    with trial.running():
+        assert tc.parameters(own) == {"lr": 0.01, "depth": 3}
+        with pytest.raises(ValueError, match="no parameter lr; it has depth"):
+            tc.parameters({"depth": 3})
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [
@@ -223,6 +233,24 @@ def test_what_has_no_state_is_refused_in_a_trial_and_without_one(trial):
         list(tc.epochs(2, model=3))
     with trial.running(), pytest.raises(TypeError, match="int has no state_dict"):
         list(tc.epochs(2, model=3))
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        ({"lr": [0.01]}, {"defaults": {"lr": 0.5}, "error": "", "epochs": 3}),
+        ({"rate": [1]}, {"defaults": {}, "error": "--search rate: the script has no parameter"}),
+    ],
+)
+def test_a_dictionary_that_is_asked_tells_its_values(tmp_path, monkeypatch, asked, answer):
+    file = tmp_path / "question"
+    file.write_text(json.dumps(asked))
+    monkeypatch.setenv(QUESTION, str(file))
+    with pytest.raises(SystemExit):
+        tc.parameters({"lr": 0.5, "epochs": 3})
+    found = json.loads(file.read_text())
+    found["error"] = found["error"][: len(answer["error"])]
+    assert found == answer
 
 
 @pytest.mark.parametrize(

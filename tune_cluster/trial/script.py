@@ -20,9 +20,9 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from tune_cluster.trial.script_trial import Stateful, check_stateful, current_trial
 
@@ -49,13 +49,48 @@ def arguments(
     parsed = parser.parse_args(argv)
     question = os.environ.get(QUESTION)
     if question is not None:
-        answer(Path(question), parser, parsed)
+
+        def take(name: str, value: Any) -> None:
+            typed(action_of(parser, name), value)
+
+        answer(Path(question), take, vars(parsed))
     trial = current_trial()
     if trial is not None:
         for name, value in trial.values.items():
             action = action_of(parser, name)
             setattr(parsed, action.dest, typed(action, value))
     return parsed
+
+
+def parameters(own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a script that has them in a dictionary; in a trial, with the
+    searched values.
+
+    Args:
+        own: those of the script, by name.
+
+    Raises:
+        ValueError: a searched name is none of them.
+
+    >>> parameters({"learning_rate": 0.1})
+    {'learning_rate': 0.1}
+    """
+
+    def take(name: str, _: Any = None) -> None:
+        if name not in own:
+            raise ValueError(
+                f"--search {name}: the script has no parameter {name}; it has "
+                f"{', '.join(own) or 'none'}"
+            )
+
+    question = os.environ.get(QUESTION)
+    if question is not None:
+        answer(Path(question), take, own)
+    trial = current_trial()
+    values = {} if trial is None else trial.values
+    for name in values:
+        take(name)
+    return {**own, **values}
 
 
 def epochs(count: int, **objects: Stateful) -> Iterator[int]:
@@ -155,17 +190,22 @@ def _converted(action: argparse.Action, value: Any) -> Any:
         raise ValueError(f"--search {action.dest}: {value!r} is refused: {error}") from None
 
 
-def answer(file: Path, parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:
-    """Write whether the script takes the values, and what it has without them; end the process."""
+def answer(file: Path, take: Callable[[str, Any], object], defaults: Mapping[str, Any]) -> NoReturn:
+    """Write whether the script takes the values, and what it has without them; end the process.
+
+    Args:
+        file: has the values by name, and gets the answer.
+        take: raises ValueError for a value that the script does not take.
+        defaults: what the script has, by name.
+    """
     asked: dict[str, list[Any]] = json.loads(file.read_text())
     found: dict[str, Any] = {"defaults": {}, "error": ""}
     try:
         for name, values in asked.items():
-            action = action_of(parser, name)
             for value in values:
-                typed(action, value)
-            found["defaults"][name] = _plain(getattr(parsed, action.dest))
-        found["epochs"] = _plain(getattr(parsed, "epochs", None))
+                take(name, value)
+            found["defaults"][name] = _plain(defaults[name.replace("-", "_")])
+        found["epochs"] = _plain(defaults.get("epochs"))
     except ValueError as error:
         found["error"] = str(error)
     file.write_text(json.dumps(found))
