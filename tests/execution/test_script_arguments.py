@@ -61,3 +61,18 @@ def test_a_script_that_cannot_answer_is_not_run(tmp_path):
     with pytest.raises(ValueError, match="no such file"):
         asked(str(tmp_path / "none.py"), [], space_of(["lr=1,2"]))
     assert not ran.exists()
+
+
+def test_a_script_with_a_dictionary_tells_its_values(tmp_path):
+    script = tmp_path / "boost.py"
+    script.write_text(
+        "import tune_cluster as tc\n"
+        "params = [('max_depth', 2)]\n"
+        "params = tc.parameters(dict(params, learning_rate=0.5))\n"
+        "raise OSError('it has trained')\n"
+    )
+    found = asked(str(script), [], space_of(["learning_rate=log:0.1:1"]))
+    assert found.defaults == {"learning_rate": 0.5}
+    assert found.epochs is None
+    with pytest.raises(ValueError, match="no parameter rate; it has max_depth, learning_rate"):
+        asked(str(script), [], space_of(["rate=0.1,0.2"]))

@@ -66,7 +66,8 @@ def asked(script: str, arguments: Sequence[str], space: Space) -> ScriptArgument
             )
         except subprocess.TimeoutExpired:
             raise ValueError(
-                f"--script {script}: it has not called tune_cluster.arguments(parser) in "
+                f"--script {script}: it has called neither tune_cluster.arguments nor "
+                f"tune_cluster.parameters in "
                 f"{SECONDS} seconds; call it before the training"
             ) from None
         answer = json.loads(file.read_text())
@@ -74,7 +75,8 @@ def asked(script: str, arguments: Sequence[str], space: Space) -> ScriptArgument
         last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
         why = f"it ended with code {done.returncode}: {last[0]}" if last else "it has not said why"
         raise ValueError(
-            f"--script {script}: it did not come to tune_cluster.arguments(parser); {why}"
+            f"--script {script}: it came to neither tune_cluster.arguments nor "
+            f"tune_cluster.parameters; {why}"
         )
     if answer["error"]:
         raise ValueError(answer["error"])

@@ -43,7 +43,7 @@ def show_summary(
     """
 
     def line(name: str, text: str) -> None:
-        text_line = one_line(f"{name:<15}{text}")
+        text_line = one_line(f"{name:<14} {text}")
         console.print(text_line, soft_wrap=True, highlight=False, markup=False)
 
     console.print()
