@@ -178,6 +178,10 @@ def test_what_to_do_after_the_end_is_a_command_or_for_a_population_why_there_is_
     assert Begun(study, None, command, None, None).next_step.startswith(
         "begin a new study: a population can be neither"
     )
+    for asked in ({"resume_or_start": True, "name": "x"}, {"resume": "results/x"}):
+        (flag,) = ("--" + name.replace("_", "-") for name in asked if name != "name")
+        with pytest.raises(ValueError, match=f"{flag}.*: a population can be neither"):
+            study_in(tmp_path, trainable=Trained, searcher=searcher, scheduler=pbt, **asked)
 
 
 class Trained(tune.Trainable):
