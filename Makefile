@@ -31,6 +31,8 @@ lint: .venv/installed
 
 bench: .venv/installed
 	$(BIN)/python -m pip install --quiet --editable '.[dev,benchmarks]'
+# Two packages of one module: Syne Tune's xgboost, which nobody imports, may have come last.
+	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps xgboost-cpu
 	$(BIN)/python benchmarks/all.py
 
 tensorboard: .venv/installed

@@ -25,18 +25,15 @@ if __name__ == "__main__":
 
     split = train_test_split(*load_digits(return_X_y=True), test_size=0.2, random_state=1)
     train = lgb.Dataset(split[0], split[2])
+    val = train.create_valid(split[1], split[3])
+    params = {"objective": "multiclass", "num_class": 10, "num_threads": 1}
+    params |= {"learning_rate": args.learning_rate, "num_leaves": args.num_leaves}
     callback = TuneCallback()
     lgb.train(
-        {
-            "objective": "multiclass",
-            "num_class": 10,
-            "learning_rate": args.learning_rate,
-            "num_leaves": args.num_leaves,
-            "num_threads": 1,
-        },
+        params,
         train,
         num_boost_round=callback.rounds(args.rounds),
-        valid_sets=[train.create_valid(split[1], split[3])],
+        valid_sets=[val],
         callbacks=[callback],
         init_model=callback.model,
     )

@@ -24,15 +24,11 @@ if __name__ == "__main__":
 
     split = train_test_split(*load_digits(return_X_y=True), test_size=0.2, random_state=1)
     train, val = xgb.DMatrix(split[0], split[2]), xgb.DMatrix(split[1], split[3])
+    params = {"objective": "multi:softprob", "num_class": 10, "nthread": 1}
+    params |= {"eta": args.eta, "max_depth": args.max_depth}
     callback = TuneCallback()
     xgb.train(
-        {
-            "objective": "multi:softprob",
-            "num_class": 10,
-            "eta": args.eta,
-            "max_depth": args.max_depth,
-            "nthread": 1,
-        },
+        params,
         train,
         num_boost_round=callback.rounds(args.rounds),
         evals=[(val, "val")],
