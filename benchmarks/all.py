@@ -1,4 +1,4 @@
-"""Runs the benchmarks and renews their sections of docs/figures.md. `make bench` runs all, in about
+"""Run the benchmarks and update their sections of docs/figures.md. `make bench` runs all, in about
 two hours; `python benchmarks/all.py tabular divergence` these two, `python benchmarks/all.py gpu`
 what needs a GPU.
 """
@@ -15,8 +15,8 @@ HERE = Path(__file__).parent
 FIGURES = HERE.parent / "docs" / "figures.md"
 TITLE = """# Figures
 
-What `make bench` has measured, each section with what it was measured on. The head of
-`benchmarks/<section>.py` says what is claimed and how it is measured.
+Results of `make bench`, each section with the machine it was measured on. The head of
+`benchmarks/<section>.py` has the claim and the method.
 """
 BENCHMARKS = (
     "trial_overhead",
@@ -34,7 +34,7 @@ BENCHMARKS = (
 
 
 def measured(benchmark: str, quick: bool) -> dict[str, Any]:
-    """What a script writes with `--json`, from a process of its own."""
+    """Return the JSON of a script, run with `--json` in a process of its own."""
     script = HERE / f"{benchmark}.py"
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
         arguments = ["--quick"] if quick else []
@@ -44,7 +44,7 @@ def measured(benchmark: str, quick: bool) -> dict[str, Any]:
 
 
 def section(result: dict[str, Any]) -> str:
-    """The rows as Markdown, over the hardware and versions that they were measured on."""
+    """Return the rows as Markdown, with the hardware and versions that they were measured on."""
     facts = {**result["hardware"], **result["versions"]}
     lines = ["| case | metric | value |", "|---|---|---|"]
     for row in result["rows"]:
@@ -56,7 +56,7 @@ def section(result: dict[str, Any]) -> str:
 
 
 def sections() -> dict[str, str]:
-    """What docs/figures.md has, by benchmark."""
+    """Return the sections of docs/figures.md, by benchmark."""
     if not FIGURES.exists():
         return {}
     _, *parts = FIGURES.read_text().split("\n## ")
@@ -64,7 +64,7 @@ def sections() -> dict[str, str]:
 
 
 def main() -> None:
-    """Measures, and writes the sections."""
+    """Measure, and write the sections."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("benchmarks", nargs="*", default=BENCHMARKS, metavar="BENCHMARK")
     parser.add_argument("--quick", action="store_true", help="a look; the figures stay as they are")
@@ -72,7 +72,7 @@ def main() -> None:
     for name in arguments.benchmarks:
         result = measured(name, arguments.quick)
         if not arguments.quick:
-            # Each stays in its place, those that a person has written too; a new one comes last.
+            # Each section stays in its place, including manual ones; a new one comes last.
             known = {**sections(), name: section(result)}
             texts = [f"\n## {heading}\n\n{text}\n" for heading, text in known.items()]
             FIGURES.write_text(TITLE + "".join(texts))

@@ -1,4 +1,4 @@
-"""How many files a usual change takes: `python benchmarks/change_requests.py`.
+"""Number of files that a usual change takes: `python benchmarks/change_requests.py`.
 
 Method: the change is made in a copy of the product and used there; the files that it needed are
 counted, without its test.
@@ -18,16 +18,16 @@ from structure import PRODUCT, ROOT, show
 
 @dataclass(frozen=True)
 class Request:
-    """A change that somebody may ask for, as small as it can be."""
+    """A change that may be requested, as small as possible."""
 
     names: tuple[str, ...]
-    """Of the changes that are tried together; each needs as many files."""
+    """Names of the changes that are tried together; each needs as many files."""
     use: str
-    """A script that fails where the change has no effect."""
+    """A script that fails if the change has no effect."""
     new: Mapping[str, str] = field(default_factory=dict)
-    """By path, the content of new files."""
+    """Content of new files, by path."""
     changed: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
-    """By path, what is replaced by what."""
+    """Replaced text and its replacement, by path."""
 
 
 SEARCHER = """
@@ -210,10 +210,10 @@ build_optimizer(config, nn.Linear(1, 1)).step()
 
 
 def tried(request: Request) -> dict[str, int]:
-    """The files that each of the changes has needed.
+    """Return the number of files that each of the changes has needed.
 
     Raises:
-        ValueError: the source has changed, so that a change cannot be made as it is told here.
+        ValueError: the source has changed, so that a change cannot be made as described here.
         subprocess.CalledProcessError: the changes have no effect.
     """
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""How far strategies are from each other on the tasks that they share."""
+"""Differences between strategies on the tasks that they share."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -11,36 +11,36 @@ from scipy.stats import bootstrap, rankdata
 
 @dataclass(frozen=True)
 class Summary:
-    """A strategy on its tasks."""
+    """Mean figure of a strategy."""
 
     tasks: int
     runs: int
     mean: float
-    """Of the tasks, each the mean of its seeds."""
+    """Mean over the tasks of the mean over the seeds."""
     error: float
     """Standard error of that mean over the tasks; 0 for one task."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A strategy less another one, on the tasks and seeds that both have."""
+    """One strategy minus another one, on the tasks and seeds that both have."""
 
     mean: float
-    """Below 0 where the strategy has less regret."""
+    """Mean difference; below 0 if the strategy has less regret."""
     low: float
     high: float
-    """The 95% interval of the mean: bootstrap over the tasks, the seeds averaged."""
+    """Bounds of the 95% interval of the mean: bootstrap over the tasks, the seeds averaged."""
     worse: list[str]
-    """Tasks on which it has more regret by more than one standard error: of the mean difference,
-    over the seeds, which are paired."""
+    """Tasks on which it has more regret by more than one standard error of the mean difference over
+    the seeds, which are paired."""
 
 
 Figure = Callable[[Run], float]
-"""Of a run, such as its regret after 10 full trainings."""
+"""Figure of a run, such as its regret after 10 full trainings."""
 
 
 def summary(runs: Iterable[Run], figure: Figure) -> Summary:
-    """What a strategy comes to; NaN without a run."""
+    """Return the mean figure of a strategy; NaN without a run."""
     by_task: dict[str, list[float]] = {}
     for run in runs:
         by_task.setdefault(run.task, []).append(figure(run))
@@ -52,7 +52,7 @@ def summary(runs: Iterable[Run], figure: Figure) -> Summary:
 
 
 def difference(runs: Iterable[Run], others: Iterable[Run], figure: Figure) -> Difference | None:
-    """How far the runs of one strategy are from those of another; None if they share no task."""
+    """Return the difference between two strategies; None if they share no task."""
     one, other = _by_place(runs, figure), _by_place(others, figure)
     by_task: dict[str, list[float]] = {}
     for place in sorted(one.keys() & other.keys()):
@@ -62,13 +62,13 @@ def difference(runs: Iterable[Run], others: Iterable[Run], figure: Figure) -> Di
     means = np.array([np.mean(values) for values in by_task.values()])
     low, high = interval(means)
     worse = [t for t, values in by_task.items() if np.mean(values) > standard_error(values)]
-    # Numbers in their order.
+    # Sort numbers by value.
     worse.sort(key=lambda task: (len(task), task))
     return Difference(float(means.mean()), low, high, worse)
 
 
 def interval(differences: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """Of their mean, 95%; the value itself where all are equal."""
+    """Return the 95% interval of the mean; the value itself if all are equal."""
     if np.ptp(differences) == 0:
         return float(differences[0]), float(differences[0])
     found = bootstrap(
@@ -78,13 +78,13 @@ def interval(differences: npt.NDArray[np.float64]) -> tuple[float, float]:
 
 
 def standard_error(values: Iterable[float]) -> float:
-    """Of their mean; 0 of a single one."""
+    """Return the standard error of the mean; 0 for a single value."""
     known = list(values)
     return float(np.std(known, ddof=1) / np.sqrt(len(known))) if len(known) > 1 else 0.0
 
 
 def by_strategy(runs: Mapping[Key, Run], plan: str, workers: int) -> dict[str, list[Run]]:
-    """The runs of a plan with so many workers, by strategy in the order of the file."""
+    """Return the runs of a plan with that many workers, by strategy in the order of the file."""
     found: dict[str, list[Run]] = {}
     for run in runs.values():
         if (run.plan, run.workers) == (plan, workers):
@@ -93,8 +93,8 @@ def by_strategy(runs: Mapping[Key, Run], plan: str, workers: int) -> dict[str, l
 
 
 def ranks(strategies: Mapping[str, Iterable[Run]]) -> dict[str, list[float]]:
-    """By task that all strategies have: their ranks by the mean regret of the seeds at the end of
-    the budget, in the order given; 1 is the best, equal ones share the mean of their ranks."""
+    """Return the ranks of all strategies by task: by the mean regret of the seeds at the end of the
+    budget, in the given order; 1 is the best, equal ones share the mean of their ranks."""
     regrets: list[dict[str, list[float]]] = []
     for runs in strategies.values():
         of: dict[str, list[float]] = {}

@@ -1,6 +1,6 @@
-"""The job of `benchmarks/faults.py`: epochs of half a second, each written down as it begins.
+"""The job of `benchmarks/faults.py`: epochs of half a second, each recorded when it begins.
 
-So an epoch that is trained twice is counted, whatever the journal says.
+So a repeated epoch is counted, whatever the journal contains.
 """
 
 import time
@@ -14,14 +14,15 @@ from search_spaces.spaces import LR_BATCH
 from tune_cluster import Options, TuneConfig, Tuner, main
 
 SECONDS = 0.5
-"""Of an epoch."""
+"""Seconds of an epoch."""
 
 BEGUN = "begun"
-"""The file in the job's folder with a line for each epoch that has begun."""
+"""File in the job's folder with a line for each epoch that has begun."""
 
 
 def counted(begun: Path) -> type[tune.Trainable]:
-    """A trainable that writes to `begun`; made in a function, so that it travels by value."""
+    """Return a trainable that writes to `begun`; made in a function, so that it is sent by
+    value."""
 
     class Counted(tune.Trainable):
         takes_seed = True
@@ -51,7 +52,7 @@ def counted(begun: Path) -> type[tune.Trainable]:
 
 
 def job(options: Options) -> Tuner:
-    """Trials that do nothing but last."""
+    """Do trials last?"""
     # Not in the study, whose storage may be away.
     return Tuner(
         counted(Path(BEGUN).absolute()),

@@ -1,11 +1,11 @@
-"""Where a search goes when a part of its space diverges: our searchers beside Ray Tune's own.
+"""Searches in a space that diverges in part: our searchers beside Ray Tune's own.
 
 A toy of four hyperparameters with the shape of the real thing: SGD diverges where learning rate /
 (1 - momentum) is above a limit, which 20% or 40% of the space are, and is best a factor of 4 below
 it. 100 trials of 3 epochs, one at a time, 10 seeds. The searchers are driven directly, ours and Ray
 Tune's `HyperOptSearch` and `OptunaSearch` with their defaults. A trial of ours that diverges is
-told as the launcher tells it, after one epoch; theirs get the NaN that it reports, and all of its
-epochs are counted, since nothing in Ray Tune's documentation ends it before.
+reported as by the launcher, after one epoch; theirs get the reported NaN, and all of its epochs are
+counted, since nothing in Ray Tune's documentation ends it earlier.
 
 - `diverging_share`: of the proposals after the start-up, in %.
 - `best_value`: the lowest loss that was found, mean over the seeds.
@@ -39,7 +39,7 @@ from search_spaces.space import Space
 
 TRIALS, EPOCHS = 100, 3
 STARTUP = 20
-"""Proposals that are not counted, of every searcher alike: HyperOpt's start-up, the longest."""
+"""Number of first proposals that are not counted: HyperOpt's start-up, the longest."""
 
 WEIGHT_DECAY = Hyperparameter(
     name="weight_decay",
@@ -53,7 +53,8 @@ WEIGHT_DECAY = Hyperparameter(
     scale="log",
 )
 RANGE = replace(MOMENTUM, values=(), ordered=False, low=0.5, high=0.99)
-"""Every momentum between: the border of what diverges is then a line and not a staircase."""
+"""The full range of momentum: the border of the diverging region is then a line, not a
+staircase."""
 
 SPACE = Space(
     "toy",
@@ -71,7 +72,7 @@ class Toy:
         self.limit = float(np.quantile(steps, 1 - share))
 
     def loss(self, config: Mapping[str, Any]) -> float:
-        """NaN where it diverges; in decades, squared, from the best."""
+        """Return the loss, in decades, squared, from the best; NaN if it diverges."""
         step = effective_step(config)
         if step > self.limit:
             return math.nan
@@ -83,13 +84,13 @@ class Toy:
 
 
 def effective_step(config: Mapping[str, Any]) -> float:
-    """Learning rate over 1 - momentum, in decades."""
+    """Return the learning rate over 1 - momentum, in decades."""
     return math.log10(config["learning_rate"] / (1 - config["momentum"]))
 
 
 Losses = list[float]
 Search = Callable[[Toy, int], tuple[Losses, int]]
-"""The losses of all proposals and the epochs that diverged trials ran, of a toy and a seed."""
+"""Losses of all proposals and the epochs of diverged trials, of a toy and a seed."""
 
 
 def ours(searcher: Callable[..., StudySearcher], toy: Toy, seed: int) -> tuple[Losses, int]:

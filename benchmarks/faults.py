@@ -1,15 +1,15 @@
-"""What each fault costs: trials lost, epochs begun again, seconds until the study goes on.
+"""Cost of each fault: trials lost, epochs repeated, seconds until the study continues.
 
-Claim: whatever is killed, no trial is lost, and no epoch is trained twice but the one that was
-under way.
+Claim: whatever is killed, no trial is lost, and no epoch is trained twice except the one in
+progress.
 
 Method: a study of 3 trials of 8 epochs of half a second, one trial at a time, on a head without
 CPUs and two nodes of one CPU each, all on this machine; each fault comes in the middle of the
-second trial. What is killed is killed with signal 9. A driver that is gone is resumed at once, and
-a head that is gone is started anew at once, as a person or a service would. Storage is full, or
-read-only, for 20 s, and a file system of its own, for which root is needed. The seconds are the
-longest time without a result from the fault on, less an epoch's. All values are equal, so that the
-best checkpoint is the first: a truncated one costs the epochs since that.
+second trial. Kills use signal 9. A lost driver is resumed at once, and a lost head is restarted at
+once, as a person or a service would. Storage is full, or read-only, for 20 s, on a file system of
+its own, which requires root. The seconds are the longest time without a result from the fault on,
+minus an epoch's. All values are equal, so that the best checkpoint is the first: a truncated one
+costs the epochs since then.
 """
 
 import itertools
@@ -26,7 +26,7 @@ from typing import Any
 from table import Row, run_benchmark
 
 HERE = Path(__file__).parent
-# The faults are those of the tests.
+# The faults are the same as in the tests.
 sys.path.insert(0, str(HERE.parent))
 
 from counted_epochs import BEGUN, SECONDS  # noqa: E402
@@ -38,54 +38,54 @@ from tests.mounts import full, mounted, read_only  # noqa: E402
 SCRIPT = HERE / "counted_epochs.py"
 TRIALS, EPOCHS = 3, 8
 MIDDLE = 1.5
-"""Trials that have had their epochs when the fault comes."""
+"""Number of completed trials, with fractions, at the fault."""
 
 
 def resumed(driver: Driver, rack: Rack) -> Driver:
-    """The driver of the study that another one has left."""
+    """Resume the study of a lost driver."""
     driver.process.wait()
     study = str(study_of(driver))
     return Driver(driver.folder, "--resume", study, address=rack.address, script=SCRIPT)
 
 
 def process(rack: Rack, driver: Driver) -> Driver:
-    """The process of the trial is killed."""
+    """Kill the process of the trial."""
     rack.kill_process(rack.trial()[0])
     return driver
 
 
 def node(rack: Rack, driver: Driver) -> Driver:
-    """The node that has the trial is killed."""
+    """Kill the node of the trial."""
     rack.kill_node(rack.trial()[1])
     return driver
 
 
 def joining(rack: Rack, driver: Driver) -> Driver:
-    """A node joins."""
+    """Let a node join."""
     rack.add_node()
     return driver
 
 
 def killed_driver(rack: Rack, driver: Driver) -> Driver:
-    """The driver is killed."""
+    """Kill the driver."""
     driver.kill(signal.SIGKILL)
     return resumed(driver, rack)
 
 
 def sigterm(rack: Rack, driver: Driver) -> Driver:
-    """The driver is asked to end."""
+    """Ask the driver to end."""
     driver.kill(signal.SIGTERM)
     return resumed(driver, rack)
 
 
 def laptop(rack: Rack, driver: Driver) -> Driver:
-    """The terminal closes from which a job was submitted under nohup."""
+    """Close the terminal from which a job was submitted under nohup."""
     driver.kill(signal.SIGHUP)
     return driver
 
 
 def truncated(rack: Rack, driver: Driver) -> Driver:
-    """The driver is killed, and the latest checkpoint is cut short."""
+    """Kill the driver, and truncate the latest checkpoint."""
     driver.kill(signal.SIGKILL)
     driver.process.wait()
     newest = max(study_of(driver).glob("trials/*/checkpoint_*"), key=lambda p: p.stat().st_mtime)
@@ -95,7 +95,7 @@ def truncated(rack: Rack, driver: Driver) -> Driver:
 
 
 def head(rack: Rack, driver: Driver) -> Driver:
-    """The head is killed, and a new cluster started."""
+    """Kill the head, and start a new cluster."""
     rack.kill_head()
     driver.process.wait()
     rack.close()
@@ -104,13 +104,13 @@ def head(rack: Rack, driver: Driver) -> Driver:
 
 
 def full_disk(rack: Rack, driver: Driver) -> Driver:
-    """The study's disk has no byte left for a while."""
+    """Fill the study's disk for a while."""
     full(driver.folder / "results")
     return driver
 
 
 def read_only_disk(rack: Rack, driver: Driver) -> Driver:
-    """The study's disk takes nothing for a while."""
+    """Make the study's disk read-only for a while."""
     read_only(driver.folder / "results")
     return driver
 
@@ -131,12 +131,12 @@ OF_STORAGE = (full_disk, read_only_disk)
 
 
 def study_of(driver: Driver) -> Path:
-    """The folder of its study."""
+    """Return the folder of the driver's study."""
     return driver.folder / "results" / "study"
 
 
 def suffer(fault: Callable[[Rack, Driver], Driver], rack: Rack) -> dict[str, float]:
-    """A study with one fault; trials lost, epochs begun again, seconds until it went on."""
+    """Run a study with one fault; return lost trials, repeated epochs, seconds of interruption."""
     rack.mend()
     with tempfile.TemporaryDirectory() as name, disk(fault, Path(name)):
         arguments = ["--trials", str(TRIALS), "--max-epochs", str(EPOCHS), "--name", "study"]
@@ -152,7 +152,7 @@ def suffer(fault: Callable[[Rack, Driver], Driver], rack: Rack) -> dict[str, flo
         ended = [event for event in journal_of(study) if event["event"] == "ended"]
         finished = {event["trial"] for event in ended if event["status"] == "finished"}
         times = [event["time"] for event in results(study)]
-        # What was on its way comes after the fault too.
+        # Results on their way arrive after the fault too.
         pauses = [end - begin for begin, end in itertools.pairwise(times) if end > at]
         begun = Path(name, BEGUN).read_text().splitlines()
         return {
@@ -163,20 +163,20 @@ def suffer(fault: Callable[[Rack, Driver], Driver], rack: Rack) -> dict[str, flo
 
 
 def disk(fault: Callable[..., Driver], folder: Path) -> AbstractContextManager[object]:
-    """A file system for the studies in `folder`, where it is that which fails."""
+    """Return a file system for the studies in `folder`, if the fault needs one."""
     return mounted(folder / "results", size="64m") if fault in OF_STORAGE else nullcontext()
 
 
 def results(study: Path) -> list[dict[str, Any]]:
-    """The events of the epochs that were reported."""
+    """Return the events of the reported epochs."""
     there = (study / "journal.jsonl").exists()
     return [event for event in journal_of(study) if event["event"] == "result"] if there else []
 
 
 def measure(quick: bool) -> list[Row]:
-    """Each fault once, or with `quick` the first two."""
+    """Measure each fault once, or with `quick` the first two."""
     faults = dict(list(FAULTS.items())[:2]) if quick else FAULTS
-    # Ray's sockets may not be deeper than 107 characters.
+    # Paths of Ray's sockets have at most 107 characters.
     with tempfile.TemporaryDirectory(prefix="tc-") as folder:
         os.environ["RAY_TMPDIR"] = folder
         rack = Rack()

@@ -1,12 +1,12 @@
-"""What early stopping and a model save, on recorded learning curves (see `record_curves.py`).
+"""Savings by early stopping and a model, on recorded learning curves (see `record_curves.py`).
 
 Every strategy runs on the same 400 curves in simulated time, driving the searcher and the scheduler
 that the jobs use; a proposal that is not in the table takes its nearest recorded neighbour that the
 study has not had (see `recorded_curves.py`). 1, 4 and 50 workers (`--workers 8` others), 30 seeds.
 
 - `epochs`, `hours`: of all trials together, and of simulated time, until a trial is within 0.5
-  points of the table's best validation accuracy; the mean over the seeds. A study that is not there
-  after 4,000 epochs counts as 4,000 (`not_reached` says how many).
+  points of the table's best validation accuracy; the mean over the seeds. A study that has not
+  reached that after 4,000 epochs counts as 4,000 (`not_reached` counts them).
 - `epochs_ratio_to_…`: of the means, paired by the seed, with the ends of its 95% interval
   (bootstrap over the seeds).
 """
@@ -41,7 +41,7 @@ CASES: dict[str, tuple[Callable[..., StudySearcher], Mapping[str, int] | None]] 
     "optuna_asha": (OptunaSearch, {}),
     "gp_asha": (GPSearch, {}),
 }
-"""By name, the searcher, and what ASHA is given beside the epochs; None stops nobody."""
+"""Searcher and arguments of ASHA beside the epochs, by name; None stops no trial."""
 
 RATIOS = (
     *(("asha", "random"), ("asha", "asha_1")),
@@ -50,7 +50,7 @@ RATIOS = (
 
 
 def costs(curves: Curves, case: str, workers: int, seeds: int) -> np.ndarray:
-    """Epochs, seconds and whether the target was reached: `[seeds, 3]`."""
+    """Return epochs, seconds and whether the target was reached: `[seeds, 3]`."""
     searcher, rungs = CASES[case]
     target = curves.best - WITHIN
     found = []
@@ -64,7 +64,7 @@ def costs(curves: Curves, case: str, workers: int, seeds: int) -> np.ndarray:
 
 
 def measure(quick: bool, workers: Sequence[str], cases: Sequence[str]) -> list[Row]:
-    """Every strategy at every number of workers."""
+    """Measure every strategy with every number of workers."""
     curves, rows = Curves(), []
 
     def row(case: str, metric: str, value: float, unit: str) -> None:

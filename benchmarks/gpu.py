@@ -1,9 +1,9 @@
 """A GPU in fractions, and our training loop on it beside the shortest bare loop.
 
-Two claims are looked at. `--gpus-per-trial 0.25` is worth it for models that leave a GPU idle: the
-same trials, each trained for the same epochs, on a whole GPU one after the other, on halves, on
-quarters and on eighths. And `fit`, our training loop, is no slower on a GPU than the shortest
-loop over the same tensors ("bare": no metrics, no state, no checks).
+Two claims are tested. `--gpus-per-trial 0.25` pays for models that leave a GPU idle: the same
+trials, each trained for the same epochs, on a whole GPU one after the other, on halves, on quarters
+and on eighths. And `fit`, our training loop, is no slower on a GPU than the shortest loop over the
+same tensors ("bare": no metrics, no state, no checks).
 
 Measured on one NVIDIA H200 with 16 cores of an Intel Xeon, torch 2.11, Python 3.12, once: 16 trials
 of the MLP for 3 epochs take 34 s one after the other, 19 s on halves, 11 s on quarters and 7 s on
@@ -12,7 +12,7 @@ more at every share: each process imports torch and opens the GPU, those that ti
 eight configurations and those of the trials. Ours over bare: 0.98 to 0.99, of both networks in both
 precisions.
 
-Method: 60,000 random images of 28x28 pixels in 10 classes, since what they show does not change the
+Method: 60,000 random images of 28x28 pixels in 10 classes, since their content does not change the
 speed. `study`: `tune_jobs/random_regularization.py` as a process, all trials to their end, no trial
 stopped; `command_seconds` is the whole process, `training_seconds` from the first trial's start to
 the last one's end, by the journal. `ours/bare`: both loops in turn, the median of the ratios within
@@ -43,7 +43,7 @@ IMAGES = 60_000
 
 
 def measure(quick: bool) -> list[Row]:
-    """The loop in both precisions, then the study at each share."""
+    """Measure the loop in both precisions, then the study at each share."""
     if not torch.cuda.is_available():
         raise SystemExit("torch sees no GPU here: this benchmark needs one")
     with tempfile.TemporaryDirectory() as name:
@@ -67,7 +67,7 @@ def random_images(file: Path) -> Path:
 
 
 def loops(model: str, precision: str, images: Path, repeats: int) -> list[Row]:
-    """Our loop beside the shortest one."""
+    """Measure our loop beside the shortest one."""
     data = load_dataset(str(images), images.parent, seed=0).search
     config = ImageConfig(model=model, precision=precision, epochs=1, batch_size=128)
     cases = {
@@ -85,7 +85,7 @@ def loops(model: str, precision: str, images: Path, repeats: int) -> list[Row]:
 
 
 def study(share: float, images: Path, folder: Path, trials: int) -> list[Row]:
-    """The same trials at one share of a GPU each."""
+    """Measure the same trials at one share of a GPU each."""
     name = f"share-{share:g}"
     command = [sys.executable, str(JOB), "--yes", "--address", "local", "--name", name]
     command += ["--storage-path", str(folder), "--dataset", str(images), "--trials", str(trials)]

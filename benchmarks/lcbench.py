@@ -1,22 +1,22 @@
 """Strategies on the learning curves of LCBench, a smooth surrogate of 34 tasks (`surrogate.py`).
 
-Studies run in simulated time, an epoch of every trial as long (`replay.py`). Told is regret: 0 is
-the best of 3,000 random configurations at any epoch, 1 the median of them at its end. What counts
-is the configuration that looks best to the strategy so far, by its value without noise.
+Studies run in simulated time, with equal epochs of all trials (`replay.py`). The result is regret:
+0 is the best of 3,000 random configurations at any epoch, 1 the median of them at its end. It is
+that of the configuration that looks best to the strategy so far, by its value without noise.
 
 - `--plan early`: 10 full trainings (520 epochs) in as many trials as the strategy begins.
-- `--plan full`: 40 trials, of 52 epochs where nobody stops them.
-- `--plan noisy`: the same; told is the value with a normal noise of 0.5 points, drawn anew for
-  each epoch of each trial.
+- `--plan full`: 40 trials, of 52 epochs if they are not stopped.
+- `--plan noisy`: the same; the reported value has a normal noise of 0.5 points, drawn anew for each
+  epoch of each trial.
 
 The surrogate is a smooth model: it favours a Gaussian process, and has no noise of its own.
 
 Strategies are those of `strategies.py`. RUNS is a file of runs (JSON lines) that a call continues:
-what it has is not run again, so begin a new one when the code of a strategy has changed. The table
-has the mean over the tasks (the seeds of each averaged) with its standard error; against another
+its runs are not repeated, so begin a new one when the code of a strategy has changed. The table has
+the mean over the tasks (the seeds of each averaged) with its standard error; against another
 strategy the mean difference with its 95% interval, and the tasks on which a strategy is worse by
-more than one standard error of the paired difference. Regret is below 0 where a strategy beats all
-of the 3,000; `--known` takes the best that any run has reached for 0. `--tasks tuned` are the even
+more than one standard error of the paired difference. Regret is below 0 if a strategy beats all of
+the 3,000; with `--known` the best value of any run has regret 0. `--tasks tuned` are the even
 places in sorted order, on which our defaults were chosen.
 """
 
@@ -38,7 +38,7 @@ from strategies import check, named
 from surrogate import EPOCHS, SPACE, Scale, Surrogate
 
 TASKS = {"tuned": slice(1, None, 2), "held_out": slice(0, None, 2), "all": slice(None)}
-"""By name, the places in sorted order: the second is the first even one."""
+"""Positions in sorted order, by name: the second is the first even one."""
 
 
 def run_of(surrogate: Surrogate, key: Key, scale: Scale) -> Run:
@@ -93,7 +93,7 @@ def _run(folder: Path, key: Key, scale: Scale | None) -> Run:
 def missing_runs(
     folder: Path, keys: Sequence[Key], known: Mapping[Key, Run], processes: int
 ) -> Iterator[Run]:
-    """Run what is not known yet."""
+    """Run what is missing."""
     scales = {run.task: Scale(run.best, run.median) for run in known.values()}
     todo = [key for key in keys if key not in known]
     run = partial(_run, folder)
@@ -112,7 +112,7 @@ def missing_runs(
 
 
 def show(runs: Mapping[Key, Run], plan: str, workers: int, against: str) -> None:
-    """Print the strategies of the file, each beside the one that they are held against."""
+    """Print the strategies of the file, each compared with `against`."""
     known = by_strategy(runs, plan, workers)
     marks = PLANS[plan].marks
     print(f"\nLCBench (surrogate), plan {plan}, {workers} workers: regret after full trainings\n")
@@ -135,12 +135,12 @@ def show(runs: Mapping[Key, Run], plan: str, workers: int, against: str) -> None
 
 
 def listed(text: str) -> list[str]:
-    """Words between commas."""
+    """Split words at commas."""
     return [word for word in text.split(",") if word]
 
 
 def main() -> None:
-    """Run what is missing, and print what there is."""
+    """Run what is missing, and print the results."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -188,7 +188,7 @@ def main() -> None:
     if arguments.picture:
         asked = {key: run for key, run in runs.items() if key.strategy in arguments.strategies}
         panels = {count: by_strategy(asked, arguments.plan, count) for count in workers}
-        # Not there without the extra, which only a picture needs.
+        # Imported here, since only a picture needs the extra.
         from pictures import picture
 
         picture(panels, arguments.plan, arguments.picture)

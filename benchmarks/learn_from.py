@@ -1,15 +1,15 @@
-"""What earlier studies are worth: `--learn-from` on LCBench (`surrogate.py`), one task left out.
+"""Benefit of earlier studies: `--learn-from` on LCBench (`surrogate.py`), one task left out.
 
-Of each task a study of 30 trials by one searcher, one trial at a time, of 52 epochs each. It begins
-with nothing, or with the start points (`search_spaces/searchers/portfolio.py`) of studies of all
-the other tasks, each 30 random trials; as a study of 40 trials would, it takes 8 of them. Told is
-the normalised regret of `lcbench.py`, mean over the tasks, their seeds averaged:
+For each task a study of 30 trials by one searcher, one trial at a time, of 52 epochs each. It
+begins with nothing, or with the start points (`search_spaces/searchers/portfolio.py`) of studies of
+all the other tasks, each 30 random trials; like a study of 40 trials it uses 8 of them. The result
+is the normalised regret of `lcbench.py`, mean over the tasks, their seeds averaged:
 
 - `alone_N`, `learned_N`: after N trials;
-- `10_less_30`: after 10 trials that have learned, less after 30 that have not, with the 95%
+- `10_less_30`: after 10 trials that have learned, minus after 30 that have not, with the 95%
   interval of its mean (bootstrap over the tasks);
-- `misled_N`: where the earlier studies say the opposite (their values have the other sign), and
-- `30_misled`: what that costs after 30 trials, with its interval.
+- `misled_N`: with earlier studies that mislead (their values have the opposite sign), and
+- `30_misled`: their cost after 30 trials, with its interval.
 
     python benchmarks/learn_from.py --data DIR --tasks all --seeds 5
 """
@@ -34,17 +34,17 @@ from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.trial_events import Earlier, StartPoint
 
 TRIALS, LEARNED = 30, 8
-"""Of a study, earlier or new; of these begin where earlier ones were good."""
+"""Trials of a study, earlier or new; and start points from earlier ones."""
 
 SHOWN = (3, 10, 20, 30)
-"""Trials after which regret is told."""
+"""Numbers of trials after which regret is reported."""
 
 APART = 1_000
-"""Between the seeds of the earlier studies and those of the new ones."""
+"""Difference between the seeds of the earlier studies and those of the new ones."""
 
 
 def earlier_study(surrogate: Surrogate, task: str, seed: int, sign: float) -> list[Earlier]:
-    """A study of random points, as a later one finds it."""
+    """Return a study of random points, in the form that a later one reads."""
     searcher = RandomSearch(SPACE, seed=seed)
     configs = [searcher.suggest(index) for index in range(TRIALS)]
     return [
@@ -61,7 +61,7 @@ def earlier_study(surrogate: Surrogate, task: str, seed: int, sign: float) -> li
 def start_points(
     surrogate: Surrogate, tasks: Sequence[str], left_out: str, seed: int, sign: float
 ) -> list[StartPoint]:
-    """Of a study of the task that is left out, by those of the others."""
+    """Return start points for the task that is left out, from studies of the others."""
     studies = {
         task: earlier_study(surrogate, task, APART * (seed + 1) + at, sign)
         for at, task in enumerate(tasks)
@@ -77,7 +77,7 @@ def regrets(
     points: Sequence[StartPoint],
     scale: Scale,
 ) -> list[float]:
-    """After each trial of a study: `[30]`."""
+    """Return the regret after each trial of a study: `[30]`."""
     ours = OurStudy(searcher, StudyScheduler(), epochs=EPOCHS, trials=TRIALS)
     for point in points:
         searcher.on_event(point, replay=False)
@@ -94,7 +94,8 @@ def regrets(
 def measured(
     surrogate: Surrogate, tasks: Sequence[str], names: Sequence[str], seeds: int
 ) -> dict[str, dict[str, np.ndarray]]:
-    """By searcher, regrets of studies that begin alone, learned and misled: `[tasks, 30]`."""
+    """Return regrets of studies that begin alone, learned and misled, by searcher: `[tasks,
+    30]`."""
     found: dict[str, dict[str, list[np.ndarray]]] = {}
     for task in tasks:
         scale = surrogate.scale(task)
@@ -116,7 +117,7 @@ def measured(
 
 
 def difference(values: np.ndarray) -> str:
-    """A mean over the tasks and its interval."""
+    """Return a mean over the tasks and its interval."""
     low, high = interval(values)
     return f"{values.mean():+.3f} ({low:+.3f} to {high:+.3f})"
 

@@ -1,4 +1,4 @@
-"""The loops that `training_throughput.py` and `gpu.py` time: each trains an epoch and returns its
+"""Loops that `training_throughput.py` and `gpu.py` time: each trains an epoch and returns its
 samples per second."""
 
 import time
@@ -34,7 +34,7 @@ def bare(config: ImageConfig, data: SearchData, device: str = "cpu") -> float:
 
 
 def plain(config: ImageConfig, data: SearchData) -> float:
-    """Measure it in the memory format that networks have where nobody chooses one."""
+    """Measure the shortest loop in the default memory format."""
     return _bare(config, data, torch.contiguous_format, "cpu")
 
 

@@ -1,9 +1,9 @@
-"""Memory of a study with two trials at once: of one trial's process, and of all together.
+"""Memory of a study with two trials at once: of one trial's process, and of all processes.
 
 Claim: a trial's process stays under 900 MB (torch and Ray alone are 700).
 
 Method: the first job on Fashion-MNIST, MLP, two trials at a time, read from /proc every half
-second. A trial's process is told by its resident memory, which counts pages that it shares with
+second. A trial's process counts with its resident memory, including pages that it shares with
 others; the sum over all processes of the job (driver, Ray, trials) counts a shared page once.
 """
 
@@ -21,7 +21,7 @@ MEGABYTE = 1e6
 
 
 def field(path: Path, name: str) -> float:
-    """A field in kB of a file like /proc/7/status, in bytes; 0 where the process has ended."""
+    """Return a field in kB of a file like /proc/7/status, in bytes; 0 if the process has ended."""
     try:
         lines = path.read_text().splitlines()
     except OSError:
@@ -31,11 +31,11 @@ def field(path: Path, name: str) -> float:
 
 
 def descendants(root: int) -> list[Path]:
-    """The /proc folders of a process and all that it has started."""
+    """Return the /proc folders of a process and of its descendants."""
     parents: dict[int, int] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            # The name, in brackets, may hold blanks.
+            # The name, in brackets, may contain spaces.
             parents[int(folder.name)] = int(
                 (folder / "stat").read_text().rsplit(")", 1)[1].split()[1]
             )
@@ -48,7 +48,7 @@ def descendants(root: int) -> list[Path]:
 
 
 def is_trial(folder: Path) -> bool:
-    """Whether it is a worker of Ray that has a trial."""
+    """Return whether it is a worker of Ray that has a trial."""
     try:
         title = (folder / "cmdline").read_bytes()
     except OSError:
@@ -57,7 +57,7 @@ def is_trial(folder: Path) -> bool:
 
 
 def measure(quick: bool) -> list[Row]:
-    """Runs the job and watches it."""
+    """Run the job and measure it."""
     trials, epochs = (2, 1) if quick else (6, 3)
     one = everything = 0.0
     with tempfile.TemporaryDirectory() as folder:

@@ -1,15 +1,15 @@
-"""Other ways to choose where rungs begin or end, for a comparison with ours (`lcbench.py`).
+"""Other methods to choose where rungs begin or end, for a comparison with ours (`lcbench.py`).
 
 - Hyperband (Li et al. 2018, asynchronous as in BOHB): brackets with a grace period of 1, 3, 9, …,
-  each by our promotion rule; a trial is in one by chance, with the shares that Hyperband's loop
-  gives them. It hedges the grace period.
-- PASHA (Bohdal et al. 2023): rungs from epoch 1, by our promotion rule, but nobody goes on from a
-  top rung, which is the second one first. It moves up as soon as the two highest rungs disagree on
-  the order of trials, where values count as equal that are no farther apart than those of curves
-  that cross each other twice.
+  each by our promotion rule; a trial is assigned to one at random, with the shares of Hyperband's
+  loop. It hedges the grace period.
+- PASHA (Bohdal et al. 2023): rungs from epoch 1, by our promotion rule, but no trial continues from
+  a top rung, which is the second one first. It moves up as soon as the two highest rungs disagree
+  on the order of trials, where values count as equal if they are no farther apart than those of
+  curves that cross each other twice.
 - Power laws (as in Domhan, Springenberg and Hutter 2015, of whose models it is the simplest): rungs
-  from epoch 3, by our promotion rule, that compare what a trial is predicted to have at its end by
-  a power law of its own curve.
+  from epoch 3, by our promotion rule, that compare the end predicted by a power law fitted to a
+  trial's own curve.
 """
 
 import math
@@ -33,8 +33,8 @@ class Hyperband(StudyScheduler):
     """Brackets of ASHA with different grace periods.
 
     Args:
-        max_epochs: of a trial that is not stopped.
-        seed: of the brackets of trials.
+        max_epochs: epochs of a trial that is not stopped.
+        seed: seed of the brackets of trials.
     """
 
     def __init__(self, *, max_epochs: int, seed: int) -> None:
@@ -54,35 +54,35 @@ class Hyperband(StudyScheduler):
 
     @property
     def promotes(self) -> bool:
-        """A stopped trial may go on."""
+        """Whether a stopped trial can be promoted."""
         return True
 
     def check(self, spec: StudySpec) -> None:
-        """As each bracket."""
+        """Check each bracket."""
         for bracket in self._brackets:
             bracket.check(spec)
 
     def bracket(self, trial: int) -> ASHA:
-        """Of a trial, by the seed and its number."""
+        """Return the bracket of a trial, by the seed and its number."""
         draw = np.random.default_rng([self.seed, trial]).random()
         return self._brackets[int(np.searchsorted(self._shares, draw))]
 
     def on_trial_result(self, controller: object, trial: Trial, result: Mapping[str, float]) -> str:
-        """As its bracket does."""
+        """Return the decision of its bracket."""
         return self.bracket(index_of(trial)).on_trial_result(controller, trial, result)
 
     def on_event(self, event: Event, replay: bool) -> None:
-        """Told to the bracket of its trial."""
+        """Pass the event to the bracket of its trial."""
         trial = getattr(event, "trial", None)
         if trial is not None:
             self.bracket(trial).on_event(event, replay)
 
     def take_events(self) -> list[Event]:
-        """Of all brackets."""
+        """Return the events of all brackets."""
         return [event for bracket in self._brackets for event in bracket.take_events()]
 
     def promotable(self) -> Iterable[Promoted]:
-        """Of all brackets, the highest rung first."""
+        """Return the promotions of all brackets, the highest rung first."""
         found = [one for bracket in self._brackets for one in bracket.promotable()]
         return sorted(found, key=lambda one: -one.rung)
 
@@ -91,17 +91,17 @@ class PASHA(ASHA):
     """Rungs whose highest one moves up while the order of trials is not settled.
 
     Args:
-        max_epochs: of a trial that is not stopped.
+        max_epochs: epochs of a trial that is not stopped.
     """
 
     def __init__(self, *, max_epochs: int) -> None:
         super().__init__(max_epochs=max_epochs, grace_period=1)
         self._top = 1
-        """The place of the highest rung that nobody passes."""
+        """Position of the highest rung, which no trial passes."""
         self._curves: dict[int, list[float]] = {}
 
     def report(self, trial: int, epoch: float, metrics: Mapping[str, Any]) -> Decision | None:
-        """As ASHA, but the top rung stops everybody."""
+        """Compare as ASHA, but stop all trials at the top rung."""
         self._curves.setdefault(trial, []).append(metrics[self._objective.metric])
         decision = super().report(trial, epoch, metrics)
         stations = self.memory.milestones
@@ -116,13 +116,13 @@ class PASHA(ASHA):
         return replace(decision, stop=True)
 
     def promotable(self) -> Iterable[Promoted]:
-        """As ASHA, but none from the top rung."""
+        """Return promotions as ASHA, but none from the top rung."""
         stations = self.memory.milestones
         allowed = set(stations[: self._top])
         return (one for one in self.memory.promotable() if one.rung in allowed)
 
     def _settled(self) -> bool:
-        """Whether the two highest rungs agree on the order of trials."""
+        """Return whether the two highest rungs agree on the order of trials."""
         stations = self.memory.milestones
         values = self.memory.values
         above, below = values[stations[self._top]], values[stations[self._top - 1]]
@@ -134,7 +134,7 @@ class PASHA(ASHA):
         )
 
     def _tolerance(self, trials: list[int]) -> float:
-        """The 90th percentile of the last distance of two curves that have crossed twice."""
+        """Return the 90th percentile of the last distance of two curves that have crossed twice."""
         distances = []
         for a, b in combinations(trials, 2):
             length = min(len(self._curves[a]), len(self._curves[b]))
@@ -145,10 +145,10 @@ class PASHA(ASHA):
 
 
 class PowerLaws(ASHA):
-    """Rungs that compare predicted ends.
+    """Rungs that compare predicted end values.
 
     Args:
-        max_epochs: of a trial that is not stopped.
+        max_epochs: epochs of a trial that is not stopped.
     """
 
     def __init__(self, *, max_epochs: int) -> None:
@@ -157,7 +157,7 @@ class PowerLaws(ASHA):
         self._curves: dict[int, list[float]] = {}
 
     def report(self, trial: int, epoch: float, metrics: Mapping[str, Any]) -> Decision | None:
-        """As ASHA, of the predicted end."""
+        """Compare as ASHA, by the predicted end."""
         metric = self._objective.metric
         curve = self._curves.setdefault(trial, [])
         curve.append(metrics[metric])
@@ -166,16 +166,16 @@ class PowerLaws(ASHA):
 
 
 EXPONENTS = (0.25, 0.5, 1.0, 2.0)
-"""Of a power law."""
+"""Exponents of the power laws."""
 
 
 def predicted_end(curve: Sequence[float], epochs: int) -> float:
-    """What a curve comes to at its last epoch, by the power law `end - gap * epoch ** -exponent`
-    that fits it best.
+    """Return the value of a curve at its last epoch, by the power law
+    `end - gap * epoch ** -exponent` that fits it best.
 
     Args:
-        curve: a value an epoch; fewer than three stay where they are.
-        epochs: of the whole curve.
+        curve: a value per epoch; fewer than three are not extrapolated.
+        epochs: epochs of the whole curve.
 
     >>> round(predicted_end([1 - 1 / epoch for epoch in range(1, 10)], 100), 3)
     0.99

@@ -1,16 +1,16 @@
-"""Strategies of others at their best documented settings, for `replay.py`, over any space without
-conditions. Each is told what its documentation has for it: ranges, log scales, whole numbers and
-places in an ordered list as such, and a list without an order as categories.
+"""Other projects' strategies at their best documented settings, for `replay.py`, over any space
+without conditions. Each gets what its documentation supports: ranges, log scales, whole numbers and
+positions in an ordered list as such, and a list without an order as categories.
 
 - Optuna 5: TPESampler and GPSampler, each without a pruner, with SuccessiveHalvingPruner and with
-  HyperbandPruner (resource from 1 to the epochs of a trial, factor 3), by `ask` and `tell`. What it
-  makes of running trials is its samplers' default.
+  HyperbandPruner (resource from 1 to the epochs of a trial, factor 3), by `ask` and `tell`. Running
+  trials are handled by its samplers' defaults.
 - HyperOpt: `tpe.suggest`; running trials are in its list as running.
 - Ray Tune: AsyncHyperBandScheduler (factor 3) over our random search, on whose points ours is too.
 - Syne Tune 0.16: ASHA, BOHB, and ASHA with a model of BORE and of CQR, all with rungs from epoch 1
-  and factor 3; BORE, CQR, BOTorch, its TPE and regularised evolution for full trainings, told the
+  and factor 3; BORE, CQR, BOTorch, its TPE and regularised evolution for full trainings, with the
   last value. This version has one ASHA, which stops for good, and no PASHA.
-- Ax 1: the default of `Client`, told the last value.
+- Ax 1: the default of `Client`, with the last value.
 """
 
 import datetime
@@ -29,11 +29,12 @@ from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
 
 FACTOR = 3
-"""One trial in so many goes on: the default of Optuna's Hyperband and of Syne Tune's ASHA."""
+"""One in this many trials continues: the default of Optuna's Hyperband and of Syne Tune's ASHA."""
 
 
 def whole(parameter: Hyperparameter) -> tuple[int, int] | None:
-    """The ends of a range of whole numbers, or of the places in an ordered list; None of others."""
+    """Return the ends of a range of whole numbers, or of positions in an ordered list; else
+    None."""
     if parameter.values:
         return (0, len(parameter.values) - 1) if parameter.ordered else None
     assert parameter.low is not None
@@ -42,14 +43,14 @@ def whole(parameter: Hyperparameter) -> tuple[int, int] | None:
 
 
 def value_of(parameter: Hyperparameter, given: Any) -> Any:
-    """A value of the space for what a peer suggests: a place in a list, or a number."""
+    """Return the value of the space for a peer's suggestion: a position in a list, or a number."""
     if parameter.values:
         return parameter.values[int(given)]
     return parameter.nearest(float(given))
 
 
 def config_of(space: Space, given: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration for what a peer suggests, by name."""
+    """Return the configuration for a peer's suggestion, by name."""
     config: dict[str, Any] = dict(space.fixed)
     for parameter in space.parameters:
         config[parameter.name] = value_of(parameter, given[parameter.name])
@@ -75,14 +76,14 @@ class Optuna:
         self._failed = optuna.trial.TrialState.FAIL
 
     def next_work(self) -> Work:
-        """Always a new trial."""
+        """Return a new trial."""
         trial = self._study.ask()
         self._trials.append(trial)
         given = {p.name: self._suggested(trial, p) for p in self._space.parameters}
         return Work(len(self._trials) - 1, config_of(self._space, given))
 
     def tell(self, trial: int, epoch: int, value: float) -> bool:
-        """Report it, and ask the pruner."""
+        """Report the value, and ask the pruner."""
         asked = self._trials[trial]
         if math.isnan(value):
             self._study.tell(asked, state=self._failed)
@@ -108,7 +109,7 @@ class Optuna:
 
 
 def optuna_peer(sampler: str, pruner: str | None = None) -> Callable[..., Strategy]:
-    """A sampler and a pruner of Optuna, by the names of their classes."""
+    """Return a sampler and a pruner of Optuna, by the names of their classes."""
 
     def made(space: Space, *, seed: int, epochs: int, workers: int) -> Strategy:
         import optuna
@@ -146,7 +147,7 @@ class HyperOpt:
         self._status = hyperopt.STATUS_OK, hyperopt.STATUS_FAIL
 
     def next_work(self) -> Work:
-        """Always a new trial."""
+        """Return a new trial."""
         (index,) = self._known.new_trial_ids(1)
         self._known.refresh()
         seed = int(self._rng.integers(2**31 - 1))
@@ -159,7 +160,7 @@ class HyperOpt:
         return Work(index, config_of(self._space, self._within(given)))
 
     def tell(self, trial: int, epoch: int, value: float) -> bool:
-        """Tell it the end."""
+        """Report the end."""
         diverged = math.isnan(value)
         if epoch < self._epochs and not diverged:
             return True
@@ -171,7 +172,7 @@ class HyperOpt:
         return False
 
     def _within(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """A place that a rounding at an end has led out of its list."""
+        """Return a position that rounding at an end has moved out of its list to the list."""
         found = dict(given)
         for parameter in self._space.parameters:
             if parameter.ordered:
@@ -182,7 +183,7 @@ class HyperOpt:
     def _range(hp: Any, parameter: Hyperparameter) -> Any:
         name, ends = parameter.name, whole(parameter)
         if ends:
-            # So that each whole number is as likely.
+            # So that each whole number is equally likely.
             low, high = ends[0] - 0.5, ends[1] + 0.5
             if parameter.scale == "log" and not parameter.values:
                 return hp.qloguniform(name, math.log(low), math.log(high), 1)
@@ -204,13 +205,13 @@ class RayASHA:
 
         self._searcher = RandomSearch(space, seed=seed)
         self._begun = 0
-        # Tune's controller is not there, and nothing asks for it.
+        # Tune's controller does not exist here, and is not used.
         self._scheduler: Any = AsyncHyperBandScheduler(
             "epoch", METRIC, "max", max_t=epochs, grace_period=1, reduction_factor=FACTOR
         )
 
     def next_work(self) -> Work:
-        """Always a new trial."""
+        """Return a new trial."""
         index, self._begun = self._begun, self._begun + 1
         self._scheduler.on_trial_add(None, self._trial(index))
         return Work(index, self._searcher.suggest(index))
@@ -240,7 +241,7 @@ class SyneTune:
         self._trials: list[Any] = []
 
     def next_work(self) -> Work | None:
-        """A new trial; None where it has no more."""
+        """Return a new trial; None if it has no more."""
         suggestion = self._scheduler.suggest()
         if suggestion is None:
             return None
@@ -250,7 +251,7 @@ class SyneTune:
         return Work(trial.trial_id, config_of(self._space, suggestion.config))
 
     def tell(self, trial: int, epoch: int, value: float) -> bool:
-        """Ask the scheduler; one that does not stop trials is told the end."""
+        """Ask the scheduler; report only the end if it does not stop trials."""
         result = {METRIC: value, "epoch": epoch}
         known = self._trials[trial]
         if math.isnan(value):
@@ -267,7 +268,7 @@ class SyneTune:
 
 
 def syne_tune_range(parameter: Hyperparameter) -> Any:
-    """A hyperparameter as Syne Tune has it."""
+    """Return a hyperparameter in Syne Tune's form."""
     from syne_tune import config_space as domains
 
     log, ends = parameter.scale == "log" and not parameter.values, whole(parameter)
@@ -282,13 +283,13 @@ def syne_tune_range(parameter: Hyperparameter) -> Any:
 
 
 def syne_tune_peer(name: str, stops: bool = False) -> Callable[..., Strategy]:
-    """A scheduler of Syne Tune's `baselines`."""
+    """Return a scheduler of Syne Tune's `baselines`."""
 
     def made(space: Space, *, seed: int, epochs: int, workers: int) -> Strategy:
         from syne_tune.optimizer import baselines
 
         logging.getLogger("syne_tune").setLevel(logging.ERROR)
-        # BORE and CQR draw from it, whatever seed they are given.
+        # BORE and CQR draw from it, whatever seed they get.
         np.random.seed(seed)
         ranges = {parameter.name: syne_tune_range(parameter) for parameter in space.parameters}
         settings: dict[str, Any] = {"random_seed": seed, "do_minimize": False}
@@ -303,7 +304,7 @@ def syne_tune_peer(name: str, stops: bool = False) -> Callable[..., Strategy]:
 
 
 class Ax:
-    """Ax's `Client` as it is by default."""
+    """Ax's `Client` with its defaults."""
 
     def __init__(self, space: Space, *, seed: int, epochs: int, workers: int) -> None:
         from ax.api.client import Client
@@ -316,13 +317,13 @@ class Ax:
         self._client.configure_optimization(METRIC)
 
     def next_work(self) -> Work | None:
-        """A new trial; None where it waits for others."""
+        """Return a new trial; None while it waits for others."""
         for index, given in self._client.get_next_trials(max_trials=1).items():
             return Work(index, config_of(self._space, given))
         return None
 
     def tell(self, trial: int, epoch: int, value: float) -> bool:
-        """Tell it the end."""
+        """Report the end."""
         if math.isnan(value):
             self._client.mark_trial_failed(trial)
             return False
@@ -369,4 +370,4 @@ PEERS: dict[str, Callable[..., Strategy]] = {
     "syne_rea": syne_tune_peer("REA"),
     "ax": Ax,
 }
-"""By name, made with a space, `seed`, `epochs` of a trial and `workers`."""
+"""Peers by name, called with a space, `seed`, `epochs` of a trial and `workers`."""

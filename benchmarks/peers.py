@@ -1,4 +1,4 @@
-"""The whole of a study, as a person waits for it: ours beside Optuna, Syne Tune and plain Ray Tune.
+"""A whole study, by its wall-clock time: ours beside Optuna, Syne Tune and plain Ray Tune.
 
 Claim: for the same 32 trials a study of ours takes less time than with any of the others, and finds
 as good a best accuracy. On two cores of an AMD EPYC, in mean 155 s, against 199 with Optuna, 378
@@ -12,15 +12,15 @@ MLP 784-512-256-10 in float32 with SGD and momentum on Fashion-MNIST, 54,000 ima
 6,000 to validate, at most 27 epochs, random search, successive halving (grace 1, factor 3), two
 trials at a time with one thread each. All have the same 32 points in the same order, those that our
 random search draws from the seed: an epoch in batches of 32 takes half as long again as one in
-batches of 512 (2.7 and 1.8 s), so that the luck of a draw would decide between close ones.
+batches of 512 (2.7 and 1.8 s), so that different points would decide between close results.
 
 Method: each case is a process of its own in an empty folder; its seconds are from its start to its
-end, with imports and data. Three seeds; the cases take turns in who comes first. `epochs` are those
-begun, one that diverges counted in: who goes on while a rung is nearly empty makes most of the
-difference there, and each has its own rule. `best_val_accuracy` is the best of any epoch of any
-trial; each seed has its own split, and `ray_documented` another one than the rest. What each is:
+end, with imports and data. Three seeds; the cases alternate in their order. `epochs` counts begun
+ones, including one that diverges: most of the difference comes from the trials that continue while
+a rung is nearly empty, and each has its own rule. `best_val_accuracy` is the best of any epoch of
+any trial; each seed has its own split, and `ray_documented` another one than the rest. The cases:
 
-- `ours`: the launcher, as any job is run: journal, curves, checkpoints and the final test included.
+- `ours`: the launcher, as any job is run, with journal, curves, checkpoints and the final test.
 - `optuna`: random sampler, successive halving pruner and a journal file, in two forked processes;
   imports and data are paid for once. It trains with our `fit()`, as fast as we do.
 - `syne_tune`: its ASHA and local backend, asked every 0.1 s instead of 5. A trial trains with our
@@ -28,9 +28,9 @@ trial; each seed has its own split, and `ray_documented` another one than the re
 - `ray_documented`: a function with torchvision's transforms and a DataLoader, ASHAScheduler, an
   actor and three loggers for each trial.
 
-`trials` says whether each ran as many as it was asked for: Optuna and Syne Tune can begin one too
-many, where both workers come free at once. It needs `pip install -e .[benchmarks]`. `--quick` has
-4 trials of 3 epochs and one seed; the data is not cut, so it takes more than the 50 s of others.
+`trials` shows whether each ran as many as requested: Optuna and Syne Tune can begin one too many,
+if both workers become free at once. It needs `pip install -e .[benchmarks]`. `--quick` has 4 trials
+of 3 epochs and one seed; the data is not cut, so it takes more than the 50 s of others.
 """
 
 import json
@@ -64,7 +64,7 @@ UNITS = {"wall_seconds": "s", "epochs": "epochs", "best_val_accuracy": "ratio", 
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """How much a study has to do."""
+    """Amount of work of a study."""
 
     trials: int
     epochs: int
@@ -72,9 +72,9 @@ class Work:
 
 
 def measure(quick: bool) -> list[Row]:
-    """All cases, once for each seed."""
+    """Measure all cases, once for each seed."""
     seeds, trials, epochs = (1, 4, 3) if quick else (3, 32, 27)
-    # Fetched and unpacked before any clock runs.
+    # Downloaded and unpacked before any measurement.
     load_dataset("fashion_mnist", DATA, seed=0)
     outcomes: dict[str, list[dict[str, float]]] = {case: [] for case in CASES}
     for seed in range(seeds):
@@ -83,7 +83,7 @@ def measure(quick: bool) -> list[Row]:
             work = Work(trials=trials, epochs=epochs, seed=seed)
             outcome = run_case(case, work)
             outcomes[case].append(outcome)
-            # An hour is long, and a failure at its end would take all of it along.
+            # Print it now: a failure at the end of an hour would lose all results.
             told_so_far = ", ".join(f"{name} {value:,.4g}" for name, value in outcome.items())
             print(f"{case}, seed {seed}: {told_so_far}", flush=True)
     rows = []
@@ -102,9 +102,9 @@ def row(case: str, metric: str, value: float, unit: str) -> Row:
 
 
 def run_case(case: str, work: Work) -> dict[str, float]:
-    """Run one study in a process of its own; a value for each of `UNITS`."""
-    # Not where TMPDIR may point now: Ray's sockets lie there, and their paths must be short.
-    # A process of Ray's that is just ending may still write there: no reason to lose an hour's run.
+    """Run one study in a process of its own; return a value for each of `UNITS`."""
+    # Not in TMPDIR: Ray's sockets need short paths. A process of Ray's that is just ending may
+    # still write there, which must not lose an hour's run.
     with tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         environment = {
@@ -130,7 +130,7 @@ def run_case(case: str, work: Work) -> dict[str, float]:
 
 
 def command_of(case: str, work: Work, folder: Path) -> list[str]:
-    """How the study is started."""
+    """Return the command that starts the study."""
     if case != "ours":
         return script(PEERS[case], peer_options(work, folder))
     options = {
@@ -148,24 +148,24 @@ def command_of(case: str, work: Work, folder: Path) -> list[str]:
 
 
 def peer_options(work: Work, folder: Path) -> dict[str, object]:
-    """The command line that all scripts but ours have."""
+    """Return the options that all scripts but ours have."""
     return {"trials": work.trials, "epochs": work.epochs, "seed": work.seed, "folder": folder}
 
 
 def script(name: str, options: dict[str, object]) -> list[str]:
-    """The command that runs one of `SCRIPTS`."""
+    """Return the command that runs one of `SCRIPTS`."""
     flags = [word for option, value in options.items() for word in (f"--{option}", str(value))]
     return [sys.executable, str(SCRIPTS / name), *flags]
 
 
 def outcome_in(folder: Path) -> dict[str, float]:
-    """What a peer's script wrote."""
+    """Return the output of a peer's script."""
     outcome: dict[str, float] = json.loads((folder / "outcome.json").read_text())
     return outcome
 
 
 def journaled(directory: Path) -> dict[str, float]:
-    """The same from a journal of ours."""
+    """Return the same from a journal of ours."""
     _, state = read_journal(directory / JOURNAL, Objective("val_accuracy", "max"))
     trials, best = state.trials.values(), state.best
     if best is None or any(trial.status == "failed" for trial in trials):

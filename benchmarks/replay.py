@@ -1,5 +1,5 @@
-"""Studies in simulated time, on learning curves that are known beforehand: one loop for all
-strategies, ours and those of others."""
+"""Studies in simulated time, on known learning curves: one loop for all strategies, ours and those
+of others."""
 
 import heapq
 import math
@@ -20,74 +20,74 @@ METRIC = "val_accuracy"
 
 @dataclass(frozen=True)
 class Curve:
-    """What a trial will report."""
+    """The reports of a trial, known in advance."""
 
     values: Sequence[float]
-    """Of the metric, by epoch, the larger the better; a last NaN where it diverges. As long as the
-    trial, if nobody stops it."""
+    """Values of the metric by epoch, larger is better; a last NaN if it diverges. As long as the
+    trial, unless it is stopped."""
     seconds: Sequence[float]
-    """Of each epoch, simulated."""
+    """Simulated seconds of each epoch."""
     noiseless: Sequence[float] = ()
-    """The values without the noise that is in them; empty where these are the same."""
+    """Values without their noise; empty if there is none."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """A trial that is to run."""
+    """A trial to run."""
 
     trial: int
-    """Its number, from 0 in the order of their beginning."""
+    """Number of the trial, from 0 in order of beginning."""
     config: Mapping[str, Any]
     epoch: int = 0
-    """That it goes on from; 0 for a new one."""
+    """Epoch to continue from; 0 for a new trial."""
 
 
 class Strategy(Protocol):
-    """Decides what a study runs."""
+    """A strategy that decides what a study runs."""
 
     def next_work(self) -> Work | None:
-        """A new trial, or one that has stopped and is to go on; None if there is nothing to do
-        until a running trial has told more."""
+        """Return a new trial, or a stopped one that continues; None if there is nothing to do until
+        a running trial has reported more."""
 
     def tell(self, trial: int, epoch: int, value: float) -> bool:
-        """Take in the value after an epoch, NaN if the trial has diverged in it; whether the trial
-        goes on. One that has come to the end of its curve does not, whatever the answer."""
+        """Take in the value after an epoch, NaN if the trial has diverged in it; return whether the
+        trial continues. At the end of its curve it does not, whatever the answer."""
 
 
 class Improvement(NamedTuple):
     """A value that was the best so far."""
 
     epochs: int
-    """Of all trials until then."""
+    """Total epochs of all trials until then."""
     seconds: float
-    """Simulated."""
+    """Simulated seconds until then."""
     value: float
-    """As it was told."""
+    """Reported value."""
     noiseless: float
-    """Without the noise that was told with it."""
+    """Value without noise."""
 
 
 @dataclass
 class Replay:
-    """What a replayed study came to."""
+    """Result of a replayed study."""
 
     best: list[Improvement] = field(default_factory=list)
     epochs: int = 0
-    """Of all trials."""
+    """Total epochs of all trials."""
     trials: int = 0
     seconds: float = 0.0
-    """Simulated, until the last epoch."""
+    """Simulated seconds until the last epoch."""
 
     def best_after(self, epochs: int) -> float:
-        """The best value after so many epochs of all trials together."""
+        """Return the best value after that many epochs of all trials together."""
         return max((found.value for found in self.best if found.epochs <= epochs), default=0.0)
 
     def noiseless_after(self, epochs: int) -> float:
-        """What the value that looks best after so many epochs is without its noise."""
+        """Return the noiseless value of what looks best after that many epochs."""
         return next(found.noiseless for found in reversed(self.best) if found.epochs <= epochs)
 
     def cost(self, target: float) -> tuple[float, float] | None:
-        """Epochs and seconds until a trial reached `target`; None if none has."""
+        """Return epochs and seconds until a trial reached `target`; None if none has."""
         return next((found[:2] for found in self.best if found.value >= target), None)
 
 
@@ -103,12 +103,12 @@ def replay(
     """Run a study: `workers` at once, for `epochs` of all trials together or until `target`.
 
     Args:
-        train: the curve of a configuration, asked once for every trial.
+        train: returns the curve of a configuration, called once for every trial.
         strategy: decides what runs.
         workers: trials at once.
-        epochs: of all trials together.
-        trials: after which nothing more is begun.
-        target: the value at which the study ends.
+        epochs: total epochs of all trials.
+        trials: number of trials after which no more are begun.
+        target: value at which the study ends.
     """
     found = Replay()
     best = -math.inf
@@ -135,7 +135,7 @@ def replay(
         found.epochs, found.seconds = found.epochs + 1, now
         curve = curves[trial]
         value = curve.values[epoch - 1]
-        # False of a NaN.
+        # False for a NaN.
         if value > best:
             best = value
             noiseless = curve.noiseless[epoch - 1] if curve.noiseless else value
@@ -150,13 +150,13 @@ def replay(
 
 
 class OurStudy:
-    """A searcher and a scheduler of ours, called as Tune and our launcher call them.
+    """A searcher and a scheduler of ours, called as by Tune and our launcher.
 
     Args:
         searcher: chooses the configurations.
         scheduler: decides how long they train.
-        epochs: of a trial that is never stopped.
-        trials: that the study shall have.
+        epochs: epochs of a trial that is never stopped.
+        trials: number of trials of the study.
     """
 
     def __init__(
@@ -173,7 +173,7 @@ class OurStudy:
         ).check()
 
     def next_work(self) -> Work | None:
-        """Who is promoted, else the next point of the searcher."""
+        """Return a promoted trial, else the next point of the searcher."""
         promoted = self.scheduler.next_promotion()
         if promoted is not None:
             self._emit(promoted)
@@ -187,12 +187,12 @@ class OurStudy:
         return Work(index, config)
 
     def tell(self, trial: int, epoch: int, value: float) -> bool:
-        """Emit what became known by a result: result, decisions, end."""
+        """Emit the events of a result: result, decisions, end."""
         if math.isnan(value):
             self._emit(Ended(trial=trial, epoch=epoch, status="diverged"))
             goes_on = False
         elif epoch == self.epochs:
-            # Tune asks no scheduler about the result that a trial ends with by itself.
+            # Tune does not ask a scheduler about the result with which a trial ends by itself.
             result = Result(trial=trial, epoch=epoch, metrics={METRIC: value})
             self._emit(result, Ended(trial=trial, epoch=epoch, status="finished"))
             goes_on = False
@@ -206,7 +206,7 @@ class OurStudy:
             result = Result(trial=trial, epoch=epoch, metrics={METRIC: value})
             self._emit(result, *self.scheduler.take_events())
             goes_on = answer != TrialScheduler.STOP
-        # What follows from the events themselves, as after every step of Tune's.
+        # Consequences of the events themselves, as after every step of Tune.
         self._emit(*self.scheduler.take_events(), *self.searcher.take_events())
         return goes_on
 

@@ -1,27 +1,27 @@
-"""Who goes on from a rung? The rules of ASHA compared on recorded curves (see `record_curves.py`).
+"""The rules of ASHA's rungs compared on recorded curves (see `record_curves.py`).
 
 Random search under each rule, 4 workers in simulated time, grace period 1, reduction factor 3, 27
 epochs, 200 seeds: the best validation accuracy that a study has after 50, 100, 200 and 400 epochs
 of all its trials together, as the shortfall from the table's best in points (hundredths), mean
 over the seeds; smaller is better.
 
-- `promotion`: among the best n // 3, itself included, else it is stopped, and goes on from its
+- `promotion`: among the best n // 3, itself included, else it is stopped, and resumes from its
   checkpoint as soon as it is among them (ours; algorithm 2 of Li et al. 2020).
 - `top`: among the best max(1, n // 3), itself included, else stopped for good (Optuna's pruner has
   the same).
 - `ray`: no worse than the 67th percentile of those before it.
-- `syne_tune`: no worse than the 67th percentile with itself; the first two always go on.
-- `lenient`: as `top`, but the first three to come always go on.
-- `strict`: as `top`, but the first two always stop: nobody goes on without two to compare with.
+- `syne_tune`: no worse than the 67th percentile with itself; the first two always continue.
+- `lenient`: as `top`, but the first three to arrive always continue.
+- `strict`: as `top`, but the first two always stop: none continues without two to compare with.
 - `none`: every trial runs to its end.
 
 `promotion` is the default: the best at every budget, and it needs a third of random search's
-epochs where `top` needs more (`fidelity.py`). It has its price. With fewer than 27 trials nobody
-may get to epoch 27, which the plan of a study says; the latest checkpoint of every stopped trial
-stays beside its best; and a trainable without checkpoints has nothing to go on from, and is run
-under `top`, the best of the rules that stop for good. Rungs that let the first ones through (`ray`,
-`syne_tune`, `lenient`, and `top` a little) pay for it with whole trials at the beginning of a
-study, when nothing is known yet.
+epochs where `top` needs more (`fidelity.py`). It has its price. With fewer than 27 trials none may
+reach epoch 27, which the plan of a study reports; the latest checkpoint of every stopped trial is
+kept beside its best; and a trainable without checkpoints cannot resume, and is run under `top`, the
+best of the rules that stop for good. Rungs that let the first ones through (`ray`, `syne_tune`,
+`lenient`, and `top` a little) pay for it with whole trials at the beginning of a study, when
+nothing is known yet.
 """
 
 import math
@@ -44,7 +44,7 @@ WORKERS, BUDGETS = 4, (50, 100, 200, 400)
 
 
 class SyneTune(Rungs):
-    """A percentile with the own value; a rung of fewer than η lets everybody through."""
+    """A percentile including the trial's own value; a rung of fewer than η lets all through."""
 
     def report(self, trial: int, epoch: float, value: float) -> Decision | None:
         """As `Rungs.report`."""
@@ -58,7 +58,7 @@ class SyneTune(Rungs):
 
 
 class Lenient(Rungs):
-    """The first η trials always go on."""
+    """The first η trials always continue."""
 
     def report(self, trial: int, epoch: float, value: float) -> Decision | None:
         """As `Rungs.report`."""
@@ -69,7 +69,7 @@ class Lenient(Rungs):
 
 
 class Strict(Rungs):
-    """A rung of fewer than η lets nobody through."""
+    """A rung of fewer than η lets none through."""
 
     def report(self, trial: int, epoch: float, value: float) -> Decision | None:
         """As `Rungs.report`."""
@@ -88,7 +88,7 @@ class Ruled(ASHA):
 
 
 def under(rungs: Rungs | None) -> Callable[[Curves, int], Replay]:
-    """A study of random search under these rungs."""
+    """Return a study of random search under these rungs."""
 
     def run(curves: Curves, seed: int) -> Replay:
         scheduler = StudyScheduler() if rungs is None else Ruled(rungs)
@@ -111,7 +111,7 @@ CASES: dict[str, Callable[[Curves, int], Replay]] = {
 
 
 def measure(quick: bool) -> list[Row]:
-    """Every rule at every budget."""
+    """Measure every rule at every budget."""
     curves, rows = Curves(), []
     for case, study in CASES.items():
         studies = [study(curves, seed) for seed in range(20 if quick else 200)]

@@ -1,4 +1,4 @@
-"""Runs of strategies on tasks, kept in a file that grows by a line a run (JSON)."""
+"""Runs of strategies on tasks, stored in a file that grows by a line per run (JSON)."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -9,36 +9,36 @@ from typing import NamedTuple
 from surrogate import EPOCHS, Scale
 
 BUDGETS = 40
-"""At which the value that a run has found is kept, at equal distances."""
+"""Number of budgets, at equal distances, at which the best value of a run is stored."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run has to spend, and when it is looked at."""
+    """The budget of a run, and the times of its evaluation."""
 
     trainings: int
-    """Epochs of all its trials together, in full trainings."""
+    """Total epochs of all its trials, in full trainings."""
     marks: tuple[int, ...]
-    """Full trainings after which regret is told."""
+    """Full trainings after which regret is reported."""
     noisy: bool = False
-    """Whether strategies are told values with noise."""
+    """Whether strategies get values with noise."""
     trials: int | None = None
-    """After which no more are begun; None without an end."""
+    """Number of trials after which no more are begun; None for no limit."""
     trial_epochs: int = EPOCHS
-    """Of a full training."""
+    """Epochs of a full training."""
 
     @property
     def epochs(self) -> int:
-        """Of all trials together."""
+        """Total epochs of all trials."""
         return self.trainings * self.trial_epochs
 
     @property
     def budgets(self) -> list[int]:
-        """Epochs at which a run is looked at, ascending; the marks are among them."""
+        """Epochs at which a run is evaluated, ascending; the marks are among them."""
         return [self.epochs * (at + 1) // BUDGETS for at in range(BUDGETS)]
 
     def at_mark(self, mark: int) -> int:
-        """The place of a mark among the budgets."""
+        """Return the position of a mark among the budgets."""
         return self.budgets.index(mark * self.trial_epochs)
 
 
@@ -53,7 +53,7 @@ PLANS = {
 
 
 class Key(NamedTuple):
-    """What a run is of."""
+    """Identity of a run."""
 
     plan: str
     task: str
@@ -72,30 +72,30 @@ class Run:
     workers: int
     seed: int
     accuracy: list[float]
-    """By the budgets of the plan: of what looks best by then, without noise, in percent; of a table
-    the negative loss."""
+    """Noiseless accuracy, in percent, of what looks best by then, by the budgets of the plan; for a
+    table the negative loss."""
     best: float
     median: float
-    """The scale of regret of the task, see `Scale`."""
+    """Scale of regret of the task, see `Scale`."""
     trials: int
     wall: float
-    """Real seconds: the strategy's own and, of configurations that are new to the process, those
+    """Real seconds: the strategy's own and, for configurations that are new to the process, those
     of the surrogate."""
 
     @property
     def key(self) -> Key:
-        """What it is of."""
+        """Return its identity."""
         return Key(self.plan, self.task, self.strategy, self.workers, self.seed)
 
     @property
     def regret(self) -> list[float]:
-        """By the budgets of the plan."""
+        """Regret by the budgets of the plan."""
         scale = Scale(self.best, self.median)
         return [scale.regret(accuracy) for accuracy in self.accuracy]
 
 
 def read(path: Path) -> dict[Key, Run]:
-    """The runs of a file; none if there is no file.
+    """Return the runs of a file; none if there is no file.
 
     Raises:
         ValueError: a line before the last is no run.
@@ -117,7 +117,7 @@ def read(path: Path) -> dict[Key, Run]:
 
 
 def write(path: Path, runs: Iterable[Run]) -> None:
-    """Append runs, each as soon as it is there; a line that was cut off is taken away first."""
+    """Append runs, each at once; remove an incomplete last line first."""
     text = path.read_text() if path.exists() else ""
     whole = text[: text.rfind("\n") + 1]
     if whole != text:
@@ -129,8 +129,8 @@ def write(path: Path, runs: Iterable[Run]) -> None:
 
 
 def on_known_scale(runs: Mapping[Key, Run]) -> dict[Key, Run]:
-    """The runs with regret to the best value that any of them, or a point of the scale, has
-    reached on the task."""
+    """Return the runs with regret relative to the best value that any of them, or a point of the
+    scale, has reached on the task."""
     best: dict[str, float] = {}
     for run in runs.values():
         best[run.task] = max(best.get(run.task, run.best), *run.accuracy)

@@ -1,14 +1,14 @@
-"""Whether a result costs the driver as much after 10,000 trials as at first.
+"""Cost of a result for the driver, at the beginning and after 10,000 trials.
 
 Claim: at least 200 results a second in the first and in the last tenth of 10,000 do-nothing trials
 of 4 epochs, at most 1 GB of the driver's memory, and at most 60 s for a resume with one more trial.
 
-Method: a job whose trials do nothing, two at a time on two cores, used processes reused as in any
+Method: a job whose trials do nothing, two at a time on two cores, with reused processes as in any
 study of ours; all else is as for any job: journal, curves, checkpoint retention, summary. The
-driver is a process of its own, started as a person starts it. Results a second are those of the
-journal by their times, over each tenth of the results; the memory is the largest that the driver
-was ever resident with (VmHWM, Linux), over both runs. The resume is its whole process, from import
-to last line. `--quick` has 1,000 trials, `--trials N` any number.
+driver is a process of its own, started as a user starts it. Results per second are those of the
+journal by their times, over each tenth of the results; the memory is the largest resident memory of
+the driver (VmHWM, Linux), over both runs. The resume is its whole process, from import to last
+line. `--quick` has 1,000 trials, `--trials N` any number.
 """
 
 import itertools
@@ -25,11 +25,11 @@ from table import Row, run_benchmark
 SCRIPT = Path(__file__).parent / "peer_scripts" / "do_nothing.py"
 
 SECONDS_BETWEEN_LOOKS = 0.5
-"""At the driver's memory."""
+"""Seconds between two checks of the driver's memory."""
 
 
 def measure(quick: bool, *, trials: Sequence[str]) -> list[Row]:
-    """One study, and its resume with one more trial."""
+    """Measure one study, and its resume with one more trial."""
     count = 1000 if quick else int(trials[0])
     with tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as name:
         folder = Path(name)
@@ -52,10 +52,10 @@ def measure(quick: bool, *, trials: Sequence[str]) -> list[Row]:
 
 
 def driver(options: Sequence[str], folder: Path) -> tuple[float, int]:
-    """Runs the job; its seconds, and the bytes that its process was resident with at most.
+    """Run the job; return its seconds, and the largest resident memory of its process in bytes.
 
     Raises:
-        RuntimeError: it has not ended well; its last lines are in it.
+        RuntimeError: it has failed; the message has its last lines.
     """
     log, peak = folder / "log.txt", 0
     with log.open("w") as file:
@@ -73,14 +73,14 @@ def driver(options: Sequence[str], folder: Path) -> tuple[float, int]:
 
 
 def peak_memory(process: int) -> int:
-    """The most bytes that a process was ever resident with; 0 once it has ended."""
+    """Return the largest resident memory of a process in bytes; 0 once it has ended."""
     status = Path(f"/proc/{process}/status").read_text()
     found = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
     return int(found[0]) * 1024 if found else 0
 
 
 def rates(journal: Path) -> list[float]:
-    """Results a second in each tenth of a study's results."""
+    """Return the results per second in each tenth of a study's results."""
     events = map(json.loads, journal.read_text().splitlines())
     times = [event["time"] for event in events if event["event"] == "result"]
     size = len(times) // 10

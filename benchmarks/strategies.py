@@ -30,8 +30,8 @@ SEARCHERS = {
     "gp": "gp_search.GPSearch",
     "auto": "auto_search.auto",
 }
-"""By name, what makes it, in `search_spaces.searchers`: a name, so that a study imports no library
-that only another one needs."""
+"""Class of each searcher in `search_spaces.searchers`, by name: as text, so that a study imports no
+library that only another one needs."""
 
 ASHAS: Mapping[str, Mapping[str, Any]] = {
     "asha": {},
@@ -41,27 +41,27 @@ ASHAS: Mapping[str, Mapping[str, Any]] = {
     "ray_rule": {"grace_period": 1, "rung_rule": "ray"},
     "ray_rule_3": {"grace_period": 3, "rung_rule": "ray"},
 }
-"""By name, what ASHA is given beside the epochs of a trial."""
+"""Arguments of ASHA beside the epochs of a trial, by name."""
 
 SCHEDULERS = (*ASHAS, "hyperband", "pasha", "power_laws")
-"""All names."""
+"""Names of all schedulers."""
 
 
 def named(
     name: str, space: Space, *, seed: int, epochs: int, trials: int, workers: int
 ) -> Strategy:
-    """The strategy of that name.
+    """Return the strategy of that name.
 
     Args:
         name: as above.
-        space: where to look.
-        seed: of all that it draws.
-        epochs: of a trial that nobody stops.
-        trials: that the study will have at most.
+        space: space to search.
+        seed: seed of all random draws.
+        epochs: epochs of a trial that is not stopped.
+        trials: largest number of trials of the study.
         workers: trials at once.
 
     Raises:
-        ValueError: there is none of that name.
+        ValueError: the name is unknown.
     """
     check(name)
     if name in PEERS:
@@ -78,10 +78,10 @@ def named(
 
 
 def check(name: str) -> None:
-    """Refuse what is no name of a strategy.
+    """Check the name of a strategy.
 
     Raises:
-        ValueError: there is none of that name.
+        ValueError: the name is unknown.
     """
     start, _, stopped = name.partition("+")
     searcher, _, first = start.partition(":")
@@ -95,7 +95,7 @@ def check(name: str) -> None:
 
 
 def scheduler_named(name: str, epochs: int, seed: int) -> StudyScheduler:
-    """The scheduler of that name in `SCHEDULERS`."""
+    """Return the scheduler of that name in `SCHEDULERS`."""
     if name == "hyperband":
         return Hyperband(max_epochs=epochs, seed=seed)
     if name == "pasha":
@@ -108,7 +108,7 @@ def scheduler_named(name: str, epochs: int, seed: int) -> StudyScheduler:
 def searcher_named(
     name: str, space: Space, seed: int, start_points: Sequence[Mapping[str, object]]
 ) -> StudySearcher:
-    """The searcher of that name in `SEARCHERS`."""
+    """Return the searcher of that name in `SEARCHERS`."""
     module, _, kind = SEARCHERS[name].partition(".")
     searcher = getattr(import_module(f"search_spaces.searchers.{module}"), kind)
     rest = {"around_defaults": True} if name == "prior" else {}

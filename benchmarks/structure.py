@@ -1,4 +1,4 @@
-"""How large the product is, and how far one result reaches: `python benchmarks/structure.py`.
+"""Size of the product, and number of files that a result passes: `python benchmarks/structure.py`.
 
 Method: lines, files, imports and names are read from the source. For the files that one epoch's
 result passes, a study of one trial is run whose trainable has no file of its own: those whose
@@ -20,11 +20,11 @@ PRODUCT = ("search_spaces", "trainables", "tune_cluster", "tune_jobs")
 STRATEGIES = ("search_spaces.searchers.", "search_spaces.schedulers.")
 OF_TUNE = re.compile(r"ray\.(tune|train|air)\.").match
 BASES = ("base", "strategy")
-"""Modules of the interfaces, which shared code may know."""
+"""Modules of the interfaces, which shared code may import."""
 
 
 def files() -> list[Path]:
-    """All of the product, relative to its root."""
+    """Return all files of the product, relative to its root."""
     return sorted(
         path.relative_to(ROOT) for package in PRODUCT for path in (ROOT / package).rglob("*.py")
     )
@@ -32,12 +32,12 @@ def files() -> list[Path]:
 
 @cache
 def parsed(path: Path) -> ast.Module:
-    """The source of a file of the product."""
+    """Return the parsed source of a file of the product."""
     return ast.parse((ROOT / path).read_text())
 
 
 def imported(path: Path) -> Iterator[tuple[str, str]]:
-    """Each imported module with the name that is taken from it, or "" for the module itself.
+    """Yield each imported module with the imported name, or "" for the module itself.
 
     A name that is a module of the product is returned as the module.
     """
@@ -56,12 +56,13 @@ def imported(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def private(path: Path) -> set[str]:
-    """The private names of Ray in a file: imported, attributes, and those of Tune's controller."""
+    """Return the private names of Ray in a file: imports, attributes, those of Tune's
+    controller."""
     found = {f"{module}.{name}" for module, name in imported(path)}
     for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Attribute):
             name = ast.unparse(node)
-            # What Tune gives a scheduler.
+            # The controller that Tune gives to a scheduler.
             found.add(f"ray.tune.{name}" if name.startswith("controller.") else name)
     return {
         name
@@ -71,7 +72,7 @@ def private(path: Path) -> set[str]:
 
 
 def strategy_checks(path: Path) -> list[int]:
-    """The lines of a file that ask whether an object is of a certain searcher or scheduler."""
+    """Return the lines of a file that check whether an object is of a certain strategy class."""
     strategies = {
         name
         for module, name in imported(path)
@@ -88,7 +89,7 @@ def strategy_checks(path: Path) -> list[int]:
 
 
 def shared() -> list[Path]:
-    """Files that are no strategy and no job."""
+    """Return the files that are no strategy and no job."""
     folders = {Path(*name.rstrip(".").split(".")) for name in STRATEGIES}
     return [
         path for path in files() if path.parts[0] != "tune_jobs" and not folders & set(path.parents)
@@ -96,7 +97,7 @@ def shared() -> list[Path]:
 
 
 class Passed:
-    """Collects the files of the product whose functions are called while it is on."""
+    """Collects the files of the product whose functions are called between `on` and `off`."""
 
     def __init__(self) -> None:
         self.files: set[str] = set()
@@ -116,7 +117,7 @@ class Passed:
 
 
 def passed_by_a_result() -> set[str]:
-    """The files of the product that handle one epoch's result, in the trial and in the driver."""
+    """Return the files of the product that handle one epoch's result, in trial and driver."""
     from ray import tune
     from ray.tune.execution.tune_controller import TuneController
 

@@ -1,14 +1,14 @@
-"""What a suggestion costs: a model with 1,000 finished trials in it, 4 more running.
+"""Cost of a suggestion: a model with 1,000 finished trials in it, 4 more running.
 
 A conditional space of 30 hyperparameters with the shape of a training recipe: ranges, integers,
 ordered lists and categories, and two choices that open branches, some of one name; with
 `full_recipe` in its place the space of `optuna_full_recipe.py`, 75 columns to the Gaussian process.
 A tenth of the trials failed. Between two suggestions one of the running trials ends, as in a study.
-With `-asha` one trial in three goes on from each rung, and the model is told what it had at all of
+With `-asha` one in three trials continues from each rung, and the model gets its values at all of
 them.
 
 Claim: a median of at most 50 ms with TPE and with the Gaussian process, whose kernel is fitted anew
-once in a while; with Optuna what it takes.
+from time to time; Optuna has no limit.
 """
 
 import time
@@ -32,7 +32,7 @@ FINISHED, RUNNING, EPOCHS = 1_000, 4, 27
 
 
 def parameter(name: str, **rest: object) -> Hyperparameter:
-    """A hyperparameter of the recipe."""
+    """Return a hyperparameter of the recipe."""
     return Hyperparameter(
         name=name,
         meaning="of the recipe",
@@ -44,7 +44,7 @@ def parameter(name: str, **rest: object) -> Hyperparameter:
 
 
 def ranges(count: int, **rest: object) -> list[Hyperparameter]:
-    """So many ranges from 0 to 1."""
+    """Return `count` ranges from 0 to 1."""
     start = rest.pop("name", "range")
     return [
         parameter(f"{start}_{at}", default=0.5, low=0.0, high=1.0, **rest) for at in range(count)
@@ -76,7 +76,7 @@ RECIPE = Space(
 def seconds_each(
     searcher: LearningSearch, scheduler: StudyScheduler, suggestions: int
 ) -> list[float]:
-    """Of one suggestion after the other."""
+    """Return the seconds of consecutive suggestions."""
     study, rng, space = Driven(searcher, scheduler), np.random.default_rng(0), searcher.space
 
     def end(index: int) -> None:
@@ -92,7 +92,7 @@ def seconds_each(
         study.tell_suggested(index, space.point(rng.random(len(space.parameters)).tolist()))
         if index < FINISHED:
             end(index)
-    # The first one also tells the library all that came before, once.
+    # The first one also passes all earlier trials to the library, once.
     study.suggest(FINISHED + RUNNING)
     seconds = []
     for index in range(FINISHED + RUNNING + 1, FINISHED + RUNNING + 1 + suggestions):
@@ -116,11 +116,11 @@ CASES: dict[str, tuple[str, Space, bool]] = {
     "gp-full_recipe": ("gp", FULL_RECIPE, False),
     "gp-asha-full_recipe": ("gp", FULL_RECIPE, True),
 }
-"""By name, the searcher, its space, and whether rungs stop trials."""
+"""Searcher, its space, and whether rungs stop trials, by name."""
 
 
 def measure(quick: bool) -> list[Row]:
-    """Every model, and the one that reads values at rungs under early stopping too."""
+    """Measure every model, and the one that uses values at rungs under early stopping too."""
     rows = []
     for case, (name, space, stopped) in CASES.items():
         searcher = SEARCHERS[name](space, seed=0)

@@ -1,4 +1,4 @@
-"""What all benchmarks share: their command line, the table they print, the JSON they write."""
+"""Shared parts of the benchmarks: their command line, the printed table, the written JSON."""
 
 import argparse
 import importlib.metadata
@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 MEASURED = ("torch", "ray", "numpy", "hyperopt", "optuna")
-"""The packages whose speed or quality is measured."""
+"""Packages whose speed or quality is measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,30 +22,30 @@ class Row:
     """One figure."""
 
     benchmark: str
-    """The script it is from."""
+    """Script that measured it."""
 
     case: str
-    """What was measured."""
+    """Measured case."""
 
     metric: str
-    """Of which quantity."""
+    """Measured quantity."""
 
     value: float
-    """In `unit`."""
+    """Value in `unit`."""
 
     unit: str
-    """Such as "1/s" or "s"."""
+    """Unit, such as "1/s" or "s"."""
 
 
 def run_benchmark(
     measure: Callable[..., list[Row]], description: str, **lists: Sequence[str]
 ) -> None:
-    """Parse the command line, measure, print a table and write the JSON that was asked for.
+    """Parse the command line, measure, print a table and write the JSON, if requested.
 
     Args:
-        measure: takes whether to be quick (at most 50 s on 2 cores) and returns the figures.
-        description: the script's docstring, shown by `--help`.
-        lists: further arguments of `measure`, each with what it is if nobody says otherwise.
+        measure: called with whether to be quick (at most 50 s on 2 cores); returns the figures.
+        description: docstring of the script, shown by `--help`.
+        lists: further arguments of `measure`, each with its default.
     """
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -83,7 +83,7 @@ def show(rows: list[Row], caption: str) -> None:
 
 
 def hardware() -> dict[str, str | int | float]:
-    """CPU model, cores this process may use, memory in GiB, and the GPU's name or "none"."""
+    """Return CPU model, usable cores, memory in GiB, and the GPU's name or "none"."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
         "cpu": _cpu_model(),
@@ -96,7 +96,7 @@ def hardware() -> dict[str, str | int | float]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages whose speed is measured."""
+    """Return the versions of Python and of the packages whose speed is measured."""
     packages = {name: importlib.metadata.version(name) for name in MEASURED}
     return {"python": platform.python_version(), **packages}
 

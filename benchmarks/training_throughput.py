@@ -1,13 +1,12 @@
 """Training samples per second on one core, against the shortest bare loop and the usual DataLoader.
 
-Claim: `fit`, our training loop, with metrics, checkpointable state and the watch over divergence,
-trains at 0.95 or more of the speed of the shortest loop that one can write over the same uint8
-tensors with the same model, fused optimizer, memory format and precision ("bare"). Against the
-tutorials' DataLoader, in the training process and with torchvision's transforms ("dataloader"), it
-is 2.5 times as fast for the MLP, 4.2 times with bfloat16, and 1.9 times for the CNN in both. With
-all knobs off the MLP is as fast as a loop that has none. Of those that are switched on augmentation
-costs at most 8% (mixup on the MLP; of the CNN 3%), and step losses every 50 steps nothing that can
-be measured.
+Claim: `fit`, our training loop, with metrics, checkpointable state and the check for divergence,
+trains at 0.95 or more of the speed of the shortest possible loop over the same uint8 tensors with
+the same model, fused optimizer, memory format and precision ("bare"). Against the tutorials'
+DataLoader, in the training process and with torchvision's transforms ("dataloader"), it is 2.5
+times as fast for the MLP, 4.2 times with bfloat16, and 1.9 times for the CNN in both. With all
+options off the MLP is as fast as a loop that has none. Of the options augmentation costs at most 8%
+(mixup on the MLP; on the CNN 3%), and step losses every 50 steps have no measurable cost.
 
 Measured on 2 cores of an AMD EPYC (AVX-512, bfloat16), torch 2.15, 15 repeats; ours over bare: MLP
 1.03 and 1.04 with bfloat16, CNN 0.99 and 1.00. The machine is shared, and the CNN's float32 figures
@@ -45,7 +44,7 @@ Loop: TypeAlias = Callable[[ImageConfig, SearchData], float]
 IMAGES = {"mlp": 12_800, "cnn": 3_840}
 
 OFF = {"dropout": 0.0, "print_freq": 0}
-"""A config without anything that can be left out."""
+"""Config without anything optional."""
 
 KNOBS: dict[str, dict[str, Any]] = {
     "dropout": {"dropout": 0.1},
@@ -78,17 +77,18 @@ KNOBS: dict[str, dict[str, Any]] = {
     "erasing": {"augmentation": "erasing"},
     "mixup": {"augmentation": "mixup"},
 }
-"""What of each is switched on. What is not here is looked at once an epoch or once a run (patience,
-freezing, standardisation, weights to start from), or is another network (sizes, depth, kernel)."""
+"""Values that switch on each option. Options that act once an epoch or once a run (patience,
+freezing, standardisation, initial weights), or change the network (sizes, depth, kernel), are left
+out."""
 
 CONVOLUTIONAL_KNOBS = ("print_freq", "shift", "shift_flip", "erasing", "mixup")
-"""Those whose cost depends on the network, which the CNN is measured with too."""
+"""Options whose cost depends on the network, measured with the CNN too."""
 
 SIX_LAYERS: dict[str, Any] = {"channels": (32, 64, 128), "depth": 2}
 
 
 def measure(quick: bool) -> list[Row]:
-    """Both models in both precisions beside other loops, then each knob beside none."""
+    """Measure both models in both precisions beside other loops, then each option."""
     torch.set_num_threads(1)
     data = load_dataset("fashion_mnist", DATA, seed=0).search
     repeats = 3 if quick else 15
@@ -107,8 +107,7 @@ def measure(quick: bool) -> list[Row]:
 
 
 def part_of(data: SearchData, model: str) -> SearchData:
-    """Images to train on as they take about a second; validation is not counted, so as few as can
-    be."""
+    """Return training images for about a second, and as few validation images as possible."""
     count = IMAGES[model]
     total = count + 10
     return replace(
@@ -121,19 +120,19 @@ def part_of(data: SearchData, model: str) -> SearchData:
 
 
 def compare(case: str, config: ImageConfig, data: SearchData, repeats: int) -> list[Row]:
-    """Our loop beside the shortest one and the DataLoader."""
+    """Measure our loop beside the shortest one and the DataLoader."""
     loops: dict[str, Loop] = {"ours": ours, "bare": bare, "dataloader": dataloader}
     return beside(case, {name: (loop, config) for name, loop in loops.items()}, data, repeats)
 
 
 def without_knobs(model: str, data: SearchData, repeats: int) -> list[Row]:
-    """Our loop with all that can be switched off, beside one that has none of it."""
+    """Measure our loop with all options off, beside one that has none."""
     config = ImageConfig(**OFF, model=model, epochs=1)
     return beside(f"{model}_off", {"ours": (ours, config), "bare": (bare, config)}, data, repeats)
 
 
 def six_layers(data: SearchData, repeats: int) -> list[Row]:
-    """Ours in bfloat16 and channels last beside what a loop has where nobody chooses either."""
+    """Measure ours in bfloat16 and channels last beside the default number and memory format."""
     config = ImageConfig(**OFF, **SIX_LAYERS, model="cnn", epochs=1)
     cases = {
         "ours": (ours, replace(config, precision="bfloat16")),
@@ -146,7 +145,7 @@ def six_layers(data: SearchData, repeats: int) -> list[Row]:
 def beside(
     case: str, cases: dict[str, tuple[Loop, ImageConfig]], data: SearchData, repeats: int
 ) -> list[Row]:
-    """The speed of each, and of ours as a multiple of the others'."""
+    """Measure the speed of each, and of ours as a multiple of the others'."""
     part = part_of(data, next(iter(cases.values()))[1].model)
 
     def timed(loop: Loop, config: ImageConfig) -> Callable[[], float]:
@@ -164,7 +163,7 @@ def beside(
 def switched_on(
     model: str, precision: str, knobs: list[str], data: SearchData, repeats: int
 ) -> list[Row]:
-    """Our loop with a knob, as a share of its speed without it, each beside the other."""
+    """Measure our loop with an option, as a share of its speed without it, each in turn."""
     part = part_of(data, model)
     off: dict[str, Any] = {
         **{**OFF, "model": model, "precision": precision, "epochs": 1},
@@ -184,7 +183,7 @@ def switched_on(
 
 
 def in_turn(cases: dict[str, Callable[[], float]], repeats: int) -> dict[str, list[float]]:
-    """Runs all cases in turn, `repeats` times after one to warm up; the results of each."""
+    """Run all cases in turn, `repeats` times after one to warm up; return the results of each."""
     found: dict[str, list[float]] = {name: [] for name in cases}
     names = list(cases)
     for repeat in range(repeats + 1):
@@ -196,7 +195,7 @@ def in_turn(cases: dict[str, Callable[[], float]], repeats: int) -> dict[str, li
 
 
 def ratio_of(ours: list[float], others: list[float]) -> float:
-    """Median of the ratios within a repeat."""
+    """Return the median of the ratios within a repeat."""
     return statistics.median(a / b for a, b in zip(ours, others, strict=True))
 
 
