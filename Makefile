@@ -1,9 +1,9 @@
-# `make asha` and `make test` do all the set-up themselves.
+# `make asha` and `make test` include the set-up.
 PYTHON ?= python3
 BIN := .venv/bin
 STUDY ?= results
 
-# Two workers, each with a Ray of its own and a file at a time: most tests wait half of their time.
+# Two workers, each with a Ray of its own and one file at a time: most tests wait half of the time.
 TESTS := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore=tests/clusters
 
 .PHONY: asha test test-all test-cluster install lint bench tensorboard
@@ -17,7 +17,7 @@ test: .venv/installed
 test-all: .venv/installed
 	$(TESTS)
 
-# Needs root, openssh-server, rsync and iproute2, and skips with the reason. Shows what it has timed.
+# Needs root, openssh-server, rsync and iproute2, else skips with the reason. Shows measured times.
 test-cluster: .venv/installed
 	$(BIN)/python -m pytest tests/clusters -rsP
 

@@ -1,20 +1,20 @@
-"""What a trial costs beside its training: ours against a plain Tuner with Ray's defaults.
+"""Cost of a trial beside its training: ours against a plain Tuner with Ray's defaults.
 
 Claim: at most 30 ms a trial with journal, TensorBoard and events on, 45 ms with TPE's model, and at
 least 30 times less than Ray's default of one new process a trial with its three loggers. A result's
 curves and its line of HPARAMS cost the driver at most 1 ms, with 1,000 trials and with 1,000 epochs
-of one. A training script of three lines more (`tc.arguments`, `epochs`, `report`) costs at most
-40 ms a trial; a command as it is what a process start costs, and no more than Syne Tune's local
-backend, which starts a process a trial too.
+of one. A training script with three more lines (`tc.arguments`, `epochs`, `report`) costs at most
+40 ms a trial; an unchanged command costs a process start, and no more than Syne Tune's local
+backend, which starts a process per trial too.
 
 Method: a trainable that does nothing for 4 epochs, two at a time on two cores. Ours runs 200 trials
 and Ray's default 20, since each of those takes seconds; each figure is the whole of `fit()`, of
-ours with table and summary, over the number of trials, the start of the processes counted in. Both
+ours with table and summary, over the number of trials, including the start of the processes. Both
 in one Ray, one after the other. For TensorBoard, the events of trials that start, report and end
-are given to what writes its files, without Ray; all of its time over the number of results.
-The script, the command and Syne Tune's trials report four epochs of nothing in the same way, two at
-a time; `process` is the same command started without any study. Syne Tune's reporter is its
-documented one, its loop sleeps 0.1 s where the default is 5 s.
+are passed to the callback that writes its files, without Ray; its total time over the number of
+results. The script, the command and Syne Tune's trials report four empty epochs in the same way,
+two at a time; `process` is the same command started without any study. Syne Tune's reporter is its
+documented one, its loop sleeps 0.1 s instead of the default 5 s.
 """
 
 import io
@@ -61,7 +61,7 @@ METRICS = (
     *("train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_precision", "val_recall"),
     *("val_f1", "learning_rate", "updates", "epoch_seconds", "samples_per_second"),
 )
-"""What a result of ours has."""
+"""Metrics of one of our results."""
 
 
 class Nothing(tune.Trainable):
@@ -74,18 +74,18 @@ class Nothing(tune.Trainable):
         self.epoch = 0
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Begin again."""
+        """Start over."""
         self.epoch = 0
         return True
 
     def step(self) -> dict[str, Any]:
-        """One epoch of nothing."""
+        """Do nothing for an epoch."""
         self.epoch += 1
         return {"epoch": self.epoch, "val_accuracy": 0.5, "done": self.epoch == EPOCHS}
 
 
 def nothing(config: dict[str, Any]) -> None:
-    """The same as Ray's documentation would write it."""
+    """Report four epochs, as in Ray's documentation."""
     for epoch in range(1, EPOCHS + 1):
         tune.report({"epoch": epoch, "val_accuracy": 0.5})
 
@@ -97,10 +97,10 @@ def ours(
     folder: Path,
     trainable: Any = Nothing,
 ) -> float:
-    """Milliseconds a trial of a study by our launcher, from the built Tuner to the summary."""
+    """Return milliseconds per trial of a study, from the built Tuner to the summary."""
     tuner = Tuner(
         trainable,
-        # Nobody is stopped: every trial runs all four epochs.
+        # No trial is stopped: every trial runs all four epochs.
         tune_config=TuneConfig(
             metric="val_accuracy", mode="max", search_alg=strategy, reuse_actors=True
         ),
@@ -125,7 +125,7 @@ def ours(
 
 
 def ray_default(trials: int, folder: Path) -> float:
-    """Seconds of `Tuner.fit()` with Ray's defaults."""
+    """Return the seconds of `Tuner.fit()` with Ray's defaults."""
     space = {"learning_rate": tune.loguniform(1e-4, 1e-1), "batch_size": tune.choice([32, 64])}
     tuner = tune.Tuner(
         nothing,
@@ -142,13 +142,13 @@ def ray_default(trials: int, folder: Path) -> float:
 
 
 def command() -> Callable[[dict[str, Any]], None]:
-    """The command that prints, as a trainable."""
+    """Return the command that prints, as a trainable."""
     words = (sys.executable, str(SCRIPTS / "printing.py"))
     return command_trainable(TrialCommand(words, "val_accuracy"))
 
 
 def process(trials: int) -> float:
-    """Milliseconds a run of the command alone, two at a time."""
+    """Return milliseconds per run of the command alone, two at a time."""
     began = time.perf_counter()
     with ThreadPoolExecutor(2) as pool:
         words = [sys.executable, str(SCRIPTS / "printing.py")]
@@ -162,8 +162,8 @@ def process(trials: int) -> float:
 
 
 def syne_tune(trials: int, folder: Path) -> float:
-    """Milliseconds a trial of Syne Tune's local backend."""
-    # Its home is read at the import.
+    """Return milliseconds per trial of Syne Tune's local backend."""
+    # Syne Tune reads its home folder on import.
     os.environ["SYNETUNE_FOLDER"] = str(folder / "syne-tune")
     from syne_tune import StoppingCriterion
     from syne_tune import Tuner as SyneTuner
@@ -186,7 +186,7 @@ def syne_tune(trials: int, folder: Path) -> float:
 
 
 def milliseconds_a_result(trials: int, epochs: int, folder: Path) -> float:
-    """Milliseconds a result of writing trials for TensorBoard, their starts and ends counted in."""
+    """Return milliseconds per result for TensorBoard, including starts and ends of trials."""
     study = folder / f"written-{trials}"
     (study / "trials").mkdir(parents=True)
     columns = Columns(TRAINING, "val_accuracy", promotes=True)
@@ -214,7 +214,7 @@ def milliseconds_a_result(trials: int, epochs: int, folder: Path) -> float:
 
 
 def measure(quick: bool) -> list[Row]:
-    """Both cases, Ray's default first."""
+    """Measure both cases, Ray's default first."""
     default_trials, our_trials = (6, 100) if quick else (20, 200)
     with tempfile.TemporaryDirectory() as name:
         ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)

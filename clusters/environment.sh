@@ -1,8 +1,8 @@
-# What every login on a node finds: the setup commands of a cluster file add it to ~/.bashrc.
+# Environment of every login on a node: the setup commands of a cluster file add it to ~/.bashrc.
 source ~/venv/bin/activate
-# The project, as file_mounts has brought it, for the driver on the head; workers get its code.
+# The project, as copied by file_mounts, for the driver on the head; workers get its code from there.
 export PYTHONPATH=~/tune-cluster
-# Ray starts with the token in ~/.ray/auth_token or not at all, and lets nobody in without it.
+# Ray starts only with the token in ~/.ray/auth_token, and refuses connections without it.
 export RAY_AUTH_MODE=token
-# A study that `ray job stop` ends keeps what it has: that takes up to 25 s, and Ray would wait for 3.
+# A study ends in order after `ray job stop`: that takes up to 25 s, and Ray would wait for only 3.
 export RAY_JOB_STOP_WAIT_TIME_S=30

@@ -1,10 +1,10 @@
-"""Stops Ray on every machine of an on-premises cluster, and says of each what still runs there.
+"""Stop Ray on every machine of an on-premises cluster, and print what still runs on each.
 
     python clusters/stop_workers.py clusters/on_prem.yaml
 
-For after `ray down`, which with `provider: {type: local}` stops the head alone, though it says that
-no node remains. Not before: the head would start the workers again. Exit code 1 where something of
-Ray still runs, or a machine does not answer.
+Run it after `ray down`, which with `provider: {type: local}` stops the head alone, although it
+reports that no node remains. Not before: the head would restart the workers. Exit code 1 if a
+process of Ray still runs, or a machine does not answer.
 """
 
 import subprocess
@@ -17,15 +17,15 @@ import yaml
 
 STOP = (
     "~/venv/bin/ray stop >/dev/null 2>&1; "
-    # The brackets keep the pattern from finding the shell that it is in.
+    # The brackets keep the pattern from matching its own shell.
     "pgrep -u $USER -af '[r]ay::|[r]ay-dashboard|site-packages/[r]ay/|[r]ay[.](util|dashboard)'; "
     "test $? = 1"
 )
-"""Fails, and says what runs, unless nothing of Ray runs."""
+"""Command that fails, and prints the processes, if any process of Ray runs."""
 
 
 def main(path: str) -> int:
-    """Stops what `path`, a cluster file, names; the exit code."""
+    """Stop the machines of the cluster file at `path`; return the exit code."""
     config = yaml.safe_load(Path(path).read_text())
     provider = config["provider"]
     if provider["type"] != "local":
@@ -36,13 +36,13 @@ def main(path: str) -> int:
         workers = pool.map(
             lambda worker: stop(config["auth"], worker, head), provider["worker_ips"]
         )
-        # The head last: the way to the workers leads over it.
+        # The head last, since the workers are reached through it.
         clean = [*workers, stop(config["auth"], head)]
     return 0 if all(clean) else 1
 
 
 def stop(auth: dict[str, Any], machine: str, by_way_of: str | None = None) -> bool:
-    """Stops Ray on `machine`, and prints what came of it; whether nothing of it is left there."""
+    """Stop Ray on `machine`, and print the result; return whether no process of it is left."""
     ssh = ["ssh", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=accept-new"]
     ssh += ["-o", "ConnectTimeout=10"]
     if "ssh_private_key" in auth:

@@ -19,12 +19,12 @@ class Nothing(tune.Trainable):
         self.epoch = 0
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Begin again."""
+        """Start over."""
         self.epoch = 0
         return True
 
     def step(self) -> dict[str, Any]:
-        """One epoch of nothing."""
+        """Do nothing for an epoch."""
         self.epoch += 1
         return {"epoch": self.epoch, "val_accuracy": 0.5, "done": self.epoch == 4}
 

@@ -1,4 +1,4 @@
-"""The study as a job of ours: `tune_jobs/asha_lr_batch.py` with the space and split of all."""
+"""The study as a job of ours: `tune_jobs/asha_lr_batch.py` with the common space and split."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ SPACE = Space("peers", (replace(LEARNING_RATE, low=LOW, high=HIGH), BATCH_SIZE))
 
 
 def job(options: Options, *, images: ImageFlags) -> Tuner:
-    """Which learning rate goes with which batch size?"""
+    """Which learning rate suits which batch size?"""
     dataset = images.load(seed=options.seed, train_ratio=TRAIN_RATIO)
     fixed = {"epochs": options.epochs, "train_ratio": TRAIN_RATIO, "patience": 0}
     space = SPACE.fix(model=images.model or DEFAULT_MODEL, **fixed)

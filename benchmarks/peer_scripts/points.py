@@ -1,4 +1,4 @@
-"""The points that our random search draws, written down for the peers before their clocks run."""
+"""Points of our random search, written for the peers before their times are measured."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The study with Ray Tune as its documentation has it: function, DataLoader, ASHAScheduler."""
+"""The study with Ray Tune as in its documentation: function, DataLoader, ASHAScheduler."""
 
 from typing import Any
 
@@ -25,14 +25,14 @@ from work import (
 
 
 def train(config: dict[str, Any]) -> None:
-    """One trial."""
+    """Run one trial."""
     torch.manual_seed(config["seed"])
     transform = transforms.Compose(
         [transforms.ToTensor(), transforms.Normalize((0.2860,), (0.3530,))]
     )
     dataset = datasets.FashionMNIST(config["data_dir"], train=True, transform=transform)
     ratio = config["train_ratio"]
-    # By a generator of its own: the same split for all trials.
+    # A generator of its own gives all trials the same split.
     generator = torch.Generator().manual_seed(config["seed"])
     train_set, validation_set = random_split(dataset, [ratio, 1 - ratio], generator)
     train_loader = DataLoader(train_set, batch_size=config["batch_size"], shuffle=True)
@@ -62,12 +62,12 @@ def train(config: dict[str, Any]) -> None:
         with torch.no_grad():
             for inputs, labels in validation_loader:
                 correct += (model(inputs).argmax(dim=1) == labels).sum().item()
-        # Of a network that diverged this is the share of the first class, and no NaN.
+        # For a network that diverged this is the share of the first class, and no NaN.
         tune.report({"val_accuracy": correct / len(validation_set)})
 
 
 def main() -> None:
-    """Tune and tell."""
+    """Tune, and report the result."""
     options = arguments()
     ray.init(address="local", num_cpus=WORKERS, include_dashboard=False)
     tuner = tune.Tuner(

@@ -42,7 +42,7 @@ def main() -> None:
     report = Reporter()
     for metrics, _ in fit(config, ImageData(data)):
         accuracy = metrics["val_accuracy"]
-        # A rung is sorted, and a NaN in it would leave it in no order.
+        # A rung is sorted, and a NaN would break its order.
         report(epoch=int(metrics["epoch"]), val_accuracy=0.0 if math.isnan(accuracy) else accuracy)
 
 

@@ -33,7 +33,7 @@ from trainables.training.loop import fit
 
 
 def open_study(journal: str, seed: int) -> optuna.Study:
-    """The study that all processes share."""
+    """Return the study that all processes share."""
     return optuna.create_study(
         study_name="peers",
         storage=JournalStorage(JournalFileBackend(journal)),
@@ -67,17 +67,17 @@ def work(journal: str, data: SearchData, trials: int, epochs: int, seed: int) ->
             # At a rung a NaN is pruned too.
             if trial.should_prune():
                 raise optuna.TrialPruned
-        # Of a NaN between two rungs, after which `fit` ends, Optuna makes a failed trial.
+        # A NaN between two rungs, after which `fit` ends, is a failed trial for Optuna.
         return accuracy
 
-    # Those that still run are counted, so that the last one is not begun twice.
+    # Running trials count, so that the last one is not begun twice.
     begun = [state for state in TrialState if state != TrialState.WAITING]
     enough = MaxTrialsCallback(trials, states=begun)
     open_study(journal, seed).optimize(objective, callbacks=[enough])
 
 
 def main() -> None:
-    """Load the data, run the processes, tell."""
+    """Load the data, run the processes, report the result."""
     options = arguments()
     torch.set_num_threads(1)
     data = load_dataset(DATASET, DATA, seed=options.seed, train_ratio=TRAIN_RATIO).search

@@ -29,9 +29,9 @@ TRIAL = Path(__file__).with_name("syne_tune_trial.py")
 
 
 def main() -> None:
-    """Prepare the data, tune, tell."""
+    """Prepare the data, tune, report the result."""
     options = arguments()
-    # Split and checked once: a trial's process has only to read it.
+    # Split and checked once, so that a trial's process only has to read it.
     data = load_dataset(DATASET, DATA, seed=options.seed, train_ratio=TRAIN_RATIO).search
     arrays = options.folder / "data.npz"
     np.savez(arrays, **asdict(data))
@@ -55,7 +55,7 @@ def main() -> None:
             reduction_factor=REDUCTION_FACTOR,
             points_to_evaluate=points(options.folder),
         ),
-        # It stops at more than so many, and would end those that then run. With
+        # It stops above this number, and would end the trials that run then. With
         # `max_num_trials_finished` it would have begun others by then.
         stop_criterion=StoppingCriterion(max_num_trials_started=options.trials - 1),
         wait_trial_completion_when_stopping=True,

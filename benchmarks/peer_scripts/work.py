@@ -1,4 +1,4 @@
-"""The study that every script here runs, and how it tells what came of it."""
+"""The study that every script here runs, and the output of its result."""
 
 import argparse
 import json
@@ -21,7 +21,7 @@ POINTS = "points.json"
 
 
 def arguments() -> argparse.Namespace:
-    """The command line of a peer's script."""
+    """Parse the command line of a peer's script."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--trials", type=int, required=True)
     parser.add_argument("--epochs", type=int, required=True)
@@ -31,7 +31,7 @@ def arguments() -> argparse.Namespace:
 
 
 def points(folder: Path) -> list[dict[str, Any]]:
-    """The learning rate and batch size of each trial, in their order: the same for all peers."""
+    """Return the learning rate and batch size of each trial, in order: the same for all peers."""
     told: list[dict[str, Any]] = json.loads((folder / POINTS).read_text())
     return told
 
@@ -40,8 +40,8 @@ def tell(folder: Path, accuracies: Iterable[Sequence[float]]) -> None:
     """Write `outcome.json`.
 
     Args:
-        folder: where to.
-        accuracies: of each trial its validation accuracy after each epoch; a NaN is an epoch that
+        folder: folder of the output.
+        accuracies: validation accuracy of each trial after each epoch; a NaN is an epoch that
             diverged.
     """
     trials = list(accuracies)
