@@ -160,7 +160,7 @@ def test_a_study_never_goes_on_with_other_data(tmp_path):
 def test_a_study_never_goes_on_from_other_weights(tmp_path):
     first = described(tmp_path, inputs={"weights": "best/state.pt aaa"})
     write_json(tmp_path / STUDY_FILE, first)
-    with pytest.raises(ValueError, match=r"weights is not what it was: .* aaa, here .* bbb"):
+    with pytest.raises(ValueError, match=r"weights has changed: .* aaa, here .* bbb"):
         described(tmp_path, inputs={"weights": "best/state.pt bbb"})
 
 

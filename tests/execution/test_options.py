@@ -81,7 +81,7 @@ def test_help_has_the_question_each_flag_and_what_the_docstring_says_of_it(capsy
     assert "Is the grass green?" in said
     assert "epochs that every trial is given." in said
     assert "Args:" not in said
-    assert "Trials in all" in said
+    assert "Number of trials" in said
     for known in fields(Options):
         assert flag(f"no_{known.name}" if known.default is True else known.name) in said
     for name in RESUMABLE:

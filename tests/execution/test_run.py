@@ -171,7 +171,7 @@ def test_callbacks_are_told_earlier_sessions_then_this_one_and_its_result(ran):
     ("options", "said"),
     [
         ({"trials": 0}, "--trials 0: it should be greater than or equal to 1"),
-        ({"nonsense": 1}, "nonsense: there is no such option; there are .*trials"),
+        ({"nonsense": 1}, "nonsense: unknown option; the options are .*trials"),
         ({"resume": "nowhere"}, "--resume nowhere"),
         ({"storage_path": "ftp://host/studies"}, "--storage-path"),
         ({"name": "a/b"}, "--name"),

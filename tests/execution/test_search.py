@@ -70,7 +70,7 @@ def train(config):
         ({"x": tc.log(1, 0.1)}, {}, "low 1.* must be below high 0.1"),
         ({"x": tc.randn()}, {}, "no range here"),
         ([1, 2], {}, "the space is a list"),
-        ({"x": [1, 2]}, {"trails": 3}, "trails: there is no such option; .* trials"),
+        ({"x": [1, 2]}, {"trails": 3}, "trails: unknown option; .* trials"),
         ({"x": [1, 2]}, {"trials": 0}, "--trials 0"),
         ({"x": [1, 2]}, {"mode": "least"}, "must be min or max|must be max or min"),
         ({"score": [1, 2]}, {}, "score is the study's metric"),

@@ -69,7 +69,6 @@ def load_dataset(
     Raises:
         ValueError: the name is unknown, a file is damaged, a dataset given by name is not
             available, or the split is impossible.
-            be had, or an impossible split.
     """
     wanted = DEFAULT_DATASET if name is None else name
     own = wanted not in DATASETS

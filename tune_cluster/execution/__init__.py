@@ -1,1 +1,1 @@
-"""How a study is run: from the command line to its last line."""
+"""Running a study, from the command line to its last line."""

@@ -1,9 +1,9 @@
 """The audit of a study: a second study, whose trials continue stopped ones of the first.
 
-It lies beside the first, as `NAME-audit`, and is made as one that has been started and has no trial
-yet: from then on it is resumed as any other study, by the script of the first. A trial that was
-stopped goes on from its newest checkpoint, or begins anew where none is left, and comes to the same
-values; so the sample is as it was drawn. The first study is only read.
+It is stored beside the first, as `NAME-audit`, and is created like a study that has started and has
+no trial yet: from then on it is resumed as any other study, by the script of the first. A stopped
+trial resumes from its newest checkpoint, or restarts if none is left, and reaches the same values;
+so the sample is unchanged. The first study is only read.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ OWN_FLAGS = {
     **{"epoch_budget": None, "target": None, "study_patience": None},
     **{"trials": 1, "keep_best": 1},
 }
-"""Options that an audit does not take over: it ends with its last trial, is after no best one, and
-says how many trials it has when it knows."""
+"""Options that an audit does not take over: it ends with its last trial, needs no best one, and
+knows its own number of trials."""
 
 
 class AuditSample(StudySearcher):
-    """The configurations of trials of another study, each to be continued from its origin."""
+    """Configurations of trials of another study, each to be continued from its origin."""
 
     uses_test_set = False
 
@@ -54,13 +54,13 @@ class AuditSample(StudySearcher):
         self.origins = {index: origin for index, (_, origin) in enumerate(trials)}
 
     def suggest(self, index: int) -> dict[str, Value] | None:
-        """The configuration of the trial that number `index` continues."""
+        """Return the configuration of the trial that trial `index` continues."""
         return self.space.restored(self._configs[index]) if index < len(self._configs) else None
 
 
 @dataclass
 class _Report(Callback):
-    """Says what the rungs have cost, when the audit ends."""
+    """Prints the cost of early stopping when the audit ends."""
 
     first: StoredStudy
     total: int
@@ -79,15 +79,15 @@ class _Report(Callback):
 
 
 def begin(study: str, share: float) -> str:
-    """Make the study that audits `study`, or let the one that is there have a larger share; return
-    its address.
+    """Create the study that audits `study`, or extend an existing one to a larger share; return its
+    address.
 
     Args:
-        study: its address.
-        share: of its stopped trials.
+        study: address of the study.
+        share: share of its stopped trials.
 
     Raises:
-        ValueError: nothing can be audited there, or with that share.
+        ValueError: there is nothing to audit, or the share is invalid.
     """
     if not 0 < share <= 1:
         raise ValueError(f"--share must be above 0 and at most 1, got {share:g}")
@@ -99,7 +99,7 @@ def begin(study: str, share: float) -> str:
     if state.ended < len(state.trials):
         left = len(state.trials) - state.ended
         raise ValueError(
-            f"STUDY {study}: {left} of its trials have not ended; go on with it first: "
+            f"STUDY {study}: {left} of its trials have not ended; finish it first: "
             f"--resume {argument(study)}"
         )
     with ExitStack() as held:
@@ -108,7 +108,7 @@ def begin(study: str, share: float) -> str:
             known = read_study_file(directory.path)
             audits = known.get("audits", {})
             if audits.get("study") != name_in(study):
-                raise ValueError(f"STUDY {study}: {address} is there, and is no audit of it")
+                raise ValueError(f"STUDY {study}: {address} exists, and is no audit of it")
             if share < audits["share"]:
                 raise ValueError(
                     f"--share {share:g}: {address} has a share of {audits['share']:g} already; it "
@@ -132,16 +132,16 @@ def begin(study: str, share: float) -> str:
 
 
 def name_in(address: str) -> str:
-    """The name of a study at an address."""
+    """Return the name of the study at an address."""
     return address.rstrip("/").rpartition("/")[2]
 
 
 def continued(tuner: Tuner, options: Options, directory: StudyDirectory) -> tuple[Tuner, Options]:
-    """Tuner and options of the study that lies in a directory: where it is an audit, what the job
-    has built is the audited study.
+    """Return Tuner and options of the study in a directory: for an audit the job has built those of
+    the audited study.
 
     Raises:
-        ValueError: the audited study is gone, or no trial of it is to be continued.
+        ValueError: the audited study is missing, or no trial of it is to be continued.
     """
     if directory.new:
         return tuner, options
@@ -172,7 +172,7 @@ def continued(tuner: Tuner, options: Options, directory: StudyDirectory) -> tupl
     told = f"{len(chosen)} of {first.state.counts['stopped']} stopped trials are finished"
     anew = [origin.trial for _, origin in trials if origin.epoch == 0]
     if anew:
-        told += f"; of trials {', '.join(map(str, anew))} no checkpoint is left: they begin anew"
+        told += f"; of trials {', '.join(map(str, anew))} no checkpoint is left: they restart"
     _print([("audit", told)])
     sample = AuditSample(found.searcher.space, trials)
     config = TuneConfig(metric=tuner.objective.metric, mode=tuner.objective.mode, search_alg=sample)

@@ -1,4 +1,4 @@
-"""What a study has found: the best checkpoint in `best/`, and what it is."""
+"""Result of a study in `best/`: the best checkpoint, and its description."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BEST_FILE = "best.json"
 
 
 class _Best(TypedDict):
-    """What `best.json` has, and the metric by its name."""
+    """Fields of `best.json`, besides the metric."""
 
     __pydantic_config__ = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)  # type: ignore[misc]
 
@@ -37,18 +37,18 @@ class _Best(TypedDict):
     config: dict[str, Any]
     checkpoint: NotRequired[str]
     instead_of: NotRequired[dict[str, Any]]
-    """The best one of all, which is damaged or gone."""
+    """Best trial and epoch, if their checkpoint is damaged or missing."""
     test: NotRequired[dict[str, float]]
-    """What the test set said."""
+    """Results on the test set."""
 
 
 def keep_best(study: Study) -> dict[str, Any] | None:
-    """Copies the best checkpoint to `best/`, with `best.json` that says what it is; where there is
-    no checkpoint, `best.json` is there alone.
+    """Copy the best checkpoint to `best/`, with `best.json` that describes it; without checkpoints
+    `best.json` is written alone.
 
-    If it is damaged, or gone, the best one that is whole takes its place: that is then what
-    `best.json` is about, and `instead_of` in it is the other one. The test set is used on it here
-    and nowhere else: a study that is resumed without a better checkpoint keeps the figure.
+    If it is damaged or missing, the best intact one replaces it: `best.json` then describes that,
+    and names the other one in `instead_of`. The test set is used on it here and nowhere else: a
+    study that is resumed without finding a better checkpoint keeps the result.
     """
     found = study.state.best
     if found is None:
@@ -61,7 +61,7 @@ def keep_best(study: Study) -> dict[str, Any] | None:
         index = int(checkpoint.store.name)
         if (index, checkpoint.epoch) != (meant["trial"], meant["epoch"]):
             if _same(known, meant):
-                # A copy of it lies in `best/`.
+                # `best/` has a copy of it.
                 return best
             content = _described(study, study.trials[index], checkpoint.epoch, checkpoint.value)
             content["instead_of"] = {name: meant[name] for name in ("trial", "epoch", study.metric)}
@@ -79,14 +79,14 @@ def keep_best(study: Study) -> dict[str, Any] | None:
 
 
 def candidates(study: Study, best: Mapping[str, Any]) -> Iterator[Checkpoint]:
-    """The one of `best`, and then the trials' others, the best first; some may be damaged."""
+    """Yield the checkpoint of `best`, then others, the best first; some may be damaged."""
 
     def of(index: int) -> TrialCheckpoints:
         store = study.checkpoints / dirname_of(index)
         return TrialCheckpoints(store, study.mode, study.retry)
 
     meant = (best["trial"], best["epoch"])
-    # What is away looks like nothing.
+    # Absent storage looks empty.
     study.retry.wait()
     first = of(meant[0]).of_epoch(meant[1])
     if first is not None:
@@ -95,7 +95,7 @@ def candidates(study: Study, best: Mapping[str, Any]) -> Iterator[Checkpoint]:
         (index, checkpoint)
         for index, trial in study.trials.items()
         for checkpoint in of(index).newest_first()
-        # Its trial may have been killed before it reported, and never have gone on.
+        # Its trial may have been killed before the report, and never have resumed.
         if checkpoint.donor is None and checkpoint.epoch in trial.results
     ]
     key = study.objective.key
@@ -114,7 +114,7 @@ def _described(study: Study, trial: TrialState, epoch: Epoch, value: float) -> d
 
 
 def _known_or(known: dict[str, Any] | None, content: dict[str, Any]) -> dict[str, Any]:
-    """With what an earlier session has written of the same checkpoint, if it has."""
+    """Return the description with the results of an earlier session for the same checkpoint."""
     return {**known, **content} if known is not None and _same(known, content) else content
 
 
@@ -124,12 +124,12 @@ def _same(known: dict[str, Any] | None, content: Mapping[str, Any]) -> bool:
 
 
 def _put_best(study: Study, checkpoint: Checkpoint, best: Mapping[str, Any]) -> bool:
-    """Copies it to `best/`; False if it is damaged."""
+    """Copy a checkpoint to `best/`; return False if it is damaged."""
     with scratch() as local:
         folder = Path(local) / "best"
 
         def bring() -> None:
-            # Again, from its beginning, where the storage has failed.
+            # From the beginning, if the storage has failed.
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             checkpoint.copy_to(folder)
@@ -145,13 +145,13 @@ def _put_best(study: Study, checkpoint: Checkpoint, best: Mapping[str, Any]) -> 
 
 
 def _put_folder(study: Study, folder: Path, best: Mapping[str, Any]) -> None:
-    """Takes a folder for `best/`, with `best.json`."""
+    """Move a folder to `best/`, with `best.json`."""
     write_json(folder / BEST_FILE, best, study.retry)
     study.retry(lambda: LocalStore(study.directory).put(folder, "best"))
 
 
 def _evaluate(study: Study, best: dict[str, Any]) -> None:
-    """Use the test set once a study that searches has come to its last trial, or to a limit."""
+    """Use the test set once a study that searches has reached its last trial, or a limit."""
     evaluate = getattr(study.trainable, "evaluate", None)
     searched = bool(study.space.parameters) and study.searcher.uses_test_set
     if searched and study.over and "test" not in best and evaluate is not None:
@@ -160,21 +160,21 @@ def _evaluate(study: Study, best: dict[str, Any]) -> None:
         try:
             best["test"] = evaluate(config, str(target), study.dataset)
         except Exception as error:
-            # Not written: the next session tries it again.
+            # Not stored, so that the next session tries again.
             best["test_error"] = f"{type(error).__name__}: {error}".partition("\n")[0]
             return
         write_json(target / BEST_FILE, best, study.retry, study=study.directory)
 
 
 def _read(study: Study) -> dict[str, Any] | None:
-    """`best.json` of an earlier session; None where there is none, or it cannot be read."""
+    """Return `best.json` of an earlier session; None if it is missing or unreadable."""
     folder = LocalStore(study.directory)
     try:
         data = study.retry(lambda: folder.read(f"best/{BEST_FILE}"))
         content: dict[str, Any] = parse(data)
         check(_Best, content)
     except StorageLostError:
-        # It may have the figure for which the test set was used.
+        # It may contain the test result, which must not be computed twice.
         raise
     except (OSError, ValueError):
         return None
@@ -185,12 +185,14 @@ REPLICATES_FILE = "seeds.json"
 
 
 def write_replicates(study: Study) -> list[tuple[str, str]]:
-    """`seeds.json` of a study that searches nothing, where its trials differ by their seed alone:
-    of each its best epoch, and what the test set says of it; the mean and the standard deviation
-    over them in lines of a name and a text.
+    """Write `seeds.json` for a study that searches nothing, whose trials differ by their seed
+    alone.
 
-    Nothing is chosen between them, so that the test set may be used on each, when they all have
-    ended.
+    It has the best epoch of each trial, with its result on the test set. No choice is made between
+    the trials, so that the test set may be used on each, once all have ended.
+
+    Returns:
+        Lines of a name and a text: mean and standard deviation over the trials.
     """
     if study.space.parameters or not study.over:
         return []
@@ -201,7 +203,7 @@ def write_replicates(study: Study) -> list[tuple[str, str]]:
     for one in replicates:
         for name, value in {study.metric: one["value"], **one["test"]}.items():
             values.setdefault(name, []).append(value)
-    # One that diverged, or whose checkpoint is damaged, is in no mean, and is to be seen.
+    # A diverged trial, or one with a damaged checkpoint, is in no mean, which must be visible.
     return [
         (name, f"{_spread(numbers)} over {len(numbers)} of {study.total} seeds")
         for name, numbers in values.items()

@@ -34,32 +34,31 @@ from tune_cluster.storage.store import expanded
 T = TypeVar("T")
 
 PATHS = ("storage_path", "resume", "learn_from", "dataset")
-"""What may be a path, and may be none."""
+"""Options that may be a path, or may be no path."""
 
 ADDED: Mapping[str, object] = {
     **{"repair": False, "resume_or_start": False},
     **{"defaults": False, "learn_from": None},
 }
-"""Options that a study of an earlier version does not have in its `study.json`, and what they were
-then."""
+"""Options that are missing in the `study.json` of an earlier version, with their meaning there."""
 
 REMOVED = ("dataset", "data_dir", "model")
-"""Options of all jobs in an earlier version, which now only jobs have that use them."""
+"""Options of all jobs in an earlier version, which now belong to the jobs that use them."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """What a job is called with."""
+    """The parsed options and parameters of a job."""
 
     options: Options
     own: dict[str, Any]
     """The job's own parameters."""
     changed: frozenset[str] = frozenset()
-    """Names of the shared options that have another value than by default."""
+    """Names of the shared options whose value is not the default."""
 
     def stored(self) -> dict[str, Any]:
-        """Both as plain JSON, for `study.json`; fields of a dataclass among the job's parameters
-        stand beside the parameters."""
+        """Return both as plain JSON, for `study.json`; fields of a dataclass among the job's
+        parameters are stored beside the parameters."""
         own: dict[str, Any] = {}
         for name, value in self.own.items():
             nested = is_dataclass(value) and not isinstance(value, type)
@@ -73,16 +72,16 @@ class Command:
 
 @dataclass(frozen=True)
 class _Flag:
-    """A flag of a job's own."""
+    """A flag of the job itself."""
 
     name: str
     annotation: Any
     default: Any
     help: str
     parameter: str
-    """Of the job, that takes its value."""
+    """Parameter of the job that takes its value."""
     group: type | None = None
-    """The dataclass that it is a field of, which is the parameter's type."""
+    """Dataclass that has it as a field, which is the parameter's type; None without one."""
 
     @property
     def resumable(self) -> bool:
@@ -91,13 +90,18 @@ class _Flag:
 
 
 def parse(job: Callable[..., object], argv: Sequence[str], stored: Any = None) -> Command:
-    """The command line for `job`; with `stored`, what a study was started with, as its defaults.
+    """Parse the command line of `job`; with `stored`, a study's stored command gives the defaults.
 
-    Ends the process with code 0 after `--help`.
+    It ends the process with code 0 after `--help`.
+
+    Args:
+        job: job whose parameters become flags.
+        argv: arguments of the command line.
+        stored: content of `study.json`, if a study is resumed.
 
     Raises:
-        ValueError: a flag that is unknown, of the wrong type or out of its range; a parameter of
-            the job that cannot be a flag; with `stored`, a value that must not change.
+        ValueError: a flag is unknown, of the wrong type or out of range; a parameter of the job
+            cannot be a flag; with `stored`, a value must not change.
     """
     own = _own_flags(job)
     defaults = _defaults(own, stored)
@@ -125,7 +129,7 @@ def parse(job: Callable[..., object], argv: Sequence[str], stored: Any = None) -
 def arguments_of(
     job: Callable[..., object], arguments: Mapping[str, Any], stored: Any = None
 ) -> Command:
-    """The same from keyword arguments, as Python has them."""
+    """Return the same from keyword arguments in Python."""
     own = _own_flags(job)
     defaults = _defaults(own, stored)
     values = dict(defaults)
@@ -137,7 +141,7 @@ def arguments_of(
             text = name in PATHS and isinstance(value, Path)
             values[name] = _typed(name, str(value) if text else value)
         else:
-            raise ValueError(f"{name}: there is no such option; there are {', '.join(defaults)}")
+            raise ValueError(f"{name}: unknown option; the options are {', '.join(defaults)}")
     return _command(own, defaults, values, stored)
 
 
@@ -157,7 +161,7 @@ def _command(
                     f"{flag(name)} {shared[name]}: a smoke test has {value}; leave one of the two "
                     "flags out"
                 )
-        # The job may say how many trials it needs.
+        # The job may determine the number of trials.
         shared["max_epochs"] = SMOKE_TEST_EPOCHS
     parameters: dict[str, Any] = {}
     for one in own:
@@ -173,12 +177,12 @@ def _command(
 def read_flags(
     flags: Sequence[_Flag], argv: Sequence[str], defaults: Mapping[str, Any], *, prog: str
 ) -> dict[str, Any]:
-    """The values of the flags on a command line, by name; a ValueError for one that is unknown or
-    of the wrong type."""
+    """Return the values of the flags on a command line, by name; raise a ValueError for an unknown
+    one or one of the wrong type."""
     kind = make_dataclass(
         "CommandLine",
         [
-            # A list is no default that a dataclass takes.
+            # A dataclass does not accept a list as a default.
             (
                 one.name,
                 Annotated[one.annotation, tyro.conf.arg(help=one.help)],
@@ -209,9 +213,9 @@ def read_flags(
 
 
 def _message_in(box: str) -> str:
-    """What tyro prints of an error in a box of several lines, as one line."""
+    """Return the error that tyro prints in a box of several lines, as one line."""
     printed = [line.strip("│ ") for line in box.splitlines()]
-    # Between the head of the box and the rule above what help there is.
+    # Between the head of the box and the line above the help, if any.
     lines = [line for line in printed if line and line[0] not in "╭╰"]
     end = next((at for at, line in enumerate(lines) if line.startswith("─")), len(lines))
     # The errors of the single types of a union are left out.
@@ -219,13 +223,17 @@ def _message_in(box: str) -> str:
 
 
 def bound(command: Callable[..., T], argv: Sequence[str], *, prog: str) -> Callable[[], T]:
-    """A command with its arguments, read from a command line: what is keyword-only is a flag.
+    """Bind the arguments of a command line to a command; keyword-only parameters are flags.
 
-    To the `*flags` of a command goes, unread, all that comes after its other arguments, but its own
-    flags.
+    The `*flags` of a command get all other arguments, unread, except the command's own flags.
+
+    Args:
+        command: function to call.
+        argv: arguments of the command line.
+        prog: name of the program, for messages.
 
     Raises:
-        ValueError: an argument that is missing, unknown or of the wrong type.
+        ValueError: an argument is missing, unknown or of the wrong type.
     """
     parameters = inspect.signature(command, eval_str=True).parameters.values()
     own = [p for p in parameters if p.kind is not p.VAR_POSITIONAL]
@@ -240,7 +248,7 @@ def bound(command: Callable[..., T], argv: Sequence[str], *, prog: str) -> Calla
                 words = 1 if "=" in rest[at] else 2
                 typed += rest[at : at + words]
                 del rest[at : at + words]
-        # What only passes its flags on has a script that helps.
+        # A command that passes its flags on leaves the help to its script.
         if names and not {"-h", "--help"}.isdisjoint(rest):
             typed = ["--help"]
         read, rest = [*rest[: len(positional)], *typed], rest[len(positional) :]
@@ -267,13 +275,13 @@ def print_help(command: Callable[..., object]) -> None:
 
 
 def _paragraphs(function: Callable[..., object]) -> list[str]:
-    """What a docstring says above its arguments; a paragraph is a line."""
+    """Return the paragraphs of a docstring above its arguments, one line each."""
     text = (inspect.getdoc(function) or "").split("\nArgs:")[0]
     return [line for paragraph in text.split("\n\n") if (line := " ".join(paragraph.split()))]
 
 
 def _print_paragraphs(paragraphs: Sequence[str]) -> None:
-    # By rich, which breaks a line between words: tyro breaks what it describes at none.
+    # By rich, which breaks lines between words: tyro does not break descriptions.
     Console().print("\n\n".join(paragraphs), highlight=False, markup=False)
 
 
@@ -282,8 +290,8 @@ def _changing(own: Sequence[_Flag]) -> str:
 
 
 def _helps(documented: object) -> dict[str, str]:
-    """What the docstrings say of the fields of a dataclass or the parameters of a function, without
-    the breaks of their lines, which tyro would keep."""
+    """Return the documentation of the fields of a dataclass or the parameters of a function,
+    without line breaks, which tyro would keep."""
     if inspect.isclass(documented):
         found = docstring_parser.parse_from_object(documented).params
     else:
@@ -292,8 +300,7 @@ def _helps(documented: object) -> dict[str, str]:
 
 
 def _own_flags(job: Callable[..., object]) -> list[_Flag]:
-    """The parameters of a job after the options, each of which becomes a flag; of a dataclass each
-    field."""
+    """Return the flags of a job: its parameters after the options; of a dataclass each field."""
     try:
         parameters = list(inspect.signature(job, eval_str=True).parameters.values())
     except (NameError, AttributeError, TypeError, SyntaxError) as error:
@@ -328,7 +335,7 @@ def _flags_of(parameter: inspect.Parameter, help_text: str) -> Iterator[_Flag]:
                 known.name, hints[known.name], value, helps.get(known.name, ""), name, group
             )
         return
-    # `--resume STUDY` alone must be a whole command line.
+    # `--resume STUDY` alone must be a complete command line.
     if default is parameter.empty:
         raise ValueError(f"{flag(name)}: the job's parameter needs a default")
     if parameter.annotation is parameter.empty:
@@ -340,7 +347,7 @@ def _flags_of(parameter: inspect.Parameter, help_text: str) -> Iterator[_Flag]:
 
 
 def _defaults(own: Sequence[_Flag], stored: Any) -> dict[str, Any]:
-    """The default of each flag: of a study that is resumed, what it was started with."""
+    """Return the default of each flag: of a resumed study its stored value."""
     shared = {known.name: known.default for known in fields(Options)}
     defaults = {**shared, **{one.name: one.default for one in own}}
     if stored is None:
@@ -359,7 +366,7 @@ def _defaults(own: Sequence[_Flag], stored: Any) -> dict[str, Any]:
                 typed = isinstance(defaults[name], (Path, tuple)) and value is not None
                 defaults[name] = type(defaults[name])(value) if typed else value
     for group in {one.group for one in own}:
-        # What was chosen while the study began stays, by whatever it was chosen.
+        # A value that was chosen when the study began is kept, however it was chosen.
         defaults.update(getattr(group, "of_study", lambda _: {})(stored))
     lacking = OPTION_NAMES - stored["flags"].keys()
     for name in sorted(lacking - ADDED.keys()):
@@ -370,8 +377,8 @@ def _defaults(own: Sequence[_Flag], stored: Any) -> dict[str, Any]:
 def _as_chosen(
     defaults: Mapping[str, Any], values: Mapping[str, Any], said: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The values, with what the study has chosen by itself in place of what had left it the choice:
-    `--searcher auto`, given again, is no change."""
+    """Return the values, with the study's own choice in place of a value that left the choice to
+    it: `--searcher auto`, given again, is no change."""
     return {
         name: defaults[name] if name in said and value == said[name] else value
         for name, value in values.items()
@@ -379,7 +386,7 @@ def _as_chosen(
 
 
 def _typed(name: str, value: Any) -> Any:
-    """A value that was given, with `~` expanded where it is a path."""
+    """Return a given value, with `~` expanded in a path."""
     if isinstance(value, (tuple, list)):
         return type(value)(_typed(name, item) for item in value)
     if isinstance(value, Path):
@@ -392,7 +399,7 @@ def _refuse_changes(
 ) -> None:
     free = {*RESUMABLE, *ONE_SESSION, *(one.name for one in own if one.resumable)}
     if now["resume_or_start"]:
-        # By these it was found.
+        # The study was found by these.
         free |= {"name", "storage_path"}
     for name, was in before.items():
         if was != now[name] and name not in free:

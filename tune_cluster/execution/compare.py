@@ -1,4 +1,4 @@
-"""One job under several strategies and seeds: a study each, and what came of them side by side."""
+"""Comparison of strategies: one job under each strategy and seed, one study each."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from tune_cluster.study.directory import new_folder
 from tune_cluster.study.study_file import STUDY_FILE
 
 UNLIMITED_TRIALS = 10_000
-"""Trials, more than any budget lets run."""
+"""Number of trials that exceeds every budget."""
 
 
 def compare(job: Callable[..., Tuner], strategies: Sequence[str], *, epoch_budget: int) -> None:
-    """Runs `job` as one study for each of `strategies` and each seed, and ends the process.
+    """Run `job` as one study for each of `strategies` and each seed, and end the process.
 
-    The studies are `<storage-path>/<name>/<strategy>-<seed>`. Those that are there already are
-    resumed, so that the same command, given again with its `--name`, goes on.
+    The studies are `<storage-path>/<name>/<strategy>-<seed>`. Existing ones are resumed, so that
+    the same command, given again with its `--name`, continues the comparison.
 
     Args:
-        job: has the parameters `strategy` ("all" compares) and `seeds`.
-        strategies: the values of `strategy`.
-        epoch_budget: of each study, where the command line has none.
+        job: job with the parameters `strategy` ("all" compares) and `seeds`.
+        strategies: values of `strategy`.
+        epoch_budget: default epoch budget of each study.
     """
     argv = sys.argv[1:]
     try:
@@ -61,7 +61,7 @@ def compare(job: Callable[..., Tuner], strategies: Sequence[str], *, epoch_budge
 def compare_all(
     command: Command, argv: Sequence[str], strategies: Sequence[str], seeds: int, epoch_budget: int
 ) -> None:
-    """Run all studies, on one cluster, then print the table and where the picture is."""
+    """Run all studies on one cluster, then print the table and the path of the plot."""
     options = command.options
     if seeds < 1:
         raise ValueError(f"--seeds must be at least 1, got {seeds}")
@@ -99,7 +99,7 @@ def run_one(
     address: str,
     epoch_budget: int,
 ) -> None:
-    """One study, as a process of its own: what a job leaves behind, the next one does not see."""
+    """Run one study in a process of its own, which leaves no state for the next one."""
     study = folder / f"{strategy}-{seed}"
     if (study / STUDY_FILE).exists():
         flags = ["--resume", str(study)]
@@ -114,7 +114,7 @@ def run_one(
         if command.options.epoch_budget is None:
             flags += ["--epoch-budget", str(epoch_budget)]
     print(f"\n{study.name}", flush=True)
-    # One question for all of them has been asked.
+    # The user was asked once for all studies.
     asked = [] if "--yes" in flags else ["--yes"]
     words = [sys.executable, sys.argv[0], *flags, *asked, "--address", address]
     code = subprocess.run(words, check=False).returncode

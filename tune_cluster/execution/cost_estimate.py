@@ -1,4 +1,4 @@
-"""What a study will cost, known before its first trial: epochs, time, hours, bytes, money."""
+"""Cost estimate of a study before its first trial: epochs, time, hours, bytes, money."""
 
 from __future__ import annotations
 
@@ -19,96 +19,96 @@ from tune_cluster.execution.rehearsal import Rehearsal, rehearse
 
 @dataclass(frozen=True, kw_only=True)
 class CostEstimate:
-    """What is left to be paid for a study.
+    """Estimated remaining cost of a study.
 
-    All that is counted in seconds or bytes is None where the trainable can't be measured.
+    All times and sizes are None if the trainable cannot be measured.
     """
 
     expectation: Expectation
-    """Of the whole study."""
+    """Expectation of the whole study."""
     epochs: float
-    """That are left to be run, of all trials together."""
+    """Total number of remaining epochs of all trials."""
     makespan: float
-    """Epochs one after another, as many trials at once as the cluster holds."""
+    """Epochs on the critical path, with as many trials at once as the cluster holds."""
     rehearsals: Sequence[Rehearsal]
-    """Of a handful of configurations, or none."""
+    """Rehearsals of a few configurations; empty if none were made."""
     cpus: float
-    """Cores that all trials at once have together."""
+    """Total cores of all trials that run at once."""
     gpus: int
-    """Whole GPUs that they are on, however small a share each has."""
+    """Number of whole GPUs in use, however small the share of a trial."""
     checkpoints: int
-    """That the study has at once, at its largest."""
+    """Largest number of checkpoints that exist at once."""
     checkpoint_budget: int | None = None
-    """Bytes that they may take."""
+    """Limit of their bytes; None without one."""
     time_budget: float | None = None
-    """Seconds after which it ends."""
+    """Seconds after which the study ends; None without a limit."""
     per_gpu_hour: float | None = None
-    """Money, in the person's own currency."""
+    """Price of a GPU-hour, in the user's currency; None if not given."""
 
     @property
     def measured(self) -> list[Rehearsal]:
-        """The rehearsals that no error has ended, the one with the cheapest epoch first."""
+        """Rehearsals without an error, the one with the cheapest epoch first."""
         found = [rehearsal for rehearsal in self.rehearsals if not rehearsal.error]
         return sorted(found, key=lambda rehearsal: rehearsal.epoch_seconds)
 
     @property
     def epoch_seconds(self) -> float | None:
-        """The mean over the configurations stands for the study's."""
+        """Seconds of an epoch, as the mean over the measured configurations."""
         return _mean([rehearsal.epoch_seconds for rehearsal in self.measured])
 
     @property
     def seconds(self) -> float | None:
-        """From the first trial to the last."""
+        """Seconds from the first trial to the last."""
         if self.epoch_seconds is None:
             return None
         return min(self.makespan * self.epoch_seconds, self.time_budget or math.inf)
 
     @property
     def cpu_hours(self) -> float | None:
-        """Of the cores that trials have, for as long as the study takes."""
+        """Hours of the trials' cores, for the duration of the study."""
         return None if self.seconds is None else self.cpus * self.seconds / 3600
 
     @property
     def gpu_hours(self) -> float | None:
-        """Of whole GPUs, for as long as the study takes: that is what is billed."""
+        """Hours of whole GPUs, for the duration of the study, as they are billed."""
         return None if self.seconds is None else self.gpus * self.seconds / 3600
 
     @property
     def money(self) -> float | None:
-        """For the GPU-hours."""
+        """Price of the GPU-hours."""
         if self.gpu_hours is None or self.per_gpu_hour is None:
             return None
         return self.gpu_hours * self.per_gpu_hour
 
     @property
     def checkpoint_bytes(self) -> float | None:
-        """Of one checkpoint, mean over those that were saved; 0 where none is."""
+        """Mean bytes of the saved checkpoints; 0 without any."""
         return _mean([rehearsal.checkpoint_bytes for rehearsal in self.measured])
 
     @property
     def largest_checkpoint(self) -> int | None:
-        """Bytes of the largest one that was saved; None where none was."""
+        """Bytes of the largest saved checkpoint; None without any."""
         return max((rehearsal.checkpoint_bytes for rehearsal in self.measured), default=0) or None
 
     @property
     def study_bytes(self) -> float | None:
-        """Of all checkpoints at once, at the study's largest."""
+        """Bytes of all checkpoints when the study is largest."""
         size = self.checkpoint_bytes
         if size is None:
             return None
-        # What is copied to `best/` is in no quota.
+        # The copy in `best/` does not count towards the quota.
         limit = math.inf if self.checkpoint_budget is None else self.checkpoint_budget + size
         return min(size * self.checkpoints, limit)
 
     def describe(self) -> dict[str, Any]:
-        """The estimate as plain JSON, for `study.json`."""
+        """Return the estimate as plain JSON, for `study.json`."""
         hours = ("seconds", "cpu_hours", "gpu_hours", "money")
         names = ("epochs", "epoch_seconds", *hours, "checkpoint_bytes", "study_bytes")
         return {name: getattr(self, name) for name in names}
 
 
 def estimate_cost(study: Study, *, step: bool) -> CostEstimate:
-    """Simulate the rungs and rehearse a handful of trials.
+    """Simulate the rungs and rehearse a few trials.
 
     Args:
         study: not begun yet.
@@ -124,7 +124,7 @@ def estimate_cost(study: Study, *, step: bool) -> CostEstimate:
     return CostEstimate(
         expectation=expectation,
         epochs=left,
-        # However many run beside it, a trial's epochs come one after the other.
+        # Epochs of one trial are sequential, however many trials run beside it.
         makespan=max(makespan * left / epochs, min(left, max(epochs_begun(study), default=0))),
         rehearsals=rehearse(study, step=step),
         cpus=concurrent * options.cpus_per_trial,
@@ -137,7 +137,7 @@ def estimate_cost(study: Study, *, step: bool) -> CostEstimate:
 
 
 def epochs_left(study: Study, expected: float) -> float:
-    """The epochs that are still to be run, of so many that are expected of the whole study."""
+    """Return the remaining epochs, given the expected epochs of the whole study."""
     left = expected * (1 - len(study.trials) / study.total) + sum(epochs_begun(study))
     origins = study.searcher.origins
     left -= sum(origin.epoch for index, origin in origins.items() if index not in study.trials)
@@ -145,16 +145,16 @@ def epochs_left(study: Study, expected: float) -> float:
 
 
 def _budget_left(study: Study) -> float:
-    """The epochs that the budget still allows, those that were lost counted; without end if there
-    is none."""
+    """Return the remaining epochs of the epoch budget, in which lost epochs count; infinite without
+    a budget."""
     if study.options.epoch_budget is None:
         return math.inf
     return max(study.options.epoch_budget - study.state.epochs_run, 0)
 
 
 def epochs_begun(study: Study) -> list[float]:
-    """Of each trial that earlier sessions have begun and that goes on, the epochs to the next rung,
-    where it may be stopped, or else to its end."""
+    """Return, for each unfinished trial of earlier sessions, the epochs to its next rung, where it
+    may be stopped, or to its end."""
     scheduler = study.scheduler
     stations = [*scheduler.rungs, study.max_epochs]
     at = [trial.epochs for trial in study.trials.values() if not trial.ended]
@@ -163,17 +163,17 @@ def epochs_begun(study: Study) -> list[float]:
 
 
 def gpus_held(concurrent: int, gpus_per_trial: float) -> int:
-    """Whole GPUs under `concurrent` trials; a trial of 0.4 GPU can't be spread over two."""
+    """Return whole GPUs for `concurrent` trials; a trial of 0.4 GPU cannot be spread over two."""
     if 0 < gpus_per_trial < 1:
         return math.ceil(concurrent / int(1 / gpus_per_trial + 1e-9))
     return int(concurrent * gpus_per_trial)
 
 
 def most_checkpoints(study: Study) -> int:
-    """The checkpoints that a study has at once, at its largest: see `retention` for who keeps what.
+    """Return the largest number of checkpoints that exist at once; `retention` decides which.
 
-    Those that run have their best, their latest and the one that they write; of the others a few
-    keep their best, and those that may go on their latest; `best/` has a copy.
+    A running trial has its best, its latest and the one being written; of ended trials a few keep
+    their best, and those that may be promoted their latest; `best/` has a copy.
     """
     running = most_running(study)
     ended = max(_most_begun(study) - running, 0)
@@ -183,17 +183,17 @@ def most_checkpoints(study: Study) -> int:
 
 
 def _most_begun(study: Study) -> int:
-    """How many trials will have begun at most: each costs an epoch, of which there may be a budget.
+    """Return the largest number of trials that begin: each costs an epoch of a limited budget.
 
-    Those that run when it is spent are told so by their next result.
+    Trials that run when it is spent end with their next result.
     """
     begun = len(study.trials) + _budget_left(study) + study.max_concurrent
     return int(min(study.total, begun))
 
 
 def divide_quota(study: Study, checkpoint: int | None = None) -> None:
-    """Says which bytes are whose, if there is a quota, by those of a checkpoint where they are
-    known; before the first trial begins. A ValueError where the quota is too small."""
+    """Divide the quota, if there is one, by the size of a checkpoint if it is known; before the
+    first trial begins. Raise a ValueError if the quota is too small."""
     if study.quota is None:
         return
     largest = largest_checkpoint(study.checkpoints, study.trials, study.retry)
@@ -201,9 +201,9 @@ def divide_quota(study: Study, checkpoint: int | None = None) -> None:
 
 
 def most_running(study: Study) -> int:
-    """How many trials at most have the checkpoints of one that runs."""
+    """Return the largest number of trials that have the checkpoints of a running one."""
     if study.scheduler.synchronous:
-        # Who waits for the others has its checkpoints too.
+        # A trial that waits for the others has its checkpoints too.
         return study.total
     trials = list(study.trials.values())
     unfinished = sum(not trial.ended for trial in trials)
@@ -214,10 +214,10 @@ def most_running(study: Study) -> int:
 
 
 def check_room(study: Study, estimate: CostEstimate) -> None:
-    """Refuse a study whose checkpoints will take more bytes than are free where they are kept."""
+    """Check that the checkpoints of a study will fit on its storage."""
     if study.bucket is not None or estimate.study_bytes is None:
         return
-    # A new study's directory is not there yet.
+    # A new study's directory does not exist yet.
     folder = next(path for path in study.directory.absolute().parents if path.exists())
     more = estimate.study_bytes - sum(study.checkpoints.sizes().values())
     free = shutil.disk_usage(folder).free

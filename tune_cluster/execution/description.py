@@ -1,4 +1,4 @@
-"""What a study is, as `study.json` says it: the command, the space, the data, the versions."""
+"""Description of a study for `study.json`: command, space, data, versions."""
 
 from __future__ import annotations
 
@@ -28,8 +28,11 @@ DATASET = ("name", "source", "notice", "fingerprint")
 
 
 def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, Any]:
-    """The content of `study.json`; of a resumed study the first description, with what changed. A
-    ValueError where it was started on other data."""
+    """Return the content of `study.json`; for a resumed study the first description with changes.
+
+    Raises:
+        ValueError: the study was started on other data.
+    """
     dataset = study.dataset
     description = {
         "schema_version": SCHEMA_VERSION,
@@ -52,7 +55,7 @@ def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, A
     }
     description["flags"].update(trials=study.total, max_epochs=study.max_epochs)
     if dataset is not None and "dataset" in description["options"]:
-        # The one that was found, which a resume is to find again.
+        # The dataset that was found, which a resume must find again.
         description["options"]["dataset"] = dataset.name
     if not (study.directory / STUDY_FILE).exists():
         return description
@@ -67,7 +70,7 @@ def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, A
         was = first.get("inputs", {}).get(name)
         if now != was:
             raise ValueError(
-                f"--resume {study.directory}: {name} is not what it was: {was}, here {now}"
+                f"--resume {study.directory}: {name} has changed: it was {was}, here {now}"
             )
     return {
         **first,
@@ -81,7 +84,7 @@ def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, A
 
 
 def job_name() -> str:
-    """The name of the script, where Python runs one."""
+    """Return the name of the script, if Python runs one."""
     name = Path(sys.argv[0]).stem
     if name in KERNELS:
         return NOTEBOOK
@@ -89,13 +92,13 @@ def job_name() -> str:
 
 
 def invoked_as() -> list[str]:
-    """Interpreter and script, as they can be typed again here."""
+    """Return interpreter and script, as they can be typed again here."""
     script = NOTEBOOK if job_name() == NOTEBOOK else sys.argv[0]
     return [summary.program(Path(sys.executable).name), script]
 
 
 def installed() -> dict[str, str]:
-    """The version of each of `VERSIONS` that is installed: some come with an extra."""
+    """Return the version of each of `VERSIONS` that is installed: some belong to an extra."""
     found = {}
     for name in VERSIONS:
         with suppress(importlib.metadata.PackageNotFoundError):
@@ -104,9 +107,10 @@ def installed() -> dict[str, str]:
 
 
 def git_commit() -> str:
-    """Of this project's checkout, with `-dirty` where it was changed; empty outside of one."""
+    """Return the commit of this project's checkout, with `-dirty` if it has changes; empty outside
+    of one."""
     with suppress(OSError, subprocess.SubprocessError):
-        # An environment may lie in the checkout of another project.
+        # An environment may be inside the checkout of another project.
         _git("ls-files", "--error-unmatch", __file__)
         return _git("describe", "--always", "--dirty", "--abbrev=12").strip()
     return ""

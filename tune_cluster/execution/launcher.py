@@ -1,4 +1,4 @@
-"""How a study is run, from what a person has said to its last word: read, check, build, run.
+"""Running a study from its options to its last line: read, check, build, run.
 
 `main` is the command line of a job, `run` the same in Python, and `Tuner.fit` ends here too.
 """
@@ -65,26 +65,26 @@ from tune_cluster.study.journal import Listener
 from tune_cluster.study.study_file import check_unchanged
 
 _RUNNING = threading.Lock()
-"""Held while a study runs in this process."""
+"""Lock that is held while a study runs in this process."""
 
 
 def main(job: Callable[..., Tuner], argv: Sequence[str] | None = None) -> NoReturn:
     """Run `job(options, **parameters)` from the command line, and end the process.
 
-    Exit codes: 0 all trials have ended, or their time has; 1 the first trials all failed alike, or
-    none has reported a value, or no node is left that trials could run on, or the storage has not
-    come back; 2 bad input, before anything was scheduled; 75 the cluster's head is gone, or the Ray
-    that the job had started; 130 a person has interrupted it, or has declined it, and then nothing
-    of it is left, or another driver has taken it over; 143 terminated.
+    Exit codes: 0 all trials have ended, or a limit was reached; 1 the first trials all failed
+    alike, no trial has reported a value, no node is left for trials, or the storage was lost; 2 bad
+    input, before anything was scheduled; 75 the cluster's head, or the Ray that the job had
+    started, was lost; 130 the user has interrupted it, or has declined it, which leaves no files,
+    or another driver has taken it over; 143 terminated.
 
     Args:
-        job: builds the Tuner from the options and its own keyword parameters, which become flags;
-            those of a dataclass, each field.
-        argv: the command line; that of the process if None.
+        job: builds the Tuner from the options and its own keyword parameters, which become flags,
+            as do the fields of a dataclass among them.
+        argv: command line; that of the process if None.
     """
     argv = sys.argv[1:] if argv is None else argv
     accept_all_characters()
-    # Signals are handled until Ray has been left: a second Ctrl-C may come at any time.
+    # Signals are handled until Ray is shut down: a second Ctrl-C may come at any time.
     with ExitStack() as handling, ExitStack() as held:
         try:
             command, directory = taken_up(partial(parse, job, argv), held)
@@ -107,7 +107,7 @@ def main(job: Callable[..., Tuner], argv: Sequence[str] | None = None) -> NoRetu
             print_error(f"storage: {error}; what was reported is kept: {then}")
             code = EXIT_CODES.get(begun.study.stopper.why, 1)
         except LinkError as error:
-            # Put there while the study ran: another user is at work in its folder.
+            # Added while the study ran: another user writes to its folder.
             print_error(f"{error}; what was reported is kept: {then}")
             code = 1
     sys.exit(code)
@@ -121,11 +121,12 @@ def run(job: Callable[..., Tuner], **arguments: Any) -> StudyResult:
 
     Args:
         job: builds the Tuner from the options and its own keyword parameters.
-        arguments: of `Options`, such as `trials=64, storage_path="results"`, and the job's own.
+        arguments: fields of `Options`, such as `trials=64, storage_path="results"`, and the job's
+            own parameters.
 
     Raises:
         ValueError: bad input, before anything was scheduled.
-        StorageLostError: the storage failed, and did not come back.
+        StorageLostError: the storage failed permanently.
     """
     return run_in_process(job, arguments)
 
@@ -137,7 +138,7 @@ def run_in_process(
     with ExitStack() as held:
         command, directory = taken_up(partial(arguments_of, job, arguments), held)
         tuner = built_by(job, command)
-        # Plain lines: a live status is for a terminal that this process has for itself.
+        # Plain lines: a live status needs a terminal that this process has for itself.
         console = Console(force_terminal=False, force_jupyter=False)
         begun = prepare(command, tuner, directory, held, console=console, argv=None)
         assert begun is not None, "nobody was asked"
@@ -147,7 +148,8 @@ def run_in_process(
 
 
 def built_by(job: Callable[..., object], command: Command) -> Tuner:
-    """The Tuner that the job builds; a ValueError where it refuses a value or returns none."""
+    """Return the Tuner that the job builds; raise a ValueError if it refuses a value or builds
+    none."""
     with unsendable_refused():
         tuner = job(command.options, **command.own)
     if not isinstance(tuner, Tuner):
@@ -164,29 +166,29 @@ class Begun:
 
     study: Study
     tuner: tune.Tuner
-    """What Tune runs."""
+    """Tuner that Tune runs."""
     command: Sequence[str]
-    """That started the study, with interpreter and script as they are typed here; empty where it
-    was started from Python."""
+    """Command that started the study, with interpreter and script as typed here; empty if it was
+    started from Python."""
     estimate: CostEstimate | None
-    """What was expected; None where nothing is left to be run."""
+    """Cost estimate; None if nothing is left to be run."""
     console: Console
     callbacks: Sequence[Callback] = ()
-    """Of the person who runs the study."""
+    """Callbacks of the user."""
     brief: bool = False
-    """Whether the console has no line for what goes as it should."""
+    """Whether the console leaves out the lines that need no attention."""
 
     @property
     def next_step(self) -> str:
-        """What a person does once it is over what has ended the study: the end of a sentence."""
+        """Return what the user does once the cause of the end is removed: the end of a sentence."""
         start = "begin a new study" if self.study.not_resumable else "go on with"
         return f"{start}: {summary.resume_command(self.command, self.study)}"
 
     def run(self) -> StudyResult:
-        """From the first trial to the last word.
+        """Run the study from the first trial to the last line.
 
         Raises:
-            StorageLostError: the storage failed, and did not come back.
+            StorageLostError: the storage failed permanently.
         """
         study, estimate = self.study, self.estimate
         began = time.monotonic()
@@ -196,7 +198,7 @@ class Begun:
                 with controlled_by(study.tune_scheduler), closing(Notices(str(study.checkpoints))):
                     self.tuner.fit()
         except BaseException:
-            # The files of all listeners are whole, whatever has ended it.
+            # The files of all listeners are complete, however it has ended.
             with suppress(Exception):
                 study.close(study.stopper.why or "error")
             raise
@@ -231,7 +233,7 @@ class Begun:
         yield Retention(
             study.state,
             study.checkpoints,
-            # Where nothing is searched, the result is a row for each trial's best.
+            # Where nothing is searched, the result is the best of each trial.
             keep_best=study.options.keep_best if study.space.parameters else None,
             scheduler=scheduler,
             total=study.total,
@@ -266,20 +268,20 @@ def prepare(
     console: Console,
     argv: Sequence[str] | None,
 ) -> Begun | None:
-    """Opens the study, on a cluster; None if the person does not want it, and then nothing is left.
+    """Open the study on a cluster; return None, and leave no files, if the user declines it.
 
     Args:
-        command: as it was read.
-        tuner: of the study.
-        directory: where a resumed one lives; None makes a new one.
-        held: takes what lasts as long as the study is run.
-        console: where to.
-        argv: the command line; None where there is none, and nobody to be asked.
+        command: parsed command line.
+        tuner: Tuner of the study.
+        directory: directory of a resumed study; None creates a new one.
+        held: context that lasts as long as the study runs.
+        console: console for the output.
+        argv: command line; None if there is none, and no user to ask.
 
     Raises:
-        ValueError: what the study cannot be run with, before anything was scheduled.
+        ValueError: the study cannot be run; nothing was scheduled.
     """
-    # Ray and Tune have one of many things in a process.
+    # Ray and Tune have global state in a process.
     if not _RUNNING.acquire(blocking=False):
         raise ValueError("another study runs in this process; wait for its end")
     held.callback(_RUNNING.release)
@@ -288,12 +290,12 @@ def prepare(
     directory = directory or directory_for(options, held)
     tuner, options = audit.continued(tuner, options, directory)
     command = replace(command, options=options)
-    # Ray stores what a script has given before it was connected as soon as it is.
+    # Ray stores objects that a script has passed before the connection once it is connected.
     with nothing_left(directory) as keep, unsendable_refused():
         check_unchanged(directory.path, metric=tuner.objective.metric, mode=tuner.objective.mode)
         found = held.enter_context(cluster_for(options))
         study = study_on(found, directory, tuner, options, console)
-        # Again: Ray has made SIGTERM its own as it began.
+        # Installed again, since Ray has replaced the handler of SIGTERM when it started.
         with ended_by_signals():
             built = study.as_tune()
             refuse_unused(command.changed, study)
@@ -311,13 +313,14 @@ def prepare(
 
 @contextmanager
 def nothing_left(directory: StudyDirectory) -> Iterator[Callable[[], object]]:
-    """Whatever ends the study before it has begun, be it SIGTERM, its name is free again.
+    """Remove a study that ends before it has begun, even by SIGTERM, so that its name is free
+    again.
 
-    `tune.Tuner(...)` makes a folder in the study's as it is built. Nothing else is touched of a
-    study that is there already.
+    `tune.Tuner(...)` creates a folder in the study's when it is built. Nothing else of an existing
+    study is changed.
 
     Yields:
-        What keeps the directory once the study has begun.
+        A function that keeps the directory, to be called once the study has begun.
     """
     with ExitStack() as undo, ended_by_signals():
         made = directory.path if directory.new else directory.path / TUNE_FOLDER
@@ -327,7 +330,7 @@ def nothing_left(directory: StudyDirectory) -> Iterator[Callable[[], object]]:
 
 
 def cluster_for(options: Options) -> AbstractContextManager[Cluster]:
-    """The cluster that the options name, or one that is started for their trials."""
+    """Return the cluster that the options name, or one that is started for their trials."""
     return connected(
         options.address,
         cpus_per_trial=options.cpus_per_trial,
@@ -339,10 +342,10 @@ def cluster_for(options: Options) -> AbstractContextManager[Cluster]:
 def study_on(
     found: Cluster, directory: StudyDirectory, tuner: Tuner, options: Options, console: Console
 ) -> Study:
-    """The study, as wide as the cluster's nodes let it be.
+    """Return the study, with as many trials at once as the cluster's nodes allow.
 
     Raises:
-        ValueError: no trial fits on a node, no node will do, or another driver has the study.
+        ValueError: no trial fits on a node, no node is suitable, or another driver has the study.
     """
     size = (options.cpus_per_trial, options.gpus_per_trial)
     slots = found.slots(*size)

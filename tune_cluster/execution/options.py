@@ -41,35 +41,35 @@ RESUMABLE = (
     "price_per_gpu_hour",
     "yes",
 )
-"""What a resume may change: none of it changes what a trial computes."""
+"""Options that a resume may change: none of them changes the results of a trial."""
 
 ONE_SESSION = {
     **{"time_budget": None, "address": None, "resume": None},
     **{"resume_or_start": False, "repair": False, "yes": False},
 }
-"""What is said for one session, and is not taken over by the next one. (A flag that is set by
-default could only be unset: `--no-yes`.)"""
+"""Options of one session, which the next one does not take over. (A flag that is set by default
+could only be unset: `--no-yes`.)"""
 
 DEFAULT_TRIALS = 64
-"""Where nobody says how many: enough for two or three hyperparameters."""
+"""Default number of trials: enough for two or three hyperparameters."""
 
 DEFAULT_EPOCHS = 27
-"""Where nobody says how many: rungs of 1, 3 and 9 epochs below it."""
+"""Default number of epochs: allows rungs of 1, 3 and 9 epochs."""
 
 LEAST_SHARE = 0.0001
-"""Of a core or a GPU, as Ray counts them."""
+"""Smallest share of a core or a GPU that Ray counts."""
 
 SMOKE_TEST_TRIALS, SMOKE_TEST_EPOCHS = 4, 3
-"""Of a smoke test, whatever the job."""
+"""Trials and epochs of a smoke test, for every job."""
 
 
 def flag(name: str) -> str:
-    """`--max-epochs` for `max_epochs`."""
+    """Return `--max-epochs` for `max_epochs`."""
     return "--" + name.replace("_", "-")
 
 
 def _checked(check: Callable[[Any], object]) -> AfterValidator:
-    """A validator that keeps the value which `check` does not refuse."""
+    """Return a validator that keeps the value if `check` does not raise."""
 
     def checked(value: Any) -> Any:
         check(value)
@@ -93,7 +93,7 @@ def _metavar(name: str) -> Any:
     return tyro.conf.arg(metavar=name)
 
 
-# Beyond these bounds no machine has the memory for the trials, and no generator takes the seed.
+# Beyond these limits no machine has the memory for the trials, and no generator accepts the seed.
 _Trials = Annotated[int, Field(ge=1, le=1_000_000)]
 _Epochs = Annotated[int, Field(ge=1, le=1_000_000_000)]
 _Seed = Annotated[int, Field(ge=0, lt=2**64)]
@@ -108,67 +108,68 @@ class Options:
     """The options that all studies share.
 
     Raises:
-        ValueError: a value out of its range.
+        ValueError: a value is out of its range.
     """
 
     trials: Annotated[_Trials | None, _metavar("N")] = None
-    """Trials in all; on resume more than before, and the missing ones are run. Without it what the
-    job says, or 64, 8 for a population, all points of a grid."""
+    """Number of trials; on resume more than before, and the missing ones are run. Default: what the
+    job sets, or 64, 8 for a population, all points of a grid."""
     max_epochs: Annotated[_Epochs | None, _metavar("N")] = None
-    """Epochs after which a trial has ended that was not stopped before. Without it 27, or what a
-    preset was found with."""
+    """Epochs after which a trial ends if it was not stopped before. Default: 27, or those of the
+    preset."""
     seed: _Seed = 0
-    """Decides configurations, split and every trial's random streams."""
+    """Seed of the configurations, the split and every trial's random streams."""
     defaults: bool = True
     """The first trial has the defaults of the space; with --no-defaults, as for a comparison, the
     searcher suggests it."""
     learn_from: Annotated[Annotated[str, _expanded("learn_from")] | None, _metavar("FOLDER")] = None
-    """Earlier studies of the same trainable, on whatever data: a folder of studies, or
-    s3://bucket/folder. Up to 8 trials begin with what was best there."""
+    """Earlier studies of the same trainable, on any data: a folder of studies, or
+    s3://bucket/folder. Up to 8 trials begin with the best configurations there."""
     cpus_per_trial: _Cpus = 1.0
     """CPU cores of a trial, and its threads."""
     gpus_per_trial: _Gpus = 0.0
     """GPUs of a trial; 0.25 puts four on one."""
     max_concurrent: Annotated[_Count | None, _metavar("N")] = None
-    """Trials at once; without it as many as the cluster holds."""
+    """Trials at once. Default: as many as the cluster holds."""
     address: Annotated[str | None, _metavar("ADDRESS")] = None
-    """A running cluster (host:port, or auto); local starts one for this job; without it one is
-    found or started."""
+    """A running cluster (host:port, or auto); local starts one for this job. Default: one that is
+    found, or a new one."""
     storage_path: Annotated[str, _expanded("storage_path")] = "results"
-    """Where studies are kept: a folder on storage that all nodes share, or s3://bucket/folder."""
+    """Folder of the studies, on storage that all nodes share, or s3://bucket/folder."""
     name: Annotated[_Name | None, _metavar("NAME")] = None
-    """Of the study, the folder STORAGE-PATH/NAME; without it the job's name and the time."""
+    """Name of the study, in the folder STORAGE-PATH/NAME. Default: the job's name and the time."""
     resume: Annotated[Annotated[str, _expanded("resume")] | None, _metavar("STUDY")] = None
-    """The folder of a study, or s3://bucket/folder/name, to be gone on with."""
+    """The study to resume: its folder, or s3://bucket/folder/name."""
     resume_or_start: bool = False
     """Resume the study of that --name, or start it if there is none: one command for every system
     that runs a job again."""
     repair: bool = False
-    """With --resume, of a study whose journal is damaged: go on with a copy of what is whole of it,
-    which is written beside it."""
+    """With --resume, of a study whose journal is damaged: resume a copy with its intact part, which
+    is written beside it."""
     time_budget: Annotated[Annotated[float, Field(gt=0)] | None, _metavar("SECONDS")] = None
     """Seconds after which the study ends in order; it can be resumed."""
     epoch_budget: Annotated[_Count | None, _metavar("EPOCHS")] = None
-    """Epochs of all trials together after which the study ends."""
+    """Total epochs of all trials after which the study ends."""
     target: Annotated[float | None, _metavar("VALUE")] = None
-    """Of the study's metric: the first trial that reaches it ends the study."""
+    """Value of the study's metric: the first trial that reaches it ends the study."""
     study_patience: Annotated[_Count | None, _metavar("N")] = None
-    """So many trials that end without a new best end the study."""
+    """Number of trials that end without a new best after which the study ends."""
     keep_best: Annotated[_Count, _metavar("N")] = 5
-    """So many of the best trials keep their best checkpoint when they have ended; fewer where a
-    budget is short."""
+    """Number of best trials that keep their best checkpoint when they have ended; fewer if a budget
+    is short."""
     checkpoint_budget: Annotated[
         Annotated[str, _checked(parse_bytes)] | None, _metavar("BYTES")
     ] = None
-    """What the checkpoints of all trials together may take at any moment, such as 10GB or 8GiB;
-    without it nothing is counted. `best/` is a copy beside them."""
+    """Limit for the checkpoints of all trials together, such as 10GB or 8GiB. Default: no limit.
+    `best/`, a copy, is not counted."""
     price_per_gpu_hour: Annotated[Annotated[float, Field(ge=0)] | None, _metavar("MONEY")] = None
-    """What a GPU costs an hour: the cost estimate before the study is then in money too."""
+    """Price of a GPU per hour: adds the money to the cost estimate before the study."""
     yes: bool = False
     """Do what is asked for, however large: without a question at the terminal, and a grid of more
     than 10,000 points."""
     smoke_test: bool = False
-    """4 trials of 3 epochs, on the smallest dataset unless one is given: does everything work?"""
+    """Run 4 trials of 3 epochs, on the smallest dataset unless one is given, to test that all
+    works."""
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
@@ -190,7 +191,7 @@ class Options:
 
     @property
     def start_points(self) -> list[dict[str, object]]:
-        """What the first trials of a job have: all defaults, or nothing."""
+        """Configurations of a job's first trials: one with all defaults, or none."""
         return [{}] if self.defaults else []
 
 
@@ -198,7 +199,7 @@ OPTION_NAMES = frozenset(known.name for known in fields(Options))
 
 
 def options_of(**values: Any) -> Options:
-    """`Options(**values)`, whose ValueError is one line with flag, value and rule."""
+    """Return `Options(**values)`; its ValueError is one line with flag, value and rule."""
     try:
         return Options(**values)
     except ValidationError as error:
@@ -212,11 +213,11 @@ def options_of(**values: Any) -> Options:
 
 
 def check_stored_type(name: str, annotation: Any, value: Any) -> None:
-    """Refuse a value of `study.json` that is not of an option's type."""
+    """Raise a ValueError for a value of `study.json` that has not the type of its option."""
     if not _plain(annotation):
         return
     try:
-        # As JSON: it has paths as texts, and tuples as lists.
+        # As JSON: it has texts for paths, and lists for tuples.
         TypeAdapter(annotation).validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
         why = error.errors(include_url=False)[0]["msg"].replace("Input should", "it should")
@@ -224,7 +225,7 @@ def check_stored_type(name: str, annotation: Any, value: Any) -> None:
 
 
 def _plain(annotation: Any) -> bool:
-    """Whether JSON has values of a type as they are."""
+    """Return whether JSON has values of a type unchanged."""
     origin = typing.get_origin(annotation)
     if origin is typing.Literal:
         return True

@@ -1,5 +1,5 @@
-"""What a person is shown before a study begins: its trials, its rungs, its cost; and the question
-whether to start."""
+"""The plan of a study, shown before it begins: trials, rungs, cost; and the question whether to
+start."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from tune_cluster.plain_text import one_line
 from tune_cluster.study.stored import strangers
 
 NAME_COLUMN_CHARACTERS = 10
-"""Characters of the column of names."""
+"""Width of the column of names, in characters."""
 
 
 def show_plan(console: Console, study: Study, estimate: CostEstimate) -> None:
-    """Prints the plan, what it costs, and what may be missed of it."""
+    """Print the plan, its cost, and notes."""
     dataset = study.dataset
     if dataset is not None:
         show_line(console, "data", f"{dataset.name}, from {dataset.source}")
@@ -54,8 +54,8 @@ def show_plan(console: Console, study: Study, estimate: CostEstimate) -> None:
 def show_line(
     console: Console, name: str, text: str, *, style: str = "", typed: bool = False
 ) -> None:
-    """Print a name and, on a terminal in a column of its own, what is to be said of it; a text that
-    is `typed`, which a person copies, is never broken into lines."""
+    """Print a name and a text, on a terminal in two columns; a `typed` text, which the user copies,
+    is never broken into lines."""
     text = one_line(text)
     if typed or not console.is_terminal:
         line = f"{name:<{NAME_COLUMN_CHARACTERS}}{text}"
@@ -68,7 +68,7 @@ def show_line(
 
 
 def plan_lines(study: Study, estimate: CostEstimate) -> Iterator[tuple[str, str]]:
-    """What will be run."""
+    """Yield lines on what will be run."""
     options = study.options
     yield (
         "trials",
@@ -93,7 +93,7 @@ def plan_lines(study: Study, estimate: CostEstimate) -> Iterator[tuple[str, str]
 
 
 def rung_table(expectation: Expectation) -> Iterator[tuple[str, str]]:
-    """How many trials are expected to get to each rung, and to the last epoch."""
+    """Yield how many trials are expected to reach each rung, and the last epoch."""
     counts = {f"{rung:,}": f"{count:,.0f}" for rung, count in expectation.reaching.items()}
     widths = [max(map(len, pair)) + 2 for pair in counts.items()]
     rungs, reaching = (
@@ -105,7 +105,7 @@ def rung_table(expectation: Expectation) -> Iterator[tuple[str, str]]:
 
 
 def cost_lines(study: Study, estimate: CostEstimate) -> Iterator[tuple[str, str]]:
-    """What it will cost, as far as that is known."""
+    """Yield lines on the cost, as far as it is known."""
     whole = study.total * study.max_epochs
     rest = f", of {whole:,} if none were stopped" if estimate.expectation.reaching else ""
     yield "epochs", f"about {estimate.epochs:,.0f} of all trials together{rest}"
@@ -129,7 +129,8 @@ def cost_lines(study: Study, estimate: CostEstimate) -> Iterator[tuple[str, str]
 
 
 def epoch_lines(study: Study, estimate: CostEstimate) -> Iterator[tuple[str, str]]:
-    """What an epoch and a step take, of the cheapest and of the dearest configuration."""
+    """Yield the time of an epoch and a step, of the cheapest and the most expensive
+    configuration."""
     measured, fixed = estimate.measured, dict(study.space.fixed)
     ends = {"cheapest": measured[0], "dearest": measured[-1]}
     for name, one in ends.items():
@@ -143,35 +144,35 @@ def epoch_lines(study: Study, estimate: CostEstimate) -> Iterator[tuple[str, str
 
 
 def precise(seconds: float) -> str:
-    """`4.1 ms`, `2.5 s` or `2 min 05 s`."""
+    """Return a time as `4.1 ms`, `2.5 s` or `2 min 05 s`."""
     if seconds < 1:
         return f"{1000 * seconds:.3g} ms"
     return f"{seconds:.1f} s" if seconds < 60 else duration(seconds)
 
 
 def hours(count: float) -> str:
-    """`0.07`, `3.5` or `1,200`."""
+    """Return a number of hours as `0.07`, `3.5` or `1,200`."""
     return f"{count:.2g}" if count < 10 else f"{count:,.0f}"
 
 
 UNASKED_SECONDS = 60.0
-"""A study that is over sooner starts unasked: it can be ended as fast as answered. So do
-smoke tests and the rest of most resumed studies."""
+"""Seconds below which a study starts without a question: ending it is as fast as answering. The
+same holds for smoke tests and the rest of most resumed studies."""
 
 
 def confirm_start(
     console: Console, study: Study, resume: str, *, asked: bool
 ) -> tuple[bool, CostEstimate | None]:
-    """Shows what will be run and what it costs, and asks whether to start.
+    """Show what will be run and its cost, and ask whether to start.
 
     Args:
-        console: where to.
-        study: not open yet.
-        resume: the resume command.
-        asked: whether there may be somebody to answer.
+        console: console for the output.
+        study: study, not open yet.
+        resume: resume command.
+        asked: whether a user may be there to answer.
 
     Returns:
-        Whether to start, and the estimate; None where nothing is left to be run.
+        Whether to start, and the estimate; None if nothing is left to be run.
     """
     if study.options.resume is not None and (notice := strangers(study.directory)):
         show_line(console, "NOTICE", notice, style="bold red")
@@ -193,9 +194,11 @@ def confirm_start(
 
 
 def confirmed(console: Console, options: Options, seconds: float | None) -> bool:
-    """Asks the person at the terminal whether to start a study of so many seconds; True where
-    nobody is asked: with `--yes`, in a smoke test, where it takes less than a minute, and without a
-    terminal. The end of the input (Ctrl-D) is a no."""
+    """Ask the user at the terminal whether to start a study of `seconds` seconds.
+
+    Return True without a question with `--yes`, in a smoke test, for less than a minute, and
+    without a terminal. The end of the input (Ctrl-D) is a no.
+    """
     short = seconds is not None and seconds < UNASKED_SECONDS
     seen = sys.stdin is not None and sys.stdin.isatty() and console.is_terminal
     if options.yes or options.smoke_test or short or not seen:

@@ -1,15 +1,16 @@
-"""What follows on a lost process: whether its trial starts again, when, and beside how many others.
+"""Lost processes: whether a trial is restarted, when, and beside how many others.
 
-A process that is lost in the same epoch again and again is no accident: the trial fails after the
-fourth time, as it does after an error. Where its node was lost with it, that says nothing of it.
+A process that is lost in the same epoch repeatedly is no accident: the trial fails after the fourth
+time, as after an error. If its node was lost with it, the loss says nothing about the trial.
 
-Ray's memory monitor kills the youngest process of a machine whose memory is nearly full. Started
-again at once it would be killed again: the trial waits before, longer each time. After its second
-kill in an epoch one trial less runs at once, and it waits until there is room for it. If it is
-killed there too until it fails, it was not for its neighbours, which get their place back.
+Ray's memory monitor kills the youngest process of a machine whose memory is nearly full. Restarted
+at once it would be killed again: the trial waits before, longer each time. After its second kill in
+an epoch one trial less runs at once, and it waits until there is room for it. If it is still killed
+until it fails, its neighbours were not the cause, and they get their place back.
 
-Ray's text on a loss names process, actor and machine, and what is alike for two trials would differ
-in its every line. What a person reads, and what is compared with other trials, goes without them.
+Ray's message about a loss names process, actor and machine, so that equal losses of two trials
+would differ in every line. These names are removed for the user, and for comparisons between
+trials.
 """
 
 from __future__ import annotations
@@ -31,50 +32,50 @@ from tune_cluster.study.state import StudyState
 from tune_cluster.trial.failures import ERROR_RETRIES
 
 WAIT_SECONDS = 3.0
-"""Of a trial that was killed for memory, twice as long after the next time: a new process takes a
-second or two to grow to its size."""
+"""Seconds that a trial waits after it was killed for memory, doubled each time: a new process takes
+a second or two to grow to its size."""
 
 NODE_LOST = "node has died", "node was terminated", "node failed"
-"""What Ray says of an actor whose node is gone."""
+"""Ray's messages about an actor whose node is lost."""
 
 NAMES = re.compile(r"\b[0-9a-f]{16,}\b|\b\d+(\.\d+){3}(:\d+)?\b|(?<=pid=)\d+")
-"""Ids of actors, nodes and workers, addresses, processes."""
+"""Pattern of ids of actors, nodes and workers, of addresses and of processes."""
 
 KILLED_AT_ONCE = re.compile(r"\b\d+ worker\(s\) were ")
-"""How many the memory monitor has killed."""
+"""Pattern of the number of processes that the memory monitor has killed."""
 
 ADVICE = re.compile(r" (Some common causes include|Memory on the node)\b.*")
-"""What follows is as long as a page, or has figures."""
+"""Pattern of the beginning of advice, which is long or contains figures."""
 
 COLOURS = re.compile(r"\x1b\[\d+m")
 
 
 @dataclass
 class _TrialLosses:
-    """The lost processes of one trial."""
+    """Lost processes of one trial."""
 
     epoch: float
-    """The furthest that it lost one in."""
+    """Furthest epoch in which a process was lost."""
     times: int = 0
-    """In that epoch."""
+    """Number of losses in that epoch."""
     kills: int = 0
-    """Of these by the memory monitor."""
+    """Number of these losses caused by the memory monitor."""
     due: float = 0.0
-    """When it may start again."""
+    """Time from which it may be restarted."""
     makes_room: bool = False
-    """Whether one trial less runs at once for it."""
+    """Whether one trial less runs at once because of it."""
 
 
 class LostProcesses(Callback):
     """Counts the lost processes of every trial of a session.
 
-    A resumed session counts anew, and has as many trials at once as it was asked for: how much
-    memory there is by then, on which machine, is not known from the last one.
+    A resumed session starts counting anew, with the requested number of trials at once: how much
+    memory each machine has by then does not follow from the last session.
 
     Args:
-        slots: returns how many trials may run at once by the cluster's size, at any moment.
-        emit: given the event of a change of that number.
-        clock: seconds.
+        slots: returns how many trials may run at once by the current size of the cluster.
+        emit: called with the event of a change of that number.
+        clock: returns seconds of a monotonic clock.
     """
 
     def __init__(
@@ -87,10 +88,10 @@ class LostProcesses(Callback):
         self._slots, self._emit, self._clock = slots, emit, clock
         self._trials: dict[int, _TrialLosses] = {}
         self._final_reason: str | None = None
-        """What a trial has failed of, and no epoch has gone well since."""
+        """Reason of the last final failure, unless an epoch has succeeded since."""
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return nothing: Tune pickles its scheduler, which asks this one."""
+        """Return nothing: Tune pickles its scheduler, which refers to this object."""
         return {}
 
     def concurrent(self) -> int:
@@ -118,10 +119,10 @@ class LostProcesses(Callback):
         return True
 
     def waits(self, index: int, *, failed: bool, others: int) -> bool:
-        """Make room for a trial where so many others run, or take it back; return whether the trial
-        waits before it starts again.
+        """Make room for a trial beside `others` other trials, or give it back; return whether the
+        trial waits before it is restarted.
 
-        Called when the loss has been written down.
+        Called after the loss was written to the journal.
         """
         trial, before = self._trials[index], self.concurrent()
         if failed and trial.makes_room:
@@ -142,7 +143,7 @@ class LostProcesses(Callback):
         return self._clock() >= self._trials[index].due and active < self.concurrent()
 
     def on_event(self, event: Event, state: StudyState, replay: bool) -> None:
-        """Give every process all its tries again after an epoch that went well."""
+        """Reset the counts of a trial after an epoch that succeeded."""
         if isinstance(event, Result):
             self._final_reason = None
 
@@ -151,7 +152,7 @@ class LostProcesses(Callback):
 
 
 def cause_of(error: Exception) -> Exception:
-    """Return what the process was lost by: an error that was raised in it, if one was."""
+    """Return the cause of the loss: an error that was raised in the process, if there was one."""
     if isinstance(error, ProcessLostError):
         return error.error
     if isinstance(error, RayTaskError) and isinstance(error.cause, Exception):
@@ -166,7 +167,7 @@ def reason_of(error: Exception, *, failed: bool = False) -> str:
 
 
 def why(error: Exception) -> str:
-    """Return in a line what the process was lost by."""
+    """Return the cause of the loss in one line."""
     cause = cause_of(error)
     if not isinstance(cause, RayActorError):
         return _first_line(f"{type(cause).__name__}: {cause}")
@@ -174,17 +175,17 @@ def why(error: Exception) -> str:
     if cause.actor_init_failed:
         last_frame = max(n for n, line in enumerate([" ", *lines]) if line.startswith(" "))
         return _first_line("\n".join(lines[last_frame:]))
-    # Below the names of the actor.
+    # The cause is below the names of the actor.
     last_name = max((n for n, line in enumerate(lines) if line.startswith("\t")), default=-1)
     text = "\n".join(lines[last_name + 1 :])
-    # Where Ray knows no cause yet, or no detail of it.
+    # Without this part Ray knows no cause yet, or no detail of it.
     general, _, detail = text.rpartition("Worker exit detail: ")
     said = (_first_line(part) for part in (detail, general, text_of(cause)))
     return next(filter(None, said), type(cause).__name__)
 
 
 def text_of(error: Exception) -> str:
-    """Return everything that Ray says of it, a traceback where there is one."""
+    """Return Ray's complete message, with a traceback if there is one."""
     return COLOURS.sub("", str(error))
 
 

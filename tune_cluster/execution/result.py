@@ -1,4 +1,4 @@
-"""What a study has found: the methods of `ray.tune.ResultGrid`, over each trial's best epoch."""
+"""Result of a study: the methods of `ray.tune.ResultGrid`, over each trial's best epoch."""
 
 from __future__ import annotations
 
@@ -22,42 +22,42 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What one trial has come to, as `ray.tune.Result` has it."""
+    """Result of one trial, with the fields of `ray.tune.Result`."""
 
     config: dict[str, Any]
-    """That its best epoch was trained with, as the trainable was given it."""
+    """Configuration of its best epoch, as the trainable got it."""
     metrics: dict[str, Any] | None
-    """Of its best epoch, and `epoch` and `config`; None if it has reported no value."""
+    """Metrics of its best epoch, with `epoch` and `config`; None without a value."""
     path: str
-    """The folder of its event files."""
+    """Folder of its event files."""
     checkpoint: Checkpoint | None
-    """Of its best epoch, where that is kept."""
+    """Checkpoint of its best epoch, if it is kept."""
     error: Exception | None
-    """Why it has failed, if it has."""
+    """Reason of its failure, if it has failed."""
     status: str
-    """pending, running, finished, stopped, diverged or failed."""
+    """Status: pending, running, finished, stopped, diverged or failed."""
     metrics_dataframe: pd.DataFrame
-    """The metrics of each of its epochs."""
+    """Metrics of each of its epochs."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class StudyResult:
-    """What a study has found."""
+    """Result of a study."""
 
     directory: Path
-    """Of the study."""
+    """Directory of the study."""
     trials: Sequence[TrialState]
-    """In the order of their index."""
+    """Trials in the order of their index."""
     checkpoints: Store
-    """Of all trials."""
+    """Store of the checkpoints of all trials."""
     metric: str
     mode: Mode
     best: Mapping[str, Any] | None
-    """What `best/best.json` says; None if no trial has reported a value."""
+    """Content of `best/best.json`; None without a value."""
     ended_by: str
-    """The name of the limit or signal that has ended the study, or nothing."""
+    """Name of the limit or signal that has ended the study; empty without one."""
     reason: str
-    """More of it, for a person."""
+    """Details for the user."""
     complete: bool
     """Whether no trial is left to be run."""
 
@@ -91,7 +91,7 @@ class StudyResult:
 
     @property
     def experiment_path(self) -> str:
-        """The study's directory, as `ResultGrid` calls it."""
+        """Directory of the study, under the name that `ResultGrid` uses."""
         return str(self.directory.absolute())
 
     def __len__(self) -> int:
@@ -106,32 +106,32 @@ class StudyResult:
 
     @property
     def errors(self) -> list[Exception]:
-        """Of the trials that have failed or diverged."""
+        """Errors of the trials that have failed or diverged."""
         return [error for trial in self.trials if (error := _error_of(trial)) is not None]
 
     @property
     def num_errors(self) -> int:
-        """The number of trials that have failed or diverged."""
+        """Number of trials that have failed or diverged."""
         return len(self.errors)
 
     @property
     def num_terminated(self) -> int:
-        """The number of trials that have ended without an error."""
+        """Number of trials that have ended without an error."""
         return sum(trial.ended for trial in self.trials) - self.num_errors
 
     def get_best_result(
         self, metric: str | None = None, mode: Mode | None = None, scope: str = "all"
     ) -> TrialResult:
-        """The best trial at its best epoch; of equals the first.
+        """Return the best trial at its best epoch; the first of equal ones.
 
         Args:
-            metric: any that the trials report; the study's if None.
+            metric: any reported metric; the study's if None.
             mode: "max" or "min"; the study's if None.
-            scope: "all" epochs, or the "last" of each trial alone.
+            scope: "all" epochs, or only the "last" one of each trial.
 
         Raises:
-            RuntimeError: no trial has reported a value of it.
-            ValueError: another scope or mode.
+            RuntimeError: no trial has reported a value of the metric.
+            ValueError: the scope or the mode is invalid.
         """
         if scope not in ("all", "last"):
             raise ValueError(f"scope={scope!r}: it must be all or last")
@@ -149,11 +149,12 @@ class StudyResult:
     def get_dataframe(
         self, filter_metric: str | None = None, filter_mode: Mode | None = None
     ) -> pd.DataFrame:
-        """A line for each trial: `trial`, `status`, the metrics of its best epoch, and its
+        """Return a row for each trial: `trial`, `status`, the metrics of its best epoch, and its
         configuration as `config/<name>`.
 
         Args:
-            filter_metric, filter_mode: of which the epoch is the best; the study's if None.
+            filter_metric: metric that determines the best epoch; the study's if None.
+            filter_mode: "max" or "min"; the study's if None.
         """
         import pandas as pd
 
@@ -198,8 +199,8 @@ class StudyResult:
 
 
 def _best_epoch(trial: TrialState, objective: Objective, scope: str) -> tuple[float, Epoch] | None:
-    """The key of its value, and the epoch, of equals the first; None where the trial has reported
-    no value."""
+    """Return the sort key of the best value and its epoch, the first of equal ones; None without a
+    value."""
     epochs = sorted(trial.results)
     values = [
         (objective.key(value), epoch)

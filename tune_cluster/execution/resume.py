@@ -1,4 +1,4 @@
-"""Which study a command is for: the one that it resumes, or a new one; where it lives, locked."""
+"""The study of a command: one to resume, or a new one; its directory, locked."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def taken_up(
 
 
 def directory_for(options: Options, held: ExitStack) -> StudyDirectory:
-    """Makes and locks the directory of a new study; see `StudyDirectory.create`."""
+    """Create and lock the directory of a new study; see `StudyDirectory.create`."""
     name = options.name or f"{job_name()}-{time.strftime('%Y%m%d-%H%M%S')}"
     if options.resume_or_start:
         return StudyDirectory.start(options.storage_path, name, held)

@@ -1,4 +1,5 @@
-"""Whether a trainable can be sent to the trials' processes, and which variable prevents it."""
+"""Check that a trainable can be sent to the trials' processes, and search for the variable if
+not."""
 
 from __future__ import annotations
 
@@ -17,11 +18,13 @@ from tune_cluster.cluster.compat import LARGEST_FUNCTION
 from tune_cluster.execution.ray_tune.capabilities import captured, names_in
 
 LARGEST_TRAINABLE_BYTES = LARGEST_FUNCTION - 10**6
-"""Bytes of a trainable; the rest is for what is put around it. With more Ray fails in mid-study."""
+"""Largest size of a trainable in bytes, minus a reserve for wrappers. A larger one fails in Ray
+during the study."""
 
 
 def check_sendable(trainable: Any) -> None:
-    """Refuse a trainable that cannot be pickled or is too large to be sent; name the variable."""
+    """Raise a ValueError for a trainable that cannot be pickled or is too large; name the
+    variable."""
     size, error = pickled(trainable)
     if error is None and size <= LARGEST_TRAINABLE_BYTES:
         return
@@ -43,8 +46,8 @@ def check_sendable(trainable: Any) -> None:
 
 @contextmanager
 def unsendable_refused() -> Iterator[None]:
-    """Within, a TypeError of Ray for an object that it cannot store, as of `tune.with_parameters`,
-    is a ValueError of one line."""
+    """Turn Ray's TypeError for an object that it cannot store, as from `tune.with_parameters`, into
+    a ValueError of one line."""
     try:
         yield
     except TypeError as error:
@@ -57,10 +60,10 @@ def unsendable_refused() -> Iterator[None]:
 
 
 def pickled(value: Any) -> tuple[float, Exception | None]:
-    """How many bytes it has when it is sent, infinite if it cannot be, and the error then."""
+    """Return the bytes of a pickled value, infinite if it cannot be pickled, and the error."""
     buffers: list[Any] = []
     try:
-        # Arrays are counted and not copied.
+        # Arrays are counted without a copy.
         data = cloudpickle.dumps(value, protocol=5, buffer_callback=buffers.append)
     except Exception as error:
         return math.inf, error
@@ -68,14 +71,14 @@ def pickled(value: Any) -> tuple[float, Exception | None]:
 
 
 def culprit(thing: Any, size: float) -> tuple[list[str], Any]:
-    """The largest of its variables, as the names that lead to it, and its value; infinitely large
-    is what cannot be pickled."""
+    """Return the largest of its variables, as the path of names to it, and its value; one that
+    cannot be pickled counts as infinitely large."""
     path: list[str] = []
     seen = {id(thing)}
     while True:
         sizes = [(pickled(v)[0], name, v) for name, v in variables(thing) if id(v) not in seen]
         largest, name, value = max(sizes, key=lambda known: known[0], default=(0.0, "", None))
-        # Of many small ones none is to blame.
+        # Of many small ones none is the cause.
         if largest < size / 10:
             return path, thing
         seen.add(id(value))
@@ -83,7 +86,7 @@ def culprit(thing: Any, size: float) -> tuple[list[str], Any]:
 
 
 def variables(thing: Any) -> Iterator[tuple[str, Any]]:
-    """What is sent with a function or a class, by name."""
+    """Yield the variables that are sent with a function or a class, by name."""
     if isinstance(thing, partial):
         yield from ((f"argument {n}", value) for n, value in enumerate(thing.args, start=1))
         yield from thing.keywords.items()

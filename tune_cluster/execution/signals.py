@@ -1,8 +1,8 @@
-"""The signals that end a study in order: Ctrl-C, SIGTERM, and SIGHUP of a terminal that closes.
+"""Signals that end a study in order: Ctrl-C, SIGTERM, and SIGHUP of a closing terminal.
 
-SIGTERM is what a scheduler such as Slurm, a spot instance that is taken, `ray job stop` and systemd
-send, and SIGHUP what is left of a terminal. Under nohup SIGHUP is ignored, and a job that
-`ray job submit` has started never gets it: the study goes on.
+SIGTERM is sent by schedulers such as Slurm, before a spot instance is reclaimed, by `ray job stop`
+and by systemd; SIGHUP by a closing terminal. Under nohup SIGHUP is ignored, and a job that `ray job
+submit` has started never gets it: the study continues.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ STDOUT, STDERR = 1, 2
 INTERRUPTING = "Ending: trials keep the epochs that they have reported. Ctrl-C again: at once."
 
 TERMINATION_GRACE_SECONDS = 25.0
-"""Seconds from SIGTERM to the end in any case. Slurm, Kubernetes and Google's spot machines kill
-30 s after it (AWS gives 120 s). To end in order takes 15 s at most: so long Tune waits for an epoch
-that is being trained. Ended by itself, the process takes along the Ray that it has started."""
+"""Seconds from SIGTERM to the end in any case. Slurm, Kubernetes and Google's spot machines kill 30
+s after it (AWS gives 120 s). An orderly end takes 15 s at most: that long Tune waits for an epoch
+in training. If the process ends by itself, the Ray that it has started ends with it."""
 
 EXIT_CODES = {INTERRUPTED: 128 + signal.SIGINT, TERMINATED: 128 + signal.SIGTERM}
-"""By why a study was ended."""
+"""Exit codes by the cause of a study's end."""
 
 
 @contextmanager
 def signals_handled(stopper: StudyStopper) -> Iterator[None]:
-    """Handles the signals for as long as the context lasts.
+    """Handle the signals within the `with` block.
 
     The second Ctrl-C ends the process at once. The second SIGTERM does not, since one order may
-    come twice: `timeout` sends one to its child and one to its whole group.
+    arrive twice: `timeout` sends one to its child and one to its process group.
     """
     grace = threading.Timer(TERMINATION_GRACE_SECONDS, os._exit, args=(EXIT_CODES[TERMINATED],))
     grace.daemon = True
@@ -55,7 +55,7 @@ def signals_handled(stopper: StudyStopper) -> Iterator[None]:
         if number == signal.SIGHUP:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             for stream in (STDOUT, STDERR):
-                # Nobody reads a terminal or a pipe now, and to write there would be an error.
+                # A terminal or a pipe has lost its reader, and writing to it would fail.
                 if not stat.S_ISREG(os.fstat(stream).st_mode):
                     os.dup2(nowhere, stream)
         if stopper.why in EXIT_CODES:
@@ -74,13 +74,13 @@ def signals_handled(stopper: StudyStopper) -> Iterator[None]:
         with handled(handlers):
             yield
     finally:
-        # Else it would end whatever this process does next.
+        # Else it would end later work of this process.
         grace.cancel()
 
 
 @contextmanager
 def interrupted(stopper: StudyStopper) -> Iterator[None]:
-    """Handles Ctrl-C for as long as the context lasts, in a process that goes on: the first ends
+    """Handle Ctrl-C within the `with` block, in a process that continues afterwards: the first ends
     the study in order, the second raises `KeyboardInterrupt`."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
@@ -95,7 +95,8 @@ def interrupted(stopper: StudyStopper) -> Iterator[None]:
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Within, what would end the process without a word to it is a SystemExit."""
+    """Turn signals that would end the process at once into a SystemExit, within the `with`
+    block."""
 
     def end(number: int, frame: FrameType | None) -> None:
         sys.exit(128 + number)
@@ -107,10 +108,10 @@ def ended_by_signals() -> Iterator[None]:
 
 @contextmanager
 def handled(handlers: Mapping[signal.Signals, Handler]) -> Iterator[None]:
-    """Has these handlers called for as long as the context lasts.
+    """Install these signal handlers within the `with` block.
 
-    Python lets only its main thread have any: in another one, of a notebook or a server, none is
-    called, and what a signal does is up to whoever has started the thread.
+    Python allows them only in its main thread: in another one, of a notebook or a server, none is
+    installed, and whoever has started the thread decides about signals.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -124,7 +125,7 @@ def handled(handlers: Mapping[signal.Signals, Handler]) -> Iterator[None]:
 
 
 def print_on_stderr(line: str) -> None:
-    """For the person at the keyboard, on a line of its own; whatever was being printed when the
-    signal came, which print() would not bear."""
+    """Print a line for the user at the keyboard, on a line of its own, whatever was being printed
+    when the signal came, which print() would not survive."""
     with suppress(OSError):
         os.write(STDERR, f"\n{line}\n".encode())

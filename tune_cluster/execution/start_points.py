@@ -1,4 +1,4 @@
-"""What the first trials of a study are by earlier studies of its trainable: `--learn-from`."""
+"""Start points of a study from earlier studies of its trainable: `--learn-from`."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ from search_spaces.trial_events import StartPoint
 from tune_cluster.study.earlier import earlier_studies
 
 MOST, MOST_SHARE = 8, 0.25
-"""Trials that begin with what was best in earlier studies: so many, and of a small study such a
-share, so that studies of other data cost little where they mislead."""
+"""Largest number of start points from earlier studies, and largest share of a small study's trials,
+so that misleading studies of other data cost little."""
 
 
 @dataclass(frozen=True)
 class LearnedStartPoints:
-    """What earlier studies give."""
+    """Start points from earlier studies."""
 
     points: list[StartPoint]
-    """The most promising first."""
+    """Start points, the most promising first."""
     notes: list[str]
-    """What a person is told of it."""
+    """Notes for the user."""
 
 
 def learned_start_points(
     folder: str, searcher: StudySearcher, *, trainable: str, objective: Objective, trials: int
 ) -> LearnedStartPoints:
-    """The start points of a study by those in `folder`.
+    """Return the start points of a study from the studies in `folder`.
 
     Args:
         folder: a path or `s3://bucket/folder`, with studies in it.
-        searcher: of the new study.
-        trainable: its name; studies of others tell nothing.
-        objective: of the new study, which an earlier one must share.
-        trials: of the new study.
+        searcher: searcher of the new study.
+        trainable: name of its trainable; studies of others are ignored.
+        objective: objective of the new study, which an earlier one must share.
+        trials: number of trials of the new study.
 
     Raises:
-        ValueError: the folder cannot be read, or the study searches nothing, or all there is.
+        ValueError: the folder cannot be read, or the study searches nothing, or tries all points.
     """
     if not searcher.space.parameters or searcher.size is not None:
         raise ValueError(
             f"--learn-from {folder}: the study tries the same {trials:,} points whatever was best "
             "before; leave the flag out"
         )
-    # 0.4 s that a study without earlier ones is not to pay for.
+    # The import takes 0.4 s, so not for a study without earlier ones.
     from search_spaces.searchers.portfolio import portfolio
 
     found = earlier_studies(folder, trainable, objective)

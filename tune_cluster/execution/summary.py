@@ -1,4 +1,4 @@
-"""The last lines of a study on the screen."""
+"""The last lines of a study on the console."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def show_summary(
     command: Sequence[str],
     more: Sequence[tuple[str, str]] = (),
 ) -> None:
-    """The last lines: what was found, where it is, and what to type next.
+    """Print the last lines: what was found, where it is, and the next commands.
 
     Args:
-        console: where to.
-        study: that has ended.
-        best: of `keep_best`.
-        command: that started it; empty where it was started from Python.
+        console: console for the output.
+        study: study that has ended.
+        best: result of `keep_best`.
+        command: command that started it; empty if it was started from Python.
         more: further lines, of a name and a text.
     """
 
@@ -91,7 +91,7 @@ def show_summary(
     line("study", argument(address(study)))
     line("curves", f"{program('tensorboard')} --logdir {typed(study.directory)}")
     if study.complete or study.not_resumable:
-        # What continues another study is repeated by no command of its own.
+        # A study that continues another one cannot be repeated by its own command.
         if command and not study.searcher.origins:
             line("repeat", pasted(repeated(command, study.total)))
     else:
@@ -99,8 +99,8 @@ def show_summary(
 
 
 def exit_code(result: StudyResult, then: str) -> int:
-    """The exit code of a study that was run, after a line on what has gone wrong; `then` ends its
-    sentence with what the person does next."""
+    """Return the exit code of a study that was run, after a line on what has failed; `then` ends
+    its sentence with the user's next step."""
     if result.ended_by == FAILED:
         print_error(one_line(f"the first trials all failed alike: {result.reason}"))
         return 1
@@ -114,13 +114,13 @@ def exit_code(result: StudyResult, then: str) -> int:
 
 
 def time_taken(expected: float | None, took: float) -> str:
-    """What the session took, beside what it was expected to."""
+    """Return the time of the session, beside the expected time."""
     estimated = "" if expected is None else f"expected {duration(expected)}, "
     return f"{estimated}took {duration(took)}"
 
 
 def write_closing(study: Study, closing: Closing | None) -> list[tuple[str, str]]:
-    """Writes what the scheduler leaves beside the best checkpoint; lines for `show_summary`."""
+    """Write the scheduler's output beside the best checkpoint; return lines for `show_summary`."""
     if closing is None:
         return []
     best = study.directory / "best"
@@ -132,7 +132,7 @@ def write_closing(study: Study, closing: Closing | None) -> list[tuple[str, str]
 
 
 def resume_command(command: Sequence[str], study: Study) -> str:
-    """The resume command, from Python the option to give; or why there is none."""
+    """Return the resume command, from Python the option to give; or why there is none."""
     if study.not_resumable:
         return study.not_resumable
     if not command:
@@ -141,13 +141,13 @@ def resume_command(command: Sequence[str], study: Study) -> str:
 
 
 def address(study: Study) -> str:
-    """What the study is called on a command line: its bucket, or its folder from here."""
+    """Return the name of the study on a command line: its bucket, or its folder from here."""
     return str(study.bucket or shown(study.directory))
 
 
 def repeated(command: Sequence[str], trials: int) -> list[str]:
-    """The command that started the study, for its present trials and without its name, which is
-    taken."""
+    """Return the command that started the study, for its present trials and without its name, which
+    is used."""
     kept = [word for word in without(command, "--name") if _flag_in(word) != "--resume-or-start"]
     if not any(_flag_in(word) == "--smoke-test" for word in kept):
         kept = [*without(kept, "--trials"), "--trials", str(trials)]
@@ -155,8 +155,8 @@ def repeated(command: Sequence[str], trials: int) -> list[str]:
 
 
 def without(command: Sequence[str], flag: str) -> list[str]:
-    """The command without a flag and its value, in either of its two forms, as often as it is
-    there."""
+    """Return the command without a flag and its value, in either of its two forms, for every
+    occurrence."""
     kept, at = list(command), 0
     while at < len(kept):
         if _flag_in(kept[at]) == flag:
@@ -167,12 +167,12 @@ def without(command: Sequence[str], flag: str) -> list[str]:
 
 
 def _flag_in(word: str) -> str:
-    # tyro takes `--smoke_test` too.
+    # tyro accepts `--smoke_test` too.
     return word.partition("=")[0].replace("_", "-")
 
 
 def program(name: str) -> str:
-    """`name` where the shell finds this environment's, else its path."""
+    """Return `name` if the shell finds this environment's program by it, else its path."""
     ours = Path(sys.executable).with_name(name)
     found = shutil.which(name)
     if found is not None and (Path(found) == ours or not ours.exists()):
@@ -181,12 +181,12 @@ def program(name: str) -> str:
 
 
 def typed(path: Path) -> str:
-    """A path as it must be typed here."""
+    """Return a path as it must be typed here."""
     return argument(str(shown(path)))
 
 
 def shown(path: Path) -> Path:
-    """The shorter one of relative and absolute, for a path below the working directory."""
+    """Return the shorter of relative and absolute, for a path below the working directory."""
     absolute = Path(os.path.normpath(path.absolute()))
     here = Path.cwd()
     return absolute.relative_to(here) if absolute.is_relative_to(here) else absolute

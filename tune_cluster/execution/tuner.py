@@ -1,4 +1,4 @@
-"""`Tuner`: what a study is made of, as data, with the signature of `ray.tune.Tuner`."""
+"""`Tuner`: a study as data, with the signature of `ray.tune.Tuner`."""
 
 from __future__ import annotations
 
@@ -35,79 +35,78 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 EPOCH_NAMES = ("training_iteration", "epoch")
-"""By which `run_config.stop` may say how many epochs a trial has."""
+"""Names by which `run_config.stop` may give the epochs of a trial."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TuneConfig:
-    """How a study searches: the fields of `ray.tune.TuneConfig`, whose object will do too."""
+    """How a study searches: the fields of `ray.tune.TuneConfig`, whose objects are accepted too."""
 
     metric: str | None = None
-    """What is searched for, as the trainable reports it; None where the scheduler or the searcher
-    is one of Ray's that says it."""
+    """Name of the metric, as the trainable reports it; None if a scheduler or searcher of Ray has
+    it."""
     mode: str | None = None
-    """"max" or "min"; None as `metric`."""
+    """"max" or "min"; None as for `metric`."""
     search_alg: Any = None
-    """A searcher of `search_spaces` or Ray Tune; without one a grid in `param_space` is searched
-    whole, and points of any other are drawn at random."""
+    """A searcher of `search_spaces` or Ray Tune; by default a grid in `param_space` is searched
+    completely, and points of any other space are drawn at random."""
     scheduler: Any = None
-    """A scheduler of `search_spaces` or Ray Tune; without one every trial is trained to its
-    end."""
+    """A scheduler of `search_spaces` or Ray Tune; by default every trial is trained to its end."""
     num_samples: int | None = None
-    """Trials, where `Options.trials` does not say it; of a grid how often it is tried."""
+    """Number of trials if `Options.trials` is not given; for a grid, how often it is tried."""
     max_concurrent_trials: int | None = None
-    """Trials at once, where `Options.max_concurrent` does not say it."""
+    """Trials at once if `Options.max_concurrent` is not given."""
     time_budget_s: float | timedelta | None = None
-    """Seconds of the study, where `Options.time_budget` does not say it."""
+    """Seconds of the study if `Options.time_budget` is not given."""
     reuse_actors: bool = False
-    """Whether a process is used by one trial after the other, for which a class needs a
-    `reset_config` that leaves nothing of one trial to the next; it may say so itself."""
+    """Whether a process runs several trials, for which a class needs a `reset_config` that leaves
+    nothing of one trial to the next; the class may declare it too."""
     warm_start: str | Path | None = None
-    """An earlier study, whose trials a searcher that learns is told first."""
+    """An earlier study, whose trials a searcher that learns gets first."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """Where a study lives and when its trials end: of the fields of `ray.tune.RunConfig`, whose
-    object will do too, those that a study here has no mechanism of its own for."""
+    """Where a study is stored and when its trials end: those fields of `ray.tune.RunConfig`, whose
+    objects are accepted too, that a study has no mechanism of its own for."""
 
     name: str | None = None
-    """Of the study, where `Options.name` does not say it."""
+    """Name of the study if `Options.name` is not given."""
     storage_path: str | Path | None = None
-    """Where it is kept, where `Options.storage_path` does not say it."""
+    """Folder of studies if `Options.storage_path` is not given."""
     stop: Mapping[str, int] | None = None
-    """`{"training_iteration": N}`: epochs of a trial, where `Options.max_epochs` does not."""
+    """`{"training_iteration": N}`: epochs of a trial if `Options.max_epochs` is not given."""
     callbacks: Sequence[Callback] = ()
-    """Told every event of the study, and its result."""
+    """Callbacks that get every event of the study, and its result."""
     checkpoint_config: Any = None
-    """Taken and not used: a study keeps the best and the latest checkpoint of a trial."""
+    """Accepted and ignored: a study keeps the best and the latest checkpoint of a trial."""
     failure_config: Any = None
-    """Taken and not used: a study retries what the infrastructure has failed."""
+    """Accepted and ignored: a study retries infrastructure failures."""
     progress_reporter: Any = None
-    """Taken and not used: a study shows its own lines."""
+    """Accepted and ignored: a study prints its own lines."""
     verbose: Any = None
-    """Taken and not used, as `progress_reporter`."""
+    """Accepted and ignored, as `progress_reporter`."""
 
 
 @dataclass(frozen=True)
 class Tuner:
-    """A study that can be run: stores and checks what it is given, and does nothing until `fit`.
+    """A study that can be run: stores and checks its arguments, and does nothing until `fit`.
 
     Args:
         trainable: a function of a configuration that calls `tune.report(metrics)` once an epoch, or
-            a subclass of `tune.Trainable`. A function that is to go on after a kill reports
-            `checkpoint=` too and begins with `tune.get_checkpoint()`.
-        param_space: a `Space`, or a dictionary as `ray.tune.Tuner` takes it; None where
+            a subclass of `tune.Trainable`. To resume after a kill, a function also reports
+            `checkpoint=` and begins with `tune.get_checkpoint()`.
+        param_space: a `Space`, or a dictionary as for `ray.tune.Tuner`; None if
             `tune_config.search_alg` has a space.
-        tune_config: how it searches.
-        run_config: where it lives.
-        dataset: of which `dataset.search` is given to each trial, as `setup(config, data=…)` or
+        tune_config: how to search.
+        run_config: where to store the study, and when trials end.
+        dataset: dataset whose `dataset.search` each trial gets, as `setup(config, data=…)` or
             `function(config, data=…)`; it is put into the object store once.
-        inputs: fingerprints, by name, of what else the trials depend on, which a resume must find
-            again.
+        inputs: fingerprints, by name, of other inputs of the trials, which must be the same in a
+            resume.
 
     Raises:
-        ValueError: what no study can be made of: what was given, and what is allowed.
+        ValueError: the arguments are invalid; the message has what was given, and what is allowed.
     """
 
     trainable: Any
@@ -151,12 +150,12 @@ class Tuner:
 
     @property
     def objective(self) -> Objective:
-        """What is searched for."""
+        """Metric and mode of the study."""
         return Objective(self.tune_config.metric, self.tune_config.mode)
 
     def strategies(self, options: Options) -> Translated:
-        """Searcher and scheduler, those of Ray's as ours, for options that are settled; a
-        ValueError for one that no study can have."""
+        """Return searcher and scheduler, with those of Ray translated or adapted, for settled
+        options; raise a ValueError for one that a study cannot use."""
         return translate(
             self.param_space,
             self.tune_config.search_alg,
@@ -168,11 +167,11 @@ class Tuner:
         )
 
     def settled(self, options: Options) -> Options:
-        """The options, with what the Tuner says where they say nothing."""
+        """Return the options, completed by those of the Tuner."""
         config, run = self.tune_config, self.run_config
         trials, small = config.num_samples, SMOKE_TEST_TRIALS if options.smoke_test else None
         if has_grid(self.param_space):
-            trials = None  # The searcher knows how many points there are.
+            trials = None  # The searcher knows the number of points.
         budget, stop = config.time_budget_s, run.stop or {}
         if isinstance(budget, timedelta):
             budget = budget.total_seconds()
@@ -196,25 +195,25 @@ class Tuner:
         return options_of(**{**vars(options), **missing}) if missing else options
 
     def fit(self, options: Options | None = None) -> StudyResult:
-        """Run the study, new or, with `Options(resume=…)`, resumed; what it has found.
+        """Run the study, new or, with `Options(resume=…)`, resumed; return its result.
 
         Raises:
             ValueError: bad input, before anything was scheduled.
-            StorageLostError: the storage failed, and did not come back.
+            StorageLostError: the storage failed permanently.
         """
         from tune_cluster.execution.launcher import run
 
         given = {} if options is None else vars(options)
-        # What is as by default nobody has said: a resume takes over what the study has.
+        # Defaults were not given by the user: a resume takes them over from the study.
         said = {n: v for n, v in given.items() if v != getattr(Options, n)}
         return run(lambda options: self, **said)
 
 
 def _as_ours(kind: type[T], given: Any) -> T:
-    """The config as one of this project: of Ray's object, the fields of the same name.
+    """Return the config as one of this project: of Ray's object, the fields of the same name.
 
     Raises:
-        ValueError: it is no such config, or has a field that a study here would ignore.
+            ValueError: it is no such config, or has a field that a study would ignore.
     """
     if isinstance(given, kind):
         return given
@@ -240,7 +239,7 @@ def _as_ours(kind: type[T], given: Any) -> T:
 
 
 def _with_objective(config: TuneConfig) -> TuneConfig:
-    """The config with the metric and the mode of Ray's scheduler or searcher, if one has them."""
+    """Return the config with metric and mode of Ray's scheduler or searcher, if one has them."""
     for strategy in (config.scheduler, config.search_alg):
         metric, mode = objective_of(strategy)
         if metric is not None:
@@ -249,7 +248,7 @@ def _with_objective(config: TuneConfig) -> TuneConfig:
 
 
 def _check_stop(stop: Any) -> None:
-    """Refuses what does not say after how many epochs a trial ends."""
+    """Raise a ValueError unless `stop` gives the epochs after which a trial ends."""
     if stop is None:
         return
     if not isinstance(stop, Mapping) or stop.keys() - {*EPOCH_NAMES}:

@@ -1,4 +1,4 @@
-"""What a person's script has given is checked before anything is built of it."""
+"""Checks of the user's arguments, before anything is built from them."""
 
 from __future__ import annotations
 
@@ -21,35 +21,35 @@ if TYPE_CHECKING:
 
 
 class Dataset(Protocol):
-    """What a study needs to know of its data."""
+    """The interface of a dataset to a study."""
 
     @property
     def name(self) -> str:
-        """Of the dataset."""
+        """Name of the dataset."""
 
     @property
     def notice(self) -> str:
-        """What a person must know, such as that it is not the default; may be empty."""
+        """Notice for the user, such as that it is not the default; may be empty."""
 
     @property
     def source(self) -> str:
-        """Where it was found."""
+        """Place where it was found."""
 
     @property
     def fingerprint(self) -> str:
-        """Changes with any value of the data or the split."""
+        """Fingerprint that changes with any value of the data or the split."""
 
     @property
     def search(self) -> Any:
-        """What the trials are given: all but the test set."""
+        """Data that the trials get: all but the test set."""
 
 
 NOT_METRIC_NAMES = {"epoch", "trial", "config", "metrics", "checkpoint", "test", "instead_of"}
-"""What `best.json` has beside the metric."""
+"""Keys of `best.json` beside the metric."""
 
 
 def check_metric(metric: object, mode: object) -> None:
-    """Refuse a metric that is no name or has a meaning of its own, and an unknown mode."""
+    """Raise a ValueError for an invalid or reserved name of a metric, and for an unknown mode."""
     if not isinstance(metric, str) or not metric:
         raise ValueError(f"TuneConfig(metric={metric!r}): the name of one metric is needed")
     if metric in NOT_METRIC_NAMES | NOT_METRICS:
@@ -62,8 +62,8 @@ def check_metric(metric: object, mode: object) -> None:
 
 
 def check_trainable(trainable: Any, dataset: Dataset | None) -> None:
-    """Refuse what is neither a function of a configuration nor a subclass of tune.Trainable, or
-    does not take the data, and data that is no dataset."""
+    """Raise a ValueError unless the trainable is a function of a configuration or a subclass of
+    tune.Trainable that takes the data, and the dataset, if any, is one."""
     call = "Tuner(trainable=...)"
     if dataset is not None:
         needs = [name for name in vars(Dataset) if not name.startswith("_")]
@@ -100,7 +100,7 @@ def check_trainable(trainable: Any, dataset: Dataset | None) -> None:
 
 
 def check_names(space: Space, metric: str) -> None:
-    """Refuse a hyperparameter whose name is taken."""
+    """Raise a ValueError for a hyperparameter with a reserved name."""
     for name in dict.fromkeys([*dict(space.fixed), *(p.name for p in space.parameters)]):
         taken = {
             "is the study's metric": name == metric,
@@ -113,8 +113,8 @@ def check_names(space: Space, metric: str) -> None:
 
 
 def check_points(trainable: Any, space: Space, dataset: Dataset | None, options: Options) -> None:
-    """Show points of the space to the trainable, before Tune makes any file; a ValueError where it
-    does not take one, or asks for other resources than the options say."""
+    """Pass points of the space to the trainable, before Tune creates any file; raise a ValueError
+    if it refuses one, or asks for other resources than the options give."""
     cpus, gpus = options.cpus_per_trial, options.gpus_per_trial
     check_resources(trainable, space.samples(), cpus=cpus, gpus=gpus)
     check = getattr(trainable, "check_config", None)
@@ -127,8 +127,8 @@ def check_points(trainable: Any, space: Space, dataset: Dataset | None, options:
 def check_resources(
     trainable: Any, configs: Iterable[Mapping[str, Any]], *, cpus: float, gpus: float
 ) -> None:
-    """Refuse what `tune.with_resources` or `default_resource_request` asks for beside `cpus` and
-    `gpus`: all trials of a study have the same, by which it is planned before the first of them."""
+    """Raise a ValueError if `tune.with_resources` or `default_resource_request` asks for other
+    resources than `cpus` and `gpus`: all trials of a study have the same, which its plan needs."""
     for config in configs:
         asked = _asked(trainable, dict(config))
         if asked is None:
@@ -154,10 +154,10 @@ def check_resources(
 
 
 def asked_resources(trainable: Any) -> dict[str, float]:
-    """The options `cpus_per_trial` and `gpus_per_trial` that `tune.with_resources` asks for, where
-    it asks for the same whatever the configuration."""
+    """Return the options `cpus_per_trial` and `gpus_per_trial` that `tune.with_resources` asks for,
+    if they do not depend on the configuration."""
     asked: Any = None
-    with suppress(Exception):  # Of a person's own function, which may need a configuration.
+    with suppress(Exception):  # Raised by the user's function, which may need a configuration.
         asked = _asked(trainable, {})
     if asked is None or len(asked.bundles) > 1:
         return {}
@@ -167,7 +167,7 @@ def asked_resources(trainable: Any) -> dict[str, float]:
 
 
 def _asked(trainable: Any, config: dict[str, Any]) -> tune.PlacementGroupFactory | None:
-    # A class has the one, `tune.with_resources` gives a function the other.
+    # A class has the first, `tune.with_resources` gives a function the second.
     asked: Any = getattr(trainable, "_resources", None)
     asked = getattr(trainable, "default_resource_request", asked)
     if callable(asked) and not isinstance(asked, tune.PlacementGroupFactory):
@@ -177,10 +177,10 @@ def _asked(trainable: Any, config: dict[str, Any]) -> tune.PlacementGroupFactory
 
 
 def refuse_unused(changed: Iterable[str], study: Study) -> None:
-    """Refuse an option that would change nothing in `study`; `changed` names those that have
-    another value than by default."""
+    """Raise a ValueError for an option without effect in `study`; `changed` names those whose value
+    is not the default."""
     trainable, options = study.trainable, study.options
-    # Whether a function reports checkpoints shows only when it runs.
+    # Whether a function reports checkpoints is known only when it runs.
     saves = not inspect.isclass(trainable) or overrides(trainable, "save_checkpoint")
     unused = {}
     if not saves:
@@ -200,7 +200,7 @@ def refuse_unused(changed: Iterable[str], study: Study) -> None:
 
 
 def kind_of(given: object) -> str:
-    """What somebody has given, in words."""
+    """Return a description of an argument in words."""
     if given is None:
         return "None"
     if inspect.isclass(given):

@@ -72,7 +72,6 @@ class StorageRetry:
 
     Raises:
         StorageLostError: the storage failed for too long.
-        StorageLostError: it did not come back.
     """
 
     def __init__(

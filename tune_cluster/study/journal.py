@@ -57,7 +57,6 @@ class Journal:
 
     Raises:
         ValueError: another process holds it.
-            it.
     """
 
     def __init__(

@@ -1,1 +1,1 @@
-"""What runs in the process of a trial, around the trainable."""
+"""Code that runs in the process of a trial, around the trainable."""

@@ -1,8 +1,8 @@
-"""A checkpoint that `save_checkpoint` returns as a dictionary, as Tune allows it beside files.
+"""Checkpoints that `save_checkpoint` returns as a dictionary, which Tune allows beside files.
 
-Tune would pickle it. Whoever may write to a study's folder could then run what they like in the
-next process that loads it; so here it is a file that holds data alone: JSON where JSON gives back
-the same values, else torch's format, loaded with `weights_only=True`.
+Tune would pickle the dictionary. Anybody who can write to a study's folder could then run code in
+the next process that loads it; so here it is a file with data alone: JSON if JSON restores the same
+values, else torch's format, loaded with `weights_only=True`.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ TORCH_FILE = "dict_checkpoint.pt"
 
 
 def save_returned(returned: object, folder: str) -> None:
-    """Write what `save_checkpoint(folder)` has returned to that folder, if it is a dictionary.
+    """Write the dictionary that `save_checkpoint(folder)` has returned to that folder, if any.
 
     Raises:
-        ValueError: it is another path, or a dictionary that holds more than data.
-        TypeError: it is nothing that Tune allows.
+        ValueError: it is another path, or a dictionary that contains more than data.
+        TypeError: it has a type that Tune does not allow.
     """
     if isinstance(returned, Mapping):
         _write(dict(returned), Path(folder))
@@ -45,7 +45,8 @@ def save_returned(returned: object, folder: str) -> None:
 
 
 def load_returned(folder: Path) -> dict[str, Any] | str:
-    """Return what `load_checkpoint` is given: the dictionary that was returned, else the folder."""
+    """Return the argument of `load_checkpoint`: the dictionary that was returned, else the
+    folder."""
     if (folder / JSON_FILE).exists():
         content: dict[str, Any] = json.loads((folder / JSON_FILE).read_text())
         return content
@@ -65,7 +66,7 @@ def _write(content: dict[Any, Any], folder: Path) -> None:
     if _is_json(content):
         (folder / JSON_FILE).write_text(json.dumps(content))
         return
-    # A trainable may do without torch.
+    # Imported here, since a trainable may not need torch.
     import torch
 
     file = folder / TORCH_FILE
@@ -88,7 +89,7 @@ def _no_data_error(found: str) -> ValueError:
 
 
 def _is_json(value: object) -> bool:
-    """Return whether JSON gives back this value, of the same types."""
+    """Return whether JSON restores this value, with the same types."""
     if type(value) is dict:
         return all(type(name) is str and _is_json(part) for name, part in value.items())
     if type(value) is list:
@@ -97,7 +98,7 @@ def _is_json(value: object) -> bool:
 
 
 def _arrays_allowed() -> AbstractContextManager[None]:
-    """Let torch read NumPy's arrays and numbers too, which run no code either."""
+    """Let torch read NumPy's arrays and numbers too, which also run no code."""
     import torch
 
     array = np.zeros(1)

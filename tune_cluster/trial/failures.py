@@ -1,16 +1,16 @@
-"""What a trainable's error, or exit, says of its trial, and how often the trial is started again.
+"""Failures of a trainable: what an error or exit means for its trial, and how often it is retried.
 
-An infrastructure failure says nothing of the trial, and is retried often: its process was killed,
-its node is gone (Tune does so, in another process; in one epoch no more often than after an error,
-see `tune_cluster/execution/process_losses.py`). An error of the trainable itself may be an accident
-too, such as a file that could not be read, and is retried a few times, in its own process. After an
-error of CUDA a process can use its GPU no more: it counts as lost. A trial that diverged, exits, or
-does not report the study's metric, would do so again, and is never retried.
+An infrastructure failure says nothing about the trial, and is retried often: its process was
+killed, or its node was lost (Tune restarts it in another process; in one epoch no more often than
+after an error, see `tune_cluster/execution/process_losses.py`). An error of the trainable itself
+may be an accident too, such as a file that could not be read, and is retried a few times, in its
+own process. After a CUDA error a process can no longer use its GPU: it counts as lost. A trial that
+diverged, exits, or does not report the study's metric, would do so again, and is never retried.
 
-Ray takes a `SystemExit` for the end of the process that it has ordered, and Tune's thread of a
-function takes one for success or for no error at all; whoever looks from outside sees a process
-that was lost, and starts the trial again and again. So `sys.exit()`, `os._exit()` and a
-`KeyboardInterrupt` become an exception in the trainable's own thread.
+Ray treats a `SystemExit` as the end of the process that it has ordered, and Tune's thread of a
+function treats one as success or ignores it; from outside the process looks lost, and the trial
+would be restarted again and again. So `sys.exit()`, `os._exit()` and a `KeyboardInterrupt` become
+an exception in the trainable's own thread.
 """
 
 from __future__ import annotations
@@ -24,25 +24,26 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 LOST_PROCESS_RETRIES = 20
-"""Retries of a trial whose process was lost, over a session: so many spot instances are taken in a
-day or two."""
+"""Retries of a trial whose process was lost, in a session: about as many spot instances are
+reclaimed in a day or two."""
 
 ERROR_RETRIES = 3
-"""Retries of a trial after an error, as long as it has its process."""
+"""Retries of a trial after an error that leaves its process usable."""
 
 OUT_OF_MEMORY_MESSAGES = (
     "CUDA error: out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
 )
-"""What a RuntimeError says where memory is lacking past torch's allocator."""
+"""Messages of a RuntimeError for lack of memory outside of torch's allocator."""
 
 _threads = threading.local()
-"""Knows of each thread whether a trainable runs in it."""
+"""Thread-local flag: whether a trainable runs in the thread."""
 
 
 class TrainableError(Exception):
-    """A trainable has raised what its caller cannot raise as it is: the cause of this one."""
+    """A trainable has raised an error that its caller cannot raise itself: the cause of this
+    one."""
 
 
 class CommandFailedError(Exception):
@@ -51,11 +52,11 @@ class CommandFailedError(Exception):
 
 
 class StoppedExit(SystemExit):
-    """A function is stopped by Tune, in its report."""
+    """Raised in a function's report when Tune stops the function."""
 
 
 def call_trainable(call: Callable[..., T], *args: Any) -> T:
-    """Call what a person has written.
+    """Call the user's code.
 
     Raises:
         TrainableError: it has exited.
@@ -64,7 +65,7 @@ def call_trainable(call: Callable[..., T], *args: Any) -> T:
     try:
         return call(*args)
     except StopIteration as error:
-        # The thread of a function would end without a word.
+        # The thread of a function would end silently.
         raise TrainableError from error
     except Exception:
         raise
@@ -78,8 +79,8 @@ def call_trainable(call: Callable[..., T], *args: Any) -> T:
 
 
 class ProcessExits:
-    """Watches a process for what Python lets pass: `os._exit()`, which becomes a `SystemExit` where
-    a trainable calls it, and the death of a thread of the trainable. Built once a process.
+    """Detects exits that Python does not report: `os._exit()`, which becomes a `SystemExit` in a
+    trainable, and the death of a thread of the trainable. Built once per process.
     """
 
     def __init__(self) -> None:
@@ -89,28 +90,29 @@ class ProcessExits:
         _catch_os_exit()
 
     def forget(self) -> None:
-        """Forget what an earlier trial has left."""
+        """Forget the errors of an earlier trial."""
         self._first = None
 
     def check_threads(self) -> None:
-        """Raise what the first thread has died of: whoever has waited for it goes on as if it had
-        done its work.
+        """Raise the error that a thread has died of: code that waited for the thread continues as
+        if it had done its work.
 
         Raises:
-            TrainableError: that is its cause.
+            TrainableError: a thread has died; its error is the cause.
         """
         if self._first is not None:
             raise TrainableError from self._first
 
     def _on_thread_error(self, args: threading.ExceptHookArgs) -> None:
-        # Python lets a thread end by that without a word, and Tune a function's that reports.
+        # Python lets a thread end by it silently, and Tune the thread of a function that reports.
         if not issubclass(args.exc_type, SystemExit):
             self._first = self._first or args.exc_value
         self._next_hook(args)
 
 
 def _catch_os_exit() -> None:
-    """Leave `os._exit()` as it is in subprocesses and in threads that are not the trainable's."""
+    """Change `os._exit()` in the trainable's threads alone, not in subprocesses or other
+    threads."""
     process, leave = os.getpid(), os._exit
 
     def end(status: int) -> None:
@@ -122,11 +124,11 @@ def _catch_os_exit() -> None:
 
 
 class Retries:
-    """Counts the errors of one trial after the other, in the process that they use.
+    """Counts the errors of consecutive trials in their common process.
 
-    What one trial has failed of for good is no accident for the next one either, before any epoch
-    has gone well in between: it is not retried. So an error that all trials have ends the study
-    after a few attempts and not after twenty.
+    An error that one trial has finally failed with is no accident for the next trial either, unless
+    an epoch has succeeded in between: it is not retried. So an error that all trials have ends the
+    study after a few attempts instead of twenty.
     """
 
     def __init__(self) -> None:
@@ -134,7 +136,7 @@ class Retries:
         self._final_reason = ""
 
     def reset(self) -> None:
-        """Begin to count for another trial."""
+        """Start counting for another trial."""
         self._errors = 0
 
     def allow(self, reason: str) -> bool:
@@ -146,31 +148,31 @@ class Retries:
         return True
 
     def on_epoch(self) -> None:
-        """Note that an epoch went well."""
+        """Note that an epoch has succeeded."""
         self._final_reason = ""
 
 
 def cause_of(error: BaseException) -> BaseException:
-    """Return what the trainable raised itself."""
+    """Return the error that the trainable itself has raised."""
     while isinstance(error, TrainableError) and error.__cause__ is not None:
         error = error.__cause__
     return error
 
 
 def exited(error: BaseException) -> bool:
-    """Return whether a trainable has exited: no accident, which would not happen again."""
+    """Return whether a trainable has exited, which would happen again."""
     cause = cause_of(error)
     return not isinstance(cause, Exception) or isinstance(cause, StopIteration)
 
 
 def exited_without_error(error: BaseException) -> bool:
-    """Return whether it has done so in good order, as at the end of a script."""
+    """Return whether it has exited with success, as at the end of a script."""
     cause = cause_of(error)
     return isinstance(cause, SystemExit) and cause.code in (None, 0)
 
 
 def text_of(error: BaseException) -> str:
-    """Return the message of an error, whose class a person may have written."""
+    """Return the message of an error, whose class may be the user's."""
     try:
         return str(error)
     except Exception as failed:
@@ -178,23 +180,23 @@ def text_of(error: BaseException) -> str:
 
 
 def out_of_gpu_memory(error: BaseException) -> bool:
-    """Return whether `error` says that a GPU's memory, or the share of it, is used up."""
-    # By name: a person's own trainable may not use torch, and then nothing here imports it.
+    """Return whether `error` means that a GPU's memory, or the share of it, is used up."""
+    # By name: the user's trainable may not use torch, and then nothing here imports it.
     named = type(error).__name__ == "OutOfMemoryError"
     return named or any(message in text_of(error) for message in OUT_OF_MEMORY_MESSAGES)
 
 
 def device_lost(error: BaseException) -> bool:
-    """Return whether the process can use its GPU no more: after an illegal access or a failed
-    assertion there every further call fails, of the next trial too."""
+    """Return whether the process can no longer use its GPU: after an illegal access or a failed
+    assertion there every further call fails, for the next trial too."""
     text = f"{type(error).__name__}: {text_of(error)}"
     return not out_of_gpu_memory(error) and ("AcceleratorError" in text or "CUDA error" in text)
 
 
 def infrastructure_failure(error: BaseException, gpus: float, sequential: bool) -> bool:
-    """Return whether a trial with so many GPUs ran out of what it shared with others, memory or
-    disk: its configuration may fit into all of it. If it lacked memory of a GPU, it has had one of
-    them whole."""
+    """Return whether a trial with `gpus` GPUs ran out of a resource that it shared with others,
+    memory or disk: its configuration may fit if it has all of it. If it ran out of the memory of a
+    GPU, it has had a whole one."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
     of_host = isinstance(error, MemoryError) or (out_of_gpu_memory(error) and not gpus)

@@ -1,4 +1,4 @@
-"""What passes between a trial's process, its trainable and the driver."""
+"""Messages between a trial's process, its trainable and the driver."""
 
 from __future__ import annotations
 
@@ -20,53 +20,54 @@ from tune_cluster.trial.results import Number
 
 @dataclass(frozen=True)
 class TrialSettings:
-    """What the processes of all trials of a study must know of it."""
+    """Settings that the processes of all trials of a study share."""
 
     objective: Objective
     checkpoints: str
-    """The address of all trials' checkpoints, which all nodes share."""
+    """Address of the checkpoints of all trials, which all nodes share."""
     seed: int
-    """The study's."""
+    """Seed of the study."""
     sequential: bool
-    """Whether no other trial runs at the same time."""
+    """Whether trials run one at a time."""
     working_directory: str | None = None
-    """Of a trial, where its node has it; None where Tune chooses one."""
+    """Working directory of a trial, if its node has it; None if Tune chooses one."""
     admission: Callable[[], Sequence[str]] | None = None
-    """Returns the problems of a node that has joined later; None where none can join."""
+    """Returns the problems of a node that has joined later; None if no node can join."""
     in_bucket: bool = False
-    """Whether the journal may lose epochs that a checkpoint has, which then keeps all of them."""
+    """Whether the study is in a bucket: its journal may lose epochs that a checkpoint has, which
+    then stores all of them."""
     journaled_epochs: Mapping[int, Epochs] | None = None
-    """By trial, the epochs that the journal of such a study had when it was resumed."""
+    """Epochs by trial that the journal of such a study had when it was resumed."""
     origins: Mapping[int, Origin] = field(default_factory=dict)
-    """By trial, the trial of another study that it continues."""
+    """Trials of another study that trials continue, by trial."""
     quota: Quota | None = None
-    """Bytes that checkpoints may take; divided before the first trial begins."""
+    """Quota of checkpoints in bytes, divided before the first trial begins."""
     storage_retry: RetryPolicy = field(default_factory=lambda: retry.RETRY_POLICY)
-    """How long storage that fails is waited for."""
+    """Times of the retries of failing storage."""
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """The trial that a process runs."""
+    """The trial assigned to a process."""
 
     directory: str
-    """The name of its directory, which is its index, such as `0012`."""
+    """Name of its directory, from its index, such as `0012`."""
     config: Mapping[str, Any]
     used_process: bool = False
-    """Whether another trial has used the process."""
+    """Whether another trial has used the process before."""
 
     @property
     def index(self) -> int:
-        """The index of the trial in its study."""
+        """Index of the trial in its study."""
         return int(self.directory)
 
 
 RETURNED = object()
-"""What `Trainable.step` returns where a function has returned by itself."""
+"""Result of `Trainable.step` when a function has returned by itself."""
 
 
 class Trainable(Protocol):
-    """What a runner runs. Each method may raise whatever the person's code raises."""
+    """The interface of a trainable to its runner. Each method may raise any error of user code."""
 
     def setup(self) -> None:
         """Start the trial; also called again after `discard`."""
@@ -75,21 +76,22 @@ class Trainable(Protocol):
         """Start the trial in a process that another one has used.
 
         Raises:
-            ValueError: the trainable refuses.
+            ValueError: the trainable cannot be reset.
         """
 
     def discard(self) -> None:
-        """Release what an attempt that failed has left."""
+        """Release the resources of a failed attempt."""
 
     def step(self) -> Any:
-        """Return the report of the next epoch, a dictionary if the person's code has kept to that;
-        `RETURNED` where a function has returned by itself."""
+        """Return the report of the next epoch, a dictionary if the user's code is correct;
+        `RETURNED` if a function has returned by itself."""
 
     def saver(self) -> Callable[[str], object] | None:
-        """Return what writes the checkpoint of that epoch to a folder; None without one."""
+        """Return a function that writes the checkpoint of that epoch to a folder; None without
+        one."""
 
     def load(self, checkpoint: Checkpoint, files: AbstractContextManager[Path]) -> None:
-        """Resume from a checkpoint, whose files are there while `files` is open."""
+        """Resume from a checkpoint, whose files exist while `files` is open."""
 
     def ignores_checkpoint(self) -> bool:
         """Return whether it was offered a checkpoint and has not read it so far."""
@@ -98,18 +100,18 @@ class Trainable(Protocol):
         """Delete the checkpoint that was reported with the last epoch, if it lies anywhere."""
 
     def progress(self) -> tuple[int, float]:
-        """Return the steps that Tune has counted, and their seconds."""
+        """Return the number of steps that Tune has counted, and their seconds."""
 
     def set_progress(self, steps: int, seconds: float) -> None:
-        """Let Tune count on from here."""
+        """Let Tune continue to count from these values."""
 
 
 BAD_VALUE = 1e9
-"""Stands for a value that is missing or not finite, with the sign that makes it bad. The models of
+"""Substitute for a value that is missing or not finite, with the sign that makes it bad. Models of
 schedulers and searchers rank values, so that its size does not matter."""
 
 REPORT = "trial_report"
-"""The key under which a result of Tune's has it."""
+"""Key of the report in a result of Tune."""
 
 
 @dataclass(frozen=True)
@@ -117,23 +119,23 @@ class Retry:
     """An error after which the trial was started again, in the same process."""
 
     epoch: Epochs
-    """That was under way."""
+    """Epoch that failed."""
     reason: str
 
 
 @dataclass(frozen=True)
 class Restored:
-    """The checkpoint that the trial went on from."""
+    """The checkpoint that the trial resumed from."""
 
     epoch: Epochs
-    """0 where none could be read."""
+    """Epoch of the checkpoint; 0 if none was readable."""
     unreadable: Sequence[str]
-    """The folders of the newer ones."""
+    """Folders of newer, unreadable checkpoints."""
 
 
 @dataclass(frozen=True)
 class Unsaved:
-    """A checkpoint that its quota has no room for; both in bytes."""
+    """A checkpoint that does not fit into its quota; both sizes in bytes."""
 
     needed: int
     allowed: int
@@ -144,18 +146,18 @@ class FreshProcess:
     """Asks the driver to start the trial in another process; it has not failed.
 
     `share`: it ran out of memory on a share of a GPU. `reset`: the process was used by another
-    trial, and its reset failed. `node`: the node has joined later, and is no good.
+    trial, and its reset failed. `node`: the node has joined later, and is unsuitable.
     """
 
     cause: Literal["share", "reset", "node"]
     gpus: float = 0.0
-    """The share that was not enough."""
+    """Share of a GPU that was not enough."""
     reason: str = ""
-    """Why the reset failed."""
+    """Reason why the reset failed."""
     node: str = ""
-    """Ray's id of the node that is no good."""
+    """Ray's id of the unsuitable node."""
     problems: Sequence[str] = ()
-    """Of that node, each with what to do."""
+    """Problems of that node, each with what to do."""
 
 
 @dataclass(frozen=True)
@@ -168,42 +170,42 @@ class InterimReport:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialReport:
-    """An epoch that went well, the end of the trial, or both; or a request for a fresh process."""
+    """A completed epoch, the end of the trial, or both; or a request for another process."""
 
     epoch: Epochs
     metrics: Mapping[str, Number | None] = field(default_factory=dict)
-    """Of the epoch, `None` where a value is not finite; empty where no epoch went well."""
+    """Metrics of the epoch, `None` for a non-finite value; empty without a completed epoch."""
     step_losses: Sequence[Sequence[Number]] = ()
     """Pairs of a step and its loss."""
     node: str = ""
-    """The first characters of Ray's id of the node that the trial runs on."""
+    """First characters of Ray's id of the trial's node."""
     status: Literal["finished", "diverged", "failed"] | None = None
-    """With which the trial has ended; None where it goes on."""
+    """Status with which the trial has ended; None if it continues."""
     reason: str = ""
     traceback: str = ""
     log: str = ""
-    """The last lines that a failed trial has printed."""
+    """Last lines of output of a failed trial."""
     infrastructure_failure: bool = False
-    """Whether it failed for want of what it shares with others: its configuration may be good."""
+    """Whether it failed for lack of shared resources: its configuration may be good."""
     interim: Sequence[InterimReport] = ()
     """Reports since the last one, without the study's metric."""
     checkpoint: str | None = None
-    """The name of the folder that was written."""
+    """Name of the checkpoint folder that was written, if any."""
     unsaved: Unsaved | None = None
     restored: Restored | None = None
     retried: Sequence[Retry] = ()
-    """Since the last report."""
+    """Retries since the last report."""
     first: bool = False
-    """Whether it is the first epoch since the trial began or resumed: what is known of this epoch
-    and later ones is lost."""
+    """Whether it is the first epoch since the trial began or resumed: earlier results of this epoch
+    and later ones are lost."""
     ignored_checkpoint: Epochs | None = None
-    """The epoch of a checkpoint that a function was offered and did not read."""
+    """Epoch of a checkpoint that a function was offered and did not read."""
     left_out: Mapping[str, str] = field(default_factory=dict)
-    """What it reported for the first time and is no number: the type by name."""
+    """Types, by name, of reported values that are no numbers, when they occur first."""
     fresh_process: FreshProcess | None = None
 
     def to_result(self, objective: Objective) -> dict[str, Any]:
-        """Return the result for Tune; it has a finite bad value where the trial did not go well."""
+        """Return the result for Tune, with a finite bad value if the trial did not succeed."""
         result: dict[str, Any] = {**self.metrics, "epoch": self.epoch, REPORT: self}
         if self.fresh_process is None:
             result["done"] = self.status is not None
@@ -212,8 +214,8 @@ class TrialReport:
 
     @classmethod
     def from_result(cls, result: Mapping[str, Any]) -> TrialReport:
-        """Return the report in a result, be it flattened: Tune flattens dictionaries, and this is
-        none."""
+        """Return the report in a result, even a flattened one: Tune flattens dictionaries, and a
+        report is none."""
         report = result[REPORT]
         assert isinstance(report, cls)
         return report

@@ -1,5 +1,5 @@
-"""The process that one trial after the other may use: its log, its working directory, its share of
-a GPU's memory, its random generators.
+"""The process that consecutive trials may use: its log, working directory, share of a GPU's memory,
+and random generators.
 
 To Ray `--gpus-per-trial 0.25` is a number that is counted. Here torch knows it too: its caching
 allocator raises `OutOfMemoryError` at the share, in the trial that asked for more, and the
@@ -11,11 +11,11 @@ neighbours on the same GPU keep theirs. Such a trial goes on with twice the shar
 - what cuDNN, cuBLAS, NCCL or another library takes from the driver itself, past torch's allocator;
 - other frameworks than torch, and processes that a trial starts, each of which has the share again.
 
-Each trial has a seed, from the study's seed and its index alone. The generators are seeded with it
-whenever the trial begins: in a process of its own, in one that another trial has used, after a
-restart and in a resumed study. So a split or an initialization that is drawn first is the same
-after a resume. A trainable that is to go on with the stream where it was saves the generators'
-state in its checkpoint, or seeds them itself.
+Each trial has a seed, which depends on the study's seed and its index alone. The generators are
+seeded with it whenever the trial begins: in a new process, in one that another trial has used,
+after a restart and in a resumed study. So a split or an initialization that is drawn first is the
+same after a resume. A trainable that must continue its random streams saves the state of the
+generators in its checkpoint, or seeds them itself.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from tune_cluster.trial.trial_log import TrialLog
 
 
 def enter_directory(directory: str | None) -> None:
-    """Make it the working directory of this process, where this node has it."""
+    """Change to that working directory, if this node has it."""
     if directory is not None and Path(directory).is_dir():
         os.chdir(directory)
 
@@ -53,43 +53,43 @@ def offer_trial_directory(folder: Path) -> None:
 
 
 def searched_directory(error: BaseException) -> str:
-    """Return where a file of a relative path was looked for in vain; else nothing."""
+    """Return where a missing file with a relative path was searched; else an empty text."""
     name = error.filename if isinstance(error, FileNotFoundError) else None
     relative = isinstance(name, str) and not Path(name).is_absolute()
     return f" (in {Path.cwd()})" if relative else ""
 
 
 ALLOCATOR_SETTINGS = ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF")
-"""Variables of torch's allocator, which reads the first one that is set."""
+"""Environment variables of torch's allocator, which reads the first one that is set."""
 
 
 def limit_gpu_memory(share: float) -> None:
-    """Limit this process to its share of the memory of its GPU, whether it imports torch or has
-    done so already. Without torch it pays nothing for it, and with a whole GPU it has no limit."""
+    """Limit this process to its share of the memory of its GPU, whether it imports torch later or
+    has done so. Without torch this costs nothing, and with a whole GPU there is no limit."""
     if not 0 < share < 1:
         return
     torch = sys.modules.get("torch")
     if torch is None:
-        # Read by torch's allocator, should the trainable import it later.
+        # Torch's allocator reads it if the trainable imports torch later.
         variable = next((v for v in ALLOCATOR_SETTINGS if v in os.environ), ALLOCATOR_SETTINGS[0])
         limit = f"per_process_memory_fraction:{share:g}"
         settings = [s for s in os.environ.get(variable, "").split(",") if s]
         if limit not in settings:
             os.environ[variable] = ",".join([*settings, limit])
     elif torch.cuda.is_available():
-        # Ray shows a process no GPUs but its own.
+        # Ray shows a process only its own GPUs.
         for device in range(torch.cuda.device_count()):
             torch.cuda.set_per_process_memory_fraction(share, device)
 
 
 def doubled_share(share: float) -> float:
-    """Return the share of a GPU of a trial for which `share` was not enough."""
+    """Return the next larger share of a GPU for a trial for which `share` was not enough."""
     return min(1.0, 2 * share)
 
 
 def free_memory() -> None:
-    """Free what the last trial has left in cycles of references, such as a network with hooks or a
-    traceback, and what torch keeps of a GPU: the collector may come by trials later."""
+    """Free memory that the last trial has left in reference cycles, such as a network with hooks or
+    a traceback, and torch's GPU cache: the collector might run many trials later."""
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
@@ -102,9 +102,9 @@ def trial_seed(study_seed: int, index: int) -> int:
 
 
 class Generators:
-    """Seeds the generators of this process; torch's, if it is imported only later, then.
+    """Seeds the generators of this process, and torch's once it is imported.
 
-    A trainable that does without torch is spared its import, 1.4 s and 660 MB.
+    A trainable without torch is spared its import, 1.4 s and 660 MB.
     """
 
     def __init__(self) -> None:
@@ -113,7 +113,7 @@ class Generators:
             wrapt.register_post_import_hook(self._seed_torch, "torch")
 
     def seed(self, seed: int) -> None:
-        """Seed all of them, those of GPUs too."""
+        """Seed all generators, including those of GPUs."""
         self._seed = seed
         random.seed(seed)
         np.random.seed(seed)
@@ -126,14 +126,14 @@ class Generators:
 
 @dataclass(frozen=True)
 class TrialProcess:
-    """The process, as far as it outlives a trial."""
+    """Properties of the process that outlive a trial."""
 
     node: str
-    """Ray's id of the node that it is on."""
+    """Ray's id of its node."""
     gpus: float
-    """That it has, or the fraction of one."""
+    """Number of its GPUs, or the fraction of one."""
     notify: Callable[[str, str], None]
-    """Shows a line about a trial, given its directory, to the person."""
+    """Shows the user a line about a trial, given its directory."""
     log: TrialLog = field(default_factory=TrialLog)
     exits: ProcessExits = field(default_factory=ProcessExits)
     clock: Callable[[], float] = time.monotonic

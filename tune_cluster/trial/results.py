@@ -1,15 +1,15 @@
-"""What a trainable reports: its numbers, as the journal can hold them, and the epoch they are of.
+"""Results of a trainable: its numbers, in a form that the journal can store, and their epoch.
 
-An epoch is what a trainable says itself, or one more than the report before: a number above 0, and
-larger than that of the report before. That is 1, 2, 3, but also 10, 20, 30 of a trainable that
-reports now and then, or 0.5, 1, 1.5 of one that reports twice an epoch. One that counts from 0, as
-`for epoch in range(n)` does, is counted from 1 here.
+The epoch is reported by the trainable, or one more than in the report before: a number above 0, and
+larger than that of the report before. That is 1, 2, 3, but also 10, 20, 30 for a trainable that
+reports rarely, or 0.5, 1, 1.5 for one that reports twice an epoch. Epochs counted from 0, as by
+`for epoch in range(n)`, are counted from 1 here.
 
-A checkpoint in a bucket keeps what its trial reported before it, and its configuration: a head that
-dies may take epochs with it that were in no flush of the journal yet. Whoever resumes from it
-reports first what the journal lacks, one epoch after the other, and trains none of them again. A
-trial that the journal has lost altogether is suggested anew. That may be another configuration,
-which does not resume from the old one's checkpoint.
+A checkpoint in a bucket stores the earlier reports of its trial, and its configuration: a head that
+dies may lose epochs that no flush of the journal has had yet. A trial that resumes from it first
+reports the epochs that the journal lacks, one after the other, and trains none of them again. A
+trial that the journal has lost completely is suggested again. If that is another configuration, it
+does not resume from the old one's checkpoint.
 """
 
 from __future__ import annotations
@@ -35,30 +35,30 @@ OF_TUNE = (
     *("time_this_iter_s", "time_since_restore", "time_total_s", "timestamp", "date"),
     *("pid", "hostname", "node_ip"),
 )
-"""What Tune puts into a result, or reads out of it, by itself. It is not to ask for a checkpoint: a
-function's lies in a folder of its node, and is ours alone."""
+"""Keys that Tune itself adds to a result, or reads from it. They cannot request a checkpoint: that
+of a function is in a folder of its node, and is managed here alone."""
 
 NOT_METRICS = {STEP_LOSSES, *OF_TUNE}
 
 LARGEST_EXACT = 2**53
-"""The integers up to here are floating-point numbers too."""
+"""Largest integer up to which every integer is a floating-point number too."""
 
 
 class Reported(NamedTuple):
-    """The numbers of a report, and what it has beside them."""
+    """The numbers of a report, and its other content."""
 
     numbers: dict[str, Number]
-    """By name; what lies in a dictionary of its own is `name/name in it`, as Tune writes it."""
+    """Numbers by name; nested dictionaries give `outer/inner`, as Tune writes them."""
     left_out: dict[str, str]
-    """By name, the type of what is no number."""
+    """Types of values that are no numbers, by name."""
     step_losses: list[list[Number]]
     """Pairs of a step and its loss."""
     done: bool
 
 
 def numbers_of(result: Mapping[Any, Any]) -> Reported:
-    """Return what a trainable has reported, without what it must not send to the driver: an object
-    that JSON cannot hold, or whose class is not known there."""
+    """Return the report of a trainable without values that must not be sent to the driver: objects
+    that JSON cannot store, or whose class is not known there."""
     values = {name: value for name, value in _flat(result) if name not in NOT_METRICS}
     read = {name: as_number(value) for name, value in values.items()}
     numbers = {name: number for name, number in read.items() if number is not None}
@@ -70,7 +70,7 @@ def numbers_of(result: Mapping[Any, Any]) -> Reported:
 
 
 def metrics_of(result: Mapping[str, Any]) -> dict[str, Number | None]:
-    """Return the numbers of an epoch, None for one that is not finite: the journal has no NaN. The
+    """Return the numbers of an epoch, None for a non-finite one: the journal has no NaN. The
     study's metric and the losses are finite here."""
     return {
         name: value if math.isfinite(value) else None
@@ -82,7 +82,7 @@ def metrics_of(result: Mapping[str, Any]) -> dict[str, Number | None]:
 def unusable(
     result: Mapping[Any, Any], numbers: Mapping[str, Number], metric: str
 ) -> tuple[Literal["failed", "diverged"], str] | None:
-    """Return how a trial ends that has reported these `numbers`, and why; None if it goes on.
+    """Return how and why a trial with these `numbers` ends; None if it continues.
 
     The metric must be a number where it is reported; it and the losses must be finite.
     """
@@ -97,9 +97,9 @@ def unusable(
 def as_number(value: Any) -> Number | None:
     """Return a number of Python, NumPy, torch or another library as Python's own, else None.
 
-    An array or a tensor of one element is one; so are a fraction, a decimal and a truth value.
+    An array or a tensor with one element is a number; so are fractions, decimals and booleans.
     """
-    # NumPy, torch, JAX and pandas have it; it raises where there are several.
+    # NumPy, torch, JAX and pandas have this method; it raises for several elements.
     with suppress(Exception):
         value = value.item()
     if isinstance(value, int):
@@ -131,7 +131,7 @@ def _flat(result: Mapping[Any, Any], prefix: str = "") -> list[tuple[str, Any]]:
 
 
 def _pairs(losses: Any) -> list[list[Number]] | None:
-    """The pairs whose loss is finite; None if it is no list of pairs of numbers."""
+    """Return the pairs whose loss is finite; None if it is no list of pairs of numbers."""
     pairs = []
     try:
         for step, loss in losses:
@@ -145,29 +145,29 @@ def _pairs(losses: Any) -> list[list[Number]] | None:
 
 
 EPOCH_DIGITS = 6
-"""Of the fraction of an epoch; the rest is rounding errors of a sum."""
+"""Digits of the fraction of an epoch; the rest is rounding error of a sum."""
 
 LARGEST_EPOCH = 10**12
-"""The largest epoch: TensorBoard's steps have an end."""
+"""Largest epoch, since TensorBoard's steps are limited."""
 
 
 class EpochCount:
-    """Counts the epochs of a trial since it began, or since it resumed from a checkpoint.
+    """Counts the epochs of a trial since it began, or resumed from a checkpoint.
 
     Args:
-        after: the epoch of that checkpoint, 0 without one.
-        from_zero: whether it says 0 for its first epoch, which the checkpoint knows.
+        after: epoch of that checkpoint, 0 without one.
+        from_zero: whether the trial counts from 0, which the checkpoint knows.
     """
 
     def __init__(self, after: Epochs = 0, *, from_zero: bool = False) -> None:
         self.last = after
-        """The last one that was reported, or the checkpoint's."""
+        """Last reported epoch, or that of the checkpoint."""
         self.from_zero = from_zero
         self.begun = False
         """Whether it has reported since."""
 
     def of(self, reported: Any) -> Epochs:
-        """Return the epoch of a report that says `reported` of it; None says nothing.
+        """Return the epoch of a report with the field `reported`, None if it has none.
 
         Raises:
             ValueError: it is no number, or not larger than the one before it.
@@ -189,38 +189,39 @@ class EpochCount:
         if epoch <= 0 or (self.begun and epoch <= self.last):
             raise ValueError(
                 f"reported epoch {said:g} after epoch {self.last - self.from_zero:g}: each report "
-                "has a larger one than the report before; report once an epoch, or the fraction "
-                "that is done, or no epoch at all: each report then counts as one"
+                "needs a larger epoch than the report before; report once an epoch, or the "
+                "fraction that is done, or no epoch at all: each report then counts as one"
             )
         return int(epoch) if math.isfinite(epoch) and epoch == int(epoch) else epoch
 
 
 @dataclass
 class History:
-    """What a trial has reported, for its checkpoints and from them."""
+    """Reports of a trial, written to its checkpoints and restored from them."""
 
     config: Mapping[str, Any]
     results: list[dict[str, Any]] = field(default_factory=list)
-    """By epoch, those before its last resume included."""
+    """Results by epoch, including those before its last resume."""
 
     def to_keep(self) -> dict[str, Any]:
-        """Return what the next checkpoint keeps, as `TrialCheckpoints.write` takes it."""
+        """Return the arguments for `TrialCheckpoints.write` that store this history."""
         return {"past": list(self.results), "config": as_json(self.config)}
 
     def add(self, result: Mapping[str, Any]) -> None:
-        """Add what the trial reports."""
+        """Add a result that the trial reports."""
         self.results.append({k: v for k, v in result.items() if k not in (STEP_LOSSES, "done")})
 
     def is_of(self, checkpoint: Checkpoint) -> bool:
-        """Return whether the checkpoint was trained with this configuration, as far as it says."""
+        """Return whether the checkpoint was trained with this configuration, if it stores one."""
         return checkpoint.config is None or checkpoint.config == as_json(self.config)
 
     def restore(self, checkpoint: Checkpoint, known: float) -> list[dict[str, Any]]:
-        """Take over the results of a checkpoint; return those to report before the trial trains
-        on, of which the checkpoint's own is the last.
+        """Take over the results of a checkpoint; return those to report before training continues,
+        of which the checkpoint's own is the last.
 
         Args:
-            known: epochs that the driver knows; infinite where none can be lost.
+            checkpoint: checkpoint to resume from.
+            known: last epoch that the driver knows; infinite if none can be lost.
         """
         self.results = [*checkpoint.past]
         self.add(checkpoint.result)
@@ -229,6 +230,7 @@ class History:
 
 
 def as_json(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration as it is read back: tuples are lists, NumPy's numbers Python's own."""
+    """Return a configuration as JSON restores it: lists for tuples, Python's numbers for
+    NumPy's."""
     read: dict[str, Any] = json.loads(json.dumps(config, default=lambda value: value.item()))
     return read

@@ -1,10 +1,10 @@
-"""One trial in its process: runs any trainable, ours or a person's own, and reports to the driver.
+"""Runs one trial in its process, with any trainable, and reports to the driver.
 
-It turns what would end or mislead a study into an orderly end of that one trial: an exception, an
-exit, a missing metric, a value that is not finite, an epoch that was reported before. It writes a
+It turns everything that would end or mislead a study into an orderly end of that one trial: an
+exception, an exit, a missing metric, a value that is not finite, a repeated epoch. It writes a
 checkpoint before it reports the epoch, so that every reported epoch can be resumed from, and it
-resumes by itself, whether Tune restarts the trial (a node was lost) or a person resumes the study.
-A trainable that cannot resume, or does not, begins again at epoch 1; its first report says so.
+resumes by itself, whether Tune restarts the trial (a node was lost) or the user resumes the study.
+A trainable that cannot resume, or does not, restarts at epoch 1; its first report says so.
 """
 
 from __future__ import annotations
@@ -78,30 +78,30 @@ a metric that is misspelled ends its trial after so many."""
 
 @dataclass
 class _Attempt:
-    """One start of the trainable, at its beginning or at a checkpoint."""
+    """One start of the trainable, at its beginning or from a checkpoint."""
 
     history: History
     count: EpochCount = field(default_factory=EpochCount)
     unreported: list[dict[str, Any]] = field(default_factory=list)
-    """Results that came with the checkpoint: to be reported before it trains on."""
+    """Results that came with the checkpoint, to be reported before training continues."""
     resumed: bool = False
-    """Whether it was given a checkpoint, which a function may ignore."""
+    """Whether it got a checkpoint, which a function may ignore."""
     restored: Restored | None = None
-    """To be reported once."""
+    """Checkpoint that it was restored from, to be reported once."""
     overwrites: bool = False
     """Whether the trial has checkpoints, which a start from the beginning makes invalid."""
     last: dict[str, Any] = field(default_factory=dict)
-    """The last result that was reported."""
+    """Last reported result."""
     interim: list[InterimReport] = field(default_factory=list)
-    """Since then, without the study's metric."""
+    """Reports since then, without the study's metric."""
     first: dict[str, Any] = field(default_factory=dict)
-    """What the next report says of the attempt, where `interim` has its first."""
+    """Fields of the next report on the attempt, if `interim` has its first report."""
     error: Exception | None = None
-    """Of the start."""
+    """Error of the start, if any."""
 
 
 class TrialRunner:
-    """Runs one trial in a process, and says after each step what became of it."""
+    """Runs one trial in a process, and reports after each step."""
 
     def __init__(
         self,
@@ -122,19 +122,19 @@ class TrialRunner:
         self._local_files: TemporaryDirectory[str] | None = None
         self._begun = False
         self._request: FreshProcess | None = None
-        """What every report is, where the process is of no use."""
+        """Request that replaces every report if the process is unusable."""
         self._attempt = _Attempt(History(assignment.config))
         self._epoch: Epochs = 0
-        """The last one that was reported."""
+        """Last reported epoch."""
         self._retried: list[Retry] = []
-        """Since the last report."""
+        """Retries since the last report."""
         self._unsaved: Unsaved | None = None
-        """Since the last report."""
+        """Checkpoint that did not fit, since the last report."""
         self._left_out: set[str] = set()
-        """The names that were reported as being no numbers."""
+        """Names that were reported as no numbers."""
 
     def begin(self) -> None:
-        """Start the trainable, which the first report does where this was not called."""
+        """Start the trainable; the first report does so if this was not called."""
         if self._begun:
             return
         self._begun = True
@@ -152,11 +152,11 @@ class TrialRunner:
             self._request = FreshProcess("reset", reason=self._print(error))
 
     def report(self) -> TrialReport:
-        """Train one epoch and report it, or how the trial has ended, or what it needs.
+        """Train one epoch and report it, or report the end of the trial, or a request.
 
         Raises:
-            StorageLostError: the storage failed, and did not come back.
-            Exception: the process can use its GPU no more.
+            StorageLostError: the storage failed permanently.
+            Exception: the process can no longer use its GPU.
         """
         report = self._report()
         self._process.log.copy(ends=report.status is not None)
@@ -173,14 +173,14 @@ class TrialRunner:
                     continue
                 return report
             except StorageLostError:
-                # Tune starts the trial again, perhaps on a node whose storage is there.
+                # Tune restarts the trial, perhaps on a node with working storage.
                 raise
             except Exception as error:
                 reason = self._print(error)
                 end = self._end_by(cause_of(error), reason)
             if end is not None:
                 return end
-            # Out here the error is gone, with its frames and the memory that they held.
+            # Outside the except block the error is freed, with its frames and their memory.
             self._retried.append(Retry(self._next_epoch(), reason))
             self._trainable.discard()
             # In this process: another one would cost seconds, and an error in the first line of a
@@ -201,7 +201,7 @@ class TrialRunner:
         if out_of_gpu_memory(error) and 0 < gpus < 1:
             return self._fresh_process(FreshProcess("share", gpus=gpus))
         if device_lost(error):
-            # As if it had been killed: in another process.
+            # As after a kill: in another process.
             raise error from None
         if exited_without_error(error):
             return self._returned()
@@ -214,15 +214,15 @@ class TrialRunner:
         )
 
     def _start(self, start: Callable[[], None]) -> None:
-        """Start the trainable and resume from what the storage has of the trial."""
+        """Start the trainable and resume from the trial's checkpoints in the storage."""
         self._trainable.set_progress(0, 0.0)
         self._process.exits.forget()
         self._attempt = _Attempt(History(self._assignment.config))
         try:
             limit_gpu_memory(self._process.gpus)
-            # A trial that was here before may have left it.
+            # An earlier trial in this process may have left it.
             enter_directory(self._settings.working_directory)
-            # What continues another study's trial draws what that one would have drawn.
+            # A trial that continues another study's draws the random numbers of that trial.
             index = self._assignment.index if self._origin is None else self._origin.trial
             seed = trial_seed(self._settings.seed, index)
             self._process.generators.seed(seed)
@@ -256,7 +256,7 @@ class TrialRunner:
                 continue
             self._attempt.unreported = self._attempt.history.restore(found, self._known_epochs())
             steps, seconds = self._trainable.progress()
-            # To Tune each of the results is a step.
+            # Each of these results is a step for Tune.
             self._trainable.set_progress(steps - len(self._attempt.unreported), seconds)
             self._attempt.count = EpochCount(found.epoch, from_zero=found.from_zero)
             self._attempt.resumed = True
@@ -269,14 +269,14 @@ class TrialRunner:
         return TrialCheckpoints(store, self._settings.objective.mode, self._retry, allowance)
 
     def _known_epochs(self) -> float:
-        """Return the epochs that the driver knows, from here or from an earlier session."""
+        """Return the last epoch that the driver knows, from this session or an earlier one."""
         journaled = self._settings.journaled_epochs
         if journaled is None:
             return math.inf
         return max(self._epoch, journaled.get(self._assignment.index, 0))
 
     def _load(self, checkpoints: TrialCheckpoints, name: str) -> Checkpoint | None:
-        """Load a checkpoint; None if it is another trial's."""
+        """Load a checkpoint; return None if it belongs to another trial."""
         checkpoint = checkpoints.read(name)
         if not self._attempt.history.is_of(checkpoint):
             return None
@@ -289,7 +289,7 @@ class TrialRunner:
         if attempt.error is not None:
             raise attempt.error
         if attempt.unreported:
-            # Reported with the checkpoint, or lost on the way: the driver knows which.
+            # Reported with the checkpoint, or lost on the way, which the driver knows.
             return self._epoch_report(attempt.unreported.pop(0))
         began = self._process.clock()
         result = call_trainable(self._trainable.step)
@@ -311,8 +311,8 @@ class TrialRunner:
         return self._failed(f"it has ended and reported {reported}")
 
     def _take(self, result: Any, seconds: float) -> TrialReport | None:
-        """Check what the trainable has reported, and save the checkpoint; without the study's
-        metric keep the report for the next one."""
+        """Check a report of the trainable, and save the checkpoint; without the study's metric,
+        keep the report for the next one."""
         if not isinstance(result, dict):
             return self._failed(
                 f"step() has returned {reprlib.repr(result)}, which is no dictionary"
@@ -377,7 +377,7 @@ class TrialRunner:
             return None
 
     def _first_report(self) -> dict[str, Any]:
-        """Return what the first report of an attempt says of it."""
+        """Return the fields of the first report of an attempt."""
         if not self._ignores_checkpoint():
             return {"first": True}
         ignored, overwrites = self._attempt.count.last, self._attempt.overwrites
@@ -388,7 +388,7 @@ class TrialRunner:
         return self._attempt.resumed and self._trainable.ignores_checkpoint()
 
     def _next_epoch(self) -> Epochs:
-        """Return the epoch that is to be reported next."""
+        """Return the epoch of the next report."""
         return 1 if self._ignores_checkpoint() else self._attempt.count.last + 1
 
     def _epoch_report(self, result: dict[str, Any], **more: Any) -> TrialReport:
@@ -410,7 +410,7 @@ class TrialRunner:
         return report
 
     def _take_restored(self) -> Restored | None:
-        """Return what it resumed from, once, and of a function once it has read it."""
+        """Return once what it resumed from; for a function only after it was read."""
         if self._ignores_checkpoint():
             return None
         restored, self._attempt.restored = self._attempt.restored, None

@@ -1,1 +1,1 @@
-"""All that touches `ray.tune`."""
+"""All code that uses `ray.tune`."""

@@ -1,20 +1,20 @@
-"""What a trainable can do, by its code alone, before it has run.
+"""Capabilities of a trainable, by its code alone, before it has run.
 
-Beside Tune's own methods a trainable class may offer these, and the launcher uses what it finds:
+Beside Tune's own methods a trainable class may offer these, and the launcher uses those it finds:
 
-- `check_config(config)`, or `check_config(config, data)` where the study has a dataset: a static
+- `check_config(config)`, or `check_config(config, data)` if the study has a dataset: a static
   method that raises ValueError for a bad configuration; called on the driver before anything is
   scheduled.
-- `measure(config, checkpoint_dir, *, cpus, on_gpu) -> dict`, with `data` too where the study has a
-  dataset: a static method that tries a few steps, saves a checkpoint in that folder, and returns
-  `step_seconds` and `epoch_seconds`; where trials have GPUs it is called on one, with
-  `on_gpu=True`. Without it no cost is estimated before the study.
+- `measure(config, checkpoint_dir, *, cpus, on_gpu) -> dict`, with `data` too if the study has a
+  dataset: a static method that runs a few steps, saves a checkpoint in that folder, and returns
+  `step_seconds` and `epoch_seconds`; if trials have GPUs it is called on one, with `on_gpu=True`.
+  Without it no cost is estimated before the study.
 - `reuse_actors = True`: its `reset_config` leaves nothing of one trial to the next, so that a
-  process is used for many. Without it each trial has a process of its own, as in Tune: many a
-  `reset_config` sets a learning rate and keeps the weights.
+  process runs many trials. Without it each trial has a process of its own, as in Tune, since a
+  `reset_config` may set a learning rate and keep the weights.
 - `takes_seed = True`: its configuration has the trial's `seed`, unless the space has one.
-- `evaluate(config, checkpoint_dir, dataset) -> dict`: a static method, the metrics of the best
-  checkpoint on the test set, called once at the end.
+- `evaluate(config, checkpoint_dir, dataset) -> dict`: a static method that returns the metrics of
+  the best checkpoint on the test set, called once at the end.
 """
 
 from __future__ import annotations
@@ -33,32 +33,31 @@ import tune_cluster
 from tune_cluster.trial.script import epochs
 
 INTEGRATIONS = "tune_cluster.integrations"
-"""The package whose callbacks save and resume by themselves."""
+"""Package whose callbacks save and resume by themselves."""
 
 LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
 
 
 def overrides(trainable: object, method: str) -> bool:
-    """Return whether a trainable is a class that has a `method` of its own."""
+    """Return whether a trainable is a class that defines a `method` of its own."""
     return getattr(trainable, method, None) not in (None, getattr(tune.Trainable, method))
 
 
 def name_of(trainable: Any) -> str:
-    """Return module and name of a trainable, by which a resume knows it; its code may change. A
-    class that has moved says what it was recorded as."""
+    """Return module and name of a trainable, by which a resume identifies it; its code may change.
+    A class that has moved declares its recorded name."""
     recorded = getattr(trainable, "__dict__", {}).get("recorded_as")
     if recorded is not None:
         return str(recorded)
     of = trainable
     if not hasattr(of, "__name__"):
-        # A function with some of its arguments, or an object that can be called.
+        # A partial function, or a callable object.
         of = getattr(trainable, "func", type(trainable))
     return f"{of.__module__}.{of.__name__}"
 
 
 def reuses_processes(trainable: object, asked: bool = False) -> bool:
-    """Return whether a process is used by one trial after the other, as the class or the person
-    asks for."""
+    """Return whether a process runs several trials, as the class or the user asks for."""
     asked = asked or bool(getattr(trainable, "reuse_actors", False))
     # Without a reset of its own, each trial of a class but the first would fail in its process; a
     # function is called again.
@@ -66,9 +65,9 @@ def reuses_processes(trainable: object, asked: bool = False) -> bool:
 
 
 def can_resume(trainable: Any) -> bool:
-    """Return whether a class has `save_checkpoint`, or a function asks for `tune.get_checkpoint()`,
+    """Return whether a class has `save_checkpoint`, or a function calls `tune.get_checkpoint()`,
     loops over `tune_cluster.epochs` or has a callback of `tune_cluster.integrations`, in its own
-    code or in what it calls of the person's: promotions and populations need it."""
+    code or in the user's code that it calls: promotions and populations need it."""
     if inspect.isclass(trainable):
         return overrides(trainable, "save_checkpoint")
     return _asks_for_checkpoint(trainable, set())
@@ -82,7 +81,8 @@ def _asks_for_checkpoint(value: Any, seen: set[int]) -> bool:
         return True
     parts: list[Any]
     if isinstance(value, FunctionType):
-        # Of a library's, such as `tune.with_parameters`, what it encloses is the person's.
+        # The variables that a library's function, as of `tune.with_parameters`, encloses may be the
+        # user's.
         library = value.__code__.co_filename.startswith(LIBRARIES)
         names = set() if library else set(names_in(value.__code__))
         if "get_checkpoint" in names or any(name.startswith(INTEGRATIONS) for name in names):
@@ -104,20 +104,20 @@ def _asks_for_checkpoint(value: Any, seen: set[int]) -> bool:
 
 
 def _defined_in(value: Any) -> str:
-    """Return the module that a class or a function is defined in, or the name of a module."""
+    """Return the module that defines a class or a function, or the name of a module."""
     name = "__name__" if isinstance(value, ModuleType) else "__module__"
     return str(getattr(value, name, ""))
 
 
 def captured(function: FunctionType) -> Iterator[tuple[str, Any]]:
-    """The variables that a function encloses, by name, but for those without a value yet."""
+    """Yield the variables that a function encloses, by name, except those without a value yet."""
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         with suppress(ValueError):
             yield name, cell.cell_contents
 
 
 def names_in(code: CodeType) -> Iterator[str]:
-    """The names that a function's code reads, those of the functions in it too."""
+    """Yield the names that a function's code reads, and those of its inner functions."""
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, CodeType):

@@ -1,6 +1,6 @@
 """Every private name of `ray.tune`, `ray.train` and `ray.air`: no other file has one.
 
-Written for Ray 2.60. Each name has its reason here; tests/execution/ray_tune/test_compat.py says
+Written for Ray 2.60. Each name has its reason here; tests/execution/ray_tune/test_compat.py shows
 what breaks when Ray changes it. Those of Ray itself are in `tune_cluster.cluster.compat`.
 """
 
@@ -35,33 +35,33 @@ from ray.tune.search import Searcher
 from ray.tune.trainable.function_trainable import FunctionTrainable as FunctionTrainable
 from ray.tune.trainable.function_trainable import wrap_function as wrap_function
 
-# The driver: Tune's controller.
+# Names for the driver: Tune's controller.
 
 _RUN: Any = importlib.import_module("ray.tune.tune")
-"""The module, whose package gives a function that name too."""
+"""The module; a function in its package has the same name."""
 
 _TRIAL: Any = importlib.import_module("ray.tune.experiment.trial")
 
 
 class ProcessLosses(Protocol):
-    """Decides what follows from the loss of a trial's process."""
+    """Decides about the loss of a trial's process."""
 
     def lost(self, trial: Trial, error: Exception) -> bool:
-        """Record the loss before any callback is told of it; return whether the trial fails."""
+        """Record the loss before any callback gets it; return whether the trial fails."""
 
     def rests(self, trial: Trial, *, failed: bool, others: int) -> bool:
-        """Return whether a trial waits before it is started again, while so many others run.
+        """Return whether a trial waits before it is restarted, while `others` other trials run.
 
-        Called after the callbacks were told of the loss.
+        Called after the callbacks got the loss.
         """
 
 
 class ProcessLostError(RayActorError):
-    """What else Ray raises for a process that is gone, as the error of an actor: Tune knows how to
-    go on from those alone.
+    """Wraps other errors that Ray raises for a lost process as the error of an actor: Tune can
+    recover only from those.
 
     Args:
-        error: a kill by the memory monitor, a result that could not be read, and what may come.
+        error: a kill by the memory monitor, a result that could not be read, or another error.
     """
 
     def __init__(self, error: Exception) -> None:
@@ -83,19 +83,19 @@ class _ActorManager(RayActorManager):
 
 
 class Controller(TuneController):
-    """Tune's controller, which loses no study with a process and forgets trials that have ended.
+    """Tune's controller, changed to lose no study with a process, and to forget ended trials.
 
-    - `_process_trial_failure`: why a process was lost Tune tells no callback. `Trial.get_error()`
-      reads a file that is not there before the study has ended.
-    - The same, and `_resetting_trials`: Ray tells of the loss of a reused process twice, as the
-      failure of the process and of the task that was to reset it. The first queues the trial
-      again, lets it rest or ends it, the second would count another loss, and fail for good a trial
-      that it finds pending, whatever `max_failures` says. It also stays among the trials under
-      reset, which are never started.
+    - `_process_trial_failure`: Tune tells no callback why a process was lost. `Trial.get_error()`
+      reads a file that does not exist before the study has ended.
+    - The same, and `_resetting_trials`: Ray reports the loss of a reused process twice, as the
+      failure of the process and of the task that was to reset it. The first report queues the
+      trial again, lets it wait or ends it; the second would count another loss, and fail a pending
+      trial for good, whatever `max_failures` is. The trial also stays among those under reset,
+      which are never started.
     - `_trials`, `_stopped_trials`, `_failed_trials`: hold every trial of the study, 30 KB each, and
-      `is_finished()` asks all of `_trials` in every step.
+      `is_finished()` iterates over all of `_trials` in every step.
     - `checkpoint`, `_mark_trial_to_checkpoint`: write the state of all trials for a restore that
-      nobody does, since the journal is the truth.
+      is never done, since the journal is used instead.
     - `_running_trials`, `_set_trial_status`: see `ProcessLosses.rests`.
     """
 
@@ -107,7 +107,7 @@ class Controller(TuneController):
         """Write nothing."""
 
     def on_step_end(self) -> None:
-        """Forget the trials that have ended, all but one: Tune's warning that no trial can be
+        """Forget the trials that have ended, except one: Tune's warning that no trial can be
         started reads the first of its list."""
         super().on_step_end()
         live = [trial for trial in self._trials if not trial.is_finished()]
@@ -118,26 +118,26 @@ class Controller(TuneController):
             self._live_trials.intersection_update(live)
 
     def _mark_trial_to_checkpoint(self, trial: Trial) -> None:
-        """Keep nothing."""
+        """Store nothing."""
 
     def _process_trial_failure(self, trial: Trial, exception: Any) -> None:
         self._resetting_trials.discard(trial)
-        # A trial that does not run has no process to lose: its own was told of before.
+        # A trial that does not run has no process to lose: its loss was reported before.
         if isinstance(exception, RayActorError) and trial.status != Trial.RUNNING:
             return
         if self._losses.lost(trial, exception):
-            # Of Tune's own count there may be some left.
+            # Tune's own count may allow further retries.
             trial.max_failures = 0
         super()._process_trial_failure(trial, exception=exception)
         failed, others = trial.status == Trial.ERROR, len(self._running_trials)
         if self._losses.rests(trial, failed=failed, others=others):
-            # Tune starts those that are pending by itself, in their order.
+            # Tune starts pending trials by itself, in their order.
             self._set_trial_status(trial, Trial.PAUSED)
 
 
 class NoProgress(TrialProgressCallback):
-    """A callback of Tune that prints nothing, and so takes the place of the one that Tune adds by
-    itself, which prints nothing either at `verbose=0` and keeps every trial of the study."""
+    """A callback of Tune that prints nothing. It replaces the one that Tune adds by default, which
+    prints nothing either at `verbose=0` but keeps every trial of the study."""
 
     def _keep_nothing(self, *args: Any, **info: Any) -> None:
         pass
@@ -146,10 +146,10 @@ class NoProgress(TrialProgressCallback):
 
 
 class _NoAnalysis:
-    """Takes the place of the analysis of all trials that `Tuner.fit()` ends with.
+    """Replaces the analysis of all trials at the end of `Tuner.fit()`.
 
-    Nobody asks for it. It unpickles what lies in Tune's folder by then, whoever has put it there,
-    and raises ValueError where the storage has lost the trials' files.
+    It is not used. It would unpickle files in Tune's folder, whoever has written them, and raises a
+    ValueError if the storage has lost the trials' files.
     """
 
     trials = ()
@@ -163,7 +163,7 @@ def controlled_by(losses: ProcessLosses) -> Iterator[None]:
     """Let `Tuner.fit()`, which takes no controller, run by `Controller` and return nothing.
 
     `get_trainable_cls`, `validate_trainable`: for every trial they ask the cluster's head for the
-    pickled trainable, and unpickle it to another class, which each new process is then sent.
+    pickled trainable, and unpickle it to another class, which is then sent to each new process.
     """
     trainable_class = cache(_TRIAL.get_trainable_cls)
     ours: list[tuple[Any, str, Any]] = [
@@ -184,47 +184,47 @@ def controlled_by(losses: ProcessLosses) -> Iterator[None]:
 
 
 def restart_trial(controller: Any, trial: Trial, reason: str) -> None:
-    """Start a running trial again in a fresh process, without counting a failure.
+    """Restart a running trial in another process, without counting a failure.
 
-    `_try_recover` is what Tune does after the loss of a process. A pause would hand the process to
-    another trial, and a failure is counted against `max_failures`.
+    `_try_recover` is what Tune calls after the loss of a process. A pause would give the process to
+    another trial, and a failure counts towards `max_failures`.
     """
     controller._try_recover(trial, tune.TuneError(reason))
 
 
 def process_is_lost(trial: Trial) -> bool:
-    """Whether the process of a trial that waits is gone, which Tune has not noticed.
+    """Return whether the process of a waiting trial is lost without Tune's notice.
 
-    `temporary_state.ray_actor`: Tune asks only what it is waiting for, and a process that waits is
-    not asked for anything.
+    `temporary_state.ray_actor`: Tune checks only pending tasks, and a waiting process has none.
     """
     actor = trial.temporary_state.ray_actor
     if actor is None:
         return False
     try:
-        # A process that waits answers in a millisecond.
+        # A waiting process answers in a millisecond.
         ray.get(actor.__ray_ready__.remote(), timeout=10)
     except GetTimeoutError:
         return False
     except RayError:
-        # Of a dead actor, or of a process that Ray has killed for memory.
+        # Raised for a dead actor, and for a process that Ray has killed for memory.
         return True
     return False
 
 
 def notice_loss(controller: Any, trial: Trial) -> None:
-    """Let Tune find out that a process is lost: it then starts the trial again.
+    """Let Tune detect that a process is lost: it then restarts the trial.
 
-    `_schedule_trial_save`: any task for the process will do.
+    `_schedule_trial_save`: any task for the process has this effect.
     """
     controller._schedule_trial_save(trial)
 
 
-# What a person's script gives, of which Ray has no public view.
+# Names for the user's objects, which have no public view in Ray.
 
 
 def objective_of(strategy: Any) -> tuple[str | None, str | None]:
-    """Return metric and mode that a searcher or scheduler of Ray's was given, where it was."""
+    """Return metric and mode that a searcher or scheduler of Ray was given; None for each not
+    given."""
     if not isinstance(strategy, (Searcher, TrialScheduler)):
         return None, None
     return strategy.metric, getattr(strategy, "_mode", None)
@@ -232,7 +232,7 @@ def objective_of(strategy: Any) -> tuple[str | None, str | None]:
 
 @dataclass(frozen=True)
 class HalvingRules:
-    """What an `AsyncHyperBandScheduler` was made with."""
+    """Arguments of an `AsyncHyperBandScheduler`."""
 
     max_t: float
     grace_period: float
@@ -243,7 +243,7 @@ class HalvingRules:
 
     @classmethod
     def of(cls, scheduler: AsyncHyperBandScheduler) -> HalvingRules:
-        """Read them; of the grace period there is the lowest rung alone."""
+        """Read them; of the grace period only the lowest rung is stored."""
         brackets: Any = scheduler._brackets
         return cls(
             scheduler._max_t,
@@ -256,28 +256,28 @@ class HalvingRules:
 
 
 def searcher_arguments(searcher: Any) -> dict[str, Any]:
-    """Return what a searcher was made with, of what ours would have to know."""
+    """Return those arguments of a searcher that ours would have to know."""
     names = ("space", "points_to_evaluate", "sampler", "storage", "evaluated_rewards", "seed")
     return {
         name: value
         for name in names
-        # By default some are None, some an empty list.
+        # Some defaults are None, some an empty list.
         if (value := getattr(searcher, f"_{name}", None)) not in (None, [], {})
     }
 
 
 class Mutations:
-    """How a `PopulationBasedTraining`, or a `PB2`, changes configurations.
+    """Changes of configurations by a `PopulationBasedTraining`, or a `PB2`.
 
-    `_get_new_config` chooses one, `_save_trial_state` keeps what PB2's model needs. All else of it,
-    such as who takes over from whom and when, is not asked.
+    `_get_new_config` chooses one, `_save_trial_state` stores what PB2's model needs. Its other
+    parts, such as who takes over from whom and when, are not used.
     """
 
     def __init__(self, scheduler: PopulationBasedTraining) -> None:
         self._scheduler: Any = scheduler
         self.name = type(scheduler).__name__
         self.mutations: dict[str, Any] = dict(_leaves(self._scheduler._hyperparam_mutations))
-        """By name, with `outer/inner` for what lies in a dictionary."""
+        """Mutations by name, with `outer/inner` for nested dictionaries."""
         self.perturbed = list(self.mutations)
         self.interval = int(self._scheduler._perturbation_interval)
         self.quantile_fraction: float = self._scheduler._quantile_fraction
@@ -286,19 +286,19 @@ class Mutations:
         """Whether a pair is a range, as for PB2, and no list."""
 
     def check(self, metric: str, mode: str) -> None:
-        """Take in metric and mode."""
+        """Store metric and mode."""
         own, own_mode = objective_of(self._scheduler)
         given = (None if own else metric, None if own_mode else mode)
         self._scheduler.set_search_properties(*given)
 
     def tell(self, trial: Trial, result: Mapping[str, Any]) -> None:
-        """Take in the result with which a member has come to the end of an interval."""
+        """Take in the result of a member at the end of an interval."""
         state = self._scheduler._trial_state.setdefault(trial, _PBTTrialState(trial))
         time = result[self.time_attr]
         self._scheduler._save_trial_state(state, time, dict(result), trial)
 
     def explored(self, member: Trial, donor: Trial, seed: int) -> dict[str, Any]:
-        """Return what `member` goes on with; it draws from the global generators."""
+        """Return the new configuration of `member`; draws from the global generators."""
         before = random.getstate(), np.random.get_state()
         random.seed(seed)
         np.random.seed(seed)
@@ -318,29 +318,29 @@ def _leaves(given: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield f"{prefix}{key}", value
 
 
-# The processes of trials.
+# Names for the processes of trials.
 
 TRIAL_ENVIRONMENT: dict[str, str] = dict(class_cache.DEFAULT_ENV_VARS)
-"""Variables that Tune sets in the process of every trial, and only there."""
+"""Environment variables that Tune sets in the process of every trial, and only there."""
 
 
 def let_trials_inherit_environment() -> None:
-    """Keep Tune from setting `TRIAL_ENVIRONMENT`, which the driver's Ray has been started with.
+    """Keep Tune from setting `TRIAL_ENVIRONMENT`, with which the driver's Ray was started.
 
-    A process that Ray keeps ready is taken over only by a task without variables of its own: 0.3 s
-    to the first trial instead of 3 to 4.
+    A prestarted process of Ray is used only by a task without variables of its own: 0.3 s to the
+    first trial instead of 3 to 4.
     """
     class_cache.DEFAULT_ENV_VARS.clear()
 
 
 def as_trial(function: Any) -> Any:
-    """Return the remote function that runs as a trial does: in a process which the first trial
-    takes over, since it has the same variables."""
+    """Return a remote function that runs like a trial: in a process that the first trial can use
+    later, since it has the same variables."""
     return class_cache._ActorClassCache().get(function)
 
 
 ORIGINAL_WORKING_DIRECTORY = "TUNE_ORIG_WORKING_DIR"
-"""The variable by which Tune tells a trial where its job was started."""
+"""Environment variable by which Tune tells a trial where its job was started."""
 
 
 def quiet_checkpoints() -> None:
@@ -356,19 +356,19 @@ def function_session() -> Any:
 
 
 def end_function_session() -> None:
-    """End the session of a function that has failed: Tune begins no second one in a process."""
+    """End the session of a function that has failed: Tune starts no second one in a process."""
     shutdown_session()
 
 
 def trial_dirname(trainable: tune.Trainable) -> str:
-    """Return the name of the trial's directory. Tune gives a trial that is promoted, a second one
-    to Tune, a second name: `0012_5e72`."""
+    """Return the name of the trial's directory. Tune gives a promoted trial, which is a new one for
+    Tune, a second name: `0012_5e72`."""
     name: Any = storage_of(trainable).trial_dir_name
     return str(name.partition("_")[0])
 
 
 def storage_of(trainable: tune.Trainable) -> StorageContext:
-    """Return where Tune keeps a trial, which each trial that runs has."""
+    """Return Tune's storage of a trial, which each running trial has."""
     assert trainable._storage is not None
     return trainable._storage
 
@@ -379,11 +379,11 @@ def storage_in(folder: str, trial: str) -> StorageContext:
 
 
 def move_to_this_node(trainable: tune.Trainable) -> None:
-    """Make the trial's storage of Tune a folder of this node, under Ray's own.
+    """Make Tune's storage of the trial a folder of this node, under Ray's own.
 
-    Tune copies there at once what a function reports with `checkpoint=`. The folder of a study may
-    be full or away, and the function would fail before anybody could wait; that of a study in a
-    bucket is one of the head's, which Tune refuses to write to from another node.
+    Tune copies checkpoints of a function there at once. The folder of a study may be full or away,
+    and the function would fail before anybody could wait; the folder of a study in a bucket is on
+    the head, and Tune refuses to write to it from another node.
     """
     storage = storage_of(trainable)
     storage.storage_fs_path = f"{storage._get_session_path()}/reported"
@@ -391,13 +391,13 @@ def move_to_this_node(trainable: tune.Trainable) -> None:
 
 
 def progress(trainable: tune.Trainable) -> tuple[int, float]:
-    """Return the steps and the seconds that a trial has behind it."""
+    """Return the steps and the seconds of a trial so far."""
     return trainable._iteration, trainable._time_total
 
 
 def set_progress(trainable: tune.Trainable, *, iteration: int, seconds: float) -> None:
-    """Set the steps and the seconds that a trial has behind it, as `Trainable.restore` does: many
-    a `load_checkpoint` computes its learning rate from them."""
+    """Set the steps and the seconds of a trial so far, as `Trainable.restore` does: a
+    `load_checkpoint` may compute its learning rate from them."""
     trainable._iteration, trainable._time_total = iteration, seconds
 
 

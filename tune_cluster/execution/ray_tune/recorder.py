@@ -1,8 +1,8 @@
-"""Translates what Tune tells its callbacks into the events of the study.
+"""Translation of Tune's callbacks to the events of the study.
 
-A result, the decision on it and the end of the trial are emitted together, so that a driver that is
-killed never leaves a trial between them. A trial that has begun again, or has gone on from an
-earlier checkpoint, has lost the epochs since: that is an event before it has them again.
+A result, the decision on it and the end of the trial are emitted together, so that a killed driver
+never leaves a trial between them. A trial that has restarted, or has resumed from an earlier
+checkpoint, has lost the epochs since: an event reports that before they are repeated.
 """
 
 from __future__ import annotations
@@ -60,19 +60,19 @@ class Recorder(Callback):
     """The callback of Tune that emits the events of trials."""
 
     emit: Callable[..., None]
-    """Takes events, to be written and told."""
+    """Called with events, to write them and pass them on."""
     state: StudyState
     checkpoints: Store
-    """Of all trials."""
+    """Store of the checkpoints of all trials."""
     scheduler: StudyScheduler
-    """Asked what it has decided in a step of Tune's."""
+    """Scheduler, asked for its decisions in each step of Tune."""
     searcher: StudySearcher
-    """Asked the same."""
+    """Searcher, asked for its decisions too."""
     sequential: bool
     """Whether trials run one at a time."""
     retry: StorageRetry
     quota: Quota | None
-    """Of checkpoints, divided."""
+    """Quota of checkpoints, divided; None without one."""
 
     def __post_init__(self) -> None:
         self._waiting: set[int] = set()
@@ -82,40 +82,40 @@ class Recorder(Callback):
         self._losses: dict[int, Exception] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles its callbacks, and the journal is where our state is."""
+        """Return no state: Tune pickles its callbacks, and the journal has our state."""
         return {}
 
     def on_wait(self, index: int) -> None:
-        """A trial waits: when it is started again it only goes on."""
+        """Note that a trial waits: its next start is a continuation."""
         self._waiting.add(index)
 
     def on_promotion(self, promoted: Promoted) -> None:
-        """A trial that was stopped goes on: when it is started again it only goes on."""
+        """Emit a promotion: the next start of the trial is a continuation."""
         self._waiting.add(promoted.trial)
         self.emit(promoted)
 
     def on_share(self, trial: Trial, gpus: Sequence[float], retried: Sequence[Retry]) -> None:
-        """A trial ran out of memory on its share of a GPU, the first of `gpus`: it starts again
-        with the second. `retried` as it reports it."""
+        """Emit that a trial ran out of memory on its share of a GPU, the first of `gpus`, and
+        restarts with the second. `retried` as it reports it."""
         index = index_of(trial)
         self._waiting.discard(index)
         epoch = self.state.trials[index].epochs
         self.emit(*_retries(trial, retried), Share(trial=index, epoch=epoch, gpus=[*gpus]))
 
     def on_replaced_process(self, trial: Trial, reason: str) -> None:
-        """A trial that was started is so again, since the process was of no use: its reset failed
-        for that reason, or, without one, it is on a node that is no good."""
+        """Note that a started trial is restarted, since its process was unusable: its reset failed
+        for that reason, or, without one, it is on an unsuitable node."""
         index = index_of(trial)
         self._replaced.add(index)
         if reason:
             self.emit(ResetFailed(trial=index, reason=reason))
 
     def on_exploit(self, exploit: Exploited) -> None:
-        """Hand a waiting member the checkpoint of its donor, which waits as well, or tell why it
-        cannot be had."""
+        """Give a waiting member the checkpoint of its donor, which waits as well, or emit why that
+        is not available."""
         donor, index = exploit.donor, exploit.trial
         try:
-            # What is away looks like nothing.
+            # Absent storage looks empty.
             self.retry.wait()
             found = self._checkpoints_of(donor).of_epoch(exploit.epoch)
             if found is None:
@@ -131,7 +131,7 @@ class Recorder(Callback):
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        """A trial runs, or only goes on."""
+        """Emit that a trial has started, unless it only continues."""
         index = index_of(trial)
         if index in self._replaced:
             self._replaced.discard(index)
@@ -141,7 +141,7 @@ class Recorder(Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
-        """Emit what became known by a result: restored, result, checkpoint, decision, ended."""
+        """Emit the events of a result: restored, result, checkpoint, decision, ended."""
         index, report = index_of(trial), TrialReport.from_result(result)
         epoch = report.epoch
         if report.fresh_process is not None:
@@ -192,14 +192,14 @@ class Recorder(Callback):
         self.emit(*events)
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        """Emit what scheduler and searcher have decided beside the results of this step."""
+        """Emit the other decisions of scheduler and searcher in this step."""
         decided = [*self.scheduler.take_events(), *self.searcher.take_events()]
         if decided:
             self.emit(*decided)
 
     def on_loss(self, trial: Trial, error: Exception) -> Epoch:
-        """Keep why its process was lost until one of the following, in the same step; the epoch
-        that was under way."""
+        """Store the cause of a lost process until one of the following calls, in the same step;
+        return the epoch in progress."""
         index = index_of(trial)
         self._losses[index] = error
         return self._epoch_under_way(index)
@@ -207,7 +207,7 @@ class Recorder(Callback):
     def on_trial_recover(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        """Its process was lost: what it does now is no mere going on."""
+        """Emit the retry of a trial whose process was lost: its next start is no continuation."""
         index = index_of(trial)
         self._waiting.discard(index)
         error = self._losses.pop(index)
@@ -224,7 +224,7 @@ class Recorder(Callback):
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        """The process of the trial was lost, more often than it may be started again."""
+        """Emit the failure of a trial whose process was lost too often."""
         index = index_of(trial)
         error = self._losses.pop(index)
         report = TrialReport(
@@ -232,7 +232,7 @@ class Recorder(Callback):
             status="failed",
             reason=reason_of(error, failed=True),
             traceback=text_of(error),
-            # Beside others it may have been the machine's memory.
+            # Beside other trials the machine's memory may be the cause.
             infrastructure_failure=not self.sequential,
         )
         self.emit(Ended(trial=index, **_end(report)))
@@ -247,22 +247,22 @@ class Recorder(Callback):
 
 
 class TuneStopper(Stopper):
-    """Asks Tune to end trials after `max_epochs`, and everything once the study is to end."""
+    """Asks Tune to end trials after `max_epochs`, and all trials when the study is to end."""
 
     def __init__(self, stopper: StudyStopper, max_epochs: int) -> None:
         self._stopper = stopper
         self._max_epochs = max_epochs
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Whether a trial has had its epochs."""
+        """Return whether a trial has trained all its epochs."""
         return bool(result["epoch"] >= self._max_epochs)
 
     def stop_all(self) -> bool:
-        """Whether the study is to end; asked by Tune after every step."""
+        """Return whether the study is to end; Tune calls it after every step."""
         return self._stopper.stops()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles it beside its own state, which nobody reads."""
+        """Return no state: Tune pickles it beside its own state, which is never read."""
         return {}
 
 
@@ -272,7 +272,7 @@ def _retries(trial: Trial, retried: Sequence[Retry]) -> list[Retried]:
 
 
 def _end(report: TrialReport) -> dict[str, Any]:
-    """What the event has of an end that no rung has decided."""
+    """Return the fields of the event of an end that no rung has decided."""
     return {
         "epoch": report.epoch,
         "status": report.status or "finished",

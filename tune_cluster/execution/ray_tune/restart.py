@@ -1,17 +1,17 @@
-"""The scheduler that Tune sees: it restarts trials, and leaves all else to the study's scheduler.
+"""The scheduler that Tune sees: it restarts trials, and passes all else to the study's scheduler.
 
 A trial asks for a restart in another process, without blame, in the report of a step that is no
 epoch (`TrialReport.fresh_process`):
 
-- `share`: it ran out of memory on a share of a GPU. It goes on from its checkpoint with twice the
+- `share`: it ran out of memory on a share of a GPU. It resumes from its checkpoint with twice the
   share, up to a whole GPU; there it fails.
-- `reset`: it was given a used process whose reset failed, which is no fault of its own.
-- `node`: it was given to a node that has joined and is no good.
+- `reset`: it got a used process whose reset failed, which is no fault of its own.
+- `node`: it was started on a node that has joined and is unsuitable.
 
-Tune has no way to do that. A failure would be counted against `max_failures`, a pause hands the
-process to others, and a failed reset is to Tune an error of the trial, of which it tells nobody. So
-a trial reports instead of failing, and what Tune does with a lost process is done here. Ray's
-`ResourceChangingScheduler`, which changes what a trial has, refuses used processes.
+Tune has no way to do that. A failure would count towards `max_failures`, a pause gives the process
+to other trials, and Tune treats a failed reset as an error of the trial, without a report. So a
+trial reports instead of failing, and this scheduler does what Tune does with a lost process. Ray's
+`ResourceChangingScheduler`, which changes a trial's resources, refuses used processes.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from tune_cluster.trial.process import doubled_share
 
 
 class RestartingScheduler(FIFOScheduler):
-    """Stands before the scheduler of a study, which is told of no step that asks for a restart.
+    """Wraps the scheduler of a study, which gets no step that asks for a restart.
 
-    Tune's controller asks it what follows from the loss of a process, see `compat.ProcessLosses`.
+    Tune's controller asks it about the loss of a process, see `compat.ProcessLosses`.
     """
 
     def __init__(
@@ -50,15 +50,15 @@ class RestartingScheduler(FIFOScheduler):
         self._losses = losses
         self._joining = joining
         self._resting: list[Trial] = []
-        """Those that were killed for memory, which Tune holds as paused."""
+        """Trials that were killed for memory, which Tune keeps as paused."""
         self._wide: set[Trial] = set()
-        """Those that have more than the others."""
+        """Trials with more resources than others."""
         self._live: list[Trial] = []
-        """Those that have not ended, in the order in which they came."""
+        """Trials that have not ended, in order of arrival."""
 
     def suggest_later(self) -> bool:
-        """Whether the searcher has to wait: as many trials run as may, or one that needs more room
-        than the others may never get it while each that ends is followed by a new one."""
+        """Return whether the searcher has to wait: the limit of trials at once is reached, or a
+        trial with more resources than others waits, which new trials could keep from starting."""
         if any(trial.status == Trial.PENDING for trial in self._wide):
             return True
         if self.scheduler.all_first:
@@ -67,20 +67,20 @@ class RestartingScheduler(FIFOScheduler):
         return bool(self._active() + resting >= self._losses.concurrent())
 
     def on_trial_add(self, controller: Any, trial: Trial) -> None:
-        """A trial of an earlier session, or one that is promoted, has its last share again."""
+        """Give a trial of an earlier session, or a promoted one, its last share again."""
         if trial not in self._live:
             self._live.append(trial)
         self._give_share(trial)
         self.scheduler.on_trial_add(controller, trial)
 
     def on_trial_error(self, controller: Any, trial: Trial) -> None:
-        """Asked by Tune before it queues a trial again: the last moment to change what it is given.
-        Changed in the queue, Tune would look for it where it is not, and start it twice."""
+        """Set the resources of a trial before Tune queues it again. If they changed in the queue,
+        Tune would not find the trial there, and start it twice."""
         self._give_share(trial)
         self.scheduler.on_trial_error(controller, trial)
 
     def on_trial_result(self, controller: Any, trial: Trial, result: Mapping[str, Any]) -> str:
-        """Start the trial again if it asks for that, else ask the study's scheduler."""
+        """Restart the trial if it asks for that, else ask the study's scheduler."""
         report = TrialReport.from_result(result)
         asked = report.fresh_process
         if asked is None:
@@ -98,11 +98,11 @@ class RestartingScheduler(FIFOScheduler):
         return str(TrialScheduler.NOOP)
 
     def on_trial_complete(self, controller: Any, trial: Trial, result: dict[str, Any]) -> None:
-        """Pass it on."""
+        """Pass the end of a trial on."""
         self.scheduler.on_trial_complete(controller, trial, result)
 
     def on_trial_remove(self, controller: Any, trial: Trial) -> None:
-        """Pass it on: a trial that has not begun is taken away."""
+        """Pass on the removal of a trial that has not begun."""
         self.scheduler.on_trial_remove(controller, trial)
 
     def lost(self, trial: Trial, error: Exception) -> bool:
@@ -112,14 +112,15 @@ class RestartingScheduler(FIFOScheduler):
 
     def rests(self, trial: Trial, *, failed: bool, others: int) -> bool:
         """Return whether a trial that lost its process waits: one that was killed for memory is
-        started no sooner than there may be some."""
+        restarted only when there may be enough."""
         waits = self._losses.waits(index_of(trial), failed=failed, others=others)
         if waits:
             self._resting.append(trial)
         return waits
 
     def choose_trial_to_run(self, controller: Any) -> Trial | None:
-        """Name who has rested, or whom the scheduler names. Asked in every step of Tune's."""
+        """Return a trial that has waited, or the scheduler's choice; Tune calls it in every
+        step."""
         if self._joining is not None:
             self._joining.look()
         self._resting = [trial for trial in self._resting if trial.status == Trial.PAUSED]
@@ -132,14 +133,14 @@ class RestartingScheduler(FIFOScheduler):
         if named is None or named in self._resting:
             return None
         if named.status == Trial.PAUSED and self._active() >= self._losses.concurrent():
-            # The newest: a process that comes free is not for one whose own is just starting.
+            # The newest, so that a free process is not given to a trial whose own is just starting.
             pending = [trial for trial in self._live if trial.status == Trial.PENDING]
             return pending[-1] if pending else None
         return named
 
     def _named(self, controller: Any) -> Trial | None:
-        """Whom the scheduler names. One that has kept its process while it waited is paused, which
-        sets the process free that it is given again at once."""
+        """Return the scheduler's choice. A trial that has kept its process while it waited is
+        paused, which frees the process that it gets again at once."""
         while (named := self.scheduler.choose_trial_to_run(controller)) is not None:
             if named.status != Trial.RUNNING:
                 return named
@@ -150,7 +151,7 @@ class RestartingScheduler(FIFOScheduler):
         return None
 
     def _active(self) -> int:
-        """Trials that run or are about to."""
+        """Return the number of trials that run or are about to."""
         self._live = [trial for trial in self._live if not trial.is_finished()]
         self._wide.intersection_update(self._live)
         return sum(trial.status in (Trial.PENDING, Trial.RUNNING) for trial in self._live)
@@ -160,7 +161,7 @@ class RestartingScheduler(FIFOScheduler):
         asked = trial.placement_group_factory
         assert asked is not None, "every trial of a study asks for resources"
         has = asked.required_resources
-        # Without a GPU, or with a larger share for all, a study may have been resumed.
+        # A resumed study may have no GPU, or a larger share for all trials.
         if record is not None and 0 < has.get("GPU", 0.0) < record.gpus:
             trial.update_resources({**has, "GPU": record.gpus})
             self._wide.add(trial)

@@ -1,8 +1,8 @@
-"""The searcher that Tune sees, which numbers the trials and takes up a study; and how the study's
-searcher and scheduler are told its events.
+"""The searcher that Tune sees, which numbers the trials and resumes a study; and the listener that
+passes events to the study's searcher and scheduler.
 
-The study's searcher never knows of Tune, and names a trial by its index. On resume, trials that
-have not ended are handed to Tune again, with their own index and configuration, before any new one.
+The study's searcher does not know Tune, and identifies a trial by its index. On resume, trials that
+have not ended are passed to Tune again, with their own index and configuration, before new ones.
 """
 
 from __future__ import annotations
@@ -24,16 +24,17 @@ from tune_cluster.study.state import StudyState, TrialState
 
 
 class TrialSource(Searcher):
-    """Suggests until the study has `trials`.
+    """Suggests trials until the study has `trials`.
 
     Args:
-        searcher, scheduler: of the study.
-        state: of the study, kept up to date by what `emit` and `promote` are told.
-        trials: how many the study shall have in all.
-        emit: told each suggestion, before its trial is run.
-        promote: told each promotion, before its trial goes on.
-        seed: of a trial by its index, where the trainable has it in its configuration; else None.
-        later: whether to suggest nothing for now, such as for want of room; asked every time.
+        searcher: searcher of the study.
+        scheduler: scheduler of the study.
+        state: state of the study, which `emit` and `promote` keep up to date.
+        trials: total number of trials of the study.
+        emit: called with each suggestion, before its trial runs.
+        promote: called with each promotion, before its trial continues.
+        seed: returns the seed of a trial by its index, if its configuration has one; else None.
+        later: returns whether to suggest nothing for now, such as for lack of resources.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class TrialSource(Searcher):
     ) -> None:
         super().__init__(metric=state.objective.metric, mode=state.objective.mode)
         self.indices: dict[str, int] = {}
-        """By Tune's trial id, which is random, the index that everything else goes by."""
+        """Indices by Tune's random trial id."""
         self._searcher = searcher
         self._scheduler = scheduler
         self._state = state
@@ -63,10 +64,10 @@ class TrialSource(Searcher):
         self._unfinished = [trial for trial in state.trials.values() if not trial.ended]
         self._next_index = len(state.trials)
 
-    # Ray annotates no FINISHED, which is a text.
+    # Ray's annotation lacks FINISHED, which is a text.
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
-        """An unfinished trial of an earlier session, else one that is promoted, else the next of
-        the searcher; nothing for now while there may be one yet."""
+        """Return the configuration of an unfinished trial of an earlier session, else of a promoted
+        one, else the next of the searcher; None as long as there may be one later."""
         return None if self._later() else self._next(trial_id)
 
     def _next(self, trial_id: str) -> dict[str, Any] | str | None:
@@ -95,7 +96,7 @@ class TrialSource(Searcher):
 
     @property
     def _done(self) -> bool:
-        """Whether no new trial is to come."""
+        """Return whether no new trial is left."""
         size = self._searcher.size
         most = self._trials if size is None else min(self._trials, size)
         return self._next_index >= most
@@ -107,38 +108,38 @@ class TrialSource(Searcher):
 
     def _end(self) -> str | None:
         if self._running and (self._scheduler.promotes or self._scheduler.synchronous):
-            # Who still runs may bring another one among the best; and once all is suggested, Tune
-            # ends every process that comes free.
+            # A running trial may promote another one; and once all trials are suggested, Tune ends
+            # every process that becomes free.
             return None
         return str(Searcher.FINISHED)
 
     def dirname(self, trial_id: str) -> str:
-        """The name of the directory of a trial of Tune."""
+        """Return the name of the directory of a trial of Tune."""
         return dirname_of(self.indices[trial_id])
 
     def dirname_creator(self) -> Callable[[Trial], str]:
-        """Names the directory of a trial of Tune."""
-        # Tune copies what it is given deeply: a function keeps its cell, a method would lose self.
-        # It also pickles it with every trial: a searcher pickles as nothing, its indices would not.
+        """Return a function that names the directory of a trial of Tune."""
+        # Tune makes deep copies: a function keeps its closure, a method would lose self. Tune also
+        # pickles it with every trial: a searcher pickles as nothing, its indices would not.
         return lambda trial: self.dirname(trial.trial_id)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """A trial has ended, which the study's searcher is told as an event."""
+        """Do nothing: the study's searcher gets the end of a trial as an event."""
         self._running.discard(trial_id)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles its searcher, and the journal is where our state is."""
+        """Return no state: Tune pickles its searcher, and the journal has our state."""
         return {}
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing, for the same reason."""
+        """Save nothing, for the same reason."""
 
 
 class Strategies(Callback):
-    """Tells searcher and scheduler, which know nothing yet, every event: first those of earlier
-    sessions, which `state` has."""
+    """Passes every event to searcher and scheduler: first those of earlier sessions, which `state`
+    has already."""
 
     def __init__(
         self,
@@ -152,14 +153,14 @@ class Strategies(Callback):
         for event in events:
             self._tell(event, replay=True)
         self.missing = [*scheduler.take_events(), *searcher.take_events()]
-        """What followed from `events`, and the journal lacks: the machine may have lost power. The
-        state has it from here on."""
+        """Events that follow from earlier ones and are missing in the journal: the machine may have
+        lost power. The state has them from here on."""
         for event in self.missing:
             state.apply(event)
             self._tell(event, replay=True)
 
     def on_event(self, event: Event, state: StudyState, replay: bool) -> None:
-        """Tell an event; those of earlier sessions were told first of all."""
+        """Pass an event on; those of earlier sessions were passed on before."""
         if not replay:
             self._tell(event, replay=False)
 

@@ -1,4 +1,4 @@
-"""A study: its directory, what it is made of, and what Tune runs of it."""
+"""A study: its directory, its parts, and the Tuner that Tune runs."""
 
 from __future__ import annotations
 
@@ -49,46 +49,47 @@ from tune_cluster.trial.messages import TrialSettings
 from tune_cluster.trial.process import trial_seed
 
 TUNE_FOLDER = ".tune"
-"""What Tune writes for its own restore, pickles among it, while a study runs."""
+"""Folder for the files that Tune writes for its own restore while a study runs, some of them
+pickles."""
 
 TUNE_SETTINGS = {
     # The journal and the curves are ours; Tune's CSV and JSON files would cost 13 ms a trial.
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    # Tune's own snapshots are never read: once, at the end, and not every 10 s.
+    # Tune's own snapshots are never read: written once, at the end, and not every 10 s.
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
     # A missing metric ends its trial, in its runner, and not the study.
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
-    # Who may wait for a process is up to the searcher: this number stays what it is when a study
-    # begins, and with 1 the processes of nodes that join would start one after the other.
+    # The searcher decides how many trials wait for a process: this number cannot change during a
+    # study, and with 1 the processes of joining nodes would start one after the other.
     "TUNE_MAX_PENDING_TRIALS_PG": "1000000",
-    # Ctrl-C is ours: the journal is to be complete.
+    # Ctrl-C is handled by us, so that the journal is complete.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    # One line for a failed trial is in the terminal, its traceback in the journal.
+    # The terminal has one line for a failed trial, the journal its traceback.
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    # Nor Tune's own tables: ours say what happens.
+    # Tune's own tables are off too.
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
-"""Environment variables of Tune, set before it is asked for anything."""
+"""Environment variables of Tune, set before Tune is used."""
 
 
 class Study:
-    """One study, new or resumed, whole as it is made; before `open` it writes nothing.
+    """One study, new or resumed, complete once it is built; before `open` it writes nothing.
 
     Args:
-        directory: `<storage-path>/<name>`, or this machine's copy of it; made by `open`.
-        tuner: what it is made of.
-        options: the shared options, settled by the Tuner.
-        max_concurrent: trials at once, as it begins.
-        bucket: that the study lies in, if it does.
-        cluster: as it was found; None where the study has one of its own.
-        inspection: of its nodes, where others may join later.
-        lock: of the directory; without it `open` takes it.
-        gpu_notice: what a person must know of the GPUs, or nothing.
+        directory: `<storage-path>/<name>`, or this machine's copy of it; created by `open`.
+        tuner: parts of the study.
+        options: shared options, settled by the Tuner.
+        max_concurrent: trials at once when it begins.
+        bucket: bucket of the study, if any.
+        cluster: cluster that was found; None if the study has started one of its own.
+        inspection: check of its nodes, if others may join later.
+        lock: lock of the directory; without it `open` takes it.
+        gpu_notice: notice about the GPUs; may be empty.
 
     Raises:
-        ValueError: trainable, space, searcher and scheduler do not go together, or are not what the
-            study was started with.
+        ValueError: trainable, space, searcher and scheduler are not compatible, or differ from the
+            start of the study.
     """
 
     def __init__(
@@ -111,31 +112,31 @@ class Study:
         self.max_concurrent = max_concurrent
         asked = options.checkpoint_budget
         self.quota = None if asked is None else Quota(parse_bytes(asked))
-        """Of all checkpoints, in bytes."""
+        """Quota of all checkpoints, in bytes."""
         self.trainable: Any = tuner.trainable
         self.dataset = tuner.dataset
         self.inputs = dict(tuner.inputs)
-        """Fingerprints of what else the trials depend on, which a resume must find again."""
+        """Fingerprints of other inputs of the trials, which must be the same in a resume."""
         self.objective = tuner.objective
         self.metric, self.mode = self.objective.metric, self.objective.mode
         check_sendable(self.trainable)
         self.trainable_name = name_of(self.trainable)
-        """By which a resume knows it."""
+        """Name by which a resume identifies it."""
         check_unchanged(directory, trainable=self.trainable_name)
         found = tuner.strategies(options)
         self.searcher, self.scheduler = found.searcher, found.scheduler
         self.notes = found.notes
-        """On what of Ray Tune's was translated or adapted, a sentence each."""
+        """Sentences on what of Ray Tune's was translated or adapted."""
         if self.not_resumable and options.resume_or_start:
             raise ValueError(f"--resume-or-start: {self.not_resumable}; leave the flag out")
         if self.not_resumable and options.resume is not None:
             raise ValueError(f"--resume {options.resume}: {self.not_resumable}; start a new study")
         of_data = "" if self.dataset is None else self.dataset.notice
         self.notices = [notice for notice in (of_data, gpu_notice) if notice]
-        """What a person must know before reading anything else of the study."""
+        """Notices that are shown to the user first."""
         self.total = self._trials()
-        """Trials that the study shall have; fewer where the searcher has no more."""
-        # A script may give a scheduler others than the flag says, and its last rung is that one.
+        """Number of trials of the study; fewer if the searcher has no more."""
+        # A script may give its scheduler another number than the flag; its last rung counts.
         self.max_epochs = self.scheduler.max_epochs or options.epochs
         """Epochs of a trial that is not stopped."""
         check_points(self.trainable, self.space, self.dataset, options)
@@ -155,7 +156,7 @@ class Study:
         )
         journal = directory / JOURNAL
         self.events: list[Event] = []
-        """Of earlier sessions."""
+        """Events of earlier sessions."""
         self.state = StudyState(self.objective)
         if os.path.lexists(journal):
             self.events, self.state = read_journal(journal, self.objective)
@@ -164,13 +165,13 @@ class Study:
         limits = {limit.name: getattr(options, limit.name) for limit in fields(Limits)}
         self.stopper = StudyStopper(Limits(**limits), self.state)
         self.checkpoints = StudyDirectory(directory, bucket).checkpoints
-        """Where the trials' checkpoints lie, each trial's in a folder of its own."""
+        """Store of the checkpoints, in which each trial has a folder of its own."""
         self.retry = StorageRetry(
             LocalStore(self.trials_dir), give_up=self.stopper.gives_up_storage
         )
-        """Of the driver: it waits for storage until it is interrupted, or has waited in vain."""
+        """Retries of the driver: it waits for storage until it is interrupted, or gives up."""
         self._decided: list[Event] = []
-        """What `open` writes, since it became known before."""
+        """Events that are decided already and written by `open`."""
         warm_start = tuner.tune_config.warm_start
         if self.searcher.learns and warm_start is not None and not self.events:
             self._decided += earlier_trials(str(warm_start), self.objective)
@@ -184,7 +185,7 @@ class Study:
             )
             self._decided += learned.points
             self.notes += learned.notes
-        # What follows from earlier sessions must be known by now.
+        # The consequences of earlier sessions must be known by now.
         known = [*self.events, *self._decided]
         self._strategies = Strategies(self.searcher, self.scheduler, self.state, known)
         self._decided += self._strategies.missing
@@ -204,7 +205,7 @@ class Study:
                 on_none_left=self.stopper.no_node_left,
             )
         self._slots: TrialSlots | None = None
-        # A quota is divided by the trials that run at once.
+        # A quota is divided by the number of trials that run at once.
         fixed = options.max_concurrent is not None or self.quota is not None
         if cluster is not None and self._joining is not None and not fixed:
             self._slots = TrialSlots(
@@ -241,18 +242,18 @@ class Study:
         self.tune_config = tune.TuneConfig(
             metric=self.metric,
             mode=self.mode,
-            # The source says when it has finished: only then the number of promotions is known,
-            # each of which is a trial to Tune; and where all trials live at once Tune would end
-            # each process as it comes free, if it counted them.
+            # The searcher ends the study: only at the end the number of promotions is known, each
+            # of which is a trial to Tune; and where all trials run or wait at once, Tune would end
+            # each process as it becomes free if it counted them.
             num_samples=-1 if self.scheduler.promotes else self.total + synchronous,
             search_alg=source,
             scheduler=self.tune_scheduler,
-            # Trials at once are limited by the source: Tune would fix the number as it begins.
+            # The searcher limits the trials at once: Tune could not change the number later.
             reuse_actors=reuses_processes(self.trainable, tuner.tune_config.reuse_actors),
             trial_dirname_creator=source.dirname_creator(),
         )
         self.run_config = tune.RunConfig(
-            # Tune's own files go where nobody reads them; Tune prints nothing.
+            # Tune's own files are never read; Tune prints nothing.
             name=TUNE_FOLDER,
             storage_path=str(directory.absolute()),
             callbacks=[self._recorder, NoProgress()],
@@ -272,12 +273,12 @@ class Study:
 
     @property
     def complete(self) -> bool:
-        """Whether no trial is left to be run or to go on."""
+        """Whether no trial is left to be run or to continue."""
         return self.state.ended >= self.total and self.scheduler.next_promotion() is None
 
     @property
     def over(self) -> bool:
-        """Whether it has come to its last trial, or to a limit."""
+        """Whether it has reached its last trial, or a limit."""
         limits = {limit.name.replace("_", " ") for limit in fields(Limits)}
         return self.complete or self.stopper.why in limits
 
@@ -288,27 +289,27 @@ class Study:
 
     @property
     def trials_dir(self) -> Path:
-        """Where each trial has its directory."""
+        """Folder of the trials' directories."""
         return self.directory / "trials"
 
     @property
     def space(self) -> Space:
-        """That is searched."""
+        """Search space."""
         return self.searcher.space
 
     @property
     def not_searched(self) -> set[str]:
-        """What a configuration has, and no hyperparameter of the space."""
+        """Names in a configuration that are no hyperparameters of the space."""
         fixed = {"seed", *dict(self.space.fixed)}
         return fixed - {parameter.name for parameter in self.space.parameters}
 
     @property
     def not_resumable(self) -> str:
-        """Why the study can be neither resumed nor extended; empty where it can."""
+        """Reason why the study can be neither resumed nor extended; empty if it can."""
         return self.scheduler.not_resumable or self.searcher.not_resumable
 
     def describe_strategy(self) -> dict[str, object]:
-        """Searcher and scheduler as plain JSON, for `study.json`."""
+        """Return searcher and scheduler as plain JSON, for `study.json`."""
         return {**self.searcher.describe(), **self.scheduler.describe()}
 
     @cached_property
@@ -321,10 +322,10 @@ class Study:
         return cast(type[tune.Trainable], as_class)
 
     def as_tune(self) -> tune.Tuner:
-        """What Tune runs: the trainable with a runner around it, and the resources of a trial.
+        """Return the Tuner that Tune runs: the trainable in a runner, and the resources of a trial.
 
         Raises:
-            ValueError: the folder that another user has left for Tune's files cannot be taken away.
+            ValueError: a folder of another user in place of Tune's cannot be removed.
         """
         # Tune would follow links in it.
         make_private(self.directory, self.directory / TUNE_FOLDER)
@@ -354,7 +355,7 @@ class Study:
         return trial_seed(self.options.seed, index) if takes_seed else None
 
     def open(self, description: Mapping[str, Any], command: Sequence[str]) -> None:
-        """Makes the directory with its `study.json`, or takes up the one that is there.
+        """Create the directory with its `study.json`, or open the existing one.
 
         Raises:
             ValueError: another process runs the study.
@@ -369,12 +370,12 @@ class Study:
         self._session = Session(
             command=list(command), resumed=bool(self.events), notices=self.notices
         )
-        # The state has what was decided.
+        # The state includes these decisions already.
         self._journal.append(self._session, *self._decided)
 
     def begin(self, listeners: Sequence[Listener] = ()) -> None:
-        """Tell the listeners what earlier sessions had, that this one has begun, and from here on
-        all events, after the study's own.
+        """Replay earlier sessions to the listeners, report that this one has begun, and pass on all
+        events from here on, after the study's own listeners.
 
         Raises:
             StorageLostError: a listener's file cannot be read.
@@ -386,17 +387,17 @@ class Study:
         self._stream.begin([*self.events, *self._decided], self._session)
 
     def emit(self, *events: Event) -> None:
-        """Write events, and tell them to everyone who listens."""
+        """Write events, and pass them to all listeners."""
         assert self._stream is not None, "the study has not begun"
         self._stream.emit(*events)
 
     def close(self, why: str) -> None:
-        """Ends the session; the listeners first, so that their files are whole.
+        """End the session; the listeners first, so that their files are complete.
 
         Raises:
             StorageLostError: the journal, or a listener's file, ends before the session does.
         """
-        # Who has lost the storage keeps none of the others open.
+        # One that has lost the storage must not keep the others open.
         with ExitStack() as closing:
             closing.callback(shutil.rmtree, self.directory / TUNE_FOLDER, ignore_errors=True)
             assert self._stream is not None, "the study has not begun"

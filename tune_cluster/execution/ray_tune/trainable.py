@@ -1,4 +1,4 @@
-"""The class that Tune runs: a `TrialRunner` around a trainable, ours or a person's own."""
+"""The class that Tune runs: a `TrialRunner` around a trainable, ours or the user's own."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from tune_cluster.trial.script_trial import in_trial
 from tune_cluster.trial.trial_log import TrialLog
 
 METRICS = "metrics"
-"""The key under which a function's report passes Ray."""
+"""Key under which a function's report passes through Ray."""
 
 
 def tune_trainable(
@@ -53,11 +53,11 @@ def tune_trainable(
     """Return a subclass of `trainable` that ends in order, writes checkpoints and resumes."""
     adapter = _Function if issubclass(trainable, FunctionTrainable) else _Class
 
-    # Two underscores: whatever a trainable calls its own methods, these are not they.
+    # With two underscores, so that the names differ from those of any trainable's own methods.
     class TuneTrial(trainable):  # type: ignore[valid-type, misc]  # known at run time alone
         def __init__(self, *args: Any, **kwargs: Any) -> None:
-            # Once a process, whatever calls setup(): many a reset_config() does. A collection after
-            # an import of torch costs 100 ms, nearly all of it for looking at what never changes.
+            # Once per process, whatever calls setup(): a reset_config() may do so. A collection
+            # after an import of torch costs 100 ms, mostly for objects that never change.
             gc.freeze()
             _keep_from_changing_directory(settings.working_directory)
             self.__process = _this_process(settings.checkpoints)
@@ -74,8 +74,8 @@ def tune_trainable(
             self.__runner.begin()
 
         def reset_config(self, new_config: dict[str, Any]) -> bool:
-            # It is reset in the first step: of a trial that Tune still resets it says that it has
-            # failed, twice over, if its process is lost.
+            # The reset is done in the first step: Tune would report the failure of a trial under
+            # reset twice, if its process is lost.
             self.__runner = self.__run(used_process=True)
             return True
 
@@ -100,12 +100,11 @@ def tune_trainable(
 
 
 def job_directory() -> str | None:
-    """Return the working directory of the trials of a job that is started here: that of the job,
-    where their nodes have it. None where Tune decides that.
+    """Return the working directory of the trials of a job that is started here: that of the job, if
+    their nodes have it. None if Tune decides.
 
-    Tune would take a folder of its own for each trial, in which `./data` never was, and which a
-    study deletes. Who wants that sets RAY_CHDIR_TO_TRIAL_DIR=1, as for Tune, where the job is
-    started.
+    Tune would use a folder of its own for each trial, in which `./data` does not exist, and which a
+    study deletes. Set RAY_CHDIR_TO_TRIAL_DIR=1 where the job is started to have that, as for Tune.
     """
     by_tune = os.environ.get(RAY_CHDIR_TO_TRIAL_DIR, "0") == "1"
     return None if by_tune else str(Path.cwd())
@@ -117,7 +116,7 @@ def assigned_gpus() -> float:
 
 
 def _keep_from_changing_directory(directory: str | None) -> None:
-    """Keep Tune from changing the working directory, where one is given."""
+    """Keep Tune from changing the working directory, if one is given."""
     if directory is None:
         return
     os.environ[RAY_CHDIR_TO_TRIAL_DIR] = "0"
@@ -137,11 +136,11 @@ def _this_process(checkpoints: str) -> TrialProcess:
 
 
 class _Adapter:
-    """A trainable of Tune's, as `trial.runner.Trainable` has it.
+    """A trainable of Tune as a `trial.runner.Trainable`.
 
     Args:
-        trial: the object that Tune runs.
-        base: the class of the trainable in it.
+        trial: object that Tune runs.
+        base: class of the trainable in it.
     """
 
     def __init__(self, trial: tune.Trainable, base: type[tune.Trainable]) -> None:
@@ -163,10 +162,10 @@ class _Adapter:
 
 
 class _Class(_Adapter):
-    """A class of Tune's."""
+    """A class for Tune."""
 
     def discard(self) -> None:
-        # As Tune does, which starts another process.
+        # As Tune does before it starts another process.
         with suppress(Exception):
             self._trial.cleanup()
 
@@ -180,10 +179,10 @@ class _Class(_Adapter):
         return self._save if overrides(self._base, "save_checkpoint") else None
 
     def load(self, checkpoint: Checkpoint, files: AbstractContextManager[Path]) -> None:
-        # As Tune does, before it loads one: learning rates are computed from these.
+        # As Tune does before it loads one: learning rates are computed from these.
         self.set_progress(checkpoint.iteration, checkpoint.time_total)
         with files as folder:
-            # Ray annotates the dictionary alone, and not the folder.
+            # Ray's annotation has the dictionary alone, not the folder.
             self._trial.load_checkpoint(load_returned(folder))  # type: ignore[arg-type]
 
     def ignores_checkpoint(self) -> bool:
@@ -196,15 +195,15 @@ class _Class(_Adapter):
 class _Function(_Adapter):
     """A function, which Tune runs in a thread of its own.
 
-    Many a function saves checkpoints and never reads one, as Ray's callbacks for Lightning and for
-    Transformers do: started again it begins anew, and nobody else knows.
+    A function may save checkpoints and never read one, as Ray's callbacks for Lightning and
+    Transformers do: when restarted it begins anew, and reports nothing about it.
     """
 
     def __init__(self, trial: tune.Trainable, base: type[tune.Trainable]) -> None:
         super().__init__(trial, base)
         self._offered: OfferedCheckpoint | None = None
         self._files = ExitStack()
-        """Holds what the function has yet to read."""
+        """Checkpoint files that the function has yet to read."""
 
     def setup(self) -> None:
         self._start(super().setup)
@@ -217,7 +216,7 @@ class _Function(_Adapter):
         self._files.close()
         move_to_this_node(self._trial)
         start()
-        # Takes whatever the function reports, tensors too.
+        # Accepts everything that the function reports, tensors too.
         session = function_session()
         session.report = partial(_report, partial(type(session).report, session))
 
@@ -250,7 +249,7 @@ class _Function(_Adapter):
             shutil.rmtree(reported.path, ignore_errors=True)
 
     def load(self, checkpoint: Checkpoint, files: AbstractContextManager[Path]) -> None:
-        # What `tune.get_checkpoint()` gives it, which it reads when it likes.
+        # The result of `tune.get_checkpoint()`, which the function may read at any time.
         with ExitStack() as opened:
             self._offered = OfferedCheckpoint(opened.enter_context(files))
             function_session().loaded_checkpoint = self._offered
@@ -261,16 +260,16 @@ class _Function(_Adapter):
 
 
 class OfferedCheckpoint(tune.Checkpoint):
-    """What `tune.get_checkpoint()` gives a function.
+    """The result of `tune.get_checkpoint()` in a function.
 
     Args:
-        folder: where its files are.
+        folder: folder of its files.
     """
 
     def __init__(self, folder: Path) -> None:
         super().__init__(str(folder))
         self.used = False
-        """Whether the function has done anything with it."""
+        """Whether the function has used it in any way."""
 
     def __getattribute__(self, name: str) -> Any:
         if name not in ("used", "__class__", "__dict__"):
@@ -280,7 +279,7 @@ class OfferedCheckpoint(tune.Checkpoint):
 
 @dataclass(frozen=True)
 class _Opaque:
-    """What a function has reported, and Ray does not look into: it refuses tensors."""
+    """Wraps a function's report so that Ray does not inspect it: it refuses tensors."""
 
     metrics: Mapping[Any, Any]
 

@@ -1,7 +1,7 @@
-"""Search spaces, searchers and schedulers of Ray Tune's as those of a study.
+"""Translation of Ray Tune's search spaces, searchers and schedulers to those of a study.
 
-What has a counterpart here is translated. Any other searcher or scheduler runs through an adapter,
-and the study can then be neither resumed nor extended. Either is said in one line.
+Those with a counterpart here are translated. Any other searcher or scheduler runs through an
+adapter, and the study can then be neither resumed nor extended. A line reports either.
 """
 
 from __future__ import annotations
@@ -44,32 +44,32 @@ from tune_cluster.execution.ray_tune.compat import (
 from tune_cluster.execution.validation import kind_of
 
 STEPS = 1_000
-"""Values up to which a quantized range is a list, each value of which is as likely."""
+"""Largest number of values of a quantized range that becomes a list with equal probabilities."""
 
 TINY = 1e-9
-"""Of a step: what a quotient of floating-point numbers may be off."""
+"""Tolerance, as a share of a step, for rounding errors of a quotient."""
 
 HYPEROPT = "ray.tune.search.hyperopt.hyperopt_search.HyperOptSearch"
 OPTUNA = "ray.tune.search.optuna.optuna_search.OptunaSearch"
-"""By name: to import one is to import a library that few studies need."""
+"""By name, since importing it imports a library that few studies need."""
 
 HYPEROPT_DEFAULTS = {"gamma": 0.25, "n_startup_jobs": STARTUP}
 
 REFUSED = (HyperBandForBOHB, PopulationBasedTrainingReplay, ResourceChangingScheduler)
-"""Schedulers that reach into what Tune does, where a study does something else."""
+"""Schedulers that depend on internals of Tune which a study replaces."""
 
 TIME = "training_iteration"
-"""What a study's trials are compared by."""
+"""Time attribute by which a study compares its trials."""
 
 
 @dataclass(frozen=True)
 class Translated:
-    """Searcher and scheduler of a study, whoever has made them."""
+    """Searcher and scheduler of a study, ours or adapted ones."""
 
     searcher: StudySearcher
     scheduler: StudyScheduler
     notes: list[str]
-    """What was translated or adapted, a sentence each."""
+    """Sentences on what was translated or adapted."""
 
 
 def translate(
@@ -82,19 +82,19 @@ def translate(
     samples: int | None = None,
     seed: int,
 ) -> Translated:
-    """Searcher and scheduler of a study from those of ours or Ray's, or from none.
+    """Return searcher and scheduler of a study from those of ours or Ray's, or from none.
 
     Args:
-        param_space: where to look; None where the searcher of ours has it.
-        search_alg: without one a grid is searched whole, and any other space at random.
-        scheduler: without one every trial is trained to its end.
-        max_epochs: of a trial that is never stopped.
-        epochs_given: whether somebody has said them; else a scheduler may.
+        param_space: space to search; None if a searcher of ours has it.
+        search_alg: searcher; by default a grid is searched completely, other spaces at random.
+        scheduler: scheduler; by default every trial is trained to its end.
+        max_epochs: epochs of a trial that is never stopped.
+        epochs_given: whether the user has given them; else a scheduler may.
         samples: how often a grid is tried; once if None.
-        seed: of all that is drawn.
+        seed: seed of all random draws.
 
     Raises:
-        ValueError: what has no counterpart and cannot be adapted: what was given, what is allowed.
+        ValueError: it has no counterpart and cannot be adapted; names what was given and allowed.
     """
     notes: list[str] = []
     if isinstance(param_space, Mapping):
@@ -112,26 +112,26 @@ def translate(
     found = _scheduler(scheduler, max_epochs, epochs_given, seed, notes)
     if isinstance(param_space, Mapping) and not epochs_given and found.max_epochs is None:
         notes.append(
-            f"nobody has said how many epochs a trial has: it ends after {max_epochs} at the "
+            f"the epochs of a trial were not given: it ends after {max_epochs} at the "
             f"latest; give RunConfig(stop={{'{TIME}': N}}), or --max-epochs"
         )
     return Translated(searcher, found, notes)
 
 
 def concurrency_of(search_alg: object) -> int | None:
-    """Trials at once, where a searcher of Ray's says it."""
+    """Return the number of trials at once of a searcher of Ray, if it has one."""
     if isinstance(search_alg, (ConcurrencyLimiter, BasicVariantGenerator)):
         return search_alg.max_concurrent or None
     return None
 
 
 def has_grid(param_space: object) -> bool:
-    """Whether a dictionary of Ray's has values all of which are tried."""
+    """Return whether a dictionary of Ray's has values that are all to be tried."""
     return isinstance(param_space, Mapping) and any(_is_grid(at) for _, at in _leaves(param_space))
 
 
 def _with_mutations(param_space: Mapping[str, Any], scheduler: Any) -> Mapping[str, Any]:
-    """The space with what a population changes and it does not have, as Tune fills it."""
+    """Return the space, completed by the mutations of a population, as Tune completes it."""
     if not isinstance(scheduler, PopulationBasedTraining):
         return param_space
     flat, mutations = dict(_leaves(param_space)), Mutations(scheduler)
@@ -186,7 +186,7 @@ def _searcher(
 
 
 def _counterpart(given: Any, space: Space, seed: int) -> StudySearcher | None:
-    """Ours, of a searcher of Ray's that asks for nothing that it does not have; else None."""
+    """Return our counterpart of a searcher of Ray, if it has all that it asks for; else None."""
     name = f"{type(given).__module__}.{type(given).__qualname__}"
     if name not in (HYPEROPT, OPTUNA):
         return None
@@ -256,7 +256,7 @@ def _scheduler(
 
 
 def _asha(rules: HalvingRules, max_epochs: int | None, seed: int) -> ASHA | None:
-    """None where ours has no such rungs."""
+    """Return our counterpart; None if it has other rungs."""
     factor = rules.reduction_factor
     if rules.brackets > 1 or factor != int(factor) or not rules.stop_last_trials:
         return None
@@ -272,13 +272,13 @@ def _asha(rules: HalvingRules, max_epochs: int | None, seed: int) -> ASHA | None
 
 
 def space_of(param_space: Mapping[str, Any], name: str = "param_space") -> Space:
-    """A dictionary of Ray's as a search space.
+    """Return a dictionary of Ray's as a search space.
 
-    What lies in a dictionary of its own is called `outer/inner`; the trainable is given it as it
-    was. What is no range and no list is fixed.
+    Hyperparameters of nested dictionaries are called `outer/inner`; the trainable gets them nested.
+    Values that are neither a range nor a list are fixed.
 
     Raises:
-        ValueError: a value that has no counterpart: its name, and what to do.
+        ValueError: a value has no counterpart; names it, and what to do.
     """
     parameters, fixed = [], {}
     for key, value in _leaves(param_space):
@@ -338,11 +338,11 @@ def _domain(name: str, domain: Domain) -> Hyperparameter:
     integer = isinstance(domain, Integer)
     low, high = domain.lower, domain.upper
     if integer and q is None:
-        # Ray leaves the upper end of `randint` and `lograndint` out.
+        # Ray excludes the upper end of `randint` and `lograndint`.
         high -= 1
     if q is None or (q == 1 and integer):
         return _range(name, low, high, scale=scale, integer=integer)
-    # The multiples of `q` inside the range: of integers Ray takes ends that are none.
+    # The multiples of `q` inside the range: Ray accepts ends that are no multiples for integers.
     first, last = math.ceil(low / q - TINY), math.floor(high / q + TINY)
     kind = int if integer else float
     if first > last:
