@@ -46,7 +46,7 @@ def job(
     epochs = options.max_epochs or found.epochs or options.epochs
     space = with_defaults(space, found.defaults)
     return Tuner(
-        script_trainable(script, words),
+        script_trainable(script, words, saves=found.saves),
         tune_config=TuneConfig(
             metric=metric,
             mode=mode,

@@ -143,7 +143,8 @@ class ASHA(StudyScheduler):
         if self._rule_given and RULES[self._rule_given].promotes and not spec.continues:
             raise ValueError(
                 f"--rung-rule {self._rule_given}: the trainable does not resume from a checkpoint "
-                "(a class needs save_checkpoint, a function tune.get_checkpoint()); add it, or "
+                "(a class needs save_checkpoint, a function tune.get_checkpoint(), a script "
+                "tune_cluster.epochs(..., model=model)); add it, or "
                 "give --rung-rule top"
             )
         self._objective = spec.objective
@@ -258,9 +259,9 @@ class ASHA(StudyScheduler):
             )
         if rungs.rule == "top" and self._rule_given is None:
             notes.append(
-                "the trainable does not resume from a checkpoint (no save_checkpoint, or a "
-                "function without tune.get_checkpoint()): a stopped trial is not promoted later "
-                "(rung rule top)"
+                "the trainable does not resume from a checkpoint (a class without save_checkpoint, "
+                "a function without tune.get_checkpoint(), a script whose tune_cluster.epochs is "
+                "given no model to save): a stopped trial is not promoted later (rung rule top)"
             )
         needed = rungs.reduction_factor ** len(rungs.milestones)
         if rungs.promotes and trials < needed:

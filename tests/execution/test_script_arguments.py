@@ -76,3 +76,11 @@ def test_a_script_with_a_dictionary_tells_its_values(tmp_path):
     assert found.epochs is None
     with pytest.raises(ValueError, match="no parameter rate; it has max_depth, learning_rate"):
         asked(str(script), [], space_of(["rate=0.1,0.2"]))
+
+
+def test_what_a_script_imports_from_its_folder_says_whether_it_saves(tmp_path):
+    script, loop = tmp_path / "train.py", tmp_path / "loop.py"
+    script.write_text("import tune_cluster as tc\nimport loop\ntc.parameters({'lr': 0.1})\n")
+    for called, saves in (("epochs(9)", False), ("epochs(9, model=1)", True)):
+        loop.write_text(f"def train(tc):\n    list(tc.{called})\n")
+        assert asked(str(script), [], space_of(["lr=0.1,0.2"])).saves is saves

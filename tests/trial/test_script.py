@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 import tune_cluster as tc
-from tune_cluster.trial.script import QUESTION
+from tune_cluster.trial.script import QUESTION, saves
 from tune_cluster.trial.script_trial import ScriptTrial, current_trial, in_trial
 
 
@@ -238,7 +238,7 @@ def test_what_has_no_state_is_refused_in_a_trial_and_without_one(trial):
 @pytest.mark.parametrize(
     ("asked", "answer"),
     [
-        ({"lr": [0.01]}, {"defaults": {"lr": 0.5}, "error": "", "epochs": 3}),
+        ({"lr": [0.01]}, {"defaults": {"lr": 0.5}, "error": "", "epochs": 3, "saves": False}),
         ({"rate": [1]}, {"defaults": {}, "error": "--search rate: the script has no parameter"}),
     ],
 )
@@ -253,11 +253,14 @@ def test_a_dictionary_that_is_asked_tells_its_values(tmp_path, monkeypatch, aske
     assert found == answer
 
 
+PLAIN = {"error": "", "epochs": None, "saves": False}
+
+
 @pytest.mark.parametrize(
     ("asked", "answer"),
     [
-        ({"lr": [0.01, 1.0]}, {"defaults": {"lr": 0.1}, "error": "", "epochs": None}),
-        ({"amp": [True]}, {"defaults": {"amp": False}, "error": "", "epochs": None}),
+        ({"lr": [0.01, 1.0]}, {"defaults": {"lr": 0.1}, **PLAIN}),
+        ({"amp": [True]}, {"defaults": {"amp": False}, **PLAIN}),
     ],
 )
 def test_a_script_that_is_asked_tells_its_defaults_and_ends(tmp_path, monkeypatch, asked, answer):
@@ -268,3 +271,19 @@ def test_a_script_that_is_asked_tells_its_defaults_and_ends(tmp_path, monkeypatc
         tc.arguments(parser(), [])
     assert not ended.value.code
     assert json.loads(file.read_text()) == answer
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("for epoch in tc.epochs(9, model=model): pass", True),
+        ("for epoch in epochs(9, **objects): pass", True),
+        ("for epoch in tc.epochs(9): tc.report(loss=1)", False),
+        ("def main():\n  from tune_cluster.integrations.xgboost import TuneCallback", True),
+        ("import tune_cluster.integrations.sklearn as own", True),
+        ("from tune_cluster import report", False),
+        ("no Python", False),
+    ],
+)
+def test_whether_a_script_saves_stands_in_its_source(source, found):
+    assert saves(source) is found

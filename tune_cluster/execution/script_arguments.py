@@ -28,6 +28,9 @@ class ScriptArguments:
     """By searched name; None where the script has no plain value."""
     epochs: int | None
     """Of its argument `epochs`; None without one."""
+    saves: bool
+    """Whether its source has what saves and resumes: objects for `tune_cluster.epochs`, or a
+    callback of `tune_cluster.integrations`."""
 
 
 def asked(script: str, arguments: Sequence[str], space: Space) -> ScriptArguments:
@@ -82,7 +85,7 @@ def asked(script: str, arguments: Sequence[str], space: Space) -> ScriptArgument
         raise ValueError(answer["error"])
     epochs = answer["epochs"]
     whole = isinstance(epochs, int) and not isinstance(epochs, bool) and epochs > 0
-    return ScriptArguments(answer["defaults"], epochs if whole else None)
+    return ScriptArguments(answer["defaults"], epochs if whole else None, answer["saves"])
 
 
 def with_defaults(space: Space, defaults: dict[str, Value]) -> Space:

@@ -16,11 +16,13 @@ the end of the loop's body, so that a scheduler that steps there is saved after 
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib
 import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -206,10 +208,47 @@ def answer(file: Path, take: Callable[[str, Any], object], defaults: Mapping[str
                 take(name, value)
             found["defaults"][name] = _plain(defaults[name.replace("-", "_")])
         found["epochs"] = _plain(defaults.get("epochs"))
+        found["saves"] = any(map(saves, _sources()))
     except ValueError as error:
         found["error"] = str(error)
     file.write_text(json.dumps(found))
     sys.exit(0)
+
+
+def saves(source: str) -> bool:
+    """Return whether code gives `epochs` what to save, or has a callback that saves.
+
+    >>> saves("for epoch in tc.epochs(9): train()"), saves("tc.epochs(9, model=model)")
+    (False, True)
+    """
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return False
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and node.keywords:
+            called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            if called == epochs.__name__:
+                return True
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            modules = [getattr(node, "module", None), *(alias.name for alias in node.names)]
+            if any(str(module).startswith("tune_cluster.integrations") for module in modules):
+                return True
+    return False
+
+
+def _sources() -> Iterator[str]:
+    """Yield the source of the script, and of the modules that it has imported from its folder."""
+    script = Path(sys.argv[0]).absolute()
+    found = {script}
+    for name, module in [*sys.modules.items()]:
+        file = Path(getattr(module, "__file__", None) or script)
+        theirs = name.partition(".")[0] != "tune_cluster" and "site-packages" not in file.parts
+        if theirs and file.suffix == ".py" and file.is_relative_to(script.parent):
+            found.add(file)
+    for file in found:
+        with suppress(OSError):
+            yield file.read_text(errors="replace")
 
 
 def _plain(value: Any) -> Any:

@@ -7,6 +7,7 @@ from ray import tune
 
 import tune_cluster as tc
 from tune_cluster.execution.ray_tune.capabilities import can_resume
+from tune_cluster.execution.ray_tune.script import script_trainable
 from tune_cluster.execution.sending import variables
 
 
@@ -85,6 +86,11 @@ def test_who_asks_for_a_checkpoint_can_resume(trainable):
 @pytest.mark.parametrize("trainable", [saves_only, nothing, Without, partial(nothing, data=1)])
 def test_who_does_not_begins_anew(trainable):
     assert not can_resume(trainable)
+
+
+@pytest.mark.parametrize("saves", [True, False])
+def test_of_a_script_its_source_has_said_it(saves):
+    assert can_resume(script_trainable("train.py", [], saves=saves)) is saves
 
 
 @pytest.mark.parametrize("inner", [directly, nothing])

@@ -70,7 +70,9 @@ def can_resume(trainable: Any) -> bool:
     code or in the user's code that it calls: promotions and populations need it."""
     if inspect.isclass(trainable):
         return overrides(trainable, "save_checkpoint")
-    return _asks_for_checkpoint(trainable, set())
+    # Of a script, which is no code of the function that runs it.
+    known = getattr(trainable, "__dict__", {}).get("resumes")
+    return bool(known) if known is not None else _asks_for_checkpoint(trainable, set())
 
 
 def _asks_for_checkpoint(value: Any, seen: set[int]) -> bool:

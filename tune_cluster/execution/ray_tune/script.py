@@ -14,12 +14,15 @@ from tune_cluster.trial.failures import StoppedExit
 from tune_cluster.trial.script_trial import ScriptTrial, in_trial
 
 
-def script_trainable(script: str, arguments: Sequence[str]) -> Callable[[dict[str, Any]], None]:
+def script_trainable(
+    script: str, arguments: Sequence[str], *, saves: bool = True
+) -> Callable[[dict[str, Any]], None]:
     """Return a function that runs a script with the values of a configuration.
 
     Args:
         script: its path.
         arguments: its command line, without the searched values.
+        saves: whether it saves what it resumes from, so that its trials can be promoted.
     """
 
     def train(config: dict[str, Any]) -> None:
@@ -33,7 +36,7 @@ def script_trainable(script: str, arguments: Sequence[str]) -> Callable[[dict[st
                     raise
 
     train.__name__ = Path(script).stem
-    train.__dict__["recorded_as"] = script
+    train.__dict__.update(recorded_as=script, resumes=saves)
     return train
 
 
