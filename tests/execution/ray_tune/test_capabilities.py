@@ -54,7 +54,20 @@ def in_a_function_of_its_own(config):
 
 
 def by_epochs(config):
-    for _ in tc.epochs(3):
+    for _ in tc.epochs(3, model=config["model"]):
+        tc.report(loss=1.0)
+
+
+def by_epochs_of_its_own_import(config):
+    from tune_cluster import epochs
+
+    objects = {"model": config["model"]}
+    for _ in epochs(3, **objects):
+        tc.report(loss=1.0)
+
+
+def by_epochs_that_are_only_counted(config):
+    for _ in tc.epochs(int(config["epochs"])):
         tc.report(loss=1.0)
 
 
@@ -74,7 +87,7 @@ def nothing(config, data=None):
 
 GO_ON = (
     *(directly, by_a_helper, by_an_object, in_a_function_of_its_own, Loop(), Loop().load, With),
-    *(by_epochs, by_a_callback),
+    *(by_epochs, by_epochs_of_its_own_import, by_a_callback),
 )
 
 
@@ -83,7 +96,10 @@ def test_who_asks_for_a_checkpoint_can_resume(trainable):
     assert can_resume(trainable)
 
 
-@pytest.mark.parametrize("trainable", [saves_only, nothing, Without, partial(nothing, data=1)])
+BEGIN_ANEW = (saves_only, nothing, by_epochs_that_are_only_counted, Without)
+
+
+@pytest.mark.parametrize("trainable", [*BEGIN_ANEW, partial(nothing, data=1)])
 def test_who_does_not_begins_anew(trainable):
     assert not can_resume(trainable)
 

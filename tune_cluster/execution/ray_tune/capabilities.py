@@ -19,8 +19,10 @@ Beside Tune's own methods a trainable class may offer these, and the launcher us
 
 from __future__ import annotations
 
+import ast
 import inspect
 import sysconfig
+import textwrap
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
@@ -66,8 +68,8 @@ def reuses_processes(trainable: object, asked: bool = False) -> bool:
 
 def can_resume(trainable: Any) -> bool:
     """Return whether a class has `save_checkpoint`, or a function calls `tune.get_checkpoint()`,
-    loops over `tune_cluster.epochs` or has a callback of `tune_cluster.integrations`, in its own
-    code or in the user's code that it calls: promotions and populations need it."""
+    gives objects to `tune_cluster.epochs` or has a callback of `tune_cluster.integrations`, in its
+    own code or in the user's code that it calls: promotions and populations need it."""
     if inspect.isclass(trainable):
         return overrides(trainable, "save_checkpoint")
     # Of a script, which is no code of the function that runs it.
@@ -79,7 +81,7 @@ def _asks_for_checkpoint(value: Any, seen: set[int]) -> bool:
     if id(value) in seen:
         return False
     seen.add(id(value))
-    if value is epochs or _defined_in(value).startswith(INTEGRATIONS):
+    if _defined_in(value).startswith(INTEGRATIONS):
         return True
     parts: list[Any]
     if isinstance(value, FunctionType):
@@ -92,7 +94,9 @@ def _asks_for_checkpoint(value: Any, seen: set[int]) -> bool:
         parts = [variable for _, variable in captured(value)]
         parts += [value.__globals__[name] for name in names & set(value.__globals__)]
         modules = [part for part in parts if isinstance(part, ModuleType)]
-        if tune_cluster in modules and epochs.__name__ in names:
+        ours = tune_cluster in modules or tune_cluster.__name__ in names
+        called = any(part is epochs for part in parts)
+        if (called or (ours and epochs.__name__ in names)) and _gives_objects(value):
             return True
         parts += [vars(module)[name] for module in modules for name in names & set(vars(module))]
     elif isinstance(value, (partial, MethodType)):
@@ -103,6 +107,19 @@ def _asks_for_checkpoint(value: Any, seen: set[int]) -> bool:
     else:
         parts = [] if isinstance(value, ModuleType) else [type(value)]
     return any(_asks_for_checkpoint(part, seen) for part in parts)
+
+
+def _gives_objects(function: FunctionType) -> bool:
+    """Return whether a function calls `epochs` with objects to save; True if its source is not
+    there, or has no such call by that name."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError):
+        return True
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    names = [getattr(call.func, "attr", getattr(call.func, "id", "")) for call in calls]
+    given = [bool(c.keywords) for c, n in zip(calls, names, strict=True) if n == epochs.__name__]
+    return any(given) or not given
 
 
 def _defined_in(value: Any) -> str:
