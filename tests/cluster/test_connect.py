@@ -55,6 +55,25 @@ with connected("local", max_concurrent=1) as found:
 """
 
 
+BOUND = """
+import os
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+from tune_cluster.cluster.connect import connected
+
+with connected("local") as found:
+    print(found.nodes[0]["CPU"])
+"""
+
+
+@pytest.mark.slow
+def test_a_ray_for_one_job_has_the_cpus_that_its_process_is_bound_to(temporary):
+    # As Slurm binds a job that has a part of a node.
+    done = subprocess.run(
+        [sys.executable, "-c", BOUND], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split()[-1:] == ["1.0"], done.stderr
+
+
 @pytest.mark.long
 def test_a_ray_for_one_job_has_processes_ready_which_know_torch_and_lets_in_no_one_else(
     temporary, tmp_path

@@ -197,17 +197,18 @@ def start(cpus_per_trial: float, gpus_per_trial: float, max_concurrent: int | No
     Raises:
         ValueError: Ray cannot be started on this machine.
     """
-    cpus = None
+    # Those that Slurm, taskset or a container has bound this process to; Ray counts all.
+    cpus = len(os.sched_getaffinity(0))
     if max_concurrent is not None and gpus_per_trial == 0:
-        wanted = math.ceil(max_concurrent * cpus_per_trial)
-        cpus = wanted if wanted < (os.cpu_count() or 1) else None
+        cpus = min(cpus, math.ceil(max_concurrent * cpus_per_trial))
     each_has_a_trial = cpus_per_trial <= 1 and gpus_per_trial == 0
     preloaded = [name for name in PRELOADED if name in sys.modules] if each_has_a_trial else []
     try:
         with compat.loopback_only(), compat.own_process_group():
             ray.init(
                 address="local",
-                num_cpus=cpus,
+                # None lets Ray look for the limit of a container.
+                num_cpus=cpus if cpus < (os.cpu_count() or 1) else None,
                 # It would take 200 MB and 11 processes that nobody uses.
                 include_dashboard=False,
                 job_config=compat.DriverPath(),
