@@ -1,6 +1,7 @@
 """A study in a real kernel of Jupyter: what its cells show and return, and what stops them."""
 
 import asyncio
+import re
 import threading
 import time
 
@@ -105,6 +106,19 @@ def test_the_example_finds_a_configuration_and_its_checkpoint(kernel):
     (study,) = (kernel.folder / "results").iterdir()
     assert study.name.startswith("notebook-")
     assert_whole(study, 12)
+
+
+def test_the_page_does_what_it_says(kernel):
+    page = (ROOT / "docs" / "notebooks.md").read_text()
+    for block in re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL):
+        output = kernel.run(block)
+        if block == "found.config, found.value\n":
+            assert output.startswith("({'lr': ")
+    assert "'0.weight'" in kernel.run('state["objects"]["model"].keys()')
+    # The last block, once more, and larger.
+    kernel.run(block.replace("trials=6", "trials=7"))
+    assert kernel.run("len(found), found.complete") == "(7, True)"
+    assert_whole(kernel.folder / "results" / "lr", 7)
 
 
 def test_bad_input_is_an_error_of_its_cell(kernel):
