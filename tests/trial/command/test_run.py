@@ -71,6 +71,16 @@ def test_a_command_reports_its_epochs_and_resumes_from_what_it_has_saved(tmp_pat
     assert [r["epoch"] for r in resumed] == [3]
 
 
+def test_a_command_that_runs_on_saves_nothing_that_may_be_of_a_later_epoch(tmp_path):
+    code = SCRIPT.replace("time.sleep(0.4)", "")
+    words, asked = ("{lr}", "{trial_dir}"), {"checkpoint": "{trial_dir}/*.ckpt"}
+    fast = command(code, *words, resume_words=("{checkpoint}",), **asked)
+    reports, kept = run(tmp_path, fast, {"lr": 6.0})
+    assert [report["epoch"] for report in reports] == [1, 2, 3]
+    saved = {epoch: sorted(p.name for p in kept[epoch].iterdir()) for epoch in kept}
+    assert saved == {3: ["3.ckpt", "command.json"]}
+
+
 def test_metrics_are_read_from_a_file(tmp_path):
     code = (
         "import sys, time; f = open(sys.argv[1], 'w'); f.write('epoch,val_loss\\n')\n"

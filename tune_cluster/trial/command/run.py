@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import queue
 import shutil
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, Any, TypeAlias
 
+from tune_cluster.storage.store import scratch
 from tune_cluster.trial.command import process_group
 from tune_cluster.trial.command.collected import CollectedEpochs
 from tune_cluster.trial.command.command import STDOUT, Command
@@ -33,6 +38,9 @@ TERM_SECONDS = 10
 
 QUIET_SECONDS = 0.2
 """Seconds for which more metrics of an epoch are awaited after the study's."""
+
+SETTLE_SECONDS = 0.02
+"""Seconds after which what the command has printed is a line of the queue."""
 
 TAIL_LINES = 20
 """Last lines in which the reason of a failure is looked for."""
@@ -99,6 +107,8 @@ class _Run:
         self, command: Command, values: Mapping[str, Any], epochs: CollectedEpochs, report: Report
     ) -> None:
         self._metric, self._epochs, self._report = command.metric, epochs, report
+        self._resumed = "checkpoint" in values
+        """Whether it may have no epoch left."""
         self._environment = {
             **os.environ,
             # A Python whose output is a pipe keeps it for pages.
@@ -113,6 +123,8 @@ class _Run:
         self._checkpoints = SavedFiles(Path(pattern)) if pattern else None
         self._lines: queue.Queue[str | None] = queue.Queue()
         """Of its output; None is the end."""
+        self._ahead: list[dict[str, Any]] = []
+        """Metrics that were read of files, and are not collected yet."""
         self._tail: list[str] = []
 
     def to_its_end(self, words: Sequence[str]) -> None:
@@ -140,7 +152,7 @@ class _Run:
             code = process.wait()
             reader.join()
         self._raise_for(code)
-        if not reported:
+        if not reported and not self._resumed:
             seen = ", ".join(sorted(self._epochs.seen)) or "no metric at all"
             raise SystemExit(f"the command has ended without {self._metric}; it has said {seen}")
 
@@ -186,15 +198,44 @@ class _Run:
         if line is not None:
             self._tail = [*self._tail[1 - TAIL_LINES :], line]
         if self._files is not None:
-            yield from self._files.new()
+            self._ahead += self._files.new()
+            read, self._ahead = self._ahead, []
+            yield from read
         elif line is not None:
             yield self._printed.in_line(line)
 
     def _saver(self, process: subprocess.Popen[bytes]) -> Callable[[str], object] | None:
+        """Return what writes the checkpoint of the epoch that is reported next; None where the
+        command has none, or has run on meanwhile, so that its newest may be of a later epoch."""
         if self._checkpoints is None:
             return None
         newest = self._checkpoints.next(lambda: process.poll() is not None)
-        return None if newest is None else partial(keep, newest, self._epochs.last)
+        if newest is None:
+            return None
+        copy = scratch()
+        try:
+            keep(newest, self._epochs.last, copy.name)
+        except FileNotFoundError:
+            # It was deleted for the next one.
+            return None
+        assert process.stdout is not None
+        return None if self._has_run_on(process.stdout) else partial(_move, copy)
+
+    def _has_run_on(self, output: IO[bytes]) -> bool:
+        """Return whether what the command has said meanwhile makes another report."""
+        while not output.closed and _unread(output):
+            time.sleep(SETTLE_SECONDS)
+        # What was just taken out of the pipe is a line by then.
+        time.sleep(SETTLE_SECONDS)
+        epochs = deepcopy(self._epochs)
+        if self._files is not None:
+            self._ahead += self._files.new()
+            found = self._ahead
+        else:
+            waiting = [line for line in list(self._lines.queue) if line is not None]
+            found = [self._printed.in_line(line) for line in waiting]
+        reports = [epochs.add(metrics) for metrics in found]
+        return any(reports) or epochs.take() is not None
 
     def _raise_for(self, code: int) -> None:
         if code == 0:
@@ -208,6 +249,22 @@ class _Run:
             raise MemoryError("the command was killed by SIGKILL, as where memory is short")
         last = f": {said[-1]}" if said else ""
         raise CommandFailedError(f"the command has ended with code {code}{last}")
+
+
+def _unread(pipe: IO[bytes]) -> bool:
+    waiting = bytearray(4)
+    try:
+        fcntl.ioctl(pipe, termios.FIONREAD, waiting)
+    except (OSError, ValueError):
+        # The reader has closed it.
+        return False
+    return any(waiting)
+
+
+def _move(copy: TemporaryDirectory[str], folder: str) -> None:
+    with copy:
+        for path in Path(copy.name).iterdir():
+            shutil.move(path, folder)
 
 
 def _written(path: Path, text: str) -> str:
