@@ -38,18 +38,18 @@ def resume_command(output):
     return command.split("asha_lr_batch.py ")[1].split()
 
 
-def epochs_in_event_files(study):
+def epochs_in_event_files(study, tag="loss/validation"):
     """Every epoch of every trial, as often as an event file has it."""
     found = []
     for path in sorted(study.glob("trials/*/events.out.tfevents.*")):
         for event in EventFileLoader(str(path)).Load():
             for value in event.summary.value:
-                if value.tag == "loss/validation":
+                if value.tag == tag:
                     found.append((int(path.parent.name), event.step))
     return found
 
 
-def assert_whole(study, trials):
+def assert_whole(study, trials, tag="loss/validation"):
     """All trials have ended, none ran after its end except by a promotion, no epoch occurs
     twice."""
     events = journal_of(study)
@@ -66,7 +66,7 @@ def assert_whole(study, trials):
             lost = (event["trial"], event["first"])
             results = [(t, e) for t, e in results if t != lost[0] or e < lost[1]]
     assert len(results) == len(set(results))
-    assert sorted(epochs_in_event_files(study)) == sorted(results)
+    assert sorted(epochs_in_event_files(study, tag)) == sorted(results)
 
 
 def rungs_of(study):
