@@ -2,7 +2,12 @@
 
 import sys
 
-config = {"epochs": 9, "optimizer.lr": 0.1, "optimizer.name": "sgd", "optimizer.momentum": 0.9}
+config = {
+    "epochs": "9",
+    "optimizer.lr": "0.1",
+    "optimizer.name": "sgd",
+    "optimizer.momentum": "0.9",
+}
 for override in sys.argv[1:]:
     key, _, value = override.partition("=")
     if key not in config and not key.startswith("hydra."):
