@@ -1,4 +1,4 @@
-"""Searchers of ours, driven without Tune: each trial is told as soon as it is suggested."""
+"""Our searchers, driven without Tune: each trial is reported as soon as it is suggested."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from search_spaces.trial_events import Ended, Result, Suggested
 
 
 class Driven:
-    """A study whose metric is `loss`, the smaller the better; the scheduler is not asked."""
+    """A study whose metric is `loss`, smaller is better; the scheduler is not used."""
 
     def __init__(self, searcher: StudySearcher, scheduler: StudyScheduler | None = None) -> None:
         self.searcher = searcher
@@ -22,23 +22,23 @@ class Driven:
         ).check()
 
     def suggest(self, index: int) -> dict[str, Any]:
-        """The configuration of the next trial."""
+        """Return the configuration of the next trial."""
         config = self.searcher.point(index)
         assert config is not None
         self.tell_suggested(index, config)
         return config
 
     def tell_suggested(self, index: int, config: dict[str, Any]) -> None:
-        """A trial has this configuration."""
+        """Report that a trial has this configuration."""
         self.searcher.on_event(Suggested(trial=index, config=config), replay=False)
 
     def report(self, index: int, epoch: int, loss: float) -> None:
-        """A trial has had that loss."""
+        """Report the loss of a trial."""
         result = Result(trial=index, epoch=epoch, metrics={"loss": loss})
         self.searcher.on_event(result, replay=False)
 
     def end(self, index: int, epoch: int, loss: float | None) -> None:
-        """A trial has ended with that loss, or diverged."""
+        """Report that a trial has ended with that loss, or diverged."""
         if loss is None:
             ended = Ended(trial=index, epoch=epoch, status="diverged")
         else:

@@ -57,7 +57,7 @@ class Table:
         return self.losses[key]
 
     def space(self) -> Space:
-        """The table as a space of ours."""
+        """Return the table as a space of ours."""
         parameters = tuple(
             Hyperparameter(
                 name=name,

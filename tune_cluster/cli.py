@@ -1,7 +1,7 @@
-"""One command line, `tune-cluster COMMAND …`, the same as `python -m tune_cluster COMMAND …`.
+"""The command line, `tune-cluster COMMAND …`, the same as `python -m tune_cluster COMMAND …`.
 
 A command is a function: its parameters are the arguments and flags, its docstring is the help. Bad
-input, no input and a study that is not there are one line and exit code 2.
+or missing input and a study that does not exist give one line and exit code 2.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tune_cluster.plain_text import one_line
 from tune_cluster.python_script import run_script
 from tune_cluster.storage.store import expanded
 
-# What a command needs is imported by it: Ray and Tune take seconds.
+# Each command imports what it needs: Ray and Tune take seconds.
 if TYPE_CHECKING:
     from search_spaces.hyperparameter import Hyperparameter
     from tune_cluster.cluster.nodes import Inspection
@@ -34,19 +34,19 @@ if TYPE_CHECKING:
 PLAIN_WORD = re.compile(r"[\w@%+=:,./{}-]+")
 
 Script = list[str]
-"""A script with its arguments, to be run when the command has returned it."""
+"""A script with its arguments, to be run after the command has returned it."""
 
 
 def run(*words: str) -> Script:
-    """Run a job, tune a training script, or tune a command as it is.
+    """Run a job, tune a training script, or tune an unchanged command.
 
     `tune-cluster run SCRIPT …` is `python SCRIPT …`.
 
     `tune-cluster run SCRIPT --search lr=log:1e-4:1e-1 --metric val_loss -- …` tunes a training
-    script that calls tune_cluster.arguments, epochs and report; behind `--` are its own arguments.
+    script that calls tune_cluster.arguments, epochs and report; its own arguments follow `--`.
 
     `tune-cluster run --search lr=log:1e-4:1e-1 --metric val_loss -- python train.py --lr {lr}`
-    tunes a command that prints its metrics, such as val_loss=0.12; in braces are searched values.
+    tunes a command that prints its metrics, such as val_loss=0.12; braces contain searched values.
 
     `tune-cluster run SCRIPT --search --help` and `tune-cluster run --search --help` list the flags.
     """
@@ -57,7 +57,7 @@ def run(*words: str) -> Script:
         sys.exit(0)
     end = words.index("--") if "--" in words else len(words)
     given = list(words[:end])
-    # Braces need no quotes here, as a shell would want them: they name searched values.
+    # Braces are quoted by a shell command, but not here: they name searched values.
     behind = " ".join(
         word if PLAIN_WORD.fullmatch(word) else shlex.quote(word) for word in words[end + 1 :]
     )
@@ -78,8 +78,8 @@ def run(*words: str) -> Script:
 
 
 def gathered(words: Sequence[str], flag: str) -> list[str]:
-    """Return the words of a command line with all values of a flag that is given several times
-    behind one of it; `--search --help` asks for help."""
+    """Return the words of a command line with all values of a repeated flag behind one occurrence;
+    `--search --help` asks for help."""
     values, rest = [], []
     read = iter(words)
     for word in read:
@@ -94,10 +94,10 @@ def gathered(words: Sequence[str], flag: str) -> list[str]:
 
 
 def resume(study: str, *flags: str) -> Script:
-    """Go on with a study, by the script that has started it.
+    """Resume a study, by the script that has started it.
 
     Args:
-        study: its folder, or s3://bucket/folder/name; flags that a resume may change come after it.
+        study: its folder, or s3://bucket/folder/name; flags that a resume may change follow it.
     """
     from tune_cluster.study.directory import local_copy
     from tune_cluster.study.stored import read_study
@@ -112,14 +112,14 @@ def resume(study: str, *flags: str) -> Script:
 
 
 def train(*flags: str) -> Script:
-    """Train a preset, which earlier studies have found, under several seeds."""
+    """Train a preset that earlier studies have found, with several seeds."""
     if not flags:
         raise ValueError("train PRESET: which preset? mlp or cnn; train --help has the flags")
     return [job_script("train_preset"), *flags]
 
 
 def job_script(name: str) -> str:
-    """The path of a job of `tune_jobs`, as the resume command of its study will have it."""
+    """Return the path of a job of `tune_jobs`, as in the resume command of its study."""
     found = importlib.util.find_spec(f"tune_jobs.{name}")
     if found is None or found.origin is None:
         raise ValueError(f"{name}: tune_jobs is not installed here")
@@ -134,12 +134,12 @@ def preflight(
     cpus_per_trial: float = 1.0,
     gpus_per_trial: float = 0.0,
 ) -> None:
-    """Could a study run on this cluster? Asks all of its nodes, and leaves nothing there.
+    """Could a study run on this cluster? Checks all of its nodes, and leaves no files there.
 
     Args:
-        address: a running cluster (host:port, or auto); local starts one for the check; without
-            it one is found or started.
-        storage_path: where studies are kept: a folder on storage that all nodes share, or
+        address: a running cluster (host:port, or auto); local starts one for the check. Default:
+            one that is found, or a new one.
+        storage_path: folder of the studies, on storage that all nodes share, or
             s3://bucket/folder.
         cpus_per_trial: CPU cores of a trial.
         gpus_per_trial: GPUs of a trial; 0.25 puts four on one.
@@ -175,8 +175,8 @@ def audit(study: str, *flags: str, share: float | None = None) -> Script | None:
     """Print what early stopping has cost a study; with a share, finish stopped trials first.
 
     Args:
-        study: its folder, or s3://bucket/folder/name; flags that a resume may change come after it.
-        share: of the stopped trials, drawn at random: they are finished as a study beside this one.
+        study: its folder, or s3://bucket/folder/name; flags that a resume may change follow it.
+        share: share of the stopped trials, drawn at random, to finish in a study beside this one.
     """
     if share is None:
         if flags:
@@ -197,7 +197,7 @@ def plot(study: str, file: str | None = None) -> None:
 
     Args:
         study: its folder, or s3://bucket/folder/name.
-        file: of the picture; without it curves.png in the study's folder.
+        file: file of the picture. Default: curves.png in the study's folder.
     """
     from tune_cluster.reports.plots import draw_curves
     from tune_cluster.study.directory import local_copy
@@ -213,7 +213,7 @@ def compare(folder: str) -> None:
     """Compare strategies by the studies FOLDER/<strategy>-<seed>: a table and a picture.
 
     Args:
-        folder: the one with the studies; comparison.csv and comparison.png are written there.
+        folder: folder with the studies; comparison.csv and comparison.png are written there.
     """
     from tune_cluster.reports.comparison import show_comparison
 
@@ -221,10 +221,10 @@ def compare(folder: str) -> None:
 
 
 def hyperparameters(names: tuple[str, ...] = ()) -> None:
-    """Print the catalogue of hyperparameters, or what it has of these names.
+    """Print the catalogue of hyperparameters, or its entries with these names.
 
     Args:
-        names: of hyperparameters; without one all are printed.
+        names: names of hyperparameters. Default: all.
     """
     from search_spaces.catalogue import CATALOGUE
 
@@ -254,7 +254,7 @@ COMMANDS: dict[str, Callable[..., Script | None]] = {
 
 
 def main() -> None:
-    """Run the command that comes first."""
+    """Run the command named by the first word."""
     name, argv = (sys.argv[1] if len(sys.argv) > 1 else ""), sys.argv[2:]
     if name in ("-h", "--help"):
         show_commands()
@@ -279,7 +279,7 @@ def show_commands() -> None:
 
 
 def node_table(inspection: Inspection, cpus: float, gpus: float) -> Table:
-    """A line for each node: what it has, and whether a trial of that size can run there."""
+    """Return a table with a line for each node: its facts, and whether a trial can run there."""
     heads = ("node", "CPU", "GPU", "Python", "Ray", "torch", "storage", "a trial can run")
     table = Table(*heads, box=None, pad_edge=False)
     fitting = inspection.for_trials(cpus, gpus)
@@ -303,7 +303,7 @@ def node_table(inspection: Inspection, cpus: float, gpus: float) -> Table:
 
 
 def row_of(parameter: Hyperparameter) -> dict[str, str]:
-    """What is printed of a hyperparameter, by the name of the row."""
+    """Return the printed texts of a hyperparameter, by the name of the row."""
     if parameter.values:
         span, scale = _listed(parameter.values), "ordered" if parameter.ordered else "list"
     else:

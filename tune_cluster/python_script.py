@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def run_script(script: str, arguments: Sequence[str]) -> None:
-    """Run a script with this command line; its folder is where its modules are."""
+    """Run a script with this command line; its modules are imported from its folder."""
     with _command_line(script, arguments):
         runpy.run_path(script, run_name="__main__")
 

@@ -1,10 +1,10 @@
-"""Which values of a command's flags are best? The command trains, and is not changed for it:
+"""Which values of a command's flags are best? The command trains, without changes to its code:
 
     tune-cluster run --search lr=log:1e-4:1e-1 --metric val_loss -- python train.py --lr {lr}
 
-Look at the curves in TensorBoard: they end one after the other at the rungs. What the command
-prints is in log.txt of each trial's directory. Where the best trials lie at an end of a range,
-search a wider one.
+See the curves in TensorBoard: they end one after the other at the rungs. The output of the command
+is in log.txt of each trial's directory. If the best trials are at an end of a range, search a wider
+one.
 """
 
 import shlex
@@ -37,19 +37,19 @@ def job(
     """Which values of a command's flags are best?
 
     Args:
-        command: that trains, with the searched values in braces: "python train.py --lr {lr}".
+        command: command that trains, with searched values in braces: "python train.py --lr {lr}".
             {trial_dir} is a folder of the trial, {config_json} a file with its values.
-        search: what is searched, such as lr=log:1e-4:1e-1 layers=int:1:6 batch_size=32,64
+        search: searched values, such as lr=log:1e-4:1e-1 layers=int:1:6 batch_size=32,64
             optimizer=sgd,adam "momentum=0.5:0.99 if optimizer=sgd".
         metric: name of the metric that is minimised or maximised; reported each time it is read,
             or once in each epoch of a command that prints its epochs.
         mode: whether the lowest or the highest value is the best.
-        metrics_from: where metrics are read: stdout; a file that ends in .csv or .jsonl; or a
+        metrics_from: source of the metrics: stdout; a file that ends in .csv or .jsonl; or a
             folder of TensorBoard's event files, such as {trial_dir}/runs.
-        pattern: a regular expression by which printed metrics are read, such as
-            'Average loss: (?P<val_loss>[0-9.]+)'; without one name=value, name: value, JSON lines.
+        pattern: a regular expression that reads printed metrics, such as
+            'Average loss: (?P<val_loss>[0-9.]+)'. Default: name=value, name: value, JSON lines.
         checkpoint: path of the checkpoints that the command saves, such as {trial_dir}/*.pt.
-        resume_args: further words of the command where it resumes, such as "--resume
+        resume_args: additional words of the command when it resumes, such as "--resume
             {checkpoint}"; with them trials are paused and promoted instead of stopped.
         config_file: a YAML, JSON or TOML file, whose copy with the searched values is
             {config_file} in the command.

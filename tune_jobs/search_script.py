@@ -2,8 +2,8 @@
 
     tune-cluster run train.py --search lr=log:0.01:10 --metric val_loss -- --epochs 14
 
-Look at the curves in TensorBoard: they end one after the other at the rungs. Where the best trials
-lie at an end of a range, search a wider one.
+See the curves in TensorBoard: they end one after the other at the rungs. If the best trials are at
+an end of a range, search a wider one.
 """
 
 import shlex
@@ -31,10 +31,10 @@ def job(
     """Which arguments of a training script are best?
 
     Args:
-        script: that trains, and calls tune_cluster.arguments, epochs and report.
-        search: what is searched, such as lr=log:1e-4:1e-1 layers=int:1:6 batch-size=32,64
+        script: script that trains, and calls tune_cluster.arguments, epochs and report.
+        search: searched values, such as lr=log:1e-4:1e-1 layers=int:1:6 batch-size=32,64
             optimizer=sgd,adam "momentum=0.5:0.99 if optimizer=sgd".
-        metric: of what the script reports, the one that is looked at.
+        metric: name of a reported metric, by which trials are compared.
         mode: whether its lowest or its highest value is the best.
         arguments: other arguments of the script, such as "--epochs 14".
     """

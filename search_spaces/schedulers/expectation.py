@@ -1,7 +1,7 @@
-"""What a study under ASHA is expected to cost: simulated, before its first trial.
+"""Expected cost of a study under ASHA, from a simulation before its first trial.
 
-It assumes that an epoch takes every trial as long, and that a trial keeps its rank: where curves
-cross, more of them reach the upper rungs.
+It assumes that epochs of all trials take equal time, and that a trial keeps its rank: if curves
+cross, more trials reach the upper rungs.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from search_spaces.objective import Expectation
 from search_spaces.schedulers.rungs import Rungs
 
 SIMULATED = 6_400
-"""Trials simulated for an expectation, over all its repeats."""
+"""Number of simulated trials, over all repeats."""
 
 
 def expected(rungs: Rungs, *, trials: int, concurrent: int) -> Expectation:
-    """Simulates a study under the rule of `rungs`: the mean over up to 100 random orders.
+    """Simulate a study under the rule of `rungs`; return the mean over up to 100 random orders.
 
-    Of a very large study a part is simulated, and taken for the whole in proportion.
+    Of a very large study a part is simulated, and scaled to the whole.
     """
     if trials > SIMULATED // 10:
         part = expected(rungs, trials=SIMULATED // 10, concurrent=concurrent)
@@ -38,7 +38,7 @@ def expected(rungs: Rungs, *, trials: int, concurrent: int) -> Expectation:
         order = rng.permutation(trials).tolist()
         fresh = replace(rungs, mode="max")
         for rung, known in zip(fresh.rungs.values(), rungs.rungs.values(), strict=True):
-            # What a resumed study has judged stands.
+            # Judgements of a resumed study are kept.
             rung.used = known.used
         arrivals = list(simulated(fresh, order, concurrent))
         for station, _ in arrivals:
@@ -51,16 +51,16 @@ def expected(rungs: Rungs, *, trials: int, concurrent: int) -> Expectation:
 
 
 def simulated(rungs: Rungs, quality: Sequence[float], concurrent: int) -> Iterator[tuple[int, int]]:
-    """Runs trials of the given qualities through empty rungs, which keeps them.
+    """Run trials of the given qualities through empty rungs, which stores them there.
 
     Yields:
-        The rung, or the last epoch, for each time that a trial gets to one, and the epochs that
-        have gone by until then.
+        The rung, or the last epoch, each time that a trial reaches one, and the epochs that have
+        passed until then.
     """
     stations = [*rungs.milestones, rungs.max_epochs]
     waiting, order = iter(range(len(quality))), itertools.count()
     at = [0] * len(quality)
-    """By trial, the station that it is on its way to."""
+    """Next station of each trial, by trial."""
     running: list[tuple[int, int, int]] = []
     now = 0
 

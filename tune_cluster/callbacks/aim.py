@@ -1,4 +1,4 @@
-"""Aim: a run for each trial, in an experiment for the study."""
+"""Aim: one run per trial, in one experiment per study."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class Aim(Callback):
-    """Logs the configuration, the metrics of each epoch, and how each trial has ended.
+    """Logs the configuration, the metrics of each epoch, and the end of each trial.
 
-    A trial that a later session resumes goes on in its run. Aim keeps one value of a step: an epoch
-    that a trial has lost and trained again is there as it was trained last.
+    A trial that resumes in a later session continues its run. Aim keeps one value of a step, so an
+    epoch that was lost and trained again has its final values.
 
     Args:
-        study: name of the experiment; another one for each study.
-        repo: the folder of Aim's repository, or `aim://…` of a server; made where it is missing.
+        study: name of the experiment; use a different one for each study.
+        repo: folder of Aim's repository, or `aim://…` of a server; created if it is missing.
 
     Raises:
         ValueError: aim is not installed.
@@ -35,9 +35,9 @@ class Aim(Callback):
         self._aim = aim
         self._study, self._repo = study, str(repo)
         self._known: dict[int, str] = {}
-        """By trial, the hash of its run of an earlier session."""
+        """Hashes of the runs of earlier sessions, by trial."""
         self._runs: dict[int, aim.Run] = {}
-        """By trial, the run that is open."""
+        """Open runs, by trial."""
 
     def on_event(self, event: Event, state: StudyState, replay: bool) -> None:
         """Log results and ends of this session."""
@@ -75,7 +75,7 @@ class Aim(Callback):
 
     def _run_of(self, trial: TrialState) -> aim.Run:
         if trial.index not in self._runs:
-            # What Aim measures and records by itself is of the driver, not of the trial.
+            # Without Aim's own measurements, which describe the driver and not the trial.
             run = self._aim.Run(
                 self._known.get(trial.index),
                 repo=self._repo,

@@ -166,7 +166,7 @@ def column(name: str, values: Sequence[Any], *, differs: bool) -> api_pb2.HParam
 
 
 def type_of(values: Sequence[Any]) -> int:
-    """The type of a column with these values."""
+    """Return the type of a column with these values."""
     if values and all(isinstance(value, bool) for value in values):
         return int(api_pb2.DATA_TYPE_BOOL)
     if values and all(number(value) is not None for value in values):
@@ -175,7 +175,7 @@ def type_of(values: Sequence[Any]) -> int:
 
 
 def typed(value: Any, kind: int) -> bool | float | str:
-    """A value as a column of that type has it; text of a list as the journal has it."""
+    """Return a value in the form of a column of that type; a list as text as in the journal."""
     if kind == api_pb2.DATA_TYPE_BOOL:
         return bool(value)
     if kind == api_pb2.DATA_TYPE_FLOAT64 and (as_number := number(value)) is not None:
@@ -184,7 +184,7 @@ def typed(value: Any, kind: int) -> bool | float | str:
 
 
 def number(value: Any) -> float | None:
-    """A value as a cell of numbers has it; JSON has no infinite ones."""
+    """Return a value for a cell of numbers; None for infinite ones, which JSON lacks."""
     whether = isinstance(value, (int, float)) and not isinstance(value, bool)
     return float(value) if whether and math.isfinite(value) else None
 

@@ -235,7 +235,7 @@ def largest_checkpoint(checkpoints: Store, trials: Iterable[int], retry: Storage
 
 
 def checkpoint_sizes(store: Store) -> dict[str, int]:
-    """Return the bytes of a trial's checkpoints by name: what else it has written is its own."""
+    """Return the bytes of a trial's checkpoints by name; other files are the trial's own."""
     found = store.sizes().items()
     return {name: size for name, size in found if name.startswith(CHECKPOINT_PREFIX)}
 

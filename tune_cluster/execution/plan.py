@@ -180,7 +180,7 @@ def confirm_start(
         divide_quota(study)
         return True, None
     options = study.options
-    # Who has said yes, or asks for a smoke test, waits for no price.
+    # With --yes, or in a smoke test, no step is tried for an estimate.
     estimate = estimate_cost(study, step=asked and not (options.yes or options.smoke_test))
     divide_quota(study, estimate.largest_checkpoint)
     check_room(study, estimate)

@@ -1,4 +1,4 @@
-"""What an epoch takes, tried before a study: by the trainable's `measure`, or by a step of it."""
+"""Time of an epoch, measured before a study: by the trainable's `measure`, or by a step of it."""
 
 from __future__ import annotations
 
@@ -25,39 +25,39 @@ from tune_cluster.trial.messages import TrialReport, TrialSettings
 from tune_cluster.trial.process import limit_gpu_memory
 
 REHEARSED_CONFIGS = 8
-"""Configurations that are rehearsed, 0.3 s each of the default MLP. Sobol points: each eighth of
-the range of every hyperparameter has one."""
+"""Number of rehearsed configurations, 0.3 s each for the default MLP. They are Sobol points: each
+eighth of the range of every hyperparameter has one."""
 
 GPU_REHEARSAL_SECONDS = 60.0
-"""What a rehearsal on GPUs may take. It is over after 10 to 20, unless others have the GPUs."""
+"""Time limit of a rehearsal on GPUs. It takes 10 to 20 s, unless the GPUs are busy."""
 
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What a few steps of one configuration took."""
+    """Measurement of a few steps of one configuration."""
 
     config: dict[str, Any]
     step_seconds: float = 0.0
     epoch_seconds: float = 0.0
     checkpoint_bytes: int = 0
-    """Of the one that was saved; 0 where none was."""
+    """Bytes of the saved checkpoint; 0 without one."""
     error: str = ""
-    """What ended it, such as a lack of memory; then the rest is 0."""
+    """Error that ended it, such as lack of memory; the other fields are then 0."""
 
 
 SHORT_STEP_SECONDS = 5.0
-"""A first step that is over sooner is followed by a second one, which imports nothing."""
+"""Seconds below which a first step is followed by a second one, which imports nothing."""
 
 STEP_SECONDS = 60.0
-"""Seconds that a step which is tried may take, its process and its imports included."""
+"""Time limit of a measured step in seconds, including its process and its imports."""
 
 
 def rehearse(study: Study, *, step: bool) -> list[Rehearsal]:
-    """Return what a few steps have taken; nothing where they cannot be tried, or not yet.
+    """Measure a few steps; return nothing if that is not possible, or not yet.
 
     Args:
-        study: not begun yet; of one that is resumed without `measure`, its own epochs are taken.
-        step: whether a step of a trainable without `measure` is tried.
+        study: study that has not begun; for a resumed one without `measure`, its own epochs count.
+        step: whether to try a step of a trainable without `measure`.
     """
     if hasattr(study.trainable, "measure"):
         return _rehearse(study, study.trainable.measure)
@@ -70,7 +70,7 @@ def rehearse(study: Study, *, step: bool) -> list[Rehearsal]:
 
 
 def _try_step(study: Study) -> list[Rehearsal]:
-    """Take a step of the trainable where trials will run, in a process of its own, and save."""
+    """Run a step of the trainable where trials will run, in a process of its own, and save."""
     cpus, gpus = study.options.cpus_per_trial, study.options.gpus_per_trial
     if not any(fitting(node, cpus, gpus) for node in free_resources_by_node().values()):
         return []
@@ -82,7 +82,7 @@ def _try_step(study: Study) -> list[Rehearsal]:
         sequential=True,
         working_directory=job_directory(),
     )
-    # Its process ends with it: a function that was begun goes on in a thread.
+    # Its process ends with it, since a function would continue in a thread.
     task: Any = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0, max_calls=1)(_stepped)
     run = task.remote(study.trainable_class, config, settings)
     done, late = ray.wait([run], timeout=STEP_SECONDS)
@@ -119,9 +119,9 @@ def _stepped(
 def _rehearse(study: Study, measure: Callable[..., Mapping[str, float]]) -> list[Rehearsal]:
     """Let the trainable `measure` points of the space.
 
-    On a CPU that is done here, where torch is imported already (a worker of its own would cost 5 s,
-    and Tune's trials would not take it over). On GPUs it is done where trials will run, by as many
-    processes at once as will share one; nothing where none has room at the moment.
+    On a CPU this runs in the driver, where torch is imported already (a worker would cost 5 s, and
+    Tune's trials could not use it). On GPUs it runs where trials will run, in as many processes at
+    once as will share one; it is skipped if the GPUs are busy.
     """
     strategy = SobolSearch(study.space, seed=0)
     points = [strategy.suggest(index) for index in range(REHEARSED_CONFIGS)]
@@ -134,9 +134,9 @@ def _rehearse(study: Study, measure: Callable[..., Mapping[str, float]]) -> list
     free = max((fitting(node, cpus, gpus) for node in nodes), default=0)
     sharing = min(study.max_concurrent, max(1, int(1 / gpus + 1e-9)), free)
     if sharing == 0:
-        # What waits for room makes an autoscaler start a machine: not before a person has said yes.
+        # A waiting task would make an autoscaler start a machine before the user has agreed.
         return []
-    # Ray types no function that takes a keyword alone.
+    # Ray's types allow no function with a keyword-only argument.
     task: Any = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(cast(Any, _measured))
     shared = {name: ray.put(value) for name, value in data.items()}
     runs = [task.remote(measure, configs, cpus, on_gpu=True, **shared) for _ in range(sharing)]
@@ -146,7 +146,7 @@ def _rehearse(study: Study, measure: Callable[..., Mapping[str, float]]) -> list
     try:
         return [_slowest(of_one) for of_one in zip(*ray.get(done), strict=True)]
     except RayError:
-        # Its process was lost, maybe with its node: nothing is known, and a trial is started again.
+        # The process was lost, maybe with its node: nothing is known, and a trial is retried.
         return []
 
 
@@ -159,7 +159,7 @@ def _measured(
     **data: Any,
 ) -> list[Rehearsal]:
     if on_gpu:
-        # What does not fit is seen now, and nobody's trial beside it pays for that.
+        # Lack of memory must show now, without harm to trials beside it.
         limit_gpu_memory(assigned_gpus())
     rehearsals = []
     for config in configs:
@@ -177,8 +177,8 @@ def _measured(
 
 
 def _slowest(rehearsals: Sequence[Rehearsal]) -> Rehearsal:
-    """Of one configuration by several processes: those that began first had the GPU for
-    themselves."""
+    """Return the slowest of several rehearsals of one configuration in parallel processes: the
+    first ones had the GPU for themselves."""
     failed = [rehearsal for rehearsal in rehearsals if rehearsal.error]
     slowest = max(rehearsals, key=lambda rehearsal: rehearsal.epoch_seconds)
     return failed[0] if failed else slowest

@@ -19,12 +19,13 @@ from tune_cluster.study.stored import check_kinds, read_study, repair
 def taken_up(
     read: Callable[..., Command], held: ExitStack
 ) -> tuple[Command, StudyDirectory | None]:
-    """The command that `read` returns, and of a study that is resumed where it lives, locked; that
-    command is read again by `read(stored=…)`, with what the study was started with as defaults. A
-    command that resumes or starts is one of the two from here on.
+    """Return the parsed command, and the locked directory of a study to resume.
+
+    For such a study the command is parsed again by `read(stored=…)`, with the stored options as
+    defaults. A command that resumes or starts a study is resolved to one of both.
 
     Raises:
-        ValueError: a bad value, or a study that cannot be resumed.
+        ValueError: a value is invalid, or the study cannot be resumed.
     """
     command = read()
     resume = command.options.resume

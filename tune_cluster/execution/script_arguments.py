@@ -1,4 +1,4 @@
-"""What a training script says of its arguments, asked before anything is scheduled."""
+"""Arguments of a training script, read before anything is scheduled."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from search_spaces.values import Value
 from tune_cluster.trial.script import QUESTION
 
 SECONDS = 300
-"""After which a script that was asked has not answered: it trains."""
+"""Seconds after which a script that was asked for its arguments is training instead."""
 
 
 @dataclass(frozen=True)
 class ScriptArguments:
-    """What a script has where nothing is searched."""
+    """Arguments of a script without searched values."""
 
     defaults: dict[str, Value]
-    """By searched name; None where the script has no plain value."""
+    """Defaults by searched name; None if the script has no plain value."""
     epochs: int | None
-    """Of its argument `epochs`; None without one."""
+    """Value of its argument `epochs`; None without one."""
     saves: bool
-    """Whether its source has what saves and resumes: objects for `tune_cluster.epochs`, or a
-    callback of `tune_cluster.integrations`."""
+    """Whether its source saves and resumes: with objects for `tune_cluster.epochs`, or a callback of
+    `tune_cluster.integrations`."""
 
 
 def asked(script: str, arguments: Sequence[str], space: Space) -> ScriptArguments:
-    """Run a script up to its call of `tune_cluster.arguments`, which tells its arguments.
+    """Run a script up to its call of `tune_cluster.arguments`, which returns its arguments.
 
     Args:
-        script: its path.
+        script: path of the script.
         arguments: its command line, without the searched values.
-        space: of what is searched.
+        space: space of the searched values.
 
     Raises:
-        ValueError: it does not call it, it fails before, or it does not take a value of the space.
+        ValueError: the script does not call it, fails before, or refuses a value of the space.
     """
     path = Path(script)
     if not path.is_file():
@@ -89,7 +89,7 @@ def asked(script: str, arguments: Sequence[str], space: Space) -> ScriptArgument
 
 
 def with_defaults(space: Space, defaults: dict[str, Value]) -> Space:
-    """The space with the defaults of the script, where they are in it."""
+    """Return the space with the script's defaults, if they are in it."""
     return replace(
         space,
         parameters=tuple(_with_default(one, defaults.get(one.name)) for one in space.parameters),
@@ -107,7 +107,7 @@ def _with_default(parameter: Hyperparameter, default: Value) -> Hyperparameter:
 
 
 def _tried(parameter: Hyperparameter) -> tuple[Value, ...]:
-    """Values that stand for all of a hyperparameter."""
+    """Return values that represent all of a hyperparameter."""
     if parameter.values:
         return parameter.values
     return (parameter.low, parameter.high, parameter.default)

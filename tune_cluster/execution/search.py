@@ -28,7 +28,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _Search:
-    """A function whose name is that of a package of Ray Tune too: it has what is in that."""
+    """A function with the name of a package of Ray Tune, whose content it also provides."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         functools.update_wrapper(self, function)
@@ -55,16 +55,16 @@ def search(
     callbacks: Sequence[Callback] = (),
     **options: Any,
 ) -> StudyResult:
-    """Search for the best configuration, and return what was found.
+    """Search for the best configuration, and return the result.
 
     The searcher suits the space (a Gaussian process up to 100 columns), and trials are stopped
-    early by ASHA, whose grace period the study decides. For others there is `Tuner`.
+    early by ASHA with a grace period chosen by the study. Use `Tuner` for other strategies.
 
         found = tc.search(train, {"lr": tc.log(1e-4, 1e-1)}, metric="val_loss")
         found.config, found.value, found.checkpoint
 
     It never ends the process and asks nothing. Ctrl-C, the stop button of a notebook, ends the
-    study in order: what was found by then is returned.
+    study in order and returns the result so far.
 
     Args:
         trainable: a function of a configuration that reports each epoch by `tune_cluster.report`,
@@ -72,14 +72,14 @@ def search(
         space: a dictionary by name. A list is a choice, in order if its numbers ascend; `log`,
             `uniform`, `int`, `logint` and Ray Tune's other domains are ranges; a dictionary in it
             is nested; anything else is a constant. Or a `Space`.
-        metric: what the trainable reports.
+        metric: name of the reported metric.
         mode: whether its lowest ("min") or its highest ("max") value is the best.
-        callbacks: told every event of the study, and its result.
+        callbacks: get every event of the study, and its result.
         options: fields of `Options`, such as `trials=32, max_epochs=20, gpus_per_trial=0.5`.
 
     Raises:
         ValueError: bad input, before anything was scheduled.
-        StorageLostError: the storage failed, and did not come back.
+        StorageLostError: the storage failed permanently.
     """
 
     def job(shared: Options) -> Tuner:
@@ -92,7 +92,7 @@ def search(
         )
         param_space = None
         if has_grid(space):
-            # As in Ray Tune: each of its points is tried.
+            # As in Ray Tune, each of its points is tried.
             param_space = _with_choices(space)
         else:
             searched = stated_space(space)
@@ -109,10 +109,10 @@ def search(
 
 
 def stated_space(given: Space | Mapping[str, Any]) -> Space:
-    """Return the search space that `search` is given.
+    """Return the search space from the argument of `search`.
 
     Raises:
-        ValueError: a value that has no counterpart: its name, and what to do.
+        ValueError: a value has no counterpart; names it, and what to do.
 
     >>> [one.ordered for one in stated_space({"width": [8, 16], "act": ["relu"]}).parameters]
     [True, False]
@@ -140,8 +140,8 @@ def _with_choices(given: Any) -> Any:
 
 
 def _stated(parameter: Hyperparameter, *, listed: bool) -> Hyperparameter:
-    """Return the hyperparameter as `--search` has it: its default is the middle of the range or the
-    first of the values, and a list may be in order."""
+    """Return the hyperparameter as for `--search`: its default is the middle of the range or the
+    first of the values, and a list may be ordered."""
     stated = {one.name: getattr(parameter, one.name) for one in fields(parameter)}
     del stated["default"]
     return Hyperparameter(
@@ -150,16 +150,16 @@ def _stated(parameter: Hyperparameter, *, listed: bool) -> Hyperparameter:
 
 
 def _is_sent_by_value(trainable: Any) -> bool:
-    """Return whether a process gets the code and the variables of a function, and not its name:
-    one of a notebook, of a script, or in another function."""
+    """Return whether a function is pickled with its code and variables instead of by name: one of a
+    notebook, of a script, or inside another function."""
     return inspect.isfunction(trainable) and (
         trainable.__module__ == "__main__" or "<locals>" in trainable.__qualname__
     )
 
 
 def _unpickled_for_each_trial(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function for a process that many trials have one after the other: of a model that
-    is a variable of the notebook, each has its own."""
+    """Return the function for a process that runs many trials: each gets its own copy of a model
+    that is a variable of the notebook."""
 
     @functools.wraps(function)
     def train(config: dict[str, Any]) -> Any:

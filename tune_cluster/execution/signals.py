@@ -111,7 +111,7 @@ def handled(handlers: Mapping[signal.Signals, Handler]) -> Iterator[None]:
     """Install these signal handlers within the `with` block.
 
     Python allows them only in its main thread: in another one, of a notebook or a server, none is
-    installed, and whoever has started the thread decides about signals.
+    installed, and the code that has started the thread decides about signals.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,4 +1,4 @@
-"""What the callbacks for gradient-boosted trees share: a round is an epoch."""
+"""Shared parts of the callbacks for gradient-boosted trees: a round is an epoch."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any, Generic, TypeVar
 from tune_cluster.trial.script_trial import current_trial
 
 B = TypeVar("B")
-"""The booster of a library."""
+"""Type of a library's booster."""
 
 
 class Boosting(Generic[B]):
     """Reports boosting rounds and resumes a booster.
 
     Args:
-        every: rounds from a report, and its checkpoint, to the next; 1 or more.
+        every: number of rounds between two reports, each with a checkpoint; 1 or more.
         load: reads a booster from the folder of a checkpoint.
-        rounds_of: counts the rounds of a booster.
+        rounds_of: returns the number of rounds of a booster.
 
     Raises:
         ValueError: `every` is below 1.
@@ -37,18 +37,18 @@ class Boosting(Generic[B]):
 
     @property
     def model(self) -> B | None:
-        """The booster to resume from; None without a checkpoint."""
+        """Booster to resume from; None without a checkpoint."""
         return self._resumed
 
     def rounds(self, total: int) -> int:
-        """Return how many of `total` rounds are to be trained yet."""
+        """Return how many of `total` rounds are left to train."""
         return max(total - self._done, 0)
 
     def report(self, done: int, metrics: Mapping[str, Any], save: Callable[[str], object]) -> None:
-        """Report that so many rounds are trained.
+        """Report that `done` rounds are trained.
 
         Raises:
-            ValueError: the training began anew, and not from the checkpoint.
+            ValueError: the training has restarted instead of resuming from the checkpoint.
         """
         if self._trial is None:
             return

@@ -21,17 +21,17 @@ MODEL_FILE = "model.txt"
 
 
 class TuneCallback(Boosting[Booster]):
-    """Reports what LightGBM evaluates, such as `valid_0-binary_logloss`.
+    """Reports the metrics that LightGBM evaluates, such as `valid_0-binary_logloss`.
 
     Args:
-        every: rounds from a report, and its checkpoint, to the next; 1 or more.
+        every: number of rounds between two reports, each with a checkpoint; 1 or more.
 
     Raises:
         ValueError: `every` is below 1.
     """
 
     order = 25
-    """Before LightGBM's own early stopping (30), which ends a training by an exception."""
+    """Position before LightGBM's own early stopping (30), which ends a training by an exception."""
 
     def __init__(self, every: int = 1) -> None:
         super().__init__(every, _load, Booster.current_iteration)
@@ -40,7 +40,7 @@ class TuneCallback(Boosting[Booster]):
         """Report a round.
 
         Raises:
-            ValueError: the training began anew, and not from the checkpoint.
+            ValueError: the training has restarted instead of resuming from the checkpoint.
         """
         found = env.evaluation_result_list or []
         metrics = {f"{data}-{name}": value for data, name, value, *_ in found}

@@ -29,7 +29,7 @@ if TYPE_CHECKING or "lightning" in sys.modules or "pytorch_lightning" not in sys
     from lightning.pytorch import LightningModule, Trainer
     from lightning.pytorch.callbacks import Callback, Checkpoint
 else:
-    # Two packages with the same classes, which do not know each other: that of the script.
+    # The same classes exist in two packages, independent of each other: use that of the script.
     from pytorch_lightning import LightningModule, Trainer
     from pytorch_lightning.callbacks import Callback, Checkpoint
 
@@ -37,21 +37,21 @@ CHECKPOINT_FILE = "checkpoint.ckpt"
 
 
 class TuneCallback(Callback):
-    """Reports everything that the model has logged, after each epoch in which it was validated.
+    """Reports all metrics that the model has logged, after each epoch with a validation.
 
-    Where there is no validation each epoch is reported. A resumed training draws what the
-    uninterrupted one would have drawn.
+    Without validation it reports each epoch. A resumed training draws the same random numbers as an
+    uninterrupted one.
     """
 
     def __init__(self) -> None:
         self._trial = current_trial()
         self._asked = False
         self._random: Mapping[str, Any] | None = None
-        """The random streams of the checkpoint, until training begins."""
+        """Random streams of the checkpoint, until training begins."""
 
     @property
     def ckpt_path(self) -> str | None:
-        """The checkpoint to resume from, for `Trainer.fit`; None without one."""
+        """Path of the checkpoint to resume from, for `Trainer.fit`; None without one."""
         self._asked = True
         folder = None if self._trial is None else self._trial.checkpoint_folder()
         return None if folder is None else str(folder / CHECKPOINT_FILE)
@@ -60,7 +60,7 @@ class TuneCallback(Callback):
         """Let the trainer save and report.
 
         Raises:
-            ValueError: the training would begin anew when the trial is promoted, or it has several
+            ValueError: a promoted trial would restart the training, or the trainer has several
                 processes.
         """
         if self._trial is None or stage != "fit":
@@ -76,35 +76,35 @@ class TuneCallback(Callback):
                 "give Trainer(devices=1)"
             )
         others = [one for one in trainer.callbacks if not isinstance(one, _Reporter)]
-        # Last, after all whose state belongs to the checkpoint.
+        # Last, after all callbacks whose state belongs to the checkpoint.
         trainer.callbacks[:] = [*others, _Reporter(self._trial)]
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the random streams, which Lightning does not keep."""
+        """Return the random streams, which Lightning does not save."""
         return {} if self._trial is None else {"random": random_state()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the random streams of a checkpoint."""
+        """Load the random streams of a checkpoint."""
         if self._trial is not None:
             self._random = state_dict["random"]
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Resume the random streams."""
+        """Restore the random streams."""
         if self._random is not None:
             set_random_state(self._random)
             self._random = None
 
 
 class _Reporter(Checkpoint):
-    """Saves and reports at the end of an epoch: what Lightning takes for a checkpoint callback
-    comes after the hooks of the model and of all other callbacks."""
+    """Saves and reports at the end of an epoch: Lightning calls checkpoint callbacks after the
+    hooks of the model and of all other callbacks."""
 
     def __init__(self, trial: ScriptTrial) -> None:
         self._trial = trial
         self._validated = False
-        """Whether it has been in this epoch."""
+        """Whether a validation was run in this epoch."""
         self._checked = False
-        """Whether a checkpoint was found to be data alone."""
+        """Whether a checkpoint was checked to contain only data."""
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._validated = not trainer.sanity_checking

@@ -5,8 +5,8 @@
         model.partial_fit(inputs, labels, classes=classes)
         tc.report(val_accuracy=model.score(val_inputs, val_labels))
 
-So are those with `warm_start=True`, which get `n_estimators=10 * epoch` before each `fit`. The best
-checkpoint of the study is `best/state.pt`, for `load_best`.
+The same works for those with `warm_start=True`, with `n_estimators=10 * epoch` before each `fit`.
+The best checkpoint of the study is `best/state.pt`, for `load_best`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ KEY = "skops"
 
 
 class Estimator:
-    """What `tune_cluster.epochs` saves of an estimator: all of it, in the format of skops, which
+    """An estimator as saved by `tune_cluster.epochs`: completely, in the format of skops, which
     runs no code when it is loaded.
 
     Args:
@@ -42,14 +42,14 @@ class Estimator:
         """Return the estimator as a tensor of bytes.
 
         Raises:
-            ValueError: it has parts that are none of scikit-learn's.
+            ValueError: it has parts from outside of scikit-learn.
         """
         written = self._skops.dumps(self._model)
         _trusted(written)
         return {KEY: torch.frombuffer(bytearray(written), dtype=torch.uint8)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Make the estimator what was saved."""
+        """Restore the estimator from its saved state."""
         loaded = _loaded(state[KEY])
         vars(self._model).clear()
         vars(self._model).update(vars(loaded))
@@ -59,11 +59,11 @@ def load_best(folder: str | Path, name: str = "model") -> Any:
     """Return the estimator of a checkpoint.
 
     Args:
-        folder: of the checkpoint, such as `results/<study>/best`.
-        name: that `tune_cluster.epochs` was given it by.
+        folder: folder of the checkpoint, such as `results/<study>/best`.
+        name: name under which it was passed to `tune_cluster.epochs`.
 
     Raises:
-        ValueError: it has parts that are none of scikit-learn's, or skops is not installed.
+        ValueError: it has parts from outside of scikit-learn, or skops is not installed.
     """
     state = torch.load(Path(folder, STATE_FILE), weights_only=True)
     return _loaded(state["objects"][name][KEY])
@@ -75,7 +75,7 @@ def _loaded(written: torch.Tensor) -> Any:
 
 
 def _trusted(data: bytes) -> list[str]:
-    """Return the types that skops has to be told of: those of scikit-learn.
+    """Return the types that skops must trust: those of scikit-learn.
 
     Raises:
         ValueError: there are others.

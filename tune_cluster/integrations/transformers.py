@@ -23,9 +23,9 @@ from tune_cluster.trial.script_trial import current_trial
 
 
 class TuneCallback(TrainerCallback):
-    """Reports what each evaluation in the training has found, `eval_loss` and the others.
+    """Reports the metrics of each evaluation during training, `eval_loss` and the others.
 
-    In a trial the trainer saves where it evaluates, into a folder of the trial and not into
+    In a trial the trainer saves at each evaluation, to a folder of the trial and not to
     `output_dir`, which all trials share.
     """
 
@@ -33,12 +33,12 @@ class TuneCallback(TrainerCallback):
         self._trial = current_trial()
         self._asked = False
         self._metrics: dict[str, float] | None = None
-        """Of an evaluation whose checkpoint is not saved yet."""
+        """Metrics of an evaluation whose checkpoint is not saved yet."""
         self._folder = None if self._trial is None else scratch()
 
     @property
     def checkpoint(self) -> str | None:
-        """The checkpoint to resume from, for `Trainer.train`; None without one."""
+        """Path of the checkpoint to resume from, for `Trainer.train`; None without one."""
         self._asked = True
         folder = None if self._trial is None else self._trial.checkpoint_folder()
         return None if folder is None else str(folder)
@@ -46,7 +46,7 @@ class TuneCallback(TrainerCallback):
     def on_init_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Let the trainer save where it evaluates.
+        """Let the trainer save at each evaluation.
 
         Raises:
             ValueError: it does not evaluate, could not resume, or has several processes.
@@ -73,10 +73,10 @@ class TuneCallback(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Refuse a training that would begin anew when its trial is promoted.
+        """Check that a promoted trial would resume the training instead of restarting it.
 
         Raises:
-            ValueError: it was not given the checkpoint.
+            ValueError: the training did not get the checkpoint.
         """
         self._metrics = None
         if self._trial is not None and not self._asked:
@@ -93,13 +93,13 @@ class TuneCallback(TrainerCallback):
         metrics: dict[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Take what an evaluation has found."""
+        """Store the metrics of an evaluation."""
         self._metrics = metrics
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Report the evaluation before it, with the checkpoint."""
+        """Report the preceding evaluation, with the checkpoint."""
         if self._trial is None or self._metrics is None or state.epoch is None:
             return
         metrics, self._metrics = {**self._metrics, "epoch": round(state.epoch, 6)}, None
@@ -108,5 +108,5 @@ class TuneCallback(TrainerCallback):
 
 
 def _link(saved: Path, folder: str) -> None:
-    """Put the files of a folder into another one on the same disk."""
+    """Link the files of a folder to another one on the same disk."""
     shutil.copytree(saved, folder, dirs_exist_ok=True, copy_function=os.link)

@@ -22,10 +22,10 @@ MODEL_FILE = "model.ubj"
 
 
 class TuneCallback(Boosting[Booster], TrainingCallback):
-    """Reports what XGBoost evaluates, such as `val-logloss` of `evals=[(val, "val")]`.
+    """Reports the metrics that XGBoost evaluates, such as `val-logloss` of `evals=[(val, "val")]`.
 
     Args:
-        every: rounds from a report, and its checkpoint, to the next; 1 or more.
+        every: number of rounds between two reports, each with a checkpoint; 1 or more.
 
     Raises:
         ValueError: `every` is below 1.
@@ -40,7 +40,7 @@ class TuneCallback(Boosting[Booster], TrainingCallback):
         """Report a round; return that the training continues.
 
         Raises:
-            ValueError: the training began anew, and not from the checkpoint.
+            ValueError: the training has restarted instead of resuming from the checkpoint.
         """
         metrics = {
             f"{data}-{name}": values[-1]

@@ -40,10 +40,10 @@ from tune_cluster.storage.store import FULL_BYTES, RESULT_FILE, UNFINISHED, Stor
 CHECKPOINT_PREFIX = "checkpoint_"
 
 OF_CHECKPOINTS = (CHECKPOINT_PREFIX, UNFINISHED)
-"""Begin the names of all folders that a quota counts."""
+"""Prefixes of the names of all folders that a quota counts."""
 
 TRIAL_FILES = "files"
-"""The folder, in the directory of a trial, with what it has written itself."""
+"""Folder, in the directory of a trial, for its own files."""
 
 
 def dirname_of(index: int) -> str:
@@ -214,8 +214,8 @@ class TrialCheckpoints:
         raise NoRoomError(needed, self._allowance)
 
     def sizes(self) -> dict[str, int]:
-        """The bytes of the folders that are checkpoints, or parts of one that was not finished, by
-        their names: what else the trial has written there is its own."""
+        """Return the bytes of checkpoints and of unfinished ones, by name; other files there are
+        the trial's own."""
         found = self.store.sizes().items()
         return {name: size for name, size in found if name.startswith(OF_CHECKPOINTS)}
 

@@ -183,7 +183,7 @@ class Store(ABC):
     """Last part of its address."""
 
     append_seconds: float
-    """Seconds that should lie between two calls of `append` for one file."""
+    """Recommended seconds between two calls of `append` for one file."""
 
     @staticmethod
     def at(address: str) -> Store:

@@ -122,12 +122,12 @@ class StudyDirectory:
 
     @classmethod
     def start(cls, storage_path: str, name: str, held: ExitStack) -> StudyDirectory:
-        """As `create`, but for what a driver has left that was killed before its study had begun:
-        it is taken over.
+        """Create a study as `create`, or take over the directory of a driver that was killed before
+        its study had begun.
 
         Raises:
-            ValueError: another driver is at work there, has begun the study by now, or something
-                else is there; or nothing can be written.
+            ValueError: another driver is running there, has begun the study by now, or the name is
+                used otherwise; or the storage is not writable.
         """
         if storage_path.startswith(SCHEME):
             return cls._start_in_bucket(storage_path, name, held)
@@ -189,7 +189,7 @@ class StudyDirectory:
 
 
 def begun_study(storage_path: str, name: str) -> str | None:
-    """The address of the study of that name, where one has begun.
+    """Return the address of the study of that name, if one has begun.
 
     Args:
         storage_path: a folder or `s3://bucket/folder`.
@@ -212,8 +212,8 @@ def _is_begun(directory: Path) -> bool:
 
 
 def _is_left(directory: Path) -> bool:
-    """Whether nothing but what a driver leaves that was killed before its study had begun: an empty
-    journal, an empty folder of trials, hidden files."""
+    """Return whether a directory has only files of a driver that was killed before its study had
+    begun: an empty journal, an empty folder of trials, hidden files."""
     found = {path.name: path for path in directory.iterdir() if not path.name.startswith(".")}
     journal, trials = found.pop(JOURNAL, None), found.pop(TRIALS, None)
     lines = journal is not None and journal.lstat().st_size > 0

@@ -68,7 +68,7 @@ class TrialState:
     results: dict[Epoch, Metrics] = field(default_factory=dict)
     """Metrics by epoch, ascending, without lost epochs."""
     interim: dict[Epoch, Metrics] = field(default_factory=dict)
-    """By epoch, what was reported without the study's metric."""
+    """Reports without the study's metric, by epoch."""
     step_losses: dict[Epoch, Sequence[Sequence[float]]] = field(default_factory=dict)
     """Pairs of a step and its loss, by epoch."""
     best: Best | None = None

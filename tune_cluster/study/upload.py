@@ -114,7 +114,7 @@ class JournalUpload:
 
     def _send(self, waiting: bytes) -> None:
         if not self._lines:
-            # First: a journal beside no `study.json` would be one that nobody can resume.
+            # First, since a journal without a `study.json` could not be resumed.
             about = self._path.with_name(STUDY_FILE)
             self._store.write(STUDY_FILE, read_regular(about))
         name = f"{PIECES}/{self._lines + 1:06d}.jsonl"

@@ -97,7 +97,7 @@ class Trainable(Protocol):
         """Return whether it was offered a checkpoint and has not read it so far."""
 
     def discard_checkpoint(self) -> None:
-        """Delete the checkpoint that was reported with the last epoch, if it lies anywhere."""
+        """Delete the files of the checkpoint that was reported with the last epoch, if any."""
 
     def progress(self) -> tuple[int, float]:
         """Return the number of steps that Tune has counted, and their seconds."""
@@ -162,7 +162,7 @@ class FreshProcess:
 
 @dataclass(frozen=True)
 class InterimReport:
-    """The metrics of an epoch in which the study's was not reported."""
+    """Metrics of an epoch without the study's metric."""
 
     epoch: Epochs
     metrics: Mapping[str, Number | None]

@@ -1,10 +1,10 @@
 """The process that consecutive trials may use: its log, working directory, share of a GPU's memory,
 and random generators.
 
-To Ray `--gpus-per-trial 0.25` is a number that is counted. Here torch knows it too: its caching
+Ray only counts `--gpus-per-trial 0.25`. Here torch knows the share too: its caching
 allocator raises `OutOfMemoryError` at the share, in the trial that asked for more, and the
-neighbours on the same GPU keep theirs. Such a trial goes on with twice the share
-(`execution/ray_tune/restart.py`). What a share does not cover:
+neighbours on the same GPU keep theirs. Such a trial continues with twice the share
+(`execution/ray_tune/restart.py`). A share does not cover:
 
 - the CUDA context, some hundred MB of every process: four trials of 0.25 have a little less than a
   quarter each, and the last one to come may run out of memory below its share;
@@ -44,7 +44,7 @@ def enter_directory(directory: str | None) -> None:
 
 
 TRIAL_DIR_VARIABLE = "TUNE_CLUSTER_TRIAL_DIR"
-"""The environment variable that names a folder for what a trial writes: it stays with the study."""
+"""Environment variable that names a folder for a trial's files, which are kept with the study."""
 
 
 def offer_trial_directory(folder: Path) -> None:

@@ -72,8 +72,8 @@ from tune_cluster.trial.results import (
 )
 
 REPORTS_WITHOUT_METRIC = 10
-"""Reports in a row that may lack the study's metric, as of a trainable that validates now and then;
-a metric that is misspelled ends its trial after so many."""
+"""Number of consecutive reports that may lack the study's metric, since a trainable may validate
+rarely; with a misspelled metric a trial ends after these."""
 
 
 @dataclass
@@ -188,8 +188,8 @@ class TrialRunner:
             self._start(self._trainable.setup)
 
     def _files(self) -> Path:
-        """Return the folder for what the trial writes: in its directory, or of a study in a bucket
-        on this node's own disk."""
+        """Return the folder for the trial's own files: in its directory, or on this node's own disk
+        for a study in a bucket."""
         if self._settings.in_bucket:
             self._local_files = scratch()
             return Path(self._local_files.name)
@@ -284,7 +284,7 @@ class TrialRunner:
         return checkpoint
 
     def _next(self) -> TrialReport | None:
-        """Take the next step; return its report, None where it has none of the study's metric."""
+        """Take the next step; return its report, None if it lacks the study's metric."""
         attempt = self._attempt
         if attempt.error is not None:
             raise attempt.error

@@ -1,4 +1,4 @@
-"""What a training script calls to be tuned: `arguments`, `epochs`, `report` and `device`.
+"""Functions that a training script calls to be tuned: `arguments`, `epochs`, `report`, `device`.
 
     import tune_cluster as tc
 
@@ -9,8 +9,8 @@
 
 Outside of a trial the script runs as it would without them: `arguments` parses the command line,
 `epochs` counts, `report` does nothing. In a trial `arguments` also sets the searched values,
-`epochs` resumes from the trial's checkpoint, and each epoch that has reported is saved and told at
-the end of the loop's body, so that a scheduler that steps there is saved after its step.
+`epochs` resumes from the trial's checkpoint, and each epoch with a report is saved and reported at
+the end of the loop's body, so that a learning rate schedule that steps there is saved after it.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     import torch
 
 QUESTION = "TUNE_CLUSTER_ASKED_ARGUMENTS"
-"""The environment variable of a script that is asked for its arguments and does not train: the path
-of a JSON file with the values to be searched, in which the answer is written."""
+"""Environment variable of a script that is asked for its arguments instead of training: the path of
+a JSON file with the values to be searched, to which the answer is written."""
 
 
 def arguments(
@@ -42,11 +42,11 @@ def arguments(
     """Parse the command line; in a trial, set the searched values too.
 
     Args:
-        parser: of the script.
-        argv: the command line; that of the process if None.
+        parser: parser of the script.
+        argv: command line; that of the process if None.
 
     Raises:
-        ValueError: a searched value is no argument of the script, or one that it refuses.
+        ValueError: a searched name is no argument of the script, or it refuses the value.
     """
     parsed = parser.parse_args(argv)
     question = os.environ.get(QUESTION)
@@ -69,10 +69,10 @@ def parameters(own: Mapping[str, Any]) -> dict[str, Any]:
     searched values.
 
     Args:
-        own: those of the script, by name.
+        own: parameters of the script, by name.
 
     Raises:
-        ValueError: a searched name is none of them.
+        ValueError: a searched name is no parameter of the script.
 
     >>> parameters({"learning_rate": 0.1})
     {'learning_rate': 0.1}
@@ -96,12 +96,12 @@ def parameters(own: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def epochs(count: int, **objects: Stateful) -> Iterator[int]:
-    """Count the epochs from 1 to `count`; in a trial, those that it has yet to train.
+    """Yield the epochs from 1 to `count`; in a trial, those that it has yet to train.
 
     Args:
         count: epochs of a whole training.
-        objects: what a checkpoint has to hold so that training goes on from it: everything with a
-            `state_dict`. The random streams of Python, NumPy and torch are in it too.
+        objects: state of the training that a checkpoint has to store: every object with a
+            `state_dict`. The random streams of Python, NumPy and torch are stored too.
 
     Raises:
         TypeError: an object has no `state_dict`.
@@ -121,35 +121,35 @@ def epochs(count: int, **objects: Stateful) -> Iterator[int]:
 def report(
     metrics: Mapping[str, Any] | None = None, /, *, checkpoint: Any = None, **named: Any
 ) -> None:
-    """Tell the metrics of an epoch, once in it: `report(val_loss=0.3, val_accuracy=0.9)`.
+    """Report the metrics of an epoch, once per epoch: `report(val_loss=0.3, val_accuracy=0.9)`.
 
     In a function for Ray Tune it is Tune's own, `report({"loss": 0.3}, checkpoint=checkpoint)`.
 
     Raises:
-        ValueError: the epoch has reported before.
+        ValueError: the epoch was reported before.
     """
     trial = current_trial()
     if trial is not None and checkpoint is None:
         trial.report({**(metrics or {}), **named})
     elif metrics is not None or checkpoint is not None:
-        # What a script that runs by itself has no use for, and takes seconds to import.
+        # Imported here: it takes seconds, and a script that runs alone does not need it.
         importlib.import_module("ray.tune").report(
             {**(metrics or {}), **named}, checkpoint=checkpoint
         )
 
 
 def device() -> torch.device:
-    """The GPU that the trial has a share of, or the one of the machine; without one the CPU."""
+    """Return the GPU of the trial, or of the machine; the CPU if there is none."""
     import torch
 
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def action_of(parser: argparse.ArgumentParser, name: str) -> argparse.Action:
-    """The argument of a parser that a searched value is for.
+    """Return the argument of a parser for a searched name.
 
     Raises:
-        ValueError: there is none of that name.
+        ValueError: the parser has no such argument.
     """
     dest = name.replace("-", "_")
     # argparse offers no other way to list the arguments of a parser.
@@ -163,10 +163,10 @@ def action_of(parser: argparse.ArgumentParser, name: str) -> argparse.Action:
 
 
 def typed(action: argparse.Action, value: Any) -> Any:
-    """A searched value as the argument has it.
+    """Return a searched value converted as by the argument.
 
     Raises:
-        ValueError: the argument takes no such value.
+        ValueError: the argument refuses the value.
     """
     if action.nargs == 0:
         found: Any = bool(value)
@@ -193,12 +193,12 @@ def _converted(action: argparse.Action, value: Any) -> Any:
 
 
 def answer(file: Path, take: Callable[[str, Any], object], defaults: Mapping[str, Any]) -> NoReturn:
-    """Write whether the script takes the values, and what it has without them; end the process.
+    """Write whether the script accepts the values, and its defaults; end the process.
 
     Args:
-        file: has the values by name, and gets the answer.
-        take: raises ValueError for a value that the script does not take.
-        defaults: what the script has, by name.
+        file: file with the values by name, replaced by the answer.
+        take: raises ValueError for a value that the script refuses.
+        defaults: defaults of the script, by name.
     """
     asked: dict[str, list[Any]] = json.loads(file.read_text())
     found: dict[str, Any] = {"defaults": {}, "error": ""}

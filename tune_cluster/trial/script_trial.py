@@ -1,6 +1,6 @@
-"""The trial that a script or a function runs in: what it resumes from, and where it reports to.
+"""The trial of a running script or function: its checkpoint to resume from, and its reports.
 
-The front functions of `script.py` and the callbacks of `tune_cluster.integrations` ask for it by
+The functions of `script.py` and the callbacks of `tune_cluster.integrations` get it by
 `current_trial()`, which is None outside of a trial.
 """
 
@@ -22,19 +22,19 @@ class Stateful(Protocol):
     """A module, an optimizer, a learning rate schedule, a gradient scaler."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what it needs to resume."""
+        """Return the state that a resume needs."""
 
     def load_state_dict(self, state: Any) -> object:
-        """Resume from what `state_dict` has returned."""
+        """Restore a state returned by `state_dict`."""
 
 
 class ScriptTrial:
-    """The trial that a script or a function runs in.
+    """The trial in which a script or a function runs.
 
     Args:
-        values: the searched values, by the names of arguments.
-        report: takes the metrics of an epoch, and what writes a checkpoint into a folder; None
-            where there is nothing to save.
+        values: searched values, by the names of arguments.
+        report: called with the metrics of an epoch, and a function that writes a checkpoint to a
+            folder, None if there is nothing to save.
         checkpoint: opens the folder of the checkpoint to resume from; None without one.
     """
 
@@ -47,15 +47,15 @@ class ScriptTrial:
         self.values = values
         self._report, self._checkpoint = report, checkpoint
         self._metrics: dict[str, Any] | None = None
-        """Of the epoch that runs; None where it has reported nothing yet."""
+        """Metrics of the epoch in progress; None before its report."""
         self._looped = False
         """Whether a loop over `epochs` has begun."""
         self._counts = False
-        """Whether the script is in that loop."""
+        """Whether the script is inside that loop."""
         self._left: Callable[[], None] | None = None
-        """Ends the epoch in which the script has left the loop."""
+        """Function that ends the epoch in which the script has left the loop."""
         self._opened = ExitStack()
-        """Holds the checkpoint's folder until the trial's script has ended."""
+        """Context that keeps the checkpoint's folder until the trial's script has ended."""
 
     def epochs(self, count: int, objects: Mapping[str, Stateful]) -> Iterator[int]:
         """Yield the epochs that the trial has yet to train, from 1 to `count`.
@@ -83,13 +83,13 @@ class ScriptTrial:
         self._counts = False
 
     def report(self, metrics: Mapping[str, Any]) -> None:
-        """Take the metrics of the epoch that runs; without a loop over `epochs` report them.
+        """Store the metrics of the epoch in progress; without a loop over `epochs` report them.
 
-        What a script reports after it has left the loop by `break` belongs to the epoch in which it
-        has left.
+        Metrics that a script reports after leaving the loop by `break` belong to the epoch in which
+        it left.
 
         Raises:
-            ValueError: the epoch has reported before.
+            ValueError: the epoch was reported before.
         """
         if not self._counts:
             self._report(dict(metrics), None)
@@ -104,10 +104,10 @@ class ScriptTrial:
         self._metrics = dict(metrics)
 
     def report_saved(self, metrics: Mapping[str, Any], save: Callable[[str], object]) -> None:
-        """Report an epoch at once, with a checkpoint that `save` writes into an empty folder.
+        """Report an epoch at once, with a checkpoint that `save` writes to an empty folder.
 
         Raises:
-            ValueError: the script has a loop over `epochs`, whose checkpoints would be others.
+            ValueError: the script has a loop over `epochs`, which saves other checkpoints.
         """
         if self._looped:
             raise ValueError(
@@ -117,19 +117,19 @@ class ScriptTrial:
         self._report(dict(metrics), save)
 
     def checkpoint_folder(self) -> Path | None:
-        """Return the folder of the checkpoint to resume from, there until the script has ended;
-        None without a checkpoint."""
+        """Return the folder of the checkpoint to resume from, which exists until the script has
+        ended; None without a checkpoint."""
         if self._checkpoint is None:
             return None
         return Path(self._opened.enter_context(self._checkpoint()))
 
     def finish(self) -> None:
-        """Report the epoch in which the script has left the loop, when it has ended by itself."""
+        """Report the epoch in which the script has left the loop, after its normal end."""
         if self._left is not None:
             self._left()
 
     def close(self) -> None:
-        """Give back the checkpoint's folder."""
+        """Release the checkpoint's folder."""
         self._opened.close()
 
     def _end_epoch(self, epoch: int, objects: Mapping[str, Stateful]) -> None:
@@ -140,7 +140,7 @@ class ScriptTrial:
             )
 
     def _restored(self, objects: Mapping[str, Stateful]) -> int:
-        """Return the epoch of the checkpoint, which the objects resume from; 0 without one."""
+        """Restore the objects from the checkpoint; return its epoch, 0 without one."""
         if self._checkpoint is None or not objects:
             return 0
         with self._checkpoint() as folder:
@@ -148,7 +148,7 @@ class ScriptTrial:
 
 
 _trial: ScriptTrial | None = None
-"""The one of this process: a process runs one trial at a time."""
+"""Trial of this process, which runs one at a time."""
 
 
 def current_trial() -> ScriptTrial | None:
@@ -158,7 +158,7 @@ def current_trial() -> ScriptTrial | None:
 
 @contextmanager
 def in_trial(trial: ScriptTrial) -> Iterator[None]:
-    """Make it the current trial for as long as the context lasts."""
+    """Make it the current trial within the `with` block."""
     global _trial
     outer, _trial = _trial, trial
     try:
@@ -170,7 +170,7 @@ def in_trial(trial: ScriptTrial) -> Iterator[None]:
 
 
 def check_stateful(objects: Mapping[str, object]) -> None:
-    """Refuse an object that cannot be saved."""
+    """Raise a TypeError for an object that cannot be saved."""
     for name, one in objects.items():
         if not hasattr(one, "state_dict") or not hasattr(one, "load_state_dict"):
             raise TypeError(
@@ -180,7 +180,7 @@ def check_stateful(objects: Mapping[str, object]) -> None:
 
 
 def save(epoch: int, objects: Mapping[str, Stateful], folder: str) -> None:
-    """Write what training goes on from after `epoch`."""
+    """Write the state of the training after `epoch`."""
     import torch
 
     state = {
@@ -192,14 +192,14 @@ def save(epoch: int, objects: Mapping[str, Stateful], folder: str) -> None:
 
 
 def load(folder: str, objects: Mapping[str, Stateful]) -> int:
-    """Let the objects go on from a checkpoint; its epoch.
+    """Restore the objects from a checkpoint; return its epoch.
 
     Raises:
         ValueError: the checkpoint is of other objects.
     """
     import torch
 
-    # Tensors and plain values alone: a pickle would be code of whoever has written it.
+    # Tensors and plain values alone: a pickle could contain code of another user.
     state = torch.load(Path(folder, STATE_FILE), map_location="cpu", weights_only=True)
     if state["objects"].keys() != objects.keys():
         raise ValueError(
@@ -213,7 +213,7 @@ def load(folder: str, objects: Mapping[str, Stateful]) -> int:
 
 
 def random_state() -> dict[str, Any]:
-    """The random streams of Python, NumPy and torch, as tensors and plain values."""
+    """Return the random streams of Python, NumPy and torch, as tensors and plain values."""
     import torch
 
     name, keys, *rest = np.random.get_state()
@@ -226,7 +226,7 @@ def random_state() -> dict[str, Any]:
 
 
 def set_random_state(state: Mapping[str, Any]) -> None:
-    """Go on with these random streams."""
+    """Restore these random streams."""
     import torch
 
     random.setstate(state["python"])

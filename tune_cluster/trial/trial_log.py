@@ -1,10 +1,10 @@
-"""What a trial prints: shown where it fails, and kept in a file of its directory, `log.txt`.
+"""Output of a trial: shown if it fails, and stored in a file of its directory, `log.txt`.
 
-A process prints to the log that Ray keeps of it on its node, or where Ray has given it a pipe, to a
-file of its own: no print of a trial waits for the study's storage, or fails with it. From there a
-thread copies what was printed to the trial's directory, at once in a folder, and every half minute
-in a bucket, where a file is written whole; each epoch and the end of a trial are copied with its
-report. What could not be written is written later.
+A process prints to the log that Ray keeps of it on its node or, if Ray has given it a pipe, to a
+file of its own: no output of a trial waits for the study's storage, or fails with it. A thread
+copies the output to the trial's directory, at once in a folder, and every half minute in a bucket,
+which stores complete files only; the output of each epoch and the end of a trial are copied with
+its report. Output that could not be written is written later.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from pathlib import Path
 from tune_cluster.storage.store import Store
 
 LOG_FILE = "log.txt"
-"""In the directory of a trial."""
+"""File in the directory of a trial."""
 
 LOG_LINES = 20
-"""Lines of a trial that failed which a person is shown."""
+"""Number of last lines that are shown of a failed trial."""
 
 LINE_CHARACTERS = 500
-"""Characters shown of a line; the rest of a longer one is cut off."""
+"""Largest number of characters of a shown line; the rest is cut off."""
 
 TAIL_BYTES = 64 * 1024
-"""Bytes, from the end of the log, in which the lines to show are looked for."""
+"""Bytes, from the end of the log, that are searched for these lines."""
 
 KEPT_BYTES = 10_000_000
-"""Bytes of a trial's log that are kept, from its beginning in this process: a progress bar may
-print without end."""
+"""Largest size in bytes of a trial's stored log, from its beginning in this process: a progress bar
+may print without end."""
 
 CUT_OFF = b"\n[the log is cut off here: more than 10 MB were printed]\n"
 
 OF_RAY = re.compile(rb"^:(?:actor_name|task_name|job_id):.*\n", re.MULTILINE)
-"""Lines by which Ray says whose output follows."""
+"""Pattern of Ray's lines that name the source of the following output."""
 
 COPY_SECONDS = 1.0
 """Seconds between two copies to a folder."""
@@ -49,14 +49,14 @@ STDOUT = 1
 
 
 class TrialLog:
-    """The log of this process, from where the present trial began.
+    """The log of this process, from the beginning of the current trial.
 
     Args:
-        descriptor: number of the file that the process prints to.
+        descriptor: descriptor of the file that the process prints to.
     """
 
     def __init__(self, descriptor: int = STDOUT) -> None:
-        # A trainable may close its own.
+        # A copy, since a trainable may close its own.
         self._descriptor = os.dup(descriptor)
         self._began = 0
         self._copied = 0
@@ -67,8 +67,8 @@ class TrialLog:
 
     @classmethod
     def of_this_process(cls) -> TrialLog:
-        """Return the log of standard output and standard error, which become one: lines of
-        subprocesses and of C++ stand in it too, in the order in which they were printed."""
+        """Return the common log of standard output and standard error, with lines of subprocesses
+        and of C++, in the order in which they were printed."""
         if not stat.S_ISREG(os.fstat(STDOUT).st_mode):
             with tempfile.TemporaryFile() as file:
                 os.dup2(file.fileno(), STDOUT)
@@ -79,7 +79,7 @@ class TrialLog:
         """Begin the log of another trial.
 
         Args:
-            store: the trial's directory, where its log is kept; None keeps none.
+            store: directory of the trial for its log; None stores no log.
         """
         self.copy(ends=True)
         with self._copying:
@@ -94,18 +94,17 @@ class TrialLog:
         end = self._size()
         start = max(self._began, end - TAIL_BYTES)
         text = self._read(start, end).decode(errors="replace")
-        # A progress bar writes over its line: what is seen of it is what it wrote last.
+        # A progress bar overwrites its line: only its last state is visible.
         lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
         return [line[:LINE_CHARACTERS] for line in lines if line.strip()][-LOG_LINES:]
 
     def copy(self, *, ends: bool = False) -> None:
-        """Copy what was printed since the last copy to the trial's directory, as far as that can be
-        written now.
+        """Copy the output since the last copy to the trial's directory, if it can be written now.
 
         Args:
-            ends: whether the trial has ended, so that nothing is left for later.
+            ends: whether the trial has ended, so that everything must be copied.
         """
-        # Another thread that copies may wait for a storage that does not answer.
+        # Another copying thread may wait for storage that does not answer.
         if not self._copying.acquire(timeout=COPY_SECONDS):
             return
         try:
@@ -137,14 +136,14 @@ class TrialLog:
     def _read(self, start: int, end: int) -> bytes:
         if end <= start:
             return b""
-        # Opened anew: Ray has opened it for writing only.
+        # Opened again, since Ray has opened it for writing only.
         with Path(f"/proc/self/fd/{self._descriptor}").open("rb") as file:
             file.seek(start)
             return file.read(end - start)
 
     def _size(self) -> int:
         for stream in (sys.stdout, sys.stderr):
-            # A trainable may have put what it likes there, and closed it.
+            # A trainable may have replaced the stream, and closed it.
             with suppress(Exception):
                 stream.flush()
         found = os.fstat(self._descriptor)

@@ -1,4 +1,4 @@
-"""A person's command as a trainable: a process of its own, started in the trial's."""
+"""A user's command as a trainable: a process of its own, started by the trial's process."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ class NoProgress(TrialProgressCallback):
 class _NoAnalysis:
     """Replaces the analysis of all trials at the end of `Tuner.fit()`.
 
-    It is not used. It would unpickle files in Tune's folder, whoever has written them, and raises a
+    It is not used. It would unpickle files in Tune's folder, by whatever writer, and raises a
     ValueError if the storage has lost the trials' files.
     """
 
@@ -270,7 +270,7 @@ class Mutations:
     """Changes of configurations by a `PopulationBasedTraining`, or a `PB2`.
 
     `_get_new_config` chooses one, `_save_trial_state` stores what PB2's model needs. Its other
-    parts, such as who takes over from whom and when, are not used.
+    parts, such as the choice of members and times, are not used.
     """
 
     def __init__(self, scheduler: PopulationBasedTraining) -> None:
@@ -345,7 +345,7 @@ ORIGINAL_WORKING_DIRECTORY = "TUNE_ORIG_WORKING_DIR"
 
 def quiet_checkpoints() -> None:
     """Keep Ray from printing a line to a trial's log for each checkpoint that a function reports:
-    where it lies for a moment is of no use to anybody."""
+    its temporary path is of no use."""
     logging.getLogger(StorageContext.__module__).setLevel(logging.WARNING)
 
 

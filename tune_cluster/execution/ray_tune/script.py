@@ -20,7 +20,7 @@ def script_trainable(
     """Return a function that runs a script with the values of a configuration.
 
     Args:
-        script: its path.
+        script: path of the script.
         arguments: its command line, without the searched values.
         saves: whether it saves what it resumes from, so that its trials can be promoted.
     """
@@ -47,7 +47,7 @@ def this_trial(values: Mapping[str, Any]) -> ScriptTrial:
         values: the searched values, by the names of the script's arguments.
     """
     checkpoint = tune.get_checkpoint()
-    # Called when the script asks for it: a function that never does begins anew, and says so.
+    # Called when the script asks for it: a function that never does restarts, and reports that.
     opened = None if checkpoint is None else lambda: checkpoint.as_directory()
     return ScriptTrial(values, report, opened)
 
@@ -56,13 +56,13 @@ def report(metrics: dict[str, Any], save: Callable[[str], object] | None) -> Non
     """Report an epoch to Tune.
 
     Args:
-        metrics: of the epoch, by name.
-        save: writes its checkpoint into a folder; None without one.
+        metrics: metrics of the epoch, by name.
+        save: writes its checkpoint to a folder; None without one.
     """
     if save is None:
         tune.report(metrics)
         return
     with scratch() as folder:
         save(folder)
-        # It returns when the trial's runner has taken the files over.
+        # It returns after the trial's runner has taken over the files.
         tune.report(metrics, checkpoint=tune.Checkpoint.from_directory(folder))

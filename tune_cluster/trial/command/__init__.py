@@ -1,1 +1,1 @@
-"""A person's command as a trial: its words, its process group, and the metrics that it writes."""
+"""A user's command as a trial: its words, its process group, and its metrics."""

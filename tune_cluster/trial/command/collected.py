@@ -1,4 +1,4 @@
-"""Which of the metrics that come in one after the other are an epoch's."""
+"""Assignment of metrics that arrive one after the other to epochs."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from tune_cluster.trial.results import as_number
 
 
 class CollectedEpochs:
-    """Collects metrics to one report an epoch.
+    """Collects metrics to one report per epoch.
 
-    An epoch ends with the study's metric: what has come since the one before, and what comes at
-    once after it under other names, belongs to it. Of a command that also says its epochs the first
-    value of the metric in each epoch counts, so that a summary at the end is no epoch more.
+    An epoch ends with the study's metric: metrics since the previous one, and those with other
+    names that follow at once, belong to it. If a command also prints its epochs, the first value of
+    the metric in each epoch counts, so that a summary at the end adds no epoch.
 
     Args:
-        metric: of the study.
-        last: the epoch that was reported before; None where none was said.
+        metric: metric of the study.
+        last: epoch of the previous report; None if it had none.
     """
 
     def __init__(self, metric: str, last: float | None = None) -> None:
         self._metric = metric
         self.last = last
-        """The epoch that the command said in its last report."""
+        """Epoch in the command's last report."""
         self._epoch: float | None = None
-        """The one that it said last."""
+        """Epoch that the command printed last."""
         self._pending: dict[str, Any] = {}
         self._of: float | None = None
-        """The epoch that was under way as the metric came."""
+        """Epoch in progress when the metric arrived."""
         self.seen: set[str] = set()
-        """All names that have come."""
+        """All names that have arrived."""
 
     @property
     def waits(self) -> bool:
-        """Whether a report is ready, but for what may come at once."""
+        """Whether a report is complete, except for metrics that may follow at once."""
         return self._metric in self._pending
 
     def add(self, found: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Add metrics; return the report of the epoch that ends by that they are another one's."""
+        """Add metrics; return the report of the previous epoch if they belong to another one."""
         self.seen.update(found)
         values = {name: value for name, value in found.items() if name != EPOCH}
         epoch = as_number(found[EPOCH]) if EPOCH in found else None
@@ -56,7 +56,7 @@ class CollectedEpochs:
         return report
 
     def take(self) -> dict[str, Any] | None:
-        """Return the report of the epoch that has ended; None if its epoch was reported before."""
+        """Return the report of the ended epoch; None if this epoch was reported before."""
         if not self.waits:
             return None
         report, self._pending = self._pending, {}

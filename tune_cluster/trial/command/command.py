@@ -1,4 +1,4 @@
-"""A person's command line, as it is, and where its metrics are read."""
+"""A user's command line, unchanged, and the source of its metrics."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from tune_cluster.trial.command.template import names_in
 STDOUT = "stdout"
 
 GIVEN = ("trial_dir", "config_json", "config_file", "checkpoint")
-"""The names in braces that are no hyperparameters."""
+"""Names in braces that are no hyperparameters."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command line that trains, and where its metrics are read.
+    """A command line that trains, and the source of its metrics.
 
     Args:
-        words: of the command, with names in braces: hyperparameters, and `{trial_dir}`, a folder of
-            the trial; `{config_json}`, a file with the searched values; `{config_file}`.
-        metric: of the study.
-        patterns: regular expressions with named groups, by which printed metrics are read.
+        words: words of the command, with names in braces: hyperparameters, and `{trial_dir}`, a
+            folder of the trial; `{config_json}`, a file with the searched values; `{config_file}`.
+        metric: metric of the study.
+        patterns: regular expressions with named groups that read printed metrics.
         metrics_from: "stdout"; or a CSV file, a file of JSON lines or a folder with TensorBoard's
-            event files, in which names in braces may stand.
-        checkpoint: a path, with `*`, of the checkpoints that the command writes; empty without.
-        resume_words: further words of the command where it resumes from `{checkpoint}`.
-        config_file: whose copy with the searched values is `{config_file}`; empty without.
+            event files, which may contain names in braces.
+        checkpoint: path, with `*`, of the checkpoints that the command writes; empty without.
+        resume_words: additional words of the command when it resumes from `{checkpoint}`.
+        config_file: file whose copy with the searched values is `{config_file}`; empty without.
 
     Raises:
-        ValueError: they do not go together.
+        ValueError: they are not compatible.
     """
 
     words: tuple[str, ...]
@@ -65,15 +65,15 @@ class Command:
 
     @property
     def writes_files(self) -> bool:
-        """Whether the command is given `{trial_dir}`."""
+        """Whether the command uses `{trial_dir}`."""
         texts = [*self.words, *self.resume_words, self.metrics_from, self.checkpoint]
         return "trial_dir" in names_in(texts)
 
     def check_names(self, searched: Iterable[str]) -> None:
-        """Refuse a name in braces that has no value, and a hyperparameter that goes nowhere.
+        """Check that every name in braces has a value, and every hyperparameter a place.
 
         Raises:
-            ValueError: which.
+            ValueError: one has not; the message names it.
         """
         hyperparameters = {*searched}
         texts = [self.metrics_from, self.checkpoint]
@@ -94,10 +94,10 @@ class Command:
             )
 
     def check_config(self, config: Mapping[str, Any]) -> None:
-        """Refuse values that the configuration file has no place for.
+        """Check that the configuration file has a place for all values.
 
         Raises:
-            ValueError: which.
+            ValueError: it lacks one; the message names it.
         """
         if self.config_file:
             with_values(self.config_file, config)

@@ -1,4 +1,4 @@
-"""A configuration file of a person's own with the values of a trial in it: YAML, JSON or TOML."""
+"""A user's configuration file with the values of a trial: YAML, JSON or TOML."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FORMATS = {
     ".json": _Format(json.loads, lambda data: json.dumps(data, indent=2)),
     ".toml": _Format(tomlkit.parse, tomlkit.dumps),
 }
-"""By the suffix of a file."""
+"""Formats by the suffix of a file."""
 
 
 def with_values(file: str, values: Mapping[str, Any]) -> str:

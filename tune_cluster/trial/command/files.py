@@ -1,4 +1,4 @@
-"""The metrics in files that a command writes while it runs: CSV, JSON lines, event files."""
+"""Metrics in files that a command writes while it runs: CSV, JSON lines, event files."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 
 
 class MetricFiles(Protocol):
-    """Where a command writes its metrics."""
+    """A source of metrics that a command writes."""
 
     def new(self) -> Iterator[dict[str, Any]]:
-        """Return what was written since the last call, by name."""
+        """Yield the metrics since the last call, by name."""
 
 
 def metric_files(path: str) -> MetricFiles:
     """Return the reader of a file, by its suffix, or of a folder with TensorBoard's event files;
-    what is there already is not new."""
+    existing content is skipped."""
     if path.endswith(".csv"):
         return CsvFile(Path(path))
     if path.endswith(JSON_SUFFIXES):
@@ -30,17 +30,17 @@ def metric_files(path: str) -> MetricFiles:
 
 
 class _GrowingFile:
-    """The whole lines of a file that grows."""
+    """The complete lines of a growing file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._read = 0
-        """Bytes."""
+        """Number of bytes read."""
         for _ in self.lines():
             pass
 
     def lines(self) -> Iterator[str]:
-        """Return the lines since the last call; all, where the file was written anew."""
+        """Yield the lines since the last call; all lines, if the file was rewritten."""
         with suppress(FileNotFoundError), self._path.open("rb") as file:
             if file.seek(0, 2) < self._read:
                 self._read = 0
@@ -53,13 +53,13 @@ class _GrowingFile:
 
 
 class JsonLines:
-    """A file with a JSON object a line."""
+    """A file with a JSON object per line."""
 
     def __init__(self, path: Path) -> None:
         self._file = _GrowingFile(path)
 
     def new(self) -> Iterator[dict[str, Any]]:
-        """Return the objects; a line that is none is left out."""
+        """Yield the objects; invalid lines are skipped."""
         for line in self._file.lines():
             with suppress(ValueError):
                 found = json.loads(line)
@@ -68,14 +68,14 @@ class JsonLines:
 
 
 class CsvFile:
-    """A file whose first line names its columns; of a row the cells that are numbers count."""
+    """A file whose first line names its columns; numeric cells of a row are metrics."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = _GrowingFile(path)
 
     def new(self) -> Iterator[dict[str, Any]]:
-        """Return the rows."""
+        """Yield the rows."""
         for line in self._file.lines():
             names, row = self._names(), next(csv.reader([line]), [])
             found: dict[str, Any] = {}
@@ -91,7 +91,7 @@ class CsvFile:
 
 
 class EventFiles:
-    """The scalars in TensorBoard's event files, in a folder and those in it."""
+    """Scalars in TensorBoard's event files, in a folder and its subfolders."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -100,8 +100,8 @@ class EventFiles:
             pass
 
     def new(self) -> Iterator[dict[str, Any]]:
-        """Return the scalars, in the order of their steps."""
-        # It takes a second, of those trials alone that write such files.
+        """Yield the scalars, in the order of their steps."""
+        # The import takes a second, so only for trials that write such files.
         from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
         from tensorboard.util.tensor_util import make_ndarray
 

@@ -1,7 +1,7 @@
-"""The metrics that a command prints, a line at a time.
+"""Metrics in the output of a command, a line at a time.
 
-Read are JSON and Python's dictionaries that are a line of their own, `{"val_loss": 0.12}`, and
-within a line `val_loss=0.12`, `val_loss: 0.12` and `epoch 3`; or what a person's own patterns find.
+It reads JSON and Python dictionaries on a line of their own, `{"val_loss": 0.12}`, and within a
+line `val_loss=0.12`, `val_loss: 0.12` and `epoch 3`; or the matches of the user's patterns.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 _NUMBER = r"[+-]?(?:\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?|nan|inf(?:inity)?)"
 
 _PAIR = re.compile(
-    # No name of `9829/10000` or of a time of day, `12:30`.
+    # Excludes names in `9829/10000` or in a time of day, `12:30`.
     rf"(?<![\w.])(?P<name>[A-Za-z_][\w./@-]*)['\"]?\s*[=:]\s*(?P<number>{_NUMBER})(?![\w:/]|\.\d)",
     re.IGNORECASE,
 )
@@ -31,7 +31,7 @@ class PrintedMetrics:
 
     Args:
         patterns: regular expressions; a group `(?P<val_loss>…)` is the metric of its name. Without
-            one the forms above are read.
+            patterns the forms above are read.
 
     Raises:
         ValueError: a pattern is no regular expression, or has no named group.
@@ -44,7 +44,7 @@ class PrintedMetrics:
         self._patterns = [_compiled(pattern) for pattern in patterns]
 
     def in_line(self, line: str) -> dict[str, Any]:
-        """Return the metrics of a line by name; the epoch that it says is `epoch`."""
+        """Return the metrics of a line by name; its epoch, if any, is `epoch`."""
         if self._patterns:
             found = self._matched(line)
         else:

@@ -1,12 +1,12 @@
 """Run a command as a process group that ends with the process that has started it.
 
 As a script, `python -I -S process_group.py SECONDS COMMAND …`, it starts the command in a session
-of its own and waits. If its standard input ends, be it that the trial's process was killed, it
-sends SIGTERM to the whole group, and SIGKILL after that many seconds. It exits with the code of the
-command, or 128 plus the signal that has ended it.
+of its own and waits. If its standard input ends, for example because the trial's process was
+killed, it sends SIGTERM to the whole group, and SIGKILL after that many seconds. It exits with the
+code of the command, or 128 plus the signal that has ended it.
 
-Only modules that Python has loaded anyway, or nearly so: each trial starts this script. A process
-that leaves the group by a session of its own is not ended.
+It imports only modules that Python loads anyway, or nearly so, since each trial starts it. A
+process that leaves the group by a session of its own is not ended.
 """
 
 import os
@@ -16,10 +16,10 @@ import sys
 import time
 
 NOT_STARTED = 127
-"""The exit code of a command that cannot be started, as of a shell."""
+"""Exit code of a command that cannot be started, as of a shell."""
 
 KILLED = 128
-"""The exit code of a command that a signal has ended, less the signal."""
+"""Exit code of a command that a signal has ended, minus the signal."""
 
 POLL_SECONDS = 0.02
 
@@ -34,7 +34,7 @@ def main(seconds: float, command: list[str]) -> int:
     if exited not in ready:
         signal_group(child, signal.SIGTERM)
         select.select([exited], [], [], seconds)
-    # Also what the command has left in the background.
+    # Includes processes that the command has left in the background.
     signal_group(child, signal.SIGTERM)
     deadline = time.monotonic() + seconds
     status = None

@@ -1,4 +1,4 @@
-"""One run of a person's command: a process group, and the epochs that it reports."""
+"""One run of a user's command: a process group, and the epochs that it reports."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ from tune_cluster.trial.command.template import rendered
 from tune_cluster.trial.failures import OUT_OF_MEMORY_MESSAGES, CommandFailedError
 
 CONFIG_VARIABLE = "TUNE_CLUSTER_CONFIG"
-"""The environment variable that names a JSON file with the searched values."""
+"""Environment variable that names a JSON file with the searched values."""
 
 TERM_SECONDS = 10
-"""Seconds from SIGTERM to SIGKILL, for a script that saves what it has."""
+"""Seconds from SIGTERM to SIGKILL, so that a script can save its state."""
 
 QUIET_SECONDS = 0.2
-"""Seconds for which more metrics of an epoch are awaited after the study's."""
+"""Seconds to wait for more metrics of an epoch after the study's."""
 
 SETTLE_SECONDS = 0.02
 """Seconds after which what the command has printed is a line of the queue."""
 
 TAIL_LINES = 20
-"""Last lines in which the reason of a failure is looked for."""
+"""Number of last lines that are searched for the reason of a failure."""
 
 Report: TypeAlias = Callable[[dict[str, Any], "Callable[[str], object] | None"], None]
-"""Takes the metrics of an epoch, and what writes its checkpoint into a folder."""
+"""Function called with the metrics of an epoch, and a function that saves its checkpoint."""
 
 
 class OutOfMemoryError(CommandFailedError):
@@ -63,11 +63,11 @@ def run_command(
     """Run a command to its end.
 
     Args:
-        command: to run.
-        config: the searched values.
-        files: the folder for what the command writes.
-        report: is called once an epoch; what it raises ends the command.
-        saved: the folder that a checkpoint was written to, to resume from.
+        command: command to run.
+        config: searched values.
+        files: folder for the command's files.
+        report: called once per epoch; an exception in it ends the command.
+        saved: folder of a checkpoint to resume from.
 
     Raises:
         CommandFailedError: the command has failed.
@@ -89,18 +89,18 @@ def run_command(
     try:
         run.to_its_end(rendered([*command.words, *more], values))
     finally:
-        # The study has it.
+        # The study has a copy.
         shutil.rmtree(files / RESUMED, ignore_errors=True)
 
 
 class _Run:
-    """The process of a command, and what is read of it.
+    """The process of a command, and its output.
 
     Args:
-        command: that runs.
-        values: by the names in braces.
+        command: command that runs.
+        values: values by the names in braces.
         epochs: collects the metrics.
-        report: takes an epoch.
+        report: called with an epoch.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class _Run:
         """Whether it may have no epoch left."""
         self._environment = {
             **os.environ,
-            # A Python whose output is a pipe keeps it for pages.
+            # Python buffers its output if it is a pipe.
             "PYTHONUNBUFFERED": "1",
             CONFIG_VARIABLE: values["config_json"],
         }
@@ -122,13 +122,13 @@ class _Run:
         self._files = None if path == STDOUT else metric_files(path)
         self._checkpoints = SavedFiles(Path(pattern)) if pattern else None
         self._lines: queue.Queue[str | None] = queue.Queue()
-        """Of its output; None is the end."""
+        """Lines of its output; None is the end."""
         self._ahead: list[dict[str, Any]] = []
-        """Metrics that were read of files, and are not collected yet."""
+        """Metrics that were read from files, and are not collected yet."""
         self._tail: list[str] = []
 
     def to_its_end(self, words: Sequence[str]) -> None:
-        """Run these words, report each epoch, and raise what has become of the command."""
+        """Run these words, report each epoch, and raise the error of the command, if any."""
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", process_group.__file__, str(TERM_SECONDS), *words],
             stdin=subprocess.PIPE,
@@ -147,7 +147,7 @@ class _Run:
                 self._report(metrics, self._saver(process))
                 reported = True
         finally:
-            # That ends the command, with all of its group.
+            # This ends the command, with all processes of its group.
             process.stdin.close()
             code = process.wait()
             reader.join()
@@ -161,7 +161,7 @@ class _Run:
         rest = b""
         while data := stream.read1(1 << 16):  # type: ignore[attr-defined]  # of a buffered reader
             _write_all(1, data)
-            # A progress bar writes over its line.
+            # A progress bar overwrites its line.
             *lines, rest = (rest + data.replace(b"\r", b"\n")).split(b"\n")
             for line in lines:
                 self._lines.put(line.decode(errors="replace"))

@@ -1,4 +1,4 @@
-"""What a command saves, and what it resumes from."""
+"""Checkpoints that a command saves and resumes from."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from pathlib import Path
 from tune_cluster.trial.command.printed import EPOCH
 
 CHECKPOINT_SECONDS = 5.0
-"""Seconds for which the checkpoint of an epoch is awaited after its metric: many a script saves it
-a moment later."""
+"""Seconds to wait for the checkpoint of an epoch after its metric: a script may save it a moment
+later."""
 
 POLL_SECONDS = 0.05
 
 STORED = "command.json"
-"""In a checkpoint, the name that the command has given it, and the epoch that the command said."""
+"""File in a checkpoint with the command's name for it, and the command's epoch."""
 
 RESUMED = "resumed"
-"""The folder, in the trial's, of the checkpoint that a command resumes from."""
+"""Folder, in that of the trial, of the checkpoint that a command resumes from."""
 
 
 class SavedFiles:
-    """The checkpoints that a command writes.
+    """Checkpoints that a command writes.
 
     Args:
-        pattern: their path, with `*` where there are several.
+        pattern: their path, with `*` if there are several.
     """
 
     def __init__(self, pattern: Path) -> None:
@@ -36,13 +36,13 @@ class SavedFiles:
         self._last = self._newest()
 
     def next(self, ended: Callable[[], bool]) -> Path | None:
-        """Return the newest checkpoint once it is written whole.
+        """Return the newest checkpoint once it is complete.
 
-        One that is newer than at the last call is awaited for `CHECKPOINT_SECONDS`; without any,
-        None is returned.
+        It waits up to `CHECKPOINT_SECONDS` for one that is newer than at the last call; without
+        any, it returns None.
 
         Args:
-            ended: says whether the command has ended, after which none comes.
+            ended: returns whether the command has ended, after which no checkpoint comes.
         """
         deadline = time.monotonic() + CHECKPOINT_SECONDS
         newest = self._newest()
@@ -56,7 +56,7 @@ class SavedFiles:
         return None if newest is None else newest[2]
 
     def _newest(self) -> tuple[float, int, Path] | None:
-        """Time of the last change, bytes and path."""
+        """Return time of the last change, bytes and path."""
         anchor = Path(self._pattern.anchor or ".")
         found = []
         for path in anchor.glob(str(self._pattern.relative_to(self._pattern.anchor))):

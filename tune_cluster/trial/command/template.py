@@ -1,4 +1,4 @@
-"""The words of a command with the values of a trial in them: `--lr {lr} --out {trial_dir}`."""
+"""Words of a command with the values of a trial: `--lr {lr} --out {trial_dir}`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 PLACEHOLDER = re.compile(r"\{\{|\}\}|\{(?P<name>[A-Za-z_][\w.-]*)\}")
-"""A name in braces; doubled braces stand for themselves."""
+"""Pattern of a name in braces; doubled braces represent single ones."""
 
 
 def names_in(words: Sequence[str]) -> set[str]:
-    """Return the names that stand in braces, with `_` for `-`.
+    """Return the names in braces, with `_` for `-`.
 
     >>> sorted(names_in(["python", "train.py", "--lr={lr}", "{batch-size}", "{{x}}"]))
     ['batch_size', 'lr']
@@ -24,8 +24,8 @@ def names_in(words: Sequence[str]) -> set[str]:
 def rendered(words: Sequence[str], values: Mapping[str, Any]) -> list[str]:
     """Return the words with the values in place of their names.
 
-    A word with a name that has no value is left out, and so is the flag before it where the word is
-    nothing but that name: a hyperparameter that this configuration does not have.
+    A word with a name that has no value is left out, and so is the flag before it if the word is
+    only that name: a hyperparameter that this configuration does not have.
 
     >>> rendered(["train", "--lr", "{lr}", "--momentum", "{momentum}"], {"lr": 0.1})
     ['train', '--lr', '0.1']
