@@ -13,7 +13,10 @@ JOBS = sorted(
     path.name
     for path in (ROOT / "tune_jobs").glob("*.py")
     if path.stem
-    not in ("__init__", "__main__", "compare_strategies", "search_script", "sobol_fine_tuning")
+    not in (
+        *("__init__", "__main__", "compare_strategies"),
+        *("search_script", "search_command", "sobol_fine_tuning"),
+    )
 )
 
 

@@ -29,8 +29,8 @@ class ScriptArguments:
     epochs: int | None
     """Value of its argument `epochs`; None without one."""
     saves: bool
-    """Whether its source saves and resumes: with objects for `tune_cluster.epochs`, or a callback of
-    `tune_cluster.integrations`."""
+    """Whether its source saves and resumes: objects are passed to `tune_cluster.epochs`, or it has a
+    callback of `tune_cluster.integrations`."""
 
 
 def asked(script: str, arguments: Sequence[str], space: Space) -> ScriptArguments:
