@@ -132,7 +132,7 @@ def test_a_study_whose_head_is_lost_ends_elsewhere_with_the_table_it_would_have_
 
     second = start("second", "--resume", str(study))
     output = ended_well(second, tmp_path / "second")
-    assert "has not signed off" in output
+    assert "has not released" in output
     assert f"study          {study}" in output
 
     copy = tmp_path / "second" / "cache" / "tune-cluster" / study.path

@@ -156,7 +156,9 @@ class Rule(NamedTuple):
 
 
 RULES: dict[RungRule, Rule] = {
-    "promotion": Rule("the best third, from its checkpoint as soon as it is", _best_share, True),
+    "promotion": Rule(
+        "the best third, resumed from its checkpoint as soon as it is among them", _best_share, True
+    ),
     "top": Rule("at once or never", partial(_best_share, least=1)),
     "ray": Rule("by Ray Tune's own rule", _percentile),
 }

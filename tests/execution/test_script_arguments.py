@@ -41,7 +41,7 @@ def test_a_script_tells_its_defaults_and_its_epochs_and_does_not_train(script):
     [
         ("rate=1,2", "", [], "no argument rate; it has lr, batch_size, epochs"),
         ("batch-size=0.5,1.5", "", [], "batch_size: 0.5 is refused"),
-        ("lr=1,2", "raise SystemExit(3)", [], "ended with code 3|has not said why"),
+        ("lr=1,2", "raise SystemExit(3)", [], "ended with code 3|without an error message"),
         ("lr=1,2", "import nothing_of_that_name", [], "No module named"),
         ("lr=1,2", "", ["--no-such-flag"], "unrecognized arguments"),
     ],

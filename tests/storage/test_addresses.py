@@ -81,7 +81,7 @@ def protected(bucket, s3_endpoint):
 
 
 def test_credentials_that_nobody_knows_are_said(protected):
-    assert "nobody knows these credentials" in said_of(f"{protected}/results")
+    assert "these credentials are unknown" in said_of(f"{protected}/results")
 
 
 @pytest.fixture

@@ -91,7 +91,7 @@ def longer(file):
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (cut_off, "has 2097151 bytes, and had 2097152"),
+        (cut_off, "has 2097151 bytes instead of 2097152"),
         (longer, "has 2097153 bytes"),
         (all_zeros, "is damaged"),
         (one_block_of_zeros, "is damaged"),

@@ -92,7 +92,7 @@ def test_of_drivers_that_begin_in_the_same_second_exactly_one_begins(driver):
         go(process)
     said = [process.stdout.readline() for process in drivers]
     assert said.count("begun\n") == 1
-    assert sum("is at work on the study s3://" in line for line in said) == 1
+    assert sum("is running the study s3://" in line for line in said) == 1
 
 
 def test_the_lease_of_a_driver_that_was_killed_is_taken_over(driver, store, capsys):
@@ -103,7 +103,7 @@ def test_the_lease_of_a_driver_that_was_killed_is_taken_over(driver, store, caps
     killed.wait()
     with lease_of(store, lease_seconds=1) as lease:
         lease.check()
-    assert f"(process {killed.pid}) has not signed off" in capsys.readouterr().err
+    assert f"(process {killed.pid}) has not released" in capsys.readouterr().err
 
 
 def test_a_driver_that_was_cut_off_finds_that_it_lost_the_study_and_stops_writing(driver, store):
@@ -181,11 +181,11 @@ def test_a_second_driver_is_refused_while_the_first_is_at_work(store, capsys):
     # Longer than the first could need for a renewal on a busy machine.
     with (
         lease_of(store),
-        pytest.raises(ValueError, match="is at work on the study s3://"),
+        pytest.raises(ValueError, match="is running the study s3://"),
         lease_of(store, lease_seconds=PATIENCE),
     ):
         pass
-    assert "has not signed off" in capsys.readouterr().err
+    assert "has not released" in capsys.readouterr().err
 
 
 def test_who_signs_off_leaves_the_study_to_the_next_at_once(store, capsys):

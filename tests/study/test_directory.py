@@ -289,7 +289,7 @@ def test_of_two_jobs_of_one_second_in_a_bucket_each_has_its_name(bucket, cache, 
     def in_use(lease):
         if not begun:
             begun.append(lease)
-            raise StudyInUseError("the driver on 'other' is at work")
+            raise StudyInUseError("the driver on 'other' is running")
         return enter(lease)
 
     monkeypatch.setattr(S3Store, "files", nothing_yet)

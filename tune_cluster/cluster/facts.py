@@ -151,7 +151,8 @@ def problems_of(there: Facts, driver: Facts, storage: str) -> list[str]:
         found.append(f"cannot use {storage}: {there.unwritable}")
     elif there.unwritable:
         found.append(
-            f"cannot write to {storage} ({there.unwritable}): let the person that Ray runs as there"
+            f"cannot write to {storage} ({there.unwritable}): give write access to the user that "
+            "Ray runs as there"
         )
     if there.gpus is not None and there.gpus.problem:
         found.append(there.gpus.problem)

@@ -73,7 +73,7 @@ def compare_all(
     with needs_extra("plots"):
         import matplotlib  # noqa: F401
     count, budget = len(strategies) * seeds, options.epoch_budget or epoch_budget
-    print(f"studies   {count}, of up to {budget:,} epochs each; each tells its price")
+    print(f"studies   {count}, of up to {budget:,} epochs each; each shows its cost")
     if not confirmed(Console(), options, seconds=None):
         sys.exit(130)
     above = Path(options.storage_path)

@@ -46,7 +46,7 @@ def show_plan(console: Console, study: Study, estimate: CostEstimate) -> None:
         show_line(
             console,
             "note",
-            "trials are compared after equal epochs: a small batch has had more updates by then "
+            "trials are compared after equal epochs: a small batch means more updates by then "
             "(see `updates`)",
         )
 

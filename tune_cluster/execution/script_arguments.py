@@ -29,7 +29,7 @@ class ScriptArguments:
     epochs: int | None
     """Value of its argument `epochs`; None without one."""
     saves: bool
-    """Whether its source saves and resumes: objects are passed to `tune_cluster.epochs`, or it has a
+    """Whether its source saves and resumes: it passes objects to `tune_cluster.epochs`, or has a
     callback of `tune_cluster.integrations`."""
 
 
@@ -76,7 +76,11 @@ def asked(script: str, arguments: Sequence[str], space: Space) -> ScriptArgument
         answer = json.loads(file.read_text())
     if "error" not in answer:
         last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
-        why = f"it ended with code {done.returncode}: {last[0]}" if last else "it has not said why"
+        why = (
+            f"it ended with code {done.returncode}: {last[0]}"
+            if last
+            else "without an error message"
+        )
         raise ValueError(
             f"--script {script}: it came to neither tune_cluster.arguments nor "
             f"tune_cluster.parameters; {why}"

@@ -31,7 +31,7 @@ def check_sendable(trainable: Any) -> None:
     name = getattr(trainable, "__name__", type(trainable).__name__)
     path, found = culprit(trainable, size)
     kind = f"{type(found).__module__}.{type(found).__name__}".removeprefix("builtins.")
-    variable = f"{' of '.join(reversed(path))} ({kind})" if path else "what it is made of"
+    variable = f"{' of '.join(reversed(path))} ({kind})" if path else "its content"
     if error is not None:
         raise ValueError(
             f"the trainable {name} cannot be sent to the trials' processes: {variable} cannot be "

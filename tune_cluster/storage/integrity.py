@@ -97,9 +97,9 @@ def check_sums(folder: Path, sums: Mapping[str, list[int]]) -> None:
         with opened(folder, path.parent) as within, open_regular(path, within) as file:
             found = os.fstat(file.fileno()).st_size
             if found != size:
-                raise ValueError(f"{path} has {found} bytes, and had {size}")
+                raise ValueError(f"{path} has {found} bytes instead of {size}")
             if _crc(file) != crc:
-                raise ValueError(f"{path} is damaged: its checksum is not the one that it had")
+                raise ValueError(f"{path} is damaged: its checksum has changed")
 
 
 def _crc(file: BinaryIO) -> int:

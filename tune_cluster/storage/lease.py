@@ -211,8 +211,8 @@ class S3Lease:
     def _watch(self, first: _Found) -> _Found | None:
         """Return the lease of a dead driver, or None if its driver has ended meanwhile."""
         print_line(
-            f"{first.who} has not signed off from {self._store}; {self._lease_seconds:.0f} s will "
-            "show whether it is still at work"
+            f"{first.who} has not released {self._store}; {self._lease_seconds:.0f} s will "
+            "show whether it is still running"
         )
         deadline = time.monotonic() + self._lease_seconds
         while time.monotonic() < deadline:
@@ -222,7 +222,7 @@ class S3Lease:
                 return None
             if found.etag != first.etag:
                 raise StudyInUseError(
-                    f"{found.who} is at work on the study {self._store}; wait for it, or end it"
+                    f"{found.who} is running the study {self._store}; wait for it, or end it"
                 )
         return first
 

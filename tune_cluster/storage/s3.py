@@ -27,13 +27,13 @@ from tune_cluster.storage.inside import CHUNK_BYTES
 from tune_cluster.storage.store import RESULT_FILE, SCHEME, Store, scratch
 
 REASONS = {
-    "NO_SUCH_BUCKET": "there is no bucket of that name: make it, or give another one",
+    "NO_SUCH_BUCKET": "there is no bucket of that name: create it, or give another one",
     "ACCESS_DENIED": "no credentials, or they do not allow it: it takes s3:ListBucket, "
     "s3:GetObject, s3:PutObject and s3:DeleteObject, by the machine's role, in ~/.aws or in "
     "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-    "INVALID_ACCESS_KEY_ID": "nobody knows these credentials",
-    "SIGNATURE_DOES_NOT_MATCH": "the secret of these credentials is another one",
-    "NETWORK_CONNECTION": "nothing answers there; AWS_ENDPOINT_URL says where another S3 is",
+    "INVALID_ACCESS_KEY_ID": "these credentials are unknown",
+    "SIGNATURE_DOES_NOT_MATCH": "the secret of these credentials is wrong",
+    "NETWORK_CONNECTION": "nothing answers there; AWS_ENDPOINT_URL is the address of another S3",
 }
 """Advice for the user, by pyarrow's name of an error of S3."""
 

@@ -85,7 +85,7 @@ def test_weights_that_are_damaged_are_left_and_that_is_told(pair):
     (pair.store.path / "0001" / "checkpoint_000002" / "state").write_bytes(b"")
     event = pair.exploit()
     assert (event["event"], event["trial"], event["donor"]) == ("not_exploited", 0, 1)
-    assert "has 0 bytes, and had 1000" in event["reason"]
+    assert "has 0 bytes instead of 1000" in event["reason"]
     assert pair.checkpoints(0).names() == ["checkpoint_000002"]
 
 

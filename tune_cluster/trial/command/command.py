@@ -47,7 +47,7 @@ class Command:
     def __post_init__(self) -> None:
         if not self.words or not shutil.which(self.words[0]):
             what = f"{self.words[0]}: no such program is there" if self.words else "it is missing"
-            raise ValueError(f"the command: {what}; give it behind --, such as -- python train.py")
+            raise ValueError(f"the command: {what}; give it after --, such as -- python train.py")
         PrintedMetrics(self.patterns)
         if self.patterns and self.metrics_from != STDOUT:
             raise ValueError("--pattern reads what is printed: give it or --metrics-from, not both")

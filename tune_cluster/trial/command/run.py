@@ -154,7 +154,9 @@ class _Run:
         self._raise_for(code)
         if not reported and not self._resumed:
             seen = ", ".join(sorted(self._epochs.seen)) or "no metric at all"
-            raise SystemExit(f"the command has ended without {self._metric}; it has said {seen}")
+            raise SystemExit(
+                f"the command has ended without {self._metric}; it has reported {seen}"
+            )
 
     def _read(self, stream: IO[bytes]) -> None:
         """Pass the output on to the log of this process, and its lines to `_reports`."""
