@@ -94,7 +94,7 @@ Search = Callable[[Toy, int], tuple[Losses, int]]
 
 
 def ours(searcher: Callable[..., StudySearcher], toy: Toy, seed: int) -> tuple[Losses, int]:
-    """As our wrapper tells it: a NaN ends its trial, and counts as bad."""
+    """Run a searcher with our reports: a NaN ends its trial, and counts as bad."""
     study = Driven(searcher(SPACE, seed=seed))
     losses, epochs = [], 0
     for index in range(TRIALS):
@@ -106,7 +106,7 @@ def ours(searcher: Callable[..., StudySearcher], toy: Toy, seed: int) -> tuple[L
 
 
 def plain(searcher_class: Callable[..., Any], toy: Toy, seed: int) -> tuple[Losses, int]:
-    """As Ray Tune tells its own: every result, NaN or not, and the last one as the end."""
+    """Run a searcher with Ray Tune's reports: every result, NaN or not, and the last as the end."""
     searcher = searcher_class(seed)
     space = {
         "learning_rate": tune.loguniform(LEARNING_RATE.low, LEARNING_RATE.high),

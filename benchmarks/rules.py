@@ -6,7 +6,7 @@ of all its trials together, as the shortfall from the table's best in points (hu
 over the seeds; smaller is better.
 
 - `promotion`: among the best n // 3, itself included, else it is stopped, and resumes from its
-  checkpoint as soon as it is among them (ours; algorithm 2 of Li et al. 2020).
+  checkpoint once it is among them (ours; algorithm 2 of Li et al. 2020).
 - `top`: among the best max(1, n // 3), itself included, else stopped for good (Optuna's pruner has
   the same).
 - `ray`: no worse than the 67th percentile of those before it.
@@ -47,7 +47,7 @@ class SyneTune(Rungs):
     """A percentile including the trial's own value; a rung of fewer than η lets all through."""
 
     def report(self, trial: int, epoch: float, value: float) -> Decision | None:
-        """As `Rungs.report`."""
+        """Decide as `Rungs.report`, by this rule."""
         decision = super().report(trial, epoch, value)
         if decision is None:
             return None
@@ -61,7 +61,7 @@ class Lenient(Rungs):
     """The first η trials always continue."""
 
     def report(self, trial: int, epoch: float, value: float) -> Decision | None:
-        """As `Rungs.report`."""
+        """Decide as `Rungs.report`, by this rule."""
         decision = super().report(trial, epoch, value)
         if decision is not None and decision.of <= self.reduction_factor:
             return replace(decision, stop=False)
@@ -72,7 +72,7 @@ class Strict(Rungs):
     """A rung of fewer than η lets none through."""
 
     def report(self, trial: int, epoch: float, value: float) -> Decision | None:
-        """As `Rungs.report`."""
+        """Decide as `Rungs.report`, by this rule."""
         decision = super().report(trial, epoch, value)
         if decision is not None and decision.of < self.reduction_factor:
             return replace(decision, stop=True)

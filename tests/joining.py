@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 SMALL = {"object_store_memory": 100 * 1024**2, "include_dashboard": False}
-"""For the head of a `ray.cluster_utils.Cluster`."""
+"""Arguments for the head of a `ray.cluster_utils.Cluster`."""
 
 RAY = Path(sys.executable).with_name("ray")
 

@@ -59,7 +59,7 @@ class Kernel:
 
 
 def shown(output):
-    """What a person reads of an output, errors too."""
+    """Return the visible text of an output, including errors."""
     if output.output_type == "error":
         return f"{output.ename}: {output.evalue}"
     return output["text"] if "text" in output else output["data"].get("text/plain", "")

@@ -1,4 +1,4 @@
-"""What the README shows is what happens."""
+"""Examples of the README have the shown results."""
 
 import re
 

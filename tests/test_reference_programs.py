@@ -45,7 +45,7 @@ COMMANDS = {
         -- hydra_application optimizer.lr={optimizer.lr} optimizer.name={optimizer.name}
         optimizer.momentum={optimizer.momentum} hydra.run.dir={trial_dir}""",
 }
-"""By program, what is typed behind `tune-cluster run`."""
+"""Arguments of `tune-cluster run`, by program."""
 
 RESUMING = ("torchvision_reference", "timm_train")
 

@@ -1,4 +1,4 @@
-"""One command that starts a study or goes on with it, as a requeuing system gives it again."""
+"""One command that starts or resumes a study, as repeated by a requeuing system."""
 
 import os
 import random

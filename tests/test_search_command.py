@@ -1,4 +1,4 @@
-"""A command of a person's own, tuned as it is."""
+"""A user's command, tuned without changes."""
 
 import shlex
 import sys

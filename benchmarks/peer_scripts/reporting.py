@@ -1,4 +1,4 @@
-"""The same as `printing.py` for Syne Tune, by its own reporter."""
+"""Four empty epochs, reported as in `printing.py`, but by Syne Tune's own reporter."""
 
 from syne_tune import Reporter
 

@@ -53,7 +53,7 @@ UNSELECTED = 4
 """Number of trials that the lowest rung lets continue whatever their rank, while it is tested."""
 
 UNSELECTED_LATER = 2
-"""The same number for a higher rung, tested after a lower one was left out: more trials reach
+"""Number of these trials of a higher rung, tested after a lower one was left out: more trials reach
 it."""
 
 RungRule: TypeAlias = Literal["promotion", "top", "ray"]
@@ -394,7 +394,7 @@ class Rungs:
         self.rungs[int(rung)].let_pass(trial)
 
     def may_continue(self, trials: int) -> tuple[list[int], list[int]]:
-        """As `StudyScheduler.may_continue`: the highest rung and the best rank first."""
+        """Return `StudyScheduler.may_continue`: the highest rung and the best rank first."""
         within: list[int] = []
         beyond: list[int] = []
         # Any of them may be left out in the end.

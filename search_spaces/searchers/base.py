@@ -60,7 +60,7 @@ class StudySearcher:
 
     @property
     def learned(self) -> str:
-        """What it has learned of earlier studies, for the user; empty without earlier studies."""
+        """Summary of what it has learned from earlier studies, for the user; empty without any."""
         return ""
 
     def check(self, spec: StudySpec) -> None:

@@ -46,7 +46,7 @@ END = math.inf
 
 @dataclass
 class TrialRecord:
-    """What a searcher knows of one trial."""
+    """A searcher's knowledge of one trial."""
 
     unit: tuple[float | None, ...]
     """Point in the unit cube: a number in [0, 1] for each hyperparameter; None if it does not
@@ -187,7 +187,7 @@ class LearningSearch(StudySearcher):
         """Epochs at which the scheduler compares trials, and so does the model."""
         self._objective: Objective | None = None
         self._earlier: dict[str, list[bool]] = {}
-        """For each earlier study, whether each of its trials could be used."""
+        """Usability of each trial of each earlier study, by study."""
         self._first_points = SobolSearch(space, seed=seed)
 
     @abstractmethod

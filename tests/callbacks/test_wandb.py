@@ -48,7 +48,7 @@ def records_of(folder, trial):
 
 
 def whole_records_of(folder, trial):
-    """The same once the file has its end: a busy machine writes it after `finish`."""
+    """Return the records once the file has its end: a busy machine writes it after `finish`."""
     deadline = time.monotonic() + PATIENCE / 5
     while "exit" not in (found := records_of(folder, trial)):
         assert time.monotonic() < deadline, found.keys()

@@ -41,7 +41,7 @@ def on_laptop(center, command, timeout=120):
 
 
 def started_on_laptop(center, command):
-    """The same, but in the background."""
+    """Run a command line on the client in the background."""
     return center.client.start("bash", "-c", f"exec {command}")
 
 

@@ -157,7 +157,7 @@ def test_a_population_larger_than_the_cluster_goes_on_from_its_donors(run_popula
 
 
 def function():
-    """The same as a function, which Tune stops at its last epoch."""
+    """A member as a function, which Tune stops at its last epoch."""
 
     def train(config):
         epoch, weights, found = 0, 0.0, tune.get_checkpoint()

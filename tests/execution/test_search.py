@@ -94,7 +94,7 @@ def test_its_name_is_that_of_a_package_of_ray_tune_too():
 
 
 class Weights:
-    """What a training script gives to `epochs`: a number that grows with every epoch."""
+    """State for `epochs` as in a training script: a number that grows with every epoch."""
 
     def __init__(self):
         self.value = 0.0

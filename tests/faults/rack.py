@@ -139,7 +139,7 @@ def children(pid):
 
 
 def descendants(pid):
-    """Those of its children, too."""
+    """Return its processes, including children."""
     found = children(pid)
     return [*found, *(each for child in found for each in descendants(child))]
 

@@ -1,4 +1,4 @@
-"""The same callbacks, and `tune_cluster.epochs`, in a function that a Tuner is given."""
+"""Callbacks of other libraries, and `tune_cluster.epochs`, in a function passed to a Tuner."""
 
 import pytest
 from torch import nn

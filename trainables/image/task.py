@@ -136,7 +136,7 @@ class ImageTask:
         return inputs.sub_(self._shift).mul_(self._scale)
 
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """As `Task.loss`; the outputs are the logits `[batch, classes]`."""
+        """Return `Task.loss`; the outputs are the logits `[batch, classes]`."""
         inputs, targets = self.standardise(batch.inputs), batch.targets
         partner, own = None, 1.0
         if self._config.augmentation == "mixup":

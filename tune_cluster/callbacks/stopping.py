@@ -14,7 +14,7 @@ from tune_cluster.study.events import Session
 from tune_cluster.study.state import StudyState
 
 INTERRUPTED, TERMINATED = "interrupted", "terminated"
-"""By Ctrl-C, and by a termination signal: see `tune_cluster/execution/signals.py`."""
+"""Ends by Ctrl-C, and by a termination signal: see `tune_cluster/execution/signals.py`."""
 
 STORAGE, NODES, FAILED = "storage", "nodes", "failed"
 """The storage was lost; no node is left for trials; the first trials failed with the same error."""

@@ -235,7 +235,7 @@ def _meeting_point(storage: str) -> Iterator[str]:
 
 
 ADMITTED = "tune_jobs_admitted"
-"""Namespace in which the first process on a node tells later ones that the node is suitable."""
+"""Namespace in which the first process on a node records for later ones that it is suitable."""
 
 DRIVER_SECONDS = 30.0
 """Seconds for a check on the driver's node: a check of hanging storage hangs too."""

@@ -105,7 +105,7 @@ def rung_table(expectation: Expectation) -> Iterator[tuple[str, str]]:
 
 
 def cost_lines(study: Study, estimate: CostEstimate) -> Iterator[tuple[str, str]]:
-    """Yield lines on the cost, as far as it is known."""
+    """Yield lines on the known costs."""
     whole = study.total * study.max_epochs
     rest = f", of {whole:,} if none were stopped" if estimate.expectation.reaching else ""
     yield "epochs", f"about {estimate.epochs:,.0f} of all trials together{rest}"

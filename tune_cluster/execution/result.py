@@ -63,7 +63,7 @@ class StudyResult:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The best configuration, as the trainable was given it.
+        """Best configuration, as the trainable got it.
 
         Raises:
             RuntimeError: no trial has reported a value.
@@ -72,12 +72,12 @@ class StudyResult:
 
     @property
     def value(self) -> float:
-        """Its value of the metric, at its best epoch; errors as those of `config`."""
+        """Value of the metric at the best epoch; raises as `config`."""
         return float(self._best[self.metric])
 
     @property
     def checkpoint(self) -> Checkpoint | None:
-        """Of that epoch, as `best/` has it; None where the trainable saves none; errors as those of
+        """Checkpoint of that epoch, as in `best/`; None if the trainable saves none; raises as
         `config`."""
         best = str(self.directory.absolute() / "best")
         return Checkpoint(best) if "checkpoint" in self._best else None

@@ -40,7 +40,7 @@ EPOCH_NAMES = ("training_iteration", "epoch")
 
 @dataclass(frozen=True, kw_only=True)
 class TuneConfig:
-    """How a study searches: the fields of `ray.tune.TuneConfig`, whose objects are accepted too."""
+    """Search of a study: the fields of `ray.tune.TuneConfig`, whose objects are accepted too."""
 
     metric: str | None = None
     """Name of the metric, as the trainable reports it; None if a scheduler or searcher of Ray has
@@ -67,8 +67,8 @@ class TuneConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """Where a study is stored and when its trials end: those fields of `ray.tune.RunConfig`, whose
-    objects are accepted too, that a study has no mechanism of its own for."""
+    """Storage of a study and end of its trials: those fields of `ray.tune.RunConfig`, whose objects
+    are accepted too, that a study has no mechanism of its own for."""
 
     name: str | None = None
     """Name of the study if `Options.name` is not given."""

@@ -3,9 +3,9 @@ followed, and only regular files are opened, since a FIFO would block and a devi
 
 A link placed by another user could lead our writes to any file of our user, and our reads to files
 that the other user may not read. So each folder below `root` is opened relative to the one before
-it (`openat`), and new files are created under a random unused name (`O_CREAT | O_EXCL`): nobody can
-exchange one of them in between. `root` itself, the study or the folder of studies, may be a link of
-its owner's.
+it (`openat`), and new files are created under a random unused name (`O_CREAT | O_EXCL`), so that
+none of them can be exchanged in between. `root` itself, the study or the folder of studies, may be
+a link of its owner's.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ def open_to_append(root: Path, path: Path, *, create: bool = False, new: bool = 
 
 
 def random_name(name: str) -> str:
-    """Return a hidden name for what becomes `name` once it is complete; nobody can guess it."""
+    """Return a hidden name for what becomes `name` once it is complete; it cannot be guessed."""
     return f".{name}-{secrets.token_hex(8)}"
 
 

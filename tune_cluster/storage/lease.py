@@ -52,7 +52,7 @@ class _Found:
 
     etag: str
     driver: str
-    """Id of its driver; empty if the lease is damaged and so nobody's."""
+    """Id of its driver; empty if the lease is damaged and so has no holder."""
     who: str
     """Description of its driver, so that the user can find it."""
 

@@ -318,7 +318,7 @@ def whole_part(lines: Sequence[bytes], objective: Objective) -> WholePart:
     on them.
 
     A trial that has lost an event continues from the epoch before it. Its epochs must be
-    consecutive as those of other trials: no line tells which one was lost.
+    consecutive as those of other trials: no line identifies the lost one.
     """
     found: dict[int, Event] = {}
     for position, line in enumerate(lines, start=1):

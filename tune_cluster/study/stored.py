@@ -140,7 +140,7 @@ def _others(study: Path) -> Iterator[str]:
 
 
 def _writers(found: os.stat_result) -> str:
-    """Return who but its owner can write to it; empty if nobody can."""
+    """Return which users besides its owner can write to it; empty if none can."""
     if found.st_mode & stat.S_IWOTH:
         return "everybody"
     if found.st_mode & stat.S_IWGRP and not _is_private(found.st_gid, found.st_uid):

@@ -231,7 +231,7 @@ def lived(turns, rule):
 
 
 def in_order(turns):
-    """The same turns, the trials numbered as they come, as a study numbers them."""
+    """Return the turns with trials numbered in order of arrival, as a study numbers them."""
     numbers = {}
     return [(numbers.setdefault(trial, len(numbers)), *rest) for trial, *rest in turns]
 

@@ -85,8 +85,8 @@ class _ActorManager(RayActorManager):
 class Controller(TuneController):
     """Tune's controller, changed to lose no study with a process, and to forget ended trials.
 
-    - `_process_trial_failure`: Tune tells no callback why a process was lost. `Trial.get_error()`
-      reads a file that does not exist before the study has ended.
+    - `_process_trial_failure`: Tune passes no callback the cause of a lost process.
+      `Trial.get_error()` reads a file that does not exist before the study has ended.
     - The same, and `_resetting_trials`: Ray reports the loss of a reused process twice, as the
       failure of the process and of the task that was to reset it. The first report queues the
       trial again, lets it wait or ends it; the second would count another loss, and fail a pending
@@ -340,7 +340,7 @@ def as_trial(function: Any) -> Any:
 
 
 ORIGINAL_WORKING_DIRECTORY = "TUNE_ORIG_WORKING_DIR"
-"""Environment variable by which Tune tells a trial where its job was started."""
+"""Environment variable with which Tune passes the job's working directory to a trial."""
 
 
 def quiet_checkpoints() -> None:

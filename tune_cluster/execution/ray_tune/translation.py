@@ -51,7 +51,7 @@ TINY = 1e-9
 
 HYPEROPT = "ray.tune.search.hyperopt.hyperopt_search.HyperOptSearch"
 OPTUNA = "ray.tune.search.optuna.optuna_search.OptunaSearch"
-"""By name, since importing it imports a library that few studies need."""
+"""Name of the class, since importing it imports a library that few studies need."""
 
 HYPEROPT_DEFAULTS = {"gamma": 0.25, "n_startup_jobs": STARTUP}
 
