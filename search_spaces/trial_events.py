@@ -357,7 +357,7 @@ class TrialEnd(TrialEvent):
     epoch: Epochs
     status: EndStatus
     reason: str = ""
-    """Reason why it diverged or failed."""
+    """Reason why it diverged or failed, or the stop condition that ended it."""
     blameless: StrictBool = False
     """Whether it lacked memory that it shared with other trials: its configuration may be good."""
     traceback: str = ""
@@ -389,5 +389,6 @@ class Ended(TrialEnd):
         if self.failed:
             return f"{self.status:<10} trial {self.trial} in epoch {self.epoch}: {self.reason}"
         if self.status == "finished":
-            return f"finished   trial {self.trial} after epoch {self.epoch}"
+            why = f": {self.reason}" if self.reason else ""
+            return f"finished   trial {self.trial} after epoch {self.epoch}{why}"
         return ""

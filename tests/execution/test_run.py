@@ -1,7 +1,8 @@
 """A study that is run from Python: it returns or raises, and never ends the process."""
 
+import inspect
 import threading
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from search_spaces.searchers.random_search import RandomSearch
 from tests.in_process import SPACE
 from tests.journals import read_events
 from tune_cluster import Callback, Options, RunConfig, TuneConfig, Tuner, run
+from tune_cluster.execution.result import SCOPES, TrialResult
 from tune_cluster.study.journal import JOURNAL
 
 
@@ -131,8 +133,50 @@ def test_results_are_those_of_the_best_epoch_and_not_of_the_last(ran):
     assert result.get_best_result(scope="last").metrics["epoch"] == 3
     with pytest.raises(RuntimeError, match="no trial has reported loss"):
         result.get_best_result("loss", "min")
-    with pytest.raises(ValueError, match="scope='avg'"):
-        result.get_best_result(scope="avg")
+    with pytest.raises(ValueError, match="scope='middle'"):
+        result.get_best_result(scope="middle")
+    with pytest.raises(ValueError, match="filter_nan_and_inf"):
+        result.get_best_result(filter_nan_and_inf=False)
+
+
+@pytest.mark.slow
+def test_results_have_all_public_names_of_rays(ran):
+    for ours, rays in ((ran.second, tune.ResultGrid), (ran.second[0], tune.Result)):
+        names = {name for name in dir(rays) if not name.startswith("_")}
+        names |= {field.name for field in fields(rays)} if is_dataclass(rays) else set()
+        missing = {name for name in names if not name.startswith("_") and not hasattr(ours, name)}
+        assert not missing
+        for name, method in inspect.getmembers(rays, inspect.isfunction):
+            if not name.startswith("_"):
+                taken = inspect.signature(getattr(type(ours), name)).parameters
+                assert inspect.signature(method).parameters.keys() <= taken.keys(), name
+
+
+@pytest.mark.slow
+def test_a_mean_over_epochs_may_choose_the_best_trial(ran):
+    result = ran.second
+    costs = {scope: result.get_best_result("cost", "min", scope) for scope in SCOPES}
+    assert {scope: one.metrics["epoch"] for scope, one in costs.items()} == dict.fromkeys(SCOPES, 3)
+    means = [one.metrics_dataframe["score"].mean() for one in result if one.metrics]
+    best = result.get_best_result(scope="avg")
+    assert best.metrics_dataframe["score"].mean() == max(means)
+
+
+@pytest.mark.slow
+def test_a_trial_has_its_kept_checkpoints_and_is_read_again_from_its_folder(ran):
+    best = ran.second.get_best_result()
+    assert best.metrics["training_iteration"] == 2
+    epochs = [metrics["epoch"] for _, metrics in best.best_checkpoints]
+    assert epochs == sorted(epochs)
+    assert 2 in epochs
+    assert best.get_best_checkpoint("score", "max").path == best.checkpoint.path
+    assert best.filesystem.get_file_info(best.path).is_file is False
+    again = TrialResult.from_path(best.path)
+    assert (again.config, again.metrics) == (best.config, best.metrics)
+    with pytest.raises(RuntimeError, match="loss"):
+        best.get_best_checkpoint("loss", "min")
+    with pytest.raises(ValueError, match="no trial 0099"):
+        TrialResult.from_path(Path(best.path).with_name("0099"))
 
 
 @pytest.mark.slow

@@ -19,6 +19,9 @@ INTERRUPTED, TERMINATED = "interrupted", "terminated"
 STORAGE, NODES, FAILED = "storage", "nodes", "failed"
 """The storage was lost; no node is left for trials; the first trials failed with the same error."""
 
+CONDITION, CONDITION_FAILED = "stop condition", "stop condition failed"
+"""`RunConfig(stop=...)` has ended the study, or cannot be asked."""
+
 LEAST_FAILURES_ALIKE = 5
 """Number of first trials that must fail with the same exception to end the study: then the
 configurations are not the cause. Fewer might be a corner of the space."""
@@ -88,6 +91,15 @@ class StudyStopper(Callback):
         """End a study that would wait forever for a node."""
         if not self.why:
             self.why, self.reason = NODES, reason
+
+    def stop_condition_met(self, reason: str) -> None:
+        """End a study whose `RunConfig(stop=...)` says so."""
+        self.why, self.reason = self.why or CONDITION, self.reason or reason
+
+    def stop_condition_failed(self, reason: str) -> None:
+        """End a study whose `RunConfig(stop=...)` cannot be asked."""
+        if not self.why:
+            self.why, self.reason = CONDITION_FAILED, f"RunConfig(stop=...): {reason}"
 
     def storage_lost(self, error: StorageLostError) -> None:
         """End a study whose storage is lost, unless the user has ended it before."""

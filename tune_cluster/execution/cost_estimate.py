@@ -13,6 +13,7 @@ from rich.filesize import decimal
 
 from search_spaces.objective import Expectation
 from tune_cluster.callbacks.retention import largest_checkpoint
+from tune_cluster.execution.options import OPEN_END
 from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.execution.rehearsal import Rehearsal, rehearse
 
@@ -42,6 +43,9 @@ class CostEstimate:
     """Limit of their bytes; None without one."""
     time_budget: float | None = None
     """Seconds after which the study ends; None without a limit."""
+    open_end: bool = False
+    """Whether no limit of a trial's epochs was given, so that `epochs` and `makespan` are
+    meaningless."""
     per_gpu_hour: float | None = None
     """Price of a GPU-hour, in the user's currency; None if not given."""
 
@@ -59,6 +63,8 @@ class CostEstimate:
     @property
     def seconds(self) -> float | None:
         """Seconds from the first trial to the last."""
+        if self.open_end:
+            return self.time_budget
         if self.epoch_seconds is None:
             return None
         return min(self.makespan * self.epoch_seconds, self.time_budget or math.inf)
@@ -104,7 +110,8 @@ class CostEstimate:
         """Return the estimate as plain JSON, for `study.json`."""
         hours = ("seconds", "cpu_hours", "gpu_hours", "money")
         names = ("epochs", "epoch_seconds", *hours, "checkpoint_bytes", "study_bytes")
-        return {name: getattr(self, name) for name in names}
+        described = {name: getattr(self, name) for name in names}
+        return {**described, "epochs": None} if self.open_end else described
 
 
 def estimate_cost(study: Study, *, step: bool) -> CostEstimate:
@@ -132,6 +139,7 @@ def estimate_cost(study: Study, *, step: bool) -> CostEstimate:
         checkpoints=most_checkpoints(study),
         checkpoint_budget=None if study.quota is None else study.quota.total,
         time_budget=options.time_budget,
+        open_end=study.max_epochs >= OPEN_END,
         per_gpu_hour=options.price_per_gpu_hour,
     )
 

@@ -45,6 +45,7 @@ from tune_cluster.execution.ray_tune.compat import (
     controlled_by,
     let_trials_inherit_environment,
 )
+from tune_cluster.execution.ray_tune.ray_callbacks import adapted
 from tune_cluster.execution.ray_tune.study import TUNE_FOLDER, TUNE_SETTINGS, Study
 from tune_cluster.execution.result import StudyResult
 from tune_cluster.execution.resume import directory_for, taken_up
@@ -307,7 +308,8 @@ def prepare(
                 cost = {} if estimate is None else {"price": estimate.describe()}
                 study.open({**description, **cost}, argv or ())
                 keep()
-                return Begun(study, built, typed, estimate, console, tuner.run_config.callbacks)
+                callbacks = adapted(tuner.run_config.callbacks or (), study)
+                return Begun(study, built, typed, estimate, console, callbacks)
     return None
 
 

@@ -53,6 +53,9 @@ could only be unset: `--no-yes`.)"""
 DEFAULT_TRIALS = 64
 """Default number of trials: enough for two or three hyperparameters."""
 
+OPEN_END = 1_000_000
+"""Epochs of a trial whose function returns by itself, and that nobody has limited."""
+
 DEFAULT_EPOCHS = 27
 """Default number of epochs: allows rungs of 1, 3 and 9 epochs."""
 

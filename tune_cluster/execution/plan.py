@@ -70,10 +70,12 @@ def show_line(
 def plan_lines(study: Study, estimate: CostEstimate) -> Iterator[tuple[str, str]]:
     """Yield lines on what will be run."""
     options = study.options
+    most = f"at most {study.max_epochs} epochs"
     yield (
         "trials",
         f"{study.total}, {study.max_concurrent} at once, each with {options.cpus_per_trial:g} CPU "
-        f"and {options.gpus_per_trial:g} GPU, at most {study.max_epochs} epochs",
+        f"and {options.gpus_per_trial:g} GPU, "
+        f"{'until its function returns' if estimate.open_end else most}",
     )
     if study.space.fixed:
         yield "fixed", spelled(dict(study.space.fixed))
@@ -108,13 +110,15 @@ def cost_lines(study: Study, estimate: CostEstimate) -> Iterator[tuple[str, str]
     """Yield lines on the known costs."""
     whole = study.total * study.max_epochs
     rest = f", of {whole:,} if none were stopped" if estimate.expectation.reaching else ""
-    yield "epochs", f"about {estimate.epochs:,.0f} of all trials together{rest}"
+    if not estimate.open_end:
+        yield "epochs", f"about {estimate.epochs:,.0f} of all trials together{rest}"
     for rehearsal in estimate.rehearsals:
         if rehearsal.error:
             config = spelled(rehearsal.config, without=dict(study.space.fixed))
             yield "NOTE", f"{rehearsal.error} where it was tried, at {config or 'what is fixed'}"
     if estimate.seconds is None or estimate.gpu_hours is None or estimate.cpu_hours is None:
-        yield "time", "not known before the first trials have ended: no step of one was tried"
+        why = "nobody says when one ends" if estimate.open_end else "no step of one was tried"
+        yield "time", f"not known before the first trials have ended: {why}"
         return
     yield from epoch_lines(study, estimate)
     used = (

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow.fs
 from ray.tune import Checkpoint
 
 from search_spaces.objective import Mode, Objective
 from search_spaces.space import flattened, nested
 from search_spaces.trial_events import Epoch
 from tune_cluster.storage.checkpoints import TrialCheckpoints, dirname_of
-from tune_cluster.storage.store import Store
+from tune_cluster.storage.store import LocalStore, Store
 from tune_cluster.study.state import TrialState
+from tune_cluster.study.stored import read_study
 
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped]
+
+
+SCOPES: Mapping[str, int | None] = {
+    "all": None,
+    "last": None,
+    "avg": 0,
+    "last-5-avg": 5,
+    "last-10-avg": 10,
+}
+"""Scopes of `get_best_result`, each with the epochs whose mean it takes: 0 for all, None for no
+mean."""
 
 
 @dataclass(frozen=True)
@@ -27,17 +41,74 @@ class TrialResult:
     config: dict[str, Any]
     """Configuration of its best epoch, as the trainable got it."""
     metrics: dict[str, Any] | None
-    """Metrics of its best epoch, with `epoch` and `config`; None without a value."""
+    """Metrics of its best epoch, with `epoch`, `training_iteration`, `trial_id` and `config`; None
+    without a value."""
     path: str
     """Folder of its event files."""
     checkpoint: Checkpoint | None
-    """Checkpoint of its best epoch, if it is kept."""
+    """Checkpoint of its best epoch; if that is not kept, the best one that is (its epoch is in
+    `best_checkpoints`); None without any."""
     error: Exception | None
     """Reason of its failure, if it has failed."""
     status: str
     """Status: pending, running, finished, stopped, diverged or failed."""
     metrics_dataframe: pd.DataFrame
     """Metrics of each of its epochs."""
+    best_checkpoints: list[tuple[Checkpoint, dict[str, Any]]]
+    """Its kept checkpoints, by epoch, each with the metrics of that epoch."""
+
+    @property
+    def filesystem(self) -> pyarrow.fs.FileSystem:
+        """File system of `path`; a checkpoint has its own."""
+        return pyarrow.fs.LocalFileSystem()
+
+    def get_best_checkpoint(self, metric: str, mode: Mode) -> Checkpoint | None:
+        """Return the best of the checkpoints that are kept, of equals the first.
+
+        Args:
+            metric: any that the trial reports.
+            mode: "max" or "min".
+
+        Raises:
+            RuntimeError: no checkpoint is kept, or none of an epoch with a value of the metric.
+            ValueError: another mode.
+        """
+        key = Objective(metric, mode).key
+        found = [
+            (key(value), number)
+            for number, (_, metrics) in enumerate(self.best_checkpoints)
+            if (value := metrics.get(metric)) is not None
+        ]
+        if not found:
+            raise RuntimeError(f"{self.path}: no checkpoint of an epoch with {metric} is kept")
+        return self.best_checkpoints[min(found)[1]][0]
+
+    @classmethod
+    def from_path(cls, path: str | os.PathLike[str]) -> TrialResult:
+        """Return the result of a trial so far, read from its study's journal.
+
+        Args:
+            path: folder of the trial, such as `results/my_study/trials/0012`.
+
+        Raises:
+            ValueError: the folder is none of a study's trials, or the study is damaged.
+        """
+        folder = Path(path).absolute()
+        study, name = folder.parents[1], folder.name
+        about, _, state = read_study(study, "Result.from_path")
+        if not name.isdigit() or int(name) not in state.trials:
+            raise ValueError(f"Result.from_path({str(path)!r}): {study} has no trial {name}")
+        return StudyResult(
+            directory=study,
+            trials=[*state.trials.values()],
+            checkpoints=LocalStore(folder.parent),
+            metric=about["metric"],
+            mode=about["mode"],
+            best=None,
+            ended_by="",
+            reason="",
+            complete=False,
+        )[int(name)]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -94,6 +165,11 @@ class StudyResult:
         """Directory of the study, under the name that `ResultGrid` uses."""
         return str(self.directory.absolute())
 
+    @property
+    def filesystem(self) -> pyarrow.fs.FileSystem:
+        """File system of `experiment_path`."""
+        return pyarrow.fs.LocalFileSystem()
+
     def __len__(self) -> int:
         return len(self.trials)
 
@@ -120,21 +196,29 @@ class StudyResult:
         return sum(trial.ended for trial in self.trials) - self.num_errors
 
     def get_best_result(
-        self, metric: str | None = None, mode: Mode | None = None, scope: str = "all"
+        self,
+        metric: str | None = None,
+        mode: Mode | None = None,
+        scope: str = "all",
+        filter_nan_and_inf: bool = True,
     ) -> TrialResult:
         """Return the best trial at its best epoch; the first of equal ones.
 
         Args:
             metric: any reported metric; the study's if None.
             mode: "max" or "min"; the study's if None.
-            scope: "all" epochs, or only the "last" one of each trial.
+            scope: "all" epochs, only the "last" one of each trial, or the mean over its epochs,
+                "avg", or its last ones, "last-5-avg" and "last-10-avg": then of its last epoch.
+            filter_nan_and_inf: must be True: a journal has no value that is not finite.
 
         Raises:
             RuntimeError: no trial has reported a value of the metric.
             ValueError: the scope or the mode is invalid.
         """
-        if scope not in ("all", "last"):
-            raise ValueError(f"scope={scope!r}: it must be all or last")
+        if scope not in SCOPES:
+            raise ValueError(f"scope={scope!r}: it must be {', '.join(SCOPES)}")
+        if not filter_nan_and_inf:
+            raise ValueError("filter_nan_and_inf=False: no value that is not finite is kept")
         objective = Objective(metric or self.metric, mode or self.mode)
         found = [
             (best, trial)
@@ -177,37 +261,55 @@ class StudyResult:
         import pandas as pd
 
         config = nested(trial.config_at(1 if epoch is None else epoch))
+        name = dirname_of(trial.index)
         metrics = None
         if epoch is not None:
-            metrics = {**trial.results[epoch], "epoch": epoch, "config": config}
+            metrics = {**_reported(trial, epoch), "trial_id": name, "config": config}
         return TrialResult(
             config=config,
             metrics=metrics,
-            path=str((self.directory / "trials" / dirname_of(trial.index)).absolute()),
+            path=str((self.directory / "trials" / name).absolute()),
             checkpoint=None if epoch is None else self._checkpoint(trial.index, epoch),
             error=_error_of(trial),
             status=trial.status,
             metrics_dataframe=pd.DataFrame(
-                [{"epoch": known, **trial.results[known]} for known in sorted(trial.results)]
+                [_reported(trial, known) for known in sorted(trial.results)]
             ),
+            best_checkpoints=[*self._kept(trial)],
         )
+
+    def _kept(self, trial: TrialState) -> Iterator[tuple[Checkpoint, dict[str, Any]]]:
+        store = self.checkpoints / dirname_of(trial.index)
+        for kept in reversed(TrialCheckpoints(store, self.mode).newest_first()):
+            if kept.donor is None and kept.epoch in trial.results:
+                yield Checkpoint(f"{store}/{kept.name}"), _reported(trial, kept.epoch)
 
     def _checkpoint(self, index: int, epoch: float) -> Checkpoint | None:
         store = self.checkpoints / dirname_of(index)
-        found = TrialCheckpoints(store, self.mode).of_epoch(epoch)
+        kept = TrialCheckpoints(store, self.mode)
+        found = kept.of_epoch(epoch) or kept.best()
         return None if found is None else Checkpoint(f"{store}/{found.name}")
+
+
+def _reported(trial: TrialState, epoch: Epoch) -> dict[str, Any]:
+    """Return the metrics of an epoch, with its number under the names of a study and of Ray."""
+    return {**trial.results[epoch], "epoch": epoch, "training_iteration": trial.step(epoch)}
 
 
 def _best_epoch(trial: TrialState, objective: Objective, scope: str) -> tuple[float, Epoch] | None:
     """Return the sort key of the best value and its epoch, the first of equal ones; None without a
     value."""
+    averaged = SCOPES[scope]
     epochs = sorted(trial.results)
     values = [
         (objective.key(value), epoch)
-        for epoch in (epochs if scope == "all" else epochs[-1:])
+        for epoch in (epochs[-1:] if scope == "last" else epochs)
         if (value := trial.results[epoch].get(objective.metric)) is not None
     ]
-    return min(values, default=None)
+    if not values or averaged is None:
+        return min(values, default=None)
+    last = values[-averaged:]
+    return sum(key for key, _ in last) / len(last), epochs[-1]
 
 
 def _error_of(trial: TrialState) -> Exception | None:

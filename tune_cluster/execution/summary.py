@@ -14,7 +14,7 @@ from rich.console import Console
 from search_spaces.objective import shown_value
 from search_spaces.schedulers.base import Closing
 from tune_cluster.callbacks.console import duration, spelled
-from tune_cluster.callbacks.stopping import FAILED, NODES
+from tune_cluster.callbacks.stopping import CONDITION_FAILED, FAILED, NODES
 from tune_cluster.errors import print_error
 from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.execution.result import StudyResult
@@ -103,6 +103,9 @@ def exit_code(result: StudyResult, then: str) -> int:
     its sentence with the user's next step."""
     if result.ended_by == FAILED:
         print_error(one_line(f"the first trials all failed alike: {result.reason}"))
+        return 1
+    if result.ended_by == CONDITION_FAILED:
+        print_error(one_line(f"{result.reason}; put that right in a new study"))
         return 1
     if result.ended_by == NODES:
         print_error(f"{result.reason}; put that right, and {then}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
@@ -12,8 +13,10 @@ from ray import tune
 
 from search_spaces.objective import Objective
 from tune_cluster.callbacks.base import Callback
-from tune_cluster.execution.options import SMOKE_TEST_TRIALS, Options, options_of
+from tune_cluster.execution.options import OPEN_END, SMOKE_TEST_TRIALS, Options, options_of
 from tune_cluster.execution.ray_tune.compat import objective_of
+from tune_cluster.execution.ray_tune.differences import differences
+from tune_cluster.execution.ray_tune.stop_conditions import epochs_in, stopper_of
 from tune_cluster.execution.ray_tune.translation import (
     Translated,
     concurrency_of,
@@ -33,9 +36,6 @@ if TYPE_CHECKING:
     from tune_cluster.execution.result import StudyResult
 
 T = TypeVar("T")
-
-EPOCH_NAMES = ("training_iteration", "epoch")
-"""Names by which `run_config.stop` may give the epochs of a trial."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +61,10 @@ class TuneConfig:
     reuse_actors: bool = False
     """Whether a process runs several trials, for which a class needs a `reset_config` that leaves
     nothing of one trial to the next; the class may declare it too."""
+    trial_name_creator: Any = None
+    """Accepted and ignored: a trial is named by its number."""
+    trial_dirname_creator: Any = None
+    """Accepted and ignored, as `trial_name_creator`."""
     warm_start: str | Path | None = None
     """An earlier study, whose trials a searcher that learns gets first."""
 
@@ -74,14 +78,21 @@ class RunConfig:
     """Name of the study if `Options.name` is not given."""
     storage_path: str | Path | None = None
     """Folder of studies if `Options.storage_path` is not given."""
-    stop: Mapping[str, int] | None = None
-    """`{"training_iteration": N}`: epochs of a trial if `Options.max_epochs` is not given."""
-    callbacks: Sequence[Callback] = ()
-    """Callbacks that get every event of the study, and its result."""
-    checkpoint_config: Any = None
+    stop: Any = None
+    """Conditions that end a trial, as in Ray Tune: a dictionary of `training_iteration` (epochs, if
+    `Options.max_epochs` is not given) and least values of metrics, a function of
+    `(trial_id, result)`, a `tune.Stopper`, or a list of Stoppers."""
+    callbacks: Sequence[Callback | tune.Callback] = ()
+    """Callbacks that get every event of the study, and its result; those of Ray Tune get the calls
+    that it makes."""
+    checkpoint_config: tune.CheckpointConfig | None = None
     """Accepted and ignored: a study keeps the best and the latest checkpoint of a trial."""
-    failure_config: Any = None
+    failure_config: tune.FailureConfig | None = None
     """Accepted and ignored: a study retries infrastructure failures."""
+    sync_config: Any = None
+    """Accepted and ignored: a study writes to its storage at once."""
+    log_to_file: Any = False
+    """Accepted and ignored: a study keeps what its trials print."""
     progress_reporter: Any = None
     """Accepted and ignored: a study prints its own lines."""
     verbose: Any = None
@@ -137,21 +148,26 @@ class Tuner:
                 f"TuneConfig(num_samples={samples!r}): it must be a whole number above 0; for "
                 "an end by time there is time_budget_s"
             )
-        _check_stop(run_config.stop)
+        stopper_of(run_config.stop)
         found = self.strategies(self.settled(Options()))
         check_names(found.searcher.space, self.objective.metric)
         callbacks = run_config.callbacks or ()
         for callback in callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]:
-            if callback is callbacks or not isinstance(callback, Callback):
+            if callback is callbacks or not isinstance(callback, (Callback, tune.Callback)):
                 raise ValueError(
                     f"RunConfig(callbacks=...) has {kind_of(callback)}; give a list of objects of "
-                    "subclasses of tune_cluster.Callback: Tune's own know no study"
+                    "subclasses of tune_cluster.Callback or ray.tune.Callback"
                 )
 
     @property
     def objective(self) -> Objective:
         """Metric and mode of the study."""
         return Objective(self.tune_config.metric, self.tune_config.mode)
+
+    @property
+    def differences(self) -> list[str]:
+        """Sentences on what was given in the words of Ray Tune, and means something else here."""
+        return differences(self.tune_config, self.run_config)
 
     def strategies(self, options: Options) -> Translated:
         """Return searcher and scheduler, with those of Ray translated or adapted, for settled
@@ -172,14 +188,14 @@ class Tuner:
         trials, small = config.num_samples, SMOKE_TEST_TRIALS if options.smoke_test else None
         if has_grid(self.param_space):
             trials = None  # The searcher knows the number of points.
-        budget, stop = config.time_budget_s, run.stop or {}
+        budget = config.time_budget_s
         if isinstance(budget, timedelta):
             budget = budget.total_seconds()
         said = {
             "trials": small if trials is None else trials,
             "max_concurrent": config.max_concurrent_trials or concurrency_of(config.search_alg),
             "time_budget": budget,
-            "max_epochs": next((stop[name] for name in EPOCH_NAMES if name in stop), None),
+            "max_epochs": epochs_in(run.stop) or self._open_end(options),
             "name": run.name,
         }
         missing = {n: v for n, v in said.items() if v is not None and getattr(options, n) is None}
@@ -193,6 +209,13 @@ class Tuner:
             if value is not None and getattr(options, name) == getattr(Options, name)
         }
         return options_of(**{**vars(options), **missing}) if missing else options
+
+    def _open_end(self, options: Options) -> int | None:
+        """As Ray Tune, let a function report as often as it likes, where nobody says otherwise."""
+        limited = options.max_epochs is not None or options.smoke_test
+        if limited or inspect.isclass(self.trainable) or not isinstance(self.param_space, Mapping):
+            return None
+        return OPEN_END if self.strategies(options).scheduler.max_epochs is None else None
 
     def fit(self, options: Options | None = None) -> StudyResult:
         """Run the study, new or, with `Options(resume=…)`, resumed; return its result.
@@ -245,14 +268,3 @@ def _with_objective(config: TuneConfig) -> TuneConfig:
         if metric is not None:
             return replace(config, metric=metric, mode=mode)
     return config
-
-
-def _check_stop(stop: Any) -> None:
-    """Raise a ValueError unless `stop` gives the epochs after which a trial ends."""
-    if stop is None:
-        return
-    if not isinstance(stop, Mapping) or stop.keys() - {*EPOCH_NAMES}:
-        raise ValueError(
-            f"RunConfig(stop={stop!r:.80}): allowed is {{'training_iteration': N}}, the epochs of "
-            "a trial; for other ends there are the options target, epoch_budget and time_budget"
-        )

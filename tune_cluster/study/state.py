@@ -89,7 +89,7 @@ class TrialState:
     rung: Epoch | None = None
     """Rung that stopped it, in epochs."""
     reason: str = ""
-    """Reason why it diverged or failed."""
+    """Reason why it diverged or failed, or the stop condition that ended it."""
     log: str = ""
     """Last lines of its output, if it failed."""
     infrastructure_failure: bool = False

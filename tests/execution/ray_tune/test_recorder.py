@@ -9,7 +9,9 @@ from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
 from search_spaces.trial_events import Exploited
 from tests.journals import event_of, read_events, state_of
+from tune_cluster.callbacks.stopping import Limits, StudyStopper
 from tune_cluster.execution.ray_tune.recorder import Recorder
+from tune_cluster.execution.ray_tune.stop_conditions import StopConditions
 from tune_cluster.storage.checkpoints import TrialCheckpoints
 from tune_cluster.storage.quota import Quota
 from tune_cluster.storage.retry import RetryPolicy, StorageRetry
@@ -54,6 +56,7 @@ class Pair:
             self.store,
             scheduler=StudyScheduler(),
             searcher=RandomSearch(Space("empty", []), seed=0),
+            conditions=StopConditions(None, StudyStopper(Limits(), state), state),
             sequential=False,
             retry=StorageRetry(self.store, self.back, policy=RetryPolicy(0.01, 0.01, 5)),
             quota=self.quota,

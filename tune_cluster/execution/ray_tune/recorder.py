@@ -28,6 +28,7 @@ from search_spaces.trial_events import (
 )
 from tune_cluster.callbacks.stopping import StudyStopper
 from tune_cluster.execution.process_losses import reason_of, text_of
+from tune_cluster.execution.ray_tune.stop_conditions import StopConditions
 from tune_cluster.storage.checkpoints import NoRoomError, TrialCheckpoints, dirname_of
 from tune_cluster.storage.quota import Quota
 from tune_cluster.storage.retry import StorageRetry
@@ -68,6 +69,8 @@ class Recorder(Callback):
     """Scheduler, asked for its decisions in each step of Tune."""
     searcher: StudySearcher
     """Searcher, asked for its decisions too."""
+    conditions: StopConditions
+    """Stop conditions, asked for the reason of an end."""
     sequential: bool
     """Whether trials run one at a time."""
     retry: StorageRetry
@@ -188,7 +191,8 @@ class Recorder(Callback):
         events += decided
         ended = any(isinstance(event, Ended) and event.trial == index for event in decided)
         if result.get("done") and not ended:
-            events.append(Ended(trial=index, **_end(report)))
+            why = self.conditions.take_reason(index)
+            events.append(Ended(trial=index, **{**_end(report), "reason": report.reason or why}))
         self.emit(*events)
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
@@ -247,19 +251,36 @@ class Recorder(Callback):
 
 
 class TuneStopper(Stopper):
-    """Asks Tune to end trials after `max_epochs`, and all trials when the study is to end."""
+    """Asks Tune to end trials after `max_epochs` or by their stop conditions, and all trials when
+    the study is to end.
 
-    def __init__(self, stopper: StudyStopper, max_epochs: int) -> None:
+    Args:
+        stopper: of the study.
+        conditions: of the study.
+        max_epochs: epochs of a trial.
+        index: index of a trial by Tune's id.
+    """
+
+    def __init__(
+        self,
+        stopper: StudyStopper,
+        conditions: StopConditions,
+        max_epochs: int,
+        index: Callable[[str], int],
+    ) -> None:
         self._stopper = stopper
+        self._conditions = conditions
         self._max_epochs = max_epochs
+        self._index = index
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Return whether a trial has trained all its epochs."""
-        return bool(result["epoch"] >= self._max_epochs)
+        """Return whether a trial has trained all its epochs, or a condition ends it."""
+        stopped = self._conditions.stops(self._index(trial_id), result)
+        return stopped or bool(result["epoch"] >= self._max_epochs)
 
     def stop_all(self) -> bool:
         """Return whether the study is to end; Tune calls it after every step."""
-        return self._stopper.stops()
+        return self._stopper.stops() or self._conditions.end_study()
 
     def __getstate__(self) -> dict[str, Any]:
         """Return no state: Tune pickles it beside its own state, which is never read."""

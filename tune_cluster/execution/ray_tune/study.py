@@ -17,7 +17,7 @@ from ray import tune
 from search_spaces.objective import StudySpec
 from search_spaces.space import Space
 from search_spaces.trial_events import Event
-from tune_cluster.callbacks.stopping import Limits, StudyStopper
+from tune_cluster.callbacks.stopping import CONDITION, Limits, StudyStopper
 from tune_cluster.cluster.capacity import Cluster, TrialSlots
 from tune_cluster.cluster.nodes import Inspection, JoiningNodes
 from tune_cluster.execution.options import DEFAULT_TRIALS, Options
@@ -27,6 +27,7 @@ from tune_cluster.execution.ray_tune.compat import NoProgress, wrap_function
 from tune_cluster.execution.ray_tune.recorder import NoReports, Recorder, TuneStopper
 from tune_cluster.execution.ray_tune.restart import RestartingScheduler
 from tune_cluster.execution.ray_tune.searcher import Strategies, TrialSource
+from tune_cluster.execution.ray_tune.stop_conditions import StopConditions
 from tune_cluster.execution.ray_tune.trainable import job_directory, tune_trainable
 from tune_cluster.execution.sending import check_sendable
 from tune_cluster.execution.start_points import learned_start_points
@@ -125,7 +126,7 @@ class Study:
         check_unchanged(directory, trainable=self.trainable_name)
         found = tuner.strategies(options)
         self.searcher, self.scheduler = found.searcher, found.scheduler
-        self.notes = found.notes
+        self.notes = [*tuner.differences, *found.notes]
         """Sentences on what of Ray Tune's was translated or adapted."""
         if self.not_resumable and options.resume_or_start:
             raise ValueError(f"--resume-or-start: {self.not_resumable}; leave the flag out")
@@ -164,6 +165,7 @@ class Study:
         """All trials by index."""
         limits = {limit.name: getattr(options, limit.name) for limit in fields(Limits)}
         self.stopper = StudyStopper(Limits(**limits), self.state)
+        self._conditions = StopConditions(tuner.run_config.stop, self.stopper, self.state)
         self.checkpoints = StudyDirectory(directory, bucket).checkpoints
         """Store of the checkpoints, in which each trial has a folder of its own."""
         self.retry = StorageRetry(
@@ -221,6 +223,7 @@ class Study:
             self.checkpoints,
             scheduler=self.scheduler,
             searcher=self.searcher,
+            conditions=self._conditions,
             sequential=self.sequential,
             retry=self.retry,
             quota=self.quota,
@@ -258,7 +261,9 @@ class Study:
             storage_path=str(directory.absolute()),
             callbacks=[self._recorder, NoProgress()],
             progress_reporter=NoReports(),
-            stop=TuneStopper(self.stopper, self.max_epochs),
+            stop=TuneStopper(
+                self.stopper, self._conditions, self.max_epochs, source.indices.__getitem__
+            ),
             failure_config=tune.FailureConfig(max_failures=LOST_PROCESS_RETRIES),
             # The runner of the trial writes them, before it reports.
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
@@ -280,7 +285,7 @@ class Study:
     def over(self) -> bool:
         """Whether it has reached its last trial, or a limit."""
         limits = {limit.name.replace("_", " ") for limit in fields(Limits)}
-        return self.complete or self.stopper.why in limits
+        return self.complete or self.stopper.why in {*limits, CONDITION}
 
     @property
     def sequential(self) -> bool:
@@ -382,7 +387,7 @@ class Study:
         """
         assert self._journal is not None, "the study is not open"
         assert self._session is not None
-        own = [self.stopper, self._losses, self._strategies]
+        own = [self.stopper, self._conditions, self._losses, self._strategies]
         self._stream = EventStream(self._journal, self.state, [*own, *listeners])
         self._stream.begin([*self.events, *self._decided], self._session)
 

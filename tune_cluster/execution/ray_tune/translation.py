@@ -22,7 +22,15 @@ from ray.tune.schedulers import (
     TrialScheduler,
 )
 from ray.tune.search import BasicVariantGenerator, ConcurrencyLimiter, SearchAlgorithm, Searcher
-from ray.tune.search.sample import Categorical, Domain, Float, Integer, LogUniform, Quantized
+from ray.tune.search.sample import (
+    Categorical,
+    Domain,
+    Float,
+    Function,
+    Integer,
+    LogUniform,
+    Quantized,
+)
 
 from search_spaces.hyperparameter import Hyperparameter
 from search_spaces.schedulers.adapter import AdaptedPopulation, AdaptedScheduler
@@ -41,6 +49,7 @@ from tune_cluster.execution.ray_tune.compat import (
     objective_of,
     searcher_arguments,
 )
+from tune_cluster.execution.ray_tune.sampled import DRAWS, drawn
 from tune_cluster.execution.validation import kind_of
 
 STEPS = 1_000
@@ -99,6 +108,12 @@ def translate(
     notes: list[str] = []
     if isinstance(param_space, Mapping):
         param_space = _with_mutations(param_space, scheduler)
+        sampled = [name for name, at in _leaves(param_space) if isinstance(at, Function)]
+        if sampled:
+            notes.append(
+                f"{', '.join(sampled)}: {DRAWS} values that its function has given are what there "
+                "is to choose from"
+            )
     if isinstance(search_alg, ConcurrencyLimiter) and not search_alg.batch:
         search_alg = search_alg.searcher
     if isinstance(search_alg, StudySearcher):
@@ -110,7 +125,8 @@ def translate(
     else:
         searcher = _searcher(param_space, search_alg, samples, seed, notes)
     found = _scheduler(scheduler, max_epochs, epochs_given, seed, notes)
-    if isinstance(param_space, Mapping) and not epochs_given and found.max_epochs is None:
+    unlimited = found.max_epochs is None or isinstance(scheduler, PopulationBasedTraining)
+    if isinstance(param_space, Mapping) and not epochs_given and unlimited:
         notes.append(
             f"the epochs of a trial were not given: it ends after {max_epochs} at the "
             f"latest; give RunConfig(stop={{'{TIME}': N}}), or --max-epochs"
@@ -141,7 +157,7 @@ def _with_mutations(param_space: Mapping[str, Any], scheduler: Any) -> Mapping[s
         elif name not in flat and isinstance(given, Domain):
             flat[name] = given
         elif name not in flat:
-            raise ValueError(f"param_space: {name}, which {mutations.name} changes, is missing")
+            flat[name] = tune.sample_from(given)
     return nested(flat)
 
 
@@ -330,6 +346,8 @@ def _domain(name: str, domain: Domain) -> Hyperparameter:
     scale = "log" if isinstance(sampler, LogUniform) else "linear"
     if isinstance(domain, Categorical):
         return _list(name, domain.categories)
+    if isinstance(domain, Function):
+        return _list(name, drawn(name, domain))
     if not isinstance(domain, (Float, Integer)) or not math.isfinite(domain.upper - domain.lower):
         raise ValueError(
             f"param_space: {name} is {domain!r}, for which there is no range here; give uniform, "

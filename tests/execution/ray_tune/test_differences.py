@@ -1,0 +1,65 @@
+"""What a script says in Ray Tune's words, and a study does otherwise, is told before it begins."""
+
+import pytest
+from ray import tune
+from ray.tune.logger import CSVLoggerCallback
+
+from tune_cluster import Tuner
+
+
+class Stateful(tune.Callback):
+    def on_step_end(self, iteration, trials, **info):
+        pass
+
+    def get_state(self):
+        return {}
+
+
+def told(run=None, **config):
+    tuner = Tuner(
+        lambda config: None,
+        param_space={"lr": tune.uniform(0, 1)},
+        tune_config=tune.TuneConfig(metric="score", mode="max", **config),
+        run_config=tune.RunConfig(**(run or {})),
+    )
+    return tuner.differences
+
+
+def test_what_is_as_by_default_is_not_told():
+    assert told() == []
+    assert told({"checkpoint_config": tune.CheckpointConfig(), "verbose": 2}) == []
+
+
+@pytest.mark.parametrize(
+    ("run", "config", "name"),
+    [
+        ({}, {"trial_name_creator": str}, "trial_name_creator"),
+        ({}, {"trial_dirname_creator": str}, "trial_dirname_creator"),
+        ({"log_to_file": True}, {}, "log_to_file"),
+        ({"sync_config": tune.SyncConfig(sync_period=5)}, {}, "sync_config"),
+        ({"progress_reporter": tune.CLIReporter()}, {}, "progress_reporter"),
+        ({"checkpoint_config": tune.CheckpointConfig(num_to_keep=4)}, {}, "num_to_keep"),
+        (
+            {"checkpoint_config": tune.CheckpointConfig(checkpoint_score_attribute="score")},
+            {},
+            "checkpoint_score",
+        ),
+        (
+            {"checkpoint_config": tune.CheckpointConfig(checkpoint_frequency=5)},
+            {},
+            "checkpoint_frequency",
+        ),
+        (
+            {"checkpoint_config": tune.CheckpointConfig(checkpoint_at_end=True)},
+            {},
+            "checkpoint_at_end",
+        ),
+        ({"failure_config": tune.FailureConfig(max_failures=3)}, {}, "max_failures"),
+        ({"failure_config": tune.FailureConfig(fail_fast=True)}, {}, "fail_fast"),
+        ({"callbacks": [CSVLoggerCallback()]}, {}, "CSVLoggerCallback"),
+        ({"callbacks": [Stateful()]}, {}, "on_step_end, get_state"),
+    ],
+)
+def test_each_field_that_means_something_else_is_told_in_a_sentence(run, config, name):
+    (sentence,) = told(run, **config)
+    assert name in sentence
