@@ -2,6 +2,7 @@
 
 import csv
 import json
+import runpy
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from tests.conftest import ROOT
 from tests.journals import read_events
 from tune_cluster.study.journal import JOURNAL
 
+EXAMPLE = ROOT / "examples" / "ray_tune_script.py"
 SCRIPTS = ROOT / "tests" / "ray_scripts"
 
 pytestmark = pytest.mark.slow
@@ -151,3 +153,17 @@ def test_a_searcher_of_ones_own_suggests_and_is_told(run_script):
     # One has failed, beside others, which may have been the machine: it is not blamed for it.
     assert named["results"].num_errors == 1
     assert len(named["search"].told) == 4
+
+
+def test_the_example_differs_from_a_script_of_rays_by_its_import_line(
+    cluster_address, tmp_path, monkeypatch, capsys
+):
+    script = EXAMPLE.read_text()
+    assert script.count("tune_cluster") == 2, "in the docstring, and in the import line"
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(EXAMPLE), run_name="__main__")
+    output = capsys.readouterr().out
+    assert "Best checkpoint: [" in output
+    (study,) = (tmp_path / "results").iterdir()
+    assert [*study.glob("trials/*/ray/progress.csv")]
+    assert json.loads((study / "best" / "best.json").read_text())["loss"] < 1.0
