@@ -11,17 +11,17 @@ study has not had (see `recorded_curves.py`). 1, 4 and 50 workers (`--workers 8`
   (bootstrap over the seeds).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from other_cuts import CUTS
 from record_curves import EPOCHS, SPACE
 from recorded_curves import Curves
 from replay import OurStudy, replay
 from scipy.stats import bootstrap
+from strategies import scheduler_named
 from table import Row, run_benchmark
 
-from search_spaces.schedulers.asha import ASHA
-from search_spaces.schedulers.base import StudyScheduler
 from search_spaces.searchers.base import StudySearcher
 from search_spaces.searchers.gp_search import GPSearch
 from search_spaces.searchers.optuna_search import OptunaSearch
@@ -30,20 +30,26 @@ from search_spaces.searchers.tpe_search import TPESearch
 
 WITHIN, LIMIT = 0.005, 4_000
 
-CASES: dict[str, tuple[Callable[..., StudySearcher], Mapping[str, int] | None]] = {
-    "random": (RandomSearch, None),
-    "tpe": (TPESearch, None),
-    "optuna": (OptunaSearch, None),
-    "gp": (GPSearch, None),
-    "asha_1": (RandomSearch, {"grace_period": 1}),
-    "asha": (RandomSearch, {}),
-    "tpe_asha": (TPESearch, {}),
-    "optuna_asha": (OptunaSearch, {}),
-    "gp_asha": (GPSearch, {}),
+CASES: dict[str, tuple[Callable[..., StudySearcher], str]] = {
+    "random": (RandomSearch, ""),
+    "tpe": (TPESearch, ""),
+    "optuna": (OptunaSearch, ""),
+    "gp": (GPSearch, ""),
+    "asha_1": (RandomSearch, "asha_1"),
+    "asha": (RandomSearch, "asha"),
+    "tpe_asha": (TPESearch, "asha"),
+    "optuna_asha": (OptunaSearch, "asha"),
+    "gp_asha": (GPSearch, "asha"),
 }
-"""Searcher and arguments of ASHA beside the epochs, by name; None stops no trial."""
+"""Searcher and name of the scheduler in `strategies.py`, by name; no name stops no trial."""
+
+OTHERS: dict[str, tuple[Callable[..., StudySearcher], str]] = {
+    name: (RandomSearch, name) for name in ("asha_by_2", *CUTS)
+}
+"""Random search with rungs that cut otherwise (`other_cuts.py`); run only if `--cases` names them."""
 
 RATIOS = (
+    *((name, "asha") for name in OTHERS),
     *(("asha", "random"), ("asha", "asha_1")),
     *(("tpe_asha", "asha"), ("optuna_asha", "asha"), ("gp_asha", "asha")),
 )
@@ -51,11 +57,11 @@ RATIOS = (
 
 def costs(curves: Curves, case: str, workers: int, seeds: int) -> np.ndarray:
     """Return epochs, seconds and whether the target was reached: `[seeds, 3]`."""
-    searcher, rungs = CASES[case]
+    searcher, name = (CASES | OTHERS)[case]
     target = curves.best - WITHIN
     found = []
     for seed in range(seeds):
-        scheduler = StudyScheduler() if rungs is None else ASHA(max_epochs=EPOCHS, **rungs)
+        scheduler = scheduler_named(name, EPOCHS, seed)
         strategy = OurStudy(searcher(SPACE, seed=seed), scheduler, epochs=EPOCHS, trials=LIMIT)
         study = replay(curves.study(), strategy, workers=workers, epochs=LIMIT, target=target)
         cost = study.cost(target)

@@ -5,13 +5,16 @@ Searchers: random, prior (random around the defaults), sobol, tpe, optuna, gp, a
 `:defaults` the first trial has the defaults of the space. `prior:defaults+asha` is what a job that
 searches at random with early stopping does. Schedulers: asha (its default), asha_1, asha_3, asha_9
 (a grace period of so many epochs), ray_rule and ray_rule_3 (Ray's own rule, with a grace period of
-1 and 3), hyperband, pasha and power_laws (`other_rungs.py`); without one nobody is stopped.
+1 and 3), asha_by_2 and asha_by_4 (another reduction factor), hyperband, pasha and power_laws
+(`other_rungs.py`), and cut_2_by_3, agreement_by_3, … (`other_cuts.py`); without one nobody is
+stopped.
 """
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
+from other_cuts import CUTS, OtherCuts
 from other_rungs import PASHA, Hyperband, PowerLaws
 from peer_strategies import PEERS
 from replay import OurStudy, Strategy
@@ -38,12 +41,14 @@ ASHAS: Mapping[str, Mapping[str, Any]] = {
     "asha_1": {"grace_period": 1},
     "asha_3": {"grace_period": 3},
     "asha_9": {"grace_period": 9},
+    "asha_by_2": {"reduction_factor": 2},
+    "asha_by_4": {"reduction_factor": 4},
     "ray_rule": {"grace_period": 1, "rung_rule": "ray"},
     "ray_rule_3": {"grace_period": 3, "rung_rule": "ray"},
 }
 """Arguments of ASHA beside the epochs of a trial, by name."""
 
-SCHEDULERS = (*ASHAS, "hyperband", "pasha", "power_laws")
+SCHEDULERS = (*ASHAS, *CUTS, "hyperband", "pasha", "power_laws")
 """Names of all schedulers."""
 
 
@@ -102,6 +107,8 @@ def scheduler_named(name: str, epochs: int, seed: int) -> StudyScheduler:
         return PASHA(max_epochs=epochs)
     if name == "power_laws":
         return PowerLaws(max_epochs=epochs)
+    if name in CUTS:
+        return OtherCuts(max_epochs=epochs, rule=CUTS[name])
     return ASHA(max_epochs=epochs, **ASHAS[name]) if name else StudyScheduler()
 
 
