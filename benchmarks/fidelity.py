@@ -46,7 +46,7 @@ CASES: dict[str, tuple[Callable[..., StudySearcher], str]] = {
 OTHERS: dict[str, tuple[Callable[..., StudySearcher], str]] = {
     name: (RandomSearch, name) for name in ("asha_by_2", *CUTS)
 }
-"""Random search with rungs that cut otherwise (`other_cuts.py`); run only if `--cases` names them."""
+"""Random search with rungs that cut otherwise (`other_cuts.py`); run only where `--cases` asks."""
 
 RATIOS = (
     *((name, "asha") for name in OTHERS),

@@ -11,17 +11,25 @@ is the normalised regret of `lcbench.py`, mean over the tasks, their seeds avera
 - `misled_N`: with earlier studies that mislead (their values have the opposite sign), and
 - `30_misled`: their cost after 30 trials, with its interval.
 
+With `--ranges model` the same searchers run once more, in ranges that the earlier studies narrow in
+one of the ways of `narrowed.py`, or in several of them. A second table has
+
+- `learned_N` and `misled_N`: after N trials; and
+- `less_learned`, `less_misled`: after 30 trials, minus those with start points alone, on all
+  tasks, then at the even places and at the odd ones (ranges were chosen on the even ones).
+
     python benchmarks/learn_from.py --data DIR --tasks all --seeds 5
 """
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from compare import interval
 from lcbench import TASKS, listed
+from narrowed import BOXES, NARROWED, Study, known, narrowed
 from replay import METRIC, OurStudy, replay
 from strategies import SEARCHERS, searcher_named
 from surrogate import EPOCHS, SPACE, Scale, Surrogate
@@ -63,11 +71,45 @@ def start_points(
 ) -> list[StartPoint]:
     """Return start points for the task that is left out, from studies of the others."""
     studies = {
-        task: earlier_study(surrogate, task, APART * (seed + 1) + at, sign)
+        task: earlier_study(surrogate, task, seed_of(seed, at), sign)
         for at, task in enumerate(tasks)
         if task != left_out
     }
     return portfolio(SPACE, studies, Objective(METRIC, "max"), LEARNED)
+
+
+def seed_of(seed: int, place: int) -> int:
+    """Return the seed of the earlier study of a task, for new studies of a seed."""
+    return APART * (seed + 1) + place
+
+
+class EarlierStudies:
+    """What narrows the ranges of a study: those of the other tasks.
+
+    Args:
+        surrogate: of all of them.
+        tasks: of which one is left out.
+    """
+
+    def __init__(self, surrogate: Surrogate, tasks: Sequence[str]) -> None:
+        self._surrogate, self._tasks = surrogate, tasks
+        self._known: dict[tuple[int, int, float], Study] = {}
+
+    def narrowed(
+        self, name: str, ranges: str, left_out: str, seed: int, sign: float
+    ) -> StudySearcher:
+        """Return the searcher of that name, for a study of the task that is left out."""
+        others = [
+            self._study(at, seed, sign) for at, task in enumerate(self._tasks) if task != left_out
+        ]
+        return narrowed(name, SPACE, seed, BOXES[ranges](SPACE, others))
+
+    def _study(self, at: int, seed: int, sign: float) -> Study:
+        key = at, seed, sign
+        if key not in self._known:
+            trials = earlier_study(self._surrogate, self._tasks[at], seed_of(seed, at), sign)
+            self._known[key] = known(SPACE, trials)
+        return self._known[key]
 
 
 def regrets(
@@ -92,25 +134,34 @@ def regrets(
 
 
 def measured(
-    surrogate: Surrogate, tasks: Sequence[str], names: Sequence[str], seeds: int
+    surrogate: Surrogate,
+    tasks: Sequence[str],
+    names: Sequence[str],
+    seeds: int,
+    ranges: Sequence[str],
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Return regrets of studies that begin alone, learned and misled, by searcher: `[tasks,
-    30]`."""
+    """Return, by searcher, regrets of studies that begin alone, learned and misled, and of the last
+    two in each of `ranges`: `[tasks, 30]`."""
+    earlier = EarlierStudies(surrogate, tasks)
     found: dict[str, dict[str, list[np.ndarray]]] = {}
     for task in tasks:
         scale = surrogate.scale(task)
         of_task: dict[tuple[str, str], list[list[float]]] = {}
         for seed in range(seeds):
-            starts: dict[str, Sequence[StartPoint]] = {
-                "alone": [],
-                "learned": start_points(surrogate, tasks, task, seed, 1.0),
-                "misled": start_points(surrogate, tasks, task, seed, -1.0),
+            starts: dict[str, tuple[float, Sequence[StartPoint]]] = {
+                "alone": (0.0, []),
+                "learned": (1.0, start_points(surrogate, tasks, task, seed, 1.0)),
+                "misled": (-1.0, start_points(surrogate, tasks, task, seed, -1.0)),
             }
             for name in names:
-                for case, points in starts.items():
-                    studies = of_task.setdefault((name, case), [])
-                    searcher = searcher_named(name, SPACE, seed, [])
-                    studies.append(regrets(surrogate, task, searcher, points, scale))
+                for case, (sign, points) in starts.items():
+                    searchers = {case: searcher_named(name, SPACE, seed, [])}
+                    for kind in ranges if sign else ():
+                        searcher = earlier.narrowed(name, kind, task, seed, sign)
+                        searchers[f"{case} {kind}"] = searcher
+                    for one, searcher in searchers.items():
+                        studies = of_task.setdefault((name, one), [])
+                        studies.append(regrets(surrogate, task, searcher, points, scale))
         for (name, case), studies in of_task.items():
             found.setdefault(name, {}).setdefault(case, []).append(np.mean(studies, axis=0))
     return {name: {c: np.array(v) for c, v in cases.items()} for name, cases in found.items()}
@@ -133,25 +184,52 @@ def main() -> None:
     parser.add_argument(
         "--searchers", type=listed, default=["random", "tpe", "optuna", "gp"], metavar="NAMES"
     )
+    parser.add_argument(
+        "--ranges", type=listed, default=[], metavar="NAMES", help="of narrowed.py, see above"
+    )
     arguments = parser.parse_args()
     if unknown := {*arguments.searchers} - {*SEARCHERS}:
         parser.error(f"--searchers {', '.join(unknown)}: there are {', '.join(SEARCHERS)}")
+    if unknown := {*arguments.ranges} - {*BOXES}:
+        parser.error(f"--ranges {', '.join(unknown)}: there are {', '.join(BOXES)}")
+    if arguments.ranges and (unknown := {*arguments.searchers} - {*NARROWED}):
+        parser.error(f"--ranges with {', '.join(unknown)}: there are {', '.join(NARROWED)}")
     try:
         surrogate = Surrogate(arguments.data)
     except ValueError as error:
         parser.error(str(error))
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     tasks = surrogate.tasks[TASKS[arguments.tasks]]
-    found = measured(surrogate, tasks, arguments.searchers, arguments.seeds)
-    heads = ["searcher", *(f"{case}_{n}" for case in ("alone", "learned", "misled") for n in SHOWN)]
-    heads += ["10_less_30", "30_misled"]
+    found = measured(surrogate, tasks, arguments.searchers, arguments.seeds, arguments.ranges)
     print(f"{len(tasks)} tasks ({arguments.tasks}), {arguments.seeds} seeds\n")
+    cases = ("alone", "learned", "misled")
+    heads = ["searcher", *(f"{case}_{n}" for case in cases for n in SHOWN)]
+    heads += ["10_less_30", "30_misled"]
     print(f"| {' | '.join(heads)} |", "|---" * len(heads) + "|", sep="\n")
-    for name, cases in found.items():
-        cells = [f"{values[:, n - 1].mean():.3f}" for values in cases.values() for n in SHOWN]
-        cells.append(difference(cases["learned"][:, 9] - cases["alone"][:, 29]))
-        cells.append(difference(cases["misled"][:, 29] - cases["alone"][:, 29]))
+    for name, of in found.items():
+        cells = [f"{of[case][:, n - 1].mean():.3f}" for case in cases for n in SHOWN]
+        cells.append(difference(of["learned"][:, 9] - of["alone"][:, 29]))
+        cells.append(difference(of["misled"][:, 29] - of["alone"][:, 29]))
         print(f"| {name} | {' | '.join(cells)} |")
+    if arguments.ranges:
+        show_ranges(found, arguments.ranges)
+
+
+def show_ranges(found: Mapping[str, Mapping[str, np.ndarray]], ranges: Sequence[str]) -> None:
+    """Print what narrowed ranges come to."""
+    heads = ["searcher", "ranges"]
+    for case in ("learned", "misled"):
+        heads += [*(f"{case}_{n}" for n in (20, 30)), f"less_{case}", "even", "odd"]
+    print(f"\n| {' | '.join(heads)} |", "|---" * len(heads) + "|", sep="\n")
+    for name, of in found.items():
+        for kind in ranges:
+            cells = [name, kind]
+            for case in ("learned", "misled"):
+                regret = of[f"{case} {kind}"]
+                cells += [f"{regret[:, n - 1].mean():.3f}" for n in (20, 30)]
+                less = regret[:, 29] - of[case][:, 29]
+                cells += [difference(less), difference(less[1::2]), difference(less[0::2])]
+            print(f"| {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ Cut = Callable[[Seen], float]
 
 
 def agreement(seen: Seen) -> float:
-    """The share by the pairs in one order; before them are four pairs, three of which agree."""
+    """Return the share by the pairs in one order, beside four of which three agree."""
     first, second = np.triu_indices(len(seen.here), k=1)
     same = np.sign(seen.here[first] - seen.here[second]) == np.sign(
         seen.there[first] - seen.there[second]
@@ -72,7 +72,7 @@ def agreement(seen: Seen) -> float:
 
 
 def containing(seen: Seen, probability: float) -> float:
-    """The share that contains the best one at the next rung with a probability."""
+    """Return the share that contains the best one at the next rung with a probability."""
     everybody = _scores(seen.everybody)
     here = np.interp(seen.here, seen.everybody, everybody)
     there = _scores(seen.there)
@@ -93,7 +93,7 @@ def containing(seen: Seen, probability: float) -> float:
 
 @cache
 def _places_of_the_best(correlation: float, count: int) -> Floats:
-    """Where the best one at the next rung was here, as a share of all, in 1,000 draws."""
+    """Draw 1,000 times where the best one at the next rung was here, as a share of all."""
     rng = np.random.default_rng(0)
     here = rng.standard_normal((1_000, count))
     there = correlation * here + np.sqrt(1 - correlation**2) * rng.standard_normal(here.shape)
@@ -103,7 +103,7 @@ def _places_of_the_best(correlation: float, count: int) -> Floats:
 
 
 def reach(seen: Seen) -> float:
-    """The share of those that may be the best at the next rung."""
+    """Return the share of those that may be the best at the next rung."""
     columns = np.column_stack([np.ones(len(seen.here)), seen.here])
     (start, slope), *_ = np.linalg.lstsq(columns, seen.there, rcond=None)
     error = np.sqrt(((columns @ [start, slope] - seen.there) ** 2).sum() / (len(seen.here) - 2))
@@ -112,7 +112,7 @@ def reach(seen: Seen) -> float:
 
 
 def control(seen: Seen) -> float:
-    """The share by where the best ones at the next rung have come from."""
+    """Return the share by where the best ones at the next rung have come from."""
     share, best = seen.usual, np.inf
     half = np.median(seen.here)
     for here, there in zip(seen.here, seen.there, strict=True):
@@ -128,7 +128,7 @@ def _scores(values: Floats) -> Floats:
 
 
 def fixed(seen: Seen, share: float) -> float:
-    """A share that no study sets."""
+    """Return a share that no study sets."""
     return share
 
 
@@ -166,7 +166,7 @@ class SetRung(Rung):
     share: float = field(kw_only=True)
 
     def going_on(self, factor: int) -> int:
-        """How many of the best go on, whatever the factor."""
+        """Return how many of the best go on, whatever the factor."""
         return int(super().going_on(1) * self.share + 1e-9)
 
 
@@ -186,7 +186,7 @@ class SetRungs(Rungs):
         self.rungs.update(self._shared)
 
     def report(self, trial: int, epoch: float, value: float) -> Decision | None:
-        """As `Rungs`, by the shares that are known until then."""
+        """Compare the value as `Rungs` do, by the shares that are known until then."""
         if epoch in self.rungs:
             stations = [*self.in_use, self.max_epochs]
             for at, ahead in zip(self.in_use, stations[1:], strict=True):
@@ -194,7 +194,7 @@ class SetRungs(Rungs):
         return super().report(trial, epoch, value)
 
     def _share(self, rung: Rung, ahead: int) -> float:
-        """What goes on from a rung, by those that have come to a station ahead."""
+        """Return the share that goes on from a rung, by trials that have come to one ahead."""
         later = self.rungs[ahead].places if ahead in self.rungs else {}
         order: Sequence[int] = [*later, *(trial for trial in self.ends if trial not in later)]
         pairs = [
