@@ -355,3 +355,11 @@ def test_a_flag_that_has_one_is_not(tmp_path, argv, trainable):
 
 def test_the_epochs_of_a_smoke_test_are_not_refused(tmp_path):
     refuse(tmp_path, ["--smoke-test"], max_epochs=3)
+
+
+def test_a_restore_as_in_ray_tune_is_answered_with_what_to_do(tmp_path):
+    with pytest.raises(ValueError, match=r"fit\(Options\(resume='results/mine'\)\)"):
+        Tuner.restore("results/mine", trainable=lambda config: None)
+    assert not Tuner.can_restore(tmp_path)
+    (tmp_path / "study.json").write_text("{}")
+    assert Tuner.can_restore(tmp_path)

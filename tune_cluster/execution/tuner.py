@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from ray import tune
 
@@ -31,6 +31,7 @@ from tune_cluster.execution.validation import (
     check_trainable,
     kind_of,
 )
+from tune_cluster.study.study_file import STUDY_FILE
 
 if TYPE_CHECKING:
     from tune_cluster.execution.result import StudyResult
@@ -216,6 +217,23 @@ class Tuner:
         if limited or inspect.isclass(self.trainable) or not isinstance(self.param_space, Mapping):
             return None
         return OPEN_END if self.strategies(options).scheduler.max_epochs is None else None
+
+    @classmethod
+    def restore(cls, path: str, *arguments: Any, **more: Any) -> NoReturn:
+        """Refuse what Ray's Tuner does: a study is resumed by `fit`, and unpickles nothing.
+
+        Raises:
+            ValueError: always, with what to do.
+        """
+        raise ValueError(
+            f"Tuner.restore({path!r}): build the Tuner as the study was built, and resume it by "
+            f"Tuner(...).fit(Options(resume={path!r}))"
+        )
+
+    @classmethod
+    def can_restore(cls, path: str | Path, *arguments: Any, **more: Any) -> bool:
+        """Return whether there is a study at a path, which `fit(Options(resume=path))` resumes."""
+        return Path(path, STUDY_FILE).is_file()
 
     def fit(self, options: Options | None = None) -> StudyResult:
         """Run the study, new or, with `Options(resume=…)`, resumed; return its result.

@@ -4,7 +4,15 @@ import pytest
 from ray import tune
 from ray.tune.logger import CSVLoggerCallback
 
+import tune_cluster
 from tune_cluster import Tuner
+
+
+class Renamed(tune_cluster.Callback):
+    """A callback of Ray's in a script with another import line."""
+
+    def on_trial_result(self, iteration, trials, trial, result, **info):
+        pass
 
 
 class Stateful(tune.Callback):
@@ -57,6 +65,7 @@ def test_what_is_as_by_default_is_not_told():
         ({"failure_config": tune.FailureConfig(max_failures=3)}, {}, "max_failures"),
         ({"failure_config": tune.FailureConfig(fail_fast=True)}, {}, "fail_fast"),
         ({"callbacks": [CSVLoggerCallback()]}, {}, "CSVLoggerCallback"),
+        ({"callbacks": [Renamed()]}, {}, "Renamed"),
         ({"callbacks": [Stateful()]}, {}, "on_step_end, get_state"),
     ],
 )

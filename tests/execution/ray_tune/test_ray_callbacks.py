@@ -9,12 +9,14 @@ import pytest
 from ray import tune
 from ray.tune import Callback
 
+import tune_cluster
 from tests.conftest import PATIENCE, journal_of
 from tests.execution.ray_tune import logged
 from tests.journals import Happens, event_of, state_of
 from tune_cluster.execution.ray_tune.ray_callbacks import (
     FOLDER,
     RayCallbacks,
+    is_rays,
     methods_never_called,
 )
 from tune_cluster.study.events import Closed, Session
@@ -137,6 +139,22 @@ def test_a_promoted_trial_starts_again(told):
     study.tell(result(2, 0.6))
     methods = [call[0] for call in callback.calls]
     assert methods == ["setup", "start", "result", "complete", "start", "result"]
+
+
+def test_a_callback_of_rays_that_inherits_a_studys_is_called_as_well(tmp_path):
+    class Renamed(tune_cluster.Callback):
+        results = 0
+
+        def on_trial_result(self, iteration, trials, trial, result, **info):
+            self.results += 1
+
+    callback = Renamed()
+    assert is_rays(callback)
+    assert not is_rays(tune_cluster.Callback())
+    study = Happens(adapter(callback, tmp_path), config=CONFIG)
+    for event in (Session(command=[], time=1.0), event_of("started"), result(1, 0.5)):
+        study.tell(event)
+    assert callback.results == 1
 
 
 def test_methods_without_a_counterpart_are_named():

@@ -7,7 +7,7 @@ from typing import Any
 
 from ray import tune
 
-from tune_cluster.execution.ray_tune.ray_callbacks import FOLDER, methods_never_called
+from tune_cluster.execution.ray_tune.ray_callbacks import FOLDER, is_rays, methods_never_called
 from tune_cluster.trial.failures import ERROR_RETRIES, LOST_PROCESS_RETRIES
 
 REASONS = {
@@ -72,7 +72,7 @@ def _of_failures(config: tune.FailureConfig | None) -> Iterator[str]:
 
 def _of_callbacks(callbacks: Sequence[object]) -> Iterator[str]:
     for callback in callbacks:
-        if isinstance(callback, tune.Callback):
+        if is_rays(callback):
             never = methods_never_called(callback)
             besides = f"; {', '.join(never)} of it are never called" if never else ""
             yield (

@@ -41,21 +41,32 @@ FOLDER = "ray"
 """Name of the folder, in that of a trial, that Ray's callbacks write to. In the trial's own folder
 TensorBoard would read their event file in place of the study's."""
 
+HOOKS = ("on_trial_start", "on_trial_result", "on_trial_complete", "on_trial_error")
+"""Methods by which a callback of Ray's is known: in a script whose import line alone was changed,
+`tune.Callback` is a study's."""
+
 NEVER_CALLED = ("on_step_begin", "on_step_end", "get_state", "set_state")
 """Methods of `tune.Callback` without a counterpart: a study has no steps, and rebuilds no state."""
 
 
-def methods_never_called(callback: tune.Callback) -> list[str]:
+def is_rays(callback: object) -> bool:
+    """Return whether a callback expects the calls that Ray makes."""
+    return isinstance(callback, tune.Callback) or any(hasattr(callback, name) for name in HOOKS)
+
+
+def methods_never_called(callback: object) -> list[str]:
     """Return the methods that a callback defines and a study never calls."""
     kind = type(callback)
     return [
-        name for name in NEVER_CALLED if getattr(kind, name) is not getattr(tune.Callback, name)
+        name
+        for name in NEVER_CALLED
+        if hasattr(kind, name) and getattr(kind, name) is not getattr(tune.Callback, name)
     ]
 
 
 def adapted(given: Sequence[Callback | tune.Callback], study: Study) -> list[Callback]:
     """Return callbacks of a study, with one for all those of Ray's."""
-    rays = [callback for callback in given if isinstance(callback, tune.Callback)]
+    rays = [callback for callback in given if is_rays(callback)]
     own = [callback for callback in given if isinstance(callback, Callback)]
     if not rays:
         return own
@@ -164,7 +175,7 @@ class RayCallbacks(Callback):
 
     def __init__(
         self,
-        callbacks: Sequence[tune.Callback],
+        callbacks: Sequence[object],
         study: Path,
         *,
         checkpoints: str,
@@ -286,4 +297,5 @@ class RayCallbacks(Callback):
 
     def _call_all(self, method: str, **arguments: Any) -> None:
         for callback in self._callbacks:
-            getattr(callback, method)(**arguments)
+            if hasattr(callback, method):
+                getattr(callback, method)(**arguments)
