@@ -6,8 +6,10 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.conftest import PATIENCE, ROOT, results_of, table_of
@@ -122,6 +124,31 @@ def test_killed_at_any_moment_the_same_command_comes_to_the_table_of_one_run(mac
         code, output = here.run("cut", *changed)
         assert (code, output.count("\n")) == (2, 1), output
         assert said in output
+
+
+@pytest.mark.parametrize("begun", ["gcs_server", "raylet"])
+def test_terminated_while_its_ray_starts_it_says_so_and_leaves_nothing(machine, begun):
+    here = machine("here")
+    process = here.start("mine")
+    driver, deadline = psutil.Process(process.pid), time.monotonic() + PATIENCE
+
+    def started():
+        with suppress(psutil.NoSuchProcess):
+            return begun in " ".join(name_of(one) for one in driver.children(recursive=True))
+
+    while not started():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    here.kill(process, signal.SIGTERM)
+    assert process.returncode == 143
+    assert not [*(here.home / "results").iterdir()]
+
+
+def name_of(process):
+    with suppress(psutil.NoSuchProcess):
+        return process.name()
+    return ""
 
 
 def test_while_one_driver_has_the_study_another_one_is_refused_and_it_goes_on(machine):

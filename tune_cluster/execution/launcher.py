@@ -52,6 +52,7 @@ from tune_cluster.execution.resume import directory_for, taken_up
 from tune_cluster.execution.sending import unsendable_refused
 from tune_cluster.execution.signals import (
     EXIT_CODES,
+    coded_as_terminated,
     ended_by_signals,
     interrupted,
     signals_handled,
@@ -294,8 +295,9 @@ def prepare(
     # Ray stores objects that a script has passed before the connection once it is connected.
     with nothing_left(directory) as keep, unsendable_refused():
         check_unchanged(directory.path, metric=tuner.objective.metric, mode=tuner.objective.mode)
-        found = held.enter_context(cluster_for(options))
-        study = study_on(found, directory, tuner, options, console)
+        with coded_as_terminated():
+            found = held.enter_context(cluster_for(options))
+            study = study_on(found, directory, tuner, options, console)
         # Installed again, since Ray has replaced the handler of SIGTERM when it started.
         with ended_by_signals():
             built = study.as_tune()

@@ -107,6 +107,17 @@ def ended_by_signals() -> Iterator[None]:
 
 
 @contextmanager
+def coded_as_terminated() -> Iterator[None]:
+    """Give an exit within the `with` block the code of SIGTERM: while Ray starts, its own handlers
+    exit with 15 or 1, by which a requeuing system would not know that the job was terminated."""
+    try:
+        yield
+    except SystemExit as ended:
+        ours = isinstance(ended.code, int) and ended.code > 128
+        sys.exit(ended.code if ours else EXIT_CODES[TERMINATED])
+
+
+@contextmanager
 def handled(handlers: Mapping[signal.Signals, Handler]) -> Iterator[None]:
     """Install these signal handlers within the `with` block.
 
