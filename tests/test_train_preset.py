@@ -100,9 +100,7 @@ def test_options_that_contradict_each_other_are_refused(options, seeds, said):
 def test_asked_for_help_it_lists_its_commands(tmp_path):
     code, output = tune_cluster(tmp_path, "--help")
     assert code == 0
-    assert re.search(
-        r"^train +Train a preset, which earlier studies have found", output, re.MULTILINE
-    )
+    assert re.search(r"^train +Train a preset that earlier studies", output, re.MULTILINE)
 
 
 @pytest.mark.parametrize(("seeds", "trainings"), [(2, 2), (None, 4)])
