@@ -11,8 +11,11 @@ TESTS := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore=tests
 asha: .venv/installed
 	$(BIN)/python tune_jobs/asha_lr_batch.py --yes
 
+# Prints the coverage of this process and its forks; processes of Ray's are not counted.
+COVERAGE := --cov tune_cluster --cov search_spaces --cov trainables --cov-report term:skip-covered
+
 test: .venv/installed
-	$(TESTS) -m "not long"
+	$(TESTS) -m "not long" $(COVERAGE)
 
 test-all: .venv/installed
 	$(TESTS)
