@@ -11,8 +11,8 @@ is the normalised regret of `lcbench.py`, mean over the tasks, their seeds avera
 - `misled_N`: with earlier studies that mislead (their values have the opposite sign), and
 - `30_misled`: their cost after 30 trials, with its interval.
 
-With `--ranges model` the same searchers run once more, in ranges that the earlier studies narrow in
-one of the ways of `narrowed.py`, or in several of them. A second table has
+With `--ranges model` the same searchers run once more, in ranges that the earlier studies narrow by
+one of the methods of `narrowed.py`, or in several of them. A second table has
 
 - `learned_N` and `misled_N`: after N trials; and
 - `less_learned`, `less_misled`: after 30 trials, minus those with start points alone, on all
@@ -84,11 +84,11 @@ def seed_of(seed: int, place: int) -> int:
 
 
 class EarlierStudies:
-    """What narrows the ranges of a study: those of the other tasks.
+    """Earlier studies of the other tasks, which narrow the ranges of a study.
 
     Args:
-        surrogate: of all of them.
-        tasks: of which one is left out.
+        surrogate: surrogate of all tasks.
+        tasks: tasks, one of which is left out.
     """
 
     def __init__(self, surrogate: Surrogate, tasks: Sequence[str]) -> None:
@@ -216,7 +216,7 @@ def main() -> None:
 
 
 def show_ranges(found: Mapping[str, Mapping[str, np.ndarray]], ranges: Sequence[str]) -> None:
-    """Print what narrowed ranges come to."""
+    """Print the results with narrowed ranges."""
     heads = ["searcher", "ranges"]
     for case in ("learned", "misled"):
         heads += [*(f"{case}_{n}" for n in (20, 30)), f"less_{case}", "even", "odd"]

@@ -2,18 +2,18 @@
 
 A box of the space is found by the earlier studies (`BOXES`):
 
-- `hull`: the smallest one with the best configuration of each study (Perrone et al. 2019, *Learning
+- `hull`: the smallest box with the best configuration of each study (Perrone et al. 2019, *Learning
   search spaces for Bayesian optimization*);
-- `trimmed`: of each hyperparameter, without the tenth of these that is lowest and the highest one,
-  as with the slack of the same paper;
-- `model`: the smallest one with the fiftieth of 2,048 points of the space that is best in the mean
-  of the models of all studies (`search_spaces/searchers/portfolio.py`).
+- `trimmed`: the same without the lowest and the highest tenth of these for each hyperparameter, as
+  with the slack of the same paper;
+- `model`: the smallest box with the best fiftieth of 2,048 points of the space, by the mean of the
+  models of all studies (`search_spaces/searchers/portfolio.py`).
 
-Each end is a fiftieth of the scale farther out. Half of the searcher's own trials are in the box,
-from when its first three of them have ended, and only if one of the first three configurations of
-earlier studies is better than all of these, else all are anywhere. Random and Sobol points in the
-box are drawn from it; Parzen estimators get eight tries, and the ends of what is out of it; the
-candidates of a Gaussian process are in it.
+Each end is extended by a fiftieth of the scale. Half of the searcher's own trials are in the box,
+once its first three have ended, and only if one of the first three configurations of earlier
+studies is better than all of these; else all are anywhere. Random and Sobol points in the box are
+drawn from it; proposals of Parzen estimators are repeated up to eight times, then clipped to the
+box; the candidates of a Gaussian process are in it.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ from search_spaces.trial_events import Earlier, Event, Result, Suggested
 from search_spaces.values import Value
 
 OWN = 3
-"""Of the searcher's own trials, those that are compared before ranges are narrowed."""
+"""Number of the searcher's own trials that are compared before ranges are narrowed."""
 SHARE = 0.5
-"""Of the trials after them, those in the box."""
+"""Share of later trials in the box."""
 DRAW = 77
-"""Sets that draw apart from all other draws of a seed and an index."""
+"""Constant that separates this draw from all other draws of a seed and an index."""
 TRIES = 8
 """Proposals of Parzen estimators until one is in the box."""
 SLACK = 0.02
@@ -59,7 +59,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Box:
-    """A part of a space: of each hyperparameter an interval of its numbers, in [0, 1]."""
+    """A part of a space: an interval in [0, 1] for each hyperparameter."""
 
     low: Floats
     high: Floats
@@ -70,8 +70,8 @@ class Box:
         return found
 
     def folded(self, numbers: Floats) -> Floats:
-        """Leave what is in the box, and move the rest anywhere into it: uniform numbers come to be
-        uniform in it."""
+        """Keep numbers in the box, and move others into it so that uniform numbers are uniform in
+        it."""
         width = self.high - self.low
         out = np.where(numbers < self.low, numbers, numbers - width) / np.maximum(1 - width, 1e-9)
         inside = (numbers >= self.low) & (numbers <= self.high)
@@ -81,18 +81,18 @@ class Box:
 
 @dataclass(frozen=True)
 class Study:
-    """What is known of an earlier study."""
+    """Knowledge of an earlier study."""
 
     units: Floats
-    """The places of its trials, [n, p]."""
+    """Points of its trials, [n, p]."""
     scores: Floats
-    """Of each, the smaller the better."""
+    """Score of each trial, smaller is better, [n]."""
     expected: Floats
-    """By its model, at each of `_points`."""
+    """Prediction of its model at each of `_points`."""
 
     @property
     def best(self) -> Floats:
-        """The place of its best trial."""
+        """Point of its best trial, [p]."""
         found: Floats = self.units[self.scores.argmin()]
         return found
 
@@ -142,7 +142,7 @@ BOXES: Mapping[str, Callable[[Space, Sequence[Study]], Box]] = {
     "trimmed": lambda space, studies: hull(space, studies, 0.1),
     "model": model,
 }
-"""By name."""
+"""Methods by name."""
 
 
 @dataclass
@@ -152,12 +152,12 @@ class Guard:
     box: Box
     seed: int
     best: dict[int, float] = field(default_factory=dict)
-    """By trial, the larger the better."""
+    """Best value of each trial, larger is better, by trial."""
     own: list[int] = field(default_factory=list)
     """The searcher's first trials."""
 
     def on_event(self, event: Event, earlier: EarlierPoints) -> None:
-        """Take in any event of the study, before the searcher does."""
+        """Take in an event of the study, before the searcher does."""
         if isinstance(event, Suggested) and len(self.own) < OWN and earlier.points:
             if earlier.at(event.trial) is None:
                 self.own.append(event.trial)
@@ -167,7 +167,7 @@ class Guard:
             self.best[event.trial] = max(value, self.best.get(event.trial, value))
 
     def at(self, index: int, earlier: EarlierPoints) -> Box | None:
-        """Return where trial `index`, the searcher's own, is; None for anywhere."""
+        """Return the box of trial `index`, one of the searcher's own; None for anywhere."""
         if not earlier.trusted or len(self.own) < OWN:
             return None
         if any(trial not in self.best for trial in self.own):
@@ -185,7 +185,7 @@ class BoxSpace(Space):
     box: Box = field(kw_only=True, compare=False)
 
     def point(self, u: Sequence[float]) -> dict[str, Value]:
-        """Return the configuration at a place of the box."""
+        """Return the configuration at a point of the box."""
         return super().point(self.box.drawn(u))
 
 
@@ -194,7 +194,7 @@ def _part(space: Space, box: Box) -> BoxSpace:
 
 
 class NarrowedRandom(RandomSearch):
-    """Random search."""
+    """Random search in narrowed ranges."""
 
     def __init__(self, space: Space, *, seed: int, box: Box, around_defaults: bool = False) -> None:
         super().__init__(space, seed=seed, around_defaults=around_defaults)
@@ -207,7 +207,7 @@ class NarrowedRandom(RandomSearch):
         self._inside.check(spec)
 
     def on_event(self, event: Event, replay: bool) -> None:
-        """Take in any event of the study."""
+        """Take in an event of the study."""
         self._guard.on_event(event, self.earlier_points)
         super().on_event(event, replay)
         self._inside.on_event(event, replay)
@@ -220,7 +220,7 @@ class NarrowedRandom(RandomSearch):
 
 
 class Narrowed(LearningSearch):
-    """A searcher that learns."""
+    """A searcher that learns, in narrowed ranges."""
 
     def __init__(self, space: Space, *, seed: int, box: Box) -> None:
         super().__init__(space, seed=seed)  # type: ignore[call-arg]
@@ -229,7 +229,7 @@ class Narrowed(LearningSearch):
         self._now: Box | None = None
 
     def on_event(self, event: Event, replay: bool) -> None:
-        """Take in any event of the study."""
+        """Take in an event of the study."""
         self._guard.on_event(event, self.earlier_points)
         super().on_event(event, replay)
 
@@ -256,11 +256,11 @@ class Narrowed(LearningSearch):
 
 
 class NarrowedTPE(Narrowed, TPESearch):
-    """HyperOpt's TPE."""
+    """HyperOpt's TPE in narrowed ranges."""
 
 
 class NarrowedOptuna(Narrowed, OptunaSearch):
-    """Optuna's TPE."""
+    """Optuna's TPE in narrowed ranges."""
 
 
 class _InBox(Encoding):
@@ -273,14 +273,14 @@ class _InBox(Encoding):
 
 
 class NarrowedGP(Narrowed, GPSearch):
-    """A Gaussian process."""
+    """A Gaussian process in narrowed ranges."""
 
     def __init__(self, space: Space, *, seed: int, box: Box) -> None:
         super().__init__(space, seed=seed, box=box)
         self._anywhere, self._in_box = self._encoding, _InBox(space, box)
 
     def proposal(self, rng: np.random.Generator) -> Sequence[float]:
-        """Propose one of candidates in the box or anywhere."""
+        """Propose one of the candidates, in the box or anywhere."""
         self._encoding = self._anywhere if self._now is None else self._in_box
         return GPSearch.proposal(self, rng)
 
@@ -292,7 +292,7 @@ NARROWED: Mapping[str, Callable[..., StudySearcher]] = {
     "optuna": NarrowedOptuna,
     "gp": NarrowedGP,
 }
-"""By the names of `strategies.py`."""
+"""Searchers by their names in `strategies.py`."""
 
 
 def narrowed(name: str, space: Space, seed: int, box: Box) -> StudySearcher:

@@ -1,23 +1,23 @@
-"""Other ways to choose how hard rungs cut, for a comparison with ours (`lcbench.py`).
+"""Other rules for the share of trials that continues from a rung, for a comparison (`lcbench.py`).
 
-Rungs lie where ours do, or twice as dense, and the grace period decides itself; what differs is the
-share of the trials at a rung that goes on. It is fixed, the same at all rungs, or set by the study
-anew with every value that is compared, by the trials that went on from the rung and have come to
-the next one or to their end:
+The rungs are ours, or twice as dense, with an adaptive grace period; the rules differ in the share
+of the trials at a rung that continues. It is fixed, equal at all rungs, or updated by the study
+with every compared value, from the trials that continued from the rung and have reached the next
+one or their end:
 
-- By agreement: the share of their pairs that both rungs have in one order. Where it is 3 of 4, the
-  usual share goes on, which is one in the distance of the rungs; where it is what chance gives,
-  twice the odds of that; where it is all, a half of the usual share.
-- By containing: the smallest share that contains with a given probability what will be the best
-  one at the next rung, of as many trials as are here, if the ranks of the two rungs have the
-  correlation that was seen (normal scores, corrected for the selection: Thorndike 1949, case 2).
-- By reach: those whose value at the next rung, predicted by a line through those that have come
-  there, is at least the best one there with a probability of a twentieth.
-- By control: a fifth more where a trial that became the best at the next rung was in the lower half
-  of those that went on, a tenth less where it was in the upper half.
+- By agreement: the share of their pairs that both rungs order alike. At 3 of 4 the usual share
+  continues, which is one over the distance of the rungs; at the level of chance, twice the odds of
+  that; at full agreement, half of the usual share.
+- By containing: the smallest share that contains, with a given probability, the future best trial
+  at the next rung, for as many trials as at this rung, if the ranks of the two rungs have the
+  observed correlation (normal scores, corrected for the selection: Thorndike 1949, case 2).
+- By reach: the trials whose value at the next rung, predicted by a line through those that have
+  reached it, is at least the best one there with a probability of a twentieth.
+- By control: a fifth more if a trial that became the best at the next rung was in the lower half of
+  those that continued, a tenth less if it was in the upper half.
 
-As long as fewer than four have come further, the usual share goes on. It is a ninth at least, and
-three quarters at most.
+As long as fewer than four trials have reached the next rung, the usual share continues. A share is
+at least a ninth, and at most three quarters.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,30 +34,30 @@ from search_spaces.schedulers.rungs import Rung, Rungs
 from search_spaces.trial_events import Decision
 
 LEAST, MOST = 1 / 9, 3 / 4
-"""Shares of the trials at a rung that go on."""
+"""Bounds of the share of the trials at a rung that continues."""
 
 ENOUGH = 4
-"""Trials that have come further, by which a share is set."""
+"""Number of trials at the next rung from which on a share is updated."""
 
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What a study knows of a rung."""
+    """A study's knowledge of a rung."""
 
     usual: float
-    """The share that goes on as long as nothing is known."""
+    """Share that continues as long as nothing is known."""
     everybody: Floats
-    """Sort keys of all trials there, the smaller the better, ascending: [n]."""
+    """Sort keys of all trials at the rung, smaller is better, ascending: [n]."""
     here: Floats
-    """Of those that have come further, in the order in which they came to the next rung: [m]."""
+    """Sort keys of trials that have reached the next rung, in the order of arrival there: [m]."""
     there: Floats
     """Their sort keys at the next rung, or at the end of the trial: [m]."""
 
 
 Cut = Callable[[Seen], float]
-"""The share that goes on, not yet within its bounds."""
+"""Function that returns the share that continues, before its bounds are applied."""
 
 
 def agreement(seen: Seen) -> float:
@@ -82,10 +82,10 @@ def containing(seen: Seen, probability: float) -> float:
     among = float(np.corrcoef(here, there)[0, 1])
     wider = float(everybody.std() / spread)
     correlation = among * wider / np.sqrt(1 + among**2 * (wider**2 - 1))
-    # Few trials prove little: as many as four say that it is 0.7.
+    # Few trials prove little: they are weighted against a prior of 0.7 that counts as four.
     weight = len(here) / (len(here) + ENOUGH)
     correlation = weight * correlation + (1 - weight) * 0.7
-    # In steps of 0.05 and of a quarter, so that draws are made once.
+    # In steps of 0.05 and of a quarter, so that draws can be cached.
     steps = round(float(np.clip(correlation, 0, 0.95)) * 20)
     count = round(1.25 ** round(np.log(len(everybody)) / np.log(1.25)))
     return float(np.quantile(_places_of_the_best(steps / 20, count), probability))
@@ -93,7 +93,7 @@ def containing(seen: Seen, probability: float) -> float:
 
 @cache
 def _places_of_the_best(correlation: float, count: int) -> Floats:
-    """Draw 1,000 times where the best one at the next rung was here, as a share of all."""
+    """Draw 1,000 ranks at this rung of the best trial at the next one, as shares of all."""
     rng = np.random.default_rng(0)
     here = rng.standard_normal((1_000, count))
     there = correlation * here + np.sqrt(1 - correlation**2) * rng.standard_normal(here.shape)
@@ -103,7 +103,7 @@ def _places_of_the_best(correlation: float, count: int) -> Floats:
 
 
 def reach(seen: Seen) -> float:
-    """Return the share of those that may be the best at the next rung."""
+    """Return the share of trials that may become the best at the next rung."""
     columns = np.column_stack([np.ones(len(seen.here)), seen.here])
     (start, slope), *_ = np.linalg.lstsq(columns, seen.there, rcond=None)
     error = np.sqrt(((columns @ [start, slope] - seen.there) ** 2).sum() / (len(seen.here) - 2))
@@ -112,7 +112,7 @@ def reach(seen: Seen) -> float:
 
 
 def control(seen: Seen) -> float:
-    """Return the share by where the best ones at the next rung have come from."""
+    """Return the share by the ranks at this rung of the best trials at the next one."""
     share, best = seen.usual, np.inf
     half = np.median(seen.here)
     for here, there in zip(seen.here, seen.there, strict=True):
@@ -128,18 +128,18 @@ def _scores(values: Floats) -> Floats:
 
 
 def fixed(seen: Seen, share: float) -> float:
-    """Return a share that no study sets."""
+    """Return a fixed share."""
     return share
 
 
 class Rule(NamedTuple):
-    """Of a comparison."""
+    """A rule of the comparison."""
 
     spacing: int
-    """How many times the epochs of a rung the next one has; one in so many usually goes on."""
+    """Ratio of the epochs of consecutive rungs; one in this many trials usually continues."""
     cut: Cut
     usual: float | None = None
-    """The share as long as nothing is known, if it is another one."""
+    """Share as long as nothing is known, if it differs."""
 
 
 SET: dict[str, Cut] = {
@@ -156,7 +156,7 @@ CUTS: dict[str, Rule] = {
     **{f"cut_{n}_by_2": Rule(2, partial(fixed, share=1 / n), 1 / n) for n in (1.5, 3)},
     **{f"{name}_by_{spacing}": Rule(spacing, SET[name]) for spacing in (3, 2) for name in SET},
 }
-"""By the name of a scheduler."""
+"""Rules by the name of a scheduler."""
 
 
 @dataclass
@@ -166,7 +166,7 @@ class SetRung(Rung):
     share: float = field(kw_only=True)
 
     def going_on(self, factor: int) -> int:
-        """Return how many of the best go on, whatever the factor."""
+        """Return how many of the best continue, whatever the factor."""
         return int(super().going_on(1) * self.share + 1e-9)
 
 
@@ -186,7 +186,7 @@ class SetRungs(Rungs):
         self.rungs.update(self._shared)
 
     def report(self, trial: int, epoch: float, value: float) -> Decision | None:
-        """Compare the value as `Rungs` do, by the shares that are known until then."""
+        """Compare the value as `Rungs`, by the current shares."""
         if epoch in self.rungs:
             stations = [*self.in_use, self.max_epochs]
             for at, ahead in zip(self.in_use, stations[1:], strict=True):
@@ -194,7 +194,7 @@ class SetRungs(Rungs):
         return super().report(trial, epoch, value)
 
     def _share(self, rung: Rung, ahead: int) -> float:
-        """Return the share that goes on from a rung, by trials that have come to one ahead."""
+        """Return the share that continues from a rung, by trials that have reached one ahead."""
         later = self.rungs[ahead].places if ahead in self.rungs else {}
         order: Sequence[int] = [*later, *(trial for trial in self.ends if trial not in later)]
         pairs = [
@@ -213,11 +213,11 @@ class SetRungs(Rungs):
 
 
 class OtherCuts(ASHA):
-    """ASHA whose rungs cut as hard as a rule says.
+    """ASHA with the share of a rule at its rungs.
 
     Args:
-        max_epochs: of a trial that is not stopped.
-        rule: how far rungs are apart, and what goes on.
+        max_epochs: epochs of a trial that is not stopped.
+        rule: spacing of the rungs, and the share that continues.
     """
 
     def __init__(self, *, max_epochs: int, rule: Rule) -> None:

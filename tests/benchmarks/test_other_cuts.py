@@ -38,7 +38,7 @@ def test_what_contains_the_best_more_surely_is_more():
 
 
 def studied(scheduler):
-    """What a study of a random order of trials spends, by its trials and epochs."""
+    """Return the cost of a study with trials in random order, by its trials and epochs."""
     searcher = RandomSearch(EVERYTHING, seed=0)
     strategy = OurStudy(searcher, scheduler, epochs=27, trials=200)
     rng = np.random.default_rng(0)

@@ -20,7 +20,7 @@ STORAGE, NODES, FAILED = "storage", "nodes", "failed"
 """The storage was lost; no node is left for trials; the first trials failed with the same error."""
 
 CONDITION, CONDITION_FAILED = "stop condition", "stop condition failed"
-"""`RunConfig(stop=...)` has ended the study, or cannot be asked."""
+"""`RunConfig(stop=...)` has ended the study, or has failed."""
 
 LEAST_FAILURES_ALIKE = 5
 """Number of first trials that must fail with the same exception to end the study: then the
@@ -93,11 +93,11 @@ class StudyStopper(Callback):
             self.why, self.reason = NODES, reason
 
     def stop_condition_met(self, reason: str) -> None:
-        """End a study whose `RunConfig(stop=...)` says so."""
+        """End a study whose `RunConfig(stop=...)` is met."""
         self.why, self.reason = self.why or CONDITION, self.reason or reason
 
     def stop_condition_failed(self, reason: str) -> None:
-        """End a study whose `RunConfig(stop=...)` cannot be asked."""
+        """End a study whose `RunConfig(stop=...)` fails."""
         if not self.why:
             self.why, self.reason = CONDITION_FAILED, f"RunConfig(stop=...): {reason}"
 

@@ -54,7 +54,7 @@ DEFAULT_TRIALS = 64
 """Default number of trials: enough for two or three hyperparameters."""
 
 OPEN_END = 1_000_000
-"""Epochs of a trial whose function returns by itself, and that nobody has limited."""
+"""Epochs of a trial whose function returns by itself, without a limit from the user."""
 
 DEFAULT_EPOCHS = 27
 """Default number of epochs: allows rungs of 1, 3 and 9 epochs."""

@@ -117,7 +117,7 @@ def cost_lines(study: Study, estimate: CostEstimate) -> Iterator[tuple[str, str]
             config = spelled(rehearsal.config, without=dict(study.space.fixed))
             yield "NOTE", f"{rehearsal.error} where it was tried, at {config or 'what is fixed'}"
     if estimate.seconds is None or estimate.gpu_hours is None or estimate.cpu_hours is None:
-        why = "nobody says when one ends" if estimate.open_end else "no step of one was tried"
+        why = "no limit is given for one" if estimate.open_end else "no step of one was tried"
         yield "time", f"not known before the first trials have ended: {why}"
         return
     yield from epoch_lines(study, estimate)

@@ -1,4 +1,4 @@
-"""What a script says in Ray Tune's words, and a study does otherwise, is told before it begins."""
+"""Settings of Ray Tune that a study treats differently are reported before it begins."""
 
 import pytest
 from ray import tune

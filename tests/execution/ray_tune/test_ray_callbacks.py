@@ -25,7 +25,7 @@ CONFIG = {"outer/rate": 0.5, "constant": "c"}
 
 
 class Told(Callback):
-    """Keeps what it is told, as `(method, trial, …)`."""
+    """Stores its calls, as `(method, trial, …)`."""
 
     def __init__(self):
         self.calls = []
@@ -72,7 +72,7 @@ def result(epoch, score, trial=0):
 
 @pytest.fixture
 def told(tmp_path):
-    """A callback, and a study that it is told of."""
+    """A callback, and a study whose events it gets."""
     callback = Told()
     study = Happens(adapter(callback, tmp_path), config=CONFIG)
     study.tell(Session(command=[], time=1.0))
