@@ -6,7 +6,7 @@ STUDY ?= results
 # Two workers, each with a Ray of its own and one file at a time: most tests wait half of the time.
 TESTS := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore=tests/clusters
 
-.PHONY: asha test test-all test-cluster install lint bench tensorboard
+.PHONY: asha test test-all test-cluster install lint docs bench tensorboard
 
 asha: .venv/installed
 	$(BIN)/python tune_jobs/asha_lr_batch.py --yes
@@ -31,6 +31,11 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy --package tests
+
+# Fails on a link to a page, a heading or a name that is not there.
+docs: .venv/installed
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	$(BIN)/mkdocs build --strict --quiet
 
 bench: .venv/installed
 	$(BIN)/python -m pip install --quiet --editable '.[dev,benchmarks]'

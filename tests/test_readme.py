@@ -1,18 +1,41 @@
-"""Examples of the README have the shown results."""
+"""README and docs: their commands and blocks, and the files that they name."""
 
+import ast
 import re
+import shlex
+from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT, journal_of, table_of
+from tune_cluster.cli import COMMANDS
 
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 README = (ROOT / "README.md").read_text()
 
 
+def blocks(page, *languages):
+    """Return the code blocks of a page in these languages."""
+    fences = re.findall(r"^```(\w+)\n(.*?)^```", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    return [code for language, code in fences if language in languages]
+
+
+def commands(page):
+    """Return the words of each command in the shell blocks of a page."""
+    for block in blocks(page, "sh", "bash"):
+        for line in block.replace("\\\n", " ").splitlines():
+            if words := shlex.split(line, comments=True):
+                yield words
+
+
+def test_the_readme_is_short():
+    assert len(README.splitlines()) <= 160
+
+
 @pytest.mark.slow
-def test_the_readmes_job_for_a_persons_own_trainable_runs(run_job, tmp_path):
-    blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    (block,) = (block for block in blocks if "def job(" in block)
+def test_the_job_for_a_persons_own_trainable_runs(run_job, tmp_path):
+    found = blocks(ROOT / "docs" / "own_models.md", "python")
+    (block,) = (block for block in found if "def job(" in block)
     assert len([line for line in block.splitlines() if line]) <= 20, "short enough to be copied"
     script = tmp_path / "own.py"
     script.write_text(block)
@@ -25,6 +48,37 @@ def test_the_readmes_job_for_a_persons_own_trainable_runs(run_job, tmp_path):
     results = [event for event in journal_of(study) if event["event"] == "result"]
     assert set(results[0]["metrics"]) == {"val_loss", "epoch"}
     assert "none: the trainable saves none" in output
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_files_that_are_there(page):
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text())
+    missing = [
+        link
+        for link in links
+        if not re.match(r"https?:", link) and not (page.parent / link).exists()
+    ]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_blocks_can_be_parsed(page):
+    for block in blocks(page, "python"):
+        ast.parse(block)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_name_targets_commands_and_scripts_that_are_there(page):
+    makefile = (ROOT / "Makefile").read_text()
+    for words in commands(page):
+        if words[0] == "make":
+            targets = [word for word in words[1:] if "=" not in word]
+            assert all(re.search(rf"^{t}:", makefile, flags=re.MULTILINE) for t in targets), words
+        if words[0] == "tune-cluster":
+            assert words[1] in COMMANDS, words
+        for word in words:
+            if re.fullmatch(r"(examples|tune_jobs|benchmarks|clusters)/[\w/]+\.\w+", word):
+                assert (ROOT / Path(word)).is_file(), words
 
 
 @pytest.mark.parametrize("target", re.findall(r"(?<!`)`make (\w+)`", README))

@@ -245,7 +245,7 @@ def check_conditional_writes(store: S3Store) -> None:
                 raise ValueError(
                     f"{store}: this S3 ignores the conditions of a write (If-None-Match, "
                     "If-Match), without which a study there has no lock: use one that has them "
-                    "(README, In a bucket)"
+                    "(docs/studies.md, In a bucket)"
                 )
     finally:
         store.delete(name)
