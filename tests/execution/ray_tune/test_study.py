@@ -19,7 +19,7 @@ from search_spaces.searchers.grid_search import GridSearch
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
 from tests.in_process import QUALITY, SPACE, names, study_in
-from tests.journals import read_events, trials_from
+from tests.journals import event_of, read_events, trials_from
 from tests.search_spaces.schedulers.test_rungs import promoted_by
 from tests.studies import about_this
 from tune_cluster.cluster.nodes import Inspection
@@ -27,6 +27,7 @@ from tune_cluster.execution.ray_tune.study import TUNE_FOLDER
 from tune_cluster.storage.retry import StorageLostError
 from tune_cluster.study.journal import JOURNAL
 from tune_cluster.study.study_file import STUDY_FILE
+from tune_cluster.trial.messages import TrialReport
 
 TRAINED = Space("quality", (replace(QUALITY, kind="optimization"),))
 """Hyperparameters that a population may change during training."""
@@ -102,8 +103,11 @@ def test_a_trial_has_the_epochs_of_its_scheduler_or_else_those_of_the_flag(
 ):
     searcher = RandomSearch(TRAINED, seed=0)
     study = study_in(tmp_path, trainable=toy(), searcher=searcher, scheduler=scheduler)
-    stop = study.run_config.stop
-    assert [stop("t", {"epoch": epoch}) for epoch in (last - 1, last)] == [False, True]
+    study.state.apply(event_of("suggested", config={}))
+    study.tune_config.search_alg.indices["t"] = 0
+    reports = [TrialReport(epoch=epoch, metrics={"score": 0.5}) for epoch in (last - 1, last)]
+    results = [report.to_result(study.objective) for report in reports]
+    assert [study.run_config.stop("t", result) for result in results] == [False, True]
 
 
 def test_before_a_study_is_open_nothing_can_be_written(tmp_path):
