@@ -1,8 +1,12 @@
 """README and docs: their commands and blocks, and the files that they name."""
 
 import ast
+import os
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,6 +52,35 @@ def test_the_job_for_a_persons_own_trainable_runs(run_job, tmp_path):
     results = [event for event in journal_of(study) if event["event"] == "result"]
     assert set(results[0]["metrics"]) == {"val_loss", "epoch"}
     assert "none: the trainable saves none" in output
+
+
+def runnable(words):
+    """Return a command for this Python with a Ray of its own, None for a mere pattern of one."""
+    if not any(word.startswith(("examples/", "results/")) for word in words):
+        return None
+    words = [sys.executable if word == "python" else word for word in words]
+    if words[0] == sys.executable:
+        return words
+    assert words[0] == "tune-cluster", words
+    local = ["--address", "local"] if words[1] in ("run", "resume") else []
+    end = words.index("--") if "--" in words else len(words)
+    return [sys.executable, "-m", "tune_cluster", *words[1:end], *local, *words[end:]]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("page", "studies"), [("tutorial", {"digits": 24}), ("command_lines", {"command": 8})]
+)
+def test_commands_of_a_page_run_one_after_the_other(page, studies, tmp_path):
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    shown = [runnable(words) for words in commands(ROOT / "docs" / f"{page}.md")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for command in filter(None, shown):
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, (command, done.stdout, done.stderr)
+    assert {name: len(table_of(tmp_path / "results" / name)) for name in studies} == studies
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

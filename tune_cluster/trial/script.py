@@ -74,8 +74,9 @@ def parameters(own: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: a searched name is no parameter of the script.
 
-    >>> parameters({"learning_rate": 0.1})
-    {'learning_rate': 0.1}
+    Examples:
+        >>> parameters({"learning_rate": 0.1})
+        {'learning_rate': 0.1}
     """
 
     def take(name: str, _: Any = None) -> None:
@@ -107,8 +108,9 @@ def epochs(count: int, **objects: Stateful) -> Iterator[int]:
         TypeError: an object has no `state_dict`.
         ValueError: it is the second loop over `epochs` in a trial.
 
-    >>> list(epochs(3))
-    [1, 2, 3]
+    Examples:
+        >>> list(epochs(3))
+        [1, 2, 3]
     """
     trial = current_trial()
     if trial is not None:

@@ -14,8 +14,9 @@ from ray.tune.search.sample import Domain
 def log(low: float, high: float) -> Domain:
     """Return a range on a log scale; the same as `loguniform`.
 
-    >>> log(1e-4, 1e-1).domain_str
-    '(0.0001, 0.1)'
+    Examples:
+        >>> log(1e-4, 1e-1).domain_str
+        '(0.0001, 0.1)'
     """
     domain: Domain = tune.loguniform(low, high)
     return domain
