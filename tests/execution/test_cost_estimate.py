@@ -22,6 +22,7 @@ from tune_cluster.execution.cost_estimate import (
     most_checkpoints,
 )
 from tune_cluster.execution.rehearsal import Rehearsal
+from tune_cluster.storage.checkpoints import TRIAL_FILES
 
 costs = partial(estimate_cost, step=False)
 
@@ -198,9 +199,12 @@ def test_what_a_resumed_study_has_written_already_needs_no_room(tmp_path):
     free = shutil.disk_usage(tmp_path).free
     checkpoint = study.trials_dir / "0000" / "checkpoint_000001"
     checkpoint.mkdir(parents=True)
-    with (checkpoint / "state.pt").open("wb") as file:
-        # Of a file that is all hole no byte is taken.
-        file.truncate(free)
+    own = study.trials_dir / "0000" / TRIAL_FILES
+    own.mkdir()
+    for folder in (checkpoint, own):
+        with (folder / "state.pt").open("wb") as file:
+            # Of a file that is all hole no byte is taken.
+            file.truncate(free)
     check_room(study, estimate(rehearsals=[of(1.0, free // 7)]))
     with pytest.raises(ValueError, match="make room"):
         check_room(study, estimate(rehearsals=[of(1.0, free // 3)]))

@@ -12,7 +12,7 @@ from typing import Any
 from rich.filesize import decimal
 
 from search_spaces.objective import Expectation
-from tune_cluster.callbacks.retention import largest_checkpoint
+from tune_cluster.callbacks.retention import checkpoint_sizes, largest_checkpoint
 from tune_cluster.execution.options import OPEN_END
 from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.execution.rehearsal import Rehearsal, rehearse
@@ -227,7 +227,8 @@ def check_room(study: Study, estimate: CostEstimate) -> None:
         return
     # A new study's directory does not exist yet.
     folder = next(path for path in study.directory.absolute().parents if path.exists())
-    more = estimate.study_bytes - sum(study.checkpoints.sizes().values())
+    stored = [checkpoint_sizes(study.checkpoints / name) for name in study.checkpoints.folders()]
+    more = estimate.study_bytes - sum(sum(sizes.values()) for sizes in stored)
     free = shutil.disk_usage(folder).free
     if more > free:
         raise ValueError(
