@@ -107,6 +107,7 @@ class JournalUpload:
             if self._pieces <= most_pieces:
                 return
             self._lease.check()
+            self._send_study_file()
             self._store.write(JOURNAL, read_regular(self._path)[: self._bytes])
             # Until they are deleted a reader finds lines twice, and uses them once.
             self._store.drop(PIECES)
@@ -114,9 +115,7 @@ class JournalUpload:
 
     def _send(self, waiting: bytes) -> None:
         if not self._lines:
-            # First, since a journal without a `study.json` could not be resumed.
-            about = self._path.with_name(STUDY_FILE)
-            self._store.write(STUDY_FILE, read_regular(about))
+            self._send_study_file()
         name = f"{PIECES}/{self._lines + 1:06d}.jsonl"
         try:
             self._store.write_if(name, waiting, None)
@@ -134,6 +133,10 @@ class JournalUpload:
             self._waiting = self._waiting[len(sent) :]
         self._lines, self._bytes = self._lines + sent.count(b"\n"), self._bytes + len(sent)
         self._pieces += 1
+
+    def _send_study_file(self) -> None:
+        """Upload `study.json` before the journal, which could not be resumed without it."""
+        self._store.write(STUDY_FILE, read_regular(self._path.with_name(STUDY_FILE)))
 
 
 def download_journal(store: S3Store, files: Iterable[str]) -> bytes:
