@@ -68,7 +68,7 @@ def test_the_study_can_be_told_from_its_directory(smoke_test):
     assert (about["job"], about["seed"], about["metric"]) == ("asha_lr_batch", 0, "val_accuracy")
     assert about["strategy"]["rungs"] == [1]
     assert about["dataset"]["name"] == "digits"
-    assert {"ray", "torch", "python"} <= set(about["versions"])
+    assert {"tune-cluster", "ray", "torch", "python"} <= set(about["versions"])
     price = about["price"]
     assert price["epochs"] <= 12
     assert price["seconds"] > 0

@@ -17,7 +17,16 @@ from tune_cluster.execution.command_line import Command
 from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.study.study_file import SCHEMA_VERSION, STUDY_FILE, read_study_file
 
-VERSIONS = ("ray", "torch", "torchvision", "hyperopt", "tensorboard", "scikit-learn", "numpy")
+VERSIONS = (
+    "tune-cluster",
+    "ray",
+    "torch",
+    "torchvision",
+    "hyperopt",
+    "tensorboard",
+    "scikit-learn",
+    "numpy",
+)
 
 NOTEBOOK = "notebook"
 
