@@ -6,16 +6,19 @@ STUDY ?= results
 # Two workers, each with a Ray of its own and one file at a time: most tests wait half of the time.
 TESTS := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore=tests/clusters
 
-.PHONY: asha test test-all test-cluster install lint docs bench tensorboard
+.PHONY: asha test test-all coverage test-cluster install lint docs bench tensorboard
 
 asha: .venv/installed
 	$(BIN)/python tune_jobs/asha_lr_batch.py --yes
 
-# Prints the coverage of this process and its forks; processes of Ray's are not counted.
-COVERAGE := --cov tune_cluster --cov search_spaces --cov trainables --cov-report term:skip-covered
-
 test: .venv/installed
-	$(TESTS) -m "not long" $(COVERAGE)
+	$(TESTS) -m "not long"
+
+# `make test` with the lines that it runs, which takes a fifth longer. Processes of Ray and scripts
+# that tests start are not counted.
+coverage: .venv/installed
+	$(TESTS) -m "not long" --cov tune_cluster --cov search_spaces --cov trainables \
+	    --cov-report term:skip-covered
 
 test-all: .venv/installed
 	$(TESTS)
