@@ -246,6 +246,8 @@ def test_a_dictionary_that_is_asked_tells_its_values(tmp_path, monkeypatch, aske
     file = tmp_path / "question"
     file.write_text(json.dumps(asked))
     monkeypatch.setenv(QUESTION, str(file))
+    # The script whose source says whether it saves.
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "train.py")])
     with pytest.raises(SystemExit):
         tc.parameters({"lr": 0.5, "epochs": 3})
     found = json.loads(file.read_text())
@@ -267,6 +269,8 @@ def test_a_script_that_is_asked_tells_its_defaults_and_ends(tmp_path, monkeypatc
     file = tmp_path / "question"
     file.write_text(json.dumps(asked))
     monkeypatch.setenv(QUESTION, str(file))
+    # The script whose source says whether it saves.
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "train.py")])
     with pytest.raises(SystemExit) as ended:
         tc.arguments(parser(), [])
     assert not ended.value.code
