@@ -14,10 +14,10 @@ asha: .venv/installed
 test: .venv/installed
 	$(TESTS) -m "not long"
 
-# `make test` with the lines that it runs, which takes a fifth longer. Processes of Ray and scripts
-# that tests start are not counted.
+# The quick tests with the lines that they run: said, not enforced. Processes of Ray and scripts that
+# tests start are not counted.
 coverage: .venv/installed
-	$(TESTS) -m "not long" --cov tune_cluster --cov search_spaces --cov trainables \
+	$(TESTS) -m "not long and not slow" --cov tune_cluster --cov search_spaces --cov trainables \
 	    --cov-report term:skip-covered
 
 test-all: .venv/installed
