@@ -38,7 +38,7 @@ lint: .venv/installed
 # Fails on a link to a page, a heading or a name that is not there.
 docs: .venv/installed
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: .venv/installed
 	$(BIN)/python -m pip install --quiet --editable '.[dev,benchmarks]'
