@@ -60,7 +60,7 @@ def test_a_damaged_best_is_named_and_the_next_takes_its_place(tmp_path, how):
     with (tmp_path / "output").open("w") as file:
         show_summary(Console(file=file, width=200), study, best, COMMAND)
     (notice,) = (li for li in (tmp_path / "output").read_text().splitlines() if "NOTICE" in li)
-    assert "of trial 0 after epoch 2 (score 0.6000), is damaged or gone; this is the next" in notice
+    assert "of trial 0 after epoch 2 (score 0.6000), was not saved" in notice
 
 
 def test_the_next_may_be_another_epoch_of_the_same_trial(tmp_path):

@@ -67,8 +67,8 @@ def show_summary(
             line(
                 "NOTICE",
                 f"the best checkpoint, of trial {meant['trial']} after epoch {meant['epoch']} "
-                f"({study.metric} {shown_value(meant[study.metric])}), is damaged or gone; this is "
-                "the next",
+                f"({study.metric} {shown_value(meant[study.metric])}), was not saved, or is "
+                "damaged; this is the next",
             )
         if "checkpoint" not in best:
             missing = f"none: that of epoch {best['epoch']} is not there, or damaged"
