@@ -48,7 +48,7 @@ from tune_cluster.execution.command_line import Command
 from tune_cluster.execution.launcher import prepare
 from tune_cluster.execution.ray_tune.command import command_trainable
 from tune_cluster.execution.ray_tune.script import script_trainable
-from tune_cluster.execution.ray_tune.study import TUNE_SETTINGS
+from tune_cluster.execution.ray_tune.settings import TUNE_SETTINGS
 from tune_cluster.study.events import Closed, Session, Started
 from tune_cluster.study.state import StudyState
 from tune_cluster.trial.command.command import Command as TrialCommand

@@ -15,7 +15,8 @@ from tests.journals import trials_in
 from tune_cluster import Options, RunConfig, TuneConfig, Tuner
 from tune_cluster.execution.command_line import Command
 from tune_cluster.execution.launcher import prepare
-from tune_cluster.execution.ray_tune.study import TUNE_SETTINGS, Study
+from tune_cluster.execution.ray_tune.settings import TUNE_SETTINGS
+from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.execution.summary import exit_code
 from tune_cluster.study.directory import StudyDirectory
 from tune_cluster.study.journal import JOURNAL

@@ -11,7 +11,7 @@ from ray.cluster_utils import Cluster
 from tests.conftest import PATIENCE, ROOT, journal_of
 from tests.gate import TRIALS, Gated
 from tests.joining import SMALL, joined, own_mounts
-from tune_cluster.execution.ray_tune.study import TUNE_FOLDER
+from tune_cluster.execution.ray_tune.settings import TUNE_FOLDER
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ from tune_cluster.execution.plan import (
     rung_table,
     show_line,
 )
-from tune_cluster.execution.ray_tune.study import TUNE_FOLDER
+from tune_cluster.execution.ray_tune.settings import TUNE_FOLDER
 from tune_cluster.execution.rehearsal import Rehearsal
 from tune_cluster.study.directory import StudyDirectory
 

@@ -46,7 +46,8 @@ from tune_cluster.execution.ray_tune.compat import (
     let_trials_inherit_environment,
 )
 from tune_cluster.execution.ray_tune.ray_callbacks import adapted
-from tune_cluster.execution.ray_tune.study import TUNE_FOLDER, TUNE_SETTINGS, Study
+from tune_cluster.execution.ray_tune.settings import TUNE_FOLDER, TUNE_SETTINGS
+from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.execution.result import StudyResult
 from tune_cluster.execution.resume import directory_for, taken_up
 from tune_cluster.execution.sending import unsendable_refused

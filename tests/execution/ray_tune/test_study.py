@@ -23,7 +23,7 @@ from tests.journals import event_of, read_events, trials_from
 from tests.search_spaces.schedulers.test_rungs import promoted_by
 from tests.studies import about_this
 from tune_cluster.cluster.nodes import Inspection
-from tune_cluster.execution.ray_tune.study import TUNE_FOLDER
+from tune_cluster.execution.ray_tune.settings import TUNE_FOLDER
 from tune_cluster.storage.retry import StorageLostError
 from tune_cluster.study.journal import JOURNAL
 from tune_cluster.study.study_file import STUDY_FILE
