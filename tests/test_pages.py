@@ -19,6 +19,7 @@ import tomlkit
 from markdown_it import MarkdownIt
 from ray.scripts.scripts import cli as ray_cli
 
+import tune_cluster
 from tests.conftest import ROOT, table_of
 from tune_cluster.cli import COMMANDS, run
 from tune_cluster.execution.command_line import bound, parse
@@ -252,3 +253,9 @@ def test_nothing_is_listed_that_no_page_has():
     assert set(ELSEWHERE) <= programs | inner
     assert all(any(code.startswith(start) for *_, code in BLOCKS) for start in SHOWN)
     assert set(GIVEN) <= {page for page, *_ in of("python")}
+
+
+def test_the_api_page_has_every_public_name_and_no_other():
+    listed = re.findall(r"^::: (\S+)$", (ROOT / "docs" / "api.md").read_text(), re.MULTILINE)
+    named = {f"{module}.{name}" for name, module in tune_cluster._OURS.items()}
+    assert {path for path in listed if path.startswith("tune_cluster.")} == named
