@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+import torch
 
 from tests.conftest import ROOT, journal_of
 from tests.integrations.scripts import (
@@ -22,6 +23,15 @@ pytestmark = pytest.mark.long
 JOB = ROOT / "tune_jobs" / "search_script.py"
 TRIALS, EPOCHS = 4, 4
 RUNGS = ("--grace-period", "1", "--reduction-factor", "2")
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Sum in the order of a trial, which has one core, in this process too."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("script", WITH_CALLBACK, ids=str)
