@@ -298,7 +298,6 @@ class TrialRunner:
             return self._returned()
         report = self._take(result, self._process.clock() - began)
         self._process.retries.on_epoch()
-        self._process.log.copy()
         return report
 
     def _returned(self) -> TrialReport:
