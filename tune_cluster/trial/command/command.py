@@ -66,8 +66,7 @@ class Command:
     @property
     def writes_files(self) -> bool:
         """Whether the command uses `{trial_dir}`."""
-        texts = [*self.words, *self.resume_words, self.metrics_from, self.checkpoint]
-        return "trial_dir" in names_in(texts)
+        return "trial_dir" in self._named()
 
     def check_names(self, searched: Iterable[str]) -> None:
         """Check that every name in braces has a value, and every hyperparameter a place.
@@ -76,8 +75,7 @@ class Command:
             ValueError: one has not; the message names it.
         """
         hyperparameters = {*searched}
-        texts = [self.metrics_from, self.checkpoint]
-        named = names_in([*self.words, *self.resume_words, *texts])
+        named = self._named()
         if unknown := sorted(named - hyperparameters - {*GIVEN}):
             raise ValueError(
                 f"the command: {{{unknown[0]}}} is not searched; searched are "
@@ -101,3 +99,6 @@ class Command:
         """
         if self.config_file:
             with_values(self.config_file, config)
+
+    def _named(self) -> set[str]:
+        return names_in([*self.words, *self.resume_words, self.metrics_from, self.checkpoint])
