@@ -85,13 +85,7 @@ def _try_step(study: Study) -> list[Rehearsal]:
     # Its process ends with it, since a function would continue in a thread.
     task: Any = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0, max_calls=1)(_stepped)
     run = task.remote(study.trainable_class, config, settings)
-    done, late = ray.wait([run], timeout=STEP_SECONDS)
-    for one in late:
-        ray.cancel(one, force=True)
-    try:
-        return [Rehearsal(config, **ray.get(one)) for one in done]
-    except RayError:
-        return []
+    return [Rehearsal(config, **fields) for fields in _results([run], STEP_SECONDS)]
 
 
 def _stepped(
@@ -140,11 +134,18 @@ def _rehearse(study: Study, measure: Callable[..., Mapping[str, float]]) -> list
     task: Any = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(cast(Any, _measured))
     shared = {name: ray.put(value) for name, value in data.items()}
     runs = [task.remote(measure, configs, cpus, on_gpu=True, **shared) for _ in range(sharing)]
-    done, late = ray.wait(runs, num_returns=sharing, timeout=GPU_REHEARSAL_SECONDS)
+    results = _results(runs, GPU_REHEARSAL_SECONDS)
+    return [_slowest(of_one) for of_one in zip(*results, strict=True)]
+
+
+def _results(runs: Sequence[Any], seconds: float) -> list[Any]:
+    """Return the results of those tasks that end in time, the others are killed; none if one was
+    lost."""
+    done, late = ray.wait([*runs], num_returns=len(runs), timeout=seconds)
     for run in late:
         ray.cancel(run, force=True)
     try:
-        return [_slowest(of_one) for of_one in zip(*ray.get(done), strict=True)]
+        return [*ray.get(done)]
     except RayError:
         # The process was lost, maybe with its node: nothing is known, and a trial is retried.
         return []
