@@ -28,9 +28,9 @@ from search_spaces.schedulers.base import StudyScheduler
 from search_spaces.trial_events import Ended, EpochsLost, Event, Promoted, Result
 from tune_cluster.callbacks.base import Callback
 from tune_cluster.storage.checkpoints import (
-    CHECKPOINT_PREFIX,
     Checkpoint,
     TrialCheckpoints,
+    checkpoint_sizes,
     dirname_of,
 )
 from tune_cluster.storage.quota import Quota
@@ -232,12 +232,6 @@ def largest_checkpoint(checkpoints: Store, trials: Iterable[int], retry: Storage
             lambda i: retry(partial(checkpoint_sizes, checkpoints / dirname_of(i))), trials
         )
         return max((size for of_one in sizes for size in of_one.values()), default=0)
-
-
-def checkpoint_sizes(store: Store) -> dict[str, int]:
-    """Return the bytes of a trial's checkpoints by name; other files are the trial's own."""
-    found = store.sizes().items()
-    return {name: size for name, size in found if name.startswith(CHECKPOINT_PREFIX)}
 
 
 def _drop_for_sure(store: Store, name: str) -> None:

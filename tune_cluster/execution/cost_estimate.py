@@ -12,10 +12,11 @@ from typing import Any
 from rich.filesize import decimal
 
 from search_spaces.objective import Expectation
-from tune_cluster.callbacks.retention import checkpoint_sizes, largest_checkpoint
+from tune_cluster.callbacks.retention import largest_checkpoint
 from tune_cluster.execution.options import OPEN_END
 from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.execution.rehearsal import Rehearsal, rehearse
+from tune_cluster.storage.checkpoints import checkpoint_sizes
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from tune_cluster.cluster.compat import free_resources_by_node
 from tune_cluster.execution.ray_tune.compat import storage_in
 from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.execution.ray_tune.trainable import assigned_gpus, job_directory, tune_trainable
-from tune_cluster.storage.checkpoints import CHECKPOINT_PREFIX, dirname_of
+from tune_cluster.storage.checkpoints import checkpoint_sizes, dirname_of
 from tune_cluster.storage.inside import bytes_in
 from tune_cluster.storage.store import LocalStore, scratch
 from tune_cluster.trial.messages import TrialReport, TrialSettings
@@ -103,8 +103,7 @@ def _stepped(
             seconds = time.monotonic() - began
             if report.status is not None or seconds > SHORT_STEP_SECONDS:
                 break
-        sizes = LocalStore(trials / dirname_of(0)).sizes()
-        saved = [size for name, size in sizes.items() if name.startswith(CHECKPOINT_PREFIX)]
+        saved = checkpoint_sizes(LocalStore(trials / dirname_of(0))).values()
     if report.status in ("failed", "diverged"):
         return {"error": report.reason}
     return {"epoch_seconds": seconds, "checkpoint_bytes": max(saved, default=0)}

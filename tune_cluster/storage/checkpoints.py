@@ -316,6 +316,12 @@ class TrialCheckpoints:
                 self.store.drop(checkpoint.name)
 
 
+def checkpoint_sizes(store: Store) -> dict[str, int]:
+    """Return the bytes of a trial's checkpoints by name; other files are the trial's own."""
+    found = store.sizes().items()
+    return {name: size for name, size in found if name.startswith(CHECKPOINT_PREFIX)}
+
+
 def name_of(epoch: float) -> str:
     """Return the folder of the checkpoint after `epoch`, such as `checkpoint_000007`, or
     `checkpoint_000007.5` for a trial that reports twice an epoch: names sort as epochs."""
