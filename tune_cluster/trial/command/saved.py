@@ -45,7 +45,8 @@ class SavedFiles:
             ended: returns whether the command has ended, after which no checkpoint comes.
         """
         deadline = time.monotonic() + CHECKPOINT_SECONDS
-        newest = self._newest()
+        # The first look has nothing to compare with: a file may be written just now.
+        newest = None
         while True:
             over = ended() or time.monotonic() > deadline
             before, newest = newest, self._newest()

@@ -1,0 +1,35 @@
+"""Checkpoints of a command, taken while it writes them."""
+
+import threading
+
+from tune_cluster.trial.command.saved import SavedFiles
+
+PIECE, PIECES = bytes(100_000), 20
+
+
+def test_a_checkpoint_that_is_being_written_is_awaited(tmp_path):
+    saved = SavedFiles(tmp_path / "*.pt")
+    begun, pause = threading.Event(), threading.Event()
+
+    def write():
+        with (tmp_path / "1.pt").open("wb", buffering=0) as file:
+            for _ in range(PIECES):
+                file.write(PIECE)
+                begun.set()
+                pause.wait(0.01)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    begun.wait()
+    newest = saved.next(lambda: False)
+    size = newest.stat().st_size
+    writer.join()
+    assert size == len(PIECE) * PIECES
+
+
+def test_an_older_checkpoint_is_not_the_next_one(tmp_path):
+    (tmp_path / "0.pt").write_bytes(PIECE)
+    saved = SavedFiles(tmp_path / "*.pt")
+    (tmp_path / "1.pt").write_bytes(PIECE)
+    assert saved.next(lambda: False) == tmp_path / "1.pt"
+    assert saved.next(lambda: True) == tmp_path / "1.pt", "the command has ended"
