@@ -12,7 +12,9 @@ import sys
 import termios
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
@@ -125,7 +127,7 @@ class _Run:
         """Lines of its output; None is the end."""
         self._ahead: list[dict[str, Any]] = []
         """Metrics that were read from files, and are not collected yet."""
-        self._tail: list[str] = []
+        self._tail: deque[str] = deque(maxlen=TAIL_LINES)
 
     def to_its_end(self, words: Sequence[str]) -> None:
         """Run these words, report each epoch, and raise the error of the command, if any."""
@@ -198,7 +200,7 @@ class _Run:
 
     def _new(self, line: str | None) -> Iterator[dict[str, Any]]:
         if line is not None:
-            self._tail = [*self._tail[1 - TAIL_LINES :], line]
+            self._tail.append(line)
         if self._files is not None:
             self._ahead += self._files.new()
             read, self._ahead = self._ahead, []
@@ -214,14 +216,15 @@ class _Run:
         newest = self._checkpoints.next(lambda: process.poll() is not None)
         if newest is None:
             return None
-        copy = scratch()
-        try:
-            keep(newest, self._epochs.last, copy.name)
-        except FileNotFoundError:
-            # It was deleted for the next one.
-            return None
         assert process.stdout is not None
-        return None if self._has_run_on(process.stdout) else partial(_move, copy)
+        copy = scratch()
+        # The command may delete it for the next one.
+        with suppress(FileNotFoundError):
+            keep(newest, self._epochs.last, copy.name)
+            if not self._has_run_on(process.stdout):
+                return partial(_move, copy)
+        copy.cleanup()
+        return None
 
     def _has_run_on(self, output: IO[bytes]) -> bool:
         """Return whether what the command has said meanwhile makes another report."""
