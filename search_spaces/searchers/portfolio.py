@@ -51,15 +51,17 @@ def portfolio(
     """
     encoding = Encoding(space)
     models: list[Posterior] = []
-    candidates: list[tuple[str, Sequence[float | None]]] = []
-    for study, trials in studies.items():
-        records = [r for trial in trials if (r := earlier_record(space, trial)) is not None]
+    candidates: list[tuple[Earlier, Sequence[float | None]]] = []
+    for earlier in studies.values():
+        found = [(trial, r) for trial in earlier if (r := earlier_record(space, trial)) is not None]
+        trials, records = [trial for trial, _ in found], [record for _, record in found]
         if len(records) < ENOUGH:
             continue
         scores = normal_scores(records, objective)
         order = np.argsort(scores, kind="stable")
         best = order[: max(1, round(BEST_SHARE * len(order)))]
-        candidates += [(study, records[at].unit) for at in best if records[at].state != "failed"]
+        good = [at for at in best if records[at].state != "failed"]
+        candidates += [(trials[at], records[at].unit) for at in good]
         known = _spread(order, MOST)
         rows = encoding.rows(np.array([records[at].unit for at in known], dtype=float))
         models.append(Posterior(fitted(rows, scores[known]), rows, scores[known]))
@@ -68,8 +70,8 @@ def portfolio(
     rows = encoding.rows(np.array([unit for _, unit in candidates], dtype=float))
     expected = np.array([model.mean(rows) for model in models])
     return [
-        StartPoint(study=candidates[at][0], config=_searched(space, candidates[at][1]))
-        for at in covering(expected, count)
+        StartPoint(study=trial.study, config=_searched(space, unit, trial.config))
+        for trial, unit in (candidates[at] for at in covering(expected, count))
     ]
 
 
@@ -120,7 +122,15 @@ def _spread(order: NDArray[np.intp], most: int) -> NDArray[np.intp]:
     return np.concatenate([order[: most // 2], order[rest]])
 
 
-def _searched(space: Space, unit: Sequence[float | None]) -> dict[str, object]:
-    """Return the configuration at a point of the unit cube, without fixed values."""
+def _searched(
+    space: Space, unit: Sequence[float | None], earlier: Mapping[str, object]
+) -> dict[str, object]:
+    """Return the configuration at a point of the unit cube, without fixed values.
+
+    The numbers of ranges are those of the earlier trial, which the way through the cube rounds: a
+    configuration that differs in the last digit from the defaults would be trained beside them.
+    """
     config = space.point([0.0 if number is None else number for number in unit])
-    return {name: value for name, value in config.items() if name not in dict(space.fixed)}
+    ranges = {parameter.name for parameter in space.parameters if not parameter.values}
+    exact = {name: earlier[name] for name in ranges & config.keys() & earlier.keys()}
+    return {name: v for name, v in {**config, **exact}.items() if name not in dict(space.fixed)}

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from search_spaces.hyperparameter import Hyperparameter
 from search_spaces.objective import Objective
 from search_spaces.searchers.learning import TrialRecord
 from search_spaces.searchers.portfolio import covering, normal_scores, portfolio
 from search_spaces.searchers.random_search import RandomSearch
+from search_spaces.space import Space
 from search_spaces.trial_events import Earlier
 from tests.search_spaces.conftest import EVERYTHING
 
@@ -48,6 +50,18 @@ def test_what_is_good_in_most_studies_comes_first():
     studies["odd"] = earlier("odd", near(-0.2), seed=9)
     (first,) = portfolio(EVERYTHING, studies, MAX, 1)
     assert rates_of([first])[0] == pytest.approx(-3, abs=0.7)
+
+
+def test_a_configuration_is_that_of_its_trial_to_the_last_digit():
+    # 0.1 comes back from the unit cube as 0.10000000000000006.
+    space = Space("own", (Hyperparameter(name="lr", low=1e-3, high=1.0, scale="log"),))
+    rates = (0.1, 0.002, 0.5, 0.9, 0.03)
+    trials = [
+        Earlier(study="s", config={"lr": lr}, values={"1": -float(at)}, status="finished")
+        for at, lr in enumerate(rates)
+    ]
+    (best,) = portfolio(space, {"s": trials}, MAX, 1)
+    assert best.config == {"lr": 0.1}
 
 
 def test_trials_out_of_the_space_and_studies_of_few_trials_are_left_out():
