@@ -166,6 +166,7 @@ def test_a_trial_that_fits_beside_none_fails_and_gives_the_room_back(drive_insid
     assert [row["status"] for row in table_of(study)] == ["finished", "failed"]
     assert [width["trials"] for width in widths(study)] == [1, 2]
     epochs = killed(study)[1]
-    assert epochs.count(epochs[-1]) == 3
+    # A busy machine looks at the memory late: a trial may be killed in an earlier epoch afterwards.
+    assert len(epochs[epochs.index(max(epochs)) :]) == 3
     (failed,) = (e for e in journal_of(study) if e.get("status") == "failed")
     assert "OutOfMemoryError" in failed["reason"]
