@@ -164,7 +164,7 @@ for argument, answer in ("toy", "played"), ("--help", "A toy"):
         ("metric", "dataset"),
         """
 from pathlib import Path
-from trainables.data.datasets import load_dataset
+from trainables.image.datasets import load_dataset
 from trainables.image.config import ImageConfig
 from trainables.image.task import ImageData
 from trainables.training.loop import fit
@@ -173,11 +173,11 @@ metrics, _ = next(fit(ImageConfig(epochs=1), data))
 assert metrics["val_error"] == 0.5
 """,
         changed={
-            "trainables/image/classification.py": (
+            "trainables/prediction/classification.py": (
                 ('SCORES = ("loss", ', 'SCORES = ("loss", "error", '),
                 ('"accuracy": float(', '"error": 0.5,\n        "accuracy": float('),
             ),
-            "trainables/data/datasets.py": (
+            "trainables/image/datasets.py": (
                 ("DATASETS = {", 'DATASETS = {"toy": Known(read_digits),'),
             ),
         },

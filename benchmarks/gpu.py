@@ -32,8 +32,8 @@ from loops import bare, ours
 from table import Row, run_benchmark
 from training_throughput import in_turn, ratio_of
 
-from trainables.data.datasets import load_dataset
 from trainables.image.config import ImageConfig
+from trainables.image.datasets import load_dataset
 
 JOB = Path(__file__).parents[1] / "tune_jobs" / "random_regularization.py"
 

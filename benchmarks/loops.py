@@ -10,8 +10,9 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Subset
 from torchvision import datasets, transforms
 
-from trainables.data.splits import SearchData
+from trainables.data.dataset import SearchData
 from trainables.image.config import ImageConfig
+from trainables.image.images import Images
 from trainables.image.models import build_model
 from trainables.image.task import ImageData, standardisation
 from trainables.training.loop import fit
@@ -22,31 +23,33 @@ DATA = Path(__file__).parents[1] / "data"
 DATALOADER_IMAGES = 1_920
 
 
-def ours(config: ImageConfig, data: SearchData, device: str = "cpu") -> float:
+def ours(config: ImageConfig, data: SearchData[Images], device: str = "cpu") -> float:
     """Measure the project's loop, by the metric that it reports."""
     metrics, _ = next(fit(config, ImageData(data, device)))
     return float(metrics["samples_per_second"])
 
 
-def bare(config: ImageConfig, data: SearchData, device: str = "cpu") -> float:
+def bare(config: ImageConfig, data: SearchData[Images], device: str = "cpu") -> float:
     """Measure the shortest loop over the same tensors: no metrics, no state, no checks."""
     return _bare(config, data, torch.channels_last, device)
 
 
-def plain(config: ImageConfig, data: SearchData) -> float:
+def plain(config: ImageConfig, data: SearchData[Images]) -> float:
     """Measure the shortest loop in the default memory format."""
     return _bare(config, data, torch.contiguous_format, "cpu")
 
 
-def _bare(config: ImageConfig, data: SearchData, layout: torch.memory_format, device: str) -> float:
+def _bare(
+    config: ImageConfig, data: SearchData[Images], layout: torch.memory_format, device: str
+) -> float:
     dense = config.model == "mlp"
     layout = torch.contiguous_format if dense else layout
-    images = torch.from_numpy(data.train_images).to(device)
-    labels = torch.from_numpy(data.train_labels).to(device)
+    images = torch.from_numpy(data.train.inputs.pixels).to(device)
+    labels = torch.from_numpy(data.train.targets).to(device)
     images = images.flatten(1) if dense else images
     found = standardisation(data, [range(len(labels))], config.min_std)
     mean, std = (255 * x.to(device) for x in found)
-    model = build_model(config, data.image_shape, data.classes).to(device, memory_format=layout)
+    model = build_model(config, data.inputs.shape, data.classes).to(device, memory_format=layout)
     optimizer = torch.optim.SGD(
         model.parameters(), lr=config.learning_rate, momentum=config.momentum, fused=True
     )
@@ -64,7 +67,7 @@ def _bare(config: ImageConfig, data: SearchData, layout: torch.memory_format, de
     return len(labels) / (time.perf_counter() - began)
 
 
-def dataloader(config: ImageConfig, data: SearchData) -> float:
+def dataloader(config: ImageConfig, data: SearchData[Images]) -> float:
     """Measure the loop of the tutorials: PIL images, ToTensor, Normalize, a DataLoader."""
     transform = transforms.Compose(
         [transforms.ToTensor(), transforms.Normalize((0.2860,), (0.3530,))]
@@ -88,8 +91,8 @@ def dataloader(config: ImageConfig, data: SearchData) -> float:
     return DATALOADER_IMAGES / (time.perf_counter() - began)
 
 
-def tutorial_model(config: ImageConfig, data: SearchData) -> nn.Module:
+def tutorial_model(config: ImageConfig, data: SearchData[Images]) -> nn.Module:
     """Build the same network with PyTorch's own dropout."""
-    model = build_model(config, data.image_shape, data.classes)
+    model = build_model(config, data.inputs.shape, data.classes)
     layers = [nn.Dropout(x.p) if isinstance(x, nn.Dropout) else x for x in model.children()]
     return nn.Sequential(*layers)

@@ -46,7 +46,7 @@ from pathlib import Path
 from table import Row, run_benchmark
 
 from search_spaces.objective import Objective
-from trainables.data.datasets import load_dataset
+from trainables.image.datasets import load_dataset
 from tune_cluster.study.journal import JOURNAL, read_journal
 
 SCRIPTS = Path(__file__).parent / "peer_scripts"

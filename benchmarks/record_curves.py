@@ -22,8 +22,8 @@ from search_spaces.catalogue import BATCH_SIZE, DROPOUT, HIDDEN_SIZES, MOMENTUM
 from search_spaces.hyperparameter import Hyperparameter
 from search_spaces.searchers.sobol_search import SobolSearch
 from search_spaces.space import Space
-from trainables.data.datasets import load_dataset
 from trainables.image.config import ImageConfig
+from trainables.image.datasets import load_dataset
 from trainables.image.task import ImageData
 from trainables.training.loop import fit
 from tune_cluster.trial.process import trial_seed

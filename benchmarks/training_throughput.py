@@ -34,11 +34,12 @@ import torch
 from loops import DATA, bare, dataloader, ours, plain
 from table import Row, run_benchmark
 
-from trainables.data.datasets import load_dataset
-from trainables.data.splits import SearchData
+from trainables.data.dataset import SearchData
 from trainables.image.config import ImageConfig
+from trainables.image.datasets import load_dataset
+from trainables.image.images import Images
 
-Loop: TypeAlias = Callable[[ImageConfig, SearchData], float]
+Loop: TypeAlias = Callable[[ImageConfig, SearchData[Images]], float]
 
 # Images of one epoch, by model: half a second to one and a half on one core.
 IMAGES = {"mlp": 12_800, "cnn": 3_840}
@@ -106,32 +107,32 @@ def measure(quick: bool) -> list[Row]:
     return rows
 
 
-def part_of(data: SearchData, model: str) -> SearchData:
+def part_of(data: SearchData[Images], model: str) -> SearchData[Images]:
     """Return training images for about a second, and as few validation images as possible."""
     count = IMAGES[model]
     total = count + 10
     return replace(
         data,
-        images=data.images[:total],
-        labels=data.labels[:total],
+        inputs=data.inputs[:total],
+        targets=data.targets[:total],
         train_count=count,
         train_ratio=count / total,
     )
 
 
-def compare(case: str, config: ImageConfig, data: SearchData, repeats: int) -> list[Row]:
+def compare(case: str, config: ImageConfig, data: SearchData[Images], repeats: int) -> list[Row]:
     """Measure our loop beside the shortest one and the DataLoader."""
     loops: dict[str, Loop] = {"ours": ours, "bare": bare, "dataloader": dataloader}
     return beside(case, {name: (loop, config) for name, loop in loops.items()}, data, repeats)
 
 
-def without_knobs(model: str, data: SearchData, repeats: int) -> list[Row]:
+def without_knobs(model: str, data: SearchData[Images], repeats: int) -> list[Row]:
     """Measure our loop with all options off, beside one that has none."""
     config = ImageConfig(**OFF, model=model, epochs=1)
     return beside(f"{model}_off", {"ours": (ours, config), "bare": (bare, config)}, data, repeats)
 
 
-def six_layers(data: SearchData, repeats: int) -> list[Row]:
+def six_layers(data: SearchData[Images], repeats: int) -> list[Row]:
     """Measure ours in bfloat16 and channels last beside the default number and memory format."""
     config = ImageConfig(**OFF, **SIX_LAYERS, model="cnn", epochs=1)
     cases = {
@@ -143,7 +144,7 @@ def six_layers(data: SearchData, repeats: int) -> list[Row]:
 
 
 def beside(
-    case: str, cases: dict[str, tuple[Loop, ImageConfig]], data: SearchData, repeats: int
+    case: str, cases: dict[str, tuple[Loop, ImageConfig]], data: SearchData[Images], repeats: int
 ) -> list[Row]:
     """Measure the speed of each, and of ours as a multiple of the others'."""
     part = part_of(data, next(iter(cases.values()))[1].model)
@@ -161,7 +162,7 @@ def beside(
 
 
 def switched_on(
-    model: str, precision: str, knobs: list[str], data: SearchData, repeats: int
+    model: str, precision: str, knobs: list[str], data: SearchData[Images], repeats: int
 ) -> list[Row]:
     """Measure our loop with an option, as a share of its speed without it, each in turn."""
     part = part_of(data, model)

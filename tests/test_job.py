@@ -91,7 +91,7 @@ def test_the_study_can_be_told_from_its_directory(smoke_test):
 def test_the_best_checkpoint_gives_its_test_figure_again(smoke_test):
     import torch
 
-    from trainables.data.datasets import load_dataset
+    from trainables.image.datasets import load_dataset
     from trainables.image.image_classifier import ImageClassifier
 
     folder, _ = smoke_test

@@ -8,8 +8,8 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 
 from tests.conftest import ROOT, journal_of
 from tests.journals import trials_from
-from trainables.data.datasets import load_dataset
 from trainables.image.config import ImageConfig
+from trainables.image.datasets import load_dataset
 from trainables.image.task import ImageData
 from trainables.training.loop import fit
 

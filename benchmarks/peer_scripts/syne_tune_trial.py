@@ -7,12 +7,13 @@ import numpy as np
 import torch
 from syne_tune import Reporter
 
-from trainables.data.splits import SearchData
+from trainables.data.dataset import SearchData
 from trainables.image.config import ImageConfig
+from trainables.image.images import Images
 from trainables.image.task import ImageData
 from trainables.training.loop import fit
 
-SCALARS = ("name", "train_count", "classes", "train_ratio")
+SCALARS = ("name", "train_count", "train_ratio")
 
 
 def main() -> None:
@@ -30,7 +31,8 @@ def main() -> None:
     with np.load(options.data) as file:
         arrays = {name: file[name] for name in file}
     scalars = {name: arrays.pop(name).item() for name in SCALARS}
-    data = SearchData(**arrays, **scalars)
+    inputs, names = Images(arrays.pop("pixels")), tuple(arrays.pop("class_names").tolist())
+    data = SearchData(inputs=inputs, class_names=names, **arrays, **scalars)
     config = ImageConfig(
         learning_rate=options.learning_rate,
         batch_size=options.batch_size,

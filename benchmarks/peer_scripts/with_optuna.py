@@ -25,9 +25,10 @@ from work import (
     tell,
 )
 
-from trainables.data.datasets import load_dataset
-from trainables.data.splits import SearchData
+from trainables.data.dataset import SearchData
 from trainables.image.config import ImageConfig
+from trainables.image.datasets import load_dataset
+from trainables.image.images import Images
 from trainables.image.task import ImageData
 from trainables.training.loop import fit
 
@@ -48,7 +49,7 @@ def open_study(journal: str, seed: int) -> optuna.Study:
     )
 
 
-def work(journal: str, data: SearchData, trials: int, epochs: int, seed: int) -> None:
+def work(journal: str, data: SearchData[Images], trials: int, epochs: int, seed: int) -> None:
     """Run trials until all processes together have begun `trials`."""
 
     def objective(trial: optuna.Trial) -> float:

@@ -1,6 +1,5 @@
 """The study with Syne Tune: its ASHA on its local backend, a process for each trial."""
 
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,7 @@ from work import (
     tell,
 )
 
-from trainables.data.datasets import load_dataset
+from trainables.image.datasets import load_dataset
 
 TRIAL = Path(__file__).with_name("syne_tune_trial.py")
 
@@ -34,7 +33,15 @@ def main() -> None:
     # Split and checked once, so that a trial's process only has to read it.
     data = load_dataset(DATASET, DATA, seed=options.seed, train_ratio=TRAIN_RATIO).search
     arrays = options.folder / "data.npz"
-    np.savez(arrays, **asdict(data))
+    np.savez(
+        arrays,
+        pixels=data.inputs.pixels,
+        targets=data.targets,
+        class_names=data.class_names,
+        name=data.name,
+        train_count=data.train_count,
+        train_ratio=data.train_ratio,
+    )
 
     config_space = {
         "learning_rate": loguniform(*LEARNING_RATES),

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from trainables.data.splits import SearchData, split
+from tests.trainables.made_up import split_images
+from trainables.data.dataset import SearchData
+from trainables.image.images import Images
 
 
 @pytest.fixture(autouse=True)
@@ -16,10 +18,10 @@ def _one_thread():
 
 
 @pytest.fixture(scope="session")
-def tiny() -> SearchData:
+def tiny() -> SearchData[Images]:
     """250 images of 1 x 8 x 8 in 4 classes that a network can tell apart, half of it noise."""
     generator = np.random.default_rng(0)
     labels = generator.integers(0, 4, 250).astype(np.int64)
     patterns = generator.integers(0, 128, (4, 1, 8, 8))
     images = patterns[labels] + generator.integers(0, 128, (250, 1, 8, 8))
-    return split("tiny", images.astype(np.uint8), labels, classes=4, seed=0, train_ratio=0.8)
+    return split_images(images.astype(np.uint8), labels, 4, name="tiny")

@@ -21,7 +21,7 @@ from search_spaces.searchers.grid_search import GridSearch
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
 from tests.in_process import QUALITY
-from trainables.data.datasets import load_dataset
+from trainables.image.datasets import load_dataset
 from trainables.image.image_classifier import ImageClassifier
 from tune_cluster.trial.failures import out_of_gpu_memory
 from tune_cluster.trial.process import (

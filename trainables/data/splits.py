@@ -1,93 +1,40 @@
-"""Datasets as trials see them: compact arrays with one stratified split, or folds."""
+"""Splits: a test set, one stratified split of the rest for all trials, or folds."""
 
-import hashlib
-import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-Images = NDArray[np.uint8]
-Labels = NDArray[np.int64]
+from trainables.data.dataset import (
+    Dataset,
+    Part,
+    RawDataset,
+    S,
+    SearchData,
+    Targets,
+    fingerprint,
+)
 
 # Share of the test set where the data has none. Its seed does not depend on the study, so that test
 # results of all studies are comparable.
 TEST_SHARE = 0.2
 TEST_SEED = 0
 
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class SearchData:
-    """The part of an image dataset that a search may use: no test images.
-
-    Plain arrays, so that Ray's object store maps them into every trial without a copy (there they
-    are read-only).
-    """
-
-    name: str
-    """Name of the dataset, such as "fashion_mnist"."""
-    images: Images
-    """uint8 `[n, channels, height, width]`."""
-    labels: Labels
-    """int64 `[n]`, 0 to `classes - 1`, training part first; every prefix, and therefore every
-    block, is stratified by class."""
-    train_count: int
-    """Number of images in the training part; the others are the validation set of all trials."""
-    classes: int
-    train_ratio: float
-    """Share of the images in the training part."""
-
-    @property
-    def train_labels(self) -> Labels:
-        """Labels of the training part, int64 `[train_count]`."""
-        return self.labels[: self.train_count]
-
-    @property
-    def validation_labels(self) -> Labels:
-        """Labels of the validation part, int64 `[n - train_count]`."""
-        return self.labels[self.train_count :]
-
-    @property
-    def train_images(self) -> Images:
-        """View of the training part."""
-        return self.images[: self.train_count]
-
-    @property
-    def validation_images(self) -> Images:
-        """View of the validation part."""
-        return self.images[self.train_count :]
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """`(channels, height, width)` of one image."""
-        _, channels, height, width = self.images.shape
-        return channels, height, width
+BINS = 10
+"""Number of bins, of equally many samples, by which numbers are stratified."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Dataset:
-    """A dataset as the driver holds it, with the test set."""
-
-    name: str
-    """Name of the dataset, such as "fashion_mnist"."""
-    search: SearchData
-    """Part that trials use."""
-    test_images: Images
-    """uint8 `[k, channels, height, width]`, only for the final evaluation."""
-    test_labels: Labels
-    """int64 `[k]`."""
-    notice: str
-    """Notice for the user (a fallback, files that could not be verified); may be empty."""
-    source: str
-    """Place where the dataset was found."""
-    fingerprint: str
-    """Twelve hexadecimal digits of a hash over content and split."""
+def groups_of(targets: Targets) -> NDArray[np.int64]:
+    """Return the group of each sample by which splits are stratified, int64 `[n]`: its class, or
+    the tenth of the numbers that its number is in."""
+    if targets.dtype.kind == "i":
+        return targets.astype(np.int64, copy=False)
+    inner = np.quantile(targets, np.arange(1, BINS) / BINS)
+    return np.searchsorted(inner, targets).astype(np.int64)
 
 
-def stratified_order(labels: Labels, seed: int) -> NDArray[np.int64]:
+def stratified_order(labels: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
     """Order samples at random so that every prefix is stratified.
 
     In each prefix of length k, each class c of n_c out of n samples occurs k * n_c / n times, with
@@ -127,102 +74,129 @@ def stratified_order(labels: Labels, seed: int) -> NDArray[np.int64]:
     return order
 
 
-@dataclass(frozen=True)
-class RawDataset:
-    """A dataset as its files contain it, before any split for a search."""
-
-    train_images: Images
-    """uint8 `[n, channels, height, width]`."""
-    train_labels: Labels
-    """int64 `[n]`."""
-    test_images: Images
-    """uint8 `[k, channels, height, width]`."""
-    test_labels: Labels
-    """int64 `[k]`."""
-    source: str
-    """Place where it was found."""
-    notice: str = ""
-    """Notice about files that could not be verified; may be empty."""
-
-
-def with_test_set(images: Images, labels: Labels, *, source: str) -> RawDataset:
-    """Set `TEST_SHARE` of the images aside as a test set, stratified by class."""
-    order = stratified_order(labels, TEST_SEED)
-    count = round(len(labels) * (1 - TEST_SHARE))
+def with_test_set(
+    whole: Part[S], *, class_names: tuple[str, ...], source: str, notice: str = ""
+) -> RawDataset[S]:
+    """Set `TEST_SHARE` of the samples aside as a test set, stratified."""
+    order = stratified_order(groups_of(whole.targets), TEST_SEED)
+    count = round(len(order) * (1 - TEST_SHARE))
     train, test = order[:count], order[count:]
-    return RawDataset(images[train], labels[train], images[test], labels[test], source)
+    return RawDataset(
+        train=Part(whole.inputs[train], whole.targets[train]),
+        test=Part(whole.inputs[test], whole.targets[test]),
+        class_names=class_names,
+        source=source,
+        notice=notice,
+    )
 
 
 def split(
-    name: str, images: Images, labels: Labels, *, classes: int, seed: int, train_ratio: float
-) -> SearchData:
-    """Split images into a training and a validation part, both stratified by class.
+    name: str, whole: Part[S], *, class_names: tuple[str, ...], seed: int, train_ratio: float
+) -> SearchData[S]:
+    """Split samples into a training and a validation part, both stratified.
 
     Args:
         name: name of the dataset.
-        images: uint8 `[n, channels, height, width]`.
-        labels: int64 `[n]`, below `classes`.
-        classes: number of classes.
-        seed: seed of the order of the images.
-        train_ratio: share of the images in the training part, between 0 and 1.
+        whole: all samples of a search.
+        class_names: name of each class; empty where the targets are numbers.
+        seed: seed of the order of the samples.
+        train_ratio: share of the samples in the training part, between 0 and 1.
 
     Raises:
         ValueError: the ratio leaves a part empty, or the seed is negative.
     """
     if seed < 0:
         raise ValueError(f"the seed of the split must be at least 0, got {seed}")
-    count = round(len(labels) * train_ratio)
-    if not 0 < train_ratio < 1 or not 0 < count < len(labels):
+    total = len(whole.targets)
+    count = round(total * train_ratio)
+    if not 0 < train_ratio < 1 or not 0 < count < total:
         raise ValueError(
-            f"train_ratio must be above 0 and below 1 and leave images in both parts of the split "
-            f"of {len(labels)}, got {train_ratio}"
+            f"train_ratio must be above 0 and below 1 and leave samples in both parts of the split "
+            f"of {total}, got {train_ratio}"
         )
-    order = stratified_order(labels, seed)
+    order = stratified_order(groups_of(whole.targets), seed)
     return SearchData(
         name=name,
-        images=images[order],
-        labels=labels[order],
+        inputs=whole.inputs[order],
+        targets=whole.targets[order],
+        class_names=class_names,
         train_count=count,
-        classes=classes,
         train_ratio=train_ratio,
+    )
+
+
+def prepared(
+    name: str, raw: RawDataset[S], *, seed: int, train_ratio: float, own: bool = False
+) -> Dataset[S]:
+    """Split a dataset for a search.
+
+    Args:
+        name: name of the dataset, or the path of the user's own.
+        raw: its files' content.
+        seed: seed of the split into training and validation part, at least 0.
+        train_ratio: share of the training samples that trials may train on; the rest is the
+            validation set.
+        own: whether `name` is a path, on which the fingerprint does not depend: the same data
+            elsewhere is the same dataset.
+
+    Raises:
+        ValueError: the split is impossible, or leaves a class without a training sample.
+    """
+    search = split(name, raw.train, class_names=raw.class_names, seed=seed, train_ratio=train_ratio)
+    if search.classes:
+        labels = search.train.targets.astype(np.int64, copy=False)
+        counts = np.bincount(labels, minlength=search.classes)
+        if not counts.all():
+            missing = search.class_names[int(counts.argmin())]
+            raise ValueError(
+                f"dataset {name}: no sample of class {missing} is among the {len(labels)} training "
+                "samples: add samples, or raise train_ratio"
+            )
+    return Dataset(
+        name=name,
+        search=search,
+        test=raw.test,
+        notice=raw.notice,
+        source=raw.source,
+        fingerprint=fingerprint(replace(search, name="own") if own else search, raw.test),
     )
 
 
 @dataclass(frozen=True)
 class Partition:
-    """Indices of images of a `SearchData`, in consecutive blocks."""
+    """Indices of samples of a `SearchData`, in consecutive blocks."""
 
     train: tuple[range, ...]
     validation: range
 
     @property
     def samples(self) -> int:
-        """Number of images to train on."""
+        """Number of samples to train on."""
         return sum(map(len, self.train))
 
 
-def partitions(data: SearchData, *, train_ratio: float, folds: int) -> list[Partition]:
+def partitions(data: SearchData[S], *, train_ratio: float, folds: int) -> list[Partition]:
     """Return one partition, or one per fold.
 
-    Without folds, a trial trains on the first `train_ratio` of all images and is validated on the
-    validation part, the same for all trials. With k folds, all images, both parts together, form k
-    blocks, each of which is the validation part of one partition. The blocks are stratified by
-    class as the order of the images is (Kohavi 1995, *A Study of Cross-Validation and Bootstrap*).
+    Without folds, a trial trains on the first `train_ratio` of all samples and is validated on the
+    validation part, the same for all trials. With k folds, all samples, both parts together, form k
+    blocks, each of which is the validation part of one partition. The blocks are stratified as
+    the order of the samples is (Kohavi 1995, *A Study of Cross-Validation and Bootstrap*).
 
     Args:
-        data: the images.
-        train_ratio: share of all images to train on; ignored with folds.
+        data: the samples.
+        train_ratio: share of all samples to train on; ignored with folds.
         folds: number of folds, at least 2, or 0 for the single split.
 
     Raises:
-        ValueError: the ratio is above the split's own or leaves no image, or there are more folds
-            than images.
+        ValueError: the ratio is above the split's own or leaves no sample, or there are more folds
+            than samples.
     """
-    total = len(data.labels)
+    total = len(data.targets)
     if folds:
         if folds > total:
             raise ValueError(
-                f"folds must be at most the {total} images of {data.name}, got {folds}"
+                f"folds must be at most the {total} samples of {data.name}, got {folds}"
             )
         ends = [round(total * fold / folds) for fold in range(folds + 1)]
         blocks = [range(start, stop) for start, stop in pairwise(ends)]
@@ -239,33 +213,6 @@ def partitions(data: SearchData, *, train_ratio: float, folds: int) -> list[Part
     count = round(total * train_ratio)
     if count == 0:
         raise ValueError(
-            f"train_ratio {train_ratio} leaves no image of {data.name} to train on; raise it"
+            f"train_ratio {train_ratio} leaves no sample of {data.name} to train on; raise it"
         )
     return [Partition((range(count),), range(data.train_count, total))]
-
-
-def as_tensor(array: NDArray[np.generic]) -> Tensor:
-    """Wrap an array without a copy; the result must not be written to.
-
-    PyTorch warns that arrays mapped from Ray's object store are read-only; no code here writes.
-    """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*not writable", category=UserWarning)
-        return torch.from_numpy(array)
-
-
-def fingerprint(search: SearchData, test_images: Images, test_labels: Labels) -> str:
-    """Return twelve hexadecimal digits of the SHA-256 of all arrays and the position of the
-    split."""
-    digest = hashlib.sha256(search.name.encode())
-    for array in (
-        search.train_images,
-        search.train_labels,
-        search.validation_images,
-        search.validation_labels,
-        test_images,
-        test_labels,
-    ):
-        digest.update(str(array.shape).encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""Hyperparameters of an image classifier, in addition to those of every training."""
+"""Hyperparameters of a network on images, in addition to those of every prediction."""
 
 from typing import Annotated, Literal
 
@@ -6,15 +6,14 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic.dataclasses import dataclass
 from typing_extensions import Self
 
+from trainables.prediction.config import PredictionConfig
 from trainables.training.config import (
     CHECKS,
     Count,
-    NotNegative,
     Number,
     Positive,
     Share,
     Sizes,
-    TrainingConfig,
     refuse,
 )
 
@@ -26,8 +25,8 @@ def _odd(size: int) -> int:
 
 
 @dataclass(frozen=True, kw_only=True, config=CHECKS)
-class ImageConfig(TrainingConfig):
-    """Configuration of an image classifier; raises as `TrainingConfig`."""
+class ImageConfig(PredictionConfig):
+    """Configuration of a network on images; raises as `TrainingConfig`."""
 
     # The network.
     model: Literal["mlp", "cnn", "resnet", "linear"] = "mlp"
@@ -47,19 +46,9 @@ class ImageConfig(TrainingConfig):
     "batch" with convolutions, else "none". `replace` keeps the resolved value of the original
     config."""
 
-    # Objective.
-    loss: Literal["cross_entropy", "margin", "focal"] = "cross_entropy"
-    """Loss that is minimised."""
-    focal_gamma: NotNegative = 2.0
-    """Exponent that lowers the weight of well classified samples; only for the focal loss."""
-    class_weights: Literal["none", "balanced"] = "none"
-    """"balanced": each class has the same influence, however few its samples."""
-
     # Regularization.
     dropout: Share = 0.1
     """Share of the units set to zero in training; not for the linear model."""
-    label_smoothing: Share = 0.0
-    """Share of the target that is spread over all classes; only for the cross entropy."""
     augmentation: Literal["none", "shift", "shift_flip", "erasing", "mixup"] = "none"
     """Augmentation of training images, batch by batch; "erasing" includes shift and flip."""
 
@@ -78,10 +67,6 @@ class ImageConfig(TrainingConfig):
         smallest = min(self.batch_size, self.batch_size_in(self.epochs)) // parts
         refuse(
             {
-                f"label_smoothing works with the cross entropy alone: got {self.label_smoothing} "
-                f"with loss {self.loss!r}, set it to 0": (
-                    self.label_smoothing > 0 and self.loss != "cross_entropy"
-                ),
                 f"norm 'batch' needs 2 samples in a part of a batch: got batch_size "
                 f"{self.batch_size} in {parts} accumulation_steps": (
                     self.norm == "batch" and smallest < 2

@@ -8,9 +8,15 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 import tyro
 
-from trainables.data.datasets import DATASETS, DEFAULT_DATASET, FALLBACK_DATASET, load_dataset
-from trainables.data.splits import Dataset, SearchData
+from trainables.data.dataset import Dataset, SearchData
 from trainables.image.config import ImageConfig
+from trainables.image.datasets import (
+    DATASETS,
+    DEFAULT_DATASET,
+    FALLBACK_DATASET,
+    load_dataset,
+)
+from trainables.image.images import Images
 from trainables.image.models import build_model
 from trainables.training.state import STATE_FILE, load_pretrained
 
@@ -37,7 +43,9 @@ class DataFlags:
     data_dir: Path = Path("data")
     """Folder of the datasets."""
 
-    def load(self, *, seed: int, smoke_test: bool = False, train_ratio: float = 0.8) -> Dataset:
+    def load(
+        self, *, seed: int, smoke_test: bool = False, train_ratio: float = 0.8
+    ) -> Dataset[Images]:
         """Load and split the dataset; a smoke test uses digits unless a dataset is given.
 
         Raises:
@@ -114,7 +122,7 @@ NETWORK = ("model", "hidden_sizes", "channels", "depth", "kernel_size", "activat
 BEST_FILE = "best.json"
 
 
-def fixed_by(weights: Path, data: SearchData) -> dict[str, Any]:
+def fixed_by(weights: Path, data: SearchData[Images]) -> dict[str, Any]:
     """Return the hyperparameters of the network that has these `weights`, and `pretrained`.
 
     Args:
@@ -129,7 +137,7 @@ def fixed_by(weights: Path, data: SearchData) -> dict[str, Any]:
     config = _config_in(best) if best.is_file() else {}
     fixed = {name: config[name] for name in NETWORK if name in config}
     fixed["pretrained"] = str(weights.absolute())
-    model = build_model(ImageConfig.from_dict(fixed), data.image_shape, data.classes)
+    model = build_model(ImageConfig.from_dict(fixed), data.inputs.shape, data.classes or 1)
     load_pretrained(model, fixed["pretrained"])
     return fixed
 

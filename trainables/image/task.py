@@ -1,7 +1,6 @@
-"""The task of the image classifier: its network, batches of standardised images, scores."""
+"""The task of images: a network, and batches of standardised images."""
 
 import functools
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -10,14 +9,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from trainables.data.splits import Partition, SearchData, as_tensor, partitions
+from trainables.data.dataset import Part, SearchData, as_tensor
+from trainables.data.splits import Partition, partitions
 from trainables.image.augmentation import augment, mixed
-from trainables.image.classification import SCORES, ClassificationLoss, balanced_weights, scores
 from trainables.image.config import ImageConfig
+from trainables.image.images import Images
 from trainables.image.models import build_model
-from trainables.training.state import State, load_weights
+from trainables.prediction.choice import check_loss, prediction_of
+from trainables.training.state import load_pretrained
 from trainables.training.task import Batch
-from trainables.training.trainer import derived_seed, predict
+from trainables.training.trainer import derived_seed
 
 BYTES_TOGETHER = 2**20
 """Bytes of training images that are fetched and augmented at once, ten batches of the default: a
@@ -26,19 +27,27 @@ single batch takes half as long again, most of it for the calls."""
 
 @dataclass(frozen=True, eq=False)
 class ImageData:
-    """The images that trials use, and their device, to which all are copied once."""
+    """The images that trials use, and their device, to which all are copied once: a `TaskData` of
+    the training loop."""
 
-    search: SearchData
+    search: SearchData[Images]
     device: torch.device | str = "cpu"
+
+    def check(self, config: ImageConfig) -> None:
+        """Check config and pretrained weights against the images; raises as `TaskData.check`."""
+        check_loss(config, self.search)
+        self.partitions(config)
+        if config.pretrained:
+            width = self.search.classes or 1
+            model = build_model(config, self.search.inputs.shape, width)
+            load_pretrained(model, config.pretrained)
 
     def tasks(self, config: ImageConfig) -> list["ImageTask"]:
         """Return one task, or one per fold; raises as `partitions`."""
         parts = self.partitions(config)
-        device = torch.device(self.device)
-        images = to_device(self.search.images, config, device)
-        whole = Batch(images, as_tensor(self.search.labels).to(device))
+        images = to_device(self.search.inputs, config, torch.device(self.device))
         return [
-            ImageTask(config, self.search, whole, part, fold) for fold, part in enumerate(parts)
+            ImageTask(config, self.search, images, part, fold) for fold, part in enumerate(parts)
         ]
 
     def partitions(self, config: ImageConfig) -> list[Partition]:
@@ -61,47 +70,42 @@ class ImageTask:
     """A model on its device that takes uint8 images: a `Task` of the training loop.
 
     Args:
-        config: configuration of the classifier.
-        data: images with their shape, classes and statistics for standardisation.
-        whole: all images, as returned by `to_device`, and their labels, int64 `[n]`.
+        config: configuration of the network.
+        data: images with their targets and statistics for standardisation.
+        images: all images, as returned by `to_device`.
         partition: images to train on and to validate on.
         fold: index of the fold, from 0; it determines the initial weights.
+
+    Raises:
+        ValueError: as `prediction_of`.
     """
 
     def __init__(
         self,
         config: ImageConfig,
-        data: SearchData,
-        whole: Batch,
+        data: SearchData[Images],
+        images: Tensor,
         partition: Partition,
         fold: int = 0,
     ) -> None:
-        self.device = whole.inputs.device
+        self.device = images.device
         self.samples = partition.samples
         self.smallest_batch = 2 if config.norm == "batch" else 1
-        held_out = slice(partition.validation.start, partition.validation.stop)
-        self.validation = Batch(whole.inputs[held_out], whole.targets[held_out])
-        self._config, self._whole, self._shape = config, whole, data.image_shape
+        self._config, self._images, self._shape = config, images, data.inputs.shape
         blocks = [torch.arange(block.start, block.stop) for block in partition.train]
         self._indices = torch.cat(blocks).to(self.device)
-        weights = None
-        if config.class_weights == "balanced":
-            weights = balanced_weights(whole.targets[self._indices], data.classes)
-        self.objective = ClassificationLoss(
-            kind=config.loss,
-            focal_gamma=config.focal_gamma,
-            label_smoothing=config.label_smoothing,
-            class_weights=weights,
-        )
-        more = () if self.objective.is_plain else ("objective",)
-        self.score_names: tuple[str, ...] = (*SCORES, *more)
+        self.prediction = prediction_of(config, data, self._indices)
+        self._targets = self.prediction.targets(as_tensor(data.targets).to(self.device))
+        held_out = slice(partition.validation.start, partition.validation.stop)
+        self.validation = Batch(images[held_out], self._targets[held_out])
+        self.validation_rows = np.arange(held_out.start, held_out.stop)
 
         # On the CPU convolutions run up to 1.3 times as fast with channels last, more with
         # bfloat16; dense layers need a flat row, which is also the fastest to gather.
         self._format = torch.contiguous_format if is_flat(config) else torch.channels_last
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(config.seed, 0, fold))
-            model = build_model(config, data.image_shape, data.classes)
+            model = build_model(config, self._shape, self.prediction.width)
         self.model: nn.Sequential = model.to(  # type: ignore[call-overload]
             device=self.device, memory_format=self._format
         )
@@ -110,7 +114,7 @@ class ImageTask:
         self._mean = (255 * mean).round().to(torch.uint8).reshape(-1, 1, 1).to(self.device)
         # (pixel / 255 - mean) / std, as one subtraction and one multiplication.
         shift, scale = 255 * mean, 1 / (255 * std)
-        _, height, width = data.image_shape
+        _, height, width = self._shape
         if is_flat(config):
             shift = shift.repeat_interleave(height * width)
             scale = scale.repeat_interleave(height * width)
@@ -121,11 +125,11 @@ class ImageTask:
     def batches(self, sizes: Sequence[int]) -> Iterator[Batch]:
         """Yield the training images in a random order, augmented as configured."""
         order = self._indices[torch.randperm(self.samples).to(self.device)]
-        targets = iter(self._whole.targets[order].split(list(sizes)))
-        together = max(1, BYTES_TOGETHER // (sizes[0] * self._whole.inputs[0].numel()))
+        targets = iter(self._targets[order].split(list(sizes)))
+        together = max(1, BYTES_TOGETHER // (sizes[0] * self._images[0].numel()))
         blocks = [sizes[begin : begin + together] for begin in range(0, len(sizes), together)]
         for block, indices in zip(blocks, order.split([sum(b) for b in blocks]), strict=True):
-            chosen = self._whole.inputs.index_select(0, indices)
+            chosen = self._images.index_select(0, indices)
             images = chosen.view(-1, *self._shape)
             changed = augment(images, self._config.augmentation, self._mean)
             yield from map(Batch, changed.view(chosen.shape).split(list(block)), targets)
@@ -136,42 +140,31 @@ class ImageTask:
         return inputs.sub_(self._shift).mul_(self._scale)
 
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return `Task.loss`; the outputs are the logits `[batch, classes]`."""
+        """Return `Task.loss`; the outputs are `[batch, classes]`, or `[batch, 1]` for numbers."""
         inputs, targets = self.standardise(batch.inputs), batch.targets
         partner, own = None, 1.0
         if self._config.augmentation == "mixup":
             inputs, partner, own = mixed(inputs, self._config.mixup_alpha)
         # In bfloat16 a sum over the batch would keep only two digits.
-        logits = self.model(inputs).float()
-        loss = self.objective(logits, targets)
+        outputs = self.model(inputs).float()
+        loss = self.prediction.loss(outputs, targets)
         if partner is not None:
-            loss = own * loss + (1 - own) * self.objective(logits, targets[partner])
-        return loss, logits
-
-    def weight(self, targets: Tensor) -> Tensor | int:
-        """Return the divisor of the mean of `loss` over these samples."""
-        return self.objective.weight(targets)
+            loss = own * loss + (1 - own) * self.prediction.loss(outputs, targets[partner])
+        return loss, outputs
 
     def outputs(self, inputs: Tensor) -> Tensor:
-        """Return the logits of images on the device, `[n, classes]`."""
-        logits: Tensor = self.model(self.standardise(inputs))
-        return logits
-
-    def train_scores(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
-        """Return the accuracy on the training images."""
-        return {"accuracy": float((outputs.argmax(dim=1) == targets).sum()) / len(targets)}
-
-    def scores(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
-        """Return the scores of a classifier, and `objective` if the training loss is not the plain
-        cross entropy."""
-        found = scores(outputs, targets)
-        if not self.objective.is_plain:
-            found["objective"] = float(self.objective(outputs, targets))
+        """Return the outputs of the model for images on the device, `[n, classes]` or `[n, 1]`."""
+        found: Tensor = self.model(self.standardise(inputs))
         return found
+
+    def held_out(self, part: Part[Images]) -> Batch:
+        """Return other images, which `outputs` standardises as the training images."""
+        images = to_device(part.inputs, self._config, self.device)
+        return Batch(images, self.prediction.targets(as_tensor(part.targets).to(self.device)))
 
 
 def standardisation(
-    data: SearchData, blocks: Sequence[range], min_std: float
+    data: SearchData[Images], blocks: Sequence[range], min_std: float
 ) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation of each channel over some blocks of the images.
 
@@ -198,13 +191,14 @@ def standardisation(
 # One pass over 48,000 Fashion-MNIST images takes longer than Tune takes to start a trial in a
 # reused process, and all trials in such a process share their data.
 @functools.lru_cache(maxsize=64)
-def _histogram(data: SearchData, start: int, stop: int) -> NDArray[np.float64]:
-    channels = data.images.shape[1]
+def _histogram(data: SearchData[Images], start: int, stop: int) -> NDArray[np.float64]:
+    images = data.inputs.pixels
+    channels = images.shape[1]
     histogram = np.zeros((channels, 256))
     # In steps, since bincount widens its input to 8 bytes a pixel.
     for first in range(start, stop, 1024):
         for channel in range(channels):
-            pixels = data.images[first : min(first + 1024, stop), channel].ravel()
+            pixels = images[first : min(first + 1024, stop), channel].ravel()
             histogram[channel] += np.bincount(pixels, minlength=256)
     return histogram
 
@@ -214,48 +208,8 @@ def is_flat(config: ImageConfig) -> bool:
     return config.model in ("mlp", "linear")
 
 
-def to_device(images: NDArray[np.uint8], config: ImageConfig, device: torch.device) -> Tensor:
+def to_device(images: Images, config: ImageConfig, device: torch.device) -> Tensor:
     """Copy images to the device in the shape in which they are indexed: `[n, channels * height *
     width]` for dense layers alone. On the CPU the result shares the memory of `images`."""
-    tensor = as_tensor(images).to(device)
+    tensor = as_tensor(images.pixels).to(device)
     return tensor.flatten(1) if is_flat(config) else tensor
-
-
-def evaluate_images(
-    config: ImageConfig,
-    state: State,
-    images: NDArray[np.uint8],
-    labels: NDArray[np.int64],
-    data: ImageData,
-) -> dict[str, float]:
-    """Evaluate a trained state on other images, standardised as its training images were.
-
-    The networks of several folds form an ensemble: their probabilities are averaged.
-
-    Args:
-        config: configuration that the state was trained with.
-        state: weights; their moving average is used if there is one.
-        images: uint8 `[k, channels, height, width]`.
-        labels: int64 `[k]`.
-        data: data that the state was trained on, and the device for the evaluation.
-
-    Returns:
-        `loss` (cross entropy in nats), `accuracy`, `precision`, `recall`, `f1` (macro).
-
-    Raises:
-        ValueError: the state has another model or number of folds than the config.
-    """
-    tasks = data.tasks(config)
-    state.check_networks(len(tasks))
-    device = torch.device(data.device)
-    pixels = to_device(images, config, device)
-    logits = []
-    for task, network in zip(tasks, state.networks, strict=True):
-        load_weights(task.model, {**network.model, **network.average})
-        logits.append(predict(task, config, pixels))
-    together = logits[0]
-    if len(logits) > 1:
-        # The logarithm of the mean probability.
-        together = torch.stack([one.log_softmax(dim=1) for one in logits]).logsumexp(dim=0)
-        together -= math.log(len(logits))
-    return scores(together, as_tensor(labels).to(device))

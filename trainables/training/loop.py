@@ -96,7 +96,7 @@ def _train_epoch(networks: Sequence[Trainer], epoch: int, plateau: float) -> Met
     results: list[EpochResult] = []
     found: list[dict[str, float]] = []
     training_seconds = 0.0
-    names = networks[0].task.score_names
+    names = networks[0].task.prediction.score_names
     for trainer in networks:
         started = time.perf_counter()
         results.append(trainer.run_epoch(epoch, plateau))

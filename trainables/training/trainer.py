@@ -108,7 +108,7 @@ class Trainer:
         samples = sum(map(len, targets))
         return EpochResult(
             loss=float((by_step * sizes).sum() / samples),
-            scores=self.task.train_scores(torch.cat(outputs), torch.cat(targets)),
+            scores=self.task.prediction.train_scores(torch.cat(outputs), torch.cat(targets)),
             samples=samples,
             learning_rate=float(self._optimizer.param_groups[0]["lr"]),
             step_losses=self._logged(begun, by_step),
@@ -151,7 +151,7 @@ class Trainer:
         """Return the scores on the validation samples, of the average if there is one."""
         with self._average.in_place_of(self.task.model):
             outputs = predict(self.task, self.config, self.task.validation.inputs)
-        return self.task.scores(outputs, self.task.validation.targets)
+        return self.task.prediction.scores(outputs, self.task.validation.targets)
 
     def state(self) -> NetworkState:
         """Return the state after the last epoch; it shares its tensors with this object."""
@@ -192,11 +192,11 @@ class Trainer:
 
     def _accumulate(self, batch: Batch, part: int) -> tuple[Tensor, Tensor]:
         """Compute the gradient of a batch that passes through the network in parts."""
-        whole = self.task.weight(batch.targets)
+        whole = self.task.prediction.weight(batch.targets)
         losses, outputs = [], []
         sizes = self._sizes(len(batch.targets), part)
         for inputs, targets in zip(*(whole_of.split(sizes) for whole_of in batch), strict=True):
-            share = self.task.weight(targets) / whole
+            share = self.task.prediction.weight(targets) / whole
             loss, out = self._backward(Batch(inputs, targets), share)
             losses.append(loss)
             outputs.append(out)

@@ -4,13 +4,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainables.data.splits import (
-    SearchData,
-    as_tensor,
-    fingerprint,
-    split,
-    stratified_order,
-)
+from tests.trainables.made_up import split_images
+from trainables.data.dataset import Part, SearchData, as_tensor, fingerprint
+from trainables.data.splits import stratified_order
+from trainables.image.images import Images
 from trainables.image.task import standardisation
 
 SIZES = st.lists(st.integers(1, 60), min_size=2, max_size=12)
@@ -43,16 +40,16 @@ def test_the_parts_are_disjoint_complete_and_stratified(sizes, seed, train_ratio
     # Each image is its own index, over two channels of a pixel each.
     index = np.arange(len(labels))
     images = np.stack([index // 256, index % 256], axis=1).astype(np.uint8)[:, :, None, None]
-    data = split("x", images, labels, classes=len(sizes), seed=seed, train_ratio=train_ratio)
+    data = split_images(images, labels, len(sizes), seed=seed, train_ratio=train_ratio)
     train, validation = (
         part[:, 0, 0, 0].astype(int) * 256 + part[:, 1, 0, 0]
-        for part in (data.train_images, data.validation_images)
+        for part in (data.train.inputs.pixels, data.validation.inputs.pixels)
     )
     assert sorted([*train, *validation]) == list(index)
-    assert (labels[train] == data.train_labels).all()
-    assert (labels[validation] == data.validation_labels).all()
+    assert (labels[train] == data.train.targets).all()
+    assert (labels[validation] == data.validation.targets).all()
     expected = np.array(sizes) * len(train) / len(labels)
-    assert np.abs(np.bincount(data.train_labels, minlength=len(sizes)) - expected).max() < 1
+    assert np.abs(np.bincount(data.train.targets, minlength=len(sizes)) - expected).max() < 1
 
 
 @given(SIZES, st.integers(0, 2**32))
@@ -70,10 +67,7 @@ def test_another_seed_gives_another_order():
 def test_a_split_with_an_empty_part_is_refused(train_ratio):
     labels = labels_of([10, 10], 0)
     with pytest.raises(ValueError, match=f"both parts.*got {train_ratio}"):
-        split(
-            "x", np.zeros((20, 1, 2, 2), np.uint8), labels, classes=2, seed=0,
-            train_ratio=train_ratio,
-        )  # fmt: skip
+        split_images(np.zeros((20, 1, 2, 2), np.uint8), labels, 2, train_ratio=train_ratio)
 
 
 def test_standardisation_is_of_the_images_in_use_and_has_a_floor():
@@ -82,10 +76,10 @@ def test_standardisation_is_of_the_images_in_use_and_has_a_floor():
     images[:, 2] = 51
     data = SearchData(
         name="x",
-        images=images,
-        labels=np.zeros(40, np.int64),
+        inputs=Images(images),
+        targets=np.zeros(40, np.int64),
+        class_names=("all",),
         train_count=30,
-        classes=1,
         train_ratio=0.75,
     )
     blocks = range(5), range(20, 40)
@@ -109,8 +103,9 @@ def test_the_fingerprint_tells_content_and_split_apart():
     images = np.arange(40, dtype=np.uint8).reshape(40, 1, 1, 1)
 
     def of(seed=0, train_ratio=0.8, test=0):
-        data = split("x", images, labels, classes=2, seed=seed, train_ratio=train_ratio)
-        return fingerprint(data, np.full((1, 1, 1, 1), test, np.uint8), np.zeros(1, np.int64))
+        data = split_images(images, labels, 2, seed=seed, train_ratio=train_ratio)
+        others = Images(np.full((1, 1, 1, 1), test, np.uint8))
+        return fingerprint(data, Part(others, np.zeros(1, np.int64)))
 
     assert of() == of()
     assert len({of(), of(seed=1), of(train_ratio=0.5), of(test=1)}) == 4

@@ -8,7 +8,7 @@ import torch
 from ray import tune
 from ray.tune.trainable import trainable as ray_trainable
 
-from trainables.data.splits import Dataset
+from trainables.data.dataset import Dataset
 from trainables.image.config import ImageConfig
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.task import ImageData
@@ -122,8 +122,7 @@ def test_a_checkpoint_is_evaluated_on_the_test_set(start, tiny, tmp_path):
     dataset = Dataset(
         name="tiny",
         search=tiny,
-        test_images=tiny.validation_images,
-        test_labels=tiny.validation_labels,
+        test=tiny.validation,
         notice="",
         source="here",
         fingerprint="",

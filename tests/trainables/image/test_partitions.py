@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainables.data.splits import split
+from tests.trainables.made_up import split_images
 from trainables.image.config import ImageConfig
 from trainables.image.task import ImageData
 
@@ -15,7 +15,7 @@ from trainables.image.task import ImageData
 def data(count, classes=3):
     labels = np.arange(count) ** 2 % classes
     images = np.zeros((count, 1, 8, 8), np.uint8)
-    return split("made up", images, labels, classes=classes, seed=0, train_ratio=0.8)
+    return split_images(images, labels, classes)
 
 
 def test_without_folds_it_is_the_first_of_the_training_part_and_all_of_the_validation_part():
@@ -40,9 +40,9 @@ def test_each_image_is_held_out_by_one_fold_and_trained_on_by_all_others(folds, 
 @given(st.integers(2, 8), st.integers(40, 300))
 def test_folds_are_stratified(folds, count):
     made_up = data(count)
-    of_all = np.bincount(made_up.labels, minlength=3) / count
+    of_all = np.bincount(made_up.targets, minlength=3) / count
     for partition in ImageData(made_up).partitions(ImageConfig(folds=folds)):
-        held_out = made_up.labels[partition.validation.start : partition.validation.stop]
+        held_out = made_up.targets[partition.validation.start : partition.validation.stop]
         expected = of_all * len(held_out)
         assert np.abs(np.bincount(held_out, minlength=3) - expected).max() < 2
 
@@ -50,9 +50,9 @@ def test_folds_are_stratified(folds, count):
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        (ImageConfig(folds=11), "folds must be at most the 10 images of made up, got 11"),
+        (ImageConfig(folds=11), "folds must be at most the 10 samples of made up, got 11"),
         (ImageConfig(train_ratio=0.9), r"train_ratio must be at most 0\.8"),
-        (ImageConfig(train_ratio=0.01), "leaves no image"),
+        (ImageConfig(train_ratio=0.01), "leaves no sample"),
         (ImageConfig(train_ratio=0.1, norm="batch"), "leaves one image .* norm 'batch' needs 2"),
     ],
 )

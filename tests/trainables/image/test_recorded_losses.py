@@ -4,8 +4,8 @@ from itertools import islice
 
 import pytest
 
-from trainables.data.datasets import load_dataset
 from trainables.image.config import ImageConfig
+from trainables.image.datasets import load_dataset
 from trainables.image.task import ImageData
 from trainables.training.loop import fit
 

@@ -19,7 +19,7 @@ from search_spaces.searchers.sobol_search import SobolSearch
 from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.spaces import within
 from tests.search_spaces.conftest import SPACES
-from trainables.data.splits import split
+from tests.trainables.made_up import split_images
 from trainables.image.config import ImageConfig
 from trainables.image.task import ImageData
 from trainables.training.loop import fit, trainers
@@ -34,7 +34,7 @@ def data():
     generator = np.random.default_rng(0)
     labels = generator.integers(0, 4, 1400).astype(np.int64)
     images = generator.integers(0, 256, (1400, 1, 8, 8)).astype(np.uint8)
-    return split("made up", images, labels, classes=4, seed=0, train_ratio=0.8)
+    return split_images(images, labels, 4)
 
 
 @pytest.fixture(scope="session")

@@ -24,13 +24,45 @@ class RegressionConfig(TrainingConfig):
     width: Annotated[int, Field(ge=1)] = 8
 
 
+class SquaredError:
+    """Numbers, as they are."""
+
+    width = 1
+    score_names = ("loss", "mean_absolute_error")
+
+    def targets(self, targets):
+        return targets
+
+    def loss(self, outputs, targets):
+        return nn.functional.mse_loss(outputs, targets)
+
+    def weight(self, targets):
+        return len(targets)
+
+    def train_scores(self, outputs, targets):
+        return {}
+
+    def scores(self, outputs, targets):
+        wrong = (outputs - targets).abs()
+        return {"loss": float((wrong**2).mean()), "mean_absolute_error": float(wrong.mean())}
+
+    def predicted(self, outputs):
+        return outputs
+
+    def outputs_of(self, predicted):
+        return predicted
+
+    def mean(self, predicted):
+        return torch.stack(predicted).mean(dim=0)
+
+
 class Regression:
     """y = sin of a sum of x, by a small network and its squared error."""
 
     device = torch.device("cpu")
     smallest_batch = 1
     samples = ROWS - HELD_OUT
-    score_names = ("loss", "mean_absolute_error")
+    prediction = SquaredError()
 
     def __init__(self, config: RegressionConfig, fold: int) -> None:
         generator = torch.Generator().manual_seed(0)
@@ -50,20 +82,10 @@ class Regression:
 
     def loss(self, batch):
         outputs = self.model(batch.inputs).float()
-        return nn.functional.mse_loss(outputs, batch.targets), outputs
-
-    def weight(self, targets):
-        return len(targets)
+        return self.prediction.loss(outputs, batch.targets), outputs
 
     def outputs(self, inputs):
         return self.model(inputs)
-
-    def train_scores(self, outputs, targets):
-        return {}
-
-    def scores(self, outputs, targets):
-        wrong = (outputs - targets).abs()
-        return {"loss": float((wrong**2).mean()), "mean_absolute_error": float(wrong.mean())}
 
 
 class RegressionData:

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from trainables.data.splits import SearchData
+from trainables.data.dataset import SearchData
 from trainables.image.config import ImageConfig
-from trainables.image.task import ImageData, evaluate_images
+from trainables.image.images import Images
+from trainables.image.task import ImageData
+from trainables.training.evaluation import evaluate_part
 from trainables.training.loop import fit
 from trainables.training.state import load_state, save_state, snapshot
 
@@ -187,10 +189,10 @@ def test_a_state_of_another_model_or_optimizer_is_refused(tiny):
 def test_divergence_ends_the_epoch_within_32_updates_and_the_run():
     many = SearchData(
         name="noise",
-        images=np.random.default_rng(0).integers(0, 256, (1000, 1, 8, 8)).astype(np.uint8),
-        labels=np.arange(1000) % 4,
+        inputs=Images(np.random.default_rng(0).integers(0, 256, (1000, 1, 8, 8)).astype(np.uint8)),
+        targets=np.arange(1000) % 4,
+        class_names=("0", "1", "2", "3"),
         train_count=800,
-        classes=4,
         train_ratio=0.8,
     )
     run = list(fit(replace(SMALL, batch_size=4, learning_rate=1e30), ImageData(many)))
@@ -208,16 +210,14 @@ def test_divergence_in_a_short_epoch_ends_the_run_at_its_end(tiny):
 
 
 def held_out(data):
-    return data.validation_images, data.validation_labels
+    return data.validation.inputs.pixels, data.validation.targets
 
 
 @pytest.mark.parametrize("model", ["mlp", "cnn"])
 def test_evaluating_the_validation_images_again_gives_the_same_figures(tiny, model):
     config = replace(SMALL, model=model)
     *_, (metrics, state) = fit(config, ImageData(tiny))
-    scores = evaluate_images(
-        config, state, tiny.validation_images, tiny.validation_labels, ImageData(tiny)
-    )
+    scores = evaluate_part(config, state, ImageData(tiny), tiny.validation)
     assert scores == {
         name.removeprefix("val_"): value
         for name, value in metrics.items()
@@ -230,14 +230,15 @@ def test_read_only_arrays_train_without_a_word():
     # In a process of its own: PyTorch warns only once.
     code = (
         "import numpy as np, warnings; warnings.simplefilter('error')\n"
+        "from trainables.data.dataset import Part\n"
         "from trainables.data.splits import split\n"
+        "from trainables.image.images import Images\n"
         "from trainables.image.config import ImageConfig\n"
         "from trainables.image.task import ImageData\n"
         "from trainables.training.loop import fit\n"
-        "d = split('x', np.zeros((40, 1, 8, 8), np.uint8), np.arange(40) % 2, classes=2, seed=0,"
-        " train_ratio=0.8)\n"
-        "for a in vars(d).values():\n"
-        "    if isinstance(a, np.ndarray): a.flags.writeable = False\n"
+        "whole = Part(Images(np.zeros((40, 1, 8, 8), np.uint8)), np.arange(40) % 2)\n"
+        "d = split('x', whole, class_names=('a', 'b'), seed=0, train_ratio=0.8)\n"
+        "for a in (d.inputs.pixels, d.targets): a.flags.writeable = False\n"
         "for model in ('mlp', 'cnn'): list(fit(ImageConfig(model=model, epochs=1), ImageData(d)))\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -246,7 +247,7 @@ def test_read_only_arrays_train_without_a_word():
 def test_training_needs_neither_ray_nor_torchvision():
     code = (
         "import sys; import trainables.training.loop, trainables.training.loop\n"
-        "import trainables.image.task, trainables.data.datasets\n"
+        "import trainables.image.task, trainables.image.datasets\n"
         "assert not {'ray', 'torchvision', 'sklearn'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -2,15 +2,18 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
 from tests.trainables.training.test_loop import assert_same_run, history
+from trainables.data.dataset import Part
 from trainables.image import task
 from trainables.image.augmentation import augment, mixed
 from trainables.image.config import ImageConfig
-from trainables.image.task import ImageData, evaluate_images
+from trainables.image.task import ImageData
+from trainables.training.evaluation import evaluate_part
 from trainables.training.loop import fit, trainers
 from trainables.training.state import save_state, snapshot
 from trainables.training.task import Batch
@@ -126,7 +129,7 @@ def test_what_is_frozen_requires_no_gradient(tiny, weights):
 
 def batch_of(trainer, count=8):
     """The first of its images, as they are placed, and their labels."""
-    return Batch(*(whole[:count] for whole in trainer.task._whole))
+    return Batch(trainer.task._images[:count], trainer.task._targets[:count])
 
 
 def test_under_mixup_the_loss_is_mixed_as_the_images_are(tiny):
@@ -150,11 +153,11 @@ def test_batches_are_augmented_several_at_a_time_and_validation_never(tiny, monk
     monkeypatch.setattr(task, "BYTES_TOGETHER", 3 * 20 * 64)
     config = replace(SMALL, augmentation="erasing", model=model, batch_size=20)
     (trainer,) = trainers(config, ImageData(tiny))
-    images = trainer.task._whole.inputs  # type: ignore[attr-defined]
+    images = trainer.task._images  # type: ignore[attr-defined]
     sizes = [20] * 10
     torch.manual_seed(3)
     found = [batch.inputs for batch in trainer.task.batches(sizes)]
-    mean = round(float(tiny.train_images.mean()))
+    mean = round(float(tiny.train.inputs.pixels.mean()))
     torch.manual_seed(3)
     order = torch.randperm(200)
     expected = [
@@ -299,13 +302,13 @@ def test_folds_are_an_ensemble_on_other_images(tiny):
     # Longer, and the loss is so near to 0 that float32 has not the digits to compare.
     config = replace(SMALL, folds=3, epochs=2)
     *_, (_, state) = fit(config, ImageData(tiny))
-    found = evaluate_images(config, state, tiny.images, tiny.labels, ImageData(tiny))
+    found = evaluate_part(config, state, ImageData(tiny), Part(tiny.inputs, tiny.targets))
     networks = trainers(config, ImageData(tiny))
     for trainer, one in zip(networks, state.networks, strict=True):
         trainer.task.model.load_state_dict(one.model)
-    pixels = torch.from_numpy(tiny.images).flatten(1)
+    pixels = torch.from_numpy(tiny.inputs.pixels).flatten(1)
     each = torch.stack([predict(t.task, config, pixels).double().softmax(dim=1) for t in networks])
-    labels = torch.from_numpy(tiny.labels)
+    labels = torch.from_numpy(tiny.targets)
     expected = F.nll_loss(each.mean(dim=0).log(), labels)
     assert found["loss"] == pytest.approx(float(expected), rel=1e-5)
     assert found["loss"] != pytest.approx(float(F.nll_loss(each[0].log(), labels)), rel=1e-3)
@@ -313,7 +316,7 @@ def test_folds_are_an_ensemble_on_other_images(tiny):
     with pytest.raises(ValueError, match="has 3 networks, the config has 1 folds"):
         next(fit(single, ImageData(tiny), state))
     with pytest.raises(ValueError, match="has 3 networks, the config has 1 folds"):
-        evaluate_images(single, state, tiny.images, tiny.labels, ImageData(tiny))
+        evaluate_part(single, state, ImageData(tiny), Part(tiny.inputs, tiny.targets))
 
 
 def test_the_average_is_what_is_validated_and_evaluated(tiny):
@@ -324,9 +327,7 @@ def test_the_average_is_what_is_validated_and_evaluated(tiny):
     for name, value in weights_alone.networks[0].model.items():
         assert torch.equal(value, state.networks[0].model[name]), "it changes no training"
     assert metrics["val_loss"] != of_weights["val_loss"]
-    again = evaluate_images(
-        config, state, tiny.validation_images, tiny.validation_labels, ImageData(tiny)
-    )
+    again = evaluate_part(config, state, ImageData(tiny), tiny.validation)
     assert again["loss"] == metrics["val_loss"]
 
 
@@ -339,21 +340,20 @@ def test_batch_norm_of_an_mlp_never_sees_a_batch_of_one(tiny, count):
 
 
 def test_balanced_weights_make_small_classes_count(tiny):
-    rare = (tiny.labels != 0).nonzero()[0]
-    keep = sorted([*rare, *(tiny.labels == 0).nonzero()[0][:6]])
+    rare = (tiny.targets != 0).nonzero()[0]
+    keep = sorted([*rare, *(tiny.targets == 0).nonzero()[0][:6]])
     data = replace(
         tiny,
-        images=tiny.images[keep],
-        labels=tiny.labels[keep],
+        inputs=tiny.inputs[np.array(keep)],
+        targets=tiny.targets[keep],
         train_count=int(0.8 * len(keep)),
     )
     config = replace(SMALL, epochs=3, learning_rate=0.05)
     recall = {}
     for weights in ("none", "balanced"):
         *_, (_, state) = fit(replace(config, class_weights=weights), ImageData(data))
-        zeros = tiny.labels == 0
-        scores = evaluate_images(
-            config, state, tiny.images[zeros], tiny.labels[zeros], ImageData(data)
-        )
+        zeros = tiny.targets == 0
+        part = Part(tiny.inputs[zeros], tiny.targets[zeros])
+        scores = evaluate_part(config, state, ImageData(data), part)
         recall[weights] = scores["accuracy"]
     assert recall["balanced"] > recall["none"]

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.trainables.data.test_own_data import folder
-from trainables.data.datasets import load_dataset
-from trainables.data.own_data import read_own
+from tests.trainables.image.test_own_images import folder
+from trainables.image.datasets import load_dataset
+from trainables.image.own_images import read_own
 
 
 def of_two_classes(path, image, count=5, suffix="png", **saved):
@@ -53,7 +53,7 @@ def test_a_photo_is_read_upright_however_the_camera_was_held(tmp_path, orientati
 
     images = read_own(
         of_two_classes(tmp_path / "own", photo, suffix=suffix, exif=exif)
-    ).train_images
+    ).train.inputs.pixels
     assert images.shape[1:] == (3, 8, 6)
     assert (images[:, :, :3].mean(axis=(1, 2, 3)) > 200).all()
     assert (images[:, :, 5:].mean(axis=(1, 2, 3)) < 50).all()
@@ -76,9 +76,9 @@ def test_a_shape_in_alpha_alone_is_seen_and_its_background_said(tmp_path, mode, 
     path = of_two_classes(tmp_path / "own", lambda number: icon(shade, mode, SHAPES[number]))
     dataset = load_dataset(str(path), tmp_path, seed=0)
     assert f"10 of 10 images are partly transparent, and got a {over} background" in dataset.notice
-    images = dataset.search.images
+    images = dataset.search.inputs.pixels
     assert images.shape[1:] == (len(mode) - 1, 8, 8)
-    for image, label in zip(images, dataset.search.labels, strict=True):
+    for image, label in zip(images, dataset.search.targets, strict=True):
         shown = np.full((8, 8), 255 - shade, np.uint8)
         shown[SHAPES[label]] = shade
         assert (image == shown).all()
@@ -88,7 +88,7 @@ def test_white_icons_beside_black_ones_are_all_seen(tmp_path):
     path = of_two_classes(tmp_path / "own", lambda n: icon(255 * n, "RGBA", SHAPES[n]))
     raw = read_own(path)
     assert "got a grey background" in raw.notice
-    assert all(len(np.unique(image)) == 2 for image in raw.train_images)
+    assert all(len(np.unique(image)) == 2 for image in raw.train.inputs.pixels)
 
 
 def test_a_palette_with_a_transparent_colour_is_laid_over_white_and_an_opaque_alpha_is_none(
@@ -103,15 +103,15 @@ def test_a_palette_with_a_transparent_colour_is_laid_over_white_and_an_opaque_al
 
     raw = read_own(of_two_classes(tmp_path / "own", palette, suffix="gif", transparency=0))
     assert "10 of 10 images are partly transparent, and got a white background" in raw.notice
-    assert np.unique(raw.train_images[:, 0]).tolist() == [10, 255]
+    assert np.unique(raw.train.inputs.pixels[:, 0]).tolist() == [10, 255]
     opaque = read_own(of_two_classes(tmp_path / "opaque", lambda _: half().convert("RGBA")))
     assert opaque.notice == ""
-    assert opaque.train_images.shape[1] == 3
+    assert opaque.train.inputs.pixels.shape[1] == 3
 
 
 def test_cmyk_is_read_in_colour(tmp_path):
     path = of_two_classes(tmp_path / "own", lambda _: half().convert("CMYK"), suffix="jpg")
-    images = read_own(path).train_images
+    images = read_own(path).train.inputs.pixels
     assert images.shape[1] == 3
     assert (images[:, :, :3].mean(axis=(1, 2, 3)) > 200).all()
 
@@ -129,7 +129,7 @@ def test_a_phones_photo_with_a_preview_behind_it_is_one(tmp_path):
     path = of_two_classes(
         *(tmp_path / "own", lambda _: half()), suffix="mpo", append_images=[half(9, (4, 3))]
     )
-    assert read_own(path).train_images.shape[1:] == (3, 8, 6)
+    assert read_own(path).train.inputs.pixels.shape[1:] == (3, 8, 6)
 
 
 def dangling(path):
@@ -181,7 +181,7 @@ def test_a_link_to_a_folder_or_an_image_is_followed(tmp_path):
     for image in (real / "dog").iterdir():
         (tmp_path / "own" / "dog" / image.name).symlink_to(image)
     linked = read_own(tmp_path / "own")
-    assert (linked.train_images == read_own(real).train_images).all()
+    assert (linked.train.inputs.pixels == read_own(real).train.inputs.pixels).all()
     assert linked.notice == ""
 
 

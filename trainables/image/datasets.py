@@ -1,4 +1,4 @@
-"""Datasets by name, split for a search, with advice if one is not available."""
+"""Image datasets by name, split for a search, with advice if one is not available."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trainables.data.own_data import is_own, read_own
-from trainables.data.splits import Dataset, RawDataset, fingerprint, split, with_test_set
-from trainables.data.torchvision_datasets import (
+from trainables.data.dataset import Dataset, Part, RawDataset
+from trainables.data.splits import prepared, with_test_set
+from trainables.image.images import Images
+from trainables.image.own_images import is_own, read_own
+from trainables.image.torchvision_datasets import (
     UnavailableError,
     read_cifar10,
     read_fashion_mnist,
@@ -20,7 +22,7 @@ DEFAULT_DATASET = "fashion_mnist"
 FALLBACK_DATASET = "digits"
 
 
-def read_digits(_: Path) -> RawDataset:
+def read_digits(_: Path) -> RawDataset[Images]:
     """Read scikit-learn's handwritten digits: 1,797 images of 8 x 8, included in its wheel."""
     from sklearn.datasets import load_digits
 
@@ -28,13 +30,14 @@ def read_digits(_: Path) -> RawDataset:
     # The values are 0 to 16: sixteen shades and white.
     images = np.round(digits.images * (255 / 16)).astype(np.uint8)[:, None]
     labels = digits.target.astype(np.int64)
-    return with_test_set(images, labels, source="scikit-learn")
+    names = tuple(map(str, digits.target_names))
+    return with_test_set(Part(Images(images), labels), class_names=names, source="scikit-learn")
 
 
 class Known(NamedTuple):
     """A dataset that has a name."""
 
-    read: Callable[[Path], RawDataset]
+    read: Callable[[Path], RawDataset[Images]]
     """Reader, called with the folder of all datasets."""
     files: str = ""
     """Files that the user may add by hand if no source provides them."""
@@ -52,14 +55,14 @@ DATASETS = {
 
 def load_dataset(
     name: str | None, data_dir: Path, *, seed: int, train_ratio: float = 0.8
-) -> Dataset:
+) -> Dataset[Images]:
     """Find a dataset, verify it, and split it for a search.
 
     It is looked for in `data_dir`, in the system's copy, in torchvision's download and, for
     Fashion-MNIST, in Debian's package; files found elsewhere are copied to `data_dir`.
 
     Args:
-        name: one of `DATASETS`, or the path of the user's own data (see `own_data.py`); None is
+        name: one of `DATASETS`, or the path of the user's own data (see `own_images.py`); None is
             Fashion-MNIST, or digits if that is not available, as `Dataset.notice` then states.
         data_dir: folder of all datasets, in torchvision's layout.
         seed: seed of the split into training and validation part, at least 0.
@@ -94,31 +97,8 @@ def load_dataset(
             f"THIS STUDY RUNS ON {used.upper()}, NOT ON {wanted.upper()}, which is not "
             f"available:\n{_indented(error)}\nTo search on {wanted}: {_ways_out(wanted, data_dir)}."
         )
-    search = split(
-        used,
-        raw.train_images,
-        raw.train_labels,
-        classes=int(raw.train_labels.max()) + 1,
-        seed=seed,
-        train_ratio=train_ratio,
-    )
-    counts = np.bincount(search.train_labels, minlength=search.classes)
-    if not counts.all():
-        raise ValueError(
-            f"dataset {used}: no image of class {int(counts.argmin())} is among the "
-            f"{len(search.train_labels)} training images: add images, or raise train_ratio"
-        )
-    # The name does not depend on the path: the same data elsewhere is the same dataset.
-    named = replace(search, name="own") if own else search
-    return Dataset(
-        name=used,
-        search=search,
-        test_images=raw.test_images,
-        test_labels=raw.test_labels,
-        notice=notice or raw.notice,
-        source=raw.source,
-        fingerprint=fingerprint(named, raw.test_images, raw.test_labels),
-    )
+    noted = replace(raw, notice=notice or raw.notice)
+    return prepared(used, noted, seed=seed, train_ratio=train_ratio, own=own)
 
 
 def _ways_out(name: str, data_dir: Path) -> str:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainables.data.datasets import load_dataset
-from trainables.data.own_data import read_own
+from trainables.image.datasets import load_dataset
+from trainables.image.own_images import read_own
 
 FLOATS = np.full((50, 8, 8), 0.5)
 LABELS = np.arange(50) % 5
@@ -40,17 +40,17 @@ def folder(path, sizes=((8, 8),), mode="L", classes=("cat", "dog"), count=5):
 def test_an_npz_is_read_and_a_fifth_set_aside_for_the_test(tmp_path):
     path = npz(tmp_path)
     raw = read_own(path)
-    assert raw.train_images.shape == (40, 1, 8, 8)
-    assert raw.test_images.shape == (10, 1, 8, 8)
-    assert np.bincount(raw.test_labels).tolist() == [2] * 5
+    assert raw.train.inputs.pixels.shape == (40, 1, 8, 8)
+    assert raw.test.inputs.pixels.shape == (10, 1, 8, 8)
+    assert np.bincount(raw.test.targets).tolist() == [2] * 5
     assert raw.source == str(path)
-    assert (read_own(path).test_images == raw.test_images).all()
+    assert (read_own(path).test.inputs.pixels == raw.test.inputs.pixels).all()
 
 
 def test_its_own_test_images_are_taken_where_it_has_some(tmp_path):
     x, y = np.zeros((3, 8, 8), np.uint8), np.array([0, 1, 4])
     raw = read_own(npz(tmp_path, x_test=x, y_test=y))
-    assert (len(raw.train_labels), raw.test_labels.tolist()) == (50, [0, 1, 4])
+    assert (len(raw.train.targets), raw.test.targets.tolist()) == (50, [0, 1, 4])
 
 
 @pytest.mark.parametrize("shape", [(50, 8, 8), (50, 8, 8, 1), (50, 8, 8, 3), (50, 3, 8, 8)])
@@ -59,16 +59,18 @@ def test_channels_may_come_last_second_or_not_at_all(tmp_path, shape):
     x = rng.integers(0, 256, shape).astype(np.uint8)
     raw = read_own(npz(tmp_path, x=x))
     channels = 3 if 3 in shape[1:] else 1
-    assert raw.train_images.shape == (40, channels, 8, 8)
-    everything = np.sort(np.concatenate([raw.train_images.ravel(), raw.test_images.ravel()]))
+    assert raw.train.inputs.pixels.shape == (40, channels, 8, 8)
+    everything = np.sort(
+        np.concatenate([raw.train.inputs.pixels.ravel(), raw.test.inputs.pixels.ravel()])
+    )
     assert (everything == np.sort(x.ravel())).all()
 
 
 def test_floats_from_0_to_1_become_shades(tmp_path):
     x = np.linspace(0, 1, 50 * 64).reshape(50, 8, 8)
     raw = read_own(npz(tmp_path, x=x))
-    assert raw.train_images.dtype == np.uint8
-    assert max(raw.train_images.max(), raw.test_images.max()) == 255
+    assert raw.train.inputs.pixels.dtype == np.uint8
+    assert max(raw.train.inputs.pixels.max(), raw.test.inputs.pixels.max()) == 255
 
 
 def with_value(array, row, value):
@@ -160,16 +162,16 @@ def test_an_array_of_objects_is_never_unpickled(tmp_path):
 @pytest.mark.parametrize(("mode", "channels"), [("L", 1), ("RGB", 3)])
 def test_a_folder_of_images_by_class_is_read(tmp_path, mode, channels):
     raw = read_own(folder(tmp_path / "own", sizes=((8, 6),), mode=mode))
-    assert raw.train_images.shape == (8, channels, 6, 8)
-    assert np.bincount(raw.train_labels).tolist() == [4, 4]
-    assert np.bincount(raw.test_labels).tolist() == [1, 1]
+    assert raw.train.inputs.pixels.shape == (8, channels, 6, 8)
+    assert np.bincount(raw.train.targets).tolist() == [4, 4]
+    assert np.bincount(raw.test.targets).tolist() == [1, 1]
 
 
 def test_a_folder_may_have_train_and_test(tmp_path):
     folder(tmp_path / "own" / "train", classes=("a", "b", "c"))
     folder(tmp_path / "own" / "test", classes=("a", "c"), count=2)
     raw = read_own(tmp_path / "own")
-    assert (len(raw.train_labels), raw.test_labels.tolist()) == (15, [0, 0, 2, 2])
+    assert (len(raw.train.targets), raw.test.targets.tolist()) == (15, [0, 0, 2, 2])
     (tmp_path / "own" / "test" / "d").mkdir()
     with pytest.raises(ValueError, match=r"test has classes that train has not: \['d'\]"):
         read_own(tmp_path / "own")
@@ -187,7 +189,7 @@ def test_what_tools_hide_among_the_images_is_no_class_and_no_image(tmp_path):
     path = folder(tmp_path / "own")
     (path / ".ipynb_checkpoints").mkdir()
     (path / "cat" / ".DS_Store").write_bytes(b"not an image")
-    assert len(np.unique(read_own(path).train_labels)) == 2
+    assert len(np.unique(read_own(path).train.targets)) == 2
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
@@ -237,7 +239,7 @@ def test_a_folder_that_nothing_would_read_is_refused(tmp_path, more, said):
 
 def test_a_class_may_be_called_train(tmp_path):
     raw = read_own(folder(tmp_path / "own", classes=("car", "plane", "train")))
-    assert np.bincount(raw.train_labels).tolist() == [4, 4, 4]
+    assert np.bincount(raw.train.targets).tolist() == [4, 4, 4]
 
 
 @pytest.mark.parametrize(
@@ -254,7 +256,7 @@ def test_what_nothing_could_be_learned_from_is_refused(tmp_path, arrays, said):
 
 def test_a_class_that_the_split_would_only_validate_is_refused(tmp_path):
     y = np.array([0] * 24 + [1] * 24 + [2] * 2)
-    with pytest.raises(ValueError, match=r"no image of class 2 is among the 20 training images"):
+    with pytest.raises(ValueError, match=r"no sample of class 2 is among the 20 training samples"):
         load_dataset(str(npz(tmp_path, y=y)), tmp_path, seed=0, train_ratio=0.5)
 
 
@@ -274,7 +276,7 @@ def test_a_path_is_a_dataset_and_a_typing_error_is_none(tmp_path):
     path = npz(tmp_path)
     dataset = load_dataset(str(path), tmp_path, seed=0)
     assert (dataset.name, dataset.search.classes) == (str(path), 5)
-    assert dataset.search.train_images.shape == (32, 1, 8, 8)
+    assert dataset.search.train.inputs.pixels.shape == (32, 1, 8, 8)
     with pytest.raises(ValueError, match="no such file or folder"):
         load_dataset(str(tmp_path / "missing.npz"), tmp_path, seed=0)
     with pytest.raises(ValueError, match=r"unknown dataset 'fashion'.*or the path of your own"):

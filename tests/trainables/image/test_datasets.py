@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from torchvision import datasets as torchvision_datasets
 
-from trainables.data import torchvision_datasets as readers
-from trainables.data.datasets import load_dataset
-from trainables.data.torchvision_datasets import UnavailableError
+from trainables.image import torchvision_datasets as readers
+from trainables.image.datasets import load_dataset
+from trainables.image.torchvision_datasets import UnavailableError
 
 PARTS = {"train": 60, "t10k": 20}
 
@@ -90,14 +90,14 @@ def load(raw, name="mnist"):
 
 def test_mnist_is_read_from_the_data_directory_as_uint8_with_one_channel(raw):
     dataset = load(raw)
-    assert dataset.search.train_images.shape == (48, 1, 28, 28)
-    assert dataset.search.validation_images.shape == (12, 1, 28, 28)
-    assert dataset.test_images.shape == (20, 1, 28, 28)
-    assert dataset.search.train_images.dtype == dataset.test_images.dtype == np.uint8
+    assert dataset.search.train.inputs.pixels.shape == (48, 1, 28, 28)
+    assert dataset.search.validation.inputs.pixels.shape == (12, 1, 28, 28)
+    assert dataset.test.inputs.pixels.shape == (20, 1, 28, 28)
+    assert dataset.search.train.inputs.pixels.dtype == dataset.test.inputs.pixels.dtype == np.uint8
     assert dataset.search.classes == 10
     assert dataset.notice == ""
     assert dataset.source == f"data directory {raw}"
-    np.testing.assert_array_equal(dataset.test_labels, np.arange(20) % 10)
+    np.testing.assert_array_equal(dataset.test.targets, np.arange(20) % 10)
 
 
 def test_loading_twice_gives_the_same_and_leaves_nothing_but_the_unpacked_files(raw):
@@ -242,11 +242,14 @@ def test_an_unknown_dataset_is_answered_with_the_four(tmp_path):
 
 def test_digits_uses_the_whole_pixel_range_and_the_same_test_set_for_every_seed(tmp_path):
     first, second = (load_dataset("digits", tmp_path, seed=seed) for seed in (0, 1))
-    assert first.search.train_images.shape[1:] == (1, 8, 8)
-    assert (first.search.train_images.min(), first.search.train_images.max()) == (0, 255)
-    counts = [len(first.search.train_labels), len(first.search.validation_labels)]
-    assert [*counts, len(first.test_labels)] == [1150, 288, 359]
-    np.testing.assert_array_equal(first.test_images, second.test_images)
+    assert first.search.train.inputs.pixels.shape[1:] == (1, 8, 8)
+    assert (first.search.train.inputs.pixels.min(), first.search.train.inputs.pixels.max()) == (
+        0,
+        255,
+    )
+    counts = [len(first.search.train.targets), len(first.search.validation.targets)]
+    assert [*counts, len(first.test.targets)] == [1150, 288, 359]
+    np.testing.assert_array_equal(first.test.inputs.pixels, second.test.inputs.pixels)
     assert first.fingerprint != second.fingerprint
 
 
@@ -266,11 +269,11 @@ def cifar(tmp_path, monkeypatch):
 def test_cifar10_is_read_with_channels_first(cifar):
     data_dir, content = cifar
     dataset = load_dataset("cifar10", data_dir, seed=0)
-    assert dataset.search.train_images.shape == (16, 3, 32, 32)
+    assert dataset.search.train.inputs.pixels.shape == (16, 3, 32, 32)
     expected = content["test_batch"]["data"].reshape(4, 3, 32, 32)
-    np.testing.assert_array_equal(dataset.test_images, expected)
-    assert dataset.test_images.flags.c_contiguous
-    np.testing.assert_array_equal(dataset.test_labels, [0, 1, 0, 1])
+    np.testing.assert_array_equal(dataset.test.inputs.pixels, expected)
+    assert dataset.test.inputs.pixels.flags.c_contiguous
+    np.testing.assert_array_equal(dataset.test.targets, [0, 1, 0, 1])
 
 
 @pytest.mark.parametrize("name", ["data_batch_3", "test_batch", "batches.meta"])

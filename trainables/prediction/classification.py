@@ -1,11 +1,14 @@
-"""Losses and scores of a classifier; validation reports the plain cross entropy beside the
-objective."""
+"""Classes: losses and scores; validation reports the plain cross entropy beside the objective."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from trainables.prediction.config import PredictionConfig
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -132,3 +135,63 @@ def classification_scores(confusion: Tensor) -> dict[str, float]:
         "recall": float(recall.mean()),
         "f1": float(f1.mean()),
     }
+
+
+class Classes:
+    """Prediction of a class: a `Prediction` of the training loop.
+
+    Args:
+        config: hyperparameters of the objective, with a loss of classes.
+        labels: class index of each training sample, int64 `[n]`, on the device of the network.
+        classes: number of classes.
+    """
+
+    def __init__(self, config: PredictionConfig, labels: Tensor, classes: int) -> None:
+        self.width = classes
+        weights = None
+        if config.class_weights == "balanced":
+            weights = balanced_weights(labels, classes)
+        self.objective = ClassificationLoss(
+            kind=config.loss,
+            focal_gamma=config.focal_gamma,
+            label_smoothing=config.label_smoothing,
+            class_weights=weights,
+        )
+        more = () if self.objective.is_plain else ("objective",)
+        self.score_names: tuple[str, ...] = (*SCORES, *more)
+
+    def targets(self, labels: Tensor) -> Tensor:
+        """Return class indices, int64 `[n]`, as they are."""
+        return labels
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the objective of logits `[batch, classes]` and class indices `[batch]`."""
+        return self.objective(outputs, targets)
+
+    def weight(self, targets: Tensor) -> Tensor | int:
+        """Return the divisor of the mean of `loss` over these samples."""
+        return self.objective.weight(targets)
+
+    def train_scores(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
+        """Return the accuracy on the training samples."""
+        return {"accuracy": float((outputs.argmax(dim=1) == targets).sum()) / len(targets)}
+
+    def scores(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
+        """Return the scores of a classifier, and `objective` if the training loss is not the plain
+        cross entropy."""
+        found = scores(outputs, targets)
+        if not self.objective.is_plain:
+            found["objective"] = float(self.objective(outputs, targets))
+        return found
+
+    def predicted(self, outputs: Tensor) -> Tensor:
+        """Return the logarithm of the probability of each class, `[n, classes]`."""
+        return outputs.log_softmax(dim=1)
+
+    def outputs_of(self, predicted: Tensor) -> Tensor:
+        """Return the logarithms of probabilities, which are logits too."""
+        return predicted
+
+    def mean(self, predicted: Sequence[Tensor]) -> Tensor:
+        """Return the logarithm of the mean probabilities of several networks."""
+        return torch.stack(tuple(predicted)).logsumexp(dim=0) - math.log(len(predicted))

@@ -9,7 +9,7 @@ from sklearn.metrics import (
 )
 from sklearn.metrics import confusion_matrix as sklearn_confusion
 
-from trainables.image.classification import classification_scores, confusion_matrix
+from trainables.prediction.classification import classification_scores, confusion_matrix
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=60))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 from torch.nn import functional as F
 
-from trainables.image.classification import ClassificationLoss, balanced_weights, focal_losses
+from trainables.prediction.classification import ClassificationLoss, balanced_weights, focal_losses
 
 LOGITS = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.5, 0.5], [-3.0, 1.0, 4.0]], dtype=torch.float64)
 TARGETS = torch.tensor([0, 2, 1])

@@ -16,7 +16,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from trainables.data.splits import Images, Labels, RawDataset
+from trainables.data.dataset import Part, RawDataset
+from trainables.image.images import Images
 
 CONNECT_SECONDS = 5.0
 """Seconds within which a host must answer, for each connection."""
@@ -49,14 +50,14 @@ class UnavailableError(Exception):
     """
 
 
-def read_mnist(data_dir: Path) -> RawDataset:
+def read_mnist(data_dir: Path) -> RawDataset[Images]:
     """Read MNIST from `data_dir`, after a download if needed."""
     from torchvision import datasets
 
     return _read_idx(datasets.MNIST, data_dir, {}, [_download_of(datasets.MNIST, "MNIST/raw")])
 
 
-def read_fashion_mnist(data_dir: Path) -> RawDataset:
+def read_fashion_mnist(data_dir: Path) -> RawDataset[Images]:
     """Read Fashion-MNIST from `data_dir`, after fetching it from the system or the network."""
     from torchvision import datasets
 
@@ -73,7 +74,7 @@ def read_fashion_mnist(data_dir: Path) -> RawDataset:
     return _read_idx(datasets.FashionMNIST, data_dir, FASHION_MNIST_CONTENT_MD5, sources)
 
 
-def read_cifar10(data_dir: Path) -> RawDataset:
+def read_cifar10(data_dir: Path) -> RawDataset[Images]:
     """Read CIFAR-10 from `data_dir`, after a download if needed.
 
     Its files are pickles: each is opened only after its checksum was verified.
@@ -89,18 +90,21 @@ def read_cifar10(data_dir: Path) -> RawDataset:
     for name, expected in md5.items():
         _check(folder / name, expected)
 
-    def load(*, train: bool) -> tuple[Images, Labels]:
+    def load(*, train: bool) -> Part[Images]:
         dataset = known(root=data_dir, train=train, download=False)
         # torchvision returns [n, height, width, channels].
         images = np.ascontiguousarray(dataset.data.transpose(0, 3, 1, 2))
-        return images, np.asarray(dataset.targets, dtype=np.int64)
+        return Part(Images(images), np.asarray(dataset.targets, dtype=np.int64))
 
-    return RawDataset(*load(train=True), *load(train=False), source)
+    names = tuple(known(root=data_dir, train=False, download=False).classes)
+    return RawDataset(
+        train=load(train=True), test=load(train=False), class_names=names, source=source
+    )
 
 
 def _read_idx(
     known: Any, data_dir: Path, content_md5: dict[str, str], sources: list[Source]
-) -> RawDataset:
+) -> RawDataset[Images]:
     """Read the four files under `<data_dir>/<class name>/raw`, torchvision's own layout."""
     folder: Path = data_dir / known.__name__ / "raw"
     md5: dict[str, str] = dict(known.resources)
@@ -127,7 +131,7 @@ def _read_idx(
                 _write(content, plain)
         _check_unpacked(plain, gz)
 
-    def load(*, train: bool) -> tuple[Images, Labels]:
+    def load(*, train: bool) -> Part[Images]:
         try:
             dataset = known(root=data_dir, train=train, download=False)
             images, labels = dataset.data.numpy(), dataset.targets.numpy()
@@ -139,14 +143,19 @@ def _read_idx(
                 f"({str(error) or 'unexpected shape'}). "
                 f"Delete these files and start again: they are then fetched anew."
             ) from None
-        return images[:, None], labels
+        return Part(Images(images[:, None]), labels)
 
     notice = (
         f"{', '.join(unverified)} in {folder} could not be verified: "
         f"the .gz files that they were unpacked from are missing"
     )
-    parts = (*load(train=True), *load(train=False))
-    return RawDataset(*parts, source, notice if unverified else "")
+    return RawDataset(
+        train=load(train=True),
+        test=load(train=False),
+        class_names=tuple(known.classes),
+        source=source,
+        notice=notice if unverified else "",
+    )
 
 
 def _bring(

@@ -9,9 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.data.splits import Images, Labels, RawDataset, with_test_set
+from trainables.data.dataset import Part, RawDataset
+from trainables.data.splits import with_test_set
+from trainables.image.images import Images
 
-Part = tuple[Images, Labels]
+Labels = NDArray[np.int64]
+Pixels = NDArray[np.uint8]
+
+Read = tuple[Part[Images], Part[Images] | None, list[str], str]
+"""Training part, test part if there is one, class names, and a notice."""
 
 NO_TARGET = "a broken link"
 
@@ -21,7 +27,7 @@ def is_own(name: str) -> bool:
     return name.endswith(".npz") or "/" in name or Path(name).is_dir()
 
 
-def read_own(path: Path) -> RawDataset:
+def read_own(path: Path) -> RawDataset[Images]:
     """Read `path`: an `.npz` or a folder.
 
     - `.npz`: `x`, images `[n, height, width]`, `[n, height, width, channels]` or
@@ -49,12 +55,13 @@ def read_own(path: Path) -> RawDataset:
         raise ValueError(
             f"dataset {path}: all images are of one class, {classes[0]}; give at least two classes"
         )
+    names, source = tuple(classes), str(path)
     if test is None:
-        raw = with_test_set(*train, source=str(path))
+        raw = with_test_set(train, class_names=names, source=source)
     else:
-        raw = RawDataset(*train, *test, source=str(path))
+        raw = RawDataset(train=train, test=test, class_names=names, source=source)
     raw = replace(raw, notice=f"dataset {path}: {notice}" if notice else "")
-    counts = np.bincount(raw.train_labels, minlength=len(classes))
+    counts = np.bincount(raw.train.targets.astype(np.int64), minlength=len(classes))
     empty = [name for name, count in zip(classes, counts, strict=True) if count == 0]
     if empty:
         raise ValueError(
@@ -64,7 +71,7 @@ def read_own(path: Path) -> RawDataset:
     return raw
 
 
-def _read_npz(path: Path) -> tuple[Part, Part | None, list[str], str]:
+def _read_npz(path: Path) -> Read:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays: dict[str, NDArray[Any]] = {name: np.asanyarray(file[name]) for name in file}
@@ -77,13 +84,16 @@ def _read_npz(path: Path) -> tuple[Part, Part | None, list[str], str]:
         raise ValueError(f"dataset {path}: {error}") from None
 
 
-def _parts_of(arrays: dict[str, NDArray[Any]]) -> tuple[Part, Part | None, list[str], str]:
+def _parts_of(
+    arrays: dict[str, NDArray[Any]],
+) -> Read:
     if not {"x", "y"} <= set(arrays) or ("x_test" in arrays) != ("y_test" in arrays):
         raise ValueError(
             "needs x and y, and both or neither of x_test and y_test; has "
             f"{', '.join(sorted(arrays)) or 'nothing'}"
         )
-    images, labels = _part_of(arrays, "x", "y")
+    train = _part_of(arrays, "x", "y")
+    images, labels = train.inputs, train.targets
     # A wrong label could make a network with a million outputs.
     if labels.max() >= len(labels):
         row = int(labels.argmax())
@@ -92,23 +102,23 @@ def _parts_of(arrays: dict[str, NDArray[Any]]) -> tuple[Part, Part | None, list[
         )
     classes = [str(index) for index in range(int(labels.max()) + 1)]
     if "x_test" not in arrays:
-        return (images, labels), None, classes, ""
+        return train, None, classes, ""
     test = _part_of(arrays, "x_test", "y_test")
-    if test[0].shape[1:] != images.shape[1:]:
+    if test.inputs.shape != images.shape:
         raise ValueError(
-            f"images of x_test are {test[0].shape[1:]} (channels, height, width), those of x "
-            f"{images.shape[1:]}"
+            f"images of x_test are {test.inputs.shape} (channels, height, width), those of x "
+            f"{images.shape}"
         )
-    unknown = np.flatnonzero(test[1] > labels.max())
+    unknown = np.flatnonzero(test.targets > labels.max())
     if len(unknown):
         raise ValueError(
-            f"y_test, row {unknown[0]}: class {test[1][unknown[0]]}, but y has classes 0 to "
+            f"y_test, row {unknown[0]}: class {test.targets[unknown[0]]}, but y has classes 0 to "
             f"{labels.max()}"
         )
-    return (images, labels), test, classes, ""
+    return train, test, classes, ""
 
 
-def _part_of(arrays: dict[str, NDArray[Any]], x: str, y: str) -> Part:
+def _part_of(arrays: dict[str, NDArray[Any]], x: str, y: str) -> Part[Images]:
     images, labels = arrays[x], arrays[y]
     if images.ndim not in (3, 4) or labels.ndim != 1:
         raise ValueError(
@@ -127,10 +137,10 @@ def _part_of(arrays: dict[str, NDArray[Any]], x: str, y: str) -> Part:
         images = images.transpose(0, 3, 1, 2)
     elif images.shape[1] not in (1, 3):
         raise ValueError(f"{x} must have 1 or 3 channels, second or last, got {list(images.shape)}")
-    return _pixels(x, images), _classes(y, labels)
+    return Part(Images(_pixels(x, images)), _classes(y, labels))
 
 
-def _pixels(name: str, images: NDArray[Any]) -> Images:
+def _pixels(name: str, images: NDArray[Any]) -> Pixels:
     if images.dtype == np.uint8:
         return np.ascontiguousarray(images)
     if images.dtype.kind not in "fiu":
@@ -172,7 +182,7 @@ Labelled = tuple[list[Any], Labels]
 """Images of one part, all grey or all in colour, each with or without an alpha channel; labels."""
 
 
-def _read_folder(path: Path) -> tuple[Part, Part | None, list[str], str]:
+def _read_folder(path: Path) -> Read:
     """Read the training images, the test images if there are any, the class names, and a notice.
 
     The notice tells the user which files were left out, and on which background transparent images
@@ -205,11 +215,14 @@ def _read_folder(path: Path) -> tuple[Part, Part | None, list[str], str]:
     both = [part for part in (train, test) if part is not None]
     background, notice = _background([picture for pictures, _ in both for picture in pictures])
     coloured = any(picture.mode.startswith("RGB") for picture in train[0])
-    parts = [(_as_array(pictures, coloured, background), labels) for pictures, labels in both]
-    if len(parts) == 2 and parts[1][0].shape[1:] != parts[0][0].shape[1:]:
+    parts = [
+        Part(Images(_as_array(pictures, coloured, background)), labels) for pictures, labels in both
+    ]
+    shapes = [part.inputs.shape for part in parts]
+    if shapes[-1] != shapes[0]:
         raise ValueError(
-            f"dataset {path / 'test'}: images are {parts[1][0].shape[1:]} (channels, height, "
-            f"width), those of train {parts[0][0].shape[1:]}"
+            f"dataset {path / 'test'}: images are {shapes[-1]} (channels, height, width), those of "
+            f"train {shapes[0]}"
         )
     kinds = [f"{len(names)} {kind} ({names[0]})" for kind, names in left_out.items()]
     notices = [f"left out: {', '.join(kinds)}"] if kinds else []
@@ -333,7 +346,7 @@ def _laid_over(shade: int, picture: Any) -> NDArray[np.uint8]:
     return np.round(pixels[:, :, :-1] * alpha + shade * (1 - alpha)).astype(np.uint8)
 
 
-def _as_array(pictures: list[Any], coloured: bool, background: int) -> Images:
+def _as_array(pictures: list[Any], coloured: bool, background: int) -> Pixels:
     from PIL import Image
 
     shades, arrays = "RGB" if coloured else "L", []

@@ -1,0 +1,1 @@
+"""What a network predicts, for inputs of any kind: classes, or numbers."""

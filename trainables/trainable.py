@@ -1,0 +1,172 @@
+"""A task as a trainable of Tune; the only file of the trainables that imports Ray."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import torch
+from ray import tune
+
+from trainables.data.dataset import Dataset, SearchData
+from trainables.training.config import TrainingConfig
+from trainables.training.evaluation import evaluate_part
+from trainables.training.loop import Metrics, fit, is_over, time_epoch
+from trainables.training.state import STATE_FILE, State, load_state, save_state
+from trainables.training.task import TaskData
+
+
+class DataOnDevice(Protocol):
+    """Constructor of the `TaskData` of a task."""
+
+    def __call__(self, search: Any, device: torch.device | str = "cpu") -> TaskData[Any]:
+        """Return the source of a trial's tasks on a device."""
+
+
+class TaskTrainable(tune.Trainable):
+    """Trains the network of a task, one epoch a step; a task's own trainable names its parts.
+
+    Pass the data by `tune.with_parameters(trainable, data=dataset.search)`. A process that Tune
+    reuses keeps its imports and its data: only the model is built anew.
+    """
+
+    config_type: ClassVar[type[TrainingConfig]]
+    """Configuration of the task."""
+    data_type: ClassVar[DataOnDevice]
+    """Source of its networks and batches."""
+
+    reuse_actors = True
+    takes_seed = True
+    """Whether its configuration includes the seed of all its random streams."""
+
+    state: State | None
+    """State after the last step; None before the first."""
+
+    _steps: Iterator[tuple[Metrics, State]]
+
+    def setup(self, config: dict[str, Any], data: SearchData[Any] | None = None) -> None:
+        """Prepare a trial.
+
+        Raises:
+            ValueError: data is missing, or the config is not valid.
+        """
+        if data is None:
+            raise ValueError(
+                f"{type(self).__name__} got no data: pass "
+                f"tune.with_parameters({type(self).__name__}, data=dataset.search) to the Tuner"
+            )
+        self.data = data
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Switch to the trial of another config, in the same process and with the same data."""
+        self._begin(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Train one epoch.
+
+        Returns:
+            The metrics of `loop.fit`, and `done`, which is true after the last epoch, when patience
+            is over, or after a loss that is not finite.
+        """
+        step = next(self._steps, None)
+        if step is None:
+            raise ValueError(
+                f"this trial has ended, after {self.state.epoch if self.state else 0} of "
+                f"{self.settings.epochs} epochs: raise epochs, or patience if it was over"
+            )
+        metrics, self.state = step
+        return {**metrics, "done": is_over(self.settings, metrics, self.state)}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Write the state after the last step to `state.pt`."""
+        if self.state is None:
+            raise ValueError("a trial has no state to save before its first step")
+        save_state(self.state, Path(checkpoint_dir) / STATE_FILE)
+
+    # Ray's annotation is a dictionary; for a checkpoint saved as files it passes their folder.
+    def load_checkpoint(self, checkpoint_dir: str) -> None:  # type: ignore[override]
+        """Resume from a checkpoint, with the hyperparameters of this trial's config."""
+        self.state = load_state(Path(checkpoint_dir) / STATE_FILE)
+        self._steps = self._fit(self.state)
+
+    def cleanup(self) -> None:
+        """Release the model and its memory."""
+        self.state, self._steps = None, iter(())
+
+    @classmethod
+    def check_config(
+        cls, config: Mapping[str, object], data: SearchData[Any] | None = None
+    ) -> None:
+        """Check that a trial can run with this config, on this data if it is given.
+
+        Raises:
+            ValueError: it cannot; the message names the hyperparameter, the value and the rule.
+        """
+        checked = cls.config_type.from_dict(config)
+        path = Path(checked.pretrained)
+        if checked.pretrained and not path.is_absolute():
+            raise ValueError(
+                f"pretrained {path}: must be an absolute path, since a trial may run on another "
+                f"node; give {path.absolute()}"
+            )
+        if data is not None:
+            cls.data_type(data).check(checked)
+
+    @classmethod
+    def measure(
+        cls,
+        config: Mapping[str, object],
+        checkpoint_dir: str,
+        *,
+        data: SearchData[Any],
+        cpus: float = 1,
+        on_gpu: bool = False,
+    ) -> dict[str, float]:
+        """Estimate the seconds of an update and of an epoch, on `cpus` cores or on a GPU, in about
+        a quarter of a second, and write a checkpoint."""
+        threads = torch.get_num_threads()
+        torch.set_num_threads(_threads(cpus))
+        try:
+            timing = time_epoch(
+                cls.config_type.from_dict(config), cls.data_type(data, _device(on_gpu))
+            )
+        finally:
+            torch.set_num_threads(threads)
+        save_state(timing.state, Path(checkpoint_dir) / STATE_FILE)
+        return {"step_seconds": timing.step_seconds, "epoch_seconds": timing.epoch_seconds}
+
+    @classmethod
+    def evaluate(
+        cls, config: Mapping[str, object], checkpoint_dir: str, dataset: Dataset[Any]
+    ) -> dict[str, float]:
+        """Return the scores of a checkpoint on the test set: those of `evaluate_part`, named
+        `test_loss` and so on."""
+        scores = evaluate_part(
+            cls.config_type.from_dict(config),
+            load_state(Path(checkpoint_dir) / STATE_FILE),
+            cls.data_type(dataset.search),
+            dataset.test,
+        )
+        return {f"test_{name}": score for name, score in scores.items()}
+
+    def _begin(self, config: Mapping[str, object]) -> None:
+        self.settings = self.config_type.from_dict(config)
+        granted = self.trial_resources.required_resources if self.trial_resources else {}
+        torch.set_num_threads(_threads(granted.get("CPU", 1)))
+        self.device = _device(granted.get("GPU", 0) > 0)
+        self.state = None
+        self._steps = self._fit(None)
+
+    def _fit(self, state: State | None) -> Iterator[tuple[Metrics, State]]:
+        return fit(self.settings, self.data_type(self.data, self.device), state)
+
+
+def _threads(cpus: float) -> int:
+    # Two processes of one thread each are faster than one of two: use the granted cores only.
+    return max(1, int(cpus))
+
+
+def _device(on_gpu: bool) -> torch.device:
+    there = on_gpu and torch.cuda.is_available()
+    return torch.device("cuda", 0) if there else torch.device("cpu")
