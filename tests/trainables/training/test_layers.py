@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from trainables.image.models import Dropout
+from trainables.training.layers import Dropout
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
