@@ -1,16 +1,19 @@
 """A task as a trainable of Tune; the only file of the trainables that imports Ray."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from ray import tune
 
 from trainables.data.dataset import Dataset, SearchData
 from trainables.training.config import TrainingConfig
-from trainables.training.evaluation import evaluate_part
+from trainables.training.evaluation import evaluate_part, predict_held_out, predict_part
 from trainables.training.loop import Metrics, fit, is_over, time_epoch
+from trainables.training.soup import averaged
 from trainables.training.state import STATE_FILE, State, load_state, save_state
 from trainables.training.task import TaskData
 
@@ -149,6 +152,60 @@ class TaskTrainable(tune.Trainable):
             dataset.test,
         )
         return {f"test_{name}": score for name, score in scores.items()}
+
+    @classmethod
+    def predict(
+        cls,
+        config: Mapping[str, object],
+        checkpoint_dir: str,
+        dataset: Dataset[Any],
+        part: Literal["validation", "test"],
+    ) -> dict[str, NDArray[Any]]:
+        """Return what a checkpoint predicts, on a GPU if this process sees one.
+
+        With folds the validation part is all samples of the search, each predicted by the network
+        that was not trained on it; test samples are predicted by all networks together.
+
+        Returns:
+            `rows` int64 `[n]`, indices in the data of the search or in the test set, `targets`
+            `[n]`, and `predicted`: the probability of each class, float `[n, classes]`, or numbers
+            in the targets' unit, `[n]`.
+        """
+        checked = cls.config_type.from_dict(config)
+        state = load_state(Path(checkpoint_dir) / STATE_FILE)
+        data = cls.data_type(dataset.search, _device(True))
+        if part == "test":
+            predicted, targets = (
+                predict_part(checked, state, data, dataset.test),
+                dataset.test.targets,
+            )
+            rows = np.arange(len(targets))
+        else:
+            rows, predicted = predict_held_out(checked, state, data)
+            targets = dataset.search.targets[rows]
+        if dataset.search.classes:
+            predicted = predicted.double().exp()
+        return {"rows": rows, "targets": targets, "predicted": predicted.cpu().numpy()}
+
+    @classmethod
+    def average(
+        cls,
+        configs: Sequence[Mapping[str, object]],
+        checkpoint_dirs: Sequence[str],
+        dataset: Dataset[Any],
+        target_dir: str,
+    ) -> None:
+        """Write a checkpoint with the mean of the weights of several, to be used with the first
+        configuration.
+
+        Raises:
+            ValueError: their networks are not equal, or their inputs are not prepared alike.
+        """
+        checked = [cls.config_type.from_dict(config) for config in configs]
+        states = [load_state(Path(folder) / STATE_FILE) for folder in checkpoint_dirs]
+        data = cls.data_type(dataset.search, _device(True))
+        soup = averaged(checked, states, data, dataset.search)
+        save_state(soup, Path(target_dir) / STATE_FILE)
 
     def _begin(self, config: Mapping[str, object]) -> None:
         self.settings = self.config_type.from_dict(config)

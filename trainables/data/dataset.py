@@ -4,6 +4,7 @@ import hashlib
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
@@ -90,6 +91,47 @@ class SearchData(Generic[S]):
     def validation(self) -> Part[S]:
         """View of the validation part."""
         return Part(self.inputs[self.train_count :], self.targets[self.train_count :])
+
+    def blocks(self, folds: int) -> list[range]:
+        """Return the rows of each of `folds` blocks, which together are all samples; each is
+        stratified as the order of the samples is (Kohavi 1995, *A Study of Cross-Validation and
+        Bootstrap*).
+
+        Raises:
+            ValueError: there are fewer than 2 folds, or more than samples.
+        """
+        total = len(self.targets)
+        if folds < 2:
+            raise ValueError(f"folds must be at least 2, got {folds}")
+        if folds > total:
+            raise ValueError(
+                f"folds must be at most the {total} samples of {self.name}, got {folds}"
+            )
+        ends = [round(total * fold / folds) for fold in range(folds + 1)]
+        return [range(start, stop) for start, stop in pairwise(ends)]
+
+    def fold(self, index: int, folds: int) -> tuple[Part[S], Part[S]]:
+        """Return the training and the validation part of one fold of a cross-validation over all
+        samples of the search: each sample is in the validation part of one fold. Its rows are
+        `blocks(folds)[index]`.
+
+        Args:
+            index: number of the fold, from 0.
+            folds: number of folds, at least 2.
+
+        Raises:
+            ValueError: there is no such fold, or as `blocks`.
+        """
+        blocks = self.blocks(folds)
+        if not 0 <= index < folds:
+            raise ValueError(f"fold must be from 0 to {folds - 1}, got {index}")
+        block = blocks[index]
+        rows = np.r_[0 : block.start, block.stop : len(self.targets)]
+        held_out = slice(block.start, block.stop)
+        return (
+            Part(self.inputs[rows], self.targets[rows]),
+            Part(self.inputs[held_out], self.targets[held_out]),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,7 +1,6 @@
 """Splits: a test set, one stratified split of the rest for all trials, or folds."""
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -180,8 +179,7 @@ def partitions(data: SearchData[S], *, train_ratio: float, folds: int) -> list[P
 
     Without folds, a trial trains on the first `train_ratio` of all samples and is validated on the
     validation part, the same for all trials. With k folds, all samples, both parts together, form k
-    blocks, each of which is the validation part of one partition. The blocks are stratified as
-    the order of the samples is (Kohavi 1995, *A Study of Cross-Validation and Bootstrap*).
+    blocks, each of which is the validation part of one partition.
 
     Args:
         data: the samples.
@@ -194,12 +192,7 @@ def partitions(data: SearchData[S], *, train_ratio: float, folds: int) -> list[P
     """
     total = len(data.targets)
     if folds:
-        if folds > total:
-            raise ValueError(
-                f"folds must be at most the {total} samples of {data.name}, got {folds}"
-            )
-        ends = [round(total * fold / folds) for fold in range(folds + 1)]
-        blocks = [range(start, stop) for start, stop in pairwise(ends)]
+        blocks = data.blocks(folds)
         return [
             Partition(tuple(block for block in blocks if block != held_out), held_out)
             for held_out in blocks

@@ -23,6 +23,11 @@ class NetworkState:
     average: dict[str, Tensor]
     """Moving average of the weights; empty without averaging."""
 
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """The `state_dict` that is validated and used: the average, if there is one."""
+        return {**self.model, **self.average}
+
 
 @dataclass(frozen=True, kw_only=True)
 class State:

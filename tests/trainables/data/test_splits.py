@@ -109,3 +109,38 @@ def test_the_fingerprint_tells_content_and_split_apart():
 
     assert of() == of()
     assert len({of(), of(seed=1), of(train_ratio=0.5), of(test=1)}) == 4
+
+
+def indexed(labels):
+    """Images of one pixel, the index of the sample."""
+    return split_images(np.arange(len(labels), dtype=np.uint8)[:, None, None, None], labels, 4)
+
+
+@pytest.mark.parametrize("folds", [2, 3, 7])
+def test_each_sample_is_validated_in_one_fold_and_trained_on_in_all_others(folds):
+    labels = np.arange(40) % 4
+    data = indexed(labels)
+    seen = []
+    for index in range(folds):
+        train, validation = data.fold(index, folds)
+        rows = data.blocks(folds)[index]
+        assert (validation.inputs.pixels == data.inputs.pixels[list(rows)]).all()
+        both = np.concatenate([train.inputs.pixels, validation.inputs.pixels]).ravel()
+        assert sorted(both) == list(range(40))
+        assert len(train.targets) + len(validation.targets) == 40
+        seen += [*rows]
+    assert seen == list(range(40))
+
+
+@pytest.mark.parametrize(
+    ("index", "folds", "rule"),
+    [
+        (0, 1, "at least 2, got 1"),
+        (0, 41, "at most the 40 samples"),
+        (3, 3, "from 0 to 2, got 3"),
+        (-1, 3, "from 0 to 2, got -1"),
+    ],
+)
+def test_a_fold_that_there_is_not_is_refused(index, folds, rule):
+    with pytest.raises(ValueError, match=rule):
+        indexed(np.arange(40) % 4).fold(index, folds)
