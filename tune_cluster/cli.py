@@ -24,6 +24,7 @@ from tune_cluster.errors import exit_on_error
 from tune_cluster.execution.command_line import bound, print_help
 from tune_cluster.plain_text import one_line
 from tune_cluster.python_script import run_script
+from tune_cluster.reports import commands
 from tune_cluster.storage.store import expanded
 
 # Each command imports what it needs: Ray and Tune take seconds.
@@ -248,8 +249,10 @@ def hyperparameters(names: tuple[str, ...] = ()) -> None:
 
 
 COMMANDS: dict[str, Callable[..., Script | None]] = {
-    command.__name__: command
-    for command in (run, resume, train, preflight, audit, plot, compare, hyperparameters)
+    **{command.__name__: command for command in (run, resume, train, preflight)},
+    "list": commands.list_studies,
+    **{command.__name__: command for command in (commands.show, commands.why, commands.diff)},
+    **{command.__name__: command for command in (audit, plot, compare, hyperparameters)},
 }
 
 
