@@ -36,6 +36,13 @@ SCHEDULES = (
     catalogue.SCHEDULER_PATIENCE,
     catalogue.SCHEDULER_FACTOR,
 )
+# At the end of a space, where they change no other value of a point.
+SHAPES = (
+    catalogue.MILESTONES,
+    catalogue.FALL_EPOCHS,
+    catalogue.CYCLE_GROWTH,
+    catalogue.LINEAR_EPOCHS,
+)
 OPTIMIZERS = (
     catalogue.OPTIMIZER,
     catalogue.LEARNING_RATE_SGD,
@@ -72,6 +79,7 @@ SCHEDULE = Space(
         catalogue.EPOCHS_WARMUP,
         catalogue.EPOCHS_ENDING,
         nuisance(catalogue.LEARNING_RATE),
+        *SHAPES,
     ),
     fixed=(("patience", 0),),
 )
@@ -80,8 +88,8 @@ SCHEDULE = Space(
 
 def within(space: Space, epochs: int) -> Space:
     """Return the space adapted to runs of `epochs` epochs: a warm-up of at most a tenth of them, an
-    ending and a plateau patience of at most a third, steps after one to four ninths, and a frozen
-    body that is thawed before the end."""
+    ending and a plateau patience of at most a third, steps, falls and lines of the same shares of
+    them as of 27, and a frozen body that is thawed before the end."""
 
     def fitted(parameter: Hyperparameter) -> Hyperparameter:
         match parameter.name:
@@ -95,6 +103,14 @@ def within(space: Space, epochs: int) -> Space:
                 ninths = sorted({max(1, round(epochs * share / 9)) for share in (1, 2, 3, 4)})
                 middle = ninths[len(ninths) // 2]
                 return replace(parameter, values=tuple(ninths), grid=tuple(ninths), default=middle)
+            case "milestones":
+                thirds, wide = (1 / 3, 2 / 3), (0.3, 0.6, 0.8)
+                at = [tuple(round(epochs * part, 2) for part in parts) for parts in (thirds, wide)]
+                return replace(parameter, values=((), *at))
+            case "fall_epochs" | "linear_epochs":
+                # 0 stands for a share itself.
+                lengths = [v for v in parameter.values if isinstance(v, float)]
+                return replace(parameter, values=tuple(round(epochs * v / 27, 2) for v in lengths))
             case "freeze_epochs":
                 values = tuple(n for n in range(3) if n < epochs)
                 return replace(parameter, values=values, grid=values)
@@ -205,6 +221,7 @@ FULL_RECIPE = Space(
         catalogue.AUGMENTATION,
         catalogue.MIXUP_ALPHA,
         catalogue.EMA_DECAY,
+        *SHAPES,
     ),
     fixed=(("patience", 0),),
 )

@@ -20,8 +20,12 @@ SCHEDULE = Hyperparameter(
     default="constant",
     role="scientific",
     advice="cosine or linear if the length of the run is known; constant under early stopping, "
-    "which compares trials before a decay ends; plateau if the length is not known",
-    values=("constant", "step", "exponential", "cosine", "linear", "plateau"),
+    "which compares trials before a decay ends; plateau if the length is not known; milestones "
+    "where a paper names them; restarts and periodic for several usable models in one run",
+    values=(
+        *("constant", "step", "exponential", "cosine", "linear", "plateau"),
+        *("milestones", "restarts", "periodic"),
+    ),
 )
 
 STEP_SIZE = Hyperparameter(
@@ -35,6 +39,27 @@ STEP_SIZE = Hyperparameter(
     condition=("schedule", ("step",)),
 )
 
+MILESTONES = Hyperparameter(
+    name="milestones",
+    meaning="epochs, or updates, of the run after which a step is taken",
+    default=(),
+    advice="none given: after a half and three quarters of the run (He et al. 2016). Others: after "
+    "each third, or after 30, 60 and 80% of it (Zagoruyko and Komodakis 2016)",
+    values=((), (9, 18), (8, 16, 22)),
+    condition=("schedule", ("milestones",)),
+)
+
+MILESTONE_UNIT = Hyperparameter(
+    name="milestone_unit",
+    meaning="unit of the milestones",
+    default="epochs",
+    role="fixed",
+    advice="epochs; updates to repeat a paper that counts them: He et al. 2016 take steps after "
+    "32,000 and 48,000 updates",
+    values=("epochs", "updates"),
+    condition=("schedule", ("milestones",)),
+)
+
 GAMMA_STEP = Hyperparameter(
     name="gamma",
     meaning="factor of the learning rate at each step",
@@ -44,7 +69,7 @@ GAMMA_STEP = Hyperparameter(
     high=0.95,
     scale="log",
     grid=(0.1, 0.3, 0.5, 0.9),
-    condition=("schedule", ("step",)),
+    condition=("schedule", ("step", "milestones")),
 )
 
 GAMMA_EXPONENTIAL = Hyperparameter(
@@ -69,11 +94,47 @@ CYCLES = Hyperparameter(
     condition=("schedule", ("cosine",)),
 )
 
+FALL_EPOCHS = Hyperparameter(
+    name="fall_epochs",
+    meaning="epochs of the first fall of restarts, and of each fall and each rise of periodic",
+    default=0.0,
+    advice="0 is a third of the run: with a growth of 2 the second fall ends with it. The run is "
+    "best stopped at the end of a fall. Loshchilov and Hutter 2017 use T_0 = 1, 10 and 50 of 200 "
+    "epochs",
+    # 0, a third of 27 epochs, is between 6 and 13.5.
+    values=(3.0, 6.0, 0.0, 13.5),
+    ordered=True,
+    condition=("schedule", ("restarts", "periodic")),
+)
+
+CYCLE_GROWTH = Hyperparameter(
+    name="cycle_growth",
+    meaning="length of a fall over the length of the fall before",
+    default=2,
+    advice="2: good models early, and long falls late (Loshchilov and Hutter 2017, T_mult); 1 "
+    "keeps the length",
+    values=(1, 2, 3),
+    ordered=True,
+    condition=("schedule", ("restarts",)),
+)
+
+LINEAR_EPOCHS = Hyperparameter(
+    name="linear_epochs",
+    meaning="epochs in which the line falls, after which the learning rate is constant",
+    default=0.0,
+    advice="0 is the whole run, which needs a final fraction above 0 or ends at 0; shorter with a "
+    "final fraction of 0.01 to 0.1, if the run may be continued",
+    values=(9.0, 18.0, 0.0),
+    ordered=True,
+    condition=("schedule", ("linear",)),
+)
+
 SCHEDULER_PATIENCE = Hyperparameter(
     name="scheduler_patience",
-    meaning="epochs without a lower validation loss before a step down",
+    meaning="epochs without a better validation loss (or patience_metric) before a step down",
     default=3,
-    advice="2 to 10; at least 2 below the patience that ends the trial, or it has no effect",
+    advice="2 to 10; below the patience that ends the trial, for several steps. A trial waits at "
+    "least 2 epochs longer than this, so that a step may have an effect",
     low=2,
     high=10,
     integer=True,
@@ -126,7 +187,8 @@ FINAL_LR_FRACTION = Hyperparameter(
 
 PATIENCE = Hyperparameter(
     name="patience",
-    meaning="epochs without a lower validation loss before the trial ends; 0 never ends it",
+    meaning="epochs without a better validation loss (or patience_metric) before the trial ends; "
+    "0 never ends it",
     default=6,
     kind="regularization",
     role="fixed",
@@ -139,9 +201,21 @@ PATIENCE = Hyperparameter(
     grid=(5, 6, 8, 10),
 )
 
+PATIENCE_METRIC = Hyperparameter(
+    name="patience_metric",
+    meaning="validation score that patience and the schedule plateau watch",
+    default="loss",
+    kind="regularization",
+    role="fixed",
+    advice="loss, which is smooth; the metric of the study where the loss rises long before the "
+    "metric falls (Guo et al. 2017, section 3), or where classes are imbalanced: f1. objective is "
+    "the loss that is minimised",
+    values=("loss", "objective", "accuracy", "precision", "recall", "f1"),
+)
+
 MIN_DELTA = Hyperparameter(
     name="min_delta",
-    meaning="decrease of the validation loss, in nats, that counts as an improvement",
+    meaning="change of the watched validation score, in its unit, that counts as an improvement",
     default=0.0,
     kind="regularization",
     role="fixed",

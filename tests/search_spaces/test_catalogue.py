@@ -49,7 +49,7 @@ def test_defaults_are_those_of_the_config(parameter):
     assert parameter.default == asdict(ImageConfig(**given(parameter)))[parameter.name]
 
 
-NEEDED = {"freeze_epochs": {"pretrained": "weights.pt"}, "scheduler_patience": {"patience": 0}}
+NEEDED = {"freeze_epochs": {"pretrained": "weights.pt"}}
 """Values that are compatible with every value of some hyperparameters."""
 
 

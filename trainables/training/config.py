@@ -43,6 +43,12 @@ def _ascending(rates: tuple[tuple[int, float], ...]) -> tuple[tuple[int, float],
     return rates
 
 
+def _rising(numbers: tuple[float, ...]) -> tuple[float, ...]:
+    if any(a >= b for a, b in pairwise(numbers)):
+        raise ValueError("should be ascending, such as [14, 20]")
+    return numbers
+
+
 def _no_single_fold(folds: int) -> int:
     if folds == 1:
         raise ValueError("should be at least 2, or 0 for the single split")
@@ -71,6 +77,21 @@ Sizes: TypeAlias = Annotated[
 _Rate: TypeAlias = Annotated[tuple[Count, Positive], BeforeValidator(_from_json), Strict()]
 _Rates: TypeAlias = Annotated[
     tuple[_Rate, ...], BeforeValidator(_from_json), Strict(), AfterValidator(_ascending)
+]
+_Milestones: TypeAlias = Annotated[
+    tuple[Positive, ...], BeforeValidator(_from_json), Strict(), AfterValidator(_rising)
+]
+
+Schedule: TypeAlias = Literal[
+    "constant",
+    "step",
+    "milestones",
+    "exponential",
+    "cosine",
+    "restarts",
+    "periodic",
+    "linear",
+    "plateau",
 ]
 
 _BOUNDS = {
@@ -138,16 +159,29 @@ class TrainingConfig:
     0 disables clipping."""
     epochs: Count = 27
     """Passes over the training data."""
-    schedule: Literal["constant", "step", "exponential", "cosine", "linear", "plateau"] = "constant"
+    schedule: Schedule = "constant"
     """Course of the learning rate between warm-up and ending."""
     step_size: Count = 9
     """Epochs between two steps of the schedule "step"."""
+    milestones: _Milestones = ()
+    """Epochs or updates of the run, ascending, after which the schedule "milestones" takes a step;
+    empty: a half and three quarters of `epochs`."""
+    milestone_unit: Literal["epochs", "updates"] = "epochs"
+    """Unit of `milestones`."""
     gamma: Annotated[Number, Field(gt=0, le=1)] = 0.9
     """Factor of a step, or of an epoch of the schedule "exponential"."""
     cycles: Count = 1
     """Number of falls of the schedule "cosine"; between two of them it jumps back to the top."""
+    fall_epochs: NotNegative = 0.0
+    """Epochs of the first fall of the schedule "restarts", and of each fall and each rise of
+    "periodic"; fractions are steps. 0: a third of `epochs`."""
+    cycle_growth: Count = 2
+    """Length of a fall of "restarts" over the length of the fall before."""
+    linear_epochs: NotNegative = 0.0
+    """Epochs in which the schedule "linear" falls, after which it is constant; fractions are steps.
+    0: all of them."""
     scheduler_patience: Count = 3
-    """Epochs without a lower validation loss before the schedule "plateau" takes a step."""
+    """Epochs without a better `patience_metric` before the schedule "plateau" takes a step."""
     scheduler_factor: Between = 10**-0.5
     """Factor of a step of "plateau"."""
     epochs_warmup: NotNegative = 0.0
@@ -155,16 +189,22 @@ class TrainingConfig:
     epochs_ending: NotNegative = 0.0
     """Last epochs, in which it falls linearly to `final_lr_fraction`; fractions are steps."""
     final_lr_fraction: Annotated[Number, Field(ge=0, le=1)] = 0.0
-    """Final share of the learning rate after ending, "linear" and "cosine"."""
+    """Final share of the learning rate after ending, "linear", "cosine", "restarts" and
+    "periodic"."""
 
     # Regularization.
     weight_decay: NotNegative = 0.0
     """Decay of the weight matrices: decoupled (subtracted from the weights) for AdamW, else added
     to the gradient as L2; biases and norms never decay."""
     patience: CountOrNone = 6
-    """Epochs without a validation loss lower by `min_delta` before a trial ends; 0: never."""
+    """Epochs without a `patience_metric` better by `min_delta` before a trial ends, with the
+    schedule "plateau" at least 2 more than `scheduler_patience`, so that a step may have an effect;
+    0: never."""
+    patience_metric: Annotated[str, Strict(), Field(min_length=1)] = "loss"
+    """Validation score that `patience` and the schedule "plateau" watch: one of the task's, such as
+    "f1", or "objective", the loss that is minimised."""
     min_delta: NotNegative = 0.0
-    """Decrease of the validation loss that counts as an improvement, in its unit."""
+    """Change of `patience_metric` that counts as an improvement, in its unit."""
     ema_decay: Share = 0.0
     """Share of the moving average of the weights that each update keeps; the average is validated
     and saved. 0: the weights themselves."""
@@ -189,6 +229,7 @@ class TrainingConfig:
         if self.learning_rate is None:
             self._resolve("learning_rate", OPTIMIZERS[self.optimizer].learning_rate)
         warmup, ending, parts = self.epochs_warmup, self.epochs_ending, self.accumulation_steps
+        self._check_schedule()
         refuse(
             {
                 f"epochs_warmup and epochs_ending must fit into epochs: got {warmup:g} and "
@@ -199,10 +240,6 @@ class TrainingConfig:
                 f"final_batch_size must be a multiple of accumulation_steps: got "
                 f"{self.final_batch_size} and {parts}": (
                     self.batch_size_schedule != "constant" and self.final_batch_size % parts != 0
-                ),
-                f"scheduler_patience must be at least 2 below patience, or the trial ends before a "
-                f"step has an effect: got {self.scheduler_patience} and {self.patience}": (
-                    self.schedule == "plateau" and 0 < self.patience < self.scheduler_patience + 2
                 ),
                 f"freeze_epochs needs pretrained weights: got {self.freeze_epochs} and none": (
                     self.freeze_epochs > 0 and not self.pretrained
@@ -218,6 +255,34 @@ class TrainingConfig:
         )
         return self
 
+    def _check_schedule(self) -> None:
+        warmup, last = self.epochs_warmup, (0, *self.milestones)[-1]
+        by_updates = self.schedule == "milestones" and self.milestone_unit == "updates"
+        refuse(
+            {
+                f"milestones must be below epochs: got {last:g} of {self.epochs}": (
+                    (self.schedule, self.milestone_unit) == ("milestones", "epochs")
+                    and last >= self.epochs
+                ),
+                f"milestones in updates must be whole numbers: got {list(self.milestones)}": (
+                    by_updates and any(number % 1 for number in self.milestones)
+                ),
+                f"milestones in updates need a constant batch size: got batch_size_schedule "
+                f"{self.batch_size_schedule!r}; give them in epochs": (
+                    by_updates and self.batch_size_schedule != "constant"
+                ),
+                f"fall_epochs must be at most epochs: got {self.fall_epochs:g} of {self.epochs}": (
+                    self.schedule in ("restarts", "periodic") and self.fall_epochs > self.epochs
+                ),
+                f"epochs_warmup and linear_epochs must fit into epochs: got {warmup:g} and "
+                f"{self.linear_epochs:g} of {self.epochs}": (
+                    self.schedule == "linear"
+                    and self.linear_epochs > 0
+                    and warmup + self.linear_epochs > self.epochs
+                ),
+            }
+        )
+
     @classmethod
     def from_dict(cls, sampled: Mapping[str, object]) -> Self:
         """Build a config from a sampled configuration; missing keys take their defaults.
@@ -232,6 +297,13 @@ class TrainingConfig:
             return cls(**values)
         except ValidationError as error:
             raise ValueError(_in_one_line(error)) from None
+
+    @property
+    def longest_wait(self) -> int:
+        """Epochs without an improvement after which a trial ends; 0: it never does."""
+        if self.patience and self.schedule == "plateau":
+            return max(self.patience, self.scheduler_patience + 2)
+        return self.patience
 
     def learning_rate_in(self, epoch: int) -> float:
         """Return the base of all schedules in `epoch`, from 1: scaled by the batch size."""

@@ -58,6 +58,7 @@ def fit(
     if done >= config.epochs or patience.over(config):
         return
     networks = trainers(config, data)
+    watched = watched_score(config, networks[0].task.score_names)
     if state is None:
         for trainer in networks:
             trainer.start_from_pretrained()
@@ -68,7 +69,7 @@ def fit(
 
     for epoch in range(done + 1, config.epochs + 1):
         metrics = _train_epoch(networks, epoch, patience.factor)
-        patience.note(metrics["val_loss"], config)
+        patience.note(metrics[f"val_{watched}"], config)
         after = State(
             epoch=epoch,
             networks=tuple(trainer.state() for trainer in networks),
@@ -128,16 +129,38 @@ def _mean(values: list[float]) -> float:
     return sum(values) / len(values)
 
 
+LOWER_IS_BETTER = ("loss", "objective", "log_loss", "rmse", "mse", "mae", "mape", "huber")
+"""Scores that measure an error; of all others a higher value is better."""
+
+
+def watched_score(config: TrainingConfig, scores: Sequence[str]) -> str:
+    """Return the name of the score that patience watches, of a task with these `scores`.
+
+    Raises:
+        ValueError: the task has no such score.
+    """
+    name = config.patience_metric
+    if name == "objective" and name not in scores:
+        # The loss that is minimised is the loss that is reported.
+        return "loss"
+    if name not in scores:
+        raise ValueError(
+            f"patience_metric must be one of {', '.join(dict.fromkeys((*scores, 'objective')))}: "
+            f"got {name!r}"
+        )
+    return name
+
+
 @dataclass
 class Patience:
-    """Counts the epochs since the validation loss was last lower (Prechelt 1998, *Early Stopping,
-    but When?*; as PyTorch's ReduceLROnPlateau).
+    """Counts the epochs since the watched validation score was last better (Prechelt 1998, *Early
+    Stopping, but When?*; as PyTorch's ReduceLROnPlateau).
 
     It belongs to the state of a run, so that a resumed run stops at the same epoch.
     """
 
     best: float = inf
-    """Lowest validation loss so far, in nats, by which `min_delta` counts."""
+    """Best score so far, by which `min_delta` counts; negative if a higher one is better."""
     waited: int = 0
     """Epochs since then."""
     plateau_best: float = inf
@@ -145,22 +168,23 @@ class Patience:
     factor: float = 1.0
     """Current factor of the schedule "plateau"."""
 
-    def note(self, val_loss: float, config: TrainingConfig) -> None:
-        """Take in the validation loss of an epoch."""
-        if val_loss < self.best - config.min_delta:
-            self.best, self.waited = val_loss, 0
+    def note(self, score: float, config: TrainingConfig) -> None:
+        """Take in the watched validation score of an epoch."""
+        value = score if config.patience_metric in LOWER_IS_BETTER else -score
+        if value < self.best - config.min_delta:
+            self.best, self.waited = value, 0
         else:
             self.waited += 1
-        if val_loss < self.plateau_best:
-            self.plateau_best, self.plateau_waited = val_loss, 0
+        if value < self.plateau_best:
+            self.plateau_best, self.plateau_waited = value, 0
             return
         self.plateau_waited += 1
         if config.schedule == "plateau" and self.plateau_waited > config.scheduler_patience:
             self.factor, self.plateau_waited = self.factor * config.scheduler_factor, 0
 
     def over(self, config: TrainingConfig) -> bool:
-        """Return whether a trial has waited for all epochs of its patience."""
-        return 0 < config.patience <= self.waited
+        """Return whether a trial has waited for as long as its configuration allows."""
+        return 0 < config.longest_wait <= self.waited
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,17 @@ def phases(config: TrainingConfig, total_steps: int) -> Phases:
     return Phases(warmup, total_steps - warmup - ending, ending)
 
 
+def check_milestones(config: TrainingConfig, total_steps: int) -> None:
+    """Check that milestones in updates are among those of a run; raise a ValueError if not."""
+    if config.schedule == "milestones" and config.milestone_unit == "updates":
+        last = (0, *config.milestones)[-1]
+        if last >= total_steps:
+            raise ValueError(
+                f"milestones must be below the {total_steps} updates of the run: got {last:g}; "
+                f"give lower ones, or give them in epochs"
+            )
+
+
 def lr_factor(config: TrainingConfig, step: float, total_steps: int, plateau: float = 1.0) -> float:
     """Return the factor of the base learning rate in `step`.
 
@@ -64,7 +75,10 @@ def lr_factor(config: TrainingConfig, step: float, total_steps: int, plateau: fl
     # A cosine that had fallen before the ending would leave nothing to it.
     there = min(into_body, parts.body)
     per_epoch = total_steps / config.epochs
-    top = body_factor(config, there, parts.body + parts.ending, per_epoch) * plateau
+    if config.schedule == "milestones":
+        top = _after_milestones(config, parts.warmup + there, per_epoch)
+    else:
+        top = body_factor(config, there, parts.body + parts.ending, per_epoch) * plateau
     if into_body < parts.body:
         return top
     share = (into_body - parts.body) / parts.ending
@@ -72,14 +86,16 @@ def lr_factor(config: TrainingConfig, step: float, total_steps: int, plateau: fl
 
 
 def body_factor(config: TrainingConfig, step: float, steps: int, steps_per_epoch: float) -> float:
-    """Return the factor of the schedule between warm-up and ending.
+    """Return the factor of a schedule that begins after the warm-up.
 
     - constant, plateau: 1.
     - step: `gamma` to the power of the number of whole `step_size` epochs that have passed.
     - exponential: γ^t, t in epochs, fractions included.
-    - linear: from 1 to `final_lr_fraction`.
+    - linear: from 1 to `final_lr_fraction`, after `linear_epochs` or at the end.
     - cosine: half a wave from 1 to `final_lr_fraction`, `cycles` times, each time from the top
       (Loshchilov and Hutter 2017, *SGDR*, equation 5, with cycles of equal length).
+    - restarts: the same with T_0 `fall_epochs` and T_mult `cycle_growth`, wherever the run ends.
+    - periodic: half a wave down in `fall_epochs`, half a wave up, and so on.
 
     Args:
         config: hyperparameters.
@@ -88,16 +104,52 @@ def body_factor(config: TrainingConfig, step: float, steps: int, steps_per_epoch
         steps_per_epoch: mean number of steps in an epoch.
     """
     epochs, share, floor = step / steps_per_epoch, step / steps, config.final_lr_fraction
+    fall = config.fall_epochs or config.epochs / 3
     match config.schedule:
         case "step":
-            # Rounding may put a whole number of epochs just below itself.
-            return math.pow(config.gamma, math.floor(epochs / config.step_size + 1e-9))
+            return math.pow(config.gamma, math.floor(epochs / config.step_size + ROUNDING))
         case "exponential":
             return math.pow(config.gamma, epochs)
         case "linear":
+            if config.linear_epochs:
+                share = min(epochs / config.linear_epochs, 1.0)
             return 1 + (floor - 1) * share
         case "cosine":
             # Computed from whole steps, since rounding of a share may miss the top of a cycle.
-            along = step * config.cycles % steps / steps
-            return floor + (1 - floor) * (1 + math.cos(math.pi * along)) / 2
+            return _wave(step * config.cycles % steps / steps, floor)
+        case "restarts":
+            return _wave(_along_cycle(epochs / fall, config.cycle_growth), floor)
+        case "periodic":
+            return _wave(epochs / fall, floor)
     return 1.0
+
+
+ROUNDING = 1e-9
+"""Epochs or cycles by which rounding may put a whole number of them below itself."""
+
+
+def _wave(along: float, floor: float) -> float:
+    """Return the cosine that falls from 1, at 0, to `floor`, at 1, and is back at 2."""
+    return floor + (1 - floor) * (1 + math.cos(math.pi * along)) / 2
+
+
+def _along_cycle(falls: float, growth: int) -> float:
+    """Return the share of its cycle that has passed after so many lengths of the first cycle."""
+    length = 1.0
+    if growth == 1:
+        falls = falls % 1.0 if 1 - falls % 1.0 > ROUNDING else 0.0
+    while falls >= length - ROUNDING:
+        falls, length = max(0.0, falls - length), length * growth
+    return falls / length
+
+
+def _after_milestones(config: TrainingConfig, step: float, steps_per_epoch: float) -> float:
+    """Return `gamma` to the power of the number of milestones that `step` of the run has passed."""
+    if not config.milestones:
+        # After a half and three quarters of the run (He et al. 2016, section 4.2).
+        passed, at = (config.epochs / 2, config.epochs * 3 / 4), step / steps_per_epoch
+    elif config.milestone_unit == "epochs":
+        passed, at = config.milestones, step / steps_per_epoch
+    else:
+        passed, at = config.milestones, step
+    return math.pow(config.gamma, sum(at >= milestone - ROUNDING for milestone in passed))

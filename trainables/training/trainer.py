@@ -16,7 +16,7 @@ from trainables.training.optimizers import (
     build_optimizer,
     step_of,
 )
-from trainables.training.schedules import lr_factor, step_at
+from trainables.training.schedules import check_milestones, lr_factor, step_at
 from trainables.training.state import (
     NetworkState,
     freeze,
@@ -58,6 +58,9 @@ class Trainer:
         config: hyperparameters.
         task: network, data, loss and scores.
         fold: index of the fold, from 0; each has its own random streams.
+
+    Raises:
+        ValueError: the schedule does not fit the number of updates.
     """
 
     def __init__(self, config: TrainingConfig, task: Task, fold: int = 0) -> None:
@@ -68,6 +71,7 @@ class Trainer:
         lengths = [len(self._batch_sizes(epoch)) for epoch in range(1, config.epochs + 1)]
         self._begins = list(accumulate(lengths, initial=0))
         """First step of each epoch, and as the last element the total number of steps."""
+        check_milestones(config, self._begins[-1])
         self._average = WeightAverage(task.model, config.ema_decay)
         self._freeze(config.freeze_epochs > 0)
 

@@ -88,8 +88,28 @@ def test_an_impossible_value_is_refused_by_place_value_and_rule(place, value, ru
             "final_batch_size must be a multiple of accumulation_steps: got 33 and 2",
         ),
         (
-            {"schedule": "plateau", "scheduler_patience": 5, "patience": 6},
-            "at least 2 below patience, or the trial ends before a step has an effect: got 5 and 6",
+            {"schedule": "milestones", "milestones": (10, 27)},
+            "milestones must be below epochs: got 27 of 27",
+        ),
+        (
+            {"schedule": "milestones", "milestones": (1.5,), "milestone_unit": "updates"},
+            "milestones in updates must be whole numbers: got [1.5]",
+        ),
+        (
+            {
+                "schedule": "milestones",
+                "milestone_unit": "updates",
+                "batch_size_schedule": "linear",
+            },
+            "milestones in updates need a constant batch size: got batch_size_schedule 'linear'",
+        ),
+        (
+            {"schedule": "restarts", "fall_epochs": 28},
+            "fall_epochs must be at most epochs: got 28 of 27",
+        ),
+        (
+            {"schedule": "linear", "linear_epochs": 26, "epochs_warmup": 2},
+            "epochs_warmup and linear_epochs must fit into epochs: got 2 and 26 of 27",
         ),
         (
             {"learning_rate_schedule": [(1, 0.1)], "schedule": "cosine"},

@@ -1,4 +1,4 @@
-"""Early stopping and the schedule "plateau": their memory of the validation loss."""
+"""Early stopping and the schedule "plateau": their memory of a validation score."""
 
 from dataclasses import asdict
 
@@ -60,6 +60,30 @@ def test_plateau_is_pytorchs(losses, patience, factor):
         ours.note(loss, config)
         theirs.step(loss)
         assert ours.factor == pytest.approx(optimizer.param_groups[0]["lr"])
+
+
+@given(
+    scores=st.lists(st.floats(0, 1), max_size=40),
+    patience=st.integers(1, 5),
+    margin=st.sampled_from([0.0, 0.01]),
+)
+def test_of_a_score_the_highest_counts(scores, patience, margin):
+    fields = {"schedule": "plateau", "scheduler_patience": 2, "min_delta": margin}
+    rising = TrainingConfig(patience=patience, patience_metric="f1", **fields)
+    falling = TrainingConfig(patience=patience, **fields)
+    assert waited(rising, scores) == waited(falling, [-score for score in scores])
+
+
+def test_a_trial_that_rests_on_a_plateau_ends_after_a_step_had_two_epochs():
+    both = TrainingConfig(schedule="plateau", patience=6, scheduler_patience=6)
+    assert waited(both, [1.0] * 20) == 9
+    patience = Patience()
+    for _ in range(8):
+        patience.note(1.0, both)
+    assert patience.factor == pytest.approx(both.scheduler_factor)
+    # As ever where patience is longer, or the schedule another.
+    assert waited(TrainingConfig(schedule="plateau", patience=6), [1.0] * 20) == 7
+    assert waited(TrainingConfig(patience=6, scheduler_patience=6), [1.0] * 20) == 7
 
 
 def test_under_another_schedule_the_factor_stays():

@@ -1,13 +1,15 @@
 """The learning rate at every step, against tables worked out by hand."""
 
+import math
 from itertools import pairwise
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trainables.training.config import TrainingConfig
-from trainables.training.schedules import lr_factor, phases, step_at
+from trainables.training.schedules import check_milestones, lr_factor, phases, step_at
 
 # Two steps an epoch, eight in all.
 EPOCHS, TOTAL = 4, 8
@@ -119,6 +121,125 @@ def test_what_plateau_has_come_to_holds_in_the_body_and_at_the_top_of_the_ending
     assert [lr_factor(config, step, TOTAL, 0.5) for step in range(TOTAL)] == pytest.approx(table)
 
 
+def factors_of(config, total):
+    return [lr_factor(config, step, total) for step in range(total)]
+
+
+def theirs(scheduler, total, **arguments):
+    """The learning rates of one of PyTorch's schedulers, one step an update, from 1."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    course = getattr(torch.optim.lr_scheduler, scheduler)(optimizer, **arguments)
+    rates = []
+    for _ in range(total):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        course.step()
+    return rates
+
+
+RUNS = {"epochs": st.integers(1, 20), "per_epoch": st.integers(1, 12)}
+FLOORS = st.floats(0, 1)
+
+
+@given(**RUNS, milestones=st.sets(st.integers(1, 19)), gamma=st.floats(0.1, 1))
+def test_milestones_in_epochs_are_pytorchs(epochs, per_epoch, milestones, gamma):
+    within = sorted(m for m in milestones if m < epochs) or [epochs / 2, epochs * 3 / 4]
+    given_ones = tuple(m for m in within if isinstance(m, int))
+    config = TrainingConfig(
+        epochs=epochs, schedule="milestones", milestones=given_ones, gamma=gamma
+    )
+    total = epochs * per_epoch
+    # Its milestones are whole updates; a step between two of them holds from the later one on.
+    updates = [math.ceil(m * per_epoch - 1e-9) for m in within]
+    expected = theirs("MultiStepLR", total, milestones=updates, gamma=gamma)
+    assert factors_of(config, total) == pytest.approx(expected)
+
+
+@given(**RUNS, milestones=st.sets(st.integers(1, 239), min_size=1), gamma=st.floats(0.1, 1))
+def test_milestones_in_updates_are_pytorchs(epochs, per_epoch, milestones, gamma):
+    config = TrainingConfig(
+        epochs=epochs,
+        schedule="milestones",
+        milestones=tuple(sorted(milestones)),
+        milestone_unit="updates",
+        gamma=gamma,
+    )
+    total = epochs * per_epoch
+    expected = theirs("MultiStepLR", total, milestones=sorted(milestones), gamma=gamma)
+    assert factors_of(config, total) == pytest.approx(expected)
+
+
+def test_milestones_are_counted_from_the_start_of_the_run_whatever_the_warm_up():
+    config = TrainingConfig(
+        epochs=4, schedule="milestones", milestones=(2, 3), gamma=0.1, epochs_warmup=1
+    )
+    table = [1 / 3, 2 / 3, 1, 1, 0.1, 0.1, 0.01, 0.01]
+    assert factors_of(config, TOTAL) == pytest.approx(table)
+
+
+@given(**RUNS, first=st.integers(1, 20), growth=st.integers(1, 3), floor=FLOORS)
+def test_restarts_are_pytorchs(epochs, per_epoch, first, growth, floor):
+    first = min(first, epochs)
+    config = TrainingConfig(
+        epochs=epochs,
+        schedule="restarts",
+        fall_epochs=first,
+        cycle_growth=growth,
+        final_lr_fraction=floor,
+    )
+    total = epochs * per_epoch
+    expected = theirs(
+        "CosineAnnealingWarmRestarts",
+        total,
+        T_0=first * per_epoch,
+        T_mult=growth,
+        eta_min=floor,
+    )
+    assert factors_of(config, total) == pytest.approx(expected, abs=1e-9)
+
+
+@given(**RUNS, fall=st.integers(1, 20), floor=FLOORS)
+def test_periodic_is_pytorchs(epochs, per_epoch, fall, floor):
+    fall = min(fall, epochs)
+    config = TrainingConfig(
+        epochs=epochs, schedule="periodic", fall_epochs=fall, final_lr_fraction=floor
+    )
+    total = epochs * per_epoch
+    expected = theirs("CosineAnnealingLR", total, T_max=fall * per_epoch, eta_min=floor)
+    # It multiplies factor by factor, and loses digits near 0.
+    assert factors_of(config, total) == pytest.approx(expected, abs=1e-6)
+
+
+def test_periodic_rises_as_it_fell():
+    config = TrainingConfig(epochs=8, schedule="periodic", fall_epochs=2, final_lr_fraction=0.2)
+    assert factors_of(config, 8) == pytest.approx([1, 0.6, 0.2, 0.6] * 2)
+
+
+@given(**RUNS, share=st.floats(0.01, 1), floor=FLOORS)
+def test_a_line_over_some_epochs_is_pytorchs(epochs, per_epoch, share, floor):
+    updates = max(1, round(share * epochs * per_epoch))
+    config = TrainingConfig(
+        epochs=epochs,
+        schedule="linear",
+        linear_epochs=updates / per_epoch,
+        final_lr_fraction=floor,
+    )
+    total = epochs * per_epoch
+    expected = theirs("LinearLR", total, start_factor=1.0, end_factor=floor, total_iters=updates)
+    assert factors_of(config, total) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("growth", [1, 2, 3])
+def test_a_restart_begins_at_its_top_however_uneven_an_epoch_is(growth):
+    config = TrainingConfig(epochs=28, schedule="restarts", fall_epochs=0.7, cycle_growth=growth)
+    factors = factors_of(config, 40)
+    first, begins = 1, []
+    while sum(begins[-1:]) + first <= 40:
+        begins.append(sum(begins[-1:]) + first)
+        first *= growth
+    assert [factors[at] for at in begins if at < 40] == [1.0] * sum(at < 40 for at in begins)
+
+
 @given(
     schedule=st.sampled_from(["constant", "step", "exponential", "cosine", "linear", "plateau"]),
     epochs=st.integers(1, 30),
@@ -148,3 +269,10 @@ def test_every_factor_is_above_0_but_where_it_falls_to_it_and_at_most_1(
     falling = factors[phases(config, total).warmup :]
     rises = sum(later > earlier + 1e-12 for earlier, later in pairwise(falling))
     assert rises <= (cycles - 1 if schedule == "cosine" else 0)
+
+
+def test_milestones_beyond_the_last_update_are_refused():
+    config = TrainingConfig(schedule="milestones", milestones=(5, 8), milestone_unit="updates")
+    check_milestones(config, 9)
+    with pytest.raises(ValueError, match="below the 8 updates of the run: got 8"):
+        check_milestones(config, 8)
