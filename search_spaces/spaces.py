@@ -127,10 +127,12 @@ def _below(parameter: Hyperparameter, limit: float) -> Hyperparameter:
     return replace(parameter, high=limit, grid=(*grid, limit))
 
 
+CLASS_LOSS = replace(catalogue.LOSS, values=("cross_entropy", "margin", "focal"))
+
 LOSS = Space(
     "loss",
     (
-        catalogue.LOSS,
+        CLASS_LOSS,
         catalogue.FOCAL_GAMMA,
         catalogue.CLASS_WEIGHTS,
         scientific(catalogue.LABEL_SMOOTHING),
@@ -212,7 +214,7 @@ FULL_RECIPE = Space(
         SHORT_WARMUP,
         catalogue.EPOCHS_ENDING,
         catalogue.FINAL_LR_FRACTION,
-        catalogue.LOSS,
+        CLASS_LOSS,
         catalogue.FOCAL_GAMMA,
         catalogue.CLASS_WEIGHTS,
         catalogue.WEIGHT_DECAY,

@@ -187,8 +187,26 @@ LOSS = Hyperparameter(
     default="cross_entropy",
     role="scientific",
     advice="cross entropy unless there is a reason: focal if few samples are hard, margin if "
-    "probabilities are not needed",
-    values=("cross_entropy", "margin", "focal"),
+    "probabilities are not needed. For numbers squared error, which predicts the mean; absolute "
+    "error, which predicts the median, or Huber where outliers are noise; log loss for "
+    "probabilities",
+    values=(
+        *("cross_entropy", "margin", "focal"),
+        *("squared_error", "absolute_error", "huber", "log_loss"),
+    ),
+)
+
+HUBER_DELTA = Hyperparameter(
+    name="huber_delta",
+    meaning="error, in standard deviations of the targets, from which the Huber loss is linear",
+    default=1.0,
+    advice="1.35 is nearly as efficient as the squared error where errors are normal (Huber 1964); "
+    "lower the more outliers there are",
+    low=0.1,
+    high=3.0,
+    scale="log",
+    grid=(0.3, 1.0, 1.35, 3.0),
+    condition=("loss", ("huber",)),
 )
 
 FOCAL_GAMMA = Hyperparameter(

@@ -210,7 +210,10 @@ PATIENCE_METRIC = Hyperparameter(
     advice="loss, which is smooth; the metric of the study where the loss rises long before the "
     "metric falls (Guo et al. 2017, section 3), or where classes are imbalanced: f1. objective is "
     "the loss that is minimised",
-    values=("loss", "objective", "accuracy", "precision", "recall", "f1"),
+    values=(
+        *("loss", "objective", "accuracy", "precision", "recall", "f1"),
+        *("rmse", "mae", "r2", "mape"),
+    ),
 )
 
 MIN_DELTA = Hyperparameter(

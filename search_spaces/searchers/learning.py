@@ -112,7 +112,9 @@ ENOUGH = 4
 (hyperparameters plus 3), and simpler: TPE under rungs from epoch 3 has a normalised regret of 0.224
 with 4 and 0.223 with 10 on the tuned tasks of LCBench, Optuna 0.216 and 0.231 (3 seeds)."""
 
-COMPARABLE = ("epochs", "patience", "train_ratio", "precision", "print_freq", "seed")
+COMPARABLE = (
+    *("epochs", "patience", "patience_metric", "train_ratio", "precision", "print_freq", "seed"),
+)
 """Hyperparameters that may differ in an earlier study without excluding its trials."""
 
 

@@ -4,9 +4,12 @@ import numpy as np
 import torch
 
 from trainables.data.dataset import S, SearchData, as_tensor
+from trainables.prediction.classification import SCORES as CLASS_SCORES
 from trainables.prediction.classification import Classes
 from trainables.prediction.config import CLASS_LOSSES, NUMBER_LOSSES, PredictionConfig
+from trainables.prediction.regression import SCORES as NUMBER_SCORES
 from trainables.prediction.regression import Numbers
+from trainables.training.early_stopping import watched_score
 from trainables.training.task import Prediction
 
 
@@ -27,7 +30,9 @@ def prediction_of(config: PredictionConfig, data: SearchData[S], rows: torch.Ten
 
 
 def check_loss(config: PredictionConfig, data: SearchData[S]) -> None:
-    """Raise a ValueError unless the loss suits the dataset's targets."""
+    """Raise a ValueError unless the loss, and the score that patience watches, suit the dataset's
+    targets."""
+    watched_score(config, CLASS_SCORES if data.classes else NUMBER_SCORES)
     allowed = CLASS_LOSSES if data.classes else NUMBER_LOSSES
     if config.loss not in allowed:
         kind = f"{data.classes} classes" if data.classes else "numbers"

@@ -145,11 +145,9 @@ def _along_cycle(falls: float, growth: int) -> float:
 
 def _after_milestones(config: TrainingConfig, step: float, steps_per_epoch: float) -> float:
     """Return `gamma` to the power of the number of milestones that `step` of the run has passed."""
-    if not config.milestones:
+    at = step if config.milestone_unit == "updates" else step / steps_per_epoch
+    passed: tuple[float, ...] = config.milestones
+    if not passed:
         # After a half and three quarters of the run (He et al. 2016, section 4.2).
-        passed, at = (config.epochs / 2, config.epochs * 3 / 4), step / steps_per_epoch
-    elif config.milestone_unit == "epochs":
-        passed, at = config.milestones, step / steps_per_epoch
-    else:
-        passed, at = config.milestones, step
+        at, passed = step / steps_per_epoch, (config.epochs / 2, config.epochs * 3 / 4)
     return math.pow(config.gamma, sum(at >= milestone - ROUNDING for milestone in passed))

@@ -43,7 +43,7 @@ class State:
     networks: tuple[NetworkState, ...]
     """State of the network, or of one network per fold."""
     patience: dict[str, Any]
-    """Memory of the validation loss: the fields of `loop.Patience`."""
+    """Memory of the watched validation score: the fields of `early_stopping.Patience`."""
 
     def check_networks(self, networks: int) -> None:
         """Check the number of networks against the config's folds.

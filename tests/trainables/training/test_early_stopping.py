@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainables.training.config import TrainingConfig
-from trainables.training.loop import Patience
+from trainables.training.early_stopping import Patience
 
 
 def waited(config, losses):

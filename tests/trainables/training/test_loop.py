@@ -171,6 +171,30 @@ def test_a_state_at_the_last_epoch_yields_nothing(tiny):
     assert list(fit(config, ImageData(tiny), state)) == []
 
 
+def test_patience_ends_a_run_by_the_score_that_is_watched(tiny):
+    # A learning rate that soon gives no better class, while the loss still falls.
+    config = replace(SMALL, epochs=40, patience=2, learning_rate=0.02, patience_metric="f1")
+    run = [metrics for metrics, _ in fit(config, ImageData(tiny))]
+    scores = [metrics["val_f1"] for metrics in run]
+    best = scores.index(max(scores))
+    assert len(run) == best + 3 < 40
+    by_loss = list(fit(replace(config, patience_metric="loss"), ImageData(tiny)))
+    assert len(by_loss) > len(run)
+    # The loss that is minimised is the loss that is reported, so that both end together.
+    assert len(list(fit(replace(config, patience_metric="objective"), ImageData(tiny)))) == len(
+        by_loss
+    )
+
+
+def test_patience_by_a_score_that_the_task_does_not_have_is_refused(tiny):
+    config = replace(SMALL, patience_metric="rmse")
+    said = "patience_metric must be one of loss, accuracy, precision, recall, f1, objective"
+    with pytest.raises(ValueError, match=f"^{said}: got 'rmse'$"):
+        next(fit(config, ImageData(tiny)))
+    with pytest.raises(ValueError, match=f"^{said}: got 'rmse'$"):
+        ImageData(tiny).check(config)
+
+
 def test_a_smaller_train_ratio_trains_on_fewer_images_and_validates_on_the_same(tiny):
     ((metrics, _),) = list(fit(replace(SMALL, epochs=1, train_ratio=0.4), ImageData(tiny)))
     assert metrics["updates"] == math.ceil(100 / 32)
