@@ -26,6 +26,8 @@ from benchmarks import structure
         ("trainables.image.task", {"ray"}),
         # 2.7 s and 840 MB that no trial is to pay for.
         ("trainables.image.image_classifier", {"torchvision", "sklearn"}),
+        ("trainables.table.task", {"ray"}),
+        ("trainables.table.table_network", {"torchvision", "sklearn"}),
     ],
 )
 def test_a_module_does_not_import_what_it_must_not_know(module, forbidden):
@@ -41,6 +43,12 @@ KNOWS = {
     "trainables.prediction": {"trainables.data", "trainables.training"},
     "trainables.trainable": {"trainables.data", "trainables.training"},
     "trainables.image": {
+        "trainables.data",
+        "trainables.prediction",
+        "trainables.trainable",
+        "trainables.training",
+    },
+    "trainables.table": {
         "trainables.data",
         "trainables.prediction",
         "trainables.trainable",

@@ -150,6 +150,8 @@ class Dataset(Generic[S]):
     """Place where the dataset was found."""
     fingerprint: str
     """Twelve hexadecimal digits of a hash over content and split."""
+    notes: tuple[str, ...] = ()
+    """Sentences on what was found in the data, for the plan of a study."""
 
 
 def fingerprint(search: SearchData[S], test: Part[S]) -> str:

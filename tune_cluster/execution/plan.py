@@ -36,6 +36,8 @@ def show_plan(console: Console, study: Study, estimate: CostEstimate) -> None:
     dataset = study.dataset
     if dataset is not None:
         show_line(console, "data", f"{dataset.name}, from {dataset.source}")
+        for note in getattr(dataset, "notes", ()):
+            show_line(console, "data", note)
     for notice in study.notices:
         show_line(console, "NOTICE", notice, style="bold red")
     for name, text in (*plan_lines(study, estimate), *cost_lines(study, estimate)):

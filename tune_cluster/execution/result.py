@@ -20,7 +20,7 @@ from tune_cluster.study.state import TrialState
 from tune_cluster.study.stored import read_study
 
 if TYPE_CHECKING:
-    import pandas as pd  # type: ignore[import-untyped]
+    import pandas as pd
 
 
 SCOPES: Mapping[str, int | None] = {

@@ -1,0 +1,333 @@
+"""Columns of a file as arrays: numbers, categories and dates, found by their values."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainables.table.tables import MISSING, Columns, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ID_SHARE = 0.5
+"""Share of different values among the rows above which a text is no category but a name."""
+
+ID_ROWS = 20
+"""Rows below which that share says nothing."""
+
+MOSTLY_NUMBERS = 0.9
+"""Share of numbers among the values of a column from which the rest is told as a possible fault."""
+
+DAY_SECONDS = 86_400
+
+
+@dataclass(frozen=True, eq=False)
+class File:
+    """A file of a table, as it was read."""
+
+    path: str
+    """Path, or name of a known table."""
+    frame: "pd.DataFrame"
+
+    def place(self, row: int, column: str) -> str:
+        """Return a place in the file, for a message: rows are counted from 1, below the names."""
+        return f"table {self.path}, row {self.number(row)}, column {column}"
+
+    def number(self, row: int) -> int:
+        """Return the number of a row in the whole file, from 1, if some rows were left out."""
+        return int(self.frame.index[row]) + 1
+
+    def value(self, row: int, column: str) -> str:
+        """Return a value as a person would type it, texts in quotation marks."""
+        value = self.frame[column].iloc[row]
+        return repr(value) if isinstance(value, str) else str(value)
+
+    def column(self, name: str) -> "pd.Series[Any]":
+        """Return a column; raise a ValueError if the file has none of that name."""
+        if name not in self.frame.columns:
+            raise ValueError(
+                f"table {self.path}: no column {name}; it has {_listed(list(self.frame.columns))}"
+            )
+        return self.frame[name]
+
+
+def tables_of(
+    files: Sequence[File], *, target: str, categories: Sequence[str], drop: Sequence[str]
+) -> tuple[list[Table], list[str]]:
+    """Return the tables of a training file and, if given, of a test file, without the target.
+
+    The kind of a column is found in the training file:
+
+    - numbers: all values are numbers, or true and false (1 and 0);
+    - a date: all values are dates (`2012-01-31`, `2012/01/31`, with or without a time), which give
+      `days` since 1970-01-01, `year`, `month` (1 to 12), `day_of_week` (0 is Monday) and, where a
+      time is given, `seconds` of the day, in UTC;
+    - categories: everything else, and the columns in `categories`.
+
+    Columns that are constant, and texts of which more than half differ from all others, are left
+    out.
+
+    Args:
+        files: training file first; each has the target.
+        target: name of the target's column.
+        categories: names of columns that are categories whatever their values are.
+        drop: names of columns to be left out.
+
+    Returns:
+        A table for each file, and sentences for the user on what was found.
+
+    Raises:
+        ValueError: a column is missing, a number is infinite, or a value of the test file is of
+            another kind; the message has file, row, column and rule. No column is left.
+    """
+    train = files[0]
+    for name in (*categories, *drop):
+        train.column(name)
+    kinds: dict[str, str] = {}
+    parts: list[dict[str, dict[str, NDArray[np.float64]]]] = [{} for _ in files]
+    texts: list[dict[str, NDArray[Any]]] = [{} for _ in files]
+    left_out: dict[str, list[str]] = {}
+    notes = []
+    for name in train.frame.columns:
+        if name == target or name in drop:
+            continue
+        kind = "categories" if name in categories else _kind(train, name)
+        kinds[name] = kind
+        if kind == "categories":
+            for each, file in zip(texts, files, strict=True):
+                each[name] = _texts(file.column(name))
+            why = "" if name in categories else _no_category(texts[0][name])
+            if not why and (note := _nearly_numbers(train, name)):
+                notes.append(note)
+        else:
+            for of_file, file in zip(parts, files, strict=True):
+                of_file[name] = _numbers(file, name, kind)
+            why = _constant(parts[0][name])
+            if kind == "numbers" and _counts_rows(parts[0][name][name]):
+                notes.append(
+                    f"{name} counts the rows; give --drop {name} unless it means something"
+                )
+        if why:
+            left_out.setdefault(why, []).append(name)
+            del kinds[name]
+    if not kinds:
+        raise ValueError(
+            f"table {train.path}: no column is left to predict {target} from"
+            + "".join(f"; {why}: {_listed(names)}" for why, names in left_out.items())
+        )
+    dates = [name for name, kind in kinds.items() if kind == "dates"]
+    levels = {
+        name: tuple(sorted({t for of_file in texts for t in of_file[name] if t is not None}))
+        for name, kind in kinds.items()
+        if kind == "categories"
+    }
+    # A part of a date that never differs, such as the year, is left out too.
+    kept = [
+        (name, part)
+        for name, kind in kinds.items()
+        if kind != "categories"
+        for part, values in parts[0][name].items()
+        if kind == "numbers" or not _constant({part: values})
+    ]
+    columns = Columns(tuple(p for _, p in kept), tuple(levels), tuple(levels.values()))
+    tables = [
+        Table(
+            numbers=_stacked([of_file[name][part] for name, part in kept], len(file.frame)),
+            codes=_codes(text, levels, len(file.frame)),
+            columns=columns,
+        )
+        for file, of_file, text in zip(files, parts, texts, strict=True)
+    ]
+    count = sum(kind == "numbers" for kind in kinds.values())
+    found = [f"{count} of numbers"]
+    found += [f"{len(dates)} of dates ({_listed(dates)})"] if dates else []
+    found += [f"{len(levels)} of categories ({_listed(list(levels))})"] if levels else []
+    notes.insert(0, f"{len(kinds)} columns: {', '.join(found)}; the target is {target}")
+    notes += [f"left out, {why}: {_listed(names)}" for why, names in left_out.items()]
+    for file, table in zip(files, tables, strict=True):
+        if counts := table.missing:
+            worst = [f"{name} {n:,}" for name, n in sorted(counts.items(), key=lambda c: -c[1])]
+            where = "" if file is train else f" of {file.path}"
+            notes.append(f"{sum(counts.values()):,} missing values{where}: {_listed(worst)}")
+        more = [n for n in file.frame.columns if n not in train.frame.columns]
+        if more:
+            notes.append(f"columns of {file.path} alone, left out: {_listed(more)}")
+    return tables, notes
+
+
+def _kind(file: File, name: str) -> str:
+    import pandas as pd
+    from pandas.api import types
+
+    values = file.column(name)
+    if types.is_datetime64_any_dtype(values.dtype):
+        return "dates"
+    if types.is_numeric_dtype(values.dtype) or types.is_timedelta64_dtype(values.dtype):
+        return "numbers"
+    present = values.dropna()
+    if present.empty or pd.to_numeric(present.astype(str), errors="coerce").notna().all():
+        return "numbers"
+    if _as_dates(present).notna().all():
+        return "dates"
+    if not present.map(lambda v: isinstance(v, (str, bool, int, float))).all():
+        odd = next(value for value in present if not isinstance(value, (str, bool, int, float)))
+        row = int(np.flatnonzero(values.map(lambda v: v is odd))[0])
+        raise ValueError(
+            f"{file.place(row, name)}: {type(odd).__name__} is neither number, text nor date; give "
+            f"--drop {name}"
+        )
+    return "categories"
+
+
+def _as_dates(values: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Return dates, NaT where a value is none."""
+    import pandas as pd
+
+    text = values.astype(str).str.strip().str.replace("/", "-", regex=False)
+    # Of pandas' ISO 8601, no year alone: a code of four digits is no date.
+    text = text.where(text.str.match(r"\d{4}-\d{1,2}-\d{1,2}"))
+    return pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True)
+
+
+def _numbers(file: File, name: str, kind: str) -> dict[str, NDArray[np.float64]]:
+    """Return the numbers of a column, or of each part of its dates, by their own names."""
+    import pandas as pd
+    from pandas.api import types
+
+    values = file.column(name)
+    missing = values.isna().to_numpy(bool)
+    if kind == "dates":
+        given = types.is_datetime64_any_dtype(values.dtype)
+        dates = pd.to_datetime(values, utc=True) if given else _as_dates(values)
+        _refuse_others(file, name, missing, dates.isna().to_numpy(bool), "date")
+        return _parts_of(name, dates)
+    if types.is_timedelta64_dtype(values.dtype):
+        values = values.dt.total_seconds()
+    elif not types.is_numeric_dtype(values.dtype):
+        plain = pd.to_numeric(values.astype(str).where(~missing), errors="coerce")
+        _refuse_others(file, name, missing, plain.isna().to_numpy(bool), "number")
+        values = plain
+    numbers: NDArray[np.float64] = values.to_numpy(np.float64, na_value=np.nan)
+    infinite = np.flatnonzero(np.isinf(numbers))
+    if len(infinite):
+        raise ValueError(
+            f"{file.place(int(infinite[0]), name)}: {numbers[infinite[0]]:g} is no finite number; "
+            "correct it, or leave it empty for a missing value"
+        )
+    return {name: numbers}
+
+
+def _refuse_others(
+    file: File,
+    name: str,
+    missing: NDArray[np.bool_],
+    unread: NDArray[np.bool_],
+    kind: str,
+) -> None:
+    odd = np.flatnonzero(unread & ~missing)
+    if len(odd):
+        row = int(odd[0])
+        raise ValueError(
+            f"{file.place(row, name)}: {file.value(row, name)} is no {kind}, as the "
+            f"training values of this column are; correct it, or give --categories {name}"
+        )
+
+
+def _parts_of(name: str, dates: "pd.Series[Any]") -> dict[str, NDArray[np.float64]]:
+    import pandas as pd
+
+    seconds = (dates - pd.Timestamp(0, tz="UTC")).dt.total_seconds().to_numpy(np.float64)
+    of_day = seconds % DAY_SECONDS
+    parts = {
+        f"{name}.days": seconds / DAY_SECONDS,
+        f"{name}.year": dates.dt.year.to_numpy(np.float64, na_value=np.nan),
+        f"{name}.month": dates.dt.month.to_numpy(np.float64, na_value=np.nan),
+        f"{name}.day_of_week": dates.dt.dayofweek.to_numpy(np.float64, na_value=np.nan),
+        f"{name}.seconds": of_day,
+    }
+    return parts
+
+
+def _texts(values: "pd.Series[Any]") -> NDArray[Any]:
+    """Return each value as a text, None where it is missing."""
+    found = np.empty(len(values), dtype=object)
+    for row, (value, missing) in enumerate(zip(values, values.isna(), strict=True)):
+        found[row] = None if missing else _text(value)
+    return found
+
+
+def _text(value: object) -> str:
+    # A column with a missing value has its whole numbers as floats.
+    if isinstance(value, (float, np.floating)) and value.is_integer():
+        return str(int(value))
+    return str(value).strip()
+
+
+def _codes(
+    texts: dict[str, NDArray[Any]], levels: dict[str, tuple[str, ...]], rows: int
+) -> NDArray[np.int32]:
+    codes = np.full((rows, len(levels)), MISSING, np.int32)
+    for column, (name, names) in enumerate(levels.items()):
+        code = {text: index for index, text in enumerate(names)}
+        codes[:, column] = [code.get(text, MISSING) for text in texts[name]]
+    return codes
+
+
+def _stacked(columns: list[NDArray[np.float64]], rows: int) -> NDArray[np.float64]:
+    return np.stack(columns, axis=1) if columns else np.empty((rows, 0))
+
+
+def _constant(parts: dict[str, NDArray[np.float64]]) -> str:
+    """Return why numbers can tell nothing; empty if they can."""
+    first = next(iter(parts.values()))
+    present = first[~np.isnan(first)]
+    if not len(present):
+        return "without a value"
+    whole = len(present) == len(first)
+    return "constant" if whole and present.min() == present.max() else ""
+
+
+def _no_category(texts: NDArray[Any]) -> str:
+    """Return why texts are no categories; empty if they are."""
+    present = [text for text in texts if text is not None]
+    if not present:
+        return "without a value"
+    different = len(set(present))
+    if different == 1 and len(present) == len(texts):
+        return "constant"
+    if len(texts) >= ID_ROWS and different > ID_SHARE * len(texts):
+        return "almost as many different values as rows, as in a name or a key"
+    return ""
+
+
+def _nearly_numbers(file: File, name: str) -> str:
+    """Return a sentence on a column of numbers that a few other values make one of categories."""
+    import pandas as pd
+
+    values = file.column(name)
+    present = values[values.notna()].astype(str)
+    others = np.flatnonzero(
+        (values.notna() & pd.to_numeric(values.astype(str), errors="coerce").isna()).to_numpy(bool)
+    )
+    if not 0 < len(others) <= (1 - MOSTLY_NUMBERS) * len(present):
+        return ""
+    first = int(others[0])
+    return (
+        f"{name} is read as categories, since row {file.number(first)} has "
+        f"{file.value(first, name)} and {len(present) - len(others):,} rows have numbers; leave "
+        "such values empty to have numbers"
+    )
+
+
+def _counts_rows(numbers: NDArray[np.float64]) -> bool:
+    # NaN compares as false.
+    return len(numbers) >= ID_ROWS and bool((np.diff(numbers) == 1).all())
+
+
+def _listed(names: Sequence[object], most: int = 8) -> str:
+    shown = [str(name) for name in names[:most]]
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")

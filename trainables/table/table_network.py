@@ -1,0 +1,34 @@
+"""The table task as a trainable of Tune."""
+
+import json
+from pathlib import Path
+
+from trainables.table.config import TableConfig
+from trainables.table.task import TableData
+from trainables.trainable import TaskTrainable
+
+FEATURES_FILE = "features.json"
+
+
+class TableNetwork(TaskTrainable):
+    """Trains a network on a table, to predict classes or numbers, one epoch a step."""
+
+    config_type = TableConfig
+    data_type = TableData
+
+    settings: TableConfig
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Write the state and, with a feature selection, `features.json`: for each network how far
+        each feature is open, 0 (left out) to 1, by name."""
+        super().save_checkpoint(checkpoint_dir)
+        if self.settings.feature_selection == "none" or self.state is None:
+            return
+        found = []
+        tasks = TableData(self.data).tasks(self.settings)
+        for task, network in zip(tasks, self.state.networks, strict=True):
+            task.model.load_state_dict({**network.model, **network.average})
+            gates = task.features.gates().tolist()
+            found.append(dict(zip(task.preparation.features, gates, strict=True)))
+        path = Path(checkpoint_dir) / FEATURES_FILE
+        path.write_text(json.dumps(found, indent=2) + "\n")
