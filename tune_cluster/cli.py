@@ -227,16 +227,17 @@ def hyperparameters(names: tuple[str, ...] = ()) -> None:
     Args:
         names: names of hyperparameters. Default: all.
     """
-    from search_spaces.catalogue import CATALOGUE
+    from search_spaces.catalogue import CATALOGUE, OF_TABLES
 
-    known = {parameter.name for parameter in CATALOGUE}
+    entries = (*CATALOGUE, *OF_TABLES)
+    known = {parameter.name for parameter in entries}
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f": {near[0]}?" if near else "; without a name it prints all"
             raise ValueError(f"the catalogue has no {name}{hint}")
     console = Console(highlight=False)
-    for parameter in CATALOGUE:
+    for parameter in entries:
         if parameter.name in (names or known):
             table = Table(box=None, show_header=False, pad_edge=False)
             table.add_column(style="bold", width=10)

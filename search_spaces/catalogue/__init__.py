@@ -6,26 +6,33 @@ depends on another may have several entries, of which one exists at a time.
 """
 
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any
 
-from search_spaces.catalogue import network, optimization, training
+from search_spaces.catalogue import network, optimization, table, training
 from search_spaces.catalogue.network import *  # noqa: F403
 from search_spaces.catalogue.optimization import *  # noqa: F403
+from search_spaces.catalogue.table import *  # noqa: F403
 from search_spaces.catalogue.training import *  # noqa: F403
 from search_spaces.hyperparameter import Hyperparameter
 
-CATALOGUE = tuple(
-    entry
-    for module in (network, optimization, training)
-    for entry in vars(module).values()
-    if isinstance(entry, Hyperparameter)
-)
+
+def _entries(*modules: ModuleType) -> tuple[Hyperparameter, ...]:
+    found = [entry for module in modules for entry in vars(module).values()]
+    return tuple(entry for entry in found if isinstance(entry, Hyperparameter))
+
+
+CATALOGUE = _entries(network, optimization, training)
+"""Entries of images, most of which other tasks have too."""
+
+OF_TABLES = _entries(table)
+"""Entries of tables alone, and those with other values there."""
 
 
 def value_in(config: Mapping[str, Any], name: str) -> Any:
     """Return the value of a hyperparameter in a configuration; its default if it is not given, None
     if it does not exist or is outside its range."""
-    entries = [entry for entry in CATALOGUE if entry.name == name]
+    entries = [entry for entry in (*CATALOGUE, *OF_TABLES) if entry.name == name]
     there = [
         e for e in entries if e.condition and value_in(config, e.condition[0]) in e.condition[1]
     ]

@@ -14,6 +14,7 @@ from ray.tune.trainable import trainable as ray_trainable
 
 from tests.conftest import ROOT
 from tests.trainables.image.member import IMAGE
+from tests.trainables.table.member import TABLE
 from tests.trainables.task_member import FAULTS
 from trainables.data.dataset import Dataset, fingerprint
 from trainables.data.splits import prepared, with_test_set
@@ -23,6 +24,7 @@ from trainables.training.state import load_state, save_state, snapshot
 
 MEMBERS = {
     "image": IMAGE,
+    "table": TABLE,
 }
 CLOCK = ("epoch_seconds", "samples_per_second", "done")
 LOSSES = {"classes": "cross_entropy", "numbers": "squared_error"}

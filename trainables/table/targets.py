@@ -50,7 +50,7 @@ def target_name(file: File, given: str | None) -> str:
     if len(usual) != 1:
         has = ", ".join(map(str, file.frame.columns[:20]))
         raise ValueError(
-            f"table {file.path}: give the column to predict by --target; it has {has}"
+            f"table {file.path}: give the column to predict by --predict; it has {has}"
             + (", …" if len(file.frame.columns) > 20 else "")
         )
     return str(usual[0])
@@ -139,7 +139,7 @@ def _check_classes(file: File, name: str, names: tuple[str, ...], rows: int) -> 
     if len(names) > min(MOST_CLASSES, rows / 2):
         raise ValueError(
             f"table {file.path}, column {name}: {len(names):,} different values in {rows:,} rows "
-            "are no classes; predict numbers by table_regression.py, or give another --target"
+            "are no classes; predict numbers by table_regression.py, or give another --predict"
         )
 
 

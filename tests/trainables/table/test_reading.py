@@ -177,7 +177,7 @@ def test_data_that_moves_is_the_same_data(written):
 WRONG = {
     "empty": ("", {}, "is empty"),
     "only names": ("age,target\n", {}, "has no row"),
-    "no target": (frame().rename(columns={"target": "out"}), {}, "--target; it has age, sex, out"),
+    "no target": (frame().rename(columns={"target": "out"}), {}, "--predict; it has age, sex, out"),
     "missing column": (frame(), {"target": "height"}, "no column height; it has age, sex, target"),
     "missing category": (frame(), {"categories": ["zip"]}, "no column zip"),
     "missing drop": (frame(), {"drop": ["zip"]}, "no column zip"),

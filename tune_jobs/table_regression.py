@@ -1,0 +1,32 @@
+"""Which network predicts a number of each row of a table best?
+
+Start with a file of your own: `--dataset houses.csv --predict price`. The plan says what was found
+in each column and what a gradient-boosted tree reaches; the summary has it beside the best network.
+Look at the missing values and the columns that are left out first: they decide more than a network.
+"""
+
+from search_spaces.searchers.auto_search import LearningFlags
+from search_spaces.table_spaces import TABLE
+from trainables.table.options import EPOCHS, PATIENCE, TableFlags
+from trainables.table.table_network import TableNetwork
+from tune_cluster import Options, RunConfig, TuneConfig, Tuner, main
+
+
+def job(options: Options, *, table: TableFlags, learning: LearningFlags) -> Tuner:
+    """Which network predicts a number of each row of a table best?"""
+    epochs = options.max_epochs or EPOCHS
+    space = TABLE.fix(loss="squared_error", epochs=epochs, patience=PATIENCE)
+    return Tuner(
+        TableNetwork,
+        tune_config=TuneConfig(
+            metric="val_rmse",
+            mode="min",
+            search_alg=learning.search(space, seed=options.seed, start_points=options.start_points),
+        ),
+        run_config=RunConfig(stop={"training_iteration": epochs}),
+        dataset=table.load("numbers", seed=options.seed),
+    )
+
+
+if __name__ == "__main__":
+    main(job)
