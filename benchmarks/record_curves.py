@@ -18,10 +18,11 @@ from pathlib import Path
 
 import torch
 
-from search_spaces.catalogue import BATCH_SIZE, DROPOUT, HIDDEN_SIZES, MOMENTUM
+from search_spaces.catalogue import DROPOUT, HIDDEN_SIZES, MOMENTUM
 from search_spaces.hyperparameter import Hyperparameter
 from search_spaces.searchers.sobol_search import SobolSearch
 from search_spaces.space import Space
+from search_spaces.spaces import BATCH_FROM_32
 from trainables.image.config import ImageConfig
 from trainables.image.datasets import load_dataset
 from trainables.image.task import ImageData
@@ -48,7 +49,7 @@ RANGE = replace(MOMENTUM, values=(), ordered=False, low=0.5, high=0.99)
 
 SPACE = Space(
     "recorded",
-    (LEARNING_RATE, BATCH_SIZE, RANGE, DROPOUT, HIDDEN_SIZES),
+    (LEARNING_RATE, BATCH_FROM_32, RANGE, DROPOUT, HIDDEN_SIZES),
     fixed=(
         ("model", "mlp"),
         ("optimizer", "sgd"),

@@ -205,12 +205,18 @@ class Space:
 
     def settling_epochs(self) -> float:
         """Largest number of epochs, in this space, before which trials cannot be compared."""
-        found = [value for name, value in self.fixed if name in SETTLING]
-        for parameter in self.parameters:
-            if parameter.name in SETTLING:
-                found += parameter.values or (parameter.high,)
+        found = [value for name in SETTLING for value in self.values_of(name)]
         # A user's space may have None as a value.
         return max((float(v) for v in found if isinstance(v, (int, float))), default=0.0)
+
+    def values_of(self, name: str) -> tuple[Value, ...]:
+        """Return the values that a hyperparameter may have here, of a range its two ends; none if
+        the space does not have it."""
+        found = [value for fixed, value in self.fixed if fixed == name]
+        for parameter in self.parameters:
+            if parameter.name == name:
+                found += parameter.values or (parameter.low, parameter.high)
+        return tuple(found)
 
     def samples(self) -> Iterable[dict[str, Value]]:
         """Return the lowest and the highest point, and random ones: enough to include values that

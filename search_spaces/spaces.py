@@ -50,7 +50,10 @@ OPTIMIZERS = (
     catalogue.MOMENTUM,
 )
 
-LR_BATCH = Space("lr_batch", (catalogue.LEARNING_RATE, scientific(catalogue.BATCH_SIZE)))
+# An epoch in batches of 8 takes several times as long as in batches of 32.
+BATCH_FROM_32 = replace(catalogue.BATCH_SIZE, values=(32, 64, 128, 256, 512))
+
+LR_BATCH = Space("lr_batch", (catalogue.LEARNING_RATE, scientific(BATCH_FROM_32)))
 """Which learning rate suits which batch size? The first study of any model."""
 
 LR = Space("lr", (catalogue.LEARNING_RATE,))
@@ -169,7 +172,7 @@ TRAINING = Space(
     "training",
     (
         *OPTIMIZERS,
-        catalogue.BATCH_SIZE,
+        BATCH_FROM_32,
         catalogue.HIDDEN_SIZES,
         catalogue.ACTIVATION,
         catalogue.DROPOUT,
@@ -185,7 +188,7 @@ CNN = Space(
     (
         catalogue.LEARNING_RATE,
         catalogue.MOMENTUM,
-        catalogue.BATCH_SIZE,
+        BATCH_FROM_32,
         catalogue.CHANNELS,
         catalogue.KERNEL_SIZE,
         catalogue.DROPOUT,
@@ -237,7 +240,7 @@ FINE_TUNING = Space(
         scientific(catalogue.FREEZE_EPOCHS),
         catalogue.WEIGHT_DECAY,
         catalogue.DROPOUT,
-        catalogue.BATCH_SIZE,
+        BATCH_FROM_32,
     ),
     fixed=(("model", "mlp"),),
 )

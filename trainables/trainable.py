@@ -76,7 +76,7 @@ class TaskTrainable(tune.Trainable):
         if step is None:
             raise ValueError(
                 f"this trial has ended, after {self.state.epoch if self.state else 0} of "
-                f"{self.settings.epochs} epochs: raise epochs, or patience if it was over"
+                f"{self.settings.passes} epochs: raise epochs, or patience if it was over"
             )
         metrics, self.state = step
         return {**metrics, "done": is_over(self.settings, metrics, self.state)}

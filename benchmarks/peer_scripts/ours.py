@@ -4,16 +4,17 @@ from dataclasses import replace
 
 from work import GRACE_PERIOD, LEARNING_RATES, REDUCTION_FACTOR, TRAIN_RATIO
 
-from search_spaces.catalogue import BATCH_SIZE, LEARNING_RATE
+from search_spaces.catalogue import LEARNING_RATE
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
+from search_spaces.spaces import BATCH_FROM_32
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import DEFAULT_MODEL, ImageFlags
 from tune_cluster import Options, TuneConfig, Tuner, main
 
 LOW, HIGH = LEARNING_RATES
-SPACE = Space("peers", (replace(LEARNING_RATE, low=LOW, high=HIGH), BATCH_SIZE))
+SPACE = Space("peers", (replace(LEARNING_RATE, low=LOW, high=HIGH), BATCH_FROM_32))
 
 
 def job(options: Options, *, images: ImageFlags) -> Tuner:

@@ -48,23 +48,23 @@ LR_SCALING = Hyperparameter(
 
 BASE_BATCH_SIZE = Hyperparameter(
     name="base_batch_size",
-    meaning="batch size that the learning rate refers to",
+    meaning="batch size that learning rate and epochs refer to, where they are scaled",
     default=128,
     role="fixed",
     advice="the batch size at which the learning rate was tuned",
-    values=(32, 64, 128, 256, 512),
+    values=(8, 16, 32, 64, 128, 256, 512),
     ordered=True,
-    condition=("lr_scaling", ("linear", "sqrt", "inverse")),
 )
 
 BATCH_SIZE = Hyperparameter(
     name="batch_size",
     meaning="samples in one update",
     default=128,
-    advice="powers of two: 8 to 32 is noisy but generalises, 64 to 256 is smooth, 1024 and more "
-    "for a large GPU. Not to be tuned for accuracy alone: another batch size needs another "
-    "learning rate (Shallue et al. 2019)",
-    values=(32, 64, 128, 256, 512),
+    advice="powers of two: 8 to 32 is noisy but generalises (Masters and Luschi 2018), 64 to 256 "
+    "is smooth, 1024 and more for a large GPU. Not to be tuned for accuracy alone: another batch "
+    "size needs another learning rate (Shallue et al. 2019). Spaces of a first study begin at 32, "
+    "since an epoch takes the longer the smaller its batches",
+    values=(8, 16, 32, 64, 128, 256, 512),
     ordered=True,
 )
 

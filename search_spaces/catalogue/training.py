@@ -14,6 +14,22 @@ EPOCHS = Hyperparameter(
     ordered=True,
 )
 
+EPOCHS_SCALING = Hyperparameter(
+    name="epochs_scaling",
+    meaning="factor of the passes over the data for a batch of b times its base",
+    default="none",
+    role="fixed",
+    advice="b keeps the number of updates, without which large batches generalise worse (Hoffer "
+    "et al. 2017). But a batch of twice the size needs half the updates, up to a size that depends "
+    "on model and data, and no fewer beyond it (Shallue et al. 2019): none is right for small "
+    "batches, b for very large ones, and the root of b is between. A rung counts shares of the "
+    "run, equal in updates under b and unequal in time; with rungs the base must be the smallest "
+    "batch size. The learning rate has no such factor: no relation of it to the length of a run is "
+    "known to hold, and a range of three decades would make one trial a thousand times as long as "
+    "another",
+    values=("none", "equal_updates", "sqrt"),
+)
+
 SCHEDULE = Hyperparameter(
     name="schedule",
     meaning="how the learning rate changes between warm-up and ending",

@@ -17,6 +17,7 @@ import tyro
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
+from search_spaces.epochs_scaling import check_rungs
 from search_spaces.objective import Expectation, Objective, StudySpec
 from search_spaces.schedulers.base import Closing, StudyScheduler, TrialConfigs, index_of
 from search_spaces.schedulers.expectation import expected
@@ -130,9 +131,12 @@ class ASHA(StudyScheduler):
         """Take in metric and mode, and choose the rung rule if none was given.
 
         Raises:
-            ValueError: the grace period ends before warm-up or freezing, or promotions have no
-                checkpoint to resume from.
+            ValueError: the grace period ends before warm-up or freezing, promotions have no
+                checkpoint to resume from, or a trial would be compared after more updates than
+                others (`epochs_scaling.check_rungs`).
         """
+        if self.rungs or self.memory.adaptive:
+            check_rungs(spec.searcher.space)
         settling = spec.searcher.space.settling_epochs()
         grace_period = self.memory.grace_period
         if self.memory.adaptive:

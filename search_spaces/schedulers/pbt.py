@@ -33,6 +33,7 @@ from typing import Any, TypeAlias
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
+from search_spaces.epochs_scaling import check_population
 from search_spaces.hyperparameter import Hyperparameter
 from search_spaces.objective import Objective, StudySpec
 from search_spaces.schedulers.base import Closing, StudyScheduler, TrialConfigs, index_of
@@ -131,6 +132,7 @@ class PBT(StudyScheduler):
         if members is not None and members < 2:
             raise ValueError(f"--trials {members}: a population has at least 2 members")
         space = checked_space(space, type(self).__name__)
+        check_population(space)
         self._parameters = {name: _checked(space, name) for name in perturbed}
         self.perturbed = tuple(perturbed)
         self.max_epochs = max_epochs

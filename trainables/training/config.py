@@ -131,7 +131,7 @@ class TrainingConfig:
     """Factor of the learning rate, with b the batch size over `base_batch_size`: "none" 1, "linear"
     b, "sqrt" the root of b, "inverse" 1 / b."""
     base_batch_size: Count = 128
-    """Batch size that `learning_rate` refers to; only with a scaling."""
+    """Batch size that `learning_rate` and `epochs` refer to; only with a scaling."""
     momentum: Share = 0.9
     """Share of the last update that is kept; only for SGD."""
     nesterov: Flag = False
@@ -158,7 +158,11 @@ class TrainingConfig:
     """Largest norm of the gradient (2-norm over all parameters); larger ones are scaled down to it.
     0 disables clipping."""
     epochs: Count = 27
-    """Passes over the training data."""
+    """Passes over the training data, without `epochs_scaling`."""
+    epochs_scaling: Literal["none", "equal_updates", "sqrt"] = "none"
+    """Factor of the passes, with b the batch size over `base_batch_size`: "none" 1, "equal_updates"
+    b, so that every batch size makes as many updates, "sqrt" the root of b. The course of the
+    learning rate stretches with the run, and `epoch` in its metrics still ends at `epochs`."""
     schedule: Schedule = "constant"
     """Course of the learning rate between warm-up and ending."""
     step_size: Count = 9
@@ -244,12 +248,16 @@ class TrainingConfig:
                 f"freeze_epochs needs pretrained weights: got {self.freeze_epochs} and none": (
                     self.freeze_epochs > 0 and not self.pretrained
                 ),
-                f"freeze_epochs must be below epochs: got {self.freeze_epochs} of {self.epochs}": (
-                    self.freeze_epochs >= self.epochs
-                ),
+                f"freeze_epochs must be below the passes over the data: got {self.freeze_epochs} "
+                f"of {self.passes}": self.freeze_epochs >= self.passes,
                 "nesterov needs a momentum above 0: got 0": self.nesterov and self.momentum == 0,
                 f"learning_rate_schedule needs schedule 'constant': got {self.schedule!r}": (
                     bool(self.learning_rate_schedule) and self.schedule != "constant"
+                ),
+                f"epochs_scaling needs a constant batch size and no learning_rate_schedule, whose "
+                f"epochs it would move: got {self.epochs_scaling!r}": (
+                    self.epochs_scaling != "none"
+                    and (self.batch_size_schedule, self.learning_rate_schedule) != ("constant", ())
                 ),
             }
         )
@@ -297,6 +305,20 @@ class TrainingConfig:
             return cls(**values)
         except ValidationError as error:
             raise ValueError(_in_one_line(error)) from None
+
+    @property
+    def passes(self) -> int:
+        """Passes over the training data: `epochs`, coupled with the batch size, at least 1."""
+        ratio = self.batch_size / self.base_batch_size
+        scales = {"none": 1.0, "equal_updates": ratio, "sqrt": math.sqrt(ratio)}
+        return max(1, round(self.epochs * scales[self.epochs_scaling]))
+
+    def epoch_after(self, passes: int) -> float | int:
+        """Return the share of the run after so many passes, in `epochs`: what trials of other batch
+        sizes can be compared by."""
+        if self.passes == self.epochs:
+            return passes
+        return round(passes * self.epochs / self.passes, 6)
 
     @property
     def longest_wait(self) -> int:

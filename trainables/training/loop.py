@@ -27,8 +27,8 @@ C = TypeVar("C", bound=TrainingConfig)
 def fit(
     config: C, data: TaskData[C], state: State | None = None
 ) -> Iterator[tuple[Metrics, State]]:
-    """Train, one epoch a step, until `config.epochs` are done, patience is over or a loss is not
-    finite.
+    """Train, one pass over the data a step, until `config.passes` are done, patience is over or a
+    loss is not finite.
 
     On the CPU a run resumed from a saved state equals the uninterrupted one bit for bit. A
     non-finite loss ends the epoch within 32 updates, without an evaluation, and then the run. Folds
@@ -41,7 +41,8 @@ def fit(
 
     Yields:
         Metrics of the epoch and the state after it. The state is valid until the next step:
-        `snapshot` copies it. The metrics: `epoch` (from 1), `train_loss` (the objective over the
+        `snapshot` copies it. The metrics: `epoch` (`config.epoch_after`: 1, 2, 3 and so on, without
+        a scaling of the epochs), `train_loss` (the objective over the
         epoch, while the weights change, which may differ from `val_loss`) and `train_` with the
         task's training scores, `val_` with the task's scores, among them `val_loss`,
         `learning_rate` (of the last update), `updates` (optimizer steps so far, of one network),
@@ -55,7 +56,7 @@ def fit(
     """
     patience = Patience() if state is None else Patience(**state.patience)
     done = 0 if state is None else state.epoch
-    if done >= config.epochs or patience.over(config):
+    if done >= config.passes or patience.over(config):
         return
     networks = trainers(config, data)
     watched = watched_score(config, networks[0].task.prediction.score_names)
@@ -67,8 +68,9 @@ def fit(
         for trainer, network in zip(networks, snapshot(state).networks, strict=True):
             trainer.restore(network, state.epoch)
 
-    for epoch in range(done + 1, config.epochs + 1):
+    for epoch in range(done + 1, config.passes + 1):
         metrics = _train_epoch(networks, epoch, patience.factor)
+        metrics["epoch"] = config.epoch_after(epoch)
         patience.note(metrics[f"val_{watched}"], config)
         after = State(
             epoch=epoch,
@@ -89,7 +91,7 @@ def is_over(config: TrainingConfig, metrics: Mapping[str, Any], state: State) ->
     """Return whether `state`, after an epoch with these metrics, is the last one of its run."""
     finite = math.isfinite(metrics["train_loss"]) and math.isfinite(metrics["val_loss"])
     waited = Patience(**state.patience).over(config)
-    return state.epoch >= config.epochs or waited or not finite
+    return state.epoch >= config.passes or waited or not finite
 
 
 def _train_epoch(networks: Sequence[Trainer], epoch: int, plateau: float) -> Metrics:
@@ -136,7 +138,8 @@ class Timing:
     step_seconds: float
     """Seconds of one update of one network."""
     epoch_seconds: float
-    """Seconds of training and validation in an epoch, of all folds."""
+    """Seconds of training and validation in an epoch, of all folds; with `epochs_scaling` that is
+    as many passes as it makes an epoch."""
     state: State
     """State after those updates: as large as any state of the trial."""
 
@@ -156,7 +159,7 @@ def time_epoch(config: C, data: TaskData[C], seconds: float = 0.25) -> Timing:
     networks = trainers(replace(config, freeze_epochs=0), data)
     trainer = networks[0]
     # Measure the middle epoch, since the batch size may change.
-    epoch = (config.epochs + 1) // 2
+    epoch = (config.passes + 1) // 2
     updates = trainer.task.samples / config.batch_size_in(epoch)
     update = _seconds_each(_updates(trainer, epoch), 3, seconds / 2)
     held_out = len(trainer.task.validation.inputs)
@@ -167,7 +170,9 @@ def time_epoch(config: C, data: TaskData[C], seconds: float = 0.25) -> Timing:
     states = tuple(copy.deepcopy(trainer.state()) for _ in networks)
     return Timing(
         step_seconds=update,
-        epoch_seconds=len(networks) * (updates * update + batches * evaluation),
+        epoch_seconds=config.passes
+        / config.epochs
+        * (len(networks) * (updates * update + batches * evaluation)),
         state=State(epoch=0, networks=states, patience={}),
     )
 

@@ -10,6 +10,8 @@
 
 Warm-up and ending are counted in steps, so half an epoch is possible. If epochs have different
 numbers of steps, because the batch size changes, a step is scaled to the mean epoch: see `step_at`.
+If the number of passes is coupled with the batch size, an epoch of the config is a share of the
+run, so that the course stretches with it.
 """
 
 import math
@@ -27,9 +29,9 @@ class Phases(NamedTuple):
 
 
 def step_at(config: TrainingConfig, epoch: int, index: int, steps: int, total_steps: int) -> float:
-    """Return the position of update `index` (from 0) of `epoch` (from 1), which has `steps`
-    updates, in a run whose epochs have equal lengths, since users and rungs count in epochs."""
-    mean = total_steps / config.epochs
+    """Return the position of update `index` (from 0) of pass `epoch` (from 1), which has `steps`
+    updates, in a run whose passes have equal lengths, since users and rungs count in epochs."""
+    mean = total_steps / config.passes
     return (epoch - 1) * mean + index * (mean / steps)
 
 

@@ -68,7 +68,7 @@ class Trainer:
         self.task = task
         self.fold = fold
         self.updates = 0
-        lengths = [len(self._batch_sizes(epoch)) for epoch in range(1, config.epochs + 1)]
+        lengths = [len(self._batch_sizes(epoch)) for epoch in range(1, config.passes + 1)]
         self._begins = list(accumulate(lengths, initial=0))
         """First step of each epoch, and as the last element the total number of steps."""
         check_milestones(config, self._begins[-1])

@@ -13,6 +13,7 @@ from rich.prompt import Confirm
 from rich.table import Table
 from rich.text import Text
 
+from search_spaces.epochs_scaling import scales_epochs
 from search_spaces.objective import Expectation
 from search_spaces.searchers.earlier_points import FIRST
 from tune_cluster.callbacks.console import duration, spelled
@@ -45,10 +46,14 @@ def show_plan(console: Console, study: Study, estimate: CostEstimate) -> None:
     for note in (*study.notes, *study.scheduler.notes(study.total)):
         show_line(console, "note", note)
     if any(parameter.name == "batch_size" for parameter in study.space.parameters):
+        coupled = scales_epochs(study.space)
         show_line(
             console,
             "note",
-            "trials are compared after equal epochs: a small batch means more updates by then "
+            "trials are compared after equal shares of their runs: a large batch means more passes "
+            "over the data by then (epochs_scaling)"
+            if coupled
+            else "trials are compared after equal epochs: a small batch means more updates by then "
             "(see `updates`)",
         )
 

@@ -76,7 +76,15 @@ def test_an_impossible_value_is_refused_by_place_value_and_rule(place, value, ru
         ({"epochs_warmup": 1.5, "epochs_ending": 1, "epochs": 2}, "got 1.5 and 1 of 2"),
         ({"accumulation_steps": 3}, "must divide batch_size: got 3 and 128"),
         ({"freeze_epochs": 1}, "needs pretrained weights: got 1 and none"),
-        ({"freeze_epochs": 5, "pretrained": "w.pt", "epochs": 5}, "below epochs: got 5 of 5"),
+        ({"freeze_epochs": 5, "pretrained": "w.pt", "epochs": 5}, "over the data: got 5 of 5"),
+        (
+            {"epochs_scaling": "sqrt", "batch_size_schedule": "linear"},
+            "epochs_scaling needs a constant batch size",
+        ),
+        (
+            {"epochs_scaling": "sqrt", "learning_rate_schedule": [(1, 0.1)]},
+            "and no learning_rate_schedule, whose epochs it would move: got 'sqrt'",
+        ),
         ({"nesterov": True, "momentum": 0}, "nesterov needs a momentum above 0"),
         ({"norm": "batch", "batch_size": 4, "accumulation_steps": 4}, "got batch_size 4 in 4"),
         (
@@ -200,3 +208,23 @@ def test_a_config_can_be_hashed_and_not_changed():
 def test_any_content_is_a_config_or_a_value_error(content):
     with contextlib.suppress(ValueError):
         ImageConfig.from_dict(content)
+
+
+@pytest.mark.parametrize(
+    ("scaling", "batch_size", "passes"),
+    [
+        ("none", 512, 27),
+        ("equal_updates", 512, 108),
+        ("equal_updates", 32, 7),
+        ("equal_updates", 1, 1),
+        ("sqrt", 512, 54),
+        ("sqrt", 32, 14),
+        ("sqrt", 128, 27),
+    ],
+)
+def test_passes_are_coupled_with_the_batch_size(scaling, batch_size, passes):
+    config = ImageConfig(epochs_scaling=scaling, batch_size=batch_size)
+    assert config.passes == passes
+    # However many there are, the run ends at its epochs.
+    assert config.epoch_after(passes) == 27
+    assert config.epoch_after(1) == pytest.approx(27 / passes)

@@ -171,6 +171,39 @@ def test_a_state_at_the_last_epoch_yields_nothing(tiny):
     assert list(fit(config, ImageData(tiny), state)) == []
 
 
+def test_with_equal_updates_every_batch_size_has_one_course_and_one_last_epoch(tiny):
+    coupled = replace(
+        SMALL,
+        epochs_scaling="equal_updates",
+        base_batch_size=50,
+        schedule="cosine",
+        epochs_warmup=1,
+    )
+    runs = {
+        size: [metrics for metrics, _ in fit(replace(coupled, batch_size=size), ImageData(tiny))]
+        for size in (25, 50, 100, 200)
+    }
+    # 200 images: 4 epochs of 4 updates.
+    assert {size: len(run) for size, run in runs.items()} == {25: 2, 50: 4, 100: 8, 200: 16}
+    for run in runs.values():
+        assert run[-1]["epoch"] == 4
+        assert run[-1]["updates"] == 16
+        assert run[-1]["learning_rate"] == pytest.approx(runs[50][-1]["learning_rate"])
+    assert [m["epoch"] for m in runs[25]] == [2, 4]
+    assert [m["epoch"] for m in runs[200]] == [k / 4 for k in range(1, 17)]
+    rates = {m["updates"]: m["learning_rate"] for m in runs[200]}
+    assert all(m["learning_rate"] == pytest.approx(rates[m["updates"]]) for m in runs[25])
+
+
+def test_a_run_of_coupled_passes_resumes_as_if_it_had_not_been_interrupted(tiny, tmp_path):
+    config = replace(SMALL, epochs_scaling="sqrt", batch_size=100, base_batch_size=25)
+    whole = history(fit(config, ImageData(tiny)))
+    assert len(whole) == 8
+    save_state(whole[2][1], tmp_path / "state.pt")
+    rest = history(fit(config, ImageData(tiny), load_state(tmp_path / "state.pt")))
+    assert_same_run(rest, whole[3:])
+
+
 def test_patience_ends_a_run_by_the_score_that_is_watched(tiny):
     # A learning rate that soon gives no better class, while the loss still falls.
     config = replace(SMALL, epochs=40, patience=2, learning_rate=0.02, patience_metric="f1")
