@@ -1,6 +1,5 @@
 """The user's own images: an `.npz` file, or a folder of images by class."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trainables.data.class_folders import (
+    LeftOut,
+    check_path,
+    class_folders,
+    files_by_class,
+    told,
+)
 from trainables.data.dataset import Part, RawDataset
 from trainables.data.splits import with_test_set
 from trainables.image.images import Images
@@ -18,8 +24,6 @@ Pixels = NDArray[np.uint8]
 
 Read = tuple[Part[Images], Part[Images] | None, list[str], str]
 """Training part, test part if there is one, class names, and a notice."""
-
-NO_TARGET = "a broken link"
 
 
 def is_own(name: str) -> bool:
@@ -43,14 +47,8 @@ def read_own(path: Path) -> RawDataset[Images]:
         ValueError: the path does not exist, the data is damaged, or a class has no training image;
             the message names file and row, or the class.
     """
-    try:
-        folder, file = path.is_dir(), path.is_file()
-    except OSError as error:
-        raise ValueError(f"dataset {path}: cannot be read ({error.strerror})") from None
-    if not (folder or file):
-        there = "neither a file nor a folder" if path.exists() else "no such file or folder"
-        raise ValueError(f"dataset {path}: {NO_TARGET if path.is_symlink() else there}")
-    train, test, classes, notice = _read_folder(path) if folder else _read_npz(path)
+    check_path(path)
+    train, test, classes, notice = _read_folder(path) if path.is_dir() else _read_npz(path)
     if len(classes) < 2:
         raise ValueError(
             f"dataset {path}: all images are of one class, {classes[0]}; give at least two classes"
@@ -175,9 +173,6 @@ BACKGROUNDS = {"white": 255, "black": 0, "grey": 128}
 """Shades of the background of transparent images; the first on which no image vanishes is used."""
 
 
-LeftOut = defaultdict[str, list[str]]
-"""Files in a dataset's folder that are no images of it, by reason."""
-
 Labelled = tuple[list[Any], Labels]
 """Images of one part, all grey or all in colour, each with or without an alpha channel; labels."""
 
@@ -189,30 +184,9 @@ def _read_folder(path: Path) -> Read:
     were placed.
     """
     left_out = LeftOut(list)
-    found = _subfolders(path, left_out)
-    test = None
-    # A class may be called train.
-    if "train" not in found or not _entries(path / "train", LeftOut(list))[0]:
-        classes = found
-        train = _read_classes(path, classes, left_out)
-    else:
-        if set(found) - {"train", "test"}:
-            others = ", ".join(sorted(set(found) - {"train", "test"}))
-            raise ValueError(
-                f"dataset {path}: beside train and test there is {others}, which would not be "
-                "read: move its images into train, part of which becomes the validation set, or "
-                "remove the folder"
-            )
-        classes = _subfolders(path / "train", left_out)
-        train = _read_classes(path / "train", classes, left_out)
-        if "test" in found:
-            unknown = set(_subfolders(path / "test", left_out)) - set(classes)
-            if unknown:
-                raise ValueError(
-                    f"dataset {path}: test has classes that train has not: {sorted(unknown)}"
-                )
-            test = _read_classes(path / "test", classes, left_out)
-    both = [part for part in (train, test) if part is not None]
+    classes, folders = class_folders(path, "image", left_out)
+    both = [_read_classes(folder, classes, left_out) for folder in folders.values()]
+    train = both[0]
     background, notice = _background([picture for pictures, _ in both for picture in pictures])
     coloured = any(picture.mode.startswith("RGB") for picture in train[0])
     parts = [
@@ -224,60 +198,12 @@ def _read_folder(path: Path) -> Read:
             f"dataset {path / 'test'}: images are {shapes[-1]} (channels, height, width), those of "
             f"train {shapes[0]}"
         )
-    kinds = [f"{len(names)} {kind} ({names[0]})" for kind, names in left_out.items()]
-    notices = [f"left out: {', '.join(kinds)}"] if kinds else []
-    if notice:
-        notices.append(notice)
+    notices = [text for text in (told(left_out), notice) if text]
     return parts[0], parts[1] if len(parts) == 2 else None, classes, "; ".join(notices)
 
 
-def _entries(path: Path, left_out: LeftOut) -> tuple[list[str], list[str]]:
-    """Return the names of the subfolders and of the files of a folder, without hidden ones, which
-    tools leave behind, such as .ipynb_checkpoints."""
-    folders, files = [], []
-    try:
-        for entry in sorted(path.iterdir()):
-            if entry.name.startswith("."):
-                left_out["hidden"].append(entry.name)
-            elif entry.is_dir():
-                folders.append(entry.name)
-            elif entry.is_file():
-                files.append(entry.name)
-            else:
-                what = NO_TARGET if entry.is_symlink() else "neither a file nor a folder"
-                raise ValueError(f"dataset {entry}: {what}; repair or remove it")
-    except OSError as error:
-        raise ValueError(f"dataset {path}: cannot be read ({error.strerror})") from None
-    return folders, files
-
-
-def _subfolders(path: Path, left_out: LeftOut) -> list[str]:
-    folders, files = _entries(path, left_out)
-    if not folders:
-        raise ValueError(f"dataset {path}: has no subfolder; give one folder of images per class")
-    if files:
-        left_out["beside the folders of the classes"] += files
-    return folders
-
-
 def _read_classes(path: Path, classes: Sequence[str], left_out: LeftOut) -> Labelled:
-    files: list[Path] = []
-    labels: list[int] = []
-    for index, name in enumerate(classes):
-        if not (path / name).is_dir():
-            continue
-        deeper, here = _entries(path / name, left_out)
-        if deeper:
-            raise ValueError(
-                f"dataset {path / name}: has a subfolder, {deeper[0]}, which would not be read: "
-                "put the images directly into the folder of their class"
-            )
-        if not here:
-            left_out["without an image"].append(f"{path.name}/{name}")
-        files += [path / name / file for file in here]
-        labels += [index] * len(here)
-    if not files:
-        raise ValueError(f"dataset {path}: its folders have no image; add images to each class")
+    files, labels = files_by_class(path, classes, "image", left_out)
     pictures: list[Any] = []
     for row, file in enumerate(files):
         try:
@@ -293,7 +219,7 @@ def _read_classes(path: Path, classes: Sequence[str], left_out: LeftOut) -> Labe
                 f"{pictures[-1].size[1]} pixels, the first is {width} x {height}; all must be of "
                 "one size"
             )
-    return pictures, np.array(labels, np.int64)
+    return pictures, labels
 
 
 class _RefusedError(ValueError):

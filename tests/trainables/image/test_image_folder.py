@@ -196,6 +196,6 @@ def test_all_that_was_left_out_is_counted(tmp_path):
     for told in (
         "3 hidden (.DS_Store)",
         "2 beside the folders of the classes (README.txt)",
-        "1 without an image (test/c)",
+        "1 without images (test/c)",
     ):
         assert told in dataset.notice
