@@ -1,7 +1,7 @@
 """The task of images: a network, and batches of standardised images."""
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,6 +91,7 @@ class ImageTask:
         self.device = images.device
         self.samples = partition.samples
         self.smallest_batch = 2 if config.norm == "batch" else 1
+        self.facts: Mapping[str, float] = {}
         self._config, self._images, self._shape = config, images, data.inputs.shape
         blocks = [torch.arange(block.start, block.stop) for block in partition.train]
         self._indices = torch.cat(blocks).to(self.device)

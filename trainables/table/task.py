@@ -1,6 +1,6 @@
 """The task of tables: a network, and batches of prepared rows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,6 +87,7 @@ class TableTask:
         self.device = torch.device(device)
         self.samples = partition.samples
         self.smallest_batch = 2 if config.norm == "batch" else 1
+        self.facts: Mapping[str, float] = {}
         fitting = (config.imputation, config.min_std)
         self.preparation, inputs = of_partition(data, partition, *fitting)
         self._inputs = inputs.to(self.device)

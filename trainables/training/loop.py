@@ -44,7 +44,7 @@ def fit(
         `snapshot` copies it. The metrics: `epoch` (`config.epoch_after`: 1, 2, 3 and so on, without
         a scaling of the epochs), `train_loss` (the objective over the
         epoch, while the weights change, which may differ from `val_loss`) and `train_` with the
-        task's training scores, `val_` with the task's scores, among them `val_loss`,
+        task's training scores, `val_` with the task's scores, among them `val_loss`, its facts,
         `learning_rate` (of the last update), `updates` (optimizer steps so far, of one network),
         `epoch_seconds` (training and evaluation), `samples_per_second` (training alone), and
         `step_losses`, pairs of an update and its loss, every `print_freq` updates. With folds each
@@ -113,6 +113,7 @@ def _train_epoch(networks: Sequence[Trainer], epoch: int, plateau: float) -> Met
         "train_loss": _mean([result.loss for result in results]),
         **{f"train_{n}": _mean([r.scores[n] for r in results]) for n in results[0].scores},
         **{f"val_{name}": _mean([s[name] for s in found]) for name in names},
+        **{n: _mean([t.task.facts[n] for t in networks]) for n in networks[0].task.facts},
         "learning_rate": results[0].learning_rate,
         "updates": networks[0].updates,
         "epoch_seconds": time.perf_counter() - began,

@@ -103,7 +103,7 @@ def load_pretrained(model: nn.Sequential, path: str) -> list[str]:
     Raises:
         ValueError: the file does not exist, is no state dict, or is of another network.
     """
-    weights = _read_weights(Path(path))
+    weights = pretrained_weights(path)
     own = model.state_dict()
     head = f"{len(model) - 1}."
     fits = {name for name in own if name in weights and weights[name].shape == own[name].shape}
@@ -120,7 +120,13 @@ def load_pretrained(model: nn.Sequential, path: str) -> list[str]:
     return missing
 
 
-def _read_weights(path: Path) -> dict[str, Tensor]:
+def pretrained_weights(name: str) -> dict[str, Tensor]:
+    """Read a state dict, of the path that `load_pretrained` takes.
+
+    Raises:
+        ValueError: the file does not exist, or is no state dict.
+    """
+    path = Path(name)
     file = path / STATE_FILE if path.is_dir() else path
     if not file.is_file():
         raise ValueError(f"pretrained {path}: no such file; give a state dict or a checkpoint")

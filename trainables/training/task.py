@@ -1,6 +1,6 @@
 """The interfaces between the training loop and a task."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -78,6 +78,8 @@ class Task(Protocol):
     """Validation samples."""
     validation_rows: NDArray[np.int64]
     """Index of each validation sample in the data of the search, `[n]`."""
+    facts: Mapping[str, float]
+    """Numbers about the samples as the network gets them, reported with each epoch, by name."""
 
     def batches(self, sizes: Sequence[int]) -> Iterator[Batch]:
         """Yield all samples once, in a newly drawn order and augmentation, in batches of those

@@ -68,6 +68,7 @@ class Regression:
         generator = torch.Generator().manual_seed(0)
         inputs = torch.randn(ROWS, 3, generator=generator)
         targets = inputs.sum(dim=1, keepdim=True).sin()
+        self.facts = {"features": 3.0}
         self.training = Batch(inputs[HELD_OUT:], targets[HELD_OUT:])
         self.validation = Batch(inputs[:HELD_OUT], targets[:HELD_OUT])
         with torch.random.fork_rng(devices=[]):
@@ -108,6 +109,7 @@ def test_a_regression_learns_and_reports_scores_of_its_own():
     assert epochs[-1]["val_loss"] < epochs[0]["val_loss"] / 2
     assert 0 < epochs[-1]["val_mean_absolute_error"] < 1
     assert not [name for name in epochs[0] if "accuracy" in name]
+    assert {metrics["features"] for metrics in epochs} == {3.0}
 
 
 @pytest.mark.parametrize(
