@@ -59,6 +59,7 @@ KNOWS = {
     "tune_cluster.trial": {"search_spaces", "tune_cluster.storage"},
     "tune_cluster.integrations": {"search_spaces", "tune_cluster.storage", "tune_cluster.trial"},
     "tune_cluster.cluster": {"tune_cluster.storage"},
+    "tune_cluster.ensembles": {"search_spaces"},
     "tune_cluster.callbacks": {"search_spaces", "tune_cluster.storage", "tune_cluster.study"},
     "tune_cluster.reports": {"search_spaces", "tune_cluster.storage", "tune_cluster.study"},
 }

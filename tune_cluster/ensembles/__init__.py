@@ -1,0 +1,1 @@
+"""Ensembles of the best trials: what they predict, combined, and scored."""
