@@ -21,6 +21,7 @@ if sys.platform != "linux":
 
 if TYPE_CHECKING:
     from tune_cluster.callbacks.base import Callback as Callback
+    from tune_cluster.ensembles.ensemble import Ensemble as Ensemble
     from tune_cluster.execution.launcher import main as main
     from tune_cluster.execution.launcher import run as run
     from tune_cluster.execution.options import Options as Options
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 _OURS = {
     "Callback": "tune_cluster.callbacks.base",
+    "Ensemble": "tune_cluster.ensembles.ensemble",
     "Options": "tune_cluster.execution.options",
     "RunConfig": "tune_cluster.execution.tuner",
     "StudyResult": "tune_cluster.execution.result",

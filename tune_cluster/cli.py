@@ -193,6 +193,16 @@ def audit(study: str, *flags: str, share: float | None = None) -> Script | None:
     return resume(begin(study, share), *flags)
 
 
+def evaluate(study: str, *flags: str, top: int = 5) -> Script:
+    """Compare ensembles of a study's best trials, on the test set once, and keep the best one.
+
+    Args:
+        study: its folder, or s3://bucket/folder/name; flags that a resume may change follow it.
+        top: number of best trials; a study keeps the checkpoints of --keep-best of them.
+    """
+    return resume(study, "--ensemble", str(top), *flags)
+
+
 def plot(study: str, file: str | None = None) -> None:
     """Draw the curves of a study's trials.
 
@@ -253,7 +263,8 @@ COMMANDS: dict[str, Callable[..., Script | None]] = {
     **{command.__name__: command for command in (run, resume, train, preflight)},
     "list": commands.list_studies,
     **{command.__name__: command for command in (commands.show, commands.why, commands.diff)},
-    **{command.__name__: command for command in (audit, plot, compare, hyperparameters)},
+    **{command.__name__: command for command in (evaluate, audit, plot)},
+    **{command.__name__: command for command in (compare, hyperparameters)},
 }
 
 

@@ -14,6 +14,7 @@ from typing_extensions import NotRequired, TypedDict
 
 from search_spaces.objective import shown_value
 from search_spaces.trial_events import Epoch
+from tune_cluster.execution.held_out import BEST_FILE, predict_best
 from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.storage.checkpoints import Checkpoint, TrialCheckpoints, dirname_of
 from tune_cluster.storage.integrity import check, parse
@@ -22,8 +23,6 @@ from tune_cluster.storage.store import LocalStore, scratch
 from tune_cluster.study.state import TrialState
 from tune_cluster.study.study_file import write_json
 from tune_cluster.trial.process import trial_seed
-
-BEST_FILE = "best.json"
 
 
 class _Best(TypedDict):
@@ -40,6 +39,8 @@ class _Best(TypedDict):
     """Best trial and epoch, if their checkpoint is damaged or missing."""
     test: NotRequired[dict[str, float]]
     """Results on the test set."""
+    held_out: NotRequired[dict[str, Any]]
+    """Summary of `predictions.parquet`."""
 
 
 def keep_best(study: Study) -> dict[str, Any] | None:
@@ -68,6 +69,7 @@ def keep_best(study: Study) -> dict[str, Any] | None:
         where = str(checkpoint.store / checkpoint.name)
         content = {**_known_or(known, content), "checkpoint": where}
         if _put_best(study, checkpoint, content):
+            predict_best(study, content)
             _evaluate(study, content)
             return content
     if known is None or "checkpoint" not in known:

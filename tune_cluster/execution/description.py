@@ -7,7 +7,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -68,19 +68,8 @@ def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, A
         description["options"]["dataset"] = dataset.name
     if not (study.directory / STUDY_FILE).exists():
         return description
+    check_data(study.directory, dataset, study.inputs)
     first = read_study_file(study.directory)
-    now, before = description["dataset"]["fingerprint"], first["dataset"]["fingerprint"]
-    if now != before:
-        raise ValueError(
-            f"--resume {study.directory}: the study was started on other data (fingerprint "
-            f"{before}; here, of {description['dataset']['name'] or 'no dataset'}, {now or 'none'})"
-        )
-    for name, now in study.inputs.items():
-        was = first.get("inputs", {}).get(name)
-        if now != was:
-            raise ValueError(
-                f"--resume {study.directory}: {name} has changed: it was {was}, here {now}"
-            )
     return {
         **first,
         # An earlier version has written neither.
@@ -90,6 +79,23 @@ def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, A
         "options": description["options"],
         "command": [*invoked_as(), *first["command"][2:]],
     }
+
+
+def check_data(directory: Path, dataset: Any, inputs: Mapping[str, str]) -> None:
+    """Raise a ValueError if dataset or other inputs are not those that the study was started on."""
+    first = read_study_file(directory)
+    now, before = getattr(dataset, "fingerprint", ""), first["dataset"]["fingerprint"]
+    if now != before:
+        raise ValueError(
+            f"--resume {directory}: the study was started on other data (fingerprint "
+            f"{before}; here, of {getattr(dataset, 'name', '') or 'no dataset'}, {now or 'none'})"
+        )
+    for name, value in inputs.items():
+        was = first.get("inputs", {}).get(name)
+        if value != was:
+            raise ValueError(
+                f"--resume {directory}: {name} has changed: it was {was}, here {value}"
+            )
 
 
 def job_name() -> str:

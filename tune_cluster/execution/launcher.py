@@ -37,6 +37,7 @@ from tune_cluster.execution.best import keep_best, write_replicates
 from tune_cluster.execution.command_line import Command, arguments_of, parse
 from tune_cluster.execution.cost_estimate import CostEstimate
 from tune_cluster.execution.description import describe
+from tune_cluster.execution.evaluate import evaluate
 from tune_cluster.execution.options import Options
 from tune_cluster.execution.plan import confirm_start, show_line
 from tune_cluster.execution.ray_tune.compat import (
@@ -92,6 +93,9 @@ def main(job: Callable[..., Tuner], argv: Sequence[str] | None = None) -> NoRetu
         try:
             command, directory = taken_up(partial(parse, job, argv), held)
             tuner = built_by(job, command)
+            if directory is not None and command.options.ensemble is not None:
+                evaluate(Console(), tuner, command.options, directory)
+                sys.exit(0)
             begun = prepare(command, tuner, directory, held, console=Console(), argv=argv)
         except (OSError, ValueError) as error:
             end_with(error)
@@ -140,6 +144,8 @@ def run_in_process(
     """Run a job as `run` does; with `brief`, print no line for what goes as it should."""
     with ExitStack() as held:
         command, directory = taken_up(partial(arguments_of, job, arguments), held)
+        if command.options.ensemble is not None:
+            raise ValueError("ensemble: a study is evaluated by `tune-cluster evaluate STUDY`")
         tuner = built_by(job, command)
         # Plain lines: a live status needs a terminal that this process has for itself.
         console = Console(force_terminal=False, force_jupyter=False)

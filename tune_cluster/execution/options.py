@@ -45,7 +45,7 @@ RESUMABLE = (
 
 ONE_SESSION = {
     **{"time_budget": None, "address": None, "resume": None},
-    **{"resume_or_start": False, "repair": False, "yes": False},
+    **{"resume_or_start": False, "repair": False, "yes": False, "ensemble": None},
 }
 """Options of one session, which the next one does not take over. (A flag that is set by default
 could only be unset: `--no-yes`.)"""
@@ -149,6 +149,9 @@ class Options:
     repair: bool = False
     """With --resume, of a study whose journal is damaged: resume a copy with its intact part, which
     is written beside it."""
+    ensemble: Annotated[Annotated[int, Field(ge=2, le=1000)] | None, _metavar("N")] = None
+    """With --resume: train nothing, and compare ensembles of the N best trials, as `tune-cluster
+    evaluate` does."""
     time_budget: Annotated[Annotated[float, Field(gt=0)] | None, _metavar("SECONDS")] = None
     """Seconds after which the study ends in order; it can be resumed."""
     epoch_budget: Annotated[_Count | None, _metavar("EPOCHS")] = None
@@ -178,6 +181,8 @@ class Options:
     def _check_together(self) -> Self:
         if self.repair and self.resume is None:
             raise ValueError("--repair: give --resume STUDY too, the study that is damaged")
+        if self.ensemble is not None and self.resume is None:
+            raise ValueError("--ensemble: give --resume STUDY too, the study that is evaluated")
         if self.resume_or_start and self.resume is not None:
             raise ValueError("--resume-or-start: it finds the study by --name; leave out --resume")
         if self.resume_or_start and self.name is None:

@@ -16,6 +16,7 @@ from search_spaces.schedulers.base import Closing
 from tune_cluster.callbacks.console import duration, spelled
 from tune_cluster.callbacks.stopping import CONDITION_FAILED, FAILED, NODES
 from tune_cluster.errors import print_error
+from tune_cluster.execution.held_out import PREDICTIONS_FILE, held_out_lines
 from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.execution.result import StudyResult
 from tune_cluster.execution.signals import EXIT_CODES
@@ -77,6 +78,8 @@ def show_summary(
             line("checkpoint", "none: the trainable saves none" if none_at_all else missing)
         if "test_error" in best:
             line("NOTICE", f"its evaluate() has failed on the test set: {best['test_error']}")
+        for name, text in held_out_lines(best, typed(study.directory / "best" / PREDICTIONS_FILE)):
+            line(name, text)
         used = " (the test set was used for this checkpoint alone)"
         for name, value in best.get("test", {}).items():
             if name == "test_accuracy" or "test_accuracy" not in best["test"]:

@@ -44,7 +44,10 @@ class Dataset(Protocol):
         """Data that the trials get: all but the test set."""
 
 
-NOT_METRIC_NAMES = {"epoch", "trial", "config", "metrics", "checkpoint", "test", "instead_of"}
+NOT_METRIC_NAMES = {
+    *("epoch", "trial", "config", "metrics", "checkpoint", "test", "instead_of"),
+    "held_out",
+}
 """Keys of `best.json` beside the metric."""
 
 

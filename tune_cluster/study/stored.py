@@ -44,11 +44,12 @@ from tune_cluster.study.study_file import STUDY_FILE, read_study_file, write_stu
 
 FILES = (
     *(STUDY_FILE, JOURNAL, "trials.csv", "audit.json", "seeds.json"),
-    *("best/best.json", "best/schedule.json", "trials/*/events.out.tfevents.*"),
+    *("best/best.json", "best/schedule.json", "best/predictions.parquet"),
+    "trials/*/events.out.tfevents.*",
 )
 """Files that a resume writes or continues, if they exist."""
 
-FOLDERS = ("best", "trials", "trials/[0-9]*", ".tune")
+FOLDERS = ("best", "ensemble", "trials", "trials/[0-9]*", ".tune")
 
 
 def check_kinds(directory: Path) -> None:

@@ -15,6 +15,15 @@ Beside Tune's own methods a trainable class may offer these, and the launcher us
 - `takes_seed = True`: its configuration has the trial's `seed`, unless the space has one.
 - `evaluate(config, checkpoint_dir, dataset) -> dict`: a static method that returns the metrics of
   the best checkpoint on the test set, called once at the end.
+- `predict(config, checkpoint_dir, dataset, part) -> dict`: a static method that returns what a
+  checkpoint predicts for the part "validation" or "test": `rows`, indices of the samples, int
+  `[n]`; `targets`, `[n]`; and `predicted`, the probability of each class, `[n, classes]`, or
+  numbers, `[n]`. The validation part of a trial with folds is all samples, each predicted by the
+  network that was not trained on it. None for a test set that there is not. It is called for the
+  best checkpoint at the end, and by `tune-cluster evaluate` for those of the best trials.
+- `average(configs, checkpoint_dirs, dataset, target_dir)`: a static method that writes a checkpoint
+  with the mean of the weights of several, to be used with the first configuration; it raises
+  ValueError for networks that are not equal. Without it `evaluate` averages no weights.
 """
 
 from __future__ import annotations
