@@ -65,7 +65,12 @@ KNOWS = {
 }
 """Packages that a package may import; one that is not listed may import all."""
 
-AT_THE_TOP = {"tune_cluster.errors", "tune_cluster.plain_text", "tune_cluster.python_script"}
+AT_THE_TOP = {
+    "tune_cluster.duration",
+    "tune_cluster.errors",
+    "tune_cluster.plain_text",
+    "tune_cluster.python_script",
+}
 """Modules that all packages may import, and that import only each other."""
 
 COMPAT = {

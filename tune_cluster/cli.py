@@ -259,10 +259,13 @@ def hyperparameters(names: tuple[str, ...] = ()) -> None:
             console.print()
 
 
+READING = (commands.report, commands.doctor, commands.show, commands.why, commands.diff)
+"""Commands that only read studies, beside `list`."""
+
 COMMANDS: dict[str, Callable[..., Script | None]] = {
     **{command.__name__: command for command in (run, resume, train, preflight)},
     "list": commands.list_studies,
-    **{command.__name__: command for command in (commands.show, commands.why, commands.diff)},
+    **{command.__name__: command for command in READING},
     **{command.__name__: command for command in (evaluate, audit, plot)},
     **{command.__name__: command for command in (compare, hyperparameters)},
 }

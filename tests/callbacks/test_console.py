@@ -10,7 +10,8 @@ from rich.console import Console
 from search_spaces.objective import Objective
 from search_spaces.values import short
 from tests.journals import Happens, event_of, typed
-from tune_cluster.callbacks.console import STATUS_LINES, ConsoleOutput, duration
+from tune_cluster.callbacks.console import STATUS_LINES, ConsoleOutput
+from tune_cluster.duration import duration
 from tune_cluster.study.events import Closed, Session, SlotsChanged
 
 

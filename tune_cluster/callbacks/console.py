@@ -31,6 +31,7 @@ from search_spaces.trial_events import (
 )
 from search_spaces.values import short
 from tune_cluster.callbacks.base import Callback
+from tune_cluster.duration import duration
 from tune_cluster.plain_text import one_line
 from tune_cluster.study.events import Closed, ResetFailed, Session, SlotsChanged
 from tune_cluster.study.state import BestTrial, StudyState
@@ -183,13 +184,3 @@ def _is_in_order(event: Event) -> bool:
 def spelled(config: Mapping[str, Any], without: Collection[str] = ()) -> str:
     """Return a configuration as `learning_rate=0.01, batch_size=32`."""
     return ", ".join(f"{k}={short(v)}" for k, v in config.items() if k not in without)
-
-
-def duration(seconds: float) -> str:
-    """Return a time as `42 s`, `7 min 05 s` or `2 h 10 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

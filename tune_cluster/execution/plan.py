@@ -16,7 +16,8 @@ from rich.text import Text
 from search_spaces.epochs_scaling import scales_epochs
 from search_spaces.objective import Expectation
 from search_spaces.searchers.earlier_points import FIRST
-from tune_cluster.callbacks.console import duration, spelled
+from tune_cluster.callbacks.console import spelled
+from tune_cluster.duration import duration
 from tune_cluster.execution.cost_estimate import (
     CostEstimate,
     check_room,

@@ -13,8 +13,9 @@ from rich.console import Console
 
 from search_spaces.objective import shown_value
 from search_spaces.schedulers.base import Closing
-from tune_cluster.callbacks.console import duration, spelled
+from tune_cluster.callbacks.console import spelled
 from tune_cluster.callbacks.stopping import CONDITION_FAILED, FAILED, NODES
+from tune_cluster.duration import duration
 from tune_cluster.errors import print_error
 from tune_cluster.execution.held_out import PREDICTIONS_FILE, held_out_lines
 from tune_cluster.execution.ray_tune.study import Study

@@ -1,4 +1,4 @@
-"""Commands of `tune-cluster` that only read studies: `list`, `show`, `why`, `diff`.
+"""Commands of `tune-cluster` that only read studies: what was found, and what that means.
 
 Nothing wraps at the width of the terminal, 80 columns in a pipe: what has no room is left out, and
 named.
@@ -17,11 +17,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from search_spaces.objective import shown_value
+from search_spaces.objective import Mode, shown_value
 from search_spaces.values import short
 from tune_cluster.plain_text import one_line
 from tune_cluster.reports.difference import differences
+from tune_cluster.reports.doctor.checks import examined
+from tune_cluster.reports.doctor.finding import Finding, worst_first
 from tune_cluster.reports.overview import Overview, overviews
+from tune_cluster.reports.readable import readable
 from tune_cluster.reports.story import Story, story_of
 from tune_cluster.reports.trial_table import Row, filtered, ordered, rows_of, searched
 from tune_cluster.storage.store import SCHEME, expanded
@@ -35,6 +38,9 @@ STYLES = {
     "diverged": "red",
     "failed": "red",
     "interrupted": "yellow",
+    "pass": "green",
+    "warn": "yellow",
+    "fail": "bold red",
 }
 """Colours of states and statuses, on a terminal alone."""
 
@@ -124,6 +130,68 @@ def why(study: str, trial: int) -> None:
     _print_story(story_of(read_study(local_copy(study), address=study), trial))
 
 
+def report(
+    studies: tuple[str, ...],
+    *,
+    to: str | None = None,
+    metric: str | None = None,
+    mode: Mode | None = None,
+    optuna_storage: str | None = None,
+) -> None:
+    """Write the report of a study, or of several side by side: a page, a text and tables.
+
+    Args:
+        studies: their folders, or s3://bucket/folder/name; also a folder of plain Ray Tune.
+        to: folder for the files. Default: the study's own, or for several the one they are in.
+        metric: metric of an experiment of Ray Tune, whose files do not name it.
+        mode: mode of that metric.
+        optuna_storage: storage of Optuna that gets the studies too, such as sqlite:///studies.db,
+            for optuna-dashboard.
+    """
+    if not studies:
+        raise ValueError("report: give at least one STUDY")
+    from tune_cluster.reports.optuna_export import to_optuna
+    from tune_cluster.reports.report import report_of, write_report
+
+    found = [readable(study, metric, mode) for study in studies]
+    own = found[0].directory if len(found) == 1 else found[0].directory.parent
+    folder = own if to is None else Path(expanded("--to", to))
+    made = [report_of(one) for one in found]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = write_report(made, folder)
+    except OSError as error:
+        raise ValueError(f"report: {folder} cannot be written ({error.strerror})") from None
+    for path in paths:
+        print(one_line(path))
+    if optuna_storage is not None:
+        for one in made:
+            to_optuna(one.study, name=one.name, storage=optuna_storage)
+        print(one_line(optuna_storage))
+
+
+def doctor(study: str, *, json: bool = False) -> None:
+    """Examine a study: ranges, divergence, curves, rungs, budget, noise, data and machines.
+
+    Args:
+        study: its folder, or s3://bucket/folder/name.
+        json: whether to print a JSON list.
+    """
+    findings = worst_first(examined(readable(study).study))
+    if json:
+        _print_findings(findings)
+        return
+    table = Table.grid(padding=(0, 2))
+    for finding in findings:
+        verdict = Text(finding.verdict, style=STYLES[finding.verdict])
+        table.add_row(verdict, Text(one_line(f"{finding.check}: {finding.evidence}")))
+        if finding.verdict != "pass":
+            table.add_row("", Text(f"rule: {finding.rule}", style="dim"))
+            for advice in finding.advice:
+                table.add_row("", Text(one_line(f"do: {advice.text}")))
+    _console().print(table)
+
+
 def diff(first: str, second: str) -> None:
     """Print what differs between two studies: what was found, settings, ranges.
 
@@ -209,6 +277,10 @@ def _print_story(story: Story) -> None:
 
 def _print_json(rows: list[Row]) -> None:
     print(json.dumps([row.to_json() for row in rows], indent=1))
+
+
+def _print_findings(findings: list[Finding]) -> None:
+    print(json.dumps([finding.to_json() for finding in findings], indent=1))
 
 
 def _print_csv(rows: list[Row]) -> None:

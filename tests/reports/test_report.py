@@ -1,0 +1,167 @@
+"""The report of a study: its files, what they say, and what is left of a damaged one."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.reports.made_up import EPOCHS, spread, trial, write
+from tune_cluster.reports.commands import doctor, report
+from tune_cluster.reports.importance import importances
+from tune_cluster.reports.report import FILES
+from tune_cluster.study.stored import read_study
+
+pytestmark = pytest.mark.slow
+
+TRIALS = [*spread(30), trial(0.1, "diverged", 2, 0.09, reason="NaN"), trial(0.3, epochs=3)]
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("studies")
+    return [write(folder / name, TRIALS) for name in ("first", "second")]
+
+
+@pytest.fixture(scope="module")
+def page(studies, tmp_path_factory):
+    """The folder with the report of the first study."""
+    folder = tmp_path_factory.mktemp("report")
+    report((str(studies[0]),), to=str(folder))
+    return folder
+
+
+def test_the_files_of_a_report_are_written_and_the_page_needs_no_network(page):
+    assert {path.name for path in page.iterdir()} == set(FILES)
+    text = (page / "report.html").read_text()
+    without_library = text.partition("<script>")[0]
+    assert "http" not in without_library
+    assert " src=" not in without_library
+    assert len(text) < 8e6
+
+
+def test_the_answer_names_the_best_trial_its_value_and_the_cost(page, studies):
+    best = read_study(studies[0]).state.best
+    first = (page / "report.md").read_text().split("\n\n")[1]
+    assert f"trial {best.trial.index}:" in first
+    assert f"{best.value:.4f}" in first
+    assert f"{30 * EPOCHS + 2 + 3} epochs" in first
+
+
+def test_the_tables_have_a_trial_a_row_and_an_epoch_a_row(page):
+    trials = pd.read_parquet(page / "trials.parquet")
+    results = pd.read_parquet(page / "results.parquet")
+    assert len(trials) == len(TRIALS)
+    assert len(results) == 30 * EPOCHS + 2 + 3
+    assert trials.value.max() == pytest.approx(results.score.max())
+    assert {"learning_rate", "batch_size", "status"} <= set(trials.columns)
+
+
+def test_several_studies_stand_side_by_side(studies, tmp_path):
+    report(tuple(map(str, studies)), to=str(tmp_path))
+    text = (tmp_path / "report.md").read_text()
+    assert text.count("# first") == text.count("# second") == 1
+    assert set(pd.read_parquet(tmp_path / "results.parquet").study) == {"first", "second"}
+    assert set(pd.read_csv(tmp_path / "trials.csv").study) == {"first", "second"}
+
+
+def test_optuna_gets_the_study_with_states_and_intermediate_values(studies, tmp_path, capsys):
+    import optuna
+
+    storage = f"sqlite:///{tmp_path / 'studies.db'}"
+    report((str(studies[0]),), to=str(tmp_path), optuna_storage=storage)
+    found = optuna.load_study(study_name="first", storage=storage)
+    ours = read_study(studies[0]).state
+    assert found.best_value == ours.best.value
+    assert found.best_trial.params["learning_rate"] == ours.best.trial.config["learning_rate"]
+    assert len(found.trials[0].intermediate_values) == EPOCHS
+    states = [one.state.name for one in found.trials]
+    assert (states.count("COMPLETE"), states.count("FAIL")) == (31, 1)
+    with pytest.raises(ValueError, match="has a study first already"):
+        report((str(studies[0]),), to=str(tmp_path), optuna_storage=storage)
+
+
+def test_the_hyperparameter_that_matters_is_the_most_important(studies):
+    found = importances(read_study(studies[0]))
+    assert found.epoch == EPOCHS
+    assert [one.name for one in found.each] == ["learning_rate", "batch_size"]
+    assert found.each[0].low > found.each[1].high
+
+
+def test_importance_needs_twenty_trials_at_one_epoch(tmp_path):
+    few = write(tmp_path / "few", spread(12))
+    assert importances(read_study(few)).epoch is None
+    # Most trials end at epoch 3, as at a rung: that is where they can be compared.
+    short = [*spread(25, epochs=3), *spread(5)]
+    assert importances(read_study(write(tmp_path / "short", short))).epoch == 3
+
+
+def test_names_and_values_that_others_have_chosen_cannot_leave_their_place(tmp_path):
+    evil = "</script><script>alert(1)</script>"
+    one = {**trial(0.5), "config": {"learning_rate": 0.1, evil: evil}, "reason": evil}
+    parameters = [{"name": evil, "values": [evil, "b"], "ordered": False}]
+    write(tmp_path, [one, {**one, "status": "failed"}], parameters=parameters)
+    report((str(tmp_path),))
+    text = (tmp_path / "report.html").read_text()
+    assert evil not in text
+
+
+def test_a_report_reads_without_ray_and_torch(studies):
+    code = (
+        "import sys; from tune_cluster.reports.commands import report\n"
+        "report((sys.argv[1],), to=sys.argv[1])\n"
+        "assert not {'ray', 'torch'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(studies[1])], check=True, capture_output=True)
+
+
+def test_the_doctor_prints_findings_for_a_person_and_for_a_program(studies, capsys):
+    doctor(str(studies[0]))
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert {line.split()[0] for line in lines if line[:1].strip()} <= {"pass", "warn", "fail"}
+    doctor(str(studies[0]), json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert {"check", "verdict", "evidence", "rule", "advice", "numbers"} == set(found[0])
+
+
+def test_the_whole_part_of_a_damaged_study_is_reported(studies, tmp_path):
+    damaged = tmp_path / "damaged"
+    shutil.copytree(studies[0], damaged)
+    lines = (damaged / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    lines[50] = b'{"event": "nonsense"}\n'
+    (damaged / "journal.jsonl").write_bytes(b"".join(lines))
+    report((str(damaged),))
+    text = (damaged / "report.md").read_text()
+    assert "line 51" in text
+    assert "The best is trial" in text
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    name=st.sampled_from(["study.json", "journal.jsonl"]),
+    share=st.none() | st.floats(0, 1),
+)
+def test_a_file_that_is_missing_or_cut_gives_what_is_there_or_one_line(
+    studies, tmp_path_factory, name, share
+):
+    cut = tmp_path_factory.mktemp("cut") / "study"
+    shutil.copytree(studies[0], cut, ignore=shutil.ignore_patterns("report*", "*.parquet"))
+    whole = (cut / name).read_bytes()
+    if share is None:
+        (cut / name).unlink()
+    else:
+        (cut / name).write_bytes(whole[: int(share * len(whole))])
+    said = ""
+    try:
+        report((str(cut),))
+    except ValueError as error:
+        said = str(error)
+    written = {path.name for path in cut.iterdir()} >= set(FILES)
+    assert written != bool(said)
+    assert "\n" not in said
+    shutil.rmtree(cut.parent)

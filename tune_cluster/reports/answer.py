@@ -1,0 +1,100 @@
+"""The answer of a study, in a few sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from search_spaces.objective import shown_value
+from search_spaces.trial_events import Result
+from search_spaces.values import short
+from tune_cluster.duration import duration
+from tune_cluster.reports.doctor.finding import Advice, Finding, worst_first
+from tune_cluster.reports.doctor.noise import decided, noise_of
+from tune_cluster.reports.trial_table import searched
+from tune_cluster.study.stored import StoredStudy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """The first screen of a report."""
+
+    found: str
+    """The best configuration and its value, with its spread."""
+    sure: str
+    """How sure it is."""
+    cost: str
+    """What it cost, and how it ended."""
+    next: tuple[Advice, ...]
+    """What to do next, the most urgent first."""
+
+    @property
+    def sentences(self) -> tuple[str, str, str]:
+        """The answer in three sentences."""
+        return self.found, self.sure, self.cost
+
+
+def answer_of(study: StoredStudy, state: str, findings: Sequence[Finding]) -> Answer:
+    """Return the answer of a study.
+
+    Args:
+        study: the study.
+        state: its state, as `overview.state_of` returns it.
+        findings: findings of the doctor.
+    """
+    urgent = worst_first([one for one in findings if one.verdict != "pass"])
+    return Answer(
+        found=_found(study),
+        sure=_sure(study, urgent),
+        cost=_cost(study, state),
+        next=tuple(advice for finding in urgent for advice in finding.advice),
+    )
+
+
+def _found(study: StoredStudy) -> str:
+    best, metric = study.state.best, study.state.objective.metric
+    if best is None:
+        return f"No trial has reported {metric}."
+    config = best.trial.config_at(best.epoch)
+    values = ", ".join(f"{n}={short(config[n])}" for n in searched(study) if n in config)
+    noise = noise_of(study)
+    # The deviation between seeds is at least that between late epochs.
+    spread = "" if noise is None else f" (± {shown_value(noise, like=best.value)} between epochs)"
+    return (
+        f"The best is trial {best.trial.index}: {metric} {shown_value(best.value)}{spread} in "
+        f"epoch {short(best.epoch)} of {short(best.trial.epochs)}, with "
+        f"{values or 'nothing searched'}."
+    )
+
+
+def _sure(study: StoredStudy, urgent: Sequence[Finding]) -> str:
+    sure = decided(study)
+    words = {
+        None: "One study cannot say how far chance has helped it",
+        True: "It is ahead of the second best by more than the noise between its epochs",
+        False: "It is not decided against the second best, which is within the noise",
+    }[sure]
+    fails = sum(one.verdict == "fail" for one in urgent)
+    warns = len(urgent) - fails
+    doctor = "the doctor has found nothing"
+    if urgent:
+        parts = [f"{n} {kind}" for n, kind in ((fails, "fails"), (warns, "warnings")) if n]
+        doctor = f"the doctor has {' and '.join(parts)}"
+    return f"{words}; {doctor}."
+
+
+def _cost(study: StoredStudy, state: str) -> str:
+    trials = study.state.trials.values()
+    epochs = sum(isinstance(event, Result) for event in study.events)
+    at_work = sum(trial.seconds for trial in trials)
+    counts = ", ".join(f"{n} {status}" for status, n in sorted(study.state.counts.items()) if n)
+    flags = study.about["flags"]
+    price = flags.get("price_per_gpu_hour")
+    gpus = float(flags.get("gpus_per_trial") or 0.0)
+    money = f", {price * gpus * at_work / 3600:.2f} in money" if price and gpus else ""
+    how = {"running": "it is running", "interrupted": "it was interrupted"}
+    ended = how.get(state, f"it ended by: {state}")
+    return (
+        f"It cost {epochs} epochs of {len(study.state.trials)} trials ({counts}), "
+        f"{duration(at_work)} of work{money}; {ended}."
+    )

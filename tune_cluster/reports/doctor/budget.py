@@ -1,0 +1,107 @@
+"""Were there enough trials?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tune_cluster.reports.course import course_of
+from tune_cluster.reports.doctor.finding import PLAYBOOK, Advice, Finding
+from tune_cluster.reports.doctor.trials import ranked
+from tune_cluster.study.stored import StoredStudy
+
+PER_DIMENSION = 5
+"""Smallest number of trials with a value for each searched hyperparameter."""
+
+LAST_SHARE, STEEP = 0.25, 0.2
+"""In the last quarter of the epochs the best value may gain at most a fifth of the difference
+between the median trial and the best one."""
+
+TRIALS_RULE = (
+    f"{PER_DIMENSION} trials for each searched hyperparameter; quasi-random search needs more in "
+    f"more dimensions ({PLAYBOOK}, 'Why use quasi-random search')"
+)
+STEEP_RULE = (
+    f"the last {LAST_SHARE:.0%} of the budget brings less than {STEEP:.0%} of the difference "
+    "between the median trial and the best"
+)
+BATCH_RULE = (
+    "a batch size is compared with a learning rate of its own (Shallue et al. 2019, *Measuring the "
+    "Effects of Data Parallelism*)"
+)
+
+
+def budget(study: StoredStudy) -> Iterator[Finding]:
+    """Yield a finding about the number of trials, the end of the course, and batch sizes."""
+    yield _trials(study)
+    yield _course(study)
+    yield _batch(study)
+
+
+def _trials(study: StoredStudy) -> Finding:
+    names = {one["name"] for one in study.about["space"]["parameters"]}
+    valued, needed = len(ranked(study)), PER_DIMENSION * len(names)
+    few = bool(names) and valued < needed
+    return Finding(
+        check="trials",
+        verdict="warn" if few else "pass",
+        evidence=f"{valued} trials with a value for {len(names)} searched hyperparameters",
+        rule=TRIALS_RULE,
+        advice=(
+            (Advice(text=f"run {needed} trials", flags=(("--trials", str(needed)),)),)
+            if few
+            else ()
+        ),
+        numbers=(("trials", valued), ("dimensions", len(names))),
+    )
+
+
+def _course(study: StoredStudy) -> Finding:
+    course, trials = course_of(study), ranked(study)
+    key = study.state.objective.key
+    gain = 0.0
+    if len(trials) >= PER_DIMENSION and course.values:
+        cut = (1 - LAST_SHARE) * course.epochs[-1]
+        before = [v for v, spent in zip(course.values, course.epochs, strict=True) if spent <= cut]
+        middle = trials[len(trials) // 2].best
+        whole = key(middle.value) - key(course.values[-1]) if middle else 0.0
+        if before and whole > 0:
+            gain = (key(before[-1]) - key(course.values[-1])) / whole
+    steep = gain > STEEP
+    more = 2 * len(study.state.trials)
+    return Finding(
+        check="course",
+        verdict="warn" if steep else "pass",
+        evidence=(
+            f"the last {LAST_SHARE:.0%} of the epochs brought {gain:.0%} of the difference between "
+            "the median trial and the best"
+        ),
+        rule=STEEP_RULE,
+        advice=(
+            (Advice(text=f"extend it to {more} trials", flags=(("--trials", str(more)),)),)
+            if steep
+            else ()
+        ),
+        numbers=(("gain", round(gain, 4)),),
+    )
+
+
+def _batch(study: StoredStudy) -> Finding:
+    parameters = study.about["space"]["parameters"]
+    names = {one["name"] for one in parameters}
+    bad = "batch_size" in names and not any("learning_rate" in name for name in names)
+    bad = bad and "lr" not in names
+    return Finding(
+        check="batch size",
+        verdict="warn" if bad else "pass",
+        evidence=(
+            "batch sizes are compared at one learning rate, which suits one of them"
+            if bad
+            else "no batch size is compared without a learning rate of its own"
+        ),
+        rule=BATCH_RULE,
+        advice=(
+            (Advice(text="search the learning rate too", search=("learning_rate=log:1e-4:1",)),)
+            if bad
+            else ()
+        ),
+    )

@@ -1,0 +1,106 @@
+"""Is the best trial better than others by more than noise?"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterator
+from itertools import pairwise
+
+from tune_cluster.reports.doctor.finding import PLAYBOOK, Advice, Finding
+from tune_cluster.reports.doctor.trials import ranked
+from tune_cluster.study.state import TrialState
+from tune_cluster.study.stored import StoredStudy
+
+LOOKED_AT = 5
+"""Number of the best trials whose late epochs estimate the noise."""
+
+FEWEST_EPOCHS = 4
+
+DECIDED = math.sqrt(2)
+"""Smallest difference of the two best trials that decides, in standard deviations of one value."""
+
+ALIKE = 3.0
+"""Largest difference between the best trial and the median of those that ran to the end for a study
+whose trials differ by noise alone, in the same unit."""
+
+RULE = (
+    f"the best trial is ahead of the median of those that ran to the end by {ALIKE:g} standard "
+    f"deviations of the noise between epochs ({PLAYBOOK}, 'Understanding the sources of variance')"
+)
+
+
+def noise_of(study: StoredStudy) -> float | None:
+    """Return an estimate of the standard deviation of a value of the metric: that of the last
+    quarter of the epochs of the best trials, around their line. A lower bound of the deviation
+    between seeds; None without trials that are long enough."""
+    found = [
+        deviation
+        for trial in _whole(study)[:LOOKED_AT]
+        if (deviation := _late_deviation(trial, study.state.objective.metric)) is not None
+    ]
+    return statistics.median(found) if found else None
+
+
+def decided(study: StoredStudy) -> bool | None:
+    """Return whether the best trial is ahead of the second by more than noise; None if unknown."""
+    trials, noise = ranked(study), noise_of(study)
+    if noise is None or len(trials) < 2:
+        return None
+    best, second = trials[0].best, trials[1].best
+    assert best is not None
+    assert second is not None
+    return abs(best.value - second.value) > DECIDED * noise
+
+
+def noise(study: StoredStudy) -> Iterator[Finding]:
+    """Yield whether the trials differ by more than noise."""
+    trials, deviation = _whole(study), noise_of(study)
+    if deviation is None or len(trials) < LOOKED_AT:
+        yield Finding(
+            check="noise",
+            verdict="pass",
+            evidence=f"not judged: {len(trials)} trials ran to the end, or too few epochs",
+            rule=RULE,
+        )
+        return
+    values = [trial.best.value for trial in trials if trial.best]
+    ahead = abs(values[0] - statistics.median(values))
+    alike = ahead <= ALIKE * deviation
+    open_yet = "" if decided(study) else "; the best and the second are not decided by this study"
+    yield Finding(
+        check="noise",
+        verdict="warn" if alike else "pass",
+        evidence=(
+            f"the best of {len(values)} whole trials is ahead of their median by {ahead:.3g}, the "
+            f"noise between late epochs is {deviation:.3g}{open_yet}"
+        ),
+        rule=RULE,
+        advice=(
+            (
+                Advice(
+                    text="train the best again with several seeds (tune-cluster confirm STUDY); "
+                    "what was searched may not matter"
+                ),
+            )
+            if alike
+            else ()
+        ),
+        numbers=(("ahead", ahead), ("noise", deviation)),
+    )
+
+
+def _whole(study: StoredStudy) -> list[TrialState]:
+    longest = max((trial.epochs for trial in study.state.trials.values()), default=0)
+    return [trial for trial in ranked(study) if trial.epochs >= longest]
+
+
+def _late_deviation(trial: TrialState, metric: str) -> float | None:
+    found = (trial.results[epoch].get(metric) for epoch in sorted(trial.results))
+    values = [float(v) for v in found if isinstance(v, (int, float)) and math.isfinite(v)]
+    late = values[-max(FEWEST_EPOCHS, len(values) // 4) :]
+    if len(values) < FEWEST_EPOCHS:
+        return None
+    steps = [b - a for a, b in pairwise(late)]
+    # The difference of two independent values has twice the variance of one.
+    return statistics.pstdev(steps) / math.sqrt(2)

@@ -1,0 +1,43 @@
+"""Overfitting in the curves of a trial: the validation loss rises while the training loss falls."""
+
+from __future__ import annotations
+
+import math
+
+from search_spaces.trial_events import Epoch
+from tune_cluster.study.state import TrialState
+
+LOSSES = ("train_loss", "val_loss")
+"""Metrics that are compared, if a trial reports both."""
+
+RISE = 0.05
+"""Smallest rise of the validation loss above its minimum that counts, as a share of it: smaller
+ones are noise between epochs."""
+
+FEWEST_EPOCHS = 3
+"""Smallest number of epochs after the minimum."""
+
+
+def overfits_from(trial: TrialState) -> Epoch | None:
+    """Return the epoch of the lowest validation loss, if the trial overfits after it; else None.
+
+    At its end the validation loss is higher by `RISE`, and the training loss lower, than there.
+    """
+    train, validation = (_curve(trial, name) for name in LOSSES)
+    if not train or not validation:
+        return None
+    lowest = min(validation, key=lambda epoch: (validation[epoch], epoch))
+    after = [epoch for epoch in validation if epoch > lowest]
+    if len(after) < FEWEST_EPOCHS or lowest not in train or after[-1] not in train:
+        return None
+    risen = validation[after[-1]] > validation[lowest] + RISE * abs(validation[lowest])
+    return lowest if risen and train[after[-1]] < train[lowest] else None
+
+
+def _curve(trial: TrialState, name: str) -> dict[Epoch, float]:
+    found = {}
+    for epoch in sorted(trial.results):
+        value = trial.results[epoch].get(name)
+        if isinstance(value, (int, float)) and math.isfinite(value):
+            found[epoch] = float(value)
+    return found

@@ -1,0 +1,259 @@
+"""The report of one study, or of several side by side: a page, a text, and tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from search_spaces import needs_extra
+from search_spaces.objective import shown_value
+from search_spaces.values import short
+from tune_cluster.reports.answer import Answer, answer_of
+from tune_cluster.reports.course import band_of, course_of
+from tune_cluster.reports.doctor.checks import examined
+from tune_cluster.reports.doctor.finding import Finding, worst_first
+from tune_cluster.reports.frames import results_frame, trials_frame, write_parquet
+from tune_cluster.reports.importance import Importances, importances
+from tune_cluster.reports.readable import Readable
+from tune_cluster.reports.tables import write_table
+from tune_cluster.reports.trial_table import Row, ordered, rows_of, searched
+from tune_cluster.storage.inside import write_file
+from tune_cluster.study.stored import StoredStudy
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+MOST_ROWS = 10
+"""Number of trials in the table of the page; the files have all."""
+
+FILES = ("report.html", "report.md", "trials.csv", "trials.parquet", "results.parquet")
+"""Files of a report."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A figure with its heading and what it shows."""
+
+    title: str
+    text: str
+    figure: go.Figure
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyReport:
+    """Everything that a report says of one study."""
+
+    name: str
+    study: StoredStudy
+    state: str
+    notice: str
+    """What is missing of a damaged study; empty if nothing is."""
+    answer: Answer
+    findings: list[Finding]
+    rows: list[Row]
+    """Trials, the best first."""
+    importance: Importances
+    sections: list[Section]
+
+    @property
+    def metric(self) -> str:
+        """Metric of the study."""
+        return self.study.state.objective.metric
+
+    @property
+    def columns(self) -> list[str]:
+        """Searched hyperparameters."""
+        return searched(self.study)
+
+    @property
+    def facts(self) -> list[tuple[str, str]]:
+        """What a person needs to repeat the study: command, versions, seeds, commit."""
+        about = self.study.about
+        rungs = ", ".join(map(short, about["strategy"].get("rungs", []))) or "none"
+        strategy = ", ".join(
+            f"{name} {short(value)}"
+            for name, value in about["strategy"].items()
+            if name != "rungs" and value is not None
+        )
+        versions = about.get("versions", {})
+        return [
+            ("command", " ".join(about.get("command", []))),
+            ("strategy", strategy),
+            ("rungs", rungs),
+            ("dataset", " ".join(map(str, about["dataset"].values())).strip() or "none"),
+            ("seed", str(about.get("seed", ""))),
+            ("commit", str(about.get("git_commit") or "unknown")),
+            ("created", about.get("created", "")),
+            ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
+        ]
+
+    def trials_json(self) -> dict[int, dict[str, Any]]:
+        """Return what the page shows of a trial under the pointer."""
+        return {
+            row.trial: {
+                "status": f"stopped at rung {row.rung}" if row.rung is not None else row.status,
+                "value": None if row.value is None else shown_value(row.value),
+                "epoch": row.best_epoch,
+                "epochs": row.epochs,
+                "config": {n: short(row.config[n]) for n in self.columns if n in row.config},
+                "reason": row.reason,
+            }
+            for row in self.rows
+        }
+
+
+def report_of(readable: Readable) -> StudyReport:
+    """Examine a study, or what can be read of it.
+
+    Raises:
+        ValueError: a library of the extra `report` is not installed.
+    """
+    directory, study, state, notice = readable
+    findings = examined(study)
+    objective = study.state.objective
+    rows = ordered(rows_of(study), "value", descending=objective.mode == "max")
+    found = importances(study)
+    return StudyReport(
+        name=directory.resolve().name,
+        study=study,
+        state=state,
+        notice=notice,
+        answer=answer_of(study, state, findings),
+        findings=worst_first(findings),
+        rows=rows,
+        importance=found,
+        sections=_sections(study, rows, found),
+    )
+
+
+def _sections(study: StoredStudy, rows: Sequence[Row], found: Importances) -> list[Section]:
+    from tune_cluster.reports import figures
+
+    objective, parameters = study.state.objective, study.about["space"]["parameters"]
+    trials = [study.state.trials[row.trial] for row in rows if row.value is not None]
+    important = [one.name for one in found.each]
+    far = [row for row in rows if found.epoch is not None and row.epochs >= found.epoch]
+    made: list[tuple[str, str, go.Figure | None]] = [
+        (
+            "Best value so far",
+            "The band is what the same trials give in other orders: inside it, the course is luck.",
+            figures.course_figure(course_of(study), band_of(study), objective.metric),
+        ),
+        (
+            "Learning curves of the best trials",
+            "A cross marks where a trial begins to overfit: its validation loss rises while its "
+            "training loss falls.",
+            figures.curves_figure(trials, objective.metric) if trials else None,
+        ),
+        (
+            "Importance of the hyperparameters",
+            f"Share of the variance of {objective.metric} after epoch "
+            f"{short(found.epoch) if found.epoch else ''}, that a hyperparameter explains alone, "
+            "with the interval over trials drawn again.",
+            figures.importance_figure(found) if found.each else None,
+        ),
+        (
+            "Each hyperparameter in isolation",
+            "Every trial at its best epoch, and the best trial of each part of the range: where "
+            "these are flat, the value does not matter; where they rise to an end, the range is "
+            "too narrow.",
+            figures.isolation_figure(rows, parameters, objective),
+        ),
+        (
+            "All hyperparameters together",
+            "A line is a trial. Drag along an axis to select.",
+            figures.parallel_figure(rows, parameters, objective),
+        ),
+        (
+            "The two most important hyperparameters",
+            f"{objective.metric} of the trials that have reached epoch "
+            f"{short(found.epoch) if found.epoch else ''}, smoothed over the {figures.NEIGHBOURS} "
+            "nearest of them.",
+            figures.contour_figure(far, parameters, important[:2], objective),
+        ),
+        (
+            "Distribution of the trials",
+            "How many trials are at least this good.",
+            figures.distribution_figure(rows, objective) if trials else None,
+        ),
+        (
+            "What ran where",
+            "A bar is the work of a trial on a node, without waiting.",
+            figures.timeline_figure(study),
+        ),
+    ]
+    return [
+        Section(title=title, text=text, figure=figure)
+        for title, text, figure in made
+        if figure is not None
+    ]
+
+
+def html_of(reports: Sequence[StudyReport]) -> str:
+    """Return a page that needs no other file and no network."""
+    from plotly.offline import get_plotlyjs
+
+    figures, trials = {}, {}
+    for number, report in enumerate(reports):
+        trials[number] = report.trials_json()
+        for at, section in enumerate(report.sections):
+            figures[f"figure-{number}-{at}"] = json.loads(section.figure.to_json())
+    return _rendered(
+        "report.html.jinja",
+        reports=reports,
+        plotly=get_plotlyjs(),
+        figures=_in_script(figures),
+        trials=_in_script(trials),
+    )
+
+
+def markdown_of(reports: Sequence[StudyReport]) -> str:
+    """Return the report as Markdown, without figures."""
+    return _rendered("report.md.jinja", reports=reports)
+
+
+def write_report(reports: Sequence[StudyReport], folder: Path) -> list[Path]:
+    """Write the files of a report; return their paths.
+
+    Tables of several studies have a column `study`.
+    """
+    import pandas as pd
+
+    paths = {name: folder / name for name in FILES}
+    write_file(folder, paths["report.html"], html_of(reports).encode())
+    write_file(folder, paths["report.md"], markdown_of(reports).encode())
+    for name, frame_of in (("trials.parquet", trials_frame), ("results.parquet", results_frame)):
+        frames = [frame_of(report.study) for report in reports]
+        if len(reports) > 1:
+            for frame, report in zip(frames, reports, strict=True):
+                frame.insert(0, "study", report.name)
+        write_parquet(pd.concat(frames, ignore_index=True), paths[name])
+        if name == "trials.parquet" and len(reports) > 1:
+            together = pd.concat(frames, ignore_index=True)
+            write_file(folder, paths["trials.csv"], together.to_csv(index=False).encode())
+    if len(reports) == 1:
+        write_table(paths["trials.csv"], reports[0].study.state)
+    return list(paths.values())
+
+
+def _in_script(content: Any) -> str:
+    """Return JSON that cannot end the script that it is in."""
+    return json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _rendered(template: str, **values: Any) -> str:
+    with needs_extra("report"):
+        import jinja2
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("tune_cluster.reports"),
+        autoescape=jinja2.select_autoescape(enabled_extensions=("html.jinja",)),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["shown"] = lambda value: "" if value is None else shown_value(value)
+    environment.filters["short"] = lambda value: "" if value is None else short(value)
+    return environment.get_template(template).render(most=MOST_ROWS, **values)
