@@ -6,7 +6,7 @@ STUDY ?= results
 # Two workers, each with a Ray of its own and one file at a time: most tests wait half of the time.
 TESTS := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore=tests/clusters
 
-.PHONY: asha test test-all coverage test-cluster install lint docs bench tensorboard
+.PHONY: asha test test-all coverage test-slow test-cluster install lint docs bench tensorboard
 
 asha: .venv/installed
 	$(BIN)/python tune_jobs/asha_lr_batch.py --yes
@@ -19,6 +19,10 @@ test: .venv/installed
 coverage: .venv/installed
 	$(TESTS) -m "not long and not slow" --cov tune_cluster --cov search_spaces --cov trainables \
 	    --cov-report term:skip-covered
+
+# What `coverage` leaves out, so that CI runs each test once.
+test-slow: .venv/installed
+	$(TESTS) -m "slow or long"
 
 test-all: .venv/installed
 	$(TESTS)

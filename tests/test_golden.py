@@ -14,10 +14,10 @@ GOLDEN = ROOT / "tests" / "golden"
 PRECISION = 1e-4
 """Relative: another kind of processor rounds otherwise, which a training amplifies."""
 
+pytestmark = pytest.mark.long
+
 RESUMED = [
-    pytest.param(
-        f"schema_1/{name}", marks=pytest.mark.slow if name == "killed" else pytest.mark.long
-    )
+    f"schema_1/{name}"
     for name in (
         "asha_grace_period",
         "asha_promotion",
@@ -94,7 +94,6 @@ def test_a_study_of_earlier_code_goes_on_to_the_same_table(run_job, tmp_path, ca
         assert found == numbers(expected["audit"])
 
 
-@pytest.mark.long
 def test_a_study_in_a_bucket_whose_head_was_killed_goes_on_to_the_same_table(
     run_job, bucket, s3_endpoint, tmp_path
 ):
@@ -116,7 +115,6 @@ def test_a_study_in_a_bucket_whose_head_was_killed_goes_on_to_the_same_table(
     assert_as_expected(copied, expected)
 
 
-@pytest.mark.long
 def test_a_population_of_earlier_code_is_refused_and_repeated(run_job, tmp_path):
     kept = GOLDEN / "schema_1" / "pbt"
     expected = expected_of(kept)

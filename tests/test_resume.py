@@ -13,7 +13,7 @@ from search_spaces.schedulers.rungs import Rungs
 from tests.conftest import JOB, PATIENCE, TINY, journal_of, results_of, table_of
 from tests.gate import TRIALS, Gated
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 def wait_for_lines(process, study, lines):
@@ -78,7 +78,6 @@ def rungs_of(study):
     return rungs
 
 
-@pytest.mark.long
 def test_one_at_a_time_a_killed_study_ends_with_the_table_it_would_have_had(
     start_job, run_job, whole_study, tmp_path
 ):
@@ -101,7 +100,6 @@ def test_one_at_a_time_a_killed_study_ends_with_the_table_it_would_have_had(
     assert_whole(killed, 6)
 
 
-@pytest.mark.long
 def test_two_at_a_time_a_killed_study_ends_with_all_its_trials_and_can_grow(
     start_job, run_job, tmp_path
 ):
@@ -149,7 +147,6 @@ def test_ctrl_c_ends_in_order_and_prints_how_to_go_on(start_job, run_job, tmp_pa
     assert last.endswith("--resume results/stopped")
 
 
-@pytest.mark.long
 def test_sigterm_to_the_whole_process_group_ends_in_order(tmp_path):
     study = tmp_path / "results" / "stopped"
     command = [sys.executable, str(JOB), "--dataset", "digits", "--trials", "40", "--yes"]
@@ -169,7 +166,6 @@ def test_sigterm_to_the_whole_process_group_ends_in_order(tmp_path):
     assert output.splitlines()[-1].endswith("--resume results/stopped")
 
 
-@pytest.mark.long
 def test_ctrl_c_twice_ends_at_once_and_the_study_can_be_resumed(start_job, run_job, tmp_path):
     study = Gated(start_job, tmp_path)
     study.process.send_signal(signal.SIGINT)
@@ -186,7 +182,6 @@ def test_ctrl_c_twice_ends_at_once_and_the_study_can_be_resumed(start_job, run_j
     assert sorted(ended) == list(range(TRIALS))
 
 
-@pytest.mark.long
 def test_a_time_budget_ends_in_order(run_job, tmp_path):
     code, output = run_job(
         "--dataset", "digits", "--trials", "400", "--time-budget", "8", "--name", "short"

@@ -1,4 +1,5 @@
 import math
+from functools import cache
 from importlib.util import find_spec
 
 import pytest
@@ -66,9 +67,15 @@ def study(name, *, seed=0, workers=3, epochs=120, diverges=()):
     return replay(train, strategy, workers=workers, epochs=epochs), configs
 
 
+@cache
+def first(name):
+    """The study of seed 0, for all tests that only look at it."""
+    return study(name)
+
+
 @pytest.mark.parametrize("name", peers())
 def test_configurations_of_a_peer_are_in_the_space(name):
-    found, configs = study(name)
+    found, configs = first(name)
     assert found.epochs == 120
     for config in configs:
         SPACE.unit(config)
@@ -78,8 +85,8 @@ def test_configurations_of_a_peer_are_in_the_space(name):
 
 @pytest.mark.parametrize("name", peers())
 def test_a_study_of_a_peer_is_the_same_by_its_seed(name):
-    assert study(name)[1] == study(name)[1]
-    assert study(name)[1] != study(name, seed=1)[1]
+    assert study(name)[1] == first(name)[1]
+    assert study(name, seed=1)[1] != first(name)[1]
 
 
 @pytest.mark.parametrize("name", peers())
@@ -96,7 +103,7 @@ STOPPING = [
 
 @pytest.mark.parametrize("name", peers())
 def test_a_peer_stops_trials_if_its_name_says_so(name):
-    trials = study(name)[0].trials
+    trials = first(name)[0].trials
     if name in STOPPING:
         assert trials > 15
     else:

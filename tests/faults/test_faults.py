@@ -47,53 +47,40 @@ def lost(study):
     return [e for e in journal_of(study) if e["event"] == "retried" and e.get("lost")]
 
 
-def test_kill_9_of_a_trials_process(rack, started, study, undisturbed):
+def test_kill_9_of_a_trials_process_twice_and_then_of_its_node(rack, started, study, undisturbed):
     for _ in range(2):
         rack.kill_process(rack.trial()[0])
         started.wait_for_lines(study, lines_of(study) + 12)
-    assert started.ended() == 0, started.output
     assert len(lost(study)) == 2
-    assert_as_if_nothing_had_been(study, undisturbed)
-
-
-def test_kill_9_of_a_node(rack, started, study, undisturbed):
     rack.kill_node(rack.trial()[1])
     assert started.ended() == 0, started.output
-    assert lost(study)
+    assert len(lost(study)) == 3
     assert len({e["node"] for e in journal_of(study) if e["event"] == "result"}) == 2
     assert_as_if_nothing_had_been(study, undisturbed)
 
 
-def test_kill_9_of_the_only_node_and_another_one_that_joins(
+def test_the_laptop_that_submitted_the_job_closes_and_the_only_node_is_replaced(
     rack, mended, drive, study, undisturbed
 ):
     while len(rack.cluster.worker_nodes) > 1:
         rack.cluster.remove_node(next(iter(rack.cluster.worker_nodes)))
-    driver = drive(*ONE)
+    driver = drive(*ONE, before=("nohup",))
     driver.wait_for_lines(study, lines_of(undisturbed) // 3)
+    driver.kill(signal.SIGHUP)
+    driver.wait_for_lines(study, lines_of(study) + 4)
     rack.kill_node(rack.trial()[1])
     rack.add_node()
     assert driver.ended() == 0, driver.output
     assert_as_if_nothing_had_been(study, undisturbed)
 
 
-@pytest.mark.parametrize("with_it", ["nothing", "a node"])
-def test_kill_9_of_the_driver(rack, started, drive, study, undisturbed, with_it):
+def test_kill_9_of_the_driver_and_a_node_and_after_the_resume_of_a_process(
+    rack, started, drive, study, undisturbed
+):
     node = rack.trial()[1]
     started.kill()
     started.ended()
-    if with_it == "a node":
-        rack.kill_node(node)
-    resumed = drive("--resume", str(study))
-    assert resumed.ended() == 0, resumed.output
-    assert_as_if_nothing_had_been(study, undisturbed)
-
-
-def test_a_process_lost_after_a_resume_goes_on_from_its_latest_checkpoint(
-    rack, started, drive, study, undisturbed
-):
-    started.kill()
-    started.ended()
+    rack.kill_node(node)
     before = lines_of(study)
     resumed = drive("--resume", str(study))
     resumed.wait_for_lines(study, before + 8)
@@ -170,14 +157,6 @@ def test_two_at_a_time_no_trial_is_lost_and_none_counted_twice(rack, mended, dri
     for row in table_of(study):
         told = [epoch for trial, epoch in results_of(study) if trial == int(row["trial"])]
         assert told == list(range(1, int(row["epochs_run"]) + 1))
-
-
-def test_the_laptop_that_submitted_the_job_closes(mended, drive, study, undisturbed):
-    driver = drive(*ONE, before=("nohup",))
-    driver.wait_for_lines(study, lines_of(undisturbed) // 3)
-    driver.kill(signal.SIGHUP)
-    assert driver.ended() == 0, driver.output
-    assert_as_if_nothing_had_been(study, undisturbed)
 
 
 def test_kill_9_of_the_head(temporary, drive, study, undisturbed):

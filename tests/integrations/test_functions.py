@@ -8,7 +8,7 @@ from search_spaces.schedulers.asha import ASHA
 from tests.conftest import journal_of
 from tests.journals import trials_in
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 def boosts(config):
