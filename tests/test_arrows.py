@@ -41,7 +41,7 @@ KNOWS = {
     "trainables.data": set(),
     "trainables.training": {"trainables.data"},
     "trainables.prediction": {"trainables.data", "trainables.training"},
-    "trainables.trainable": {"trainables.data", "trainables.training"},
+    "trainables.trainable": {"trainables.data", "trainables.prediction", "trainables.training"},
     "trainables.image": {
         "trainables.data",
         "trainables.prediction",

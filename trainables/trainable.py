@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ray import tune
 
 from trainables.data.dataset import Dataset, SearchData
+from trainables.prediction.baselines import constant_scores
 from trainables.training.config import TrainingConfig
 from trainables.training.evaluation import evaluate_part, predict_held_out, predict_part
 from trainables.training.loop import Metrics, fit, is_over, time_epoch
@@ -207,6 +208,23 @@ class TaskTrainable(tune.Trainable):
         soup = averaged(checked, states, data, dataset.search)
         save_state(soup, Path(target_dir) / STATE_FILE)
 
+    @classmethod
+    def baselines(
+        cls, dataset: Dataset[Any], *, on_test: bool = False
+    ) -> dict[str, dict[str, float] | str]:
+        """Return the scores of simple predictors, under the names of a trial's metrics.
+
+        Args:
+            dataset: the dataset; predictors learn from the training part of its split.
+            on_test: whether the test set is scored, else the validation part.
+
+        Returns:
+            By the name of each predictor its scores, or a text on why it has none.
+        """
+        part = dataset.test if on_test else dataset.search.validation
+        name, scores = constant_scores(dataset.search, part.targets)
+        return {name: named(scores, on_test)}
+
     def _begin(self, config: Mapping[str, object]) -> None:
         self.settings = self.config_type.from_dict(config)
         granted = self.trial_resources.required_resources if self.trial_resources else {}
@@ -217,6 +235,11 @@ class TaskTrainable(tune.Trainable):
 
     def _fit(self, state: State | None) -> Iterator[tuple[Metrics, State]]:
         return fit(self.settings, self.data_type(self.data, self.device), state)
+
+
+def named(scores: Mapping[str, float], on_test: bool) -> dict[str, float]:
+    """Return scores under the names of metrics, such as `val_rmse` or `test_rmse`."""
+    return {f"{'test' if on_test else 'val'}_{name}": score for name, score in scores.items()}
 
 
 def _threads(cpus: float) -> int:

@@ -2,10 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
+from trainables.data.dataset import Dataset
+from trainables.table.boosting import boosted_scores
 from trainables.table.config import TableConfig
 from trainables.table.task import TableData
-from trainables.trainable import TaskTrainable
+from trainables.trainable import TaskTrainable, named
 
 FEATURES_FILE = "features.json"
 
@@ -32,3 +35,13 @@ class TableNetwork(TaskTrainable):
             found.append(dict(zip(task.preparation.features, gates, strict=True)))
         path = Path(checkpoint_dir) / FEATURES_FILE
         path.write_text(json.dumps(found, indent=2) + "\n")
+
+    @classmethod
+    def baselines(
+        cls, dataset: Dataset[Any], *, on_test: bool = False
+    ) -> dict[str, dict[str, float] | str]:
+        """Return the scores of simple predictors: a constant, and LightGBM with its defaults."""
+        found = super().baselines(dataset, on_test=on_test)
+        part = dataset.test if on_test else dataset.search.validation
+        name, scores = boosted_scores(dataset.search, part)
+        return {**found, name: scores if isinstance(scores, str) else named(scores, on_test)}

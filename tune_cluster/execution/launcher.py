@@ -32,7 +32,7 @@ from tune_cluster.cluster.facts import gpu_notice, seen_gpus
 from tune_cluster.cluster.head import Notices, watched
 from tune_cluster.cluster.nodes import inspect
 from tune_cluster.errors import accept_all_characters, end_with, print_error
-from tune_cluster.execution import audit, summary
+from tune_cluster.execution import audit, baselines, summary
 from tune_cluster.execution.best import keep_best, write_replicates
 from tune_cluster.execution.command_line import Command, arguments_of, parse
 from tune_cluster.execution.cost_estimate import CostEstimate
@@ -218,6 +218,7 @@ class Begun:
         left = None if best is None else study.scheduler.finish(study.trials, best, study.metric)
         more = [
             *([] if estimate is None else [("time", summary.time_taken(estimate.seconds, took))]),
+            *baselines.summary_lines(study, best),
             *summary.write_closing(study, left),
             *write_replicates(study),
         ]
@@ -317,6 +318,7 @@ def prepare(
                 cost = {} if estimate is None else {"price": estimate.describe()}
                 study.open({**description, **cost}, argv or ())
                 keep()
+                baselines.write_baselines(study)
                 callbacks = adapted(tuner.run_config.callbacks or (), study)
                 return Begun(study, built, typed, estimate, console, callbacks)
     return None

@@ -18,6 +18,7 @@ from search_spaces.objective import Expectation
 from search_spaces.searchers.earlier_points import FIRST
 from tune_cluster.callbacks.console import spelled
 from tune_cluster.duration import duration
+from tune_cluster.execution import baselines
 from tune_cluster.execution.cost_estimate import (
     CostEstimate,
     check_room,
@@ -42,6 +43,8 @@ def show_plan(console: Console, study: Study, estimate: CostEstimate) -> None:
             show_line(console, "data", note)
     for notice in study.notices:
         show_line(console, "NOTICE", notice, style="bold red")
+    for name, text in baselines.plan_lines(study):
+        show_line(console, name, text)
     for name, text in (*plan_lines(study, estimate), *cost_lines(study, estimate)):
         show_line(console, name, text)
     for note in (*study.notes, *study.scheduler.notes(study.total)):

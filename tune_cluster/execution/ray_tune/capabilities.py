@@ -24,6 +24,10 @@ Beside Tune's own methods a trainable class may offer these, and the launcher us
 - `average(configs, checkpoint_dirs, dataset, target_dir)`: a static method that writes a checkpoint
   with the mean of the weights of several, to be used with the first configuration; it raises
   ValueError for networks that are not equal. Without it `evaluate` averages no weights.
+- `baselines(dataset, *, on_test) -> dict`: a static method that returns, by the name of a simple
+  predictor, its scores under the names of the trials' metrics on the validation set, or with
+  `on_test=True` on the test set, or a text on why it has none. Called before the first trial and,
+  where the test set was used, once at the end; its figures are printed beside the best trial's.
 """
 
 from __future__ import annotations

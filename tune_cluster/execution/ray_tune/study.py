@@ -20,6 +20,7 @@ from search_spaces.trial_events import Event
 from tune_cluster.callbacks.stopping import CONDITION, Limits, StudyStopper
 from tune_cluster.cluster.capacity import Cluster, TrialSlots
 from tune_cluster.cluster.nodes import Inspection, JoiningNodes
+from tune_cluster.execution.baselines import Baselines, known_baselines
 from tune_cluster.execution.options import DEFAULT_TRIALS, Options
 from tune_cluster.execution.process_losses import LostProcesses
 from tune_cluster.execution.ray_tune.capabilities import can_resume, name_of, reuses_processes
@@ -293,6 +294,11 @@ class Study:
     def describe_strategy(self) -> dict[str, object]:
         """Return searcher and scheduler as plain JSON, for `study.json`."""
         return {**self.searcher.describe(), **self.scheduler.describe()}
+
+    @cached_property
+    def baselines(self) -> Baselines:
+        """Scores of simple predictors on the validation set, by name."""
+        return known_baselines(self.directory, self.trainable, self.dataset)
 
     @cached_property
     def trainable_class(self) -> type[tune.Trainable]:

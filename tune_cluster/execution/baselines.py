@@ -1,0 +1,125 @@
+"""Scores of simple predictors on a study's data, beside which its trials are read.
+
+A trainable offers them (`baselines`, see `ray_tune/capabilities.py`). They are computed by the
+driver before the first trial and, on the test set, once at the end, and are kept in
+`baselines.json`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from pydantic import ConfigDict
+from typing_extensions import NotRequired, TypedDict
+
+from search_spaces.objective import shown_value
+from tune_cluster.storage.inside import read_regular
+from tune_cluster.storage.integrity import check, parse
+from tune_cluster.study.study_file import write_json
+
+if TYPE_CHECKING:
+    from tune_cluster.execution.ray_tune.study import Study
+
+Baselines: TypeAlias = dict[str, "dict[str, float] | str"]
+"""By the name of a predictor its scores by metric, or a text on why it has none."""
+
+BASELINES_FILE = "baselines.json"
+
+
+class _File(TypedDict):
+    __pydantic_config__ = ConfigDict(strict=True, allow_inf_nan=False)  # type: ignore[misc]
+
+    validation: NotRequired[dict[str, dict[str, float] | str]]
+    test: NotRequired[dict[str, dict[str, float] | str]]
+
+
+def known_baselines(directory: Path, trainable: Any, dataset: Any) -> Baselines:
+    """Return the scores on the validation set: those of an earlier session, or new ones."""
+    earlier = _read(directory).get("validation")
+    return _computed(trainable, dataset, on_test=False) if earlier is None else earlier
+
+
+def write_baselines(study: Study) -> None:
+    """Write `baselines.json` with the scores on the validation set, unless it is there."""
+    if study.baselines and not (study.directory / BASELINES_FILE).exists():
+        _write(study, {"validation": study.baselines})
+
+
+def plan_lines(study: Study) -> Iterator[tuple[str, str]]:
+    """Yield a line for the plan for each predictor."""
+    for name, scores in study.baselines.items():
+        yield "baseline", _line(name, scores)
+
+
+def summary_lines(study: Study, best: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
+    """Yield lines for the summary: the scores of the best trial and of each predictor, and on the
+    test set where the study has used it. The latter are computed here, and written."""
+    shared = [name for scores in study.baselines.values() for name in _scores(scores)]
+    if best is None:
+        return
+    metrics = best["metrics"]
+    own = {name: metrics[name] for name in shared if metrics.get(name) is not None}
+    if not own:
+        return
+    yield "best has", _line("", own)
+    for name, scores in study.baselines.items():
+        yield "baseline", _line(name, scores)
+        value = _scores(scores).get(study.metric)
+        if value is not None and not study.objective.better(best[study.metric], value):
+            yield "NOTICE", f"no trial is better than {name}: {study.metric} {shown_value(value)}"
+    if "test" in best:
+        for name, scores in _on_test(study).items():
+            yield "baseline", _line(name, scores)
+
+
+def _on_test(study: Study) -> Baselines:
+    kept = _read(study.directory)
+    if "test" not in kept:
+        kept = {**kept, "test": _computed(study.trainable, study.dataset, on_test=True)}
+        _write(study, kept)
+    return kept["test"]
+
+
+def _computed(trainable: Any, dataset: Any, *, on_test: bool) -> Baselines:
+    baselines = getattr(trainable, "baselines", None)
+    if baselines is None or dataset is None:
+        return {}
+    try:
+        found = baselines(dataset, on_test=on_test)
+    except Exception as error:
+        # A study does not depend on what it is compared with.
+        first = str(error).partition("\n")[0]
+        return {"baselines": f"have failed: {type(error).__name__}: {first}"}
+    return {
+        name: scores
+        if isinstance(scores, str)
+        else {metric: value for metric, value in scores.items() if math.isfinite(value)}
+        for name, scores in found.items()
+    }
+
+
+def _read(directory: Path) -> dict[str, Baselines]:
+    with suppress(OSError, ValueError):
+        content = parse(read_regular(directory / BASELINES_FILE))
+        check(_File, content)
+        return dict(content)
+    return {}
+
+
+def _write(study: Study, content: Mapping[str, Baselines]) -> None:
+    write_json(study.directory / BASELINES_FILE, content, study.retry)
+
+
+def _scores(scores: dict[str, float] | str) -> dict[str, float]:
+    return {} if isinstance(scores, str) else scores
+
+
+def _line(name: str, scores: dict[str, float] | str) -> str:
+    if isinstance(scores, str):
+        return f"{name} {scores}"
+    listed = ", ".join(f"{metric} {shown_value(value)}" for metric, value in scores.items())
+    return f"{listed}: {name}" if name else listed
