@@ -27,6 +27,8 @@ from benchmarks import structure
         # 2.7 s and 840 MB that no trial is to pay for.
         ("trainables.image.image_classifier", {"torchvision", "sklearn"}),
         ("trainables.table.task", {"ray"}),
+        ("trainables.text.task", {"ray"}),
+        ("trainables.text.text_classifier", {"tokenizers", "nltk", "ftfy", "sklearn"}),
         ("trainables.table.table_network", {"torchvision", "sklearn"}),
     ],
 )
@@ -49,6 +51,12 @@ KNOWS = {
         "trainables.training",
     },
     "trainables.table": {
+        "trainables.data",
+        "trainables.prediction",
+        "trainables.trainable",
+        "trainables.training",
+    },
+    "trainables.text": {
         "trainables.data",
         "trainables.prediction",
         "trainables.trainable",

@@ -237,9 +237,9 @@ def hyperparameters(names: tuple[str, ...] = ()) -> None:
     Args:
         names: names of hyperparameters. Default: all.
     """
-    from search_spaces.catalogue import CATALOGUE, OF_TABLES
+    from search_spaces.catalogue import CATALOGUE, OF_TABLES, OF_TEXTS
 
-    entries = (*CATALOGUE, *OF_TABLES)
+    entries = (*CATALOGUE, *OF_TABLES, *OF_TEXTS)
     known = {parameter.name for parameter in entries}
     for name in names:
         if name not in known:

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-from search_spaces.catalogue import network, optimization, table, training
+from search_spaces.catalogue import network, optimization, table, text, training
 from search_spaces.catalogue.network import *  # noqa: F403
 from search_spaces.catalogue.optimization import *  # noqa: F403
 from search_spaces.catalogue.table import *  # noqa: F403
+from search_spaces.catalogue.text import *  # noqa: F403
 from search_spaces.catalogue.training import *  # noqa: F403
 from search_spaces.hyperparameter import Hyperparameter
 
@@ -28,11 +29,14 @@ CATALOGUE = _entries(network, optimization, training)
 OF_TABLES = _entries(table)
 """Entries of tables alone, and those with other values there."""
 
+OF_TEXTS = _entries(text)
+"""Entries of texts alone, and those with other values there."""
+
 
 def value_in(config: Mapping[str, Any], name: str) -> Any:
     """Return the value of a hyperparameter in a configuration; its default if it is not given, None
     if it does not exist or is outside its range."""
-    entries = [entry for entry in (*CATALOGUE, *OF_TABLES) if entry.name == name]
+    entries = [entry for entry in (*CATALOGUE, *OF_TABLES, *OF_TEXTS) if entry.name == name]
     there = [
         e for e in entries if e.condition and value_in(config, e.condition[0]) in e.condition[1]
     ]

@@ -16,6 +16,7 @@ from tests.conftest import ROOT
 from tests.trainables.image.member import IMAGE
 from tests.trainables.table.member import TABLE
 from tests.trainables.task_member import FAULTS
+from tests.trainables.text.member import TEXT
 from trainables.data.dataset import Dataset, fingerprint
 from trainables.data.splits import prepared, with_test_set
 from trainables.tasks import TASKS
@@ -25,6 +26,7 @@ from trainables.training.state import load_state, save_state, snapshot
 MEMBERS = {
     "image": IMAGE,
     "table": TABLE,
+    "text": TEXT,
 }
 CLOCK = ("epoch_seconds", "samples_per_second", "done")
 LOSSES = {"classes": "cross_entropy", "numbers": "squared_error"}

@@ -1,0 +1,1 @@
+"""The task of texts: to predict classes or numbers from words."""
