@@ -74,6 +74,7 @@ KNOWS = {
 """Packages that a package may import; one that is not listed may import all."""
 
 AT_THE_TOP = {
+    "tune_cluster.command_words",
     "tune_cluster.duration",
     "tune_cluster.errors",
     "tune_cluster.plain_text",

@@ -265,6 +265,7 @@ READING = (commands.report, commands.doctor, commands.show, commands.why, comman
 COMMANDS: dict[str, Callable[..., Script | None]] = {
     **{command.__name__: command for command in (run, resume, train, preflight)},
     "list": commands.list_studies,
+    "next": commands.next_study,
     **{command.__name__: command for command in READING},
     **{command.__name__: command for command in (evaluate, audit, plot)},
     **{command.__name__: command for command in (compare, hyperparameters)},

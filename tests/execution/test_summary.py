@@ -12,6 +12,7 @@ from search_spaces.schedulers.base import Closing
 from search_spaces.searchers.random_search import RandomSearch
 from tests.in_process import SPACE, Scored, names, study_in
 from tests.journals import event_of
+from tune_cluster.command_words import without
 from tune_cluster.execution.best import keep_best
 from tune_cluster.execution.summary import (
     repeated,
@@ -19,7 +20,6 @@ from tune_cluster.execution.summary import (
     show_summary,
     shown,
     typed,
-    without,
     write_closing,
 )
 from tune_cluster.reports.tables import write_table

@@ -12,13 +12,14 @@ import ray
 from rich.console import Console
 
 from search_spaces import needs_extra
+from tune_cluster.command_words import without
 from tune_cluster.errors import exit_on_error
 from tune_cluster.execution.command_line import Command, parse
 from tune_cluster.execution.description import job_name
 from tune_cluster.execution.launcher import cluster_for, main
 from tune_cluster.execution.options import flag
 from tune_cluster.execution.plan import confirmed
-from tune_cluster.execution.summary import shown, without
+from tune_cluster.execution.summary import shown
 from tune_cluster.execution.tuner import Tuner
 from tune_cluster.reports.comparison import show_comparison
 from tune_cluster.storage.store import SCHEME

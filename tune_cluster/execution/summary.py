@@ -15,6 +15,7 @@ from search_spaces.objective import shown_value
 from search_spaces.schedulers.base import Closing
 from tune_cluster.callbacks.console import spelled
 from tune_cluster.callbacks.stopping import CONDITION_FAILED, FAILED, NODES
+from tune_cluster.command_words import flag_in, without
 from tune_cluster.duration import duration
 from tune_cluster.errors import print_error
 from tune_cluster.execution.held_out import PREDICTIONS_FILE, held_out_lines
@@ -155,27 +156,10 @@ def address(study: Study) -> str:
 def repeated(command: Sequence[str], trials: int) -> list[str]:
     """Return the command that started the study, for its present trials and without its name, which
     is used."""
-    kept = [word for word in without(command, "--name") if _flag_in(word) != "--resume-or-start"]
-    if not any(_flag_in(word) == "--smoke-test" for word in kept):
+    kept = [word for word in without(command, "--name") if flag_in(word) != "--resume-or-start"]
+    if not any(flag_in(word) == "--smoke-test" for word in kept):
         kept = [*without(kept, "--trials"), "--trials", str(trials)]
     return kept
-
-
-def without(command: Sequence[str], flag: str) -> list[str]:
-    """Return the command without a flag and its value, in either of its two forms, for every
-    occurrence."""
-    kept, at = list(command), 0
-    while at < len(kept):
-        if _flag_in(kept[at]) == flag:
-            del kept[at : at + (1 if "=" in kept[at] else 2)]
-        else:
-            at += 1
-    return kept
-
-
-def _flag_in(word: str) -> str:
-    # tyro accepts `--smoke_test` too.
-    return word.partition("=")[0].replace("_", "-")
 
 
 def program(name: str) -> str:

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from search_spaces.objective import Mode, shown_value
 from search_spaces.values import short
-from tune_cluster.plain_text import one_line
+from tune_cluster.plain_text import argument, one_line
 from tune_cluster.reports.difference import differences
 from tune_cluster.reports.doctor.checks import examined
 from tune_cluster.reports.doctor.finding import Finding, worst_first
@@ -190,6 +190,23 @@ def doctor(study: str, *, json: bool = False) -> None:
             for advice in finding.advice:
                 table.add_row("", Text(one_line(f"do: {advice.text}")))
     _console().print(table)
+
+
+def next_study(study: str) -> None:
+    """Write the next study as a script, next.sh in the study, by the advice of the doctor.
+
+    Args:
+        study: its folder, or s3://bucket/folder/name.
+    """
+    from tune_cluster.reports.next_study import write_next
+
+    found = readable(study)
+    path, made = write_next(found.study, found.directory, study)
+    for change in made.changes:
+        print(one_line(f"change    {change}"))
+    for advice in made.left:
+        print(one_line(f"left      {advice} (its job has no flag for it)"))
+    print(one_line(f"run       sh {argument(str(path))}"))
 
 
 def diff(first: str, second: str) -> None:

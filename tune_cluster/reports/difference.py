@@ -68,7 +68,10 @@ def _settings(about: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _space(space: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for one in space["parameters"]:
-        where = f" where {one['condition'][0]}" if one.get("condition") else ""
+        where = "".join(
+            f" where {name}={','.join(map(short, values))}"
+            for name, values in one.get("condition", {}).items()
+        )
         yield f"range of {one['name']}{where}", _range(one)
     for name, value in space["fixed"].items():
         yield f"fixed {name}", value

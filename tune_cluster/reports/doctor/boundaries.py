@@ -155,7 +155,11 @@ def search_text(parameter: dict[str, Any], low: float, high: float) -> str:
     scale = {(True, False): "log:", (True, True): "logint:", (False, True): "int:"}.get(
         (parameter.get("scale") == "log", bool(parameter.get("integer"))), ""
     )
-    return f"{parameter['name']}={scale}{low:.4g}:{high:.4g}"
+    under = "".join(
+        f" if {name}={','.join(map(short, values))}"
+        for name, values in parameter.get("condition", {}).items()
+    )
+    return f"{parameter['name']}={scale}{low:.4g}:{high:.4g}{under}"
 
 
 def _value(trial: TrialState, parameter: dict[str, Any]) -> Any:
