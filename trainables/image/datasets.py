@@ -10,7 +10,7 @@ import numpy as np
 from trainables.data.dataset import Dataset, Part, RawDataset
 from trainables.data.splits import prepared, with_test_set
 from trainables.image.images import Images
-from trainables.image.own_images import is_own, read_own
+from trainables.image.own_images import Kind, is_own, read_own
 from trainables.image.torchvision_datasets import (
     UnavailableError,
     read_cifar10,
@@ -54,7 +54,12 @@ DATASETS = {
 
 
 def load_dataset(
-    name: str | None, data_dir: Path, *, seed: int, train_ratio: float = 0.8
+    name: str | None,
+    data_dir: Path,
+    *,
+    seed: int,
+    train_ratio: float = 0.8,
+    targets: Kind | None = None,
 ) -> Dataset[Images]:
     """Find a dataset, verify it, and split it for a search.
 
@@ -68,6 +73,7 @@ def load_dataset(
         seed: seed of the split into training and validation part, at least 0.
         train_ratio: share of the training images that trials may train on; the rest is the
             validation set.
+        targets: what the user's own data has, as for `read_own`.
 
     Raises:
         ValueError: the name is unknown, a file is damaged, a dataset given by name is not
@@ -80,10 +86,14 @@ def load_dataset(
             f"unknown dataset {wanted!r}; give one of {', '.join(DATASETS)}, or the path of your "
             f"own: an .npz file or a folder of images by class"
         )
+    if targets == "numbers" and not own:
+        raise ValueError(
+            f"--targets numbers: {wanted} has classes; give an .npz file with numbers y"
+        )
     # Absolute, since a resume may be started from another folder.
     used, notice = str(Path(wanted).absolute()) if own else wanted, ""
     try:
-        raw = read_own(Path(wanted)) if own else DATASETS[wanted].read(data_dir)
+        raw = read_own(Path(wanted), targets) if own else DATASETS[wanted].read(data_dir)
     except UnavailableError as error:
         if name is not None:
             raise ValueError(

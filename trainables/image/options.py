@@ -18,6 +18,7 @@ from trainables.image.datasets import (
 )
 from trainables.image.images import Images
 from trainables.image.models import build_model
+from trainables.image.own_images import Kind
 from trainables.training.state import STATE_FILE, load_pretrained
 
 DEFAULT_MODEL = "mlp"
@@ -40,6 +41,10 @@ class DataFlags:
         ),
     ] = None
 
+    targets: Kind | None = None
+    """Whether y of an .npz file has classes or numbers to be predicted. Default: numbers if most of
+    them are not whole."""
+
     data_dir: Path = Path("data")
     """Folder of the datasets."""
 
@@ -52,7 +57,9 @@ class DataFlags:
             ValueError: as `load_dataset`.
         """
         name = self.dataset or (FALLBACK_DATASET if smoke_test else None)
-        return load_dataset(name, self.data_dir, seed=seed, train_ratio=train_ratio)
+        return load_dataset(
+            name, self.data_dir, seed=seed, train_ratio=train_ratio, targets=self.targets
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,17 @@ from trainables.data.dataset import Part, RawDataset
 from trainables.data.splits import with_test_set
 from trainables.image.images import Images
 
+Kind: TypeAlias = Literal["classes", "numbers"]
+
 Labels = NDArray[np.int64]
 Pixels = NDArray[np.uint8]
 
 Read = tuple[Part[Images], Part[Images] | None, list[str], str]
-"""Training part, test part if there is one, class names, and a notice."""
+"""Training part, test part if there is one, class names (none of numbers), and a notice."""
+
+MOSTLY = 0.5
+"""Share of targets that are no whole numbers above which they are numbers rather than classes: of
+classes, some may be typing errors."""
 
 
 def is_own(name: str) -> bool:
@@ -31,25 +37,36 @@ def is_own(name: str) -> bool:
     return name.endswith(".npz") or "/" in name or Path(name).is_dir()
 
 
-def read_own(path: Path) -> RawDataset[Images]:
+def read_own(path: Path, targets: Kind | None = None) -> RawDataset[Images]:
     """Read `path`: an `.npz` or a folder.
 
     - `.npz`: `x`, images `[n, height, width]`, `[n, height, width, channels]` or
       `[n, channels, height, width]` (1 or 3 channels), uint8 or between 0 and 1; `y`, classes from
-      0, `[n]`; optionally `x_test` and `y_test` in the same form.
+      0 or numbers to be predicted, `[n]`; optionally `x_test` and `y_test` in the same form.
     - folder: one folder per class, in the order of their names, or `train`, and optionally `test`,
       with such folders; any image file that Pillow reads, all of one size, rotated by their EXIF
       data. `notice` lists files that are left out and the background of transparent images.
 
-    Without test images a fifth of the images is set aside, stratified by class.
+    Without test images a fifth of the images is set aside, stratified by class, or by tenths of the
+    numbers.
+
+    Args:
+        path: the file or folder.
+        targets: what `y` has; None takes it for numbers if more than half of them are not whole.
 
     Raises:
         ValueError: the path does not exist, the data is damaged, or a class has no training image;
             the message names file and row, or the class.
     """
     check_path(path)
-    train, test, classes, notice = _read_folder(path) if path.is_dir() else _read_npz(path)
-    if len(classes) < 2:
+    folder = path.is_dir()
+    if folder and targets == "numbers":
+        raise ValueError(
+            f"dataset {path}: a folder has classes of images; give an .npz file to predict numbers"
+        )
+    train, test, classes, notice = _read_folder(path) if folder else _read_npz(path, targets)
+    numbers = train.targets.dtype.kind == "f"
+    if len(classes) < 2 and not numbers:
         raise ValueError(
             f"dataset {path}: all images are of one class, {classes[0]}; give at least two classes"
         )
@@ -59,6 +76,8 @@ def read_own(path: Path) -> RawDataset[Images]:
     else:
         raw = RawDataset(train=train, test=test, class_names=names, source=source)
     raw = replace(raw, notice=f"dataset {path}: {notice}" if notice else "")
+    if numbers:
+        return raw
     counts = np.bincount(raw.train.targets.astype(np.int64), minlength=len(classes))
     empty = [name for name, count in zip(classes, counts, strict=True) if count == 0]
     if empty:
@@ -69,7 +88,7 @@ def read_own(path: Path) -> RawDataset[Images]:
     return raw
 
 
-def _read_npz(path: Path) -> Read:
+def _read_npz(path: Path, targets: Kind | None) -> Read:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays: dict[str, NDArray[Any]] = {name: np.asanyarray(file[name]) for name in file}
@@ -77,38 +96,42 @@ def _read_npz(path: Path) -> Read:
     except Exception as error:
         raise ValueError(f"dataset {path}: cannot be read as .npz ({error})") from None
     try:
-        return _parts_of(arrays)
+        return _parts_of(arrays, targets)
     except ValueError as error:
         raise ValueError(f"dataset {path}: {error}") from None
 
 
-def _parts_of(
-    arrays: dict[str, NDArray[Any]],
-) -> Read:
+def _parts_of(arrays: dict[str, NDArray[Any]], targets: Kind | None) -> Read:
     if not {"x", "y"} <= set(arrays) or ("x_test" in arrays) != ("y_test" in arrays):
         raise ValueError(
             "needs x and y, and both or neither of x_test and y_test; has "
             f"{', '.join(sorted(arrays)) or 'nothing'}"
         )
-    train = _part_of(arrays, "x", "y")
+    kind = targets or ("numbers" if _mostly_fractions(arrays["y"]) else "classes")
+    train = _part_of(arrays, "x", "y", kind)
+    if kind == "numbers" and train.targets.min() == train.targets.max():
+        raise ValueError(f"y has the number {train.targets[0]:g} alone; targets must differ")
+    if kind == "numbers" and "x_test" not in arrays:
+        return train, None, [], ""
     images, labels = train.inputs, train.targets
     # A wrong label could make a network with a million outputs.
-    if labels.max() >= len(labels):
+    if kind == "classes" and labels.max() >= len(labels):
         row = int(labels.argmax())
         raise ValueError(
             f"y, row {row}: class {labels[row]} of {len(labels)} rows; number the classes from 0"
         )
-    classes = [str(index) for index in range(int(labels.max()) + 1)]
+    count = int(labels.max()) + 1 if kind == "classes" else 0
+    classes = [str(index) for index in range(count)]
     if "x_test" not in arrays:
         return train, None, classes, ""
-    test = _part_of(arrays, "x_test", "y_test")
+    test = _part_of(arrays, "x_test", "y_test", kind)
     if test.inputs.shape != images.shape:
         raise ValueError(
             f"images of x_test are {test.inputs.shape} (channels, height, width), those of x "
             f"{images.shape}"
         )
     unknown = np.flatnonzero(test.targets > labels.max())
-    if len(unknown):
+    if kind == "classes" and len(unknown):
         raise ValueError(
             f"y_test, row {unknown[0]}: class {test.targets[unknown[0]]}, but y has classes 0 to "
             f"{labels.max()}"
@@ -116,7 +139,7 @@ def _parts_of(
     return train, test, classes, ""
 
 
-def _part_of(arrays: dict[str, NDArray[Any]], x: str, y: str) -> Part[Images]:
+def _part_of(arrays: dict[str, NDArray[Any]], x: str, y: str, kind: Kind) -> Part[Images]:
     images, labels = arrays[x], arrays[y]
     if images.ndim not in (3, 4) or labels.ndim != 1:
         raise ValueError(
@@ -135,7 +158,8 @@ def _part_of(arrays: dict[str, NDArray[Any]], x: str, y: str) -> Part[Images]:
         images = images.transpose(0, 3, 1, 2)
     elif images.shape[1] not in (1, 3):
         raise ValueError(f"{x} must have 1 or 3 channels, second or last, got {list(images.shape)}")
-    return Part(Images(_pixels(x, images)), _classes(y, labels))
+    targets = _numbers(y, labels) if kind == "numbers" else _classes(y, labels)
+    return Part(Images(_pixels(x, images)), targets)
 
 
 def _pixels(name: str, images: NDArray[Any]) -> Pixels:
@@ -153,6 +177,22 @@ def _pixels(name: str, images: NDArray[Any]) -> Pixels:
     return np.ascontiguousarray(scaled.astype(np.uint8))
 
 
+def _mostly_fractions(targets: NDArray[Any]) -> bool:
+    finite = targets[np.isfinite(targets)] if targets.dtype.kind == "f" else targets[:0]
+    return finite.size > 0 and float(np.mean(finite != np.floor(finite))) > MOSTLY
+
+
+def _numbers(name: str, targets: NDArray[Any]) -> NDArray[np.float64]:
+    if targets.dtype.kind not in "iuf":
+        raise ValueError(f"{name} must hold numbers, got {targets.dtype}")
+    numbers = targets.astype(np.float64)
+    wrong = np.flatnonzero(~np.isfinite(numbers))
+    if len(wrong):
+        row = int(wrong[0])
+        raise ValueError(f"{name}, row {row}: {numbers[row]:g} is no finite number")
+    return numbers
+
+
 def _classes(name: str, labels: NDArray[Any]) -> Labels:
     if labels.dtype.kind not in "iuf":
         raise ValueError(f"{name} must hold classes from 0, got {labels.dtype}")
@@ -160,7 +200,10 @@ def _classes(name: str, labels: NDArray[Any]) -> Labels:
     wrong = np.flatnonzero((labels < 0) | (labels != np.floor(labels)) | (labels >= 2**31))
     if len(wrong):
         row = int(wrong[0])
-        raise ValueError(f"{name}, row {row}: a class is a whole number from 0, got {labels[row]}")
+        raise ValueError(
+            f"{name}, row {row}: a class is a whole number from 0, got {labels[row]}; to predict "
+            "numbers give --targets numbers"
+        )
     return labels.astype(np.int64)
 
 

@@ -281,3 +281,45 @@ def test_a_path_is_a_dataset_and_a_typing_error_is_none(tmp_path):
         load_dataset(str(tmp_path / "missing.npz"), tmp_path, seed=0)
     with pytest.raises(ValueError, match=r"unknown dataset 'fashion'.*or the path of your own"):
         load_dataset("fashion", tmp_path, seed=0)
+
+
+NUMBERS = np.linspace(-3, 7, 50)
+
+
+def test_targets_that_are_mostly_fractions_are_numbers(tmp_path):
+    raw = read_own(npz(tmp_path, y=NUMBERS))
+    assert raw.class_names == ()
+    assert sorted([*raw.train.targets, *raw.test.targets]) == pytest.approx(NUMBERS.tolist())
+    # A fifth, of each tenth of the numbers.
+    assert np.histogram(raw.test.targets, bins=10, range=(-3, 7))[0].tolist() == [1] * 10
+
+
+def test_whole_numbers_are_numbers_where_it_is_said_so(tmp_path):
+    path = npz(tmp_path, x_test=FLOATS[:3], y_test=np.array([60, 1, -2]))
+    raw = read_own(path, "numbers")
+    assert (raw.class_names, raw.train.targets.dtype) == ((), np.float64)
+    assert raw.test.targets.tolist() == [60, 1, -2]
+
+
+@pytest.mark.parametrize(
+    ("y", "rule"),
+    [
+        (with_value(NUMBERS, 9, np.inf), "y, row 9: inf is no finite number"),
+        (with_value(NUMBERS, 9, np.nan), "y, row 9: nan is no finite number"),
+        (np.full(50, 0.25), "y has the number 0.25 alone"),
+    ],
+)
+def test_numbers_that_cannot_be_predicted_are_refused(tmp_path, y, rule):
+    path = npz(tmp_path, y=y)
+    with pytest.raises(ValueError, match=rule) as refused:
+        read_own(path)
+    assert str(path) in str(refused.value)
+
+
+def test_classes_are_no_numbers(tmp_path):
+    with pytest.raises(ValueError, match="a folder has classes"):
+        read_own(folder(tmp_path / "images"), "numbers")
+    with pytest.raises(ValueError, match="digits has classes"):
+        load_dataset("digits", tmp_path, seed=0, targets="numbers")
+    with pytest.raises(ValueError, match=r"y, row 0: .*--targets numbers"):
+        read_own(npz(tmp_path, y=NUMBERS), "classes")
