@@ -25,11 +25,13 @@ repeats, each ratio the median of the ratios within a repeat. Evaluation is not 
 repeat warms up and is dropped.
 """
 
+import functools
 import statistics
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeAlias
 
+import table_loops
 import torch
 from loops import DATA, bare, dataloader, ours, plain
 from table import Row, run_benchmark
@@ -38,6 +40,7 @@ from trainables.data.dataset import SearchData
 from trainables.image.config import ImageConfig
 from trainables.image.datasets import load_dataset
 from trainables.image.images import Images
+from trainables.table.config import TableConfig
 
 Loop: TypeAlias = Callable[[ImageConfig, SearchData[Images]], float]
 
@@ -100,10 +103,29 @@ def measure(quick: bool) -> list[Row]:
             rows += compare(f"{model}_{precision}", config, data, repeats)
         rows += without_knobs(model, data, repeats)
     rows += six_layers(data, repeats)
+    rows += on_tables(repeats)
     for model, knobs in (("mlp", list(KNOBS)), ("cnn", list(CONVOLUTIONAL_KNOBS))):
         for precision in ("float32", "bfloat16") if model == "cnn" else ("float32",):
             chosen = knobs[:3] if quick else knobs
             rows += switched_on(model, precision, chosen, data, repeats)
+    return rows
+
+
+def on_tables(repeats: int) -> list[Row]:
+    """Measure both networks of tables beside the shortest loop."""
+    data, rows = table_loops.made_up(), []
+    for model in ("mlp", "resnet"):
+        config = TableConfig(model=model, epochs=1, train_ratio=data.train_ratio)
+        speeds = in_turn(
+            {
+                "ours": functools.partial(table_loops.ours, config, data),
+                "bare": functools.partial(table_loops.bare, config, data),
+            },
+            repeats,
+        )
+        case = f"table_{model}_float32"
+        rows += [row(f"{name}_{case}", statistics.median(s), "1/s") for name, s in speeds.items()]
+        rows.append(row(f"ours/bare_{case}", ratio_of(speeds["ours"], speeds["bare"]), "ratio"))
     return rows
 
 
