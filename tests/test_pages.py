@@ -47,6 +47,7 @@ ELSEWHERE = {
 SHOWN = {
     "judged     rung 1 is left out": "a line of output, whose figures are those of one study",
     "results/<name>/": "a tree of files",
+    "data      cars": "lines of a plan; tests/execution/test_baselines.py runs such a study",
 }
 """Blocks without a language, by their beginning."""
 

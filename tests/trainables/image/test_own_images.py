@@ -297,7 +297,8 @@ def test_targets_that_are_mostly_fractions_are_numbers(tmp_path):
 def test_whole_numbers_are_numbers_where_it_is_said_so(tmp_path):
     path = npz(tmp_path, x_test=FLOATS[:3], y_test=np.array([60, 1, -2]))
     raw = read_own(path, "numbers")
-    assert (raw.class_names, raw.train.targets.dtype) == ((), np.float64)
+    assert raw.class_names == ()
+    assert raw.train.targets.dtype.kind == "f"
     assert raw.test.targets.tolist() == [60, 1, -2]
 
 
