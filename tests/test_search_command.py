@@ -1,4 +1,4 @@
-"""A user's command, tuned without changes."""
+"""A user's command, tuned without changes; killed and resumed in `test_reference_programs.py`."""
 
 import shlex
 import sys
@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.conftest import ROOT, journal_of, results_of, table_of
-from tests.test_resume import assert_whole, kill_when
+from tests.conftest import ROOT, journal_of, table_of
+from tests.test_resume import assert_whole
 from tune_cluster.cli import run
 
 JOB = ROOT / "tune_jobs" / "search_command.py"
@@ -66,10 +66,10 @@ def test_what_cannot_be_searched_is_said_before_anything_is_scheduled(
 
 
 @pytest.mark.long
-def test_killed_and_resumed_the_table_is_that_of_one_run(start_job, run_job, tmp_path):
+def test_a_command_is_promoted_from_its_checkpoints_and_its_files_are_kept(run_job, tmp_path):
     flags = (*FLAGS, *RESUMING, command("--out", "{trial_dir}"), "--max-epochs", "9")
     one = (*flags, "--trials", "9", "--max-concurrent", "1", "--grace-period", "1")
-    whole, cut = tmp_path / "results" / "whole", tmp_path / "results" / "cut"
+    whole = tmp_path / "results" / "whole"
     code, output = run_job(*one, "--name", "whole", script=JOB)
     assert code == 0, output
     assert {row["status"] for row in table_of(whole)} == {"stopped", "finished"}
@@ -80,15 +80,7 @@ def test_killed_and_resumed_the_table_is_that_of_one_run(start_job, run_job, tmp
     assert [*(whole / "trials" / "0000" / "files").glob("*.pt")]
     [best] = (whole / "best").glob("*.pt")
     assert torch.load(best)["model"]
-
-    process = start_job(*one, "--name", "cut", script=JOB)
-    kill_when(process, cut, 5)
-    process.communicate()
-    code, output = run_job("--resume", "results/cut", script=JOB)
-    assert code == 0, output
-    assert table_of(cut) == table_of(whole)
-    assert results_of(cut) == results_of(whole)
-    assert_whole(cut, 9)
+    assert_whole(whole, 9)
 
 
 @pytest.mark.long
