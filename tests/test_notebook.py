@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.conftest import PATIENCE, ROOT, journal_of
+from tests.conftest import PATIENCE, ROOT, journal_of, table_of
 from tests.test_resume import assert_whole
 
 pytestmark = pytest.mark.long
@@ -120,6 +120,11 @@ def test_the_page_does_what_it_says(kernel):
     kernel.run(block.replace("trials=6", "trials=7"))
     assert kernel.run("len(found), found.complete") == "(7, True)"
     assert_whole(kernel.folder / "results" / "lr", 7)
+    # The study of its first block has a name of its own, and that of the example another one.
+    studies = [*(kernel.folder / "results").glob("*/trials.csv")]
+    assert len(studies) >= 2
+    for study in studies:
+        assert {row["status"] for row in table_of(study.parent)} <= {"finished", "stopped"}
 
 
 def test_bad_input_is_an_error_of_its_cell(kernel):

@@ -73,6 +73,9 @@ def train(config):
 GIVEN = {"README.md": LOOP, "own_models.md": LOOP, "requeue.md": TRAIN}
 """What the Python of a page takes from its reader."""
 
+IN_A_KERNEL = "notebooks.md"
+"""Page whose Python `test_notebook.py` runs, cell by cell."""
+
 BLOCKS = [
     (page.name, token.map[0] + 1, token.info.strip(), token.content)
     for page in PAGES
@@ -102,7 +105,8 @@ def is_part_of_an_example(code):
 
 def scripts():
     """Return the Python of each page as one script, without what tests of examples and jobs run."""
-    for page, blocks in groupby(of("python", "diff"), key=lambda block: block[0]):
+    here = [block for block in of("python", "diff") if block[0] != IN_A_KERNEL]
+    for page, blocks in groupby(here, key=lambda block: block[0]):
         run_here = [
             "\n".join(re.findall(r"^\+(.*)", code, flags=re.MULTILINE)) if kind == "diff" else code
             for _, _, kind, code in blocks
