@@ -1,5 +1,6 @@
 """The command line: valid options, refused ones, and the restored options of a resume."""
 
+import argparse
 import inspect
 import json
 import sys
@@ -152,6 +153,19 @@ def test_a_parameter_that_cannot_be_a_flag_is_refused_with_what_it_lacks():
         parse(helping, [])
     with pytest.raises(ValueError, match="needs a first parameter, the options"):
         parse(alone, [])
+
+
+def test_a_flag_of_the_scripts_own_parser_is_refused_with_the_way_to_pass_the_rest():
+    def job(options):
+        """Does it work?"""
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data-path")
+    typed = ["--data-path", "y", "--trials", "3"]
+    with pytest.raises(ValueError, match=r"--data-path.*main\(job, rest\)"):
+        parse(job, typed)
+    args, rest = parser.parse_known_args(typed)
+    assert (args.data_path, parse(job, rest).options.trials) == ("y", 3)
 
 
 def test_a_parameter_without_a_star_before_it_is_a_flag_too_and_so_is_a_list():
