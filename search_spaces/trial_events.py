@@ -47,6 +47,9 @@ Number: TypeAlias = (
 )
 """Finite or infinite number in arithmetic range."""
 
+StepValue: TypeAlias = Annotated[list[Number], Field(min_length=2, max_length=2)]
+"""A step within an epoch and its value."""
+
 EndStatus: TypeAlias = Literal["finished", "stopped", "diverged", "failed"]
 
 
@@ -182,8 +185,10 @@ class TrainedEpoch(TrialEvent):
     node: str | None = None
     """Node that the trial ran on."""
     metrics: dict[str, StrictBool | Number | None]
-    step_losses: list[Annotated[list[Number], Field(min_length=2, max_length=2)]] | None = None
+    step_losses: list[StepValue] | None = None
     """Pairs of a step and its loss, if the trainable reports them."""
+    step_scores: dict[str, list[StepValue]] | None = None
+    """Pairs of a step and another value, by name, if the trainable reports them."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from trainables.image.task import ImageData
 from trainables.training.loop import fit
 
 JOB = ROOT / "tune_jobs" / "pbt_schedule.py"
-NOT_KEPT = ("epoch_seconds", "samples_per_second", "step_losses")
+NOT_KEPT = ("epoch_seconds", "samples_per_second", "step_losses", "step_scores")
 EPOCHS = 8
 
 

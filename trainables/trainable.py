@@ -16,6 +16,7 @@ from trainables.training.evaluation import evaluate_part, predict_held_out, pred
 from trainables.training.loop import Metrics, fit, is_over, time_epoch
 from trainables.training.soup import averaged
 from trainables.training.state import STATE_FILE, State, load_state, save_state
+from trainables.training.step_log import LoggedStep, in_one_line
 from trainables.training.task import TaskData
 
 
@@ -234,7 +235,13 @@ class TaskTrainable(tune.Trainable):
         self._steps = self._fit(None)
 
     def _fit(self, state: State | None) -> Iterator[tuple[Metrics, State]]:
-        return fit(self.settings, self.data_type(self.data, self.device), state)
+        data = self.data_type(self.data, self.device)
+        return fit(self.settings, data, state, listener=_print_step)
+
+
+def _print_step(epoch: float, step: LoggedStep) -> None:
+    # To the trial's log, `log.txt`.
+    print(in_one_line(epoch, step))
 
 
 def named(scores: Mapping[str, float], on_test: bool) -> dict[str, float]:

@@ -245,7 +245,7 @@ MIN_DELTA = Hyperparameter(
 
 PRINT_FREQ = Hyperparameter(
     name="print_freq",
-    meaning="steps between two logged losses of single steps; 0 logs none",
+    meaning="steps between two that are logged (loss, scores, learning rate, speed); 0 for none",
     default=50,
     role="fixed",
     advice="10 to 100: a curve within an epoch shows divergence and a warm-up that is too short",

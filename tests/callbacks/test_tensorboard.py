@@ -138,6 +138,38 @@ def test_epochs_without_the_studys_metric_are_points_of_their_own_metrics(tmp_pa
     assert (steps_in(run, "loss/train"), steps_in(run, "loss/validation")) == ([1], [2])
 
 
+def test_logged_steps_are_curves_by_step_and_no_epochs(tmp_path):
+    trial = trial_of(0)
+    steps = {
+        "step_losses": [[50, 0.5], [100, 0.25]],
+        "step_scores": {
+            "accuracy": [[50, 0.75], [100, 0.875]],
+            "learning_rate": [[50, 0.1], [100, 0.2]],
+            "samples_per_second": [[100, 1000.0]],
+        },
+    }
+    trial.results[1] = {"val_loss": 0.5, "my/step": 2.0}
+    trial.step_losses[1], trial.step_scores[1] = steps["step_losses"], steps["step_scores"]
+    curves = curves_in(tmp_path)
+    tell(curves, trial, "result", epoch=1, metrics=trial.results[1], **steps)
+    curves.close()
+    # The next session has nothing to add; without the files it writes all of it again.
+    for again in (False, True):
+        if again:
+            for path in (tmp_path / "0012").iterdir():
+                path.unlink()
+        curves = curves_in(tmp_path)
+        curves.complete(trial)
+        curves.close()
+        run = tmp_path / "0012"
+        assert steps_in(run, "loss/step") == steps_in(run, "accuracy/step") == [50, 100]
+        assert steps_in(run, "learning_rate/step") == [50, 100]
+        assert steps_in(run, "throughput/samples_per_second/step") == [100]
+        # A metric that only has such a name keeps its epochs.
+        assert steps_in(run, "reported/my/step") == [1]
+        assert steps_in(run, "loss/validation") == [1]
+
+
 def test_a_metric_without_a_value_is_no_point(tmp_path):
     curves = curves_in(tmp_path)
     tell(curves, trial_of(0), "result", epoch=1, metrics={"val_loss": 0.5, "custom": None})

@@ -298,6 +298,7 @@ CHANGES = {
     "keep_best": "3",
     "checkpoint_budget": "10GB",
     "price_per_gpu_hour": "2.5",
+    "verbose": "True",
     "yes": "True",
 }
 
@@ -308,8 +309,8 @@ def test_every_flag_that_may_change_is_tried():
 
 @pytest.mark.parametrize("name", RESUMABLE)
 def test_on_resume_what_does_not_change_a_trial_may_be_changed(name):
-    # `--yes` is given without a value.
-    value = [] if name == "yes" else [CHANGES[name]]
+    # These are given without a value.
+    value = [] if name in ("verbose", "yes") else [CHANGES[name]]
     changed = resumed(parse(job, []), flag(name), *value)
     assert str(getattr(changed.options, name)).startswith(CHANGES[name])
 

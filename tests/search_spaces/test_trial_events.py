@@ -140,7 +140,7 @@ def test_a_truth_value_is_nothing_else(flag):
 
 @every_line
 def test_a_field_that_is_missing_is_named(kind, line):
-    optional = {"time", "node", "step_losses", "unread", "absent"}
+    optional = {"time", "node", "step_losses", "step_scores", "unread", "absent"}
     optional |= {"reason", "blameless", "traceback", "log", "rung", "origin", "start_epoch"}
     for field in {field.name for field in fields(kind)} - optional:
         with pytest.raises(ValueError, match=field):

@@ -28,7 +28,7 @@ MEMBERS = {
     "table": TABLE,
     "text": TEXT,
 }
-CLOCK = ("epoch_seconds", "samples_per_second", "done")
+CLOCK = ("epoch_seconds", "samples_per_second", "step_scores", "done")
 LOSSES = {"classes": "cross_entropy", "numbers": "squared_error"}
 TARGETS = tuple(LOSSES)
 

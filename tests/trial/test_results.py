@@ -76,7 +76,8 @@ anything = st.recursive(
 @given(st.dictionaries(st.text(max_size=3) | st.integers() | st.tuples(), anything, max_size=6))
 def test_whatever_is_reported_can_be_written_and_nothing_is_dropped_silently(report):
     found = numbers_of(report)
-    json.dumps([metrics_of(found.numbers), found.left_out, found.step_losses], allow_nan=False)
+    of_steps = [found.step_losses, found.step_scores]
+    json.dumps([metrics_of(found.numbers), found.left_out, of_steps], allow_nan=False)
     flat = [name for name, value in report.items() if not isinstance(value, dict)]
     assert {str(name) for name in flat} <= {*found.numbers, *found.left_out, "done"}
 
@@ -85,6 +86,14 @@ def test_steps_and_losses_are_pairs_of_finite_numbers():
     losses = [(np.int64(1), torch.tensor(0.5)), (2, math.nan)]
     assert numbers_of({"step_losses": losses}).step_losses == [[1, 0.5]]
     assert set(numbers_of({"step_losses": [0.9, 0.8]}).left_out) == {"step_losses"}
+
+
+def test_values_of_steps_are_pairs_by_name():
+    scores = {"accuracy": [(1, 0.5), (2, math.nan)], "lost": [(1, math.inf)]}
+    assert numbers_of({"step_scores": scores}).step_scores == {"accuracy": [[1, 0.5]]}
+    for wrong in ([[1, 0.5]], {"accuracy": [0.5]}, {1: [[1, 0.5]]}, 0.5):
+        found = numbers_of({"step_scores": wrong})
+        assert (found.step_scores, set(found.left_out)) == ({}, {"step_scores"})
 
 
 def test_what_tune_writes_into_a_result_is_no_metric():

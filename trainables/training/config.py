@@ -224,7 +224,8 @@ class TrainingConfig:
     GPUs that support it; elsewhere float32), or the whole forward pass in "bfloat16" under
     autocast. Weights and optimizer stay float32."""
     print_freq: CountOrNone = 50
-    """Steps between two logged losses of single steps; 0 logs none."""
+    """Steps between two that are logged with loss, scores, learning rate and throughput; 0 logs
+    none."""
     seed: CountOrNone = 0
     """Seed of all random streams of the trial: initial weights, shuffling, dropout."""
 

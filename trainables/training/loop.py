@@ -14,6 +14,7 @@ import torch
 from trainables.training.config import TrainingConfig
 from trainables.training.early_stopping import Patience, watched_score
 from trainables.training.state import State, snapshot
+from trainables.training.step_log import StepListener, curves
 from trainables.training.task import TaskData
 from trainables.training.trainer import EVALUATION_BATCH, EpochResult, Trainer, predict
 
@@ -25,7 +26,10 @@ C = TypeVar("C", bound=TrainingConfig)
 
 
 def fit(
-    config: C, data: TaskData[C], state: State | None = None
+    config: C,
+    data: TaskData[C],
+    state: State | None = None,
+    listener: StepListener | None = None,
 ) -> Iterator[tuple[Metrics, State]]:
     """Train, one pass over the data a step, until `config.passes` are done, patience is over or a
     loss is not finite.
@@ -38,6 +42,7 @@ def fit(
         config: hyperparameters.
         data: source of the tasks.
         state: state to resume from; None starts from the beginning.
+        listener: receives every `print_freq`-th update soon after it was made.
 
     Yields:
         Metrics of the epoch and the state after it. The state is valid until the next step:
@@ -47,8 +52,10 @@ def fit(
         task's training scores, `val_` with the task's scores, among them `val_loss`, its facts,
         `learning_rate` (of the last update), `updates` (optimizer steps so far, of one network),
         `epoch_seconds` (training and evaluation), `samples_per_second` (training alone), and
-        `step_losses`, pairs of an update and its loss, every `print_freq` updates. With folds each
-        metric is the mean over them (`step_losses` of the first), `epoch_seconds` the sum, and
+        `step_losses`, pairs of an update and its loss, every `print_freq` updates, and
+        `step_scores`, such pairs by name: of the training scores, the learning rate and the samples
+        per second. With folds each metric is the mean over them (those of steps are of the first,
+        as is what `listener` receives), `epoch_seconds` the sum, and
         `val_loss_std` and `val_accuracy_std` are standard deviations.
 
     Raises:
@@ -69,7 +76,7 @@ def fit(
             trainer.restore(network, state.epoch)
 
     for epoch in range(done + 1, config.passes + 1):
-        metrics = _train_epoch(networks, epoch, patience.factor)
+        metrics = _train_epoch(networks, epoch, patience.factor, listener)
         metrics["epoch"] = config.epoch_after(epoch)
         patience.note(metrics[f"val_{watched}"], config)
         after = State(
@@ -94,7 +101,9 @@ def is_over(config: TrainingConfig, metrics: Mapping[str, Any], state: State) ->
     return state.epoch >= config.passes or waited or not finite
 
 
-def _train_epoch(networks: Sequence[Trainer], epoch: int, plateau: float) -> Metrics:
+def _train_epoch(
+    networks: Sequence[Trainer], epoch: int, plateau: float, listener: StepListener | None
+) -> Metrics:
     began = time.perf_counter()
     results: list[EpochResult] = []
     found: list[dict[str, float]] = []
@@ -102,7 +111,7 @@ def _train_epoch(networks: Sequence[Trainer], epoch: int, plateau: float) -> Met
     names = networks[0].task.prediction.score_names
     for trainer in networks:
         started = time.perf_counter()
-        results.append(trainer.run_epoch(epoch, plateau))
+        results.append(trainer.run_epoch(epoch, plateau, None if results else listener))
         training_seconds += time.perf_counter() - started
         if math.isfinite(results[-1].loss):
             found.append(trainer.evaluate())
@@ -118,7 +127,8 @@ def _train_epoch(networks: Sequence[Trainer], epoch: int, plateau: float) -> Met
         "updates": networks[0].updates,
         "epoch_seconds": time.perf_counter() - began,
         "samples_per_second": sum(result.samples for result in results) / training_seconds,
-        "step_losses": results[0].step_losses,
+        "step_losses": [(step.update, step.loss) for step in results[0].steps],
+        "step_scores": curves(results[0].steps),
     }
     if len(networks) > 1:
         for name in (name for name in DEVIATIONS if name in names):

@@ -24,6 +24,7 @@ from trainables.training.state import (
     load_pretrained,
     load_weights,
 )
+from trainables.training.step_log import LoggedStep, StepListener, StepLog
 from trainables.training.task import Batch, Task
 
 STEPS_PER_LOOK = 32
@@ -47,8 +48,8 @@ class EpochResult:
     """Number of samples; fewer than all if the loss became non-finite, which ends the epoch."""
     learning_rate: float
     """Learning rate of the last update."""
-    step_losses: list[tuple[int, float]]
-    """Pairs of an update in the run, from 1, and its loss, every `print_freq` updates."""
+    steps: list[LoggedStep]
+    """Every `print_freq`-th update."""
 
 
 class Trainer:
@@ -85,28 +86,35 @@ class Trainer:
             load_pretrained(self.task.model, self.config.pretrained)
             self._average = WeightAverage(self.task.model, self.config.ema_decay)
 
-    def run_epoch(self, epoch: int, plateau: float = 1.0) -> EpochResult:
+    def run_epoch(
+        self, epoch: int, plateau: float = 1.0, listener: StepListener | None = None
+    ) -> EpochResult:
         """Train on every sample once, in an order and with a dropout and an augmentation that seed
         and epoch determine.
 
         Args:
             epoch: epoch of the run, from 1.
             plateau: current factor of the schedule "plateau".
+            listener: receives every `print_freq`-th update, soon after it was made.
         """
         if self._frozen and epoch > self.config.freeze_epochs:
             self._freeze(False)
         losses: list[Tensor] = []
         outputs: list[Tensor] = []
         targets: list[Tensor] = []
-        begun = self.updates
+        log = self._step_log(epoch, listener)
         with self.random_streams(epoch):
             for loss, out, target in self.steps(epoch, plateau):
                 losses.append(loss)
                 outputs.append(out)
                 targets.append(target)
+                log.note(self.updates, loss, out, target, self._learning_rate())
                 last = losses[-STEPS_PER_LOOK:]
-                if len(losses) % STEPS_PER_LOOK == 0 and not torch.stack(last).isfinite().all():
-                    break
+                if len(losses) % STEPS_PER_LOOK == 0:
+                    if not torch.stack(last).isfinite().all():
+                        break
+                    log.read()
+            log.read()
         sizes = torch.tensor([len(target) for target in targets], device=self.task.device)
         by_step = torch.stack(losses)
         samples = sum(map(len, targets))
@@ -114,8 +122,8 @@ class Trainer:
             loss=float((by_step * sizes).sum() / samples),
             scores=self.task.prediction.train_scores(torch.cat(outputs), torch.cat(targets)),
             samples=samples,
-            learning_rate=float(self._optimizer.param_groups[0]["lr"]),
-            step_losses=self._logged(begun, by_step),
+            learning_rate=self._learning_rate(),
+            steps=log.steps,
         )
 
     def steps(self, epoch: int, plateau: float = 1.0) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
@@ -247,13 +255,18 @@ class Trainer:
         freeze(self.task.model, frozen)
         self._optimizer = build_optimizer(self.config, self.task.model)
 
-    def _logged(self, begun: int, losses: Tensor) -> list[tuple[int, float]]:
-        each = self.config.print_freq
-        steps = [n for n in range(begun + 1, begun + len(losses) + 1) if each and n % each == 0]
-        if not steps:
-            return []
-        chosen = losses[[step - begun - 1 for step in steps]].tolist()
-        return list(zip(steps, chosen, strict=True))
+    def _learning_rate(self) -> float:
+        return float(self._optimizer.param_groups[0]["lr"])
+
+    def _step_log(self, epoch: int, listener: StepListener | None) -> StepLog:
+        reported = self.config.epoch_after(epoch)
+
+        def tell(step: LoggedStep) -> None:
+            if listener is not None:
+                listener(reported, step)
+
+        scores = self.task.prediction.train_scores
+        return StepLog(self.config.print_freq, self.task.device, scores, tell)
 
 
 def predict(task: Task, config: TrainingConfig, inputs: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,8 +58,11 @@ from tune_cluster.study.state import Metrics, StudyState, TrialState
 
 EVENT_FILE_PREFIX, FILE_VERSION = "events.out.tfevents", "brain.Event:2"
 
-STEP_LOSS = "loss/step"
-"""Tag of the losses of single steps, with the step on the x axis."""
+OF_STEPS = "/step"
+"""End of the tags of single steps, with the step on the x axis: `loss/step`, `accuracy/step`."""
+
+REPORTED = "reported/"
+"""Start of the tag of a metric whose own name would be another thing's tag."""
 
 TAGS = {
     "train_loss": "loss/train",
@@ -92,7 +95,7 @@ class Run:
         self.tags.add(value.tag)
         if value.HasField("simple_value"):
             self.last[value.tag] = value.simple_value
-            if value.tag != STEP_LOSS and not is_column(value.tag):
+            if not is_of_steps(value.tag) and not is_column(value.tag):
                 self.epochs.add(step)
 
 
@@ -154,7 +157,7 @@ class TensorBoard(Callback):
         values: dict[int, list[Summary.Value]] = {}
         if isinstance(event, Result):
             values[trial.step(event.epoch)] = scalars(event.metrics)
-            self._steps(run, event.step_losses or ())
+            self._steps(run, event.step_losses or (), event.step_scores or {})
         elif isinstance(event, Interim):
             values[trial.step(event.epoch)] = scalars(event.metrics)
         elif isinstance(event, (Promoted, Decision)):
@@ -182,7 +185,7 @@ class TensorBoard(Callback):
             epoch = steps[step]
             self._open(run, trial)
             self._add(run, step, scalars(metrics[epoch]))
-            self._steps(run, trial.step_losses.get(epoch, ()))
+            self._steps(run, trial.step_losses.get(epoch, ()), trial.step_scores.get(epoch, {}))
         self._update(run, trial, {})
         if trial.ended and run in self._writers:
             self._writers.pop(run).close()
@@ -240,9 +243,20 @@ class TensorBoard(Callback):
             self._open(run, trial)
             self._add(run, step, summaries)
 
-    def _steps(self, run: str, losses: Sequence[Sequence[float]]) -> None:
-        for step, loss in losses:
-            self._add(run, int(step), [Summary.Value(tag=STEP_LOSS, simple_value=loss)])
+    def _steps(
+        self,
+        run: str,
+        losses: Sequence[Sequence[float]],
+        scores: Mapping[str, Sequence[Sequence[float]]],
+    ) -> None:
+        values: dict[int, list[Summary.Value]] = {}
+        for name, pairs in {"loss": losses, **scores}.items():
+            for step, value in pairs:
+                values.setdefault(int(step), []).append(
+                    Summary.Value(tag=step_tag_of(name), simple_value=value)
+                )
+        for step, found in sorted(values.items()):
+            self._add(run, step, found)
 
     def _text(self, run: str, tag: str, text: str, epoch: Epoch) -> None:
         metadata: SummaryMetadata = create_summary_metadata(tag, "")
@@ -278,8 +292,20 @@ def scalars(metrics: Metrics) -> list[Summary.Value]:
 def tag_of(metric: str) -> str:
     """Return the tag of a metric's curve; a name that is already used gets another tag."""
     tag = one_line(TAGS.get(metric, metric))
-    taken = is_column(tag) or tag in (*TEXTS, STEP_LOSS)
-    return f"reported/{tag}" if taken else tag
+    taken = is_column(tag) or tag in TEXTS or is_of_steps(tag)
+    return f"{REPORTED}{tag}" if taken else tag
+
+
+def step_tag_of(name: str) -> str:
+    """Return the tag of the values of single steps under this name, a curve beside that of the
+    epochs."""
+    shared = TAGS.get(f"train_{name}", TAGS.get(name, name)).removesuffix("/train")
+    return f"{one_line(shared).removeprefix(REPORTED)}{OF_STEPS}"
+
+
+def is_of_steps(tag: str) -> bool:
+    """Return whether a curve has steps on its x axis, not epochs."""
+    return tag.endswith(OF_STEPS) and not tag.startswith(REPORTED)
 
 
 def read_run(folder: Path) -> Run:

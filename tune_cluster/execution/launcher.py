@@ -26,6 +26,7 @@ from tune_cluster.callbacks.console import ConsoleOutput
 from tune_cluster.callbacks.hparams import Columns
 from tune_cluster.callbacks.retention import Retention
 from tune_cluster.callbacks.tensorboard import TensorBoard
+from tune_cluster.callbacks.verbose import VerboseOutput
 from tune_cluster.cluster.capacity import Cluster
 from tune_cluster.cluster.connect import connected
 from tune_cluster.cluster.facts import gpu_notice, seen_gpus
@@ -266,6 +267,8 @@ class Begun:
                 seconds=self.estimate.seconds,
                 brief=self.brief,
             )
+        if study.options.verbose:
+            yield VerboseOutput(self.console)
         yield from self.callbacks
 
 

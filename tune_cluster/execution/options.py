@@ -39,13 +39,15 @@ RESUMABLE = (
     "keep_best",
     "checkpoint_budget",
     "price_per_gpu_hour",
+    "verbose",
     "yes",
 )
 """Options that a resume may change: none of them changes the results of a trial."""
 
 ONE_SESSION = {
     **{"time_budget": None, "address": None, "resume": None},
-    **{"resume_or_start": False, "repair": False, "yes": False, "ensemble": None},
+    **{"resume_or_start": False, "repair": False, "ensemble": None},
+    **{"verbose": False, "yes": False},
 }
 """Options of one session, which the next one does not take over. (A flag that is set by default
 could only be unset: `--no-yes`.)"""
@@ -170,6 +172,9 @@ class Options:
     `best/`, a copy, is not counted."""
     price_per_gpu_hour: Annotated[Annotated[float, Field(ge=0)] | None, _metavar("MONEY")] = None
     """Price of a GPU per hour: adds the money to the cost estimate before the study."""
+    verbose: bool = False
+    """Print the metrics of each epoch of each trial, and its loss, scores, learning rate and
+    throughput every `print_freq` updates, when the epoch ends."""
     yes: bool = False
     """Do what is asked for, however large: without a question at the terminal, and a grid of more
     than 10,000 points."""

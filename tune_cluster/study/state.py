@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -71,6 +71,8 @@ class TrialState:
     """Reports without the study's metric, by epoch."""
     step_losses: dict[Epoch, Sequence[Sequence[float]]] = field(default_factory=dict)
     """Pairs of a step and its loss, by epoch."""
+    step_scores: dict[Epoch, Mapping[str, Sequence[Sequence[float]]]] = field(default_factory=dict)
+    """Pairs of a step and another value, by name, by epoch."""
     best: Best | None = None
     """Best value; None without a value."""
     epochs: Epoch = 0
@@ -162,6 +164,8 @@ class TrialState:
             self.results[event.epoch] = event.metrics
             if event.step_losses:
                 self.step_losses[event.epoch] = event.step_losses
+            if event.step_scores:
+                self.step_scores[event.epoch] = event.step_scores
             self._compare(event.epoch, event.metrics)
         elif isinstance(event, Interim):
             self.reports_fractions |= isinstance(event.epoch, float)
@@ -195,6 +199,7 @@ class TrialState:
         for epoch in lost:
             del self.results[epoch]
             self.step_losses.pop(epoch, None)
+            self.step_scores.pop(epoch, None)
         start = self.start_epoch if first > self.start_epoch else 0
         self.epochs, self.best = max(self.results, default=start), None
         for epoch, metrics in self.results.items():

@@ -177,6 +177,8 @@ class TrialReport:
     """Metrics of the epoch, `None` for a non-finite value; empty without a completed epoch."""
     step_losses: Sequence[Sequence[Number]] = ()
     """Pairs of a step and its loss."""
+    step_scores: Mapping[str, Sequence[Sequence[Number]]] = field(default_factory=dict)
+    """Pairs of a step and another value, by name."""
     node: str = ""
     """First characters of Ray's id of the trial's node."""
     status: Literal["finished", "diverged", "failed"] | None = None

@@ -28,6 +28,7 @@ from tune_cluster.storage.checkpoints import Checkpoint
 Number: TypeAlias = int | float
 
 STEP_LOSSES = "step_losses"
+STEP_SCORES = "step_scores"
 
 OF_TUNE = (
     *("done", "should_checkpoint", "checkpoint_dir_name", "config", "training_iteration"),
@@ -38,7 +39,10 @@ OF_TUNE = (
 """Keys that Tune itself adds to a result, or reads from it. They cannot request a checkpoint: that
 of a function is in a folder of its node, and is managed here alone."""
 
-NOT_METRICS = {STEP_LOSSES, *OF_TUNE}
+OF_STEPS = (STEP_LOSSES, STEP_SCORES)
+"""Keys of values of single steps within an epoch."""
+
+NOT_METRICS = {*OF_STEPS, *OF_TUNE}
 
 LARGEST_EXACT = 2**53
 """Largest integer up to which every integer is a floating-point number too."""
@@ -53,6 +57,8 @@ class Reported(NamedTuple):
     """Types of values that are no numbers, by name."""
     step_losses: list[list[Number]]
     """Pairs of a step and its loss."""
+    step_scores: dict[str, list[list[Number]]]
+    """Pairs of a step and another value, by name."""
     done: bool
 
 
@@ -66,7 +72,11 @@ def numbers_of(result: Mapping[Any, Any]) -> Reported:
     step_losses = _pairs(result.get(STEP_LOSSES, []))
     if step_losses is None:
         left_out[STEP_LOSSES] = "no pairs of a step and its loss"
-    return Reported(numbers, left_out, step_losses or [], bool(result.get("done")))
+    step_scores = _pairs_by_name(result.get(STEP_SCORES, {}))
+    if step_scores is None:
+        left_out[STEP_SCORES] = "no pairs of a step and a value by name"
+    done = bool(result.get("done"))
+    return Reported(numbers, left_out, step_losses or [], step_scores or {}, done)
 
 
 def metrics_of(result: Mapping[str, Any]) -> dict[str, Number | None]:
@@ -144,6 +154,16 @@ def _pairs(losses: Any) -> list[list[Number]] | None:
     return [[step, loss] for step, loss in pairs if math.isfinite(loss)]
 
 
+def _pairs_by_name(scores: Any) -> dict[str, list[list[Number]]] | None:
+    """Return the pairs of each name that has any, as `_pairs`; None if these are none."""
+    if not isinstance(scores, Mapping) or not all(isinstance(name, str) for name in scores):
+        return None
+    found = {name: _pairs(pairs) for name, pairs in scores.items()}
+    if any(pairs is None for pairs in found.values()):
+        return None
+    return {name: pairs for name, pairs in found.items() if pairs}
+
+
 EPOCH_DIGITS = 6
 """Digits of the fraction of an epoch; the rest is rounding error of a sum."""
 
@@ -209,7 +229,7 @@ class History:
 
     def add(self, result: Mapping[str, Any]) -> None:
         """Add a result that the trial reports."""
-        self.results.append({k: v for k, v in result.items() if k not in (STEP_LOSSES, "done")})
+        self.results.append({k: v for k, v in result.items() if k not in (*OF_STEPS, "done")})
 
     def is_of(self, checkpoint: Checkpoint) -> bool:
         """Return whether the checkpoint was trained with this configuration, if it stores one."""

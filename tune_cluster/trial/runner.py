@@ -63,6 +63,7 @@ from tune_cluster.trial.process import (
 )
 from tune_cluster.trial.results import (
     STEP_LOSSES,
+    STEP_SCORES,
     EpochCount,
     History,
     Number,
@@ -333,8 +334,8 @@ class TrialRunner:
             self._checkpoints.drop_from(epoch)
         if metric not in numbers:
             return self._keep_interim(epoch, numbers, seconds, first)
-        losses = reported.step_losses
-        whole = {**numbers, "epoch": epoch, STEP_LOSSES: losses, "done": reported.done}
+        steps = {STEP_LOSSES: reported.step_losses, STEP_SCORES: reported.step_scores}
+        whole = {**numbers, "epoch": epoch, **steps, "done": reported.done}
         checkpoint = None if save is None else self._save(whole, save, seconds)
         attempt.history.add(whole)
         new = {n: why for n, why in reported.left_out.items() if n not in self._left_out}
@@ -396,6 +397,7 @@ class TrialRunner:
             epoch=result["epoch"],
             metrics=metrics_of(result),
             step_losses=result.get(STEP_LOSSES, []),
+            step_scores=result.get(STEP_SCORES, {}),
             node=self._process.node[:8],
             status="finished" if result.get("done") else None,
             restored=self._take_restored(),

@@ -1,4 +1,5 @@
 import math
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,7 +18,7 @@ from trainables.training.state import load_state, save_state
 from tune_cluster.execution.ray_tune.capabilities import name_of
 
 SMALL = {"hidden_sizes": [16], "batch_size": 32, "epochs": 3, "dropout": 0.3}
-CLOCK = ("epoch_seconds", "samples_per_second", "done")
+CLOCK = ("epoch_seconds", "samples_per_second", "step_scores", "done")
 
 
 def timeless(metrics):
@@ -45,6 +46,16 @@ def test_a_trial_reports_what_the_loop_yields_and_is_done_at_the_last_epoch(star
     assert [result["done"] for result in results] == [False, False, True]
     with pytest.raises(ValueError, match="after 3 of 3 epochs"):
         trial.step()
+
+
+def test_a_trial_prints_its_logged_steps_to_its_log(start, capsys):
+    # 200 images: 7 updates an epoch.
+    start({**SMALL, "print_freq": 3}).step()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["epoch 1, update 3", "epoch 1, update 6"]
+    number = r"[\d.,e-]+"
+    expected = f"loss {number}, accuracy {number}, learning_rate 0.01, {number} samples/s"
+    assert all(re.fullmatch(f".*: {expected}", line) for line in lines)
 
 
 def test_a_trial_goes_on_from_a_checkpoint(start, tmp_path):

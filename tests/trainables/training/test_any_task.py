@@ -16,7 +16,7 @@ from trainables.training.state import load_state, save_state, snapshot
 from trainables.training.task import Batch
 
 ROWS, HELD_OUT = 200, 40
-CLOCK = ("epoch_seconds", "samples_per_second")
+CLOCK = ("epoch_seconds", "samples_per_second", "step_scores")
 
 
 @dataclass(frozen=True, kw_only=True, config=CHECKS)

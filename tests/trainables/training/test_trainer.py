@@ -282,6 +282,38 @@ def test_step_losses_are_told_by_their_number_in_the_run(tiny):
     )
 
 
+def test_logged_steps_have_scores_and_learning_rate_of_their_batch(tiny):
+    config = replace(SMALL, print_freq=1, schedule="linear", batch_size=200, epochs=3)
+    told = []
+    steps = fit(config, ImageData(tiny), listener=lambda epoch, step: told.append((epoch, step)))
+    run = [metrics for metrics, _ in steps]
+    # One batch an epoch: its values are those of the epoch.
+    for update, metrics in enumerate(run, start=1):
+        scores = {name: dict(pairs) for name, pairs in metrics["step_scores"].items()}
+        assert set(scores) == {"accuracy", "learning_rate", "samples_per_second"}
+        assert scores["accuracy"] == {update: metrics["train_accuracy"]}
+        assert scores["learning_rate"] == {update: metrics["learning_rate"]}
+        assert scores["samples_per_second"][update] >= metrics["samples_per_second"]
+    assert [(epoch, step.update) for epoch, step in told] == [(1, 1), (2, 2), (3, 3)]
+    assert [step.loss for _, step in told] == [dict(m["step_losses"])[m["updates"]] for m in run]
+
+
+def test_steps_are_told_of_the_first_fold_alone(tiny):
+    config = replace(SMALL, print_freq=10, batch_size=2, folds=2, epochs=1)
+    told = []
+    steps = fit(config, ImageData(tiny), listener=lambda _, step: told.append(step.update))
+    metrics, _ = next(steps)
+    assert told == [step for step, _ in metrics["step_losses"]] != []
+
+
+def test_what_is_logged_changes_no_weight(tiny):
+    losses = [
+        [metrics["val_loss"] for metrics, _ in fit(config, ImageData(tiny))]
+        for config in (replace(SMALL, print_freq=1), replace(SMALL, print_freq=0))
+    ]
+    assert losses[0] == losses[1]
+
+
 def test_folds_report_mean_and_deviation_of_what_each_would_report(tiny):
     config = replace(SMALL, folds=4, epochs=2)
     run = list(fit(config, ImageData(tiny)))

@@ -180,6 +180,11 @@ class Recorder(Callback):
                     node=report.node,
                     metrics={**report.metrics},
                     step_losses=[[*pair] for pair in report.step_losses] or None,
+                    step_scores={
+                        name: [[*pair] for pair in pairs]
+                        for name, pairs in report.step_scores.items()
+                    }
+                    or None,
                 )
             )
         if report.checkpoint is not None:
