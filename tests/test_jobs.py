@@ -15,7 +15,7 @@ JOBS = sorted(
     if path.stem
     not in (
         *("__init__", "__main__", "compare_strategies"),
-        *("search_script", "search_command", "sobol_fine_tuning"),
+        *("search_script", "search_command", "sobol_fine_tuning", "look_at_data"),
     )
 )
 

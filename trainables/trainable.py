@@ -1,6 +1,6 @@
 """A task as a trainable of Tune; the only file of the trainables that imports Ray."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ray import tune
 
 from trainables.data.dataset import Dataset, SearchData
+from trainables.data.look import Look, OwnLook, look_at
 from trainables.prediction.baselines import constant_scores
 from trainables.training.config import TrainingConfig
 from trainables.training.evaluation import evaluate_part, predict_held_out, predict_part
@@ -225,6 +226,23 @@ class TaskTrainable(tune.Trainable):
         part = dataset.test if on_test else dataset.search.validation
         name, scores = constant_scores(dataset.search, part.targets)
         return {name: named(scores, on_test)}
+
+    @classmethod
+    def look(cls, dataset: Dataset[Any]) -> Look:
+        """Return what was found in a dataset: sentences that a person should read before the first
+        trial, and a page."""
+        return look_at(dataset, cls.own_look())
+
+    @classmethod
+    def own_look(cls) -> OwnLook[Any] | None:
+        """Return what the task's kind of data adds to the look; imported by the driver alone."""
+        return None
+
+    @classmethod
+    def reader(cls) -> Callable[..., Dataset[Any]]:
+        """Return a function that reads and splits a dataset of the task, whose parameters are
+        command-line flags; imported by the driver alone."""
+        raise NotImplementedError(f"{cls.__name__} names no reader of its data")
 
     def _begin(self, config: Mapping[str, object]) -> None:
         self.settings = self.config_type.from_dict(config)

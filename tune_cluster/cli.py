@@ -128,6 +128,16 @@ def job_script(name: str) -> str:
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
+def data(dataset: str, *flags: str) -> Script:
+    """Look at a dataset: balance of the classes, duplicates, missing values, and a page of it.
+
+    Args:
+        dataset: a name or a path, as jobs take it by --dataset; --task image or table, --page FILE
+            and the flags of the task's data follow it.
+    """
+    return [job_script("look_at_data"), dataset, *flags]
+
+
 def preflight(
     *,
     address: str | None = None,
@@ -263,7 +273,7 @@ READING = (commands.report, commands.doctor, commands.show, commands.why, comman
 """Commands that only read studies, beside `list`."""
 
 COMMANDS: dict[str, Callable[..., Script | None]] = {
-    **{command.__name__: command for command in (run, resume, train, preflight)},
+    **{command.__name__: command for command in (run, resume, train, data, preflight)},
     "list": commands.list_studies,
     "next": commands.next_study,
     **{command.__name__: command for command in READING},

@@ -264,3 +264,39 @@ def test_a_job_on_bad_data_ends_with_2_before_anything_is_scheduled(task, tmp_pa
     (line,) = (done.stdout + done.stderr).splitlines()
     assert line.startswith("error: ")
     assert not (tmp_path / "results" / "bad").exists()
+
+
+@each_task
+def test_its_data_can_be_looked_at(task, tmp_path):
+    (tmp_path / "own").mkdir()
+    member = MEMBERS[task]
+    dataset = member.load(member.own(tmp_path / "own"))
+    kind = TASKS[task]
+    look = kind.look(dataset)
+    assert "Duplicates" in [section.title for section in look.sections]
+    assert all(len(row) == len(one.heads) for one in look.sections for row in one.rows)
+    assert dataset.fingerprint in look.page
+    assert callable(kind.reader())
+
+
+@each_task
+@pytest.mark.parametrize("targets", TARGETS)
+def test_its_checkpoints_predict_what_was_held_out_and_are_averaged(task, targets, tmp_path):
+    data = data_of(task, targets)
+    config = config_of(task, targets, folds=2, epochs=1)
+    *_, (_, state) = fit(config, TASKS[task].data_type(data))
+    save_state(state, tmp_path / "state.pt")
+    dataset = Dataset(
+        name="own", search=data, test=data.validation, notice="", source="", fingerprint=""
+    )
+    (tmp_path / "mean").mkdir()
+    kind, plain, folder = TASKS[task], asdict(config), str(tmp_path)
+    kind.average([plain] * 2, [folder] * 2, dataset, str(tmp_path / "mean"))
+    for part, count in (("validation", len(data.targets)), ("test", len(data.validation.targets))):
+        found, soup = (
+            kind.predict(plain, at, dataset, part) for at in (folder, str(tmp_path / "mean"))
+        )
+        assert len(found["rows"]) == len(found["predicted"]) == count
+        assert found["predicted"].ndim == (2 if targets == "classes" else 1)
+        # Statistics of batch norm are those of another pass over the samples.
+        np.testing.assert_allclose(found["predicted"], soup["predicted"], rtol=0.5, atol=0.2)

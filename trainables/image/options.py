@@ -62,6 +62,16 @@ class DataFlags:
         )
 
 
+def read(images: DataFlags, *, seed: int = 0) -> Dataset[Images]:
+    """Load and split a dataset of images.
+
+    Args:
+        images: flags of the data.
+        seed: seed of the split.
+    """
+    return images.load(seed=seed)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ImageFlags(DataFlags):
     """Command-line flags for the images and the network of a study."""

@@ -59,6 +59,17 @@ class TableFlags:
         )
 
 
+def read(table: TableFlags, *, kind: Kind = "classes", seed: int = 0) -> Dataset[Table]:
+    """Read and split a table.
+
+    Args:
+        table: flags of the data.
+        kind: whether the target is classes or numbers.
+        seed: seed of the split.
+    """
+    return table.load(kind, seed=seed)
+
+
 def _names(words: tuple[str, ...]) -> list[str]:
     """Return the names in words such as `a,b` and `c`."""
     return [name.strip() for word in words for name in word.split(",") if name.strip()]

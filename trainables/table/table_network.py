@@ -1,12 +1,17 @@
 """The table task as a trainable of Tune."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from trainables.data.dataset import Dataset
+from trainables.data.look import OwnLook
 from trainables.table.boosting import boosted_scores
 from trainables.table.config import TableConfig
+from trainables.table.tables import Table
 from trainables.table.task import TableData
 from trainables.trainable import TaskTrainable, named
 
@@ -20,6 +25,20 @@ class TableNetwork(TaskTrainable):
     data_type = TableData
 
     settings: TableConfig
+
+    @classmethod
+    @override
+    def own_look(cls) -> OwnLook[Table]:
+        from trainables.table.look import LOOK
+
+        return LOOK
+
+    @classmethod
+    @override
+    def reader(cls) -> Callable[..., Dataset[Table]]:
+        from trainables.table.options import read
+
+        return read
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write the state and, with a feature selection, `features.json`: for each network how far

@@ -37,6 +37,7 @@ from tune_cluster.execution import audit, baselines, summary
 from tune_cluster.execution.best import keep_best, write_replicates
 from tune_cluster.execution.command_line import Command, arguments_of, parse
 from tune_cluster.execution.cost_estimate import CostEstimate
+from tune_cluster.execution.data_look import look_at_data, write_page
 from tune_cluster.execution.description import describe
 from tune_cluster.execution.evaluate import evaluate
 from tune_cluster.execution.options import Options
@@ -314,14 +315,20 @@ def prepare(
             built = study.as_tune()
             refuse_unused(command.changed, study)
             description = describe(study, command, argv or ())
+            look = look_at_data(study)
             typed = [] if argv is None else description["command"]
             how = summary.resume_command(typed, study)
-            started, estimate = confirm_start(console, study, how, asked=argv is not None)
+            asked = argv is not None
+            started, estimate = confirm_start(console, study, how, asked=asked, look=look)
             if started:
                 cost = {} if estimate is None else {"price": estimate.describe()}
+                if look is not None:
+                    description["notices"] = [*study.notices, *look.warnings]
                 study.open({**description, **cost}, argv or ())
                 keep()
                 baselines.write_baselines(study)
+                if look is not None:
+                    write_page(study, look)
                 callbacks = adapted(tuner.run_config.callbacks or (), study)
                 return Begun(study, built, typed, estimate, console, callbacks)
     return None

@@ -25,8 +25,10 @@ from tune_cluster.execution.cost_estimate import (
     divide_quota,
     estimate_cost,
 )
+from tune_cluster.execution.data_look import PAGE_FILE, WARNING, DataLook
 from tune_cluster.execution.options import Options
 from tune_cluster.execution.ray_tune.study import Study
+from tune_cluster.execution.summary import typed
 from tune_cluster.plain_text import one_line
 from tune_cluster.study.stored import strangers
 
@@ -34,8 +36,10 @@ NAME_COLUMN_CHARACTERS = 10
 """Width of the column of names, in characters."""
 
 
-def show_plan(console: Console, study: Study, estimate: CostEstimate) -> None:
-    """Print the plan, its cost, and notes."""
+def show_plan(
+    console: Console, study: Study, estimate: CostEstimate, look: DataLook | None = None
+) -> None:
+    """Print the plan, its cost, notes, and what was found in the data."""
     dataset = study.dataset
     if dataset is not None:
         show_line(console, "data", f"{dataset.name}, from {dataset.source}")
@@ -45,6 +49,9 @@ def show_plan(console: Console, study: Study, estimate: CostEstimate) -> None:
         show_line(console, "NOTICE", notice, style="bold red")
     for name, text in baselines.plan_lines(study):
         show_line(console, name, text)
+    if look is not None:
+        for name, text in look.lines(typed(study.directory / PAGE_FILE)):
+            show_line(console, name, text, style="bold red" if name == WARNING else "")
     for name, text in (*plan_lines(study, estimate), *cost_lines(study, estimate)):
         show_line(console, name, text)
     for note in (*study.notes, *study.scheduler.notes(study.total)):
@@ -176,7 +183,7 @@ same holds for smoke tests and the rest of most resumed studies."""
 
 
 def confirm_start(
-    console: Console, study: Study, resume: str, *, asked: bool
+    console: Console, study: Study, resume: str, *, asked: bool, look: DataLook | None = None
 ) -> tuple[bool, CostEstimate | None]:
     """Show what will be run and its cost, and ask whether to start.
 
@@ -185,6 +192,7 @@ def confirm_start(
         study: study, not open yet.
         resume: resume command.
         asked: whether a user may be there to answer.
+        look: what was found in the data of a new study.
 
     Returns:
         Whether to start, and the estimate; None if nothing is left to be run.
@@ -199,7 +207,7 @@ def confirm_start(
     estimate = estimate_cost(study, step=asked and not (options.yes or options.smoke_test))
     divide_quota(study, estimate.largest_checkpoint)
     check_room(study, estimate)
-    show_plan(console, study, estimate)
+    show_plan(console, study, estimate, look)
     show_line(console, "resume", resume, typed=True)
     console.print()
     if asked and not confirmed(console, options, estimate.seconds):
