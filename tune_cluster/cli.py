@@ -132,8 +132,8 @@ def data(dataset: str, *flags: str) -> Script:
     """Look at a dataset: balance of the classes, duplicates, missing values, and a page of it.
 
     Args:
-        dataset: a name or a path, as jobs take it by --dataset; --task image or table, --page FILE
-            and the flags of the task's data follow it.
+        dataset: a name or a path, as jobs take it by --dataset; --task image, text or table,
+            --page FILE and the flags of the task's data follow it.
     """
     return [job_script("look_at_data"), dataset, *flags]
 

@@ -135,6 +135,16 @@ class TextFlags:
         return {n: fingerprint_of(n, path) for n, path in files.items() if path is not None}
 
 
+def read(texts: TextFlags, *, seed: int = 0) -> Dataset[Texts]:
+    """Read and split texts.
+
+    Args:
+        texts: flags of the data.
+        seed: seed of the split.
+    """
+    return texts.load(seed=seed)
+
+
 def network_of(weights: Path) -> dict[str, Any]:
     """Return the hyperparameters of the network and of the texts that weights were trained with.
 
