@@ -77,7 +77,7 @@ def show(console: Console, look: Look, task: str) -> None:
             continue
         table = Table(*section.heads, box=None, pad_edge=False, title=section.title)
         table.title_justify = "left"
-        for column in table.columns[1:]:
+        for column in table.columns[1 : -1 if section.worded else None]:
             column.justify = "right"
         for row in section.rows[:SHOWN_ROWS]:
             table.add_row(*row)

@@ -42,6 +42,8 @@ class Section:
     heads: tuple[str, ...] = ()
     """Heads of the columns of `rows`."""
     rows: tuple[tuple[str, ...], ...] = ()
+    worded: bool = False
+    """Whether the last column has texts, and no numbers."""
     text: str = ""
     picture: bytes = b""
     """PNG file; empty without one."""
@@ -292,7 +294,9 @@ PAGE = """<!doctype html>
          color: #222; background: #fff }
   h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem }
   table { border-collapse: collapse } th, td { padding: .15rem .8rem; text-align: right }
-  th:first-child, td:first-child { text-align: left } tr { border-bottom: 1px solid #ddd }
+  th:first-child, td:first-child { text-align: left }
+  .worded th:last-child, .worded td:last-child { text-align: left }
+  tr { border-bottom: 1px solid #ddd }
   .warning { background: #fff3cd; border-left: 4px solid #d39e00; padding: .5rem .8rem;
              margin: .5rem 0 }
   img { max-width: 100% } .told { color: #666 }
@@ -305,7 +309,7 @@ PAGE = """<!doctype html>
 {% endfor %}
 {% for section in look.sections %}<h2>{{ section.title }}</h2>
 {% if section.text %}<p class="told">{{ section.text }}</p>{% endif %}
-{% if section.rows %}<table>
+{% if section.rows %}<table{{ " class=worded" if section.worded }}>
 <tr>{% for head in section.heads %}<th>{{ head }}</th>{% endfor %}</tr>
 {% for row in section.rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
 {% endfor %}</table>{% endif %}

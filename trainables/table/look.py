@@ -90,7 +90,10 @@ def _categories(table: Table) -> Section:
         shown = ", ".join(f"{levels[c]} {counts[c] / len(codes):.0%}" for c in first)
         rows.append((name, f"{int((counts > 0).sum()):,}", shown))
     return Section(
-        title="Categories", heads=("column", "categories", "most frequent"), rows=tuple(rows)
+        title="Categories",
+        heads=("column", "categories", "most frequent"),
+        rows=tuple(rows),
+        worded=True,
     )
 
 

@@ -31,7 +31,7 @@ TRACES: dict[str, Callable[[str], object]] = {
     "control or invisible characters": lambda text: any(map(REMOVED.__contains__, text)),
     "broken characters": re.compile("\ufffd|Ã[\x80-\xbf]|â€").search,
     "a character three times in a row": REPEATS.search,
-    "capital letters alone": str.isupper,
+    "capital letters above all": lambda text: 2 * sum(map(str.isupper, text)) > len(text),
 }
 """What cleaning may remove, by its name."""
 
@@ -90,6 +90,7 @@ def _texts(dataset: Dataset[Texts], texts: list[str]) -> Section:
         chosen = [(f"{targets[row]:.4g}", row) for row in spaced]
     return Section(
         title="Training texts",
+        worded=True,
         heads=("target", "text"),
         rows=tuple((label, _short(texts[row])) for label, row in chosen),
     )

@@ -50,7 +50,7 @@ def test_traces_of_the_web_and_broken_characters_are_counted(look):
     for name in ("HTML tags", "HTML entities", "addresses of the web", "broken characters"):
         assert traces[name] == ("38 of 38", "100.0%"), name
     assert traces["a character three times in a row"][0] == "38 of 38"
-    assert traces["capital letters alone"][0] == "0 of 38"
+    assert traces["capital letters above all"][0] == "0 of 38"
     assert any("another encoding" in warning for warning in found.warnings)
 
 
