@@ -269,7 +269,14 @@ def hyperparameters(names: tuple[str, ...] = ()) -> None:
             console.print()
 
 
-READING = (commands.report, commands.doctor, commands.show, commands.why, commands.diff)
+READING = (
+    commands.report,
+    commands.ui,
+    commands.doctor,
+    commands.show,
+    commands.why,
+    commands.diff,
+)
 """Commands that only read studies, beside `list`."""
 
 COMMANDS: dict[str, Callable[..., Script | None]] = {

@@ -209,6 +209,21 @@ def next_study(study: str) -> None:
     print(one_line(f"run       sh {argument(str(path))}"))
 
 
+def ui(folder: str = "results", *, port: int = 8050, allow_stop: bool = False) -> None:
+    """Serve a page of the studies in a folder, live, on this machine alone.
+
+    Args:
+        folder: folder with the studies.
+        port: port of the page; 0 takes a free one.
+        allow_stop: whether the page has a button that stops a running study in order.
+    """
+    from tune_cluster.reports.ui.serve import serve
+
+    if folder.startswith(SCHEME):
+        raise ValueError(f"ui {folder}: give a local folder")
+    serve(Path(expanded("FOLDER", folder)), port=port, allow_stop=allow_stop)
+
+
 def diff(first: str, second: str) -> None:
     """Print what differs between two studies: what was found, settings, ranges.
 

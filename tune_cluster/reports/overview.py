@@ -50,8 +50,8 @@ class Unreadable:
     reason: str
 
 
-def overviews(folder: Path) -> list[Overview | Unreadable]:
-    """Return the studies directly in a folder, newest first.
+def study_folders(folder: Path) -> list[Path]:
+    """Return the folders of the studies directly in a folder, by name.
 
     Raises:
         ValueError: the folder cannot be listed, has no study, or is one itself.
@@ -64,8 +64,13 @@ def overviews(folder: Path) -> list[Overview | Unreadable]:
         raise ValueError(f"{folder}: cannot be listed ({error.strerror})") from None
     if not there:
         raise ValueError(f"{folder}: no study is there")
+    return there
+
+
+def overviews(folder: Path) -> list[Overview | Unreadable]:
+    """Return the studies directly in a folder, newest first; raises as `study_folders`."""
     found: list[Overview | Unreadable] = []
-    for directory in there:
+    for directory in study_folders(folder):
         try:
             found.append(overview_of(directory, read_study(directory)))
         except ValueError as error:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search_spaces import needs_extra
 from search_spaces.objective import shown_value
 from search_spaces.values import short
 from tune_cluster.reports.answer import Answer, answer_of
@@ -19,6 +18,7 @@ from tune_cluster.reports.frames import results_frame, trials_frame, write_parqu
 from tune_cluster.reports.importance import Importances, importances
 from tune_cluster.reports.readable import Readable
 from tune_cluster.reports.tables import write_table
+from tune_cluster.reports.templates import rendered
 from tune_cluster.reports.trial_table import Row, ordered, rows_of, searched
 from tune_cluster.storage.inside import write_file
 from tune_cluster.study.stored import StoredStudy
@@ -105,8 +105,9 @@ class StudyReport:
         }
 
 
-def report_of(readable: Readable) -> StudyReport:
-    """Examine a study, or what can be read of it.
+def report_of(readable: Readable, *, importance: bool = True) -> StudyReport:
+    """Examine a study, or what can be read of it; importance, which takes seconds, if it is asked
+    for.
 
     Raises:
         ValueError: a library of the extra `report` is not installed.
@@ -115,7 +116,7 @@ def report_of(readable: Readable) -> StudyReport:
     findings = examined(study)
     objective = study.state.objective
     rows = ordered(rows_of(study), "value", descending=objective.mode == "max")
-    found = importances(study)
+    found = importances(study) if importance else Importances(epoch=None, each=[])
     return StudyReport(
         name=directory.resolve().name,
         study=study,
@@ -192,8 +193,14 @@ def _sections(study: StoredStudy, rows: Sequence[Row], found: Importances) -> li
     ]
 
 
-def html_of(reports: Sequence[StudyReport]) -> str:
-    """Return a page that needs no other file and no network."""
+def html_of(reports: Sequence[StudyReport], live: Mapping[str, Any] | None = None) -> str:
+    """Return a page that needs no other file and no network.
+
+    Args:
+        reports: studies, one below the other.
+        live: values of `tune-cluster ui`, whose server gives the page its library, follows a
+            running study, and links each trial to its story.
+    """
     from plotly.offline import get_plotlyjs
 
     figures, trials = {}, {}
@@ -201,10 +208,12 @@ def html_of(reports: Sequence[StudyReport]) -> str:
         trials[number] = report.trials_json()
         for at, section in enumerate(report.sections):
             figures[f"figure-{number}-{at}"] = json.loads(section.figure.to_json())
-    return _rendered(
+    return rendered(
         "report.html.jinja",
         reports=reports,
-        plotly=get_plotlyjs(),
+        live=live,
+        most=MOST_ROWS,
+        plotly="" if live else get_plotlyjs(),
         figures=_in_script(figures),
         trials=_in_script(trials),
     )
@@ -212,7 +221,7 @@ def html_of(reports: Sequence[StudyReport]) -> str:
 
 def markdown_of(reports: Sequence[StudyReport]) -> str:
     """Return the report as Markdown, without figures."""
-    return _rendered("report.md.jinja", reports=reports)
+    return rendered("report.md.jinja", reports=reports)
 
 
 def write_report(reports: Sequence[StudyReport], folder: Path) -> list[Path]:
@@ -242,18 +251,3 @@ def write_report(reports: Sequence[StudyReport], folder: Path) -> list[Path]:
 def _in_script(content: Any) -> str:
     """Return JSON that cannot end the script that it is in."""
     return json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
-
-
-def _rendered(template: str, **values: Any) -> str:
-    with needs_extra("report"):
-        import jinja2
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("tune_cluster.reports"),
-        autoescape=jinja2.select_autoescape(enabled_extensions=("html.jinja",)),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["shown"] = lambda value: "" if value is None else shown_value(value)
-    environment.filters["short"] = lambda value: "" if value is None else short(value)
-    return environment.get_template(template).render(most=MOST_ROWS, **values)

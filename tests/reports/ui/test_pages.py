@@ -1,0 +1,184 @@
+"""The live page, served as a person starts it, in a real browser."""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.expected_conditions import alert_is_present
+from selenium.webdriver.support.ui import WebDriverWait
+
+from tests.chromium import ARGUMENTS
+from tests.conftest import ROOT
+from tests.reports.made_up import spread, write
+
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(
+        shutil.which("chromium") is None or shutil.which("chromedriver") is None,
+        reason="needs chromium and chromedriver",
+    ),
+]
+
+SERVE = "from tune_cluster.cli import main; main()"
+
+HOLD = """
+import fcntl, json, signal, sys, time
+journal = open(sys.argv[1], "a")
+fcntl.flock(journal, fcntl.LOCK_EX)
+def end(*_):
+    journal.write(json.dumps({"event": "closed", "why": "interrupted"}) + "\\n")
+    sys.exit()
+signal.signal(signal.SIGINT, end)
+print("held", flush=True)
+time.sleep(300)
+"""
+"""A driver as far as a page sees one: it holds the journal, and ends in order by SIGINT."""
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("studies")
+    for name in ("first", "second"):
+        write(folder / name, spread(20))
+    return folder
+
+
+@pytest.fixture
+def serve(studies):
+    """Start the page; return its address with the token, and the process."""
+    started = []
+
+    def start(*flags):
+        command = [sys.executable, "-c", SERVE, "ui", str(studies), "--port", "0", *flags]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        started.append(process)
+        return re.search(r"http\S+", process.stdout.readline())[0]
+
+    yield start
+    for process in started:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+        process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    options = webdriver.ChromeOptions()
+    for argument in ARGUMENTS:
+        options.add_argument(argument)
+    found = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+    yield found
+    found.quit()
+
+
+@pytest.fixture
+def driver(studies):
+    """A process that holds the journal of the second study."""
+    journal = studies / "second" / "journal.jsonl"
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(journal)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def waiting(browser):
+    return WebDriverWait(browser, 60)
+
+
+def text_of(browser):
+    return browser.find_element(By.TAG_NAME, "body").text
+
+
+def test_a_study_is_read_from_the_list_to_the_story_of_a_trial(serve, browser):
+    browser.get(serve())
+    waiting(browser).until(lambda b: b.find_elements(By.LINK_TEXT, "first"))
+    assert "all trials" in text_of(browser)
+    browser.find_element(By.LINK_TEXT, "first").click()
+    waiting(browser).until(lambda b: b.find_elements(By.CSS_SELECTOR, "[data-drawn=yes] svg"))
+    assert "The best is trial" in text_of(browser)
+    (row, *_) = browser.find_elements(By.CSS_SELECTOR, "tr[id^=row-] a")
+    index = row.text
+    row.click()
+    waiting(browser).until(lambda b: b.find_elements(By.TAG_NAME, "h1")[0].text == f"trial {index}")
+    assert "trained    epochs 1 to 12" in browser.page_source
+    assert not [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
+
+
+def test_a_trial_under_the_pointer_is_shown_with_its_values(serve, browser):
+    browser.get(serve())
+    waiting(browser).until(lambda b: b.find_elements(By.LINK_TEXT, "first"))[0].click()
+    waiting(browser).until(lambda b: b.find_elements(By.CSS_SELECTOR, "[data-drawn=yes] svg"))
+    drawn = browser.find_element(By.CSS_SELECTOR, "[data-drawn=yes]")
+    browser.execute_script(
+        "arguments[0].emit('plotly_hover', {points: [{customdata: [3, 12]}]})", drawn
+    )
+    shown = browser.find_element(By.ID, "trial").text
+    assert shown.startswith("trial 3")
+    assert "learning_rate = " in shown
+
+
+def test_the_page_follows_a_study_that_grows(serve, browser, studies, driver):
+    browser.get(serve())
+    waiting(browser).until(lambda b: b.find_elements(By.LINK_TEXT, "second"))[0].click()
+    waiting(browser).until(lambda b: "this page follows" in text_of(b))
+    with (studies / "second" / "journal.jsonl").open("a") as journal:
+        for event in (
+            {
+                "event": "suggested",
+                "trial": 20,
+                "config": {"learning_rate": 0.01, "batch_size": 64},
+            },
+            {"event": "started", "trial": 20},
+            {"event": "result", "trial": 20, "epoch": 1, "metrics": {"score": 7.5}},
+        ):
+            journal.write(json.dumps(event) + "\n")
+    waiting(browser).until(lambda b: "7.5000" in text_of(b))
+
+
+def test_the_stop_button_ends_a_study_in_order_and_is_there_only_if_allowed(serve, browser, driver):
+    browser.get(serve())
+    waiting(browser).until(lambda b: b.find_elements(By.LINK_TEXT, "second"))[0].click()
+    waiting(browser).until(lambda b: "this page follows" in text_of(b))
+    assert not browser.find_elements(By.ID, "stop")
+    browser.get(serve("--allow-stop"))
+    waiting(browser).until(lambda b: b.find_elements(By.LINK_TEXT, "second"))[0].click()
+    waiting(browser).until(lambda b: b.find_elements(By.ID, "stop"))[0].click()
+    waiting(browser).until(alert_is_present()).accept()
+    assert driver.wait(30) == 0
+    waiting(browser).until(lambda b: "this page follows" not in text_of(b))
+
+
+def test_without_the_token_and_by_another_name_nothing_is_read(serve):
+    address = serve()
+    for url, headers, code in (
+        (address.partition("?")[0], {}, 403),
+        (address.partition("?")[0] + "studies", {"Cookie": "tune-cluster=wrong"}, 403),
+        (address, {"Host": "elsewhere.example"}, 400),
+    ):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(urllib.request.Request(url, headers=headers))
+        assert refused.value.code == code
+
+
+@pytest.mark.parametrize(
+    "place", ["study/third", "study/..%2F..%2Fetc", "study/first/trial/99", "study/first/stop"]
+)
+def test_what_is_not_there_is_not_found(serve, place):
+    address, _, token = serve().partition("?token=")
+    headers = {"Cookie": f"tune-cluster={token}"}
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(urllib.request.Request(address + place, headers=headers))
+    assert refused.value.code == 404
