@@ -132,6 +132,39 @@ def _below(parameter: Hyperparameter, limit: float) -> Hyperparameter:
 
 CLASS_LOSS = replace(catalogue.LOSS, values=("cross_entropy", "margin", "focal"))
 
+NUMBER_LOSS = replace(
+    catalogue.LOSS,
+    default="squared_error",
+    values=("squared_error", "absolute_error", "huber"),
+)
+"""Losses of numbers of any unit; the log loss needs targets from 0 to 1."""
+
+OF_CLASSES = ("focal_gamma", "class_weights", "label_smoothing")
+"""Hyperparameters that only losses of classes have."""
+
+
+def for_targets(space: Space, classes: int) -> Space:
+    """Return the space adapted to the targets of a dataset.
+
+    Args:
+        space: space of a job, whose losses are of classes.
+        classes: number of classes; 0 for numbers, which are learned by the squared error or, where
+            the space searches the loss, by one of `NUMBER_LOSS`.
+    """
+    if classes:
+        return space
+    parameters: list[Hyperparameter] = []
+    for parameter in space.parameters:
+        if parameter.name == "loss":
+            parameters += [NUMBER_LOSS, catalogue.HUBER_DELTA]
+        elif parameter.name not in OF_CLASSES:
+            parameters.append(parameter)
+    fixed = {name: value for name, value in space.fixed if name not in ("loss", *OF_CLASSES)}
+    if NUMBER_LOSS not in parameters:
+        fixed["loss"] = "squared_error"
+    return replace(space, parameters=tuple(parameters), fixed=tuple(fixed.items()))
+
+
 LOSS = Space(
     "loss",
     (
