@@ -26,6 +26,7 @@ BENCHMARKS = (
     "suggestions",
     "divergence",
     "tabular",
+    "table_baselines",
     "rules",
     "fidelity",
     "faults",

@@ -1,6 +1,6 @@
 """Columns of a file as arrays: numbers, categories and dates, found by their values."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -118,7 +118,6 @@ def tables_of(
             f"table {train.path}: no column is left to predict {target} from"
             + "".join(f"; {why}: {_listed(names)}" for why, names in left_out.items())
         )
-    dates = [name for name, kind in kinds.items() if kind == "dates"]
     levels = {
         name: tuple(sorted({t for of_file in texts for t in of_file[name] if t is not None}))
         for name, kind in kinds.items()
@@ -141,21 +140,37 @@ def tables_of(
         )
         for file, of_file, text in zip(files, parts, texts, strict=True)
     ]
-    count = sum(kind == "numbers" for kind in kinds.values())
-    found = [f"{count} of numbers"]
-    found += [f"{len(dates)} of dates ({_listed(dates)})"] if dates else []
-    found += [f"{len(levels)} of categories ({_listed(list(levels))})"] if levels else []
-    notes.insert(0, f"{len(kinds)} columns: {', '.join(found)}; the target is {target}")
-    notes += [f"left out, {why}: {_listed(names)}" for why, names in left_out.items()]
+    notes = [
+        _found(kinds, target),
+        *notes,
+        *(f"left out, {why}: {_listed(names)}" for why, names in left_out.items()),
+        *_missing(files, tables),
+    ]
+    return tables, notes
+
+
+def _found(kinds: Mapping[str, str], target: str) -> str:
+    """Return a sentence on the columns that are used, by kind."""
+    of = {
+        kind: [name for name, k in kinds.items() if k == kind]
+        for kind in ("numbers", "dates", "categories")
+    }
+    counts = [f"{len(of['numbers'])} of numbers"]
+    counts += [f"{len(of[k])} of {k} ({_listed(of[k])})" for k in ("dates", "categories") if of[k]]
+    return f"{len(kinds)} columns: {', '.join(counts)}; the target is {target}"
+
+
+def _missing(files: Sequence[File], tables: Sequence[Table]) -> Iterator[str]:
+    """Yield a sentence for each file with missing values, and with columns of its own."""
+    train = files[0]
     for file, table in zip(files, tables, strict=True):
         if counts := table.missing:
-            worst = [f"{name} {n:,}" for name, n in sorted(counts.items(), key=lambda c: -c[1])]
+            each = [f"{name} {n:,}" for name, n in sorted(counts.items(), key=lambda c: -c[1])]
             where = "" if file is train else f" of {file.path}"
-            notes.append(f"{sum(counts.values()):,} missing values{where}: {_listed(worst)}")
-        more = [n for n in file.frame.columns if n not in train.frame.columns]
+            yield f"{sum(counts.values()):,} missing values{where}: {_listed(each)}"
+        more = [name for name in file.frame.columns if name not in train.frame.columns]
         if more:
-            notes.append(f"columns of {file.path} alone, left out: {_listed(more)}")
-    return tables, notes
+            yield f"columns of {file.path} alone, left out: {_listed(more)}"
 
 
 def _kind(file: File, name: str) -> str:
