@@ -129,7 +129,7 @@ def test_the_home_folder_is_meant_by_a_tilde_in_every_path(tmp_path, monkeypatch
     assert local_copy("~/mine") == tmp_path / "mine"
 
 
-def test_what_is_no_path_of_the_home_folder_stays(tmp_path, monkeypatch):
+def test_a_path_outside_the_home_folder_stays_as_it_is(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     for typed in ("results", "/a/~/b", "s3://bucket/~x", "./~"):
         assert expanded("--storage-path", typed) == typed

@@ -86,7 +86,7 @@ def server(tmp_path, monkeypatch):
     return server
 
 
-def test_what_a_server_has_forgotten_is_written_again(server):
+def test_bytes_that_a_restarted_server_has_lost_are_written_again(server):
     file = AppendOnlyFile(server.path, StorageRetry(LocalStore(server.path.parent), policy=SHORT))
     for piece in (b"first\n", b"second\n", b"third\n"):
         file.write(piece)
@@ -98,7 +98,7 @@ def test_what_a_server_has_forgotten_is_written_again(server):
     assert server.path.read_text() == "first\nsecond\nthird\nfourth\n"
 
 
-def test_what_nobody_remembers_any_more_is_lost_and_no_zeros_stand_in_its_place(server):
+def test_bytes_lost_beyond_the_buffer_are_an_error_and_not_replaced_by_zeros(server):
     server.path.write_text("of an earlier session\n")
     file = AppendOnlyFile(server.path, StorageRetry(LocalStore(server.path.parent), policy=SHORT))
     file.write(b"x" * (REMEMBERED_BYTES + 1))

@@ -52,7 +52,7 @@ def test_a_record_without_a_finite_number_is_damaged(name):
         read_record(json.dumps({**record, name: math.nan}).encode())
 
 
-def test_what_a_killed_write_left_is_no_checkpoint(tmp_path):
+def test_the_remains_of_a_killed_write_are_not_a_checkpoint(tmp_path):
     checkpoints = TrialCheckpoints(LocalStore(tmp_path), "max")
     write(checkpoints, 1, 0.5)
 
@@ -78,7 +78,7 @@ def test_a_damaged_record_is_passed_over_and_can_be_written_again(tmp_path):
     assert [checkpoint.epoch for checkpoint in checkpoints.newest_first()] == [2, 1]
 
 
-def test_what_a_donor_gave_is_the_latest_and_never_the_best(tmp_path):
+def test_an_adopted_checkpoint_is_the_latest_and_never_the_best(tmp_path):
     donor = TrialCheckpoints(LocalStore(tmp_path / "donor"), "max")
     donor.write(2, 0.9, {"epoch": 2}, lambda folder: Path(folder, "state").write_text("donor"))
     checkpoints = TrialCheckpoints(LocalStore(tmp_path / "own"), "max")
@@ -129,7 +129,7 @@ def watched(tmp_path):
     return Watched(tmp_path)
 
 
-def test_what_a_trial_has_written_itself_is_in_no_allowance(tmp_path):
+def test_a_trials_own_files_do_not_count_against_the_allowance(tmp_path):
     store = LocalStore(tmp_path / "0000", tmp_path)
     files = tmp_path / "0000" / TRIAL_FILES
     files.mkdir(parents=True)
@@ -165,7 +165,7 @@ def test_an_allowance_is_held_while_a_checkpoint_is_written(watched, allowed, ke
     assert all(1000 < size < one for size in watched.sizes().values())
 
 
-def test_what_does_not_fit_says_what_it_needs(watched):
+def test_a_checkpoint_above_the_allowance_raises_with_the_bytes_it_needs(watched):
     checkpoints = TrialCheckpoints(watched, "max", allowance=900)
     with pytest.raises(NoRoomError, match="bytes are needed, and 900 allowed") as caught:
         write_sized(checkpoints, 1, 0.5)
@@ -199,9 +199,7 @@ def test_torch_says_of_a_full_disk_only_that_it_failed_and_it_is_known_all_the_s
         assert list(disk.rglob("state")) == []
 
 
-def test_what_is_written_beside_a_checkpoint_waits_for_the_nodes_own_disk_too(
-    tmp_path, monkeypatch
-):
+def test_writing_a_checkpoint_waits_while_the_nodes_own_disk_is_full(tmp_path, monkeypatch):
     with mounted(tmp_path / "disk", size="1m") as disk:
         monkeypatch.setattr(tempfile, "tempdir", str(disk))
         filler = disk / "filler"
@@ -244,7 +242,7 @@ def away(tmp_path):
     return checkpoints
 
 
-def test_what_an_outage_hides_is_not_taken_for_damaged(away):
+def test_a_checkpoint_behind_an_outage_is_not_taken_for_damaged(away):
     read = away.store.read
 
     def lost(path):

@@ -212,7 +212,7 @@ def test_a_key_of_a_bucket_that_leads_out_of_its_folder_is_not_downloaded(
     assert [path.name for path in tmp_path.rglob("*")] == ["a", "b"]
 
 
-def test_what_is_written_has_the_rights_of_any_new_file(tmp_path):
+def test_a_written_file_has_the_permissions_of_any_new_file(tmp_path):
     before = os.umask(0o027)
     try:
         write_file(tmp_path, tmp_path / "file", b"x")
@@ -276,7 +276,7 @@ def make_socket(path):
         ("a socket", make_socket),
     ],
 )
-def test_what_is_no_regular_file_is_refused_by_its_kind(tmp_path, kind, make):
+def test_anything_but_a_regular_file_is_refused_by_its_kind(tmp_path, kind, make):
     make(tmp_path / "file")
     with pytest.raises(ValueError, match=f"file is {kind}"):
         read_regular(tmp_path / "file")
@@ -287,7 +287,7 @@ def test_a_device_is_refused():
         read_regular(Path("/dev/zero"))
 
 
-def test_what_cannot_be_had_is_an_error_of_the_system(tmp_path):
+def test_a_file_that_cannot_be_opened_raises_the_systems_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_regular(tmp_path / "absent")
     (tmp_path / "link").symlink_to("link")

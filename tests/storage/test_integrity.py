@@ -19,7 +19,7 @@ values = st.recursive(
 
 
 @given(values)
-def test_what_was_written_comes_back(value):
+def test_parsed_json_is_what_was_written(value):
     assert parse(json.dumps(value).encode()) == value
 
 
@@ -39,7 +39,7 @@ def test_what_was_written_comes_back(value):
         (b"1" * 5000, "integer"),
     ],
 )
-def test_what_no_file_of_ours_has_is_refused(data, said):
+def test_json_that_no_study_writes_is_refused_in_one_line(data, said):
     with pytest.raises(ValueError, match=said) as refused:
         parse(data)
     assert "\n" not in str(refused.value)
@@ -59,7 +59,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_what_nobody_touched_is_whole(folder):
+def test_untouched_files_match_their_checksums(folder):
     sums = sums_of(folder)
     assert sums["deep/more"] == [4, 0x8B52F27C]
     assert {name: size for name, (size, _) in sums.items()} == {
@@ -97,14 +97,14 @@ def longer(file):
         (one_block_of_zeros, "is damaged"),
     ],
 )
-def test_what_is_damaged_is_named(folder, damage, said):
+def test_a_damaged_file_is_named(folder, damage, said):
     sums = sums_of(folder)
     damage(folder / "state.pt")
     with pytest.raises(ValueError, match=rf"state\.pt {said}"):
         check_sums(folder, sums)
 
 
-def test_what_is_missing_is_no_damage_as_long_as_its_storage_may_be_away(folder):
+def test_a_missing_file_is_reported_as_missing_and_not_as_damaged(folder):
     sums = sums_of(folder)
     (folder / "state.pt").unlink()
     with pytest.raises(FileNotFoundError, match=r"state\.pt"):

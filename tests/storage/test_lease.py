@@ -188,7 +188,7 @@ def test_a_second_driver_is_refused_while_the_first_is_at_work(store, capsys):
     assert "has not released" in capsys.readouterr().err
 
 
-def test_who_signs_off_leaves_the_study_to_the_next_at_once(store, capsys):
+def test_a_released_lease_can_be_taken_at_once(store, capsys):
     with lease_of(store):
         assert set(store.files()) == {LEASE_FILE}
     assert store.files() == {}
@@ -197,7 +197,7 @@ def test_who_signs_off_leaves_the_study_to_the_next_at_once(store, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_a_damaged_lease_is_nobodys(store, capsys):
+def test_a_damaged_lease_belongs_to_no_driver(store, capsys):
     store.write(LEASE_FILE, b"{}")
     with lease_of(store, lease_seconds=1e9) as lease:
         lease.check()

@@ -22,14 +22,14 @@ def test_decimal_and_binary_units_are_told_apart(text, amount):
 
 
 @pytest.mark.parametrize("text", ["", "GB", "ten GB", "10 GB more", "-1GB", "0", "10XB", "1..5GB"])
-def test_what_is_no_amount_is_refused_with_what_is_allowed(text):
+def test_text_that_is_no_amount_of_bytes_is_refused_with_the_allowed_units(text):
     with pytest.raises(ValueError, match=r"--checkpoint-budget must be a number with kB, MB, GB"):
         parse_bytes(text)
 
 
 @pytest.mark.parametrize(("running", "checkpoint"), [(1, 1000), (2, 1000), (16, 100), (2, None)])
 @pytest.mark.parametrize("total", [7000, 10_000, 1_000_000])
-def test_what_is_given_to_all_is_never_more_than_there_is(total, running, checkpoint):
+def test_the_shares_of_a_quota_never_exceed_it(total, running, checkpoint):
     quota = Quota(total)
     quota.divide(running, checkpoint)
     assert running * quota.per_trial + quota.ended == total

@@ -45,7 +45,7 @@ def failing(errors):
         (errno.ENOTCONN, "transport endpoint is not connected"),
     ],
 )
-def test_it_is_tried_again_until_the_storage_lets_it_and_both_is_said_once(
+def test_a_failing_call_is_retried_until_it_succeeds_with_one_line_for_each_change(
     retry, lines, tmp_path, number, said
 ):
     assert retry(failing([number] * 3)) == 3
@@ -60,7 +60,7 @@ def test_it_is_tried_again_until_the_storage_lets_it_and_both_is_said_once(
     "error",
     [PermissionError(errno.EACCES, "no"), ValueError("no"), FileNotFoundError(errno.ENOENT, "no")],
 )
-def test_what_is_not_the_storages_is_raised_at_once(retry, lines, error):
+def test_an_error_that_is_not_of_the_storage_is_raised_without_a_retry(retry, lines, error):
     calls = []
 
     def act():
@@ -94,14 +94,14 @@ def test_each_retry_waits_twice_as_long_up_to_the_longest(tmp_path, lines, monke
     assert len(lines) == (2 if failures else 0)
 
 
-def test_what_does_not_come_back_is_lost_with_its_reason(retry, tmp_path):
+def test_storage_that_stays_away_raises_an_error_with_the_reason(retry, tmp_path):
     with pytest.raises(StorageLostError, match="no space left on device") as caught:
         retry(failing([errno.ENOSPC] * 1000))
     assert caught.value.errno == errno.ENOSPC
     assert str(tmp_path) in str(caught.value)
 
 
-def test_who_gives_up_waits_no_longer(tmp_path, lines):
+def test_a_caller_that_gives_up_ends_the_wait(tmp_path, lines):
     retry = StorageRetry(
         LocalStore(tmp_path),
         lines.append,

@@ -53,7 +53,7 @@ def test_the_folder_of_a_process_that_was_killed_is_removed_and_that_of_one_that
     assert names(disk) == []
 
 
-def test_what_another_has_put_there_is_not_followed(disk, tmp_path_factory):
+def test_a_sweep_does_not_follow_a_link_of_another_user(disk, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     (elsewhere / "lock").touch()
     (elsewhere / "precious").touch()

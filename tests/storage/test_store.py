@@ -39,7 +39,7 @@ def files_in(store, name):
         return {str(path.relative_to(folder)): path.read_text() for path in paths}
 
 
-def test_what_is_written_is_read_back_with_its_folders(store):
+def test_written_files_are_read_back_with_their_folders(store):
     put(store, "one", state="weights", deep__er="more")
     assert files_in(store, "one") == {
         "state": "weights",
@@ -114,14 +114,14 @@ def test_a_dropped_folder_is_gone_and_can_be_dropped_again(store):
     assert store.folders() == []
 
 
-def test_what_is_not_there_is_an_os_error(store):
+def test_reading_an_absent_file_raises_an_os_error(store):
     with pytest.raises(OSError, match="none"):
         store.read("none/file")
     with pytest.raises(OSError, match="none"), store.reading("none") as folder:
         (folder / "state").read_bytes()
 
 
-def test_what_killed_writers_left_is_swept_and_the_rest_stays(store, tmp_path):
+def test_the_remains_of_killed_writers_are_swept_and_the_rest_stays(store, tmp_path):
     put(store, "whole", state="weights")
     if isinstance(store, LocalStore):
         (store.path / ".unfinished-1").mkdir()
