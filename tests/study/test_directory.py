@@ -271,7 +271,7 @@ def test_a_study_that_began_and_ended_after_the_look_is_not_written_over(
     assert set(study.files()) == {STUDY_FILE}
 
 
-def test_what_a_driver_has_left_that_was_killed_before_it_began_is_not_to_be_resumed(bucket, cache):
+def test_a_study_whose_driver_was_killed_before_it_began_cannot_be_resumed(bucket, cache):
     left = S3Store(f"{bucket}/results/mine")
     left.write(LEASE_FILE, b"{}")
     with ExitStack() as held, pytest.raises(ValueError, match="has no study that could be resumed"):
@@ -338,7 +338,9 @@ def test_a_study_that_went_on_elsewhere_is_brought_again(study, cache, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_what_two_machines_have_made_of_a_study_is_not_mixed(study, cache, capsys):
+def test_a_journal_that_differs_from_the_bucket_is_put_aside_and_not_mixed_with_it(
+    study, cache, capsys
+):
     directory = copy_of(study)
     download(study, directory)
     (directory / JOURNAL).write_bytes(b"1\n2\nhere\n")

@@ -154,7 +154,7 @@ def test_a_quarter_of_the_trials_begin_where_earlier_studies_were_good(tmp_path)
     assert "earlier studies of tests.in_process.Scored: 1 in" in note
 
 
-def test_what_was_learned_is_in_the_journal_and_a_resume_needs_no_earlier_study(tmp_path):
+def test_start_points_of_earlier_studies_are_in_the_journal_for_a_resume(tmp_path):
     earlier = earlier_study(tmp_path / "results" / "earlier")
     study, source = learning(tmp_path / "new", tmp_path / "results")
     whole = qualities_of(source, 3)
@@ -215,7 +215,9 @@ def test_studies_in_a_bucket_are_learned_from(bucket, tmp_path):
         (RandomSearch(SPACE.fix(quality=0.5), seed=0), "results", "leave the flag out"),
     ],
 )
-def test_what_cannot_learn_is_an_error_before_anything_is_written(tmp_path, searcher, folder, said):
+def test_a_study_that_cannot_learn_from_earlier_ones_is_refused_before_anything_is_written(
+    tmp_path, searcher, folder, said
+):
     earlier_study(tmp_path / "results" / "earlier")
     with pytest.raises(ValueError, match=said):
         learning(tmp_path / "new", tmp_path / folder, searcher=searcher)

@@ -77,7 +77,7 @@ RESULT = next(event for event in WHOLE if event["event"] == "result" and "node" 
         ({"event": ["result"]}, "event is missing, or no text"),
     ],
 )
-def test_what_is_none_is_told_by_its_field(changed, said):
+def test_a_field_with_an_invalid_value_is_named(changed, said):
     with pytest.raises(ValueError, match=said) as refused:
         read_event({**RESULT, **changed})
     assert "\n" not in str(refused.value)
@@ -90,6 +90,6 @@ def test_a_field_that_is_missing_is_named(name):
 
 
 @pytest.mark.parametrize("event", [None, [], 3, "result", {}])
-def test_what_is_no_object_with_a_name_is_refused(event):
+def test_json_that_is_no_event_is_refused(event):
     with pytest.raises(ValueError, match=r"no JSON object|event is missing"):
         read_event(event)

@@ -157,7 +157,7 @@ def test_the_command_line_goes_on_with_the_copy(study):
         assert directory.path == study.with_name("study-repaired")
 
 
-def test_what_needs_no_repair_is_refused(study):
+def test_a_study_that_needs_no_repair_is_refused(study):
     with ExitStack() as held:
         with pytest.raises(ValueError, match="is not damaged"):
             taken_up(partial(parse, job, ["--resume", str(study), "--repair"]), held)

@@ -48,7 +48,7 @@ def state_after(events):
         ([JUDGED], {**JUDGED, "used": True}, "rung 1 was judged before"),
     ],
 )
-def test_what_cannot_come_is_refused_and_not_taken_in(before, then, said):
+def test_an_event_that_cannot_follow_is_refused_and_leaves_the_state_unchanged(before, then, said):
     state = state_after(before)
     for _ in range(2):
         with pytest.raises(ValueError, match=said):
@@ -69,7 +69,7 @@ def test_what_cannot_come_is_refused_and_not_taken_in(before, then, said):
         [JUDGED, {**JUDGED, "rung": 3, "next": 9, "used": True}],
     ],
 )
-def test_what_a_driver_writes_is_taken(events):
+def test_events_in_the_order_of_a_driver_are_accepted(events):
     state_after(events)
 
 
@@ -142,7 +142,7 @@ def test_the_best_is_at_any_epoch_and_the_first_of_equals(mode, best):
     ),
     st.sampled_from(["max", "min"]),
 )
-def test_what_is_kept_up_to_date_is_what_a_look_at_all_trials_says(happened, mode):
+def test_the_running_counts_and_the_best_equal_those_counted_from_all_trials(happened, mode):
     study = Happens(objective=Objective("score", mode))
     for what, index, score in happened:
         study.suggest(index)
@@ -173,7 +173,7 @@ def test_what_is_kept_up_to_date_is_what_a_look_at_all_trials_says(happened, mod
     assert state.leaders(2) == state.leaders()[:2]
 
 
-def test_what_an_earlier_version_has_written_of_a_control_changes_nothing():
+def test_events_of_controls_from_an_earlier_version_change_nothing():
     before = [
         event("suggested", 0, config={}),
         event("result", 0, epoch=1, metrics={"score": 0.5}),

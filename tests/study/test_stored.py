@@ -81,7 +81,7 @@ def test_a_study_file_that_has_lost_its_checksum_is_refused(study):
         ("trials.csv", Path.mkdir, "csv is a folder, where a file is expected"),
     ],
 )
-def test_what_lies_where_a_resume_writes_is_refused_by_its_kind(study, name, make, said):
+def test_a_file_of_the_wrong_kind_where_a_resume_writes_is_refused(study, name, make, said):
     check_kinds(study)
     make(study / name)
     with pytest.raises(ValueError, match=said):

@@ -25,7 +25,7 @@ def test_a_study_of_ones_own_is_not_told_of(study):
     assert strangers(study) == ""
 
 
-def test_who_may_write_is_told_wherever_it_is(study):
+def test_a_file_or_folder_that_others_may_write_is_named(study):
     study.chmod(0o757)
     assert "it may be written to by everybody" in strangers(study)
     study.chmod(0o755)

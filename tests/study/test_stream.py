@@ -46,7 +46,7 @@ def test_events_are_written_together_and_told_one_after_the_other(journal):
     ]
 
 
-def test_what_an_earlier_session_had_is_told_the_same_way_and_not_written_again(journal):
+def test_events_of_an_earlier_session_are_replayed_to_callbacks_and_not_written_again(journal):
     witness = Witness(journal.path)
     session = Session(command=[], resumed=True, notices=[])
     EventStream(journal, state_of(EVENTS), [witness]).begin(EVENTS, session)
@@ -66,7 +66,7 @@ def test_a_listener_that_has_lost_its_storage_keeps_nothing_from_the_others(jour
     assert len(last.seen) == len(first.seen) == 3
 
 
-def test_what_a_listener_emits_is_told_to_all_after_what_it_was_told(journal):
+def test_an_event_emitted_by_a_callback_reaches_all_after_the_one_that_caused_it(journal):
     class Answering(Callback):
         def on_event(self, event, state, replay):
             if event.name == "suggested":

@@ -56,7 +56,7 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path):
         (json.dumps(about(crc=1)), "study.json: it was changed since it was written"),
     ],
 )
-def test_what_is_no_study_is_an_error_that_names_it(tmp_path, content, said):
+def test_a_folder_without_a_study_is_an_error_that_names_it(tmp_path, content, said):
     if content is not None:
         (tmp_path / STUDY_FILE).write_text(content)
     with pytest.raises(ValueError, match=said) as refused:
@@ -77,7 +77,7 @@ def test_a_field_that_decides_on_the_table_cannot_be_changed(tmp_path, name):
         read_study_file(tmp_path)
 
 
-def test_what_is_only_shown_may_be_another_one(tmp_path):
+def test_a_stored_command_of_another_script_is_accepted(tmp_path):
     write_study_file(tmp_path, about())
     stored = json.loads((tmp_path / STUDY_FILE).read_text())
     write_json(tmp_path / STUDY_FILE, {**stored, "command": ["python3", "elsewhere/job.py"]})
@@ -169,7 +169,7 @@ def test_a_script_that_says_the_same_goes_on(begun):
         ({"trainable": train_otherwise}, r"trainable was .*\.train, here .*\.train_otherwise"),
     ],
 )
-def test_what_gives_another_meaning_to_the_known_trials_is_refused_with_both_values(
+def test_a_change_that_gives_the_known_trials_another_meaning_is_refused_with_both_values(
     begun, changed, said
 ):
     with pytest.raises(ValueError, match=said):

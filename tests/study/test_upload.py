@@ -147,7 +147,7 @@ def test_a_journal_that_was_uploaded_whole_goes_on_with_pieces(tmp_path, store, 
     assert (tmp_path / "copy" / JOURNAL).read_bytes() == in_bucket(store) == b"1\n2\n3\n"
 
 
-def test_what_only_this_machine_has_of_a_journal_is_uploaded_with_its_next_flush(
+def test_journal_lines_that_only_this_machine_has_are_uploaded_with_the_next_flush(
     tmp_path, store, lease
 ):
     (tmp_path / JOURNAL).write_bytes(b"1\n2\n3\n")
@@ -201,7 +201,7 @@ def upload(tmp_path, store, lease, journal):
     return DirectoryUpload(tmp_path, store, lease, journal.upload)
 
 
-def test_what_is_there_is_uploaded_but_what_is_hidden(tmp_path, store, upload):
+def test_all_files_but_hidden_ones_are_uploaded(tmp_path, store, upload):
     write(tmp_path, trials__0001__events="e", best__state="s", **{".study.json-12": "half"})
     write(tmp_path / ".tune", experiment="pickles")
     upload.upload()
@@ -222,7 +222,7 @@ def test_only_what_has_changed_is_uploaded_again_and_what_is_gone_is_deleted(
     assert store.read("grows") == b"12"
 
 
-def test_what_an_earlier_session_uploaded_and_this_one_takes_away_is_deleted(
+def test_a_file_uploaded_by_an_earlier_session_and_removed_by_this_one_is_deleted(
     tmp_path, store, lease, journal
 ):
     write(tmp_path, goes="g", stays="s")
