@@ -95,6 +95,7 @@ def show_summary(
         line(name, text)
     line("study", argument(address(study)))
     line("curves", f"{program('tensorboard')} --logdir {typed(study.directory)}")
+    line("report", f"{program('tune-cluster')} report {argument(address(study))}")
     if study.complete or study.not_resumable:
         # A study that continues another one cannot be repeated by its own command.
         if command and not study.searcher.origins:

@@ -78,7 +78,8 @@ def _sure(study: StoredStudy, urgent: Sequence[Finding]) -> str:
     warns = len(urgent) - fails
     doctor = "the doctor has found nothing"
     if urgent:
-        parts = [f"{n} {kind}" for n, kind in ((fails, "fails"), (warns, "warnings")) if n]
+        kinds = ((fails, "failure"), (warns, "warning"))
+        parts = [f"{n} {kind}{'' if n == 1 else 's'}" for n, kind in kinds if n]
         doctor = f"the doctor has {' and '.join(parts)}"
     return f"{words}; {doctor}."
 
