@@ -7,18 +7,21 @@
 | `layers=int:1:6`, `width=logint:16:512` | whole numbers |
 | `batch-size=32,64,128` | these values, ordered if they are numbers |
 | `optimizer=sgd,adam` | these values |
+| `sizes=(512,256),(128,)` | these lists of values |
 | `momentum=0.5:0.99 if optimizer=sgd` | only if another one has one of these values |
 """
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from search_spaces.hyperparameter import Hyperparameter
 from search_spaces.space import Space
-from search_spaces.values import Value
+from search_spaces.values import Value, as_tuples
 
 SCALES: dict[str, dict[str, Any]] = {
     "": {},
@@ -116,12 +119,23 @@ def ascending(values: Sequence[Value]) -> bool:
 
 
 def _values(text: str) -> tuple[Value, ...]:
-    return tuple(_value(word.strip()) for word in text.split(","))
+    words, depth = [""], 0
+    for character in text:
+        depth = max(0, depth + (character in "([") - (character in ")]"))
+        if character == "," and depth == 0:
+            words.append("")
+        else:
+            words[-1] += character
+    return tuple(_value(word.strip()) for word in words)
 
 
 def _value(word: str) -> Value:
     if word.lower() in ("true", "false"):
         return word.lower() == "true"
+    if word[:1] in ("(", "["):
+        with suppress(ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+            values: tuple[Value, ...] = as_tuples(ast.literal_eval(word))
+            return values
     number = _number(word)
     return word if number is None else number
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from search_spaces.hyperparameter import Hyperparameter
-from search_spaces.values import Value, ValueIndex, as_plain, as_tuples, same
+from search_spaces.values import Value, ValueIndex, as_plain, same
 
 SETTLING = ("epochs_warmup", "freeze_epochs")
 """Hyperparameters that count the first epochs, whose metrics are not comparable: the learning rate
@@ -101,15 +99,13 @@ class Space:
         values = {name: self._own(name, value) for name, value in values.items()}
         open_names = {name for name in values if self._depends(name, set(values))}
         fixed = {k: v for k, v in {**dict(self.fixed), **values}.items() if k not in open_names}
-        searched: list[Hyperparameter] = []
-        for parameter in self.parameters:
-            if not (any(map(parameter.may_depend_on, searched)) or parameter.exists_under(fixed)):
-                continue
-            if parameter.name in open_names:
-                searched.append(parameter.only(values[parameter.name]))
-            elif parameter.name not in fixed:
-                searched.append(parameter)
-        return replace(self, parameters=tuple(searched), fixed=tuple(fixed.items()))
+        searched = [
+            p.only(values[p.name]) if p.name in open_names else p
+            for p in self.parameters
+            if p.name not in fixed
+        ]
+        possible = tuple(possible_under(fixed, searched))
+        return replace(self, parameters=possible, fixed=tuple(fixed.items()))
 
     def _depends(self, name: str, fixed: set[str]) -> bool:
         """Return whether the existence of a hyperparameter depends on searched ones."""
@@ -235,6 +231,17 @@ class Space:
         }
 
 
+def possible_under(
+    fixed: Mapping[str, Value], parameters: Iterable[Hyperparameter]
+) -> list[Hyperparameter]:
+    """Return those of `parameters` that can exist beside the `fixed` values and each other."""
+    found: list[Hyperparameter] = []
+    for parameter in parameters:
+        if any(map(parameter.may_depend_on, found)) or parameter.exists_under(fixed):
+            found.append(parameter)
+    return found
+
+
 def checked_space(given: object, of: str) -> Space:
     """Return `given` if it is a `Space`; raise a ValueError that names `of` otherwise."""
     if isinstance(given, Space):
@@ -267,42 +274,3 @@ def flattened(config: Mapping[str, Any]) -> dict[str, Any]:
         else:
             found[name] = value
     return found
-
-
-FLAGS = {
-    "epochs": "--max-epochs",
-    "model": "--model",
-    "seed": "--seed",
-    "train_ratio": "--train-ratio",
-}
-
-
-def parse_fixed(words: Sequence[str]) -> dict[str, Value]:
-    """Parse `name=value` words of the command line: JSON, a Python literal, or plain text.
-
-    Raises:
-        ValueError: a word lacks a name or a value, or its name has a flag of its own.
-    """
-    values: dict[str, Value] = {}
-    for word in words:
-        name, equals, text = word.partition("=")
-        if not (name and equals and text):
-            raise ValueError(f"--fix {word}: give name=value, such as schedule=cosine")
-        if name in values:
-            raise ValueError(f"--fix {word}: {name} is given twice")
-        if name in FLAGS:
-            raise ValueError(
-                f"--fix {word}: give {FLAGS[name]} instead, since the study itself uses the value"
-            )
-        values[name] = as_tuples(_read(text))
-    return values
-
-
-def _read(text: str) -> Any:
-    for read in (json.loads, ast.literal_eval):
-        try:
-            return read(text)
-        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-            # Deeply nested brackets raise one of the last two.
-            continue
-    return text

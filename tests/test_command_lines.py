@@ -32,7 +32,14 @@ PATIENCE = 60
 
 OWN_FLAGS = (
     *("--grace-period", "--reduction-factor", "--rung-rule", "--audit", "--warm-start", "--fix"),
-    *("--train-ratio", "--grid-points", "--perturbation-interval", "--pretrained", "--seeds"),
+    *(
+        "--search",
+        "--metric",
+        "--grid-points",
+        "--perturbation-interval",
+        "--pretrained",
+        "--seeds",
+    ),
     *("--strategy", "--help", "--nonsense"),
 )
 """Flags of the jobs; each job has some of them."""
@@ -120,6 +127,8 @@ nested = st.sampled_from(
     [
         *("[" * 100_000, "(" * 50_000, "x=" + "[" * 100_000, "x=" + "(" * 200, "x=" + "{1:" * 5000),
         *("learning_rate=", "=1", "learning_rate=nan", "learning_rate=1e400", "schedule=cosine"),
+        *("learning_rate=log:1e-3:1", "x=1:2", "momentum=0:1 if optimizer=sgd,adam", "x=1 if x=1"),
+        *("hidden_sizes=(8,8),(4,)", "train_ratio=0.1,0.9", "val_f1", "val_auroc", "patience=3,6"),
         *("batch_size=True", "x=" + "9" * 5000, "optimizer=[1,2]", "model=mlp", "a=b=c", "x=1e"),
     ]
 )

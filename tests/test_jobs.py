@@ -1,12 +1,18 @@
 """Every job, as a person types it."""
 
+import importlib
 import signal
 from typing import get_args
 
 import pytest
+import torch
 
 from tests.conftest import JOB, PATIENCE, ROOT, journal_of, table_of
 from tests.test_resume import wait_for_lines
+from trainables.image.config import ImageConfig
+from trainables.image.image_classifier import ImageClassifier
+from trainables.image.models import build_model
+from tune_cluster.execution.command_line import parse
 from tune_jobs import compare_strategies
 
 JOBS = sorted(
@@ -25,6 +31,48 @@ def test_a_job_fits_on_a_screen_and_says_what_to_look_at(name):
     text = (ROOT / "tune_jobs" / name).read_text()
     assert len(text.splitlines()) <= 65
     assert text.startswith('"""')
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """Weights of the default network for digits."""
+    file = tmp_path / "weights.pt"
+    torch.save(build_model(ImageConfig(), (1, 8, 8), 10).state_dict(), file)
+    return file
+
+
+@pytest.mark.parametrize("name", sorted([*JOBS, "compare_strategies.py", "sobol_fine_tuning.py"]))
+def test_every_job_fixes_and_searches_any_hyperparameter_by_any_metric(name, weights):
+    module = importlib.import_module(f"tune_jobs.{name.removesuffix('.py')}")
+    argv = ["--dataset", "digits", "--max-epochs", "9", "--metric", "val_auroc"]
+    argv += [
+        "--fix",
+        "patience=6",
+        "--fix=train_ratio=0.6",
+        "folds=0",
+        "--search",
+        "min_std=1e-9,1e-3",
+    ]
+    argv += ["--strategy", "sobol"] * (name == "compare_strategies.py")
+    argv += ["--pretrained", str(weights)] * (name == "sobol_fine_tuning.py")
+    argv += ["--grid-points", "3"] * (name == "grid_optimizer.py")
+    command = parse(module.job, argv)
+    tuner = module.job(command.options, **command.own)
+    assert (tuner.tune_config.metric, tuner.tune_config.mode) == ("val_auroc", "max")
+    space = tuner.tune_config.search_alg.space
+    assert dict(space.fixed)["patience"] == 6
+    assert [p.values for p in space.parameters if p.name == "min_std"] == [(1e-9, 1e-3)]
+    assert tuner.dataset.search.train_ratio == dict(space.fixed)["train_ratio"] == 0.6
+    for config in space.samples():
+        ImageClassifier.check_config(config, tuner.dataset.search)
+    for words, said in {
+        ("--metric", "f1"): r"--metric f1: unknown \(did you mean val_f1\?\).*val_auroc",
+        ("--fix", "epochs=3"): "--fix epochs=3: give --max-epochs",
+        ("--search", "seed=1,2"): "--search seed=1,2",
+    }.items():
+        other = parse(module.job, [*argv, *words])
+        with pytest.raises(ValueError, match=said):
+            module.job(other.options, **other.own)
 
 
 @pytest.mark.long

@@ -36,7 +36,7 @@ def test_run_with_a_command_is_the_job_that_tunes_it():
     job, *words = run(*given, "--resume-args", "--resume {checkpoint}", "--", *behind)
     assert job.endswith("search_command.py")
     assert words == [
-        *("--pattern", "(?P<loss>.)", "--search", "lr=1:2", "a=1,2", "--metric", "loss"),
+        *given,
         "--resume-args=--resume {checkpoint}",
         "--command=python 'a b.py' --lr={lr}",
     ]
@@ -47,8 +47,8 @@ def test_run_with_a_command_is_the_job_that_tunes_it():
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        (("--search", "rate=1,2"), "{batch_size}"),
-        (("--search", "lr=1:2", "batch-size=1,2", "more=1,2"), "{more}"),
+        (("--search", "rate=1,2", command("--rate", "{rates}")), "{rates}"),
+        (("--search", "more=1,2"), "{more}"),
         (("--metric", ""), "--metric"),
         (("--command=no-such-program --lr {lr}",), "no such program"),
         (("--pattern", "loss: (.*)"), "--pattern"),

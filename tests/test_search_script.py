@@ -29,10 +29,25 @@ def test_run_with_search_is_the_job_that_tunes_a_script(tmp_path):
     job, *words = run(str(script), *flags)
     assert job.endswith("search_script.py")
     assert words == [
-        *("--script", str(script), "--search", "lr=1:2", "a=1,2", "--metric", "loss"),
+        *("--script", str(script), "--search", "lr=1:2", "--metric", "loss", "--search=a=1,2"),
         "--arguments=--epochs '9 0'",
     ]
     assert run(str(script), "--trials", "3") == [str(script), "--trials", "3"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from tune_cluster import Options, main\nmain(job)",
+        "import tune_cluster as tc\ntc.main(job)",
+        "from tune_cluster.execution.compare import compare",
+    ],
+)
+def test_the_search_of_a_job_is_its_own(tmp_path, text):
+    script = tmp_path / "job.py"
+    script.write_text(text)
+    words = [str(script), "--search", "lr=1:2", "--metric", "val_f1"]
+    assert run(*words) == words
 
 
 @pytest.mark.slow

@@ -6,13 +6,14 @@ or missing input and a study that does not exist give one line and exit code 2.
 
 from __future__ import annotations
 
+import ast
 import difflib
 import importlib.util
 import re
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,32 +67,39 @@ def run(*words: str) -> Script:
         script = given.pop(0)
         if not Path(script).is_file():
             raise ValueError(f"run {script}: no such script is there")
-        if not any(word.partition("=")[0] == "--search" for word in given):
+        searched = any(word.partition("=")[0] == "--search" for word in given)
+        if not searched or runs_a_study(script):
             return [script, *words[1:]]
-        job = [job_script("search_script"), "--script", script]
-        return [*job, *gathered(given, "--search"), f"--arguments={behind}"]
+        return [job_script("search_script"), "--script", script, *given, f"--arguments={behind}"]
     if "--resume-args" in given[:-1]:
         # Its value begins with a dash.
         at = given.index("--resume-args")
         given[at : at + 2] = ["=".join(given[at : at + 2])]
-    flags = gathered(gathered(given, "--search"), "--pattern")
-    return [job_script("search_command"), *flags, f"--command={behind}"]
+    return [job_script("search_command"), *given, f"--command={behind}"]
 
 
-def gathered(words: Sequence[str], flag: str) -> list[str]:
-    """Return the words of a command line with all values of a repeated flag behind one occurrence;
-    `--search --help` asks for help."""
-    values, rest = [], []
-    read = iter(words)
-    for word in read:
-        name, equals, value = word.partition("=")
-        if name != flag:
-            rest.append(word)
-        elif (value := value if equals else next(read, "")) in ("-h", "--help"):
-            rest.append(value)
-        else:
-            values.append(value)
-    return [flag, *values, *rest] if values else rest
+def runs_a_study(script: str) -> bool:
+    """Return whether a script runs a study itself, by `main` or `compare`, so that `--search` is a
+    flag of its own."""
+    try:
+        nodes = list(ast.walk(ast.parse(Path(script).read_bytes())))
+    except (OSError, SyntaxError, ValueError):
+        return False
+    names = {
+        alias.asname or alias.name
+        for node in nodes
+        if isinstance(node, ast.Import)
+        for alias in node.names
+        if alias.name == "tune_cluster"
+    }
+    imported = {
+        alias.name
+        for node in nodes
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "tune_cluster"
+        for alias in node.names
+    }
+    attributes = {ast.unparse(node) for node in nodes if isinstance(node, ast.Attribute)}
+    return bool(imported & {"main", "compare"} or attributes & {f"{name}.main" for name in names})
 
 
 def resume(study: str, *flags: str) -> Script:

@@ -8,6 +8,7 @@ choice. If the bands of the seeds overlap, the difference may be chance: raise `
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
+from search_spaces.knobs import Knobs
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.searchers.base import StudySearcher
 from search_spaces.searchers.gp_search import GPSearch
@@ -18,6 +19,7 @@ from search_spaces.searchers.tpe_search import TPESearch
 from search_spaces.spaces import TRAINING
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import DataFlags
+from trainables.prediction.metric_flags import MetricFlags
 from tune_cluster import Options, TuneConfig, Tuner
 from tune_cluster.execution.compare import compare
 
@@ -43,6 +45,8 @@ def job(
     options: Options,
     *,
     images: DataFlags,
+    knobs: Knobs,
+    scoring: MetricFlags,
     strategy: Literal["all"] | Strategy = "all",
     seeds: int = 3,
 ) -> Tuner:
@@ -53,13 +57,14 @@ def job(
         seeds: number of studies of each strategy.
     """
     # All seeds use the same split of the data.
-    dataset = images.load(seed=0, smoke_test=options.smoke_test)
-    space = TRAINING.fix(epochs=options.epochs, patience=0)
+    dataset = images.load(seed=0, smoke_test=options.smoke_test, train_ratio=knobs.train_ratio())
+    goal = scoring.goal(dataset.search)
+    space = knobs.apply(TRAINING.fix(patience=0), epochs=options.epochs, **goal.config)
     return Tuner(
         ImageClassifier,
         tune_config=TuneConfig(
-            metric="val_accuracy",
-            mode="max",
+            metric=goal.metric,
+            mode=goal.mode,
             search_alg=SEARCHERS[strategy](
                 space, seed=options.seed, start_points=options.start_points
             ),

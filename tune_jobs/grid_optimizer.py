@@ -4,28 +4,41 @@ Check the best learning rate of each optimizer in the table (`trials.csv`): if i
 last of its grid, the grid is too narrow for a fair comparison of the optimizers.
 """
 
+from search_spaces.knobs import Knobs
 from search_spaces.searchers.grid_search import LIMIT, GridSearch
 from search_spaces.spaces import OPTIMIZER
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import DEFAULT_MODEL, ImageFlags
+from trainables.prediction.metric_flags import MetricFlags
 from tune_cluster import Options, TuneConfig, Tuner, main
 
 
-def job(options: Options, *, images: ImageFlags, grid_points: int | None = None) -> Tuner:
+def job(
+    options: Options,
+    *,
+    images: ImageFlags,
+    knobs: Knobs,
+    scoring: MetricFlags,
+    grid_points: int | None = None,
+) -> Tuner:
     """Which optimizer, at which learning rate?
 
     Args:
         grid_points: number of values of each range, evenly spaced on its scale; by default the
             catalogue's values.
     """
-    dataset = images.load(seed=options.seed, smoke_test=options.smoke_test)
-    space = OPTIMIZER.fix(model=images.model or DEFAULT_MODEL, epochs=options.epochs, patience=0)
+    dataset = images.load(
+        seed=options.seed, smoke_test=options.smoke_test, train_ratio=knobs.train_ratio()
+    )
+    goal = scoring.goal(dataset.search)
+    space = OPTIMIZER.fix(model=DEFAULT_MODEL, patience=0)
+    space = knobs.apply(space, epochs=options.epochs, model=images.model, **goal.config)
     limit = float("inf") if options.yes or options.resume else LIMIT
     return Tuner(
         ImageClassifier,
         tune_config=TuneConfig(
-            metric="val_accuracy",
-            mode="max",
+            metric=goal.metric,
+            mode=goal.mode,
             search_alg=GridSearch(
                 space, grid_points=grid_points, limit=limit, start_points=options.start_points
             ),

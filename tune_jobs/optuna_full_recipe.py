@@ -7,12 +7,13 @@ share. At a rung a schedule looks worse than at its end.
 
 from pathlib import Path
 
+from search_spaces.knobs import Knobs
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.searchers.auto_search import LearningFlags
-from search_spaces.space import parse_fixed
 from search_spaces.spaces import FULL_RECIPE, within
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import ImageFlags
+from trainables.prediction.metric_flags import MetricFlags
 from tune_cluster import Options, TuneConfig, Tuner, main
 
 
@@ -20,30 +21,28 @@ def job(
     options: Options,
     *,
     images: ImageFlags,
+    knobs: Knobs,
+    scoring: MetricFlags,
     asha: ASHA.Flags,
     learning: LearningFlags,
-    fix: tuple[str, ...] = (),
-    train_ratio: float = 0.8,
     warm_start: Path | None = None,
 ) -> Tuner:
     """Which full recipe is best?
 
     Args:
-        fix: known values, as name=value, of hyperparameters that have no flag of their own.
-        train_ratio: share of the training images to train on; the rest is the validation set.
         warm_start: an earlier study, whose trials the searcher learns from.
     """
     seed, epochs = options.seed, options.epochs
-    dataset = images.load(seed=seed, smoke_test=options.smoke_test, train_ratio=train_ratio)
+    ratio = knobs.train_ratio()
+    dataset = images.load(seed=seed, smoke_test=options.smoke_test, train_ratio=ratio)
+    goal = scoring.goal(dataset.search)
     space = within(FULL_RECIPE, epochs)
-    if images.model is not None:
-        space = space.fix(model=images.model)
-    space = space.fix(epochs=epochs, train_ratio=train_ratio, **parse_fixed(fix))
+    space = knobs.apply(space, epochs=epochs, model=images.model, **goal.config)
     return Tuner(
         ImageClassifier,
         tune_config=TuneConfig(
-            metric="val_accuracy",
-            mode="max",
+            metric=goal.metric,
+            mode=goal.mode,
             search_alg=learning.search(space, seed=seed, start_points=options.start_points),
             scheduler=asha.scheduler(max_epochs=epochs, seed=seed),
             warm_start=warm_start,

@@ -1,14 +1,23 @@
 """Which learning rate is best at which epoch? Population based training of an image classifier."""
 
+from search_spaces.knobs import Knobs
 from search_spaces.schedulers.pbt import PBT
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.spaces import LR
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import DEFAULT_MODEL, ImageFlags
+from trainables.prediction.metric_flags import MetricFlags
 from tune_cluster import Options, TuneConfig, Tuner, main
 
 
-def job(options: Options, *, images: ImageFlags, perturbation_interval: int = 2) -> Tuner:
+def job(
+    options: Options,
+    *,
+    images: ImageFlags,
+    knobs: Knobs,
+    scoring: MetricFlags,
+    perturbation_interval: int = 2,
+) -> Tuner:
     """Which learning rate is best at which epoch?
 
     A population (--trials, 8 by default) trains side by side. After every interval the worst
@@ -19,8 +28,12 @@ def job(options: Options, *, images: ImageFlags, perturbation_interval: int = 2)
     Args:
         perturbation_interval: epochs between two perturbations.
     """
-    dataset = images.load(seed=options.seed, smoke_test=options.smoke_test)
-    space = LR.fix(model=images.model or DEFAULT_MODEL, epochs=options.epochs, patience=0)
+    dataset = images.load(
+        seed=options.seed, smoke_test=options.smoke_test, train_ratio=knobs.train_ratio()
+    )
+    goal = scoring.goal(dataset.search)
+    space = LR.fix(model=DEFAULT_MODEL, patience=0)
+    space = knobs.apply(space, epochs=options.epochs, model=images.model, **goal.config)
     pbt = PBT(
         space,
         perturbed=["learning_rate"],
@@ -31,8 +44,8 @@ def job(options: Options, *, images: ImageFlags, perturbation_interval: int = 2)
     return Tuner(
         ImageClassifier,
         tune_config=TuneConfig(
-            metric="val_accuracy",
-            mode="max",
+            metric=goal.metric,
+            mode=goal.mode,
             search_alg=RandomSearch(space, seed=options.seed, start_points=options.start_points),
             scheduler=pbt,
         ),

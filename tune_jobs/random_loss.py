@@ -5,22 +5,28 @@ loss/validation too: a loss can win on accuracy and give worse probabilities (th
 none).
 """
 
+from search_spaces.knobs import Knobs
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.spaces import LOSS
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import DEFAULT_MODEL, ImageFlags
+from trainables.prediction.metric_flags import MetricFlags
 from tune_cluster import Options, TuneConfig, Tuner, main
 
 
-def job(options: Options, *, images: ImageFlags) -> Tuner:
+def job(options: Options, *, images: ImageFlags, knobs: Knobs, scoring: MetricFlags) -> Tuner:
     """Which loss should be minimised?"""
-    dataset = images.load(seed=options.seed, smoke_test=options.smoke_test)
-    space = LOSS.fix(model=images.model or DEFAULT_MODEL, epochs=options.epochs, patience=0)
+    dataset = images.load(
+        seed=options.seed, smoke_test=options.smoke_test, train_ratio=knobs.train_ratio()
+    )
+    goal = scoring.goal(dataset.search)
+    space = LOSS.fix(model=DEFAULT_MODEL, patience=0)
+    space = knobs.apply(space, epochs=options.epochs, model=images.model, **goal.config)
     return Tuner(
         ImageClassifier,
         tune_config=TuneConfig(
-            metric="val_accuracy",
-            mode="max",
+            metric=goal.metric,
+            mode=goal.mode,
             search_alg=RandomSearch(space, seed=options.seed, start_points=options.start_points),
         ),
         dataset=dataset,

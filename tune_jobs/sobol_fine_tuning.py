@@ -8,17 +8,26 @@ with `asha_lr_batch.py` on the same data without pretrained weights to see their
 
 from pathlib import Path
 
+from search_spaces.knobs import Knobs
 from search_spaces.searchers.sobol_search import SobolSearch
 from search_spaces.spaces import FINE_TUNING, within
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import DataFlags, fingerprint_of, fixed_by
+from trainables.prediction.metric_flags import MetricFlags
 from tune_cluster import Options, RunConfig, TuneConfig, Tuner, main
 
 DEFAULT_EPOCHS = 9
 """Epochs of a trial by default; 3 to 10 are enough with pretrained weights."""
 
 
-def job(options: Options, *, images: DataFlags, pretrained: Path = Path("results/best")) -> Tuner:
+def job(
+    options: Options,
+    *,
+    images: DataFlags,
+    knobs: Knobs,
+    scoring: MetricFlags,
+    pretrained: Path = Path("results/best"),
+) -> Tuner:
     """How is a pretrained network best fine-tuned on other data?
 
     Args:
@@ -26,14 +35,18 @@ def job(options: Options, *, images: DataFlags, pretrained: Path = Path("results
             dict.
     """
     epochs = options.max_epochs or DEFAULT_EPOCHS
-    dataset = images.load(seed=options.seed, smoke_test=options.smoke_test)
+    dataset = images.load(
+        seed=options.seed, smoke_test=options.smoke_test, train_ratio=knobs.train_ratio()
+    )
     known = fixed_by(pretrained, dataset.search)
-    space = within(FINE_TUNING, epochs).fix(**known, epochs=epochs, patience=0)
+    goal = scoring.goal(dataset.search)
+    space = within(FINE_TUNING, epochs).fix(**known, patience=0)
+    space = knobs.apply(space, epochs=epochs, pretrained=known["pretrained"], **goal.config)
     return Tuner(
         ImageClassifier,
         tune_config=TuneConfig(
-            metric="val_accuracy",
-            mode="max",
+            metric=goal.metric,
+            mode=goal.mode,
             search_alg=SobolSearch(space, seed=options.seed, start_points=options.start_points),
         ),
         dataset=dataset,

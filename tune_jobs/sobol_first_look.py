@@ -6,23 +6,30 @@ hyperparameter whose best values spread over its whole range can be fixed. The n
 can learn from this one with `--warm-start`.
 """
 
+from search_spaces.knobs import Knobs
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.searchers.sobol_search import SobolSearch
 from search_spaces.spaces import TRAINING
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import DataFlags
+from trainables.prediction.metric_flags import MetricFlags
 from tune_cluster import Options, TuneConfig, Tuner, main
 
 
-def job(options: Options, *, images: DataFlags, asha: ASHA.Flags) -> Tuner:
+def job(
+    options: Options, *, images: DataFlags, knobs: Knobs, scoring: MetricFlags, asha: ASHA.Flags
+) -> Tuner:
     """Which regions of a new space are good?"""
-    dataset = images.load(seed=options.seed, smoke_test=options.smoke_test)
-    space = TRAINING.fix(epochs=options.epochs, patience=0)
+    dataset = images.load(
+        seed=options.seed, smoke_test=options.smoke_test, train_ratio=knobs.train_ratio()
+    )
+    goal = scoring.goal(dataset.search)
+    space = knobs.apply(TRAINING.fix(patience=0), epochs=options.epochs, **goal.config)
     return Tuner(
         ImageClassifier,
         tune_config=TuneConfig(
-            metric="val_accuracy",
-            mode="max",
+            metric=goal.metric,
+            mode=goal.mode,
             search_alg=SobolSearch(space, seed=options.seed, start_points=options.start_points),
             scheduler=asha.scheduler(max_epochs=options.epochs, seed=options.seed),
         ),

@@ -6,11 +6,13 @@ convolutional network takes as long as thirty of the MLP's.
 
 from pathlib import Path
 
+from search_spaces.knobs import Knobs
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.searchers.auto_search import LearningFlags
 from search_spaces.spaces import ARCHITECTURE
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import ImageFlags
+from trainables.prediction.metric_flags import MetricFlags
 from tune_cluster import Options, TuneConfig, Tuner, main
 
 
@@ -18,6 +20,8 @@ def job(
     options: Options,
     *,
     images: ImageFlags,
+    knobs: Knobs,
+    scoring: MetricFlags,
     asha: ASHA.Flags,
     learning: LearningFlags,
     warm_start: Path | None = None,
@@ -27,15 +31,17 @@ def job(
     Args:
         warm_start: an earlier study, whose trials the searcher learns from.
     """
-    dataset = images.load(seed=options.seed, smoke_test=options.smoke_test)
-    space = ARCHITECTURE.fix(epochs=options.epochs, patience=0)
-    if images.model is not None:
-        space = space.fix(model=images.model)
+    dataset = images.load(
+        seed=options.seed, smoke_test=options.smoke_test, train_ratio=knobs.train_ratio()
+    )
+    goal = scoring.goal(dataset.search)
+    space = ARCHITECTURE.fix(patience=0)
+    space = knobs.apply(space, epochs=options.epochs, model=images.model, **goal.config)
     return Tuner(
         ImageClassifier,
         tune_config=TuneConfig(
-            metric="val_accuracy",
-            mode="max",
+            metric=goal.metric,
+            mode=goal.mode,
             search_alg=learning.search(space, seed=options.seed, start_points=options.start_points),
             scheduler=asha.scheduler(max_epochs=options.epochs, seed=options.seed),
             warm_start=warm_start,

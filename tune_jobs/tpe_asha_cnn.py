@@ -8,11 +8,13 @@ points.
 
 from pathlib import Path
 
+from search_spaces.knobs import Knobs
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.searchers.auto_search import LearningFlags
 from search_spaces.spaces import CNN
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import DataFlags
+from trainables.prediction.metric_flags import MetricFlags
 from tune_cluster import Options, TuneConfig, Tuner, main
 
 
@@ -20,6 +22,8 @@ def job(
     options: Options,
     *,
     images: DataFlags,
+    knobs: Knobs,
+    scoring: MetricFlags,
     asha: ASHA.Flags,
     learning: LearningFlags,
     warm_start: Path | None = None,
@@ -29,13 +33,16 @@ def job(
     Args:
         warm_start: an earlier study, whose trials the searcher learns from.
     """
-    dataset = images.load(seed=options.seed, smoke_test=options.smoke_test)
-    space = CNN.fix(epochs=options.epochs, patience=0)
+    dataset = images.load(
+        seed=options.seed, smoke_test=options.smoke_test, train_ratio=knobs.train_ratio()
+    )
+    goal = scoring.goal(dataset.search)
+    space = knobs.apply(CNN.fix(patience=0), epochs=options.epochs, **goal.config)
     return Tuner(
         ImageClassifier,
         tune_config=TuneConfig(
-            metric="val_accuracy",
-            mode="max",
+            metric=goal.metric,
+            mode=goal.mode,
             search_alg=learning.search(space, seed=options.seed, start_points=options.start_points),
             scheduler=asha.scheduler(max_epochs=options.epochs, seed=options.seed),
             warm_start=warm_start,

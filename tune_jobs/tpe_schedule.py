@@ -7,10 +7,12 @@ and ending too: often they are all that is needed.
 
 from pathlib import Path
 
+from search_spaces.knobs import Knobs
 from search_spaces.searchers.auto_search import LearningFlags
 from search_spaces.spaces import SCHEDULE, within
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import DEFAULT_MODEL, ImageFlags
+from trainables.prediction.metric_flags import MetricFlags
 from tune_cluster import Options, TuneConfig, Tuner, main
 
 
@@ -18,6 +20,8 @@ def job(
     options: Options,
     *,
     images: ImageFlags,
+    knobs: Knobs,
+    scoring: MetricFlags,
     learning: LearningFlags,
     warm_start: Path | None = None,
 ) -> Tuner:
@@ -26,14 +30,18 @@ def job(
     Args:
         warm_start: an earlier study, whose trials the searcher learns from.
     """
-    dataset = images.load(seed=options.seed, smoke_test=options.smoke_test)
+    dataset = images.load(
+        seed=options.seed, smoke_test=options.smoke_test, train_ratio=knobs.train_ratio()
+    )
     space = within(SCHEDULE, options.epochs)
-    space = space.fix(model=images.model or DEFAULT_MODEL, epochs=options.epochs, patience=0)
+    goal = scoring.goal(dataset.search)
+    space = space.fix(model=DEFAULT_MODEL, patience=0)
+    space = knobs.apply(space, epochs=options.epochs, model=images.model, **goal.config)
     return Tuner(
         ImageClassifier,
         tune_config=TuneConfig(
-            metric="val_accuracy",
-            mode="max",
+            metric=goal.metric,
+            mode=goal.mode,
             search_alg=learning.search(space, seed=options.seed, start_points=options.start_points),
             warm_start=warm_start,
         ),

@@ -8,10 +8,12 @@ from typing import Annotated
 
 import tyro
 
+from search_spaces.knobs import Knobs
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import PRESETS, DataFlags, PresetName, config_of
+from trainables.prediction.metric_flags import MetricFlags
 from tune_cluster import Options, RunConfig, TuneConfig, Tuner, main
 
 DEFAULT_SEEDS = 3
@@ -22,6 +24,8 @@ def job(
     options: Options,
     *,
     images: DataFlags,
+    knobs: Knobs,
+    scoring: MetricFlags,
     preset: Annotated[PresetName, tyro.conf.Positional] = "mlp",
     seeds: int | None = None,
 ) -> Tuner:
@@ -37,17 +41,17 @@ def job(
         raise ValueError(f"--seeds must be at least 1, got {seeds}")
     if asked not in (None, seeds) and seeds and not options.resume:
         raise ValueError(f"--seeds {seeds} --trials {asked}: each is one training; give one")
-    dataset = images.load(
-        seed=options.seed, smoke_test=options.smoke_test, train_ratio=found.train_ratio
-    )
+    ratio = knobs.train_ratio(found.train_ratio)
+    dataset = images.load(seed=options.seed, smoke_test=options.smoke_test, train_ratio=ratio)
+    goal = scoring.goal(dataset.search)
     epochs = options.max_epochs or found.epochs
-    fixed = {**config_of(preset), "epochs": epochs}
-    space = Space(f"preset {preset}", (), fixed=tuple(fixed.items()))
+    space = Space(f"preset {preset}", (), fixed=tuple(config_of(preset).items()))
+    space = knobs.apply(space, epochs=epochs, **goal.config)
     return Tuner(
         ImageClassifier,
         tune_config=TuneConfig(
-            metric="val_accuracy",
-            mode="max",
+            metric=goal.metric,
+            mode=goal.mode,
             search_alg=RandomSearch(space, seed=options.seed),
             num_samples=seeds or (None if options.smoke_test else DEFAULT_SEEDS),
         ),

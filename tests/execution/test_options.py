@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from search_spaces.knobs import Knobs
 from search_spaces.searchers.auto_search import LearningFlags
 from tune_cluster.execution.command_line import parse
 from tune_cluster.execution.options import RESUMABLE, Options, flag
@@ -71,6 +72,12 @@ def test_a_jobs_keyword_parameters_are_flags():
     assert command.own["kind"] == "thorough"
     assert command.own["widths"] == (1, 2, 3)
     assert command.own["shuffled"] is True
+
+
+def test_a_flag_of_several_values_may_be_given_several_times():
+    argv = ["--widths", "1", "2", "--shuffled", "--widths=3", "--limit", "4", "--widths", "5"]
+    own = parse(job, argv).own
+    assert (own["widths"], own["shuffled"], own["limit"]) == ((1, 2, 3, 5), True, 4)
 
 
 def test_help_has_the_question_each_flag_and_what_the_docstring_says_of_it(capsys, monkeypatch):
@@ -166,6 +173,20 @@ def test_a_flag_of_the_scripts_own_parser_is_refused_with_the_way_to_pass_the_re
         parse(job, typed)
     args, rest = parser.parse_known_args(typed)
     assert (args.data_path, parse(job, rest).options.trials) == ("y", 3)
+
+
+def test_a_flag_of_an_earlier_version_is_read_by_the_one_that_replaces_it():
+    def knob(options, *, knobs: Knobs):
+        """Which knob?"""
+
+    stored = through_json(parse(knob, ["--fix", "patience=6"]))
+    assert parse(knob, [], stored=stored).own["knobs"].fix == ("patience=6",)
+    stored["options"] |= {"fix": ["patience=6"], "train_ratio": 0.9}
+    del stored["options"]["search"]
+    (knobs,) = parse(knob, [], stored=stored).own.values()
+    assert knobs == Knobs(fix=("patience=6", "train_ratio=0.9"))
+    with pytest.raises(ValueError, match=r"--fix .*: the study was started with"):
+        parse(knob, ["--fix", "patience=7"], stored=stored)
 
 
 def test_a_parameter_without_a_star_before_it_is_a_flag_too_and_so_is_a_list():

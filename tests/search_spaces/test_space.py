@@ -15,7 +15,7 @@ from search_spaces.catalogue import (
     OPTIMIZER,
 )
 from search_spaces.hyperparameter import Hyperparameter
-from search_spaces.space import FLAGS, Space, parse_fixed
+from search_spaces.space import Space
 from search_spaces.spaces import FULL_RECIPE, LR_BATCH, within
 from trainables.image.config import ImageConfig
 from trainables.prediction.config import NUMBER_LOSSES
@@ -90,31 +90,6 @@ def test_whatever_is_fixed_of_the_whole_recipe_what_is_drawn_is_a_config(paramet
         space = within(FULL_RECIPE, int(known["epochs"])).fix(**known)
         for config in space.samples():
             ImageConfig.from_dict(config)
-
-
-def test_what_a_person_knows_can_be_typed():
-    words = ["schedule=cosine", "batch_size=64", "dropout=0.2", "channels=[32, 64]", "cycles=1"]
-    assert parse_fixed(words) == {
-        "schedule": "cosine",
-        "batch_size": 64,
-        "dropout": 0.2,
-        "channels": (32, 64),
-        "cycles": 1,
-    }
-    for word in ("schedule", "=cosine", "schedule="):
-        with pytest.raises(ValueError, match=f"--fix {word}: give name=value"):
-            parse_fixed([word])
-    with pytest.raises(ValueError, match="--fix epochs=9: give --max-epochs"):
-        parse_fixed(["epochs=9"])
-    with pytest.raises(ValueError, match="--fix cycles=3: cycles is given twice"):
-        parse_fixed(["cycles=1", "cycles=3"])
-
-
-@pytest.mark.parametrize("parameter", CATALOGUE, ids=lambda p: p.name)
-def test_every_value_of_the_catalogue_can_be_typed(parameter):
-    for value in (*parameter.grid, *parameter.values):
-        if parameter.name not in FLAGS and value != "":
-            assert parse_fixed([f"{parameter.name}={value}"]) == {parameter.name: value}
 
 
 def test_a_space_is_plain_json():

@@ -30,15 +30,21 @@ def prediction_of(config: PredictionConfig, data: SearchData[S], rows: torch.Ten
 
 
 def check_loss(config: PredictionConfig, data: SearchData[S]) -> None:
-    """Raise a ValueError unless the loss, and the score that patience watches, suit the dataset's
-    targets."""
-    watched_score(config, CLASS_SCORES if data.classes else NUMBER_SCORES)
+    """Raise a ValueError unless the loss, the scores and the one that patience watches suit the
+    dataset's targets."""
+    scores = (*CLASS_SCORES, *config.more_scores) if data.classes else NUMBER_SCORES
+    watched_score(config, scores)
     allowed = CLASS_LOSSES if data.classes else NUMBER_LOSSES
     if config.loss not in allowed:
         kind = f"{data.classes} classes" if data.classes else "numbers"
         raise ValueError(
             f"loss {config.loss!r} does not suit the targets of {data.name}, which are {kind}: "
             f"give one of {', '.join(allowed)}"
+        )
+    if config.more_scores and not data.classes:
+        raise ValueError(
+            f"more_scores {', '.join(config.more_scores)}: the targets of {data.name} are numbers, "
+            "which have no such score"
         )
     if config.loss == "log_loss":
         outside = np.flatnonzero((data.targets < 0) | (data.targets > 1))

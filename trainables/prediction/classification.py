@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from trainables.prediction.config import PredictionConfig
+from trainables.prediction.ranking import auroc, average_precision
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -100,12 +101,41 @@ SCORES = ("loss", "accuracy", "precision", "recall", "f1")
 """Names in the result of `scores`."""
 
 
-def scores(logits: Tensor, labels: Tensor) -> dict[str, float]:
-    """Return mean cross entropy in nats, accuracy, and macro precision, recall and F1, of logits
-    `[n, classes]` and labels `[n]`."""
+def scores(logits: Tensor, labels: Tensor, more: Sequence[str] = ()) -> dict[str, float]:
+    """Return mean cross entropy in nats, accuracy, and macro precision, recall and F1.
+
+    Args:
+        logits: `[n, classes]`.
+        labels: class indices, int64 `[n]`.
+        more: other scores to return: "balanced_accuracy", "auroc", "average_precision".
+    """
     loss = float(F.cross_entropy(logits, labels))
     confusion = confusion_matrix(logits.argmax(dim=1), labels, logits.shape[1])
-    return {"loss": loss, **classification_scores(confusion)}
+    found = {"loss": loss, **classification_scores(confusion)}
+    # In float32 the probabilities of a network that is sure would be ties.
+    probabilities = logits.double().softmax(dim=1) if more else logits
+    for name in more:
+        match name:
+            case "balanced_accuracy":
+                found[name] = balanced_accuracy(confusion)
+            case "auroc":
+                found[name] = auroc(probabilities, labels)
+            case "average_precision":
+                found[name] = average_precision(probabilities, labels)
+    return found
+
+
+def balanced_accuracy(confusion: Tensor) -> float:
+    """Return the mean recall over the classes that occur, as scikit-learn's
+    `balanced_accuracy_score`.
+
+    Args:
+        confusion: as returned by `confusion_matrix`.
+    """
+    counts = confusion.to("cpu", torch.float64)
+    actual = counts.sum(dim=1)
+    occurs = actual > 0
+    return float((counts.diagonal()[occurs] / actual[occurs]).mean())
 
 
 def confusion_matrix(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
@@ -158,7 +188,8 @@ class Classes:
             class_weights=weights,
         )
         more = () if self.objective.is_plain else ("objective",)
-        self.score_names: tuple[str, ...] = (*SCORES, *more)
+        self._more = tuple(dict.fromkeys(config.more_scores))
+        self.score_names: tuple[str, ...] = (*SCORES, *self._more, *more)
 
     def targets(self, labels: Tensor) -> Tensor:
         """Return class indices, int64 `[n]`, as they are."""
@@ -179,7 +210,7 @@ class Classes:
     def scores(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
         """Return the scores of a classifier, and `objective` if the training loss is not the plain
         cross entropy."""
-        found = scores(outputs, targets)
+        found = scores(outputs, targets, self._more)
         if not self.objective.is_plain:
             found["objective"] = float(self.objective(outputs, targets))
         return found

@@ -40,6 +40,8 @@ class PredictionConfig(TrainingConfig):
     """"balanced": each class has the same influence, however few its samples; only for classes."""
     label_smoothing: Share = 0.0
     """Share of the target that is spread over all classes; only for the cross entropy."""
+    more_scores: tuple[Literal["balanced_accuracy", "auroc", "average_precision"], ...] = ()
+    """Scores of classes to compute beside the usual ones, such as the study's metric."""
     huber_delta: Positive = 1.0
     """Error from which the Huber loss is linear, in standard deviations of the targets; only for
     the Huber loss."""

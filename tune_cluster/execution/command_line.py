@@ -115,7 +115,11 @@ def parse(job: Callable[..., object], argv: Sequence[str], stored: Any = None) -
         )
         _print_paragraphs([*_paragraphs(job), resumed, ""])
     try:
-        typed = read_flags([*shared, *own], argv, defaults, prog=f"python {sys.argv[0]}")
+        lists = [
+            flag(one.name) for one in own if typing.get_origin(one.annotation) in (tuple, list)
+        ]
+        words = gathered(argv, lists)
+        typed = read_flags([*shared, *own], words, defaults, prog=f"python {sys.argv[0]}")
     except ValueError as error:
         if "Unrecognized" not in str(error):
             raise
@@ -124,6 +128,25 @@ def parse(job: Callable[..., object], argv: Sequence[str], stored: Any = None) -
             "parser.parse_known_args()` leaves"
         ) from None
     return _command(own, defaults, {n: _typed(n, v) for n, v in typed.items()}, stored)
+
+
+def gathered(words: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Return the words of a command line with all values of a repeated flag behind one occurrence,
+    for each flag in `names`; the parser would read the last occurrence alone."""
+    values: dict[str, list[str]] = {}
+    rest: list[str] = []
+    into = rest
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name in names:
+            into = values.setdefault(name, [])
+            into += [value] * bool(equals)
+        elif word.startswith("--"):
+            into = rest
+            into.append(word)
+        else:
+            into.append(word)
+    return [*rest, *(word for name, found in values.items() for word in (name, *found))]
 
 
 def arguments_of(
@@ -353,7 +376,11 @@ def _defaults(own: Sequence[_Flag], stored: Any) -> dict[str, Any]:
     if stored is None:
         return defaults
     hints = {**typing.get_type_hints(Options), **{one.name: one.annotation for one in own}}
-    allowed = {"flags": {*OPTION_NAMES, *REMOVED}, "options": {one.name for one in own}}
+    earlier = {name for one in own for name in getattr(one.group, "earlier", ())}
+    allowed = {
+        "flags": {*OPTION_NAMES, *REMOVED},
+        "options": {*(one.name for one in own), *earlier},
+    }
     for kind, names in allowed.items():
         for name, value in stored[kind].items():
             if name not in names:

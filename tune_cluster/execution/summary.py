@@ -83,9 +83,10 @@ def show_summary(
         for name, text in held_out_lines(best, typed(study.directory / "best" / PREDICTIONS_FILE)):
             line(name, text)
         used = " (the test set was used for this checkpoint alone)"
-        for name, value in best.get("test", {}).items():
-            if name == "test_accuracy" or "test_accuracy" not in best["test"]:
-                line(name, f"{shown_value(value)}{used}")
+        scores = best.get("test", {})
+        names = (f"test_{study.metric.removeprefix('val_')}", "test_accuracy")
+        for name in [n for n in dict.fromkeys(names) if n in scores] or scores:
+            line(name, f"{shown_value(scores[name])}{used}")
         if "checkpoint" in best:
             line("checkpoint", argument(f"{address(study)}/best"))
         files = study.trials_dir / dirname_of(best["trial"]) / TRIAL_FILES
