@@ -182,11 +182,11 @@ def _in_catalogue(name: str) -> bool:
 
 
 def _entries(name: str, space: Space) -> list[Hyperparameter]:
-    """Return the catalogue's entries of a hyperparameter that can exist in the space; one without a
-    condition covers all."""
+    """Return the catalogue's entries of a hyperparameter that can exist in the space; the first
+    without a condition covers all."""
     entries = [entry for entry in CATALOGUE if entry.name == name]
     free = [entry for entry in entries if entry.condition is None]
-    return free or [found for e in entries if (found := _existing(e, space)) is not None]
+    return free[:1] or [found for e in entries if (found := _existing(e, space)) is not None]
 
 
 def _existing(entry: Hyperparameter, space: Space) -> Hyperparameter | None:

@@ -10,7 +10,6 @@ import torch
 from tests.conftest import JOB, PATIENCE, ROOT, journal_of, table_of
 from tests.test_resume import wait_for_lines
 from trainables.image.config import ImageConfig
-from trainables.image.image_classifier import ImageClassifier
 from trainables.image.models import build_model
 from tune_cluster.execution.command_line import parse
 from tune_jobs import compare_strategies
@@ -41,32 +40,35 @@ def weights(tmp_path):
     return file
 
 
+KNOBS = {
+    "compare_strategies.py": ("--strategy", "sobol"),
+    "grid_optimizer.py": ("--grid-points", "3"),
+    "table_regression.py": ("--dataset", "diabetes", "--metric", "val_mae"),
+}
+"""Flags that some jobs need beside those of all."""
+
+
 @pytest.mark.parametrize("name", sorted([*JOBS, "compare_strategies.py", "sobol_fine_tuning.py"]))
 def test_every_job_fixes_and_searches_any_hyperparameter_by_any_metric(name, weights):
     module = importlib.import_module(f"tune_jobs.{name.removesuffix('.py')}")
     argv = ["--dataset", "digits", "--max-epochs", "9", "--metric", "val_auroc"]
-    argv += [
-        "--fix",
-        "patience=6",
-        "--fix=train_ratio=0.6",
-        "folds=0",
-        "--search",
-        "min_std=1e-9,1e-3",
-    ]
-    argv += ["--strategy", "sobol"] * (name == "compare_strategies.py")
+    argv += ["--fix", "patience=6", "--fix=train_ratio=0.6", "folds=0"]
+    argv += ["--search", "min_std=1e-9,1e-3", *KNOBS.get(name, ())]
     argv += ["--pretrained", str(weights)] * (name == "sobol_fine_tuning.py")
-    argv += ["--grid-points", "3"] * (name == "grid_optimizer.py")
     command = parse(module.job, argv)
     tuner = module.job(command.options, **command.own)
-    assert (tuner.tune_config.metric, tuner.tune_config.mode) == ("val_auroc", "max")
-    space = tuner.tune_config.search_alg.space
+    found, data = tuner.tune_config, tuner.dataset.search
+    expected = ("val_auroc", "max") if data.classes else ("val_mae", "min")
+    assert (found.metric, found.mode) == expected
+    space = found.search_alg.space
     assert dict(space.fixed)["patience"] == 6
     assert [p.values for p in space.parameters if p.name == "min_std"] == [(1e-9, 1e-3)]
-    assert tuner.dataset.search.train_ratio == dict(space.fixed)["train_ratio"] == 0.6
+    assert data.train_ratio == dict(space.fixed)["train_ratio"] == 0.6
     for config in space.samples():
-        ImageClassifier.check_config(config, tuner.dataset.search)
+        tuner.trainable.check_config(config, data)
+    known = "f1" if data.classes else "rmse"
     for words, said in {
-        ("--metric", "f1"): r"--metric f1: unknown \(did you mean val_f1\?\).*val_auroc",
+        ("--metric", known): rf"--metric {known}: unknown \(did you mean val_{known}\?\).*val_loss",
         ("--fix", "epochs=3"): "--fix epochs=3: give --max-epochs",
         ("--search", "seed=1,2"): "--search seed=1,2",
     }.items():

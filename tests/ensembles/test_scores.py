@@ -1,10 +1,14 @@
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
+from trainables.prediction.classification import scores
 from tune_cluster.ensembles.scores import criterion_of, score_all
+
+MORE = ("auroc", "average_precision")
 
 
 def made_up(samples, classes, seed):
@@ -26,6 +30,8 @@ def test_scores_of_classes_are_scikit_learns(samples, classes, seed):
     assert found["f1"] == pytest.approx(f1)
     assert found["accuracy"] == pytest.approx(metrics.accuracy_score(targets, labels))
     assert found["loss"] == pytest.approx(metrics.log_loss(targets, predicted, labels=every))
+    usual = scores(torch.tensor(predicted).log(), torch.tensor(targets), MORE)
+    assert found == pytest.approx({name: usual[name] for name in found}), "as trials report them"
     if len(np.unique(targets)) < classes:
         assert "auroc" not in found
     elif classes == 2:

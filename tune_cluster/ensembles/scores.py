@@ -50,8 +50,6 @@ def _area(name: str) -> Score:
         classes = predicted.shape[1]
         if len(np.unique(targets)) < classes:
             return float("nan")
-        if classes == 2:
-            return float(getattr(metrics, name)(targets, predicted[:, 1]))
         one_hot = targets[:, None] == np.arange(classes)
         return float(getattr(metrics, name)(one_hot, predicted, average="macro"))
 
