@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from search_spaces.catalogue import CATALOGUE
+from search_spaces.catalogue import OF_ALL_TASKS
 from search_spaces.hyperparameter import Hyperparameter
 from search_spaces.search_flag import parameter_of
 from search_spaces.space import Space, possible_under
@@ -171,20 +171,20 @@ def with_searched(space: Space, given: Hyperparameter) -> Space:
 
 def _ancestors(parameter: Hyperparameter) -> set[str]:
     """Return the names of the hyperparameters that its existence may depend on."""
-    entries = [parameter, *(entry for entry in CATALOGUE if entry.name == parameter.name)]
+    entries = [parameter, *(entry for entry in OF_ALL_TASKS if entry.name == parameter.name)]
     parents = {entry.condition[0] for entry in entries if entry.condition}
-    above = [entry for entry in CATALOGUE if entry.name in parents]
+    above = [entry for entry in OF_ALL_TASKS if entry.name in parents]
     return parents.union(*map(_ancestors, above))
 
 
 def _in_catalogue(name: str) -> bool:
-    return any(entry.name == name for entry in CATALOGUE)
+    return any(entry.name == name for entry in OF_ALL_TASKS)
 
 
 def _entries(name: str, space: Space) -> list[Hyperparameter]:
     """Return the catalogue's entries of a hyperparameter that can exist in the space; the first
     without a condition covers all."""
-    entries = [entry for entry in CATALOGUE if entry.name == name]
+    entries = [entry for entry in OF_ALL_TASKS if entry.name == name]
     free = [entry for entry in entries if entry.condition is None]
     return free[:1] or [found for e in entries if (found := _existing(e, space)) is not None]
 
@@ -196,7 +196,7 @@ def _existing(entry: Hyperparameter, space: Space) -> Hyperparameter | None:
         return entry
     parent, fixed = entry.condition[0], dict(space.fixed)
     searched = [p for p in space.parameters if p.name == parent]
-    above = [e for e in CATALOGUE if e.name == parent]
+    above = [e for e in OF_ALL_TASKS if e.name == parent]
     if searched:
         return entry if any(map(entry.may_depend_on, searched)) else None
     if parent in fixed:
@@ -213,7 +213,9 @@ def _existing(entry: Hyperparameter, space: Space) -> Hyperparameter | None:
 
 def _needs(name: str) -> str:
     """Return the conditions of a hyperparameter in words."""
-    conditions = [entry.condition for entry in CATALOGUE if entry.name == name and entry.condition]
+    conditions = [
+        entry.condition for entry in OF_ALL_TASKS if entry.name == name and entry.condition
+    ]
     ways = [f"{parent}={'|'.join(map(str, values))}" for parent, values in conditions]
     return f"{name} exists only with {' or '.join(ways)}"
 

@@ -6,6 +6,7 @@ from search_spaces.catalogue import CATALOGUE, NESTEROV
 from search_spaces.knobs import FLAGS, Knobs, parse_fixed
 from search_spaces.space import Space
 from search_spaces.spaces import CNN, LR_BATCH, OPTIMIZER, OPTIMIZERS, TRAINING
+from search_spaces.table_spaces import TABLE
 from tests.search_spaces.conftest import SPACES
 
 LR = LR_BATCH.fix(model="mlp", patience=0)
@@ -83,6 +84,14 @@ def test_what_is_added_exists_where_the_catalogue_says():
     # It comes before what depends on it already.
     names = [p.name for p in applied(TRAINING, search=["loss=cross_entropy,focal"]).parameters]
     assert names.index("loss") == names.index("label_smoothing") - 1
+
+
+def test_what_only_tables_have_exists_where_their_catalogue_says():
+    space = applied(TABLE, search=["feature_selection=none,variance", "feature_share=0.1:1"])
+    (share,) = searched(space, "feature_share").values()
+    assert share.condition == ("feature_selection", ("variance", "mutual_information"))
+    with pytest.raises(ValueError, match="feature_share exists only with feature_selection=vari"):
+        applied(TABLE, search=["feature_share=0.1:1"])
 
 
 def test_what_can_no_longer_exist_is_not_searched():
