@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from search_spaces.catalogue import OF_ALL_TASKS
+from search_spaces.catalogue import CATALOGUE
 from search_spaces.hyperparameter import Hyperparameter
 from search_spaces.search_flag import parameter_of
 from search_spaces.space import Space, possible_under
@@ -17,6 +17,9 @@ from search_spaces.values import Value, ValueIndex, as_tuples
 FLAGS = {
     "epochs": "--max-epochs",
     "model": "--model",
+    "embeddings": "--embeddings",
+    "synonyms": "--synonyms",
+    "paraphrases": "--paraphrases",
     "more_scores": "--metric",
     "pretrained": "--pretrained",
     "seed": "--seed",
@@ -39,7 +42,9 @@ class Knobs:
     of its ranges: --search learning_rate=log:1e-3:1 batch_size=32,64 patience=int:5:10
     "momentum=0.5:0.99 if optimizer=sgd"."""
 
-    def apply(self, space: Space, **own: Value) -> Space:
+    def apply(
+        self, space: Space, catalogue: Sequence[Hyperparameter] = CATALOGUE, /, **own: Value
+    ) -> Space:
         """Return the space of a job with the hyperparameters fixed and searched that the user gave.
 
         A hyperparameter that the job searches keeps its place, so that the points of the others do
@@ -47,6 +52,7 @@ class Knobs:
 
         Args:
             space: space of the job.
+            catalogue: all hyperparameters of its task; by default those of images.
             own: values of hyperparameters that have a flag of their own; None where the user has
                 not given it, so that the job's own value or range holds.
 
@@ -62,15 +68,18 @@ class Knobs:
         names = {parameter.name for parameter in searched}
         texts = zip(self.search, searched, strict=True)
         # What others depend on comes before them.
-        for text, parameter in sorted(texts, key=lambda pair: len(_ancestors(pair[1]) & names)):
+        for text, parameter in sorted(
+            texts, key=lambda pair: len(_ancestors(pair[1], catalogue) & names)
+        ):
             try:
-                space = with_searched(space, parameter)
+                space = with_searched(space, parameter, catalogue)
             except ValueError as error:
                 raise ValueError(f"--search {text}: {error}") from None
         for text, name in zip(self.fix, fixed, strict=True):
             searches = any(p.name == name for p in space.parameters)
-            if _in_catalogue(name) and not searches and not _entries(name, space):
-                raise ValueError(f"--fix {text}: no trial would use it: {_needs(name)}")
+            known = [entry for entry in catalogue if entry.name == name]
+            if known and not searches and not _entries(known, space, catalogue):
+                raise ValueError(f"--fix {text}: no trial would use it: {_needs(known)}")
         return space
 
     def _check(
@@ -126,7 +135,9 @@ class Knobs:
         return {"fix": (*options.get("fix", ()), f"train_ratio={options['train_ratio']}")}
 
 
-def with_searched(space: Space, given: Hyperparameter) -> Space:
+def with_searched(
+    space: Space, given: Hyperparameter, catalogue: Sequence[Hyperparameter]
+) -> Space:
     """Return the space with a hyperparameter searched in the range or the values of `given`.
 
     If the space has it, all of its branches take the range and keep place, condition and role;
@@ -139,9 +150,10 @@ def with_searched(space: Space, given: Hyperparameter) -> Space:
     """
     fixed = {name: value for name, value in space.fixed if name != given.name}
     old = [p for p in space.parameters if p.name == given.name]
-    known = old or _entries(given.name, space)
-    if not known and _in_catalogue(given.name):
-        raise ValueError(f"no trial would use it: {_needs(given.name)}")
+    listed = [entry for entry in catalogue if entry.name == given.name]
+    known = old or _entries(listed, space, catalogue)
+    if listed and not known:
+        raise ValueError(f"no trial would use it: {_needs(listed)}")
     if given.condition is not None:
         # Of several branches that with the same values.
         alike = [entry for entry in known if _without(entry, given.condition) != [entry]]
@@ -169,55 +181,52 @@ def with_searched(space: Space, given: Hyperparameter) -> Space:
     return replace(space, parameters=tuple(possible), fixed=tuple(fixed.items()))
 
 
-def _ancestors(parameter: Hyperparameter) -> set[str]:
+def _ancestors(parameter: Hyperparameter, catalogue: Sequence[Hyperparameter]) -> set[str]:
     """Return the names of the hyperparameters that its existence may depend on."""
-    entries = [parameter, *(entry for entry in OF_ALL_TASKS if entry.name == parameter.name)]
+    entries = [parameter, *(entry for entry in catalogue if entry.name == parameter.name)]
     parents = {entry.condition[0] for entry in entries if entry.condition}
-    above = [entry for entry in OF_ALL_TASKS if entry.name in parents]
-    return parents.union(*map(_ancestors, above))
+    above = [entry for entry in catalogue if entry.name in parents]
+    return parents.union(*(_ancestors(entry, catalogue) for entry in above))
 
 
-def _in_catalogue(name: str) -> bool:
-    return any(entry.name == name for entry in OF_ALL_TASKS)
-
-
-def _entries(name: str, space: Space) -> list[Hyperparameter]:
-    """Return the catalogue's entries of a hyperparameter that can exist in the space; the first
+def _entries(
+    listed: Sequence[Hyperparameter], space: Space, catalogue: Sequence[Hyperparameter]
+) -> list[Hyperparameter]:
+    """Return those of the `listed` entries of one hyperparameter that can exist in the space; one
     without a condition covers all."""
-    entries = [entry for entry in OF_ALL_TASKS if entry.name == name]
-    free = [entry for entry in entries if entry.condition is None]
-    return free[:1] or [found for e in entries if (found := _existing(e, space)) is not None]
+    free = [entry for entry in listed if entry.condition is None]
+    existing = (_existing(entry, space, catalogue) for entry in listed)
+    return free or [entry for entry in existing if entry is not None]
 
 
-def _existing(entry: Hyperparameter, space: Space) -> Hyperparameter | None:
+def _existing(
+    entry: Hyperparameter, space: Space, catalogue: Sequence[Hyperparameter]
+) -> Hyperparameter | None:
     """Return an entry of the catalogue with the condition that it has in the space; None if it can
     never exist there."""
     if entry.condition is None:
         return entry
     parent, fixed = entry.condition[0], dict(space.fixed)
     searched = [p for p in space.parameters if p.name == parent]
-    above = [e for e in OF_ALL_TASKS if e.name == parent]
+    above = [e for e in catalogue if e.name == parent]
     if searched:
         return entry if any(map(entry.may_depend_on, searched)) else None
     if parent in fixed:
-        # Of a value that only another task has, the catalogue says nothing.
+        # Of a value that it does not have the catalogue says nothing.
         exists = entry.exists_under(fixed) or not any(e.has(fixed[parent]) for e in above)
         return replace(entry, condition=None) if exists else None
     # A parent that is neither searched nor fixed has its default.
     for one in above:
-        found = _existing(one, space)
+        found = _existing(one, space, catalogue)
         if found is not None and entry.exists_under({parent: one.default}):
             return replace(entry, condition=found.condition)
     return None
 
 
-def _needs(name: str) -> str:
-    """Return the conditions of a hyperparameter in words."""
-    conditions = [
-        entry.condition for entry in OF_ALL_TASKS if entry.name == name and entry.condition
-    ]
-    ways = [f"{parent}={'|'.join(map(str, values))}" for parent, values in conditions]
-    return f"{name} exists only with {' or '.join(ways)}"
+def _needs(listed: Sequence[Hyperparameter]) -> str:
+    """Return the conditions of the entries of a hyperparameter in words."""
+    ways = [f"{e.condition[0]}={'|'.join(map(str, e.condition[1]))}" for e in listed if e.condition]
+    return f"{listed[0].name} exists only with {' or '.join(ways)}"
 
 
 def _ranged(entry: Hyperparameter, given: Hyperparameter) -> Hyperparameter:

@@ -33,11 +33,16 @@ def test_a_job_fits_on_a_screen_and_says_what_to_look_at(name):
 
 
 @pytest.fixture
-def weights(tmp_path):
-    """Weights of the default network for digits."""
-    file = tmp_path / "weights.pt"
-    torch.save(build_model(ImageConfig(), (1, 8, 8), 10).state_dict(), file)
-    return file
+def files(tmp_path):
+    """Flags of the jobs that need a file."""
+    weights, texts = tmp_path / "weights.pt", tmp_path / "texts.csv"
+    torch.save(build_model(ImageConfig(), (1, 8, 8), 10).state_dict(), weights)
+    rows = [f"{'good' if n % 2 else 'bad'} word {n},{n % 2}" for n in range(60)]
+    texts.write_text("\n".join(["text,label", *rows]))
+    return {
+        "sobol_fine_tuning.py": ("--pretrained", str(weights)),
+        "text_lstm.py": ("--dataset", str(texts)),
+    }
 
 
 KNOBS = {
@@ -49,12 +54,11 @@ KNOBS = {
 
 
 @pytest.mark.parametrize("name", sorted([*JOBS, "compare_strategies.py", "sobol_fine_tuning.py"]))
-def test_every_job_fixes_and_searches_any_hyperparameter_by_any_metric(name, weights):
+def test_every_job_fixes_and_searches_any_hyperparameter_by_any_metric(name, files):
     module = importlib.import_module(f"tune_jobs.{name.removesuffix('.py')}")
     argv = ["--dataset", "digits", "--max-epochs", "9", "--metric", "val_auroc"]
     argv += ["--fix", "patience=6", "--fix=train_ratio=0.6", "folds=0"]
-    argv += ["--search", "min_std=1e-9,1e-3", *KNOBS.get(name, ())]
-    argv += ["--pretrained", str(weights)] * (name == "sobol_fine_tuning.py")
+    argv += ["--search", "min_delta=0.0,0.01", *{**KNOBS, **files}.get(name, ())]
     command = parse(module.job, argv)
     tuner = module.job(command.options, **command.own)
     found, data = tuner.tune_config, tuner.dataset.search
@@ -62,7 +66,7 @@ def test_every_job_fixes_and_searches_any_hyperparameter_by_any_metric(name, wei
     assert (found.metric, found.mode) == expected
     space = found.search_alg.space
     assert dict(space.fixed)["patience"] == 6
-    assert [p.values for p in space.parameters if p.name == "min_std"] == [(1e-9, 1e-3)]
+    assert [p.values for p in space.parameters if p.name == "min_delta"] == [(0.0, 0.01)]
     assert data.train_ratio == dict(space.fixed)["train_ratio"] == 0.6
     for config in space.samples():
         tuner.trainable.check_config(config, data)

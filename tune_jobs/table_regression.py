@@ -5,6 +5,7 @@ in each column and what a gradient-boosted tree reaches; the summary has it besi
 Look at the missing values and the columns that are left out first: they decide more than a network.
 """
 
+from search_spaces.catalogue import TABLE_CATALOGUE
 from search_spaces.knobs import Knobs
 from search_spaces.searchers.auto_search import LearningFlags
 from search_spaces.table_spaces import TABLE
@@ -27,7 +28,7 @@ def job(
     dataset = table.load("numbers", seed=options.seed, train_ratio=knobs.train_ratio())
     goal = scoring.goal(dataset.search)
     space = TABLE.fix(loss="squared_error", patience=PATIENCE)
-    space = knobs.apply(space, epochs=epochs, **goal.config)
+    space = knobs.apply(space, TABLE_CATALOGUE, epochs=epochs, **goal.config)
     return Tuner(
         TableNetwork,
         tune_config=TuneConfig(

@@ -32,14 +32,23 @@ OF_TABLES = _entries(table)
 OF_TEXTS = _entries(text)
 """Entries of texts alone, and those with other values there."""
 
-OF_ALL_TASKS = (*CATALOGUE, *OF_TABLES, *OF_TEXTS)
-"""Entries of every task; of several without a condition the first is that of images."""
+
+def _of_task(own: tuple[Hyperparameter, ...]) -> tuple[Hyperparameter, ...]:
+    names = {entry.name for entry in own}
+    return (*own, *(entry for entry in CATALOGUE if entry.name not in names))
+
+
+TABLE_CATALOGUE = _of_task(OF_TABLES)
+"""All entries that hold for tables."""
+
+TEXT_CATALOGUE = _of_task(OF_TEXTS)
+"""All entries that hold for texts."""
 
 
 def value_in(config: Mapping[str, Any], name: str) -> Any:
     """Return the value of a hyperparameter in a configuration; its default if it is not given, None
     if it does not exist or is outside its range."""
-    entries = [entry for entry in OF_ALL_TASKS if entry.name == name]
+    entries = [entry for entry in (*CATALOGUE, *OF_TABLES, *OF_TEXTS) if entry.name == name]
     there = [
         e for e in entries if e.condition and value_in(config, e.condition[0]) in e.condition[1]
     ]

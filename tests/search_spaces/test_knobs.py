@@ -2,19 +2,20 @@
 
 import pytest
 
-from search_spaces.catalogue import CATALOGUE, NESTEROV
+from search_spaces.catalogue import CATALOGUE, NESTEROV, TABLE_CATALOGUE, TEXT_CATALOGUE
 from search_spaces.knobs import FLAGS, Knobs, parse_fixed
 from search_spaces.space import Space
 from search_spaces.spaces import CNN, LR_BATCH, OPTIMIZER, OPTIMIZERS, TRAINING
 from search_spaces.table_spaces import TABLE
+from search_spaces.text_spaces import TEXT
 from tests.search_spaces.conftest import SPACES
 
 LR = LR_BATCH.fix(model="mlp", patience=0)
 
 
-def applied(space, fix=(), search=(), **own):
+def applied(space, fix=(), search=(), catalogue=CATALOGUE, **own):
     knobs = Knobs(fix=tuple(fix), search=tuple(search))
-    return knobs.apply(space, epochs=27, **own)
+    return knobs.apply(space, catalogue, epochs=27, **own)
 
 
 def searched(space, *names):
@@ -86,12 +87,15 @@ def test_what_is_added_exists_where_the_catalogue_says():
     assert names.index("loss") == names.index("label_smoothing") - 1
 
 
-def test_what_only_tables_have_exists_where_their_catalogue_says():
-    space = applied(TABLE, search=["feature_selection=none,variance", "feature_share=0.1:1"])
+def test_what_only_one_task_has_exists_where_its_catalogue_says():
+    search = ["feature_selection=none,variance", "feature_share=0.1:1"]
+    space = applied(TABLE, search=search, catalogue=TABLE_CATALOGUE)
     (share,) = searched(space, "feature_share").values()
     assert share.condition == ("feature_selection", ("variance", "mutual_information"))
     with pytest.raises(ValueError, match="feature_share exists only with feature_selection=vari"):
-        applied(TABLE, search=["feature_share=0.1:1"])
+        applied(TABLE, search=["feature_share=0.1:1"], catalogue=TABLE_CATALOGUE)
+    space = applied(TEXT, ["model=bag"], ["dropout=0:0.8"], catalogue=TEXT_CATALOGUE)
+    assert [p.high for p in searched(space, "dropout").values()] == [0.8]
 
 
 def test_what_can_no_longer_exist_is_not_searched():

@@ -31,6 +31,9 @@ DEFAULT_MODEL = "lstm"
 
 NETWORK = ("model", "embedding_size", "hidden_size", "layers", "bidirectional", "heads")
 
+FILES = ("embeddings", "synonyms", "paraphrases", "pretrained")
+"""Hyperparameters whose values are files that flags of their own name."""
+
 BEST_FILE = "best.json"
 
 
