@@ -8,8 +8,10 @@ import sys
 
 import pytest
 
+from search_spaces.knobs import Knobs
 from tests.conftest import JOB, ROOT, journal_of, results_of
 from trainables.image.options import PRESETS, DataFlags
+from trainables.prediction.metric_flags import MetricFlags
 from tune_cluster import Options
 from tune_jobs.train_preset import job
 
@@ -82,7 +84,14 @@ def test_what_it_does_not_have_is_refused(tmp_path, argv, said):
 
 
 def tuner(preset="cnn", seeds=2, **options):
-    return job(Options(**options), images=DataFlags(dataset="digits"), preset=preset, seeds=seeds)
+    return job(
+        Options(**options),
+        images=DataFlags(dataset="digits"),
+        knobs=Knobs(),
+        scoring=MetricFlags(),
+        preset=preset,
+        seeds=seeds,
+    )
 
 
 @pytest.mark.parametrize(
@@ -105,9 +114,9 @@ def test_asked_for_help_it_lists_its_commands(tmp_path):
 
 @pytest.mark.parametrize(("seeds", "trainings"), [(2, 2), (None, 4)])
 def test_a_smoke_test_trains_as_many_seeds_as_told(seeds, trainings):
-    options = Options(smoke_test=True, max_epochs=3)
-    built = job(options, images=DataFlags(dataset="digits"), preset="mlp", seeds=seeds)
-    assert built.settled(options).trials == trainings
+    options = {"smoke_test": True, "max_epochs": 3}
+    built = tuner("mlp", seeds, **options)
+    assert built.settled(Options(**options)).trials == trainings
 
 
 def test_a_preset_trains_for_the_epochs_that_it_was_found_with():
