@@ -38,7 +38,7 @@ def test_a_callback_is_told_all_sessions_events_and_the_result(run_study):
     assert second.result.metric == "score"
 
 
-def test_what_is_no_callback_is_refused_by_its_kind():
+def test_an_object_that_is_no_callback_is_refused_by_its_kind():
     with pytest.raises(ValueError, match=r"callbacks=.*tune_cluster\.Callback"):
         tune_cluster.Tuner(
             toy(),

@@ -91,7 +91,7 @@ def test_a_new_best_does_not_repeat_what_all_trials_have_in_common(fixed, shown)
     assert screen.lines == [f"new best   trial 0: score 0.5000 after epoch 3{shown}"]
 
 
-def test_who_is_stopped_before_there_is_a_cutoff_and_promoted_later_has_a_line_for_each():
+def test_a_stop_before_there_is_a_cutoff_and_a_later_promotion_are_a_line_each():
     decision = {**DECISION, "cutoff": None, "rank": 1, "of": 1, "stop": True}
     stopped = line_of({"event": "decision", "trial": 0, **decision})
     assert stopped == "stopped    trial 0 at rung 3: score 0.5000, no cut-off yet, rank 1 of 1"
@@ -131,11 +131,11 @@ def test_in_a_file_the_status_comes_no_second_time_when_a_promoted_trial_ends_ag
         {"event": "ended", "status": "stopped", "rung": 1, "epoch": 1},
     ],
 )
-def test_what_goes_on_as_it_should_is_not_worth_a_line(event):
+def test_ordinary_events_print_no_line(event):
     assert line_of({**event, "trial": 0}) == ""
 
 
-def test_who_took_over_whose_weights_is_one_line():
+def test_an_exploit_is_one_line_with_both_trials():
     changes = {"learning_rate": [0.0123456, 0.02], "seed": [1, 2]}
     event = {"event": "exploited", "trial": 1, "epoch": 4, "donor": 3, "changes": changes}
     line = line_of({**event, "value": 0.5, "donor_value": 0.75})
@@ -145,7 +145,7 @@ def test_who_took_over_whose_weights_is_one_line():
     )
 
 
-def test_whose_weights_could_not_be_had_is_one_line():
+def test_an_exploit_without_the_donors_weights_is_one_line():
     event = {"event": "not_exploited", "trial": 1, "epoch": 4, "donor": 3, "reason": "why"}
     line = line_of(event)
     assert line == (
@@ -186,7 +186,7 @@ def test_the_best_is_another_when_its_epochs_are_lost():
     assert "best 0.3000 (trial 0)" in screen.output.status()
 
 
-def test_what_is_left_out_is_named_with_its_type():
+def test_a_metric_that_is_left_out_is_named_with_its_type():
     event = {"event": "left_out", "trial": 1, "metrics": {"note": "str"}}
     assert line_of(event).endswith("note (str)")
 
@@ -237,7 +237,7 @@ def test_in_a_file_the_status_comes_a_few_times_over_a_whole_study(total):
     assert total < STATUS_LINES or len(shown) >= STATUS_LINES / 2
 
 
-def test_what_remains_is_not_known_without_an_estimate_before_a_trial_has_ended():
+def test_the_time_left_is_unknown_without_an_estimate_before_a_trial_has_ended():
     screen = Screen(total=4)
     assert screen.output.remaining() is None
     screen.tell(0, "started")
@@ -246,7 +246,7 @@ def test_what_remains_is_not_known_without_an_estimate_before_a_trial_has_ended(
     assert screen.output.remaining() >= 0
 
 
-def test_what_remains_is_the_estimate_at_first_and_nothing_at_the_end():
+def test_the_time_left_is_the_estimate_at_first_and_nothing_at_the_end():
     screen = Screen(total=4, seconds=1e6)
     left = [screen.output.remaining()]
     for trial in range(4):
@@ -259,7 +259,7 @@ def test_what_remains_is_the_estimate_at_first_and_nothing_at_the_end():
     assert left[4] == 0
 
 
-def test_what_remains_counts_this_sessions_trials_only():
+def test_the_time_left_counts_the_trials_of_this_session_only():
     earlier = [event_of("ended", index, status="finished") for index in range(30)]
     screen = Screen(total=32, seconds=1e6, earlier=earlier)
     assert screen.output.remaining() == pytest.approx(1e6, rel=0.01)

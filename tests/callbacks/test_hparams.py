@@ -205,7 +205,7 @@ def test_a_study_that_is_resumed_and_grown_has_the_cells_of_its_journal(run_stud
     assert any(trial.status == "finished" for trial in records.values())
 
 
-def test_what_no_cell_can_be_is_no_error():
+def test_a_value_that_no_cell_can_hold_is_left_out_without_an_error():
     columns = Columns(Space("odd", (one_of("x", 1, True, "a"), one_of("y", None, 2))), "score")
     config = {"x": True, "y": "not a number", "z": {"a": 1}, "none": None}
     trial = trial_of(0, config, status="pending")

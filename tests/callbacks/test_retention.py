@@ -113,7 +113,7 @@ def test_without_a_number_all_keep_their_best(tmp_path):
     assert study.left() == {index: [1] for index in range(4)}
 
 
-def test_who_may_be_promoted_keeps_its_latest_and_who_is_goes_on_with_it(tmp_path):
+def test_a_trial_that_may_be_promoted_keeps_its_latest_checkpoint(tmp_path):
     study = Told(tmp_path, rule="promotion", keep_best=1, total=3)
     study.run(0, [0.5], "stopped", rung=1)
     study.run(1, [0.6], "stopped", rung=1)
@@ -152,7 +152,7 @@ def test_a_quota_is_spent_on_those_before_other_leaders(tmp_path, room, left):
     assert study.left() == left
 
 
-def test_what_a_killed_session_left_is_deleted_when_the_next_one_begins(tmp_path):
+def test_checkpoints_that_a_killed_session_left_are_deleted_by_the_next_one(tmp_path):
     study = Told(tmp_path, keep_best=1)
     study.run(0, [0.9, 0.1], "finished")
     study.run(1, [0.5, 0.6, 0.3])
@@ -167,7 +167,7 @@ def test_what_a_killed_session_left_is_deleted_when_the_next_one_begins(tmp_path
     assert list((tmp_path / "0001").iterdir()) == []
 
 
-def test_what_cannot_be_read_stays_with_who_may_need_it_and_is_deleted_with_who_does_not(tmp_path):
+def test_an_unreadable_checkpoint_stays_while_its_trial_may_need_it(tmp_path):
     study = Told(tmp_path, rule="promotion", keep_best=1)
     study.run(0, [0.9, 0.1])
     study.run(1, [0.8, 0.1])
@@ -312,7 +312,7 @@ def trial_of(epochs, status="running"):
     return made_up_trial(results={epoch: {"m": 0.5} for epoch in epochs}, status=status)
 
 
-def test_what_the_journal_knows_and_the_next_report_stay(tmp_path):
+def test_checkpoints_of_reported_epochs_and_of_the_next_one_stay(tmp_path):
     saved = [(1, 1), (2, 2)]
     whole = ["checkpoint_000001", "checkpoint_000002"]
     assert left_of(tmp_path, trial_of([1, 2], "finished"), saved) == whole
@@ -323,7 +323,7 @@ def test_the_next_report_may_be_ten_epochs_on(tmp_path):
     assert left_of(tmp_path, trial_of([10]), [(20, 2)]) == ["checkpoint_000020"]
 
 
-def test_what_is_further_ahead_is_dropped_and_told(tmp_path, capsys):
+def test_a_checkpoint_beyond_the_next_report_is_dropped_with_a_line(tmp_path, capsys):
     assert left_of(tmp_path, trial_of([1]), [(1, 1), (4, 4)]) == ["checkpoint_000001"]
     assert "trial 0 has a checkpoint of epoch 4" in capsys.readouterr().err
 
