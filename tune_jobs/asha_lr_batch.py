@@ -3,7 +3,7 @@
 from search_spaces.knobs import Knobs
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.searchers.random_search import RandomSearch
-from search_spaces.spaces import LR_BATCH
+from search_spaces.spaces import LR_BATCH, for_targets
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import DEFAULT_MODEL, ImageFlags
 from trainables.prediction.metric_flags import MetricFlags
@@ -22,7 +22,7 @@ def job(
         seed=options.seed, smoke_test=options.smoke_test, train_ratio=knobs.train_ratio()
     )
     goal = scoring.goal(dataset.search)
-    space = LR_BATCH.fix(model=DEFAULT_MODEL, patience=0)
+    space = for_targets(LR_BATCH, dataset.search.classes).fix(model=DEFAULT_MODEL, patience=0)
     space = knobs.apply(space, epochs=options.epochs, model=images.model, **goal.config)
     return Tuner(
         ImageClassifier,

@@ -16,7 +16,7 @@ from search_spaces.searchers.optuna_search import OptunaSearch
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.searchers.sobol_search import SobolSearch
 from search_spaces.searchers.tpe_search import TPESearch
-from search_spaces.spaces import TRAINING
+from search_spaces.spaces import TRAINING, for_targets
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import DataFlags
 from trainables.prediction.metric_flags import MetricFlags
@@ -59,7 +59,8 @@ def job(
     # All seeds use the same split of the data.
     dataset = images.load(seed=0, smoke_test=options.smoke_test, train_ratio=knobs.train_ratio())
     goal = scoring.goal(dataset.search)
-    space = knobs.apply(TRAINING.fix(patience=0), epochs=options.epochs, **goal.config)
+    space = for_targets(TRAINING, dataset.search.classes).fix(patience=0)
+    space = knobs.apply(space, epochs=options.epochs, **goal.config)
     return Tuner(
         ImageClassifier,
         tune_config=TuneConfig(

@@ -6,7 +6,7 @@ last of its grid, the grid is too narrow for a fair comparison of the optimizers
 
 from search_spaces.knobs import Knobs
 from search_spaces.searchers.grid_search import LIMIT, GridSearch
-from search_spaces.spaces import OPTIMIZER
+from search_spaces.spaces import OPTIMIZER, for_targets
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import DEFAULT_MODEL, ImageFlags
 from trainables.prediction.metric_flags import MetricFlags
@@ -31,7 +31,7 @@ def job(
         seed=options.seed, smoke_test=options.smoke_test, train_ratio=knobs.train_ratio()
     )
     goal = scoring.goal(dataset.search)
-    space = OPTIMIZER.fix(model=DEFAULT_MODEL, patience=0)
+    space = for_targets(OPTIMIZER, dataset.search.classes).fix(model=DEFAULT_MODEL, patience=0)
     space = knobs.apply(space, epochs=options.epochs, model=images.model, **goal.config)
     limit = float("inf") if options.yes or options.resume else LIMIT
     return Tuner(

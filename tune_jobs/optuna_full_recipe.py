@@ -10,7 +10,7 @@ from pathlib import Path
 from search_spaces.knobs import Knobs
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.searchers.auto_search import LearningFlags
-from search_spaces.spaces import FULL_RECIPE, within
+from search_spaces.spaces import FULL_RECIPE, for_targets, within
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import ImageFlags
 from trainables.prediction.metric_flags import MetricFlags
@@ -36,7 +36,7 @@ def job(
     ratio = knobs.train_ratio()
     dataset = images.load(seed=seed, smoke_test=options.smoke_test, train_ratio=ratio)
     goal = scoring.goal(dataset.search)
-    space = within(FULL_RECIPE, epochs)
+    space = within(for_targets(FULL_RECIPE, dataset.search.classes), epochs)
     space = knobs.apply(space, epochs=epochs, model=images.model, **goal.config)
     return Tuner(
         ImageClassifier,

@@ -7,7 +7,7 @@ none).
 
 from search_spaces.knobs import Knobs
 from search_spaces.searchers.random_search import RandomSearch
-from search_spaces.spaces import LOSS
+from search_spaces.spaces import LOSS, for_targets
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import DEFAULT_MODEL, ImageFlags
 from trainables.prediction.metric_flags import MetricFlags
@@ -20,7 +20,7 @@ def job(options: Options, *, images: ImageFlags, knobs: Knobs, scoring: MetricFl
         seed=options.seed, smoke_test=options.smoke_test, train_ratio=knobs.train_ratio()
     )
     goal = scoring.goal(dataset.search)
-    space = LOSS.fix(model=DEFAULT_MODEL, patience=0)
+    space = for_targets(LOSS, dataset.search.classes).fix(model=DEFAULT_MODEL, patience=0)
     space = knobs.apply(space, epochs=options.epochs, model=images.model, **goal.config)
     return Tuner(
         ImageClassifier,

@@ -7,7 +7,7 @@ which label smoothing changes more than the accuracy.
 
 from search_spaces.knobs import Knobs
 from search_spaces.searchers.random_search import RandomSearch
-from search_spaces.spaces import REGULARIZATION
+from search_spaces.spaces import REGULARIZATION, for_targets
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import DEFAULT_MODEL, ImageFlags
 from trainables.prediction.metric_flags import MetricFlags
@@ -20,7 +20,9 @@ def job(options: Options, *, images: ImageFlags, knobs: Knobs, scoring: MetricFl
         seed=options.seed, smoke_test=options.smoke_test, train_ratio=knobs.train_ratio()
     )
     goal = scoring.goal(dataset.search)
-    space = REGULARIZATION.fix(model=DEFAULT_MODEL, patience=0, learning_rate=0.05)
+    space = for_targets(REGULARIZATION, dataset.search.classes).fix(
+        model=DEFAULT_MODEL, patience=0, learning_rate=0.05
+    )
     space = knobs.apply(space, epochs=options.epochs, model=images.model, **goal.config)
     return Tuner(
         ImageClassifier,

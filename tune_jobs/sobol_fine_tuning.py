@@ -10,7 +10,7 @@ from pathlib import Path
 
 from search_spaces.knobs import Knobs
 from search_spaces.searchers.sobol_search import SobolSearch
-from search_spaces.spaces import FINE_TUNING, within
+from search_spaces.spaces import FINE_TUNING, for_targets, within
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import DataFlags, fingerprint_of, fixed_by
 from trainables.prediction.metric_flags import MetricFlags
@@ -40,7 +40,9 @@ def job(
     )
     known = fixed_by(pretrained, dataset.search)
     goal = scoring.goal(dataset.search)
-    space = within(FINE_TUNING, epochs).fix(**known, patience=0)
+    space = within(for_targets(FINE_TUNING, dataset.search.classes), epochs).fix(
+        **known, patience=0
+    )
     space = knobs.apply(space, epochs=epochs, pretrained=known["pretrained"], **goal.config)
     return Tuner(
         ImageClassifier,

@@ -9,7 +9,7 @@ can learn from this one with `--warm-start`.
 from search_spaces.knobs import Knobs
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.searchers.sobol_search import SobolSearch
-from search_spaces.spaces import TRAINING
+from search_spaces.spaces import TRAINING, for_targets
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import DataFlags
 from trainables.prediction.metric_flags import MetricFlags
@@ -24,7 +24,8 @@ def job(
         seed=options.seed, smoke_test=options.smoke_test, train_ratio=knobs.train_ratio()
     )
     goal = scoring.goal(dataset.search)
-    space = knobs.apply(TRAINING.fix(patience=0), epochs=options.epochs, **goal.config)
+    space = for_targets(TRAINING, dataset.search.classes).fix(patience=0)
+    space = knobs.apply(space, epochs=options.epochs, **goal.config)
     return Tuner(
         ImageClassifier,
         tune_config=TuneConfig(

@@ -9,7 +9,7 @@ from pathlib import Path
 from search_spaces.knobs import Knobs
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.searchers.auto_search import LearningFlags
-from search_spaces.spaces import ARCHITECTURE
+from search_spaces.spaces import ARCHITECTURE, for_targets
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import ImageFlags
 from trainables.prediction.metric_flags import MetricFlags
@@ -35,7 +35,7 @@ def job(
         seed=options.seed, smoke_test=options.smoke_test, train_ratio=knobs.train_ratio()
     )
     goal = scoring.goal(dataset.search)
-    space = ARCHITECTURE.fix(patience=0)
+    space = for_targets(ARCHITECTURE, dataset.search.classes).fix(patience=0)
     space = knobs.apply(space, epochs=options.epochs, model=images.model, **goal.config)
     return Tuner(
         ImageClassifier,

@@ -11,7 +11,7 @@ from pathlib import Path
 from search_spaces.knobs import Knobs
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.searchers.auto_search import LearningFlags
-from search_spaces.spaces import CNN
+from search_spaces.spaces import CNN, for_targets
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import DataFlags
 from trainables.prediction.metric_flags import MetricFlags
@@ -37,7 +37,8 @@ def job(
         seed=options.seed, smoke_test=options.smoke_test, train_ratio=knobs.train_ratio()
     )
     goal = scoring.goal(dataset.search)
-    space = knobs.apply(CNN.fix(patience=0), epochs=options.epochs, **goal.config)
+    space = for_targets(CNN, dataset.search.classes).fix(patience=0)
+    space = knobs.apply(space, epochs=options.epochs, **goal.config)
     return Tuner(
         ImageClassifier,
         tune_config=TuneConfig(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from search_spaces.knobs import Knobs
 from search_spaces.searchers.auto_search import LearningFlags
-from search_spaces.spaces import SCHEDULE, within
+from search_spaces.spaces import SCHEDULE, for_targets, within
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import DEFAULT_MODEL, ImageFlags
 from trainables.prediction.metric_flags import MetricFlags
@@ -33,7 +33,7 @@ def job(
     dataset = images.load(
         seed=options.seed, smoke_test=options.smoke_test, train_ratio=knobs.train_ratio()
     )
-    space = within(SCHEDULE, options.epochs)
+    space = within(for_targets(SCHEDULE, dataset.search.classes), options.epochs)
     goal = scoring.goal(dataset.search)
     space = space.fix(model=DEFAULT_MODEL, patience=0)
     space = knobs.apply(space, epochs=options.epochs, model=images.model, **goal.config)

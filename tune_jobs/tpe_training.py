@@ -10,7 +10,7 @@ from pathlib import Path
 
 from search_spaces.knobs import Knobs
 from search_spaces.searchers.auto_search import LearningFlags
-from search_spaces.spaces import TRAINING
+from search_spaces.spaces import TRAINING, for_targets
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import DataFlags
 from trainables.prediction.metric_flags import MetricFlags
@@ -35,7 +35,8 @@ def job(
         seed=options.seed, smoke_test=options.smoke_test, train_ratio=knobs.train_ratio()
     )
     goal = scoring.goal(dataset.search)
-    space = knobs.apply(TRAINING.fix(patience=0), epochs=options.epochs, **goal.config)
+    space = for_targets(TRAINING, dataset.search.classes).fix(patience=0)
+    space = knobs.apply(space, epochs=options.epochs, **goal.config)
     return Tuner(
         ImageClassifier,
         tune_config=TuneConfig(
