@@ -74,7 +74,7 @@ def test_those_on_the_test_set_are_computed_once_the_study_has_used_it(tmp_path)
     assert text(summary_lines(study, BEST)).count("a constant") == 1
     assert Compared.calls == [False]
     for _ in range(2):
-        found = text(summary_lines(study, {**BEST, "test": {"test_score": 1}}))
+        found = text(summary_lines(study, {**BEST, "test": {"score": 1}}))
         assert found.count("a constant") == 2
     assert Compared.calls == [False, True]
     kept = json.loads((tmp_path / BASELINES_FILE).read_text())

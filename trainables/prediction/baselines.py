@@ -8,6 +8,9 @@ from trainables.prediction.classification import Classes
 from trainables.prediction.config import PredictionConfig
 from trainables.prediction.regression import Numbers
 
+EVERY_SCORE = PredictionConfig(more_scores=("balanced_accuracy", "auroc", "average_precision"))
+"""Config under which classes have every score that the metric of a study may be."""
+
 CONSTANT_CLASSES = "always the frequencies of the training classes"
 CONSTANT_NUMBERS = "always the mean of the training targets"
 
@@ -29,7 +32,7 @@ def constant_scores(data: SearchData[S], targets: Targets) -> tuple[str, dict[st
         shares = torch.from_numpy(np.bincount(labels, minlength=data.classes)) / len(labels)
         # A class without a training sample, which no split of ours has, is never predicted.
         outputs = shares.clamp(min=torch.finfo(torch.float32).tiny).log().expand(len(targets), -1)
-        classes = Classes(PredictionConfig(), train, data.classes)
+        classes = Classes(EVERY_SCORE, train, data.classes)
         return CONSTANT_CLASSES, classes.scores(outputs, as_tensor(targets))
     numbers = Numbers(PredictionConfig(loss="squared_error"), train)
     learned = numbers.targets(as_tensor(targets))

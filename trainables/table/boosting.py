@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from trainables.data.dataset import Part, SearchData, as_tensor
+from trainables.prediction.baselines import EVERY_SCORE
 from trainables.prediction.classification import Classes
 from trainables.prediction.config import PredictionConfig
 from trainables.prediction.regression import Numbers
@@ -92,6 +93,6 @@ def _scores(
     if data.classes == 2:
         predicted = torch.stack([1 - predicted, predicted], dim=1)
     tiny = torch.finfo(torch.float64).tiny
-    return Classes(PredictionConfig(), train, data.classes).scores(
+    return Classes(EVERY_SCORE, train, data.classes).scores(
         predicted.clamp(min=tiny).log(), targets
     )

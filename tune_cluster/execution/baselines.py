@@ -8,7 +8,7 @@ driver before the first trial and, on the test set, once at the end, and are kep
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -52,7 +52,7 @@ def write_baselines(study: Study) -> None:
 def plan_lines(study: Study) -> Iterator[tuple[str, str]]:
     """Yield a line for the plan for each predictor."""
     for name, scores in study.baselines.items():
-        yield "baseline", _line(name, scores)
+        yield "baseline", _line(name, scores, study.metric)
 
 
 def summary_lines(study: Study, best: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
@@ -65,15 +65,16 @@ def summary_lines(study: Study, best: Mapping[str, Any] | None) -> Iterator[tupl
     own = {name: metrics[name] for name in shared if metrics.get(name) is not None}
     if not own:
         return
-    yield "best has", _line("", own)
+    yield "best has", _line("", own, study.metric)
     for name, scores in study.baselines.items():
-        yield "baseline", _line(name, scores)
+        yield "baseline", _line(name, _only(scores, own), study.metric)
         value = _scores(scores).get(study.metric)
         if value is not None and not study.objective.better(best[study.metric], value):
             yield "NOTICE", f"no trial is better than {name}: {study.metric} {shown_value(value)}"
     if "test" in best:
+        metric = study.metric.replace("val_", "test_", 1)
         for name, scores in _on_test(study).items():
-            yield "baseline", _line(name, scores)
+            yield "baseline", _line(name, _only(scores, best["test"]), metric)
 
 
 def _on_test(study: Study) -> Baselines:
@@ -118,8 +119,17 @@ def _scores(scores: dict[str, float] | str) -> dict[str, float]:
     return {} if isinstance(scores, str) else scores
 
 
-def _line(name: str, scores: dict[str, float] | str) -> str:
+def _only(scores: dict[str, float] | str, names: Container[str]) -> dict[str, float] | str:
+    """Return the scores that have one of these names."""
+    if isinstance(scores, str):
+        return scores
+    return {name: value for name, value in scores.items() if name in names}
+
+
+def _line(name: str, scores: dict[str, float] | str, first: str) -> str:
+    """Return a predictor's scores in words, that of the metric `first` before the others."""
     if isinstance(scores, str):
         return f"{name} {scores}"
-    listed = ", ".join(f"{metric} {shown_value(value)}" for metric, value in scores.items())
+    order = sorted(scores, key=lambda metric: metric != first)
+    listed = ", ".join(f"{metric} {shown_value(scores[metric])}" for metric in order)
     return f"{listed}: {name}" if name else listed
