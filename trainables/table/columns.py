@@ -83,6 +83,8 @@ def tables_of(
         ValueError: a column is missing, a number is infinite, or a value of the test file is of
             another kind; the message has file, row, column and rule. No column is left.
     """
+    import pandas as pd
+
     train = files[0]
     for name in (*categories, *drop):
         train.column(name)
@@ -119,7 +121,7 @@ def tables_of(
             + "".join(f"; {why}: {_listed(names)}" for why, names in left_out.items())
         )
     levels = {
-        name: tuple(sorted({t for of_file in texts for t in of_file[name] if t is not None}))
+        name: tuple(sorted(pd.Series(np.concatenate([t[name] for t in texts])).dropna().unique()))
         for name, kind in kinds.items()
         if kind == "categories"
     }
@@ -268,13 +270,17 @@ def _parts_of(name: str, dates: "pd.Series[Any]") -> dict[str, NDArray[np.float6
 
 def _texts(values: "pd.Series[Any]") -> NDArray[Any]:
     """Return each value as a text, None where it is missing."""
-    found = np.empty(len(values), dtype=object)
-    for row, (value, missing) in enumerate(zip(values, values.isna(), strict=True)):
-        found[row] = None if missing else _text(value)
+    import pandas as pd
+
+    codes, different = pd.factorize(values)
+    # A missing value has the code -1, which is the last place.
+    texts = np.array([*map(text_of, different), None], dtype=object)
+    found: NDArray[Any] = texts[codes]
     return found
 
 
-def _text(value: object) -> str:
+def text_of(value: object) -> str:
+    """Return the name of a category or of a class."""
     # A column with a missing value has its whole numbers as floats.
     if isinstance(value, (float, np.floating)) and value.is_integer():
         return str(int(value))
@@ -284,10 +290,11 @@ def _text(value: object) -> str:
 def _codes(
     texts: dict[str, NDArray[Any]], levels: dict[str, tuple[str, ...]], rows: int
 ) -> NDArray[np.int32]:
+    import pandas as pd
+
     codes = np.full((rows, len(levels)), MISSING, np.int32)
     for column, (name, names) in enumerate(levels.items()):
-        code = {text: index for index, text in enumerate(names)}
-        codes[:, column] = [code.get(text, MISSING) for text in texts[name]]
+        codes[:, column] = pd.Categorical(texts[name], categories=list(names)).codes
     return codes
 
 
@@ -307,11 +314,12 @@ def _constant(parts: dict[str, NDArray[np.float64]]) -> str:
 
 def _no_category(texts: NDArray[Any]) -> str:
     """Return why texts are no categories; empty if they are."""
-    present = [text for text in texts if text is not None]
-    if not present:
+    import pandas as pd
+
+    different, missing = pd.Series(texts).nunique(), int(pd.isna(texts).sum())
+    if different == 0:
         return "without a value"
-    different = len(set(present))
-    if different == 1 and len(present) == len(texts):
+    if different == 1 and not missing:
         return "constant"
     if len(texts) >= ID_ROWS and different > ID_SHARE * len(texts):
         return "almost as many different values as rows, as in a name or a key"

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainables.data.dataset import Targets
-from trainables.table.columns import File
+from trainables.table.columns import File, text_of
 
 Kind: TypeAlias = Literal["classes", "numbers"]
 
@@ -115,19 +115,19 @@ def _numbers(file: File, name: str, kept: NDArray[np.bool_]) -> NDArray[np.float
 
 
 def _labels(file: File, name: str, kept: NDArray[np.bool_]) -> list[str]:
+    import pandas as pd
+
     values = file.column(name)
-    labels = []
-    for row in np.flatnonzero(kept):
-        value: Any = values.iloc[int(row)]
-        if isinstance(value, (float, np.floating)):
-            if not value.is_integer():
-                raise ValueError(
-                    f"{file.place(int(row), name)}: the target {value:g} is no class; predict "
-                    "numbers by table_regression.py"
-                )
-            value = int(value)
-        labels.append(str(value).strip())
-    return labels
+    codes, different = pd.factorize(values)
+    names = [*map(text_of, different)]
+    for code, value in enumerate(different):
+        if isinstance(value, (float, np.floating)) and not value.is_integer():
+            row = int(np.flatnonzero(codes == code)[0])
+            raise ValueError(
+                f"{file.place(row, name)}: the target {value:g} is no class; predict numbers by "
+                "table_regression.py"
+            )
+    return [names[code] for code in codes[kept]]
 
 
 def _check_classes(file: File, name: str, names: tuple[str, ...], rows: int) -> None:
