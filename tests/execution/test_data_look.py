@@ -1,11 +1,13 @@
 """The look at the data before a study, and at its end what the best model never predicts."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
 
 from tests.in_process import Scored
+from tune_cluster.cli import main
 from tune_cluster.execution.data_look import look_at_data
 
 
@@ -19,6 +21,7 @@ def rare(tmp_path):
     return tmp_path / "rare.npz"
 
 
+@pytest.mark.slow
 def test_a_study_of_a_rare_class_says_so_before_its_first_trial_and_at_its_end(
     run_job, tmp_path, rare
 ):
@@ -48,44 +51,58 @@ def test_a_study_of_a_rare_class_says_so_before_its_first_trial_and_at_its_end(
     assert (study / "data.html").read_text() == page
 
 
-def test_the_command_shows_the_same_and_writes_the_page(run_job, tmp_path, rare):
-    code, output = run_job("--page", "look.html", script=data_of(str(rare)))
+@pytest.fixture
+def shown(monkeypatch, capsys, tmp_path):
+    """Runs `tune-cluster data` in the test's folder; `(exit code, output)`."""
+
+    def call(*words):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["tune-cluster", "data", *words])
+        code = 0
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code
+        said = capsys.readouterr()
+        return code, said.out + said.err
+
+    return call
+
+
+def test_the_command_shows_the_same_and_writes_the_page(shown, tmp_path, rare):
+    code, output = shown(str(rare), "--page", "look.html")
     assert code == 0, output
-    assert "rare.npz, as image" in output
+    assert "rare.npz, as image" in output.replace("\n", "")
     assert "not balanced" in output
     assert "data:image/png;base64," in (tmp_path / "look.html").read_text()
 
 
-def data_of(name):
-    """The words of Python; `--address`, which is added to every job, is taken away again."""
-    code = (
-        "import sys; sys.argv = ['tune-cluster', 'data', {!r}, *sys.argv[3:]]; "
-        "from tune_cluster.cli import main; main()"
-    )
-    return ("-c", code.format(name))
-
-
 @pytest.mark.parametrize(
-    ("name", "words", "told"),
+    ("words", "told"),
     [
-        ("nonsense", (), ("as image: unknown dataset", "as table: unknown table")),
-        ("digits", ("--task", "table", "--predict", "hue"), ("hue",)),
-        ("digits", ("--brightness", "3"), ("it does not take --brightness 3",)),
+        (("nonsense",), ("as image: unknown dataset", "as text: ", "as table: unknown table")),
+        (("digits", "--task", "table", "--predict", "hue"), ("hue",)),
+        (("digits", "--brightness", "3"), ("it does not take --brightness 3",)),
     ],
 )
-def test_what_no_task_takes_is_refused_with_the_reason_of_each(run_job, name, words, told):
-    code, output = run_job(*words, script=data_of(name))
+def test_what_no_task_takes_is_refused_with_the_reason_of_each(shown, words, told):
+    code, output = shown(*words)
     assert code == 2
+    assert output.count("\n") == 1
     assert all(text in output for text in told), output
 
 
-def test_a_table_is_taken_as_one(run_job, tmp_path):
+def test_each_kind_of_file_is_taken_by_its_task(shown, tmp_path):
     (tmp_path / "t.csv").write_text("a,b,target\n" + "1,x,yes\n2,y,no\n" * 30)
-    code, output = run_job(script=data_of("t.csv"))
+    code, output = shown("t.csv")
     assert code == 0, output
     assert "as table" in output
-    assert "training samples are copies of others" in output
+    assert "training samples are copies of others" in output.replace("\n", " ")
     assert (tmp_path / "data.html").is_file()
+    (tmp_path / "r.csv").write_text("text,label\n" + "so good,yes\nso bad,no\n" * 30)
+    code, output = shown("r.csv")
+    assert code == 0, output
+    assert "as text" in output
 
 
 class Data:

@@ -168,6 +168,7 @@ def test_the_test_set_is_used_once_and_a_second_call_shows_the_record(
     assert (study / "ensemble" / "ensemble.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_an_evaluation_stays_when_the_study_is_extended_and_says_what_is_new(
     evaluated, studied, cluster_address, dataset
 ):
@@ -306,7 +307,7 @@ def test_it_is_a_command(whole_study, run_job, tmp_path):
     assert "--resume STUDY" in output
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_example_of_a_trainable_with_folds_becomes_an_ensemble(run_job, tmp_path):
     example = ROOT / "examples" / "own_folds.py"
     words = ("--trials", "3", "--max-epochs", "2", "--name", "folds")

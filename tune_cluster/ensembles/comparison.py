@@ -103,8 +103,12 @@ def _soups(stack: Floats, truth: Predictions, criterion: Objective, soup: Soup) 
 
 
 def chosen(found: Sequence[Way], criterion: Objective) -> Way:
-    """Return the best way on the held-out samples, the first of equal ones."""
-    return min(found, key=lambda way: criterion.key(way.held_out[criterion.metric]))
+    """Return the best way on the held-out samples, of equal ones that with the lower loss, or the
+    first."""
+    return min(
+        found,
+        key=lambda way: (criterion.key(way.held_out[criterion.metric]), way.held_out["loss"]),
+    )
 
 
 def scored(way: Way, stack: Floats, targets: Any) -> dict[str, float]:
