@@ -16,6 +16,7 @@ from tune_cluster.execution.plan import show_line
 from tune_cluster.execution.summary import typed
 from tune_cluster.storage.inside import read_regular
 from tune_cluster.storage.integrity import check, parse
+from tune_cluster.study.directory import StudyDirectory
 from tune_cluster.study.state import StudyState
 
 ENSEMBLE = "ensemble"
@@ -113,16 +114,21 @@ class Record(TypedDict):
     created: str
 
 
-def read_record(directory: Path) -> dict[str, Any] | None:
-    """Return what an earlier evaluation has found; None if there was none.
+def read_record(directory: StudyDirectory) -> dict[str, Any] | None:
+    """Return what an earlier evaluation has found; None if there was none. That of a study in a
+    bucket may have been made on another machine.
 
     Raises:
         ValueError: its file is damaged; without it, it would not be known that the test set was
             used.
     """
-    path = directory / ENSEMBLE / ENSEMBLE_FILE
+    path = directory.path / ENSEMBLE / ENSEMBLE_FILE
     try:
-        content: dict[str, Any] = parse(read_regular(path))
+        if directory.bucket is not None and not path.exists():
+            data = directory.bucket.read(f"{ENSEMBLE}/{ENSEMBLE_FILE}")
+        else:
+            data = read_regular(path)
+        content: dict[str, Any] = parse(data)
         check(Record, content)
     except (FileNotFoundError, NotADirectoryError):
         return None

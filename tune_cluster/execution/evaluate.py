@@ -35,7 +35,7 @@ from tune_cluster.storage.store import LocalStore, scratch
 from tune_cluster.study.directory import StudyDirectory
 from tune_cluster.study.state import StudyState, TrialState
 from tune_cluster.study.stored import read_study
-from tune_cluster.study.study_file import check_unchanged, write_json
+from tune_cluster.study.study_file import check_unchanged, read_study_file, write_json
 
 SOUP = "soup"
 """Folder with the mean of the weights, if that is the chosen way."""
@@ -85,7 +85,9 @@ def evaluate(console: Console, tuner: Tuner, options: Options, directory: StudyD
     )
     check_data(directory.path, dataset, tuner.inputs)
     state = read_study(directory.path).state
-    known = read_record(directory.path)
+    if "audits" in read_study_file(directory.path):
+        raise ValueError(f"STUDY {directory.path}: an audit; evaluate the study that it audits")
+    known = read_record(directory)
     if known is not None:
         show(console, known, directory.path)
         for text in differences(known, state, asked):
@@ -105,6 +107,7 @@ def evaluate(console: Console, tuner: Tuner, options: Options, directory: StudyD
         folder = Path(held.enter_context(scratch()), ENSEMBLE)
         folder.mkdir()
         checkpoints = [str(held.enter_context(one.checkpoint.whole())) for one in members]
+        show_line(console, "predict", f"{len(members)} checkpoints")
         session = _Session(trainable, dataset, members, checkpoints, held)
         found = session.compare(folder, tuner.objective.metric)
         content = {
