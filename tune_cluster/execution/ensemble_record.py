@@ -73,7 +73,7 @@ def _spelled(weights: Mapping[str, float]) -> str:
     if len(set(used.values())) == 1:
         share = "" if len(used) == 1 else f", each 1/{len(used)}"
         return f"{' '.join(map(str, used))}{share}"
-    return ", ".join(f"{trial}: {share:.2f}" for trial, share in used.items())
+    return ", ".join(f"{trial}: {share:.2g}" for trial, share in used.items())
 
 
 class _Criterion(TypedDict):
