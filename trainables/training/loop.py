@@ -2,6 +2,7 @@
 an estimate of the time of an epoch from a few batches."""
 
 import copy
+import logging
 import math
 import statistics
 import time
@@ -202,6 +203,8 @@ def _evaluations(trainer: Trainer) -> Iterator[object]:
 
 
 def _seconds_each(work: Iterator[object], discarded: int, seconds: float) -> float:
+    # The import says that no GPU is there, where only CUDA's compiler is.
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     # Imported here, since no trial needs it.
     from torch.utils.benchmark import Timer
 
