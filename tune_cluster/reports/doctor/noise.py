@@ -79,8 +79,7 @@ def noise(study: StoredStudy) -> Iterator[Finding]:
         advice=(
             (
                 Advice(
-                    text="train the best again with several seeds (tune-cluster confirm STUDY); "
-                    "what was searched may not matter"
+                    text="train the best again with several seeds; what was searched may not matter"
                 ),
             )
             if alike
