@@ -1,14 +1,19 @@
 """Real studies of real jobs, whose hyperparameters and metric a person gives."""
 
+import gzip
+import hashlib
 import json
 
 import numpy as np
 import pytest
 import torch
+from torchvision import datasets as torchvision_datasets
 
 from search_spaces.knobs import Knobs
 from tests.conftest import journal_of
+from tests.trainables.image.test_datasets import idx_bytes
 from trainables.image.options import ImageFlags
+from trainables.image.torchvision_datasets import SYSTEM_FASHION_MNIST
 from trainables.prediction.metric_flags import MetricFlags
 from tune_cluster import run
 from tune_jobs import asha_lr_batch, grid_optimizer, random_loss
@@ -31,11 +36,13 @@ def imbalanced(folder):
     return str(folder / "rare.npz")
 
 
-def study_of(job, folder, name, *, fix=(), search=(), metric=None, dataset="digits", **options):
+def study_of(
+    job, folder, name, *, fix=(), search=(), metric=None, dataset="digits", data_dir=None, **options
+):
     """Run a job to its end; its directory."""
     result = run(
         job,
-        images=ImageFlags(dataset=dataset),
+        images=ImageFlags(dataset=dataset, data_dir=data_dir or folder),
         knobs=Knobs(fix=fix, search=search),
         scoring=MetricFlags(metric=metric),
         storage_path=str(folder),
@@ -143,3 +150,60 @@ def test_a_score_that_only_the_metric_needs_is_in_every_result_and_on_the_test_s
             run(asha_lr_batch.job, **options, knobs=Knobs(**{**flags, "fix": changed}))
     with pytest.raises(ValueError, match="--metric val_f1: the study was started with val_auroc"):
         run(asha_lr_batch.job, **options, scoring=MetricFlags(metric="val_f1"))
+
+
+def write_mnist(folder, counts):
+    """Write the first images of Fashion-MNIST as the four files of MNIST; their MD5 by name."""
+    folder.mkdir(parents=True)
+    md5 = {}
+    for part, count in counts.items():
+        for name, header, shape in (
+            ("images-idx3-ubyte", 16, (count, 28, 28)),
+            ("labels-idx1-ubyte", 8, (count,)),
+        ):
+            file = f"{part}-{name}.gz"
+            content = gzip.decompress((SYSTEM_FASHION_MNIST / file).read_bytes())
+            array = np.frombuffer(content, np.uint8, int(np.prod(shape)), header).reshape(shape)
+            packed = gzip.compress(idx_bytes(array), mtime=0)
+            (folder / file).write_bytes(packed)
+            md5[file] = hashlib.md5(packed).hexdigest()
+    return md5
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not SYSTEM_FASHION_MNIST.is_dir(), reason="Debian's dataset is not here")
+def test_mnist_trains_the_network_784_512_256_10_from_files_that_are_verified_or_told(
+    cluster_address, tmp_path, monkeypatch
+):
+    raw = tmp_path / "data" / "MNIST" / "raw"
+    md5 = write_mnist(raw, {"train": 3000, "t10k": 500})
+    flags = {
+        "fix": ("hidden_sizes=(512,256)", "batch_size=64"),
+        "dataset": "mnist",
+        "data_dir": tmp_path / "data",
+        "trials": 1,
+        "max_epochs": 3,
+    }
+    with pytest.raises(ValueError, match="is damaged: its MD5"):
+        study_of(random_loss.job, tmp_path, "unknown", **flags)
+    assert not (tmp_path / "unknown").exists()
+
+    # The checksums of torchvision's list are those of the files: all of them are verified.
+    with monkeypatch.context() as patch:
+        patch.setattr(torchvision_datasets.MNIST, "resources", list(md5.items()))
+        study = study_of(random_loss.job, tmp_path, "verified", **flags)
+    about = json.loads((study / "study.json").read_text())["dataset"]
+    assert (about["name"], about["notice"]) == ("mnist", "")
+    (network,) = torch.load(study / "best" / "state.pt", weights_only=True)["networks"]
+    shapes = [tuple(w.shape) for w in network["model"].values() if w.ndim == 2]
+    assert shapes == [(512, 784), (256, 512), (10, 256)]
+    assert best_of(study)["test"]["test_accuracy"] > 0.6
+
+    # Unpacked files alone have nothing to be compared with.
+    for packed in raw.glob("*.gz"):
+        packed.unlink()
+    again = study_of(random_loss.job, tmp_path, "unverified", **flags)
+    told = json.loads((again / "study.json").read_text())["dataset"]
+    assert "could not be verified" in told["notice"]
+    assert told["fingerprint"] == about["fingerprint"]
+    assert best_of(again)["val_accuracy"] == best_of(study)["val_accuracy"]
