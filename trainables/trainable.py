@@ -14,11 +14,12 @@ from trainables.data.look import Look, OwnLook, look_at
 from trainables.prediction.baselines import constant_scores
 from trainables.training.config import TrainingConfig
 from trainables.training.evaluation import evaluate_part, predict_held_out, predict_part
-from trainables.training.loop import Metrics, fit, is_over, time_epoch
+from trainables.training.loop import Metrics, fit, is_over
 from trainables.training.soup import averaged
 from trainables.training.state import STATE_FILE, State, load_state, save_state
 from trainables.training.step_log import LoggedStep, in_one_line
 from trainables.training.task import TaskData
+from trainables.training.timing import time_epoch
 
 
 class DataOnDevice(Protocol):

@@ -20,8 +20,9 @@ from tests.trainables.text.member import TEXT
 from trainables.data.dataset import Dataset, fingerprint
 from trainables.data.splits import prepared, with_test_set
 from trainables.tasks import TASKS
-from trainables.training.loop import fit, time_epoch
+from trainables.training.loop import fit
 from trainables.training.state import load_state, save_state, snapshot
+from trainables.training.timing import time_epoch
 
 MEMBERS = {
     "image": IMAGE,

@@ -11,9 +11,10 @@ from pydantic.dataclasses import dataclass
 from torch import nn
 
 from trainables.training.config import CHECKS, TrainingConfig
-from trainables.training.loop import fit, time_epoch
+from trainables.training.loop import fit
 from trainables.training.state import load_state, save_state, snapshot
 from trainables.training.task import Batch
+from trainables.training.timing import time_epoch
 
 ROWS, HELD_OUT = 200, 40
 CLOCK = ("epoch_seconds", "samples_per_second", "step_scores")

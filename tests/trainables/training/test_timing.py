@@ -5,8 +5,9 @@ import torch
 
 from trainables.image.config import ImageConfig
 from trainables.image.task import ImageData
-from trainables.training.loop import fit, time_epoch
+from trainables.training.loop import fit
 from trainables.training.state import save_state
+from trainables.training.timing import time_epoch
 
 
 @pytest.mark.parametrize("model", ["mlp", "cnn"])
