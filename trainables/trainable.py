@@ -12,6 +12,7 @@ from ray import tune
 from trainables.data.dataset import Dataset, SearchData
 from trainables.data.look import Look, OwnLook, look_at
 from trainables.prediction.baselines import constant_scores
+from trainables.training.batch_size_search import FoundBatchSize, find_batch_size
 from trainables.training.config import TrainingConfig
 from trainables.training.evaluation import evaluate_part, predict_held_out, predict_part
 from trainables.training.loop import Metrics, fit, is_over
@@ -142,6 +143,26 @@ class TaskTrainable(tune.Trainable):
             torch.set_num_threads(threads)
         save_state(timing.state, Path(checkpoint_dir) / STATE_FILE)
         return {"step_seconds": timing.step_seconds, "epoch_seconds": timing.epoch_seconds}
+
+    @classmethod
+    def find_batch_size(
+        cls,
+        config: Mapping[str, object],
+        *,
+        data: SearchData[Any],
+        cpus: float = 1,
+        on_gpu: bool = False,
+    ) -> FoundBatchSize:
+        """Return the largest batch size that fits and pays, on `cpus` cores or on a GPU, as
+        `batch_size_search.find_batch_size`."""
+        threads = torch.get_num_threads()
+        torch.set_num_threads(_threads(cpus))
+        try:
+            return find_batch_size(
+                cls.config_type.from_dict(config), cls.data_type(data, _device(on_gpu))
+            )
+        finally:
+            torch.set_num_threads(threads)
 
     @classmethod
     def evaluate(
