@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 import torch
 import tyro
@@ -16,6 +16,18 @@ from rich.table import Table
 from trainables.data.dataset import SearchData
 from trainables.trainable import TaskTrainable
 from trainables.training.batch_size_search import FoundBatchSize
+
+
+class Granted(Protocol):
+    """Cores and GPUs of a trial, or its share of one GPU: the options of a study."""
+
+    @property
+    def cpus_per_trial(self) -> float:
+        """Cores, and threads."""
+
+    @property
+    def gpus_per_trial(self) -> float:
+        """GPUs; 0.25 is a quarter of one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +44,7 @@ class BatchSizeFlags:
         trainable: type[TaskTrainable],
         config: Mapping[str, object],
         data: SearchData[Any],
-        *,
-        cpus: float,
-        gpus: float,
+        granted: Granted,
     ) -> dict[str, int]:
         """Return the batch size by its name, to fix it in the space; nothing without the flag.
 
@@ -45,8 +55,7 @@ class BatchSizeFlags:
             trainable: trainable of the task.
             config: configuration of the first trial.
             data: the samples.
-            cpus: cores of a trial.
-            gpus: GPUs of a trial, or its share of one.
+            granted: what a trial runs on.
 
         Raises:
             ValueError: config and data are not compatible, this machine has no GPU for trials that
@@ -56,6 +65,7 @@ class BatchSizeFlags:
             return {}
         if self.batch_size != "auto":
             return {"batch_size": self.batch_size}
+        cpus, gpus = granted.cpus_per_trial, granted.gpus_per_trial
         if gpus and not torch.cuda.is_available():
             raise ValueError(
                 "--batch-size auto: this machine has no GPU to measure on; start the study on a "

@@ -4,6 +4,7 @@ from search_spaces.knobs import Knobs
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.spaces import LR_BATCH, for_targets
+from trainables.batch_size_flags import BatchSizeFlags
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import DEFAULT_MODEL, ImageFlags
 from trainables.prediction.metric_flags import MetricFlags
@@ -11,7 +12,13 @@ from tune_cluster import Options, TuneConfig, Tuner, main
 
 
 def job(
-    options: Options, *, images: ImageFlags, knobs: Knobs, scoring: MetricFlags, asha: ASHA.Flags
+    options: Options,
+    *,
+    images: ImageFlags,
+    knobs: Knobs,
+    batch: BatchSizeFlags,
+    scoring: MetricFlags,
+    asha: ASHA.Flags,
 ) -> Tuner:
     """Which learning rate suits which batch size?
 
@@ -24,6 +31,7 @@ def job(
     goal = scoring.goal(dataset.search)
     space = for_targets(LR_BATCH, dataset.search.classes).fix(model=DEFAULT_MODEL, patience=0)
     space = knobs.apply(space, epochs=options.epochs, model=images.model, **goal.config)
+    space = space.fix(**batch.values(ImageClassifier, space.complete({}), dataset.search, options))
     return Tuner(
         ImageClassifier,
         tune_config=TuneConfig(

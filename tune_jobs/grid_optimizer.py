@@ -7,6 +7,7 @@ last of its grid, the grid is too narrow for a fair comparison of the optimizers
 from search_spaces.knobs import Knobs
 from search_spaces.searchers.grid_search import LIMIT, GridSearch
 from search_spaces.spaces import OPTIMIZER, for_targets
+from trainables.batch_size_flags import BatchSizeFlags
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import DEFAULT_MODEL, ImageFlags
 from trainables.prediction.metric_flags import MetricFlags
@@ -18,6 +19,7 @@ def job(
     *,
     images: ImageFlags,
     knobs: Knobs,
+    batch: BatchSizeFlags,
     scoring: MetricFlags,
     grid_points: int | None = None,
 ) -> Tuner:
@@ -33,6 +35,7 @@ def job(
     goal = scoring.goal(dataset.search)
     space = for_targets(OPTIMIZER, dataset.search.classes).fix(model=DEFAULT_MODEL, patience=0)
     space = knobs.apply(space, epochs=options.epochs, model=images.model, **goal.config)
+    space = space.fix(**batch.values(ImageClassifier, space.complete({}), dataset.search, options))
     limit = float("inf") if options.yes or options.resume else LIMIT
     return Tuner(
         ImageClassifier,

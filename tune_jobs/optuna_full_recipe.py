@@ -11,6 +11,7 @@ from search_spaces.knobs import Knobs
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.searchers.auto_search import LearningFlags
 from search_spaces.spaces import FULL_RECIPE, for_targets, within
+from trainables.batch_size_flags import BatchSizeFlags
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import ImageFlags
 from trainables.prediction.metric_flags import MetricFlags
@@ -22,6 +23,7 @@ def job(
     *,
     images: ImageFlags,
     knobs: Knobs,
+    batch: BatchSizeFlags,
     scoring: MetricFlags,
     asha: ASHA.Flags,
     learning: LearningFlags,
@@ -38,6 +40,7 @@ def job(
     goal = scoring.goal(dataset.search)
     space = within(for_targets(FULL_RECIPE, dataset.search.classes), epochs)
     space = knobs.apply(space, epochs=epochs, model=images.model, **goal.config)
+    space = space.fix(**batch.values(ImageClassifier, space.complete({}), dataset.search, options))
     return Tuner(
         ImageClassifier,
         tune_config=TuneConfig(

@@ -4,6 +4,7 @@ from search_spaces.knobs import Knobs
 from search_spaces.schedulers.pbt import PBT
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.spaces import LR, for_targets
+from trainables.batch_size_flags import BatchSizeFlags
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import DEFAULT_MODEL, ImageFlags
 from trainables.prediction.metric_flags import MetricFlags
@@ -15,6 +16,7 @@ def job(
     *,
     images: ImageFlags,
     knobs: Knobs,
+    batch: BatchSizeFlags,
     scoring: MetricFlags,
     perturbation_interval: int = 2,
 ) -> Tuner:
@@ -34,6 +36,7 @@ def job(
     goal = scoring.goal(dataset.search)
     space = for_targets(LR, dataset.search.classes).fix(model=DEFAULT_MODEL, patience=0)
     space = knobs.apply(space, epochs=options.epochs, model=images.model, **goal.config)
+    space = space.fix(**batch.values(ImageClassifier, space.complete({}), dataset.search, options))
     pbt = PBT(
         space,
         perturbed=["learning_rate"],

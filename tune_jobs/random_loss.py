@@ -8,13 +8,21 @@ none).
 from search_spaces.knobs import Knobs
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.spaces import LOSS, for_targets
+from trainables.batch_size_flags import BatchSizeFlags
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import DEFAULT_MODEL, ImageFlags
 from trainables.prediction.metric_flags import MetricFlags
 from tune_cluster import Options, TuneConfig, Tuner, main
 
 
-def job(options: Options, *, images: ImageFlags, knobs: Knobs, scoring: MetricFlags) -> Tuner:
+def job(
+    options: Options,
+    *,
+    images: ImageFlags,
+    knobs: Knobs,
+    batch: BatchSizeFlags,
+    scoring: MetricFlags,
+) -> Tuner:
     """Which loss should be minimised?"""
     dataset = images.load(
         seed=options.seed, smoke_test=options.smoke_test, train_ratio=knobs.train_ratio()
@@ -22,6 +30,7 @@ def job(options: Options, *, images: ImageFlags, knobs: Knobs, scoring: MetricFl
     goal = scoring.goal(dataset.search)
     space = for_targets(LOSS, dataset.search.classes).fix(model=DEFAULT_MODEL, patience=0)
     space = knobs.apply(space, epochs=options.epochs, model=images.model, **goal.config)
+    space = space.fix(**batch.values(ImageClassifier, space.complete({}), dataset.search, options))
     return Tuner(
         ImageClassifier,
         tune_config=TuneConfig(

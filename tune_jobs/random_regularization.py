@@ -8,13 +8,21 @@ which label smoothing changes more than the accuracy.
 from search_spaces.knobs import Knobs
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.spaces import REGULARIZATION, for_targets
+from trainables.batch_size_flags import BatchSizeFlags
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import DEFAULT_MODEL, ImageFlags
 from trainables.prediction.metric_flags import MetricFlags
 from tune_cluster import Options, TuneConfig, Tuner, main
 
 
-def job(options: Options, *, images: ImageFlags, knobs: Knobs, scoring: MetricFlags) -> Tuner:
+def job(
+    options: Options,
+    *,
+    images: ImageFlags,
+    knobs: Knobs,
+    batch: BatchSizeFlags,
+    scoring: MetricFlags,
+) -> Tuner:
     """Which regularization, and how much?"""
     dataset = images.load(
         seed=options.seed, smoke_test=options.smoke_test, train_ratio=knobs.train_ratio()
@@ -24,6 +32,7 @@ def job(options: Options, *, images: ImageFlags, knobs: Knobs, scoring: MetricFl
         model=DEFAULT_MODEL, patience=0, learning_rate=0.05
     )
     space = knobs.apply(space, epochs=options.epochs, model=images.model, **goal.config)
+    space = space.fix(**batch.values(ImageClassifier, space.complete({}), dataset.search, options))
     return Tuner(
         ImageClassifier,
         tune_config=TuneConfig(

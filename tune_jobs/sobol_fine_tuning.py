@@ -11,6 +11,7 @@ from pathlib import Path
 from search_spaces.knobs import Knobs
 from search_spaces.searchers.sobol_search import SobolSearch
 from search_spaces.spaces import FINE_TUNING, for_targets, within
+from trainables.batch_size_flags import BatchSizeFlags
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import DataFlags, fingerprint_of, fixed_by
 from trainables.prediction.metric_flags import MetricFlags
@@ -25,6 +26,7 @@ def job(
     *,
     images: DataFlags,
     knobs: Knobs,
+    batch: BatchSizeFlags,
     scoring: MetricFlags,
     pretrained: Path = Path("results/best"),
 ) -> Tuner:
@@ -44,6 +46,7 @@ def job(
         **known, patience=0
     )
     space = knobs.apply(space, epochs=epochs, pretrained=known["pretrained"], **goal.config)
+    space = space.fix(**batch.values(ImageClassifier, space.complete({}), dataset.search, options))
     return Tuner(
         ImageClassifier,
         tune_config=TuneConfig(

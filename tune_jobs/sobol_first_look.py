@@ -10,6 +10,7 @@ from search_spaces.knobs import Knobs
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.searchers.sobol_search import SobolSearch
 from search_spaces.spaces import TRAINING, for_targets
+from trainables.batch_size_flags import BatchSizeFlags
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import DataFlags
 from trainables.prediction.metric_flags import MetricFlags
@@ -17,7 +18,13 @@ from tune_cluster import Options, TuneConfig, Tuner, main
 
 
 def job(
-    options: Options, *, images: DataFlags, knobs: Knobs, scoring: MetricFlags, asha: ASHA.Flags
+    options: Options,
+    *,
+    images: DataFlags,
+    knobs: Knobs,
+    batch: BatchSizeFlags,
+    scoring: MetricFlags,
+    asha: ASHA.Flags,
 ) -> Tuner:
     """Which regions of a new space are good?"""
     dataset = images.load(

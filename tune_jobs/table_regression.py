@@ -9,6 +9,7 @@ from search_spaces.catalogue import TABLE_CATALOGUE
 from search_spaces.knobs import Knobs
 from search_spaces.searchers.auto_search import LearningFlags
 from search_spaces.table_spaces import TABLE
+from trainables.batch_size_flags import BatchSizeFlags
 from trainables.prediction.metric_flags import MetricFlags
 from trainables.table.options import EPOCHS, PATIENCE, TableFlags
 from trainables.table.table_network import TableNetwork
@@ -20,6 +21,7 @@ def job(
     *,
     table: TableFlags,
     knobs: Knobs,
+    batch: BatchSizeFlags,
     scoring: MetricFlags,
     learning: LearningFlags,
 ) -> Tuner:
@@ -29,6 +31,7 @@ def job(
     goal = scoring.goal(dataset.search)
     space = TABLE.fix(loss="squared_error", patience=PATIENCE)
     space = knobs.apply(space, TABLE_CATALOGUE, epochs=epochs, **goal.config)
+    space = space.fix(**batch.values(TableNetwork, space.complete({}), dataset.search, options))
     return Tuner(
         TableNetwork,
         tune_config=TuneConfig(

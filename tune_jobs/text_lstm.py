@@ -10,6 +10,7 @@ from search_spaces.catalogue import TEXT_CATALOGUE
 from search_spaces.knobs import Knobs
 from search_spaces.searchers.auto_search import LearningFlags
 from search_spaces.text_spaces import TEXT, TEXT_FINE_TUNING
+from trainables.batch_size_flags import BatchSizeFlags
 from trainables.prediction.metric_flags import MetricFlags
 from trainables.text.options import FILES, TextFlags
 from trainables.text.text_classifier import TextClassifier
@@ -21,6 +22,7 @@ def job(
     *,
     texts: TextFlags,
     knobs: Knobs,
+    batch: BatchSizeFlags,
     scoring: MetricFlags,
     learning: LearningFlags,
 ) -> Tuner:
@@ -33,6 +35,7 @@ def job(
     space = space.fix(**texts.fixed(dataset.search), patience=2)
     own = {"epochs": epochs, "model": texts.model, **dict.fromkeys(FILES), **goal.config}
     space = knobs.apply(space, TEXT_CATALOGUE, **own)
+    space = space.fix(**batch.values(TextClassifier, space.complete({}), dataset.search, options))
     return Tuner(
         TextClassifier,
         tune_config=TuneConfig(

@@ -10,6 +10,7 @@ from search_spaces.knobs import Knobs
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.searchers.auto_search import LearningFlags
 from search_spaces.spaces import ARCHITECTURE, for_targets
+from trainables.batch_size_flags import BatchSizeFlags
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import ImageFlags
 from trainables.prediction.metric_flags import MetricFlags
@@ -21,6 +22,7 @@ def job(
     *,
     images: ImageFlags,
     knobs: Knobs,
+    batch: BatchSizeFlags,
     scoring: MetricFlags,
     asha: ASHA.Flags,
     learning: LearningFlags,
@@ -37,6 +39,7 @@ def job(
     goal = scoring.goal(dataset.search)
     space = for_targets(ARCHITECTURE, dataset.search.classes).fix(patience=0)
     space = knobs.apply(space, epochs=options.epochs, model=images.model, **goal.config)
+    space = space.fix(**batch.values(ImageClassifier, space.complete({}), dataset.search, options))
     return Tuner(
         ImageClassifier,
         tune_config=TuneConfig(

@@ -12,6 +12,7 @@ from search_spaces.knobs import Knobs
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.searchers.auto_search import LearningFlags
 from search_spaces.spaces import CNN, for_targets
+from trainables.batch_size_flags import BatchSizeFlags
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import DataFlags
 from trainables.prediction.metric_flags import MetricFlags
@@ -23,6 +24,7 @@ def job(
     *,
     images: DataFlags,
     knobs: Knobs,
+    batch: BatchSizeFlags,
     scoring: MetricFlags,
     asha: ASHA.Flags,
     learning: LearningFlags,

@@ -10,6 +10,7 @@ from pathlib import Path
 from search_spaces.knobs import Knobs
 from search_spaces.searchers.auto_search import LearningFlags
 from search_spaces.spaces import SCHEDULE, for_targets, within
+from trainables.batch_size_flags import BatchSizeFlags
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import DEFAULT_MODEL, ImageFlags
 from trainables.prediction.metric_flags import MetricFlags
@@ -21,6 +22,7 @@ def job(
     *,
     images: ImageFlags,
     knobs: Knobs,
+    batch: BatchSizeFlags,
     scoring: MetricFlags,
     learning: LearningFlags,
     warm_start: Path | None = None,
@@ -37,6 +39,7 @@ def job(
     goal = scoring.goal(dataset.search)
     space = space.fix(model=DEFAULT_MODEL, patience=0)
     space = knobs.apply(space, epochs=options.epochs, model=images.model, **goal.config)
+    space = space.fix(**batch.values(ImageClassifier, space.complete({}), dataset.search, options))
     return Tuner(
         ImageClassifier,
         tune_config=TuneConfig(

@@ -11,6 +11,7 @@ from pathlib import Path
 from search_spaces.knobs import Knobs
 from search_spaces.searchers.auto_search import LearningFlags
 from search_spaces.spaces import TRAINING, for_targets
+from trainables.batch_size_flags import BatchSizeFlags
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import DataFlags
 from trainables.prediction.metric_flags import MetricFlags
@@ -22,6 +23,7 @@ def job(
     *,
     images: DataFlags,
     knobs: Knobs,
+    batch: BatchSizeFlags,
     scoring: MetricFlags,
     learning: LearningFlags,
     warm_start: Path | None = None,

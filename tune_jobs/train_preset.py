@@ -11,6 +11,7 @@ import tyro
 from search_spaces.knobs import Knobs
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
+from trainables.batch_size_flags import BatchSizeFlags
 from trainables.image.image_classifier import ImageClassifier
 from trainables.image.options import PRESETS, DataFlags, PresetName, config_of
 from trainables.prediction.metric_flags import MetricFlags
@@ -25,6 +26,7 @@ def job(
     *,
     images: DataFlags,
     knobs: Knobs,
+    batch: BatchSizeFlags,
     scoring: MetricFlags,
     preset: Annotated[PresetName, tyro.conf.Positional] = "mlp",
     seeds: int | None = None,
@@ -43,10 +45,10 @@ def job(
         raise ValueError(f"--seeds {seeds} --trials {asked}: each is one training; give one")
     ratio = knobs.train_ratio(found.train_ratio)
     dataset = images.load(seed=options.seed, smoke_test=options.smoke_test, train_ratio=ratio)
-    goal = scoring.goal(dataset.search)
-    epochs = options.max_epochs or found.epochs
+    goal, epochs = scoring.goal(dataset.search), options.max_epochs or found.epochs
     space = Space(f"preset {preset}", (), fixed=tuple(config_of(preset).items()))
     space = knobs.apply(space, epochs=epochs, **goal.config)
+    space = space.fix(**batch.values(ImageClassifier, space.complete({}), dataset.search, options))
     return Tuner(
         ImageClassifier,
         tune_config=TuneConfig(
