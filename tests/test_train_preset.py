@@ -10,6 +10,7 @@ import pytest
 
 from search_spaces.knobs import Knobs
 from tests.conftest import JOB, ROOT, journal_of, results_of
+from trainables.batch_size_flags import BatchSizeFlags
 from trainables.image.options import PRESETS, DataFlags
 from trainables.prediction.metric_flags import MetricFlags
 from tune_cluster import Options
@@ -88,6 +89,7 @@ def tuner(preset="cnn", seeds=2, **options):
         Options(**options),
         images=DataFlags(dataset="digits"),
         knobs=Knobs(),
+        batch=BatchSizeFlags(),
         scoring=MetricFlags(),
         preset=preset,
         seeds=seeds,
