@@ -30,6 +30,9 @@ TOKENS = (*CLEANING, "tokenizer")
 VOCABULARY = (*TOKENS, "min_count", "vocabulary_size", "length_quantile", "max_length")
 """Fields on which the ids of a text depend."""
 
+VOCABULARY_NAME = "0.vocabulary"
+"""Name of the preparation in the state of a network."""
+
 FORMAT = 1
 """Version of the JSON in a checkpoint."""
 

@@ -12,11 +12,12 @@ from trainables.data.dataset import Part, SearchData, as_tensor
 from trainables.data.splits import Partition, partitions
 from trainables.prediction.choice import check_loss, prediction_of
 from trainables.text.augmentation import swapped, with_deletions, with_synonyms
-from trainables.text.batching import TOGETHER, by_length
+from trainables.text.batching import TOGETHER, by_length, in_order
 from trainables.text.config import WORDNET, TextConfig
 from trainables.text.models import Encoder, build_model
 from trainables.text.preparation import (
     TOKENS,
+    VOCABULARY_NAME,
     Preparation,
     Prepared,
     prepared_by,
@@ -35,12 +36,6 @@ from trainables.text.word_files import (
 from trainables.training.state import load_pretrained, pretrained_weights
 from trainables.training.task import Batch
 from trainables.training.trainer import derived_seed
-
-EVALUATED_TOGETHER = 128
-"""Number of texts of like length in a forward pass without gradients."""
-
-VOCABULARY = "0.vocabulary"
-"""Name of the preparation in the state of a network."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,13 +95,13 @@ def preparation_in(config: TextConfig) -> Preparation:
         ValueError: the weights have none, or the config has another cleaning or tokenizer.
     """
     weights = pretrained_weights(config.pretrained)
-    if VOCABULARY not in weights:
+    if VOCABULARY_NAME not in weights:
         raise ValueError(
             f"pretrained {config.pretrained}: has no vocabulary; give the checkpoint of a network "
             "on texts"
         )
     try:
-        found = Preparation.from_stored(weights[VOCABULARY])
+        found = Preparation.from_stored(weights[VOCABULARY_NAME])
     except ValueError as error:
         raise ValueError(f"pretrained {config.pretrained}: {error}") from None
     for name in TOKENS:
@@ -212,13 +207,7 @@ class TextTask:
     def outputs(self, inputs: Tensor) -> Tensor:
         """Return the outputs of the model for ids, int32 `[n, length]`: `[n, classes]`, or `[n, 1]`
         for numbers."""
-        lengths = (inputs != PADDING).sum(dim=1)
-        order = lengths.argsort(stable=True)
-        found = [
-            self.model(inputs[rows, : int(lengths[rows[-1]])])
-            for rows in order.split(EVALUATED_TOGETHER)
-        ]
-        return torch.cat(found)[order.argsort()]
+        return in_order(self.model, inputs)
 
     def held_out(self, part: Part[Texts]) -> Batch:
         """Return other texts by the vocabulary of the training texts."""

@@ -1,15 +1,19 @@
 """The task of texts as a trainable of Tune."""
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 from typing_extensions import override
 
 from trainables.data.dataset import Dataset
 from trainables.data.look import OwnLook
 from trainables.text.config import TextConfig
+from trainables.text.predictor import write_answers
 from trainables.text.task import TextData
 from trainables.text.texts import Texts
-from trainables.trainable import TaskTrainable
+from trainables.text.tfidf import linear_scores
+from trainables.trainable import TaskTrainable, named
 
 
 class TextClassifier(TaskTrainable):
@@ -17,6 +21,15 @@ class TextClassifier(TaskTrainable):
 
     config_type = TextConfig
     data_type = TextData
+
+    settings: TextConfig
+
+    @override
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Write the state and `answers.json`, with which `TextPredictor` needs no data."""
+        super().save_checkpoint(checkpoint_dir)
+        parts = TextData(self.data).partitions(self.settings)
+        write_answers(Path(checkpoint_dir), self.data, parts)
 
     @classmethod
     @override
@@ -31,3 +44,14 @@ class TextClassifier(TaskTrainable):
         from trainables.text.options import read
 
         return read
+
+    @classmethod
+    @override
+    def baselines(
+        cls, dataset: Dataset[Any], *, on_test: bool = False
+    ) -> dict[str, dict[str, float] | str]:
+        """Return the scores of simple predictors: a constant, and a linear model on TF-IDF."""
+        found = super().baselines(dataset, on_test=on_test)
+        part = dataset.test if on_test else dataset.search.validation
+        name, scores = linear_scores(dataset.search, part)
+        return {**found, name: named(scores, on_test)}

@@ -86,7 +86,7 @@ def split(texts: Sequence[str], kind: str) -> Split:
     """
     seen: defaultdict[str, int] = defaultdict(itertools.count().__next__)
     places, ends = array("i"), []
-    find = _words().findall
+    find = word_pattern().findall
     for text in texts:
         words = find(text) if kind == "words" else " ".join(text.split())
         places.extend(map(seen.__getitem__, words))
@@ -96,7 +96,8 @@ def split(texts: Sequence[str], kind: str) -> Split:
 
 
 @functools.lru_cache(maxsize=1)
-def _words() -> re.Pattern[str]:
+def word_pattern() -> re.Pattern[str]:
+    """Return the pattern of a word, as `split` finds it."""
     # A vowel sign of Hindi or a loose accent is no letter for Python, and would end a word.
     spaceless = re.compile(f"[{NO_SPACES}]")
     marks = [
