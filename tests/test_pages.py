@@ -47,6 +47,7 @@ ELSEWHERE = {
 SHOWN = {
     "judged     rung 1 is left out": "a line of output, whose figures are those of one study",
     "results/<name>/": "a tree of files",
+    "data      texts are in column": "lines of a plan; test_study.py of texts runs such a study",
     "data      cars": "lines of a plan; tests/execution/test_baselines.py runs such a study",
 }
 """Blocks without a language, by their beginning."""
@@ -70,7 +71,16 @@ def train(config):
         tc.report(val_loss=config["lr"])
 """
 
-GIVEN = {"README.md": LOOP, "own_models.md": LOOP, "requeue.md": TRAIN}
+BEST = """
+from pathlib import Path
+from tests.trainables.text.made_up import made_up
+from tests.trainables.text.test_predictor import best_of
+folder = Path("results/reviews/best")
+folder.mkdir(parents=True)
+best_of(folder, made_up())
+"""
+
+GIVEN = {"README.md": LOOP, "own_models.md": LOOP, "requeue.md": TRAIN, "text.md": BEST}
 """What the Python of a page takes from its reader."""
 
 IN_A_KERNEL = "notebooks.md"

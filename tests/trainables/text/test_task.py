@@ -14,6 +14,7 @@ from trainables.text.config import TextConfig
 from trainables.text.task import TextData
 from trainables.text.text_classifier import TextClassifier
 from trainables.text.texts import Texts
+from trainables.text.tokens import Words
 from trainables.training.loop import fit
 from trainables.training.state import save_state
 
@@ -34,6 +35,12 @@ def data():
 
 def config_of(**changes):
     return TextConfig.from_dict({**SMALL, **changes})
+
+
+def words_of(task):
+    found = task._prepared.preparation.tokenizer
+    assert isinstance(found, Words)
+    return found
 
 
 def last(data, **changes):
@@ -152,11 +159,11 @@ def test_synonyms_of_a_file_replace_words_in_training_alone(data, tmp_path):
     config = config_of(synonyms=str(file), synonym_share=0.9)
     TextData(data).check(config)
     (task,), (plain,) = (TextData(data).tasks(c) for c in (config, config_of()))
-    index = {w: i + 2 for i, w in enumerate(task._prepared.preparation.tokenizer.words)}
 
     def count(task, word):
         torch.manual_seed(0)
-        return sum(int((b.inputs == index[word]).sum()) for b in task.batches([16] * 9))
+        known = words_of(task).id_of(word)
+        return sum(int((b.inputs == known).sum()) for b in task.batches([16] * 9))
 
     assert count(task, "great") < count(plain, "great") / 2
     assert count(task, "fine") > count(plain, "fine")
@@ -186,7 +193,7 @@ def test_paraphrases_replace_training_texts(data, tmp_path):
     (task,) = TextData(data).tasks(config)
     torch.manual_seed(0)
     batches = [row[row != 0].tolist() for b in task.batches([16] * 9) for row in b.inputs]
-    weird = task._prepared.preparation.tokenizer.id_of("weird")
+    weird = words_of(task).id_of("weird")
     assert 45 <= batches.count([weird] * 3) <= 50
     file.write_text("text,paraphrase\nunheard,unheard of\n")
     with pytest.raises(ValueError, match="has none of the 144 training texts"):
