@@ -36,7 +36,7 @@ def test_the_readme_is_short():
     assert len(README.splitlines()) <= 160
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_job_for_a_persons_own_trainable_runs(run_job, tmp_path):
     found = blocks(ROOT / "docs" / "own_models.md", "python")
     (block,) = (block for block in found if "def job(" in block)

@@ -21,7 +21,7 @@ def rare(tmp_path):
     return tmp_path / "rare.npz"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_study_of_a_rare_class_says_so_before_its_first_trial_and_at_its_end(
     run_job, tmp_path, rare
 ):

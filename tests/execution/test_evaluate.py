@@ -171,7 +171,7 @@ def test_the_test_set_is_used_once_and_a_second_call_shows_the_record(
     assert (study / "ensemble" / "ensemble.json").read_bytes() == before
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_evaluation_stays_when_the_study_is_extended_and_says_what_is_new(
     evaluated, studied, cluster_address, dataset
 ):
@@ -297,7 +297,7 @@ def test_an_error_of_predict_names_the_trial(evaluated, of_own, monkeypatch):
         evaluated(of_own, 3, own_job(Predicting))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_it_is_a_command(whole_study, run_job, tmp_path):
     study = tmp_path / "whole"
     shutil.copytree(whole_study, study)

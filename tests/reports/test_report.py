@@ -141,6 +141,7 @@ def test_the_whole_part_of_a_damaged_study_is_reported(studies, tmp_path):
     assert "The best is trial" in text
 
 
+@pytest.mark.long
 @settings(max_examples=20, deadline=None)
 @given(
     name=st.sampled_from(["study.json", "journal.jsonl"]),

@@ -10,7 +10,7 @@ from tests.trainables.text.member import as_csv, rows_of
 from trainables.text.predictor import TextPredictor
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_file_of_texts_becomes_a_network_that_can_be_used(run_job, tmp_path):
     as_csv(tmp_path / "own.csv", rows_of(240))
     arguments = ("--dataset", "own.csv", "--model", "bag", "--trials", "3", "--max-epochs", "3")
