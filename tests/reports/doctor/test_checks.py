@@ -140,6 +140,22 @@ def test_a_boundary_gives_the_range_that_has_the_best_inside(tmp_path):
     assert text == "learning_rate=log:0.0003162:1"
 
 
+def test_a_range_under_a_condition_is_judged_by_the_trials_that_have_it(tmp_path):
+    rates = [
+        {**RATE, "low": 1e-4, "high": 1.0, "condition": {"optimizer": ["sgd"]}},
+        {**RATE, "condition": {"optimizer": ["adam"]}},
+    ]
+    # Adam's best are in the middle of its own range; only SGD's lie at an end.
+    trials = [
+        {**one, "config": {**one["config"], "optimizer": name}}
+        for name, best in (("sgd", 1.0), ("adam", 3e-3))
+        for one in spread(20, best=best, high=1.0 if name == "sgd" else 0.1)
+    ]
+    found = [one for one in examined(study(tmp_path, trials, parameters=rates)) if one.advice]
+    texts = [text for one in found for advice in one.advice for text in advice.search]
+    assert texts == ["learning_rate=log:0.0003162:10 if optimizer=sgd"]
+
+
 def test_a_boundary_of_what_a_value_can_be_is_none(tmp_path):
     dropout = {"name": "dropout", "low": 0.0, "high": 0.5, "scale": "linear", "integer": False}
     trials = [

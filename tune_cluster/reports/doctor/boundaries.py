@@ -8,8 +8,7 @@ from typing import Any
 
 from search_spaces.values import short
 from tune_cluster.reports.doctor.finding import PLAYBOOK, Advice, Finding
-from tune_cluster.reports.doctor.trials import ranked, top
-from tune_cluster.study.state import TrialState
+from tune_cluster.reports.doctor.trials import ranked, top, with_parameter
 from tune_cluster.study.stored import StoredStudy
 
 OUTER = 0.1
@@ -50,8 +49,8 @@ def boundaries(study: StoredStudy) -> Iterator[Finding]:
             if parameter.get("tried") or "low" not in parameter:
                 continue
             if parameter["low"] < parameter["high"]:
-                there = [t for t in trials if _is_number(_value(t, parameter))]
-                finding = _at_an_end(parameter, there)
+                values = [value for _, value in with_parameter(trials, parameter)]
+                finding = _at_an_end(parameter, values)
                 found += [finding] if finding else []
     yield from found
     if not found:
@@ -65,15 +64,16 @@ def boundaries(study: StoredStudy) -> Iterator[Finding]:
         )
 
 
-def _at_an_end(parameter: dict[str, Any], trials: Sequence[TrialState]) -> Finding | None:
-    if not trials:
+def _at_an_end(parameter: dict[str, Any], values: Sequence[float]) -> Finding | None:
+    """Return the finding for the values of the trials that have a hyperparameter, the best
+    first."""
+    if not values:
         return None
     name = parameter["name"]
     from scipy.stats import binom
 
-    best = top(trials)
-    everywhere = [place_of(parameter, float(_value(trial, parameter))) for trial in trials]
-    places = everywhere[: len(best)]
+    everywhere = [place_of(parameter, value) for value in values]
+    places = top(everywhere)
     for end, inside in (("lower", lambda u: u <= OUTER), ("upper", lambda u: u >= 1 - OUTER)):
         near = [inside(place) for place in places]
         if not (near[0] or sum(near) >= 0.5 * len(near)):
@@ -89,7 +89,7 @@ def _at_an_end(parameter: dict[str, Any], trials: Sequence[TrialState]) -> Findi
         low, high = moved
         there = f"{sum(near)} of the {len(near)} best trials are"
         text = (
-            f"{name}: the best trial has {short(_value(best[0], parameter))}, and {there} in the "
+            f"{name}: the best trial has {short(values[0])}, and {there} in the "
             f"outer {OUTER:.0%} at the {end} end of {short(parameter['low'])} to "
             f"{short(parameter['high'])}"
         )
@@ -160,12 +160,3 @@ def search_text(parameter: dict[str, Any], low: float, high: float) -> str:
         for name, values in parameter.get("condition", {}).items()
     )
     return f"{parameter['name']}={scale}{low:.4g}:{high:.4g}{under}"
-
-
-def _value(trial: TrialState, parameter: dict[str, Any]) -> Any:
-    assert trial.best is not None
-    return trial.config_at(trial.best.epoch).get(parameter["name"])
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -7,7 +7,7 @@ from typing import Any
 from search_spaces.values import short
 from tune_cluster.reports.doctor.boundaries import OUTER, place_of, search_text
 from tune_cluster.reports.doctor.finding import Advice
-from tune_cluster.reports.doctor.trials import ranked, top
+from tune_cluster.reports.doctor.trials import ranked, top, with_parameter
 from tune_cluster.study.stored import StoredStudy
 
 FEWEST = 5
@@ -23,13 +23,13 @@ MARGIN = 0.15
 def narrowed(study: StoredStudy) -> list[Advice]:
     """Return a narrower range for each hyperparameter whose top tenth of trials lies within half of
     the range, away from its ends."""
-    best, found = top(ranked(study)), []
+    trials, found = ranked(study), []
     for parameter in study.about["space"]["parameters"]:
-        if "low" not in parameter or parameter.get("tried") or len(best) < FEWEST:
+        if "low" not in parameter or parameter.get("tried"):
             continue
         name = parameter["name"]
-        values = [trial.config_at(trial.best.epoch).get(name) for trial in best if trial.best]
-        places = [place_of(parameter, float(v)) for v in values if isinstance(v, (int, float))]
+        values = [value for _, value in with_parameter(trials, parameter)]
+        places = [place_of(parameter, value) for value in top(values)] if values else []
         if len(places) < FEWEST or max(places) - min(places) > NARROW:
             continue
         if min(places) <= OUTER or max(places) >= 1 - OUTER:
