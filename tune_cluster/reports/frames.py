@@ -64,11 +64,6 @@ def write_parquet(frame: pd.DataFrame, path: Path) -> None:
     write_file(path.parent, path, plain.to_parquet(index=False))
 
 
-def write_csv(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV."""
-    write_file(path.parent, path, frame.to_csv(index=False).encode())
-
-
 def _flat(value: Any) -> Any:
     """Return a value that fits into a cell: a list as its JSON."""
     return json.dumps(as_json(value)) if isinstance(value, (tuple, list, dict)) else value

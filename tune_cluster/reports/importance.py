@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from search_spaces.trial_events import Epoch
-from tune_cluster.reports.optuna_export import choice, distributions_of, quiet
+from tune_cluster.reports.optuna_export import distributions_of, params_of, quiet
 from tune_cluster.study.stored import StoredStudy
 
 if TYPE_CHECKING:
@@ -141,11 +141,7 @@ def _bootstrapped(
 def _complete(
     config: dict[str, Any], value: float, distributions: dict[str, BaseDistribution]
 ) -> FrozenTrial:
-    from optuna.distributions import CategoricalDistribution
     from optuna.trial import create_trial
 
-    params = {
-        name: choice(config[name]) if isinstance(kind, CategoricalDistribution) else config[name]
-        for name, kind in distributions.items()
-    }
+    params = params_of(config, distributions)
     return create_trial(value=value, params=params, distributions=distributions)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -113,6 +113,18 @@ def choice(value: Any) -> Any:
     return value if value is None or isinstance(value, (bool, int, float, str)) else key_of(value)
 
 
+def params_of(
+    config: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]
+) -> dict[str, Any]:
+    """Return the values of a configuration as Optuna's, for these hyperparameters."""
+    from optuna.distributions import CategoricalDistribution
+
+    return {
+        name: choice(config[name]) if isinstance(kind, CategoricalDistribution) else config[name]
+        for name, kind in distributions.items()
+    }
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
@@ -122,7 +134,6 @@ def _trial(
     distributions: dict[str, BaseDistribution],
     times: tuple[float, float] | None,
 ) -> optuna.trial.FrozenTrial:
-    from optuna.distributions import CategoricalDistribution
     from optuna.trial import TrialState as State
     from optuna.trial import create_trial
 
@@ -136,10 +147,7 @@ def _trial(
     made = create_trial(
         state=state,
         value=best.value if best is not None and state != State.FAIL else None,
-        params={
-            name: choice(config[name]) if isinstance(at, CategoricalDistribution) else config[name]
-            for name, at in own.items()
-        },
+        params=params_of(config, own),
         distributions=own,
         intermediate_values={
             trial.step(epoch): float(value)

@@ -104,16 +104,25 @@ def state_of(directory: Path, study: StoredStudy) -> str:
 
 
 def is_held(journal: Path) -> bool:
-    """Return whether a process of this machine holds the lock of a journal.
+    """Return whether a process of this machine holds the lock of a journal."""
+    return holder_of(journal) is not None
+
+
+def holder_of(journal: Path) -> int | None:
+    """Return the process of this machine that holds the lock of a journal; None without one.
 
     The table of locks is read, since trying the lock could refuse a driver that takes it now.
     """
     try:
         found, locks = journal.stat(), LOCKS.read_text()
     except OSError:
-        return False
-    device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}"
-    return f" {device}:{found.st_ino} " in locks
+        return None
+    place = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+    for line in locks.splitlines():
+        words = line.split()
+        if place in words:
+            return int(words[words.index(place) - 1])
+    return None
 
 
 def _created(study: Overview | Unreadable) -> tuple[str, str]:

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tune_cluster.reports.overview import LOCKS, Overview, Unreadable, is_held, overview_of
-from tune_cluster.reports.readable import readable
+from tune_cluster.reports.overview import Overview, Unreadable, holder_of, is_held, overview_of
+from tune_cluster.reports.readable import Readable, readable
 from tune_cluster.reports.report import StudyReport, report_of
 from tune_cluster.reports.story import Story, story_of
 from tune_cluster.study.journal import JOURNAL
-from tune_cluster.study.stored import StoredStudy, read_study
+from tune_cluster.study.stored import read_study
 from tune_cluster.study.study_file import STUDY_FILE
 
 Version = tuple[int, int, bool]
@@ -30,7 +30,7 @@ class LiveStudies:
     """
 
     folder: Path
-    _studies: dict[str, tuple[Version, StoredStudy]] = field(default_factory=dict)
+    _read: dict[str, tuple[Version, Readable]] = field(default_factory=dict)
     _overviews: dict[str, tuple[Version, Overview | Unreadable]] = field(default_factory=dict)
     _reports: dict[str, tuple[Version, StudyReport]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -48,6 +48,9 @@ class LiveStudies:
         # Names come from an address bar: only those that the folder lists exist.
         if name not in self.names():
             raise KeyError(name)
+        return self._version(name)
+
+    def _version(self, name: str) -> Version:
         journal = self.folder / name / JOURNAL
         try:
             found = journal.stat()
@@ -60,7 +63,7 @@ class LiveStudies:
         found = []
         with self._lock:
             for name in self.names():
-                version = self.version(name)
+                version = self._version(name)
                 if self._overviews.get(name, (None,))[0] != version:
                     self._overviews[name] = (version, self._overview(name))
                 found.append(self._overviews[name][1])
@@ -76,27 +79,30 @@ class LiveStudies:
         with self._lock:
             version = self.version(name)
             if self._reports.get(name, (None,))[0] != version:
-                found = readable(str(self.folder / name))
-                self._reports[name] = (version, report_of(found, importance=not version[2]))
+                made = report_of(self._readable(name, version), importance=not version[2])
+                self._reports[name] = (version, made)
             return self._reports[name][1]
 
     def story(self, name: str, trial: int) -> Story:
         """Return the story of a trial; raises as `report`."""
         with self._lock:
-            version = self.version(name)
-            if self._studies.get(name, (None,))[0] != version:
-                self._studies[name] = (version, readable(str(self.folder / name)).study)
-            return story_of(self._studies[name][1], trial)
+            return story_of(self._readable(name, self.version(name)).study, trial)
 
     def stop(self, name: str) -> bool:
         """Ask the driver of a study to end it in order, as Ctrl-C does; return whether one of this
         machine has it."""
         self.version(name)
-        driver = _holder(self.folder / name / JOURNAL)
+        driver = holder_of(self.folder / name / JOURNAL)
         if driver is None:
             return False
         os.kill(driver, signal.SIGINT)
         return True
+
+    def _readable(self, name: str, version: Version) -> Readable:
+        """Return what was read of a study, which its report and its stories share."""
+        if self._read.get(name, (None,))[0] != version:
+            self._read[name] = (version, readable(str(self.folder / name)))
+        return self._read[name][1]
 
     def _overview(self, name: str) -> Overview | Unreadable:
         directory = self.folder / name
@@ -108,17 +114,6 @@ class LiveStudies:
 
 def _created(study: Overview | Unreadable) -> tuple[str, str]:
     return (study.created if isinstance(study, Overview) else "", study.directory.name)
-
-
-def _holder(journal: Path) -> int | None:
-    """Return the process that holds the lock of a journal."""
-    found = journal.stat()
-    place = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
-    for line in LOCKS.read_text().splitlines():
-        words = line.split()
-        if place in words:
-            return int(words[words.index(place) - 1])
-    return None
 
 
 def overview_json(study: Overview | Unreadable) -> dict[str, Any]:
