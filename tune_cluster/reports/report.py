@@ -131,7 +131,7 @@ def report_of(readable: Readable, *, importance: bool = True) -> StudyReport:
 
 
 def _sections(study: StoredStudy, rows: Sequence[Row], found: Importances) -> list[Section]:
-    from tune_cluster.reports import figures
+    from tune_cluster.reports import figures, figures_of_space
 
     objective, parameters = study.state.objective, study.about["space"]["parameters"]
     trials = [study.state.trials[row.trial] for row in rows if row.value is not None]
@@ -161,19 +161,19 @@ def _sections(study: StoredStudy, rows: Sequence[Row], found: Importances) -> li
             "Every trial at its best epoch, and the best trial of each part of the range: where "
             "these are flat, the value does not matter; where they rise to an end, the range is "
             "too narrow.",
-            figures.isolation_figure(rows, parameters, objective),
+            figures_of_space.isolation_figure(rows, parameters, objective),
         ),
         (
             "All hyperparameters together",
             "A line is a trial. Drag along an axis to select.",
-            figures.parallel_figure(rows, parameters, objective),
+            figures_of_space.parallel_figure(rows, parameters, objective),
         ),
         (
             "The two most important hyperparameters",
             f"{objective.metric} of the trials that have reached epoch "
-            f"{short(found.epoch) if found.epoch else ''}, smoothed over the {figures.NEIGHBOURS} "
-            "nearest of them.",
-            figures.contour_figure(far, parameters, important[:2], objective),
+            f"{short(found.epoch) if found.epoch else ''}, smoothed over the "
+            f"{figures_of_space.NEIGHBOURS} nearest of them.",
+            figures_of_space.contour_figure(far, parameters, important[:2], objective),
         ),
         (
             "Distribution of the trials",
