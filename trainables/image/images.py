@@ -16,12 +16,14 @@ class Images:
 
     pixels: NDArray[np.uint8]
     """uint8 `[n, channels, height, width]`."""
+    background: int = 255
+    """Shade on which transparent images were laid, 0 to 255; white if none is transparent."""
 
     def __len__(self) -> int:
         return len(self.pixels)
 
     def __getitem__(self, rows: Rows) -> "Images":
-        return Images(self.pixels[rows])
+        return Images(self.pixels[rows], self.background)
 
     def arrays(self) -> Sequence[NDArray[Any]]:
         """Return the pixels."""

@@ -1,11 +1,16 @@
 """Networks: an MLP, a convolutional network, a small residual network and a linear baseline."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from trainables.image.config import ImageConfig
 from trainables.training.layers import ACTIVATION_LAYERS, Dropout
+
+if TYPE_CHECKING:
+    from trainables.image.config import ImageConfig
 
 
 def build_model(
@@ -30,6 +35,11 @@ def build_model(
             return _resnet(config, input_shape[0], classes)
     hidden_sizes = config.hidden_sizes if config.model == "mlp" else ()
     return _mlp(config, math.prod(input_shape), hidden_sizes, classes)
+
+
+def is_flat(config: ImageConfig) -> bool:
+    """Return whether the model has dense layers alone, which take an image as a row."""
+    return config.model in ("mlp", "linear")
 
 
 class Residual(nn.Module):

@@ -18,11 +18,17 @@ from trainables.data.class_folders import (
 from trainables.data.dataset import Part, RawDataset
 from trainables.data.splits import with_test_set
 from trainables.image.images import Images
+from trainables.image.pictures import (
+    RefusedError,
+    as_array,
+    laid_over,
+    pixels_of,
+    read_picture,
+)
 
 Kind: TypeAlias = Literal["classes", "numbers"]
 
 Labels = NDArray[np.int64]
-Pixels = NDArray[np.uint8]
 
 Read = tuple[Part[Images], Part[Images] | None, list[str], str]
 """Training part, test part if there is one, class names (none of numbers), and a notice."""
@@ -152,29 +158,8 @@ def _part_of(arrays: dict[str, NDArray[Any]], x: str, y: str, kind: Kind) -> Par
         )
     if 0 in images.shape:
         raise ValueError(f"{x} has images without a pixel: {list(images.shape)}")
-    if images.ndim == 3:
-        images = images[:, None]
-    elif images.shape[3] in (1, 3):
-        images = images.transpose(0, 3, 1, 2)
-    elif images.shape[1] not in (1, 3):
-        raise ValueError(f"{x} must have 1 or 3 channels, second or last, got {list(images.shape)}")
     targets = _numbers(y, labels) if kind == "numbers" else _classes(y, labels)
-    return Part(Images(_pixels(x, images)), targets)
-
-
-def _pixels(name: str, images: NDArray[Any]) -> Pixels:
-    if images.dtype == np.uint8:
-        return np.ascontiguousarray(images)
-    if images.dtype.kind not in "fiu":
-        raise ValueError(f"{name} must hold numbers, got {images.dtype}")
-    highest = 1.0 if images.dtype.kind == "f" else 255
-    # A NaN fails both comparisons.
-    inside = ((images >= 0) & (images <= highest)).all(axis=(1, 2, 3))
-    if not inside.all():
-        row = int(np.flatnonzero(~inside)[0])
-        raise ValueError(f"{name}, row {row}: {images.dtype} pixels must be from 0 to {highest:g}")
-    scaled = np.round(images * 255) if images.dtype.kind == "f" else images
-    return np.ascontiguousarray(scaled.astype(np.uint8))
+    return Part(Images(pixels_of(x, images)), targets)
 
 
 def _mostly_fractions(targets: NDArray[Any]) -> bool:
@@ -207,11 +192,6 @@ def _classes(name: str, labels: NDArray[Any]) -> Labels:
     return labels.astype(np.int64)
 
 
-EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
-"""Pillow's modes with at most 8 bits a channel; it would clip larger values of others to 255."""
-
-GREY = ("1", "L", "LA")
-
 BACKGROUNDS = {"white": 255, "black": 0, "grey": 128}
 """Shades of the background of transparent images; the first on which no image vanishes is used."""
 
@@ -233,7 +213,8 @@ def _read_folder(path: Path) -> Read:
     background, notice = _background([picture for pictures, _ in both for picture in pictures])
     coloured = any(picture.mode.startswith("RGB") for picture in train[0])
     parts = [
-        Part(Images(_as_array(pictures, coloured, background)), labels) for pictures, labels in both
+        Part(Images(as_array(pictures, coloured, background), background), labels)
+        for pictures, labels in both
     ]
     shapes = [part.inputs.shape for part in parts]
     if shapes[-1] != shapes[0]:
@@ -250,10 +231,10 @@ def _read_classes(path: Path, classes: Sequence[str], left_out: LeftOut) -> Labe
     pictures: list[Any] = []
     for row, file in enumerate(files):
         try:
-            pictures.append(_read(file))
+            pictures.append(read_picture(file))
         # A damaged image raises many kinds of errors, SyntaxError among them.
         except Exception as error:
-            why = str(error) if isinstance(error, _RefusedError) else f"unreadable ({error})"
+            why = str(error) if isinstance(error, RefusedError) else f"unreadable ({error})"
             raise ValueError(f"dataset {path}: {file}, row {row}: {why}") from None
         width, height = pictures[0].size
         if pictures[-1].size != pictures[0].size:
@@ -265,65 +246,16 @@ def _read_classes(path: Path, classes: Sequence[str], left_out: LeftOut) -> Labe
     return pictures, labels
 
 
-class _RefusedError(ValueError):
-    """An image file that is readable but not usable as one image."""
-
-
-def _read(file: Path) -> Any:
-    """Return one image, upright, with mode L, LA, RGB or RGBA; alpha only if it is not opaque."""
-    from PIL import Image, ImageOps
-
-    with Image.open(file) as picture:
-        # A phone's MPO file has a preview behind its photo.
-        if getattr(picture, "n_frames", 1) > 1 and picture.format != "MPO":
-            raise _RefusedError(f"{picture.n_frames} pictures in one file; give each a file")  # type: ignore[attr-defined]
-        picture.load()
-        if picture.mode not in EIGHT_BITS:
-            raise _RefusedError(
-                f"pixels of mode {picture.mode} are not of 8 bits; convert it to one of "
-                f"{', '.join(EIGHT_BITS)}"
-            )
-        shades = "L" if picture.mode in GREY else "RGB"
-        upright = ImageOps.exif_transpose(picture)
-        if upright.has_transparency_data:
-            # Only the conversion by way of RGBA turns a transparent colour into an alpha channel.
-            whole = upright.convert("RGBA")
-            if np.asarray(whole)[:, :, 3].min() < 255:
-                return whole if shades == "RGB" else whole.convert("LA")
-        return upright.convert(shades)
-
-
 def _background(pictures: list[Any]) -> tuple[int, str]:
     """Return the background of transparent images: white, unless the image itself is white; and a
     notice about it, empty if no image is transparent."""
     transparent = [picture for picture in pictures if picture.mode.endswith("A")]
     if not transparent:
-        return 0, ""
+        return BACKGROUNDS["white"], ""
 
     def vanishing(shade: int) -> int:
-        return sum(np.ptp(_laid_over(shade, one), axis=(0, 1)).max() == 0 for one in transparent)
+        return sum(np.ptp(laid_over(shade, one), axis=(0, 1)).max() == 0 for one in transparent)
 
     name = min(BACKGROUNDS, key=lambda name: vanishing(BACKGROUNDS[name]))
     count = f"{len(transparent):,} of {len(pictures):,} images"
     return BACKGROUNDS[name], f"{count} are partly transparent, and got a {name} background"
-
-
-def _laid_over(shade: int, picture: Any) -> NDArray[np.uint8]:
-    """Return an image with alpha on a background, `[height, width, channels]`."""
-    pixels = np.asarray(picture, np.float32)
-    alpha = pixels[:, :, -1:] / 255
-    return np.round(pixels[:, :, :-1] * alpha + shade * (1 - alpha)).astype(np.uint8)
-
-
-def _as_array(pictures: list[Any], coloured: bool, background: int) -> Pixels:
-    from PIL import Image
-
-    shades, arrays = "RGB" if coloured else "L", []
-    for picture in pictures:
-        if picture.mode.endswith("A"):
-            pixels = _laid_over(background, picture)
-            picture = Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[:, :, 0])
-        arrays.append(np.asarray(picture.convert(shades), np.uint8))
-    images = np.stack(arrays)
-    images = images.transpose(0, 3, 1, 2) if coloured else images[:, None]
-    return np.ascontiguousarray(images)

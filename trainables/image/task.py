@@ -14,7 +14,8 @@ from trainables.data.splits import Partition, partitions
 from trainables.image.augmentation import augment, mixed
 from trainables.image.config import ImageConfig
 from trainables.image.images import Images
-from trainables.image.models import build_model
+from trainables.image.models import build_model, is_flat
+from trainables.image.standardisation import Standardisation
 from trainables.prediction.choice import check_loss, prediction_of
 from trainables.training.state import load_pretrained
 from trainables.training.task import Batch
@@ -101,27 +102,18 @@ class ImageTask:
         self.validation = Batch(images[held_out], self._targets[held_out])
         self.validation_rows = np.arange(held_out.start, held_out.stop)
 
-        # On the CPU convolutions run up to 1.3 times as fast with channels last, more with
-        # bfloat16; dense layers need a flat row, which is also the fastest to gather.
-        self._format = torch.contiguous_format if is_flat(config) else torch.channels_last
+        mean, std = standardisation(data, partition.train, config.min_std)
+        self._mean = (255 * mean).round().to(torch.uint8).reshape(-1, 1, 1).to(self.device)
+        self.standardise = Standardisation(
+            mean, std, self._shape, flat=is_flat(config), device=self.device
+        )
+        """Converts a batch of images on the device to the model's input."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(config.seed, 0, fold))
             model = build_model(config, self._shape, self.prediction.width)
         self.model: nn.Sequential = model.to(  # type: ignore[call-overload]
-            device=self.device, memory_format=self._format
+            device=self.device, memory_format=self.standardise.format
         )
-
-        mean, std = standardisation(data, partition.train, config.min_std)
-        self._mean = (255 * mean).round().to(torch.uint8).reshape(-1, 1, 1).to(self.device)
-        # (pixel / 255 - mean) / std, as one subtraction and one multiplication.
-        shift, scale = 255 * mean, 1 / (255 * std)
-        _, height, width = self._shape
-        if is_flat(config):
-            shift = shift.repeat_interleave(height * width)
-            scale = scale.repeat_interleave(height * width)
-        else:
-            shift, scale = shift.reshape(-1, 1, 1), scale.reshape(-1, 1, 1)
-        self._shift, self._scale = shift.to(self.device), scale.to(self.device)
 
     def batches(self, sizes: Sequence[int]) -> Iterator[Batch]:
         """Yield the training images in a random order, augmented as configured."""
@@ -134,11 +126,6 @@ class ImageTask:
             images = chosen.view(-1, *self._shape)
             changed = augment(images, self._config.augmentation, self._mean)
             yield from map(Batch, changed.view(chosen.shape).split(list(block)), targets)
-
-    def standardise(self, images: Tensor) -> Tensor:
-        """Convert a batch of images on the device to the model's input: float32, standardised."""
-        inputs = images.to(torch.float32, memory_format=self._format)
-        return inputs.sub_(self._shift).mul_(self._scale)
 
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return `Task.loss`; the outputs are `[batch, classes]`, or `[batch, 1]` for numbers."""
@@ -202,11 +189,6 @@ def _histogram(data: SearchData[Images], start: int, stop: int) -> NDArray[np.fl
             pixels = images[first : min(first + 1024, stop), channel].ravel()
             histogram[channel] += np.bincount(pixels, minlength=256)
     return histogram
-
-
-def is_flat(config: ImageConfig) -> bool:
-    """Return whether the model has dense layers alone, which take an image as a row."""
-    return config.model in ("mlp", "linear")
 
 
 def to_device(images: Images, config: ImageConfig, device: torch.device) -> Tensor:

@@ -1,6 +1,5 @@
 """Classes: losses and scores; validation reports the plain cross entropy beside the objective."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from trainables.prediction.config import PredictionConfig
+from trainables.prediction.outputs import log_probabilities, mean_probabilities
 from trainables.prediction.ranking import auroc, average_precision
 
 
@@ -217,7 +217,7 @@ class Classes:
 
     def predicted(self, outputs: Tensor) -> Tensor:
         """Return the logarithm of the probability of each class, `[n, classes]`."""
-        return outputs.log_softmax(dim=1)
+        return log_probabilities(outputs)
 
     def outputs_of(self, predicted: Tensor) -> Tensor:
         """Return the logarithms of probabilities, which are logits too."""
@@ -225,4 +225,4 @@ class Classes:
 
     def mean(self, predicted: Sequence[Tensor]) -> Tensor:
         """Return the logarithm of the mean probabilities of several networks."""
-        return torch.stack(tuple(predicted)).logsumexp(dim=0) - math.log(len(predicted))
+        return mean_probabilities(predicted)

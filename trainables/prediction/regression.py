@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from trainables.prediction.config import PredictionConfig
+from trainables.prediction.outputs import in_unit, numbers_of, spread_of
 
 SCORES = ("loss", "rmse", "mae", "r2", "mape")
 """Names in the result of `Numbers.scores`."""
@@ -60,9 +61,7 @@ class Numbers:
         self._kind, self._delta = config.loss, config.huber_delta
         self._centre, self._scale = 0.0, 1.0
         if config.loss != "log_loss":
-            self._centre = float(numbers.mean())
-            # A constant target has no unit.
-            self._scale = float(numbers.std(correction=0)) or 1.0
+            self._centre, self._scale = spread_of(numbers)
         more = () if self._kind in ("squared_error", "log_loss") else ("objective",)
         self.score_names: tuple[str, ...] = (*SCORES, *more)
 
@@ -101,8 +100,7 @@ class Numbers:
 
     def predicted(self, outputs: Tensor) -> Tensor:
         """Return numbers in the targets' unit, float64 `[n]`."""
-        numbers = outputs.squeeze(1).double()
-        return numbers.sigmoid() if self._kind == "log_loss" else self._unit(numbers)
+        return numbers_of(outputs, self._kind, self._centre, self._scale)
 
     def outputs_of(self, predicted: Tensor) -> Tensor:
         """Return outputs `[n, 1]` that predict these numbers."""
@@ -116,7 +114,7 @@ class Numbers:
 
     def _unit(self, standardised: Tensor) -> Tensor:
         """Return standardised numbers in the targets' unit."""
-        return standardised.double() * self._scale + self._centre
+        return in_unit(standardised, self._centre, self._scale)
 
     def _plain(self, outputs: Tensor, targets: Tensor) -> Tensor:
         numbers = outputs.squeeze(1)

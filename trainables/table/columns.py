@@ -1,16 +1,21 @@
 """Columns of a file as arrays: numbers, categories and dates, found by their values."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.table.tables import MISSING, Columns, Table
-
-if TYPE_CHECKING:
-    import pandas as pd
+from trainables.table.tables import Columns, Table
+from trainables.table.values import (
+    File,
+    as_dates,
+    codes_of,
+    listed,
+    numbers_of,
+    stacked,
+    texts_of,
+)
 
 ID_SHARE = 0.5
 """Share of different values among the rows above which a text is no category but a name."""
@@ -20,38 +25,6 @@ ID_ROWS = 20
 
 MOSTLY_NUMBERS = 0.9
 """Share of numbers among the values of a column from which the rest is told as a possible fault."""
-
-DAY_SECONDS = 86_400
-
-
-@dataclass(frozen=True, eq=False)
-class File:
-    """A file of a table, as it was read."""
-
-    path: str
-    """Path, or name of a known table."""
-    frame: "pd.DataFrame"
-
-    def place(self, row: int, column: str) -> str:
-        """Return a place in the file, for a message: rows are counted from 1, below the names."""
-        return f"table {self.path}, row {self.number(row)}, column {column}"
-
-    def number(self, row: int) -> int:
-        """Return the number of a row in the whole file, from 1, if some rows were left out."""
-        return int(self.frame.index[row]) + 1
-
-    def value(self, row: int, column: str) -> str:
-        """Return a value as a person would type it, texts in quotation marks."""
-        value = self.frame[column].iloc[row]
-        return repr(value) if isinstance(value, str) else str(value)
-
-    def column(self, name: str) -> "pd.Series[Any]":
-        """Return a column; raise a ValueError if the file has none of that name."""
-        if name not in self.frame.columns:
-            raise ValueError(
-                f"table {self.path}: no column {name}; it has {_listed(list(self.frame.columns))}"
-            )
-        return self.frame[name]
 
 
 def tables_of(
@@ -100,13 +73,13 @@ def tables_of(
         kinds[name] = kind
         if kind == "categories":
             for each, file in zip(texts, files, strict=True):
-                each[name] = _texts(file.column(name))
+                each[name] = texts_of(file.column(name))
             why = "" if name in categories else _no_category(texts[0][name])
             if not why and (note := _nearly_numbers(train, name)):
                 notes.append(note)
         else:
             for of_file, file in zip(parts, files, strict=True):
-                of_file[name] = _numbers(file, name, kind)
+                of_file[name] = numbers_of(file, name, kind)
             why = _constant(parts[0][name])
             if kind == "numbers" and _counts_rows(parts[0][name][name]):
                 notes.append(
@@ -118,7 +91,7 @@ def tables_of(
     if not kinds:
         raise ValueError(
             f"table {train.path}: no column is left to predict {target} from"
-            + "".join(f"; {why}: {_listed(names)}" for why, names in left_out.items())
+            + "".join(f"; {why}: {listed(names)}" for why, names in left_out.items())
         )
     levels = {
         name: tuple(sorted(pd.Series(np.concatenate([t[name] for t in texts])).dropna().unique()))
@@ -133,11 +106,16 @@ def tables_of(
         for part, values in parts[0][name].items()
         if kind == "numbers" or not _constant({part: values})
     ]
-    columns = Columns(tuple(p for _, p in kept), tuple(levels), tuple(levels.values()))
+    columns = Columns(
+        tuple(part for _, part in kept),
+        tuple(levels),
+        tuple(levels.values()),
+        dates=tuple(name for name, kind in kinds.items() if kind == "dates"),
+    )
     tables = [
         Table(
-            numbers=_stacked([of_file[name][part] for name, part in kept], len(file.frame)),
-            codes=_codes(text, levels, len(file.frame)),
+            numbers=stacked([of_file[name][part] for name, part in kept], len(file.frame)),
+            codes=codes_of(text, levels, len(file.frame)),
             columns=columns,
         )
         for file, of_file, text in zip(files, parts, texts, strict=True)
@@ -145,7 +123,7 @@ def tables_of(
     notes = [
         _found(kinds, target),
         *notes,
-        *(f"left out, {why}: {_listed(names)}" for why, names in left_out.items()),
+        *(f"left out, {why}: {listed(names)}" for why, names in left_out.items()),
         *_missing(files, tables),
     ]
     return tables, notes
@@ -158,7 +136,7 @@ def _found(kinds: Mapping[str, str], target: str) -> str:
         for kind in ("numbers", "dates", "categories")
     }
     counts = [f"{len(of['numbers'])} of numbers"]
-    counts += [f"{len(of[k])} of {k} ({_listed(of[k])})" for k in ("dates", "categories") if of[k]]
+    counts += [f"{len(of[k])} of {k} ({listed(of[k])})" for k in ("dates", "categories") if of[k]]
     return f"{len(kinds)} columns: {', '.join(counts)}; the target is {target}"
 
 
@@ -169,10 +147,10 @@ def _missing(files: Sequence[File], tables: Sequence[Table]) -> Iterator[str]:
         if counts := table.missing:
             each = [f"{name} {n:,}" for name, n in sorted(counts.items(), key=lambda c: -c[1])]
             where = "" if file is train else f" of {file.path}"
-            yield f"{sum(counts.values()):,} missing values{where}: {_listed(each)}"
+            yield f"{sum(counts.values()):,} missing values{where}: {listed(each)}"
         more = [name for name in file.frame.columns if name not in train.frame.columns]
         if more:
-            yield f"columns of {file.path} alone, left out: {_listed(more)}"
+            yield f"columns of {file.path} alone, left out: {listed(more)}"
 
 
 def _kind(file: File, name: str) -> str:
@@ -187,7 +165,7 @@ def _kind(file: File, name: str) -> str:
     present = values.dropna()
     if present.empty or pd.to_numeric(present.astype(str), errors="coerce").notna().all():
         return "numbers"
-    if _as_dates(present).notna().all():
+    if as_dates(present).notna().all():
         return "dates"
     if not present.map(lambda v: isinstance(v, (str, bool, int, float))).all():
         odd = next(value for value in present if not isinstance(value, (str, bool, int, float)))
@@ -197,109 +175,6 @@ def _kind(file: File, name: str) -> str:
             f"--drop {name}"
         )
     return "categories"
-
-
-def _as_dates(values: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Return dates, NaT where a value is none."""
-    import pandas as pd
-
-    text = values.astype(str).str.strip().str.replace("/", "-", regex=False)
-    # Of pandas' ISO 8601, no year alone: a code of four digits is no date.
-    text = text.where(text.str.match(r"\d{4}-\d{1,2}-\d{1,2}"))
-    return pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True)
-
-
-def _numbers(file: File, name: str, kind: str) -> dict[str, NDArray[np.float64]]:
-    """Return the numbers of a column, or of each part of its dates, by their own names."""
-    import pandas as pd
-    from pandas.api import types
-
-    values = file.column(name)
-    missing = values.isna().to_numpy(bool)
-    if kind == "dates":
-        given = types.is_datetime64_any_dtype(values.dtype)
-        dates = pd.to_datetime(values, utc=True) if given else _as_dates(values)
-        _refuse_others(file, name, missing, dates.isna().to_numpy(bool), "date")
-        return _parts_of(name, dates)
-    if types.is_timedelta64_dtype(values.dtype):
-        values = values.dt.total_seconds()
-    elif not types.is_numeric_dtype(values.dtype):
-        plain = pd.to_numeric(values.astype(str).where(~missing), errors="coerce")
-        _refuse_others(file, name, missing, plain.isna().to_numpy(bool), "number")
-        values = plain
-    numbers: NDArray[np.float64] = values.to_numpy(np.float64, na_value=np.nan)
-    infinite = np.flatnonzero(np.isinf(numbers))
-    if len(infinite):
-        raise ValueError(
-            f"{file.place(int(infinite[0]), name)}: {numbers[infinite[0]]:g} is no finite number; "
-            "correct it, or leave it empty for a missing value"
-        )
-    return {name: numbers}
-
-
-def _refuse_others(
-    file: File,
-    name: str,
-    missing: NDArray[np.bool_],
-    unread: NDArray[np.bool_],
-    kind: str,
-) -> None:
-    odd = np.flatnonzero(unread & ~missing)
-    if len(odd):
-        row = int(odd[0])
-        raise ValueError(
-            f"{file.place(row, name)}: {file.value(row, name)} is no {kind}, as the "
-            f"training values of this column are; correct it, or give --categories {name}"
-        )
-
-
-def _parts_of(name: str, dates: "pd.Series[Any]") -> dict[str, NDArray[np.float64]]:
-    import pandas as pd
-
-    seconds = (dates - pd.Timestamp(0, tz="UTC")).dt.total_seconds().to_numpy(np.float64)
-    of_day = seconds % DAY_SECONDS
-    parts = {
-        f"{name}.days": seconds / DAY_SECONDS,
-        f"{name}.year": dates.dt.year.to_numpy(np.float64, na_value=np.nan),
-        f"{name}.month": dates.dt.month.to_numpy(np.float64, na_value=np.nan),
-        f"{name}.day_of_week": dates.dt.dayofweek.to_numpy(np.float64, na_value=np.nan),
-        f"{name}.seconds": of_day,
-    }
-    return parts
-
-
-def _texts(values: "pd.Series[Any]") -> NDArray[Any]:
-    """Return each value as a text, None where it is missing."""
-    import pandas as pd
-
-    codes, different = pd.factorize(values)
-    # A missing value has the code -1, which is the last place.
-    texts = np.array([*map(text_of, different), None], dtype=object)
-    found: NDArray[Any] = texts[codes]
-    return found
-
-
-def text_of(value: object) -> str:
-    """Return the name of a category or of a class."""
-    # A column with a missing value has its whole numbers as floats.
-    if isinstance(value, (float, np.floating)) and value.is_integer():
-        return str(int(value))
-    return str(value).strip()
-
-
-def _codes(
-    texts: dict[str, NDArray[Any]], levels: dict[str, tuple[str, ...]], rows: int
-) -> NDArray[np.int32]:
-    import pandas as pd
-
-    codes = np.full((rows, len(levels)), MISSING, np.int32)
-    for column, (name, names) in enumerate(levels.items()):
-        codes[:, column] = pd.Categorical(texts[name], categories=list(names)).codes
-    return codes
-
-
-def _stacked(columns: list[NDArray[np.float64]], rows: int) -> NDArray[np.float64]:
-    return np.stack(columns, axis=1) if columns else np.empty((rows, 0))
 
 
 def _constant(parts: dict[str, NDArray[np.float64]]) -> str:
@@ -348,9 +223,3 @@ def _nearly_numbers(file: File, name: str) -> str:
 def _counts_rows(numbers: NDArray[np.float64]) -> bool:
     # NaN compares as false.
     return len(numbers) >= ID_ROWS and bool((np.diff(numbers) == 1).all())
-
-
-def _listed(names: Sequence[object], most: int = 8) -> str:
-    shown = [str(name) for name in names[:most]]
-    more = len(names) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")

@@ -1,6 +1,5 @@
 """Tables by name or path, split for a search."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,26 +9,18 @@ import numpy as np
 
 from trainables.data.dataset import Dataset, Part, RawDataset
 from trainables.data.splits import prepared, with_test_set
-from trainables.table.columns import File, tables_of
+from trainables.table.columns import tables_of
+from trainables.table.files import COMPRESSED, PARQUET, SEPARATORS, read_file
 from trainables.table.known_tables import EXTRA, TABLES
 from trainables.table.tables import Table
 from trainables.table.targets import Kind, target_name, targets_of
+from trainables.table.values import File
 
 if TYPE_CHECKING:
     import pandas as pd
 
 DEFAULT_TABLES: dict[Kind, str] = {"classes": "breast_cancer", "numbers": "diabetes"}
 """Table of a job if the user gives none, by the kind of its target."""
-
-SEPARATORS = {".csv": ",", ".tsv": "\t"}
-"""Separator of a text file by its suffix; it may be compressed."""
-
-COMPRESSED = (".gz", ".bz2", ".xz", ".zip")
-
-PARQUET = (".parquet", ".pq")
-
-ALSO_MISSING = ("?",)
-"""Texts that are missing values beside those of pandas: nothing, NA, N/A, NaN, null, None …"""
 
 
 def load_table(
@@ -127,8 +118,8 @@ def read_own(name: str) -> list[File]:
             raise ValueError(
                 f"table {path}: no train{', train'.join((*SEPARATORS, *PARQUET))} in this folder"
             )
-        return [_read(file) for file in found.values() if file is not None]
-    return [_read(path)]
+        return [read_file(file) for file in found.values() if file is not None]
+    return [read_file(path)]
 
 
 def _file_in(folder: Path, part: str) -> Path | None:
@@ -137,49 +128,6 @@ def _file_in(folder: Path, part: str) -> Path | None:
     if len(found) > 1:
         raise ValueError(f"table {folder}: both {found[0].name} and {found[1].name}; keep one")
     return found[0] if found else None
-
-
-def _read(path: Path) -> File:
-    import pandas as pd
-
-    if not path.is_file():
-        there = "no file" if path.exists() else "no such file"
-        raise ValueError(f"table {path}: {there}")
-    plain = path.with_suffix("") if path.suffix in COMPRESSED else path
-    if plain.suffix not in (*SEPARATORS, *PARQUET):
-        raise ValueError(
-            f"table {path}: give a file that ends in {', '.join((*SEPARATORS, *PARQUET))}; a text "
-            f"may be compressed ({', '.join(COMPRESSED)})"
-        )
-    try:
-        if plain.suffix in PARQUET:
-            frame = pd.read_parquet(path)
-        else:
-            with warnings.catch_warnings():
-                # Of rows with more values than there are names, of which it would drop some.
-                warnings.simplefilter("error", pd.errors.ParserWarning)
-                frame = pd.read_csv(
-                    path,
-                    sep=SEPARATORS[plain.suffix],
-                    index_col=False,
-                    na_values=list(ALSO_MISSING),
-                    skipinitialspace=True,
-                    low_memory=False,
-                )
-    # Damaged files raise many kinds of errors, pyarrow's and zlib's own among them.
-    except Exception as error:
-        why = str(error).strip().partition("\n")[0].rstrip(".")
-        if isinstance(error, pd.errors.EmptyDataError):
-            why = "it is empty"
-        if isinstance(error, pd.errors.ParserWarning):
-            why = "its rows have more values than there are names of columns"
-        raise ValueError(f"table {path}: cannot be read ({why})") from None
-    if not isinstance(frame.index, pd.RangeIndex):
-        frame = frame.reset_index()
-    if frame.empty:
-        raise ValueError(f"table {path}: has no row below the names of its columns")
-    frame.columns = [str(name).strip() for name in frame.columns]
-    return File(str(path), frame)
 
 
 def _read_known(name: str) -> "pd.DataFrame":

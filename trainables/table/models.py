@@ -1,14 +1,19 @@
 """Networks on tables: an MLP, a residual network and a linear baseline, on features that may be
 selected."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from trainables.table.config import TableConfig
 from trainables.table.preparation import SPECIAL, UNKNOWN
 from trainables.training.layers import ACTIVATION_LAYERS, Dropout
+
+if TYPE_CHECKING:
+    from trainables.table.config import TableConfig
 
 GATE_STD = 0.5
 """Standard deviation of the noise of a gate in training (Yamada et al. 2020, section 4.1)."""

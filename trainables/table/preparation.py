@@ -1,18 +1,23 @@
 """Preparation of a table for a network, fitted on training rows alone: imputation, standardisation,
 and codes of the categories that were seen."""
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainables.data.dataset import SearchData
-from trainables.data.splits import Partition
 from trainables.table.tables import MISSING, Columns, Table
+
+if TYPE_CHECKING:
+    from trainables.data.dataset import SearchData
+    from trainables.data.splits import Partition
 
 UNKNOWN = 0
 """Index of a category that no training row has; its embedding is zero and stays so."""
@@ -59,6 +64,27 @@ class Preparation:
         codes = [index[table.codes[:, column]] for column, index in enumerate(self.indices)]
         parts = [numbers, missing[:, self.flagged], *(code[:, None] for code in codes)]
         return torch.from_numpy(np.concatenate(parts, axis=1, dtype=np.float32))
+
+    def stored(self) -> dict[str, Any]:
+        """Return what was learned as plain JSON, without the columns."""
+        return {
+            **{name: getattr(self, name).tolist() for name in ("fill", "mean", "std", "flagged")},
+            "indices": [index.tolist() for index in self.indices],
+        }
+
+    @classmethod
+    def from_stored(cls, columns: Columns, content: dict[str, Any]) -> Preparation:
+        """Make it again of what `stored` has returned; the code after the last of a column stands
+        for a category that no training file has."""
+        return cls(
+            columns=columns,
+            **{name: np.array(content[name], np.float64) for name in ("fill", "mean", "std")},
+            flagged=np.array(content["flagged"], np.int64),
+            indices=tuple(
+                np.array([*index[:-1], UNKNOWN, index[-1]], np.int64)
+                for index in content["indices"]
+            ),
+        )
 
 
 def fitted(table: Table, imputation: str, min_std: float) -> Preparation:

@@ -1,13 +1,16 @@
 """Tables as compact arrays."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.data.dataset import Rows
+if TYPE_CHECKING:
+    from trainables.data.dataset import Rows
 
 MISSING = -1
 """Code of a missing category; a missing number is NaN."""
@@ -22,6 +25,9 @@ class Columns:
     categories: tuple[str, ...]
     levels: tuple[tuple[str, ...], ...]
     """Names of the categories of each column of them, by code."""
+    # Not in the repr, on which the fingerprints of tables depend.
+    dates: tuple[str, ...] = field(default=(), repr=False)
+    """Columns of dates, of which `numbers` has the parts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +43,7 @@ class Table:
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def __getitem__(self, rows: Rows) -> "Table":
+    def __getitem__(self, rows: Rows) -> Table:
         return replace(self, numbers=self.numbers[rows], codes=self.codes[rows])
 
     def arrays(self) -> Sequence[NDArray[Any]]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.data.dataset import Targets
-from trainables.table.columns import File, text_of
+from trainables.table.values import File, text_of
 
 Kind: TypeAlias = Literal["classes", "numbers"]
 

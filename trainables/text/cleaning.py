@@ -1,12 +1,16 @@
 """Cleaning of texts before they are split into tokens; each step is a hyperparameter."""
 
+from __future__ import annotations
+
 import functools
 import html
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from trainables.text.config import TextConfig
+if TYPE_CHECKING:
+    from trainables.text.config import TextConfig
 
 Step = Callable[[str], str]
 

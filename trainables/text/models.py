@@ -1,17 +1,21 @@
 """Networks on texts: a bag of embeddings, an LSTM and a small transformer's encoder."""
 
+from __future__ import annotations
+
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from trainables.text.config import TextConfig
-from trainables.text.preparation import Preparation
 from trainables.text.tokens import PADDING
 from trainables.training.layers import Dropout
+
+if TYPE_CHECKING:
+    from trainables.text.config import TextConfig
+    from trainables.text.vocabulary import Preparation
 
 
 def build_model(config: TextConfig, preparation: Preparation, width: int) -> nn.Sequential:

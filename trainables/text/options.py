@@ -12,8 +12,8 @@ from trainables.data.dataset import Dataset, SearchData
 from trainables.text.config import WORDNET
 from trainables.text.datasets import DATASETS, DEFAULT_DATASET, load_dataset
 from trainables.text.own_texts import Kind
-from trainables.text.preparation import TOKENS
 from trainables.text.texts import Texts
+from trainables.text.vocabulary import TOKENS
 from trainables.text.word_files import dimensions_of
 from trainables.training.state import STATE_FILE
 

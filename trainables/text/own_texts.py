@@ -1,7 +1,5 @@
 """A person's own texts: a file of texts and labels, or a folder of texts by class."""
 
-import io
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,15 +19,18 @@ from trainables.data.dataset import Part, RawDataset, Targets
 from trainables.data.splits import with_test_set
 from trainables.text.cleaning import cleaned
 from trainables.text.config import TextConfig
+from trainables.text.text_files import (
+    SUFFIXES,
+    TEXT_NAMES,
+    decoded,
+    read_columns,
+    usual_column,
+)
 from trainables.text.texts import Texts
 from trainables.text.tokens import split
 
 Kind: TypeAlias = Literal["classes", "numbers"]
 
-SEPARATORS = {".csv": ",", ".tsv": "\t"}
-SUFFIXES = (*SEPARATORS, ".jsonl")
-
-TEXT_NAMES = ("text", "sentence", "review", "content", "comment", "message", "body", "document")
 LABEL_NAMES = ("label", "class", "category", "target", "sentiment", "rating", "score", "stars", "y")
 """Names by which a column is found if none is given, upper or lower case; the first counts."""
 
@@ -95,7 +96,7 @@ def read_own(
     files = _files_of(path)
     notes = []
     if files:
-        read = [_read(file) for file in files]
+        read = [read_columns(file) for file in files]
         columns = _columns(read[0], files[0], text_column, label_column)
         parts = [_rows(each, file, *columns) for each, file in zip(read, files, strict=True)]
         notes.append(f"texts are in column {columns[0]}, labels in column {columns[1]}")
@@ -135,82 +136,6 @@ def _files_of(path: Path) -> list[Path]:
     return found
 
 
-def _read(path: Path) -> dict[str, list[str | None]]:
-    """Return the columns of a file; None is a value that is missing."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ValueError(f"dataset {path}: cannot be read ({error.strerror})") from None
-    text = _decoded(data, path)
-    if not text.strip():
-        raise ValueError(f"dataset {path}: is empty; give a row for each text")
-    found = _of_json(text, path) if path.suffix == ".jsonl" else _of_table(text, path)
-    if not next(iter(found.values()), []):
-        raise ValueError(f"dataset {path}: has no row below the names of its columns")
-    return found
-
-
-def _decoded(data: bytes, path: Path) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ValueError(
-            f"dataset {path}, line {line}: byte 0x{data[error.start]:02x} is not UTF-8; convert "
-            "the file, such as by iconv -f WINDOWS-1252 -t UTF-8"
-        ) from None
-
-
-def _of_table(text: str, path: Path) -> dict[str, list[str | None]]:
-    import pandas as pd
-
-    try:
-        frame = pd.read_csv(
-            io.StringIO(text), sep=SEPARATORS[path.suffix], dtype=str, keep_default_na=False
-        )
-    except (ValueError, pd.errors.ParserError) as error:
-        why = str(error).strip().partition("\n")[0].rstrip(".")
-        raise ValueError(
-            f"dataset {path}: cannot be read ({why}); a text with a separator or a line break in "
-            "it needs quotes around it"
-        ) from None
-    # pandas takes what precedes the named columns for names of rows.
-    if not isinstance(frame.index, pd.RangeIndex):
-        raise ValueError(
-            f"dataset {path}, row 1: has more values than there are names of columns; a text with "
-            "a separator in it needs quotes around it"
-        )
-    return {
-        str(name).strip(): [value if isinstance(value, str) else None for value in frame[name]]
-        for name in frame.columns
-    }
-
-
-def _of_json(text: str, path: Path) -> dict[str, list[str | None]]:
-    rows: list[dict[str, object]] = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise ValueError(f"dataset {path}, line {number}: is no JSON ({error})") from None
-        if not isinstance(row, dict):
-            raise ValueError(
-                f"dataset {path}, line {number}: give an object, such as "
-                '{"text": "…", "label": "…"}'
-            )
-        rows.append(row)
-    names = dict.fromkeys(name for row in rows for name in row)
-    return {name: [_word(row.get(name)) for row in rows] for name in names}
-
-
-def _word(value: object) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    return json.dumps(value)
-
-
 def _columns(
     read: dict[str, list[str | None]], path: Path, text: str | None, label: str | None
 ) -> tuple[str, str]:
@@ -218,7 +143,7 @@ def _columns(
     for flag, name in (("--text-column", text), ("--label-column", label)):
         if name is not None and name not in read:
             raise ValueError(f"dataset {path}: no column {name}, as {flag} says; it has {has}")
-    found = [text or _usual(read, TEXT_NAMES), label or _usual(read, LABEL_NAMES)]
+    found = [text or usual_column(read, TEXT_NAMES), label or usual_column(read, LABEL_NAMES)]
     if len(read) == 2 and found.count(None) == 1:
         other = found[0] or found[1]
         found = [name or next(n for n in read if n != other) for name in found]
@@ -233,11 +158,6 @@ def _columns(
     if found[0] == found[1]:
         raise ValueError(f"dataset {path}: column {found[0]} cannot be both text and label")
     return str(found[0]), str(found[1])
-
-
-def _usual(read: dict[str, list[str | None]], names: Sequence[str]) -> str | None:
-    lower = {name.lower(): name for name in reversed(read)}
-    return next((lower[name] for name in names if name in lower), None)
 
 
 def _rows(read: dict[str, list[str | None]], path: Path, text: str, label: str) -> Rows:
@@ -263,7 +183,7 @@ def _read_folder(path: Path) -> tuple[list[Rows], str]:
         left_out["not .txt"] += [f.name for f in files if f.suffix != ".txt"]
         if not chosen:
             raise ValueError(f"dataset {folder}: has no .txt file; give one for each text")
-        texts = [_decoded(file.read_bytes(), file) for file, _ in chosen]
+        texts = [decoded(file.read_bytes(), file) for file, _ in chosen]
         parts.append(Rows(str(folder), texts, [c for _, c in chosen], [str(f) for f, _ in chosen]))
     return parts, told(LeftOut(list, {why: names for why, names in left_out.items() if names}))
 

@@ -15,8 +15,8 @@ from trainables.prediction.regression import Numbers
 from trainables.text.batching import in_order
 from trainables.text.config import TextConfig
 from trainables.text.models import build_model
-from trainables.text.preparation import VOCABULARY_NAME, Preparation
 from trainables.text.texts import Texts
+from trainables.text.vocabulary import VOCABULARY_NAME, Preparation
 from trainables.training.state import STATE_FILE, load_state, load_weights
 
 BEST_FILE = "best.json"
@@ -65,7 +65,7 @@ class TextPredictor:
         """Return the probability of each class, `[n, classes]`, or the numbers of texts, `[n]`."""
         found = []
         for preparation, model in self._networks:
-            ids, _ = preparation.rows_of(Texts.of(texts))
+            ids, _ = preparation.rows_of(texts)
             with torch.inference_mode():
                 found.append(in_order(model, torch.from_numpy(ids)))
         if self.class_names:

@@ -15,16 +15,10 @@ from trainables.text.augmentation import swapped, with_deletions, with_synonyms
 from trainables.text.batching import TOGETHER, by_length, in_order
 from trainables.text.config import WORDNET, TextConfig
 from trainables.text.models import Encoder, build_model
-from trainables.text.preparation import (
-    TOKENS,
-    VOCABULARY_NAME,
-    Preparation,
-    Prepared,
-    prepared_by,
-    prepared_for,
-)
+from trainables.text.preparation import Prepared, prepared_by, prepared_for
 from trainables.text.texts import Texts
 from trainables.text.tokens import PADDING, Words
+from trainables.text.vocabulary import TOKENS, VOCABULARY_NAME, Preparation
 from trainables.text.word_files import (
     check_paraphrases,
     check_synonyms,
@@ -211,7 +205,7 @@ class TextTask:
 
     def held_out(self, part: Part[Texts]) -> Batch:
         """Return other texts by the vocabulary of the training texts."""
-        ids, _ = self._prepared.preparation.rows_of(part.inputs)
+        ids, _ = self._prepared.preparation.rows_of(part.inputs.strings())
         targets = self.prediction.targets(as_tensor(part.targets).to(self.device))
         return Batch(torch.from_numpy(ids).to(self.device), targets)
 

@@ -14,8 +14,8 @@ from torch import Tensor
 from trainables.text.augmentation import Replacements
 from trainables.text.cleaning import cleaned
 from trainables.text.config import WORDNET
-from trainables.text.preparation import Preparation
 from trainables.text.tokens import Words, padded
+from trainables.text.vocabulary import Preparation
 
 
 @functools.lru_cache(maxsize=2)

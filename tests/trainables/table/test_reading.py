@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainables.table.columns import File, tables_of
+from trainables.table.columns import tables_of
 from trainables.table.datasets import load_table, read_own
 from trainables.table.known_tables import TABLES
+from trainables.table.values import File
 
 ROWS = 40
 

@@ -5,8 +5,8 @@ import torch
 
 from trainables.text.config import TextConfig
 from trainables.text.models import build_model
-from trainables.text.preparation import Preparation
 from trainables.text.tokens import Words
+from trainables.text.vocabulary import Preparation
 
 MODELS = ("bag", "lstm", "transformer")
 SMALL = {"embedding_size": 8, "hidden_size": 6, "heads": 2}
