@@ -70,6 +70,22 @@ def test_the_metric_of_the_study_decides_if_predictions_have_it(metric, score, m
     assert (found.metric, found.mode) == (score, mode)
 
 
+@pytest.mark.parametrize(
+    ("metric", "score", "mode"),
+    [
+        ("val_rmse", "rmse", "min"),
+        ("val_r2", "r2", "max"),
+        # The loss of a trial is the squared error of standardised targets.
+        ("val_loss", "mse", "min"),
+        ("money", "mse", "min"),
+    ],
+)
+def test_the_metric_of_a_study_of_numbers_decides(metric, score, mode):
+    numbers = np.arange(9.0)
+    found = criterion_of(metric, numbers + 1, numbers)
+    assert (found.metric, found.mode) == (score, mode)
+
+
 def test_the_loss_decides_where_a_class_has_no_sample_for_the_metric():
     predicted, targets = made_up(50, 3, 0)
     assert criterion_of("val_auroc", predicted, targets % 2).metric == "loss"

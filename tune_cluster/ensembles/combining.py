@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search_spaces.objective import Objective
-from tune_cluster.ensembles.scores import Floats, scores_of
+from tune_cluster.ensembles.scores import Floats, loss_of, scores_of
 
 Weights: TypeAlias = NDArray[np.float64]
 """Weight of each member, at least 0, with sum 1, `[members]`."""
@@ -86,7 +86,7 @@ def selected(criterion: Objective) -> Fit:
 
     def fit(stack: Floats, targets: NDArray[Any]) -> Weights:
         known = scores_of(stack[0])
-        score, loss = known[criterion.metric], known["loss"]
+        score, loss = known[criterion.metric], known[loss_of(stack[0])]
         counts, total = np.zeros(len(stack), dtype=np.int64), np.zeros_like(stack[0])
         best_key, best, waited = (np.inf, np.inf), counts, 0
         for size in range(1, SELECTION_ROUNDS + 1):

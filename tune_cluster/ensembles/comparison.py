@@ -20,7 +20,7 @@ from tune_cluster.ensembles.combining import (
     selected,
 )
 from tune_cluster.ensembles.predictions import Predictions
-from tune_cluster.ensembles.scores import Floats, score_all, scores_of
+from tune_cluster.ensembles.scores import LOSSES, Floats, score_all, scores_of
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,10 @@ def chosen(found: Sequence[Way], criterion: Objective) -> Way:
     first."""
     return min(
         found,
-        key=lambda way: (criterion.key(way.held_out[criterion.metric]), way.held_out["loss"]),
+        key=lambda way: (
+            criterion.key(way.held_out[criterion.metric]),
+            next(way.held_out[name] for name in LOSSES if name in way.held_out),
+        ),
     )
 
 

@@ -68,22 +68,29 @@ CLASS_SCORES: Mapping[str, Score] = {
 """Scores of classes; precision, recall and F1 are means over the classes (macro)."""
 
 NUMBER_SCORES: Mapping[str, Score] = {
-    "loss": lambda p, t: float(((p - t) ** 2).mean()),
+    "mse": lambda p, t: float(((p - t) ** 2).mean()),
     "rmse": lambda p, t: float(np.sqrt(((p - t) ** 2).mean())),
     "mae": lambda p, t: float(np.abs(p - t).mean()),
     "r2": lambda p, t: float(1 - ((p - t) ** 2).mean() / max(t.var(), np.finfo(np.float64).tiny)),
     "mape": lambda p, t: float((np.abs(p - t) / np.abs(t).clip(min=1e-16)).mean()),
 }
-"""Scores of numbers; the loss is the mean squared error."""
+"""Scores of numbers, in the unit of the targets; a trial reports its loss in that of standardised
+ones."""
+
+LOSSES = ("loss", "mse")
+"""Scores that decide between predictions that are equal by another; predictions have one of them."""
 
 AREAS = ("auroc", "average_precision")
 """Scores that scikit-learn computes."""
 
-FALLING = ("loss", "rmse", "mae", "mape")
+FALLING = ("loss", "mse", "rmse", "mae", "mape")
 """Scores of which less is better."""
 
-ALIASES = {"balanced_accuracy": "recall", "log_loss": "loss", "macro_f1": "f1", "mse": "loss"}
-"""Other names of the same scores."""
+CLASS_ALIASES = {"balanced_accuracy": "recall", "log_loss": "loss", "macro_f1": "f1"}
+"""Other names of the scores of classes."""
+
+NUMBER_ALIASES = {"loss": "mse"}
+"""Names of scores of numbers that rank predictions alike."""
 
 
 def scores_of(predicted: Floats) -> Mapping[str, Score]:
@@ -91,14 +98,19 @@ def scores_of(predicted: Floats) -> Mapping[str, Score]:
     return CLASS_SCORES if predicted.ndim == 2 else NUMBER_SCORES
 
 
+def loss_of(predicted: Floats) -> str:
+    """Return the name of the loss of these predictions."""
+    return next(name for name in LOSSES if name in scores_of(predicted))
+
+
 def criterion_of(metric: str, predicted: Floats, targets: NDArray[Any]) -> Objective:
     """Return the score by which ensembles are chosen: the study's metric if predictions have it,
     else their loss."""
     name = metric.removeprefix(VALIDATION)
-    name = ALIASES.get(name, name)
+    name = (CLASS_ALIASES if predicted.ndim == 2 else NUMBER_ALIASES).get(name, name)
     known = scores_of(predicted)
     if name not in known or not np.isfinite(known[name](predicted, targets)):
-        name = "loss"
+        name = loss_of(predicted)
     return Objective(name, "min" if name in FALLING else "max")
 
 
