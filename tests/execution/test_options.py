@@ -17,6 +17,7 @@ from search_spaces.knobs import Knobs
 from search_spaces.searchers.auto_search import LearningFlags
 from tune_cluster.execution.command_line import parse
 from tune_cluster.execution.options import RESUMABLE, Options, flag
+from tune_jobs import asha_lr_batch
 
 
 def job(
@@ -94,6 +95,15 @@ def test_help_has_the_question_each_flag_and_what_the_docstring_says_of_it(capsy
         assert flag(f"no_{known.name}" if known.default is True else known.name) in said
     for name in RESUMABLE:
         assert flag(name) in said.split("these may change:")[1].split(".")[0]
+
+
+def test_help_documents_the_flags_of_a_dataclass_inherited_ones_too(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit):
+        parse(asha_lr_batch.job, ["--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "--data-dir PATH Folder of the datasets." in said
+    assert "--dataset NAME fashion_mnist" in said
 
 
 @pytest.mark.parametrize(

@@ -208,7 +208,7 @@ def read_flags(
             # A dataclass does not accept a list as a default.
             (
                 one.name,
-                Annotated[one.annotation, tyro.conf.arg(help=one.help)],
+                Annotated[one.annotation, tyro.conf.arg(help=one.help or None)],
                 field()
                 if defaults[one.name] is inspect.Parameter.empty
                 else field(default_factory=partial(copy.deepcopy, defaults[one.name])),
@@ -316,7 +316,9 @@ def _helps(documented: object) -> dict[str, str]:
     """Return the documentation of the fields of a dataclass or the parameters of a function,
     without line breaks, which tyro would keep."""
     if inspect.isclass(documented):
-        found = docstring_parser.parse_from_object(documented).params
+        # The source of a class has its own fields alone.
+        classes = [one for one in reversed(documented.__mro__) if is_dataclass(one)]
+        found = [p for one in classes for p in docstring_parser.parse_from_object(one).params]
     else:
         found = docstring_parser.parse(inspect.getdoc(documented) or "").params
     return {p.arg_name: " ".join((p.description or "").split()) for p in found}
