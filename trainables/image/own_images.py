@@ -49,6 +49,7 @@ def read_own(path: Path, targets: Kind | None = None) -> RawDataset[Images]:
     - `.npz`: `x`, images `[n, height, width]`, `[n, height, width, channels]` or
       `[n, channels, height, width]` (1 or 3 channels), uint8 or between 0 and 1; `y`, classes from
       0 or numbers to be predicted, `[n]`; optionally `x_test` and `y_test` in the same form.
+      `x_train` and `y_train`, the names in Keras' files, are x and y.
     - folder: one folder per class, in the order of their names, or `train`, and optionally `test`,
       with such folders; any image file that Pillow reads, all of one size, rotated by their EXIF
       data. `notice` lists files that are left out and the background of transparent images.
@@ -108,9 +109,11 @@ def _read_npz(path: Path, targets: Kind | None) -> Read:
 
 
 def _parts_of(arrays: dict[str, NDArray[Any]], targets: Kind | None) -> Read:
+    if not {"x", "y"} & set(arrays):
+        arrays = {name.removesuffix("_train"): array for name, array in arrays.items()}
     if not {"x", "y"} <= set(arrays) or ("x_test" in arrays) != ("y_test" in arrays):
         raise ValueError(
-            "needs x and y, and both or neither of x_test and y_test; has "
+            "needs x and y (or x_train and y_train), and both or neither of x_test and y_test; has "
             f"{', '.join(sorted(arrays)) or 'nothing'}"
         )
     kind = targets or ("numbers" if _mostly_fractions(arrays["y"]) else "classes")

@@ -47,6 +47,13 @@ def test_an_npz_is_read_and_a_fifth_set_aside_for_the_test(tmp_path):
     assert (read_own(path).test.inputs.pixels == raw.test.inputs.pixels).all()
 
 
+def test_the_names_of_keras_are_taken(tmp_path):
+    plain = read_own(npz(tmp_path))
+    arrays = np.load(tmp_path / "own.npz")
+    named = npz(tmp_path, x=None, y=None, x_train=arrays["x"], y_train=arrays["y"])
+    assert (read_own(named).train.inputs.pixels == plain.train.inputs.pixels).all()
+
+
 def test_its_own_test_images_are_taken_where_it_has_some(tmp_path):
     x, y = np.zeros((3, 8, 8), np.uint8), np.array([0, 1, 4])
     raw = read_own(npz(tmp_path, x_test=x, y_test=y))
