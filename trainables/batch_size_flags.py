@@ -72,7 +72,9 @@ class BatchSizeFlags:
                 "node with the trials' kind of GPU, or give a number"
             )
         found = _in_own_process(trainable, config, data, cpus, gpus)
-        Console().print(table_of(found))
+        console = Console()
+        console.print(f"--batch-size auto: {found.batch_size}, since {found.why}", soft_wrap=True)
+        console.print(table_of(found))
         return {"batch_size": found.batch_size}
 
     @classmethod
@@ -86,7 +88,7 @@ class BatchSizeFlags:
 
 def table_of(found: FoundBatchSize) -> Table:
     """Return what was measured as a table for a person."""
-    table = Table(title=f"--batch-size auto: {found.batch_size}, since {found.why}")
+    table = Table(box=None, pad_edge=False)
     for column in ("batch size", "samples/s", "memory"):
         table.add_column(column, justify="right")
     for batch in found.measured:

@@ -211,9 +211,18 @@ QUANTILES = {
 }
 
 
+def shown_number(value: float) -> str:
+    """Return a number with four significant digits, in decimals where it is short in them.
+
+    >>> [shown_number(value) for value in (0.00123, 18.62, 397412.5, 1e12, float("nan"))]
+    ['0.00123', '18.62', '397,412', '1e+12', 'nan']
+    """
+    return f"{value:,.0f}" if 9999.5 <= abs(value) < 1e9 else f"{value:.4g}"
+
+
 def quantile_row(name: str, numbers: NDArray[Any]) -> tuple[str, ...]:
     """Return the cells of a line of `QUANTILES`."""
-    return (name, *(f"{value:.4g}" for value in np.quantile(numbers, [*QUANTILES.values()])))
+    return (name, *map(shown_number, np.quantile(numbers, [*QUANTILES.values()])))
 
 
 def _numbers(targets: dict[str, Targets]) -> Section:
@@ -225,7 +234,7 @@ def _numbers(targets: dict[str, Targets]) -> Section:
         title="Targets",
         heads=("part", "samples", "mean", *QUANTILES),
         rows=tuple(
-            (part, f"{len(found):,}", f"{found.mean():.4g}", *quantile_row(part, found)[1:])
+            (part, f"{len(found):,}", shown_number(found.mean()), *quantile_row(part, found)[1:])
             for part, found in targets.items()
         ),
         warnings=tuple(warnings),

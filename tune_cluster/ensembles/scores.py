@@ -78,7 +78,7 @@ NUMBER_SCORES: Mapping[str, Score] = {
 ones."""
 
 LOSSES = ("loss", "mse")
-"""Scores that decide between predictions that are equal by another; predictions have one of them."""
+"""Scores that decide between predictions that are equal by another; each kind has one of them."""
 
 AREAS = ("auroc", "average_precision")
 """Scores that scikit-learn computes."""

@@ -42,7 +42,9 @@ def show_plan(
     """Print the plan, its cost, notes, and what was found in the data."""
     dataset = study.dataset
     if dataset is not None:
-        show_line(console, "data", f"{dataset.name}, from {dataset.source}")
+        named = dataset.name == dataset.source
+        place = "" if named else f", from {dataset.source}"
+        show_line(console, "data", f"{dataset.name}{place}")
         for note in getattr(dataset, "notes", ()):
             show_line(console, "data", note)
     for notice in study.notices:
