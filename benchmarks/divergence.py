@@ -137,7 +137,7 @@ CASES: dict[str, Search] = {
 
 def measure(quick: bool) -> list[Row]:
     """Every searcher at both shares."""
-    # That a NaN was told is what this is about.
+    # The searcher gets the NaN: that is measured here.
     logging.disable(logging.WARNING)
     warnings.simplefilter("ignore")
     optuna.logging.set_verbosity(optuna.logging.ERROR)

@@ -36,7 +36,7 @@ PARTS = ("training", "validation", "test")
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """What was found in one respect."""
+    """Findings in one respect."""
 
     title: str
     heads: tuple[str, ...] = ()
@@ -48,12 +48,12 @@ class Section:
     picture: bytes = b""
     """PNG file; empty without one."""
     warnings: tuple[str, ...] = ()
-    """What a person should know before the first trial."""
+    """Warnings for a person, before the first trial."""
 
 
 @dataclass(frozen=True)
 class OwnLook(Generic[S]):
-    """What a kind of data adds to the look at a dataset."""
+    """Sections that a kind of data adds to the look at a dataset."""
 
     keys: Callable[[S], Keys]
     """Function of samples that returns their keys."""
@@ -63,7 +63,7 @@ class OwnLook(Generic[S]):
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """What was found in a dataset."""
+    """Findings in a dataset."""
 
     name: str
     source: str

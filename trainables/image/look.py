@@ -1,4 +1,4 @@
-"""What a look at images adds: their shape, pixels that never change, and a contact sheet."""
+"""Sections of a look at images: their shape, pixels that never change, and a contact sheet."""
 
 import io
 from collections.abc import Iterator

@@ -1,1 +1,1 @@
-"""What a network predicts, for inputs of any kind: classes, or numbers."""
+"""Predictions of networks, for inputs of any kind: classes, or numbers."""

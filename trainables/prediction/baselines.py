@@ -1,4 +1,4 @@
-"""What a prediction without any input reaches, beside which every score of a network is read."""
+"""Scores of a prediction without any input, the baseline of every network."""
 
 import numpy as np
 import torch

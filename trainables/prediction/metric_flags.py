@@ -36,7 +36,7 @@ NUMBER_METRICS: Mapping[str, tuple[Mode, str]] = {
 
 
 class Goal(NamedTuple):
-    """What a study improves."""
+    """Metric that a study improves, and the configuration that it needs."""
 
     metric: str
     mode: Mode

@@ -24,7 +24,7 @@ ID_ROWS = 20
 """Rows below which that share says nothing."""
 
 MOSTLY_NUMBERS = 0.9
-"""Share of numbers among the values of a column from which the rest is told as a possible fault."""
+"""Share of numbers among the values of a column from which the others may be faults."""
 
 
 def tables_of(

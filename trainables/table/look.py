@@ -1,4 +1,4 @@
-"""What a look at a table adds: missing values, constant columns, and the values of each column."""
+"""Sections of a look at a table: missing values, constant columns, and the values of each."""
 
 from collections.abc import Iterator
 

@@ -34,7 +34,7 @@ CACHED = 8
 
 @dataclass(frozen=True, eq=False)
 class Preparation:
-    """What was learned from training rows, and is applied to all."""
+    """Statistics of training rows, by which all rows are prepared."""
 
     columns: Columns
     fill: NDArray[np.float64]

@@ -10,7 +10,7 @@ from trainables.text.tokens import PADDING
 
 @dataclass(frozen=True, eq=False)
 class Replacements:
-    """What may stand for each token, or for each text: rows of `content`."""
+    """Replacements of each token, or of each text: rows of `content`."""
 
     begins: Tensor
     """First row of each, int64 `[n]`."""

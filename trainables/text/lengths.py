@@ -1,4 +1,4 @@
-"""What is told of the lengths of texts before a study."""
+"""Notes on the lengths of texts, printed before a study."""
 
 import torch
 

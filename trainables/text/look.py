@@ -1,4 +1,4 @@
-"""What a look at texts adds: their lengths, what may have to be cleaned, and some of them."""
+"""Sections of a look at texts: their lengths, characters to clean, and samples."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ TRACES: dict[str, Callable[[str], object]] = {
     "a character three times in a row": REPEATS.search,
     "capital letters above all": lambda text: 2 * sum(map(str.isupper, text)) > len(text),
 }
-"""What cleaning may remove, by its name."""
+"""Patterns that cleaning may remove, by name."""
 
 SHOWN_CLASSES, SHOWN_TEXTS, SHOWN_CHARACTERS = 20, 2, 120
 """Most classes of which texts are shown, texts of each, and characters of each."""

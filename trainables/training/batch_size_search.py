@@ -33,7 +33,7 @@ DISCARDED = 2
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredBatch:
-    """What a batch size costs."""
+    """Speed and memory of a batch size."""
 
     batch_size: int
     samples_per_second: float
@@ -114,7 +114,7 @@ def _with_size(config: C, size: int) -> C:
         batch_size=size,
         batch_size_schedule="constant",
         epochs_scaling="none",
-        # What a frozen body needs is less.
+        # A frozen body needs less.
         freeze_epochs=0,
     )
 

@@ -24,7 +24,7 @@ class Batch(NamedTuple):
 
 
 class Prediction(Protocol):
-    """What a network predicts: its loss, its scores, and what its outputs mean."""
+    """Kind of prediction of a network: its loss, its scores, and the meaning of its outputs."""
 
     width: int
     """Number of outputs of the head."""

@@ -1,4 +1,4 @@
-"""What a checkpoint predicts for held-out samples: the result of a trainable's `predict`."""
+"""Predictions of a checkpoint for held-out samples: the result of a trainable's `predict`."""
 
 from __future__ import annotations
 

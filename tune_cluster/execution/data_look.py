@@ -17,7 +17,7 @@ WARNING = "DATA"
 
 @dataclass(frozen=True)
 class DataLook:
-    """What the `look` of a trainable has found in the dataset of a study."""
+    """Findings of the `look` of a trainable in the dataset of a study."""
 
     warnings: tuple[str, ...]
     """Sentences that a person should read before the first trial."""

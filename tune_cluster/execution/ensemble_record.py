@@ -1,4 +1,4 @@
-"""What an evaluation of a study has found: `ensemble/ensemble.json`, and its table."""
+"""Record of an evaluation of a study, `ensemble/ensemble.json`, and its table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the best checkpoint predicts for the samples that it was not trained on:
+"""Predictions of the best checkpoint for the samples that it was not trained on:
 `best/predictions.parquet`."""
 
 from __future__ import annotations

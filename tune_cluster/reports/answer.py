@@ -24,7 +24,7 @@ class Answer:
     sure: str
     """How sure it is."""
     cost: str
-    """What it cost, and how it ended."""
+    """Cost of the study, and how it ended."""
     next: tuple[Advice, ...]
     """What to do next, the most urgent first."""
 

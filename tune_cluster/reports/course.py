@@ -69,7 +69,7 @@ def course_of(study: StoredStudy) -> Course:
 
 @dataclass(frozen=True, kw_only=True)
 class Band:
-    """What the same trials give in other orders."""
+    """Best values so far of the same trials in other orders."""
 
     epochs: NDArray[np.float64]
     """Epochs spent, `[points]`."""

@@ -70,7 +70,7 @@ class StudyReport:
 
     @property
     def facts(self) -> list[tuple[str, str]]:
-        """What a person needs to repeat the study: command, versions, seeds, commit."""
+        """Facts that a person needs to repeat the study: command, versions, seeds, commit."""
         about = self.study.about
         rungs = ", ".join(map(short, about["strategy"].get("rungs", []))) or "none"
         strategy = ", ".join(

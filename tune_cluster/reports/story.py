@@ -51,7 +51,7 @@ class Moment:
 
 @dataclass(frozen=True, kw_only=True)
 class Story:
-    """What is known of one trial."""
+    """Course of one trial: configuration, rungs, nodes, errors."""
 
     trial: TrialState
     verdict: str

@@ -1,4 +1,4 @@
-"""What the learning curves of the good trials say."""
+"""Checks of the learning curves of the good trials."""
 
 from __future__ import annotations
 
