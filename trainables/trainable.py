@@ -1,5 +1,6 @@
 """A task as a trainable of Tune; the only file of the trainables that imports Ray."""
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
@@ -11,6 +12,7 @@ from ray import tune
 
 from trainables.data.dataset import Dataset, SearchData
 from trainables.data.look import Look, OwnLook, look_at
+from trainables.data.splits import order_again, split_again
 from trainables.prediction.baselines import constant_scores
 from trainables.training.batch_size_search import FoundBatchSize, find_batch_size
 from trainables.training.config import TrainingConfig
@@ -45,6 +47,8 @@ class TaskTrainable(tune.Trainable):
     reuse_actors = True
     takes_seed = True
     """Whether its configuration includes the seed of all its random streams."""
+    takes_split_seed = True
+    """Whether its configuration may have a seed by which a trial splits its data anew."""
 
     state: State | None
     """State after the last step; None before the first."""
@@ -170,10 +174,11 @@ class TaskTrainable(tune.Trainable):
     ) -> dict[str, float]:
         """Return the scores of a checkpoint on the test set: those of `evaluate_part`, named
         `test_loss` and so on."""
+        checked = cls.config_type.from_dict(config)
         scores = evaluate_part(
-            cls.config_type.from_dict(config),
+            checked,
             load_state(Path(checkpoint_dir) / STATE_FILE),
-            cls.data_type(dataset.search),
+            cls.data_type(data_of(checked, dataset.search)),
             dataset.test,
         )
         return {f"test_{name}": score for name, score in scores.items()}
@@ -198,7 +203,8 @@ class TaskTrainable(tune.Trainable):
         """
         checked = cls.config_type.from_dict(config)
         state = load_state(Path(checkpoint_dir) / STATE_FILE)
-        data = cls.data_type(dataset.search, _device(True))
+        search = data_of(checked, dataset.search)
+        data = cls.data_type(search, _device(True))
         if part == "test":
             predicted, targets = (
                 predict_part(checked, state, data, dataset.test),
@@ -207,7 +213,9 @@ class TaskTrainable(tune.Trainable):
             rows = np.arange(len(targets))
         else:
             rows, predicted = predict_held_out(checked, state, data)
-            targets = dataset.search.targets[rows]
+            targets = search.targets[rows]
+            if checked.split_seed is not None:
+                rows = order_again(dataset.search, checked.split_seed)[rows]
         if dataset.search.classes:
             predicted = predicted.double().exp()
         return {"rows": rows, "targets": targets, "predicted": predicted.cpu().numpy()}
@@ -228,8 +236,8 @@ class TaskTrainable(tune.Trainable):
         """
         checked = [cls.config_type.from_dict(config) for config in configs]
         states = [load_state(Path(folder) / STATE_FILE) for folder in checkpoint_dirs]
-        data = cls.data_type(dataset.search, _device(True))
-        soup = averaged(checked, states, data, dataset.search)
+        search = data_of(checked[0], dataset.search)
+        soup = averaged(checked, states, cls.data_type(search, _device(True)), search)
         save_state(soup, Path(target_dir) / STATE_FILE)
 
     @classmethod
@@ -275,8 +283,19 @@ class TaskTrainable(tune.Trainable):
         self._steps = self._fit(None)
 
     def _fit(self, state: State | None) -> Iterator[tuple[Metrics, State]]:
-        data = self.data_type(self.data, self.device)
+        data = self.data_type(data_of(self.settings, self.data), self.device)
         return fit(self.settings, data, state, listener=_print_step)
+
+
+def data_of(config: TrainingConfig, search: SearchData[Any]) -> SearchData[Any]:
+    """Return the samples as the trial of a config splits them."""
+    return search if config.split_seed is None else _split_again(search, config.split_seed)
+
+
+@functools.lru_cache(maxsize=1)
+def _split_again(search: SearchData[Any], seed: int) -> SearchData[Any]:
+    # Consecutive trials of a process often have the same seed, and share the copy.
+    return split_again(search, seed)
 
 
 def _print_step(epoch: float, step: LoggedStep) -> None:

@@ -114,7 +114,7 @@ with 4 and 0.223 with 10 on the tuned tasks of LCBench, Optuna 0.216 and 0.231 (
 
 COMPARABLE = (
     *("epochs", "patience", "patience_metric", "train_ratio", "precision", "print_freq"),
-    *("more_scores", "seed"),
+    *("more_scores", "seed", "split_seed"),
 )
 """Hyperparameters that may differ in an earlier study without excluding its trials."""
 

@@ -124,6 +124,22 @@ def split(
     )
 
 
+def split_again(data: SearchData[S], seed: int) -> SearchData[S]:
+    """Split the samples of a search anew, into parts of the same size: a copy in another order.
+
+    Args:
+        data: training and validation part, which are put together.
+        seed: seed of the order of the samples, at least 0.
+    """
+    order = order_again(data, seed)
+    return replace(data, inputs=data.inputs[order], targets=data.targets[order])
+
+
+def order_again(data: SearchData[S], seed: int) -> NDArray[np.int64]:
+    """Return the row of each sample of `split_again` in the data that it splits, int64 `[n]`."""
+    return stratified_order(groups_of(data.targets), seed)
+
+
 def prepared(
     name: str, raw: RawDataset[S], *, seed: int, train_ratio: float, own: bool = False
 ) -> Dataset[S]:

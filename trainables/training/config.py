@@ -228,6 +228,9 @@ class TrainingConfig:
     none."""
     seed: CountOrNone = 0
     """Seed of all random streams of the trial: initial weights, shuffling, dropout."""
+    split_seed: CountOrNone | None = None
+    """Seed by which the trial splits training and validation data together anew, into parts of the
+    same size; None: the split of the dataset, which all trials of a study share."""
 
     @model_validator(mode="after")
     def _check_training(self) -> Self:
