@@ -1,14 +1,12 @@
 """The audit of a study: a second study, whose trials continue stopped ones of the first.
 
-It is stored beside the first, as `NAME-audit`, and is created like a study that has started and has
-no trial yet: from then on it is resumed as any other study, by the script of the first. A stopped
+It is stored beside the first, as `NAME-audit`, and resumed by the script of the first. A stopped
 trial resumes from its newest checkpoint, or restarts if none is left, and reaches the same values;
 so the sample is unchanged. The first study is only read.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -23,9 +21,11 @@ from search_spaces.values import Value
 from tune_cluster.callbacks.base import Callback
 from tune_cluster.execution.options import Options
 from tune_cluster.execution.result import StudyResult
+from tune_cluster.execution.second_study import check_ended, create, of_this
 from tune_cluster.execution.tuner import TuneConfig, Tuner
-from tune_cluster.plain_text import argument, one_line
+from tune_cluster.plain_text import one_line
 from tune_cluster.reports import audit as report
+from tune_cluster.reports.beside import absolute, is_there, name_in, read, sibling
 from tune_cluster.storage.checkpoints import TrialCheckpoints, dirname_of
 from tune_cluster.storage.store import Store
 from tune_cluster.study.directory import TRIALS, StudyDirectory
@@ -33,20 +33,11 @@ from tune_cluster.study.state import StudyState
 from tune_cluster.study.stored import StoredStudy, read_study
 from tune_cluster.study.study_file import read_study_file, write_json, write_study_file
 
-AUDIT_FILE = "audit.json"
-
-OWN_FLAGS = {
-    **{"epoch_budget": None, "target": None, "study_patience": None},
-    **{"trials": 1, "keep_best": 1},
-}
-"""Options that an audit does not take over: it ends with its last trial, needs no best one, and
-knows its own number of trials."""
-
 
 class AuditSample(StudySearcher):
     """Configurations of trials of another study, each to be continued from its origin."""
 
-    uses_test_set = False
+    follows_study = True
 
     def __init__(self, space: Space, trials: list[tuple[dict[str, Any], Origin]]) -> None:
         super().__init__(space)
@@ -74,7 +65,7 @@ class _Report(Callback):
         continued = report.continuations(self.first.events, self.state)
         asha, to_come = self.first.about["strategy"], self.total - len(self.state.trials)
         found = report.audit_of(self.first.state, asha, continued, to_come)
-        write_json(result.directory / AUDIT_FILE, found)
+        write_json(result.directory / report.AUDIT_FILE, found)
         _print(report.audit_lines(found))
 
 
@@ -91,49 +82,32 @@ def begin(study: str, share: float) -> str:
     """
     if not 0 < share <= 1:
         raise ValueError(f"--share must be above 0 and at most 1, got {share:g}")
-    study = report.absolute(study)
-    first, address = report.read(study), report.audit_address(study)
+    study = absolute(study)
+    first, address = read(study), f"{study}{report.AUDIT}"
     about, state = first.about, first.state
     if "rungs" not in about["strategy"]:
         raise ValueError(f"STUDY {study}: it has no rungs that could be audited")
-    if state.ended < len(state.trials):
-        left = len(state.trials) - state.ended
-        raise ValueError(
-            f"STUDY {study}: {left} of its trials have not ended; finish it first: "
-            f"--resume {argument(study)}"
+    check_ended(study, state)
+    if not is_there(address):
+        create(
+            address,
+            about,
+            searcher=AuditSample.__name__,
+            flags={"max_epochs": about["strategy"]["max_epochs"], "keep_best": 1},
+            audits={"study": name_in(study), "share": share},
         )
+        return address
     with ExitStack() as held:
-        if report.is_there(address):
-            directory = StudyDirectory.find(address, held)
-            known = read_study_file(directory.path)
-            audits = known.get("audits", {})
-            if audits.get("study") != name_in(study):
-                raise ValueError(f"STUDY {study}: {address} exists, and is no audit of it")
-            if share < audits["share"]:
-                raise ValueError(
-                    f"--share {share:g}: {address} has a share of {audits['share']:g} already; it "
-                    "can only grow"
-                )
-            write_study_file(directory.path, {**known, "audits": {**audits, "share": share}})
-            return address
-        above = address.removesuffix(f"/{name_in(address)}")
-        directory = StudyDirectory.create(above, name_in(address), held)
-        own = {"name": name_in(address), "max_epochs": about["strategy"]["max_epochs"]}
-        description = {
-            **{name: value for name, value in about.items() if name not in ("crc", "price")},
-            "flags": {**about["flags"], **OWN_FLAGS, **own},
-            "strategy": {"searcher": AuditSample.__name__},
-            "points": None,
-            "audits": {"study": name_in(study), "share": share},
-            "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        }
-        write_study_file(directory.path, description)
+        directory = StudyDirectory.find(address, held)
+        known = of_this(directory.path, "audits", study, "audit")
+        if share < known["audits"]["share"]:
+            raise ValueError(
+                f"--share {share:g}: {address} has a share of {known['audits']['share']:g} "
+                "already; it can only grow"
+            )
+        audits = {**known["audits"], "share": share}
+        write_study_file(directory.path, {**known, "audits": audits})
     return address
-
-
-def name_in(address: str) -> str:
-    """Return the name of the study at an address."""
-    return address.rstrip("/").rpartition("/")[2]
 
 
 def continued(tuner: Tuner, options: Options, directory: StudyDirectory) -> tuple[Tuner, Options]:
@@ -148,8 +122,9 @@ def continued(tuner: Tuner, options: Options, directory: StudyDirectory) -> tupl
     about = read_study_file(directory.path)
     if "audits" not in about:
         return tuner, options
-    address = report.audited_address(str(directory.bucket or directory.path.absolute()), about)
-    first = report.read(address)
+    here = str(directory.bucket or directory.path.absolute())
+    address = sibling(here, about["audits"]["study"])
+    first = read(address)
     found = tuner.strategies(options)
     begun = read_study(directory.path).state.trials.values()
     known = [trial.origin for trial in begun if trial.origin is not None]

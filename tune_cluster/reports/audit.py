@@ -26,13 +26,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from search_spaces.objective import Objective
 from search_spaces.trial_events import Epoch, Event
+from tune_cluster.reports.beside import absolute, is_there, read, sibling
 from tune_cluster.reports.early_stopping import (
     KEPT,
     TOP,
@@ -41,13 +41,13 @@ from tune_cluster.reports.early_stopping import (
     bootstrapped_rank_correlation,
     killed,
 )
-from tune_cluster.storage.s3 import S3Store
-from tune_cluster.storage.store import SCHEME, expanded
-from tune_cluster.study.directory import local_copy
 from tune_cluster.study.events import Control, ControlEnded, ControlStarted, Drawn
 from tune_cluster.study.state import Metrics, Status, StudyState, TrialState
-from tune_cluster.study.stored import StoredStudy, read_study
-from tune_cluster.study.study_file import STUDY_FILE
+
+AUDIT = "-audit"
+"""End of the name of the study that continues stopped trials of another one, beside it."""
+
+AUDIT_FILE = "audit.json"
 
 ENOUGH_CONTROLS = 30
 """Number of controls for an advice: with 30, a share of 90% is known to about ten points."""
@@ -242,35 +242,6 @@ def _correlation(
     return {**counts, **dict(zip(("value", "low", "high"), found, strict=True))}
 
 
-def absolute(study: str) -> str:
-    """Return the absolute address of a study."""
-    study = expanded("STUDY", study)
-    return study.rstrip("/") if study.startswith(SCHEME) else str(Path(study).absolute())
-
-
-def audit_address(study: str) -> str:
-    """Return the address of the study that continues stopped trials of `study`: beside it."""
-    return f"{study}-audit"
-
-
-def audited_address(address: str, about: Mapping[str, Any]) -> str:
-    """Return the address of the study whose trials another one continues, which is stored at
-    `address` with the `study.json` `about`."""
-    return f"{address.rpartition('/')[0]}/{about['audits']['study']}"
-
-
-def is_there(study: str) -> bool:
-    """Return whether a study exists at an address."""
-    if study.startswith(SCHEME):
-        return bool(S3Store(study).files())
-    return (Path(study) / STUDY_FILE).exists()
-
-
-def read(study: str) -> StoredStudy:
-    """Read a study from its address; raise a ValueError if it does not exist or is damaged."""
-    return read_study(local_copy(study), address=study)
-
-
 def audit(study: str) -> dict[str, Any]:
     """Return the audit of a study, from it and from the study that continues its trials.
 
@@ -283,9 +254,9 @@ def audit(study: str) -> dict[str, Any]:
     study = absolute(study)
     first, second = read(study), None
     if "audits" in first.about:
-        first, second = read(audited_address(study, first.about)), first
-    elif is_there(audit_address(study)):
-        second = read(audit_address(study))
+        first, second = read(sibling(study, first.about["audits"]["study"])), first
+    elif is_there(f"{study}{AUDIT}"):
+        second = read(f"{study}{AUDIT}")
     if "rungs" not in first.about["strategy"]:
         raise ValueError(f"STUDY {study}: it has no rungs that could be audited")
     if second is None:
