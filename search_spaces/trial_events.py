@@ -168,6 +168,8 @@ class Suggested(TrialEvent):
     """Trial of another study that this trial continues."""
     start_epoch: Epochs = 0
     """Epoch of the checkpoint that the trial continues from."""
+    seed: Count | None = None
+    """Seed of the trial's process; None for the one that its index gives it."""
 
     def line(self, metric: str) -> str:
         """Return the trial that it continues; empty without one."""

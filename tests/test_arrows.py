@@ -22,6 +22,7 @@ from benchmarks import structure
         ("tune_cluster.cluster.facts", {"ray", "torch"}),
         ("tune_cluster.cli", {"ray", "torch"}),
         ("tune_cluster.reports.audit", {"ray", "torch"}),
+        ("tune_cluster.reports.confirm", {"ray", "torch"}),
         ("tune_cluster.reports.plots", {"ray", "torch"}),
         ("trainables.image.task", {"ray"}),
         # 2.7 s and 840 MB that no trial is to pay for.

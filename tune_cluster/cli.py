@@ -211,6 +211,20 @@ def audit(study: str, *flags: str, share: float | None = None) -> Script | None:
     return resume(begin(study, share), *flags)
 
 
+def confirm(study: str, *flags: str, top: int | None = None, seeds: int | None = None) -> Script:
+    """Train a study's best trials and the defaults again, with the same seeds, and judge them.
+
+    Args:
+        study: its folder, or s3://bucket/folder/name; flags that a resume may change follow it.
+        top: number of its best configurations. Default: 5.
+        seeds: number of seeds, each with a fresh split of the data; the last ones are left out
+            where the verdict is clear before. Default: 5, or as many as the confirmation has.
+    """
+    from tune_cluster.execution.confirm import begin
+
+    return resume(begin(study, top, seeds), *flags)
+
+
 def evaluate(study: str, *flags: str, top: int = 5) -> Script:
     """Compare ensembles of a study's best trials, on the test set once, and keep the best one.
 
@@ -292,7 +306,7 @@ COMMANDS: dict[str, Callable[..., Script | None]] = {
     "list": commands.list_studies,
     "next": commands.next_study,
     **{command.__name__: command for command in READING},
-    **{command.__name__: command for command in (evaluate, audit, plot)},
+    **{command.__name__: command for command in (confirm, evaluate, audit, plot)},
     **{command.__name__: command for command in (compare, hyperparameters)},
 }
 

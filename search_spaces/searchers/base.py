@@ -36,12 +36,16 @@ class StudySearcher:
     ranks_alone: ClassVar[bool] = False
     """Whether its model uses only the ranks of trials at a rung, so that a rung with wrong ranks
     misleads it."""
-    uses_test_set: ClassVar[bool] = True
-    """Whether the study's best trial is evaluated on the test set."""
+    follows_study: ClassVar[bool] = False
+    """Whether its trials continue or repeat those of another study: the best one is not evaluated
+    on the test set, and the command of the study does not repeat it."""
     reason: str = ""
     """Reason for its choice, for the user; empty if the user has named the searcher."""
     origins: Mapping[int, Origin] = {}
     """Trials of another study to continue, by index of the trial in this one."""
+    ended: str = ""
+    """Reason why no configuration is left, however many trials were asked for; empty while one may
+    come."""
 
     def __init__(self, space: Space, *, start_points: Iterable[Mapping[str, object]] = ()) -> None:
         self.space = checked_space(space, type(self).__name__)
@@ -81,6 +85,10 @@ class StudySearcher:
             return dict(self.start_points[index])
         earlier = self.earlier_points.at(index)
         return self.suggest(index) if earlier is None else dict(earlier)
+
+    def seed_of(self, index: int) -> int | None:
+        """Return the seed of trial `index`; None for the one that its index gives it."""
+        return None
 
     @abstractmethod
     def suggest(self, index: int) -> dict[str, Value] | None:

@@ -42,6 +42,7 @@ WHOLE = (
     {"event": "width", "trials": 1, "reason": "trial 1 was killed 2 times in epoch 1"},
     {"event": "node_refused", "node": "n", "reasons": ["r"]},
     {"event": "repaired", "of": "s", "left_out": 3},
+    {"event": "round_judged", "round": 1, "of": 5, "best": "a", "tied": ["b"], "continuing": []},
     {"event": "closed", "why": "all trials"},
 )
 

@@ -18,7 +18,7 @@ from tests.trainables.table.member import TABLE
 from tests.trainables.task_member import FAULTS
 from tests.trainables.text.member import TEXT
 from trainables.data.dataset import Dataset, fingerprint
-from trainables.data.splits import prepared, with_test_set
+from trainables.data.splits import prepared, split_again, with_test_set
 from trainables.tasks import TASKS
 from trainables.training.loop import fit
 from trainables.training.state import load_state, save_state, snapshot
@@ -301,3 +301,28 @@ def test_its_checkpoints_predict_what_was_held_out_and_are_averaged(task, target
         assert found["predicted"].ndim == (2 if targets == "classes" else 1)
         # Statistics of batch norm are those of another pass over the samples.
         np.testing.assert_allclose(found["predicted"], soup["predicted"], rtol=0.5, atol=0.2)
+
+
+@each_task
+def test_a_trial_with_a_split_of_its_own_is_scored_on_that_and_names_rows_as_all(
+    task, trial_of, tmp_path
+):
+    data, rows = data_of(task), {}
+    for seed in (None, 3, 4):
+        config = config_of(task, epochs=1, split_seed=seed)
+        trial, folder = trial_of(task, data, config), tmp_path / str(seed)
+        result = trial.step()
+        folder.mkdir()
+        trial.save_checkpoint(str(folder))
+        held_out = (data if seed is None else split_again(data, seed)).validation
+        dataset = Dataset(
+            name="own", search=data, test=held_out, notice="", source="", fingerprint=""
+        )
+        scores = TASKS[task].evaluate(asdict(config), str(folder), dataset)
+        assert scores["test_loss"] == pytest.approx(result["val_loss"], rel=1e-5)
+        found = TASKS[task].predict(asdict(config), str(folder), dataset, "validation")
+        assert np.array_equal(found["targets"], data.targets[found["rows"]])
+        rows[seed] = frozenset(found["rows"].tolist())
+    assert rows[None] == set(range(data.train_count, len(data.targets)))
+    assert len({*rows.values()}) == 3
+    assert len({*map(len, rows.values())}) == 1

@@ -105,10 +105,10 @@ def process(tmp_path, monkeypatch):
 def run(process, tmp_path):
     """Runs a trainable as trial 7; a function that makes a runner of it."""
 
-    def runner(trainable, *, gpus=0.0, used=False, **settings):
+    def runner(trainable, *, gpus=0.0, used=False, own_seed=None, **settings):
         settings = {"seed": 0, "sequential": True, **settings}
         study = TrialSettings(Objective("score", "max"), str(tmp_path / "trials"), **settings)
-        assignment = Assignment("0007", CONFIG, used_process=used)
+        assignment = Assignment("0007", CONFIG, used_process=used, seed=own_seed)
         return TrialRunner(assignment, trainable, study, process(gpus))
 
     return runner
@@ -383,6 +383,13 @@ def test_what_continues_another_trial_draws_what_that_one_would_have(run, monkey
     run(Counting()).report()
     run(Counting(), origins={7: Origin(trial=3, checkpoints="/nowhere", epoch=0)}).report()
     assert seeds == [trial_seed(0, 7), trial_seed(0, 3)]
+
+
+def test_a_trial_with_a_seed_of_its_own_draws_by_that(run, monkeypatch):
+    seeds = []
+    monkeypatch.setattr(Generators, "seed", lambda self, seed: seeds.append(seed))
+    run(Counting(), own_seed=41).report()
+    assert seeds == [41]
 
 
 class WordlessError(Exception):

@@ -155,7 +155,7 @@ def _put_folder(study: Study, folder: Path, best: Mapping[str, Any]) -> None:
 def _evaluate(study: Study, best: dict[str, Any]) -> None:
     """Use the test set once a study that searches has reached its last trial, or a limit."""
     evaluate = getattr(study.trainable, "evaluate", None)
-    searched = bool(study.space.parameters) and study.searcher.uses_test_set
+    searched = bool(study.space.parameters) and not study.searcher.follows_study
     if searched and study.over and "test" not in best and evaluate is not None:
         target = study.directory / "best"
         config = study.space.restored(best["config"])

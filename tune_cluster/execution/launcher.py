@@ -33,7 +33,7 @@ from tune_cluster.cluster.facts import gpu_notice, seen_gpus
 from tune_cluster.cluster.head import Notices, watched
 from tune_cluster.cluster.nodes import inspect
 from tune_cluster.errors import accept_all_characters, end_with, print_error
-from tune_cluster.execution import audit, baselines, summary
+from tune_cluster.execution import audit, baselines, confirm, summary
 from tune_cluster.execution.best import keep_best, write_replicates
 from tune_cluster.execution.command_line import Command, arguments_of, parse
 from tune_cluster.execution.cost_estimate import CostEstimate
@@ -214,7 +214,7 @@ class Begun:
                 study.close(study.stopper.why or "error")
             raise
         took = time.monotonic() - began
-        study.close(study.stopper.why or "all trials")
+        study.close(study.ending)
         write_table(study.directory / "trials.csv", study.state, study.retry)
         best = keep_best(study)
         left = None if best is None else study.scheduler.finish(study.trials, best, study.metric)
@@ -302,7 +302,8 @@ def prepare(
     os.environ.update({**TUNE_SETTINGS, **TRIAL_ENVIRONMENT})
     options = tuner.settled(command.options)
     directory = directory or directory_for(options, held)
-    tuner, options = audit.continued(tuner, options, directory)
+    for second in (audit, confirm):
+        tuner, options = second.continued(tuner, options, directory)
     command = replace(command, options=options)
     # Ray stores objects that a script has passed before the connection once it is connected.
     with nothing_left(directory) as keep, unsendable_refused():

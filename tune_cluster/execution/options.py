@@ -98,8 +98,11 @@ def _metavar(name: str) -> Any:
     return tyro.conf.arg(metavar=name)
 
 
-# Beyond these limits no machine has the memory for the trials, and no generator accepts the seed.
-_Trials = Annotated[int, Field(ge=1, le=1_000_000)]
+MOST_TRIALS = 1_000_000
+"""Largest number of trials: beyond it no machine has the memory for them."""
+
+# No generator accepts a larger seed.
+_Trials = Annotated[int, Field(ge=1, le=MOST_TRIALS)]
 _Epochs = Annotated[int, Field(ge=1, le=1_000_000_000)]
 _Seed = Annotated[int, Field(ge=0, lt=2**64)]
 _Count = Annotated[int, Field(ge=1)]

@@ -55,8 +55,8 @@ def show_summary(
     epochs = sum(len(trial.results) for trial in trials)
     lost = sum(trial.epochs_lost for trial in trials)
     not_counted = f", and {lost} that were lost" if lost else ""
-    why, reason = study.stopper.why, study.stopper.reason
-    line("ended by", "all trials" if not why else f"{why}: {reason}" if reason else why)
+    reason = study.stopper.reason
+    line("ended by", f"{study.ending}: {reason}" if reason else study.ending)
     line("trials", f"{len(trials)} of {study.total}: {counts}; {epochs} epochs in all{not_counted}")
     if best is None:
         line("best", "none: no trial has reported a value")
@@ -98,8 +98,7 @@ def show_summary(
     line("curves", f"{program('tensorboard')} --logdir {typed(study.directory)}")
     line("report", f"{program('tune-cluster')} report {argument(address(study))}")
     if study.complete or study.not_resumable:
-        # A study that continues another one cannot be repeated by its own command.
-        if command and not study.searcher.origins:
+        if command and not study.searcher.follows_study:
             line("repeat", pasted(repeated(command, study.total)))
     else:
         line("resume", resume_command(command, study))

@@ -270,6 +270,34 @@ class Repaired(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RoundJudged(Event):
+    """All candidates of a confirmation were trained with one more seed, and compared."""
+
+    name = "round_judged"
+
+    round: Annotated[int, Field(strict=True, ge=1)]
+    """Number of rounds so far, of one seed each."""
+    of: Annotated[int, Field(strict=True, ge=1)]
+    """Planned number of rounds."""
+    best: str
+    """Candidate with the best mean."""
+    tied: list[str]
+    """Candidates that cannot be told from the best."""
+    continuing: list[str]
+    """Candidates of the next round; empty if the verdict is final."""
+
+    def line(self, metric: str) -> str:
+        """Return who continues, or the verdict."""
+        if self.continuing:
+            found = f"{self.best} leads; the next round has {', '.join(self.continuing)}"
+        elif self.tied:
+            found = f"a tie of {', '.join((self.best, *self.tied))}"
+        else:
+            found = f"{self.best} is better than all others"
+        return f"round      {self.round} of {self.of}: {found}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Closed(Event):
     """The driver has ended."""
 
@@ -337,7 +365,7 @@ KINDS: Mapping[str, type[Event]] = {
         *(Restored, EpochsLost, LeftOut, Interim, Result, SavedCheckpoint, Unsaved, Unkept),
         *(Decision, Promoted, Exploited, NotExploited, RungJudged, Ended, SlotsChanged),
         *(NodeRefused, StartPointsLeftOut, Repaired, Closed, ControlStarted, Control),
-        ControlEnded,
+        *(ControlEnded, RoundJudged),
     )
 }
 """Classes of all events, by name."""

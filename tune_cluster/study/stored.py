@@ -43,7 +43,7 @@ from tune_cluster.study.state import StudyState
 from tune_cluster.study.study_file import STUDY_FILE, read_study_file, write_study_file
 
 FILES = (
-    *(STUDY_FILE, JOURNAL, "trials.csv", "audit.json", "seeds.json", "data.html"),
+    *(STUDY_FILE, JOURNAL, "trials.csv", "audit.json", "confirm.json", "seeds.json", "data.html"),
     *("best/best.json", "best/schedule.json", "best/predictions.parquet"),
     "trials/*/events.out.tfevents.*",
 )

@@ -64,6 +64,21 @@ class _Audits(TypedDict):
     share: Annotated[float, Field(gt=0, le=1)]
 
 
+class _Candidate(TypedDict):
+    name: str
+    trial: int | None
+    """Trial of the first study that has its configuration; None if no trial has."""
+    config: dict[str, Any]
+
+
+class _Confirms(TypedDict):
+    study: str
+    top: Positive
+    seeds: Positive
+    candidates: NotRequired[list[_Candidate]]
+    fresh_split: NotRequired[bool]
+
+
 class StudyFile(TypedDict):
     """Fields of `study.json`."""
 
@@ -94,6 +109,9 @@ class StudyFile(TypedDict):
     audits: NotRequired[_Audits]
     """Name of a study beside this one, and the share of its stopped trials that this one
     continues."""
+    confirms: NotRequired[_Confirms]
+    """Name of a study beside this one, and which of its configurations this one trains again, with
+    how many seeds; whether each seed splits the data anew."""
     price: NotRequired[dict[str, Any]]
     crc: NotRequired[int]
     """CRC-32 of the fields that determine the results; absent in files of an earlier version."""

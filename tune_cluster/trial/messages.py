@@ -46,6 +46,11 @@ class TrialSettings:
     """Times of the retries of failing storage."""
 
 
+TRIAL_SEED = "tune_cluster_seed"
+"""Key in the configuration of a trial of Tune that takes its own seed to its process, as Ray passes
+names of files."""
+
+
 @dataclass(frozen=True)
 class Assignment:
     """The trial assigned to a process."""
@@ -55,6 +60,8 @@ class Assignment:
     config: Mapping[str, Any]
     used_process: bool = False
     """Whether another trial has used the process before."""
+    seed: int | None = None
+    """Seed of the process; None for the one that the index gives it."""
 
     @property
     def index(self) -> int:

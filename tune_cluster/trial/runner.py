@@ -225,7 +225,9 @@ class TrialRunner:
             enter_directory(self._settings.working_directory)
             # A trial that continues another study's draws the random numbers of that trial.
             index = self._assignment.index if self._origin is None else self._origin.trial
-            seed = trial_seed(self._settings.seed, index)
+            seed = self._assignment.seed
+            if seed is None:
+                seed = trial_seed(self._settings.seed, index)
             self._process.generators.seed(seed)
             call_trainable(start)
             free_memory()

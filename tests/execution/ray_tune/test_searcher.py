@@ -20,6 +20,7 @@ from tests.journals import read_events, state_of, trials_in, typed
 from tune_cluster.execution.ray_tune.searcher import Strategies, TrialSource
 from tune_cluster.storage.checkpoints import dirname_of
 from tune_cluster.study.journal import EventStream, Journal
+from tune_cluster.trial.messages import TRIAL_SEED
 
 
 @pytest.fixture
@@ -92,6 +93,32 @@ def test_each_suggestion_is_in_the_journal_with_its_index_before_it_is_run(journ
     assert searcher.indices == {"t0": 0, "t1": 1}
     assert [config["seed"] for config in configs] == [70, 71]
     assert configs[1]["quality"] == RandomSearch(SPACE, seed=0).point(1)["quality"]
+
+
+class Seeded(RandomSearch):
+    """Gives its trials seeds, and ends after two of them."""
+
+    def seed_of(self, index):
+        return 500 + index // 2
+
+    def point(self, index):
+        self.ended = "enough" if index == 1 else ""
+        return super().point(index)
+
+
+def test_the_seed_of_a_trial_goes_to_its_process_and_into_the_journal_and_not_to_its_values(
+    journal,
+):
+    searcher = source(journal, searcher=Seeded(SPACE, seed=0))
+    configs = ask(searcher, 3)
+    assert [config.pop(TRIAL_SEED) for config in configs[:2]] == [500, 500]
+    assert [event.get("seed") for event in read_events(journal.path)] == [500, 500]
+    assert [trial.config for trial in trials_in(journal.path).values()] == configs[:2]
+    assert configs[2] == Searcher.FINISHED, "though the study asked for four"
+    resumed = source(
+        journal, searcher=Seeded(SPACE, seed=0), events=[suggested(0, {"quality": 0.5, "seed": 1})]
+    )
+    assert ask(resumed, 1) == [{"quality": 0.5, "seed": 1, TRIAL_SEED: 500}]
 
 
 def test_after_the_studys_trials_there_is_no_other(journal):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.trainables.made_up import split_images
 from trainables.data.dataset import Part, SearchData, as_tensor, fingerprint
-from trainables.data.splits import stratified_order
+from trainables.data.splits import order_again, split_again, stratified_order
 from trainables.image.images import Images
 from trainables.image.task import standardisation
 
@@ -50,6 +50,20 @@ def test_the_parts_are_disjoint_complete_and_stratified(sizes, seed, train_ratio
     assert (labels[validation] == data.validation.targets).all()
     expected = np.array(sizes) * len(train) / len(labels)
     assert np.abs(np.bincount(data.train.targets, minlength=len(sizes)) - expected).max() < 1
+
+
+@given(SIZES, st.integers(0, 2**31))
+def test_another_split_has_the_same_samples_in_parts_of_the_same_size(sizes, seed):
+    labels = labels_of([size + 10 for size in sizes], 0)
+    images = np.arange(len(labels), dtype=np.uint16).view(np.uint8).reshape(-1, 2, 1, 1)
+    data = split_images(images, labels, len(sizes), seed=1, train_ratio=0.8)
+    again, order = split_again(data, seed), order_again(data, seed)
+    assert sorted(order) == list(range(len(labels)))
+    assert (again.train_count, again.train_ratio) == (data.train_count, data.train_ratio)
+    assert np.array_equal(again.inputs.pixels, data.inputs.pixels[order])
+    assert np.array_equal(again.targets, data.targets[order])
+    expected = np.bincount(labels) * data.train_count / len(labels)
+    assert np.abs(np.bincount(again.train.targets, minlength=len(sizes)) - expected).max() < 1
 
 
 @given(SIZES, st.integers(0, 2**32))

@@ -13,6 +13,8 @@ Beside Tune's own methods a trainable class may offer these, and the launcher us
   process runs many trials. Without it each trial has a process of its own, as in Tune, since a
   `reset_config` may set a learning rate and keep the weights.
 - `takes_seed = True`: its configuration has the trial's `seed`, unless the space has one.
+- `takes_split_seed = True`: its configuration may have `split_seed`, by which a trial splits the
+  training and validation data of its study anew. `tune-cluster confirm` gives one.
 - `evaluate(config, checkpoint_dir, dataset) -> dict`: a static method that returns the metrics of
   the best checkpoint on the test set, called once at the end.
 - `look(dataset)`: a static method that returns an object with `warnings`, sentences about the data

@@ -71,7 +71,7 @@ def adapted(given: Sequence[Callback | tune.Callback], study: Study) -> list[Cal
     if not rays:
         return own
     trainable = getattr(study.trainable, "__name__", type(study.trainable).__name__)
-    fixed = {"seed", *dict(study.space.fixed)}
+    fixed = {"seed", "split_seed", *dict(study.space.fixed)}
     return [
         *own,
         RayCallbacks(

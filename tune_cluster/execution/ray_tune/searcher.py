@@ -21,6 +21,7 @@ from search_spaces.trial_events import Event, Promoted, Suggested
 from tune_cluster.callbacks.base import Callback
 from tune_cluster.storage.checkpoints import dirname_of
 from tune_cluster.study.state import StudyState, TrialState
+from tune_cluster.trial.messages import TRIAL_SEED
 
 
 class TrialSource(Searcher):
@@ -88,15 +89,17 @@ class TrialSource(Searcher):
         seed = self._seed(index)
         config = point if seed is None else {"seed": seed, **point}
         origin = self._searcher.origins.get(index)
-        suggested = Suggested(trial=index, config=config)
+        suggested = Suggested(trial=index, config=config, seed=self._searcher.seed_of(index))
         if origin is not None:
             suggested = replace(suggested, origin=origin.trial, start_epoch=origin.epoch)
         self._emit(suggested)
-        return nested(config)
+        return self._for_tune(index, config)
 
     @property
     def _done(self) -> bool:
         """Return whether no new trial is left."""
+        if self._searcher.ended:
+            return True
         size = self._searcher.size
         most = self._trials if size is None else min(self._trials, size)
         return self._next_index >= most
@@ -104,7 +107,12 @@ class TrialSource(Searcher):
     def _go_on(self, trial_id: str, trial: TrialState) -> dict[str, Any]:
         self.indices[trial_id] = trial.index
         self._running.add(trial_id)
-        return nested(self._searcher.space.restored(trial.config))
+        return self._for_tune(trial.index, self._searcher.space.restored(trial.config))
+
+    def _for_tune(self, index: int, config: dict[str, Any]) -> dict[str, Any]:
+        """Return a configuration with a seed of its own, if the trial has one."""
+        seed = self._searcher.seed_of(index)
+        return nested(config) | ({} if seed is None else {TRIAL_SEED: seed})
 
     def _end(self) -> str | None:
         if self._running and (self._scheduler.promotes or self._scheduler.synchronous):

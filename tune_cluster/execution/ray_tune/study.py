@@ -257,7 +257,13 @@ class Study:
     @property
     def complete(self) -> bool:
         """Whether no trial is left to be run or to continue."""
-        return self.state.ended >= self.total and self.scheduler.next_promotion() is None
+        total = len(self.trials) if self.searcher.ended else self.total
+        return self.state.ended >= total and self.scheduler.next_promotion() is None
+
+    @property
+    def ending(self) -> str:
+        """Why it has ended, once it has."""
+        return self.stopper.why or self.searcher.ended or "all trials"
 
     @property
     def over(self) -> bool:
@@ -283,7 +289,7 @@ class Study:
     @property
     def not_searched(self) -> set[str]:
         """Names in a configuration that are no hyperparameters of the space."""
-        fixed = {"seed", *dict(self.space.fixed)}
+        fixed = {"seed", "split_seed", *dict(self.space.fixed)}
         return fixed - {parameter.name for parameter in self.space.parameters}
 
     @property

@@ -37,7 +37,7 @@ from tune_cluster.execution.ray_tune.script import this_trial
 from tune_cluster.storage.checkpoints import Checkpoint
 from tune_cluster.trial.dict_checkpoint import load_returned, save_returned
 from tune_cluster.trial.failures import StoppedExit, TrainableError, call_trainable
-from tune_cluster.trial.messages import RETURNED, Assignment, TrialSettings
+from tune_cluster.trial.messages import RETURNED, TRIAL_SEED, Assignment, TrialSettings
 from tune_cluster.trial.process import TrialProcess
 from tune_cluster.trial.runner import TrialRunner
 from tune_cluster.trial.script_trial import in_trial
@@ -80,7 +80,9 @@ def tune_trainable(
             return True
 
         def __run(self, *, used_process: bool) -> TrialRunner:
-            assignment = Assignment(trial_dirname(self), self.config, used_process)
+            # The trainable does not see it.
+            seed = self.config.pop(TRIAL_SEED, None)
+            assignment = Assignment(trial_dirname(self), self.config, used_process, seed)
             return TrialRunner(assignment, self.__trainable, settings, self.__process)
 
         def stop(self) -> None:
