@@ -13,6 +13,7 @@ from ray import tune
 from trainables.data.dataset import Dataset, SearchData
 from trainables.data.look import Look, OwnLook, look_at
 from trainables.data.splits import order_again, split_again
+from trainables.prediction.answers import PreparedData, answers, write_answers
 from trainables.prediction.baselines import constant_scores
 from trainables.training.batch_size_search import FoundBatchSize, find_batch_size
 from trainables.training.config import TrainingConfig
@@ -25,10 +26,14 @@ from trainables.training.task import TaskData
 from trainables.training.timing import time_epoch
 
 
+class PredictableData(TaskData[Any], PreparedData, Protocol):
+    """A `TaskData` that says how it prepares samples."""
+
+
 class DataOnDevice(Protocol):
     """Constructor of the `TaskData` of a task."""
 
-    def __call__(self, search: Any, device: torch.device | str = "cpu") -> TaskData[Any]:
+    def __call__(self, search: Any, device: torch.device | str = "cpu") -> PredictableData:
         """Return the source of a trial's tasks on a device."""
 
 
@@ -39,6 +44,8 @@ class TaskTrainable(tune.Trainable):
     reuses keeps its imports and its data: only the model is built anew.
     """
 
+    task: ClassVar[str]
+    """Name of the task's folder, whose `predict.py` an export takes."""
     config_type: ClassVar[type[TrainingConfig]]
     """Configuration of the task."""
     data_type: ClassVar[DataOnDevice]
@@ -54,6 +61,8 @@ class TaskTrainable(tune.Trainable):
     """State after the last step; None before the first."""
 
     _steps: Iterator[tuple[Metrics, State]]
+    _answers: dict[str, Any] | None
+    """Answers of this trial; None before its first checkpoint."""
 
     def setup(self, config: dict[str, Any], data: SearchData[Any] | None = None) -> None:
         """Prepare a trial.
@@ -91,10 +100,14 @@ class TaskTrainable(tune.Trainable):
         return {**metrics, "done": is_over(self.settings, metrics, self.state)}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Write the state after the last step to `state.pt`."""
+        """Write the state after the last step to `state.pt`, and `answers.json`, with which it
+        predicts without its data."""
         if self.state is None:
             raise ValueError("a trial has no state to save before its first step")
         save_state(self.state, Path(checkpoint_dir) / STATE_FILE)
+        if self._answers is None:
+            self._answers = self.answers(self.settings, self.data)
+        write_answers(Path(checkpoint_dir), self._answers)
 
     # Ray's annotation is a dictionary; for a checkpoint saved as files it passes their folder.
     def load_checkpoint(self, checkpoint_dir: str) -> None:  # type: ignore[override]
@@ -239,6 +252,13 @@ class TaskTrainable(tune.Trainable):
         search = data_of(checked[0], dataset.search)
         soup = averaged(checked, states, cls.data_type(search, _device(True)), search)
         save_state(soup, Path(target_dir) / STATE_FILE)
+        write_answers(Path(target_dir), cls.answers(checked[0], dataset.search))
+
+    @classmethod
+    def answers(cls, config: TrainingConfig, data: SearchData[Any]) -> dict[str, Any]:
+        """Return what inputs and outputs of networks of this config mean, as
+        `prediction.answers.answers`."""
+        return answers(cls.task, config, cls.data_type(data_of(config, data)))
 
     @classmethod
     def baselines(
@@ -279,7 +299,7 @@ class TaskTrainable(tune.Trainable):
         granted = self.trial_resources.required_resources if self.trial_resources else {}
         torch.set_num_threads(_threads(granted.get("CPU", 1)))
         self.device = _device(granted.get("GPU", 0) > 0)
-        self.state = None
+        self.state, self._answers = None, None
         self._steps = self._fit(None)
 
     def _fit(self, state: State | None) -> Iterator[tuple[Metrics, State]]:

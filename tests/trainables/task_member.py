@@ -25,6 +25,10 @@ class Member:
     bad: Mapping[str, tuple[Callable[[Path], Path], str]]
     """For each fault of own data: what writes it into an empty folder and returns the path that is
     given to `load`, and a pattern of the file, row and rule that the message must name."""
+    networks: tuple[dict[str, Any], ...]
+    """Changes of `config` that give each architecture and each preparation of the task."""
+    written: Callable[[Path, Any], list[Path]]
+    """Write samples into an empty folder, as the files that its `predict.py` takes."""
     job: str
     """A job of the task in `tune_jobs/`, which takes `--dataset PATH`."""
 

@@ -15,6 +15,7 @@ from trainables.trainable import TaskTrainable
 class ImageClassifier(TaskTrainable):
     """Trains a network on images, to predict classes or numbers, one epoch a step."""
 
+    task = "image"
     config_type = ImageConfig
     data_type = ImageData
     recorded_as = "trainables.image_classifier.ImageClassifier"

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -65,6 +66,19 @@ class ImageData:
                 f"needs 2; raise the ratio or choose another norm"
             )
         return found
+
+    def prepared(self, config: ImageConfig) -> dict[str, Any]:
+        """Return `PreparedData.prepared`: the shape of an image, the shade behind transparent ones,
+        and mean and standard deviation of each channel for each network."""
+        spreads = [
+            standardisation(self.search, part.train, config.min_std)
+            for part in self.partitions(config)
+        ]
+        return {
+            "shape": self.search.inputs.shape,
+            "background": self.search.inputs.background,
+            "networks": [{"mean": mean.tolist(), "std": std.tolist()} for mean, std in spreads],
+        }
 
 
 class ImageTask:

@@ -21,6 +21,7 @@ FEATURES_FILE = "features.json"
 class TableNetwork(TaskTrainable):
     """Trains a network on a table, to predict classes or numbers, one epoch a step."""
 
+    task = "table"
     config_type = TableConfig
     data_type = TableData
 

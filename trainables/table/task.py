@@ -1,7 +1,8 @@
 """The task of tables: a network, and batches of prepared rows."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -60,6 +61,18 @@ class TableData:
                 f"needs 2; raise the ratio or choose another norm"
             )
         return found
+
+    def prepared(self, config: TableConfig) -> dict[str, Any]:
+        """Return `PreparedData.prepared`: the columns of the table, and for each network what its
+        training rows have given."""
+        fitting = (config.imputation, config.min_std)
+        return {
+            **asdict(self.search.inputs.columns),
+            "networks": [
+                of_partition(self.search, part, *fitting)[0].stored()
+                for part in self.partitions(config)
+            ],
+        }
 
 
 class TableTask:

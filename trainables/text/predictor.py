@@ -9,20 +9,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from trainables.data.dataset import SearchData
-from trainables.data.splits import Partition
-from trainables.prediction.regression import Numbers
+from trainables.prediction.answers import ANSWERS_FILE
+from trainables.prediction.outputs import numbers_of
 from trainables.text.batching import in_order
 from trainables.text.config import TextConfig
 from trainables.text.models import build_model
-from trainables.text.texts import Texts
 from trainables.text.vocabulary import VOCABULARY_NAME, Preparation
 from trainables.training.state import STATE_FILE, load_state, load_weights
 
 BEST_FILE = "best.json"
-
-ANSWERS_FILE = "answers.json"
-"""File of a checkpoint that says what the outputs of its networks mean."""
 
 
 class TextPredictor:
@@ -72,21 +67,8 @@ class TextPredictor:
             each = [outputs.double().softmax(dim=1) for outputs in found]
         else:
             each = [
-                Numbers(
-                    self._config, torch.tensor([mean - deviation, mean + deviation]).double()
-                ).predicted(outputs)
+                numbers_of(outputs, self._config.loss, mean, deviation)
                 for (mean, deviation), outputs in zip(self._spreads, found, strict=True)
             ]
         mean: NDArray[np.float64] = torch.stack(each).mean(dim=0).numpy()
         return mean
-
-
-def write_answers(folder: Path, data: SearchData[Texts], partitions: Sequence[Partition]) -> None:
-    """Write what the outputs of the networks of a checkpoint mean: the names of the classes, or for
-    each network mean and standard deviation of its training numbers."""
-    numbers = []
-    for part in () if data.classes else partitions:
-        targets = np.concatenate([data.targets[block.start : block.stop] for block in part.train])
-        numbers.append((float(targets.mean()), float(targets.std())))
-    answers = {"class_names": data.class_names, "numbers": numbers}
-    (folder / ANSWERS_FILE).write_text(json.dumps(answers, ensure_ascii=False) + "\n", "utf-8")

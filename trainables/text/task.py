@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -80,6 +81,10 @@ class TextData:
     def partitions(self, config: TextConfig) -> list[Partition]:
         """Return the texts to train on and to validate on: one partition, or one per fold."""
         return partitions(self.search, train_ratio=config.train_ratio, folds=config.folds)
+
+    def prepared(self, _: TextConfig) -> dict[str, Any]:
+        """Return `PreparedData.prepared`: nothing, since the weights have the vocabulary."""
+        return {}
 
 
 def preparation_in(config: TextConfig) -> Preparation:

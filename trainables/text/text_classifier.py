@@ -1,7 +1,6 @@
 """The task of texts as a trainable of Tune."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from typing_extensions import override
@@ -9,7 +8,6 @@ from typing_extensions import override
 from trainables.data.dataset import Dataset
 from trainables.data.look import OwnLook
 from trainables.text.config import TextConfig
-from trainables.text.predictor import write_answers
 from trainables.text.task import TextData
 from trainables.text.texts import Texts
 from trainables.text.tfidf import linear_scores
@@ -19,17 +17,9 @@ from trainables.trainable import TaskTrainable, named
 class TextClassifier(TaskTrainable):
     """Trains a network on texts, to predict classes or numbers, one epoch a step."""
 
+    task = "text"
     config_type = TextConfig
     data_type = TextData
-
-    settings: TextConfig
-
-    @override
-    def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Write the state and `answers.json`, with which `TextPredictor` needs no data."""
-        super().save_checkpoint(checkpoint_dir)
-        parts = TextData(self.data).partitions(self.settings)
-        write_answers(Path(checkpoint_dir), self.data, parts)
 
     @classmethod
     @override

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trainables.training.arithmetic import arithmetic
 from trainables.training.config import TrainingConfig
 from trainables.training.optimizers import (
     OPTIMIZERS,
@@ -216,7 +217,7 @@ class Trainer:
 
     def _backward(self, batch: Batch, share: Tensor | float | None = None) -> tuple[Tensor, Tensor]:
         """Add the gradient of a batch, or of a part with that share of the batch's loss."""
-        with arithmetic(self.config, self.task.device):
+        with arithmetic(self.config.precision, self.task.device):
             loss, outputs = self.task.loss(batch)
             if share is not None:
                 loss = loss * share
@@ -273,23 +274,9 @@ def predict(task: Task, config: TrainingConfig, inputs: Tensor) -> Tensor:
     """Return the outputs of a task's model in evaluation mode, float32 `[n, …]`, for inputs `[n,
     …]` in the task's own form."""
     task.model.eval()
-    with torch.inference_mode(), arithmetic(config, task.device):
+    with torch.inference_mode(), arithmetic(config.precision, task.device):
         outputs = [task.outputs(some) for some in inputs.split(EVALUATION_BATCH)]
     return torch.cat(outputs).float()
-
-
-def arithmetic(
-    config: TrainingConfig, device: torch.device
-) -> contextlib.AbstractContextManager[object]:
-    """Return the context for the precision of forward pass and loss."""
-    if config.precision == "bfloat16":
-        return torch.autocast(device.type, dtype=torch.bfloat16)
-    if device.type == "cuda":
-        # A setting of the process, and so of the backward pass too; an earlier trial may have
-        # chosen another. Uses the older interface: after the newer one, reading the older fails.
-        torch.backends.cuda.matmul.allow_tf32 = config.precision == "tf32"
-        torch.backends.cudnn.allow_tf32 = config.precision == "tf32"
-    return contextlib.nullcontext()
 
 
 def derived_seed(seed: int, epoch: int, fold: int) -> int:

@@ -1,6 +1,7 @@
 """The task of images in the contract suite."""
 
 import numpy as np
+from PIL import Image
 
 from tests.trainables.made_up import split_images
 from tests.trainables.task_member import Member
@@ -66,6 +67,15 @@ def _empty(folder):
     return folder / "own.npz"
 
 
+def _files(folder, images):
+    """Write the first images as files of two kinds, and the others as an array."""
+    named = [folder / "a.png", folder / "b.bmp"]
+    for path, pixels in zip(named, images.pixels, strict=False):
+        Image.fromarray(pixels[0]).save(path)
+    np.save(folder / "others.npy", images.pixels[2:])
+    return [*named, folder / "others.npy"]
+
+
 IMAGE = Member(
     config={"hidden_sizes": (16,), "batch_size": 32, "dropout": 0.3, "learning_rate": 0.03},
     classes=_classes,
@@ -90,5 +100,12 @@ IMAGE = Member(
         ),
         "not finite": (_written(x=_with(17, np.inf)), r"own\.npz: x, row 17: .*from 0 to 1"),
     },
+    networks=(
+        {"model": "mlp", "norm": "layer"},
+        {"model": "linear", "ema_decay": 0.9},
+        {"model": "cnn", "channels": (4, 8), "precision": "bfloat16"},
+        {"model": "resnet", "channels": (4, 8), "depth": 2},
+    ),
+    written=_files,
     job="random_loss.py",
 )

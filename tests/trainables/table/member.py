@@ -50,6 +50,18 @@ def _new_city_in_test(folder):
     return folder
 
 
+def _files(folder, table):
+    """Write the first rows as CSV, and the others as Parquet, with a column that no network
+    needs."""
+    names = table.columns
+    frame = pd.DataFrame(table.numbers, columns=list(names.numbers)).assign(more="more")
+    for column, (name, levels) in enumerate(zip(names.categories, names.levels, strict=True)):
+        frame[name] = np.array([*levels, None], object)[table.codes[:, column]]
+    frame[:7].to_csv(folder / "first.csv", index=False)
+    frame[7:].to_parquet(folder / "others.parquet")
+    return [folder / "first.csv", folder / "others.parquet"]
+
+
 TABLE = Member(
     config={"hidden_sizes": (16,), "batch_size": 32, "dropout": 0.3, "learning_rate": 0.03},
     classes=lambda: mixed("classes"),
@@ -76,5 +88,12 @@ TABLE = Member(
             r"own\.csv: no row has a value of the target",
         ),
     },
+    networks=(
+        {"model": "mlp", "imputation": "flag"},
+        {"model": "resnet", "width": 8, "feature_selection": "gate"},
+        {"model": "linear", "imputation": "median", "ema_decay": 0.9},
+        {"model": "mlp", "feature_selection": "mutual_information", "precision": "bfloat16"},
+    ),
+    written=_files,
     job="table_classification.py",
 )

@@ -74,6 +74,13 @@ def _folders(folder):
     return folder / "own"
 
 
+def _files(folder, texts):
+    """Write the first texts a line each, and the others as a table."""
+    first, *others = texts.strings()
+    (folder / "first.txt").write_text(f"{first}\n")
+    return [folder / "first.txt", as_csv(folder / "others.csv", [{"Text": t} for t in others])]
+
+
 JSON = json.dumps({"text": "fine", "label": "good"})
 
 TEXT = Member(
@@ -133,5 +140,12 @@ TEXT = Member(
         ),
         "a file of another kind": (_bytes(b"x", "own.docx"), r"own\.docx: give a file that ends"),
     },
+    networks=(
+        {"model": "bag", "tokenizer": "characters"},
+        {"model": "lstm", "layers": 2},
+        {"model": "lstm", "bidirectional": False, "ema_decay": 0.9, "unicode_form": "nfc"},
+        {"model": "transformer", "heads": 2, "precision": "bfloat16"},
+    ),
+    written=_files,
     job="text_lstm.py",
 )

@@ -8,8 +8,9 @@ import pytest
 
 from tests.trainables.text.made_up import made_up
 from trainables.data.dataset import Dataset
+from trainables.prediction.answers import write_answers
 from trainables.text.config import TextConfig
-from trainables.text.predictor import TextPredictor, write_answers
+from trainables.text.predictor import TextPredictor
 from trainables.text.task import TextData
 from trainables.text.text_classifier import TextClassifier
 from trainables.training.loop import fit
@@ -23,7 +24,7 @@ def best_of(folder, data, **changes):
     config = TextConfig.from_dict({**SMALL, **changes})
     *_, (_, state) = fit(config, TextData(data))
     save_state(state, folder / "state.pt")
-    write_answers(folder, data, TextData(data).partitions(config))
+    write_answers(folder, TextClassifier.answers(config, data))
     (folder / "best.json").write_text(json.dumps({"config": asdict(config)}))
     dataset = Dataset(
         name="made up", search=data, test=data.validation, notice="", source="", fingerprint=""
