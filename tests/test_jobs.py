@@ -21,6 +21,7 @@ JOBS = sorted(
     not in (
         *("__init__", "__main__", "compare_strategies"),
         *("search_script", "search_command", "sobol_fine_tuning", "look_at_data"),
+        "export_model",
     )
 )
 

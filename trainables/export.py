@@ -6,6 +6,7 @@ class, no data of a search and no Ray: the same lines of code predict here and t
 """
 
 import ast
+import importlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -65,7 +66,8 @@ def export_network(checkpoint: Path, target: Path, model: Mapping[str, Any]) -> 
         model: what the model is, as plain JSON: study, trial, epoch, metric, value and so on.
 
     Raises:
-        ValueError: a file of the checkpoint is damaged.
+        ValueError: a file of the checkpoint is damaged, or of another network than its
+            configuration describes.
     """
     content = _read(checkpoint / ANSWERS_FILE)
     try:
@@ -96,6 +98,13 @@ def export_network(checkpoint: Path, target: Path, model: Mapping[str, Any]) -> 
             path, source = target / "predict.py", _with_path(source)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(re.sub(r"\bfrom trainables\.", f"from {PACKAGE}.", source), "utf-8")
+    try:
+        importlib.import_module(first).network_of(target)
+    except RuntimeError as error:
+        why = " ".join(str(error).split())
+        raise ValueError(
+            f"{checkpoint}: is of another network than {first} builds ({why})"
+        ) from None
     (target / "README.md").write_text(_readme(about, sources[first]), "utf-8")
 
 

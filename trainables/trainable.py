@@ -61,7 +61,7 @@ class TaskTrainable(tune.Trainable):
     """State after the last step; None before the first."""
 
     _steps: Iterator[tuple[Metrics, State]]
-    _answers: dict[str, Any] | None
+    _answers: dict[str, Any] | None = None
     """Answers of this trial; None before its first checkpoint."""
 
     def setup(self, config: dict[str, Any], data: SearchData[Any] | None = None) -> None:

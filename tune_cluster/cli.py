@@ -235,6 +235,16 @@ def evaluate(study: str, *flags: str, top: int = 5) -> Script:
     return resume(study, "--ensemble", str(top), *flags)
 
 
+def export(study: str, *, to: str | None = None) -> Script:
+    """Export the best model of a study: weights, config.json, a predict.py that needs no Ray.
+
+    Args:
+        study: its folder, or s3://bucket/folder/name.
+        to: folder of the export. Default: the study's name and -export, in this folder.
+    """
+    return [job_script("export_model"), study, *([] if to is None else ["--to", to])]
+
+
 def plot(study: str, file: str | None = None) -> None:
     """Draw the curves of a study's trials.
 
@@ -306,7 +316,7 @@ COMMANDS: dict[str, Callable[..., Script | None]] = {
     "list": commands.list_studies,
     "next": commands.next_study,
     **{command.__name__: command for command in READING},
-    **{command.__name__: command for command in (confirm, evaluate, audit, plot)},
+    **{command.__name__: command for command in (confirm, evaluate, export, audit, plot)},
     **{command.__name__: command for command in (compare, hyperparameters)},
 }
 

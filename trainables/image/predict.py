@@ -44,7 +44,7 @@ def predict(
     Raises:
         ValueError: an image cannot be read, or is of another size.
     """
-    network = _network(Path(folder))
+    network = network_of(Path(folder))
     if isinstance(images, np.ndarray):
         return network.predict(network.checked("images", images))
     return network.predict(np.concatenate([network.read(Path(file)) for file in images]))
@@ -119,7 +119,8 @@ def _forward(standardise: Standardisation, model: nn.Module, images: Tensor) -> 
 
 
 @functools.lru_cache(maxsize=1)
-def _network(folder: Path) -> _Network:
+def network_of(folder: Path) -> _Network:
+    """Return the networks of an export, which a process keeps."""
     return _Network(folder)
 
 
@@ -132,7 +133,7 @@ def main() -> None:
     files = parser.parse_args().files
 
     def read() -> tuple[list[dict[str, Any]], NDArray[np.float64]]:
-        network = _network(FOLDER)
+        network = network_of(FOLDER)
         found = [network.read(file) for file in files]
         names = [
             {"file": str(file)} | ({"index": row} if file.suffix == ".npy" else {})
@@ -141,7 +142,7 @@ def main() -> None:
         ]
         return names, network.predict(np.concatenate(found))
 
-    print_lines(read, lambda: _network(FOLDER).exported.class_names)
+    print_lines(read, lambda: network_of(FOLDER).exported.class_names)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def predict(rows: str | Path | pd.DataFrame, folder: Path | str = FOLDER) -> NDA
     Raises:
         ValueError: a column is missing, or a value of it is of another kind.
     """
-    network = _network(Path(folder))
+    network = network_of(Path(folder))
     if isinstance(rows, (str, Path)):
         return network.predict(read_file(Path(rows), network.columns.categories))
     return network.predict(File("given", rows.reset_index(drop=True)))
@@ -78,7 +78,8 @@ class _Network:
 
 
 @functools.lru_cache(maxsize=1)
-def _network(folder: Path) -> _Network:
+def network_of(folder: Path) -> _Network:
+    """Return the networks of an export, which a process keeps."""
     return _Network(folder)
 
 
@@ -99,7 +100,7 @@ def main() -> None:
         ]
         return names, np.concatenate([*found.values()])
 
-    print_lines(read, lambda: _network(FOLDER).exported.class_names)
+    print_lines(read, lambda: network_of(FOLDER).exported.class_names)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def predict(texts: Sequence[str], folder: Path | str = FOLDER) -> NDArray[np.flo
     """
     if isinstance(texts, str) or not len(texts):
         raise ValueError(f"give a list of texts, got {texts!r}")
-    return _network(Path(folder)).predict(texts)
+    return network_of(Path(folder)).predict(texts)
 
 
 class _Network:
@@ -65,7 +65,8 @@ class _Network:
 
 
 @functools.lru_cache(maxsize=1)
-def _network(folder: Path) -> _Network:
+def network_of(folder: Path) -> _Network:
+    """Return the networks of an export, which a process keeps."""
     return _Network(folder)
 
 
@@ -122,7 +123,7 @@ def main() -> None:
         ]
         return names, predict([text for texts in found.values() for text in texts])
 
-    print_lines(read, lambda: _network(FOLDER).exported.class_names)
+    print_lines(read, lambda: network_of(FOLDER).exported.class_names)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from tune_cluster.storage.checkpoints import Checkpoint, TrialCheckpoints, dirna
 from tune_cluster.storage.integrity import check, parse
 from tune_cluster.storage.retry import StorageLostError
 from tune_cluster.storage.store import LocalStore, scratch
+from tune_cluster.study.best_checkpoints import best_checkpoints
 from tune_cluster.study.state import TrialState
 from tune_cluster.study.study_file import write_json
 from tune_cluster.trial.process import trial_seed
@@ -57,10 +58,13 @@ def keep_best(study: Study) -> dict[str, Any] | None:
     meant = _described(study, *found)
     known = _read(study)
     best = _known_or(known, meant)
-    for checkpoint in candidates(study, meant):
+    meant_first = (meant["trial"], meant["epoch"])
+    # Absent storage looks empty.
+    study.retry.wait()
+    for checkpoint in best_checkpoints(study.checkpoints, study.state, meant_first, study.retry):
         content = meant
         index = int(checkpoint.store.name)
-        if (index, checkpoint.epoch) != (meant["trial"], meant["epoch"]):
+        if (index, checkpoint.epoch) != meant_first:
             if _same(known, meant):
                 # `best/` has a copy of it.
                 return best
@@ -78,31 +82,6 @@ def keep_best(study: Study) -> dict[str, Any] | None:
             folder.mkdir()
             _put_folder(study, folder, best)
     return best
-
-
-def candidates(study: Study, best: Mapping[str, Any]) -> Iterator[Checkpoint]:
-    """Yield the checkpoint of `best`, then others, the best first; some may be damaged."""
-
-    def of(index: int) -> TrialCheckpoints:
-        store = study.checkpoints / dirname_of(index)
-        return TrialCheckpoints(store, study.mode, study.retry)
-
-    meant = (best["trial"], best["epoch"])
-    # Absent storage looks empty.
-    study.retry.wait()
-    first = of(meant[0]).of_epoch(meant[1])
-    if first is not None:
-        yield first
-    found = [
-        (index, checkpoint)
-        for index, trial in study.trials.items()
-        for checkpoint in of(index).newest_first()
-        # Its trial may have been killed before the report, and never have resumed.
-        if checkpoint.donor is None and checkpoint.epoch in trial.results
-    ]
-    key = study.objective.key
-    found.sort(key=lambda at: (key(at[1].value), at[0], at[1].epoch))
-    yield from (checkpoint for index, checkpoint in found if (index, checkpoint.epoch) != meant)
 
 
 def _described(study: Study, trial: TrialState, epoch: Epoch, value: float) -> dict[str, Any]:

@@ -144,12 +144,12 @@ def test_the_features_that_were_chosen_are_in_the_checkpoint(tmp_path):
         assert names["x0"] == 1, "it decides about the target"
 
 
-def test_without_a_selection_a_checkpoint_is_the_state_alone(tmp_path):
+def test_without_a_selection_a_checkpoint_has_no_features(tmp_path):
     network = TableNetwork.__new__(TableNetwork)
     network.data, network.settings = mixed("classes"), config()
     _, network.state = trained(network.settings, network.data)[-1]
     network.save_checkpoint(str(tmp_path))
-    assert [path.name for path in tmp_path.iterdir()] == ["state.pt"]
+    assert {path.name for path in tmp_path.iterdir()} == {"answers.json", "state.pt"}
 
 
 def test_pretrained_weights_are_checked_against_the_table(tmp_path):
