@@ -7,7 +7,6 @@ or missing input and a study that does not exist give one line and exit code 2.
 from __future__ import annotations
 
 import ast
-import difflib
 import importlib.util
 import re
 import shlex
@@ -25,12 +24,11 @@ from tune_cluster.errors import exit_on_error
 from tune_cluster.execution.command_line import bound, print_help
 from tune_cluster.plain_text import one_line
 from tune_cluster.python_script import run_script
-from tune_cluster.reports import commands
+from tune_cluster.reports import catalogue, commands
 from tune_cluster.storage.store import expanded
 
 # Each command imports what it needs: Ray and Tune take seconds.
 if TYPE_CHECKING:
-    from search_spaces.hyperparameter import Hyperparameter
     from tune_cluster.cluster.nodes import Inspection
 
 PLAIN_WORD = re.compile(r"[\w@%+=:,./{}-]+")
@@ -273,34 +271,6 @@ def compare(folder: str) -> None:
     print(show_comparison(Path(expanded("FOLDER", folder))))
 
 
-def hyperparameters(names: tuple[str, ...] = ()) -> None:
-    """Print the catalogue of hyperparameters, or its entries with these names.
-
-    Args:
-        names: names of hyperparameters. Default: all.
-    """
-    from search_spaces.catalogue import CATALOGUE, OF_TABLES, OF_TEXTS
-
-    entries = (*CATALOGUE, *OF_TABLES, *OF_TEXTS)
-    known = {parameter.name for parameter in entries}
-    for name in names:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f": {near[0]}?" if near else "; without a name it prints all"
-            raise ValueError(f"the catalogue has no {name}{hint}")
-    console = Console(highlight=False)
-    for parameter in entries:
-        if parameter.name in (names or known):
-            table = Table(box=None, show_header=False, pad_edge=False)
-            table.add_column(style="bold", width=10)
-            table.add_column()
-            for head, cell in row_of(parameter).items():
-                if cell:
-                    table.add_row(head, cell)
-            console.print(table)
-            console.print()
-
-
 READING = (
     commands.report,
     commands.ui,
@@ -317,7 +287,7 @@ COMMANDS: dict[str, Callable[..., Script | None]] = {
     "next": commands.next_study,
     **{command.__name__: command for command in READING},
     **{command.__name__: command for command in (confirm, evaluate, export, audit, plot)},
-    **{command.__name__: command for command in (compare, hyperparameters)},
+    **{command.__name__: command for command in (compare, catalogue.hyperparameters)},
 }
 
 
@@ -368,36 +338,3 @@ def node_table(inspection: Inspection, cpus: float, gpus: float) -> Table:
             "none fits" if node not in fitting else "no" if bad else "yes",
         )
     return table
-
-
-def row_of(parameter: Hyperparameter) -> dict[str, str]:
-    """Return the printed texts of a hyperparameter, by the name of the row."""
-    if parameter.values:
-        span, scale = _listed(parameter.values), "ordered" if parameter.ordered else "list"
-    else:
-        shown = "{:,.0f}" if parameter.integer else "{:g}"
-        span = f"{shown.format(parameter.low)} to {shown.format(parameter.high)}"
-        scale = f"{parameter.scale}, integer" if parameter.integer else parameter.scale
-    condition = ""
-    if parameter.condition is not None:
-        condition = f"{parameter.condition[0]}: {_listed(parameter.condition[1])}"
-    return {
-        "name": parameter.name,
-        "meaning": parameter.meaning,
-        "default": _shown(parameter.default),
-        "range": span,
-        "scale": scale,
-        "grid": _listed(parameter.grid or parameter.values),
-        "kind": parameter.kind,
-        "role": parameter.role,
-        "condition": condition,
-        "advice": parameter.advice,
-    }
-
-
-def _listed(values: tuple[object, ...]) -> str:
-    return ", ".join(map(_shown, values))
-
-
-def _shown(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value) or "empty"

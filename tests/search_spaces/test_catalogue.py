@@ -10,7 +10,7 @@ from search_spaces.catalogue import CATALOGUE
 from tests.search_spaces.conftest import SPACES
 from trainables.image.config import ImageConfig
 from trainables.training.optimizers import OPTIMIZERS
-from tune_cluster.cli import hyperparameters
+from tune_cluster.reports.catalogue import hyperparameters
 
 DEFAULTS = asdict(ImageConfig())
 

@@ -15,6 +15,7 @@ from trainables.data.dataset import Dataset
 from trainables.export import export_network, imported, sources_of, task_of
 from trainables.prediction.answers import write_answers
 from trainables.tasks import TASKS
+from trainables.trainable import data_of as data_of_trial
 from trainables.training.loop import fit
 from trainables.training.state import save_state
 
@@ -27,7 +28,7 @@ def checkpoint_of(task, folder, targets="classes", **changes):
     validation samples of the classes, given as test samples."""
     kind, data = TASKS[task], data_of(task, targets)
     config = config_of(task, targets, epochs=1, **changes)
-    *_, (_, state) = fit(config, kind.data_type(data))
+    *_, (_, state) = fit(config, kind.data_type(data_of_trial(config, data)))
     folder.mkdir()
     save_state(state, folder / "state.pt")
     write_answers(folder, kind.answers(config, data))
@@ -67,6 +68,7 @@ def test_it_predicts_in_a_fresh_process_what_its_checkpoint_predicts(task, tmp_p
     cases = [
         *(("classes", change) for change in MEMBERS[task].networks),
         ("classes", {"folds": 3}),
+        ("classes", {"split_seed": 3}),
         ("numbers", {}),
         ("numbers", {"folds": 2, "loss": "huber"}),
     ]

@@ -110,7 +110,7 @@ def tables_of(
         tuple(part for _, part in kept),
         tuple(levels),
         tuple(levels.values()),
-        dates=tuple(name for name, kind in kinds.items() if kind == "dates"),
+        dates=tuple(name if kinds[name] == "dates" else "" for name, _ in kept),
     )
     tables = [
         Table(

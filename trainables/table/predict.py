@@ -45,7 +45,8 @@ def predict(rows: str | Path | pd.DataFrame, folder: Path | str = FOLDER) -> NDA
     network = network_of(Path(folder))
     if isinstance(rows, (str, Path)):
         return network.predict(read_file(Path(rows), network.columns.categories))
-    return network.predict(File("given", rows.reset_index(drop=True)))
+    named = rows.rename(columns=lambda name: str(name).strip())
+    return network.predict(File("given", named.reset_index(drop=True)))
 
 
 class _Network:

@@ -27,7 +27,8 @@ class Columns:
     """Names of the categories of each column of them, by code."""
     # Not in the repr, on which the fingerprints of tables depend.
     dates: tuple[str, ...] = field(default=(), repr=False)
-    """Columns of dates, of which `numbers` has the parts."""
+    """For each of `numbers` the column of dates that it is a part of, or "" if it is a column
+    itself; empty if there are no dates."""
 
 
 @dataclass(frozen=True, eq=False)

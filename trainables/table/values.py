@@ -54,26 +54,27 @@ def table_of(file: File, columns: Columns) -> Table:
     Raises:
         ValueError: a column is missing, or has a value of another kind.
     """
-    parts: dict[str, NDArray[np.float64]] = {}
-    dated = {
-        name for name in columns.numbers if name.startswith(tuple(f"{d}." for d in columns.dates))
-    }
-    needed = (*columns.dates, *(n for n in columns.numbers if n not in dated), *columns.categories)
+    dates = columns.dates or ("",) * len(columns.numbers)
+    sources = [date or name for name, date in zip(columns.numbers, dates, strict=True)]
+    needed = dict.fromkeys((*sources, *columns.categories))
     missing = [name for name in needed if name not in file.frame.columns]
     if missing:
         raise ValueError(
             f"table {file.path}: no column {listed(missing)}; it has "
-            f"{listed(list(file.frame.columns))}, and needs {listed(needed, most=50)}"
+            f"{listed(list(file.frame.columns))}, and needs {listed(list(needed), most=50)}"
         )
-    for name in needed[: len(needed) - len(columns.categories)]:
-        parts |= numbers_of(file, name, "dates" if name in columns.dates else "numbers")
     levels = dict(zip(columns.categories, columns.levels, strict=True))
     texts = {name: _as_known(texts_of(file.column(name)), set(levels[name])) for name in levels}
     codes = codes_of(texts, levels, len(file.frame))
     for column, name in enumerate(levels):
         there = np.array([text is not None for text in texts[name]], bool)
         codes[there & (codes[:, column] == MISSING), column] = len(levels[name])
-    numbers = stacked([parts[name] for name in columns.numbers], len(file.frame))
+    of_dates = {date: numbers_of(file, date, "dates") for date in {*dates} - {""}}
+    found = [
+        of_dates[date][name] if date else numbers_of(file, name, "numbers")[name]
+        for name, date in zip(columns.numbers, dates, strict=True)
+    ]
+    numbers = stacked(found, len(file.frame))
     return Table(numbers=numbers, codes=codes, columns=columns)
 
 

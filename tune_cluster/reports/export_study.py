@@ -89,6 +89,8 @@ def chosen(address: str) -> Iterator[Chosen]:
     if best is None:
         raise ValueError(f"{address}: no trial has reported {state.objective.metric} yet")
     notices = [found.notice] if found.notice else []
+    if (found.directory / "ensemble" / "ensemble.json").exists():
+        notices.append("it is the best single model; tune_cluster.Ensemble uses its ensemble")
     folder = found.directory / BEST
     if (kept := _kept(found.directory, best)) is not None:
         trial, epoch = kept

@@ -9,8 +9,10 @@ import pytest
 from PIL import Image
 
 from tests.trainables.image.test_own_images import folder
+from trainables.image.config import ImageConfig
 from trainables.image.datasets import load_dataset
 from trainables.image.own_images import read_own
+from trainables.image.task import ImageData
 
 
 def of_two_classes(path, image, count=5, suffix="png", **saved):
@@ -76,6 +78,9 @@ def test_a_shape_in_alpha_alone_is_seen_and_its_background_said(tmp_path, mode, 
     path = of_two_classes(tmp_path / "own", lambda number: icon(shade, mode, SHAPES[number]))
     dataset = load_dataset(str(path), tmp_path, seed=0)
     assert f"10 of 10 images are partly transparent, and got a {over} background" in dataset.notice
+    # An export lays other images over the same.
+    prepared = ImageData(dataset.search).prepared(ImageConfig())
+    assert prepared["background"] == {"white": 255, "black": 0, "grey": 128}[over]
     images = dataset.search.inputs.pixels
     assert images.shape[1:] == (len(mode) - 1, 8, 8)
     for image, label in zip(images, dataset.search.targets, strict=True):
