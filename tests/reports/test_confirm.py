@@ -9,8 +9,12 @@ from hypothesis import strategies as st
 
 from search_spaces.objective import Objective
 from tests.journals import typed
+from tests.reports.made_up import spread, write
 from tests.studies import about
 from tune_cluster.reports.confirm import Confirmation, Race, confirmation_beside
+from tune_cluster.reports.doctor.checks import examined
+from tune_cluster.reports.readable import readable
+from tune_cluster.reports.report import html_of, markdown_of, report_of
 from tune_cluster.study.stored import read_study
 
 SCORE = Objective("score", "max")
@@ -144,21 +148,77 @@ def stored(folder, events, **confirms):
 def test_it_is_read_from_beside_its_study_at_any_time(tmp_path):
     first = str(stored(tmp_path / "first", []))
     assert confirmation_beside(first) is None
-    candidates = [{"name": name, "trial": None, "config": {"a": 1}} for name in NAMES]
-    confirms = {"study": "first", "top": 2, "seeds": 5, "candidates": candidates}
     events = play(Race(NAMES, 5, SCORE), clear)
-    beside = tmp_path / "first-confirm"
-    stored(beside, events, confirms={**confirms, "fresh_split": False})
+    folder = beside(tmp_path / "first-confirm", events)
     whole = confirmation_beside(f"{first}/")
     assert whole.over
     assert whole.lines()[1][1] == whole.verdict.lines()[0][1]
     # A prefix of it, as of one that runs.
-    (beside / "journal.jsonl").write_text(
-        "".join(json.dumps(e.to_json()) + "\n" for e in events[:4])
-    )
+    lines = "".join(json.dumps(event.to_json()) + "\n" for event in events[:4])
+    (folder / "journal.jsonl").write_text(lines)
     assert confirmation_beside(first).verdict is None
-    assert "none before the first round" in confirmation_beside(first).lines()[1][1]
+    assert "no round is complete" in confirmation_beside(first).lines()[1][1]
     assert Confirmation.of(read_study(tmp_path / "first")) is None
-    (beside / "study.json").write_text("{")
+    (folder / "study.json").write_text("{")
     with pytest.raises(ValueError, match=r"study\.json"):
         confirmation_beside(first)
+
+
+def beside(folder, events, seeds=5):
+    candidates = [{"name": name, "trial": None, "config": {"a": 1}} for name in NAMES]
+    confirms = {"study": "first", "top": 2, "seeds": seeds, "candidates": candidates}
+    return stored(folder, events, confirms={**confirms, "fresh_split": True})
+
+
+def text_of(first):
+    """The report of a study as Markdown and as a page."""
+    made = report_of(readable(str(first)), importance=False)
+    return markdown_of([made]), html_of([made])
+
+
+@pytest.mark.slow
+def test_the_report_says_how_to_confirm_and_shows_a_confirmation_and_an_audit(tmp_path):
+    first = write(tmp_path / "first", spread(12))
+    for text in text_of(first):
+        assert f"Not confirmed: tune-cluster confirm {first}" in text
+    events = play(Race(NAMES, 5, SCORE), clear)
+    folder = beside(tmp_path / "first-confirm", events[:12])
+    assert all("Not confirmed yet" in text for text in text_of(first))
+    lines = "".join(json.dumps(event.to_json()) + "\n" for event in events)
+    (folder / "journal.jsonl").write_text(lines)
+    audit = tmp_path / "first-audit"
+    stored(audit, [], audits={"study": "first", "share": 0.5})
+    markdown, page = text_of(first)
+    assert "audit has not ended" in markdown
+    for text in (markdown, page):
+        assert "Not confirmed" not in text
+        assert "trial 3 is better than all others" in text
+        assert all(name in text for name in NAMES)
+    assert "| defaults | worse | 2 |" in markdown
+    (audit / "audit.json").write_text("{}")
+    assert all("audit cannot be read" in text for text in text_of(first))
+    (audit / "audit.json").write_text(json.dumps(AUDIT))
+    assert all("2 of 9 stopped trials were finished" in text for text in text_of(first))
+    (folder / "study.json").write_text("{")
+    assert all("confirmation cannot be read" in text for text in text_of(first))
+
+
+AUDIT = {
+    **{"stopped": 9, "controls": 2, "controls_left": 0, "controls_lost": 0, "top": 3},
+    **{"killed": None, "rank_correlation": [], "grace_period": {"too_few": "too few"}},
+    "epochs": {"run": 90, "saved": 30, "controls": 6},
+}
+
+
+@pytest.mark.parametrize(("seeds", "verdict"), [(5, "pass"), (2, "warn")])
+def test_the_doctor_takes_the_verdict_for_the_noise(tmp_path, seeds, verdict):
+    first = write(tmp_path / "first", spread(12))
+    value_of = clear if verdict == "pass" else (lambda name, number: 0.5 + 0.01 * number)
+    beside(tmp_path / "first-confirm", play(Race(NAMES, seeds, SCORE), value_of), seeds)
+    found = readable(str(first))
+    (noise,) = (
+        one for one in examined(found.study, found.siblings.confirmation) if one.check == "noise"
+    )
+    assert noise.verdict == verdict
+    assert found.siblings.confirmation.sentence in noise.evidence
+    assert bool(noise.advice) == (verdict == "warn")

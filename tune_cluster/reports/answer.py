@@ -9,6 +9,7 @@ from search_spaces.objective import shown_value
 from search_spaces.trial_events import Result
 from search_spaces.values import short
 from tune_cluster.duration import duration
+from tune_cluster.reports.confirm import Confirmation, standings
 from tune_cluster.reports.doctor.finding import Advice, Finding, worst_first
 from tune_cluster.reports.doctor.noise import decided, noise_of
 from tune_cluster.reports.trial_table import searched
@@ -34,18 +35,24 @@ class Answer:
         return self.found, self.sure, self.cost
 
 
-def answer_of(study: StoredStudy, state: str, findings: Sequence[Finding]) -> Answer:
+def answer_of(
+    study: StoredStudy,
+    state: str,
+    findings: Sequence[Finding],
+    confirmation: Confirmation | None = None,
+) -> Answer:
     """Return the answer of a study.
 
     Args:
         study: the study.
         state: its state, as `overview.state_of` returns it.
         findings: findings of the doctor.
+        confirmation: its confirmation, if there is one.
     """
     urgent = worst_first([one for one in findings if one.verdict != "pass"])
     return Answer(
         found=_found(study),
-        sure=_sure(study, urgent),
+        sure=_sure(study, urgent, confirmation),
         cost=_cost(study, state),
         next=tuple(advice for finding in urgent for advice in finding.advice),
     )
@@ -67,13 +74,17 @@ def _found(study: StoredStudy) -> str:
     )
 
 
-def _sure(study: StoredStudy, urgent: Sequence[Finding]) -> str:
+def _sure(study: StoredStudy, urgent: Sequence[Finding], confirmation: Confirmation | None) -> str:
     sure = decided(study)
     words = {
         None: "One study cannot say how far chance has helped it",
         True: "It is ahead of the second best by more than the noise between its epochs",
         False: "It is not decided against the second best, which is within the noise",
     }[sure]
+    if confirmation is not None and confirmation.over:
+        best = standings(confirmation)[0]
+        metric = study.state.objective.metric
+        words = f"Confirmed: {confirmation.sentence}, with {metric} {best.mean} for {best.name}"
     fails = sum(one.verdict == "fail" for one in urgent)
     warns = len(urgent) - fails
     doctor = "the doctor has found nothing"

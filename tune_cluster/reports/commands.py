@@ -177,7 +177,8 @@ def doctor(study: str, *, json: bool = False) -> None:
         study: its folder, or s3://bucket/folder/name.
         json: whether to print a JSON list.
     """
-    findings = worst_first(examined(readable(study).study))
+    found = readable(study)
+    findings = worst_first(examined(found.study, found.siblings.confirmation))
     if json:
         _print_findings(findings)
         return

@@ -8,11 +8,13 @@ journal of that study: `Race` follows its events, and says which candidate a tri
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-from search_spaces.objective import Objective
+from search_spaces.objective import Objective, shown_value
 from search_spaces.trial_events import Event, Suggested
 from tune_cluster.reports.beside import is_there, read
 from tune_cluster.reports.verdict import Verdict, judge
@@ -46,8 +48,10 @@ class Race:
         """Seed of each round that has begun."""
 
     def apply(self, event: Event) -> None:
-        """Take in an event of the study."""
+        """Take in an event of the study; raise a ValueError for one that is out of order."""
         self.state.apply(event)
+        if isinstance(event, Suggested) and event.trial >= len(self.schedule):
+            raise ValueError(f"trial {event.trial} is suggested, and its round has not begun")
         if isinstance(event, Suggested) and event.seed is not None:
             self.seeds.setdefault(self.schedule[event.trial][0], event.seed)
         elif isinstance(event, RoundJudged):
@@ -201,10 +205,16 @@ class Confirmation:
             )
         return found
 
+    @property
+    def sentence(self) -> str:
+        """The verdict so far, in one sentence without its end."""
+        verdict = self.verdict
+        return "no round is complete yet" if verdict is None else verdict.lines()[0][1]
+
     def lines(self) -> list[tuple[str, str]]:
         """Return the lines for the user: pairs of a label and a text."""
         verdict = self.verdict
-        told = [("verdict", "none before the first round is complete")]
+        told = [("verdict", self.sentence)]
         return [
             ("confirmed", self.summary),
             *(told if verdict is None else verdict.lines()),
@@ -234,6 +244,56 @@ class Confirmation:
             ],
             "verdict": None if verdict is None else verdict.as_json(),
         }  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """A candidate at the end of a confirmation, or so far, as texts for a report."""
+
+    name: str
+    config: Mapping[str, Any]
+    verdict: Literal["best", "tied", "worse"]
+    seeds: str
+    """Number of its seeds, and of those that failed."""
+    mean: str
+    """Mean of its values with the interval."""
+    difference: str
+    """Mean paired difference to the best with its interval; empty for the best."""
+
+
+def standings(confirmation: Confirmation) -> list[Standing]:
+    """Return the candidates, the best first; none before the first round is complete."""
+    found = confirmation.verdict
+    if found is None:
+        return []
+    compared = {one.name: one for one in found.comparisons}
+    standing = []
+    for mean in found.means:
+        other = compared.get(mean.name)
+        difference = ""
+        if other is not None:
+            sign = "+" if other.difference > 0 else ""
+            difference = sign + _interval(other.difference, other.low, other.high)
+        standing.append(
+            Standing(
+                name=mean.name,
+                config=confirmation.candidates[mean.name],
+                verdict="best" if other is None else "worse" if other.worse else "tied",
+                seeds=f"{mean.n + mean.failed}" + (f", {mean.failed} failed" * bool(mean.failed)),
+                mean=_interval(mean.mean, mean.low, mean.high),
+                difference=difference,
+            )
+        )
+    return standing
+
+
+def _interval(value: float, low: float, high: float) -> str:
+    if math.isnan(value):
+        return "none"
+    if math.isnan(low):
+        return shown_value(value)
+    ends = ", ".join(shown_value(end, like=value) for end in (low, high))
+    return f"{shown_value(value)} [{ends}]"
 
 
 def confirmation_beside(study: str) -> Confirmation | None:

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces.objective import shown_value
 from search_spaces.values import short
+from tune_cluster.plain_text import argument
 from tune_cluster.reports.answer import Answer, answer_of
+from tune_cluster.reports.confirm import Confirmation, Standing, standings
 from tune_cluster.reports.course import band_of, course_of
 from tune_cluster.reports.doctor.checks import examined
 from tune_cluster.reports.doctor.finding import Finding, worst_first
 from tune_cluster.reports.frames import results_frame, trials_frame, write_parquet
 from tune_cluster.reports.importance import Importances, importances
-from tune_cluster.reports.readable import Readable
+from tune_cluster.reports.readable import Readable, Siblings
 from tune_cluster.reports.tables import write_table
 from tune_cluster.reports.templates import rendered
 from tune_cluster.reports.trial_table import Row, ordered, rows_of, searched
@@ -51,6 +53,9 @@ class StudyReport:
     state: str
     notice: str
     """What is missing of a damaged study; empty if nothing is."""
+    siblings: Siblings
+    confirmed: str
+    """Whether it is confirmed, or how to do it; empty where nothing can be confirmed."""
     answer: Answer
     findings: list[Finding]
     rows: list[Row]
@@ -62,6 +67,12 @@ class StudyReport:
     def metric(self) -> str:
         """Metric of the study."""
         return self.study.state.objective.metric
+
+    @property
+    def standings(self) -> list[Standing]:
+        """Candidates of its confirmation."""
+        found = self.siblings.confirmation
+        return [] if found is None else standings(found)
 
     @property
     def columns(self) -> list[str]:
@@ -112,8 +123,8 @@ def report_of(readable: Readable, *, importance: bool = True) -> StudyReport:
     Raises:
         ValueError: a library of the extra `report` is not installed.
     """
-    directory, study, state, notice = readable
-    findings = examined(study)
+    directory, study, state, notice, siblings = readable
+    findings = examined(study, siblings.confirmation)
     objective = study.state.objective
     rows = ordered(rows_of(study), "value", descending=objective.mode == "max")
     found = importances(study) if importance else Importances(epoch=None, each=[])
@@ -122,12 +133,23 @@ def report_of(readable: Readable, *, importance: bool = True) -> StudyReport:
         study=study,
         state=state,
         notice=notice,
-        answer=answer_of(study, state, findings),
+        siblings=siblings,
+        confirmed=_confirmed(directory, study, siblings.confirmation),
+        answer=answer_of(study, state, findings, siblings.confirmation),
         findings=worst_first(findings),
         rows=rows,
         importance=found,
         sections=_sections(study, rows, found),
     )
+
+
+def _confirmed(directory: Path, study: StoredStudy, found: Confirmation | None) -> str:
+    command = f"tune-cluster confirm {argument(str(directory))}"
+    if found is not None:
+        return "" if found.over else f"Not confirmed yet ({found.sentence}): {command}"
+    # An experiment of plain Ray Tune has no command; an audit is no study of its own.
+    possible = study.about.get("command") and "audits" not in study.about
+    return f"Not confirmed: {command}" if possible else ""
 
 
 def _sections(study: StoredStudy, rows: Sequence[Row], found: Importances) -> list[Section]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tune_cluster.reports.confirm import Confirmation
 from tune_cluster.reports.doctor.boundaries import boundaries
 from tune_cluster.reports.doctor.budget import budget
 from tune_cluster.reports.doctor.curves import curves
@@ -12,10 +13,16 @@ from tune_cluster.reports.doctor.noise import noise
 from tune_cluster.reports.doctor.ranks import ranks
 from tune_cluster.study.stored import StoredStudy
 
-CHECKS = (boundaries, infeasible, curves, ranks, budget, noise, machines)
+CHECKS = (boundaries, infeasible, curves, ranks, budget, machines)
 """Each yields findings; a new check is a function here."""
 
 
-def examined(study: StoredStudy) -> list[Finding]:
-    """Return the findings of every check."""
-    return [finding for check in CHECKS for finding in check(study)]
+def examined(study: StoredStudy, confirmation: Confirmation | None = None) -> list[Finding]:
+    """Return the findings of every check.
+
+    Args:
+        study: the study.
+        confirmation: its confirmation, which tells chance from merit.
+    """
+    found = [finding for check in CHECKS for finding in check(study)]
+    return [*found, *noise(study, confirmation)]

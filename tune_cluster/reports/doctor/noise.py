@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Iterator
 from itertools import pairwise
 
+from tune_cluster.reports.confirm import Confirmation
 from tune_cluster.reports.doctor.finding import PLAYBOOK, Advice, Finding
 from tune_cluster.reports.doctor.trials import ranked
 from tune_cluster.study.state import TrialState
@@ -27,6 +28,12 @@ whose trials differ by noise alone, in the same unit."""
 RULE = (
     f"the best trial is ahead of the median of those that ran to the end by {ALIKE:g} standard "
     f"deviations of the noise between epochs ({PLAYBOOK}, 'Understanding the sources of variance')"
+)
+
+
+CONFIRMED_RULE = (
+    "the best is better than each other one over paired seeds (reports/verdict.py; Maron and Moore "
+    "1994, 'Hoeffding Races')"
 )
 
 
@@ -53,8 +60,19 @@ def decided(study: StoredStudy) -> bool | None:
     return abs(best.value - second.value) > DECIDED * noise
 
 
-def noise(study: StoredStudy) -> Iterator[Finding]:
-    """Yield whether the trials differ by more than noise."""
+def noise(study: StoredStudy, confirmation: Confirmation | None = None) -> Iterator[Finding]:
+    """Yield whether the trials differ by more than noise; a confirmation that is over decides."""
+    if confirmation is not None and confirmation.over and confirmation.verdict is not None:
+        tie = confirmation.verdict.kind == "tie"
+        advice = Advice(text="take the cheapest of the tied, or confirm with more seeds (--seeds)")
+        yield Finding(
+            check="noise",
+            verdict="warn" if tie else "pass",
+            evidence=f"confirmed with seeds of their own: {confirmation.sentence}",
+            rule=CONFIRMED_RULE,
+            advice=(advice,) if tie else (),
+        )
+        return
     trials, deviation = _whole(study), noise_of(study)
     if deviation is None or len(trials) < LOOKED_AT:
         yield Finding(
@@ -67,7 +85,7 @@ def noise(study: StoredStudy) -> Iterator[Finding]:
     values = [trial.best.value for trial in trials if trial.best]
     ahead = abs(values[0] - statistics.median(values))
     alike = ahead <= ALIKE * deviation
-    open_yet = "" if decided(study) else "; the best and the second are not decided by this study"
+    open_yet = "" if decided(study) else "; the best and the second are not decided until confirmed"
     yield Finding(
         check="noise",
         verdict="warn" if alike else "pass",
@@ -79,7 +97,8 @@ def noise(study: StoredStudy) -> Iterator[Finding]:
         advice=(
             (
                 Advice(
-                    text="train the best again with several seeds; what was searched may not matter"
+                    text="train the best again with several seeds (tune-cluster confirm); what was "
+                    "searched may not matter"
                 ),
             )
             if alike
