@@ -173,16 +173,20 @@ def timeline_figure(study: StoredStudy) -> go.Figure | None:
         return None
     since: dict[int, float] = {}
     bars: dict[str, list[tuple[int, float, float]]] = {}
+    # Place of the last bar of each trial on a node: other trials report between its results.
+    latest: dict[tuple[str, int], int] = {}
     for event in study.events:
         if isinstance(event, Started) and event.time is not None:
             since[event.trial] = event.time - first
         elif isinstance(event, Result) and event.time is not None:
-            end = event.time - first
-            lane = bars.setdefault(event.node or "unknown", [])
+            end, node = event.time - first, event.node or "unknown"
+            lane = bars.setdefault(node, [])
             begin = since.get(event.trial, end)
-            if lane and lane[-1][0] == event.trial and lane[-1][2] >= begin - 1e-9:
-                lane[-1] = (event.trial, lane[-1][1], end)
+            at = latest.get((node, event.trial))
+            if at is not None and lane[at][2] >= begin - 1e-9:
+                lane[at] = (event.trial, lane[at][1], end)
             else:
+                latest[node, event.trial] = len(lane)
                 lane.append((event.trial, begin, end))
             since[event.trial] = end
     figure = go.Figure()
