@@ -47,6 +47,15 @@ Number: TypeAlias = (
 )
 """Finite or infinite number in arithmetic range."""
 
+LATEST = 253_402_300_799
+"""Last second of the year 9999, after which Python has no dates."""
+
+UnixSeconds: TypeAlias = (
+    Annotated[int, Field(strict=True, ge=0, le=LATEST)]
+    | Annotated[float, Field(strict=True, ge=0, le=LATEST)]
+)
+"""Seconds since 1970."""
+
 StepValue: TypeAlias = Annotated[list[Number], Field(min_length=2, max_length=2)]
 """A step within an epoch and its value."""
 
@@ -62,8 +71,8 @@ class Event:
     name: ClassVar[str]
     """Value of the key `event` in a line of the journal."""
 
-    time: Number | None = None
-    """Seconds since 1970 when the event was written to the journal; None before."""
+    time: UnixSeconds | None = None
+    """When the event was written to the journal; None before."""
 
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> Self:

@@ -118,7 +118,18 @@ others = st.sampled_from((*OTHER_VALUES, "removed", "removed", "removed", "twice
 byte_damages = st.tuples(st.just("bytes"), st.sampled_from(BYTES), numbers, numbers)
 flips = st.tuples(st.just("bytes"), st.just(_flipped), numbers, st.integers(0, 255))
 json_damages = st.tuples(st.just("json"), numbers, numbers, others)
-KINDS = ("folder", "circle", "link", "FIFO", "socket", "gone", "empty", "unreadable")
+KINDS = (
+    *("folder", "circle", "link", "dangling", "FIFO", "socket", "gone", "empty", "unreadable"),
+    *("picture", "list", "number"),
+)
+OTHER_CONTENTS = {
+    "empty": b"",
+    "picture": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\n",
+    "list": b"[]\n",
+    "number": b"7\n",
+}
+"""Contents that another program has left."""
+
 kinds = st.tuples(st.just("kind"), st.sampled_from(KINDS))
 damages = st.one_of(byte_damages, flips, json_damages, json_damages, kinds)
 
@@ -140,9 +151,11 @@ def do_damage(path, damage):
 
 
 def _change_fields(path, data, at, number, other):
-    if path.suffix == ".json":
+    # Ray Tune has an object a line in a `.json` too.
+    by_line = path.suffix == ".jsonl" or (path.suffix == ".json" and data.count(b"\n{"))
+    if path.suffix == ".json" and not by_line:
         return changed_json(data, number, other)
-    if path.suffix == ".jsonl":
+    if by_line:
         lines = _lines(data)
         at = at % len(lines)
         lines[at] = changed_json(lines[at], number, other) + b"\n"
@@ -160,6 +173,8 @@ def _replace(path, kind):
         path.symlink_to(path.name)
     elif kind == "link":
         path.symlink_to("/etc/hostname")
+    elif kind == "dangling":
+        path.symlink_to("nowhere")
     elif kind == "FIFO":
         os.mkfifo(path)
     elif kind == "socket":
@@ -169,8 +184,8 @@ def _replace(path, kind):
         with socket.socket(socket.AF_UNIX) as one:
             one.bind(path.name)
         os.chdir(before)
-    elif kind == "empty":
-        path.touch()
+    elif kind in OTHER_CONTENTS:
+        path.write_bytes(OTHER_CONTENTS[kind])
     elif kind == "unreadable":
         path.write_bytes(content)
         path.chmod(0)

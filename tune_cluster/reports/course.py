@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,7 +88,7 @@ def band_of(study: StoredStudy, seed: int = 0) -> Band | None:
     trials = [
         (len(trial.results), objective.key(trial.best.value))
         for trial in study.state.trials.values()
-        if trial.best is not None and np.isfinite(trial.best.value)
+        if trial.best is not None and math.isfinite(trial.best.value)
     ]
     if len(trials) < 2:
         return None

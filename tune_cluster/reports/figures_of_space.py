@@ -146,9 +146,12 @@ def _best_of_buckets(
             continue
         value = row.config[name]
         bucket: Any = key_of(value)
-        if ranged and isinstance(value, (int, float)):
+        if ranged:
+            # A value that another program has written may have no place on the axis.
+            if not is_finite(value) or (log and value <= 0):
+                continue
             ends = (math.log(low), math.log(high)) if log else (low, high)
-            at = math.log(value) if log and value > 0 else value
+            at = math.log(value) if log else value
             bucket = min(BUCKETS - 1, int(BUCKETS * (at - ends[0]) / ((ends[1] - ends[0]) or 1)))
         known = found.get(bucket)
         if known is None or known.value is None or objective.better(row.value, known.value):

@@ -55,11 +55,14 @@ def results_frame(study: StoredStudy) -> pd.DataFrame:
 
 
 def write_parquet(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table as Parquet; a column of several types becomes text."""
+    """Write a table as Parquet; a column of several types, or with whole numbers that have no
+    place in 64 bits, becomes text."""
     plain = frame.copy()
     for name in plain.columns:
-        kinds = {type(value) for value in plain[name].dropna()}
-        if len(kinds - {int, float}) > 1 or (kinds - {int, float} and kinds & {int, float}):
+        values = plain[name].dropna()
+        kinds = {type(value) for value in values}
+        several = len(kinds - {int, float}) > 1 or (kinds - {int, float} and kinds & {int, float})
+        if several or (int in kinds and any(abs(value) >= 2**63 for value in values)):
             plain[name] = plain[name].map(lambda value: None if value is None else str(value))
     write_file(path.parent, path, plain.to_parquet(index=False))
 

@@ -8,8 +8,8 @@ hyperparameter is what was tried.
 from __future__ import annotations
 
 import csv
+import io
 import json
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from typing import Any
 from search_spaces.objective import Mode, Objective
 from search_spaces.space import flattened
 from search_spaces.trial_events import Ended, Event, Result, Suggested
+from tune_cluster.storage.inside import read_regular
+from tune_cluster.storage.integrity import parse
 from tune_cluster.study.events import Started
 from tune_cluster.study.state import StudyState
 from tune_cluster.study.stored import StoredStudy
@@ -40,6 +42,9 @@ RAYS = {
     *("trial_id", EPOCH, TIME, NODE),
 }
 """Fields that Ray adds to a report, which are no metrics."""
+
+LARGEST_NUMBER = 1e300
+"""Largest number that counts as finite: twice as much is, too."""
 
 WIDE = 100.0
 """Ratio of the largest to the smallest value from which a range is taken as logarithmic."""
@@ -93,91 +98,109 @@ def read_ray_experiment(directory: Path, metric: str | None, mode: Mode | None) 
 
 def _trial(params: Path) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
     """Return configuration and reports of a trial; None if they cannot be read."""
+    config = _object(_content(params))
+    return None if config is None else (flattened(config), list(_reports(params.parent)))
+
+
+def _content(path: Path) -> bytes:
+    """Return the content of a file; nothing of one that cannot be read."""
     try:
-        config = json.loads(params.read_text())
+        return read_regular(path)
     except (OSError, ValueError):
+        return b""
+
+
+def _object(data: bytes) -> dict[str, Any] | None:
+    """Return a JSON object; None of anything else, such as the last line of a killed trial."""
+    try:
+        found = parse(data, unique=False, finite=False)
+    except ValueError:
         return None
-    if not isinstance(config, dict):
-        return None
-    return flattened(config), list(_reports(params.parent))
+    return found if isinstance(found, dict) else None
 
 
 def _reports(folder: Path) -> Iterator[dict[str, Any]]:
-    try:
-        lines = (folder / RESULTS).read_text().splitlines()
-    except (OSError, ValueError):
-        lines = []
-    for line in lines:
-        try:
-            report = json.loads(line)
-        except ValueError:
-            # The last line of a killed trial.
-            continue
-        if isinstance(report, dict):
-            yield report
+    lines = _content(folder / RESULTS).splitlines()
+    yield from (report for line in lines if (report := _object(line)) is not None)
     if lines:
         return
+    text = _content(folder / PROGRESS).decode(errors="replace")
     try:
-        with (folder / PROGRESS).open(newline="") as file:
-            for row in csv.DictReader(file):
-                yield {name: _number(text) for name, text in row.items() if name}
-    except (OSError, ValueError, csv.Error):
+        for row in csv.DictReader(io.StringIO(text, newline="")):
+            yield {name: _number(cell) for name, cell in row.items() if name}
+    except csv.Error:
         return
 
 
-def _number(text: str | None) -> Any:
+def _number(cell: str | list[str] | None) -> Any:
+    if not isinstance(cell, str):
+        return None
     try:
-        number = float(text or "")
+        number = float(cell)
     except ValueError:
-        return text
+        return cell
     return int(number) if number.is_integer() else number
 
 
 def _metrics(report: Mapping[str, Any]) -> dict[str, float | bool | None]:
     return {
-        name: value if math.isfinite(value) else None
+        name: value if _is_finite(value) else None
         for name, value in report.items()
         if isinstance(value, (int, float)) and name not in RAYS and not name.startswith("config/")
     }
 
 
+def _is_finite(value: float) -> bool:
+    return abs(value) <= LARGEST_NUMBER
+
+
 def _events(trials: list[tuple[dict[str, Any], list[dict[str, Any]]]], metric: str) -> list[Event]:
     found: list[Event] = []
     for index, (config, reports) in enumerate(trials):
-        times = [float(report[TIME]) for report in reports if TIME in report]
+        told = list(_results(index, reports, metric))
+        times = [event.time for event in told if event.time is not None]
         began = min(times, default=None)
         found.append(Suggested(trial=index, config=config, time=began))
         if not reports:
             continue
-        took = reports[0].get("time_total_s", 0.0)
-        started = None if began is None else began - float(took or 0.0)
-        found.append(Started(trial=index, time=started))
-        last = 0
-        for report in reports:
-            epoch = report.get(EPOCH)
-            # A restored trial repeats epochs: the first report of each counts.
-            if not isinstance(epoch, int) or epoch <= last:
-                continue
-            metrics = _metrics(report)
-            if metric in metrics:
-                last = epoch
-                found.append(
-                    Result(
-                        trial=index,
-                        epoch=epoch,
-                        node=str(report.get(NODE, "")) or None,
-                        metrics={**metrics, "epoch": epoch},
-                        time=report.get(TIME),
-                    )
-                )
-        if last:
-            found.append(
-                Ended(trial=index, epoch=last, status="finished", time=max(times, default=None))
-            )
+        took = reports[0].get("time_total_s")
+        if began is not None and isinstance(took, (int, float)) and 0 <= took <= began:
+            began -= took
+        found += [Started(trial=index, time=began), *told]
+        if told:
+            last, now = told[-1].epoch, max(times, default=None)
+            found.append(Ended(trial=index, epoch=last, status="finished", time=now))
     # Suggestions first: a study knows its trials in order.
     suggested = [event for event in found if isinstance(event, Suggested)]
     rest = [event for event in found if not isinstance(event, Suggested)]
     return [*suggested, *sorted(rest, key=lambda event: event.time or 0.0)]
+
+
+def _results(index: int, reports: list[dict[str, Any]], metric: str) -> Iterator[Result]:
+    """Yield the reports of a trial that a journal could have, each epoch once."""
+    last, before = 0, None
+    for report in reports:
+        epoch, metrics = report.get(EPOCH), _metrics(report)
+        # A restored trial repeats epochs: the first report of each counts.
+        if not isinstance(epoch, int) or epoch <= last or metric not in metrics:
+            continue
+        now = report.get(TIME)
+        if before is not None:
+            # The order of the epochs counts, whatever the clocks of its nodes say.
+            now = max(now, before) if isinstance(now, (int, float)) else before
+        content = {
+            "trial": index,
+            "epoch": epoch,
+            "node": str(report.get(NODE, "")) or None,
+            "metrics": {**metrics, "epoch": epoch},
+            "time": now,
+        }
+        try:
+            result = Result.from_json(content)
+        except ValueError:
+            continue
+        yield result
+        last, before = epoch, result.time
 
 
 def _space(configs: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -188,7 +211,11 @@ def _space(configs: list[dict[str, Any]]) -> list[dict[str, Any]]:
         keys = {json.dumps(value): value for value in values}
         if len(keys) < 2:
             continue
-        numbers = [v for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)]
+        numbers = [
+            value
+            for value in values
+            if isinstance(value, (int, float)) and not isinstance(value, bool) and _is_finite(value)
+        ]
         if len(numbers) == len(values) and len(keys) > 5:
             low, high = min(numbers), max(numbers)
             scale = "log" if low > 0 and high / low >= WIDE else "linear"

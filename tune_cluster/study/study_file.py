@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 from typing_extensions import NotRequired, TypedDict
 
 from search_spaces.objective import Mode
@@ -28,13 +28,41 @@ FIELDS = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
 
 Positive: TypeAlias = Annotated[int, Field(ge=1, le=2**53)]
 
+Bound: TypeAlias = Annotated[float, Field(ge=-1e300, le=1e300)]
+"""End of a range, between which a difference is finite."""
+
+Amount: TypeAlias = Annotated[float, Field(ge=0, le=1e300)]
+
+
+def _has_its_values(parameter: _Parameter) -> _Parameter:
+    """Refuse a hyperparameter whose range no number can be drawn from."""
+    low, high = parameter.get("low"), parameter.get("high")
+    if (low is None) != (high is None):
+        raise ValueError("low and high come together")
+    if low is not None and high is not None and low > high:
+        raise ValueError(f"low is {low}, above high, {high}")
+    if low is not None and low <= 0 and parameter.get("scale") == "log":
+        raise ValueError(f"low is {low}; a log scale is of positive numbers")
+    return parameter
+
 
 class _Parameter(TypedDict):
+    __pydantic_config__ = FIELDS  # type: ignore[misc]
+
     name: str
+    low: NotRequired[Bound]
+    high: NotRequired[Bound]
+    scale: NotRequired[Literal["linear", "log"]]
+    integer: NotRequired[bool]
+    values: NotRequired[list[Any]]
+    condition: NotRequired[dict[str, list[Any]]]
+    """Values of another hyperparameter under which this one exists."""
 
 
 class _Space(TypedDict):
-    parameters: list[_Parameter]
+    __pydantic_config__ = FIELDS  # type: ignore[misc]
+
+    parameters: list[Annotated[_Parameter, AfterValidator(_has_its_values)]]
     fixed: dict[str, Any]
 
 
@@ -56,7 +84,12 @@ class _Dataset(TypedDict):
 
 
 class _Flags(TypedDict):
+    __pydantic_config__ = FIELDS  # type: ignore[misc]
+
     storage_path: str
+    trials: NotRequired[Positive | None]
+    gpus_per_trial: NotRequired[Amount | None]
+    price_per_gpu_hour: NotRequired[Amount | None]
 
 
 class _Audits(TypedDict):
