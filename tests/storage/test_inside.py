@@ -11,7 +11,7 @@ import pytest
 
 from search_spaces.schedulers.base import Closing
 from tests.journals import event_of, state_of
-from tune_cluster.callbacks.tensorboard import new_event_file
+from tune_cluster.callbacks.event_files import new_event_file
 from tune_cluster.cluster.facts import facts_here
 from tune_cluster.execution.summary import write_closing
 from tune_cluster.reports.tables import write_table
@@ -91,7 +91,8 @@ def test_a_writer_replaces_a_link_and_follows_none(shared, name):
         ("best", schedule),
         ("trials", checkpoint),
         ("trials/0000", checkpoint),
-        ("trials/0000", lambda study: new_event_file(study / "trials" / "0000", waiting(study))),
+        ("trials/0000", lambda study: event_file(study, study / "trials" / "0000")),
+        ("course", lambda study: event_file(study, study / "course")),
     ],
 )
 def test_a_folder_that_is_a_link_is_written_to_by_nobody(shared, folder, write):
@@ -104,6 +105,10 @@ def test_a_folder_that_is_a_link_is_written_to_by_nobody(shared, folder, write):
     with pytest.raises(LinkError, match=f"{folder} is a link"):
         write(shared.study)
     assert not list(elsewhere.iterdir())
+
+
+def event_file(study, folder):
+    new_event_file(study, folder, waiting(study))
 
 
 def waiting(study):

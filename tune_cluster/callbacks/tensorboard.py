@@ -1,7 +1,6 @@
 """Curves of the trials for TensorBoard: one run per trial, epochs on the x axis, each only once.
 
-Each run also has its line of HPARAMS, whose content `hparams` determines. Each process that writes
-to a run has its own event file in it.
+Each run also has its line of HPARAMS, whose content `hparams` determines.
 """
 
 from __future__ import annotations
@@ -9,20 +8,10 @@ from __future__ import annotations
 import ctypes
 import io
 import math
-import os
-import secrets
-import socket
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from google.protobuf.message import DecodeError
-from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
-from tensorboard.compat.proto.event_pb2 import Event as FileEvent
-from tensorboard.compat.proto.event_pb2 import SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboard.plugins.text.metadata import create_summary_metadata
 from tensorboard.summary.writer.record_writer import RecordWriter
@@ -40,6 +29,16 @@ from search_spaces.trial_events import (
     TrialEvent,
 )
 from tune_cluster.callbacks.base import Callback
+from tune_cluster.callbacks.event_files import (
+    EVENT_FILE_PREFIX,
+    FILE_VERSION,
+    empty_event_files,
+    events_in,
+    file_event,
+    new_event_file,
+    paths_of,
+    restart,
+)
 from tune_cluster.callbacks.hparams import (
     NO_VALUE,
     SESSION_END,
@@ -48,15 +47,12 @@ from tune_cluster.callbacks.hparams import (
     is_column,
 )
 from tune_cluster.plain_text import in_markdown, json_in_markdown, one_line
-from tune_cluster.storage.append_only import AppendOnlyFile
 from tune_cluster.storage.checkpoints import dirname_of
-from tune_cluster.storage.inside import check_regular, open_to_append, opened, write_file
+from tune_cluster.storage.inside import write_file
 from tune_cluster.storage.retry import StorageRetry
 from tune_cluster.storage.store import LocalStore
 from tune_cluster.study.events import Closed, Interim, Session, Started
 from tune_cluster.study.state import Metrics, StudyState, TrialState
-
-EVENT_FILE_PREFIX, FILE_VERSION = "events.out.tfevents", "brain.Event:2"
 
 OF_STEPS = "/step"
 """End of the tags of single steps, with the step on the x axis: `loss/step`, `accuracy/step`."""
@@ -194,7 +190,7 @@ class TensorBoard(Callback):
         """Remove the content of a run; a running TensorBoard drops everything from `step` on."""
         if run in self._writers:
             self._writers.pop(run).close()
-        empty_event_files(self._trials_dir / run)
+        empty_event_files(self._trials_dir.parent, self._trials_dir / run)
         self._lost[run] = step, [tag for tag in self._known(run).last if is_column(tag)]
         self._runs[run] = Run()
 
@@ -207,13 +203,12 @@ class TensorBoard(Callback):
         if run in self._writers:
             return
         tags = self._known(run).tags
-        self._writers[run] = new_event_file(self._trials_dir / run, self._retry)
+        folder = self._trials_dir / run
+        self._writers[run] = new_event_file(self._trials_dir.parent, folder, self._retry)
         if run in self._lost:
             step, columns = self._lost.pop(run)
-            # TensorBoard treats the first restart that it reads as the beginning of the run.
-            restart = file_event(step=step, session_log=SessionLog(status=SessionLog.START))
             for _ in range(2):
-                self._writers[run].write(restart)
+                self._writers[run].write(restart(step))
             self._add(run, step, [Summary.Value(tag=t, simple_value=NO_VALUE) for t in columns])
         if "config" not in tags:
             config = "".join(
@@ -311,54 +306,8 @@ def is_of_steps(tag: str) -> bool:
 def read_run(folder: Path) -> Run:
     """Return the content of the event files in a run's folder."""
     run = Run()
-    # In the order in which TensorBoard reads them.
-    for path in sorted(folder.glob(f"{EVENT_FILE_PREFIX}.*")):
+    for path in paths_of(folder):
         for event in events_in(path):
             for value in event.summary.value:
                 run.add(event.step, value)
     return run
-
-
-def events_in(path: Path) -> Iterator[FileEvent]:
-    """Yield the events of a file, up to the first damaged one; none if it is no file."""
-    with suppress(OSError, ValueError, DecodeError):
-        check_regular(path, path.lstat().st_mode)
-        for record in RawEventFileLoader(str(path)).Load():
-            yield FileEvent.FromString(record)
-
-
-def new_event_file(folder: Path, retry: StorageRetry) -> RecordWriter:
-    """Create a new event file in the folder of a run below the study's `trials/`.
-
-    This thread writes it: TensorBoard's own writer starts a thread for each file, which for 200
-    short trials costs more than their epochs.
-    """
-    study = folder.parents[1]
-
-    def make() -> None:
-        with opened(study, folder, make=True):
-            pass
-
-    retry(make)
-    stem = f"{EVENT_FILE_PREFIX}.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}"
-    path = folder / f"{stem}.{time.monotonic_ns()}.{secrets.token_hex(8)}"
-    # Not synced to the disk: a later session restores lost events from the journal.
-    writer = RecordWriter(AppendOnlyFile(path, retry, study=study, new=True, kept=False))
-    writer.write(file_event(file_version=FILE_VERSION))
-    return writer
-
-
-def empty_event_files(folder: Path) -> None:
-    """Empty the files of a run. If they were deleted, TensorBoard's slower reader would stay at a
-    deleted file that it has begun, and never read the next."""
-    for path in folder.glob(f"{EVENT_FILE_PREFIX}.*"):
-        number = open_to_append(folder.parents[1], path)
-        try:
-            os.ftruncate(number, 0)
-        finally:
-            os.close(number)
-
-
-def file_event(**content: Any) -> bytes:
-    """Return an event with the current time in the format of the file."""
-    return bytes(FileEvent(wall_time=time.time(), **content).SerializeToString())
