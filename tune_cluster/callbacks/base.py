@@ -17,14 +17,14 @@ class Callback:
     def on_event(self, event: Event, state: StudyState, replay: bool) -> None:
         """Take in an event.
 
-        A session begins with the events of all earlier sessions, followed by a `Session`. Its last
-        event is a `Closed`, at which to close files: `on_end` is not called in a session that ends
-        with an error.
+        A session begins with the events of all earlier sessions, followed by a `Session`, and by
+        what it decides about them at once. Its last event is a `Closed`, at which to close files:
+        `on_end` is not called in a session that ends with an error.
 
         Args:
             event: an instance of one of the classes in `tune_cluster.study.events`.
             state: state of the study, including this event. Reading it is cheap; do not change it.
-            replay: whether the event is of an earlier session.
+            replay: whether the event is of an earlier session, or follows from those alone.
 
         Raises:
             StorageLostError: the storage failed permanently; the study continues.

@@ -145,12 +145,23 @@ class EventStream:
         self._pending: deque[Event] = deque()
         self._emitting = False
 
-    def begin(self, earlier: Sequence[Event], session: Session) -> None:
-        """Replay earlier sessions to each listener, then pass on that this one has begun."""
+    def begin(
+        self, earlier: Sequence[Event], session: Session, decided: Sequence[Event] = ()
+    ) -> None:
+        """Replay earlier sessions to each listener, then pass on that this one has begun, in the
+        order of the journal.
+
+        Args:
+            earlier: events of earlier sessions.
+            session: the beginning of this one.
+            decided: what it has decided by then about earlier sessions, which the state includes.
+        """
         for listener in self._listeners:
             for event in earlier:
                 listener.on_event(event, self._state, replay=True)
             listener.on_event(session, self._state, replay=False)
+            for event in decided:
+                listener.on_event(event, self._state, replay=True)
 
     def emit(self, *events: Event) -> None:
         """Write the events in one call, so that a killed driver leaves all of them or none; then

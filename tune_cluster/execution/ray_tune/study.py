@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -361,11 +361,10 @@ class Study:
             self.directory / JOURNAL, self.retry, on_lost=self.stopper.storage_lost, held=self._lock
         )
         write_study_file(self.directory, description, self.retry)
-        self._session = Session(
-            command=list(command), resumed=bool(self.events), notices=self.notices
-        )
+        session = Session(command=list(command), resumed=bool(self.events), notices=self.notices)
         # The state includes these decisions already.
-        self._journal.append(self._session, *self._decided)
+        written, *self._decided = self._journal.append(session, *self._decided)
+        self._session = replace(session, time=written.time)
 
     def begin(self, listeners: Sequence[Listener] = ()) -> None:
         """Replay earlier sessions to the listeners, report that this one has begun, and pass on all
@@ -378,7 +377,7 @@ class Study:
         assert self._session is not None
         own = [self.stopper, self._conditions, self._losses, self._strategies]
         self._stream = EventStream(self._journal, self.state, [*own, *listeners])
-        self._stream.begin([*self.events, *self._decided], self._session)
+        self._stream.begin(self.events, self._session, self._decided)
 
     def emit(self, *events: Event) -> None:
         """Write events, and pass them to all listeners."""
