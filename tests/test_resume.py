@@ -12,6 +12,9 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 from search_spaces.schedulers.rungs import Rungs
 from tests.conftest import JOB, PATIENCE, TINY, journal_of, results_of, table_of
 from tests.gate import TRIALS, Gated
+from tune_cluster.callbacks.course import RUN, curves_of, read_curves
+from tune_cluster.study.course import Course
+from tune_cluster.study.stored import read_study
 
 pytestmark = pytest.mark.long
 
@@ -50,8 +53,8 @@ def epochs_in_event_files(study, tag="loss/validation"):
 
 
 def assert_whole(study, trials, tag="loss/validation"):
-    """All trials have ended, none ran after its end except by a promotion, no epoch occurs
-    twice."""
+    """All trials have ended, none ran after its end except by a promotion, no epoch and no point of
+    the study occurs twice."""
     events = journal_of(study)
     assert {event["trial"] for event in events if event["event"] == "ended"} == set(range(trials))
     for index in range(trials):
@@ -67,6 +70,10 @@ def assert_whole(study, trials, tag="loss/validation"):
             results = [(t, e) for t, e in results if t != lost[0] or e < lost[1]]
     assert len(results) == len(set(results))
     assert sorted(epochs_in_event_files(study, tag)) == sorted(results)
+    stored = read_study(study)
+    course = Course(stored.state.objective)
+    points = [point for event in stored.events for point in course.apply(event)]
+    assert read_curves(study / RUN) == curves_of(points)
 
 
 def rungs_of(study):

@@ -48,7 +48,7 @@ def test_hparams_and_the_runs_of_time_series_have_a_line_a_trial(smoke_test):
         no_rung = cells["stopped_rung"] in ("", "NaN")
         assert (None if no_rung else float(cells["stopped_rung"])) == rungs[name]
 
-    # The study itself is a run, which has the columns.
-    assert set(runs) == {*table, "."}
+    # The study itself is a run, which has the columns, and another one, which has its curves.
+    assert set(runs) == {*table, ".", "course"}
     for name, row in table.items():
         assert float(runs[name]) == pytest.approx(float(row["learning_rate"]), abs=5e-5)

@@ -23,6 +23,7 @@ from rich.console import Console
 
 from tune_cluster.callbacks.base import Callback
 from tune_cluster.callbacks.console import ConsoleOutput
+from tune_cluster.callbacks.course import CourseCurves
 from tune_cluster.callbacks.hparams import Columns
 from tune_cluster.callbacks.retention import Retention
 from tune_cluster.callbacks.tensorboard import TensorBoard
@@ -258,6 +259,7 @@ class Begun:
             study.space, study.metric, promotes=scheduler.promotes, perturbed=scheduler.perturbed
         )
         yield TensorBoard(study.trials_dir, columns, "\n\n".join(study.notices), study.retry)
+        yield CourseCurves(study.directory, study.objective, study.retry)
         if self.estimate is not None:
             yield ConsoleOutput(
                 self.console,

@@ -45,11 +45,11 @@ from tune_cluster.study.study_file import STUDY_FILE, read_study_file, write_stu
 FILES = (
     *(STUDY_FILE, JOURNAL, "trials.csv", "audit.json", "confirm.json", "seeds.json", "data.html"),
     *("best/best.json", "best/schedule.json", "best/predictions.parquet"),
-    "trials/*/events.out.tfevents.*",
+    *("trials/*/events.out.tfevents.*", "course/events.out.tfevents.*"),
 )
 """Files that a resume writes or continues, if they exist."""
 
-FOLDERS = ("best", "ensemble", "trials", "trials/[0-9]*", ".tune")
+FOLDERS = ("best", "ensemble", "course", "trials", "trials/[0-9]*", ".tune")
 
 
 def check_kinds(directory: Path) -> None:
