@@ -41,6 +41,10 @@ def test_the_smoke_test_says_what_a_person_needs(smoke_test):
     assert lines["checkpoint"] == "results/smoke/best"
     assert lines["curves"].endswith("tensorboard --logdir results/smoke")
     assert "asha_lr_batch.py --smoke-test" in lines["repeat"]
+    # It ran without the extra, which changes nothing but this line.
+    assert lines["report"].startswith("plotly is not installed")
+    assert "tune-cluster[report]" in lines["report"]
+    assert lines["report"].endswith("tune-cluster report results/smoke")
     assert "\x1b" not in output, "no colours in a pipe"
 
 
@@ -132,7 +136,7 @@ def test_a_tensorboard_server_has_every_trials_curves(smoke_test):
         while True:
             try:
                 tags = get(port, "data/plugin/scalars/tags")
-                if set(tags) == set(results):
+                if set(tags) == {*results, "course"}:
                     break
             except OSError:
                 tags = {}

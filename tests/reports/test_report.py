@@ -1,16 +1,19 @@
 """The report of a study: its files, what they say, and what is left of a damaged one."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
+from base64 import b64decode
 
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.reports.made_up import EPOCHS, spread, trial, write
+from tests.reports.made_up import EPOCHS, SECONDS, spread, trial, write
+from tests.studies import about
 from tune_cluster.reports.commands import doctor, report
 from tune_cluster.reports.importance import importances
 from tune_cluster.reports.report import FILES
@@ -18,13 +21,43 @@ from tune_cluster.study.stored import read_study
 
 pytestmark = pytest.mark.slow
 
-TRIALS = [*spread(30), trial(0.1, "diverged", 2, 0.09, reason="NaN"), trial(0.3, epochs=3)]
+LOST = trial(0.0, "failed", 0, 0.05, reason="no such optimizer")
+TRIALS = [
+    *spread(30),
+    trial(0.1, "diverged", 2, 0.09, reason="NaN"),
+    trial(0.3, epochs=3, rate=0.02),
+]
+
+PRICED = {"price_per_gpu_hour": 36.0, "gpus_per_trial": 0.5}
 
 
 @pytest.fixture(scope="module")
 def studies(tmp_path_factory):
     folder = tmp_path_factory.mktemp("studies")
-    return [write(folder / name, TRIALS) for name in ("first", "second")]
+    made = [write(folder / name, [*TRIALS, LOST], flags={**about()["flags"], **PRICED})
+            for name in ("first", "second")]  # fmt: skip
+    best = read_study(made[0]).state.best
+    (made[0] / "data.html").write_text("the look")
+    always = {"validation": {"always": {"score": 0.25}, "forest": "is not installed"}}
+    tested = {"test": {"always": {"test_score": 0.125}}}
+    (made[0] / "baselines.json").write_text(json.dumps(always | tested))
+    found = {"trial": best.trial.index, "epoch": best.epoch, "test": {"test_score": 0.875}}
+    (made[0] / "best").mkdir()
+    (made[0] / "best" / "best.json").write_text(json.dumps(found))
+    return made
+
+
+def figures_in(page):
+    """Return the figures of a page, by what their axes are called or else their kind."""
+    line = next(
+        line for line in (page / "report.html").read_text().splitlines() if "const FIGURES" in line
+    )
+    return json.loads(line.removeprefix("const FIGURES = ").removesuffix(";"))
+
+
+def index_of(study, status):
+    trials = read_study(study).state.trials.values()
+    return next(trial.index for trial in trials if trial.status == status)
 
 
 @pytest.fixture(scope="module")
@@ -55,10 +88,51 @@ def test_the_answer_names_the_best_trial_its_value_and_the_cost(page, studies):
 def test_the_tables_have_a_trial_a_row_and_an_epoch_a_row(page):
     trials = pd.read_parquet(page / "trials.parquet")
     results = pd.read_parquet(page / "results.parquet")
-    assert len(trials) == len(TRIALS)
+    assert len(trials) == len(TRIALS) + 1
     assert len(results) == 30 * EPOCHS + 2 + 3
     assert trials.value.max() == pytest.approx(results.score.max())
     assert {"learning_rate", "batch_size", "status"} <= set(trials.columns)
+
+
+def test_the_best_is_beside_simple_predictors_on_both_parts_of_the_data(page, studies):
+    best = read_study(studies[0]).state.best
+    text = (page / "report.md").read_text()
+    name = f"trial {best.trial.index}, epoch {best.epoch}"
+    assert f"| {name} | {best.value:.4f} |" in text
+    assert "| always | 0.2500 |" in text
+    assert "| forest is not installed |" in text
+    assert f"| {name} | 0.8750 |" in text
+    assert "| always | 0.1250 |" in text
+
+
+def test_the_look_at_the_data_is_linked_from_wherever_the_report_is(page, studies):
+    (link,) = re.findall(r"\[Its data\]\((.*)\)", (page / "report.md").read_text())
+    assert (page / link).resolve() == studies[0] / "data.html"
+    assert f'href="{link}"' in (page / "report.html").read_text()
+
+
+def test_hours_and_money_are_told_by_node(page):
+    hours = (30 * EPOCHS + 2 + 3) * SECONDS / 3600
+    text = (page / "report.md").read_text()
+    assert f"| one | 32 | {30 * EPOCHS + 2 + 3} | {hours:.3g} | {36 * 0.5 * hours:.2f} |" in text
+    assert f"{36 * 0.5 * hours:.2f} in money" in text
+
+
+def test_every_value_says_its_epoch_and_a_trial_without_one_is_in_every_figure(page, studies):
+    failed = index_of(studies[0], "failed")
+    shown = dict.fromkeys(["scatter", "contour", "parcoords", "bar"], 0)
+    for figure in figures_in(page).values():
+        for trace in figure["data"]:
+            hover = trace.get("hovertemplate", "")
+            if "%{y:.5g}" in hover or "%{customdata[1]:.5g}" in hover:
+                assert "epoch" in hover
+            trials = trace.get("customdata", [])
+            first = [one[0] if isinstance(one, list) else one for one in trials]
+            shown[trace["type"]] += failed in first if trials else 0
+            if trace["type"] == "parcoords":
+                assert len(b64decode(trace["line"]["color"]["bdata"])) == 8 * (len(TRIALS) + 1)
+    # In isolation for both hyperparameters, and between them; its work on an unknown node.
+    assert shown == {"scatter": 3, "contour": 0, "parcoords": 0, "bar": 1}
 
 
 def test_several_studies_stand_side_by_side(studies, tmp_path):
@@ -80,7 +154,7 @@ def test_optuna_gets_the_study_with_states_and_intermediate_values(studies, tmp_
     assert found.best_trial.params["learning_rate"] == ours.best.trial.config["learning_rate"]
     assert len(found.trials[0].intermediate_values) == EPOCHS
     states = [one.state.name for one in found.trials]
-    assert (states.count("COMPLETE"), states.count("FAIL")) == (31, 1)
+    assert (states.count("COMPLETE"), states.count("FAIL")) == (31, 2)
     with pytest.raises(ValueError, match="has a study first already"):
         report((str(studies[0]),), to=str(tmp_path), optuna_storage=storage)
 

@@ -9,37 +9,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Container, Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
-
-from pydantic import ConfigDict
-from typing_extensions import NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any
 
 from search_spaces.objective import shown_value
-from tune_cluster.storage.inside import read_regular
-from tune_cluster.storage.integrity import check, parse
+from tune_cluster.study.baselines import BASELINES_FILE, Baselines, read_baselines
 from tune_cluster.study.study_file import write_json
 
 if TYPE_CHECKING:
     from tune_cluster.execution.ray_tune.study import Study
 
-Baselines: TypeAlias = dict[str, "dict[str, float] | str"]
-"""By the name of a predictor its scores by metric, or a text on why it has none."""
-
-BASELINES_FILE = "baselines.json"
-
-
-class _File(TypedDict):
-    __pydantic_config__ = ConfigDict(strict=True, allow_inf_nan=False)  # type: ignore[misc]
-
-    validation: NotRequired[dict[str, dict[str, float] | str]]
-    test: NotRequired[dict[str, dict[str, float] | str]]
-
 
 def known_baselines(directory: Path, trainable: Any, dataset: Any) -> Baselines:
     """Return the scores on the validation set: those of an earlier session, or new ones."""
-    earlier = _read(directory).get("validation")
+    earlier = read_baselines(directory).get("validation")
     return _computed(trainable, dataset, on_test=False) if earlier is None else earlier
 
 
@@ -78,7 +61,7 @@ def summary_lines(study: Study, best: Mapping[str, Any] | None) -> Iterator[tupl
 
 
 def _on_test(study: Study) -> Baselines:
-    kept = _read(study.directory)
+    kept = read_baselines(study.directory)
     if "test" not in kept:
         kept = {**kept, "test": _computed(study.trainable, study.dataset, on_test=True)}
         _write(study, kept)
@@ -101,14 +84,6 @@ def _computed(trainable: Any, dataset: Any, *, on_test: bool) -> Baselines:
         else {metric: value for metric, value in scores.items() if math.isfinite(value)}
         for name, scores in found.items()
     }
-
-
-def _read(directory: Path) -> dict[str, Baselines]:
-    with suppress(OSError, ValueError):
-        content = parse(read_regular(directory / BASELINES_FILE))
-        check(_File, content)
-        return dict(content)
-    return {}
 
 
 def _write(study: Study, content: Mapping[str, Baselines]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from search_spaces.trial_events import Result
+from search_spaces.trial_events import Epoch, Result
 from tune_cluster.study.stored import StoredStudy
 
 BOOTSTRAPS = 200
@@ -24,13 +24,13 @@ class Course:
 
     epochs: list[int]
     """Epochs spent by all trials together."""
-    seconds: list[float]
-    """Seconds since the study began; NaN where unknown."""
     trials: list[int]
     """Trials begun."""
     values: list[float]
     best_trials: list[int]
     """Trial with that value."""
+    best_epochs: list[Epoch]
+    """Its epoch with that value."""
 
 
 def course_of(study: StoredStudy) -> Course:
@@ -39,32 +39,28 @@ def course_of(study: StoredStudy) -> Course:
     spent = 0
     begun: set[int] = set()
     best: float | None = None
-    course = Course(epochs=[], seconds=[], trials=[], values=[], best_trials=[])
-    first = next((event.time for event in study.events if event.time is not None), None)
-    last: Result | None = None
+    course = Course(epochs=[], trials=[], values=[], best_trials=[], best_epochs=[])
 
-    def note(event: Result, value: float, trial: int) -> None:
+    def note(value: float, trial: int, epoch: Epoch) -> None:
         course.epochs.append(spent)
-        known = event.time is not None and first is not None
-        course.seconds.append(event.time - first if known else np.nan)  # type: ignore[operator]
         course.trials.append(len(begun))
         course.values.append(value)
         course.best_trials.append(trial)
+        course.best_epochs.append(epoch)
 
     for event in study.events:
         if not isinstance(event, Result):
             continue
         spent += 1
         begun.add(event.trial)
-        last = event
         value = event.metrics.get(objective.metric)
         if value is None or not np.isfinite(float(value)):
             continue
         if best is None or objective.better(float(value), best):
             best = float(value)
-            note(event, best, event.trial)
-    if last is not None and best is not None and course.epochs[-1] != spent:
-        note(last, best, course.best_trials[-1])
+            note(best, event.trial, event.epoch)
+    if best is not None and course.epochs[-1] != spent:
+        note(best, course.best_trials[-1], course.best_epochs[-1])
     return course
 
 

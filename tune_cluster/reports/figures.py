@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,8 +14,8 @@ from tune_cluster.reports.figure_style import BEST_COLOUR, COLOURS, LAYOUT, is_f
 from tune_cluster.reports.importance import Importances
 from tune_cluster.reports.overfitting import LOSSES, overfits_from
 from tune_cluster.reports.trial_table import Row
+from tune_cluster.reports.work import Work
 from tune_cluster.study.state import TrialState
-from tune_cluster.study.stored import StoredStudy
 
 with needs_extra("report"):
     import plotly.graph_objects as go
@@ -50,8 +50,9 @@ def course_figure(course: Course, band: Band | None, metric: str) -> go.Figure:
         mode="lines+markers",
         line={"shape": "hv", "color": BEST_COLOUR},
         name="best so far",
-        customdata=course.best_trials,
-        hovertemplate="trial %{customdata}: %{y:.5g} after %{x} epochs<extra></extra>",
+        customdata=[*zip(course.best_trials, course.best_epochs, strict=True)],
+        hovertemplate="trial %{customdata[0]}, its epoch %{customdata[1]}: %{y:.5g}, "
+        "after %{x} epochs of all<extra></extra>",
     )
     return figure.update_layout(
         **LAYOUT, height=360, xaxis_title="epochs of all trials together", yaxis_title=metric
@@ -150,9 +151,9 @@ def distribution_figure(rows: Sequence[Row], objective: Objective) -> go.Figure:
             y=(np.arange(len(valued)) + 1) / max(1, len(rows)),
             mode="lines",
             line={"shape": "vh", "color": COLOURS["finished"]},
-            customdata=[row.trial for row in valued],
-            hovertemplate="%{y:.1%} of the trials are at least %{x:.5g} (trial %{customdata})"
-            "<extra></extra>",
+            customdata=[[row.trial, row.best_epoch] for row in valued],
+            hovertemplate="%{y:.1%} of the trials are at least as good as trial %{customdata[0]}, "
+            "epoch %{customdata[1]}: %{x:.5g}<extra></extra>",
         )
     )
     return figure.update_layout(
@@ -163,47 +164,26 @@ def distribution_figure(rows: Sequence[Row], objective: Objective) -> go.Figure:
     )
 
 
-def timeline_figure(study: StoredStudy) -> go.Figure | None:
-    """Draw which trial trained when on which node: a bar from one result to the next."""
-    from search_spaces.trial_events import Result
-    from tune_cluster.study.events import Started
-
-    first = next((event.time for event in study.events if event.time is not None), None)
-    if first is None:
+def timeline_figure(work: Mapping[str, Sequence[Work]]) -> go.Figure | None:
+    """Draw which trial trained when on which node: a bar for each stretch of work. None if no time
+    is known."""
+    if not work:
         return None
-    since: dict[int, float] = {}
-    bars: dict[str, list[tuple[int, float, float]]] = {}
-    # Place of the last bar of each trial on a node: other trials report between its results.
-    latest: dict[tuple[str, int], int] = {}
-    for event in study.events:
-        if isinstance(event, Started) and event.time is not None:
-            since[event.trial] = event.time - first
-        elif isinstance(event, Result) and event.time is not None:
-            end, node = event.time - first, event.node or "unknown"
-            lane = bars.setdefault(node, [])
-            begin = since.get(event.trial, end)
-            at = latest.get((node, event.trial))
-            if at is not None and lane[at][2] >= begin - 1e-9:
-                lane[at] = (event.trial, lane[at][1], end)
-            else:
-                latest[node, event.trial] = len(lane)
-                lane.append((event.trial, begin, end))
-            since[event.trial] = end
     figure = go.Figure()
-    for node, lane in bars.items():
+    for node, lane in work.items():
         figure.add_bar(
-            x=[end - begin for _, begin, end in lane],
-            base=[begin for _, begin, _ in lane],
+            x=[one.end - one.begin for one in lane],
+            base=[one.begin for one in lane],
             y=[f"node {node}"] * len(lane),
             orientation="h",
             marker={"line": {"width": 0.3, "color": "white"}},
             opacity=0.6,
             name=f"node {node}",
-            customdata=[trial for trial, _, _ in lane],
+            customdata=[one.trial for one in lane],
             hovertemplate="trial %{customdata}: %{base:.0f} s and %{x:.0f} s more<extra></extra>",
         )
     return figure.update_layout(
-        **LAYOUT, barmode="overlay", height=160 + 50 * len(bars), xaxis_title="seconds"
+        **LAYOUT, barmode="overlay", height=160 + 50 * len(work), xaxis_title="seconds"
     )
 
 

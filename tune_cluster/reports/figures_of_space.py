@@ -5,7 +5,7 @@ each value is that of the trial's best epoch."""
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -59,9 +59,7 @@ def isolation_figure(
         horizontal_spacing=0.05,
     )
     valued = [row for row in rows if is_finite(row.value)]
-    lost = [
-        row for row in rows if not is_finite(row.value) and row.status in ("diverged", "failed")
-    ]
+    lost = _lost(rows)
     values = [float(row.value) for row in valued if row.value is not None]
     worst = max(values, key=objective.key, default=None)
     shown: set[str] = set()
@@ -164,12 +162,16 @@ def _best_of_buckets(
 def parallel_figure(
     rows: Sequence[Row], parameters: Sequence[dict[str, Any]], objective: Objective
 ) -> go.Figure | None:
-    """Draw each trial as a line over its hyperparameters and its value, coloured by the value."""
+    """Draw each trial as a line over its hyperparameters and its value, coloured by the value; one
+    that has diverged or failed without a value is at the worst."""
     valued = [row for row in rows if is_finite(row.value)]
     names = list(dict.fromkeys(one["name"] for one in parameters))
     names = [name for name in names if all(name in row.config for row in valued)]
     if not valued or not names:
         return None
+    found = [float(row.value) for row in valued if row.value is not None]
+    lost = [row for row in _lost(rows) if all(name in row.config for name in names)]
+    valued += lost
     dimensions = []
     for name in names:
         axis = _axis([row.config[name] for row in valued], name, parameters)
@@ -179,7 +181,7 @@ def parallel_figure(
             ticks = np.linspace(placed.min(), placed.max(), 5)
             texts = [f"{10**tick if axis.log else tick:.3g}" for tick in ticks]
         dimensions.append({"label": name, "values": placed, "tickvals": ticks, "ticktext": texts})
-    values = np.array([row.value for row in valued], dtype=float)
+    values = np.array(found + [max(found, key=objective.key)] * len(lost))
     dimensions.append({"label": objective.metric, "values": values})
     low, high = np.quantile(values, (0.1, 1.0) if objective.mode == "max" else (0.0, 0.9))
     figure = go.Figure(
@@ -205,8 +207,9 @@ def contour_figure(
     names: Sequence[str],
     objective: Objective,
 ) -> go.Figure | None:
-    """Draw the metric over two hyperparameters: each trial, and the mean of the nearest trials
-    between them. None if fewer than two hyperparameters, or too few trials, have values."""
+    """Draw the metric over two hyperparameters: each trial, the mean of the nearest trials between
+    them, and a cross where a trial diverged or failed without a value. None if fewer than two
+    hyperparameters, or too few trials, have values."""
     from sklearn.neighbors import KNeighborsRegressor
 
     valued = [row for row in rows if is_finite(row.value) and all(n in row.config for n in names)]
@@ -245,14 +248,31 @@ def contour_figure(
             "line": {"width": 0.5, "color": "white"},
             **colours,
         },
-        customdata=[[row.trial, row.value] for row in valued],
-        hovertemplate="trial %{customdata[0]}: %{customdata[1]:.5g}<extra></extra>",
+        customdata=[[row.trial, row.value, row.best_epoch] for row in valued],
+        hovertemplate="trial %{customdata[0]}, epoch %{customdata[2]}: %{customdata[1]:.5g}"
+        "<extra></extra>",
     )
+    lost = [row for row in _lost(rows) if all(name in row.config for name in names)]
+    if lost:
+        figure.add_scatter(
+            x=[_on(axes[0], row.config) for row in lost],
+            y=[_on(axes[1], row.config) for row in lost],
+            mode="markers",
+            marker={"symbol": "x", "size": 8, "color": COLOURS["diverged"]},
+            customdata=[[row.trial, row.status] for row in lost],
+            hovertemplate="trial %{customdata[0]}: %{customdata[1]}<extra></extra>",
+        )
     for axis, update in zip(axes, (figure.update_xaxes, figure.update_yaxes), strict=True):
         update(title=axis.name, exponentformat="e", type="log" if axis.log else "linear")
         if axis.labels:
             update(tickvals=list(range(len(axis.labels))), ticktext=axis.labels)
     return figure.update_layout(**LAYOUT, height=440, showlegend=False)
+
+
+def _lost(rows: Sequence[Row]) -> list[Row]:
+    """Return the trials that have diverged or failed without a value."""
+    ends = ("diverged", "failed")
+    return [row for row in rows if not is_finite(row.value) and row.status in ends]
 
 
 class _Axis(NamedTuple):
@@ -292,6 +312,14 @@ def _axis(values: Sequence[Any], name: str, parameters: Sequence[dict[str, Any]]
     labels = list(dict.fromkeys([*listed, *map(short, values)]))
     places = np.array([labels.index(short(value)) for value in values], dtype=float)
     return _Axis(name, False, labels, places, (0.0, max(1.0, len(labels) - 1.0)))
+
+
+def _on(axis: _Axis, config: Mapping[str, Any]) -> Any:
+    """Return the position of a configuration on an axis; None if its value is not on it."""
+    text = short(config[axis.name])
+    if not axis.labels:
+        return config[axis.name]
+    return axis.labels.index(text) if text in axis.labels else None
 
 
 def _place(value: Any, ranged: bool) -> Any:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from search_spaces.objective import shown_value
 from search_spaces.values import short
@@ -18,10 +20,12 @@ from tune_cluster.reports.doctor.checks import examined
 from tune_cluster.reports.doctor.finding import Finding, worst_first
 from tune_cluster.reports.frames import results_frame, trials_frame, write_parquet
 from tune_cluster.reports.importance import Importances, importances
+from tune_cluster.reports.predictors import ScoresTable, beside_predictors
 from tune_cluster.reports.readable import Readable, Siblings
 from tune_cluster.reports.tables import write_table
 from tune_cluster.reports.templates import rendered
 from tune_cluster.reports.trial_table import Row, ordered, rows_of, searched
+from tune_cluster.reports.work import NodeWork, Work, nodes_of, work_of
 from tune_cluster.storage.inside import write_file
 from tune_cluster.study.stored import StoredStudy
 
@@ -31,7 +35,9 @@ if TYPE_CHECKING:
 MOST_ROWS = 10
 """Number of trials in the table of the page; the files have all."""
 
-FILES = ("report.html", "report.md", "trials.csv", "trials.parquet", "results.parquet")
+PAGE_FILE, DATA_FILE = "report.html", "data.html"
+
+FILES = (PAGE_FILE, "report.md", "trials.csv", "trials.parquet", "results.parquet")
 """Files of a report."""
 
 
@@ -62,6 +68,12 @@ class StudyReport:
     """Trials, the best first."""
     importance: Importances
     sections: list[Section]
+    scores: list[ScoresTable]
+    """The best trial beside simple predictors."""
+    nodes: list[NodeWork]
+    """What ran where."""
+    directory: Path
+    """Directory of the study."""
 
     @property
     def metric(self) -> str:
@@ -124,7 +136,7 @@ def report_of(readable: Readable, *, importance: bool = True) -> StudyReport:
         ValueError: a library of the extra `report` is not installed.
     """
     directory, study, state, notice, siblings = readable
-    findings = examined(study, siblings.confirmation)
+    findings, work = examined(study, siblings.confirmation), work_of(study)
     objective = study.state.objective
     rows = ordered(rows_of(study), "value", descending=objective.mode == "max")
     found = importances(study) if importance else Importances(epoch=None, each=[])
@@ -139,7 +151,10 @@ def report_of(readable: Readable, *, importance: bool = True) -> StudyReport:
         findings=worst_first(findings),
         rows=rows,
         importance=found,
-        sections=_sections(study, rows, found),
+        sections=_sections(study, rows, found, work),
+        scores=beside_predictors(directory, study),
+        nodes=nodes_of(study, work),
+        directory=directory,
     )
 
 
@@ -152,13 +167,23 @@ def _confirmed(directory: Path, study: StoredStudy, found: Confirmation | None) 
     return f"Not confirmed: {command}" if possible else ""
 
 
-def _sections(study: StoredStudy, rows: Sequence[Row], found: Importances) -> list[Section]:
+def _sections(
+    study: StoredStudy,
+    rows: Sequence[Row],
+    found: Importances,
+    work: Mapping[str, Sequence[Work]],
+) -> list[Section]:
     from tune_cluster.reports import figures, figures_of_space
 
     objective, parameters = study.state.objective, study.about["space"]["parameters"]
     trials = [study.state.trials[row.trial] for row in rows if row.value is not None]
     important = [one.name for one in found.each]
-    far = [row for row in rows if found.epoch is not None and row.epochs >= found.epoch]
+    # Those that diverged or failed before it are shown as what they are.
+    far = [
+        row
+        for row in rows
+        if found.epoch is not None and (row.epochs >= found.epoch or row.value is None)
+    ]
     made: list[tuple[str, str, go.Figure | None]] = [
         (
             "Best value so far",
@@ -187,25 +212,25 @@ def _sections(study: StoredStudy, rows: Sequence[Row], found: Importances) -> li
         ),
         (
             "All hyperparameters together",
-            "A line is a trial. Drag along an axis to select.",
+            "A line is a trial; one without a value is at the worst. Drag along an axis to select.",
             figures_of_space.parallel_figure(rows, parameters, objective),
         ),
         (
             "The two most important hyperparameters",
             f"{objective.metric} of the trials that have reached epoch "
             f"{short(found.epoch) if found.epoch else ''}, smoothed over the "
-            f"{figures_of_space.NEIGHBOURS} nearest of them.",
+            f"{figures_of_space.NEIGHBOURS} nearest of them; a cross is a trial without a value.",
             figures_of_space.contour_figure(far, parameters, important[:2], objective),
         ),
         (
             "Distribution of the trials",
-            "How many trials are at least this good.",
+            "How many trials are at least this good; those without a value never are.",
             figures.distribution_figure(rows, objective) if trials else None,
         ),
         (
             "What ran where",
             "A bar is the work of a trial on a node, without waiting.",
-            figures.timeline_figure(study),
+            figures.timeline_figure(work),
         ),
     ]
     return [
@@ -215,11 +240,14 @@ def _sections(study: StoredStudy, rows: Sequence[Row], found: Importances) -> li
     ]
 
 
-def html_of(reports: Sequence[StudyReport], live: Mapping[str, Any] | None = None) -> str:
+def html_of(
+    reports: Sequence[StudyReport], folder: Path, live: Mapping[str, Any] | None = None
+) -> str:
     """Return a page that needs no other file and no network.
 
     Args:
         reports: studies, one below the other.
+        folder: folder of the page, from which it links the page of a look at the data.
         live: values of `tune-cluster ui`, whose server gives the page its library, follows a
             running study, and links each trial to its story.
     """
@@ -234,6 +262,7 @@ def html_of(reports: Sequence[StudyReport], live: Mapping[str, Any] | None = Non
         "report.html.jinja",
         reports=reports,
         live=live,
+        data_pages=[_data_page(report, folder, live) for report in reports],
         most=MOST_ROWS,
         plotly="" if live else get_plotlyjs(),
         figures=_in_script(figures),
@@ -241,9 +270,21 @@ def html_of(reports: Sequence[StudyReport], live: Mapping[str, Any] | None = Non
     )
 
 
-def markdown_of(reports: Sequence[StudyReport]) -> str:
-    """Return the report as Markdown, without figures."""
-    return rendered("report.md.jinja", reports=reports)
+def markdown_of(reports: Sequence[StudyReport], folder: Path) -> str:
+    """Return the report as Markdown, without figures, for a file in a folder."""
+    data_pages = [_data_page(report, folder, None) for report in reports]
+    return rendered("report.md.jinja", reports=reports, data_pages=data_pages)
+
+
+def _data_page(report: StudyReport, folder: Path, live: Mapping[str, Any] | None) -> str:
+    """Return the address of the page of a look at the data, as seen from a folder or, live, from
+    the server; empty if there is none."""
+    page = report.directory / DATA_FILE
+    if not page.is_file():
+        return ""
+    if live is not None:
+        return f"/study/{quote(live['name'])}/{DATA_FILE}"
+    return quote(os.path.relpath(page.resolve(), folder.resolve()))
 
 
 def write_report(reports: Sequence[StudyReport], folder: Path) -> list[Path]:
@@ -254,8 +295,8 @@ def write_report(reports: Sequence[StudyReport], folder: Path) -> list[Path]:
     import pandas as pd
 
     paths = {name: folder / name for name in FILES}
-    write_file(folder, paths["report.html"], html_of(reports).encode())
-    write_file(folder, paths["report.md"], markdown_of(reports).encode())
+    write_file(folder, paths[PAGE_FILE], html_of(reports, folder).encode())
+    write_file(folder, paths["report.md"], markdown_of(reports, folder).encode())
     for name, frame_of in (("trials.parquet", trials_frame), ("results.parquet", results_frame)):
         frames = [frame_of(report.study) for report in reports]
         if len(reports) > 1:

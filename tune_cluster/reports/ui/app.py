@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from search_spaces import needs_extra
-from tune_cluster.reports.report import html_of
+from tune_cluster.reports.report import DATA_FILE, html_of
 from tune_cluster.reports.templates import rendered
 from tune_cluster.reports.ui.live import LiveStudies, overview_json
 
@@ -64,9 +64,14 @@ def application(folder: Path, *, token: str, allow_stop: bool = False) -> Starle
                 "running": version[2],
                 "stop": allow_stop and version[2],
             }
-            return html_of([studies.report(name)], live=live)
+            return html_of([studies.report(name)], folder, live=live)
 
         return HTMLResponse(await _found(page))
+
+    async def data(request: Request) -> Response:
+        page = await _found(lambda: studies.data_page(request.path_params["name"]))
+        # What a study contains may be another person's: it gets neither the cookie nor the rest.
+        return HTMLResponse(page, headers={"Content-Security-Policy": "sandbox"})
 
     async def version(request: Request) -> Response:
         name = request.path_params["name"]
@@ -95,6 +100,7 @@ def application(folder: Path, *, token: str, allow_stop: bool = False) -> Starle
         Route("/studies", listed),
         Route("/study/{name}", study),
         Route("/study/{name}/version", version),
+        Route("/study/{name}/" + DATA_FILE, data),
         Route("/study/{name}/trial/{trial:int}", trial),
     ]
     if allow_stop:

@@ -11,8 +11,9 @@ from typing import Any
 
 from tune_cluster.reports.overview import Overview, Unreadable, holder_of, is_held, overview_of
 from tune_cluster.reports.readable import Readable, readable
-from tune_cluster.reports.report import StudyReport, report_of
+from tune_cluster.reports.report import DATA_FILE, StudyReport, report_of
 from tune_cluster.reports.story import Story, story_of
+from tune_cluster.storage.inside import read_regular
 from tune_cluster.study.journal import JOURNAL
 from tune_cluster.study.stored import read_study
 from tune_cluster.study.study_file import STUDY_FILE
@@ -87,6 +88,19 @@ class LiveStudies:
         """Return the story of a trial; raises as `report`."""
         with self._lock:
             return story_of(self._readable(name, self.version(name)).study, trial)
+
+    def data_page(self, name: str) -> bytes:
+        """Return the page of the look at the data of a study.
+
+        Raises:
+            KeyError: there is no such study, or page.
+            ValueError: it is no file.
+        """
+        self.version(name)
+        try:
+            return read_regular(self.folder / name / DATA_FILE)
+        except OSError:
+            raise KeyError(DATA_FILE) from None
 
     def stop(self, name: str) -> bool:
         """Ask the driver of a study to end it in order, as Ctrl-C does; return whether one of this
