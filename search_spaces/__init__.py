@@ -6,6 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
+class MissingExtraError(ValueError):
+    """A package is not installed; the message names the extra that has it."""
+
+
 @contextmanager
 def needs_extra(extra: str) -> Iterator[None]:
     """Turn an import error in the `with` block into advice on what to install.
@@ -14,12 +18,12 @@ def needs_extra(extra: str) -> Iterator[None]:
         extra: extra in `pyproject.toml` that includes the imported package.
 
     Raises:
-        ValueError: a module is not installed.
+        MissingExtraError: a module is not installed.
     """
     try:
         yield
     except ModuleNotFoundError as error:
-        raise ValueError(
+        raise MissingExtraError(
             f"{error.name} is not installed; it comes with the extra {extra}: "
             f"pip install 'tune-cluster[{extra}]', or in a checkout pip install -e '.[{extra}]'"
         ) from None

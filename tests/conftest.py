@@ -88,7 +88,8 @@ def cluster_address(temporary):
 def whole_study(cluster_address, tmp_path_factory):
     """The study of `TINY`, one trial at a time, which nothing has interrupted; its directory."""
     folder = tmp_path_factory.mktemp("whole")
-    completed(folder, cluster_address, *TINY, "--max-concurrent", "1", "--name", "whole")
+    one = ("--max-concurrent", "1", "--name", "whole", "--no-report")
+    completed(folder, cluster_address, *TINY, *one)
     return folder / "results" / "whole"
 
 
@@ -118,10 +119,13 @@ def completed(folder, address, *arguments, env=None):
 @pytest.fixture
 def start_job(cluster_address, tmp_path):
     """Start `asha_lr_batch.py` in the test's own folder, or another script, or Python with the
-    given words; it is ended with the test."""
+    given words; it is ended with the test. A job of ours writes its report if `report` is given."""
     started = []
 
-    def start(*arguments, address=cluster_address, script=JOB):
+    def start(*arguments, address=cluster_address, script=JOB, report=False):
+        # Seconds that only a test of the report is to pay for.
+        if not report and Path(str(script)).parent == JOB.parent:
+            arguments = (*arguments, "--no-report")
         process = subprocess.Popen(
             [sys.executable, *words_of(script), "--address", address, *arguments],
             cwd=tmp_path,

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-EXTRAS = ("hyperopt", "optuna", "matplotlib", "boto3", "wandb", "mlflow", "aim")
+EXTRAS = ("hyperopt", "optuna", "plotly", "matplotlib", "boto3", "wandb", "mlflow", "aim")
 
 HIDES = """
 import sys

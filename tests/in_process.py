@@ -119,7 +119,7 @@ def run_study(cluster_address, tmp_path, monkeypatch):
             max_concurrent=max_concurrent,
             storage_path=str(tmp_path),
             name=name,
-            **options,
+            **{"report": False, **options},
         )
         with ExitStack() as held, (tmp_path / "output").open("w") as file:
             command, console = Command(options, {}), Console(file=file)

@@ -150,7 +150,8 @@ def test_a_study_whose_head_is_lost_ends_elsewhere_with_the_table_it_would_have_
     assert study.read("journal.jsonl") == (copy / "journal.jsonl").read_bytes()
     assert study.read("journal.jsonl").startswith(survived)
     assert study.read("best/state.pt") == (copy / "best" / "state.pt").read_bytes()
-    assert {"best/best.json", "trials.csv", "study.json"} <= set(left)
+    assert {"best/best.json", "trials.csv", "study.json", "report.html"} <= set(left)
+    assert f"report         {study}/report.html" in output
     assert LEASE_FILE not in left
     # No file contains keys either.
     secrets = (os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"])

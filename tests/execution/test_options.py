@@ -329,6 +329,7 @@ CHANGES = {
     "keep_best": "3",
     "checkpoint_budget": "10GB",
     "price_per_gpu_hour": "2.5",
+    "report": "False",
     "verbose": "True",
     "yes": "True",
 }
@@ -341,8 +342,9 @@ def test_every_flag_that_may_change_is_tried():
 @pytest.mark.parametrize("name", RESUMABLE)
 def test_on_resume_what_does_not_change_a_trial_may_be_changed(name):
     # These are given without a value.
-    value = [] if name in ("verbose", "yes") else [CHANGES[name]]
-    changed = resumed(parse(job, []), flag(name), *value)
+    value = [] if name in ("report", "verbose", "yes") else [CHANGES[name]]
+    given = flag(name) if CHANGES[name] != "False" else f"--no-{name}"
+    changed = resumed(parse(job, []), given, *value)
     assert str(getattr(changed.options, name)).startswith(CHANGES[name])
 
 

@@ -18,7 +18,6 @@ from tests.conftest import ROOT, journal_of
 from tests.execution.test_cost_estimate import estimate, of, planned
 from tests.in_process import Scored, names
 from tests.search_spaces.conftest import study_of
-from tune_cluster.execution.launcher import nothing_left
 from tune_cluster.execution.options import Options
 from tune_cluster.execution.plan import (
     UNASKED_SECONDS,
@@ -29,6 +28,7 @@ from tune_cluster.execution.plan import (
 )
 from tune_cluster.execution.ray_tune.settings import TUNE_FOLDER
 from tune_cluster.execution.rehearsal import Rehearsal
+from tune_cluster.execution.resume import nothing_left
 from tune_cluster.study.directory import StudyDirectory
 
 

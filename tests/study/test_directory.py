@@ -9,7 +9,7 @@ import pytest
 
 from tests.in_process import names
 from tests.mounts import not_writable
-from tune_cluster.execution.launcher import nothing_left
+from tune_cluster.execution.resume import nothing_left
 from tune_cluster.storage import append_only
 from tune_cluster.storage.lease import LEASE_FILE, S3Lease, StudyInUseError
 from tune_cluster.storage.s3 import S3Store

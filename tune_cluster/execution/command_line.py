@@ -39,6 +39,7 @@ PATHS = ("storage_path", "resume", "learn_from", "dataset")
 ADDED: Mapping[str, object] = {
     **{"repair": False, "resume_or_start": False},
     **{"defaults": False, "learn_from": None, "ensemble": None, "verbose": False},
+    "report": True,
 }
 """Options that are missing in the `study.json` of an earlier version, with their meaning there."""
 

@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NoReturn
@@ -41,6 +40,7 @@ from tune_cluster.execution.cost_estimate import CostEstimate
 from tune_cluster.execution.data_look import look_at_data, write_page
 from tune_cluster.execution.description import describe
 from tune_cluster.execution.evaluate import evaluate
+from tune_cluster.execution.final_report import write_final_report
 from tune_cluster.execution.options import Options
 from tune_cluster.execution.plan import confirm_start, show_line
 from tune_cluster.execution.ray_tune.compat import (
@@ -50,10 +50,10 @@ from tune_cluster.execution.ray_tune.compat import (
     let_trials_inherit_environment,
 )
 from tune_cluster.execution.ray_tune.ray_callbacks import adapted
-from tune_cluster.execution.ray_tune.settings import TUNE_FOLDER, TUNE_SETTINGS
+from tune_cluster.execution.ray_tune.settings import TUNE_SETTINGS
 from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.execution.result import StudyResult
-from tune_cluster.execution.resume import directory_for, taken_up
+from tune_cluster.execution.resume import directory_for, nothing_left, taken_up
 from tune_cluster.execution.sending import unsendable_refused
 from tune_cluster.execution.signals import (
     EXIT_CODES,
@@ -226,6 +226,7 @@ class Begun:
             *write_replicates(study),
         ]
         summary.show_summary(self.console, study, best, self.command, more)
+        write_final_report(self.console, study)
         result = StudyResult(
             directory=study.directory,
             trials=[*study.trials.values()],
@@ -335,24 +336,6 @@ def prepare(
                 callbacks = adapted(tuner.run_config.callbacks or (), study)
                 return Begun(study, built, typed, estimate, console, callbacks)
     return None
-
-
-@contextmanager
-def nothing_left(directory: StudyDirectory) -> Iterator[Callable[[], object]]:
-    """Remove a study that ends before it has begun, even by SIGTERM, so that its name is free
-    again.
-
-    `tune.Tuner(...)` creates a folder in the study's when it is built. Nothing else of an existing
-    study is changed.
-
-    Yields:
-        A function that keeps the directory, to be called once the study has begun.
-    """
-    with ExitStack() as undo, ended_by_signals():
-        made = directory.path if directory.new else directory.path / TUNE_FOLDER
-        if directory.new or not made.exists():
-            undo.callback(shutil.rmtree, made, ignore_errors=True)
-        yield undo.pop_all
 
 
 def cluster_for(options: Options) -> AbstractContextManager[Cluster]:

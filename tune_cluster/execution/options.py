@@ -39,6 +39,7 @@ RESUMABLE = (
     "keep_best",
     "checkpoint_budget",
     "price_per_gpu_hour",
+    "report",
     "verbose",
     "yes",
 )
@@ -175,6 +176,9 @@ class Options:
     `best/`, a copy, is not counted."""
     price_per_gpu_hour: Annotated[Annotated[float, Field(ge=0)] | None, _metavar("MONEY")] = None
     """Price of a GPU per hour: adds the money to the cost estimate before the study."""
+    report: bool = True
+    """Write the report into the study when it ends, for which the extra `report` must be installed;
+    with --no-report, `tune-cluster report STUDY` writes it later."""
     verbose: bool = False
     """Print the metrics of each epoch of each trial, and its loss, scores, learning rate and
     throughput every `print_freq` updates, when the epoch ends."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from tune_cluster.execution.command_line import Command
 from tune_cluster.execution.description import job_name
 from tune_cluster.execution.options import Options, options_of
+from tune_cluster.execution.ray_tune.settings import TUNE_FOLDER
+from tune_cluster.execution.signals import ended_by_signals
 from tune_cluster.plain_text import argument
 from tune_cluster.storage.store import SCHEME
 from tune_cluster.study.directory import StudyDirectory, begun_study
@@ -55,3 +58,21 @@ def directory_for(options: Options, held: ExitStack) -> StudyDirectory:
     if options.resume_or_start:
         return StudyDirectory.start(options.storage_path, name, held)
     return StudyDirectory.create(options.storage_path, name, held, numbered=options.name is None)
+
+
+@contextmanager
+def nothing_left(directory: StudyDirectory) -> Iterator[Callable[[], object]]:
+    """Remove a study that ends before it has begun, even by SIGTERM, so that its name is free
+    again.
+
+    `tune.Tuner(...)` creates a folder in the study's when it is built. Nothing else of an existing
+    study is changed.
+
+    Yields:
+        A function that keeps the directory, to be called once the study has begun.
+    """
+    with ExitStack() as undo, ended_by_signals():
+        made = directory.path if directory.new else directory.path / TUNE_FOLDER
+        if directory.new or not made.exists():
+            undo.callback(shutil.rmtree, made, ignore_errors=True)
+        yield undo.pop_all

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +45,7 @@ def show_summary(
         command: command that started it; empty if it was started from Python.
         more: further lines, of a name and a text.
     """
-
-    def line(name: str, text: str) -> None:
-        text_line = one_line(f"{name:<14} {text}")
-        console.print(text_line, soft_wrap=True, highlight=False, markup=False)
-
+    line = partial(print_line, console)
     console.print()
     trials = list(study.trials.values())
     counts = ", ".join(f"{n} {status}" for status, n in sorted(study.state.counts.items()) if n)
@@ -96,12 +93,16 @@ def show_summary(
         line(name, text)
     line("study", argument(address(study)))
     line("curves", f"{program('tensorboard')} --logdir {typed(study.directory)}")
-    line("report", f"{program('tune-cluster')} report {argument(address(study))}")
     if study.complete or study.not_resumable:
         if command and not study.searcher.follows_study:
             line("repeat", pasted(repeated(command, study.total)))
     else:
         line("resume", resume_command(command, study))
+
+
+def print_line(console: Console, name: str, text: str) -> None:
+    """Print one of the last lines."""
+    console.print(one_line(f"{name:<14} {text}"), soft_wrap=True, highlight=False, markup=False)
 
 
 def exit_code(result: StudyResult, then: str) -> int:

@@ -44,6 +44,7 @@ from tune_cluster.study.study_file import STUDY_FILE, read_study_file, write_stu
 
 FILES = (
     *(STUDY_FILE, JOURNAL, "trials.csv", "audit.json", "confirm.json", "seeds.json", "data.html"),
+    *("report.html", "report.md", "trials.parquet", "results.parquet"),
     *("best/best.json", "best/schedule.json", "best/predictions.parquet"),
     *("trials/*/events.out.tfevents.*", "course/events.out.tfevents.*"),
 )
