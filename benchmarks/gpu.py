@@ -88,6 +88,7 @@ def study(share: float, images: Path, folder: Path, trials: int) -> list[Row]:
     """Measure the same trials at one share of a GPU each."""
     name = f"share-{share:g}"
     command = [sys.executable, str(JOB), "--yes", "--address", "local", "--name", name]
+    command += ["--no-report"]
     command += ["--storage-path", str(folder), "--dataset", str(images), "--trials", str(trials)]
     began = time.perf_counter()
     subprocess.run(

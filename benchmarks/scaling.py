@@ -33,7 +33,9 @@ def measure(quick: bool, *, trials: Sequence[str]) -> list[Row]:
     count = 1000 if quick else int(trials[0])
     with tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as name:
         folder = Path(name)
+        # The figures are of the driver: `tune-cluster report` has its own.
         new = ["--address", "local", "--max-concurrent", "2", "--storage-path", name, "--yes"]
+        new += ["--no-report"]
         took, memory = driver([*new, "--trials", str(count), "--name", "study"], folder)
         tenths = rates(folder / "study" / "journal.jsonl")
         resume = ["--resume", str(folder / "study"), "--trials", str(count + 1), "--yes"]

@@ -111,6 +111,7 @@ def ours(
         max_concurrent=2,
         storage_path=str(folder),
         name=name,
+        report=False,
     )
     command, console = Command(options, {}), Console(file=io.StringIO())
     with ExitStack() as held:

@@ -63,7 +63,7 @@ class Gated:
         self.script = folder / "study.py"
         self.script.write_text(GATE + job)
         self.directory = folder / "results" / "study"
-        small = ("--trials", str(TRIALS), "--max-epochs", "2", "--name", "study")
+        small = ("--trials", str(TRIALS), "--max-epochs", "2", "--name", "study", "--no-report")
         self.process = start_job(*small, *arguments, script=self.script, **options)
         self.wait_for("started")
 

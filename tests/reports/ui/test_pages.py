@@ -49,6 +49,8 @@ def studies(tmp_path_factory):
     folder = tmp_path_factory.mktemp("studies")
     for name in ("first", "second"):
         write(folder / name, spread(20))
+    evil = "<p>the look</p><script>document.body.append(document.cookie || 'ran')</script>"
+    (folder / "first" / "data.html").write_text(evil)
     return folder
 
 
@@ -128,6 +130,17 @@ def test_a_trial_under_the_pointer_is_shown_with_its_values(serve, browser):
     shown = browser.find_element(By.ID, "trial").text
     assert shown.startswith("trial 3")
     assert "learning_rate = " in shown
+
+
+def test_the_look_at_the_data_is_linked_and_none_of_its_scripts_runs(serve, browser):
+    browser.get(serve())
+    waiting(browser).until(lambda b: b.find_elements(By.LINK_TEXT, "first"))[0].click()
+    waiting(browser).until(lambda b: b.find_elements(By.LINK_TEXT, "its data"))[0].click()
+    waiting(browser).until(lambda b: "the look" in text_of(b))
+    assert text_of(browser) == "the look"
+    browser.back()
+    browser.get(browser.current_url.replace("first", "second"))
+    assert not browser.find_elements(By.LINK_TEXT, "its data")
 
 
 def test_the_page_follows_a_study_that_grows(serve, browser, studies, driver):
