@@ -173,7 +173,7 @@ def beside(folder, events, seeds=5):
 def text_of(first):
     """The report of a study as Markdown and as a page."""
     made = report_of(readable(str(first)), importance=False)
-    return markdown_of([made]), html_of([made])
+    return markdown_of([made], first), html_of([made], first)
 
 
 @pytest.mark.slow

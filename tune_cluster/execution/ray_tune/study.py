@@ -20,7 +20,7 @@ from search_spaces.trial_events import Event
 from tune_cluster.callbacks.stopping import CONDITION, Limits, StudyStopper
 from tune_cluster.cluster.capacity import Cluster, TrialSlots
 from tune_cluster.cluster.nodes import Inspection, JoiningNodes
-from tune_cluster.execution.baselines import Baselines, known_baselines
+from tune_cluster.execution.baselines import known_baselines
 from tune_cluster.execution.options import DEFAULT_TRIALS, Options
 from tune_cluster.execution.process_losses import LostProcesses
 from tune_cluster.execution.ray_tune.capabilities import can_resume, name_of, reuses_processes
@@ -41,6 +41,7 @@ from tune_cluster.storage.quota import Quota, parse_bytes
 from tune_cluster.storage.retry import StorageRetry
 from tune_cluster.storage.s3 import S3Store
 from tune_cluster.storage.store import LocalStore
+from tune_cluster.study.baselines import Baselines
 from tune_cluster.study.directory import StudyDirectory
 from tune_cluster.study.earlier import earlier_trials
 from tune_cluster.study.events import NodeRefused, Session, SlotsChanged
