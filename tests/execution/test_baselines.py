@@ -8,12 +8,12 @@ from rich.console import Console
 
 from tests.in_process import Scored, study_in
 from tune_cluster.execution.baselines import (
-    BASELINES_FILE,
     known_baselines,
     plan_lines,
     summary_lines,
     write_baselines,
 )
+from tune_cluster.study.baselines import BASELINES_FILE
 
 
 class Data:

@@ -26,9 +26,9 @@ def test_a_study_ends_with_its_report_and_a_line_that_names_the_page(run_study, 
 
 def said_by(study):
     """Write the report of a study that has ended; return the line."""
-    console = Console(file=io.StringIO(), width=400)
-    write_final_report(console, study)
-    return console.file.getvalue()
+    said = io.StringIO()
+    write_final_report(Console(file=said, width=400), study)
+    return said.getvalue()
 
 
 @pytest.mark.slow
