@@ -28,8 +28,8 @@ NAMES = {
 }
 NAMES["optimizer"] = list(OPTIMIZERS)
 """Fields that are one of a list."""
-NOT_TUNED = {"learning_rate_schedule", "more_scores"}
-"""Found by PBT, and replayed; and what is computed, which changes no training."""
+NOT_TUNED = {"learning_rate_schedule", "more_scores", "split_seed"}
+"""Found by PBT, and replayed; what is computed, which changes no training; and a seed."""
 
 
 def given(parameter):

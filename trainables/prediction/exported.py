@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -87,9 +88,16 @@ def print_lines(
     try:
         for line in lines(*read(), class_names()):
             print(line)
+        sys.stdout.flush()
     except ModuleNotFoundError as error:
         sys.exit(_refused(f"the package {error.name} is missing; install it by pip"))
-    except (OSError, ValueError) as error:
+    except BrokenPipeError:
+        # The reader has gone, as in `| head`; Python flushes stdout once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        sys.exit(_refused(f"{error.filename}: {error.strerror}" if error.filename else error))
+    except ValueError as error:
         sys.exit(_refused(error))
 
 
