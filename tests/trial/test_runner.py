@@ -21,7 +21,7 @@ from tune_cluster.trial.messages import (
     TrialSettings,
     Unsaved,
 )
-from tune_cluster.trial.process import Generators, TrialProcess, trial_seed
+from tune_cluster.trial.process import Generators, TrialProcess, offered_seed, trial_seed
 from tune_cluster.trial.runner import REPORTS_WITHOUT_METRIC, TrialRunner
 from tune_cluster.trial.trial_log import TrialLog
 
@@ -389,7 +389,9 @@ def test_a_trial_with_a_seed_of_its_own_draws_by_that(run, monkeypatch):
     seeds = []
     monkeypatch.setattr(Generators, "seed", lambda self, seed: seeds.append(seed))
     run(Counting(), own_seed=41).report()
-    assert seeds == [41]
+    assert (seeds, offered_seed()) == ([41], 41)
+    run(Counting()).report()
+    assert offered_seed() is None
 
 
 class WordlessError(Exception):

@@ -49,6 +49,23 @@ def parser():
     return found
 
 
+def test_a_trial_that_is_given_a_seed_sets_that_of_a_script_that_has_one():
+    def values_of(seed, values=None):
+        return ScriptTrial(values or {}, lambda metrics, save: None, None, seed)
+
+    seeded = parser()
+    seeded.add_argument("--seed", type=int, default=1)
+    with in_trial(values_of(7)):
+        assert tc.arguments(seeded, []).seed == 7
+        assert "seed" not in tc.arguments(parser(), [])
+        assert tc.parameters({"seed": 1, "lr": 0.1}) == {"seed": 7, "lr": 0.1}
+        assert tc.parameters({"lr": 0.1}) == {"lr": 0.1}
+    with in_trial(values_of(7, {"seed": 3})):
+        assert tc.arguments(seeded, []).seed == 3, "it is searched"
+    with in_trial(values_of(None)):
+        assert tc.arguments(seeded, []).seed == 1
+
+
 def parts():
     torch.manual_seed(0)
     model = nn.Linear(3, 1)

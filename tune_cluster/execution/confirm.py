@@ -298,8 +298,8 @@ def _plan(confirmation: Confirmation, space: Space) -> list[tuple[str, str]]:
     split = (
         "on the same fresh split into training and validation data"
         if confirmation.about["confirms"]["fresh_split"]
-        else "and the split is the script's own, which may have been selected on: a script that "
-        "draws it after its seed is set has a fresh one"
+        else "and the split is the script's own, which may have been selected on: one that it "
+        "draws by the seed of its process, its argument seed, or TUNE_CLUSTER_SEED is fresh"
     )
     found = [("confirm", f"{most}: {each}, {split}; the test set is not used")]
     for name, config in confirmation.candidates.items():

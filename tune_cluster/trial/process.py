@@ -52,6 +52,24 @@ def offer_trial_directory(folder: Path) -> None:
     os.environ[TRIAL_DIR_VARIABLE] = str(folder)
 
 
+SEED_VARIABLE = "TUNE_CLUSTER_SEED"
+"""Environment variable that has the seed of a trial that is given one of its own."""
+
+
+def offer_seed(seed: int | None) -> None:
+    """Name a trial the seed that it is given; None leaves it to the trial."""
+    if seed is None:
+        os.environ.pop(SEED_VARIABLE, None)
+    else:
+        os.environ[SEED_VARIABLE] = str(seed)
+
+
+def offered_seed() -> int | None:
+    """Return the seed that the trial of this process is given; None without one."""
+    seed = os.environ.get(SEED_VARIABLE)
+    return None if seed is None else int(seed)
+
+
 def searched_directory(error: BaseException) -> str:
     """Return where a missing file with a relative path was searched; else an empty text."""
     name = error.filename if isinstance(error, FileNotFoundError) else None

@@ -57,6 +57,7 @@ from tune_cluster.trial.process import (
     enter_directory,
     free_memory,
     limit_gpu_memory,
+    offer_seed,
     offer_trial_directory,
     searched_directory,
     trial_seed,
@@ -226,6 +227,7 @@ class TrialRunner:
             # A trial that continues another study's draws the random numbers of that trial.
             index = self._assignment.index if self._origin is None else self._origin.trial
             seed = self._assignment.seed
+            offer_seed(seed)
             if seed is None:
                 seed = trial_seed(self._settings.seed, index)
             self._process.generators.seed(seed)

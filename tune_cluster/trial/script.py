@@ -58,7 +58,7 @@ def arguments(
         answer(Path(question), take, vars(parsed))
     trial = current_trial()
     if trial is not None:
-        for name, value in trial.values.items():
+        for name, value in trial.values_among(vars(parsed)).items():
             action = action_of(parser, name)
             setattr(parsed, action.dest, typed(action, value))
     return parsed
@@ -90,7 +90,7 @@ def parameters(own: Mapping[str, Any]) -> dict[str, Any]:
     if question is not None:
         answer(Path(question), take, own)
     trial = current_trial()
-    values = {} if trial is None else trial.values
+    values = {} if trial is None else trial.values_among(own)
     for name in values:
         take(name)
     return {**own, **values}

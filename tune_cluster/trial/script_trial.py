@@ -7,7 +7,7 @@ The functions of `script.py` and the callbacks of `tune_cluster.integrations` ge
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,9 @@ from typing import Any, Protocol
 import numpy as np
 
 STATE_FILE = "state.pt"
+
+SEED = "seed"
+"""Name of the argument by which a script is given its seed."""
 
 
 class Stateful(Protocol):
@@ -36,6 +39,7 @@ class ScriptTrial:
         report: called with the metrics of an epoch, and a function that writes a checkpoint to a
             folder, None if there is nothing to save.
         checkpoint: opens the folder of the checkpoint to resume from; None without one.
+        seed: value of the script's `seed`, if it has one; None for the script's own.
     """
 
     def __init__(
@@ -43,8 +47,10 @@ class ScriptTrial:
         values: Mapping[str, Any],
         report: Callable[[dict[str, Any], Callable[[str], object] | None], None],
         checkpoint: Callable[[], AbstractContextManager[str]] | None,
+        seed: int | None = None,
     ) -> None:
         self.values = values
+        self._seed = seed
         self._report, self._checkpoint = report, checkpoint
         self._metrics: dict[str, Any] | None = None
         """Metrics of the epoch in progress; None before its report."""
@@ -56,6 +62,11 @@ class ScriptTrial:
         """Function that ends the epoch in which the script has left the loop."""
         self._opened = ExitStack()
         """Context that keeps the checkpoint's folder until the trial's script has ended."""
+
+    def values_among(self, names: Collection[str]) -> dict[str, Any]:
+        """Return the values of the trial for a script that has arguments of these names."""
+        own = {} if self._seed is None or SEED not in names else {SEED: self._seed}
+        return {**own, **self.values}
 
     def epochs(self, count: int, objects: Mapping[str, Stateful]) -> Iterator[int]:
         """Yield the epochs that the trial has yet to train, from 1 to `count`.

@@ -11,6 +11,7 @@ from ray import tune
 from tune_cluster.python_script import run_script
 from tune_cluster.storage.store import scratch
 from tune_cluster.trial.failures import StoppedExit
+from tune_cluster.trial.process import offered_seed
 from tune_cluster.trial.script_trial import ScriptTrial, in_trial
 
 
@@ -49,7 +50,7 @@ def this_trial(values: Mapping[str, Any]) -> ScriptTrial:
     checkpoint = tune.get_checkpoint()
     # Called when the script asks for it: a function that never does restarts, and reports that.
     opened = None if checkpoint is None else lambda: checkpoint.as_directory()
-    return ScriptTrial(values, report, opened)
+    return ScriptTrial(values, report, opened, offered_seed())
 
 
 def report(metrics: dict[str, Any], save: Callable[[str], object] | None) -> None:
