@@ -35,6 +35,15 @@ def test_what_lacks_its_input_is_one_line(monkeypatch, capsys, tmp_path, argv):
     assert said.count("\n") == 1
 
 
+@pytest.mark.parametrize("flag", ["--top=0", "--seeds=1", "--seeds=many"])
+def test_a_number_of_a_confirmation_that_is_none_is_one_line(monkeypatch, capsys, tmp_path, flag):
+    (tmp_path / "study.json").write_text(json.dumps(about()))
+    (tmp_path / "journal.jsonl").touch()
+    said = said_by(monkeypatch, capsys, "confirm", str(tmp_path), flag)
+    assert flag.partition("=")[0] in said
+    assert said.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     "given",
     [

@@ -304,8 +304,10 @@ class Study:
 
     @cached_property
     def baselines(self) -> Baselines:
-        """Scores of simple predictors on the validation set, by name."""
-        return known_baselines(self.directory, self.trainable, self.dataset)
+        """Scores of simple predictors on the validation set, by name; none for a study that follows
+        another one, whose trials may have other validation sets."""
+        data = None if self.searcher.follows_study else self.dataset
+        return known_baselines(self.directory, self.trainable, data)
 
     @cached_property
     def trainable_class(self) -> type[tune.Trainable]:
