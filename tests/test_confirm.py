@@ -28,6 +28,7 @@ def test_a_confirmation_changes_nothing_and_is_the_same_after_a_kill(
     assert code == 0, output
     assert {path: path.read_bytes() for path in first.rglob("*") if path.is_file()} == files
     assert "test set)" not in output
+    assert "baseline" not in output
     whole = results / "a-confirm"
     found = json.loads((whole / "confirm.json").read_text())
     assert found["fresh_split"]

@@ -15,6 +15,7 @@ from tune_cluster.reports.confirm import Confirmation, Race, confirmation_beside
 from tune_cluster.reports.doctor.checks import examined
 from tune_cluster.reports.readable import readable
 from tune_cluster.reports.report import html_of, markdown_of, report_of
+from tune_cluster.reports.ui.live import LiveStudies
 from tune_cluster.study.stored import read_study
 
 SCORE = Objective("score", "max")
@@ -181,8 +182,11 @@ def test_the_report_says_how_to_confirm_and_shows_a_confirmation_and_an_audit(tm
     first = write(tmp_path / "first", spread(12))
     for text in text_of(first):
         assert f"Not confirmed: tune-cluster confirm {first}" in text
+    live = LiveStudies(tmp_path)
+    assert live.report("first").siblings.confirmation is None
     events = play(Race(NAMES, 5, SCORE), clear)
     folder = beside(tmp_path / "first-confirm", events[:12])
+    assert live.report("first").siblings.confirmation.rounds == 1
     assert all("Not confirmed yet" in text for text in text_of(first))
     lines = "".join(json.dumps(event.to_json()) + "\n" for event in events)
     (folder / "journal.jsonl").write_text(lines)

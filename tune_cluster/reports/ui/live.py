@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tune_cluster.reports.confirm import CONFIRM
 from tune_cluster.reports.overview import Overview, Unreadable, holder_of, is_held, overview_of
 from tune_cluster.reports.readable import Readable, readable
 from tune_cluster.reports.report import DATA_FILE, StudyReport, report_of
@@ -19,7 +21,8 @@ from tune_cluster.study.stored import read_study
 from tune_cluster.study.study_file import STUDY_FILE
 
 Version = tuple[int, int, bool]
-"""Size and time of a journal, and whether a driver has it: another one is another state."""
+"""Size of a journal, with that of its confirmation's, time of the journal, and whether a driver has
+it: another one is another state."""
 
 
 @dataclass
@@ -57,7 +60,11 @@ class LiveStudies:
             found = journal.stat()
         except OSError:
             return 0, 0, False
-        return found.st_size, found.st_mtime_ns, is_held(journal)
+        size = found.st_size
+        with suppress(OSError):
+            # Its report shows the confirmation too.
+            size += (self.folder / f"{name}{CONFIRM}" / JOURNAL).stat().st_size
+        return size, found.st_mtime_ns, is_held(journal)
 
     def overviews(self) -> list[Overview | Unreadable]:
         """Return every study in short, the newest first."""
