@@ -30,12 +30,12 @@ def stored(folder, events=(), **said):
 
 
 @pytest.mark.parametrize("share", [0.0, -0.1, 1.1, math.nan])
-def test_a_share_that_is_none_is_refused(tmp_path, share):
+def test_a_share_outside_0_to_1_is_refused(tmp_path, share):
     with pytest.raises(ValueError, match="--share must be above 0 and at most 1"):
         begin(stored(tmp_path / "first", strategy=RUNGS), share)
 
 
-def test_what_cannot_be_audited_is_refused_and_nothing_is_left(tmp_path):
+def test_a_study_that_cannot_be_audited_is_refused_and_no_file_is_left(tmp_path):
     with pytest.raises(ValueError, match="no rungs that could be audited"):
         begin(stored(tmp_path / "whole"), 0.5)
     with pytest.raises(ValueError, match=r"1 of its trials have not ended.*--resume .*running"):
@@ -58,7 +58,7 @@ def test_a_share_can_only_grow(tmp_path):
     }
 
 
-def test_a_study_that_only_has_the_name_is_left_alone(tmp_path):
+def test_a_study_that_only_has_the_name_of_the_audit_is_not_changed(tmp_path):
     first = stored(tmp_path / "first", strategy=RUNGS)
     other = Path(stored(tmp_path / "first-audit"), "study.json")
     before = other.read_text()
@@ -112,7 +112,9 @@ def newest_checkpoints(study):
     ("rule", "kept"),
     [("promotion", 0.0), ("top", 0.5), pytest.param("top", 0.0, marks=pytest.mark.long)],
 )
-def test_a_trial_that_was_stopped_comes_to_what_it_would_have(run_study, tmp_path, rule, kept):
+def test_an_audit_trial_ends_with_the_results_of_an_unstopped_trial(
+    run_study, tmp_path, rule, kept
+):
     asha = {"max_epochs": 9, "grace_period": 1, "rung_rule": rule, "audit": kept, "seed": 3}
     code, trials, study = run_study(toy(), trials=16, scheduler=ASHA(**asha), max_concurrent=1)
     assert code == 0
@@ -145,7 +147,7 @@ def test_a_trial_that_was_stopped_comes_to_what_it_would_have(run_study, tmp_pat
 
 
 @pytest.mark.long
-def test_trials_of_it_that_go_wrong_end_alone_and_two_at_a_time_all_of_them_end(
+def test_failing_audit_trials_end_alone_and_with_two_at_a_time_every_audit_trial_ends(
     run_study, tmp_path, monkeypatch
 ):
     # Each costs seconds.
@@ -187,7 +189,9 @@ def test_trials_of_it_that_go_wrong_end_alone_and_two_at_a_time_all_of_them_end(
 
 
 @pytest.mark.long
-def test_it_grows_with_its_study_and_without_checkpoints_trials_are_run_again(run_study, tmp_path):
+def test_an_audit_grows_with_its_study_and_runs_trials_without_checkpoints_from_the_start(
+    run_study, tmp_path
+):
     class Plain(tune.Trainable):
         reuse_actors = True
 

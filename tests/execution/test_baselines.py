@@ -55,7 +55,7 @@ def text(lines):
     return "\n".join(f"{name} {said}" for name, said in lines)
 
 
-def test_they_are_in_the_plan_and_computed_once(tmp_path):
+def test_baselines_are_in_the_plan_and_computed_once(tmp_path):
     study = study_of(tmp_path)
     assert "score 0.5000: a constant" in text(plan_lines(study))
     assert "trees are missing" in text(plan_lines(study))
@@ -67,7 +67,7 @@ def test_they_are_in_the_plan_and_computed_once(tmp_path):
     assert Compared.calls == [False]
 
 
-def test_those_on_the_test_set_are_computed_once_the_study_has_used_it(tmp_path):
+def test_baselines_on_the_test_set_are_computed_only_after_the_study_has_used_it(tmp_path):
     study = study_of(tmp_path)
     write_baselines(study)
     assert Compared.calls == [False]
@@ -83,14 +83,14 @@ def test_those_on_the_test_set_are_computed_once_the_study_has_used_it(tmp_path)
 
 
 @pytest.mark.parametrize(("score", "notices"), [(0.7, 0), (0.5, 1), (0.3, 1)])
-def test_a_best_trial_that_is_no_better_is_told(tmp_path, score, notices):
+def test_a_best_trial_no_better_than_a_baseline_is_a_notice(tmp_path, score, notices):
     best = {"score": score, "metrics": {"score": score}}
     found = text(summary_lines(study_of(tmp_path), best))
     assert found.count("NOTICE") == notices
     assert f"best has score {score:.4f}" in found
 
 
-def test_a_study_does_not_depend_on_what_it_is_compared_with(tmp_path):
+def test_a_failing_baseline_is_reported_and_fails_no_study(tmp_path):
     study = study_of(tmp_path, Failing)
     (line,) = plan_lines(study)
     assert "RuntimeError: no trees" in line[1]
@@ -98,25 +98,25 @@ def test_a_study_does_not_depend_on_what_it_is_compared_with(tmp_path):
     assert list(summary_lines(study, BEST)) == []
 
 
-def test_a_trainable_without_any_has_no_line(tmp_path):
+def test_a_trainable_without_baselines_prints_none(tmp_path):
     study = study_in(tmp_path)
     assert (study.baselines, [*plan_lines(study)], [*summary_lines(study, BEST)]) == ({}, [], [])
     write_baselines(study)
     assert not (tmp_path / BASELINES_FILE).exists()
 
 
-def test_a_study_without_a_result_has_no_line(tmp_path):
+def test_a_study_without_a_result_prints_no_baseline(tmp_path):
     assert list(summary_lines(study_of(tmp_path), None)) == []
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"validation": {"x": [1]}}'])
-def test_a_damaged_file_is_written_anew(tmp_path, content):
+def test_a_damaged_baselines_file_is_computed_anew(tmp_path, content):
     (tmp_path / BASELINES_FILE).write_text(content)
     assert known_baselines(tmp_path, Compared, Data())["a constant"] == {"score": 0.5}
 
 
 @pytest.mark.long
-def test_a_study_on_a_table_prints_and_keeps_them(tmp_path, monkeypatch):
+def test_a_study_on_a_table_prints_and_keeps_its_baselines(tmp_path, monkeypatch):
     pytest.importorskip("lightgbm")
     import tune_cluster
     from tune_cluster.execution import launcher

@@ -48,7 +48,7 @@ def damage(study, trial, epoch, how=zeros):
 
 
 @pytest.mark.parametrize("how", [cut_off, zeros, torn, gone])
-def test_a_damaged_best_is_named_and_the_next_takes_its_place(tmp_path, how):
+def test_a_damaged_best_checkpoint_is_named_and_replaced_by_the_next_best(tmp_path, how):
     study = study_of(tmp_path, TRIALS)
     damage(study, 0, 2, how)
     best = keep_best(study)
@@ -63,14 +63,14 @@ def test_a_damaged_best_is_named_and_the_next_takes_its_place(tmp_path, how):
     assert "of trial 0 after epoch 2 (score 0.6000), was not saved" in notice
 
 
-def test_the_next_may_be_another_epoch_of_the_same_trial(tmp_path):
+def test_the_next_best_checkpoint_may_be_another_epoch_of_the_same_trial(tmp_path):
     study = study_of(tmp_path, [([0.7, 0.6], "finished"), ([0.3], "finished")])
     damage(study, 0, 1)
     best = keep_best(study)
     assert (best["trial"], best["epoch"], best["instead_of"]["epoch"]) == (0, 2, 1)
 
 
-def test_what_is_damaged_after_it_was_copied_is_no_loss(tmp_path):
+def test_a_checkpoint_damaged_after_its_copy_leaves_the_best_as_it_is(tmp_path):
     study = study_of(tmp_path, TRIALS)
     first = keep_best(study)
     damage(study, 0, 2)
@@ -79,7 +79,7 @@ def test_what_is_damaged_after_it_was_copied_is_no_loss(tmp_path):
     assert json.loads((study.directory / "best" / "result.json").read_text())["epoch"] == 2
 
 
-def test_a_test_set_that_cannot_be_used_is_a_line_and_used_by_the_next_session(tmp_path):
+def test_a_failed_evaluation_on_the_test_set_is_printed_and_repeated_by_the_next_session(tmp_path):
     class Fails(Evaluated):
         def evaluate(self, config, checkpoint_dir, dataset):
             raise RuntimeError("out of memory\nmore")
@@ -104,7 +104,7 @@ def brought_back(study):
 
 
 @pytest.mark.parametrize("moment", ["before", "after it was found"])
-def test_storage_that_is_away_is_waited_for_and_nothing_takes_the_place_of_the_best(
+def test_unreachable_storage_is_waited_for_and_the_best_checkpoint_is_not_replaced(
     tmp_path, monkeypatch, moment
 ):
     study = study_of(tmp_path, TRIALS)
@@ -133,7 +133,7 @@ def test_storage_that_is_away_is_waited_for_and_nothing_takes_the_place_of_the_b
     assert (study.directory / "best" / "state").read_text() == "0 after 2"
 
 
-def test_the_test_set_is_not_used_on_another_one_when_the_storage_does_not_come_back(
+def test_the_test_set_is_not_used_on_another_checkpoint_when_the_storage_stays_away(
     tmp_path, monkeypatch
 ):
     trainable = Evaluated()
@@ -148,7 +148,7 @@ def test_the_test_set_is_not_used_on_another_one_when_the_storage_does_not_come_
     assert trainable.calls == []
 
 
-def test_the_best_one_is_read_once(tmp_path, monkeypatch):
+def test_the_best_checkpoint_is_verified_once(tmp_path, monkeypatch):
     study = study_of(tmp_path, TRIALS)
     read = []
 
@@ -161,7 +161,7 @@ def test_the_best_one_is_read_once(tmp_path, monkeypatch):
     assert len(read) == 1
 
 
-def test_if_all_are_damaged_there_is_the_best_value_and_no_checkpoint(tmp_path):
+def test_if_all_checkpoints_are_damaged_the_best_value_is_kept_without_a_checkpoint(tmp_path):
     study = study_of(tmp_path, [([0.5], "finished"), ([0.3], "finished")])
     for trial in (0, 1):
         damage(study, trial, 1)
@@ -202,7 +202,7 @@ def replicates_of(folder, scores, *, space=None, status="finished"):
     return study
 
 
-def test_mean_and_standard_deviation_are_told_for_the_metric_and_the_test_set(tmp_path):
+def test_mean_and_standard_deviation_are_reported_for_the_metric_and_the_test_set(tmp_path):
     study = replicates_of(tmp_path, [0.7, 0.8, 0.9])
     assert write_replicates(study) == [
         ("score", "0.8000 ± 0.1000 over 3 of 3 seeds"),
@@ -214,14 +214,14 @@ def test_mean_and_standard_deviation_are_told_for_the_metric_and_the_test_set(tm
     assert [one["test"]["test_score"] for one in told] == pytest.approx([0.6, 0.7, 0.8])
 
 
-def test_one_seed_has_no_deviation(tmp_path):
+def test_one_seed_has_no_standard_deviation(tmp_path):
     assert write_replicates(replicates_of(tmp_path, [0.7]))[0] == (
         "score",
         "0.7000 over 1 of 1 seeds",
     )
 
 
-def test_a_seed_without_its_checkpoint_is_in_no_mean_of_the_test_set(tmp_path):
+def test_a_seed_without_its_checkpoint_is_left_out_of_the_mean_on_the_test_set(tmp_path):
     study = replicates_of(tmp_path, [0.7, 0.8, 0.9])
     shutil.rmtree(study.trials_dir / dirname_of(0))
     assert write_replicates(study) == [

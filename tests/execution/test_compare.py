@@ -14,7 +14,7 @@ def job(options, *, strategy: str = "all", seeds: int = 1):
 
 
 @pytest.mark.parametrize("typed", [["--smoke-test"], ["--storage_path", "x", "--seed=3"], []])
-def test_each_study_takes_the_flags_that_it_is_given(tmp_path, monkeypatch, typed):
+def test_each_study_of_a_comparison_gets_the_flags_that_were_typed(tmp_path, monkeypatch, typed):
     called = []
 
     def start(words, check):
@@ -30,7 +30,7 @@ def test_each_study_takes_the_flags_that_it_is_given(tmp_path, monkeypatch, type
     assert (options.trials is None) == options.smoke_test
 
 
-def test_who_declines_leaves_nothing(tmp_path, monkeypatch, capsys):
+def test_a_declined_comparison_leaves_no_file(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["compare.py", "--storage-path", str(tmp_path)])
     monkeypatch.setattr(compare, "confirmed", lambda *asked, **more: False)
     with pytest.raises(SystemExit) as ended:

@@ -69,12 +69,12 @@ def opened(address, *, searcher=None, scheduler=None, param_space=None):
         ({"seeds": 101}, "--seeds must be from 2 to 100, got 101"),
     ],
 )
-def test_a_number_that_is_none_is_refused(tmp_path, numbers, said):
+def test_an_invalid_number_of_candidates_or_seeds_is_refused(tmp_path, numbers, said):
     with pytest.raises(ValueError, match=said):
         begin(stored(tmp_path / "first", ran(0.5, 0.6)), **numbers)
 
 
-def test_what_cannot_be_confirmed_is_refused_and_nothing_is_left(tmp_path):
+def test_a_study_that_cannot_be_confirmed_is_refused_and_no_file_is_left(tmp_path):
     (tmp_path / "held").mkdir()
     suggested = {"event": "suggested", "trial": 0, "config": {}}
     with pytest.raises(ValueError, match=r"1 of its trials have not ended.*--resume .*open"):
@@ -164,7 +164,7 @@ def test_seeds_can_only_grow_and_candidates_stay(tmp_path):
     assert (known["candidates"], known["seeds"]) == (chosen, 6)
 
 
-def test_a_study_that_only_has_the_name_is_left_alone(tmp_path):
+def test_a_study_that_only_has_the_name_of_the_confirmation_is_not_changed(tmp_path):
     first = stored(tmp_path / "first", ran(0.1, 0.2))
     other = Path(stored(tmp_path / "first-confirm"), "study.json")
     before = other.read_text()
@@ -174,7 +174,7 @@ def test_a_study_that_only_has_the_name_is_left_alone(tmp_path):
 
 
 @pytest.mark.slow
-def test_every_candidate_of_a_round_draws_the_same_numbers_and_the_race_ends_early(
+def test_all_candidates_of_a_round_draw_the_same_numbers_and_the_race_ends_early(
     run_study, tmp_path
 ):
     def draws(config):
@@ -214,7 +214,7 @@ def test_every_candidate_of_a_round_draws_the_same_numbers_and_the_race_ends_ear
 
 
 @pytest.mark.long
-def test_runs_that_go_wrong_count_as_worst_and_more_seeds_continue_the_race(run_study, tmp_path):
+def test_failed_runs_count_as_worst_and_more_seeds_continue_the_race(run_study, tmp_path):
     first = RandomSearch(SPACE, seed=0)
     best = max(float(first.point(index)["quality"]) for index in range(6))
 

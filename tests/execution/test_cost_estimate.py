@@ -55,7 +55,7 @@ def test_time_hours_money_and_bytes_follow_from_what_was_measured():
     assert [one.epoch_seconds for one in told.measured] == [10.0, 30.0]
 
 
-def test_a_budget_of_bytes_bounds_the_checkpoints_but_not_the_copy_of_the_best():
+def test_a_quota_bounds_the_checkpoints_but_not_the_copy_of_the_best():
     assert estimate(checkpoint_budget=5000).study_bytes == 6000
     assert estimate(checkpoint_budget=6500).study_bytes == 7000
 
@@ -65,14 +65,14 @@ def test_a_time_budget_bounds_the_time_and_what_follows_from_it():
     assert (told.seconds, told.gpu_hours, told.money) == (1800.0, 1.0, 1.5)
 
 
-def test_what_cannot_be_measured_is_unknown_and_what_was_ended_by_an_error_does_not_count():
+def test_without_a_measurement_the_cost_is_unknown_and_failed_rehearsals_do_not_count():
     for rehearsals in ([], [of(0.0, 0, "MemoryError: ")]):
         told = estimate(rehearsals=rehearsals, per_gpu_hour=1.5)
         assert told.describe() == {**dict.fromkeys(told.describe()), "epochs": 360.0}
     assert estimate(rehearsals=[of(5.0), of(0.0, 0, "MemoryError: ")]).epoch_seconds == 5.0
 
 
-def test_without_a_price_of_a_gpu_there_is_no_money():
+def test_without_a_price_of_a_gpu_hour_no_money_is_estimated():
     assert estimate().money is None
     assert estimate(per_gpu_hour=0.0).money == 0.0
 
@@ -94,7 +94,7 @@ def test_without_rungs_every_trial_runs_to_its_end_two_at_a_time(tmp_path):
     assert (told.seconds, told.study_bytes) == (None, None)
 
 
-def test_with_rungs_it_is_what_is_expected_of_them(tmp_path):
+def test_with_rungs_the_estimate_is_the_expectation_of_the_scheduler(tmp_path):
     asha = ASHA(max_epochs=9)
     told = costs(planned(tmp_path, trials=9, scheduler=asha))
     assert told.expectation == asha.expected(trials=9, concurrent=2, max_epochs=9)
@@ -120,7 +120,7 @@ def begun(index, epochs, status=None):
     return events
 
 
-def test_of_a_resumed_study_what_is_left_is_to_be_paid(tmp_path):
+def test_a_resumed_study_is_estimated_by_the_epochs_left(tmp_path):
     events = [*begun(0, 5, "finished"), *begun(1, 2, "failed"), *begun(2, 3)]
     study = planned(tmp_path, events, trials=4, max_epochs=5)
     assert epochs_left(study, 20.0) == 5 + 2
@@ -130,7 +130,7 @@ def test_of_a_resumed_study_what_is_left_is_to_be_paid(tmp_path):
     assert epochs_left(spent, 20.0) == 0
 
 
-def test_what_a_promoted_trial_has_to_go_is_to_be_paid_where_all_trials_have_begun(tmp_path):
+def test_epochs_left_include_those_of_promoted_trials_once_all_trials_have_begun(tmp_path):
     def score(trial, epoch):
         metrics = {"score": 0.3 - 0.1 * trial}
         return {"event": "result", "trial": trial, "epoch": epoch, "node": "n", "metrics": metrics}
@@ -155,7 +155,7 @@ def test_what_a_promoted_trial_has_to_go_is_to_be_paid_where_all_trials_have_beg
     assert costs(begun_again).epochs == 17
 
 
-def test_a_few_trials_keep_their_best_checkpoint_and_those_that_may_go_on_the_latest(tmp_path):
+def test_checkpoints_kept_are_the_best_of_a_few_trials_and_the_latest_of_promotable_ones(tmp_path):
     to_the_end = planned(tmp_path, trials=10, keep_best=3)
     assert most_checkpoints(to_the_end) == 3 + 2 * 3 + 1
     promoting = planned(tmp_path, trials=10, keep_best=3, scheduler=ASHA(max_epochs=9))
@@ -178,12 +178,12 @@ def test_all_members_of_a_population_have_the_checkpoints_of_a_trial_that_runs(t
     assert most_checkpoints(planned(tmp_path, trials=10, scheduler=pbt)) == 10 * 3 + 1
 
 
-def test_what_earlier_sessions_have_begun_has_them_too(tmp_path):
+def test_trials_begun_by_earlier_sessions_count_with_the_checkpoints_of_a_running_trial(tmp_path):
     events = [event for index in range(5) for event in begun(index, 2)]
     assert most_checkpoints(planned(tmp_path, events, trials=10, keep_best=3)) == 3 + 5 * 3 + 1
 
 
-def test_what_the_storage_has_no_room_for_is_refused_with_both_numbers(tmp_path):
+def test_a_study_that_exceeds_the_free_space_is_refused_with_both_numbers(tmp_path):
     study = planned(tmp_path / "results" / "mine")
     free = shutil.disk_usage(tmp_path).free
     check_room(study, estimate(rehearsals=[of(1.0, free // 14)]))
@@ -194,7 +194,7 @@ def test_what_the_storage_has_no_room_for_is_refused_with_both_numbers(tmp_path)
     assert too_large.study_bytes == 7 * 10**15
 
 
-def test_what_a_resumed_study_has_written_already_needs_no_room(tmp_path):
+def test_bytes_that_a_resumed_study_has_written_already_need_no_room(tmp_path):
     study = planned(tmp_path / "mine")
     free = shutil.disk_usage(tmp_path).free
     checkpoint = study.trials_dir / "0000" / "checkpoint_000001"
@@ -219,7 +219,7 @@ def test_what_a_resumed_study_has_written_already_needs_no_room(tmp_path):
         (8, 5, 5),
     ],
 )
-def test_a_trial_that_has_begun_has_a_share(tmp_path, trials, begun, running):
+def test_every_trial_that_has_begun_has_a_share_of_the_quota(tmp_path, trials, begun, running):
     events = [{"event": "suggested", "trial": index, "config": {}} for index in range(begun)]
     study = study_in(tmp_path, events, trials=trials, checkpoint_budget="100MB")
     divide_quota(study, 1_000_000)
@@ -227,7 +227,7 @@ def test_a_trial_that_has_begun_has_a_share(tmp_path, trials, begun, running):
     assert study.quota.ended > 0
 
 
-def test_what_trials_continue_is_not_trained_again(tmp_path):
+def test_epochs_of_the_trials_that_are_continued_are_not_estimated_again(tmp_path):
     searcher = RandomSearch(SPACE, seed=0)
     searcher.origins = {i: Origin(trial=i, checkpoints="", epoch=3) for i in range(4)}
     begun = [{"event": "suggested", "trial": 0, "config": {}, "origin": 0, "start_epoch": 3}]

@@ -22,7 +22,7 @@ def rare(tmp_path):
 
 
 @pytest.mark.long
-def test_a_study_of_a_rare_class_says_so_before_its_first_trial_and_at_its_end(
+def test_a_study_with_a_rare_class_reports_it_before_its_first_trial_and_at_its_end(
     run_job, tmp_path, rare
 ):
     words = ("--dataset", str(rare), "--trials", "2", "--max-epochs", "2", "--name", "rare")
@@ -69,7 +69,7 @@ def shown(monkeypatch, capsys, tmp_path):
     return call
 
 
-def test_the_command_shows_the_same_and_writes_the_page(shown, tmp_path, rare):
+def test_the_data_command_prints_the_imbalance_and_writes_the_page(shown, tmp_path, rare):
     code, output = shown(str(rare), "--page", "look.html")
     assert code == 0, output
     assert "rare.npz, as image" in output.replace("\n", "")
@@ -85,14 +85,14 @@ def test_the_command_shows_the_same_and_writes_the_page(shown, tmp_path, rare):
         (("digits", "--brightness", "3"), ("it does not take --brightness 3",)),
     ],
 )
-def test_what_no_task_takes_is_refused_with_the_reason_of_each(shown, words, told):
+def test_data_that_no_task_accepts_is_refused_with_the_reason_of_each_task(shown, words, told):
     code, output = shown(*words)
     assert code == 2
     assert output.count("\n") == 1
     assert all(text in output for text in told), output
 
 
-def test_each_kind_of_file_is_taken_by_its_task(shown, tmp_path):
+def test_each_kind_of_file_is_read_by_its_task(shown, tmp_path):
     (tmp_path / "t.csv").write_text("a,b,target\n" + "1,x,yes\n2,y,no\n" * 30)
     code, output = shown("t.csv")
     assert code == 0, output
@@ -119,7 +119,7 @@ class Looking(Scored):
         raise RuntimeError("no such column")
 
 
-def test_a_look_that_fails_is_told_and_fails_no_study(run_study, tmp_path):
+def test_a_look_at_the_data_that_fails_is_reported_and_fails_no_study(run_study, tmp_path):
     code, _, study = run_study(Looking, dataset=Data(), trials=2)
     assert code == 0
     assert (
@@ -129,7 +129,7 @@ def test_a_look_that_fails_is_told_and_fails_no_study(run_study, tmp_path):
     assert not (study.directory / "data.html").exists()
 
 
-def test_a_trainable_without_a_look_needs_none(run_study):
+def test_a_trainable_without_a_look_at_the_data_writes_no_page(run_study):
     code, _, study = run_study(Scored, trials=2)
     assert code == 0
     assert look_at_data(study) is None

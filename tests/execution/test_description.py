@@ -9,7 +9,7 @@ from tests.conftest import ROOT
 from tune_cluster.execution.description import git_commit
 
 
-def test_the_commit_is_that_of_this_projects_checkout_and_of_no_other(tmp_path):
+def test_the_commit_is_that_of_the_checkout_of_this_project_alone(tmp_path):
     described = subprocess.run(
         ["git", "describe", "--always", "--dirty", "--abbrev=12"],
         cwd=ROOT,

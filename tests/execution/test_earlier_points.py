@@ -33,7 +33,9 @@ def scored():
 @pytest.mark.parametrize(
     ("bests", "helps"), [((0.65, 0.75, 0.85, 0.95), True), ((0.05, 0.15, 0.25, 0.35), False)]
 )
-def test_what_was_best_is_tried_as_long_as_it_is_good(run_study, tmp_path, bests, helps):
+def test_the_best_points_of_earlier_studies_are_tried_as_long_as_they_are_good(
+    run_study, tmp_path, bests, helps
+):
     trainable = scored()
     name = f"{trainable.__module__}.{trainable.__name__}"
     for best in bests:

@@ -96,7 +96,7 @@ def evaluated(tmp_path, dataset):
     return call
 
 
-def test_a_study_with_folds_keeps_what_the_best_trial_predicts_out_of_fold(studied, dataset):
+def test_a_study_with_folds_keeps_the_out_of_fold_predictions_of_its_best_trial(studied, dataset):
     best = json.loads((studied / "best" / "best.json").read_text())
     found = pq.read_table(studied / "best" / "predictions.parquet").to_pydict()
     assert found["row"] == list(range(320)), "every sample was held out once"
@@ -132,7 +132,7 @@ def test_ensembles_are_chosen_out_of_fold_and_scored_on_the_test_set(evaluated, 
     assert {*kept["trial"]} == {member["trial"] for member in content["members"]}
 
 
-def test_the_ensemble_can_be_used_afterwards(evaluated, studied, dataset):
+def test_the_written_ensemble_predicts_with_the_reported_accuracy(evaluated, studied, dataset):
     study, _, content = evaluated(studied, 3)
     chosen = next(way for way in content["ways"] if way["name"] == content["chosen"])
     found = Ensemble.read(study / "ensemble").predict(ImageClassifier, dataset)
@@ -141,7 +141,9 @@ def test_the_ensemble_can_be_used_afterwards(evaluated, studied, dataset):
     assert found.targets.tolist() == dataset.test.targets.tolist()
 
 
-def test_a_soup_can_be_used_afterwards(evaluated, studied, dataset, monkeypatch):
+def test_a_written_soup_predicts_with_the_reported_accuracy(
+    evaluated, studied, dataset, monkeypatch
+):
     """Whatever is the best here, the person may want this one."""
     monkeypatch.setattr("tune_cluster.execution.evaluate.chosen", lambda ways, _: ways[-2])
     study, _, content = evaluated(studied, 3)
@@ -172,7 +174,7 @@ def test_the_test_set_is_used_once_and_a_second_call_shows_the_record(
 
 
 @pytest.mark.long
-def test_an_evaluation_stays_when_the_study_is_extended_and_says_what_is_new(
+def test_an_evaluation_stays_when_the_study_is_extended_and_names_the_new_trials(
     evaluated, studied, cluster_address, dataset
 ):
     study, _, content = evaluated(studied, 3)
@@ -190,7 +192,7 @@ def test_an_evaluation_stays_when_the_study_is_extended_and_says_what_is_new(
     assert all(f" {trial}" in listed for trial in new)
 
 
-def test_a_checkpoint_that_is_not_kept_is_named_with_what_keeps_it(evaluated, studied):
+def test_a_missing_checkpoint_is_named_with_the_flag_that_keeps_it(evaluated, studied):
     _, output, content = evaluated(studied, LEAST)
     assert len(content["members"]) == 3
     (missing,) = content["missing"].values()
@@ -199,7 +201,7 @@ def test_a_checkpoint_that_is_not_kept_is_named_with_what_keeps_it(evaluated, st
     assert "--keep-best" in output
 
 
-def test_a_damaged_checkpoint_is_left_out_and_the_next_ones_are_used(evaluated, studied, tmp_path):
+def test_a_damaged_checkpoint_is_replaced_by_the_next_best_ones(evaluated, studied, tmp_path):
     copy = tmp_path / studied.name
     shutil.copytree(studied, copy)
     best = json.loads((copy / "best" / "best.json").read_text())
@@ -210,7 +212,7 @@ def test_a_damaged_checkpoint_is_left_out_and_the_next_ones_are_used(evaluated, 
     assert "damaged" in content["missing"][str(best["trial"])]
 
 
-def test_other_data_or_another_trainable_are_refused(evaluated, studied, dataset):
+def test_other_data_and_another_trainable_are_refused(evaluated, studied, dataset):
     other = prepared("made up", images(), seed=1, train_ratio=0.8)
     with pytest.raises(ValueError, match="other data"):
         evaluated(studied, 3, job_on(other, folds=5))
@@ -275,14 +277,16 @@ def of_own(cluster_address, tmp_path_factory):
     return result.directory
 
 
-def test_a_trainable_of_ones_own_needs_predict_alone(evaluated, of_own):
+def test_a_users_trainable_needs_predict_alone(evaluated, of_own):
     _, _, content = evaluated(of_own, 3, own_job(Predicting))
     assert [way["name"] for way in content["ways"]] == ["best", "mean", "fitted", "greedy"]
     assert content["criterion"] == {"score": "rmse", "mode": "min"}
     assert all(way["test"] == {} for way in content["ways"]), "it has no test set"
 
 
-def test_a_trainable_without_predict_is_told_what_it_needs(evaluated, of_own, monkeypatch):
+def test_a_trainable_without_predict_is_refused_with_the_signature_it_needs(
+    evaluated, of_own, monkeypatch
+):
     monkeypatch.delattr(Predicting, "predict")
     with pytest.raises(ValueError, match=r"has no predict\(config, checkpoint_dir, dataset, part"):
         evaluated(of_own, 3, own_job(Predicting))
@@ -298,7 +302,7 @@ def test_an_error_of_predict_names_the_trial(evaluated, of_own, monkeypatch):
 
 
 @pytest.mark.long
-def test_it_is_a_command(whole_study, run_job, tmp_path):
+def test_evaluate_is_a_command_of_tune_cluster(whole_study, run_job, tmp_path):
     study = tmp_path / "whole"
     shutil.copytree(whole_study, study)
     code, output = run_job("--top", "3", script=("-m", "tune_cluster", "evaluate", str(study)))
@@ -328,7 +332,7 @@ def test_the_example_of_a_trainable_with_folds_becomes_an_ensemble(run_job, tmp_
     assert content["ways"][0]["test"]["accuracy"] > 0.5
 
 
-def test_the_record_of_a_study_in_a_bucket_is_found_on_every_machine(
+def test_the_evaluation_record_of_a_study_in_a_bucket_is_read_on_every_machine(
     evaluated, of_own, bucket, tmp_path
 ):
     """The journal of this machine's copy is that of the bucket, and nothing is downloaded anew."""

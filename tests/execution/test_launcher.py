@@ -28,14 +28,14 @@ def job(options, *, grace_period: int = 1, dataset: str | None = None):
     """Which quality?"""
 
 
-def test_a_new_study_has_a_directory_that_can_be_written(tmp_path):
+def test_a_new_study_gets_a_directory_with_an_empty_journal(tmp_path):
     argv = ["--storage-path", str(tmp_path / "a" / "results"), "--name", "mine"]
     directory = directory_for(parse(job, argv).options, ExitStack())
     assert directory.path == tmp_path / "a" / "results" / "mine"
     assert names(tmp_path / "a" / "results" / "mine") == [JOURNAL]
 
 
-def test_without_a_name_it_has_the_jobs_and_the_time(tmp_path, monkeypatch):
+def test_a_study_without_a_name_is_named_after_its_job_and_the_time(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["tune_jobs/my_job.py"])
     directory = directory_for(Options(storage_path=str(tmp_path)), ExitStack())
     name, day, clock = directory.path.name.split("-")
@@ -46,7 +46,7 @@ def test_without_a_name_it_has_the_jobs_and_the_time(tmp_path, monkeypatch):
         assert found.path.name.startswith("study-"), "Python may run none"
 
 
-def test_what_exists_is_not_written_over_and_a_study_can_be_resumed(tmp_path):
+def test_an_existing_folder_is_refused_and_an_existing_study_is_refused_with_resume(tmp_path):
     argv = ["--storage-path", str(tmp_path), "--name", "mine"]
     (tmp_path / "mine").mkdir()
     with pytest.raises(ValueError, match=r"exists, and has no study that could be resumed"):
@@ -58,7 +58,7 @@ def test_what_exists_is_not_written_over_and_a_study_can_be_resumed(tmp_path):
 
 
 @pytest.mark.parametrize("below", ["file", "file/deeper"])
-def test_a_place_that_cannot_be_written_is_an_error(tmp_path, below):
+def test_a_storage_path_that_cannot_be_written_is_an_error(tmp_path, below):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(ValueError, match=f"--storage-path {tmp_path / below}: cannot be written"):
         directory_for(parse(job, ["--storage-path", str(tmp_path / below)]).options, ExitStack())
@@ -72,7 +72,7 @@ def test_a_folder_without_permission_is_an_error(tmp_path):
         directory_for(parse(job, ["--storage-path", str(tmp_path)]).options, ExitStack())
 
 
-def test_a_resume_has_the_flags_that_the_study_was_started_with(tmp_path):
+def test_a_resume_has_the_flags_that_started_the_study(tmp_path):
     started = parse(job, ["--trials", "5", "--seed", "3", "--grace-period", "2"])
     write_json(tmp_path / STUDY_FILE, about(**started.stored()))
     (tmp_path / JOURNAL).touch()
@@ -88,7 +88,9 @@ def test_a_resume_has_the_flags_that_the_study_was_started_with(tmp_path):
         taken_up(partial(parse, job, ["--resume", str(tmp_path / "never")]), ExitStack())
 
 
-def test_this_machines_copy_of_a_study_in_a_bucket_is_not_resumed_beside_it(tmp_path, monkeypatch):
+def test_the_local_copy_of_a_study_in_a_bucket_is_refused_with_the_address_to_resume(
+    tmp_path, monkeypatch
+):
     started = parse(job, ["--storage-path", "s3://studies/results/"])
     (tmp_path / "mine").mkdir()
     write_json(tmp_path / "mine" / STUDY_FILE, about(**started.stored()))
@@ -126,7 +128,7 @@ def described(directory, argv=(), fingerprint="aaa", inputs=None, **options):
     return describe(study, parse(job, argv), argv)
 
 
-def test_a_study_can_be_told_from_its_description(tmp_path):
+def test_the_description_of_a_study_has_its_command_space_strategy_and_data(tmp_path):
     description = described(tmp_path, ["--grace-period", "2"])
     written = json.loads(json.dumps(description))
     assert written["options"] == {"grace_period": 2, "dataset": "digits"}, "the one that was found"
@@ -139,7 +141,7 @@ def test_a_study_can_be_told_from_its_description(tmp_path):
     assert written["dataset"]["fingerprint"] == "aaa"
 
 
-def test_a_resumed_study_is_described_as_it_was_with_what_may_change(tmp_path):
+def test_a_resumed_study_keeps_its_description_except_the_flags_that_may_change(tmp_path):
     first = described(tmp_path, ["--trials", "4", "--name", "mine"])
     write_json(tmp_path / STUDY_FILE, {**first, "created": "long ago", "git_commit": "old"})
     again = described(tmp_path, ["--trials", "6", "--name", "mine"], trials=6)
@@ -148,7 +150,7 @@ def test_a_resumed_study_is_described_as_it_was_with_what_may_change(tmp_path):
     assert (again["created"], again["git_commit"]) == ("long ago", "old")
 
 
-def test_a_study_never_goes_on_with_other_data(tmp_path):
+def test_a_resume_with_other_data_is_refused(tmp_path):
     write_json(tmp_path / STUDY_FILE, described(tmp_path))
     with pytest.raises(
         ValueError, match=r"started on other data .fingerprint aaa; here, of digits, bbb"
@@ -157,14 +159,14 @@ def test_a_study_never_goes_on_with_other_data(tmp_path):
     assert read_study_file(tmp_path)["dataset"]["fingerprint"] == "aaa"
 
 
-def test_a_study_never_goes_on_from_other_weights(tmp_path):
+def test_a_resume_from_other_weights_is_refused(tmp_path):
     first = described(tmp_path, inputs={"weights": "best/state.pt aaa"})
     write_json(tmp_path / STUDY_FILE, first)
     with pytest.raises(ValueError, match=r"weights has changed: .* aaa, here .* bbb"):
         described(tmp_path, inputs={"weights": "best/state.pt bbb"})
 
 
-def test_what_to_do_after_the_end_is_a_command_or_for_a_population_why_there_is_none(tmp_path):
+def test_the_next_step_is_a_command_or_for_a_population_the_reason_why_there_is_none(tmp_path):
     study = study_in(tmp_path, scheduler=ASHA(max_epochs=9))
     command = ["python", "job.py", "--trials", "8"]
     assert (

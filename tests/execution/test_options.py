@@ -52,7 +52,7 @@ def resumed(started, *argv):
     return parse(job, ["--resume", str(STUDY), *argv], stored=through_json(started))
 
 
-def test_without_flags_all_is_as_documented():
+def test_without_flags_every_option_has_its_documented_default():
     command = parse(job, [])
     assert command.options == Options()
     assert command.own == {
@@ -65,7 +65,7 @@ def test_without_flags_all_is_as_documented():
     }
 
 
-def test_a_jobs_keyword_parameters_are_flags():
+def test_the_keyword_parameters_of_a_job_are_flags():
     argv = ["--grace-period", "3", "--kind", "thorough", "--widths", "1", "2", "3", "--shuffled"]
     command = parse(job, [*argv, "--trials", "8"])
     assert command.options == Options(trials=8)
@@ -81,7 +81,7 @@ def test_a_flag_of_several_values_may_be_given_several_times():
     assert (own["widths"], own["shuffled"], own["limit"]) == ((1, 2, 3, 5), True, 4)
 
 
-def test_help_has_the_question_each_flag_and_what_the_docstring_says_of_it(capsys, monkeypatch):
+def test_help_shows_the_question_of_the_job_and_each_flag_with_its_docstring(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     with pytest.raises(SystemExit) as ended:
         parse(job, ["--help"])
@@ -116,7 +116,7 @@ def test_help_documents_the_flags_of_a_dataclass_inherited_ones_too(capsys, monk
         (["8"], "8"),
     ],
 )
-def test_what_is_no_flag_or_of_the_wrong_type_is_one_line(argv, said):
+def test_an_unknown_flag_or_a_value_of_the_wrong_type_is_refused_in_one_line(argv, said):
     with pytest.raises(ValueError, match=said) as refused:
         parse(job, argv)
     assert "\n" not in str(refused.value)
@@ -172,7 +172,7 @@ def test_a_parameter_that_cannot_be_a_flag_is_refused_with_what_it_lacks():
         parse(alone, [])
 
 
-def test_a_flag_of_the_scripts_own_parser_is_refused_with_the_way_to_pass_the_rest():
+def test_a_flag_of_the_parser_of_the_script_is_refused_with_the_call_that_passes_the_rest():
     def job(options):
         """Does it work?"""
 
@@ -185,7 +185,7 @@ def test_a_flag_of_the_scripts_own_parser_is_refused_with_the_way_to_pass_the_re
     assert (args.data_path, parse(job, rest).options.trials) == ("y", 3)
 
 
-def test_a_flag_of_an_earlier_version_is_read_by_the_one_that_replaces_it():
+def test_a_flag_of_an_earlier_version_is_read_as_the_flag_that_replaces_it():
     def knob(options, *, knobs: Knobs):
         """Which knob?"""
 
@@ -199,7 +199,7 @@ def test_a_flag_of_an_earlier_version_is_read_by_the_one_that_replaces_it():
         parse(knob, ["--fix", "patience=7"], stored=stored)
 
 
-def test_a_parameter_without_a_star_before_it_is_a_flag_too_and_so_is_a_list():
+def test_a_positional_parameter_and_a_parameter_of_type_list_are_flags():
     def starless(options, layers: int = 2, widths: list[int] = [8, 16]):  # noqa: B006
         """Does it work?"""
 
@@ -256,12 +256,12 @@ def test_a_value_out_of_its_range_is_refused_in_python_too():
         *(["--cpus-per-trial", "0.5"], ["--time-budget", "0.1"], ["--name", "a.b-c"]),
     ],
 )
-def test_the_edge_of_a_range_is_in_it(argv):
+def test_the_bounds_of_a_range_are_accepted(argv):
     command = parse(job, argv)
     assert str(getattr(command.options, argv[0][2:].replace("-", "_"))).startswith(argv[1])
 
 
-def test_a_smoke_test_is_small():
+def test_a_smoke_test_trains_for_3_epochs():
     options = parse(job, ["--smoke-test"]).options
     assert options.max_epochs == 3
     assert options.trials is None, "the job may say how many it needs"
@@ -273,7 +273,7 @@ def test_a_flag_that_a_smoke_test_would_ignore_is_refused(ignored):
         parse(job, ["--smoke-test", ignored, "99"])
 
 
-def test_a_smoke_test_can_grow():
+def test_a_smoke_test_can_be_extended():
     smoke = parse(job, ["--smoke-test"])
     options = resumed(smoke, "--trials", "6").options
     assert (options.trials, options.max_epochs) == (6, 3)
@@ -303,7 +303,7 @@ valid = {
 
 @given(st.fixed_dictionaries({}, optional=valid), st.booleans(), st.lists(st.integers(0, 99)))
 @settings(max_examples=25)
-def test_a_resume_brings_back_the_command_but_what_was_said_for_one_session(chosen, smoke, widths):
+def test_a_resume_restores_the_command_except_the_flags_for_one_session(chosen, smoke, widths):
     smoke = smoke and not {"trials", "max-epochs"} & set(chosen)
     argv = [f"--{name}={value}" for name, value in chosen.items()]
     argv += ["--smoke-test"] * smoke
@@ -335,12 +335,12 @@ CHANGES = {
 }
 
 
-def test_every_flag_that_may_change_is_tried():
+def test_every_flag_that_may_change_on_resume_is_covered_by_a_test():
     assert set(CHANGES) == set(RESUMABLE)
 
 
 @pytest.mark.parametrize("name", RESUMABLE)
-def test_on_resume_what_does_not_change_a_trial_may_be_changed(name):
+def test_on_resume_a_flag_that_does_not_change_a_trial_may_be_changed(name):
     # These are given without a value.
     value = [] if name in ("report", "verbose", "yes") else [CHANGES[name]]
     given = flag(name) if CHANGES[name] != "False" else f"--no-{name}"
@@ -361,19 +361,21 @@ def test_on_resume_what_does_not_change_a_trial_may_be_changed(name):
         (["--notes", "x"], "--notes x: the study was started with notes"),
     ],
 )
-def test_on_resume_what_changes_a_trial_is_refused_with_what_may_change(argv, said):
+def test_on_resume_a_flag_that_changes_a_trial_is_refused_with_the_flags_that_may_change(
+    argv, said
+):
     with pytest.raises(ValueError, match=said) as refused:
         resumed(parse(job, []), *argv)
     allowed = str(refused.value).split("may change: ")[1]
     assert allowed == ", ".join(map(flag, RESUMABLE))
 
 
-def test_on_resume_what_is_said_again_is_no_change():
+def test_on_resume_a_flag_with_its_stored_value_is_accepted():
     started = parse(job, ["--seed", "5", "--grace-period", "3"])
     assert resumed(started, "--seed", "5", "--grace-period", "3").options.seed == 5
 
 
-def test_to_resume_or_start_a_study_takes_its_name_and_no_other_study():
+def test_resume_or_start_needs_a_name_and_excludes_resume():
     with pytest.raises(ValueError, match="give --name NAME too"):
         parse(job, ["--resume-or-start"])
     with pytest.raises(ValueError, match="leave out --resume"):
@@ -389,7 +391,7 @@ def test_a_study_that_is_found_by_its_name_may_have_been_moved():
         parse(job, [*moved, "--seed", "6"], stored=through_json(started))
 
 
-def test_what_a_study_has_chosen_stays_where_the_choice_is_left_to_it_again():
+def test_the_searcher_that_auto_has_chosen_stays_on_resume():
     def learning_job(options, *, learning: LearningFlags):
         """Which searcher?"""
 
@@ -403,13 +405,13 @@ def test_what_a_study_has_chosen_stays_where_the_choice_is_left_to_it_again():
         parse(learning_job, [*argv, "--searcher", "gp"], stored=stored)
 
 
-def test_a_yes_is_for_one_session():
+def test_yes_is_not_taken_over_by_a_resume():
     started = parse(job, ["--yes"])
     assert not resumed(started).options.yes
     assert resumed(started, "--yes").options.yes
 
 
-def test_a_study_never_shrinks():
+def test_a_resume_with_fewer_trials_is_refused():
     started = parse(job, ["--trials", "8"])
     assert resumed(started, "--trials", "8").options.trials == 8
     with pytest.raises(ValueError, match="--trials 7: the study has 8 already; it can only grow"):
@@ -431,14 +433,14 @@ def test_the_help_breaks_a_line_only_where_the_terminal_ends(capsys, monkeypatch
         assert (text in said) or len(text) > columns - 30
 
 
-def test_the_program_in_the_help_is_what_was_typed(capsys, monkeypatch):
+def test_the_program_in_the_help_is_the_script_that_was_started(capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["tune_jobs/grass.py"])
     with pytest.raises(SystemExit):
         parse(job, ["--help"])
     assert "usage: python tune_jobs/grass.py" in capsys.readouterr().out
 
 
-def test_a_study_of_an_earlier_version_began_without_the_defaults():
+def test_a_study_of_an_earlier_version_resumes_without_the_defaults_as_start_point():
     stored = through_json(parse(job, []))
     del stored["flags"]["defaults"]
     assert parse(job, [], stored).options.start_points == []
@@ -450,7 +452,7 @@ def learns(options, *, learning: LearningFlags):
 
 
 @pytest.mark.parametrize("options", [{}, {"searcher": "auto"}])
-def test_a_study_goes_on_with_the_searcher_that_it_has_whatever_is_chosen_by_now(options):
+def test_a_study_resumes_with_its_searcher_whatever_the_default_is_now(options):
     """One of an earlier version does not have the flag."""
     stored = {**through_json(parse(learns, [])), "options": options}
     stored["strategy"] = {"searcher": "TPESearch"}

@@ -49,7 +49,7 @@ def function():
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("trainable", [plain_class, function])
-def test_it_runs_with_rungs_and_to_its_end(run_study, strategy, trainable):
+def test_a_users_trainable_runs_to_its_rungs_and_to_its_end(run_study, strategy, trainable):
     code, trials, _ = run_study(trainable(), trials=3, searcher=STRATEGIES[strategy]())
     assert code == 0
     assert len(trials) == 3

@@ -38,7 +38,7 @@ def notes(trials, *, there=True, **options):
     return asha.notes(trials)
 
 
-def test_with_too_few_trials_for_one_to_get_to_the_end_it_says_how_many_there_must_be():
+def test_with_too_few_trials_for_the_last_rung_a_note_gives_the_number_needed():
     (note,) = notes(26)
     assert "one in 27 trials for all 27 epochs, of 26 perhaps none: give 27 trials" in note
     assert notes(27) == []
@@ -48,12 +48,12 @@ def test_with_too_few_trials_for_one_to_get_to_the_end_it_says_how_many_there_mu
 
 
 @pytest.mark.parametrize("rule", ["top", "ray"])
-def test_where_the_first_trial_goes_on_there_is_nothing_to_say(rule):
+def test_rules_that_continue_the_first_trial_give_no_note_on_the_number_of_trials(rule):
     assert notes(1, rung_rule=rule) == []
     assert notes(1, rung_rule=rule, there=False) == []
 
 
-def test_that_nobody_can_be_promoted_is_said_where_nobody_asked_for_it():
+def test_a_trainable_that_does_not_resume_gives_a_note_that_no_trial_is_promoted():
     (note,) = notes(1, there=False)
     assert "does not resume" in note
 
@@ -63,7 +63,7 @@ def shown_lines(directory, trainable=None, **changed):
     return [": ".join(line) for line in cost_lines(study, estimate(**changed))]
 
 
-def test_the_price_is_told_in_every_unit_that_a_person_pays_in(tmp_path):
+def test_the_cost_is_shown_in_epochs_time_gpu_hours_disk_and_money(tmp_path):
     assert shown_lines(
         tmp_path, per_gpu_hour=2.5, rehearsals=[of(30.0, 10**7), of(10.0, 10**7)]
     ) == [
@@ -76,16 +76,16 @@ def test_the_price_is_told_in_every_unit_that_a_person_pays_in(tmp_path):
     ]
 
 
-def test_without_gpus_the_hours_are_those_of_cores(tmp_path):
+def test_without_gpus_the_cost_is_shown_in_cpu_hours(tmp_path):
     assert "time: about 1 h 00 min, 4 CPU-hours" in shown_lines(tmp_path, gpus=0)
 
 
-def test_what_is_not_known_is_said_with_the_reason(tmp_path):
+def test_an_unknown_time_is_shown_with_the_reason(tmp_path):
     *_, time = shown_lines(tmp_path, rehearsals=[])
     assert "before the first trials have ended" in time
 
 
-def test_a_step_of_unknown_length_is_not_told(tmp_path):
+def test_a_step_of_unknown_length_is_not_shown(tmp_path):
     tried = Rehearsal({}, epoch_seconds=2.0)
     assert "epoch: 2.0 s" in shown_lines(tmp_path, rehearsals=[tried])
 
@@ -96,7 +96,7 @@ def test_a_configuration_that_failed_is_named_with_its_error(tmp_path):
     assert "NOTE: OutOfMemoryError: 80 GB where it was tried, at quality=0.5" in lines
 
 
-def test_the_table_of_rungs_stands_in_columns():
+def test_the_table_of_rungs_is_aligned_in_columns():
     expectation = Expectation({1: 1200.0, 3: 400.4, 27: 7.0}, epochs=0.0, makespan=0.0)
     assert [text for _, text in rung_table(expectation)] == [
         "epoch                      1    3  27",
@@ -118,7 +118,7 @@ def test_on_a_terminal_a_long_line_stays_in_its_column():
 
 
 @pytest.mark.parametrize(("terminal", "options"), [(False, {}), (True, {"typed": True})])
-def test_what_is_copied_and_what_goes_to_a_file_is_in_one_line(terminal, options):
+def test_commands_to_copy_and_lines_written_to_a_file_are_not_wrapped(terminal, options):
     (line,) = shown(terminal, **options)
     assert line == "note      what is longer than the terminal is wide, by far"
 
@@ -202,7 +202,7 @@ def at_terminal(cluster_address, tmp_path):
         pytest.param(b"\x04", id="ctrl-d", marks=pytest.mark.long),
     ],
 )
-def test_a_study_that_is_not_begun_leaves_its_name_free(at_terminal, tmp_path, answer):
+def test_a_study_declined_at_the_prompt_leaves_its_name_free(at_terminal, tmp_path, answer):
     code, screen = at_terminal(answer, "--name", "mine")
     assert code == 130, screen
     assert "start? [y/n]" in screen
@@ -211,7 +211,7 @@ def test_a_study_that_is_not_begun_leaves_its_name_free(at_terminal, tmp_path, a
 
 
 @pytest.mark.long
-def test_a_study_that_is_agreed_to_begins_and_is_not_asked_about_with_yes(at_terminal, tmp_path):
+def test_a_confirmed_study_starts_and_yes_skips_the_question(at_terminal, tmp_path):
     code, screen = at_terminal(b"y\r", "--name", "mine")
     assert code == 0, screen
     assert journal_of(tmp_path / "results" / "mine")[-1]["why"] == "all trials"
@@ -239,7 +239,7 @@ def console(terminal=True):
 
 
 @pytest.mark.usefixtures("nobody_agrees")
-def test_who_is_asked():
+def test_only_a_long_study_at_a_terminal_without_yes_asks_for_confirmation():
     long = 2 * UNASKED_SECONDS
     assert confirmed(console(), Options(yes=True), long)
     assert confirmed(console(), Options(smoke_test=True), None)
@@ -248,7 +248,7 @@ def test_who_is_asked():
     assert not confirmed(console(), Options(), long)
 
 
-def test_without_a_terminal_to_answer_at_nobody_is_asked(monkeypatch, tmp_path):
+def test_without_a_terminal_as_standard_input_no_confirmation_is_asked_for(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("n\n")
     with (tmp_path / "file").open() as stdin:
         monkeypatch.setattr("sys.stdin", stdin)
@@ -271,14 +271,14 @@ def interrupted(directory):
         raise KeyboardInterrupt
 
 
-def test_of_a_study_that_was_not_begun_nothing_is_left(tmp_path):
+def test_a_new_study_that_is_interrupted_before_it_starts_leaves_no_file(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         interrupted(new_study(tmp_path))
     assert names(tmp_path) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_leaves_nothing_either(tmp_path, number):
+def test_a_new_study_that_is_signalled_before_it_starts_leaves_no_file(tmp_path, number):
     def wait():
         with nothing_left(new_study(tmp_path)):
             os.kill(os.getpid(), number)
@@ -289,7 +289,7 @@ def test_a_signal_leaves_nothing_either(tmp_path, number):
     assert names(tmp_path) == []
 
 
-def test_a_study_that_is_there_already_is_what_it_was(tmp_path):
+def test_an_existing_study_stays_as_it_was_when_its_start_is_interrupted(tmp_path):
     study = tmp_path / "mine"
     study.mkdir()
     (study / "journal.jsonl").touch()
@@ -298,7 +298,7 @@ def test_a_study_that_is_there_already_is_what_it_was(tmp_path):
     assert names(study) == ["journal.jsonl"]
 
 
-def test_what_another_process_has_begun_is_not_touched(tmp_path):
+def test_a_tune_folder_of_another_process_stays_when_the_start_is_interrupted(tmp_path):
     study = tmp_path / "mine"
     (study / TUNE_FOLDER).mkdir(parents=True)
     with pytest.raises(KeyboardInterrupt):

@@ -121,7 +121,7 @@ def told(events):
 
 
 @pytest.mark.long
-def test_a_population_larger_than_the_cluster_goes_on_from_its_donors(run_population):
+def test_a_population_larger_than_the_cluster_continues_from_the_weights_of_donors(run_population):
     events, trials, study = run_population(summing())
     assert_true(events, trials)
     # Two of eight after the epochs 2, 4 and 6.
@@ -185,7 +185,7 @@ def test_functions_with_checkpoints_are_a_population(run_population):
 
 
 @pytest.mark.slow
-def test_members_that_fail_hold_nobody_up_and_are_no_donors(run_population, tmp_path):
+def test_members_that_fail_delay_no_other_member_and_are_no_donors(run_population, tmp_path):
     marker = tmp_path / "died"
 
     def act(config, epoch, result):
@@ -211,7 +211,7 @@ def test_members_that_fail_hold_nobody_up_and_are_no_donors(run_population, tmp_
 
 
 @pytest.mark.slow
-def test_a_population_that_fits_keeps_its_processes_and_who_dies_while_it_waits_is_back(
+def test_a_population_that_fits_keeps_its_processes_and_restores_a_member_that_dies_waiting(
     run_population, tmp_path
 ):
     first, dead = tmp_path / "first", tmp_path / "dead"
@@ -238,7 +238,7 @@ def test_a_population_that_fits_keeps_its_processes_and_who_dies_while_it_waits_
     assert len({e["metrics"]["process"] for e in events if e["event"] == "result"}) == 3
 
 
-def test_without_a_number_a_population_has_eight_members(tmp_path):
+def test_without_trials_given_a_population_has_eight_members(tmp_path):
     pbt = PBT(SPACE, perturbed=["quality"], max_epochs=EPOCHS, interval=2, seed=0)
     searcher = RandomSearch(SPACE, seed=0)
     study = study_in(tmp_path, trainable=summing(), searcher=searcher, scheduler=pbt, trials=None)
@@ -286,7 +286,7 @@ def family():
         (1, 9, [(1, 0), (7, 1)]),
     ],
 )
-def test_the_lineage_follows_the_weights_back(family, trial, epoch, line):
+def test_the_lineage_follows_the_weights_back_to_their_first_trial(family, trial, epoch, line):
     pbt, trials = family
     best = {"trial": trial, "epoch": epoch, "score": 0.9, "config": {}}
     assert pbt.finish(trials, best, "score").content["lineage"] == line
@@ -303,7 +303,7 @@ def test_the_schedule_has_an_entry_for_each_change_and_the_config_that_repeats_i
     }
 
 
-def test_a_config_loses_what_its_donor_does_not_have():
+def test_an_exploit_removes_hyperparameters_that_the_donor_lacks():
     trial = trial_of(0, {"optimizer": "sgd", "momentum": 0.9})
     changes = {"optimizer": ["sgd", "adam"], "momentum": [0.9, None]}
     trial.apply(event_of("exploited", epoch=2, donor=1, changes=changes))
@@ -311,7 +311,7 @@ def test_a_config_loses_what_its_donor_does_not_have():
     assert trial.config_at(3) == {"optimizer": "adam"}
 
 
-def test_a_value_that_is_none_is_told_from_one_that_is_gone():
+def test_an_exploit_distinguishes_a_value_of_none_from_an_absent_one():
     trial = trial_of(0, {"decay": 0.1, "clip": 1.0})
     changes = {"decay": [0.1, None], "clip": [1.0, None]}
     trial.apply(event_of("exploited", epoch=2, changes=changes, absent=["clip"]))
@@ -334,7 +334,9 @@ def without_checkpoints():
         ({}, RandomSearch, without_checkpoints(), "Forgetful does not resume from a checkpoint"),
     ],
 )
-def test_what_cannot_be_a_population_is_refused(tmp_path, flags, searcher, trainable, said):
+def test_flags_searchers_and_trainables_unfit_for_a_population_are_refused(
+    tmp_path, flags, searcher, trainable, said
+):
     def planned(flags, searcher, trainable):
         pbt = PBT(SPACE, perturbed=["quality"], max_epochs=EPOCHS, interval=2, seed=0)
         strategies = {"searcher": searcher(SPACE, seed=0), "scheduler": pbt}
@@ -350,7 +352,7 @@ class OutOfMemoryError(RuntimeError):
 
 
 @pytest.mark.long
-def test_who_waits_makes_room_for_a_member_that_needs_a_whole_gpu(run_population):
+def test_waiting_members_release_the_gpu_for_a_member_that_needs_a_whole_one(run_population):
     def act(config, epoch, result):
         gpus = ray.get_runtime_context().get_assigned_resources()["GPU"]
         result["gpus"] = gpus

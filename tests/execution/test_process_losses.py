@@ -48,24 +48,24 @@ def test_a_process_lost_for_the_fourth_time_in_an_epoch_fails_its_trial(losses):
     assert [losses.fails(0, 3, KILLED) for _ in range(4)] == [False] * 3 + [True]
 
 
-def test_a_loss_that_ray_has_no_words_for_is_one_as_any_other(losses):
+def test_a_process_loss_without_a_message_of_ray_counts_as_any_other(losses):
     assert why(RayActorError(error_msg="")) == "RayActorError"
     assert not losses.fails(0, 1, RayActorError(error_msg=""))
 
 
-def test_an_epoch_further_all_tries_are_there_again_and_a_start_from_the_beginning_has_no_more(
+def test_a_further_epoch_restores_all_retries_and_a_start_from_the_beginning_does_not(
     losses,
 ):
     assert [losses.fails(0, epoch, KILLED) for epoch in (1, 1, 1, 2, 2, 2)] == [False] * 6
     assert losses.fails(0, 1, KILLED)
 
 
-def test_a_node_that_is_gone_says_nothing_of_the_trial(losses):
+def test_a_lost_node_never_fails_the_trial(losses):
     for error in (NODE_GONE, ActorUnavailableError("away", None)) * 10:
         assert not losses.fails(0, 1, error)
 
 
-def test_a_trial_that_was_killed_for_memory_waits_longer_each_time_and_then_for_room(
+def test_a_trial_killed_for_memory_waits_longer_each_time_and_then_for_fewer_active_trials(
     losses, clock, notes
 ):
     waited = []
@@ -85,7 +85,7 @@ def test_a_trial_that_was_killed_for_memory_waits_longer_each_time_and_then_for_
     assert [note.trials for note in notes] == [1, 2]
 
 
-def test_alone_on_the_machine_it_makes_no_room(losses, notes):
+def test_a_trial_killed_for_memory_while_alone_does_not_lower_the_number_of_trials(losses, notes):
     for _ in range(2):
         losses.fails(0, 1, FULL)
         losses.waits(0, failed=False, others=0)
@@ -166,7 +166,7 @@ EXIT = "Worker unexpectedly exits with a connection error code 2. End of file."
         ),
     ],
 )
-def test_two_alike_are_told_alike_in_a_line_and_all_of_it_is_there(
+def test_two_equal_process_losses_have_one_reason_in_a_line_and_keep_the_whole_text(
     cluster_address, fails, method, reason, all_of_it
 ):
     for _ in range(2):
@@ -210,5 +210,5 @@ def test_two_alike_are_told_alike_in_a_line_and_all_of_it_is_there(
         ),
     ],
 )
-def test_what_is_of_one_process_alone_is_left_out(error, reason):
+def test_details_of_one_process_are_left_out_of_the_reason(error, reason):
     assert why(error) == reason

@@ -21,7 +21,7 @@ def told(study):
 
 
 @pytest.mark.parametrize("max_concurrent", [1, 2])
-def test_the_best_of_every_rung_go_on_from_their_checkpoints_and_no_epoch_is_run_twice(
+def test_the_best_of_every_rung_resume_from_their_checkpoints_and_no_epoch_runs_twice(
     run_study, tmp_path, max_concurrent
 ):
     ran = tmp_path / "ran"
@@ -83,7 +83,7 @@ def run_in_two(run_study):
     return run_it
 
 
-def test_a_study_that_grows_is_that_of_one_run_and_promotes_trials_of_its_first_part(run_in_two):
+def test_an_extended_study_equals_one_run_and_promotes_trials_of_its_first_session(run_in_two):
     whole, _ = run_in_two("whole", 0)
     grown, study = run_in_two("grown", 8)
     assert grown == whole
@@ -103,7 +103,7 @@ def turns(config, epoch, result, restored):
 
 
 @pytest.mark.parametrize("max_concurrent", [1, 4])
-def test_a_rung_that_does_not_rank_is_left_out_which_is_told_and_holds_in_a_resume(
+def test_a_rung_that_does_not_rank_is_left_out_and_reported_and_stays_out_on_resume(
     run_study, tmp_path, max_concurrent
 ):
     def run_it(name, *sizes):
@@ -136,7 +136,7 @@ def changed(checkpoint):
 
 
 @pytest.mark.parametrize("how", [torn, pytest.param(changed, marks=pytest.mark.long)])
-def test_a_checkpoint_that_is_damaged_before_the_promotion_costs_its_epochs_and_is_told(
+def test_a_checkpoint_damaged_before_the_promotion_costs_its_epochs_and_is_reported(
     run_in_two, how
 ):
     def damage(study):

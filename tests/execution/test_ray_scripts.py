@@ -48,7 +48,7 @@ def of_kind(events, name):
     return [event for event in events if event["event"] == name]
 
 
-def test_asha_of_rays_is_ours_with_its_rungs(run_script):
+def test_the_asha_of_ray_is_replaced_by_asha_with_the_same_rungs(run_script):
     named, events, output = run_script("asha")
     results, best = named["results"], named["best"]
     assert "ASHAScheduler is ASHA of search_spaces here, with rungs after epochs 1, 2, 4" in output
@@ -62,7 +62,7 @@ def test_asha_of_rays_is_ours_with_its_rungs(run_script):
 
 
 @pytest.mark.long
-def test_hyperopt_of_rays_is_ours_and_tries_its_points_first(run_script):
+def test_the_hyperopt_search_of_ray_is_replaced_by_tpe_and_its_points_are_tried_first(run_script):
     named, events, output = run_script("hyperopt")
     assert "HyperOptSearch is TPESearch of search_spaces here" in output
     assert ", 2 at once" in output
@@ -75,7 +75,7 @@ def test_hyperopt_of_rays_is_ours_and_tries_its_points_first(run_script):
 
 
 @pytest.mark.long
-def test_optuna_of_rays_is_ours_and_trials_end_where_the_run_config_says(run_script):
+def test_the_optuna_search_of_ray_is_replaced_and_trials_end_where_the_run_config_says(run_script):
     named, events, output = run_script("optuna")
     assert "OptunaSearch is OptunaSearch of search_spaces here" in output
     assert {event["epoch"] for event in of_kind(events, "result")} == {1, 2}
@@ -83,7 +83,7 @@ def test_optuna_of_rays_is_ours_and_trials_end_where_the_run_config_says(run_scr
 
 
 @pytest.mark.long
-def test_a_grid_is_tried_as_often_as_samples_are_asked_for(run_script):
+def test_a_grid_is_repeated_num_samples_times(run_script):
     named, events, output = run_script("grid")
     assert "until its function returns" in output
     alphas = [event["config"]["alpha"] for event in of_kind(events, "suggested")]
@@ -92,7 +92,7 @@ def test_a_grid_is_tried_as_often_as_samples_are_asked_for(run_script):
 
 
 @pytest.mark.long
-def test_a_population_of_rays_takes_over_weights_and_changes_nested_values(run_script):
+def test_the_pbt_of_ray_takes_over_weights_and_changes_nested_values(run_script):
     named, events, output = run_script("pbt")
     assert "PopulationBasedTraining is PBT of search_spaces here" in output
     exploits = of_kind(events, "exploited")
@@ -135,7 +135,7 @@ def test_the_median_rule_stops_trials_through_the_adapter(run_script):
 
 
 @pytest.mark.long
-def test_hyperband_pauses_trials_that_go_on_from_their_checkpoints(run_script):
+def test_hyperband_pauses_trials_that_resume_from_their_checkpoints(run_script):
     named, events, _ = run_script("hyperband")
     statuses = [event["status"] for event in of_kind(events, "ended")]
     assert len(statuses) == 6
@@ -146,7 +146,7 @@ def test_hyperband_pauses_trials_that_go_on_from_their_checkpoints(run_script):
     assert named["best"].metrics["epoch"] == 4
 
 
-def test_a_searcher_of_ones_own_suggests_and_is_told(run_script):
+def test_a_users_searcher_suggests_points_and_receives_results(run_script):
     named, _, output = run_script("searcher")
     assert "ExampleSearch: a searcher of Ray Tune keeps" in output
     assert named["best"].config["width"] == 0.75
@@ -155,7 +155,7 @@ def test_a_searcher_of_ones_own_suggests_and_is_told(run_script):
     assert len(named["search"].told) == 4
 
 
-def test_the_example_differs_from_a_script_of_rays_by_its_import_line(
+def test_the_example_differs_from_a_script_of_ray_by_its_import_line(
     cluster_address, tmp_path, monkeypatch, capsys
 ):
     script = EXAMPLE.read_text()

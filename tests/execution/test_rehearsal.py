@@ -46,7 +46,7 @@ def measured_by(directory, trainable, space=SPACE, **flags):
     return study_in(directory, trainable=trainable, searcher=searcher, **flags)
 
 
-def test_every_eighth_of_a_range_is_measured_with_the_bytes_of_what_is_saved(tmp_path):
+def test_every_eighth_of_a_range_is_measured_with_the_bytes_of_its_checkpoint(tmp_path):
     found = rehearsed(measured_by(tmp_path, measured(), cpus_per_trial=2.0))
     eighths = sorted(int(8 * one.config["quality"]) for one in found)
     assert eighths == list(range(REHEARSED_CONFIGS))
@@ -57,13 +57,13 @@ def test_every_eighth_of_a_range_is_measured_with_the_bytes_of_what_is_saved(tmp
         assert one.checkpoint_bytes == 1024
 
 
-def test_one_that_fails_says_why_and_the_others_are_measured(tmp_path):
+def test_a_rehearsal_that_fails_has_its_error_and_the_others_are_measured(tmp_path):
     (failed,) = (one for one in rehearsed(measured_by(tmp_path, measured())) if one.error)
     assert failed.config["quality"] > 7 / 8
     assert failed.error == "MemoryError: no room for it"
 
 
-def test_where_all_is_fixed_there_is_one_to_measure(tmp_path):
+def test_a_space_that_is_fixed_has_one_rehearsal(tmp_path):
     (only,) = rehearsed(measured_by(tmp_path, measured(), SPACE.fix(quality=0.5)))
     assert (only.config, only.epoch_seconds) == ({"quality": 0.5}, 0.5)
 
@@ -83,7 +83,7 @@ def reporting():
 
 
 @pytest.mark.slow
-def test_without_measure_a_step_is_tried_where_somebody_waits_for_a_price(idle_cluster, tmp_path):
+def test_without_measure_one_step_is_run_if_a_cost_estimate_is_asked_for(idle_cluster, tmp_path):
     study = measured_by(tmp_path, reporting())
     assert rehearsed(study) == []
     (tried,) = rehearse(study, step=True)
@@ -93,7 +93,7 @@ def test_without_measure_a_step_is_tried_where_somebody_waits_for_a_price(idle_c
 
 
 @pytest.mark.slow
-def test_a_step_that_fails_says_why(idle_cluster, tmp_path):
+def test_a_step_that_fails_has_its_error(idle_cluster, tmp_path):
     def fails(config):
         raise FileNotFoundError("no data there")
 
@@ -102,7 +102,7 @@ def test_a_step_that_fails_says_why(idle_cluster, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_step_that_takes_too_long_leaves_the_price_unknown(idle_cluster, tmp_path, monkeypatch):
+def test_a_step_that_exceeds_its_time_leaves_the_cost_unknown(idle_cluster, tmp_path, monkeypatch):
     monkeypatch.setattr(rehearsal, "STEP_SECONDS", 3.0)
 
     def hangs(config):
@@ -127,7 +127,7 @@ def idle_cluster(cluster_address):
 
 
 @pytest.mark.slow
-def test_where_trials_share_a_gpu_so_do_those_that_are_measured(idle_cluster, tmp_path):
+def test_rehearsals_share_a_gpu_as_trials_do(idle_cluster, tmp_path):
     found = rehearsed(measured_by(tmp_path, measured(), gpus_per_trial=0.5))
     assert [bool(one.error) for one in found].count(True) == 1
     assert all(one.error or one.epoch_seconds == 1 + one.config["quality"] for one in found)
@@ -145,7 +145,7 @@ def taken(**resources):
 
 
 @pytest.mark.slow
-def test_no_more_are_measured_at_once_than_have_room(idle_cluster, tmp_path):
+def test_no_more_rehearsals_run_at_once_than_fit_on_the_cluster(idle_cluster, tmp_path):
     calls = tmp_path / "calls"
     calls.mkdir()
 
@@ -161,7 +161,7 @@ def test_no_more_are_measured_at_once_than_have_room(idle_cluster, tmp_path):
 
 
 @pytest.mark.slow
-def test_what_others_have_is_not_waited_for(idle_cluster, tmp_path):
+def test_a_rehearsal_does_not_wait_for_a_gpu_that_others_hold(idle_cluster, tmp_path):
     with taken(GPU=1) as group:
         released = threading.Timer(5.0, remove_placement_group, [group])
         released.start()
@@ -170,7 +170,7 @@ def test_what_others_have_is_not_waited_for(idle_cluster, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_process_that_dies_of_what_is_measured_leaves_the_price_unknown(idle_cluster, tmp_path):
+def test_a_process_that_dies_in_a_rehearsal_leaves_the_cost_unknown(idle_cluster, tmp_path):
     class Dies(Scored):
         @staticmethod
         def measure(config, checkpoint_dir, *, cpus, on_gpu):
@@ -180,5 +180,5 @@ def test_a_process_that_dies_of_what_is_measured_leaves_the_price_unknown(idle_c
 
 
 @pytest.mark.slow
-def test_no_gpu_is_waited_for_before_a_person_has_agreed(idle_cluster, tmp_path):
+def test_a_rehearsal_does_not_wait_for_gpus_that_the_cluster_lacks(idle_cluster, tmp_path):
     assert rehearsed(measured_by(tmp_path, measured(), gpus_per_trial=2)) == []

@@ -103,7 +103,7 @@ def ran(cluster_address, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_it_returns_the_result_in_a_thread(ran):
+def test_run_returns_the_result_in_a_thread(ran):
     result = ran.first
     assert (len(result), result.complete, result.ended_by) == (4, True, "")
     assert Path(result.experiment_path) == ran.directory
@@ -140,7 +140,7 @@ def test_results_are_those_of_the_best_epoch_and_not_of_the_last(ran):
 
 
 @pytest.mark.slow
-def test_results_have_all_public_names_of_rays(ran):
+def test_results_have_all_public_names_of_the_results_of_ray(ran):
     for ours, rays in ((ran.second, tune.ResultGrid), (ran.second[0], tune.Result)):
         names = {name for name in dir(rays) if not name.startswith("_")}
         names |= {field.name for field in fields(rays)} if is_dataclass(rays) else set()
@@ -163,7 +163,7 @@ def test_a_mean_over_epochs_may_choose_the_best_trial(ran):
 
 
 @pytest.mark.slow
-def test_a_trial_has_its_kept_checkpoints_and_is_read_again_from_its_folder(ran):
+def test_a_trial_result_has_its_kept_checkpoints_and_can_be_read_from_its_folder(ran):
     best = ran.second.get_best_result()
     assert best.metrics["training_iteration"] == 2
     epochs = [metrics["epoch"] for _, metrics in best.best_checkpoints]
@@ -189,7 +189,7 @@ def test_the_table_has_a_line_for_each_trial_and_its_configuration(ran):
 
 
 @pytest.mark.slow
-def test_a_resume_from_python_goes_on_with_the_study(ran):
+def test_a_resume_from_python_continues_the_study(ran):
     assert len(ran.second) == 6
     assert [one.config for one in ran.second][:4] == [one.config for one in ran.first]
     again = read_events(ran.directory / JOURNAL)
@@ -197,7 +197,7 @@ def test_a_resume_from_python_goes_on_with_the_study(ran):
 
 
 @pytest.mark.slow
-def test_callbacks_are_told_earlier_sessions_then_this_one_and_its_result(ran):
+def test_callbacks_receive_the_events_of_earlier_sessions_first_and_the_result_last(ran):
     first, second = ran.witnesses
     assert first.told[0][0] == "session"
     assert first.told[-1] == ("closed", None, False)
@@ -221,7 +221,7 @@ def test_callbacks_are_told_earlier_sessions_then_this_one_and_its_result(ran):
         ({"name": "a/b"}, "--name"),
     ],
 )
-def test_bad_input_is_an_error_of_one_line_and_ends_nothing(tmp_path, monkeypatch, options, said):
+def test_bad_input_is_an_error_of_one_line_and_writes_no_file(tmp_path, monkeypatch, options, said):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=said) as refused:
         run(job_with(Witness()), **options)
@@ -246,7 +246,7 @@ def test_a_second_study_in_the_process_is_refused_while_one_runs(cluster_address
     assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "third"]
 
 
-def test_a_home_directory_is_that_of_the_person_in_python_too(tmp_path, monkeypatch):
+def test_a_tilde_in_a_path_is_the_home_directory_in_python_too(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     options = Options(storage_path="~/studies", resume="~/studies/mine")
     assert (options.storage_path, options.resume) == (
@@ -265,7 +265,7 @@ def test_a_job_that_builds_no_tuner_is_an_error(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_session_that_ends_by_an_error_is_closed_for_all_callbacks(cluster_address, tmp_path):
+def test_a_session_that_ends_by_an_error_is_closed_for_every_callback(cluster_address, tmp_path):
     class Raises(Witness):
         def on_event(self, event, state, replay):
             super().on_event(event, state, replay)

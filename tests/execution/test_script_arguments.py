@@ -27,7 +27,7 @@ def script(tmp_path):
     return written
 
 
-def test_a_script_tells_its_defaults_and_its_epochs_and_does_not_train(script):
+def test_a_script_reports_its_defaults_and_epochs_without_training(script):
     space = space_of(["lr=log:0.1:1", "batch-size=32,64"])
     found = asked(script(), ["--epochs", "7"], space)
     assert found.defaults == {"lr": 0.3, "batch_size": 48}
@@ -46,14 +46,14 @@ def test_a_script_tells_its_defaults_and_its_epochs_and_does_not_train(script):
         ("lr=1,2", "", ["--no-such-flag"], "unrecognized arguments"),
     ],
 )
-def test_what_a_script_does_not_take_is_said_before_the_study(
+def test_an_argument_that_a_script_does_not_take_is_refused_before_the_study(
     script, search, before, arguments, said
 ):
     with pytest.raises(ValueError, match=said):
         asked(script(before), arguments, space_of([search]))
 
 
-def test_a_script_that_cannot_answer_is_not_run(tmp_path):
+def test_a_script_without_tune_cluster_is_refused_and_not_run(tmp_path):
     ran, path = tmp_path / "ran", tmp_path / "train.py"
     path.write_text(f"open({str(ran)!r}, 'w')")
     with pytest.raises(ValueError, match="does not import tune_cluster"):
@@ -63,7 +63,7 @@ def test_a_script_that_cannot_answer_is_not_run(tmp_path):
     assert not ran.exists()
 
 
-def test_a_script_with_a_dictionary_tells_its_values(tmp_path):
+def test_a_script_with_a_dictionary_reports_its_values(tmp_path):
     script = tmp_path / "boost.py"
     script.write_text(
         "import tune_cluster as tc\n"
@@ -78,7 +78,7 @@ def test_a_script_with_a_dictionary_tells_its_values(tmp_path):
         asked(str(script), [], space_of(["rate=0.1,0.2"]))
 
 
-def test_what_a_script_imports_from_its_folder_says_whether_it_saves(tmp_path):
+def test_a_module_beside_the_script_shows_whether_the_script_saves_checkpoints(tmp_path):
     script, loop = tmp_path / "train.py", tmp_path / "loop.py"
     script.write_text("import tune_cluster as tc\nimport loop\ntc.parameters({'lr': 0.1})\n")
     for called, saves in (("epochs(9)", False), ("epochs(9, model=1)", True)):

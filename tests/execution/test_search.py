@@ -20,7 +20,7 @@ def parameters(given):
     return {one.name: one for one in stated_space(given).parameters}
 
 
-def test_a_list_is_a_choice_in_order_if_its_numbers_ascend():
+def test_a_list_is_a_choice_and_is_ordered_if_its_numbers_ascend():
     found = parameters({"width": [8, 16, 32], "depth": [34, 18], "act": ["relu", "gelu"]})
     assert {name: one.ordered for name, one in found.items()} == {
         **{"width": True, "depth": False, "act": False}
@@ -41,20 +41,20 @@ def test_a_list_is_a_choice_in_order_if_its_numbers_ascend():
         (tc.choice([3, 4]), {"values": (3, 4)}),
     ],
 )
-def test_a_range_is_as_on_a_command_line_and_so_is_its_default(domain, meant):
+def test_a_range_and_its_default_are_those_of_the_command_line(domain, meant):
     assert parameters({"x": domain})["x"] == Hyperparameter(
         **{"name": "x", "role": "scientific", **meant}
     )
 
 
-def test_a_dictionary_in_the_space_is_nested_and_the_rest_is_fixed():
+def test_a_dictionary_in_the_space_is_nested_and_its_constants_are_fixed():
     given = {"optimizer": {"lr": tc.log(1e-4, 1e-1), "betas": (0.9, 0.99)}, "act": ["relu", "tanh"]}
     space = stated_space(given)
     assert [one.name for one in space.parameters] == ["optimizer/lr", "act"]
     assert dict(space.fixed) == {"optimizer/betas": (0.9, 0.99)}
 
 
-def test_a_space_stays_as_it_is():
+def test_a_space_object_is_taken_as_it_is():
     assert stated_space(SPACE) is SPACE
 
 
@@ -86,7 +86,7 @@ def test_bad_input_is_a_value_error_before_anything_is_scheduled(
     assert not list(tmp_path.iterdir())
 
 
-def test_its_name_is_that_of_a_package_of_ray_tune_too():
+def test_search_also_has_the_attributes_of_ray_tune_search():
     name = "ConcurrencyLimiter"
     assert getattr(tc.search, name) is tune.search.ConcurrencyLimiter
     assert "metric" in inspect.signature(tc.search).parameters
@@ -135,7 +135,7 @@ def found(cluster_address, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_it_has_a_searcher_that_learns_and_stops_early_by_itself(found):
+def test_search_uses_a_gaussian_process_and_asha_by_default(found):
     about = read_study_file(found.directory)
     assert about["strategy"]["searcher"] == "GPSearch"
     assert (about["strategy"]["scheduler"], about["strategy"]["grace_period"]) == ("asha", None)
@@ -146,7 +146,7 @@ def test_it_has_a_searcher_that_learns_and_stops_early_by_itself(found):
 
 
 @pytest.mark.slow
-def test_the_result_is_configuration_value_and_checkpoint(found):
+def test_the_result_has_the_best_configuration_value_and_checkpoint(found):
     result = found.result
     best = result.get_best_result()
     assert result.config == best.config
@@ -160,14 +160,14 @@ def test_the_result_is_configuration_value_and_checkpoint(found):
 
 
 @pytest.mark.slow
-def test_trials_share_a_process_and_no_variable(found):
+def test_trials_share_a_process_but_no_variable(found):
     metrics = [event["metrics"] for event in found.events if event["event"] == "result"]
     assert {one["begun"] for one in metrics} == {0.0}
     assert len({one["process"] for one in metrics}) == 1
 
 
 @pytest.mark.slow
-def test_it_is_resumed_by_the_same_call_and_can_be_larger(found):
+def test_the_same_call_resumes_a_search_and_may_extend_it(found):
     options = {**found.options, "resume_or_start": True}
     space = {"net": {"rate": tc.uniform(0.0, 1.0)}, "act": ["relu", "gelu"]}
     again = tc.search(growing(), space, trials=10, **options)
@@ -179,7 +179,7 @@ def test_it_is_resumed_by_the_same_call_and_can_be_larger(found):
 
 
 @pytest.mark.slow
-def test_of_a_study_without_a_value_the_error_of_its_first_trial_is_told(
+def test_a_result_without_a_value_raises_with_the_error_of_the_first_trial(
     cluster_address, tmp_path, capsys
 ):
     def fail(config):

@@ -149,14 +149,14 @@ class Holding:
         (tune.with_parameters(with_lock, rate=1), "LOCK of trainable (_thread.lock)"),
     ],
 )
-def test_the_variable_is_named_with_its_kind_or_size(trainable, named):
+def test_a_variable_that_cannot_be_sent_is_named_with_its_kind_or_size(trainable, named):
     with pytest.raises(ValueError, match="sent to the trials' processes") as refused:
         check_sendable(trainable)
     assert named in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
-def test_many_small_ones_are_told_together(monkeypatch):
+def test_a_list_of_many_small_arrays_is_reported_with_its_total_size(monkeypatch):
     parts = [np.zeros(500_000) for _ in range(30)]
 
     def train(config):
@@ -166,7 +166,7 @@ def test_many_small_ones_are_told_together(monkeypatch):
         check_sendable(train)
 
 
-def test_what_is_imported_in_the_trial_or_small_is_sent():
+def test_small_variables_and_objects_made_in_the_trial_are_accepted():
     def train(config):
         lock = threading.Lock()
         return lock, np.zeros(15_000_000)

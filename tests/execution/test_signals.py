@@ -39,7 +39,9 @@ def exit_code_of(lines):
         (signal.SIGTERM, "terminated", "within 25 s"),
     ],
 )
-def test_the_first_one_ends_in_order_and_the_old_handlers_come_back(capfd, number, why, said):
+def test_the_first_signal_ends_the_study_in_order_and_restores_the_old_handlers(
+    capfd, number, why, said
+):
     before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     stopper = stopper_of()
     with signals_handled(stopper):
@@ -50,7 +52,7 @@ def test_the_first_one_ends_in_order_and_the_old_handlers_come_back(capfd, numbe
     assert before == [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
 
 
-def test_the_old_handlers_come_back_after_an_exception_too():
+def test_an_exception_restores_the_old_handlers():
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(RuntimeError), signals_handled(stopper_of()):
         raise RuntimeError
@@ -67,7 +69,7 @@ def test_the_second_ctrl_c_ends_at_once_after_sigterm_too():
         assert exit_code_of(lines) == 130
 
 
-def test_a_second_sigterm_is_the_same_order_again():
+def test_a_second_sigterm_changes_nothing():
     lines = """
         stopper = stopper_of()
         with signals.signals_handled(stopper):
@@ -78,7 +80,7 @@ def test_a_second_sigterm_is_the_same_order_again():
     assert exit_code_of(lines) == 0
 
 
-def test_what_has_not_ended_when_the_grace_is_over_is_ended():
+def test_a_process_that_outlives_the_grace_after_sigterm_is_ended():
     lines = """
         signals.TERMINATION_GRACE_SECONDS = 0.1
         with signals.signals_handled(stopper_of()):
@@ -88,7 +90,7 @@ def test_what_has_not_ended_when_the_grace_is_over_is_ended():
     assert exit_code_of(lines) == 143
 
 
-def test_the_grace_ends_nothing_that_comes_after_the_study(monkeypatch):
+def test_a_study_that_ends_within_the_grace_is_not_ended_by_it(monkeypatch):
     monkeypatch.setattr(signals, "TERMINATION_GRACE_SECONDS", 0.1)
     ended = []
     monkeypatch.setattr(os, "_exit", ended.append)
@@ -98,7 +100,7 @@ def test_the_grace_ends_nothing_that_comes_after_the_study(monkeypatch):
     assert ended == []
 
 
-def test_a_terminal_that_closes_ends_in_order_and_nothing_is_written_to_it():
+def test_a_closing_terminal_ends_the_study_in_order_and_nothing_is_written_to_it():
     ours, theirs = pty.openpty()
     lines = """
         stopper = stopper_of()

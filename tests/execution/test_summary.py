@@ -124,13 +124,13 @@ def test_a_flag_is_left_out_with_its_value_in_either_form(words, kept):
         (["--resume-or-start", "--name", "x", "--seed=2"], ["--seed=2", "--trials", "8"]),
     ],
 )
-def test_to_repeat_a_study_is_its_command_for_its_present_trials_without_its_name(words, said):
+def test_the_repeat_command_has_the_present_number_of_trials_and_no_name(words, said):
     before = [*COMMAND, *words]
     assert repeated(before, 8) == [*COMMAND, *said]
     assert before == [*COMMAND, *words]
 
 
-def test_to_resume_is_the_script_and_the_study_whatever_was_typed_first(tmp_path, monkeypatch):
+def test_the_resume_command_has_the_script_and_the_study_but_no_other_flag(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     command = [*COMMAND, "--trials", "4", "--name", "my study"]
     said = resume_command(command, study_in(tmp_path / "results" / "my study"))
@@ -147,7 +147,7 @@ def test_a_path_is_short_below_the_working_directory_and_absolute_elsewhere(tmp_
 
 
 @pytest.mark.parametrize(("mode", "trial", "epoch"), [("max", 0, 2), ("min", 0, 1)])
-def test_the_best_checkpoint_is_in_best_with_what_it_is(tmp_path, mode, trial, epoch):
+def test_the_folder_best_has_the_best_checkpoint_and_its_description(tmp_path, mode, trial, epoch):
     study = study_of(tmp_path, TRIALS, mode=mode)
     best = keep_best(study)
     assert best_file(study) == best
@@ -179,7 +179,7 @@ def test_the_test_set_is_used_once_for_the_best_checkpoint(tmp_path):
 @pytest.mark.parametrize(
     ("trials", "total"), [([*TRIALS, ([0.9], None)], 4), (TRIALS, 4), ([*TRIALS, ([], None)], 4)]
 )
-def test_while_a_trial_is_left_to_run_the_test_set_is_not_used(tmp_path, trials, total):
+def test_before_the_last_trial_has_ended_the_test_set_is_not_used(tmp_path, trials, total):
     trainable = Evaluated()
     study = study_of(tmp_path, trials, total=total, trainable=trainable)
     assert not study.complete
@@ -206,7 +206,7 @@ def test_a_study_that_grows_uses_the_test_set_again_only_for_a_better_checkpoint
     assert (study.directory / "best" / "state").read_text() == "4 after 1"
 
 
-def test_an_evaluation_that_failed_leaves_the_checkpoint_and_is_made_up_for(tmp_path):
+def test_a_failed_evaluation_keeps_the_best_checkpoint_and_is_repeated_later(tmp_path):
     class Failing(Called):
         def evaluate(self, config, checkpoint_dir, dataset):
             raise OSError("the test set is gone")
@@ -231,7 +231,7 @@ def test_a_trainable_without_evaluate_has_no_test_figure(tmp_path):
     assert best_file(study)["epoch"] == 2
 
 
-def test_a_checkpoint_may_have_folders(tmp_path):
+def test_a_best_checkpoint_with_folders_is_copied_and_replaced_whole(tmp_path):
     study = study_of(tmp_path, TRIALS)
     for content in ("first", "second"):
         checkpoint = study.trials_dir / "0000" / "checkpoint_000002"
@@ -249,7 +249,7 @@ def test_without_a_value_there_is_no_best_trial(tmp_path):
     assert not (study.directory / "best").exists()
 
 
-def test_without_checkpoints_the_best_configuration_can_be_read_all_the_same(tmp_path):
+def test_without_checkpoints_the_best_configuration_is_written_all_the_same(tmp_path):
     study = study_of(tmp_path, [([], "diverged"), ([], None)])
     for epoch, value in enumerate((0.5, 0.7), start=1):
         study.state.apply(event_of("result", 1, epoch=epoch, metrics={"score": value}))
@@ -279,7 +279,7 @@ def last_lines(study, best, command=COMMAND):
     return {line[:15].strip(): line[15:] for line in lines}
 
 
-def test_the_last_lines_say_what_was_found_and_what_to_type_next(tmp_path, monkeypatch):
+def test_the_summary_has_the_best_trial_and_the_next_commands(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     study = study_of(tmp_path, TRIALS, trainable=Evaluated())
     lines = last_lines(study, keep_best(study), [*COMMAND, "--name=study", "--trials=2"])
@@ -295,7 +295,7 @@ def test_the_last_lines_say_what_was_found_and_what_to_type_next(tmp_path, monke
     assert "resume" not in lines
 
 
-def test_the_last_lines_of_a_study_that_is_not_done_say_how_to_go_on(tmp_path, monkeypatch):
+def test_the_summary_of_an_unfinished_study_has_its_resume_command(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     study = study_of(tmp_path, [([], "diverged"), ([], None)], total=5)
     lines = last_lines(study, None)
@@ -306,7 +306,7 @@ def test_the_last_lines_of_a_study_that_is_not_done_say_how_to_go_on(tmp_path, m
     assert "checkpoint" not in lines
 
 
-def test_the_last_lines_tell_a_schedule(tmp_path, monkeypatch):
+def test_the_summary_shows_a_schedule(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     study = study_of(tmp_path, TRIALS)
     path = tmp_path / "screen"
@@ -321,7 +321,7 @@ def test_the_last_lines_tell_a_schedule(tmp_path, monkeypatch):
     assert "study/best/schedule.json" in shown
 
 
-def test_best_and_table_have_the_configuration_of_the_best_epoch(tmp_path):
+def test_the_best_file_and_the_table_have_the_configuration_of_the_best_epoch(tmp_path):
     study = study_of(tmp_path, [([0.1, 0.6, 0.4, 0.9], "finished")])
     trial = study.trials[0]
     before = trial.config["learning_rate"]

@@ -69,7 +69,7 @@ def tuner(trainable=train, dataset=None, **config):
         ("random", "an object of str"),
     ],
 )
-def test_another_searcher_is_refused_with_those_that_there_are(strategy, said):
+def test_an_unknown_searcher_is_refused_with_the_available_ones(strategy, said):
     with pytest.raises(ValueError, match=said) as refused:
         tuner(search_alg=strategy)
     assert "RandomSearch, SobolSearch, GridSearch, TPESearch and OptunaSearch" in str(refused.value)
@@ -86,7 +86,7 @@ def test_another_searcher_is_refused_with_those_that_there_are(strategy, said):
         (False, "an object of bool"),
     ],
 )
-def test_another_scheduler_is_refused_with_those_that_there_are(scheduler, said):
+def test_an_unknown_scheduler_is_refused_with_the_available_ones(scheduler, said):
     with pytest.raises(ValueError, match=f"the scheduler is {said}.*ASHA and PBT"):
         tuner(scheduler=scheduler)
 
@@ -102,7 +102,7 @@ SEARCHERS = [
 
 
 @pytest.mark.parametrize("search", SEARCHERS)
-def test_rays_domains_are_no_space(search):
+def test_a_dictionary_of_ray_domains_is_refused_as_a_space(search):
     with pytest.raises(ValueError, match="the space is a dict with lr; give a Space"):
         search({"lr": tune.loguniform(1e-3, 1)})
     with pytest.raises(ValueError, match="space own: got a dict with lr; give a tuple"):
@@ -113,14 +113,14 @@ def test_rays_domains_are_no_space(search):
 
 @pytest.mark.parametrize("search", [RandomSearch, SobolSearch, TPESearch, OptunaSearch])
 @pytest.mark.parametrize("seed", [-1, None, 0.5, "a", True])
-def test_a_seed_that_is_none_is_refused(search, seed):
+def test_a_seed_that_is_no_whole_number_from_0_is_refused(search, seed):
     with pytest.raises(ValueError, match="seed must be a whole number from 0"):
         search(SPACE, seed=seed)
 
 
 @pytest.mark.parametrize("name", [*COLUMNS, "score", "__trial_info__"])
 @pytest.mark.parametrize("fixed", [False, True])
-def test_a_hyperparameter_whose_name_is_taken_is_refused(name, fixed):
+def test_a_hyperparameter_with_a_reserved_name_is_refused(name, fixed):
     space = Space("own", (QUALITY,), fixed=((name, 1),))
     if not fixed:
         space = Space("own", (replace(QUALITY, name=name),))
@@ -141,12 +141,12 @@ def test_a_hyperparameter_whose_name_is_taken_is_refused(name, fixed):
         (lambda config, rate: None, "missing a required argument: 'rate'"),
     ],
 )
-def test_what_is_no_trainable_is_refused(trainable, said):
+def test_an_object_that_is_no_trainable_is_refused(trainable, said):
     with pytest.raises(ValueError, match=said):
         tuner(trainable)
 
 
-def test_data_that_is_no_dataset_is_refused_and_so_is_a_trainable_that_does_not_take_it():
+def test_an_object_that_is_no_dataset_and_a_trainable_that_takes_no_dataset_are_refused():
     with pytest.raises(ValueError, match="an object of list is no dataset, it has no name"):
         tuner(train, [1, 2])
 
@@ -160,7 +160,7 @@ def test_data_that_is_no_dataset_is_refused_and_so_is_a_trainable_that_does_not_
 
 
 @pytest.mark.parametrize("trainable", [train, Trained, Called(), lambda config: train(config)])
-def test_whatever_takes_a_configuration_is_a_trainable(trainable):
+def test_any_callable_that_takes_a_configuration_is_a_trainable(trainable):
     tuner(trainable)
 
 
@@ -175,12 +175,12 @@ def test_whatever_takes_a_configuration_is_a_trainable(trainable):
         ("loss", None, "mode=None"),
     ],
 )
-def test_what_no_study_can_look_for_is_refused(metric, mode, said):
+def test_an_invalid_metric_or_mode_is_refused(metric, mode, said):
     with pytest.raises(ValueError, match=said):
         check_metric(metric, mode)
 
 
-def test_without_a_searcher_there_must_be_a_space_and_beside_one_there_may_be_none():
+def test_a_space_is_required_without_a_searcher_and_refused_beside_one():
     with pytest.raises(ValueError, match=r"param_space=...\) is None; give a Space"):
         tuner(search_alg=None)
     config = {"metric": "score", "mode": "max"}
@@ -204,14 +204,14 @@ def test_without_a_searcher_there_must_be_a_space_and_beside_one_there_may_be_no
         ({}, {"callbacks": [print]}, "has the function print; give a list"),
     ],
 )
-def test_a_config_that_no_study_can_have_is_refused_with_its_value(config, run, said):
+def test_an_invalid_tune_config_or_run_config_is_refused_with_its_value(config, run, said):
     space = {"x": tune.grid_search([1, 2])}
     config = TuneConfig(metric="score", mode="max", **config)
     with pytest.raises(ValueError, match=said):
         Tuner(train, param_space=space, tune_config=config, run_config=RunConfig(**run))
 
 
-def test_rays_own_configs_are_taken_as_they_are():
+def test_configs_of_ray_tune_are_accepted_and_set_the_options():
     config = tune.TuneConfig(
         metric="score", mode="max", num_samples=7, max_concurrent_trials=2, time_budget_s=60
     )
@@ -241,7 +241,7 @@ def test_rays_own_configs_are_taken_as_they_are():
         ),
     ],
 )
-def test_what_a_study_would_ignore_of_rays_configs_is_refused(config, said):
+def test_fields_of_ray_configs_that_a_study_would_ignore_are_refused(config, said):
     whole = {"tune_config": TuneConfig(metric="score", mode="max"), **config}
     with pytest.raises(ValueError, match=said):
         Tuner(train, param_space=SPACE, **whole)
@@ -282,7 +282,7 @@ def asking(resources, trainable=function):
         (lambda config: PlacementGroupFactory([{"CPU": 4}]), "--cpus-per-trial 4"),
     ],
 )
-def test_other_resources_than_those_of_a_trial_are_refused(trainable, resources, said):
+def test_resources_that_differ_from_those_of_a_trial_are_refused(trainable, resources, said):
     with pytest.raises(ValueError, match=said):
         check_resources(asking(resources, trainable), [{}], cpus=1, gpus=0)
 
@@ -290,13 +290,13 @@ def test_other_resources_than_those_of_a_trial_are_refused(trainable, resources,
 @pytest.mark.parametrize(
     "resources", [{"cpu": 2}, {"cpu": 2, "gpu": 1}, PlacementGroupFactory([{}, {"CPU": 2}])]
 )
-def test_those_that_a_trial_has_may_be_asked_for(resources):
+def test_resources_equal_to_those_of_a_trial_are_accepted(resources):
     check_resources(asking(resources), [{}], cpus=2, gpus=1)
     check_resources(function, [{}], cpus=2, gpus=1)
     check_resources(tune.Trainable, [{}], cpus=2, gpus=1)
 
 
-def test_what_depends_on_the_configuration_is_held_against_points_of_the_space(tmp_path):
+def test_resources_that_depend_on_the_configuration_are_checked_on_points_of_the_space(tmp_path):
     with pytest.raises(ValueError, match="--cpus-per-trial 2"):
         study_in(tmp_path, trainable=Asking)
 
@@ -349,7 +349,7 @@ def test_a_flag_without_an_effect_is_refused(tmp_path, argv, trainable):
         (["--max-epochs", "27"], Saved),
     ],
 )
-def test_a_flag_that_has_one_is_not(tmp_path, argv, trainable):
+def test_a_flag_with_an_effect_is_accepted(tmp_path, argv, trainable):
     refuse(tmp_path, argv, trainable)
 
 
@@ -357,7 +357,7 @@ def test_the_epochs_of_a_smoke_test_are_not_refused(tmp_path):
     refuse(tmp_path, ["--smoke-test"], max_epochs=3)
 
 
-def test_a_restore_as_in_ray_tune_is_answered_with_what_to_do(tmp_path):
+def test_restore_as_in_ray_tune_is_refused_with_the_call_that_resumes(tmp_path):
     with pytest.raises(ValueError, match=r"fit\(Options\(resume='results/mine'\)\)"):
         Tuner.restore("results/mine", trainable=lambda config: None)
     assert not Tuner.can_restore(tmp_path)

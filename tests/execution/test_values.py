@@ -77,7 +77,7 @@ def begun(folder, configs):
 
 
 @pytest.mark.slow
-def test_every_value_is_the_same_after_a_resume_and_in_all_that_is_left(run_study, tmp_path):
+def test_every_value_is_the_same_after_a_resume_and_in_every_file_of_the_study(run_study, tmp_path):
     points = [dict(GridSearch(SPACE).point(index)) for index in range(len(VALUES) + 1)]
     # The rest of the trials has its values from the space, these from the journal.
     begun(tmp_path / "study", points[:5])

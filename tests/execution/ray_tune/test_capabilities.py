@@ -92,7 +92,7 @@ GO_ON = (
 
 
 @pytest.mark.parametrize("trainable", GO_ON)
-def test_who_asks_for_a_checkpoint_can_resume(trainable):
+def test_a_trainable_that_reads_a_checkpoint_can_resume(trainable):
     assert can_resume(trainable)
 
 
@@ -100,17 +100,17 @@ BEGIN_ANEW = (saves_only, nothing, by_epochs_that_are_only_counted, Without)
 
 
 @pytest.mark.parametrize("trainable", [*BEGIN_ANEW, partial(nothing, data=1)])
-def test_who_does_not_begins_anew(trainable):
+def test_a_trainable_that_reads_no_checkpoint_cannot_resume(trainable):
     assert not can_resume(trainable)
 
 
 @pytest.mark.parametrize("saves", [True, False])
-def test_of_a_script_its_source_has_said_it(saves):
+def test_a_script_can_resume_if_its_source_saves_checkpoints(saves):
     assert can_resume(script_trainable("train.py", [], saves=saves)) is saves
 
 
 @pytest.mark.parametrize("inner", [directly, nothing])
-def test_what_is_wrapped_is_what_counts(inner):
+def test_a_wrapped_function_can_resume_if_the_function_inside_can(inner):
     def with_data(config, data=None):
         inner(config)
 
@@ -122,7 +122,7 @@ def test_what_is_wrapped_is_what_counts(inner):
         assert can_resume(wrapped) is (inner is directly)
 
 
-def test_a_variable_without_a_value_yet_is_passed_over():
+def test_a_variable_without_a_value_yet_is_skipped():
     def train(config):
         later(config)
 

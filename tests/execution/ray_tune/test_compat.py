@@ -37,7 +37,7 @@ CALLED_BY_RAY = {
 @pytest.mark.parametrize(
     ("ours", "name"), [(ours, name) for ours, names in CALLED_BY_RAY.items() for name in names]
 )
-def test_ray_has_the_method_that_is_overridden(ours, name):
+def test_ray_has_every_method_that_is_overridden(ours, name):
     assert callable(getattr(ours.__base__, name)), f"Ray never calls {ours.__name__}.{name}"
 
 
@@ -86,7 +86,7 @@ def test_tuner_runs_our_controller_which_forgets_ended_trials_and_writes_no_stat
 
 
 @pytest.mark.long
-def test_a_process_that_dies_as_the_next_trial_is_handed_it_costs_no_trial(run_study):
+def test_a_process_that_dies_between_two_trials_fails_neither_of_them(run_study):
     def act(config, epoch, result):
         if epoch == 9:
             # From before Tune hands it on until after the next trial has begun.
@@ -114,7 +114,7 @@ class Lost:
 
 
 @pytest.mark.parametrize("status", [Trial.PENDING, Trial.PAUSED, Trial.ERROR])
-def test_a_loss_that_ray_tells_twice_is_counted_once(monkeypatch, status):
+def test_a_process_loss_that_ray_reports_twice_is_counted_once(monkeypatch, status):
     """A trial that was killed for memory rests, and one that has failed has ended."""
     trial, counted = Lost(), []
 
@@ -141,7 +141,7 @@ def test_a_loss_that_ray_tells_twice_is_counted_once(monkeypatch, status):
 
 
 @pytest.mark.slow
-def test_a_state_of_the_study_that_another_has_written_is_not_unpickled(
+def test_an_experiment_state_written_by_a_stranger_is_not_unpickled(
     run_study, monkeypatch, tmp_path
 ):
     marker = tmp_path / "was-unpickled"
@@ -157,7 +157,7 @@ def test_a_state_of_the_study_that_another_has_written_is_not_unpickled(
     assert not marker.exists()
 
 
-def test_a_trial_s_process_has_the_variables_that_a_ray_of_ours_is_started_with(
+def test_the_process_of_a_trial_has_the_environment_variables_of_the_started_ray(
     monkeypatch,
 ):
     assert compat.TRIAL_ENVIRONMENT, "Ray sets none any more"
@@ -170,7 +170,7 @@ def test_a_trial_s_process_has_the_variables_that_a_ray_of_ours_is_started_with(
     )
 
 
-def test_steps_and_seconds_that_are_set_are_gone_on_from():
+def test_a_trainable_continues_from_the_steps_and_seconds_that_are_set():
     class Toy(tune.Trainable):
         def step(self):
             return {"score": 1.0}
@@ -190,7 +190,7 @@ def own_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def test_a_function_reads_the_checkpoint_offered_and_its_own_is_kept_on_this_node(
+def test_a_function_loads_the_offered_checkpoint_and_its_own_is_stored_on_this_node(
     cluster_address, tmp_path, own_directory
 ):
     offered, reported = tmp_path / "offered", tmp_path / "reported"
@@ -248,7 +248,7 @@ def test_the_error_of_a_function_is_the_cause_of_what_its_thread_raises(
 # Objects of the user's script.
 
 
-def test_what_a_halving_scheduler_was_made_with_can_be_read():
+def test_the_arguments_of_a_halving_scheduler_can_be_read():
     given = {"max_t": 50, "grace_period": 2, "reduction_factor": 5, "brackets": 2}
     scheduler = ASHAScheduler(time_attr="steps", stop_last_trials=False, **given)
     rules = compat.HalvingRules.of(scheduler)
@@ -256,7 +256,7 @@ def test_what_a_halving_scheduler_was_made_with_can_be_read():
     assert (rules.time_attr, rules.stop_last_trials) == ("steps", False)
 
 
-def test_what_a_searcher_was_made_with_can_be_read():
+def test_the_arguments_of_a_searcher_can_be_read():
     points = [{"rate": 0.5}]
     assert compat.searcher_arguments(HyperOptSearch()) == {}
     assert compat.searcher_arguments(OptunaSearch()) == {}

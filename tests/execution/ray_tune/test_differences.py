@@ -33,7 +33,7 @@ def told(run=None, **config):
     return tuner.differences
 
 
-def test_what_is_as_by_default_is_not_told():
+def test_a_field_with_its_default_gives_no_note():
     assert told() == []
     assert told({"checkpoint_config": tune.CheckpointConfig(), "verbose": 2}) == []
 
@@ -69,6 +69,6 @@ def test_what_is_as_by_default_is_not_told():
         ({"callbacks": [Stateful()]}, {}, "on_step_end, get_state"),
     ],
 )
-def test_each_field_that_means_something_else_is_told_in_a_sentence(run, config, name):
+def test_each_field_with_another_meaning_than_in_ray_gives_one_note(run, config, name):
     (sentence,) = told(run, **config)
     assert name in sentence

@@ -79,7 +79,7 @@ def told(tmp_path):
     return callback, study
 
 
-def test_a_callback_is_told_in_the_words_of_ray_tune(told, tmp_path):
+def test_a_callback_of_ray_tune_is_called_with_its_methods_and_arguments(told, tmp_path):
     callback, study = told
     saved = event_of("checkpoint", epoch=1, path="trials/0000/checkpoint_000001")
     ended = event_of("ended", epoch=1, status="finished")
@@ -101,7 +101,7 @@ def test_a_callback_is_told_in_the_words_of_ray_tune(told, tmp_path):
     ]
 
 
-def test_an_epoch_that_is_trained_again_is_not_told_again(told):
+def test_an_epoch_that_is_trained_again_is_not_reported_to_callbacks_again(told):
     callback, study = told
     for event in (event_of("started"), result(1, 0.5), result(2, 0.6)):
         study.tell(event)
@@ -111,7 +111,7 @@ def test_an_epoch_that_is_trained_again_is_not_told_again(told):
     assert [call[2] for call in callback.calls if call[0] == "result"] == [1, 2, 3]
 
 
-def test_a_resume_tells_only_what_is_new_and_names_trials_as_before(tmp_path):
+def test_a_resume_calls_callbacks_for_new_events_only_and_keeps_the_names_of_trials(tmp_path):
     session = Session(command=[], time=1.0)
     earlier = [event_of("suggested", config=CONFIG), event_of("started"), result(1, 0.5)]
     names = []
@@ -130,7 +130,7 @@ def test_a_resume_tells_only_what_is_new_and_names_trials_as_before(tmp_path):
     assert names[0] == names[1]
 
 
-def test_a_promoted_trial_starts_again(told):
+def test_callbacks_see_a_promoted_trial_start_again(told):
     callback, study = told
     for event in (event_of("started"), result(1, 0.5)):
         study.tell(event)
@@ -141,7 +141,7 @@ def test_a_promoted_trial_starts_again(told):
     assert methods == ["setup", "start", "result", "complete", "start", "result"]
 
 
-def test_a_callback_of_rays_that_inherits_a_studys_is_called_as_well(tmp_path):
+def test_a_study_callback_with_ray_methods_is_called_as_a_ray_callback(tmp_path):
     class Renamed(tune_cluster.Callback):
         results = 0
 
@@ -167,7 +167,7 @@ def test_methods_without_a_counterpart_are_named():
 
 
 @pytest.mark.slow
-def test_mlflow_of_rays_logs_a_run_for_each_trial(tmp_path):
+def test_the_mlflow_callback_of_ray_logs_a_run_for_each_trial(tmp_path):
     mlflow = pytest.importorskip("mlflow")
     from ray.air.integrations.mlflow import MLflowLoggerCallback
 
@@ -188,7 +188,9 @@ def test_mlflow_of_rays_logs_a_run_for_each_trial(tmp_path):
 
 
 @pytest.mark.long
-def test_wandb_of_rays_writes_a_run_for_each_trial(cluster_address, tmp_path, monkeypatch):
+def test_the_wandb_callback_of_ray_writes_a_run_for_each_trial(
+    cluster_address, tmp_path, monkeypatch
+):
     pytest.importorskip("wandb")
     from ray.air.integrations.wandb import WandbLoggerCallback
 
@@ -210,7 +212,9 @@ def rows_of(trial):
 
 
 @pytest.mark.long
-def test_a_killed_driver_doubles_no_epoch_and_stoppers_go_on_counting(start_job, tmp_path):
+def test_a_resume_after_a_killed_driver_repeats_no_epoch_and_stoppers_continue_to_count(
+    start_job, tmp_path
+):
     script = Path(logged.__file__)
     study = tmp_path / "logged"
 

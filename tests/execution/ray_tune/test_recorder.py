@@ -77,14 +77,14 @@ def pair(tmp_path):
     pair.journal.close()
 
 
-def test_storage_that_is_away_is_waited_for(pair):
+def test_an_exploit_waits_for_unreachable_storage(pair):
     donors = pair.checkpoints(1).of_epoch(2)
     pair.take_away()
     assert pair.exploit()["event"] == "exploited"
     assert pair.checkpoints(0).names()[0] == f"{donors.name}_from_0001"
 
 
-def test_weights_that_are_damaged_are_left_and_that_is_told(pair):
+def test_damaged_weights_of_a_donor_are_not_taken_over_and_the_reason_is_recorded(pair):
     (pair.store.path / "0001" / "checkpoint_000002" / "state").write_bytes(b"")
     event = pair.exploit()
     assert (event["event"], event["trial"], event["donor"]) == ("not_exploited", 0, 1)
@@ -92,14 +92,14 @@ def test_weights_that_are_damaged_are_left_and_that_is_told(pair):
     assert pair.checkpoints(0).names() == ["checkpoint_000002"]
 
 
-def test_weights_that_are_gone_are_told_too(pair):
+def test_missing_weights_of_a_donor_are_recorded_with_the_reason(pair):
     (pair.store.path / "0001" / "checkpoint_000002" / "result.json").unlink()
     event = pair.exploit()
     assert event["event"] == "not_exploited"
     assert event["reason"] == "its checkpoint of epoch 2 cannot be read"
 
 
-def test_a_quota_is_held_by_what_is_taken_over(pair):
+def test_weights_above_the_quota_are_not_taken_over(pair):
     pair.quota.per_trial = int(1.5 * SIZE)
     event = pair.exploit()
     assert event["event"] == "not_exploited"

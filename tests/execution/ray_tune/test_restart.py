@@ -92,7 +92,7 @@ def of_trial(events, index, *kinds):
     return [e for e in events if e.get("trial") == index and e["event"] in kinds]
 
 
-def test_out_of_its_share_a_trial_goes_on_with_twice_the_share_up_to_a_whole_gpu(
+def test_a_trial_out_of_gpu_memory_continues_with_twice_its_share_up_to_a_whole_gpu(
     run_grid, tmp_path
 ):
     stepped = tmp_path / "stepped"
@@ -137,7 +137,7 @@ def test_out_of_its_share_a_trial_goes_on_with_twice_the_share_up_to_a_whole_gpu
     assert "is out of the memory of 0.25 GPU after epoch 2: continues with 0.5" in printed
 
 
-def test_a_trial_that_needs_a_whole_gpu_gets_it_before_new_ones_begin(run_grid, tmp_path):
+def test_a_trial_that_needs_a_whole_gpu_gets_it_before_new_trials_begin(run_grid, tmp_path):
     asked_for_it = tmp_path / "asked"
 
     def step(config, epoch, gpus):
@@ -158,7 +158,7 @@ def test_a_trial_that_needs_a_whole_gpu_gets_it_before_new_ones_begin(run_grid, 
     assert [e for e in events[begun[-1] :] if e["event"] == "suggested"], "there were more to come"
 
 
-def test_a_resumed_study_gives_a_trial_its_last_share_again(run_grid, tmp_path):
+def test_a_resumed_study_gives_a_trial_its_last_share_of_a_gpu(run_grid, tmp_path):
     (tmp_path / "study").mkdir()
     before = [
         {"event": "suggested", "trial": 0, "config": {"quality": 0.0, "seed": 1}},
@@ -188,7 +188,7 @@ def without_chance(events):
     return told
 
 
-def test_a_failed_reset_costs_the_trial_a_process_and_is_told(run_grid, tmp_path):
+def test_a_failed_reset_starts_a_new_process_and_is_reported(run_grid, tmp_path):
     processes, journals = [], []
     reasons = {
         "fine": (lambda config: True, None),
@@ -210,7 +210,7 @@ def test_a_failed_reset_costs_the_trial_a_process_and_is_told(run_grid, tmp_path
     assert journals[2] == journals[0]
 
 
-def test_a_process_that_dies_of_a_reset_is_a_lost_one(run_grid, monkeypatch, tmp_path):
+def test_a_process_that_dies_in_a_reset_counts_as_a_lost_process(run_grid, monkeypatch, tmp_path):
     monkeypatch.setattr(study_module, "LOST_PROCESS_RETRIES", 1)
     marker = tmp_path / "died"
 
@@ -225,7 +225,7 @@ def test_a_process_that_dies_of_a_reset_is_a_lost_one(run_grid, monkeypatch, tmp
     assert {(trial.status, trial.epochs) for trial in trials.values()} == {("finished", EPOCHS)}
 
 
-def test_storage_that_is_lost_in_a_reset_is_no_failed_reset(run_grid, monkeypatch, tmp_path):
+def test_lost_storage_during_a_reset_is_no_failed_reset(run_grid, monkeypatch, tmp_path):
     monkeypatch.setattr(study_module, "LOST_PROCESS_RETRIES", 1)
     marker = tmp_path / "lost"
 

@@ -73,7 +73,7 @@ def source(journal, *, trials=4, events=(), searcher=None, scheduler=None, study
     )
 
 
-def test_who_has_to_wait_is_suggested_nothing_and_nothing_is_written(journal):
+def test_a_trial_above_the_concurrency_limit_gets_no_suggestion_and_writes_no_event(journal):
     waits = iter([True, False, True, False])
     searcher = source(journal, trials=2, later=lambda: next(waits))
     suggested = ask(searcher, 4)
@@ -106,7 +106,7 @@ class Seeded(RandomSearch):
         return super().point(index)
 
 
-def test_the_seed_of_a_trial_goes_to_its_process_and_into_the_journal_and_not_to_its_values(
+def test_the_seed_of_a_trial_is_in_its_process_and_the_journal_but_not_in_its_configuration(
     journal,
 ):
     searcher = source(journal, searcher=Seeded(SPACE, seed=0))
@@ -121,7 +121,7 @@ def test_the_seed_of_a_trial_goes_to_its_process_and_into_the_journal_and_not_to
     assert ask(resumed, 1) == [{"quality": 0.5, "seed": 1, TRIAL_SEED: 500}]
 
 
-def test_after_the_studys_trials_there_is_no_other(journal):
+def test_after_the_last_trial_of_the_study_no_other_is_suggested(journal):
     searcher = source(journal, trials=2)
     assert ask(searcher, 4)[2:] == [Searcher.FINISHED] * 2
     assert len(read_events(journal.path)) == 2
@@ -140,7 +140,7 @@ def ended(index, status, epoch, **rest):
 
 
 @given(ended_before=st.lists(st.booleans(), max_size=6), grown=st.integers(0, 3))
-def test_a_resumed_study_runs_what_had_not_ended_and_then_the_same_points(
+def test_a_resumed_study_runs_the_unfinished_trials_first_and_then_the_same_points(
     tmp_path_factory, ended_before, grown
 ):
     total = len(ended_before) + grown
@@ -195,7 +195,7 @@ class Two(Remembering):
         return {"quality": 0.5} if self.asked in (1, 3) else None
 
 
-def test_a_searcher_that_has_no_point_yet_is_asked_again_and_one_that_has_none_left_is_not(journal):
+def test_a_searcher_without_a_point_yet_is_asked_again_and_an_exhausted_one_is_not(journal):
     suggestions = ask(source(journal, trials=9, searcher=Two()), 5)
     assert [config if isinstance(config, str) else config is None for config in suggestions] == [
         False,
@@ -206,7 +206,7 @@ def test_a_searcher_that_has_no_point_yet_is_asked_again_and_one_that_has_none_l
     ]
 
 
-def test_what_lies_in_a_dictionary_is_given_in_one(journal):
+def test_nested_hyperparameters_reach_the_trial_in_a_nested_dictionary(journal):
     space = Space("s", (replace(QUALITY, name="net/quality"),), fixed=(("net/depth", 3),))
     searcher = source(journal, searcher=RandomSearch(space, seed=0))
     config = searcher.suggest("t0")
@@ -215,7 +215,7 @@ def test_what_lies_in_a_dictionary_is_given_in_one(journal):
     assert trials_in(journal.path)[0].config.keys() == {"net/quality", "net/depth", "seed"}
 
 
-def test_where_trials_wait_for_each_other_the_end_is_told_only_when_all_have_ended(journal):
+def test_where_trials_wait_for_each_other_the_end_is_reported_only_when_all_have_ended(journal):
     searcher = source(journal, trials=2, scheduler=Side())
     assert None not in ask(searcher, 2)
     assert searcher.suggest("later") is None
@@ -233,7 +233,7 @@ def stop(searcher, study, trial_id, index):
     study.apply(typed(ended(index, "stopped", 1, rung=1)))
 
 
-def test_what_a_trial_continues_is_written_with_its_configuration(journal):
+def test_the_origin_of_a_continued_trial_is_written_with_its_configuration(journal):
     study, searcher = state_of(), RandomSearch(SPACE, seed=0)
     searcher.origins = {1: Origin(trial=7, checkpoints="s3://b/first/trials/0007", epoch=3)}
     ask(source(journal, trials=2, study=study, searcher=searcher), 2)
@@ -243,7 +243,7 @@ def test_what_a_trial_continues_is_written_with_its_configuration(journal):
     assert [trial.epochs for trial in study.trials.values()] == [0, 3]
 
 
-def test_a_promoted_trial_comes_before_a_new_one_and_the_end_only_when_none_can_be(journal):
+def test_a_promotion_precedes_a_new_trial_and_the_end_comes_when_none_is_left(journal):
     study, scheduler, searcher = state_of(), Promoting(), Remembering()
     trials = source(journal, trials=2, study=study, scheduler=scheduler, searcher=searcher)
     trials.suggest("t0")
@@ -267,7 +267,7 @@ def journal_of(journal):
     return [json.loads(line) for line in journal.path.read_text().splitlines()]
 
 
-def test_tunes_pickle_of_it_holds_nothing(journal, tmp_path):
+def test_the_pickle_that_tune_makes_of_the_searcher_is_empty(journal, tmp_path):
     searcher = source(journal)
     assert searcher.__getstate__() == {}
     assert len(pickle.dumps(searcher)) < 200
@@ -276,7 +276,7 @@ def test_tunes_pickle_of_it_holds_nothing(journal, tmp_path):
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_directories_sort_as_the_trials_began():
+def test_trial_directories_sort_in_the_order_of_their_trials():
     names = [dirname_of(index) for index in range(0, 10_000, 7)]
     assert names == sorted(names)
     assert [int(name) for name in names] == list(range(0, 10_000, 7))

@@ -79,11 +79,11 @@ def test_a_trial_ends_where_it_would_in_ray_tune(stop, answers):
     assert Asked(stop).stops(0.2, 0.6, 0.9) == answers
 
 
-def test_a_duration_counts_though_it_is_no_metric_of_the_trial():
+def test_a_duration_is_a_stop_condition_though_the_trial_does_not_report_it():
     assert Asked({"time_total_s": 1}).stops(0.2) == [True]
 
 
-def test_the_epochs_of_a_dictionary_are_those_of_the_study():
+def test_training_iteration_in_a_stop_dictionary_sets_the_epochs_of_the_study():
     assert epochs_in({"training_iteration": 20, "score": 0.9}) == 20
     assert epochs_in({"epoch": 3, "training_iteration": 20}) == 3
     assert epochs_in({"score": 0.9}) is None
@@ -91,7 +91,7 @@ def test_the_epochs_of_a_dictionary_are_those_of_the_study():
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12), st.integers(0, 12))
-def test_a_stopper_that_counts_goes_on_counting_after_a_resume(scores, killed_after):
+def test_a_stopper_that_counts_continues_to_count_after_a_resume(scores, killed_after):
     def stop():
         return [MaximumIterationStopper(8), TrialPlateauStopper("score", std=0.05, num_results=3)]
 
@@ -100,14 +100,14 @@ def test_a_stopper_that_counts_goes_on_counting_after_a_resume(scores, killed_af
     assert resumed == whole[killed_after:]
 
 
-def test_the_reason_says_which_value_has_reached_its_limit():
+def test_the_reason_of_a_stop_names_the_value_that_has_reached_its_limit():
     asked = Asked({"score": 0.5})
     asked.stops(0.6)
     assert asked.conditions.take_reason(0) == "stop condition: score 0.6000 >= 0.5000"
     assert asked.conditions.take_reason(0) == ""
 
 
-def test_a_stopper_of_the_study_ends_it_and_does_so_again_when_it_is_resumed():
+def test_an_experiment_stopper_ends_the_study_and_ends_it_again_on_resume():
     def stop():
         return ExperimentPlateauStopper("score", std=0.01, top=2, mode="max")
 
@@ -121,7 +121,7 @@ def test_a_stopper_of_the_study_ends_it_and_does_so_again_when_it_is_resumed():
     assert resumed.conditions.end_study()
 
 
-def test_a_function_that_fails_ends_the_study_and_names_trial_and_error():
+def test_a_stop_function_that_fails_ends_the_study_and_names_trial_and_error():
     asked = Asked(lambda trial_id, result: result["accuracy"] > 0.9)
     assert asked.stops(0.5) == [False]
     assert asked.study.why == CONDITION_FAILED
@@ -129,7 +129,7 @@ def test_a_function_that_fails_ends_the_study_and_names_trial_and_error():
     assert "KeyError('accuracy')" in asked.study.reason
 
 
-def test_a_metric_that_no_trial_reports_ends_the_study_after_the_first():
+def test_a_stop_metric_that_the_first_trial_never_reports_ends_the_study():
     asked = Asked({"accuracy": 0.9})
     asked.stops(0.5)
     ended = event_of("ended", epoch=1, status="finished")
@@ -151,6 +151,6 @@ def test_a_metric_that_no_trial_reports_ends_the_study_after_the_first():
         tune.Stopper,
     ],
 )
-def test_what_says_no_end_is_refused_with_what_is_allowed(stop):
+def test_an_invalid_stop_condition_is_refused(stop):
     with pytest.raises(ValueError, match=r"RunConfig\(stop="):
         stopper_of(stop)

@@ -33,7 +33,7 @@ TRAINED = Space("quality", (replace(QUALITY, kind="optimization"),))
 """Hyperparameters that a population may change during training."""
 
 
-def test_a_session_is_in_the_journal_from_its_beginning_to_its_end(tmp_path):
+def test_a_session_writes_its_beginning_and_its_end_to_the_journal(tmp_path):
     for resumed in (False, True):
         study = study_in(tmp_path / "study")
         study.open(about_this(study), ["--trials", "8"])
@@ -51,7 +51,7 @@ def test_a_session_is_in_the_journal_from_its_beginning_to_its_end(tmp_path):
         assert names(tmp_path / "study") == [JOURNAL, STUDY_FILE, "trials"]
 
 
-def test_a_listener_that_has_lost_its_storage_keeps_nothing_open(tmp_path):
+def test_a_listener_that_has_lost_its_storage_leaves_no_other_listener_open(tmp_path):
     class Listener:
         def __init__(self, error=None):
             self.closed, self.error = False, error
@@ -76,7 +76,7 @@ def test_a_listener_that_has_lost_its_storage_keeps_nothing_open(tmp_path):
     again.open(about_this(again), [])
 
 
-def test_storage_that_was_waited_for_in_vain_is_not_waited_for_again(tmp_path, capsys):
+def test_lost_storage_is_not_waited_for_a_second_time(tmp_path, capsys):
     study = study_in(tmp_path)
     study.stopper.storage_lost(StorageLostError(errno.EIO, "input/output error", "disk"))
     tried = []
@@ -98,7 +98,7 @@ def test_storage_that_was_waited_for_in_vain_is_not_waited_for_again(tmp_path, c
         (PBT(TRAINED, perturbed=["quality"], max_epochs=18, interval=2, seed=0), 18),
     ],
 )
-def test_a_trial_has_the_epochs_of_its_scheduler_or_else_those_of_the_flag(
+def test_the_epochs_of_a_trial_come_from_the_scheduler_or_else_from_the_flag(
     tmp_path, scheduler, last
 ):
     searcher = RandomSearch(TRAINED, seed=0)
@@ -110,14 +110,14 @@ def test_a_trial_has_the_epochs_of_its_scheduler_or_else_those_of_the_flag(
     assert [study.run_config.stop("t", result) for result in results] == [False, True]
 
 
-def test_before_a_study_is_open_nothing_can_be_written(tmp_path):
+def test_a_study_that_is_not_open_writes_nothing(tmp_path):
     study = study_in(tmp_path)
     with pytest.raises(AssertionError, match="not open"):
         study.begin()
     assert names(tmp_path) == []
 
 
-def test_a_space_that_the_trainable_does_not_take_is_an_error(tmp_path):
+def test_a_space_that_the_trainable_refuses_is_an_error(tmp_path):
     class Picky(tune.Trainable):
         def step(self):
             return {"score": 1.0}
@@ -167,7 +167,7 @@ def test_the_grace_period_must_cover_warm_up_and_freezing(tmp_path, space, settl
         study_in(tmp_path, searcher=searcher, scheduler=short)
 
 
-def test_a_trials_directory_is_its_index_in_a_copy_too(tmp_path):
+def test_a_copy_of_the_directory_creator_names_a_trial_by_its_index(tmp_path):
     config = study_in(tmp_path).tune_config
     dirname = copy.deepcopy(config.trial_dirname_creator)
     config.search_alg.indices["abc"] = 12
@@ -254,7 +254,7 @@ turns = st.lists(
     rule="promotion",
     share=0.7,
 )
-def test_a_study_that_was_cut_at_any_line_has_its_rungs_and_ends_what_was_decided(
+def test_a_study_cut_at_any_line_has_its_rungs_again_and_ends_the_trials_already_decided(
     tmp_path_factory, turns, rule, share
 ):
     events, memory = lived(turns, rule)
@@ -298,7 +298,7 @@ def test_a_study_that_was_cut_at_any_line_has_its_rungs_and_ends_what_was_decide
     assert handed == left + [to.trial for to in promoted_by(memory[cut])] + new
 
 
-def test_rungs_of_two_sessions_are_those_of_one(tmp_path):
+def test_the_rungs_of_two_sessions_equal_those_of_one(tmp_path):
     events = [suggested(0), suggested(1), result(0, 1, 0.5), result(1, 1, 0.4)]
     events.append({"event": "ended", "trial": 1, "status": "stopped", "rung": 1, "epoch": 1})
     events += [{"event": "closed", "why": "interrupted"}, {"event": "session"}]
@@ -307,7 +307,7 @@ def test_rungs_of_two_sessions_are_those_of_one(tmp_path):
     assert study.scheduler.memory.values == {1: {0: 0.5, 1: 0.4, 2: float("-inf")}, 3: {}}
 
 
-def test_the_rungs_of_a_study_that_is_minimized_are_kept_as_such(tmp_path):
+def test_the_rungs_of_a_minimized_study_stop_the_larger_value(tmp_path):
     events = [suggested(0), suggested(1), result(0, 1, 0.5), result(1, 1, 0.6)]
     asha = ASHA(max_epochs=9, grace_period=1, rung_rule="top")
     study = study_in(tmp_path, events, mode="min", scheduler=asha)
@@ -343,7 +343,7 @@ def toy():
 
 
 @pytest.mark.slow
-def test_a_resume_has_the_live_rungs_where_trials_end_by_themselves_and_report_nans(run_study):
+def test_a_resume_restores_the_rungs_where_trials_end_early_and_report_nan(run_study):
     code, trials, study = run_study(toy(), trials=8, max_epochs=9)
     assert code == 0
     assert {(t.status, t.epochs) for t in trials.values()} == {("finished", 3), ("stopped", 1)}
@@ -354,7 +354,7 @@ def test_a_resume_has_the_live_rungs_where_trials_end_by_themselves_and_report_n
     assert again.scheduler.memory.values == study.scheduler.memory.values
 
 
-def test_a_stop_whose_line_was_lost_is_written_by_the_next_session(tmp_path):
+def test_a_stop_missing_from_the_journal_is_written_by_the_next_session(tmp_path):
     events = [suggested(0), suggested(1), result(0, 1, 0.5), result(1, 1, 0.4)]
     asha = ASHA(max_epochs=9, grace_period=1)
     study = study_in(tmp_path, events, trainable=toy(), scheduler=asha)
@@ -366,7 +366,7 @@ def test_a_stop_whose_line_was_lost_is_written_by_the_next_session(tmp_path):
     study.close("finished")
 
 
-def test_what_tune_pickles_of_a_grid_can_be_where_nodes_may_join(tmp_path):
+def test_the_strategies_of_a_grid_can_be_pickled_where_nodes_may_join(tmp_path):
     config = study_in(
         tmp_path,
         searcher=GridSearch(SPACE, grid_points=4),

@@ -71,7 +71,7 @@ class Recording(RandomSearch):
             self.told.append(event.metrics["score"])
 
 
-def test_a_trial_that_diverges_ends_at_once_and_nobody_is_told_a_nan(run_study):
+def test_a_diverged_trial_ends_at_once_and_no_nan_reaches_the_searcher(run_study):
     def act(config, epoch, result):
         if config["quality"] < 0.5:
             result["train_loss"] = math.nan
@@ -124,7 +124,7 @@ class OutOfMemoryError(RuntimeError):
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_running_out_of_a_shared_memory_is_not_the_configurations_fault(run_study, shared):
+def test_running_out_of_shared_memory_is_an_infrastructure_failure(run_study, shared):
     def act(config, epoch, result):
         if config["quality"] < 0.5:
             bytearray(2**60)
@@ -153,7 +153,7 @@ def test_running_out_of_a_shared_memory_is_not_the_configurations_fault(run_stud
         (OSError(errno.EACCES, "permission denied"), 0, False, False),
     ],
 )
-def test_with_all_the_memory_there_is_it_is_and_of_a_full_disk_never(
+def test_out_of_memory_is_an_infrastructure_failure_if_shared_and_a_full_disk_always_is(
     error, gpus, sequential, shared
 ):
     assert infrastructure_failure(error, gpus, sequential) is shared
@@ -169,7 +169,7 @@ def test_five_first_trials_with_the_same_exception_end_the_study(run_study, caps
     assert capsys.readouterr().err.count("the disk is full") == 1
 
 
-def test_a_lost_process_goes_on_from_its_checkpoint(run_study, tmp_path):
+def test_a_trial_of_a_lost_process_resumes_from_its_checkpoint(run_study, tmp_path):
     marker = tmp_path / "died"
 
     def act(config, epoch, result):
@@ -204,7 +204,7 @@ def test_an_ended_trial_keeps_its_best_checkpoint_alone(run_study):
 
 
 @pytest.mark.parametrize("scheduled", [True, False])
-def test_a_trial_that_never_says_that_it_is_done_ends_after_its_epochs(run_study, scheduled):
+def test_a_trial_that_never_reports_done_ends_after_its_epochs(run_study, scheduled):
     class Endless(tune.Trainable):
         def step(self):
             return {"score": self.iteration / 100}
@@ -259,7 +259,9 @@ def function_that_fills(disk):
     return train
 
 
-def test_a_functions_checkpoint_waits_for_a_disk_that_is_full(run_study, tmp_path, monkeypatch):
+def test_the_checkpoint_of_a_function_waits_while_the_disk_is_full(
+    run_study, tmp_path, monkeypatch
+):
     monkeypatch.setattr(
         retry,
         "RETRY_POLICY",
@@ -277,7 +279,7 @@ def test_a_functions_checkpoint_waits_for_a_disk_that_is_full(run_study, tmp_pat
         assert (study.directory / "best" / "epoch").read_text() == "9"
 
 
-def test_a_function_that_reports_checkpoints_goes_on_from_them_and_its_best_is_kept(
+def test_a_function_that_reports_checkpoints_resumes_from_them_and_keeps_its_best(
     run_study, tmp_path
 ):
     train = function_that_dies(tmp_path / "died")

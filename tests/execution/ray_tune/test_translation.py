@@ -56,7 +56,7 @@ def translated(space=None, searcher=None, scheduler=None, **rest):
 
 
 @given(st.lists(st.floats(0, 1, exclude_max=True), min_size=8, max_size=8))
-def test_every_point_is_one_that_ray_might_have_drawn(u):
+def test_every_point_lies_in_the_range_that_ray_draws_from(u):
     config = space_of(RANGES).point(u)
     assert 0.5 <= config["uniform"] <= 2.0
     assert 1e-4 <= config["loguniform"] <= 1e-1
@@ -69,12 +69,12 @@ def test_every_point_is_one_that_ray_might_have_drawn(u):
     assert config["choice"] in ("a", "b")
 
 
-def test_a_dictionary_in_the_space_is_one_in_the_configuration():
+def test_a_nested_space_gives_a_nested_configuration():
     space = space_of({"net": {"depth": tune.choice([1, 2]), "width": 64}, "rate": 0.1})
     assert nested(space.point([0.9])) == {"net": {"depth": 2, "width": 64}, "rate": 0.1}
 
 
-def test_values_of_a_function_are_a_list_that_is_the_same_each_time():
+def test_sample_from_becomes_a_list_of_values_that_is_reproducible():
     def widths():
         found = translated({"width": tune.sample_from(lambda _: 2 ** np.random.randint(2, 5))})
         assert "width: 64 values" in found.notes[0]
@@ -87,7 +87,7 @@ def test_values_of_a_function_are_a_list_that_is_the_same_each_time():
     assert np.random.get_state()[1].tolist() == before
 
 
-def test_a_population_draws_what_a_function_gives_and_the_space_lacks():
+def test_a_population_draws_from_a_function_the_mutations_that_the_space_lacks():
     scheduler = population(hyperparam_mutations={"x": lambda: random.uniform(1, 2)})
     found = translated(RATE, scheduler=scheduler)
     points = [found.searcher.point(index)["x"] for index in range(20)]
@@ -98,7 +98,7 @@ def test_a_population_draws_what_a_function_gives_and_the_space_lacks():
 @pytest.mark.parametrize(
     "domain", [tune.sample_from(lambda spec: 2 * spec["lr"]), tune.randn(0, 1)]
 )
-def test_what_is_no_range_is_refused_with_its_name(domain):
+def test_an_unsupported_domain_is_refused_with_its_name(domain):
     with pytest.raises(ValueError, match=r"param_space: odd.* compute it in the trainable"):
         space_of({"odd": domain})
 
@@ -123,12 +123,12 @@ def test_a_quantized_range_without_a_multiple_is_refused():
 
 
 @pytest.mark.parametrize("given", [tune.choice([]), tune.grid_search([]), tune.grid_search(5)])
-def test_a_list_that_is_empty_or_none_is_refused_with_its_name(given):
+def test_an_empty_or_invalid_list_is_refused_with_its_name(given):
     with pytest.raises(ValueError, match=r"param_space: odd has .* to choose from; give a list"):
         space_of({"odd": given})
 
 
-def test_a_grid_is_searched_whole_and_beside_ranges_at_random():
+def test_a_grid_is_searched_in_full_and_ranges_beside_it_at_random():
     grid = {"a": tune.grid_search([1, 2]), "b": tune.grid_search([3, 4])}
     searcher = translated(grid).searcher
     assert isinstance(searcher, GridSearch)
@@ -152,7 +152,7 @@ def test_a_grid_is_searched_whole_and_beside_ranges_at_random():
         (RayOptunaSearch(seed=0, space=None), OptunaSearch, 1),
     ],
 )
-def test_a_searcher_with_a_counterpart_is_that(given, ours, notes):
+def test_a_searcher_of_ray_is_replaced_by_its_counterpart(given, ours, notes):
     found = translated(RATE, given)
     assert type(found.searcher) is ours
     assert len(found.notes) == notes
@@ -175,7 +175,7 @@ def test_a_searcher_with_a_counterpart_is_that(given, ours, notes):
         (HyperBandScheduler(), AdaptedScheduler),
     ],
 )
-def test_a_scheduler_with_a_counterpart_is_that_and_any_other_is_adapted(given, ours):
+def test_a_scheduler_of_ray_is_replaced_by_its_counterpart_or_adapted(given, ours):
     scheduler = translated(RATE, None, given).scheduler
     assert type(scheduler) is ours
     study_of(RandomSearch(space_of(RATE), seed=0), scheduler, trials=8).check()
@@ -185,14 +185,14 @@ def test_a_scheduler_with_a_counterpart_is_that_and_any_other_is_adapted(given, 
     assert len(translated(RATE, None, given, epochs_given=True).notes) == translates
 
 
-def test_hyperband_is_refused_where_trials_could_not_go_on():
+def test_hyperband_is_refused_where_trials_cannot_resume():
     scheduler = translated(RATE, None, HyperBandScheduler()).scheduler
     spec = study_of(RandomSearch(space_of(RATE), seed=0), scheduler, continues=False)
     with pytest.raises(ValueError, match="HyperBandScheduler pauses trials"):
         spec.check()
 
 
-def test_asha_has_the_rungs_that_rays_has():
+def test_asha_has_the_rungs_of_the_asha_of_ray():
     scheduler = translated(RATE, None, ASHAScheduler(max_t=9, grace_period=2, reduction_factor=3))
     assert list(scheduler.scheduler.rungs) == [2, 6]
     assert scheduler.scheduler.max_epochs == 9
@@ -217,7 +217,7 @@ class Counting(Searcher):
         self.ends.append((trial_id, result and result["score"], error))
 
 
-def test_any_other_searcher_suggests_and_is_told_ends_with_finite_values():
+def test_an_adapted_searcher_suggests_points_and_receives_ends_with_finite_values():
     theirs = Counting()
     searcher = translated(RATE, theirs).searcher
     assert isinstance(searcher, AdaptedSearcher)
@@ -253,14 +253,12 @@ def test_any_other_searcher_suggests_and_is_told_ends_with_finite_values():
         (RATE, None, PopulationBasedTraining(hyperparam_mutations=RATE), "give time_attr='train"),
     ],
 )
-def test_what_cannot_be_translated_is_refused_with_what_is_allowed(
-    space, searcher, scheduler, said
-):
+def test_a_strategy_that_cannot_be_translated_is_refused(space, searcher, scheduler, said):
     with pytest.raises(ValueError, match=said):
         translated(space, searcher, scheduler)
 
 
-def test_what_a_script_takes_of_rays_module_is_here_but_what_runs_without_a_study():
+def test_the_names_of_ray_tune_are_exported_except_those_that_run_without_a_study():
     for name in {*tune.__all__} - {"Experiment", "ExperimentAnalysis", "run_experiments"}:
         assert hasattr(tune_cluster, name), name
     assert tune_cluster.CLIReporter is tune.CLIReporter
