@@ -23,6 +23,7 @@ BENCHMARKS = (
     "scaling",
     "training_throughput",
     "memory",
+    "report_scale",
     "suggestions",
     "divergence",
     "tabular",

@@ -6,9 +6,9 @@ of 10,000 trials at most 120 s; `list`, `show`, `why` and `diff` at most 1 s on 
 Method: synthetic studies (`synthetic_study.py`), with every trial at 27 epochs or stopped at rungs
 as ASHA stops them. Each command is a new process on one core. Its CPU time is given beside the wall
 time, which other processes of the machine lengthen. The page is asked as a browser asks it: for
-the first time, again, and after a driver has written 16 more trials of one epoch. The seconds of
-the browser are those in which its main thread is busy until every figure is drawn, without the
-server's (headless Chromium without a GPU; left out where there is none).
+the first time, again, and after a driver has written 16 more trials of one epoch. In the browser
+every figure is scrolled to until it is drawn (headless Chromium without a GPU; left out where there
+is none): its CPU time with that of its helpers, and its longest task, in which it answers nothing.
 """
 
 import fcntl
@@ -26,6 +26,7 @@ from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import IO, NamedTuple
 
+import psutil
 from scaling import peak_memory
 from synthetic_study import PLACES, write_growth, write_synthetic
 from table import Row, run_benchmark
@@ -66,7 +67,6 @@ def measure(quick: bool, *, trials: Sequence[str]) -> list[Row]:
                 case = f"{kind}_{count}_trials_{results}_results"
                 found += [(case, *figure) for figure in _report(folder / "study")]
                 if count == min(counts) and not stops:
-                    shutil.copytree(folder / "study", folder / "second")
                     found += [(case, *figure) for figure in _terminal(folder)]
                     found += [(case, *figure) for figure in _page(folder, count)]
                 shutil.rmtree(folder)
@@ -90,10 +90,12 @@ def _terminal(folder: Path) -> Iterator[tuple[str, float, str]]:
         "list": ("list", str(folder)),
         "show": ("show", study),
         "why": ("why", study, "12"),
-        "diff": ("diff", study, second),
         "doctor": ("doctor", study),
+        "diff": ("diff", study, second),
     }
     for name, arguments in commands.items():
+        if name == "diff":
+            shutil.copytree(study, second)
         taken = _taken(*arguments)
         yield f"{name}_wall", taken.wall, "s"
         yield f"{name}_cpu", taken.cpu, "s"
@@ -135,7 +137,7 @@ def _page(folder: Path, trials: int) -> Iterator[tuple[str, float, str]]:
     lines = journal.read_bytes().splitlines(keepends=True)
     # Without its last line the study has not ended.
     journal.write_bytes(b"".join(lines[:-1]))
-    with _served(folder) as server, journal.open("rb") as held:
+    with served(folder) as server, journal.open("rb") as held:
         # A driver holds the lock of a study that runs.
         fcntl.flock(held, fcntl.LOCK_EX)
         for name, path in (
@@ -178,7 +180,8 @@ class Server(NamedTuple):
 
 
 @contextmanager
-def _served(folder: Path) -> Iterator[Server]:
+def served(folder: Path) -> Iterator[Server]:
+    """Serve the live page of a folder of studies."""
     process = _started(["ui", str(folder), "--port", "0"], subprocess.PIPE)
     assert process.stdout is not None
     try:
@@ -219,6 +222,7 @@ def _browser(address: str) -> Iterator[tuple[str, float, str]]:
         browser.get(address)
         base = address.partition("/?")[0]
         for name in ("study", "growing"):
+            before = _cpu_below(browser.service.process.pid)
             browser.get(f"{base}/study/{name}")
             count = browser.execute_script("return document.querySelectorAll('.figure').length")
             for at in range(count):
@@ -229,11 +233,17 @@ def _browser(address: str) -> Iterator[tuple[str, float, str]]:
                     "return document.querySelectorAll('.figure')[arguments[0]].dataset.drawn", at
                 ):
                     time.sleep(SECONDS_BETWEEN_LOOKS)
-            tasks = [ms / 1000 for ms in browser.execute_script("return window.busy")]
-            yield f"browser_{name}_busy", sum(tasks), "s"
-            yield f"browser_{name}_longest_task", max(tasks, default=0.0), "s"
+            longest = browser.execute_script("return Math.max(0, ...window.busy)")
+            yield f"browser_{name}_cpu", _cpu_below(browser.service.process.pid) - before, "s"
+            yield f"browser_{name}_longest_task", longest / 1000, "s"
     finally:
         browser.quit()
+
+
+def _cpu_below(process: int) -> float:
+    """Return the CPU time of all processes that a process has started, in seconds."""
+    times = [child.cpu_times() for child in psutil.Process(process).children(recursive=True)]
+    return sum(one.user + one.system for one in times)
 
 
 if __name__ == "__main__":
