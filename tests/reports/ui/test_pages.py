@@ -147,6 +147,8 @@ def test_the_page_follows_a_study_that_grows(serve, browser, studies, driver):
     browser.get(serve())
     waiting(browser).until(lambda b: b.find_elements(By.LINK_TEXT, "second"))[0].click()
     waiting(browser).until(lambda b: "this page follows" in text_of(b))
+    waiting(browser).until(lambda b: b.find_elements(By.CSS_SELECTOR, "#figure-0-0[data-drawn]"))
+    browser.execute_script("window.before = 'kept'; document.querySelector('details').open = true")
     with (studies / "second" / "journal.jsonl").open("a") as journal:
         for event in (
             {
@@ -159,6 +161,12 @@ def test_the_page_follows_a_study_that_grows(serve, browser, studies, driver):
         ):
             journal.write(json.dumps(event) + "\n")
     waiting(browser).until(lambda b: "7.5000" in text_of(b))
+    browser.execute_script("document.getElementById('figure-0-0').scrollIntoView()")
+    best = "return [...document.getElementById('figure-0-0').data].at(-1).y.at(-1)"
+    waiting(browser).until(lambda b: b.execute_script(best) == 7.5)
+    # The page itself is the same: what a person has opened stays open.
+    assert browser.execute_script("return window.before") == "kept"
+    assert browser.execute_script("return document.querySelector('details').open")
 
 
 def test_the_stop_button_ends_a_study_in_order_and_is_there_only_if_allowed(serve, browser, driver):
