@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -264,10 +265,12 @@ def _print_trials(study: StoredStudy, rows: list[Row], total: int) -> None:
         for row in rows
     ]
     fitting = _fitting(heads, cells, console.width)
-    table = _table(*map(_cut, heads[:fitting]))
-    for line in cells:
-        table.add_row(*(Text(cell) for cell in line[:fitting]))
-    console.print(table)
+    # A table of rich takes a second for a thousand rows.
+    shown = [list(map(_cut, heads[:fitting])), *(line[:fitting] for line in cells)]
+    widths = [max(map(cell_len, column)) for column in zip(*shown, strict=True)]
+    head, *lines = ("  ".join(map(set_cell_size, line, widths)).rstrip() for line in shown)
+    console.print(Text(head, style="bold"), soft_wrap=True)
+    print("\n".join(lines))
     if len(rows) < total:
         console.print(f"{total - len(rows)} more trials: without --top")
     if left := heads[fitting:]:
@@ -279,7 +282,7 @@ def _fitting(heads: list[str], cells: list[list[str]], width: int) -> int:
     """Return how many columns, from the left, fit into the width."""
     used = 0
     for at, head in enumerate(heads):
-        used += max(map(len, [_cut(head), *(line[at] for line in cells)])) + (2 if at else 0)
+        used += max(map(cell_len, [_cut(head), *(line[at] for line in cells)])) + (2 if at else 0)
         if used > width:
             return max(at, 1)
     return len(heads)

@@ -28,7 +28,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr, stdtrit
 
 from search_spaces.objective import Objective, shown_value
 
@@ -210,6 +209,8 @@ class _Pairs:
             return 1.0
         if not self.deviation:
             return float(self.mean > 0)
+        from scipy.special import stdtr
+
         # The deviation will be known better by then: at least by the pair's own seeds.
         later = self.freedom * (rounds - 1) // max(1, self.n - 1)
         needed = _quantile(later, LEVEL) * self.deviation / math.sqrt(rounds)
@@ -300,6 +301,8 @@ class _Race:
 
 def _quantile(freedom: int, level: float) -> float:
     """Return the quantile of Student's t that a two-sided level cuts off."""
+    from scipy.special import stdtrit
+
     return float(stdtrit(freedom, 1 - level / 2))
 
 

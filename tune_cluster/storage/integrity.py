@@ -14,12 +14,14 @@ import os
 import re
 import zlib
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from functools import cache
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, TypeAlias
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json
 
 from tune_cluster.storage.inside import CHUNK_BYTES, open_regular, opened
 
@@ -49,6 +51,10 @@ def parse(data: bytes, *, unique: bool = True, finite: bool = True) -> Any:
     Raises:
         ValueError: it is not JSON, or contains what none of our files contains.
     """
+    if finite and not unique:
+        # Three times as fast as `json`; what it refuses is refused below, with the reason.
+        with suppress(ValueError):
+            return from_json(data, allow_inf_nan=False)
     try:
         text = data.decode()
         _check_depth(text)
