@@ -243,7 +243,7 @@ def _browser(address: str) -> Iterator[tuple[str, float, str]]:
 def _cpu_below(process: int) -> float:
     """Return the CPU time of all processes that a process has started, in seconds."""
     times = [child.cpu_times() for child in psutil.Process(process).children(recursive=True)]
-    return sum(one.user + one.system for one in times)
+    return float(sum(one.user + one.system for one in times))
 
 
 if __name__ == "__main__":

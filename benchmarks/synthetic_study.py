@@ -4,7 +4,7 @@ events, searcher and rungs; the curves come from a formula."""
 import heapq
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -136,7 +136,7 @@ def _events(
         yield Closed(why="all trials", time=round(START + now, 3))
 
 
-def _ends(config: dict[str, object], rng: np.random.Generator) -> tuple[float, float]:
+def _ends(config: Mapping[str, object], rng: np.random.Generator) -> tuple[float, float]:
     """Return accuracy at the end of a curve, and the epochs in which it comes near it."""
     rate = config["learning_rate"]
     assert isinstance(rate, float)
