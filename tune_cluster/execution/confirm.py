@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from search_spaces.searchers.base import StudySearcher
@@ -26,11 +27,13 @@ from tune_cluster.execution.options import MOST_TRIALS, Options
 from tune_cluster.execution.ray_tune.translation import Translated
 from tune_cluster.execution.result import StudyResult
 from tune_cluster.execution.second_study import check_ended, create, of_this
+from tune_cluster.execution.summary import program, typed
 from tune_cluster.execution.tuner import Tuner
-from tune_cluster.plain_text import one_line
+from tune_cluster.plain_text import argument, one_line
 from tune_cluster.reports.beside import absolute, is_there, name_in, read, sibling
 from tune_cluster.reports.confirm import CONFIRM, CONFIRM_FILE, Confirmation, Race
 from tune_cluster.reports.overview import is_held
+from tune_cluster.storage.store import SCHEME
 from tune_cluster.study.directory import StudyDirectory, local_copy
 from tune_cluster.study.journal import JOURNAL
 from tune_cluster.study.state import StudyState
@@ -105,10 +108,15 @@ class _Report(Callback):
     """Writes and prints the verdict when the study ends."""
 
     confirmation: Confirmation
+    first: str
+    """Address of the first study, whose report shows it."""
 
     def on_end(self, result: StudyResult) -> None:
         write_json(result.directory / CONFIRM_FILE, self.confirmation.to_json())
-        _print(self.confirmation.lines())
+        bucket = self.first.startswith(SCHEME)
+        first = argument(self.first) if bucket else typed(Path(self.first))
+        text = f"{program('tune-cluster')} report {first} shows it"
+        _print([*self.confirmation.lines(), ("report", text)])
 
 
 def begin(study: str, top: int | None = None, seeds: int | None = None) -> str:
@@ -217,7 +225,8 @@ def continued(tuner: Tuner, options: Options, directory: StudyDirectory) -> tupl
         time_budget_s=None,
         warm_start=None,
     )
-    callbacks = (*(tuner.run_config.callbacks or ()), _Report(confirmation))
+    first = sibling(str(directory.bucket or directory.path.absolute()), confirms["study"])
+    callbacks = (*(tuner.run_config.callbacks or ()), _Report(confirmation, first))
     run_config = replace(tuner.run_config, callbacks=callbacks)
     _print(_plan(confirmation, space))
     trials = len(names) * confirms["seeds"]
