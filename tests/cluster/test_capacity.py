@@ -49,7 +49,7 @@ def fitting(node, cpus, gpus):
 
 
 @given(nodes, cpu_shares, gpu_shares)
-def test_the_slots_are_the_trials_that_fit_and_no_gpu_is_shared_out_over_two(nodes, cpus, gpus):
+def test_the_slots_are_the_trials_that_fit_and_no_share_of_a_gpu_spans_two(nodes, cpus, gpus):
     expected = sum(fitting(node, cpus, gpus) for node in nodes)
     cluster = Cluster(tuple(nodes))
     if expected == 0:
@@ -62,22 +62,22 @@ def test_the_slots_are_the_trials_that_fit_and_no_gpu_is_shared_out_over_two(nod
 @pytest.mark.parametrize(
     ("gpus", "slots"), [(0.25, 8), (0.3, 6), (0.4, 4), (0.5, 4), (0.6, 2), (1, 2), (2, 1)]
 )
-def test_two_gpus_hold_whole_trials_only(gpus, slots):
+def test_two_gpus_have_slots_for_whole_trials_only(gpus, slots):
     assert Cluster(({"CPU": 16.0, "GPU": 2.0},)).slots(1, gpus) == slots
 
 
-def test_cores_that_lie_on_two_nodes_are_not_one_trials():
+def test_a_trial_does_not_span_the_cores_of_two_nodes():
     cluster = Cluster(({"CPU": 3.0}, {"CPU": 3.0}))
     assert cluster.slots(2, 0) == 2
     with pytest.raises(ValueError, match=r"4 CPU and 0 GPU fits on no node.*3 CPU and 0 GPU"):
         cluster.slots(4, 0)
 
 
-def test_a_node_that_has_nothing_to_give_does_not_count():
+def test_a_node_without_cpus_and_gpus_has_no_slots():
     assert Cluster(({"memory": 1e9}, {"CPU": 2.0})).slots(1, 0) == 2
 
 
-def test_a_trial_that_wants_a_gpu_of_a_cluster_without_is_told_the_flag():
+def test_gpus_per_trial_on_a_cluster_without_a_gpu_is_refused_with_the_flag():
     with pytest.raises(ValueError, match=r"--gpus-per-trial 0\.5: the cluster has no GPU"):
         Cluster(({"CPU": 64.0},)).slots(1, 0.5)
 
@@ -86,20 +86,20 @@ SMALL = ({"CPU": 2.0},)
 GPU_NODES = Autoscaler((NodeType("gpu", {"CPU": 16.0, "GPU": 1.0}, 4),), 4)
 
 
-def test_what_an_autoscaler_may_bring_is_waited_for():
+def test_slots_include_the_nodes_that_an_autoscaler_may_start():
     """Only trials that wait make it start nodes."""
     assert Cluster(SMALL, GPU_NODES).slots(8, 1) == 4
     assert Cluster(SMALL, GPU_NODES).slots(1, 0.25) == 16
     assert Cluster((), GPU_NODES).slots(8, 0) == 8
 
 
-def test_the_head_counts_beside_what_may_come_and_a_worker_that_came_only_once():
+def test_the_head_counts_beside_the_autoscaler_nodes_and_a_started_worker_counts_once():
     head, worker = {"CPU": 2.0, HEAD: 1.0}, {"CPU": 16.0, "GPU": 1.0}
     assert Cluster((head,), GPU_NODES).slots(1, 0) == 2 + 4 * 16
     assert Cluster((head, worker), GPU_NODES).slots(1, 0) == 2 + 4 * 16
 
 
-def test_a_trial_is_not_spread_over_nodes_that_may_come():
+def test_a_trial_does_not_span_the_nodes_that_an_autoscaler_may_start():
     expected = (
         r"17 CPU and 1 GPU fits on no node: those that are up have 2 CPU and 0 GPU, "
         r"those that the autoscaler may start have 16 CPU and 1 GPU"
@@ -112,7 +112,7 @@ def test_a_trial_is_not_spread_over_nodes_that_may_come():
         Cluster(SMALL, Autoscaler((NodeType("cpu", {"CPU": 64.0}, 2),), 2)).slots(8, 1)
 
 
-def test_machines_that_have_not_joined_are_to_be_waited_for():
+def test_a_trial_that_fits_no_node_names_the_machines_that_may_still_join():
     own = Autoscaler((NodeType("local.cluster.node", {}, 2),), 2)
     with pytest.raises(ValueError, match=r"Up to 2 nodes may still join.*when they are up"):
         Cluster(SMALL, own).slots(1, 0.25)
@@ -144,7 +144,7 @@ class Nodes:
         self.now += SECONDS_BETWEEN_LOOKS
 
 
-def test_it_grows_with_a_node_that_joins_and_shrinks_with_one_that_leaves():
+def test_slots_grow_with_a_node_that_joins_and_shrink_with_one_that_leaves():
     nodes = Nodes(a={"CPU": 2.0, HEAD: 1.0})
     slots = nodes.slots()
     assert slots() == 2
@@ -157,7 +157,7 @@ def test_it_grows_with_a_node_that_joins_and_shrinks_with_one_that_leaves():
     assert nodes.changes == [6, 2]
 
 
-def test_the_cluster_is_not_asked_at_every_step():
+def test_the_nodes_are_not_listed_at_every_step():
     nodes = Nodes(a={"CPU": 2.0})
     slots = nodes.slots()
     for _ in range(100):
@@ -166,7 +166,7 @@ def test_the_cluster_is_not_asked_at_every_step():
     assert nodes.looks == 2
 
 
-def test_with_no_node_left_one_trial_waits_for_the_next():
+def test_with_no_node_left_one_slot_waits_for_the_next_node():
     nodes = Nodes(a={"CPU": 2.0})
     slots = nodes.slots(cpus=2)
     nodes.up.clear()
@@ -177,7 +177,7 @@ def test_with_no_node_left_one_trial_waits_for_the_next():
     assert slots() == 4
 
 
-def test_what_an_autoscaler_may_start_counts_before_it_is_up():
+def test_a_node_that_an_autoscaler_may_start_counts_before_it_is_up():
     nodes = Nodes(head={HEAD: 1.0})
     slots = nodes.slots(autoscaler=Autoscaler((NodeType("cpu", {"CPU": 4.0}, 2),), 2))
     assert slots() == 8
@@ -200,14 +200,14 @@ def gpus(node):
     return int(node.get("GPU", 0))
 
 
-def test_all_types_together_are_no_more_nodes_than_the_cluster_may_have():
+def test_nodes_of_all_types_are_bounded_by_the_limit_of_the_cluster():
     assert Autoscaler((SMALL_NODES, LARGE_NODES), 6).slots(gpus) == 2 * 8 + 4 * 1
     assert Autoscaler((SMALL_NODES, LARGE_NODES), 3).slots(gpus) == 2 * 8 + 1
     assert Autoscaler((SMALL_NODES, LARGE_NODES), 1).slots(gpus) == 8
     assert Autoscaler().slots(gpus) == 0
 
 
-def test_the_head_is_not_what_may_come():
+def test_the_head_is_not_among_the_nodes_that_may_start():
     types = {
         "head": {"resources": {"CPU": 0}, "max_workers": 0},
         "small": {"resources": dict(SMALL_NODES.resources), "max_workers": 4},
@@ -218,7 +218,7 @@ def test_the_head_is_not_what_may_come():
     assert autoscaler_of({}) == Autoscaler()
 
 
-def test_machines_of_ones_own_have_a_size_that_is_not_known_before():
+def test_on_prem_machines_have_an_unknown_size_until_they_join():
     from ray.autoscaler._private.local.config import prepare_local
 
     provider = {"type": "local", "head_ip": "10.0.0.1", "worker_ips": ["10.0.0.2", "10.0.0.3"]}
@@ -245,7 +245,7 @@ def monitor(tmp_path):
     process.stdout.close()
 
 
-def test_the_autoscalers_own_command_line_names_the_file(monitor):
+def test_the_configuration_file_is_found_from_the_command_line_of_the_autoscaler(monitor):
     assert read_autoscaler("10.0.0.1:6379").types == (LARGE_NODES,)
     assert read_autoscaler("10.0.0.2:6379") == Autoscaler(), "another cluster's"
 
@@ -307,7 +307,9 @@ def kubernetes(tmp_path):
 
 
 @pytest.mark.parametrize(("cluster", "types"), [("mine", 1), ("another", 0)])
-def test_in_a_pod_kubernetes_is_asked_for_this_pods_cluster(kubernetes, tmp_path, cluster, types):
+def test_in_a_pod_the_types_of_nodes_are_read_from_kubernetes_for_the_cluster_of_the_pod(
+    kubernetes, tmp_path, cluster, types
+):
     (tmp_path / "namespace").write_text("studies")
     done = subprocess.run(
         [sys.executable, "-c", IN_A_POD, str(tmp_path / "namespace")],

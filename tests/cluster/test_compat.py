@@ -19,7 +19,7 @@ def test_the_head_and_every_node_are_named_as_ray_names_them(cluster_address):
     assert node["Labels"][compat.NODE_ID] == node["NodeID"], "no bad node is kept from trials"
 
 
-def test_the_free_resources_are_told_node_by_node(cluster_address):
+def test_free_resources_are_reported_by_node(cluster_address):
     (free,) = compat.free_resources_by_node().values()
     assert free["CPU"] <= 2
 
@@ -36,7 +36,7 @@ def test_a_ray_that_this_process_has_started_is_known_with_its_processes(cluster
     assert not compat.client_is_connected()
 
 
-def test_without_a_ray_there_is_none_that_this_process_has_started():
+def test_without_ray_running_no_ray_counts_as_started_by_this_process():
     code = """
 from tune_cluster.cluster import compat
 print(compat.started_here(), repr(compat.ended_process()), compat.client_is_connected())
@@ -45,12 +45,12 @@ print(compat.started_here(), repr(compat.ended_process()), compat.client_is_conn
     assert done.stdout == "False '' False\n"
 
 
-def test_the_temporary_folder_is_that_of_the_environment(monkeypatch, tmp_path):
+def test_the_temporary_folder_of_ray_comes_from_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
     assert compat.temporary_folder() == str(tmp_path)
 
 
-def test_the_head_s_store_has_texts_until_they_are_taken_in_the_order_of_their_keys(
+def test_the_store_of_the_head_returns_texts_once_and_in_the_order_of_their_keys(
     cluster_address,
 ):
     # A cluster of another test has taken Ray's store of keys from this process as it ended.
@@ -65,7 +65,7 @@ def test_the_head_s_store_has_texts_until_they_are_taken_in_the_order_of_their_k
     assert (store.take("a:"), store.has("b:1")) == ([], True)
 
 
-def test_what_is_larger_than_ray_sends_is_known_before_it_is_sent(cluster_address):
+def test_a_function_larger_than_the_limit_of_ray_is_refused_by_ray(cluster_address):
     within, too_large = b"0" * (compat.LARGEST_FUNCTION - 10**6), b"0" * compat.LARGEST_FUNCTION
     assert ray.get(ray.remote(lambda: len(within)).remote()) == len(within)
     with pytest.raises(ValueError, match="too large"):
@@ -106,7 +106,7 @@ thread.join()
 
 
 @pytest.mark.long
-def test_trials_import_what_the_driver_does_and_not_what_lies_in_the_working_directory(
+def test_trials_import_the_modules_of_the_driver_and_not_those_of_the_working_directory(
     temporary, tmp_path
 ):
     script, cwd = tmp_path / "scripts" / "job.py", tmp_path / "cwd"

@@ -66,7 +66,7 @@ with connected("local") as found:
 
 
 @pytest.mark.slow
-def test_a_ray_for_one_job_has_the_cpus_that_its_process_is_bound_to(temporary):
+def test_a_local_ray_has_the_cpus_that_its_process_is_bound_to(temporary):
     # As Slurm binds a job that has a part of a node.
     done = subprocess.run(
         [sys.executable, "-c", BOUND], capture_output=True, text=True, check=False
@@ -75,7 +75,7 @@ def test_a_ray_for_one_job_has_the_cpus_that_its_process_is_bound_to(temporary):
 
 
 @pytest.mark.long
-def test_a_ray_for_one_job_has_processes_ready_which_know_torch_and_lets_in_no_one_else(
+def test_a_local_ray_has_workers_with_torch_imported_and_accepts_no_other_connection(
     temporary, tmp_path
 ):
     done = subprocess.run(
@@ -97,9 +97,7 @@ def test_a_ray_for_one_job_has_processes_ready_which_know_torch_and_lets_in_no_o
     assert token.stat().st_mode & 0o777 == 0o600, "other people could use it"
 
 
-def test_a_ray_that_another_job_has_for_itself_is_joined_by_its_address_alone(
-    cluster_address, monkeypatch
-):
+def test_the_local_ray_of_another_job_is_joined_by_its_address_alone(cluster_address, monkeypatch):
     # That of these tests is one, and ends with them.
     assert running(None) is None
     assert running("local") is None
@@ -124,7 +122,7 @@ else:
 
 
 @pytest.mark.long
-def test_a_ray_on_the_loopback_is_joined_where_it_listens(tmp_path):
+def test_a_ray_on_the_loopback_is_joined_at_its_own_address(tmp_path):
     script = tmp_path / "joined.py"
     script.write_text(JOINED)
     done = subprocess.run(
@@ -133,7 +131,7 @@ def test_a_ray_on_the_loopback_is_joined_where_it_listens(tmp_path):
     assert "joined True" in done.stdout, done.stderr
 
 
-def test_the_address_that_a_killed_cluster_has_left_is_not_joined(temporary, monkeypatch):
+def test_the_address_file_of_a_killed_cluster_is_ignored(temporary, monkeypatch):
     with socket.socket() as unheard, tempfile.TemporaryDirectory(dir=temporary) as folder:
         host = ray.util.get_node_ip_address()
         unheard.bind((host, 0))
@@ -158,7 +156,7 @@ except ValueError as error:
 """
 
 
-def test_a_driver_without_the_token_that_its_cluster_asks_for_is_told_in_one_line(tmp_path):
+def test_a_driver_without_the_token_of_its_cluster_fails_with_one_line(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
         environment = {name: value for name, value in os.environ.items() if "RAY_AUTH" not in name}
@@ -185,7 +183,7 @@ def test_a_driver_without_the_token_that_its_cluster_asks_for_is_told_in_one_lin
         ({"RAY_ADDRESS": "local", "RAY_TMPDIR": "/proc"}, "Ray cannot be started, whose files"),
     ],
 )
-def test_what_the_environment_says_and_cannot_be_is_told_in_one_line(tmp_path, variables, said):
+def test_an_invalid_environment_variable_of_ray_fails_with_one_line(tmp_path, variables, said):
     long = tmp_path / ("a" * 80)
     long.mkdir()
     with socket.socket() as unheard:
@@ -205,7 +203,7 @@ def test_what_the_environment_says_and_cannot_be_is_told_in_one_line(tmp_path, v
     assert line.startswith(said)
 
 
-def test_a_ray_that_the_script_has_started_is_used_and_left_to_it(cluster_address):
+def test_a_ray_started_by_the_script_is_used_and_not_shut_down(cluster_address):
     for address in (None, "local", "auto", cluster_address):
         with connected(address) as found:
             assert found.own
@@ -223,7 +221,7 @@ def test_a_ray_that_the_script_has_started_is_used_and_left_to_it(cluster_addres
     ("family", "host", "spelled"),
     [(socket.AF_INET, "127.0.0.1", "127.0.0.1"), (socket.AF_INET6, "::1", "[::1]")],
 )
-def test_who_listens_is_heard_with_and_without_brackets(family, host, spelled):
+def test_a_listening_address_is_reachable_with_and_without_brackets(family, host, spelled):
     with socket.socket(family) as listening:
         try:
             listening.bind((host, 0))
@@ -233,7 +231,7 @@ def test_who_listens_is_heard_with_and_without_brackets(family, host, spelled):
         check_reachable(f"{spelled}:{listening.getsockname()[1]}")
 
 
-def test_where_nobody_listens_there_is_an_error_at_once():
+def test_an_address_where_nobody_listens_is_an_error_at_once():
     with socket.socket() as unheard:
         unheard.bind(("127.0.0.1", 0))
         with pytest.raises(ConnectionRefusedError):
@@ -241,6 +239,6 @@ def test_where_nobody_listens_there_is_an_error_at_once():
 
 
 @pytest.mark.parametrize("address", ["ray://host:10001", "host:port", "host:70000", ":6379", "x"])
-def test_an_address_that_is_none_says_what_is_one(address):
+def test_an_invalid_address_is_refused_with_the_allowed_forms(address):
     with pytest.raises(ValueError, match="host:port, auto or local"):
         check_reachable(address)

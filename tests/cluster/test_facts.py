@@ -37,7 +37,7 @@ DRIVER = Facts(
 BROKEN = SeenGpus(("nvidia0",), 0, "too old")
 
 
-def test_a_node_that_has_what_the_driver_has_is_good():
+def test_a_node_equal_to_the_driver_has_no_problems():
     assert problems_of(DRIVER, DRIVER, STORAGE) == []
     assert problems_of(replace(DRIVER, gpus=SeenGpus((), 0)), DRIVER, STORAGE) == []
     assert problems_of(replace(DRIVER, clock=1e6, free_bytes=1), DRIVER, STORAGE) == []
@@ -55,7 +55,7 @@ def test_a_node_that_has_what_the_driver_has_is_good():
         ({"gpus": BROKEN}, r"has nvidia0, .* no GPU \(too old\): install .* --gpus-per-trial 0"),
     ],
 )
-def test_each_difference_is_one_line_that_says_what_to_do(changed, said):
+def test_each_difference_from_the_driver_is_one_line_with_the_fix(changed, said):
     (problem,) = problems_of(replace(DRIVER, **changed), DRIVER, STORAGE)
     assert "\n" not in problem
     assert re.search(said, problem)
@@ -73,29 +73,29 @@ def test_a_node_looks_for_gpus_only_where_trials_need_them(tmp_path):
     assert facts_here(str(tmp_path), "node", gpus=True).gpus == seen_gpus()
 
 
-def test_what_a_node_does_not_see_is_no_error_there(tmp_path):
+def test_a_folder_that_a_node_does_not_see_is_reported_as_not_shared(tmp_path):
     facts = facts_here(str(tmp_path / "elsewhere"), "node")
     assert (facts.shared, facts.unwritable, facts.free_bytes) == (False, "", None)
     assert not list(tmp_path.iterdir())
 
 
-def test_what_a_node_cannot_write_is_told_with_the_reason(tmp_path):
+def test_a_file_that_a_node_cannot_write_is_reported_with_the_reason(tmp_path):
     facts = facts_here(str(tmp_path), "n" * 300)
     assert (facts.shared, facts.unwritable) == (True, "File name too long")
 
 
-def test_what_fails_as_it_is_looked_for_is_told_with_the_reason(tmp_path):
+def test_an_error_on_looking_for_the_storage_is_reported_with_the_reason(tmp_path):
     facts = facts_here(str(tmp_path / ("n" * 300)), "node")
     assert (facts.shared, facts.unwritable, facts.cut_off) == (True, "File name too long", True)
 
 
-def test_a_bucket_is_tried_from_the_node_and_nothing_stays_there(bucket):
+def test_a_bucket_is_tried_from_the_node_and_left_empty(bucket):
     facts = facts_here(f"{bucket}/results", "node")
     assert (facts.shared, facts.unwritable, facts.free_bytes) == (True, "", None)
     assert S3Store(bucket).files() == {}
 
 
-def test_a_bucket_that_a_node_cannot_use_is_told_with_what_to_do(bucket):
+def test_a_bucket_that_a_node_cannot_use_is_reported_with_the_reason(bucket):
     storage = "s3://nobodys-bucket/results"
     facts = facts_here(storage, "node")
     (problem,) = problems_of(replace(DRIVER, unwritable=facts.unwritable), DRIVER, storage)
@@ -122,12 +122,12 @@ def test_the_fingerprint_is_of_every_line_and_of_no_compiled_file(tmp_path, monk
 
 
 @pytest.mark.parametrize("cluster_file", ["cluster.yaml", "clusters/on_prem.yaml"])
-def test_each_package_of_ours_is_brought_to_the_head_by_the_cluster_files(cluster_file):
+def test_the_cluster_files_copy_every_package_of_the_project_to_the_head(cluster_file):
     mounts = yaml.safe_load((ROOT / cluster_file).read_text())["file_mounts"]
     assert {f"~/tune-cluster/{package}" for package in PACKAGES} <= mounts.keys()
 
 
-def test_what_is_installed_is_read_without_importing_it():
+def test_the_version_of_an_installed_package_is_read_without_importing_it():
     assert installed("ray") == ray.__version__
     assert installed("no-such-distribution") == "none"
 
@@ -137,13 +137,15 @@ DECLARED = SeenGpus((), 0)
 BROKEN_GPUS = SeenGpus(("nvidia0", "nvidia1"), 0, "RuntimeError: the driver is too old")
 
 
-def test_without_a_device_file_nothing_is_started_to_look(tmp_path, monkeypatch):
+def test_without_a_device_file_no_process_is_started_to_look_for_gpus(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.executable", str(tmp_path / "there is none"))
     assert seen_gpus(tmp_path) == SeenGpus((), 0)
 
 
 @pytest.mark.skipif(seen_gpus().by_torch > 0, reason="torch sees a GPU here")
-def test_a_device_that_torch_does_not_see_is_told_with_what_torch_says(tmp_path, monkeypatch):
+def test_a_device_that_torch_does_not_see_is_reported_with_the_error_of_torch(
+    tmp_path, monkeypatch
+):
     for name in ("nvidia1", "nvidia0", "nvidiactl", "null"):
         (tmp_path / name).touch()
     # As Ray sets it for a process that has asked for no GPU: that alone must not hide one.
@@ -176,7 +178,7 @@ def test_a_gpu_that_torch_does_not_see_is_an_error_that_names_node_device_and_re
 
 @pytest.mark.long
 @pytest.mark.skipif(seen_gpus().by_torch > 0, reason="torch sees a GPU here")
-def test_a_study_on_declared_gpus_says_loudly_that_it_runs_on_the_cpu(run_job, tmp_path):
+def test_a_study_on_declared_gpus_prints_a_notice_that_it_runs_on_the_cpu(run_job, tmp_path):
     arguments = (*TINY, "--trials", "2", "--gpus-per-trial", "0.5", "--name", "declared")
     code, output = run_job(*arguments)
     assert code == 0, output

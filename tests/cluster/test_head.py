@@ -46,14 +46,14 @@ def test_a_head_that_does_not_answer_ends_the_process_with_what_to_do(listening)
     assert line.startswith(f"the cluster's head at {address} has not answered")
 
 
-def test_nothing_ends_while_the_head_answers_or_once_the_study_is_over(listening):
+def test_the_process_continues_while_the_head_answers_and_once_the_study_is_over(listening):
     address = address_of(listening)
     assert run(address, "1") == (0, "")
     listening.close()
     assert run(address, "0", "over") == (0, "")
 
 
-def test_it_ends_the_process_also_where_nobody_reads_the_line(listening):
+def test_a_head_that_does_not_answer_ends_the_process_even_if_the_line_cannot_be_printed(listening):
     address = address_of(listening)
     listening.close()
     script = SCRIPT.replace("print)", "lambda line: 1 / 0)")

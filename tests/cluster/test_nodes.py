@@ -17,7 +17,7 @@ from tune_cluster.cluster.nodes import Admission, Inspection, Node, inspect
 GOOD = Node("a" * 56, "10.0.0.1 (aaaaaaaa)", {"CPU": 4.0}, DRIVER)
 
 
-def test_a_node_that_is_up_says_what_it_has_and_leaves_nothing(cluster_address, tmp_path):
+def test_a_node_that_is_up_reports_its_facts_and_leaves_no_file(cluster_address, tmp_path):
     inspection = inspect(str(tmp_path / "not" / "there" / "yet"))
     (node,) = inspection.nodes
     assert node.facts.versions == inspection.driver.versions
@@ -36,7 +36,7 @@ def test_a_node_that_does_not_answer_in_time_is_named(cluster_address, tmp_path)
         inspection.check(1, 0)
 
 
-def test_a_node_that_answers_just_after_its_time_is_heard(cluster_address, tmp_path):
+def test_a_node_that_answers_just_after_its_time_is_accepted(cluster_address, tmp_path):
     class Answered:
         def options(self, **_):
             return self
@@ -54,7 +54,7 @@ def test_a_storage_that_the_driver_cannot_write_to_is_its_own_error(cluster_addr
         inspect(str(tmp_path / "file"))
 
 
-def test_each_bad_node_has_a_line_and_a_good_one_none():
+def test_each_bad_node_gives_one_line_and_a_good_one_gives_none():
     other = replace(DRIVER, versions={**DRIVER.versions, "torch": "2.14.0"})
     bad = replace(GOOD, name="10.0.0.2 (bbbbbbbb)", facts=other)
     blind = replace(GOOD, name="10.0.0.3 (cccccccc)", facts=replace(DRIVER, shared=False))
@@ -66,7 +66,7 @@ def test_each_bad_node_has_a_line_and_a_good_one_none():
     assert "/storage/results" in lines[1]
 
 
-def test_a_node_on_which_no_trial_fits_may_be_as_it_likes():
+def test_a_node_on_which_no_trial_fits_is_not_checked():
     head = replace(GOOD, resources={"memory": 1e9}, facts=replace(DRIVER, shared=False))
     silent = replace(head, facts=None, silence="has not answered within 30 s")
     inspection = Inspection((head, silent, GOOD), DRIVER, STORAGE)
@@ -75,7 +75,7 @@ def test_a_node_on_which_no_trial_fits_may_be_as_it_likes():
     assert inspection.for_trials(8, 0) == []
 
 
-def test_a_node_without_gpus_that_are_there_is_told_and_one_that_takes_no_trial_is_not_asked():
+def test_broken_gpus_of_a_node_for_trials_are_an_error_and_other_nodes_are_not_checked():
     def node(name, gpus, declared=1.0):
         has = {"CPU": 4.0, "GPU": declared}
         return replace(GOOD, name=name, resources=has, facts=replace(DRIVER, gpus=gpus))
@@ -91,7 +91,9 @@ def test_a_node_without_gpus_that_are_there_is_told_and_one_that_takes_no_trial_
         Inspection((real, node("d", broken)), DRIVER, STORAGE).check(1, 0.5)
 
 
-def test_gpus_are_asked_for_in_the_one_question_and_not_of_the_driver(cluster_address, tmp_path):
+def test_gpus_are_looked_for_on_the_nodes_if_asked_for_and_never_on_the_driver(
+    cluster_address, tmp_path
+):
     inspection = inspect(str(tmp_path), gpus=True)
     (node,) = inspection.nodes
     assert node.facts is not None, node.silence
@@ -103,7 +105,7 @@ def test_gpus_are_asked_for_in_the_one_question_and_not_of_the_driver(cluster_ad
 @pytest.mark.parametrize(
     ("skew", "said"), [(-90.0, "90 s behind"), (7.0, "7 s ahead of"), (4.0, None)]
 )
-def test_a_clock_that_is_wrong_is_mentioned(skew, said):
+def test_a_clock_that_is_wrong_gives_a_note(skew, said):
     inspection = Inspection((replace(GOOD, skew=skew),), DRIVER, STORAGE)
     inspection.check(1, 0)
     assert [said in note for note in inspection.notes()] == [True] * (said is not None)
@@ -137,28 +139,28 @@ def away(admission):
     return replace(admission, meeting_point=f"{admission.meeting_point}/nowhere")
 
 
-def test_a_node_that_has_what_the_driver_has_takes_trials(admission):
+def test_a_joining_node_equal_to_the_driver_is_admitted(admission):
     assert admission.problems() == []
 
 
-def test_one_that_has_not_says_so(admission):
+def test_a_joining_node_that_differs_from_the_driver_is_refused(admission):
     (problem,) = of_another_python(admission).problems()
     assert "the driver 3.1" in problem
 
 
-def test_one_that_was_asked_before_is_not_asked_again(admission):
+def test_a_node_that_was_checked_before_is_not_checked_again(admission):
     here = ray.get_runtime_context().get_node_id()
     assert replace(of_another_python(admission), asked=frozenset([here])).problems() == []
 
 
-def test_one_that_a_process_has_found_good_is_asked_by_no_other_of_that_session(admission):
+def test_a_node_admitted_by_one_process_is_checked_by_no_other_of_that_session(admission):
     assert admission.problems() == []
     bad = of_another_python(admission)
     assert bad.problems() == []
     assert len(replace(bad, session="the next one").problems()) == 1
 
 
-def test_storage_that_is_away_from_the_driver_too_is_waited_for_and_nobody_is_known_by_that(
+def test_storage_away_from_the_driver_too_admits_a_node_but_leaves_it_unchecked(
     admission,
 ):
     assert away(admission).problems() == []
@@ -166,7 +168,9 @@ def test_storage_that_is_away_from_the_driver_too_is_waited_for_and_nobody_is_kn
     assert len(away(bad).problems()) == len(bad.problems()) == 1
 
 
-def test_one_that_does_not_see_what_the_drivers_node_sees_says_so(admission, tmp_path, monkeypatch):
+def test_a_joining_node_that_does_not_see_the_storage_of_the_driver_is_refused(
+    admission, tmp_path, monkeypatch
+):
     # From where this process looks, a relative path leads nowhere; Ray's look from where it began.
     path = os.path.relpath(admission.meeting_point)
     deeper = tmp_path.joinpath(*"abcdefgh")
