@@ -104,7 +104,7 @@ def run_to_its_end(command, gcs_address, **options):
 
 
 @pytest.mark.long
-def test_trials_that_need_gpus_bring_two_nodes_which_go_when_they_idle(temporary, tmp_path):
+def test_trials_that_need_gpus_start_two_nodes_that_are_removed_when_idle(temporary, tmp_path):
     with socket.socket() as free:
         free.bind(("", 0))
         port = free.getsockname()[1]

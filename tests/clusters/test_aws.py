@@ -137,7 +137,7 @@ def filled_in():
 
 
 @pytest.mark.long
-def test_a_cluster_comes_up_grows_when_a_trial_waits_and_is_gone_after_ray_down(account):
+def test_a_cluster_starts_grows_when_a_trial_waits_and_is_gone_after_ray_down(account):
     up = account.start("bash", "-c", f"{documented('ray up')} --yes")
     asked = account.wait_for_instance(1)
     head = account.give_node(asked)

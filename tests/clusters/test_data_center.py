@@ -11,7 +11,7 @@ from tests.clusters.data_center import CHECKOUT, wait_until
 SSH = ("ssh", "-o", "StrictHostKeyChecking=no")
 
 
-def test_the_client_logs_in_on_every_node_and_none_sees_the_checkout(data_center):
+def test_the_client_logs_in_on_every_node_and_no_node_sees_the_checkout(data_center):
     for node in data_center.nodes:
         look = f"hostname; cat /mnt/shared/greeting; ls {CHECKOUT}/tests; ~/venv/bin/python -V"
         (data_center.storage / "greeting").write_text("hello\n")
@@ -22,7 +22,7 @@ def test_the_client_logs_in_on_every_node_and_none_sees_the_checkout(data_center
     assert data_center.client.run("ls", "tests/clusters").returncode == 0
 
 
-def test_what_one_node_runs_and_writes_no_other_has(data_center):
+def test_nodes_share_no_processes_and_no_files_of_their_own(data_center):
     first, second, _ = data_center.nodes
     server = first.start("python", "-m", "http.server", "--bind", "127.0.0.1", "8000")
     try:
@@ -39,13 +39,13 @@ def test_what_one_node_runs_and_writes_no_other_has(data_center):
         server.communicate()
 
 
-def test_no_machine_can_change_the_environment_that_all_share(data_center):
+def test_no_machine_can_change_the_shared_python_environment(data_center):
     for machine in (data_center.client, *data_center.nodes):
         tried = machine.run("touch", f"{sys.prefix}/changed")
         assert "Read-only" in tried.stdout
 
 
-def test_a_data_center_whose_process_is_killed_is_gone(data_center, tmp_path):
+def test_a_data_center_ends_with_its_process(data_center, tmp_path):
     code = (
         "from tests.clusters.data_center import DataCenter\n"
         "center = DataCenter(1)\n"

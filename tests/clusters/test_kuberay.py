@@ -105,7 +105,7 @@ def job():
     return yaml.safe_load((ROOT / "clusters" / "kuberay.yaml").read_text())
 
 
-def test_every_field_is_known_and_of_its_type(job):
+def test_every_field_of_the_job_is_valid_in_the_schema(job):
     check(job)
 
 
@@ -120,7 +120,7 @@ def test_every_field_is_known_and_of_its_type(job):
         (("spec", "rayClusterSpec", "headGroupSpec", "template", "spec", "containers"), [{}]),
     ],
 )
-def test_a_field_that_nobody_knows_and_a_value_that_it_cannot_have_are_refused(job, path, value):
+def test_the_schema_refuses_an_unknown_field_and_an_invalid_value(job, path, value):
     wrong = copy.deepcopy(job)
     place = wrong
     for step in path[:-1]:
@@ -130,7 +130,7 @@ def test_a_field_that_nobody_knows_and_a_value_that_it_cannot_have_are_refused(j
         check(wrong)
 
 
-def test_rays_autoscaler_reads_of_it_what_a_study_may_grow_to(job):
+def test_the_autoscaler_of_ray_reads_the_largest_size_from_the_job(job):
     cluster = {
         "metadata": {"name": "first-study", "namespace": "default"},
         "spec": job["spec"]["rayClusterSpec"],

@@ -71,7 +71,7 @@ def on_prem(data_center):
     return data_center
 
 
-def test_every_node_has_the_token_for_itself_and_the_ray_of_the_project(on_prem):
+def test_every_node_has_a_private_copy_of_the_token_and_the_ray_version_of_the_project(on_prem):
     on_laptop(on_prem, documented("mkdir -p ~/.ray"))
     mode, token = on_laptop(
         on_prem, "stat -c %a ~/.ray/on-prem.token; cat ~/.ray/on-prem.token"
@@ -86,7 +86,7 @@ def test_every_node_has_the_token_for_itself_and_the_ray_of_the_project(on_prem)
         assert "RAY_AUTH_MODE=token" in said
 
 
-def test_preflight_asks_every_node_and_finds_room_for_six_trials(on_prem):
+def test_preflight_checks_every_node_and_reports_room_for_six_trials(on_prem):
     said = on_laptop(on_prem, documented("ray exec clusters/on_prem.yaml 'tune-cluster"))
     (answer,) = re.findall(r"room for 6 trials at once; asked in .*", said)
     for node in on_prem.nodes:
@@ -130,7 +130,7 @@ def handed_over(on_prem):
     return study, process
 
 
-def test_a_study_goes_on_when_the_laptop_that_handed_it_over_closes(on_prem, handed_over):
+def test_a_study_continues_when_the_laptop_that_submitted_it_closes(on_prem, handed_over):
     study, process = handed_over
     assert process.poll() is None
     close_the_laptop(on_prem, process)
@@ -140,7 +140,7 @@ def test_a_study_goes_on_when_the_laptop_that_handed_it_over_closes(on_prem, han
     wait_until(lambda: len(journal_of(study)) > len(before), "its next line")
 
 
-def test_nothing_listens_but_what_the_cluster_file_says(on_prem, handed_over):
+def test_only_the_ports_of_the_cluster_file_are_listening(on_prem, handed_over):
     config = yaml.safe_load((CHECKOUT / CLUSTER_FILE).read_text())
     for node, role in zip(on_prem.nodes, ("head", "worker", "worker"), strict=True):
         start = config[f"{role}_start_ray_commands"][1]
@@ -160,14 +160,14 @@ def reachable(node):
     return {port for address, port in node.listening() if not address.startswith(loopback)}
 
 
-def test_the_study_of_the_laptop_that_has_closed_ends_with_all_its_trials(handed_over):
+def test_the_study_of_the_closed_laptop_finishes_all_its_trials(handed_over):
     study, _ = handed_over
     wait_until(lambda: (study / "trials.csv").exists(), "the study's end", seconds=PATIENCE)
     assert [row["status"] for row in table_of(study)] == ["finished"] * 48
     assert not any(event["event"] == "restored" for event in journal_of(study))
 
 
-def test_a_submitted_study_ends_in_order_with_its_connection_or_ctrl_c_and_goes_on(on_prem):
+def test_a_submitted_study_ends_in_order_with_its_connection_or_ctrl_c_and_resumes(on_prem):
     submit = documented("ray submit").partition(" --gpus")[0]
     study = on_prem.storage / "results" / "broken-off"
     flags = f"{TINY} --trials 24 --grace-period 27 --name broken-off"
@@ -200,7 +200,7 @@ def epochs_of(study):
     return sum(event["event"] == "result" for event in journal_of(study))
 
 
-def test_who_has_no_token_is_refused(on_prem):
+def test_a_client_without_the_token_is_refused(on_prem):
     tunnel = started_on_laptop(on_prem, documented("ray dashboard"))
     dashboard = ("127.0.0.1", 8265)
     wait_until(lambda: dashboard in on_prem.client.listening(), "the tunnel")
@@ -239,7 +239,7 @@ def test_tensorboard_on_the_head_is_reached_through_ssh_alone(on_prem):
     close_the_laptop(on_prem, tunnel)
 
 
-def test_after_ray_down_and_what_must_follow_it_no_node_runs_a_process(on_prem):
+def test_after_ray_down_and_the_documented_next_commands_no_node_runs_a_process(on_prem):
     on_laptop(on_prem, f"{documented('ray down')} --yes")
     workers = on_prem.nodes[1:]
     assert all(worker.processes() for worker in workers), "ray down stops workers: say so, then"

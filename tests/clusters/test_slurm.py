@@ -57,13 +57,13 @@ STUDY = (
 )
 
 
-def test_a_shell_finds_no_fault_in_the_script():
+def test_the_script_passes_bash_and_shellcheck():
     subprocess.run(["bash", "-n", str(SCRIPT)], check=True)
     if shutil.which("shellcheck"):
         subprocess.run(["shellcheck", str(SCRIPT)], check=True)
 
 
-def test_a_command_that_would_not_resume_is_refused(tmp_path):
+def test_a_command_without_resume_or_start_is_refused(tmp_path):
     done = subprocess.run(
         ["bash", str(SCRIPT), "tune-cluster", "run", "train.py", "--name", "lr"],
         capture_output=True,
@@ -123,7 +123,7 @@ def job():
         yield Job(center)
 
 
-def test_a_job_that_is_ended_asks_for_another_run_which_resumes_the_study(job):
+def test_an_ended_job_requeues_itself_and_the_next_run_resumes_the_study(job):
     study = job.center.storage / "results" / "study"
     first = job.start()
 
