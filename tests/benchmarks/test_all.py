@@ -18,7 +18,7 @@ def figures(tmp_path, monkeypatch):
     return path
 
 
-def test_a_section_is_renewed_in_its_place_and_all_others_stay(figures, monkeypatch):
+def test_a_section_is_replaced_in_its_place_and_all_others_stay(figures, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["all", "rules", "gpu"])
     all_benchmarks.main()
     text = figures.read_text()
@@ -30,7 +30,7 @@ def test_a_section_is_renewed_in_its_place_and_all_others_stay(figures, monkeypa
     assert text.count("| new | seconds | 1,234 s |") == 2
 
 
-def test_a_look_leaves_the_figures_as_they_are(figures, monkeypatch):
+def test_a_quick_run_leaves_the_figures_as_they_are(figures, monkeypatch):
     before = figures.read_text()
     monkeypatch.setattr(sys, "argv", ["all", "rules", "--quick"])
     all_benchmarks.main()

@@ -22,7 +22,7 @@ def last(one):
     return one.regret[-1]
 
 
-def test_the_mean_is_of_the_tasks_however_many_runs_each_has():
+def test_the_mean_weighs_tasks_equally_however_many_runs_each_has():
     found = summary(runs_of("a", {"1": [0.0, 0.2], "2": [0.5]}), last)
     assert found.mean == pytest.approx(0.3)
     assert found.error == pytest.approx(0.2)
@@ -33,7 +33,7 @@ def test_no_runs_have_no_mean():
     assert math.isnan(summary([], last).mean)
 
 
-def test_a_difference_is_of_the_tasks_and_seeds_that_both_have():
+def test_a_difference_covers_the_tasks_and_seeds_that_both_strategies_have():
     one = runs_of("a", {"1": [0.1, 0.3], "2": [0.9]})
     other = runs_of("b", {"1": [0.2], "3": [0.0]})
     assert difference(one, other, last).mean == pytest.approx(-0.1)
@@ -46,13 +46,13 @@ def test_a_task_is_worse_where_the_paired_difference_exceeds_its_standard_error(
     assert difference(one, other, last).worse == ["3"]
 
 
-def test_tasks_are_named_in_the_order_of_their_numbers():
+def test_worse_tasks_are_listed_in_the_order_of_their_numbers():
     one = runs_of("a", {"100": [0.5], "20": [0.5], "3": [0.5]})
     other = runs_of("b", {"100": [0.0], "20": [0.0], "3": [0.0]})
     assert difference(one, other, last).worse == ["3", "20", "100"]
 
 
-def test_an_equal_difference_everywhere_is_its_own_interval():
+def test_a_constant_difference_has_an_interval_of_width_zero():
     one, other = runs_of("a", {"1": [0.5], "2": [0.75]}), runs_of("b", {"1": [0.25], "2": [0.5]})
     found = difference(one, other, last)
     assert found.low == pytest.approx(found.mean)
@@ -60,7 +60,7 @@ def test_an_equal_difference_everywhere_is_its_own_interval():
 
 
 @given(st.lists(st.floats(-1, 1), min_size=2, max_size=20))
-def test_the_interval_holds_the_mean(differences):
+def test_the_interval_contains_the_mean(differences):
     one = runs_of("a", {str(n): [value] for n, value in enumerate(differences)})
     other = runs_of("b", {str(n): [0.0] for n in range(len(differences))})
     found = difference(one, other, last)
@@ -78,7 +78,7 @@ def test_runs_of_another_plan_or_other_workers_are_left_out():
     assert found == {"random": [runs[0]], "gp": [runs[3]]}
 
 
-def test_ranks_are_of_the_mean_regret_on_the_tasks_that_all_have():
+def test_ranks_compare_the_mean_regret_on_the_tasks_that_all_strategies_have():
     found = ranks(
         {
             "a": runs_of("a", {"1": [0.0, 0.5], "2": [0.5], "3": [0.0]}),

@@ -61,7 +61,7 @@ def test_a_full_plan_has_40_trials_whatever_the_workers():
     assert run_of(Stub(), key(plan="full", workers=16), Scale(10.0, 1.0)).trials == 40
 
 
-def test_noise_is_told_and_not_counted():
+def test_a_noisy_run_counts_the_noiseless_accuracy():
     noisy = run_of(Stub(), key(plan="noisy", workers=1), Scale(10.0, 1.0))
     full = run_of(Stub(), key(plan="full", workers=1), Scale(10.0, 1.0))
     assert noisy.accuracy != full.accuracy
@@ -69,7 +69,7 @@ def test_noise_is_told_and_not_counted():
 
 
 @pytest.mark.usefixtures("_stub")
-def test_what_the_file_has_is_not_run_again(tmp_path):
+def test_runs_in_the_file_are_not_run_again(tmp_path):
     known = {run().key: run()}
     keys = [key(seed=seed) for seed in range(3)]
     found = list(missing_runs(tmp_path, keys, known, processes=1))
@@ -94,7 +94,7 @@ def test_a_second_call_adds_nothing_and_prints_the_same(tmp_path, monkeypatch, c
 
 
 @pytest.mark.usefixtures("_stub")
-def test_the_known_scale_takes_the_best_of_the_file(tmp_path, monkeypatch, capsys):
+def test_the_known_scale_uses_the_best_accuracy_in_the_file(tmp_path, monkeypatch, capsys):
     path = tmp_path / "runs.jsonl"
     write(path, [run(strategy="sobol", task="2", accuracy=[99.0] * 40, best=10.0, median=1.0)])
     words = ["lcbench", str(path), "--data", str(tmp_path), "--seeds", "1", "--known"]
@@ -104,7 +104,7 @@ def test_the_known_scale_takes_the_best_of_the_file(tmp_path, monkeypatch, capsy
 
 
 @pytest.mark.usefixtures("_stub")
-def test_a_picture_is_of_the_strategies_that_were_named(tmp_path, monkeypatch):
+def test_a_picture_shows_the_named_strategies_alone(tmp_path, monkeypatch):
     path, drawn = tmp_path / "runs.jsonl", tmp_path / "regret.svg"
     write(path, [run(strategy="sobol", task="2")])
     words = ["lcbench", str(path), "--data", str(tmp_path), "--seeds", "1", "--picture", str(drawn)]
@@ -124,7 +124,7 @@ def test_an_unknown_strategy_is_refused_before_anything_runs(tmp_path, monkeypat
     assert not (tmp_path / "runs.jsonl").exists()
 
 
-def test_tuned_and_held_out_tasks_are_all_of_them_and_share_none():
+def test_tuned_and_held_out_tasks_are_disjoint_and_cover_all_tasks():
     tasks = list(range(34))
     parts = tasks[TASKS["tuned"]], tasks[TASKS["held_out"]]
     assert [len(part) for part in parts] == [17, 17]

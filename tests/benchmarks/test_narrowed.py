@@ -39,13 +39,13 @@ def study(seed, trials=20):
 
 
 @pytest.mark.parametrize("kind", BOXES)
-def test_a_box_is_around_what_was_good(kind):
+def test_a_box_surrounds_the_good_points_of_earlier_studies(kind):
     box = BOXES[kind](SPACE, [study(seed) for seed in range(6)])
     assert box.low[0] < 0.7 < box.high[0]
     assert box.high[0] - box.low[0] < 0.5
 
 
-def test_uniform_numbers_are_uniform_in_the_box():
+def test_uniform_numbers_stay_uniform_in_the_box():
     folded = BOX.folded(np.random.default_rng(0).random((4000, 2)))
     assert ((BOX.low <= folded) & (folded <= BOX.high)).all()
     counts, _ = np.histogram(folded[:, 0], bins=4, range=(0.6, 0.8))
@@ -79,6 +79,6 @@ def test_half_of_the_trials_are_in_the_box_only_if_earlier_points_are_good(name)
 
 
 @pytest.mark.parametrize("name", ["gp", "tpe", "optuna"])
-def test_searchers_that_learn_stay_in_the_box_too(name):
+def test_model_based_searchers_stay_in_the_box(name):
     rates = rates_of_own(name, [0.7, 0.69, 0.71, 0.68])
     assert ((rates >= 0.6) & (rates <= 0.8)).mean() > 0.45

@@ -20,18 +20,18 @@ def seen(*, noise, count=27, seed=0):
 
 
 @pytest.mark.parametrize("name", ["agreement", "containing_90", "reach"])
-def test_more_go_on_from_a_rung_that_ranks_badly(name):
+def test_a_rung_that_ranks_badly_promotes_a_larger_share(name):
     well, badly = (np.mean([SET[name](seen(noise=n, seed=s)) for s in range(20)]) for n in (0.1, 2))
     assert well < badly
 
 
-def test_a_rung_whose_last_ones_became_the_best_lets_more_go_on():
+def test_a_rung_whose_control_trials_became_the_best_promotes_a_larger_share():
     here = np.arange(9.0)
     turned, kept = (SET["control"](Seen(1 / 3, here, here, there)) for there in (-here, here))
     assert kept < 1 / 3 < turned
 
 
-def test_what_contains_the_best_more_surely_is_more():
+def test_a_higher_probability_to_contain_the_best_promotes_a_larger_share():
     shares = [containing(seen(noise=1.0), probability) for probability in (0.75, 0.9, 0.95)]
     assert shares == sorted(shares)
     assert shares[0] < shares[-1]
@@ -51,7 +51,7 @@ def studied(scheduler):
     return SimpleNamespace(best=found.best, trials=found.trials, memory=scheduler.memory)
 
 
-def test_a_third_for_good_is_what_asha_does():
+def test_a_fixed_share_of_a_third_equals_asha():
     rule = Rule(3, lambda seen: fixed(seen, 1 / 3))
     ours, theirs = studied(OtherCuts(max_epochs=27, rule=rule)), studied(ASHA(max_epochs=27))
     assert (ours.best, ours.trials) == (theirs.best, theirs.trials)

@@ -33,7 +33,7 @@ def reached(scheduler, value_of, *, trials=60):
     return epochs
 
 
-def test_brackets_have_the_shares_of_hyperbands_loop():
+def test_brackets_have_the_shares_of_the_loop_of_hyperband():
     scheduler = Hyperband(max_epochs=EPOCHS, seed=0)
     grace = Counter(scheduler.bracket(trial).memory.grace_period for trial in range(10_000))
     assert sorted(grace) == [1, 3, 9, 27]
@@ -42,13 +42,13 @@ def test_brackets_have_the_shares_of_hyperbands_loop():
         assert grace[first] / 10_000 == pytest.approx(count / whole, abs=0.02)
 
 
-def test_a_trial_stays_in_its_bracket_and_some_are_never_stopped():
+def test_a_trial_stays_in_its_bracket_and_one_bracket_never_stops_trials():
     epochs = reached(Hyperband(max_epochs=EPOCHS, seed=1), lambda quality, epoch: quality)
     assert epochs[1] == 60
     assert 60 > epochs[2] > epochs[4] > epochs[10] >= epochs[27] > 0
 
 
-def test_the_top_rung_of_pasha_stays_while_the_order_does():
+def test_the_top_rung_of_pasha_stays_while_the_order_of_trials_is_stable():
     epochs = reached(PASHA(max_epochs=EPOCHS), lambda quality, epoch: quality)
     assert epochs[3] > 0
     assert epochs[4] == 0

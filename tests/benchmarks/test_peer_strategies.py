@@ -74,7 +74,7 @@ def first(name):
 
 
 @pytest.mark.parametrize("name", peers())
-def test_configurations_of_a_peer_are_in_the_space(name):
+def test_configurations_of_a_peer_lie_in_the_space(name):
     found, configs = first(name)
     assert found.epochs == 120
     for config in configs:
@@ -84,7 +84,7 @@ def test_configurations_of_a_peer_are_in_the_space(name):
 
 
 @pytest.mark.parametrize("name", peers())
-def test_a_study_of_a_peer_is_the_same_by_its_seed(name):
+def test_a_study_of_a_peer_is_reproducible_by_its_seed(name):
     assert study(name)[1] == first(name)[1]
     assert study(name, seed=1)[1] != first(name)[1]
 
@@ -111,13 +111,13 @@ def test_a_peer_stops_trials_if_its_name_says_so(name):
         assert trials <= 16
 
 
-def test_ray_decides_as_our_rule_of_that_name_on_the_same_points():
+def test_the_asha_of_ray_equals_the_ray_rule_on_the_same_points():
     theirs, ours = study("ray_asha", epochs=400), study("random+ray_rule", epochs=400)
     assert theirs[1] == ours[1]
     assert theirs[0].best == ours[0].best
 
 
-def test_whole_numbers_are_those_of_a_range_and_places_of_an_ordered_list():
+def test_whole_numbers_are_integer_ranges_and_the_places_of_ordered_lists():
     found = {entry.name: whole(entry) for entry in SPACE.parameters}
     assert found == {
         "rate": None,
@@ -130,7 +130,7 @@ def test_whole_numbers_are_those_of_a_range_and_places_of_an_ordered_list():
 
 
 @pytest.mark.parametrize("name", ["hyperopt", "optuna_tpe"])
-def test_the_ends_of_whole_numbers_are_as_likely_as_the_others(name):
+def test_the_ends_of_an_integer_range_are_as_likely_as_its_other_values(name):
     strategy = named(name, SPACE, seed=0, epochs=EPOCHS, trials=10, workers=1)
     # Without results every configuration is drawn at random.
     layers = [strategy.next_work().config["layers"] for _ in range(300)]

@@ -4,7 +4,7 @@ from pictures import band, drawn, picture
 from tests.benchmarks.test_runs import run
 
 
-def test_the_band_is_the_standard_error_of_the_tasks_at_each_budget():
+def test_the_band_is_the_standard_error_over_the_tasks_at_each_budget():
     runs = [run(task="1", accuracy=[50.0, 90.0]), run(task="2", accuracy=[70.0, 90.0])]
     mean, error = band(runs)
     assert mean == pytest.approx([0.75, 0.0])

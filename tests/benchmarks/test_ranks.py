@@ -49,7 +49,7 @@ def test_a_study_on_a_table_has_100_trials():
 
 
 @pytest.mark.usefixtures("_numbers")
-def test_ranks_are_of_the_tables_and_of_full_runs_of_the_file(tmp_path, monkeypatch, capsys):
+def test_ranks_cover_the_tables_and_the_full_runs_of_the_file(tmp_path, monkeypatch, capsys):
     path = tmp_path / "runs.jsonl"
     write(
         path,

@@ -6,7 +6,7 @@ from search_spaces.schedulers.asha import ASHA
 from search_spaces.searchers.random_search import RandomSearch
 
 
-def test_no_configuration_of_a_study_has_the_curve_of_another():
+def test_no_two_configurations_of_a_study_have_the_same_curve():
     curves = Curves()
     train = curves.study()
     config = RandomSearch(SPACE, seed=0).point(0)
@@ -15,13 +15,13 @@ def test_no_configuration_of_a_study_has_the_curve_of_another():
     assert id(train(config)) == had[0]
 
 
-def test_each_study_begins_with_all_curves():
+def test_each_study_starts_with_all_curves():
     curves = Curves()
     config = RandomSearch(SPACE, seed=0).point(0)
     assert curves.study()(config) is curves.study()(config)
 
 
-def test_a_study_on_recorded_curves_is_what_it_was():
+def test_a_study_on_recorded_curves_gives_its_recorded_figures():
     curves = Curves()
     strategy = OurStudy(
         RandomSearch(SPACE, seed=0), ASHA(max_epochs=27, grace_period=1), epochs=27, trials=400

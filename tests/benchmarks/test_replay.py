@@ -51,7 +51,7 @@ def trained(curves):
     return lambda config: curves[config["trial"]]
 
 
-def test_the_epochs_of_all_trials_are_counted_and_each_is_told():
+def test_the_epochs_of_all_trials_are_counted_and_each_is_reported_to_the_strategy():
     strategy = Scripted()
     found = replay(trained([curve(1, 2), curve(3, 4)]), strategy, workers=1, epochs=4)
     assert strategy.told == [(0, 1, 1), (0, 2, 2), (1, 1, 3), (1, 2, 4)]
@@ -66,25 +66,25 @@ def test_workers_train_at_once_and_the_shorter_epoch_ends_first():
     assert found.seconds == 3.0
 
 
-def test_a_stopped_trial_goes_on_from_its_epoch():
+def test_a_stopped_trial_resumes_from_its_epoch():
     strategy = Scripted(stops={0: 1}, resumes=True)
     replay(trained([curve(1, 2, 3)] * 2), strategy, workers=1, epochs=3)
     assert strategy.told == [(0, 1, 1), (0, 2, 2), (0, 3, 3)]
 
 
-def test_a_stopped_trial_leaves_its_worker_to_the_next():
+def test_a_stopped_trial_frees_its_worker_for_the_next():
     strategy = Scripted(stops={0: 1})
     found = replay(trained([curve(1, 9), curve(2, 3)]), strategy, workers=1, epochs=3)
     assert strategy.told == [(0, 1, 1), (1, 1, 2), (1, 2, 3)]
     assert found.best_after(3) == 3
 
 
-def test_nothing_is_begun_beyond_the_trials_of_the_study():
+def test_no_trial_starts_beyond_the_trials_of_the_study():
     found = replay(trained([curve(1, 2)] * 3), Scripted(), workers=2, epochs=100, trials=3)
     assert (found.trials, found.epochs) == (3, 6)
 
 
-def test_an_idle_worker_is_asked_for_again_when_a_trial_has_told():
+def test_an_idle_worker_asks_for_work_again_after_each_result():
     class Waits(Scripted):
         def next_work(self):
             has_to_wait = self.begun == 2 or (self.begun and len(self.told) < 2)
@@ -111,7 +111,7 @@ def test_the_target_ends_the_study():
     assert found.epochs == 2
 
 
-def test_what_looks_best_counts_by_its_value_without_noise():
+def test_the_best_noisy_value_counts_by_its_noiseless_value():
     noisy = [
         Curve([5.0, 1.0], [1.0, 1.0], noiseless=[2.0, 3.0]),
         Curve([4.0, 6.0], [1.0, 1.0], noiseless=[4.0, 3.5]),
@@ -132,7 +132,7 @@ class Listening(StudyScheduler):
         self.told.append(event)
 
 
-def test_our_study_tells_events_as_a_study_does():
+def test_a_replayed_study_emits_the_events_of_a_real_study():
     scheduler = Listening()
     study = OurStudy(RandomSearch(SPACE, seed=0), scheduler, epochs=2, trials=9)
     curves = iter([curve(0.1, 0.2), curve(0.3, math.nan)])
@@ -146,7 +146,7 @@ def test_our_study_tells_events_as_a_study_does():
     ]
 
 
-def test_our_study_stops_and_promotes_under_asha():
+def test_a_replayed_study_stops_and_promotes_under_asha():
     told = []
 
     class Searcher(RandomSearch):
@@ -168,7 +168,7 @@ def test_our_study_stops_and_promotes_under_asha():
     assert [event.trial for event in stops] == [0, 1, 2]
 
 
-def test_events_of_the_scheduler_that_follow_from_events_are_told_to_both():
+def test_events_that_a_scheduler_adds_are_reported_back_to_it():
     late = Decision(trial=0, rung=1, value=0.1, cutoff=None, rank=1, of=1, stop=False)
 
     class Late(Listening):
@@ -194,7 +194,7 @@ def test_a_searcher_without_further_points_ends_the_study():
     grace=st.integers(1, 5),
     rule=st.sampled_from(["promotion", "top", "ray"]),
 )
-def test_no_trial_trains_an_epoch_twice_and_none_is_left_out(seed, workers, grace, rule):
+def test_no_trial_trains_an_epoch_twice_or_skips_one(seed, workers, grace, rule):
     told = []
 
     class Watched(OurStudy):
@@ -216,7 +216,7 @@ def test_no_trial_trains_an_epoch_twice_and_none_is_left_out(seed, workers, grac
         by_trial[trial] = epoch
 
 
-def test_a_study_that_cannot_be_run_is_refused():
+def test_an_invalid_study_is_refused():
     scheduler = ASHA(max_epochs=3, grace_period=1)
     warm_up = Space("warm", (LEARNING_RATE,), fixed=(("epochs_warmup", 2),))
     with pytest.raises(ValueError, match="warm-up"):

@@ -23,7 +23,7 @@ def run(**changes):
     return replace(base, **changes)
 
 
-def test_a_file_that_is_not_there_has_no_runs(tmp_path):
+def test_a_missing_file_has_no_runs(tmp_path):
     assert read(tmp_path / "none.jsonl") == {}
 
 
@@ -35,7 +35,7 @@ def test_runs_are_read_as_they_were_written(tmp_path):
     assert list(read(path).values()) == [first, second]
 
 
-def test_a_line_that_was_cut_off_is_run_again(tmp_path):
+def test_a_run_whose_line_was_cut_off_is_run_again(tmp_path):
     path = tmp_path / "runs.jsonl"
     write(path, [run(), run(seed=1)])
     path.write_text(path.read_text()[:-30])
@@ -52,7 +52,7 @@ def test_a_line_that_is_no_run_is_refused_with_its_number(tmp_path):
         read(path)
 
 
-def test_a_run_is_kept_as_soon_as_it_is_there(tmp_path):
+def test_a_run_is_written_as_soon_as_it_has_ended(tmp_path):
     path = tmp_path / "runs.jsonl"
 
     def runs():

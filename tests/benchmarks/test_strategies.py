@@ -26,7 +26,7 @@ def study(name, seed=0):
 
 
 @pytest.mark.parametrize("searcher", SEARCHERS)
-def test_a_searcher_by_itself_stops_nobody(searcher):
+def test_a_searcher_without_a_scheduler_stops_no_trial(searcher):
     assert len(study(searcher)) == 11
 
 
@@ -36,7 +36,7 @@ def test_a_scheduler_stops_trials(scheduler):
 
 
 @pytest.mark.parametrize("searcher", ["random", "tpe"])
-def test_studies_of_a_seed_are_equal_and_others_are_not(searcher):
+def test_studies_with_equal_seeds_are_equal_and_with_other_seeds_differ(searcher):
     assert study(f"{searcher}+asha_3") == study(f"{searcher}+asha_3")
     assert study(f"{searcher}+asha_3") != study(f"{searcher}+asha_3", seed=1)
 
@@ -47,6 +47,6 @@ def test_defaults_are_tried_first():
 
 
 @pytest.mark.parametrize("name", ["", "rando", "random+ash", "random:default", "+asha"])
-def test_a_name_that_is_none_is_refused_with_those_that_are(name):
+def test_an_unknown_strategy_is_refused_with_the_available_ones(name):
     with pytest.raises(ValueError, match="sobol, tpe"):
         check(name)

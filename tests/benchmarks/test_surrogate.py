@@ -58,7 +58,7 @@ def test_a_curve_is_computed_once(surrogate):
     assert surrogate._session.calls == 1
 
 
-def test_the_scale_is_of_random_points_at_any_epoch_and_at_the_end(surrogate):
+def test_the_scale_has_the_best_of_any_epoch_and_the_median_at_the_end_of_random_points(surrogate):
     scale = surrogate.scale("7593")
     assert 1000 + EPOCHS + 148 < scale.best < 1000 + EPOCHS + 149
     assert scale.median == pytest.approx(1000 + EPOCHS + 54.5 + 30, abs=3)
@@ -67,7 +67,7 @@ def test_the_scale_is_of_random_points_at_any_epoch_and_at_the_end(surrogate):
     assert scale.regret(scale.median) == 1
 
 
-def test_noise_is_told_with_what_is_true(surrogate):
+def test_a_noisy_trial_has_its_noiseless_values_too(surrogate):
     config = SPACE.complete({})
     told = surrogate.noisy_trial("7593", config, np.random.default_rng(0))
     true = surrogate.trial("7593", config)
@@ -81,11 +81,11 @@ def test_a_model_of_many_points_is_called_in_parts(surrogate):
     assert 1 < surrogate._session.calls < POINTS
 
 
-def test_a_folder_without_the_data_is_refused_with_where_it_is(tmp_path):
+def test_a_folder_without_the_data_is_refused_with_the_missing_files(tmp_path):
     (tmp_path / "encoding.json").write_text("{}")
     with pytest.raises(ValueError, match=r"no model.onnx, config_space.json; give the folder"):
         Surrogate(tmp_path)
 
 
-def test_the_defaults_are_in_the_space():
+def test_the_defaults_lie_in_the_space():
     assert SPACE.complete({})["learning_rate"] == 0.01
