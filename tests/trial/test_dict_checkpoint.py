@@ -31,13 +31,13 @@ values = st.recursive(
 
 
 @given(st.dictionaries(st.text() | st.integers(), values))
-def test_plain_data_comes_back_with_its_types(tmp_path_factory, content):
+def test_plain_data_is_restored_with_its_types(tmp_path_factory, content):
     folder = tmp_path_factory.mktemp("checkpoint")
     save_returned(content, str(folder))
     assert repr(load_returned(folder)) == repr(content)
 
 
-def test_a_model_and_the_states_of_generators_come_back(tmp_path):
+def test_a_model_and_the_states_of_generators_are_restored(tmp_path):
     model = torch.nn.Linear(3, 3)
     optimizer = torch.optim.Adam(model.parameters())
     model(torch.ones(1, 3)).sum().backward()
@@ -66,13 +66,13 @@ class Own:
 
 
 @pytest.mark.parametrize("value", [Own(), Own, lambda: Own, np.array([Own()]), {1: [Own()]}])
-def test_what_only_a_pickle_can_hold_is_refused_when_it_is_saved(tmp_path, value):
+def test_an_object_that_only_a_pickle_can_hold_is_refused_on_saving(tmp_path, value):
     with pytest.raises(ValueError, match=r"Own|lambda"):
         save_returned({"value": value}, str(tmp_path))
 
 
 @pytest.mark.parametrize("returned", ["/elsewhere", 3, [1]])
-def test_what_tune_does_not_take_is_refused(tmp_path, returned):
+def test_a_returned_value_that_tune_refuses_is_refused(tmp_path, returned):
     with pytest.raises((ValueError, TypeError), match="save_checkpoint"):
         save_returned(returned, str(tmp_path))
 
@@ -82,7 +82,7 @@ class Hostile:
         return os.mkdir, ("was-unpickled",)
 
 
-def test_a_hostile_file_in_its_place_runs_nothing(tmp_path, monkeypatch):
+def test_a_hostile_pickle_as_checkpoint_runs_no_code(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({"x": Hostile()}, TORCH_FILE)
     with pytest.raises(pickle.UnpicklingError):

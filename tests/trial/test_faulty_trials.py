@@ -186,7 +186,7 @@ def functions(folder):
 
 
 @pytest.mark.long
-def test_each_trial_of_a_faulty_function_comes_to_its_own_end(run_study, tmp_path):
+def test_each_trial_of_a_faulty_function_has_an_end_of_its_own(run_study, tmp_path):
     marked = tmp_path / "marks"
     marked.mkdir()
     names = list(functions(marked))
@@ -294,7 +294,7 @@ CLASS_FAULTS = {
 
 
 @pytest.mark.long
-def test_each_trial_of_a_faulty_class_comes_to_its_own_end(run_study, tmp_path):
+def test_each_trial_of_a_faulty_class_has_an_end_of_its_own(run_study, tmp_path):
     class Faulty(tune.Trainable):
         def setup(self, config):
             self.how, self.epoch = config["how"], 0

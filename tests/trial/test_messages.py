@@ -22,7 +22,7 @@ SHARE = TrialReport(epoch=1, fresh_process=FreshProcess("share", gpus=0.5))
 
 
 @pytest.mark.parametrize("report", [EPOCH, FAILED, SHARE])
-def test_a_report_comes_back_from_a_result_that_is_pickled_or_flattened(report):
+def test_a_report_survives_pickling_and_flattening_of_its_result(report):
     result = pickle.loads(pickle.dumps(report.to_result(MAX)))
     assert TrialReport.from_result(result) == report
     assert TrialReport.from_result(flatten_dict(result)) == report

@@ -77,7 +77,7 @@ def run(script):
     return done.stdout.splitlines()
 
 
-def test_before_torch_is_there_its_allocator_is_told_and_what_was_set_stays():
+def test_before_torch_is_imported_the_limit_joins_the_settings_of_its_allocator():
     settings = "expandable_segments:True,per_process_memory_fraction:0.05"
     assert run(BEFORE_TORCH + KNOWN) == [settings]
 
@@ -122,7 +122,7 @@ def test_a_share_is_doubled_up_to_a_whole_gpu():
         (MemoryError("of the host"), False),
     ],
 )
-def test_what_says_that_a_gpus_memory_is_used_up(error, is_one):
+def test_an_error_of_exhausted_gpu_memory_is_recognised(error, is_one):
     assert out_of_gpu_memory(error) is is_one
 
 
@@ -150,7 +150,7 @@ def counting():
     return Counting
 
 
-def test_a_cycle_is_freed():
+def test_a_reference_cycle_is_freed():
     tensor = torch.zeros(9)
     alive = weakref.ref(tensor)
     cycle = [tensor]
@@ -186,7 +186,7 @@ def test_every_trial_of_a_process_starts_with_the_memory_of_its_predecessor_free
 
 
 @pytest.mark.parametrize("study_seed", [0, 1, 2])
-def test_trials_have_seeds_of_their_own(study_seed):
+def test_trials_have_different_seeds(study_seed):
     seeds = [trial_seed(study_seed, index) for index in range(500)]
     assert len(set(seeds)) == 500
     # With study_seed + index as the seed, the next study would be this one, shifted.
@@ -194,7 +194,7 @@ def test_trials_have_seeds_of_their_own(study_seed):
 
 
 @given(st.integers(0, 2**40), st.integers(0, 10**6))
-def test_a_trials_seed_is_the_same_again_and_fits_every_generator(study_seed, index):
+def test_the_seed_of_a_trial_is_reproducible_and_fits_every_generator(study_seed, index):
     seed = trial_seed(study_seed, index)
     assert 0 <= seed < 2**31
     assert seed == trial_seed(study_seed, index)
@@ -247,7 +247,9 @@ def test_a_function_that_imports_torch_itself_draws_the_same_after_a_restart(run
 
 
 @pytest.mark.slow
-def test_each_trial_of_a_used_process_has_a_seed_and_only_who_takes_it_is_told(run_study):
+def test_each_trial_of_a_reused_process_is_seeded_and_a_seed_is_passed_only_where_it_is_taken(
+    run_study,
+):
     class Drawing(tune.Trainable):
         reuse_actors = True
 

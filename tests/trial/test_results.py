@@ -47,14 +47,14 @@ NONE = [None, "0.5", b"1", 1j, [1], (), {}, np.zeros(2), torch.zeros(2), np.arra
 
 
 @pytest.mark.parametrize(("value", "number"), NUMBERS)
-def test_a_number_of_any_library_is_one(value, number):
+def test_a_number_of_any_library_is_a_python_number(value, number):
     found = as_number(value)
     assert found == number
     assert type(found) is type(number)
 
 
 @pytest.mark.parametrize("value", NONE)
-def test_what_is_no_number_is_none(value):
+def test_a_value_that_is_no_number_is_none(value):
     assert as_number(value) is None
 
 
@@ -74,7 +74,7 @@ anything = st.recursive(
 
 
 @given(st.dictionaries(st.text(max_size=3) | st.integers() | st.tuples(), anything, max_size=6))
-def test_whatever_is_reported_can_be_written_and_nothing_is_dropped_silently(report):
+def test_any_report_can_be_written_and_left_out_values_are_named(report):
     found = numbers_of(report)
     of_steps = [found.step_losses, found.step_scores]
     json.dumps([metrics_of(found.numbers), found.left_out, of_steps], allow_nan=False)
@@ -96,7 +96,7 @@ def test_values_of_steps_are_pairs_by_name():
         assert (found.step_scores, set(found.left_out)) == ({}, {"step_scores"})
 
 
-def test_what_tune_writes_into_a_result_is_no_metric():
+def test_the_keys_that_tune_adds_to_a_result_are_no_metrics():
     # `NOT_METRICS` knows no Ray: a change of Ray's version must compare them here.
     assert {*AUTO_RESULT_KEYS, SHOULD_CHECKPOINT, "done"} <= NOT_METRICS
 
@@ -123,25 +123,27 @@ def counted(reports, **begun):
         ([1 / 3, 2 / 3, 1], [0.333333, 0.666667, 1]),
     ],
 )
-def test_a_trainable_counts_from_0_or_1_in_steps_of_its_own_or_not_at_all(reports, epochs):
+def test_epochs_are_counted_from_0_or_1_in_steps_of_the_trainable_or_without_its_count(
+    reports, epochs
+):
     found = counted(reports)
     assert found == epochs
     assert [type(epoch) for epoch in found] == [type(epoch) for epoch in epochs]
 
 
-def test_what_goes_on_from_a_checkpoint_counts_on():
+def test_epochs_continue_to_count_after_a_checkpoint():
     assert counted([None, None], after=4) == [5, 6]
     assert counted([5, 6], after=4) == [5, 6]
     assert counted([4, 5], after=4, from_zero=True) == [5, 6]
 
 
-def test_what_says_after_a_checkpoint_that_it_is_in_an_earlier_epoch_is_believed():
+def test_an_earlier_epoch_reported_after_a_checkpoint_is_accepted():
     assert counted([1, 2], after=4) == [1, 2]
     assert counted([0, 1], after=4) == [1, 2]
 
 
 @given(st.lists(said, max_size=12), st.integers(0, 9))
-def test_epochs_grow_or_the_report_is_refused_with_what_it_said(reports, after):
+def test_a_report_whose_epoch_does_not_grow_is_refused_with_its_value(reports, after):
     count, last = EpochCount(after), 0
     for report in reports:
         try:
@@ -165,7 +167,7 @@ epochs = st.integers(1, 10**6 - 1) | st.floats(1e-6, 999, exclude_min=True).map(
 
 
 @given(epochs, epochs)
-def test_the_folders_of_checkpoints_sort_as_their_epochs(one, another):
+def test_checkpoint_folders_sort_in_the_order_of_their_epochs(one, another):
     assert (name_of(one) < name_of(another)) == (one < another)
     assert (name_of(one) == name_of(another)) == (one == another)
 
@@ -187,27 +189,29 @@ def trained(directory, epochs, config=CONFIG):
 @pytest.mark.parametrize(
     ("reported", "expected"), [(0, [1, 2, 3, 4]), (2, [3, 4]), (4, [4]), (math.inf, [4])]
 )
-def test_what_the_journal_lacks_is_told_and_the_last_epoch_always(tmp_path, reported, expected):
+def test_epochs_missing_from_the_journal_are_reported_and_the_last_epoch_always(
+    tmp_path, reported, expected
+):
     newest = trained(tmp_path, 4).newest_first()[0]
     found = History(CONFIG).restore(newest, reported)
     assert [result["epoch"] for result in found] == expected
     assert [result["score"] for result in found] == [epoch / 10 for epoch in expected]
 
 
-def test_what_goes_on_keeps_the_past_of_all_its_lives(tmp_path):
+def test_a_resumed_history_keeps_the_results_of_all_sessions(tmp_path):
     past = History(CONFIG)
     past.restore(trained(tmp_path, 3).newest_first()[0], math.inf)
     past.add({"epoch": 4, "score": 0.4})
     assert [result["epoch"] for result in past.to_keep()["past"]] == [1, 2, 3, 4]
 
 
-def test_another_configurations_checkpoint_is_not_its_own(tmp_path):
+def test_a_checkpoint_of_another_configuration_does_not_belong_to_the_trial(tmp_path):
     newest = trained(tmp_path, 1).newest_first()[0]
     assert History(CONFIG).is_of(newest)
     assert not History({**CONFIG, "learning_rate": 0.2}).is_of(newest)
 
 
-def test_a_checkpoint_that_says_no_configuration_is_gone_on_from(tmp_path):
+def test_a_checkpoint_without_a_configuration_belongs_to_the_trial(tmp_path):
     checkpoints = TrialCheckpoints(LocalStore(tmp_path), "max")
     checkpoints.write(2, 0.5, {"epoch": 2}, lambda folder: Path(folder, "state").touch())
     newest = checkpoints.newest_first()[0]

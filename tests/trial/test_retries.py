@@ -47,7 +47,7 @@ def test_three_errors_of_a_trial_are_retried_and_the_fourth_is_not():
         assert [retries.allow(f"error {number}") for number in range(4)] == [True] * 3 + [False]
 
 
-def test_what_one_trial_failed_of_the_next_one_is_not_retried_for_until_an_epoch_goes_well():
+def test_an_error_that_failed_one_trial_is_not_retried_in_the_next_until_an_epoch_succeeds():
     retries = Retries()
     retries.reset()
     assert [retries.allow("alike") for _ in range(4)] == [True] * 3 + [False]
@@ -61,7 +61,7 @@ def test_what_one_trial_failed_of_the_next_one_is_not_retried_for_until_an_epoch
 
 
 @pytest.mark.slow
-def test_an_error_is_retried_from_the_checkpoint_and_told(run_study, tmp_path):
+def test_an_error_is_retried_from_the_checkpoint_and_recorded(run_study, tmp_path):
     calls = tmp_path / "calls"
     calls.mkdir()
 
@@ -126,7 +126,7 @@ def test_the_fourth_error_ends_the_trial_with_its_own_last_lines_in_the_table(
 
 
 @pytest.mark.slow
-def test_a_function_is_retried_from_what_it_reported(run_study, tmp_path):
+def test_a_function_is_retried_from_the_checkpoint_it_reported(run_study, tmp_path):
     calls = tmp_path / "calls"
     calls.mkdir()
 
@@ -180,7 +180,7 @@ def test_a_process_that_has_lost_its_gpu_is_never_used_again(run_study, tmp_path
 
 
 @pytest.mark.slow
-def test_a_process_lost_between_two_trials_costs_neither_of_them(run_study, tmp_path):
+def test_a_process_lost_between_two_trials_fails_neither_of_them(run_study, tmp_path):
     calls = tmp_path / "calls"
     calls.mkdir()
     toy = trainable_that(lambda config, epoch, result: None)
@@ -201,7 +201,9 @@ def test_a_process_lost_between_two_trials_costs_neither_of_them(run_study, tmp_
 
 
 @pytest.mark.long
-def test_a_trial_whose_process_is_lost_several_times_ends_as_if_it_had_not(run_study, tmp_path):
+def test_a_trial_whose_process_is_lost_several_times_finishes_with_every_epoch_once(
+    run_study, tmp_path
+):
     calls = tmp_path / "calls"
     calls.mkdir()
 
@@ -219,7 +221,7 @@ def test_a_trial_whose_process_is_lost_several_times_ends_as_if_it_had_not(run_s
 
 
 @pytest.mark.slow
-def test_a_trial_whose_process_is_always_lost_has_failed_after_so_many_and_says_why(
+def test_a_trial_whose_process_is_always_lost_fails_after_its_retries_with_the_reason(
     run_study, tmp_path, monkeypatch
 ):
     assert LOST_PROCESS_RETRIES == 20

@@ -170,7 +170,7 @@ def test_a_metric_that_never_comes_ends_the_trial(run):
     assert trainable.discarded == REPORTS_WITHOUT_METRIC
 
 
-def test_an_epoch_is_reported_when_its_checkpoint_is_there(run, tmp_path):
+def test_an_epoch_is_reported_after_its_checkpoint_is_written(run, tmp_path):
     runner = run(Counting())
     first = runner.report()
     assert (first.epoch, first.first, first.metrics["score"]) == (1, True, 0.1)
@@ -194,7 +194,7 @@ def test_an_error_is_retried_from_the_checkpoint_in_the_same_process(run):
     assert trainable.starts == ["setup", *["discard", "setup"] * 2]
 
 
-def test_an_error_that_stays_fails_the_trial_with_its_traceback(run):
+def test_an_error_that_persists_fails_the_trial_with_its_traceback(run):
     *before, failed = reports_of(run(Counting(raising(ValueError("no luck")))))
     assert (failed.status, failed.epoch, failed.reason) == ("failed", 2, "ValueError: no luck")
     assert failed.metrics == {}
@@ -261,7 +261,7 @@ def test_a_resumed_trial_reports_its_checkpoint_first_and_trains_no_epoch_twice(
     assert trainable.steps[0] == 0
 
 
-def test_a_damaged_checkpoint_is_left_out_for_the_one_before(run, tmp_path):
+def test_a_damaged_checkpoint_is_replaced_by_the_one_before(run, tmp_path):
     before = run(Counting())
     for _ in range(3):
         before.report()
@@ -272,7 +272,7 @@ def test_a_damaged_checkpoint_is_left_out_for_the_one_before(run, tmp_path):
     assert first.epoch < 3
 
 
-def test_a_function_that_reads_no_checkpoint_starts_over_and_the_old_ones_go(run, tmp_path):
+def test_a_function_that_reads_no_checkpoint_starts_over_and_old_ones_are_removed(run, tmp_path):
     before = run(Counting(epochs=9))
     for _ in range(3):
         before.report()
@@ -283,7 +283,7 @@ def test_a_function_that_reads_no_checkpoint_starts_over_and_the_old_ones_go(run
     assert names(tmp_path / "trials" / "0007") == ["checkpoint_000002"]
 
 
-def test_epochs_that_the_journal_has_lost_are_reported_again(run):
+def test_epochs_missing_from_the_journal_are_reported_again(run):
     lost = {"in_bucket": True, "journaled_epochs": {}}
     before = run(Counting(epochs=9), **lost)
     for _ in range(3):
@@ -298,7 +298,7 @@ class OutOfMemoryError(RuntimeError):
     """Raise as torch does."""
 
 
-def test_out_of_its_share_of_a_gpu_a_trial_asks_for_more_and_on_a_whole_one_it_fails(run):
+def test_out_of_gpu_memory_requests_a_larger_share_and_fails_the_trial_on_a_whole_gpu(run):
     full = Counting(raising(OutOfMemoryError("CUDA out of memory")))
     *_, asks = reports_of(run(full, gpus=0.25))
     assert (asks.epoch, asks.fresh_process.cause, asks.fresh_process.gpus) == (1, "share", 0.25)
@@ -307,14 +307,14 @@ def test_out_of_its_share_of_a_gpu_a_trial_asks_for_more_and_on_a_whole_one_it_f
     assert not failed.infrastructure_failure
 
 
-def test_memory_of_the_host_that_others_share_is_no_fault_of_the_trial(run):
+def test_exhausted_host_memory_that_trials_share_is_not_blamed_on_the_trial(run):
     for sequential in (True, False):
         full = Counting(raising(MemoryError()))
         *_, failed = reports_of(run(full, sequential=sequential))
         assert failed.infrastructure_failure is not sequential
 
 
-def test_a_process_that_has_lost_its_gpu_is_given_up(run):
+def test_a_process_that_has_lost_its_gpu_is_abandoned(run):
     error = RuntimeError("CUDA error: device-side assert triggered")
     runner = run(Counting(raising(error)), gpus=1.0)
     runner.report()
@@ -322,7 +322,7 @@ def test_a_process_that_has_lost_its_gpu_is_given_up(run):
         runner.report()
 
 
-def test_a_failed_reset_asks_for_a_fresh_process(run):
+def test_a_failed_reset_requests_a_new_process(run):
     class Refusing(Counting):
         def reset(self):
             raise ValueError("reset_config() has returned False")
@@ -332,7 +332,7 @@ def test_a_failed_reset_asks_for_a_fresh_process(run):
     assert asks.fresh_process.reason == "ValueError: reset_config() has returned False"
 
 
-def test_on_a_node_that_is_no_good_the_trial_never_starts(run):
+def test_a_trial_never_starts_on_a_node_that_is_refused(run):
     trainable = Counting()
     (asks,) = reports_of(run(trainable, admission=lambda: ["sees no storage"]))
     assert (asks.fresh_process.cause, asks.fresh_process.node) == ("node", "0123456789ab")
@@ -340,7 +340,7 @@ def test_on_a_node_that_is_no_good_the_trial_never_starts(run):
     assert trainable.starts == []
 
 
-def test_a_checkpoint_without_room_is_reported_and_the_trial_trains_on(run):
+def test_a_checkpoint_above_the_quota_is_reported_and_the_trial_continues(run):
     quota = Quota(total=20, per_trial=10)
     reports = reports_of(run(Counting(), quota=quota))
     assert all(isinstance(report.unsaved, Unsaved) for report in reports[:3])
@@ -348,7 +348,7 @@ def test_a_checkpoint_without_room_is_reported_and_the_trial_trains_on(run):
     assert reports[-1].status == "finished"
 
 
-def test_a_failed_trial_reports_the_last_lines_of_its_log_alone(run, tmp_path):
+def test_a_failed_trial_reports_the_last_lines_of_its_own_log(run, tmp_path):
     (tmp_path / "log").write_text("of another trial\n")
 
     def act(epoch, result):
@@ -360,7 +360,7 @@ def test_a_failed_trial_reports_the_last_lines_of_its_log_alone(run, tmp_path):
     assert failed.log.splitlines() == ["100%", "here"]
 
 
-def test_a_trial_that_continues_another_one_goes_on_from_its_checkpoint_and_then_its_own(
+def test_a_continuing_trial_starts_from_the_other_checkpoint_and_resumes_from_its_own(
     run, tmp_path
 ):
     reports_of(run(Counting()))
@@ -377,7 +377,7 @@ def test_a_trial_that_continues_another_one_goes_on_from_its_checkpoint_and_then
     assert [report.epoch for report in reports_of(second)] == [5, 5]
 
 
-def test_what_continues_another_trial_draws_what_that_one_would_have(run, monkeypatch):
+def test_a_trial_that_continues_another_has_the_seed_of_that_one(run, monkeypatch):
     seeds = []
     monkeypatch.setattr(Generators, "seed", lambda self, seed: seeds.append(seed))
     run(Counting()).report()
@@ -385,7 +385,7 @@ def test_what_continues_another_trial_draws_what_that_one_would_have(run, monkey
     assert seeds == [trial_seed(0, 7), trial_seed(0, 3)]
 
 
-def test_a_trial_with_a_seed_of_its_own_draws_by_that(run, monkeypatch):
+def test_a_trial_with_a_seed_of_its_own_is_seeded_with_it(run, monkeypatch):
     seeds = []
     monkeypatch.setattr(Generators, "seed", lambda self, seed: seeds.append(seed))
     run(Counting(), own_seed=41).report()

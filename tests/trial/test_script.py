@@ -96,7 +96,7 @@ def seeded():
     np.random.seed(1)
 
 
-def test_a_script_that_runs_by_itself_is_as_it_was():
+def test_a_script_outside_a_trial_runs_unchanged():
     assert tc.arguments(parser(), ["--lr", "0.5"]).lr == 0.5
     assert list(tc.epochs(3)) == [1, 2, 3]
     assert len(train(4)) == 4
@@ -104,7 +104,7 @@ def test_a_script_that_runs_by_itself_is_as_it_was():
     assert tc.device().type in ("cpu", "cuda")
 
 
-def test_a_script_that_runs_by_itself_imports_neither_ray_nor_torch():
+def test_a_script_outside_a_trial_imports_neither_ray_nor_torch():
     code = (
         "import sys, argparse, tune_cluster as tc; tc.arguments(argparse.ArgumentParser(), []);"
         "list(tc.epochs(2)); tc.report(a=1); print(*sys.modules)"
@@ -145,7 +145,7 @@ def test_values_that_the_script_has_no_argument_for_are_named(trial, values, sai
         tc.arguments(parser(), [])
 
 
-def test_each_epoch_that_reports_is_told_once_at_its_end(trial):
+def test_each_epoch_with_a_report_is_reported_once_at_its_end(trial):
     with trial.running():
         for epoch in tc.epochs(4):
             if epoch % 2 == 0:
@@ -154,13 +154,13 @@ def test_each_epoch_that_reports_is_told_once_at_its_end(trial):
     assert trial.reports == [{"val_loss": 0.5, "epoch": 2}, {"val_loss": 0.25, "epoch": 4}]
 
 
-def test_an_epoch_that_ends_by_break_is_told(trial):
+def test_an_epoch_that_ends_by_break_is_reported(trial):
     with trial.running():
         train(9, stop_after=2)
     assert [report["epoch"] for report in trial.reports] == [1, 2]
 
 
-def test_what_is_reported_after_a_break_belongs_to_the_epoch_of_the_break(trial):
+def test_a_report_after_a_break_belongs_to_the_epoch_of_the_break(trial):
     with trial.running():
         train(9, stop_after=2)
         assert [report["epoch"] for report in trial.reports] == [1]
@@ -194,7 +194,7 @@ def test_a_callback_reports_at_once_with_its_checkpoint_and_not_in_a_loop_over_e
     assert current_trial() is None
 
 
-def test_an_epoch_that_fails_after_its_report_is_not_told(trial):
+def test_an_epoch_that_fails_after_its_report_is_not_reported(trial):
     def fails():
         with trial.running():
             for epoch in tc.epochs(9):
@@ -215,7 +215,7 @@ def test_a_second_report_in_an_epoch_is_an_error(trial):
             tc.report(val_loss=1.0)
 
 
-def test_without_a_loop_over_epochs_each_report_is_told(trial):
+def test_without_a_loop_over_epochs_each_report_is_sent_at_once(trial):
     with trial.running():
         tc.report(val_loss=1.0)
         tc.report({"val_loss": 0.5}, lr=0.1)
@@ -223,7 +223,7 @@ def test_without_a_loop_over_epochs_each_report_is_told(trial):
 
 
 @pytest.mark.parametrize("cut", [1, 3, 5])
-def test_a_resumed_training_equals_one_that_was_never_cut(trial, tmp_path_factory, cut):
+def test_a_resumed_training_equals_an_uninterrupted_one(trial, tmp_path_factory, cut):
     seeded()
     with Trial(tmp_path_factory.mktemp("whole")).running():
         whole = train(6)
@@ -245,7 +245,7 @@ def test_a_checkpoint_of_other_objects_is_refused(trial):
         list(tc.epochs(2, **objects))
 
 
-def test_what_has_no_state_is_refused_in_a_trial_and_without_one(trial):
+def test_an_object_without_a_state_dict_is_refused_in_a_trial_and_outside_one(trial):
     with pytest.raises(TypeError, match=r"epochs\(model=...\): int has no state_dict"):
         list(tc.epochs(2, model=3))
     with trial.running(), pytest.raises(TypeError, match="int has no state_dict"):
@@ -259,7 +259,9 @@ def test_what_has_no_state_is_refused_in_a_trial_and_without_one(trial):
         ({"rate": [1]}, {"defaults": {}, "error": "--search rate: the script has no parameter"}),
     ],
 )
-def test_a_dictionary_that_is_asked_tells_its_values(tmp_path, monkeypatch, asked, answer):
+def test_a_script_with_a_dictionary_answers_a_query_with_its_values(
+    tmp_path, monkeypatch, asked, answer
+):
     file = tmp_path / "question"
     file.write_text(json.dumps(asked))
     monkeypatch.setenv(QUESTION, str(file))
@@ -282,7 +284,7 @@ PLAIN = {"error": "", "epochs": None, "saves": False}
         ({"amp": [True]}, {"defaults": {"amp": False}, **PLAIN}),
     ],
 )
-def test_a_script_that_is_asked_tells_its_defaults_and_ends(tmp_path, monkeypatch, asked, answer):
+def test_a_script_answers_a_query_with_its_defaults_and_ends(tmp_path, monkeypatch, asked, answer):
     file = tmp_path / "question"
     file.write_text(json.dumps(asked))
     monkeypatch.setenv(QUESTION, str(file))
@@ -306,5 +308,5 @@ def test_a_script_that_is_asked_tells_its_defaults_and_ends(tmp_path, monkeypatc
         ("no Python", False),
     ],
 )
-def test_whether_a_script_saves_stands_in_its_source(source, found):
+def test_the_source_of_a_script_shows_whether_it_saves_checkpoints(source, found):
     assert saves(source) is found

@@ -47,7 +47,7 @@ def test_each_trial_keeps_what_it_has_printed_itself(tmp_path, printed, trials):
     assert log.tail() == ["resumed"]
 
 
-def test_what_is_printed_within_an_epoch_is_kept_too(tmp_path, printed, trials):
+def test_output_printed_within_an_epoch_is_kept(tmp_path, printed, trials):
     log = TrialLog(printed.fileno())
     log.begin(trials / "0000")
     printed.write(b"in an epoch\n")
@@ -57,7 +57,7 @@ def test_what_is_printed_within_an_epoch_is_kept_too(tmp_path, printed, trials):
     assert kept(tmp_path) == "in an epoch\n"
 
 
-def test_what_cannot_be_written_is_written_later(tmp_path, printed, trials):
+def test_output_that_cannot_be_written_is_written_later(tmp_path, printed, trials):
     log = TrialLog(printed.fileno())
     (tmp_path / "trials").rename(tmp_path / "away")
     log.begin(trials / "0000")
@@ -69,7 +69,7 @@ def test_what_cannot_be_written_is_written_later(tmp_path, printed, trials):
     assert kept(tmp_path) == "meanwhile\nback\n"
 
 
-def test_a_log_without_end_is_cut_off(tmp_path, printed, trials, monkeypatch):
+def test_a_log_above_the_limit_is_cut_off(tmp_path, printed, trials, monkeypatch):
     monkeypatch.setattr(trial_log, "KEPT_BYTES", 10)
     log = TrialLog(printed.fileno())
     log.begin(trials / "0000")
@@ -81,7 +81,7 @@ def test_a_log_without_end_is_cut_off(tmp_path, printed, trials, monkeypatch):
     assert log.tail() == ["0123456"] * 3
 
 
-def test_the_last_lines_are_those_of_the_terminal(printed):
+def test_the_last_lines_of_a_log_are_those_that_a_terminal_shows(printed):
     log = TrialLog(printed.fileno())
     log.begin()
     printed.write(b"".join(b"line %d\n\n" % n for n in range(LOG_LINES + 5)) + b"10%\r20%\r\n")

@@ -17,7 +17,9 @@ from tune_cluster.study.journal import JOURNAL
 pytestmark = pytest.mark.long
 
 
-def test_a_class_written_for_another_scheduler_trains_what_it_reports(run_study, tmp_path):
+def test_a_class_written_for_another_scheduler_trains_the_configuration_it_reports(
+    run_study, tmp_path
+):
     lost, failed = tmp_path / "lost", tmp_path / "failed"
 
     class OfPBT(tune.Trainable):

@@ -12,7 +12,7 @@ def reports_of(*lines, last=None, apart=True):
     return [report for report in [*found, epochs.take()] if report]
 
 
-def test_each_value_of_the_metric_is_an_epoch_where_none_is_said():
+def test_each_value_of_the_metric_is_an_epoch_where_none_is_printed():
     assert reports_of({"loss": 3}, {"loss": 2}, None, {"loss": 1}) == [
         {"loss": 3},
         {"loss": 2},
@@ -20,12 +20,12 @@ def test_each_value_of_the_metric_is_an_epoch_where_none_is_said():
     ]
 
 
-def test_other_metrics_before_it_and_at_once_after_it_are_of_the_epoch():
+def test_metrics_before_and_right_after_the_metric_belong_to_its_epoch():
     lines = [{"train": 9}, {"train": 8}, {"loss": 3}, {"acc": 1}, None, {"train": 7}, {"loss": 2}]
     assert reports_of(*lines) == [{"train": 8, "loss": 3, "acc": 1}, {"train": 7, "loss": 2}]
 
 
-def test_an_epoch_may_be_said_before_the_metric_or_after_it():
+def test_an_epoch_may_be_printed_before_the_metric_or_after_it():
     before = [{"epoch": 1}, {"loss": 3}, {"epoch": 2}, {"loss": 2}]
     after = [{"loss": 3}, {"epoch": 1}, None, {"loss": 2}, {"epoch": 2}, None]
     both = [{"epoch": 1, "loss": 3}, {"epoch": 2, "loss": 2}]
@@ -38,7 +38,7 @@ def test_a_second_value_in_an_epoch_does_not_count():
     assert reports_of(*lines) == [{"epoch": 0, "loss": 3}, {"epoch": 1, "loss": 2}]
 
 
-def test_after_a_resume_what_was_reported_before_is_left_out():
+def test_after_a_resume_epochs_reported_before_are_left_out():
     lines = [{"epoch": 3, "loss": 3}, {"epoch": 4, "loss": 2}]
     assert reports_of(*lines, last=3) == [{"epoch": 4, "loss": 2}]
 

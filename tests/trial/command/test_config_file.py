@@ -17,7 +17,7 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("suffix", READ)
-def test_values_take_their_places(tmp_path, suffix):
+def test_values_are_written_to_their_places_in_the_file(tmp_path, suffix):
     file = tmp_path / f"conf.{suffix}"
     file.write_text(TEXTS[suffix])
     text = with_values(str(file), {"batch_size": 64, "optimizer.lr": 1e-4})

@@ -31,7 +31,7 @@ def test_a_file_of_json_lines_is_read_line_by_line(tmp_path, suffix):
     assert [*files.new()] == [{"loss": 1, "epoch": 1}]
 
 
-def test_a_file_that_is_written_anew_is_read_anew(tmp_path):
+def test_a_file_that_is_overwritten_is_read_from_its_beginning(tmp_path):
     path = tmp_path / "log.csv"
     path.write_text("epoch,loss\n1,5\n2,4\n")
     files = metric_files(str(path))

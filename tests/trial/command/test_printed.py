@@ -28,16 +28,16 @@ from tune_cluster.trial.command.printed import PrintedMetrics
         ("", {}),
     ],
 )
-def test_of_a_line_names_and_numbers_are_read(line, found):
+def test_names_and_numbers_are_read_from_a_line(line, found):
     read = PrintedMetrics().in_line(line)
     assert {name: value for name, value in read.items() if not isinstance(value, str)} == found
 
 
-def test_a_value_that_is_no_number_is_read_as_such():
+def test_a_printed_nan_is_read_as_nan():
     assert math.isnan(PrintedMetrics().in_line("val_loss=nan")["val_loss"])
 
 
-def test_own_patterns_take_the_place_of_all_but_the_epoch():
+def test_patterns_of_the_user_replace_all_metrics_but_the_epoch():
     printed = PrintedMetrics([r"valid loss +(?P<val_loss>[\d.]+)", r"ppl +(?P<ppl>[\d.]+)"])
     line = "| end of epoch   2 | lr: 0.1 | valid loss  5.50 | valid ppl   244.69"
     assert printed.in_line(line) == {"val_loss": 5.5, "ppl": 244.69, "epoch": 2}

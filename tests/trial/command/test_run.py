@@ -71,7 +71,7 @@ def test_a_command_reports_its_epochs_and_resumes_from_what_it_has_saved(tmp_pat
     assert [r["epoch"] for r in resumed] == [3]
 
 
-def test_a_command_that_runs_on_saves_nothing_that_may_be_of_a_later_epoch(tmp_path):
+def test_a_fast_command_saves_no_checkpoint_that_may_be_of_a_later_epoch(tmp_path):
     code = SCRIPT.replace("time.sleep(0.4)", "")
     words, asked = ("{lr}", "{trial_dir}"), {"checkpoint": "{trial_dir}/*.ckpt"}
     fast = command(code, *words, resume_words=("{checkpoint}",), **asked)
@@ -111,7 +111,7 @@ def test_a_configuration_file_has_the_values(tmp_path):
         ("", SystemExit, "val_loss"),
     ],
 )
-def test_why_a_command_has_failed_is_said(tmp_path, code, error, said):
+def test_a_failed_command_raises_with_the_reason(tmp_path, code, error, said):
     with pytest.raises(error, match=said):
         run(tmp_path, command(code))
 
@@ -133,7 +133,7 @@ def gone(pid, seconds=20.0):
 
 
 @pytest.mark.parametrize("ending", ["time.sleep(600)", "sys.exit(0)"])
-def test_the_whole_group_ends_with_the_trial(tmp_path, capfd, ending):
+def test_the_whole_process_group_ends_with_the_trial(tmp_path, capfd, ending):
     class StopError(Exception):
         pass
 
@@ -146,7 +146,7 @@ def test_the_whole_group_ends_with_the_trial(tmp_path, capfd, ending):
     assert gone(int(printed.split()[1]))
 
 
-def test_who_does_not_end_by_a_word_is_killed():
+def test_a_process_that_ignores_sigterm_is_killed():
     code = (
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         "print('ready', flush=True); time.sleep(600)"
@@ -158,7 +158,7 @@ def test_who_does_not_end_by_a_word_is_killed():
         assert process.wait(20) == process_group.KILLED + signal.SIGKILL
 
 
-def test_after_a_kill_of_the_trials_process_nothing_is_left(tmp_path):
+def test_a_kill_of_the_trial_process_leaves_no_process_of_its_command(tmp_path):
     """The process that has started the command gets SIGKILL, as by the kernel or by Ray."""
     script = tmp_path / "trial.py"
     script.write_text(
@@ -187,7 +187,7 @@ def test_after_a_kill_of_the_trials_process_nothing_is_left(tmp_path):
         (("true",), {"patterns": ("(?P<a>x)",), "metrics_from": "a.csv"}, "--metrics-from"),
     ],
 )
-def test_what_does_not_go_together_is_refused(words, more, said):
+def test_contradicting_arguments_are_refused(words, more, said):
     with pytest.raises(ValueError, match=said):
         Command(words, "val_loss", **more)
 
@@ -204,7 +204,7 @@ def test_each_name_has_a_value_and_each_value_a_place():
         Command(("true", "{trial_dir}"), "val_loss").check_names(["trial_dir"])
 
 
-def test_files_of_a_trial_stay(tmp_path):
+def test_files_in_the_folder_of_a_trial_are_kept(tmp_path):
     run(
         tmp_path,
         command("import sys; open(sys.argv[1] + '/a', 'w'); print('val_loss=1')", "{trial_dir}"),
