@@ -33,7 +33,7 @@ from benchmarks import structure
         ("trainables.table.table_network", {"torchvision", "sklearn"}),
     ],
 )
-def test_a_module_does_not_import_what_it_must_not_know(module, forbidden):
+def test_a_module_does_not_import_its_forbidden_packages(module, forbidden):
     code = f"import sys, {module}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not forbidden & set(done.stdout.split())
@@ -107,7 +107,7 @@ def arrows():
     return found
 
 
-def test_packages_import_only_what_lies_below_them():
+def test_packages_import_only_packages_below_them():
     back = {
         (path, target)
         for path, package, target in arrows()
@@ -116,7 +116,7 @@ def test_packages_import_only_what_lies_below_them():
     assert not back
 
 
-def test_shared_code_does_not_ask_which_strategy_it_has():
+def test_shared_code_does_not_check_the_type_of_a_strategy():
     asking = {str(path): structure.strategy_checks(path) for path in structure.shared()}
     assert not {path: checks for path, checks in asking.items() if checks}
 

@@ -18,7 +18,9 @@ def audit_of(study):
     return ("-m", "tune_cluster", "audit", str(study), "--share", "0.6")
 
 
-def test_an_audit_changes_nothing_and_survives_a_kill(start_job, run_job, whole_study, tmp_path):
+def test_an_audit_leaves_its_study_unchanged_and_survives_a_kill(
+    start_job, run_job, whole_study, tmp_path
+):
     results = tmp_path / "results"
     first, again = results / "a", results / "b"
     code, output = run_job(*TINY, "--max-concurrent", "1", "--audit", "0.6", "--name", "a")

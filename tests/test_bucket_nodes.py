@@ -63,7 +63,7 @@ def rack(bucket, temporary):
     rack.close()
 
 
-def test_a_functions_checkpoints_outlive_the_node_that_wrote_them(rack, bucket, tmp_path):
+def test_checkpoints_of_a_function_outlive_the_node_that_wrote_them(rack, bucket, tmp_path):
     storage = f"{bucket}/results"
     asked = [sys.executable, "-m", "tune_cluster", "preflight", "--address", rack.address]
     done = subprocess.run(

@@ -113,7 +113,7 @@ def kill_when_it_has_more_than_the_bucket(process, journal, bucket, s3_server):
     s3_server.refused = ()
 
 
-def test_a_study_whose_head_is_lost_ends_elsewhere_with_the_table_it_would_have_had(
+def test_a_study_whose_head_is_lost_resumes_elsewhere_to_the_same_table(
     bucket, s3_server, start, tmp_path
 ):
     undisturbed = tmp_path / "whole" / "results" / "study"

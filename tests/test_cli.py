@@ -26,7 +26,7 @@ def said_by(monkeypatch, capsys, *argv):
 
 
 @pytest.mark.parametrize("argv", [[], ["nonsense"], *([name] for name in COMMANDS)], ids=str)
-def test_what_lacks_its_input_is_one_line(monkeypatch, capsys, tmp_path, argv):
+def test_a_command_without_its_input_is_refused_in_one_line(monkeypatch, capsys, tmp_path, argv):
     if argv and argv[0] in NEEDS_NOTHING:
         argv = [*argv, "--nonsense"]
     monkeypatch.chdir(tmp_path)
@@ -36,7 +36,9 @@ def test_what_lacks_its_input_is_one_line(monkeypatch, capsys, tmp_path, argv):
 
 
 @pytest.mark.parametrize("flag", ["--top=0", "--seeds=1", "--seeds=many"])
-def test_a_number_of_a_confirmation_that_is_none_is_one_line(monkeypatch, capsys, tmp_path, flag):
+def test_an_invalid_number_of_a_confirmation_is_refused_in_one_line(
+    monkeypatch, capsys, tmp_path, flag
+):
     (tmp_path / "study.json").write_text(json.dumps(about()))
     (tmp_path / "journal.jsonl").touch()
     said = said_by(monkeypatch, capsys, "confirm", str(tmp_path), flag)
@@ -53,7 +55,7 @@ def test_a_number_of_a_confirmation_that_is_none_is_one_line(monkeypatch, capsys
     ids=lambda given: ascii(given)[:20],
 )
 @pytest.mark.parametrize("name", COMMANDS)
-def test_bad_input_and_a_study_that_is_not_there_are_one_line(
+def test_bad_input_and_a_missing_study_are_refused_in_one_line(
     monkeypatch, capsys, tmp_path, name, given
 ):
     monkeypatch.chdir(tmp_path)
@@ -68,7 +70,7 @@ def test_bad_input_and_a_study_that_is_not_there_are_one_line(
 
 
 @pytest.mark.parametrize("name", ["preflight", "audit", "plot", "compare"])
-def test_an_argument_too_many_is_one_line(monkeypatch, capsys, tmp_path, name):
+def test_an_argument_too_many_is_refused_in_one_line(monkeypatch, capsys, tmp_path, name):
     monkeypatch.chdir(tmp_path)
     said = said_by(monkeypatch, capsys, name, "a", "b", "c")
     assert said.startswith("error: ")
@@ -106,7 +108,7 @@ def test_the_help_lists_every_command(monkeypatch, capsys, columns):
     assert max(map(len, shown.splitlines())) <= columns
 
 
-def test_an_audit_takes_its_share_before_the_study_and_helps_after_it(monkeypatch, capsys):
+def test_audit_takes_its_flags_before_the_study_and_help_after_it(monkeypatch, capsys):
     said = said_by(monkeypatch, capsys, "audit", "--share", "0.5", "nowhere")
     assert "nowhere: no study is there" in said
     monkeypatch.setattr(sys, "argv", ["tune-cluster", "audit", "nowhere", "--help"])
@@ -125,7 +127,7 @@ def test_a_script_is_run_as_python_runs_it(monkeypatch, capsys, tmp_path):
     assert capsys.readouterr().out == "['--trials'] 7\n"
 
 
-def test_a_bug_of_a_script_has_its_traceback(monkeypatch, tmp_path):
+def test_a_bug_of_a_script_is_shown_with_its_traceback(monkeypatch, tmp_path):
     (tmp_path / "job.py").write_text("raise ValueError('a bug')")
     monkeypatch.setattr(sys, "argv", ["tune-cluster", "run", str(tmp_path / "job.py")])
     monkeypatch.setattr(sys, "path", list(sys.path))
@@ -133,7 +135,9 @@ def test_a_bug_of_a_script_has_its_traceback(monkeypatch, tmp_path):
         main()
 
 
-def test_a_study_whose_script_is_gone_says_how_to_give_it(monkeypatch, capsys, tmp_path):
+def test_a_study_whose_script_is_gone_is_refused_with_the_way_to_name_it(
+    monkeypatch, capsys, tmp_path
+):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "journal.jsonl").touch()
     (tmp_path / "study.json").write_text(json.dumps(about(command=["python", "gone.py"])))
@@ -163,7 +167,7 @@ def test_a_job_is_run_and_its_study_resumed(cluster_address, tmp_path):
 
 
 @pytest.mark.parametrize("flag", ["--dataset", "--model", "--data-dir"])
-def test_a_flag_that_a_job_has_no_use_for_is_neither_listed_nor_taken(
+def test_a_flag_that_a_job_has_no_use_for_is_neither_listed_nor_accepted(
     monkeypatch, capsys, tmp_path, flag
 ):
     monkeypatch.chdir(tmp_path)

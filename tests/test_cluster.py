@@ -72,7 +72,7 @@ def test_trials_at_a_quarter_gpu_run_on_both_nodes_and_share_the_results(
     assert (study.directory / "best" / "state.pt").exists()
 
 
-def test_cluster_yaml_passes_rays_schema():
+def test_cluster_yaml_is_valid_in_the_schema_of_ray():
     schema = Path(ray.__file__).parent / "autoscaler" / "ray-schema.json"
     config = yaml.safe_load((ROOT / "cluster.yaml").read_text())
     jsonschema.validate(config, json.loads(schema.read_text()))
@@ -81,7 +81,7 @@ def test_cluster_yaml_passes_rays_schema():
     assert config["head_node_type"] in config["available_node_types"]
 
 
-def test_on_prem_yaml_passes_rays_schema_and_installs_what_the_project_says():
+def test_on_prem_yaml_is_valid_in_the_schema_of_ray_and_installs_the_requirements():
     schema = Path(ray.__file__).parent / "autoscaler" / "ray-schema.json"
     config = yaml.safe_load((ROOT / "clusters" / "on_prem.yaml").read_text())
     jsonschema.validate(config, json.loads(schema.read_text()))
@@ -100,7 +100,7 @@ def test_on_prem_yaml_passes_rays_schema_and_installs_what_the_project_says():
 
 
 @pytest.mark.parametrize("file", ["cluster.yaml", "clusters/Dockerfile"])
-def test_a_clusters_nodes_get_exact_versions_that_the_project_allows(file):
+def test_the_nodes_of_a_cluster_get_exact_versions_that_the_project_allows(file):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     allowed = {r.name: r.specifier for r in map(Requirement, project["dependencies"])}
     exact = dict(re.findall(r"(\w+)==([\d.]+)", (ROOT / file).read_text()))
@@ -109,7 +109,7 @@ def test_a_clusters_nodes_get_exact_versions_that_the_project_allows(file):
         assert version in allowed[name], name
 
 
-def test_a_clusters_python_is_the_one_that_the_project_is_checked_with():
+def test_the_python_of_a_cluster_is_the_version_that_the_project_is_checked_with():
     config = tomllib.loads((ROOT / "pyproject.toml").read_text())
     checked = config["tool"]["mypy"]["python_version"]
     assert checked in SpecifierSet(config["project"]["requires-python"])

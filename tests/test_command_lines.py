@@ -173,7 +173,7 @@ def holds(code, output, errors):
 @example("asha_lr_batch.py", ["--cpus-per-trial", "1e-320"])
 @example("grid_optimizer.py", ["--grid-points", "1000000", "--dataset", "digits", "--yes"])
 @example("optuna_full_recipe.py", ["--dataset", "digits", "--fix", "x=" + "[" * 100_000])
-def test_a_job_takes_what_is_typed_or_refuses_it_in_words(place, job, argv):
+def test_a_job_accepts_a_command_line_or_refuses_it_in_words(place, job, argv):
     holds(*run(ROOT / "tune_jobs" / job, argv))
     left = {path.name for path in place.iterdir()} - {"results"}
     assert not {name for name in left if name.startswith(Path(job).stem)}

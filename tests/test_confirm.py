@@ -16,7 +16,7 @@ def confirmation_of(study):
     return ("-m", "tune_cluster", "confirm", str(study), "--top", "2", "--seeds", "3")
 
 
-def test_a_confirmation_changes_nothing_and_is_the_same_after_a_kill(
+def test_a_confirmation_leaves_its_study_unchanged_and_is_the_same_after_a_kill(
     start_job, run_job, whole_study, tmp_path
 ):
     results = tmp_path / "results"

@@ -225,7 +225,7 @@ def told(whole, tmp_path_factory):
     damage=damages,
     reader=st.sampled_from(READERS),
 )
-def test_a_damaged_study_is_refused_in_a_line_or_is_what_it_was(
+def test_a_damaged_study_is_refused_in_one_line_or_read_as_before(
     whole, told, tmp_path_factory, file, damage, reader
 ):
     folder = tmp_path_factory.mktemp("damaged")
@@ -286,9 +286,7 @@ def test_a_resume_of_a_damaged_study_ends_in_one_line_before_anything_runs(
     assert name in line
 
 
-def test_a_resume_after_lost_last_lines_comes_to_the_table_that_was(
-    whole, cluster_address, tmp_path
-):
+def test_a_resume_after_lost_last_lines_ends_with_the_same_table(whole, cluster_address, tmp_path):
     """Their checkpoints, whose epochs the journal lacks, exist."""
     study = copied(whole, tmp_path)
     size = (study / JOURNAL).stat().st_size

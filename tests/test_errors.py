@@ -26,7 +26,7 @@ print_error("gr\\u00fcn \\udcff")
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
-def test_no_character_ends_a_process_whose_output_cannot_have_it(encoding):
+def test_no_character_ends_a_process_whose_output_cannot_encode_it(encoding):
     environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", TELL]
     done = subprocess.run(command, capture_output=True, env=environment, check=True)
@@ -40,7 +40,7 @@ def test_no_character_ends_a_process_whose_output_cannot_have_it(encoding):
     assert done.stderr.decode(encoding).startswith("error: gr")
 
 
-def test_an_error_of_the_system_is_told_with_its_path(tmp_path):
+def test_an_error_of_the_system_is_reported_with_its_path(tmp_path):
     with pytest.raises(FileNotFoundError) as found:
         (tmp_path / "missing").read_text()
     assert message_of(found.value) == f"{tmp_path / 'missing'}: No such file or directory"
@@ -55,7 +55,7 @@ with exit_on_error():
 
 
 @pytest.mark.parametrize("command", [("tune_jobs/asha_lr_batch.py", "--help"), ("-c", PRINTS)])
-def test_a_reader_that_is_gone_is_no_error(command):
+def test_a_closed_standard_output_is_no_error(command):
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "w") as stdout:
@@ -70,7 +70,7 @@ def test_a_reader_that_is_gone_is_no_error(command):
     assert (done.returncode, done.stderr) == (1, b"")
 
 
-def test_another_pipe_that_has_broken_is_one():
+def test_another_broken_pipe_is_an_error():
     code = """
 import os
 from tune_cluster.errors import exit_on_error

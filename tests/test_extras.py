@@ -48,7 +48,7 @@ def run_without(tmp_path):
         ),
     ],
 )
-def test_what_is_missing_is_one_line_with_its_extra(run_without, request, module, extra, command):
+def test_a_missing_package_is_one_line_with_its_extra(run_without, request, module, extra, command):
     script, *arguments = command
     if "--dataset" in arguments:
         arguments += ["--address", request.getfixturevalue("cluster_address")]
@@ -61,7 +61,7 @@ def test_what_is_missing_is_one_line_with_its_extra(run_without, request, module
     assert said.count("\n") == 1
 
 
-def test_a_study_in_a_bucket_asks_for_its_extra(run_without, bucket):
+def test_a_study_in_a_bucket_without_boto3_names_the_extra(run_without, bucket):
     job = ROOT / "tune_jobs" / "asha_lr_batch.py"
     arguments = (*TINY, "--storage-path", f"{bucket}/results", "--address", "local")
     code, _, said = run_without(("boto3",), job, *arguments)

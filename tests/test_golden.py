@@ -77,7 +77,7 @@ def assert_as_expected(study, expected):
 
 
 @pytest.mark.parametrize("case", RESUMED)
-def test_a_study_of_earlier_code_goes_on_to_the_same_table(run_job, tmp_path, case):
+def test_a_study_of_earlier_code_resumes_to_the_same_table(run_job, tmp_path, case):
     expected = expected_of(case)
     study = tmp_path / expected["arguments"][1]
     shutil.copytree(GOLDEN / case / "study", study)
@@ -94,7 +94,7 @@ def test_a_study_of_earlier_code_goes_on_to_the_same_table(run_job, tmp_path, ca
         assert found == numbers(expected["audit"])
 
 
-def test_a_study_in_a_bucket_whose_head_was_killed_goes_on_to_the_same_table(
+def test_a_study_in_a_bucket_whose_head_was_killed_resumes_to_the_same_table(
     run_job, bucket, s3_endpoint, tmp_path
 ):
     kept = GOLDEN / "schema_1" / "bucket"

@@ -17,7 +17,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_grown_in_two_steps_and_killed_in_between_the_table_is_that_of_one_run(
+def test_a_study_extended_twice_and_killed_in_between_has_the_table_of_one_run(
     start_job, run_job, tmp_path, case
 ):
     script, *searcher = case.split()

@@ -83,7 +83,7 @@ def strewn(study, data):
     return len(checkpoints)
 
 
-def test_a_pickle_in_every_place_of_a_study_is_opened_by_nobody(stopped_study, run_job, tmp_path):
+def test_a_pickle_in_any_file_of_a_study_is_never_unpickled(stopped_study, run_job, tmp_path):
     marker = tmp_path / "was-unpickled"
     data = pickle.dumps(Hostile(marker))
     pickle.loads(data).close()
@@ -118,7 +118,9 @@ def test_a_pickle_in_every_place_of_a_study_is_opened_by_nobody(stopped_study, r
 
 
 @pytest.mark.parametrize("name", ["study.json", "journal.jsonl"])
-def test_a_pickle_instead_of_what_a_resume_reads_is_one_line(whole_study, run_job, tmp_path, name):
+def test_a_pickle_in_place_of_a_file_that_a_resume_reads_is_refused_in_one_line(
+    whole_study, run_job, tmp_path, name
+):
     study = tmp_path / "study"
     shutil.copytree(whole_study, study)
     marker = tmp_path / "was-unpickled"

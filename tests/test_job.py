@@ -20,7 +20,7 @@ SYSTEM_COPY = Path("/usr/share/datasets/fashion-mnist")
 
 
 @pytest.mark.slow
-def test_the_smoke_test_says_what_a_person_needs(smoke_test):
+def test_the_smoke_test_prints_the_summary_of_its_study(smoke_test):
     _, output = smoke_test
     assert "ended by       all trials" in output
     pairs = (re.split(r" {2,}", line.strip(), maxsplit=1) for line in output.splitlines())
@@ -49,7 +49,7 @@ def test_the_smoke_test_says_what_a_person_needs(smoke_test):
 
 
 @pytest.mark.slow
-def test_it_needs_no_extra(smoke_test, tmp_path):
+def test_a_job_needs_no_extra(smoke_test, tmp_path):
     # It was run to its end in an environment of which each is gone.
     environment = environment_without(EXTRAS, tmp_path)
     for name in EXTRAS:
@@ -64,7 +64,7 @@ def test_it_needs_no_extra(smoke_test, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_study_can_be_told_from_its_directory(smoke_test):
+def test_the_directory_of_a_study_describes_it(smoke_test):
     folder, _ = smoke_test
     study = folder / "results" / "smoke"
     about = json.loads((study / "study.json").read_text())
@@ -92,7 +92,7 @@ def test_the_study_can_be_told_from_its_directory(smoke_test):
 
 
 @pytest.mark.slow
-def test_the_best_checkpoint_gives_its_test_figure_again(smoke_test):
+def test_the_best_checkpoint_reproduces_its_test_score(smoke_test):
     import torch
 
     from trainables.image.datasets import load_dataset
@@ -114,7 +114,7 @@ def get(port, path, **query):
 
 
 @pytest.mark.slow
-def test_a_tensorboard_server_has_every_trials_curves(smoke_test):
+def test_a_tensorboard_server_has_the_curves_of_every_trial(smoke_test):
     folder, _ = smoke_test
     study = folder / "results" / "smoke"
     with socket.socket() as free:
@@ -157,7 +157,7 @@ def test_a_tensorboard_server_has_every_trials_curves(smoke_test):
 
 
 @pytest.mark.long
-def test_two_runs_with_one_seed_have_one_table(run_job, whole_study, tmp_path):
+def test_two_runs_with_one_seed_have_the_same_table(run_job, whole_study, tmp_path):
     code, output = run_job(*TINY, "--max-concurrent", "1", "--name", "again")
     assert code == 0, output
     assert table_of(tmp_path / "results" / "again") == table_of(whole_study)

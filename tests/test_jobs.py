@@ -85,7 +85,7 @@ def test_every_job_fixes_and_searches_any_hyperparameter_by_any_metric(name, fil
 @pytest.mark.long
 # That of the first job is in `tests/test_job.py`.
 @pytest.mark.parametrize("name", sorted({*JOBS} - {JOB.name}))
-def test_its_smoke_test_ends_with_four_trials_and_a_best_one(run_job, tmp_path, name):
+def test_the_smoke_test_of_a_job_ends_with_four_trials_and_a_best_one(run_job, tmp_path, name):
     job = ROOT / "tune_jobs" / name
     code, output = run_job("--smoke-test", "--name", "smoke", script=job)
     assert code == 0, output
@@ -97,7 +97,7 @@ def test_its_smoke_test_ends_with_four_trials_and_a_best_one(run_job, tmp_path, 
 
 
 @pytest.mark.long
-def test_a_grid_that_nobody_means_is_refused_before_anything_is_scheduled(run_job, tmp_path):
+def test_a_grid_that_is_too_large_is_refused_before_anything_is_scheduled(run_job, tmp_path):
     job = ROOT / "tune_jobs" / "grid_optimizer.py"
     code, output = run_job("--dataset", "digits", "--grid-points", "6000", script=job)
     assert code == 2
@@ -117,7 +117,7 @@ def test_a_grid_that_nobody_means_is_refused_before_anything_is_scheduled(run_jo
     assert code == 0, "who has said yes to a grid need not say it again"
 
 
-def test_a_study_of_each_strategy_that_is_compared_can_be_had():
+def test_each_strategy_that_is_compared_has_a_searcher():
     assert {*get_args(compare_strategies.Strategy)} == {*compare_strategies.SEARCHERS}
 
 
@@ -130,7 +130,7 @@ compare(job, ["random", "sobol", "gp_asha"], epoch_budget=540)
 
 
 @pytest.mark.long
-def test_strategies_are_compared_and_a_comparison_goes_on(start_job, run_job, tmp_path):
+def test_strategies_are_compared_and_a_comparison_resumes(start_job, run_job, tmp_path):
     job = tmp_path / "compare_three.py"
     job.write_text(COMPARISON)
     tiny = ("--dataset", "digits", "--max-epochs", "2", "--epoch-budget", "4", "--seeds", "1")
@@ -153,7 +153,7 @@ def test_strategies_are_compared_and_a_comparison_goes_on(start_job, run_job, tm
 
 
 @pytest.mark.long
-def test_a_trained_network_is_taken_over(run_job, smoke_test, tmp_path):
+def test_a_trained_network_is_fine_tuned(run_job, smoke_test, tmp_path):
     folder, _ = smoke_test
     job = ROOT / "tune_jobs" / "sobol_fine_tuning.py"
     best = folder / "results" / "smoke" / "best"

@@ -29,7 +29,7 @@ def ages(tmp_path):
 
 
 @pytest.mark.parametrize("name", JOBS)
-def test_it_learns_by_a_loss_of_numbers_and_compares_by_rmse(ages, name):
+def test_a_job_on_numbers_trains_by_a_loss_of_numbers_and_compares_by_rmse(ages, name):
     job = importlib.import_module(f"tune_jobs.{name}").job
     one = ["--strategy", "gp_asha"] if name == "compare_strategies" else []
     tuner = built_by(job, parse(job, ["--dataset", str(ages), *one]))
@@ -39,7 +39,7 @@ def test_it_learns_by_a_loss_of_numbers_and_compares_by_rmse(ages, name):
         tuner.trainable.check_config(config, tuner.dataset.search)
 
 
-def test_another_loss_and_metric_are_those_that_are_asked_for(ages):
+def test_a_job_on_numbers_accepts_another_loss_and_metric(ages):
     job = importlib.import_module("tune_jobs.asha_lr_batch").job
     words = ["--dataset", str(ages), "--fix", "loss=huber", "--metric", "val_mae"]
     tuner = built_by(job, parse(job, words))

@@ -47,7 +47,7 @@ def with_another_torch(folder):
 
 
 @pytest.mark.long
-def test_nodes_that_would_harm_a_trial_are_named_before_it_and_nothing_is_left(
+def test_nodes_that_would_harm_a_trial_are_named_before_it_starts_and_no_file_is_left(
     cluster, run_job, tmp_path
 ):
     own_mounts()
@@ -110,7 +110,7 @@ def test_a_node_that_joins_lets_more_trials_run_at_once(cluster, start_job, tmp_
 
 
 @pytest.mark.long
-def test_a_node_that_joins_without_the_storage_gets_no_trial_and_nobody_is_blamed(
+def test_a_node_that_joins_without_the_storage_gets_no_trial_and_fails_none(
     cluster, start_job, tmp_path
 ):
     own_mounts()
@@ -134,7 +134,7 @@ def test_a_node_that_joins_without_the_storage_gets_no_trial_and_nobody_is_blame
 
 
 @pytest.mark.long
-def test_a_node_that_has_joined_stays_good_when_the_storage_is_away_later(
+def test_a_node_that_has_joined_stays_admitted_when_the_storage_is_away_later(
     cluster, start_job, tmp_path
 ):
     # Each trial has a process of its own.
@@ -154,7 +154,7 @@ def test_a_node_that_has_joined_stays_good_when_the_storage_is_away_later(
 
 
 @pytest.mark.long
-def test_a_study_whose_only_node_is_no_good_ends_and_says_why_and_how_to_go_on(
+def test_a_study_whose_only_node_is_refused_ends_with_the_reason_and_the_resume_command(
     cluster, start_job, tmp_path
 ):
     own_mounts()

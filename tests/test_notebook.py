@@ -109,7 +109,7 @@ def test_the_example_finds_a_configuration_and_its_checkpoint(kernel):
     assert_whole(study, 12)
 
 
-def test_the_page_does_what_it_says(kernel):
+def test_the_code_of_the_page_gives_the_shown_output(kernel):
     page = (ROOT / "docs" / "notebooks.md").read_text()
     for block in re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL):
         output = kernel.run(block)
@@ -133,7 +133,7 @@ def test_bad_input_is_an_error_of_its_cell(kernel):
     assert kernel.run("1 + 1") == "2"
 
 
-def test_the_stop_button_ends_the_study_in_order_and_what_there_is_is_returned(kernel):
+def test_the_stop_button_ends_the_study_in_order_and_returns_the_result_so_far(kernel):
     study = kernel.folder / "results" / "stopped"
     kernel.run("import ray; ray.init(address='local', num_cpus=2, log_to_driver=False)")
     pressed = kernel.stop_when(study, 20)
@@ -147,7 +147,7 @@ def test_the_stop_button_ends_the_study_in_order_and_what_there_is_is_returned(k
     assert int(kernel.run("len(more)")) > trials
 
 
-def test_a_thread_of_the_kernel_searches_too_and_the_ray_of_the_notebook_stays(kernel):
+def test_a_search_in_a_thread_of_the_kernel_leaves_the_ray_of_the_notebook_running(kernel):
     kernel.run("results = []")
     kernel.run(
         f"thread = threading.Thread(target=lambda: results.append({SEARCH} trials=3, name='t')))\n"

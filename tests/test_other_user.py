@@ -26,7 +26,7 @@ def open_to_all(folder):
         path.chmod(0o777 if path.is_dir() else 0o666)
 
 
-def test_what_another_user_puts_into_a_study_leads_nowhere(shared, run_job):
+def test_links_that_another_user_puts_into_a_study_are_not_followed(shared, run_job):
     results = shared.study
     code, output = run_job(
         # With a third trial one is promoted: a new best, whose checkpoint is no link.

@@ -186,7 +186,7 @@ def checkout(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("words", commands_in(of("sh", "bash", "console")))
-def test_a_command_of_a_page_is_taken(words, checkout):
+def test_a_command_of_a_page_is_accepted(words, checkout):
     if "examples/lightning_script.py" in words:
         pytest.importorskip("lightning")
     take(words)
@@ -256,13 +256,13 @@ def take_rays(words):
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=place)
-def test_a_block_is_python_commands_or_something_that_is_said_to_be_shown(block):
+def test_a_block_is_python_commands_or_listed_as_shown_only(block):
     _, _, language, code = block
     if language not in ("python", "diff", "sh", "bash", "console"):
         assert any(code.startswith(beginning) for beginning in SHOWN)
 
 
-def test_nothing_is_listed_that_no_page_has():
+def test_every_listed_exception_occurs_on_a_page():
     programs = {words.values[0][0] for words in commands_in(of("sh", "bash", "console"))}
     inner = {"tensorboard"}  # in a command of `ray exec`
     assert set(ELSEWHERE) <= programs | inner

@@ -29,7 +29,7 @@ def texts_in(run, tag):
 
 
 @pytest.mark.long
-def test_the_job_finds_a_schedule_that_fit_repeats_bit_for_bit(run_job, tmp_path):
+def test_the_pbt_job_finds_a_schedule_that_fit_repeats_bit_for_bit(run_job, tmp_path):
     small = ("--dataset", "digits", "--trials", "4", "--max-epochs", str(EPOCHS), "--seed", "2")
     code, output = run_job(*small, "--max-concurrent", "1", "--name", "pbt", script=JOB)
     assert code == 0, output

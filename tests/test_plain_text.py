@@ -44,12 +44,12 @@ def shown(print_to):
 
 
 @given(st.text())
-def test_a_line_has_nothing_that_a_terminal_obeys(text):
+def test_a_line_has_no_control_characters(text):
     assert one_line(text).isprintable()
     assert lines(text).count("\n") == text.count("\n")
 
 
-def test_what_is_harmless_stays_as_it_is():
+def test_harmless_text_stays_as_it_is():
     for text in ("learning_rate=0.01", "Größe 大きさ", "C:\\data", ""):
         assert one_line(text) == text
 
@@ -63,7 +63,7 @@ def test_the_plan_shows_a_name_as_text(typed):
 
 
 @given(WORDS)
-def test_a_command_is_what_it_was_when_a_shell_has_read_it(words):
+def test_a_pasted_command_is_read_unchanged_by_a_shell(words):
     bash = shutil.which("bash")
     command = pasted(words)
     assert command.isprintable()
@@ -77,17 +77,17 @@ def test_a_command_is_what_it_was_when_a_shell_has_read_it(words):
 
 
 @given(st.text(st.characters(categories=["Cs"]), min_size=1))
-def test_a_word_of_halves_of_characters_can_be_shown(word):
+def test_a_word_of_surrogates_can_be_shown(word):
     assert argument(word).isprintable()
 
 
-def test_a_word_without_anything_special_is_quoted_as_ever():
+def test_a_plain_word_is_quoted_as_a_shell_needs():
     assert argument("results/study") == "results/study"
     assert argument("a b") == "'a b'"
 
 
 @given(st.text())
-def test_markdown_shows_a_text_and_makes_nothing_of_it(text):
+def test_markdown_shows_a_text_without_formatting_it(text):
     html = markdown_to_safe_html(f"| | |\n|---|---|\n| {in_markdown(text)} | x |\n")
     for made in ("<a", "<img", "<strong", "<em", "<code", "<script", "<h1", "<del"):
         assert made not in html
@@ -112,7 +112,7 @@ def test_json_in_markdown_is_the_same_json(content):
     assert not any(made in html for made in ("<a", "<img", "<strong", "<code", "<h1"))
 
 
-def test_a_picture_has_dollars_and_no_formula():
+def test_a_picture_shows_dollar_signs_and_no_formula():
     figure = Figure()
     title = figure.suptitle(in_picture(r"$\frac{1$ of \$x\n" + "\x1b"))
     figure.savefig(io.BytesIO(), format="png")

@@ -37,7 +37,7 @@ def test_the_readme_is_short():
 
 
 @pytest.mark.long
-def test_the_job_for_a_persons_own_trainable_runs(run_job, tmp_path):
+def test_the_documented_job_for_a_users_trainable_runs(run_job, tmp_path):
     found = blocks(ROOT / "docs" / "own_models.md", "python")
     (block,) = (block for block in found if "def job(" in block)
     assert len([line for line in block.splitlines() if line]) <= 20, "short enough to be copied"
@@ -84,7 +84,7 @@ def test_commands_of_a_page_run_one_after_the_other(page, studies, tmp_path):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_to_files_that_are_there(page):
+def test_links_lead_to_existing_files(page):
     links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text())
     missing = [
         link
@@ -95,7 +95,7 @@ def test_links_lead_to_files_that_are_there(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_commands_name_files_that_are_there(page):
+def test_commands_name_existing_files(page):
     for words in commands(page):
         for word in words:
             if re.fullmatch(r"(examples|tune_jobs|benchmarks|clusters)/[\w/]+\.\w+", word):
@@ -103,5 +103,5 @@ def test_commands_name_files_that_are_there(page):
 
 
 @pytest.mark.parametrize("target", re.findall(r"(?<!`)`make (\w+)`", README))
-def test_what_the_readme_says_to_make_can_be_made(target):
+def test_every_make_target_of_the_readme_exists(target):
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)

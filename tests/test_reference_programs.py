@@ -61,7 +61,7 @@ def typed(name, *more):
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_program_is_tuned_as_it_is(start_job, run_job, tmp_path, name):
+def test_a_reference_program_is_tuned_unchanged(start_job, run_job, tmp_path, name):
     more = ("--trials", str(TRIALS), "--max-epochs", str(EPOCHS), "--max-concurrent", "1")
     words = typed(name, *more, "--grace-period", "1", "--yes")
     metric = words[words.index("--metric") + 1]

@@ -33,7 +33,7 @@ def commands():
 
 
 @pytest.mark.parametrize("command", commands())
-def test_a_command_that_is_repeated_is_one_that_resumes_or_starts(command, tmp_path, monkeypatch):
+def test_a_command_of_a_requeued_job_resumes_or_starts(command, tmp_path, monkeypatch):
     for folder in ("examples", "tune_jobs"):
         (tmp_path / folder).symlink_to(ROOT / folder)
     (tmp_path / "train.py").touch()
@@ -54,5 +54,5 @@ def test_the_commands_of_all_places_are_found():
     assert len([*commands()]) == 7
 
 
-def test_the_job_of_kubernetes_is_one():
+def test_the_job_of_kubernetes_is_valid():
     kubernetes_validate.validate(JOB, KUBERNETES, strict=True)

@@ -85,7 +85,7 @@ def rungs_of(study):
     return rungs
 
 
-def test_one_at_a_time_a_killed_study_ends_with_the_table_it_would_have_had(
+def test_a_killed_sequential_study_resumes_to_the_table_of_one_run(
     start_job, run_job, whole_study, tmp_path
 ):
     whole, killed = whole_study, tmp_path / "results" / "killed"
@@ -107,7 +107,7 @@ def test_one_at_a_time_a_killed_study_ends_with_the_table_it_would_have_had(
     assert_whole(killed, 6)
 
 
-def test_two_at_a_time_a_killed_study_ends_with_all_its_trials_and_can_grow(
+def test_a_killed_study_with_two_trials_at_a_time_resumes_to_all_trials_and_extends(
     start_job, run_job, tmp_path
 ):
     study = tmp_path / "results" / "killed"
@@ -139,7 +139,7 @@ def test_two_at_a_time_a_killed_study_ends_with_all_its_trials_and_can_grow(
             assert said == {name: getattr(decision, name) for name in said}
 
 
-def test_ctrl_c_ends_in_order_and_prints_how_to_go_on(start_job, run_job, tmp_path):
+def test_ctrl_c_ends_the_study_in_order_and_prints_the_resume_command(start_job, run_job, tmp_path):
     study = tmp_path / "results" / "stopped"
     arguments = ("--dataset", "digits", "--trials", "40", "--max-epochs", "27")
     process = start_job(*arguments, "--name", "stopped")
@@ -154,7 +154,7 @@ def test_ctrl_c_ends_in_order_and_prints_how_to_go_on(start_job, run_job, tmp_pa
     assert last.endswith("--resume results/stopped")
 
 
-def test_sigterm_to_the_whole_process_group_ends_in_order(tmp_path):
+def test_sigterm_to_the_whole_process_group_ends_the_study_in_order(tmp_path):
     study = tmp_path / "results" / "stopped"
     command = [sys.executable, str(JOB), "--dataset", "digits", "--trials", "40", "--yes"]
     process = subprocess.Popen(
@@ -173,7 +173,7 @@ def test_sigterm_to_the_whole_process_group_ends_in_order(tmp_path):
     assert output.splitlines()[-1].endswith("--resume results/stopped")
 
 
-def test_ctrl_c_twice_ends_at_once_and_the_study_can_be_resumed(start_job, run_job, tmp_path):
+def test_ctrl_c_twice_ends_the_study_at_once_and_it_can_be_resumed(start_job, run_job, tmp_path):
     study = Gated(start_job, tmp_path)
     study.process.send_signal(signal.SIGINT)
     # Of an end in order, which waits for the trials at their gate.
@@ -189,7 +189,7 @@ def test_ctrl_c_twice_ends_at_once_and_the_study_can_be_resumed(start_job, run_j
     assert sorted(ended) == list(range(TRIALS))
 
 
-def test_a_time_budget_ends_in_order(run_job, tmp_path):
+def test_a_time_budget_ends_the_study_in_order(run_job, tmp_path):
     code, output = run_job(
         "--dataset", "digits", "--trials", "400", "--time-budget", "8", "--name", "short"
     )

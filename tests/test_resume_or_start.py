@@ -93,7 +93,7 @@ def killed_at_random(process, machine, seconds):
     return f"{number.name} after {delay:.2f} s"
 
 
-def test_killed_at_any_moment_the_same_command_comes_to_the_table_of_one_run(machine):
+def test_the_same_command_after_a_kill_at_any_moment_ends_with_the_table_of_one_run(machine):
     here = machine("here")
     results = here.home / "results"
     began = time.monotonic()
@@ -127,7 +127,7 @@ def test_killed_at_any_moment_the_same_command_comes_to_the_table_of_one_run(mac
 
 
 @pytest.mark.parametrize("begun", ["gcs_server", "raylet"])
-def test_terminated_while_its_ray_starts_it_says_so_and_leaves_nothing(machine, begun):
+def test_a_study_terminated_while_ray_starts_reports_it_and_leaves_no_file(machine, begun):
     here = machine("here")
     process = here.start("mine")
     driver, deadline = psutil.Process(process.pid), time.monotonic() + PATIENCE
@@ -151,7 +151,7 @@ def name_of(process):
     return ""
 
 
-def test_while_one_driver_has_the_study_another_one_is_refused_and_it_goes_on(machine):
+def test_a_second_driver_of_a_study_is_refused_and_the_first_continues(machine):
     here = machine("here")
     first = here.start("mine")
     wait_for_lines(first, here.home / "results" / "mine", 3)
@@ -163,7 +163,7 @@ def test_while_one_driver_has_the_study_another_one_is_refused_and_it_goes_on(ma
     assert_whole(here.home / "results" / "mine", 6)
 
 
-def test_a_study_in_a_bucket_goes_on_on_whatever_machine_the_command_is_given(machine, bucket):
+def test_a_study_in_a_bucket_resumes_on_any_machine_that_runs_the_command(machine, bucket):
     undisturbed = machine("whole")
     code, output = undisturbed.run("study")
     assert code == 0, output

@@ -22,7 +22,7 @@ def command(*words):
     return "--command=" + " ".join([*WORDS, *words])
 
 
-def test_run_with_a_command_is_the_job_that_tunes_it():
+def test_run_with_a_command_starts_the_job_that_tunes_it():
     given = (
         "--search",
         "lr=1:2",
@@ -55,7 +55,7 @@ def test_run_with_a_command_is_the_job_that_tunes_it():
         (("--storage-path", "s3://bucket/folder", command("--out", "{trial_dir}")), "{trial_dir}"),
     ],
 )
-def test_what_cannot_be_searched_is_said_before_anything_is_scheduled(
+def test_an_invalid_search_is_refused_before_anything_is_scheduled(
     run_job, tmp_path, changed, said
 ):
     code, output = run_job(*FLAGS, command(), *changed, script=JOB)
@@ -84,7 +84,9 @@ def test_a_command_is_promoted_from_its_checkpoints_and_its_files_are_kept(run_j
 
 
 @pytest.mark.long
-def test_a_command_that_fails_says_why_and_a_name_without_a_value_is_left_out(run_job, tmp_path):
+def test_a_failed_command_reports_its_reason_and_a_name_without_a_value_is_left_out(
+    run_job, tmp_path
+):
     script = tmp_path / "train.sh"
     # The first trial has the defaults: of the first optimizer, which alone has a momentum.
     script.write_text(

@@ -16,13 +16,13 @@ FLAGS = ("--script", str(EXAMPLE), *SEARCH, "--metric", "val_loss", "--trials", 
 
 
 @pytest.mark.slow
-def test_the_script_trains_alone():
+def test_the_example_script_trains_without_a_search():
     command = [sys.executable, str(EXAMPLE), "--epochs", "2", "--lr", "0.05"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "epoch 2: loss" in done.stdout
 
 
-def test_run_with_search_is_the_job_that_tunes_a_script(tmp_path):
+def test_run_with_search_starts_the_job_that_tunes_a_script(tmp_path):
     script = tmp_path / "train.py"
     script.write_text("")
     flags = ("--search", "lr=1:2", "--metric", "loss", "--search=a=1,2", "--", "--epochs", "9 0")
@@ -43,7 +43,7 @@ def test_run_with_search_is_the_job_that_tunes_a_script(tmp_path):
         "from tune_cluster.execution.compare import compare",
     ],
 )
-def test_the_search_of_a_job_is_its_own(tmp_path, text):
+def test_search_flags_of_a_job_are_passed_to_the_job(tmp_path, text):
     script = tmp_path / "job.py"
     script.write_text(text)
     words = [str(script), "--search", "lr=1:2", "--metric", "val_f1"]
@@ -60,7 +60,7 @@ def test_the_search_of_a_job_is_its_own(tmp_path, text):
         (("--script", "none.py"), "no such file"),
     ],
 )
-def test_what_cannot_be_searched_is_said_before_anything_is_scheduled(
+def test_an_invalid_search_is_refused_before_anything_is_scheduled(
     run_job, tmp_path, changed, said
 ):
     code, output = run_job(*FLAGS, *changed, script=JOB)
@@ -71,7 +71,7 @@ def test_what_cannot_be_searched_is_said_before_anything_is_scheduled(
 
 
 @pytest.mark.long
-def test_a_script_begins_with_its_own_values_and_is_promoted(run_job, tmp_path):
+def test_the_first_trial_has_the_values_of_the_script_and_trials_are_promoted(run_job, tmp_path):
     one = (*FLAGS, "--max-concurrent", "1", "--arguments=--epochs 9")
     whole = tmp_path / "results" / "whole"
     code, output = run_job(*one, "--name", "whole", script=JOB)

@@ -20,7 +20,7 @@ pytestmark = [
 ]
 
 
-def test_hparams_and_the_runs_of_time_series_have_a_line_a_trial(smoke_test):
+def test_hparams_and_time_series_have_one_row_for_each_trial(smoke_test):
     folder, _ = smoke_test
     study = folder / "results" / "smoke"
     with (study / "trials.csv").open() as file:

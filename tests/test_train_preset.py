@@ -60,7 +60,7 @@ def test_a_preset_is_trained_under_several_seeds(two_seeds):
 
 
 @pytest.mark.long
-def test_it_can_be_stopped_and_resumed(run_job, two_seeds, tmp_path):
+def test_the_training_of_a_preset_can_be_stopped_and_resumed(run_job, two_seeds, tmp_path):
     whole, _ = two_seeds
     halted = (*TINY, "--seeds", "2", "--name", "halted", "--epoch-budget", "2")
     code, output = run_job(*halted, script=SCRIPT)
@@ -77,7 +77,7 @@ def test_it_can_be_stopped_and_resumed(run_job, two_seeds, tmp_path):
     ("argv", "said"),
     [(("fit",), "error: fit is no command"), (("train", "vgg"), "'mlp', 'cnn'")],
 )
-def test_what_it_does_not_have_is_refused(tmp_path, argv, said):
+def test_an_unknown_command_or_preset_is_refused(tmp_path, argv, said):
     code, output = tune_cluster(tmp_path, *argv)
     assert code == 2
     assert said in output
@@ -108,19 +108,19 @@ def test_options_that_contradict_each_other_are_refused(options, seeds, said):
         tuner(seeds=seeds, **options)
 
 
-def test_asked_for_help_it_lists_its_commands(tmp_path):
+def test_help_lists_the_commands(tmp_path):
     code, output = tune_cluster(tmp_path, "--help")
     assert code == 0
     assert re.search(r"^train +Train a preset that earlier studies", output, re.MULTILINE)
 
 
 @pytest.mark.parametrize(("seeds", "trainings"), [(2, 2), (None, 4)])
-def test_a_smoke_test_trains_as_many_seeds_as_told(seeds, trainings):
+def test_a_smoke_test_trains_the_given_number_of_seeds(seeds, trainings):
     options = {"smoke_test": True, "max_epochs": 3}
     built = tuner("mlp", seeds, **options)
     assert built.settled(Options(**options)).trials == trainings
 
 
-def test_a_preset_trains_for_the_epochs_that_it_was_found_with():
+def test_a_preset_trains_for_its_own_number_of_epochs():
     assert tuner().settled(Options()).max_epochs == PRESETS["cnn"].epochs
     assert tuner(max_epochs=3).settled(Options(max_epochs=3)).max_epochs == 3
