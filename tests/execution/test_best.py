@@ -12,7 +12,7 @@ from rich.console import Console
 
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
-from tests.execution.test_summary import COMMAND, Evaluated, best_file, study_of
+from tests.execution.test_summary import Evaluated, best_file, study_of
 from tests.in_process import SPACE, Scored, names, study_in
 from tune_cluster.execution.best import REPLICATES_FILE, keep_best, write_replicates
 from tune_cluster.execution.summary import show_summary
@@ -58,7 +58,7 @@ def test_a_damaged_best_checkpoint_is_named_and_replaced_by_the_next_best(tmp_pa
     assert best_file(study) == best
     assert (study.directory / "best" / "state").read_text() == "1 after 2"
     with (tmp_path / "output").open("w") as file:
-        show_summary(Console(file=file, width=200), study, best, COMMAND)
+        show_summary(Console(file=file, width=200), study, best)
     (notice,) = (li for li in (tmp_path / "output").read_text().splitlines() if "NOTICE" in li)
     assert "of trial 0 after epoch 2 (score 0.6000), was not saved" in notice
 
@@ -88,7 +88,7 @@ def test_a_failed_evaluation_on_the_test_set_is_printed_and_repeated_by_the_next
     best = keep_best(study)
     assert (best["trial"], best["test_error"]) == (0, "RuntimeError: out of memory")
     with (tmp_path / "output").open("w") as file:
-        show_summary(Console(file=file, width=200), study, best, COMMAND)
+        show_summary(Console(file=file, width=200), study, best)
     assert "failed on the test set: RuntimeError: out of" in (tmp_path / "output").read_text()
     assert "test_error" not in best_file(study)
     study.trainable = Evaluated()

@@ -17,6 +17,7 @@ from tune_cluster.execution.best import keep_best
 from tune_cluster.execution.summary import (
     repeated,
     resume_command,
+    show_next,
     show_summary,
     shown,
     typed,
@@ -274,7 +275,8 @@ def test_a_best_checkpoint_that_is_kept_is_not_replaced_by_a_value_alone(tmp_pat
 def last_lines(study, best, command=COMMAND):
     path = study.directory.parent / "screen"
     with path.open("w") as file:
-        show_summary(Console(file=file), study, best, command)
+        show_summary(Console(file=file), study, best)
+        show_next(Console(file=file), study, command)
     lines = [line for line in path.read_text().splitlines() if line]
     return {line[:15].strip(): line[15:] for line in lines}
 
@@ -314,7 +316,7 @@ def test_the_summary_shows_a_schedule(tmp_path, monkeypatch):
         told = [("schedule", "learning_rate 0.01"), ("repeats it", "`config` in {file}")]
         best = keep_best(study)
         lines = write_closing(study, Closing("schedule.json", {"trial": 0}, told))
-        show_summary(Console(file=file), study, best, COMMAND, lines)
+        show_summary(Console(file=file), study, best, lines)
     shown = path.read_text()
     assert "schedule       learning_rate 0.01\n" in shown
     assert json.loads((study.directory / "best" / "schedule.json").read_text()) == {"trial": 0}

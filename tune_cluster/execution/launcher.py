@@ -225,8 +225,9 @@ class Begun:
             *summary.write_closing(study, left),
             *write_replicates(study),
         ]
-        summary.show_summary(self.console, study, best, self.command, more)
+        summary.show_summary(self.console, study, best, more)
         write_final_report(self.console, study)
+        summary.show_next(self.console, study, self.command)
         result = StudyResult(
             directory=study.directory,
             trials=[*study.trials.values()],

@@ -33,16 +33,14 @@ def show_summary(
     console: Console,
     study: Study,
     best: dict[str, Any] | None,
-    command: Sequence[str],
     more: Sequence[tuple[str, str]] = (),
 ) -> None:
-    """Print the last lines: what was found, where it is, and the next commands.
+    """Print what was found, and where it is.
 
     Args:
         console: console for the output.
         study: study that has ended.
         best: result of `keep_best`.
-        command: command that started it; empty if it was started from Python.
         more: further lines, of a name and a text.
     """
     line = partial(print_line, console)
@@ -93,11 +91,20 @@ def show_summary(
         line(name, text)
     line("study", argument(address(study)))
     line("curves", f"{program('tensorboard')} --logdir {typed(study.directory)}")
-    if study.complete or study.not_resumable:
-        if command and not study.searcher.follows_study:
-            line("repeat", pasted(repeated(command, study.total)))
-    else:
-        line("resume", resume_command(command, study))
+
+
+def show_next(console: Console, study: Study, command: Sequence[str]) -> None:
+    """Print how the study is repeated, or resumed.
+
+    Args:
+        console: console for the output.
+        study: study that has ended.
+        command: command that started it; empty if it was started from Python.
+    """
+    if not (study.complete or study.not_resumable):
+        print_line(console, "resume", resume_command(command, study))
+    elif command and not study.searcher.follows_study:
+        print_line(console, "repeat", pasted(repeated(command, study.total)))
 
 
 def print_line(console: Console, name: str, text: str) -> None:
