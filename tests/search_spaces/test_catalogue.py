@@ -45,7 +45,7 @@ def test_every_field_of_the_config_is_in_the_catalogue():
 
 
 @pytest.mark.parametrize("parameter", CATALOGUE, ids=lambda p: p.branch)
-def test_defaults_are_those_of_the_config(parameter):
+def test_defaults_equal_those_of_the_config(parameter):
     assert parameter.default == asdict(ImageConfig(**given(parameter)))[parameter.name]
 
 
@@ -54,7 +54,7 @@ NEEDED = {"freeze_epochs": {"pretrained": "weights.pt"}}
 
 
 @pytest.mark.parametrize("parameter", CATALOGUE, ids=lambda p: p.branch)
-def test_the_config_takes_every_value_of_the_catalogue(parameter):
+def test_the_config_accepts_every_value_of_the_catalogue(parameter):
     ends = [parameter.at(u) for u in (0.0, 0.25, 0.5, 0.75, 1 - 2**-53)]
     for value in parameter.values or (*ends, *parameter.grid):
         more = NEEDED.get(parameter.name, {})
@@ -62,18 +62,18 @@ def test_the_config_takes_every_value_of_the_catalogue(parameter):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_whatever_a_field_may_be_is_in_the_catalogue(name):
+def test_every_allowed_value_of_a_named_field_is_in_the_catalogue(name):
     for parameter in CATALOGUE:
         if parameter.name == name:
             assert set(parameter.values) == set(NAMES[name])
 
 
 @pytest.mark.parametrize("space", SPACES, ids=lambda space: space.name)
-def test_no_named_space_searches_what_is_to_be_fixed(space):
+def test_no_named_space_searches_a_fixed_hyperparameter(space):
     assert [p.name for p in space.parameters if p.role == "fixed"] == []
 
 
-def test_printed_it_has_every_hyperparameter_with_its_advice(monkeypatch, capsys):
+def test_the_printed_catalogue_has_every_hyperparameter_with_its_advice(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "1000")
     hyperparameters()
     printed = capsys.readouterr().out
@@ -83,12 +83,12 @@ def test_printed_it_has_every_hyperparameter_with_its_advice(monkeypatch, capsys
     assert "0 to 2,147,483,647" in printed
 
 
-def test_one_of_it_can_be_asked_for(capsys):
+def test_single_hyperparameters_of_the_catalogue_can_be_printed(capsys):
     hyperparameters(("momentum", "beta2"))
     printed = capsys.readouterr().out
     assert re.findall(r"^name +(\w+) *$", printed, re.MULTILINE) == ["momentum", "beta2"]
 
 
-def test_what_is_not_in_it_is_answered_with_what_is_near():
+def test_an_unknown_hyperparameter_is_refused_with_the_nearest_name():
     with pytest.raises(ValueError, match=r"the catalogue has no momentun: momentum\?"):
         hyperparameters(("momentun",))

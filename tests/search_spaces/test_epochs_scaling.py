@@ -28,7 +28,7 @@ def test_rungs_need_the_smallest_batch_size_as_the_base(options):
     under_rungs(coupled, grace_period=27).check()
 
 
-def test_a_scaling_that_is_searched_counts():
+def test_a_searched_epochs_scaling_is_checked_too():
     searched = Space("sizes", (*SPACE.parameters, EPOCHS_SCALING))
     with pytest.raises(ValueError, match="give base_batch_size=8"):
         under_rungs(searched).check()

@@ -23,11 +23,11 @@ def searched(space, *names):
     return {p.branch: p for p in space.parameters if p.name in names}
 
 
-def test_without_flags_a_space_is_as_the_job_has_it():
+def test_without_flags_the_space_is_that_of_the_job():
     assert applied(TRAINING) == TRAINING.fix(epochs=27)
 
 
-def test_what_is_fixed_is_not_searched_and_the_rest_keeps_its_place():
+def test_a_fixed_hyperparameter_is_not_searched_and_the_others_keep_their_order():
     space = applied(LR, fix=["batch_size=64", "patience=6", "momentum=0.5"])
     assert [p.name for p in space.parameters] == ["learning_rate"]
     assert dict(space.fixed) == {
@@ -36,7 +36,7 @@ def test_what_is_fixed_is_not_searched_and_the_rest_keeps_its_place():
     }
 
 
-def test_a_range_of_ones_own_takes_the_place_of_the_jobs():
+def test_a_range_of_the_user_replaces_that_of_the_job():
     space = applied(LR, search=["learning_rate=log:1e-3:1", "patience=5:10"])
     rate, batch, patience = space.parameters
     assert (rate.low, rate.high, rate.grid, rate.role) == (
@@ -70,7 +70,7 @@ def test_every_branch_takes_the_range_and_keeps_its_condition():
     }
 
 
-def test_what_is_added_exists_where_the_catalogue_says():
+def test_an_added_hyperparameter_has_the_condition_of_the_catalogue():
     space = applied(LR, search=["nesterov=true,false", "optimizer=sgd,adam", "x=1:2"])
     assert {*searched(space, "optimizer", "nesterov", "x")} == {
         *("optimizer", "nesterov (optimizer sgd)", "x"),
@@ -87,7 +87,7 @@ def test_what_is_added_exists_where_the_catalogue_says():
     assert names.index("loss") == names.index("label_smoothing") - 1
 
 
-def test_what_only_one_task_has_exists_where_its_catalogue_says():
+def test_a_hyperparameter_of_one_task_has_the_condition_of_its_catalogue():
     search = ["feature_selection=none,variance", "feature_share=0.1:1"]
     space = applied(TABLE, search=search, catalogue=TABLE_CATALOGUE)
     (share,) = searched(space, "feature_share").values()
@@ -98,13 +98,13 @@ def test_what_only_one_task_has_exists_where_its_catalogue_says():
     assert [p.high for p in searched(space, "dropout").values()] == [0.8]
 
 
-def test_what_can_no_longer_exist_is_not_searched():
+def test_a_hyperparameter_whose_condition_cannot_hold_is_not_searched():
     space = applied(OPTIMIZER, search=["optimizer=adam,adamw"])
     assert [p.name for p in space.parameters] == ["optimizer", "learning_rate"]
     assert "channels" not in searched(applied(CNN, fix=["model=mlp"]), "channels")
 
 
-def test_what_exists_under_some_numbers_follows_a_new_range_of_them():
+def test_a_condition_on_numbers_follows_a_new_range_of_them():
     space = Space("s", (*OPTIMIZERS, NESTEROV))
     (nesterov,) = searched(applied(space, search=["momentum=0.5:0.99"]), "nesterov").values()
     assert nesterov.condition == ("optimizer", ("sgd",))
@@ -135,7 +135,7 @@ def test_what_exists_under_some_numbers_follows_a_new_range_of_them():
         (["learning_rate"], [], {}, "give name=value"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_with_the_flag(fix, search, own, said):
+def test_contradicting_flags_are_refused_with_the_flag(fix, search, own, said):
     with pytest.raises(ValueError, match=said):
         applied(LR, fix, search, **own)
 
@@ -160,7 +160,7 @@ def text_of(entry):
 
 
 @pytest.mark.parametrize("entry", CATALOGUE, ids=lambda p: p.branch)
-def test_whatever_the_catalogue_has_is_searched_in_any_space(entry):
+def test_every_entry_of_the_catalogue_can_be_searched_in_any_space(entry):
     if entry.name in FLAGS:
         return
     needed = {entry.condition[0]: entry.condition[1][0]} if entry.condition else {}
@@ -176,7 +176,7 @@ def test_whatever_the_catalogue_has_is_searched_in_any_space(entry):
         assert all(any(p.has(value) for p in found) for value in drawn)
 
 
-def test_what_a_person_knows_can_be_typed():
+def test_fixed_values_of_every_type_are_parsed():
     words = ["schedule=cosine", "batch_size=64", "dropout=0.2", "channels=[32, 64]", "cycles=1"]
     assert parse_fixed(words) == {
         "schedule": "cosine",

@@ -21,7 +21,7 @@ def test_the_better_value_is_the_greater_one_where_the_metric_is_to_be_high(a, b
 
 @pytest.mark.parametrize("objective", [HIGH, LOW])
 @given(values=st.lists(numbers))
-def test_the_best_value_is_one_that_none_is_better_than(objective, values):
+def test_no_value_is_better_than_the_best(objective, values):
     best = objective.best(values)
     assert (best is None) == (not values)
     assert not any(objective.better(value, best) for value in values)
@@ -36,13 +36,13 @@ def test_every_finite_value_is_better_than_the_worst(objective, value):
 
 @pytest.mark.parametrize("objective", [HIGH, LOW])
 @given(values=st.lists(numbers))
-def test_a_key_sorts_the_best_first_and_is_undone_by_itself(objective, values):
+def test_a_key_sorts_the_best_first_and_is_its_own_inverse(objective, values):
     keys = sorted(map(objective.key, values))
     ordered = [objective.key(key) for key in keys]
     assert ordered == sorted(values, reverse=objective.mode == "max")
 
 
 @pytest.mark.parametrize("mode", ["high", None, "Max"])
-def test_a_mode_that_is_none_is_refused(mode):
+def test_an_unknown_mode_is_refused(mode):
     with pytest.raises(ValueError, match=r"mode=.*: it must be max or min"):
         Objective("score", mode)

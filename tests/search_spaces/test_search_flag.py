@@ -48,7 +48,7 @@ def test_a_text_is_a_range_or_values(text, found):
         ("m=1,1", "given twice"),
     ],
 )
-def test_what_is_neither_is_refused_with_the_text(text, said):
+def test_a_text_that_is_no_range_and_no_list_is_refused_with_the_text(text, said):
     with pytest.raises(ValueError, match=said) as refused:
         parameter_of(text)
     assert text in str(refused.value)
@@ -62,13 +62,13 @@ def test_what_is_neither_is_refused_with_the_text(text, said):
         (["m=1:2 if optimizer=sgd"], "optimizer"),
     ],
 )
-def test_a_space_that_is_none_is_refused(texts, said):
+def test_texts_that_make_no_space_are_refused(texts, said):
     with pytest.raises(ValueError, match=said):
         space_of(texts)
 
 
 @given(st.text(max_size=20))
-def test_any_text_is_a_hyperparameter_or_a_word_to_the_person(text):
+def test_any_text_is_a_hyperparameter_or_a_value_error(text):
     with suppress(ValueError):
         parameter = parameter_of(f"lr={text}")
         assert 0 <= parameter.unit(parameter.default) <= 1

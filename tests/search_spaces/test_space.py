@@ -33,7 +33,7 @@ def test_every_point_of_the_catalogue_lies_in_its_range(parameter, u):
         assert parameter.low <= value <= parameter.high
 
 
-def test_a_log_scale_gives_each_decade_as_much():
+def test_a_log_scale_gives_each_decade_the_same_share():
     assert LEARNING_RATE.at(1 / 3) == pytest.approx(1e-3)
     assert LEARNING_RATE.at(2 / 3) == pytest.approx(1e-2)
 
@@ -59,7 +59,7 @@ def test_a_fixed_parameter_is_no_longer_searched():
     assert space.point([0.0]) == {"batch_size": 64, "model": "cnn", "learning_rate": 1e-4}
 
 
-def test_what_cannot_exist_beside_what_is_fixed_is_not_searched():
+def test_a_hyperparameter_whose_condition_a_fixed_value_excludes_is_not_searched():
     space = Space("s", (OPTIMIZER, MOMENTUM, NESTEROV, LEARNING_RATE))
     names = [parameter.name for parameter in space.fix(optimizer="adam").parameters]
     assert names == ["learning_rate"]
@@ -69,7 +69,7 @@ def test_what_cannot_exist_beside_what_is_fixed_is_not_searched():
     assert names == ["optimizer", "momentum", "nesterov"]
 
 
-def test_what_is_fixed_has_its_value_only_where_it_exists():
+def test_a_fixed_conditional_value_is_given_only_under_its_condition():
     space = Space("s", (OPTIMIZER, MOMENTUM, NESTEROV)).fix(momentum=0.5, nesterov=True)
     assert space.fixed == ()
     drawn = [space.point([u, 0.9, 0.9]) for u in (0.1, 0.5)]
@@ -80,7 +80,7 @@ def test_what_is_fixed_has_its_value_only_where_it_exists():
 
 
 @pytest.mark.parametrize("parameter", CATALOGUE, ids=lambda p: p.branch)
-def test_whatever_is_fixed_of_the_whole_recipe_what_is_drawn_is_a_config(parameter):
+def test_points_of_the_full_recipe_with_any_value_fixed_are_valid_configs(parameter):
     if parameter.name in ("freeze_epochs", "milestone_unit", "epochs_scaling", "seed"):
         return  # Given with weights, with milestones in that unit, without growth, by no space.
     # Batch norm needs two samples in a part, and some batches have eight.
@@ -134,7 +134,7 @@ def test_an_impossible_hyperparameter_is_refused(given, said):
         parameter(**given)
 
 
-def test_a_space_refuses_doubles_and_conditions_on_what_is_not_there():
+def test_a_space_refuses_duplicates_and_conditions_on_missing_hyperparameters():
     with pytest.raises(ValueError, match="learning_rate is given twice"):
         Space("s", (LEARNING_RATE, LEARNING_RATE))
     with pytest.raises(ValueError, match="momentum depends on optimizer"):

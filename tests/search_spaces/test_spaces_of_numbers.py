@@ -12,7 +12,7 @@ ALL = [space for space in SPACES if space is not FINE_TUNING]
 
 
 @pytest.mark.parametrize("space", ALL, ids=lambda space: space.name)
-def test_what_it_draws_is_a_config_with_a_loss_of_numbers(space):
+def test_points_of_a_space_for_numbers_have_a_loss_of_numbers(space):
     searcher = RandomSearch(for_targets(space, 0).fix(epochs=27), seed=0)
     for index in range(20):
         config = ImageConfig.from_dict(searcher.point(index))
@@ -20,7 +20,7 @@ def test_what_it_draws_is_a_config_with_a_loss_of_numbers(space):
         assert (config.class_weights, config.label_smoothing) == ("none", 0)
 
 
-def test_where_the_loss_is_searched_it_still_is():
+def test_a_searched_loss_is_still_searched_for_numbers():
     for space in (LOSS, FULL_RECIPE):
         searcher = RandomSearch(for_targets(space, 0).fix(epochs=27), seed=0)
         points = [searcher.point(index) for index in range(30)]

@@ -26,7 +26,7 @@ def test_every_field_of_the_config_is_in_the_catalogue():
 
 
 @pytest.mark.parametrize("parameter", OF_TABLES, ids=lambda p: p.branch)
-def test_defaults_and_values_are_those_of_the_config(parameter):
+def test_defaults_and_values_are_accepted_by_the_config(parameter):
     assert parameter.default == asdict(TableConfig(**needed(parameter)))[parameter.name]
     ends = [parameter.at(u) for u in (0.0, 0.25, 0.5, 0.75, 1 - 2**-53)]
     for value in parameter.values or (*ends, *parameter.grid):
@@ -38,7 +38,7 @@ def test_defaults_and_values_are_those_of_the_config(parameter):
 
 @settings(max_examples=5)
 @given(st.integers(0, 2**31 - 1))
-def test_what_is_drawn_is_a_config_and_trains_a_step(seed):
+def test_a_drawn_point_is_a_valid_config_and_trains_a_step(seed):
     searcher = RandomSearch(TABLE.fix(epochs=2), seed=seed)
     for index in range(4):
         config = TableConfig.from_dict(searcher.point(index))

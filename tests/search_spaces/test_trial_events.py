@@ -68,12 +68,12 @@ def test_a_line_of_a_journal_is_read_and_written_the_same(kind, line):
 
 
 @every_line
-def test_what_has_not_been_written_yet_has_no_time(kind, line):
+def test_an_event_that_is_not_written_yet_has_no_time(kind, line):
     assert "time" not in kind.from_json({"event": kind.name, **line}).to_json()
 
 
 @every_line
-def test_a_person_is_told_in_one_line_or_not_at_all(kind, line):
+def test_an_event_prints_at_most_one_line(kind, line):
     assert "\n" not in kind.from_json(line).line("score")
 
 
@@ -126,13 +126,13 @@ GOOD = {"trial": 0, "epoch": 1, "node": "n", "metrics": {"a": 1, "b": None}}
         {"more": 1},
     ],
 )
-def test_a_line_that_is_not_what_was_written_is_refused(changed):
+def test_an_altered_line_is_refused(changed):
     with pytest.raises(ValueError, match="validation error"):
         Result.from_json({**GOOD, **changed})
 
 
 @pytest.mark.parametrize("flag", [1, "true", None])
-def test_a_truth_value_is_nothing_else(flag):
+def test_a_boolean_field_refuses_other_types(flag):
     line = {"trial": 0, "epoch": 1, "status": "failed", "blameless": flag}
     with pytest.raises(ValueError, match="blameless"):
         Ended.from_json(line)
@@ -164,6 +164,8 @@ def test_an_earlier_trial_has_its_values_by_epoch_as_text():
         ("failed", True, True, False),
     ],
 )
-def test_who_is_to_blame_for_an_end(status, blameless, failed, blamed):
+def test_a_failed_end_is_blamed_on_the_configuration_unless_it_is_blameless(
+    status, blameless, failed, blamed
+):
     end = Ended(trial=0, epoch=1, status=status, blameless=blameless)
     assert (end.failed, end.blamed) == (failed, blamed)

@@ -56,7 +56,7 @@ def searched(given, **rest):
 
 @given(given=lists_of_values, ordered=st.booleans())
 @settings(max_examples=50)
-def test_every_searcher_gives_the_values_themselves_and_again_from_a_journal(
+def test_every_searcher_gives_the_exact_values_also_when_read_from_a_journal(
     tmp_path_factory, given, ordered
 ):
     space = searched(given, ordered=ordered)
@@ -95,7 +95,7 @@ def test_every_searcher_gives_the_values_themselves_and_again_from_a_journal(
 
 @given(given=lists_of_values)
 @settings(max_examples=50)
-def test_what_is_fixed_and_what_depends_on_a_value_come_back_too(given):
+def test_fixed_values_and_conditions_on_a_value_survive_the_journal(given):
     first, *others = given
     space = Space(
         "own",
@@ -130,7 +130,7 @@ def test_a_range_of_any_width_gives_values_of_its_own_or_is_refused(low, high, u
     assert exact(ranged.restored(json.loads(json.dumps(value)))) == exact(value)
 
 
-def test_what_numpy_has_made_is_pythons_own():
+def test_values_of_numpy_become_python_values():
     arange = parameter("v", default=np.int64(16), values=np.arange(16, 65, 16), grid=np.arange(0))
     assert exact(arange.values) == exact((16, 32, 48, 64))
     given = (np.float32(0.5), np.int8(3), np.bool_(True), np.str_("a"), (np.int64(1), [np.int8(2)]))
@@ -183,7 +183,7 @@ class Number(IntEnum):
     ],
     ids=lambda given: type(given).__name__,
 )
-def test_what_a_resume_would_not_find_again_is_refused_with_name_and_value(value, said):
+def test_a_value_that_a_resume_cannot_restore_is_refused_with_name_and_value(value, said):
     for tried in ((1, value), ((2, [value]), 1)):
         with pytest.raises(ValueError, match=said) as refused:
             parameter("activation", default=1, values=tried)
@@ -213,7 +213,7 @@ def test_two_values_that_json_cannot_tell_apart_are_refused(twice):
         parameter("v", default=1, values=twice)
 
 
-def test_a_population_goes_through_the_values_themselves():
+def test_a_population_perturbs_the_exact_values():
     space = searched((None, (1, (2,)), [3], True), ordered=True)
     pbt = PBT(space, perturbed=["v"], max_epochs=9, interval=3, seed=0)
     config = {"v": None}

@@ -51,7 +51,7 @@ def reported(scheduler, controller, trial, epoch, score):
     return scheduler.on_trial_result(controller, trial, result)
 
 
-def test_who_waits_is_paused_and_the_worst_is_stopped_where_it_waits(bracket):
+def test_waiting_trials_are_paused_and_the_worst_is_stopped_while_it_waits(bracket):
     scheduler, controller, (worst, second, best) = bracket
     for trial in (worst, second, best):
         assert reported(scheduler, controller, trial, 1, 0.0) == TrialScheduler.CONTINUE
@@ -75,7 +75,7 @@ def test_a_trial_that_is_stopped_as_it_reports_is_recorded_once(bracket):
     assert scheduler.take_events() == [Ended(trial=3, epoch=2, status="stopped")]
 
 
-def test_what_tune_takes_away_by_itself_is_no_decision(bracket):
+def test_a_trial_that_tune_stops_itself_is_no_decision(bracket):
     scheduler, controller, (waits, *_) = bracket
     reported(scheduler, controller, waits, 2, 0.1)
     controller.stop_trial(waits)
@@ -83,7 +83,7 @@ def test_what_tune_takes_away_by_itself_is_no_decision(bracket):
 
 
 @pytest.mark.parametrize("continues", [False, True])
-def test_that_a_paused_trial_begins_anew_is_said_before(continues):
+def test_a_note_says_before_the_study_that_paused_trials_start_over(continues):
     scheduler = AdaptedScheduler(MedianStoppingRule(), (None, None))
     replace(study_of(scheduler=scheduler), continues=continues, trainable="train").check()
     notes = scheduler.notes(4)

@@ -38,7 +38,7 @@ def failed(trial, epoch, **rest):
     return Ended(trial=trial, epoch=epoch, status="failed", **rest)
 
 
-def test_a_trial_goes_on_or_is_stopped_at_a_rung_only():
+def test_a_trial_continues_or_is_stopped_only_at_a_rung():
     scheduler = asha()
     assert report(scheduler, 0, 1, 0.5) == TrialScheduler.CONTINUE
     assert report(scheduler, 1, 1, 0.4) == TrialScheduler.STOP
@@ -46,7 +46,7 @@ def test_a_trial_goes_on_or_is_stopped_at_a_rung_only():
     assert report(scheduler, 0, 27, 0.1) == TrialScheduler.CONTINUE
 
 
-def test_in_mode_min_the_lower_one_goes_on():
+def test_in_mode_min_the_lower_value_continues():
     scheduler = asha("min")
     assert report(scheduler, 0, 1, 0.5) == TrialScheduler.CONTINUE
     assert report(scheduler, 1, 1, 0.4) == TrialScheduler.CONTINUE
@@ -136,7 +136,7 @@ def test_a_journal_that_has_lost_its_last_lines_is_completed(happened, rule):
     assert resumed.memory == live.memory
 
 
-def test_the_result_that_a_trial_ends_with_by_itself_is_compared_with_nobody():
+def test_the_last_result_of_a_finished_trial_enters_no_rung():
     scheduler = asha()
     for event in (result(0, 1, 0.5), Ended(trial=0, epoch=1, status="finished")):
         scheduler.on_event(event, replay=True)
@@ -144,7 +144,7 @@ def test_the_result_that_a_trial_ends_with_by_itself_is_compared_with_nobody():
     assert not any(scheduler.memory.values.values())
 
 
-def test_what_the_journal_says_of_a_decision_holds():
+def test_a_decision_in_the_journal_is_kept_on_replay():
     """An earlier version has decided otherwise of equal trials."""
     scheduler = asha(rung_rule="promotion")
     for trial in range(3):
@@ -157,7 +157,7 @@ def test_what_the_journal_says_of_a_decision_holds():
     assert scheduler.next_promotion() is None
 
 
-def test_a_failure_that_its_configuration_is_not_to_blame_for_enters_no_rung():
+def test_a_blameless_failure_enters_no_rung():
     scheduler = asha()
     scheduler.on_event(failed(0, 1, blameless=True), replay=False)
     assert not any(scheduler.memory.values.values())
@@ -230,7 +230,7 @@ def test_trials_are_not_compared_before_they_have_settled():
     study_of(searcher, ASHA(max_epochs=1, grace_period=1)).check()
 
 
-def test_of_few_trials_perhaps_none_is_trained_to_its_end_which_is_said():
+def test_a_note_says_that_too_few_trials_may_leave_none_for_the_last_epoch():
     scheduler = asha(rung_rule="promotion")
     assert scheduler.notes(27) == []
     (note,) = scheduler.notes(26)
@@ -243,7 +243,7 @@ def test_impossible_rungs_are_refused():
 
 
 @pytest.mark.parametrize("audit", [-0.1, 1.01, float("nan"), float("inf")])
-def test_a_share_to_audit_that_is_none_is_refused(audit):
+def test_an_audit_share_outside_0_to_1_is_refused(audit):
     with pytest.raises(ValueError, match=f"--audit must be a share from 0 to 1, got {audit:g}"):
         ASHA(max_epochs=27, audit=audit)
 
@@ -253,7 +253,7 @@ def test_an_audit_of_no_rungs_is_refused():
         ASHA(max_epochs=9, grace_period=9, audit=0.1)
 
 
-def test_who_is_kept_for_an_audit_follows_from_seed_and_index_and_grows_with_the_share():
+def test_trials_kept_for_an_audit_follow_from_seed_and_index_and_grow_with_the_share():
     def drawn(audit, seed=0):
         scheduler = asha(audit=audit, seed=seed)
         return {index for index in range(2000) if scheduler.keeps(index)}

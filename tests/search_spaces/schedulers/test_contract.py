@@ -104,7 +104,7 @@ def lived(scheduler, epochs=9, trials=4):
 
 @every
 @pytest.mark.parametrize("mode", ["max", "min"])
-def test_a_study_comes_to_an_end_and_nobody_is_left_waiting(kind, mode):
+def test_a_study_ends_and_no_trial_is_left_waiting(kind, mode):
     scheduler = made(kind, mode)
     _, epoch_of = lived(scheduler)
     assert set(epoch_of) == {0, 1, 2, 3}
@@ -113,13 +113,13 @@ def test_a_study_comes_to_an_end_and_nobody_is_left_waiting(kind, mode):
 
 
 @every
-def test_what_it_decides_survives_json(kind):
+def test_the_events_of_a_scheduler_survive_json(kind):
     for event in lived(made(kind))[0]:
         assert type(event).from_json(json.loads(json.dumps(event.to_json()))) == event
 
 
 @every
-def test_an_event_that_says_nothing_to_it_is_taken(kind):
+def test_a_scheduler_accepts_events_that_do_not_concern_it(kind):
     scheduler = made(kind)
     for replay in (True, False):
         for event in (
@@ -134,14 +134,14 @@ def test_an_event_that_says_nothing_to_it_is_taken(kind):
 
 
 @every
-def test_it_says_what_it_is_in_json(kind):
+def test_a_scheduler_describes_itself_in_json(kind):
     described = made(kind).describe()
     assert json.loads(json.dumps(described)) == described
     assert bool(described) == (kind is not in_order)
 
 
 @every
-def test_it_says_what_a_study_costs(kind):
+def test_a_scheduler_estimates_the_cost_of_a_study(kind):
     scheduler = made(kind)
     found = scheduler.expected(trials=8, concurrent=2, max_epochs=9)
     assert list(found.reaching) == ([*scheduler.rungs, 9] if scheduler.rungs else [])
@@ -150,13 +150,13 @@ def test_it_says_what_a_study_costs(kind):
 
 
 @every
-def test_a_scheduler_that_is_not_resumable_says_why(kind):
+def test_a_scheduler_that_is_not_resumable_gives_the_reason(kind):
     scheduler = made(kind)
     assert bool(scheduler.not_resumable) == (kind is pbt)
 
 
 @every
-def test_before_anything_has_happened_nobody_is_promoted_exploited_or_may_go_on(kind):
+def test_a_scheduler_without_events_promotes_and_exploits_no_trial(kind):
     scheduler = made(kind)
     assert scheduler.next_promotion() is None
     assert scheduler.next_exploit() is None
@@ -165,7 +165,7 @@ def test_before_anything_has_happened_nobody_is_promoted_exploited_or_may_go_on(
 
 
 @pytest.mark.parametrize("kind", [in_order, asha, asha_that_decides])
-def test_told_what_happened_a_new_one_goes_on_as_the_old_one(kind):
+def test_a_new_scheduler_that_replays_the_events_equals_the_old_one(kind):
     whole = made(kind)
     events, _ = lived(whole)
     resumed = made(kind)
@@ -189,7 +189,7 @@ def test_a_trial_is_named_by_its_directory():
     assert index_of(by_tune[0]) != index_of(by_tune[1])
 
 
-def test_without_anything_said_trials_run_to_their_end():
+def test_the_default_scheduler_runs_trials_to_their_end():
     scheduler = made(in_order)
     _, epoch_of = lived(scheduler)
     assert set(epoch_of.values()) == {9}
@@ -200,7 +200,7 @@ def test_without_anything_said_trials_run_to_their_end():
     )
 
 
-def test_decisions_and_promotions_of_others_change_nothing_of_a_scheduler_without_rungs():
+def test_a_scheduler_without_rungs_ignores_decisions_and_promotions():
     scheduler = made(in_order)
     scheduler.on_event(
         Decision(trial=0, rung=1, value=1.0, cutoff=None, rank=1, of=1, stop=True), replay=True

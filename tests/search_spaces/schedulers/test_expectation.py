@@ -12,7 +12,7 @@ from search_spaces.schedulers.rungs import RULES, Rungs
     # it is the ideal, plus the trials that continued before better ones came.
     [("top", 64 / 3 * 0.9, 32), ("promotion", 21, 64 / 3 * 1.15)],
 )
-def test_every_trial_gets_to_the_first_rung_and_fewer_from_there(rule, least, most):
+def test_every_trial_reaches_the_first_rung_and_fewer_reach_each_further_one(rule, least, most):
     expectation = expected(Rungs(27, rule=rule), trials=64, concurrent=2)
     reaching = list(expectation.reaching.values())
     assert list(expectation.reaching) == [1, 3, 9, 27]
@@ -36,14 +36,14 @@ def test_without_rungs_every_trial_runs_to_the_end(rule):
     assert (expectation.reaching, expectation.epochs) == ({5: 7}, 35)
 
 
-def test_under_promotion_it_takes_27_trials_to_bring_one_to_epoch_27():
+def test_under_promotion_27_trials_are_needed_for_one_to_reach_epoch_27():
     # Later trials are worse: none continues that is not among the best third in the end.
     for trials, reaching in ((26, [26, 8, 2, 0]), (27, [27, 9, 3, 1])):
         stations = [station for station, _ in simulated(Rungs(27), range(trials, 0, -1), 2)]
         assert [stations.count(station) for station in (1, 3, 9, 27)] == reaching
 
 
-def test_a_large_study_is_taken_in_proportion():
+def test_the_expectation_of_a_large_study_is_proportional():
     small = expected(Rungs(27), trials=640, concurrent=8)
     large = expected(Rungs(27), trials=6400, concurrent=8)
     assert large.epochs == pytest.approx(10 * small.epochs)
@@ -51,7 +51,7 @@ def test_a_large_study_is_taken_in_proportion():
     assert large.reaching[1] == 6400
 
 
-def test_the_last_trials_are_waited_for():
+def test_the_makespan_includes_the_wait_for_the_last_trials():
     def without_rungs(trials, concurrent):
         return expected(Rungs(5, grace_period=5), trials=trials, concurrent=concurrent).makespan
 

@@ -37,7 +37,7 @@ QUALITIES = [0.5, 0.1, 0.7, 0.3, 0.6, 0.2, 0.9, 0.4, 0.8]
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("workers", [1, 4])
-def test_a_rung_that_ranks_is_used_and_none_above_it_is_asked(rule, workers):
+def test_a_rung_that_ranks_is_used_and_no_rung_above_it_is_judged(rule, workers):
     study = Driver(asha(rule=rule), [steady(q) for q in QUALITIES]).run(workers)
     assert study.judged == [(1, True)]
     (judged,) = study.told(RungJudged)
@@ -47,7 +47,7 @@ def test_a_rung_that_ranks_is_used_and_none_above_it_is_asked(rule, workers):
     assert any(d.stop for d in study.told(Decision) if d.rung == 1), "all others by the rule"
 
 
-def test_a_rung_that_does_not_rank_is_left_out_and_all_its_trials_go_on():
+def test_a_rung_that_does_not_rank_is_left_out_and_all_its_trials_continue():
     study = Driver(asha(), [turning(q, at=3) for q in QUALITIES]).run(workers=6)
     judged, above = study.told(RungJudged)
     assert (judged.rung, judged.next, judged.agreement, judged.used) == (1, 3, 0.0, False)
@@ -64,7 +64,7 @@ def test_a_rung_that_does_not_rank_is_left_out_and_all_its_trials_go_on():
     assert study.scheduler.describe()["rungs"] == [1, 3]
 
 
-def test_of_a_rung_that_is_left_out_the_best_go_on_first():
+def test_the_best_trials_of_a_rung_that_is_left_out_continue_first():
     rungs = Rungs(27, adaptive=True)
     for trial, value in enumerate([0.1, 0.2, 0.3, 0.4, 0.05, 0.06]):
         rungs.report(trial, 1, value)
@@ -133,7 +133,7 @@ def test_where_no_rung_ranks_all_trials_are_trained_to_their_end():
 
 
 @pytest.mark.parametrize("rule", ["top", "ray"])
-def test_where_nobody_is_promoted_those_to_come_pass_a_rung_that_is_left_out(rule):
+def test_without_promotion_later_trials_pass_a_rung_that_is_left_out(rule):
     study = Driver(asha(rule=rule), [turning(q, at=3) for q in QUALITIES]).run()
     assert study.judged[0] == (1, False)
     at_first = {d.trial for d in study.told(Decision) if d.rung == 1}
@@ -142,7 +142,7 @@ def test_where_nobody_is_promoted_those_to_come_pass_a_rung_that_is_left_out(rul
 
 
 @pytest.mark.parametrize("mode", ["max", "min"])
-def test_in_either_mode_the_same_is_judged(mode):
+def test_a_rung_is_judged_alike_in_both_modes(mode):
     sign = 1 if mode == "max" else -1
     curves = [[sign * value for value in turning(q, at=3)] for q in QUALITIES]
     assert Driver(asha(mode), curves).run(2).judged[0] == (1, False)
@@ -217,7 +217,7 @@ def test_a_trial_that_ends_by_itself_counts_with_its_last_value():
     assert (judged.pairs, judged.agreement) == (6, pytest.approx(4 / 6))
 
 
-def test_a_rung_that_no_trial_comes_to_is_not_asked():
+def test_a_rung_that_no_trial_reports_at_is_not_judged():
     """Trials that report every tenth epoch."""
     rungs = Rungs(27, adaptive=True)
     for trial in range(4):
@@ -237,7 +237,7 @@ def test_rungs_begin_when_trials_have_settled():
     assert scheduler.describe()["grace_period"] is None
 
 
-def test_where_trials_may_never_settle_nobody_is_stopped_which_is_said():
+def test_a_warm_up_as_long_as_the_trial_stops_none_and_gives_a_note():
     warm_up = parameter("epochs_warmup", default=0, low=0, high=9)
     searcher = RandomSearch(Space("warm", (warm_up,)), seed=0)
     scheduler = ASHA(max_epochs=5)
@@ -285,11 +285,11 @@ def test_as_long_as_a_rung_may_be_left_out_everyone_may_go_on():
         ),
     ],
 )
-def test_what_was_judged_is_told_in_one_line_with_its_number(judged, line):
+def test_a_judged_rung_is_printed_in_one_line_with_its_number(judged, line):
     assert judged.line("score") == line
 
 
-def test_what_the_journal_says_of_a_rung_holds():
+def test_a_judged_rung_in_the_journal_is_kept_on_replay():
     """An earlier version may have asked for another share."""
     first = Driver(asha(), [steady(q) for q in QUALITIES]).run()
     (judged,) = first.told(RungJudged)
@@ -303,7 +303,7 @@ def test_what_the_journal_says_of_a_rung_holds():
     assert resumed.memory.asked == 3
 
 
-def test_with_a_fixed_grace_period_no_rung_is_asked():
+def test_with_a_fixed_grace_period_no_rung_is_judged():
     study = Driver(asha(grace_period=1), [turning(q, at=3) for q in QUALITIES]).run()
     assert study.judged == []
     assert study.told(Decision)[0].stop, "by promotion nobody goes on before there are three"

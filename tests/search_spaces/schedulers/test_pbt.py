@@ -92,7 +92,7 @@ def go_on(scheduler, members, answer=lambda exploit: exploit):
     return exploits
 
 
-def test_before_the_interval_everyone_goes_on_and_at_it_everyone_waits():
+def test_members_continue_before_the_interval_and_wait_at_it():
     scheduler, members = population()
     assert report(scheduler, members, 1, {0: 0.1}) == [TrialScheduler.CONTINUE]
     assert report(scheduler, members, 2, {0: 0.1}) == [TrialScheduler.NOOP]
@@ -103,7 +103,7 @@ def test_before_the_interval_everyone_goes_on_and_at_it_everyone_waits():
 
 
 @pytest.mark.parametrize(("mode", "worst", "best"), [("max", 1, 2), ("min", 2, 1)])
-def test_the_worst_takes_over_from_the_best_and_is_told(mode, worst, best):
+def test_the_worst_member_takes_over_from_the_best_and_an_event_records_it(mode, worst, best):
     scheduler, members = population(mode=mode)
     before = [dict(member.config) for member in members]
     scores = {3: 0.5, 1: 0.1, 0: 0.4, 2: 0.9}
@@ -121,7 +121,7 @@ def test_the_worst_takes_over_from_the_best_and_is_told(mode, worst, best):
     assert report(scheduler, members, 4, {0: 0.1}) == [TrialScheduler.NOOP]
 
 
-def test_no_two_members_go_on_as_one():
+def test_no_two_members_continue_with_the_same_configuration():
     for seed in range(50):
         # Twelve members, three of which take over; the donors are at the end of the range.
         scheduler, members = population(size=12, seed=seed)
@@ -136,7 +136,7 @@ def test_no_two_members_go_on_as_one():
         assert len(after) == len(set(after))
 
 
-def test_where_the_weights_cannot_be_had_nothing_changes():
+def test_a_refused_exploit_changes_no_configuration():
     def refuse(exploit):
         return NotExploited(
             trial=exploit.trial, epoch=exploit.epoch, donor=exploit.donor, reason="gone"
@@ -149,7 +149,7 @@ def test_where_the_weights_cannot_be_had_nothing_changes():
     assert [member.config for member in members] == before
 
 
-def test_who_has_ended_is_neither_waited_for_nor_a_donor():
+def test_an_ended_member_is_neither_waited_for_nor_a_donor():
     scheduler, members = population()
     report(scheduler, members, 2, {0: 0.1, 2: 0.9, 3: 0.4})
     members[1].status = members[2].status = Trial.TERMINATED
@@ -157,7 +157,7 @@ def test_who_has_ended_is_neither_waited_for_nor_a_donor():
     assert [(exploit.trial, exploit.donor) for exploit in exploits] == [(0, 3)]
 
 
-def test_a_lost_process_waits_again_when_it_is_back():
+def test_a_member_with_a_lost_process_waits_again_after_its_restart():
     scheduler, members = population()
     report(scheduler, members, 2, {0: 0.1, 1: 0.2, 2: 0.3})
     members[0].status = Trial.PENDING
@@ -170,7 +170,7 @@ def test_a_lost_process_waits_again_when_it_is_back():
     assert len(go_on(scheduler, members)) == 1
 
 
-def test_while_members_are_to_come_who_waits_gives_its_process_up():
+def test_a_waiting_member_releases_its_process_while_members_are_still_to_start():
     scheduler, members = population(size=4, begun=3)
     assert scheduler.on_trial_result(Member, members[0], {"epoch": 2, "score": 0.1}) == "NOOP"
     assert members[0].status == Trial.PAUSED
@@ -195,7 +195,7 @@ def test_a_seed_gives_one_population_whatever_the_order_of_reports():
     assert random.getstate() == state
 
 
-def test_a_configuration_is_changed_as_by_tune():
+def test_a_configuration_is_perturbed_as_by_ray_tune():
     """With the same draws a study of an earlier version can be repeated."""
     mutations = {
         name: list(parameter.values) or (lambda parameter=parameter: parameter.at(random.random()))
@@ -212,7 +212,7 @@ def test_a_configuration_is_changed_as_by_tune():
         config = theirs
 
 
-def test_the_schedule_of_the_best_weights_follows_whose_they_were():
+def test_the_schedule_of_the_best_weights_follows_their_lineage():
     scheduler, members = population(interval=2)
     report(scheduler, members, 2, {0: 0.1, 1: 0.2, 2: 0.3, 3: 0.4})
     (exploit,) = go_on(scheduler, members)
@@ -286,7 +286,7 @@ def test_the_strategy_is_plain_json():
 
 
 @pytest.mark.parametrize("name", ["layer", "optimizer", "sizes", "momentum", "model", "dropout"])
-def test_what_cannot_change_while_a_network_is_trained_is_refused(name):
+def test_a_hyperparameter_that_cannot_change_during_training_is_refused(name):
     network = replace(parameter("layer", default=1, low=1, high=3), kind="network")
     space = Space("s", (*EVERYTHING.parameters, network), EVERYTHING.fixed)
     with pytest.raises(ValueError, match=f"{name} cannot be perturbed"):
@@ -307,7 +307,7 @@ def test_an_interval_that_never_comes_is_refused(interval):
         (RandomSearch, 4, False, "does not resume"),
     ],
 )
-def test_what_no_population_can_be_made_of_is_refused(searcher, trials, continues, said):
+def test_an_unfit_study_is_refused_as_a_population(searcher, trials, continues, said):
     scheduler = PBT(TRAINED, perturbed=["rate"], max_epochs=9, interval=2, seed=0, members=4)
     spec = study_of(searcher(TRAINED, seed=0), scheduler, trials=trials, continues=continues)
     with pytest.raises(ValueError, match=said):

@@ -24,14 +24,14 @@ def test_rungs_are_the_grace_period_times_powers_of_the_reduction_factor_below_t
     assert Rungs(1).milestones == []
 
 
-def test_by_rule_top_the_first_trial_goes_on_and_the_second_only_if_it_is_better():
+def test_by_rule_top_the_first_trial_continues_and_the_second_only_if_it_is_better():
     rungs = Rungs(27, rule="top")
     assert not rungs.report(0, 1, 0.5).stop
     assert rungs.report(1, 1, 0.4).stop
     assert not rungs.report(2, 1, 0.6).stop
 
 
-def test_by_rays_rule_a_trial_is_compared_with_those_before_it_alone():
+def test_by_rule_ray_a_trial_is_compared_with_earlier_trials_alone():
     rungs = Rungs(27, rule="ray")
     stops = [rungs.report(t, 1, v).stop for t, v in enumerate([0.5, 0.4, 0.6, 0.55, 0.45, 0.56])]
     # The 67th percentiles before each: none, 0.5, 0.467, 0.533, 0.55, 0.533.
@@ -39,7 +39,7 @@ def test_by_rays_rule_a_trial_is_compared_with_those_before_it_alone():
 
 
 @given(st.lists(accuracies, min_size=1, max_size=40), st.sampled_from(["max", "min"]))
-def test_rays_rule_is_rays(values, mode):
+def test_the_rule_ray_decides_as_ray_tune(values, mode):
     sign = 1 if mode == "max" else -1
     bracket = _Bracket(min_t=1, max_t=27, reduction_factor=3, s=0)
     rungs = Rungs(27, rule="ray", mode=mode)
@@ -131,7 +131,7 @@ def test_impossible_rungs_are_refused(arguments, said):
     st.integers(2, 5),
     st.sampled_from([("promotion", 0), ("top", 1)]),
 )
-def test_the_best_third_goes_on_in_either_mode(values, factor, at_least):
+def test_the_best_third_continues_in_either_mode(values, factor, at_least):
     """Return for each arrival whether it is among the best n // factor so far."""
     rule, least = at_least
     highest = Rungs(27, 1, factor, rule=rule)
@@ -164,7 +164,7 @@ def test_a_trial_is_promoted_when_later_ones_have_brought_it_among_the_best():
     assert rungs.next_promotion() is None
 
 
-def test_of_several_the_one_at_the_highest_rung_is_promoted():
+def test_the_trial_at_the_highest_rung_is_promoted_first():
     rungs = Rungs(27)
     for trial, value in enumerate([0.7, 0.8, 0.6, 0.5, 0.4, 0.3]):
         rungs.report(trial, 1, value)
@@ -172,7 +172,7 @@ def test_of_several_the_one_at_the_highest_rung_is_promoted():
     assert [(p.trial, p.rung) for p in promoted_by(rungs)] == [(1, 3), (0, 3), (1, 1), (0, 1)]
 
 
-def test_of_equals_the_first_to_arrive_is_promoted():
+def test_of_equal_trials_the_first_to_arrive_is_promoted():
     rungs = Rungs(27)
     for trial in (4, 2, 3):
         rungs.report_failure(trial + 10, 1)
@@ -181,7 +181,7 @@ def test_of_equals_the_first_to_arrive_is_promoted():
 
 
 @pytest.mark.parametrize("mode", ["max", "min"])
-def test_of_equals_the_first_alone_goes_on_by_rule_top_until_a_second_may(mode):
+def test_by_rule_top_only_the_first_of_eight_equal_trials_continues(mode):
     rungs = Rungs(27, rule="top", mode=mode)
     going_on = [not rungs.report(trial, 1, 1.0).stop for trial in range(8)]
     assert going_on == [True] + [False] * 7
@@ -195,7 +195,7 @@ def test_a_failed_trial_is_never_promoted():
 
 
 @pytest.mark.parametrize("rule", ["top", "ray"])
-def test_where_stopped_is_stopped_nobody_is_promoted(rule):
+def test_rules_that_stop_for_good_promote_no_trial(rule):
     rungs = Rungs(27, rule=rule)
     for trial, value in enumerate([0.9, 0.8, 0.7, 0.1, 0.2, 0.1, 0.1, 0.1, 0.1]):
         rungs.report(trial, 1, value)
@@ -203,7 +203,7 @@ def test_where_stopped_is_stopped_nobody_is_promoted(rule):
 
 
 @given(st.lists(accuracies, min_size=1, max_size=60), st.integers(2, 5))
-def test_in_the_end_the_best_of_each_rung_have_gone_on(values, factor):
+def test_in_the_end_the_best_trials_of_each_rung_have_been_promoted(values, factor):
     """However late they came: the best n // factor of the n there are."""
     rungs = Rungs(27, 1, factor)
     for trial, value in enumerate(values):
@@ -307,7 +307,7 @@ def test_sorted_lists_decide_as_a_look_at_all_values_does(happened, factor, mode
 
 
 @given(st.lists(accuracies, max_size=40), st.integers(1, 60))
-def test_who_may_go_on_later_is_stopped_and_comes_by_rung_and_rank(values, trials):
+def test_promotable_trials_are_stopped_ones_in_the_order_of_rung_and_rank(values, trials):
     rungs = Rungs(27)
     for trial, value in enumerate(values):
         rungs.report(trial, 1, value)

@@ -18,7 +18,7 @@ def wide(columns):
     )
 
 
-def test_a_space_of_few_columns_gets_a_gaussian_process_and_is_told_why():
+def test_a_space_of_few_columns_gets_a_gaussian_process_with_the_reason():
     searcher = auto(EVERYTHING, seed=0)
     assert type(searcher) is GPSearch
     assert searcher.reason == "Gaussian process: the space has 10 columns, at most 100"
@@ -36,7 +36,7 @@ def test_a_space_of_many_columns_gets_parzen_estimators():
     assert searcher.reason.endswith(" columns, a Gaussian process takes at most 100")
 
 
-def test_without_optuna_it_is_hyperopts(monkeypatch):
+def test_without_optuna_a_space_of_many_columns_gets_the_tpe_of_hyperopt(monkeypatch):
     monkeypatch.setattr(auto_search, "find_spec", lambda name: None)
     searcher = auto(wide(MOST_COLUMNS + 1), seed=0)
     assert type(searcher) is TPESearch
@@ -46,7 +46,7 @@ def test_without_optuna_it_is_hyperopts(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "kind"), [("gp", GPSearch), ("optuna", OptunaSearch), ("tpe", TPESearch)]
 )
-def test_one_that_is_named_is_taken_and_needs_no_reason(name, kind):
+def test_a_named_searcher_is_used_and_has_no_reason(name, kind):
     searcher = LearningFlags(searcher=name).search(
         wide(MOST_COLUMNS + 1), seed=7, start_points=[{"p0": 0.25}]
     )
@@ -56,19 +56,19 @@ def test_one_that_is_named_is_taken_and_needs_no_reason(name, kind):
     assert searcher.reason == ""
 
 
-def test_what_is_chosen_has_the_seed_and_the_start_points():
+def test_the_chosen_searcher_has_the_seed_and_the_start_points():
     searcher = LearningFlags().search(EVERYTHING, seed=7, start_points=iter([{"rate": 0.5}]))
     assert searcher.seed == 7
     assert searcher.point(0)["rate"] == 0.5
 
 
 @pytest.mark.parametrize("name", ["gp", "optuna", "tpe"])
-def test_a_study_says_which_one_it_has(name):
+def test_the_searcher_flag_is_read_from_the_description_of_a_study(name):
     searcher = LearningFlags(searcher=name).search(EVERYTHING, seed=0)
     about = {"strategy": {**searcher.describe(), "scheduler": "asha"}}
     assert LearningFlags.of_study(about) == {"searcher": name}
 
 
-def test_of_a_searcher_that_is_none_of_them_nothing_is_said():
+def test_a_study_with_another_searcher_gives_no_searcher_flag():
     assert LearningFlags.of_study({"strategy": {"searcher": "RandomSearch"}}) == {}
     assert LearningFlags.of_study({"strategy": {}}) == {}

@@ -121,7 +121,7 @@ turns = st.lists(st.sampled_from(["ends", "fails", "vanishes", "runs"]), max_siz
 @every
 @given(turns=turns, seed=st.integers(0, 2**40))
 @settings(max_examples=20)
-def test_every_point_is_in_the_space_whatever_became_of_those_before(kind, turns, seed):
+def test_every_point_lies_in_the_space_whatever_the_earlier_results(kind, turns, seed):
     for config in told(made(kind, seed), turns):
         EVERYTHING.unit(config)
         assert config["model"] == "mlp"
@@ -133,7 +133,7 @@ def test_every_point_is_in_the_space_whatever_became_of_those_before(kind, turns
 @every
 @given(turns=turns, cut=st.integers(0, 16))
 @settings(max_examples=20)
-def test_told_what_was_suggested_a_new_one_goes_on_as_the_old_one(kind, turns, cut):
+def test_a_new_searcher_that_replays_the_events_continues_as_the_old_one(kind, turns, cut):
     """Return the events as restored from JSON: a study is resumed and extended by them."""
     whole = told(made(kind), turns)
     resumed = made(kind)
@@ -145,7 +145,7 @@ def test_told_what_was_suggested_a_new_one_goes_on_as_the_old_one(kind, turns, c
 
 
 @every
-def test_events_that_are_for_others_are_taken_too(kind):
+def test_a_searcher_accepts_events_that_do_not_concern_it(kind):
     """Every searcher gets every event of its study."""
     searcher = made(kind)
     told(searcher, ["ends"])
@@ -155,14 +155,14 @@ def test_events_that_are_for_others_are_taken_too(kind):
 
 
 @every
-def test_an_end_of_points_is_told_by_its_size(kind):
+def test_the_size_of_a_searcher_is_none_or_above_one(kind):
     searcher = made(kind)
     assert searcher.size is None or searcher.size > 1
     assert not searcher.not_resumable
 
 
 @every
-def test_the_seed_decides(kind):
+def test_the_seed_determines_the_points(kind):
     turns = ["ends"] * 8
     assert told(made(kind, 1), turns) == told(made(kind, 1), turns)
     if kind is not grid:
@@ -186,7 +186,7 @@ def test_points_survive_json(kind):
 
 
 @every
-def test_it_says_what_it_is_in_json(kind):
+def test_a_searcher_describes_itself_in_json(kind):
     assert json.loads(json.dumps(made(kind).describe()))["searcher"]
 
 
@@ -207,7 +207,7 @@ def test_a_space_of_one_hyperparameter_is_enough(kind, mode):
 
 
 @pytest.mark.parametrize("kind", [RandomSearch, SobolSearch])
-def test_where_all_is_fixed_a_study_repeats_one_configuration(kind):
+def test_a_space_with_everything_fixed_repeats_one_configuration(kind):
     space = type(EVERYTHING)("fixed", (), fixed=(("rate", 0.1),))
     assert told(made(kind, space=space), ["runs"] * 3) == [{"rate": 0.1}] * 3
 
@@ -216,7 +216,7 @@ def test_where_all_is_fixed_a_study_repeats_one_configuration(kind):
 
 
 @learning
-def test_a_model_of_nothing_is_an_error(kind):
+def test_a_model_based_searcher_refuses_a_space_with_everything_fixed(kind):
     space = type(EVERYTHING)("fixed", (), fixed=(("rate", 0.1),))
     with pytest.raises(ValueError, match="space fixed: every hyperparameter is fixed"):
         made(kind, space=space)
@@ -224,7 +224,7 @@ def test_a_model_of_nothing_is_an_error(kind):
 
 @learning
 @pytest.mark.parametrize("mode", ["min", "max"])
-def test_a_model_looks_where_it_was_good(kind, mode):
+def test_a_model_based_searcher_suggests_points_near_good_ones(kind, mode):
     sign = 1 if mode == "max" else -1
     searcher, found = made(kind, mode=mode), []
     for index in range(60):
@@ -236,7 +236,7 @@ def test_a_model_looks_where_it_was_good(kind, mode):
 
 
 @learning
-def test_a_model_keeps_away_from_where_trials_fail(kind):
+def test_a_model_based_searcher_avoids_regions_where_trials_fail(kind):
     searcher = made(kind)
     failed = []
     for index in range(60):
@@ -250,7 +250,7 @@ def test_a_model_keeps_away_from_where_trials_fail(kind):
 
 
 @every
-def test_start_points_come_first_with_defaults_for_what_they_leave_out(kind):
+def test_start_points_come_first_and_defaults_complete_them(kind):
     points = [{"optimizer": "rms", "rate": 0.5}, {}, {"sizes": [8, 8], "momentum": 0.6}]
     searcher = made(kind, start_points=points)
     first, second, third, fourth = told(searcher, ["ends"] * 4)
@@ -279,7 +279,7 @@ def test_a_start_point_that_is_not_in_the_space_is_an_error(kind, point, message
 
 
 @learning
-def test_it_says_what_it_has_learned_of_an_earlier_study(kind):
+def test_a_searcher_reports_how_many_trials_of_an_earlier_study_it_uses(kind):
     searcher = made(kind)
     assert searcher.learned == ""
     for event in OTHERS:
@@ -302,14 +302,14 @@ def test_trials_of_an_earlier_study_may_have_been_stopped_where_this_one_has_no_
 
 
 @learning
-def test_a_searcher_that_has_had_a_study_begins_the_next_one_anew(kind):
+def test_a_searcher_starts_its_next_study_from_scratch(kind):
     searcher = made(kind)
     first = told(searcher, ["ends"] * 12)
     assert told(begun(searcher), ["ends"] * 12) == first
 
 
 @learning
-def test_in_a_small_space_no_point_comes_twice(kind):
+def test_in_a_small_space_no_point_is_suggested_twice(kind):
     space = EVERYTHING.fix(rate=0.1, units=8, optimizer="adam", momentum=0.5)
     searcher = made(kind, space=space)
     configs = []

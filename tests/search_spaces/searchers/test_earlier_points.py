@@ -65,7 +65,7 @@ def begun(kind=RandomSearch, **options):
 
 
 @every
-def test_where_they_are_better_than_a_point_of_the_searcher_the_others_follow(kind):
+def test_if_earlier_points_beat_a_point_of_the_searcher_the_others_are_tried(kind):
     run = begun(kind)
     for index, value in enumerate((0.9, 0.2, 0.6, 0.3, 0.5)):
         run.end(index, value)
@@ -75,7 +75,7 @@ def test_where_they_are_better_than_a_point_of_the_searcher_the_others_follow(ki
 
 
 @every
-def test_where_a_point_of_the_searcher_is_better_than_three_no_other_follows(kind):
+def test_if_a_point_of_the_searcher_beats_three_earlier_ones_no_other_is_tried(kind):
     run = begun(kind)
     for index, value in enumerate((0.9, 0.2, 0.3, 0.4, 0.5)):
         run.end(index, value)
@@ -93,7 +93,7 @@ def test_the_smaller_is_the_better_where_the_study_looks_for_that():
     assert len(run.searcher.take_events()) == 1
 
 
-def test_until_all_of_them_have_ended_the_searcher_suggests():
+def test_until_the_first_earlier_points_have_ended_the_searcher_suggests():
     run = begun()
     for index in (4, 1, 2):
         run.end(index, 0.5)
@@ -125,7 +125,7 @@ def test_results_that_were_lost_do_not_count():
     ("failed", "helpful"),
     [({4}, True), ({1, 2}, True), ({1, 2, 3}, False), ({1, 2, 3, 4}, True)],
 )
-def test_who_fails_is_worse_than_all_others(failed, helpful):
+def test_a_failed_trial_is_worse_than_all_others(failed, helpful):
     run = begun()
     for index in (1, 2, 3, 4):
         if index in failed:
@@ -136,7 +136,7 @@ def test_who_fails_is_worse_than_all_others(failed, helpful):
 
 
 @pytest.mark.parametrize("value", [0.1, 0.9])
-def test_a_resumed_study_goes_on_with_the_same_points(value):
+def test_a_resumed_study_continues_with_the_same_points(value):
     run = begun()
     for index in (1, 2, 3):
         run.end(index, 0.5)
@@ -147,7 +147,7 @@ def test_a_resumed_study_goes_on_with_the_same_points(value):
     assert resumed.rates(5, 9) == run.rates(5, 9)
 
 
-def test_what_the_journal_has_is_not_decided_again():
+def test_a_decision_in_the_journal_is_not_made_again():
     run = begun()
     for index in (1, 2, 3):
         run.end(index, 0.5)
