@@ -71,7 +71,7 @@ def audited(events, mode="max", asha=ASHA):
 
 @given(st.integers(0, 10_000))
 @settings(max_examples=25)
-def test_where_all_stopped_trials_are_controls_all_is_known(seed):
+def test_with_every_stopped_trial_as_a_control_an_audit_knows_the_exact_counts(seed):
     curves, events = population(np.random.default_rng(seed), trials=40)
     found = audited(events)
     trials = trials_from(events)
@@ -86,7 +86,7 @@ def test_where_all_stopped_trials_are_controls_all_is_known(seed):
     assert all(name and text for name, text in audit_lines(found))
 
 
-def test_mode_min_is_mode_max_upside_down():
+def test_mode_min_of_negated_values_equals_mode_max():
     _, events = population(np.random.default_rng(1))
     turned = json.loads(json.dumps(events))
     for event in turned:
@@ -95,7 +95,7 @@ def test_mode_min_is_mode_max_upside_down():
     assert audited(turned, mode="min") == audited(events)
 
 
-def test_plots_that_never_cross_correlate_perfectly_and_lose_nothing():
+def test_curves_that_never_cross_correlate_perfectly_and_lose_no_trial():
     _, events = population(np.random.default_rng(0), noise=0.0)
     found = audited(events)
     for at in found["rank_correlation"]:
@@ -105,7 +105,7 @@ def test_plots_that_never_cross_correlate_perfectly_and_lose_nothing():
 
 
 @pytest.mark.parametrize(("left_out", "now"), [([], 1), ([1], 3), ([1, 3], 9)])
-def test_a_grace_period_that_decided_itself_is_that_of_the_lowest_rung_in_use(left_out, now):
+def test_the_grace_period_of_an_adaptive_study_is_its_lowest_rung_in_use(left_out, now):
     _, events = population(np.random.default_rng(0))
     judged = {"event": "rung_judged", "next": 9, "pairs": 6, "agreement": 0.5, "used": False}
     events += [{**judged, "rung": rung} for rung in left_out]
@@ -114,7 +114,7 @@ def test_a_grace_period_that_decided_itself_is_that_of_the_lowest_rung_in_use(le
     assert dict(audit_lines(found))["grace period"]
 
 
-def test_a_first_epoch_that_says_nothing_is_told_and_a_longer_grace_period_advised():
+def test_an_uninformative_first_epoch_is_reported_with_a_longer_grace_period():
     _, events = population(np.random.default_rng(0))
     shuffled = np.random.default_rng(1).permutation(64) / 1e6
     for event in events:
@@ -129,7 +129,7 @@ def test_a_first_epoch_that_says_nothing_is_told_and_a_longer_grace_period_advis
     assert "epochs instead of" in line
 
 
-def test_a_share_of_controls_stands_for_all():
+def test_a_share_of_controls_represents_all_stopped_trials():
     covered = 0
     for seed in range(20):
         curves, events = population(np.random.default_rng(seed), share=0.5)
@@ -162,7 +162,7 @@ def test_a_control_is_worth_its_best_epoch_before_or_after_the_rung_and_a_failed
     assert found["killed"]["estimate"] == 1
 
 
-def test_who_is_not_to_blame_or_still_runs_says_nothing():
+def test_a_control_that_is_blameless_or_still_runs_does_not_count():
     events = lived(0, [0.5] * 9, "finished")
     events += lived(1, [0.1, 0.9], "stopped", 1, "failed", blameless=True)
     events += lived(2, [0.1, 0.9], "stopped", 1, "running")
@@ -181,14 +181,14 @@ def test_who_is_not_to_blame_or_still_runs_says_nothing():
     "events",
     [[], [suggested(0)], lived(0, [0.5], "stopped", 1, "finished"), lived(0, [], "failed")],
 )
-def test_a_study_with_next_to_nothing_in_it_is_audited(events):
+def test_a_nearly_empty_study_is_audited(events):
     found = audited(events)
     assert all(at["too_few"].startswith("too few") for at in found["rank_correlation"])
     assert dict(audit_lines(found))["rungs killed"].startswith("not known")
     json.dumps(found, allow_nan=False)
 
 
-def test_records_are_left_as_they_were():
+def test_an_audit_leaves_the_records_of_trials_unchanged():
     events = [suggested(0), *lived(0, [0.5], "finished")[1:]]
     state = state_of(events)
     audit_of(state, ASHA, continuations(map(typed, events)))
@@ -216,7 +216,7 @@ def apart(events):
     return [{k: v for k, v in event.items() if k != "control"} for event in first], second
 
 
-def test_two_studies_say_what_one_of_an_earlier_version_says(tmp_path):
+def test_a_study_and_its_audit_study_report_what_one_study_of_an_earlier_version_does(tmp_path):
     _, events = population(np.random.default_rng(0), share=0.5)
     first, second = apart(events)
     wanted = audited(events)
@@ -230,7 +230,7 @@ def test_two_studies_say_what_one_of_an_earlier_version_says(tmp_path):
         assert audit(str(tmp_path / name)) == {**wanted, "controls_left": 2}
 
 
-def test_what_a_study_of_an_earlier_version_has_not_finished_the_second_one_does(tmp_path):
+def test_the_audit_study_finishes_the_controls_of_a_study_of_an_earlier_version(tmp_path):
     whole = lived(0, [0.5] * 9, "finished")
     for index in (1, 2):
         whole += lived(index, [0.1 * index] * 9, "stopped", 1, "finished")
@@ -251,7 +251,7 @@ def run(*arguments):
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-def test_the_command_prints_it_or_says_what_is_missing(tmp_path):
+def test_the_audit_command_prints_the_audit_or_names_what_is_missing(tmp_path):
     _, events = population(np.random.default_rng(0))
     study = tmp_path / "study"
     stored(study, events, strategy=ASHA)

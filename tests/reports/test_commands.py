@@ -41,7 +41,7 @@ def test_each_study_of_a_folder_is_listed_and_a_damaged_one_does_not_hide_the_ot
     assert any(str(broken) in line for line in lines[3:])
 
 
-def test_a_folder_that_has_no_studies_is_refused_with_the_reason(study, tmp_path):
+def test_a_folder_without_studies_is_refused_with_the_reason(study, tmp_path):
     (tmp_path / "empty").mkdir()
     for name, reason in (("empty", "no study"), ("missing", "listed"), ("results/first", "itself")):
         with pytest.raises(ValueError, match=reason):
@@ -105,7 +105,7 @@ def test_a_wrong_option_is_refused_with_what_is_allowed(study, options, message)
         show(str(study), **options)
 
 
-def test_no_line_is_wider_than_80_columns_and_what_has_no_room_is_named(tmp_path, capsys):
+def test_no_line_is_wider_than_80_columns_and_columns_without_room_are_named(tmp_path, capsys):
     names = [f"hyperparameter_{n}" for n in range(9)]
     write_study(tmp_path, config=dict.fromkeys(names, "x" * 100), searched=names)
     show(str(tmp_path))
@@ -114,7 +114,7 @@ def test_no_line_is_wider_than_80_columns_and_what_has_no_room_is_named(tmp_path
     assert all(name in last for name in names[1:])
 
 
-def test_the_story_of_a_trial_says_how_it_ended_and_what_it_was_given(study, capsys):
+def test_why_shows_how_a_trial_ended_and_its_configuration(study, capsys):
     why(str(study), 1)
     text = capsys.readouterr().out
     assert text.startswith("trial 1: stopped")
@@ -125,14 +125,14 @@ def test_the_story_of_a_trial_says_how_it_ended_and_what_it_was_given(study, cap
     assert "trained    epoch 1" in text
 
 
-def test_the_story_of_a_trial_without_a_value_and_of_one_that_is_missing(study, capsys):
+def test_why_explains_a_trial_without_a_value_and_refuses_a_missing_one(study, capsys):
     why(str(study), 4)
     assert capsys.readouterr().out.startswith("trial 4: failed")
     with pytest.raises(ValueError, match="no trial 8; its trials are 0 to 7"):
         why(str(study), 8)
 
 
-def test_two_studies_are_compared_by_what_was_found_and_by_their_settings(study, tmp_path, capsys):
+def test_two_studies_are_compared_by_their_results_and_settings(study, tmp_path, capsys):
     other = tmp_path / "results" / "second"
     other.mkdir()
     write_study(other, mode="min", rungs=())

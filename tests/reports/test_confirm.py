@@ -74,7 +74,7 @@ def test_a_round_has_each_candidate_in_the_race_once_and_one_that_is_worse_leave
     assert race.seeds == {number: 100 + number for number, names in enumerate(rounds) if names}
 
 
-def test_a_run_that_diverges_is_worse_than_every_value_and_is_told():
+def test_a_diverged_run_is_worse_than_every_value_and_is_reported():
     race = Race(NAMES, 3, SCORE)
     play(race, lambda name, number: "diverged" if name == "trial 3" else 0.5 + 0.01 * number)
     found = confirmation_of(race, 3)
@@ -86,7 +86,7 @@ def test_a_run_that_diverges_is_worse_than_every_value_and_is_told():
     assert stored["values"]["trial 3"][0] is None
 
 
-def test_values_that_no_seed_changes_are_told():
+def test_values_that_no_seed_changes_are_reported():
     race = Race(NAMES, 3, SCORE)
     play(race, lambda name, number: float(len(name)))
     assert any("sets its seed itself" in notice for notice in confirmation_of(race).notices)
@@ -96,7 +96,9 @@ values = st.one_of(st.floats(0, 1), st.sampled_from(["diverged", "failed"]))
 
 
 @given(st.dictionaries(st.tuples(st.sampled_from(NAMES), st.integers(0, 4)), values), st.data())
-def test_a_race_goes_on_from_any_part_of_its_journal_as_if_nothing_had_been(given_values, data):
+def test_a_race_resumed_from_any_part_of_its_journal_equals_an_uninterrupted_one(
+    given_values, data
+):
     def value_of(name, number):
         return given_values.get((name, number), 0.5)
 
@@ -122,7 +124,7 @@ def test_a_race_goes_on_from_any_part_of_its_journal_as_if_nothing_had_been(give
     assert confirmation_of(again).to_json() == confirmation_of(whole).to_json()
 
 
-def test_a_race_that_was_over_goes_on_if_more_rounds_are_planned():
+def test_a_finished_race_continues_if_more_rounds_are_planned():
     def even(name, number):
         return 0.5 + 0.1 * ((number + len(name)) % 2)
 
@@ -146,7 +148,7 @@ def stored(folder, events, **confirms):
     return folder
 
 
-def test_it_is_read_from_beside_its_study_at_any_time(tmp_path):
+def test_a_confirmation_beside_its_study_is_read_at_any_time(tmp_path):
     first = str(stored(tmp_path / "first", []))
     assert confirmation_beside(first) is None
     events = play(Race(NAMES, 5, SCORE), clear)
@@ -178,7 +180,7 @@ def text_of(first):
 
 
 @pytest.mark.slow
-def test_the_report_says_how_to_confirm_and_shows_a_confirmation_and_an_audit(tmp_path):
+def test_the_report_has_the_confirm_command_and_shows_a_confirmation_and_an_audit(tmp_path):
     first = write(tmp_path / "first", spread(12))
     for text in text_of(first):
         assert f"Not confirmed: tune-cluster confirm {first}" in text
@@ -215,7 +217,7 @@ AUDIT = {
 
 
 @pytest.mark.parametrize(("seeds", "verdict"), [(5, "pass"), (2, "warn")])
-def test_the_doctor_takes_the_verdict_for_the_noise(tmp_path, seeds, verdict):
+def test_the_doctor_judges_the_noise_by_the_verdict_of_the_confirmation(tmp_path, seeds, verdict):
     first = write(tmp_path / "first", spread(12))
     value_of = clear if verdict == "pass" else (lambda name, number: 0.5 + 0.01 * number)
     beside(tmp_path / "first-confirm", play(Race(NAMES, seeds, SCORE), value_of), seeds)

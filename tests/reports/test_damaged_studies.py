@@ -202,7 +202,7 @@ changes = st.lists(st.tuples(st.none() | numbers, numbers, others), min_size=1, 
 
 @tried(15)
 @given(name=studies, number=numbers, damage=damages, running=st.booleans())
-def test_a_damaged_file_gives_what_is_there_or_a_line(
+def test_readers_of_a_damaged_file_give_the_readable_part_or_one_line(
     whole, capsys, tmp_path_factory, name, number, damage, running
 ):
     damage = any_file(number, damage)
@@ -211,7 +211,7 @@ def test_a_damaged_file_gives_what_is_there_or_a_line(
 
 @tried(25)
 @given(name=studies, changes=changes)
-def test_fields_that_another_program_has_written_give_what_is_there_or_a_line(
+def test_readers_of_foreign_fields_give_the_readable_part_or_one_line(
     whole, capsys, tmp_path_factory, name, changes
 ):
     damage = any_field(changes)
@@ -221,7 +221,7 @@ def test_fields_that_another_program_has_written_give_what_is_there_or_a_line(
 @pytest.mark.long
 @tried(COUNT)
 @given(name=studies, number=numbers, damage=damages, running=st.booleans())
-def test_the_pages_of_a_study_with_a_damaged_file_are_there_or_a_line_is(
+def test_pages_of_a_study_with_a_damaged_file_are_written_or_refused_in_one_line(
     reported, capsys, tmp_path_factory, name, number, damage, running
 ):
     damage = any_file(number, damage)
@@ -231,7 +231,7 @@ def test_the_pages_of_a_study_with_a_damaged_file_are_there_or_a_line_is(
 @pytest.mark.long
 @tried(COUNT)
 @given(name=studies, changes=changes)
-def test_the_pages_of_a_study_of_another_program_are_there_or_a_line_is(
+def test_pages_of_a_study_with_foreign_fields_are_written_or_refused_in_one_line(
     reported, capsys, tmp_path_factory, name, changes
 ):
     damage = any_field(changes)
@@ -241,7 +241,7 @@ def test_the_pages_of_a_study_of_another_program_are_there_or_a_line_is(
 @pytest.mark.long
 @tried(COUNT)
 @given(number=st.integers(2, 2**16), damage=damages)
-def test_a_damaged_experiment_of_plain_ray_tune_gives_what_is_there_or_a_line(
+def test_readers_of_a_damaged_ray_tune_experiment_give_the_readable_part_or_one_line(
     experiment, capsys, tmp_path_factory, number, damage
 ):
     # Never one of the two files of a study: it has none.
@@ -280,7 +280,7 @@ def changed_line(first, **fields):
         (changed_line("suggested", configuration={}), "newer"),
     ],
 )
-def test_a_field_that_cannot_be_is_named(whole, capsys, tmp_path_factory, damage, names):
+def test_an_impossible_field_is_named(whole, capsys, tmp_path_factory, damage, names):
     said = read_damaged(TERMINAL, whole, "made_up", damage, False, capsys, tmp_path_factory)
     assert names in said["show"]
     assert names in said["list"]
@@ -295,14 +295,14 @@ def test_a_field_that_cannot_be_is_named(whole, capsys, tmp_path_factory, damage
         changed_line("result", metrics={"score": 10**30, "val_loss": 10**200}),
     ],
 )
-def test_values_that_no_range_has_are_shown(whole, capsys, tmp_path_factory, damage):
+def test_values_outside_every_range_are_shown(whole, capsys, tmp_path_factory, damage):
     readers = {**TERMINAL, **PAGES}
     said = read_damaged(readers, whole, "made_up", damage, False, capsys, tmp_path_factory)
     assert "report.html" in said["report"]
     assert "The best is trial" in said["ui"]
 
 
-def test_a_study_of_a_later_schema_and_a_folder_that_is_none_are_refused_in_a_line(
+def test_a_study_of_a_later_schema_and_a_folder_without_a_study_are_refused_in_one_line(
     whole, capsys, tmp_path
 ):
     (tmp_path / "study").mkdir()

@@ -29,7 +29,7 @@ def truly_killed(survivors, stopped, top):
 
 
 @given(ends.filter(len), ends)
-def test_once_every_stopped_trial_is_a_control_the_count_is_right(survivors, stopped):
+def test_with_every_stopped_trial_as_a_control_the_count_is_exact(survivors, stopped):
     top = min(5, len(survivors))
     truth = truly_killed(survivors, stopped, top)
     found = killed(survivors, stopped, len(stopped), top)
@@ -37,7 +37,9 @@ def test_once_every_stopped_trial_is_a_control_the_count_is_right(survivors, sto
 
 
 @given(ends.filter(len), ends.filter(len), st.integers(0, 40))
-def test_the_estimate_is_within_its_bounds_and_never_more_than_there_are(survivors, controls, more):
+def test_the_estimate_is_within_its_bounds_and_at_most_the_number_of_stopped_trials(
+    survivors, controls, more
+):
     top, stopped = min(5, len(survivors)), len(controls) + more
     found = killed(survivors, controls, stopped, top)
     assert 0 <= found["low"] <= found["high"] <= min(top, stopped)
@@ -46,7 +48,7 @@ def test_the_estimate_is_within_its_bounds_and_never_more_than_there_are(survivo
     assert sum(shares) == pytest.approx(top)
 
 
-def test_a_rung_compares_the_first_value_at_or_past_it_and_the_last_of_who_had_ended():
+def test_a_rung_compares_the_first_value_at_or_past_it_or_the_last_of_an_ended_trial():
     trial = Followed({2: 0.2, 4: 0.4, 10: 0.3}, None, failed=False)
     assert [trial.at(rung) for rung in (1, 3, 9, 27)] == [0.2, 0.4, 0.3, 0.3]
     assert [trial.reached(rung) for rung in (9, 10, 27)] == [True, True, False]
@@ -55,7 +57,7 @@ def test_a_rung_compares_the_first_value_at_or_past_it_and_the_last_of_who_had_e
 
 @pytest.mark.parametrize("share", [0.1, 0.4])
 @pytest.mark.parametrize("luck", [0.0, 1.0, 3.0])
-def test_the_interval_has_the_truth_in_95_of_a_hundred_draws_at_least(share, luck):
+def test_the_interval_contains_the_truth_in_at_least_95_of_100_draws(share, luck):
     """`luck`: how far the order of the rungs is from that of the ends."""
     rng = np.random.default_rng([int(share * 10), int(luck)])
     covered, draws = 0, 400
@@ -70,7 +72,7 @@ def test_the_interval_has_the_truth_in_95_of_a_hundred_draws_at_least(share, luc
     assert covered >= 0.95 * draws
 
 
-def test_without_controls_or_survivors_nothing_is_known_and_without_stops_nothing_was_killed():
+def test_without_controls_or_survivors_the_count_is_unknown_and_without_stops_it_is_zero():
     assert killed([1.0, 2.0], [], 3, 2) is None
     assert killed([], [1.0], 3, 0) is None
     assert killed([1.0, 2.0], [], 0, 2) == {"estimate": 0.0, "low": 0, "high": 0}
@@ -80,7 +82,7 @@ def trial(values, rung=None, failed=False):
     return Followed(dict(enumerate(values, start=1)), rung, failed)
 
 
-def test_a_rung_sees_the_last_value_of_what_has_ended_and_nothing_worse_than_a_failure():
+def test_a_rung_sees_the_last_value_of_an_ended_trial_and_a_failure_as_the_worst():
     assert trial([0.1, 0.3, 0.2]).end == 0.3
     assert [trial([0.1, 0.3]).at(epoch) for epoch in (1, 2, 5)] == [0.1, 0.3, 0.3]
     assert trial([0.1], failed=True).at(1) == 0.1
@@ -98,7 +100,7 @@ def crossing(epoch, number=40):
 
 
 @pytest.mark.parametrize(("epoch", "found"), [(1, 1), (2, 2), (3, 3), (4, 5), (5, 5), (9, None)])
-def test_the_smallest_grace_period_is_advised_that_lets_the_best_through(epoch, found):
+def test_the_smallest_grace_period_that_keeps_the_best_trials_is_advised(epoch, found):
     trials = crossing(epoch)
     controls = [Followed(t.values, 1, False) for t in trials[::2]]
     advice = advised(trials[1::2], controls, 20, ASHA)
@@ -111,7 +113,7 @@ def test_the_smallest_grace_period_is_advised_that_lets_the_best_through(epoch, 
         assert advice["epochs"] == epochs_at_once(40, found, 3, 9)
 
 
-def test_a_control_stands_for_all_that_were_stopped():
+def test_a_control_represents_all_stopped_trials():
     # Ten equal survivors, and worse controls; with one control for 90 trials, the
     # value after one epoch is the best of all.
     survivors = [trial([0.5] * 8 + [1.0 + i]) for i in range(10)]
@@ -131,7 +133,7 @@ def test_grace_periods_are_half_steps_of_the_scale():
 @pytest.mark.parametrize(
     ("trials", "grace", "epochs"), [(27, 1, 27 + 9 * 2 + 3 * 6), (27, 9, 243), (2, 1, 2 + 2 + 6)]
 )
-def test_what_rungs_cost_where_all_come_at_once(trials, grace, epochs):
+def test_the_epochs_that_rungs_cost_if_all_trials_run_at_once_are_counted(trials, grace, epochs):
     assert epochs_at_once(trials, grace, 3, 9) == epochs
 
 
@@ -143,7 +145,7 @@ def draws(draw):
 
 
 @given(draws())
-def test_the_bounds_are_possible_and_hold_what_was_seen(case):
+def test_the_bounds_are_possible_and_contain_the_observed_share(case):
     hits, drawn, of = case
     low, high = bounds(hits, drawn, of)
     assert hits <= low <= high <= of - (drawn - hits)
@@ -153,11 +155,11 @@ def test_the_bounds_are_possible_and_hold_what_was_seen(case):
 
 
 @given(st.integers(0, 60).flatmap(lambda of: st.tuples(st.integers(0, of), st.just(of))))
-def test_once_all_are_drawn_nothing_is_left_to_guess(case):
+def test_once_all_are_drawn_the_bounds_equal_the_count(case):
     assert bounds(case[0], case[1], case[1]) == (case[0], case[0])
 
 
-def test_without_a_draw_everything_is_possible():
+def test_without_a_draw_the_bounds_span_every_count():
     assert bounds(0, 0, 7) == (0, 7)
 
 
@@ -168,7 +170,7 @@ def test_impossible_draws_are_refused(case):
 
 
 @pytest.mark.parametrize(("of", "drawn"), [(20, 3), (20, 12), (60, 30), (61, 7)])
-def test_at_least_95_in_a_hundred_samples_have_the_truth_between_their_bounds(of, drawn):
+def test_the_bounds_contain_the_truth_in_at_least_95_of_100_samples(of, drawn):
     allowed = [bounds(hits, drawn, of) for hits in range(drawn + 1)]
     for truth in range(of + 1):
         chances = stats.hypergeom(of, truth, drawn).pmf(np.arange(drawn + 1))
@@ -178,7 +180,7 @@ def test_at_least_95_in_a_hundred_samples_have_the_truth_between_their_bounds(of
         assert covered >= 0.95 - 1e-12
 
 
-def test_of_many_they_are_those_of_clopper_and_pearson():
+def test_for_a_large_population_the_bounds_equal_those_of_clopper_and_pearson():
     low, high = bounds(6, 30, 30_000)
     exact = stats.binomtest(6, 30).proportion_ci()
     assert (low / 30_000, high / 30_000) == pytest.approx((exact.low, exact.high), abs=1e-3)
@@ -188,7 +190,7 @@ values = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(1,
 
 
 @given(values)
-def test_a_weight_is_so_many_equal_trials(rows):
+def test_a_weight_counts_as_that_many_equal_trials(rows):
     first, second, weights = np.array(rows, float).T
     ours = rank_correlation(first, second, weights)
     repeated = np.repeat(np.array(rows, float)[:, :2], weights.astype(int), axis=0)
@@ -198,12 +200,12 @@ def test_a_weight_is_so_many_equal_trials(rows):
         assert ours == pytest.approx(stats.spearmanr(repeated).statistic, abs=1e-9)
 
 
-def test_ranks_are_the_weight_below_and_half_of_the_own():
+def test_a_weighted_rank_is_the_weight_below_plus_half_of_its_own():
     ranks = weighted_ranks(np.array([3.0, 1.0, 3.0, 2.0]), np.array([1.0, 4.0, 1.0, 2.0]))
     assert ranks.tolist() == [7.0, 2.0, 7.0, 5.0]
 
 
-def test_the_same_order_is_a_correlation_of_one_with_no_doubt():
+def test_the_same_order_has_a_correlation_of_one_with_an_interval_of_width_zero():
     rows = np.array([(x, x**3) for x in range(12)], float)
     assert bootstrapped_rank_correlation([rows[6:], rows[:6]], [6, 60]) == pytest.approx((1, 1, 1))
     rows[:, 1] *= -1
@@ -214,7 +216,7 @@ def test_values_that_are_all_equal_have_no_rank_correlation():
     assert bootstrapped_rank_correlation([np.ones((12, 2))], [12]) is None
 
 
-def test_the_same_sample_has_the_same_interval_around_what_was_found():
+def test_the_same_sample_has_the_same_interval_around_its_correlation():
     rows = np.random.default_rng(0).normal(size=(40, 2)) + np.arange(40)[:, None] / 10
     interval = bootstrapped_rank_correlation([rows[:20], rows[20:]], [20, 200])
     assert interval is not None

@@ -108,7 +108,7 @@ def test_the_weights_of_a_script_are_exported_and_its_model_is_asked_for(
         assert torch.equal(torch.tensor(json.loads(answer)), model_of(0)(torch.eye(3)))
 
 
-def test_a_study_on_a_task_gives_a_predict_that_is_whole(study, tmp_path, monkeypatch):
+def test_a_study_on_a_task_exports_a_complete_predict_script(study, tmp_path, monkeypatch):
     checkpoint_of("table", tmp_path / "checkpoint")
     put(LocalStore(study), 0, 2, 0.5, tmp_path / "checkpoint")
     code, out, _ = export(monkeypatch, study, "--to", tmp_path / "of_table")
@@ -124,7 +124,7 @@ def test_a_study_on_a_task_gives_a_predict_that_is_whole(study, tmp_path, monkey
     assert "is there already" in errors
 
 
-def test_best_is_taken_if_it_is_of_the_best_trial_and_intact(study):
+def test_the_folder_best_is_exported_if_it_is_intact_and_of_the_best_trial(study):
     with chosen(str(study)) as found:
         assert (found.trial, found.epoch, found.notice) == (0, 2, "")
         assert found.folder.parent == study / "trials" / "0000"
@@ -156,7 +156,7 @@ def test_the_next_intact_checkpoint_replaces_a_damaged_one_and_is_named(
 
 
 @pytest.mark.parametrize("without", ["values", "checkpoints"])
-def test_a_study_that_has_no_model_is_one_line(without, tmp_path, monkeypatch):
+def test_a_study_without_a_model_is_refused_in_one_line(without, tmp_path, monkeypatch):
     folder = tmp_path / "first"
     folder.mkdir()
     write_study(folder, *([] if without == "checkpoints" else [[([], "failed")]]))

@@ -56,7 +56,7 @@ def test_an_advice_that_the_job_has_no_flag_for_is_left_and_named(tmp_path):
     assert any("learning_rate" in advice for advice in made.left)
 
 
-def test_values_of_our_trainables_alone_are_not_given_to_a_script_of_ones_own(tmp_path):
+def test_advice_for_the_trainables_of_the_project_is_not_given_to_a_users_script(tmp_path):
     diverging = [
         *spread(14, best=0.03, high=0.03),
         *(trial(0.1, "diverged", 1, 0.04 + at / 100) for at in range(5)),

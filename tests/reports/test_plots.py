@@ -28,7 +28,7 @@ def test_a_study_with_every_kind_of_trial_is_drawn(tmp_path, mode):
     assert pixels[..., :3].std() > 0.01, "an empty page"
 
 
-def test_another_best_makes_another_picture(tmp_path):
+def test_another_best_trial_gives_another_picture(tmp_path):
     first = picture_of(write_study(tmp_path))
     second = picture_of(write_study(tmp_path, mode="min"))
     assert (first != second).any()
@@ -46,7 +46,7 @@ def test_a_rung_that_was_left_out_is_not_drawn(tmp_path):
 
 
 @pytest.mark.parametrize("trials", [[], [([], None)], [([], "diverged")], [([0.5], "finished")]])
-def test_a_study_with_next_to_nothing_in_it_is_drawn(tmp_path, trials):
+def test_a_nearly_empty_study_is_drawn(tmp_path, trials):
     assert picture_of(write_study(tmp_path, trials)).size
 
 
@@ -84,7 +84,7 @@ def test_a_space_with_another_learning_rate_or_batch_size_or_none_is_drawn(tmp_p
         (["lr"], [], {}),
     ],
 )
-def test_hyperparameters_that_are_searched_and_have_numbers_are_shown(parameters, configs, shown):
+def test_searched_hyperparameters_with_numbers_are_shown(parameters, configs, shown):
     space = {"name": "own", "parameters": [{"name": name} for name in parameters], "fixed": {}}
     assert shown_hyperparameters(about(space=space), configs) == shown
 
@@ -121,14 +121,14 @@ def test_a_metric_below_zero_is_not_drawn_upside_down(tmp_path, monkeypatch):
     assert low <= -0.5 <= high
 
 
-def test_what_is_no_study_is_an_error(tmp_path):
+def test_a_folder_without_a_study_is_an_error(tmp_path):
     with pytest.raises(ValueError, match=r"study\.json"):
         draw_curves(tmp_path, tmp_path / "curves.png")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
-def test_the_command_puts_the_picture_into_the_study(tmp_path):
+def test_the_plot_command_writes_the_picture_into_the_study(tmp_path):
     write_study(tmp_path)
     command = [sys.executable, "-m", "tune_cluster", "plot", str(tmp_path)]
     subprocess.run(command, cwd=ROOT, check=True)

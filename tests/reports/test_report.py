@@ -85,7 +85,7 @@ def test_the_answer_names_the_best_trial_its_value_and_the_cost(page, studies):
     assert f"{30 * EPOCHS + 2 + 3} epochs" in first
 
 
-def test_the_tables_have_a_trial_a_row_and_an_epoch_a_row(page):
+def test_the_tables_have_one_row_for_each_trial_and_for_each_epoch(page):
     trials = pd.read_parquet(page / "trials.parquet")
     results = pd.read_parquet(page / "results.parquet")
     assert len(trials) == len(TRIALS) + 1
@@ -159,7 +159,7 @@ def test_optuna_gets_the_study_with_states_and_intermediate_values(studies, tmp_
         report((str(studies[0]),), to=str(tmp_path), optuna_storage=storage)
 
 
-def test_the_hyperparameter_that_matters_is_the_most_important(studies):
+def test_the_hyperparameter_with_the_largest_effect_is_the_most_important(studies):
     found = importances(read_study(studies[0]))
     assert found.epoch == EPOCHS
     assert [one.name for one in found.each] == ["learning_rate", "batch_size"]
@@ -174,7 +174,7 @@ def test_importance_needs_twenty_trials_at_one_epoch(tmp_path):
     assert importances(read_study(write(tmp_path / "short", short))).epoch == 3
 
 
-def test_names_and_values_that_others_have_chosen_cannot_leave_their_place(tmp_path):
+def test_hostile_names_and_values_are_escaped_in_a_report(tmp_path):
     evil = "</script><script>alert(1)</script>"
     one = {**trial(0.5), "config": {"learning_rate": 0.1, evil: evil}, "reason": evil}
     parameters = [{"name": evil, "values": [evil, "b"], "ordered": False}]
@@ -203,7 +203,7 @@ def test_the_doctor_prints_findings_for_a_person_and_for_a_program(studies, caps
     assert {"check", "verdict", "evidence", "rule", "advice", "numbers"} == set(found[0])
 
 
-def test_the_whole_part_of_a_damaged_study_is_reported(studies, tmp_path):
+def test_the_readable_part_of_a_damaged_study_is_reported(studies, tmp_path):
     damaged = tmp_path / "damaged"
     shutil.copytree(studies[0], damaged)
     lines = (damaged / "journal.jsonl").read_bytes().splitlines(keepends=True)
@@ -221,7 +221,7 @@ def test_the_whole_part_of_a_damaged_study_is_reported(studies, tmp_path):
     name=st.sampled_from(["study.json", "journal.jsonl"]),
     share=st.none() | st.floats(0, 1),
 )
-def test_a_file_that_is_missing_or_cut_gives_what_is_there_or_one_line(
+def test_a_report_of_a_missing_or_cut_file_has_the_readable_part_or_is_one_line(
     studies, tmp_path_factory, name, share
 ):
     cut = tmp_path_factory.mktemp("cut") / "study"

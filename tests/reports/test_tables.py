@@ -32,7 +32,7 @@ def test_the_table_has_a_line_for_each_trial_with_its_best_epoch(tmp_path):
     assert read_table(tmp_path / "trials.csv")[1][3] == "1"
 
 
-def test_no_two_columns_have_one_name(tmp_path):
+def test_no_two_columns_have_the_same_name(tmp_path):
     # Read by name, the second would hide the first: of a diverged trial, its configuration.
     events = [
         event_of("suggested", 0, config={"learning_rate": 0.1, "epochs": 9}),

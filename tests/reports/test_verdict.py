@@ -59,7 +59,7 @@ def test_a_clear_winner_is_found_with_few_runs():
     assert runs < 3 * 5
 
 
-def test_what_a_seed_does_to_all_hides_no_difference():
+def test_an_effect_of_the_seed_on_all_candidates_hides_no_difference():
     values = noisy({"a": 0.900, "b": 0.895}, seeds=5, deviation=0.001)
     assert np.ptp(values["a"]) > 8 * 0.005
     verdict, _ = raced(values, ACCURACY, 5)
@@ -72,7 +72,7 @@ def test_equal_candidates_end_early_in_a_tie():
     assert np.mean([runs for _, runs in ended]) < 0.7 * 2 * 20
 
 
-def test_the_worse_leave_while_the_leaders_go_on():
+def test_worse_candidates_leave_while_the_leaders_continue():
     values = noisy({"a": 0.90, "b": 0.8985, "c": 0.80, "d": 0.81}, seeds=3)
     verdict = judge(values, ACCURACY, rounds=20)
     assert verdict.continuing == ("a", "b")
@@ -80,7 +80,7 @@ def test_the_worse_leave_while_the_leaders_go_on():
     assert {c.name for c in verdict.comparisons if c.worse} == {"c", "d"}
 
 
-def test_one_that_has_left_stays_out():
+def test_a_candidate_that_has_left_stays_out():
     left = {"a": [0.90, 0.91, 0.905], "b": [0.91, 0.90, 0.90], "c": [0.99, 0.98]}
     verdict = judge(left, ACCURACY, rounds=5)
     assert verdict.best != "c"
@@ -98,7 +98,7 @@ def test_a_failed_run_is_worse_than_any_value(objective):
     assert (failed.n, failed.failed, failed.mean) == (1, 1, 0.7)
 
 
-def test_the_only_one_that_does_not_fail_is_better():
+def test_the_only_candidate_that_does_not_fail_is_better():
     verdict = judge({"a": [math.nan], "b": [0.1], "c": [math.inf]}, ACCURACY, rounds=5)
     assert (verdict.kind, verdict.best, verdict.continuing) == ("better", "b", ())
 
@@ -125,13 +125,13 @@ def test_a_constant_difference_far_above_the_steps_decides():
     assert judge(values, ACCURACY, rounds=5).kind == "better"
 
 
-def test_one_planned_seed_tells_no_difference():
+def test_one_planned_seed_shows_no_difference():
     verdict = judge({"a": [0.9], "b": [0.1]}, ACCURACY, rounds=1)
     assert (verdict.kind, verdict.decided, verdict.best) == ("tie", True, "a")
     assert math.isnan(verdict.comparisons[0].low)
 
 
-def test_after_the_first_of_several_seeds_all_go_on():
+def test_after_the_first_of_several_seeds_all_candidates_continue():
     verdict = judge({"a": [0.9], "b": [0.1]}, ACCURACY, rounds=5)
     assert verdict.continuing == ("a", "b")
 
@@ -140,19 +140,19 @@ def test_after_the_first_of_several_seeds_all_go_on():
     ("values", "rounds"),
     [({"a": [1.0]}, 1), ({"a": [], "b": []}, 1), ({"a": [1.0, 2.0], "b": [1.0, 2.0]}, 1), ({}, 1)],
 )
-def test_refuses_what_cannot_be_judged(values, rounds):
+def test_values_that_cannot_be_judged_are_refused(values, rounds):
     with pytest.raises(ValueError, match=r"needs .* got \d"):
         judge(values, ACCURACY, rounds=rounds)
 
 
-def test_says_a_wrong_better_no_more_often_than_its_level():
+def test_a_wrong_verdict_of_better_is_no_more_frequent_than_its_level():
     """Six equal candidates, looked at after each of five seeds."""
     means = {f"trial {index}": 0.9 for index in range(6)}
     said = [raced(noisy(means, seeds=5, seed=s), ACCURACY, 5)[0].kind for s in range(400)]
     assert said.count("better") <= 0.05 * 400
 
 
-def test_drops_the_truly_best_in_few_races():
+def test_the_truly_best_candidate_is_dropped_in_few_races():
     means = {"best": 0.902, "a": 0.900, "b": 0.900, "c": 0.899, "d": 0.898, "defaults": 0.88}
     kept = 0
     for seed in range(300):
@@ -196,7 +196,7 @@ def summary(verdict: Verdict):
 
 
 @given(races())
-def test_minimising_the_negative_is_maximising(case):
+def test_minimising_the_negative_values_equals_maximising(case):
     values, rounds = case
     negative = {name: [-v for v in own] for name, own in values.items()}
     assert summary(judge(values, ACCURACY, rounds=rounds)) == summary(

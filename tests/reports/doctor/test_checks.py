@@ -132,7 +132,7 @@ def test_a_healthy_study_has_no_fault(tmp_path):
     assert set(verdicts(study(tmp_path, spread(40))).values()) == {"pass"}
 
 
-def test_a_boundary_gives_the_range_that_has_the_best_inside(tmp_path):
+def test_a_best_value_at_a_boundary_advises_a_range_that_has_it_inside(tmp_path):
     stored = study(tmp_path, spread(best=0.1))
     (found,) = (one for one in examined(stored) if one.check == "boundary")
     (advice,) = found.advice
@@ -156,7 +156,7 @@ def test_a_range_under_a_condition_is_judged_by_the_trials_that_have_it(tmp_path
     assert texts == ["learning_rate=log:0.0003162:10 if optimizer=sgd"]
 
 
-def test_a_boundary_of_what_a_value_can_be_is_none(tmp_path):
+def test_a_natural_limit_of_a_value_is_no_boundary(tmp_path):
     dropout = {"name": "dropout", "low": 0.0, "high": 0.5, "scale": "linear", "integer": False}
     trials = [
         {**trial(0.9 - at / 40), "config": {"dropout": 0.5 * (at + 0.5) / 20}} for at in range(20)

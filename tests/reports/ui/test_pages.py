@@ -104,7 +104,7 @@ def text_of(browser):
     return browser.find_element(By.TAG_NAME, "body").text
 
 
-def test_a_study_is_read_from_the_list_to_the_story_of_a_trial(serve, browser):
+def test_the_pages_lead_from_the_list_of_studies_to_the_story_of_a_trial(serve, browser):
     browser.get(serve())
     waiting(browser).until(lambda b: b.find_elements(By.LINK_TEXT, "first"))
     assert "all trials" in text_of(browser)
@@ -169,7 +169,7 @@ def test_the_page_follows_a_study_that_grows(serve, browser, studies, driver):
     assert browser.execute_script("return document.querySelector('details').open")
 
 
-def test_the_stop_button_ends_a_study_in_order_and_is_there_only_if_allowed(serve, browser, driver):
+def test_the_stop_button_ends_a_study_in_order_and_is_shown_only_if_allowed(serve, browser, driver):
     browser.get(serve())
     waiting(browser).until(lambda b: b.find_elements(By.LINK_TEXT, "second"))[0].click()
     waiting(browser).until(lambda b: "this page follows" in text_of(b))
@@ -182,7 +182,7 @@ def test_the_stop_button_ends_a_study_in_order_and_is_there_only_if_allowed(serv
     waiting(browser).until(lambda b: "this page follows" not in text_of(b))
 
 
-def test_without_the_token_and_by_another_name_nothing_is_read(serve):
+def test_requests_without_the_token_or_with_another_host_are_refused(serve):
     address = serve()
     for url, headers, code in (
         (address.partition("?")[0], {}, 403),
@@ -197,7 +197,7 @@ def test_without_the_token_and_by_another_name_nothing_is_read(serve):
 @pytest.mark.parametrize(
     "place", ["study/third", "study/..%2F..%2Fetc", "study/first/trial/99", "study/first/stop"]
 )
-def test_what_is_not_there_is_not_found(serve, place):
+def test_a_missing_page_is_answered_with_not_found(serve, place):
     address, _, token = serve().partition("?token=")
     headers = {"Cookie": f"tune-cluster={token}"}
     with pytest.raises(urllib.error.HTTPError) as refused:
