@@ -9,6 +9,8 @@ import pytest
 from tests.in_process import Scored
 from tune_cluster.cli import main
 from tune_cluster.execution.data_look import look_at_data
+from tune_cluster.reports.doctor.checks import examined
+from tune_cluster.study.stored import read_study
 
 
 @pytest.fixture
@@ -38,9 +40,14 @@ def test_a_study_with_a_rare_class_reports_it_before_its_first_trial_and_at_its_
     page = (study / "data.html").read_text()
     assert "not balanced" in page
     assert "data:image/png;base64," in page
-    assert any(
-        "not balanced" in one for one in json.loads((study / "study.json").read_text())["notices"]
-    )
+    about = json.loads((study / "study.json").read_text())
+    assert any("not balanced" in one for one in about["notices"])
+    assert set(about["leakage"]) == {
+        *("validation in training", "test in training", "test in validation")
+    }
+    assert about["cluster_gpus"] == 1
+    verdicts = {one.check: one.verdict for one in examined(read_study(study))}
+    assert verdicts["gpus"] == "warn", "it is declared, and no trial was given it"
     best = json.loads((study / "best" / "best.json").read_text())
     assert best["held_out"]["predicted"]["1"] == 0, "the test needs such a model"
     assert "the best model predicts one class only, 0" in after
@@ -49,6 +56,8 @@ def test_a_study_with_a_rare_class_reports_it_before_its_first_trial_and_at_its_
     assert code == 0, output
     assert "not balanced" not in output, "that is on the page of the study"
     assert (study / "data.html").read_text() == page
+    resumed = json.loads((study / "study.json").read_text())
+    assert resumed["leakage"] == about["leakage"]
 
 
 @pytest.fixture

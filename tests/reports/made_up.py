@@ -29,11 +29,20 @@ def curve(value, epochs=EPOCHS, **changed):
     return found
 
 
-def trial(value=0.5, status="finished", epochs=EPOCHS, rate=None, batch=64, reason="", **changed):
+def trial(
+    value=0.5,
+    status="finished",
+    epochs=EPOCHS,
+    rate=None,
+    batch=64,
+    reason="",
+    rung=None,
+    **changed,
+):
     """Return a trial as `study` takes it."""
     config = {"batch_size": batch} | ({} if rate is None else {"learning_rate": rate})
     return {"config": config, "curve": curve(value, epochs, **changed), "status": status,
-            "reason": reason}  # fmt: skip
+            "reason": reason, "rung": rung}  # fmt: skip
 
 
 def spread(count=20, best=1e-2, low=1e-4, high=1e-1, **more):
@@ -47,9 +56,23 @@ def spread(count=20, best=1e-2, low=1e-4, high=1e-1, **more):
 
 
 def write(
-    folder, trials, parameters=(RATE, BATCH), rungs=(), in_order=False, trained_twice=(), **changed
+    folder,
+    trials,
+    parameters=(RATE, BATCH),
+    rungs=(),
+    in_order=False,
+    trained_twice=(),
+    killed=(),
+    together=0,
+    **changed,
 ):
-    """Write a study of these trials, one after the other, shuffled unless `in_order`."""
+    """Write a study of these trials, one after the other, shuffled unless `in_order`.
+
+    Args:
+        trained_twice: trials whose results are lost once.
+        killed: trials whose process is killed in their first epoch.
+        together: number of the first trials that have their places from the beginning.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     strategy = {}
     if rungs:
@@ -67,8 +90,17 @@ def write(
     ordered = trials if in_order else [trials[at] for at in shuffled]
     for index, one in enumerate(ordered):
         events.append({"event": "suggested", "trial": index, "config": one["config"], "time": now})
-    for index, one in enumerate(ordered):
+    for index in range(together):
         events.append({"event": "started", "trial": index, "time": now})
+    for index, one in enumerate(ordered):
+        if index >= together:
+            events.append({"event": "started", "trial": index, "time": now})
+        if index in killed:
+            now += 3 * SECONDS
+            lost = {"epoch": 1, "reason": "its process was lost", "lost": True}
+            events.append({"event": "retried", "trial": index, "time": now, **lost})
+            now += SECONDS
+            events.append({"event": "started", "trial": index, "time": now})
         for again in range(2 if index in trained_twice else 1):
             if again:
                 lost = {"first": 1, "last": len(one["curve"])}
@@ -79,7 +111,8 @@ def write(
                 events.append({**result, "metrics": metrics, "time": now})
         end = {"event": "ended", "trial": index, "status": one["status"],
                "epoch": len(one["curve"]), "time": now}  # fmt: skip
-        events.append(end | ({"reason": one["reason"]} if one["reason"] else {}))
+        more = {name: one[name] for name in ("reason", "rung") if one.get(name)}
+        events.append(end | more)
     events.append({"event": "closed", "why": "all trials", "time": now})
     (folder / "journal.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
     return folder

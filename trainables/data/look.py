@@ -47,6 +47,8 @@ class Section:
     text: str = ""
     picture: bytes = b""
     """PNG file; empty without one."""
+    leakage: tuple[tuple[str, float], ...] = ()
+    """Share of a part's samples that another part has too, by the names of both."""
     warnings: tuple[str, ...] = ()
     """Warnings for a person, before the first trial."""
 
@@ -76,6 +78,12 @@ class Look:
     def warnings(self) -> list[str]:
         """Sentences that a person should read before the first trial."""
         return [warning for section in self.sections for warning in section.warnings]
+
+    @property
+    def leakage(self) -> dict[str, float]:
+        """Share of a part's samples that another part has too, from 0 to 1, such as of "validation
+        in training"; empty if the content was not looked at."""
+        return {name: share for section in self.sections for name, share in section.leakage}
 
     @property
     def page(self) -> str:
@@ -247,7 +255,7 @@ def _duplicates(dataset: Dataset[S], keys_of: Callable[[S], Keys], told: str) ->
     train = keys["training"]
     copies = len(train) - len(np.unique(train))
     rows = [("copies inside the training part", *_share(copies, len(train)))]
-    warnings = []
+    warnings, leakage = [], []
     if copies > COPIED_SHARE * len(train):
         warnings.append(
             f"{copies:,} of {len(train):,} training samples are copies of others: they count twice"
@@ -257,6 +265,7 @@ def _duplicates(dataset: Dataset[S], keys_of: Callable[[S], Keys], told: str) ->
         rows.append(
             (f"{part} samples that are {other} samples too", *_share(shared, len(keys[part])))
         )
+        leakage.append((f"{part} in {other}", shared / max(len(keys[part]), 1)))
         if shared > SHARED_SHARE * len(keys[part]):
             warnings.append(
                 f"{shared:,} of {len(keys[part]):,} {part} samples are {other} samples too "
@@ -277,6 +286,7 @@ def _duplicates(dataset: Dataset[S], keys_of: Callable[[S], Keys], told: str) ->
         heads=("", "samples", "share"),
         rows=tuple(rows),
         warnings=tuple(warnings),
+        leakage=tuple(leakage),
     )
 
 

@@ -107,6 +107,11 @@ class Cluster:
     own: bool = False
     """Whether this job has started the cluster, on this machine, for itself."""
 
+    @property
+    def gpus(self) -> float:
+        """GPUs of the nodes that are up."""
+        return sum(node.get("GPU", 0.0) for node in self.nodes)
+
     def slots(self, cpus: float, gpus: float) -> int:
         """Return how many trials of that size run at once, on the nodes that are up or on those
         that an autoscaler starts when trials wait.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.study.study_file import write_text
@@ -23,8 +24,14 @@ class DataLook:
     """Sentences that a person should read before the first trial."""
     page: str
     """HTML page; empty if the look has failed."""
+    leakage: Mapping[str, float]
+    """Share of a part's samples that another part has too, by the names of both."""
     seconds: float
     """Time that it took."""
+
+    def described(self, notices: Sequence[str]) -> dict[str, Any]:
+        """Return what `study.json` has of it, after the other notices of the study."""
+        return {"notices": [*notices, *self.warnings], "leakage": dict(self.leakage)}
 
     def lines(self, page: str) -> Iterator[tuple[str, str]]:
         """Yield lines for the plan: each warning, and where the page is."""
@@ -48,10 +55,12 @@ def look_at_data(study: Study) -> DataLook | None:
     try:
         found = look(study.dataset)
         warnings, page = tuple(map(str, found.warnings)), str(found.page)
+        leakage = {str(n): float(share) for n, share in getattr(found, "leakage", {}).items()}
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         warnings, page = (f"the look at the data has failed: {reason}",), ""
-    return DataLook(warnings, page, time.monotonic() - began)
+        leakage = {}
+    return DataLook(warnings, page, leakage, time.monotonic() - began)
 
 
 def write_page(study: Study, look: DataLook) -> None:

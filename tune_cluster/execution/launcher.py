@@ -328,7 +328,7 @@ def prepare(
             if started:
                 cost = {} if estimate is None else {"price": estimate.describe()}
                 if look is not None:
-                    description["notices"] = [*study.notices, *look.warnings]
+                    description |= look.described(study.notices)
                 study.open({**description, **cost}, argv or ())
                 keep()
                 baselines.write_baselines(study)

@@ -11,8 +11,8 @@ LOSSES = ("train_loss", "val_loss")
 """Metrics that are compared, if a trial reports both."""
 
 RISE = 0.05
-"""Smallest rise of the validation loss above its minimum that counts, as a share of it: smaller
-ones are noise between epochs."""
+"""Smallest rise of the validation loss above its minimum that counts, as a share of it and of how
+far it has fallen to it: smaller ones are noise between epochs."""
 
 FEWEST_EPOCHS = 3
 """Smallest number of epochs after the minimum."""
@@ -21,7 +21,8 @@ FEWEST_EPOCHS = 3
 def overfits_from(trial: TrialState) -> Epoch | None:
     """Return the epoch of the lowest validation loss, if the trial overfits after it; else None.
 
-    At its end the validation loss is higher by `RISE`, and the training loss lower, than there.
+    At its end the validation loss is higher by `RISE`, and the training loss lower, than there. A
+    loss that has fallen from 2.3 to 0.02 does not rise to 0.03 by overfitting that matters.
     """
     train, validation = (_curve(trial, name) for name in LOSSES)
     if not train or not validation:
@@ -30,7 +31,9 @@ def overfits_from(trial: TrialState) -> Epoch | None:
     after = [epoch for epoch in validation if epoch > lowest]
     if len(after) < FEWEST_EPOCHS or lowest not in train or after[-1] not in train:
         return None
-    risen = validation[after[-1]] > validation[lowest] + RISE * abs(validation[lowest])
+    fallen = next(iter(validation.values())) - validation[lowest]
+    least = RISE * max(abs(validation[lowest]), fallen)
+    risen = validation[after[-1]] > validation[lowest] + least
     return lowest if risen and train[after[-1]] < train[lowest] else None
 
 

@@ -134,6 +134,10 @@ class StudyFile(TypedDict):
     dataset: _Dataset
     notices: NotRequired[list[str]]
     """Notices shown to the user at the start."""
+    cluster_gpus: NotRequired[Annotated[float, Field(ge=0)]]
+    """GPUs of the cluster at the start."""
+    leakage: NotRequired[dict[str, Annotated[float, Field(ge=0, le=1)]]]
+    """Share of a part's samples that another part has too, by the names of both."""
     inputs: NotRequired[dict[str, str]]
     """Fingerprints of other inputs of the trials."""
     versions: NotRequired[dict[str, str]]

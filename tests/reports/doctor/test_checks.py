@@ -88,6 +88,31 @@ FAULTS = {
         ],
         {"rungs": (1,)},
     ),
+    "a rung that stops what comes later": (
+        "stopped trials",
+        "warn",
+        lambda: [
+            *(
+                trial(rate=0.001 * (at + 1), score=lambda e, at=at: at * 7 % 8 if e > 2 else at)
+                for at in range(8)
+            ),
+            *(
+                trial(0.0, "stopped", 1, 0.01, rung=1, score=lambda _, at=at: at / 12)
+                for at in range(12)
+            ),
+        ],
+        {"rungs": (1,)},
+    ),
+    "a rate from which on most diverge": (
+        "infeasible",
+        "fail",
+        lambda: [
+            *spread(6, best=1e-3, high=0.01),
+            *(trial(0.1, "diverged", 1, 0.04 + at / 100) for at in range(8)),
+        ],
+        {},
+    ),
+    "three epochs that still improve": ("best epoch", "warn", lambda: spread(epochs=3, **LATE), {}),
     "few trials": ("trials", "warn", lambda: spread(6), {}),
     "a best that came last": (
         "course",
@@ -108,6 +133,27 @@ FAULTS = {
         {},
     ),
     "epochs that were trained twice": ("retries", "warn", spread, {"trained_twice": range(4)}),
+    "processes that were killed": ("retries", "warn", spread, {"killed": range(10)}),
+    "samples in two parts": (
+        "leakage",
+        "warn",
+        spread,
+        {"leakage": {"validation in training": 0.02, "test in training": 0.0}},
+    ),
+    "many samples in two parts": (
+        "leakage",
+        "fail",
+        spread,
+        {"leakage": {"validation in training": 0.0, "test in training": 0.4}},
+    ),
+    "places that wait": ("waiting", "warn", spread, {"together": 4}),
+    "GPUs that no trial was given": ("gpus", "warn", spread, {"cluster_gpus": 2.0}),
+    "GPUs that wait": (
+        "gpus",
+        "warn",
+        spread,
+        {"cluster_gpus": 4.0, "flags": {"storage_path": "", "gpus_per_trial": 1.0}},
+    ),
     "another dataset": ("dataset", "fail", spread, {"dataset": DATA}),
     "a metric that hides a small class": (
         "imbalance",
@@ -128,8 +174,56 @@ def test_a_fault_is_found_with_evidence_rule_and_advice(tmp_path, check, verdict
     assert found.advice or check in ("divergence edge",)
 
 
-def test_a_healthy_study_has_no_fault(tmp_path):
-    assert set(verdicts(study(tmp_path, spread(40))).values()) == {"pass"}
+HEALTHY = {
+    "alone": {},
+    "with rungs that rank": {"rungs": (1, 3)},
+    "with a share of copies that is chance": {"leakage": {"validation in training": 0.005}},
+    "with its GPU in use": {
+        "cluster_gpus": 1.0,
+        "flags": {"storage_path": "", "gpus_per_trial": 1.0},
+    },
+    "with a process that was killed once": {"killed": (3,)},
+    "with one epoch in twenty trained twice": {"trained_twice": (3, 4)},
+}
+
+
+@pytest.mark.parametrize("more", HEALTHY.values(), ids=HEALTHY)
+def test_a_healthy_study_has_no_fault(tmp_path, more):
+    assert set(verdicts(study(tmp_path, spread(40), **more)).values()) == {"pass"}
+
+
+def test_rungs_that_rank_have_stopped_nothing_that_comes_later(tmp_path):
+    stopped = [trial(0.1, "stopped", 1, 0.01, rung=1, score=lambda _: 0.1) for _ in range(20)]
+    assert (
+        verdicts(study(tmp_path, [*spread(20), *stopped], rungs=(1,)))["stopped trials"] == "pass"
+    )
+
+
+def test_a_rung_that_has_left_few_values_apart_is_not_blamed_for_their_order(tmp_path):
+    """The eight that ran on are close together, and the rung has ordered all others rightly."""
+    close = [
+        trial(rate=0.01, score=lambda epoch, at=at: 0.8 + (at * 3 % 8 if epoch > 2 else at) / 1e3)
+        for at in range(8)
+    ]
+    stopped = [
+        trial(0.1, "stopped", 1, 0.01, rung=1, score=lambda _, at=at: at / 60) for at in range(40)
+    ]
+    assert verdicts(study(tmp_path, [*close, *stopped], rungs=(1,)))["ranks"] == "pass"
+
+
+def test_rates_that_diverge_are_left_out_of_the_next_search(tmp_path):
+    _, _, trials, _ = FAULTS["a rate from which on most diverge"]
+    found = [one for one in examined(study(tmp_path, trials())) if one.check == "infeasible"]
+    assert [advice.search for one in found for advice in one.advice] == [
+        ("learning_rate=log:0.0001:0.04",)
+    ]
+
+
+def test_two_trials_within_noise_are_not_decided_and_others_are(tmp_path):
+    for name, values, sure in (("close", (0.9, 0.9001), False), ("apart", (0.9, 0.8), True)):
+        stored = study(tmp_path / name, [trial(value, rate=0.01) for value in values])
+        (found,) = (one for one in examined(stored) if one.check == "decision")
+        assert dict(found.numbers)["decided"] is sure
 
 
 def test_a_best_value_at_a_boundary_advises_a_range_that_has_it_inside(tmp_path):

@@ -98,6 +98,11 @@ def test_copies_are_counted_inside_and_across_the_borders():
     assert "20 of 160 training samples are copies" in told
     assert "10 of 40 validation samples are training samples too" in told
     assert "2 of 3 test samples" in told
+    assert look_at(dataset, OWN).leakage == {
+        "validation in training": 10 / 40,
+        "test in training": 2 / 3,
+        "test in validation": 1.0,
+    }
 
 
 def test_equal_samples_with_different_targets_are_told():

@@ -19,7 +19,8 @@ Beside Tune's own methods a trainable class may offer these, and the launcher us
   the best checkpoint on the test set, called once at the end.
 - `look(dataset)`: a static method that returns an object with `warnings`, sentences about the data
   that a person should read before the first trial, and `page`, an HTML text, which is kept in the
-  study's directory as `data.html`.
+  study's directory as `data.html`; it may have `leakage`, the share of a part's samples that
+  another part has too, such as `{"test in training": 0.02}`.
 - `predict(config, checkpoint_dir, dataset, part) -> dict`: a static method that returns what a
   checkpoint predicts for the part "validation" or "test": `rows`, indices of the samples, int
   `[n]`; `targets`, `[n]`; and `predicted`, the probability of each class, `[n, classes]`, or

@@ -8,7 +8,9 @@ from typing import Any
 
 from search_spaces.values import short
 from tune_cluster.reports.doctor.finding import PLAYBOOK, Advice, Finding
+from tune_cluster.reports.doctor.response import place_of, rises_to
 from tune_cluster.reports.doctor.trials import ranked, top, with_parameter
+from tune_cluster.study.state import TrialState
 from tune_cluster.study.stored import StoredStudy
 
 OUTER = 0.1
@@ -24,10 +26,16 @@ CHANCE, SURE = 0.2, 0.05
 """Largest probability that as many of the top trials lie there by chance: for a warning, and for a
 failure."""
 
+CLOSE = 0.25
+"""Share of a range at its end in which the best trials are close to it, if all trials become better
+towards it."""
+
 RULE = (
     f"the best trial, or half of the top tenth, is in the outer {OUTER:.0%} of the range on its "
     f"scale ({PLAYBOOK}, 'Identifying bad search space boundaries'), and more of the top than by "
-    f"chance (binomial, warn below {CHANCE:g}, fail below {SURE:g})"
+    f"chance (binomial, warn below {CHANCE:g}, fail below {SURE:g}); "
+    f"or half of them in the outer {CLOSE:.0%}, and a quadratic surface of all trials still rises "
+    "to the end (Box and Wilson 1951)"
 )
 
 BOUNDED = {
@@ -49,8 +57,7 @@ def boundaries(study: StoredStudy) -> Iterator[Finding]:
             if parameter.get("tried") or "low" not in parameter:
                 continue
             if parameter["low"] < parameter["high"]:
-                values = [value for _, value in with_parameter(trials, parameter)]
-                finding = _at_an_end(parameter, values)
+                finding = _at_an_end(study, parameter, with_parameter(trials, parameter))
                 found += [finding] if finding else []
     yield from found
     if not found:
@@ -64,62 +71,68 @@ def boundaries(study: StoredStudy) -> Iterator[Finding]:
         )
 
 
-def _at_an_end(parameter: dict[str, Any], values: Sequence[float]) -> Finding | None:
-    """Return the finding for the values of the trials that have a hyperparameter, the best
+def _at_an_end(
+    study: StoredStudy, parameter: dict[str, Any], trials: Sequence[tuple[TrialState, float]]
+) -> Finding | None:
+    """Return the finding for the trials that have a hyperparameter, with its value, the best
     first."""
-    if not values:
+    if not trials:
         return None
-    name = parameter["name"]
-    from scipy.stats import binom
-
-    everywhere = [place_of(parameter, value) for value in values]
-    places = top(everywhere)
-    for end, inside in (("lower", lambda u: u <= OUTER), ("upper", lambda u: u >= 1 - OUTER)):
-        near = [inside(place) for place in places]
-        if not (near[0] or sum(near) >= 0.5 * len(near)):
-            continue
-        # A searcher that learns has more of its trials where it expects the best.
-        share = max(OUTER, sum(map(inside, everywhere)) / len(everywhere))
-        chance = float(binom.sf(sum(near) - 1, len(near), min(share, 0.5)))
-        if chance >= CHANCE:
-            continue
+    everywhere = [place_of(parameter, value) for _, value in trials]
+    for end in ("lower", "upper"):
+        # Distance from the end, as a share of the range.
+        distances = [place if end == "lower" else 1 - place for place in everywhere]
+        best = top(distances)
+        chance, share = _chance(distances, OUTER), OUTER
+        if chance >= CHANCE and sum(d <= CLOSE for d in best) >= 0.5 * len(best):
+            # Few trials may be in the outer part at all: what do all of them say?
+            rises = rises_to(end, parameter, [one for one, _ in trials], study)
+            if rises is not None and rises < SURE:
+                chance, share = max(rises, SURE), CLOSE
         moved = moved_range(parameter, end)
-        if moved is None:
+        if chance >= CHANCE or moved is None:
             continue
-        low, high = moved
-        there = f"{sum(near)} of the {len(near)} best trials are"
+        near = sum(distance <= share for distance in best)
         text = (
-            f"{name}: the best trial has {short(values[0])}, and {there} in the "
-            f"outer {OUTER:.0%} at the {end} end of {short(parameter['low'])} to "
-            f"{short(parameter['high'])}"
+            f"{parameter['name']}: the best trial has {short(trials[0][1])}, and {near} of the "
+            f"{len(best)} best trials are in the outer {share:.0%} at the {end} end of "
+            f"{short(parameter['low'])} to {short(parameter['high'])}"
         )
+        rising = "" if share == OUTER else ", to which the values of all trials become better"
+        low, high = moved
         return Finding(
             check="boundary",
             verdict="fail" if chance < SURE else "warn",
-            evidence=text,
+            evidence=f"{text}{rising}",
             rule=RULE,
             advice=(
                 Advice(
-                    text=f"search {name} from {short(low)} to {short(high)}",
+                    text=f"search {parameter['name']} from {short(low)} to {short(high)}",
                     search=(search_text(parameter, low, high),),
                 ),
             ),
             numbers=(
-                ("place", round(places[0], 3)),
-                ("near", sum(near)),
-                ("top", len(near)),
+                ("place", round(everywhere[0], 3)),
+                ("near", near),
+                ("top", len(best)),
                 ("chance", round(chance, 4)),
             ),
         )
     return None
 
 
-def place_of(parameter: dict[str, Any], value: float) -> float:
-    """Return the position of a value in its range, 0 to 1, on its scale."""
-    low, high = parameter["low"], parameter["high"]
-    if parameter.get("scale") == "log" and value > 0:
-        return (math.log(value) - math.log(low)) / (math.log(high) - math.log(low))
-    return float((value - low) / (high - low))
+def _chance(distances: Sequence[float], outer: float) -> float:
+    """Return the probability that so many of the best trials are in the outer part of a range by
+    chance; 1 if neither the best one nor half of them are."""
+    from scipy.stats import binom
+
+    best = top(distances)
+    near = sum(distance <= outer for distance in best)
+    if not (best[0] <= outer or near >= 0.5 * len(best)):
+        return 1.0
+    # A searcher that learns has more of its trials where it expects the best.
+    share = max(outer, sum(distance <= outer for distance in distances) / len(distances))
+    return float(binom.sf(near - 1, len(best), min(share, 0.5)))
 
 
 def moved_range(parameter: dict[str, Any], end: str) -> tuple[float, float] | None:

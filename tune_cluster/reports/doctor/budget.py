@@ -22,7 +22,7 @@ TRIALS_RULE = (
 )
 STEEP_RULE = (
     f"the last {LAST_SHARE:.0%} of the budget brings less than {STEEP:.0%} of the difference "
-    "between the median trial and the best"
+    "between the median trial and the best, unless it was the best trial that ran to its end"
 )
 BATCH_RULE = (
     "a batch size is compared with a learning rate of its own (Shallue et al. 2019, *Measuring the "
@@ -57,17 +57,18 @@ def _trials(study: StoredStudy) -> Finding:
 
 def _course(study: StoredStudy) -> Finding:
     course, trials = course_of(study), ranked(study)
-    key = study.state.objective.key
+    key, best = study.state.objective.key, study.state.best
     gain = 0.0
-    if len(trials) >= PER_DIMENSION and course.values:
+    if best is not None and len(trials) >= PER_DIMENSION and course.values:
         cut = (1 - LAST_SHARE) * course.epochs[-1]
-        before = [v for v, spent in zip(course.values, course.epochs, strict=True) if spent <= cut]
+        before = [at for at, spent in enumerate(course.epochs) if spent <= cut]
         middle = trials[len(trials) // 2].best
         whole = key(middle.value) - key(course.values[-1]) if middle else 0.0
-        if before and whole > 0:
-            gain = (key(before[-1]) - key(course.values[-1])) / whole
+        # More trials would not train the best one further: its epochs are judged by its curve.
+        same = bool(before) and course.best_trials[before[-1]] == best.trial.index
+        if before and whole > 0 and not (same and best.trial.status == "finished"):
+            gain = (key(course.values[before[-1]]) - key(course.values[-1])) / whole
     steep = gain > STEEP
-    more = 2 * len(study.state.trials)
     return Finding(
         check="course",
         verdict="warn" if steep else "pass",
@@ -76,13 +77,19 @@ def _course(study: StoredStudy) -> Finding:
             "the median trial and the best"
         ),
         rule=STEEP_RULE,
-        advice=(
-            (Advice(text=f"extend it to {more} trials", flags=(("--trials", str(more)),)),)
-            if steep
-            else ()
-        ),
+        advice=(_more(study),) if steep else (),
         numbers=(("gain", round(gain, 4)),),
     )
+
+
+def _more(study: StoredStudy) -> Advice:
+    """Return the advice to spend more: the budget that has ended the study, or its trials."""
+    limit = study.about["flags"].get("epoch_budget")
+    if limit is not None and study.state.epochs_run >= limit:
+        more = 2 * int(limit)
+        return Advice(text=f"spend {more} epochs", flags=(("--epoch-budget", str(more)),))
+    more = 2 * len(study.state.trials)
+    return Advice(text=f"extend it to {more} trials", flags=(("--trials", str(more)),))
 
 
 def _batch(study: StoredStudy) -> Finding:

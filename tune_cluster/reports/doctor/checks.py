@@ -6,6 +6,7 @@ from tune_cluster.reports.confirm import Confirmation
 from tune_cluster.reports.doctor.boundaries import boundaries
 from tune_cluster.reports.doctor.budget import budget
 from tune_cluster.reports.doctor.curves import curves
+from tune_cluster.reports.doctor.data import data
 from tune_cluster.reports.doctor.finding import Finding
 from tune_cluster.reports.doctor.infeasible import infeasible
 from tune_cluster.reports.doctor.machines import machines
@@ -13,7 +14,7 @@ from tune_cluster.reports.doctor.noise import noise
 from tune_cluster.reports.doctor.ranks import ranks
 from tune_cluster.study.stored import StoredStudy
 
-CHECKS = (boundaries, infeasible, curves, ranks, budget, machines)
+CHECKS = (boundaries, infeasible, curves, ranks, budget, data, machines)
 """Each yields findings; a new check is a function here."""
 
 

@@ -18,7 +18,10 @@ LOOKED_AT = 10
 """Number of the best trials whose curves are judged, among those that ran to the end."""
 
 FEWEST_EPOCHS = 5
-"""Smallest number of epochs of a curve that says anything."""
+"""Smallest number of epochs of a curve whose shape says anything."""
+
+FEWEST_TO_IMPROVE = 3
+"""Smallest number of epochs of a curve that may end too early: the fewer, the sooner."""
 
 MOST_OF_THEM = 0.5
 """Share of the judged trials from which a finding is one."""
@@ -35,14 +38,15 @@ SOURCE = f"{PLAYBOOK}, 'Examining the training curves'"
 
 def curves(study: StoredStudy) -> Iterator[Finding]:
     """Yield a finding for each check of the curves."""
-    judged = _judged(study)
+    judged = _judged(study, FEWEST_EPOCHS)
     for check, found, verdict, words, rule, advice in (
         (
             "overfitting",
             lambda trial: overfits_from(trial) is not None,
             "warn",
             "the validation loss rises by 5% and more while the training loss falls",
-            "the validation loss does not rise while the training loss falls",
+            "the validation loss does not rise, by 5% of itself and of its fall before, while the "
+            "training loss falls",
             (
                 Advice(
                     text="search stronger regularization: dropout, weight decay, label smoothing, "
@@ -74,12 +78,12 @@ def curves(study: StoredStudy) -> Iterator[Finding]:
         ),
     ):
         yield _share_of(judged, check, found, verdict, words, rule, advice)
-    yield _best_epochs(study, judged)
+    yield _best_epochs(study, _judged(study, FEWEST_TO_IMPROVE))
 
 
-def _judged(study: StoredStudy) -> list[TrialState]:
+def _judged(study: StoredStudy, fewest: int) -> list[TrialState]:
     longest = max((trial.epochs for trial in study.state.trials.values()), default=0)
-    whole = [t for t in ranked(study) if t.epochs >= longest and len(t.results) >= FEWEST_EPOCHS]
+    whole = [t for t in ranked(study) if t.epochs >= longest and len(t.results) >= fewest]
     return whole[:LOOKED_AT]
 
 
@@ -148,14 +152,15 @@ def _best_epochs(study: StoredStudy, judged: Sequence[TrialState]) -> Finding:
     elif places and late > 0.75 * len(places) and _still_improving(study, judged):
         verdict = "warn"
         words = f"{late} have their best epoch in the last quarter, and still improve there"
-        more = math.ceil(2 * epochs)
+        # So long that the last rung is the end of this study: few trials pass it.
+        more = math.ceil(epochs * study.about["strategy"].get("reduction_factor", 2))
         advice = (Advice(text=f"train for {more} epochs", flags=(("--max-epochs", str(more)),)),)
     counted = f"of the {len(places)} best trials that ran to the end, "
     text = f"{counted}{words or f'{early} have their best epoch early and {late} late'}"
     return Finding(
         check="best epoch",
         verdict=verdict,  # type: ignore[arg-type]
-        evidence=text if places else f"no trial has {FEWEST_EPOCHS} epochs",
+        evidence=text if places else f"no trial has {FEWEST_TO_IMPROVE} epochs",
         rule=(
             f"the best epoch is not in the first {FIRST:.0%} of a run, and in most good trials not "
             f"in the last quarter with a metric that still improves ({SOURCE})"

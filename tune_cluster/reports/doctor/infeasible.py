@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from search_spaces.values import short
+from tune_cluster.reports.doctor.boundaries import search_text
 from tune_cluster.reports.doctor.finding import PLAYBOOK, Advice, Finding
 from tune_cluster.reports.doctor.trials import blamed, ranked, top
 from tune_cluster.study.stored import StoredStudy
@@ -42,10 +43,14 @@ def infeasible(study: StoredStudy) -> Iterator[Finding]:
     verdict = "fail" if share > ALL_FAILED else "warn" if share > SHARE else "pass"
     reasons = sorted({trial.reason.partition("\n")[0] for trial in bad if trial.reason})
     why = f": {reasons[0]}" if len(reasons) == 1 else ""
-    edge = _edge(study)
+    onset = _onset(study)
+    near = 0 if onset is None else _just_below(study, onset[0])
+    at_the_edge = onset is not None and near >= 0.5 * len(top(ranked(study)))
     advice: tuple[Advice, ...] = ()
-    if verdict != "pass" and edge is None:
-        advice = (Advice(text="read the reasons (tune-cluster show STUDY --where status=failed)"),)
+    if verdict != "pass" and not at_the_edge:
+        advice = _without(study, onset) or (
+            Advice(text="read the reasons (tune-cluster show STUDY --where status=failed)"),
+        )
     yield Finding(
         check="infeasible",
         verdict=verdict,  # type: ignore[arg-type]
@@ -54,8 +59,8 @@ def infeasible(study: StoredStudy) -> Iterator[Finding]:
         advice=advice,
         numbers=(("share", round(share, 4)),),
     )
-    if edge is not None:
-        rate, count, near = edge
+    if onset is not None and at_the_edge:
+        rate, count = onset
         yield Finding(
             check="divergence edge",
             verdict="warn",
@@ -74,25 +79,47 @@ def infeasible(study: StoredStudy) -> Iterator[Finding]:
         )
 
 
-def _edge(study: StoredStudy) -> tuple[float, int, int] | None:
-    """Return the learning rate above which nearly all trials are infeasible, how many are, and how
-    many of the best trials are just below it; None if there is none."""
-    rates = {
+def _onset(study: StoredStudy) -> tuple[float, int] | None:
+    """Return the learning rate from which on nearly all trials are infeasible, and how many are;
+    None if there is none."""
+    rates = _rates(study)
+    bad = {trial.index for trial in blamed(study)} & set(rates)
+    for lowest in sorted(rates[index] for index in bad):
+        above = [index for index, rate in rates.items() if rate >= lowest]
+        count = len(bad & set(above))
+        if count >= NEARLY_ALL * len(above):
+            return (lowest, count) if count >= FEWEST_ABOVE else None
+    return None
+
+
+def _rates(study: StoredStudy) -> dict[int, float]:
+    return {
         trial.index: float(rate)
         for trial in study.state.trials.values()
         if trial.ended and isinstance(rate := trial.config.get(RATE), (int, float)) and rate > 0
     }
-    bad = {trial.index for trial in blamed(study)} & set(rates)
-    best = [trial for trial in top(ranked(study)) if trial.index in rates]
-    if len(bad) < FEWEST_ABOVE or not best:
-        return None
-    for lowest in sorted(rates[index] for index in bad):
-        above = [index for index, rate in rates.items() if rate >= lowest]
-        if len(bad & set(above)) < NEARLY_ALL * len(above):
-            continue
-        count = len(bad & set(above))
-        near = sum(lowest / NEAR <= rates[trial.index] < lowest for trial in best)
-        if count >= FEWEST_ABOVE and near >= 0.5 * len(best):
-            return lowest, count, near
-        return None
-    return None
+
+
+def _just_below(study: StoredStudy, lowest: float) -> int:
+    """Return how many of the best trials are just below a learning rate."""
+    rates = _rates(study)
+    best = [rates[trial.index] for trial in top(ranked(study)) if trial.index in rates]
+    return sum(lowest / NEAR <= rate < lowest for rate in best)
+
+
+def _without(study: StoredStudy, onset: tuple[float, int] | None) -> tuple[Advice, ...]:
+    """Return the advice to leave out the learning rates that are infeasible; none without an onset
+    within a range."""
+    if onset is None:
+        return ()
+    return tuple(
+        Advice(
+            text=f"search {RATE} below {short(onset[0])} alone: nearly all trials above it diverge",
+            search=(search_text(parameter, parameter["low"], onset[0]),),
+        )
+        for parameter in study.about["space"]["parameters"]
+        if parameter["name"] == RATE
+        and "condition" not in parameter
+        and "low" in parameter
+        and parameter["low"] < onset[0] < parameter["high"]
+    )

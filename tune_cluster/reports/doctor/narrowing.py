@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from search_spaces.values import short
-from tune_cluster.reports.doctor.boundaries import OUTER, place_of, search_text
+from tune_cluster.reports.doctor.boundaries import OUTER, search_text
 from tune_cluster.reports.doctor.finding import Advice
+from tune_cluster.reports.doctor.response import place_of
 from tune_cluster.reports.doctor.trials import ranked, top, with_parameter
 from tune_cluster.study.stored import StoredStudy
 

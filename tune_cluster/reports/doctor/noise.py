@@ -73,25 +73,54 @@ def noise(study: StoredStudy, confirmation: Confirmation | None = None) -> Itera
             advice=(advice,) if tie else (),
         )
         return
+    yield _alike(study)
+    yield _decision(study)
+
+
+def _decision(study: StoredStudy) -> Finding:
+    sure, deviation, trials = decided(study), noise_of(study), ranked(study)
+    evidence = "not judged: no trial ran to the end for long enough, or there is one alone"
+    if sure is not None:
+        best, second = trials[0], trials[1]
+        assert best.best is not None
+        assert second.best is not None
+        ahead = abs(best.best.value - second.best.value)
+        evidence = (
+            f"{'decided' if sure else 'not decided until confirmed (tune-cluster confirm)'}: trial "
+            f"{best.index} is ahead of trial {second.index} by {ahead:.3g}, the noise between late "
+            f"epochs is {deviation:.3g}"
+        )
+    # Without a warning of its own: the best two of nearly every study are closer than noise.
+    return Finding(
+        check="decision",
+        verdict="pass",
+        evidence=evidence,
+        rule=(
+            f"a difference of less than {DECIDED:.2g} standard deviations of a value decides "
+            "nothing; training again with other seeds does"
+        ),
+        numbers=(("decided", sure),),
+    )
+
+
+def _alike(study: StoredStudy) -> Finding:
     trials, deviation = _whole(study), noise_of(study)
     if deviation is None or len(trials) < LOOKED_AT:
-        yield Finding(
+        return Finding(
             check="noise",
             verdict="pass",
             evidence=f"not judged: {len(trials)} trials ran to the end, or too few epochs",
             rule=RULE,
         )
-        return
     values = [trial.best.value for trial in trials if trial.best]
     ahead = abs(values[0] - statistics.median(values))
     alike = ahead <= ALIKE * deviation
-    open_yet = "" if decided(study) else "; the best and the second are not decided until confirmed"
-    yield Finding(
+    return Finding(
         check="noise",
         verdict="warn" if alike else "pass",
         evidence=(
             f"the best of {len(values)} whole trials is ahead of their median by {ahead:.3g}, the "
-            f"noise between late epochs is {deviation:.3g}{open_yet}"
+            f"noise between late epochs is {deviation:.3g}"
         ),
         rule=RULE,
         advice=(
