@@ -22,6 +22,11 @@ DATA = {"name": "digits", "source": "", "notice": NOTICE, "fingerprint": ""}
 HIDDEN = {"val_accuracy": lambda _: 0.95, "val_recall": lambda _: 0.5}
 
 
+def huge(_):
+    """Return a training loss that an epoch later would be infinite."""
+    return 1e9
+
+
 def noisy(at):
     """Return late values that differ by as much as the whole rise."""
     return {"score": lambda epoch: 0.5 + 0.2 * ((epoch * (at + 3)) % 2)}
@@ -48,6 +53,15 @@ FAULTS = {
         lambda: [
             *spread(14, best=0.03, high=0.03),
             *(trial(0.1, "diverged", 1, 0.04 + at / 100) for at in range(5)),
+        ],
+        {},
+    ),
+    "high rates explode": (
+        "divergence edge",
+        "warn",
+        lambda: [
+            *spread(14, best=0.03, high=0.03),
+            *(trial(0.1, "stopped", 1, 0.04 + at / 100, train_loss=huge) for at in range(5)),
         ],
         {},
     ),
@@ -199,6 +213,17 @@ def test_rungs_that_rank_have_stopped_nothing_that_comes_later(tmp_path):
     )
 
 
+def test_trials_far_below_all_that_ran_on_count_as_stopped_rightly(tmp_path):
+    """The six that ran on have reached what there is to reach: their order says nothing."""
+    whole = [
+        trial(rate=0.01, score=lambda e, at=at: 0.98 + (5 - at) / 1e3 if e > 3 else 0.6 + at / 50)
+        for at in range(6)
+    ]
+    stopped = [trial(0.1, "stopped", 1, 0.01, rung=1, score=lambda _: 0.1) for _ in range(30)]
+    found = verdicts(study(tmp_path, [*whole, *stopped], rungs=(1,)))
+    assert found["stopped trials"] == "pass"
+
+
 def test_a_rung_that_has_left_few_values_apart_is_not_blamed_for_their_order(tmp_path):
     """The eight that ran on are close together, and the rung has ordered all others rightly."""
     close = [
@@ -209,6 +234,28 @@ def test_a_rung_that_has_left_few_values_apart_is_not_blamed_for_their_order(tmp
         trial(0.1, "stopped", 1, 0.01, rung=1, score=lambda _, at=at: at / 60) for at in range(40)
     ]
     assert verdicts(study(tmp_path, [*close, *stopped], rungs=(1,)))["ranks"] == "pass"
+
+
+def test_the_rise_of_a_loss_that_has_fallen_to_almost_nothing_is_no_overfitting(tmp_path):
+    losses = [2.3, 0.8, 0.1, 0.02, 0.021, 0.022, 0.022, 0.023, 0.024, 0.024, 0.025, 0.026]
+    trials = spread(20, val_loss=lambda epoch: losses[epoch - 1])
+    assert verdicts(study(tmp_path, trials))["overfitting"] == "pass"
+
+
+def test_a_study_that_its_budget_has_ended_is_given_a_larger_one(tmp_path):
+    trials = [trial(0.5 + at / 50, rate=0.001 * (at + 1)) for at in range(14)]
+    flags = {"storage_path": "", "epoch_budget": 100}
+    stored = study(tmp_path, trials, in_order=True, flags=flags)
+    (found,) = (one for one in examined(stored) if one.check == "course")
+    assert [advice.flags for advice in found.advice] == [(("--epoch-budget", "200"),)]
+
+
+def test_the_best_trials_own_last_epochs_ask_for_no_more_trials(tmp_path):
+    long = trial(rate=0.01, epochs=100, score=lambda epoch: 0.9 + 0.002 * epoch)
+    for status, verdict in (("finished", "pass"), ("stopped", "warn")):
+        trials = [*spread(20), {**long, "status": status}]
+        found = verdicts(study(tmp_path / status, trials, in_order=True))
+        assert found["course"] == verdict
 
 
 def test_rates_that_diverge_are_left_out_of_the_next_search(tmp_path):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator
 
 from search_spaces.values import short
 from tune_cluster.reports.doctor.boundaries import search_text
 from tune_cluster.reports.doctor.finding import PLAYBOOK, Advice, Finding
-from tune_cluster.reports.doctor.trials import blamed, ranked, top
+from tune_cluster.reports.doctor.trials import blamed, is_number, ranked, top
 from tune_cluster.study.stored import StoredStudy
 
 SHARE = 0.2
@@ -30,6 +31,9 @@ NEARLY_ALL = 0.8
 
 FEWEST_ABOVE = 3
 """Smallest number of diverged trials above the learning rate."""
+
+EXPLODED = 10.0
+"""Factor above the median training loss of an epoch from which a trial is as good as diverged."""
 
 NEAR = 3.0
 """Factor below the learning rate within which the best trials are just below it."""
@@ -65,8 +69,9 @@ def infeasible(study: StoredStudy) -> Iterator[Finding]:
             check="divergence edge",
             verdict="warn",
             evidence=(
-                f"above a {RATE} of {short(rate)} nearly all trials diverge ({count}), and {near} "
-                "of the best trials are just below it: the best rate may be cut off by divergence"
+                f"from a {RATE} of {short(rate)} on nearly all trials diverge or explode "
+                f"({count}), and {near} of the best trials are just below it: the best rate may be "
+                "cut off"
             ),
             rule=EDGE_RULE,
             advice=(
@@ -80,16 +85,28 @@ def infeasible(study: StoredStudy) -> Iterator[Finding]:
 
 
 def _onset(study: StoredStudy) -> tuple[float, int] | None:
-    """Return the learning rate from which on nearly all trials are infeasible, and how many are;
-    None if there is none."""
+    """Return the learning rate from which on nearly all trials are infeasible, diverged or with
+    really bad losses, and how many are; None if there is none."""
     rates = _rates(study)
-    bad = {trial.index for trial in blamed(study)} & set(rates)
+    bad = ({trial.index for trial in blamed(study)} | _exploded(study)) & set(rates)
     for lowest in sorted(rates[index] for index in bad):
         above = [index for index, rate in rates.items() if rate >= lowest]
         count = len(bad & set(above))
         if count >= NEARLY_ALL * len(above):
             return (lowest, count) if count >= FEWEST_ABOVE else None
     return None
+
+
+def _exploded(study: StoredStudy) -> set[int]:
+    """Return the trials with a training loss far above that of the others in their first epoch:
+    an epoch later it would be infinite."""
+    first = {
+        trial.index: float(loss)
+        for trial in study.state.trials.values()
+        if is_number(loss := trial.results.get(1, {}).get("train_loss"))
+    }
+    middle = statistics.median(first.values()) if first else 0.0
+    return {trial for trial, loss in first.items() if loss > EXPLODED * middle > 0}
 
 
 def _rates(study: StoredStudy) -> dict[int, float]:

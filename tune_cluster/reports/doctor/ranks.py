@@ -154,7 +154,11 @@ def _killed(study: StoredStudy, compared: list[_Rung]) -> Finding:
 
 def _expected_better(study: StoredStudy, rung: _Rung) -> float:
     """Return how many of the trials that a rung has stopped are expected to be better at the later
-    epoch than all that ran on."""
+    epoch than all that ran on.
+
+    Only those count whose value at the rung is within the range of the others': about worse ones
+    these say nothing.
+    """
     from scipy.stats import t as student
 
     pairs = [(rung.values[trial], then) for trial, then in rung.then.items()]
@@ -168,7 +172,8 @@ def _expected_better(study: StoredStudy, rung: _Rung) -> float:
     stopped = [
         rung.values[trial.index]
         for trial in study.state.trials.values()
-        if trial.status == "stopped" and trial.rung == rung.epoch and trial.index in rung.values
+        if trial.status == "stopped" and trial.rung == rung.epoch
+        if rung.values.get(trial.index, -math.inf) >= min(values)
     ]
     ahead = [max(later) - intercept - slope * value for value in stopped]
     if deviation == 0:
