@@ -267,7 +267,7 @@ FAULTS = {
         check="waiting",
         flags=(
             *("--trials", "16", "--max-epochs", "243", "--max-concurrent", "8"),
-            *("--cpus-per-trial", "0.25", "--batch-size", "16"),
+            *("--cpus-per-trial", "0.25", "--batch-size", "16", "--rung-rule", "top"),
         ),
         data=images,
     ),

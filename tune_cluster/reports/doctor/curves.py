@@ -31,8 +31,8 @@ FIRST, LAST = 0.1, 0.75
 
 VARIANCE = 0.25
 """Largest share of the rise from the worst epoch to the best that two neighbouring late epochs may
-differ by, in the median: the best of ten epochs with such noise is ahead by half of the rise, by
-chance."""
+differ by, as the root of the mean square: the best of ten epochs with such noise is ahead by a
+quarter of the rise, by chance."""
 
 SOURCE = f"{PLAYBOOK}, 'Examining the training curves'"
 
@@ -116,8 +116,8 @@ def _varies(trial: TrialState, study: StoredStudy) -> bool:
     rise = abs(max(values) - min(values)) if values else 0.0
     if len(late) < 3 or rise == 0:
         return False
-    steps = [abs(b - a) for a, b in pairwise(late)]
-    return statistics.median(steps) > VARIANCE * rise
+    steps = [(b - a) ** 2 for a, b in pairwise(late)]
+    return math.sqrt(statistics.mean(steps)) > VARIANCE * rise
 
 
 def _rises(trial: TrialState) -> bool:

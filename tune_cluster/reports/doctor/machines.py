@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from search_spaces.trial_events import Ended, EpochsLost, Event, Result
+from search_spaces.trial_events import Ended, EpochsLost, Event, Promoted, Result
 from tune_cluster.duration import duration
 from tune_cluster.reports.doctor.finding import Advice, Finding
 from tune_cluster.study.events import Closed, Retried, Session, Started
@@ -72,6 +72,12 @@ class Usage:
             self.most = max(self.most, len(self._running))
             self._mend(event.trial, now)
             self._reached.setdefault(event.trial, {0: now})
+        elif isinstance(event, Promoted):
+            # It continues in a place of its own, without a start.
+            self._running.add(event.trial)
+            self.most = max(self.most, len(self._running))
+            epochs = self._reached.setdefault(event.trial, {0: now})
+            epochs[max(epochs)] = now
         elif isinstance(event, Result):
             self._mend(event.trial, now)
             self._reached.setdefault(event.trial, {})[event.epoch] = now
