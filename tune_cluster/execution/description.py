@@ -57,7 +57,6 @@ def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, A
         "points": study.searcher.size,
         "dataset": {name: getattr(dataset, name, "") for name in DATASET},
         "notices": study.notices,
-        "cluster_gpus": study.cluster_gpus,
         "inputs": study.inputs,
         "versions": {"python": platform.python_version(), **installed()},
         "git_commit": git_commit(),

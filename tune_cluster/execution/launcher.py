@@ -320,6 +320,8 @@ def prepare(
             built = study.as_tune()
             refuse_unused(command.changed, study)
             description = describe(study, command, argv or ())
+            if directory.new:
+                description["cluster_gpus"] = found.gpus
             look = look_at_data(study)
             typed = [] if argv is None else description["command"]
             how = summary.resume_command(typed, study)

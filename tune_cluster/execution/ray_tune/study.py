@@ -62,7 +62,7 @@ class Study:
         options: shared options, settled by the Tuner.
         max_concurrent: trials at once when it begins.
         bucket: bucket of the study, if any.
-        cluster: cluster that was found or started; None counts as one without GPUs.
+        cluster: cluster that was found; None if the study has started one of its own.
         inspection: check of its nodes, if others may join later.
         lock: lock of the directory; without it `open` takes it.
         gpu_notice: notice about the GPUs; may be empty.
@@ -90,8 +90,6 @@ class Study:
         self.bucket = bucket
         self.options = options
         self.max_concurrent = max_concurrent
-        self.cluster_gpus = 0.0 if cluster is None else cluster.gpus
-        """GPUs of the cluster at the start of the study, whether trials use them or not."""
         asked = options.checkpoint_budget
         self.quota = None if asked is None else Quota(parse_bytes(asked))
         """Quota of all checkpoints, in bytes."""
