@@ -66,8 +66,9 @@ def measure(quick: bool, *, trials: Sequence[str]) -> list[Row]:
                 results = write_synthetic(folder / "study", count, stops=stops)
                 case = f"{kind}_{count}_trials_{results}_results"
                 found += [(case, *figure) for figure in _report(folder / "study")]
-                if count == min(counts) and not stops:
+                if count == min(counts):
                     found += [(case, *figure) for figure in _terminal(folder)]
+                if count == min(counts) and not stops:
                     found += [(case, *figure) for figure in _page(folder, count)]
                 shutil.rmtree(folder)
     return [
