@@ -48,11 +48,10 @@ def studies(tmp_path_factory):
 
 
 def figures_in(page):
-    """Return the figures of a page, by what their axes are called or else their kind."""
-    line = next(
-        line for line in (page / "report.html").read_text().splitlines() if "const FIGURES" in line
-    )
-    return json.loads(line.removeprefix("const FIGURES = ").removesuffix(";"))
+    """Return the figures of a page, by their place in it."""
+    text = (page / "report.html").read_text()
+    (found,) = re.findall(r'<script type="application/json" id="figures">(.*)</script>', text)
+    return json.loads(found)
 
 
 def index_of(study, status):
