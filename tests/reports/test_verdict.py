@@ -80,6 +80,13 @@ def test_worse_candidates_leave_while_the_leaders_continue():
     assert {c.name for c in verdict.comparisons if c.worse} == {"c", "d"}
 
 
+def test_a_noisy_candidate_blurs_no_comparison_of_the_others():
+    values = noisy({"a": 0.90, "b": 0.86}, seeds=3, deviation=0.0004)
+    verdict = judge({**values, "wild": [0.51, 0.88, 0.42]}, ACCURACY, rounds=5)
+    assert verdict.best == "a"
+    assert verdict.continuing == ("a", "wild")
+
+
 def test_a_candidate_that_has_left_stays_out():
     left = {"a": [0.90, 0.91, 0.905], "b": [0.91, 0.90, 0.90], "c": [0.99, 0.98]}
     verdict = judge(left, ACCURACY, rounds=5)

@@ -7,8 +7,10 @@ each round of one seed, a candidate that is clearly worse than the best leaves (
 as soon as its outcome is known:
 
 - Difference: the mean of the paired differences to the best, with a t interval. The variance is
-  pooled over all candidates with as many seeds (residuals of candidate and seed): after two seeds a
-  pair by itself would have one degree of freedom, six candidates together have five.
+  pooled over the candidates that are still in the race (residuals of candidate and seed): after two
+  seeds a pair by itself would have one degree of freedom, six candidates together have five. One
+  that is noisier than the rest is left out of the pool (after Cochran 1941, "The distribution of
+  the largest of a set of estimated variances").
 - Looking repeatedly: before the last round a difference has to pass `EARLY`, so that the level of
   the last look is nearly `LEVEL` in spite of those before (Haybittle 1971; Peto et al. 1976).
 - Futility: the race ends in a tie once the predictive probability that the best becomes better than
@@ -35,6 +37,8 @@ LEVEL = 0.05
 """Two-sided level of all intervals, and of the look that ends the race."""
 EARLY = 0.005
 """Two-sided level at which a candidate leaves before the last round."""
+NOISIER = 0.01
+"""Level at which the variance of a candidate is not pooled with that of the others."""
 HOPELESS = 0.1
 """Predictive probability below which the race ends in a tie."""
 
@@ -147,22 +151,17 @@ def judge(values: Mapping[str, Sequence[float]], objective: Objective, *, rounds
             f"a verdict needs 1 to {rounds} values (the planned rounds) of a candidate, got {seeds}"
         )
     race = _Race(values, objective)
-    best = race.best
-    last = seeds == rounds
-    compared = {name: race.compare(name) for name in values if name != best}
-    ruled_out = {name for name in compared if race.is_out(name)}
-    others = [name for name in compared if name not in ruled_out]
-    level = LEVEL if last else EARLY
-    clear = {name for name in others if compared[name].is_clear(level)}
-    contenders = [name for name in others if name not in clear]
+    best, last = race.best, seeds == rounds
+    others = [name for name in values if name != best and not race.is_out(name)]
+    contenders = race.contenders(others, LEVEL if last else EARLY)
     decided = (
         last
         or not contenders
         or race.all_failed
-        or min(compared[name].hope(rounds) for name in contenders) < HOPELESS
+        or min(race.compare(name, contenders).hope(rounds) for name in contenders) < HOPELESS
     )
     if decided:
-        contenders = [name for name in contenders if not compared[name].is_clear(LEVEL)]
+        contenders = race.contenders(contenders, LEVEL)
     order = sorted(values, key=lambda name: (name != best, *race.rank(name)))
     return Verdict(
         continuing=() if decided else tuple(n for n in values if n == best or n in contenders),
@@ -173,7 +172,7 @@ def judge(values: Mapping[str, Sequence[float]], objective: Objective, *, rounds
         rounds=rounds,
         means=tuple(race.mean(name) for name in order),
         comparisons=tuple(
-            compared[name].shown(objective, worse=name not in contenders)
+            race.compare(name, contenders).shown(name, objective, worse=name not in contenders)
             for name in order
             if name != best
         ),
@@ -184,7 +183,6 @@ def judge(values: Mapping[str, Sequence[float]], objective: Objective, *, rounds
 class _Pairs:
     """Differences of a candidate to the best; positive if the best is better."""
 
-    name: str
     mean: float
     deviation: float
     """Standard deviation of one difference; NaN if unknown."""
@@ -217,12 +215,12 @@ class _Pairs:
         spread = self.deviation * math.sqrt(1 / self.n - 1 / rounds)
         return float(stdtr(self.freedom, (self.mean - needed) / spread)) if spread else 0.0
 
-    def shown(self, objective: Objective, *, worse: bool) -> Comparison:
+    def shown(self, name: str, objective: Objective, *, worse: bool) -> Comparison:
         """Return the comparison in the unit of the metric."""
         # `key` turns a difference of keys back into one of values, here that of the candidate.
         difference, margin = objective.key(self.mean), self.margin(LEVEL)
         return Comparison(
-            name=self.name,
+            name=name,
             difference=difference,
             low=difference - margin,
             high=difference + margin,
@@ -278,25 +276,77 @@ class _Race:
             failed=self.failed(name),
         )
 
-    def compare(self, name: str) -> _Pairs:
-        """Compare a candidate with the best, over the seeds that both have."""
+    def contenders(self, others: Sequence[str], level: float) -> list[str]:
+        """Return those to which the best is not clearly better, at a two-sided level.
+
+        Those that are leave the pool of the variance too: a bad candidate is often a noisy one.
+        """
+        found = list(others)
+        while True:
+            kept = [name for name in found if not self.compare(name, found).is_clear(level)]
+            if kept == found:
+                return found
+            found = kept
+
+    def compare(self, name: str, contenders: Sequence[str]) -> _Pairs:
+        """Compare a candidate with the best over the seeds that both have, with the variance of
+        both and the contenders, or that of the two alone if one of them is noisier than the rest.
+        """
         seeds = len(self._keys[name])
-        paired = self._keys[name][:seeds] - self._keys[self.best][:seeds]
+        paired = self._keys[name] - self._keys[self.best][:seeds]
         here = ~np.isnan(paired)
         n = int(here.sum())
         mean = float(paired[here].mean()) if n else math.nan
-        # Those that have all of these values.
-        cut = [own[:seeds][here] for own in self._keys.values() if len(own) >= seeds]
-        block = np.array([own for own in cut if not np.isnan(own).any()])
-        freedom = (len(block) - 1) * (n - 1) if n > 1 else 0
-        deviation = math.nan
-        if freedom:
-            rest = block - block.mean(axis=0) - block.mean(axis=1, keepdims=True) + block.mean()
-            # A difference of two values has twice the variance of one; each is rounded to a step,
-            # which has a variance of its own even where all differences are equal by chance.
-            variance = 2 * float((rest**2).sum()) / freedom
-            deviation = math.sqrt(max(variance, self._step**2 / 6))
-        return _Pairs(name=name, mean=mean, deviation=deviation, n=n, freedom=freedom)
+        if n < 2:
+            return _Pairs(mean=mean, deviation=math.nan, n=n, freedom=0)
+        cut = {
+            one: self._keys[one][:seeds][here]
+            for one in dict.fromkeys((name, self.best, *contenders))
+        }
+        pool = _alike({one: own for one, own in cut.items() if not np.isnan(own).any()}, self._step)
+        if not {name, self.best} <= pool.keys():
+            pool = {one: cut[one] for one in (name, self.best)}
+        return _Pairs(
+            mean=mean,
+            deviation=math.sqrt(2 * _variance(pool, self._step)),
+            n=n,
+            freedom=(len(pool) - 1) * (n - 1),
+        )
+
+
+def _variance(values: Mapping[str, NDArray[np.float64]], step: float) -> float:
+    """Return the variance of a value that neither candidate nor seed explains, at least that of
+    rounding to a step: without it, differences that are equal by chance would be certain."""
+    block = np.array([*values.values()])
+    rest = block - block.mean(axis=0) - block.mean(axis=1, keepdims=True) + block.mean()
+    freedom = (block.shape[0] - 1) * (block.shape[1] - 1)
+    return max(float((rest**2).sum()) / freedom, step**2 / 12)
+
+
+def _alike(
+    values: Mapping[str, NDArray[np.float64]], step: float
+) -> dict[str, NDArray[np.float64]]:
+    """Return the values of those candidates that no test finds noisier than the rest."""
+    found = dict(values)
+    while len(found) > 2:
+        chances = {name: _chance_of_noise(found, name, step) for name in found}
+        noisiest = min(chances, key=chances.__getitem__)
+        if chances[noisiest] * len(found) >= NOISIER:
+            break
+        del found[noisiest]
+    return found
+
+
+def _chance_of_noise(values: Mapping[str, NDArray[np.float64]], name: str, step: float) -> float:
+    """Return the p-value of a candidate's variance being that of the others (F test)."""
+    from scipy.special import fdtrc
+
+    others = {other: own for other, own in values.items() if other != name}
+    count, seeds = len(others), len(values[name])
+    # The mean of the others has a variance too.
+    apart = values[name] - np.mean([*others.values()], axis=0)
+    ratio = float(apart.var(ddof=1)) * count / (count + 1) / (_variance(others, step) or math.inf)
+    return float(fdtrc(seeds - 1, (count - 1) * (seeds - 1), ratio))
 
 
 def _quantile(freedom: int, level: float) -> float:
