@@ -30,6 +30,7 @@ BENCHMARKS = (
     "table_baselines",
     "rules",
     "fidelity",
+    "confirm",
     "faults",
     "peers",
 )

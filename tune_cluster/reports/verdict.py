@@ -39,7 +39,7 @@ EARLY = 0.005
 """Two-sided level at which a candidate leaves before the last round."""
 NOISIER = 0.01
 """Level at which the variance of a candidate is not pooled with that of the others."""
-HOPELESS = 0.1
+HOPELESS = 0.2
 """Predictive probability below which the race ends in a tie."""
 
 
