@@ -319,7 +319,7 @@ def _variance(values: Mapping[str, NDArray[np.float64]], step: float) -> float:
     rounding to a step: without it, differences that are equal by chance would be certain."""
     block = np.array([*values.values()])
     rest = block - block.mean(axis=0) - block.mean(axis=1, keepdims=True) + block.mean()
-    freedom = (block.shape[0] - 1) * (block.shape[1] - 1)
+    freedom: int = (block.shape[0] - 1) * (block.shape[1] - 1)
     return max(float((rest**2).sum()) / freedom, step**2 / 12)
 
 
