@@ -370,6 +370,12 @@ def test_on_resume_a_flag_that_changes_a_trial_is_refused_with_the_flags_that_ma
     assert allowed == ", ".join(map(flag, RESUMABLE))
 
 
+def test_a_resume_leaves_the_report_out_as_the_first_session_did():
+    started = parse(job, ["--no-report"])
+    assert not resumed(started, "--no-report").options.report
+    assert resumed(started).options.report
+
+
 def test_on_resume_a_flag_with_its_stored_value_is_accepted():
     started = parse(job, ["--seed", "5", "--grace-period", "3"])
     assert resumed(started, "--seed", "5", "--grace-period", "3").options.seed == 5

@@ -48,10 +48,11 @@ RESUMABLE = (
 ONE_SESSION = {
     **{"time_budget": None, "address": None, "resume": None},
     **{"resume_or_start": False, "repair": False, "ensemble": None},
-    **{"verbose": False, "yes": False},
+    **{"verbose": False, "yes": False, "report": True},
 }
 """Options of one session, which the next one does not take over. (A flag that is set by default
-could only be unset: `--no-yes`.)"""
+could only be unset: `--no-yes`; one that is unset only set, so that `--no-report`, given again,
+would be unknown.)"""
 
 DEFAULT_TRIALS = 64
 """Default number of trials: enough for two or three hyperparameters."""
