@@ -32,6 +32,7 @@ BENCHMARKS = (
     "fidelity",
     "confirm",
     "faults",
+    "doctor",
     "peers",
 )
 

@@ -266,7 +266,7 @@ FAULTS = {
     "many_places_for_few": Fault(
         check="waiting",
         flags=(
-            *("--trials", "16", "--max-epochs", "243", "--max-concurrent", "8"),
+            *("--trials", "16", "--max-epochs", "486", "--max-concurrent", "8"),
             *("--cpus-per-trial", "0.25", "--batch-size", "16", "--rung-rule", "top"),
         ),
         data=images,
