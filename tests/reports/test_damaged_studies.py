@@ -177,7 +177,9 @@ def any_field(changes):
             path = study / (STUDY_FILE if line is None else JOURNAL)
             lines = path.read_bytes().splitlines(keepends=True)
             if line is None:
-                lines = [changed_json(b"".join(lines), field, other)]
+                # An earlier change may have nested it too deeply to be read here.
+                with suppress(RecursionError):
+                    lines = [changed_json(b"".join(lines), field, other)]
             else:
                 at = line % len(lines)
                 with suppress(ValueError):

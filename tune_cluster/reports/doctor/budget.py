@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tune_cluster.reports.course import course_of
 from tune_cluster.reports.doctor.finding import PLAYBOOK, Advice, Finding
-from tune_cluster.reports.doctor.trials import ranked
+from tune_cluster.reports.doctor.trials import is_number, ranked
 from tune_cluster.study.stored import StoredStudy
 
 PER_DIMENSION = 5
@@ -85,7 +85,7 @@ def _course(study: StoredStudy) -> Finding:
 def _more(study: StoredStudy) -> Advice:
     """Return the advice to spend more: the budget that has ended the study, or its trials."""
     limit = study.about["flags"].get("epoch_budget")
-    if limit is not None and study.state.epochs_run >= limit:
+    if is_number(limit) and study.state.epochs_run >= limit:
         more = 2 * int(limit)
         return Advice(text=f"spend {more} epochs", flags=(("--epoch-budget", str(more)),))
     more = 2 * len(study.state.trials)

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from search_spaces.trial_events import Epoch
 from tune_cluster.reports.doctor.finding import PLAYBOOK, Advice, Finding
-from tune_cluster.reports.doctor.trials import ranked
+from tune_cluster.reports.doctor.trials import is_number, ranked
 from tune_cluster.reports.overfitting import overfits_from
 from tune_cluster.study.state import TrialState
 from tune_cluster.study.stored import StoredStudy
@@ -154,7 +154,8 @@ def _best_epochs(study: StoredStudy, judged: Sequence[TrialState]) -> Finding:
         verdict = "warn"
         words = f"{late} have their best epoch in the last quarter, and still improve there"
         # So long that the last rung is the end of this study: few trials pass it.
-        more = math.ceil(epochs * study.about["strategy"].get("reduction_factor", 2))
+        factor = study.about["strategy"].get("reduction_factor")
+        more = math.ceil(epochs * (factor if is_number(factor) else 2))
         advice = (Advice(text=f"train for {more} epochs", flags=(("--max-epochs", str(more)),)),)
     counted = f"of the {len(places)} best trials that ran to the end, "
     text = f"{counted}{words or f'{early} have their best epoch early and {late} late'}"

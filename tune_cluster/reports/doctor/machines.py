@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from search_spaces.trial_events import Ended, EpochsLost, Event, Promoted, Result
 from tune_cluster.duration import duration
 from tune_cluster.reports.doctor.finding import Advice, Finding
+from tune_cluster.reports.doctor.trials import is_number
 from tune_cluster.study.events import Closed, Retried, Session, Started
 from tune_cluster.study.stored import StoredStudy
 
@@ -126,7 +127,8 @@ def _busy(study: StoredStudy, usage: Usage) -> Finding:
 
 def _gpus(study: StoredStudy, usage: Usage) -> Finding:
     there = float(study.about.get("cluster_gpus") or 0.0)
-    each = float(study.about["flags"].get("gpus_per_trial") or 0.0)
+    given = study.about["flags"].get("gpus_per_trial")
+    each = float(given) if is_number(given) else 0.0
     used = usage.at_work * each / (there * usage.span) if there and usage.span else 1.0
     idle = bool(there and usage.span) and used < BUSY and (usage.span >= LONG or not each)
     evidence = "the cluster had no GPU"

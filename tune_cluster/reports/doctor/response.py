@@ -57,6 +57,8 @@ def rises_to(
         if other["name"] != parameter["name"] and "condition" not in other:
             columns += _columns(other, trials)
     design = np.stack(columns, axis=1)
+    if not np.isfinite(design).all():
+        return None
     rank = int(np.linalg.matrix_rank(design))
     if count < rank + FREE:
         return None
