@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search_spaces.objective import Objective
+from search_spaces.trial_events import Ended, Result, Suggested
 from tests.journals import typed
 from tests.reports.made_up import spread, write
 from tests.studies import about
@@ -16,6 +17,7 @@ from tune_cluster.reports.doctor.checks import examined
 from tune_cluster.reports.readable import readable
 from tune_cluster.reports.report import html_of, markdown_of, report_of
 from tune_cluster.reports.ui.live import LiveStudies
+from tune_cluster.study.events import RoundJudged
 from tune_cluster.study.stored import read_study
 
 SCORE = Objective("score", "max")
@@ -228,3 +230,17 @@ def test_the_doctor_judges_the_noise_by_the_verdict_of_the_confirmation(tmp_path
     assert noise.verdict == verdict
     assert found.siblings.confirmation.sentence in noise.evidence
     assert bool(noise.advice) == (verdict == "warn")
+
+
+@pytest.mark.parametrize(
+    ("number", "best", "reason"), [(2, NAMES[0], "not complete"), (1, "nobody", "no candidate")]
+)
+def test_a_judgement_that_no_round_leads_to_is_refused(number, best, reason):
+    race = Race(NAMES, 5, SCORE)
+    for index in range(len(NAMES)):
+        race.apply(Suggested(trial=index, config={}))
+        race.apply(Result(trial=index, epoch=1, metrics={"score": 0.5}))
+        race.apply(Ended(trial=index, epoch=1, status="finished"))
+    judged = RoundJudged(round=number, of=5, best=best, tied=[], continuing=[])
+    with pytest.raises(ValueError, match=reason):
+        race.apply(judged)

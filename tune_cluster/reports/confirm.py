@@ -39,6 +39,7 @@ class Race:
 
     def __init__(self, names: list[str], rounds: int, objective: Objective) -> None:
         self.rounds = rounds
+        self._names = frozenset(names)
         self.state = StudyState(objective)
         self.schedule = [(0, name) for name in names]
         """Round, from 0, and candidate of each trial that is known, by index."""
@@ -55,6 +56,10 @@ class Race:
         if isinstance(event, Suggested) and event.seed is not None:
             self.seeds.setdefault(self.schedule[event.trial][0], event.seed)
         elif isinstance(event, RoundJudged):
+            if event.round != self._complete_rounds():
+                raise ValueError(f"round {event.round} is judged, and it is not complete")
+            if unknown := {event.best, *event.tied, *event.continuing} - self._names:
+                raise ValueError(f"{min(unknown)} is judged, which is no candidate")
             self.judged = event
             self.schedule = [at for at in self.schedule if at[0] < event.round]
             self.schedule += [(event.round, name) for name in event.continuing]

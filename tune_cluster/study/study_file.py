@@ -108,7 +108,8 @@ class _Confirms(TypedDict):
     study: str
     top: Positive
     seeds: Positive
-    candidates: NotRequired[list[_Candidate]]
+    candidates: NotRequired[Annotated[list[_Candidate], Field(min_length=1)]]
+    """Known from the first session on, as `fresh_split` is."""
     fresh_split: NotRequired[bool]
 
 
@@ -227,6 +228,9 @@ def read_study_file(directory: Path, flag: str = "--resume") -> dict[str, Any]:
         check(StudyFile, stored)
         if "rungs" in stored["strategy"]:
             check(_Rungs, stored["strategy"])
+        confirms = stored.get("confirms", {})
+        if ("candidates" in confirms) != ("fresh_split" in confirms):
+            raise ValueError("confirms.candidates and confirms.fresh_split come together")
     except ValueError as error:
         raise ValueError(f"{where}{STUDY_FILE}: {error}") from None
     return stored
