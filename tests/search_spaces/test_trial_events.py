@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search_spaces.trial_events import (
+    LATEST,
     Decision,
     Earlier,
     Ended,
@@ -91,7 +92,7 @@ epochs = st.integers(1, 2**53) | st.integers(0, 10**6).map(lambda whole: whole +
         epoch=epochs,
         node=st.none() | st.text(),
         metrics=metrics,
-        time=st.none() | st.floats(0, 2**40),
+        time=st.none() | st.floats(0, LATEST),
     )
 )
 def test_any_result_survives_json(event):
@@ -141,7 +142,7 @@ def test_a_boolean_field_refuses_other_types(flag):
 @every_line
 def test_a_field_that_is_missing_is_named(kind, line):
     optional = {"time", "node", "step_losses", "step_scores", "unread", "absent"}
-    optional |= {"reason", "blameless", "traceback", "log", "rung", "origin", "start_epoch"}
+    optional |= {"reason", "blameless", "traceback", "log", "rung", "origin", "start_epoch", "seed"}
     for field in {field.name for field in fields(kind)} - optional:
         with pytest.raises(ValueError, match=field):
             kind.from_json({name: value for name, value in line.items() if name != field})
