@@ -58,7 +58,7 @@ def best_of(study):
     return json.loads((study / "best" / "best.json").read_text())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_with_a_rare_class_the_best_by_f1_has_a_higher_f1_than_the_best_by_accuracy(
     cluster_address, tmp_path
 ):
@@ -84,7 +84,7 @@ def test_with_a_rare_class_the_best_by_f1_has_a_higher_f1_than_the_best_by_accur
     assert best["val_f1"]["test"]["test_f1"] > best["val_accuracy"]["test"]["test_f1"] + 0.05
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_trial_stops_when_its_loss_no_longer_falls_and_its_lowest_is_kept(
     cluster_address, tmp_path
 ):
@@ -115,7 +115,7 @@ def test_a_trial_stops_when_its_loss_no_longer_falls_and_its_lowest_is_kept(
     assert torch.load(study / "best" / "state.pt", weights_only=True)["epoch"] == best["epoch"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_score_that_only_the_metric_needs_is_in_every_result_and_on_the_test_set(
     cluster_address, tmp_path
 ):

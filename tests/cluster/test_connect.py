@@ -65,7 +65,7 @@ with connected("local") as found:
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_local_ray_has_the_cpus_that_its_process_is_bound_to(temporary):
     # As Slurm binds a job that has a part of a node.
     done = subprocess.run(

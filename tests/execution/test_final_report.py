@@ -13,7 +13,7 @@ from tune_cluster.reports import report
 from tune_cluster.reports.report import FILES
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_study_ends_with_its_report_and_a_line_that_names_the_page(run_study, tmp_path):
     code, _, study = run_study(Scored, report=True)
     assert code == 0

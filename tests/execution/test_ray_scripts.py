@@ -155,6 +155,7 @@ def test_a_users_searcher_suggests_points_and_receives_results(run_script):
     assert len(named["search"].told) == 4
 
 
+@pytest.mark.long
 def test_the_example_differs_from_a_script_of_ray_by_its_import_line(
     cluster_address, tmp_path, monkeypatch, capsys
 ):

@@ -107,6 +107,7 @@ def test_an_estimator_is_loaded_from_its_checkpoint_and_refused_where_it_is_of_s
         )
 
 
+@pytest.mark.long
 def test_a_script_of_pytorch_lightning_gets_a_callback_of_that_package(tmp_path):
     pytest.importorskip("pytorch_lightning")
     code = f"""

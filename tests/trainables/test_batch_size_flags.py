@@ -17,7 +17,7 @@ def test_a_number_and_no_number_are_not_measured(tiny):
     assert flags.values(ImageClassifier, CONFIG, tiny, ON_CPU) == {"batch_size": 16}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_is_found_is_shown_with_speed_and_memory(tiny, capsys):
     flags = BatchSizeFlags(batch_size="auto")
     found = flags.values(ImageClassifier, CONFIG, tiny, ON_CPU)
