@@ -170,6 +170,12 @@ class TextTask:
             self.facts = {**self.facts, "embeddings_found": len(ids)}
         self.model: nn.Sequential = model.to(device)
 
+        self._augments = any(
+            (
+                *(config.synonym_share, config.paraphrase_share),
+                *(config.swap_share, config.deletion_share),
+            )
+        )
         self._synonyms, self._paraphrases = None, None
         if config.synonym_share and isinstance(words, Words):
             self._synonyms = synonyms_of(config.synonyms, words).to(device)
@@ -186,14 +192,19 @@ class TextTask:
         for block in (sizes[n : n + TOGETHER] for n in range(0, len(sizes), TOGETHER)):
             count = sum(block)
             chosen, order = order[:count], order[count:]
-            ids, lengths = self._augmented(chosen)
-            targets = self._targets[self._indices[chosen].to(self.device)]
+            places = self._indices[chosen]
+            ids, lengths = self._ids, self._lengths[places]
+            among = places
+            if self._augments:
+                ids, lengths = self._augmented(chosen)
+                among = torch.arange(count)
+            targets = self._targets[places.to(self.device)]
             found = []
             for rows in by_length(lengths, block):
                 longest = int(lengths[rows[-1]])
                 cells += longest * len(rows)
-                rows = rows.to(self.device)
-                found.append(Batch(ids[rows, :longest], targets[rows]))
+                some = ids[among[rows].to(self.device), :longest]
+                found.append(Batch(some, targets[rows.to(self.device)]))
             tokens += int(lengths.sum())
             self.facts = {**self.facts, "padding_share": 1 - tokens / cells}
             yield from found

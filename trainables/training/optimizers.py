@@ -77,11 +77,16 @@ def build_optimizer(config: TrainingConfig, model: nn.Module) -> torch.optim.Opt
             # The value that `torch._disable_dynamo` would set after the import.
             method.__dynamo_disable = method
     trained = [p for p in model.parameters() if p.requires_grad]
-    # Two groups even without decay: their order is that of a checkpoint's memory.
+    decaying = [p for p in trained if p.ndim > 1]
+    others = [p for p in trained if p.ndim <= 1]
     groups: list[dict[str, Any]] = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": decaying, "weight_decay": config.weight_decay},
+        {"params": others, "weight_decay": 0.0},
     ]
+    if not config.weight_decay:
+        # In the order of the two groups, which is that of a checkpoint's memory; one group is one
+        # call in an update.
+        groups = [{"params": [*decaying, *others], "weight_decay": 0.0}]
     rule = OPTIMIZERS[config.optimizer]
     return rule.kind(
         [group for group in groups if group["params"]],

@@ -137,12 +137,13 @@ class Trainer:
         config, optimizer, average = self.config, self._optimizer, self._average
         step = step_of(optimizer)
         part = config.batch_size_in(epoch) // config.accumulation_steps
+        base_rate = config.learning_rate_in(epoch)
         trained = self._trained()
         self.task.model.train()
         if self._frozen:
             keep_statistics(self.task.model)
         for index, batch in enumerate(self.task.batches(self._batch_sizes(epoch))):
-            self._set_learning_rate(epoch, index, plateau)
+            self._set_learning_rate(base_rate, epoch, index, plateau)
             optimizer.zero_grad(set_to_none=True)
             if config.accumulation_steps == 1 or len(batch.targets) <= part:
                 loss, outputs = self._backward(batch)
@@ -241,12 +242,12 @@ class Trainer:
     def _trained(self) -> list[Tensor]:
         return [p for group in self._optimizer.param_groups for p in group["params"]]
 
-    def _set_learning_rate(self, epoch: int, index: int, plateau: float) -> None:
+    def _set_learning_rate(self, base: float, epoch: int, index: int, plateau: float) -> None:
         # Not the updates so far: a population's member may have made them with other batch sizes.
         total = self._begins[-1]
         steps = self._begins[epoch] - self._begins[epoch - 1]
         step = step_at(self.config, epoch, index, steps, total)
-        rate = self.config.learning_rate_in(epoch) * lr_factor(self.config, step, total, plateau)
+        rate = base * lr_factor(self.config, step, total, plateau)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
 
