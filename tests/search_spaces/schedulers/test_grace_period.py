@@ -79,7 +79,7 @@ def test_the_best_trials_of_a_rung_that_is_left_out_continue_first():
     assert rungs.report(7, 3, 0.0).rung == 3
 
 
-def test_the_next_rung_is_asked_by_the_first_two_that_came_to_it():
+def test_after_a_judgement_the_first_two_trials_at_the_next_rung_continue_beside_its_best():
     rungs = Rungs(27, adaptive=True)
     for trial, value in enumerate([0.1, 0.2, 0.3, 0.4]):
         assert not rungs.report(trial, 1, value).stop
@@ -92,7 +92,7 @@ def test_the_next_rung_is_asked_by_the_first_two_that_came_to_it():
     assert [p.trial for p in rungs.promotable()] == [0, 2, 3]
 
 
-def test_where_half_of_the_pairs_agree_four_more_trials_are_asked():
+def test_if_half_of_the_pairs_agree_four_more_trials_continue_before_the_judgement():
     rungs = Rungs(27, adaptive=True)
     ahead = [0.0, -1.0, -2.0, -3.0, 0.5, 0.6, 0.7, 0.8]
     for trial, value in enumerate([0.4, 0.1, 0.2, 0.3]):
@@ -110,7 +110,7 @@ def test_where_half_of_the_pairs_agree_four_more_trials_are_asked():
     assert (judged.pairs, judged.used) == (28, False)
 
 
-def test_who_was_excused_from_a_rung_makes_no_room_for_another_one_at_the_next():
+def test_a_trial_that_was_excused_from_a_rung_adds_no_promotion_at_the_next_rung():
     rungs = Rungs(27, adaptive=True)
     for trial, value in enumerate([0.1, 0.3, 0.2, 0.25]):
         rungs.report(trial, 1, value)
@@ -148,7 +148,7 @@ def test_a_rung_is_judged_alike_in_both_modes(mode):
     assert Driver(asha(mode), curves).run(2).judged[0] == (1, False)
 
 
-def test_pairs_that_the_rung_has_chosen_itself_say_nothing():
+def test_pairs_of_trials_that_the_rung_selected_are_not_counted():
     rungs = Rungs(27, adaptive=True)
     for trial in range(3):
         rungs.report(trial, 1, float(trial))
@@ -191,7 +191,7 @@ def test_a_stopped_trial_is_promoted_in_place_of_an_unselected_one_that_fails_la
     assert [p.trial for p in rungs.promotable()] == [4]
 
 
-def test_a_trial_of_which_its_configuration_is_not_to_blame_holds_nothing_up():
+def test_a_trial_that_ends_blamelessly_does_not_delay_the_judgement():
     study = Driver(asha(), [steady(q) for q in QUALITIES])
     steps = study.steps(workers=4)
     for _ in range(4):
@@ -202,7 +202,7 @@ def test_a_trial_of_which_its_configuration_is_not_to_blame_holds_nothing_up():
     assert study.judged == [(1, True)]
 
 
-def test_a_study_of_fewer_trials_lets_all_of_them_pass():
+def test_a_study_with_fewer_trials_than_a_judgement_needs_lets_all_of_them_continue():
     study = Driver(asha(), [steady(q) for q in QUALITIES[: UNSELECTED - 1]]).run()
     assert study.judged == []
     assert not any(d.stop for d in study.told(Decision) if d.rung == 1)
@@ -248,7 +248,7 @@ def test_a_warm_up_as_long_as_the_trial_stops_none_and_gives_a_note():
         study_of(searcher, ASHA(max_epochs=5, audit=0.5)).check()
 
 
-def test_the_price_of_asking_is_in_what_a_study_is_expected_to_cost():
+def test_the_cost_estimate_includes_the_unselected_trials():
     asked = expected(Rungs(27, adaptive=True), trials=64, concurrent=4)
     fixed = expected(Rungs(27), trials=64, concurrent=4)
     assert fixed.reaching[3] < asked.reaching[3] <= fixed.reaching[3] + UNSELECTED
@@ -258,7 +258,7 @@ def test_the_price_of_asking_is_in_what_a_study_is_expected_to_cost():
     assert expected(left_out, trials=64, concurrent=4).reaching[3] == 64
 
 
-def test_as_long_as_a_rung_may_be_left_out_everyone_may_go_on():
+def test_all_stopped_trials_may_continue_while_their_rung_may_be_left_out():
     rungs = Rungs(27, adaptive=True)
     for trial in range(12):
         rungs.report(trial, 1, -float(trial))
@@ -323,7 +323,7 @@ modes, rules = st.sampled_from(["max", "min"]), st.sampled_from(sorted(RULES))
 
 
 @given(curves, modes, rules, st.data())
-def test_one_at_a_time_a_killed_and_resumed_study_is_the_one_that_was_not_killed(
+def test_with_one_trial_at_a_time_a_resumed_study_equals_an_uninterrupted_one(
     curves, mode, rule, data
 ):
     whole = Driver(asha(mode, rule), curves).run()
@@ -339,7 +339,7 @@ def test_one_at_a_time_a_killed_and_resumed_study_is_the_one_that_was_not_killed
 
 
 @given(curves, modes, rules, st.integers(1, 5), st.lists(st.integers(0, 4), min_size=1), st.data())
-def test_several_at_a_time_a_resumed_study_decides_as_the_killed_one(
+def test_with_several_trials_at_a_time_a_resumed_study_decides_as_the_killed_one(
     curves, mode, rule, workers, turns, data
 ):
     live = Driver(asha(mode, rule), curves)

@@ -86,14 +86,14 @@ def test_if_a_point_of_the_searcher_beats_three_earlier_ones_no_other_is_tried(k
     assert "trial 4" in left_out.line("score")
 
 
-def test_the_smaller_is_the_better_where_the_study_looks_for_that():
+def test_in_a_study_that_minimises_smaller_values_decide_about_earlier_points():
     run = begun(mode="min")
     for index, value in enumerate((0.1, 0.7, 0.8, 0.9, 0.6)):
         run.end(index, value)
     assert len(run.searcher.take_events()) == 1
 
 
-def test_until_the_first_earlier_points_have_ended_the_searcher_suggests():
+def test_the_searcher_suggests_while_the_first_earlier_points_run():
     run = begun()
     for index in (4, 1, 2):
         run.end(index, 0.5)
@@ -102,7 +102,7 @@ def test_until_the_first_earlier_points_have_ended_the_searcher_suggests():
     assert run.suggest(7)["rate"] == RATES[3]
 
 
-def test_trials_are_compared_at_the_last_epoch_that_all_have_come_to():
+def test_trials_are_compared_at_the_last_epoch_that_all_have_reached():
     run = begun()
     # A trial that continues is better in the end, as every trial is.
     run.end(1, 0.5, 0.6, status="stopped")
@@ -159,7 +159,7 @@ def test_a_decision_in_the_journal_is_not_made_again():
     assert not {*resumed.rates(5, 9)} & {*RATES}
 
 
-def test_three_are_tried_and_not_held_against_any():
+def test_three_earlier_points_are_tried_without_a_decision_on_more():
     run = Run(RandomSearch(EVERYTHING, seed=0), rates=RATES[:3])
     assert run.rates(0, 3) == RATES[:3]
     for index in range(3):
@@ -174,7 +174,7 @@ def test_a_point_that_is_one_of_the_study_itself_is_not_tried_again():
     assert run.rates(0, 4) == RATES[:4]
 
 
-def test_points_that_are_good_here_are_kept_in_part_by_random_points():
+def test_random_points_keep_some_values_of_earlier_points_that_are_good_in_this_study():
     def studied(value):
         run = Run(RandomSearch(EVERYTHING, seed=0, start_points=[{}], around_defaults=True))
         run.rates(0, 5)

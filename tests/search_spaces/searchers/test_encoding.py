@@ -15,7 +15,7 @@ def as_floats(units):
 
 
 @pytest.mark.parametrize("space", [EVERYTHING, *SPACES], ids=lambda space: space.name)
-def test_places_are_those_of_the_space(space):
+def test_placed_numbers_equal_the_units_of_the_points_of_the_space(space):
     numbers = np.random.default_rng(0).random((64, len(space.parameters)))
     placed = Encoding(space).placed(numbers)
     for row, found in zip(numbers.tolist(), placed, strict=True):
@@ -24,7 +24,7 @@ def test_places_are_those_of_the_space(space):
 
 @given(st.lists(st.floats(0, 1, exclude_max=True), min_size=8, max_size=8))
 @settings(max_examples=50)
-def test_what_is_placed_stays_there(numbers):
+def test_placing_numbers_twice_changes_nothing(numbers):
     encoding = Encoding(EVERYTHING)
     once = encoding.placed(np.array([numbers]))
     again = encoding.placed(np.nan_to_num(once, nan=0.5))
@@ -36,7 +36,7 @@ def test_what_is_placed_stays_there(numbers):
 
 
 @pytest.mark.parametrize("space", [EVERYTHING, *SPACES], ids=lambda space: space.name)
-def test_there_are_as_many_columns_as_it_says_and_all_are_from_0_to_1(space):
+def test_an_encoding_has_its_number_of_columns_with_values_from_0_to_1(space):
     encoding = Encoding(space)
     rows = encoding.rows(encoding.placed(np.random.default_rng(0).random((64, len(space.labels)))))
     assert rows.shape == (64, encoding.columns)
@@ -50,7 +50,7 @@ def distance(space, *configs):
     return float(np.linalg.norm(one - other))
 
 
-def test_two_categories_are_as_far_apart_as_any_other_two_and_as_the_ends_of_a_range():
+def test_all_pairs_of_categories_are_as_far_apart_as_the_ends_of_a_range():
     space = Space(
         "s",
         (
@@ -67,7 +67,7 @@ def test_two_categories_are_as_far_apart_as_any_other_two_and_as_the_ends_of_a_r
     assert distance(space, base, {**base, "ordered": 2}) == pytest.approx(0.5)
 
 
-def test_a_branch_is_told_apart_by_its_parent_alone_where_the_rest_is_in_the_middle():
+def test_branches_with_hyperparameters_in_the_middle_differ_by_their_parent_alone():
     config = {"rate": 0.1, "layers": 2, "units": 64, "batch": 64, "sizes": (8,)}
     adam = {**config, "optimizer": "adam"}
     sgd = {**config, "optimizer": "sgd", "momentum": 0.745}
@@ -75,7 +75,7 @@ def test_a_branch_is_told_apart_by_its_parent_alone_where_the_rest_is_in_the_mid
     assert distance(EVERYTHING, sgd, {**sgd, "momentum": 0.99}) == pytest.approx(0.5)
 
 
-def test_a_branch_whose_parent_is_fixed_or_a_range_of_whole_numbers_is_there_as_in_the_space():
+def test_a_branch_of_a_fixed_or_an_integer_parent_exists_as_in_the_space():
     space = Space(
         "s",
         (

@@ -60,7 +60,7 @@ def test_the_density_is_that_of_the_normal_distribution():
 
 @given(st.integers(0, 99), SIZES)
 @settings(max_examples=30)
-def test_without_noise_it_has_the_values_that_it_was_told(seed, size):
+def test_without_noise_the_mean_passes_through_the_observed_values(seed, size):
     count, columns = size
     x = points(seed, count, columns)
     y = np.sin(4 * x.sum(axis=1))
@@ -71,7 +71,7 @@ def test_without_noise_it_has_the_values_that_it_was_told(seed, size):
     np.testing.assert_allclose(posterior.mean(x), mean, atol=1e-6)
 
 
-def test_far_from_all_values_it_knows_nothing():
+def test_far_from_all_observations_the_posterior_is_the_prior():
     posterior = Posterior(Kernel(np.array([0.1]), 2.0, 1e-4), np.zeros((1, 1)), np.ones(1))
     mean, deviation = posterior.at(np.array([[100.0]]))
     assert mean == pytest.approx(0, abs=1e-9)
@@ -80,7 +80,7 @@ def test_far_from_all_values_it_knows_nothing():
 
 @given(st.integers(0, 99))
 @settings(max_examples=20)
-def test_believing_its_own_expectation_it_expects_the_same_and_is_surer_there(seed):
+def test_adding_its_own_mean_as_an_observation_keeps_the_mean_and_lowers_the_variance(seed):
     x, more, anywhere = points(seed, 8, 2), points(seed + 1, 3, 2), points(seed + 2, 20, 2)
     posterior = Posterior(Kernel(np.array([0.3, 0.5]), 1.0, 1e-3), x, wave(x))
     believing = posterior.believing(more)
@@ -97,7 +97,7 @@ def test_believing_its_own_expectation_it_expects_the_same_and_is_surer_there(se
     np.testing.assert_allclose(without.at(anywhere), posterior.at(anywhere), atol=1e-9)
 
 
-def test_two_processes_of_one_kernel_expect_what_each_would():
+def test_two_outputs_with_one_kernel_have_the_means_of_separate_processes():
     x, there = points(0, 8, 2), points(1, 5, 2)
     kernel, y = Kernel(np.array([0.3, 0.5])), np.column_stack([wave(x), x[:, 0]])
     mean, deviation = Posterior(kernel, x, y).believing(there[:1]).at(there)
@@ -107,7 +107,7 @@ def test_two_processes_of_one_kernel_expect_what_each_would():
         np.testing.assert_allclose(deviation, single[1], atol=1e-9)
 
 
-def test_what_is_found_is_no_less_probable_than_where_it_began():
+def test_fitting_never_lowers_the_density_of_the_start():
     x = points(0, 40, 3)
     y = wave(x)
     y = (y - y.mean()) / y.std()
@@ -124,7 +124,7 @@ def test_what_is_found_is_no_less_probable_than_where_it_began():
 
 
 @pytest.mark.parametrize("y", [[0.0] * 5, [1e9, 0, 0, 0, 0], [0.0]])
-def test_equal_values_one_value_and_points_that_come_twice_are_no_error(y):
+def test_equal_values_a_single_value_and_repeated_points_can_be_fitted(y):
     x = np.vstack([np.zeros((len(y) - 1, 2)), np.ones((1, 2))])
     y = np.array(y)
     kernel = fitted(x, (y - y.mean()) / (y.std() or 1))
@@ -153,7 +153,7 @@ def test_the_expected_improvement_is_the_integral_of_its_definition(mean, deviat
 
 @given(st.floats(0, 1e7), st.floats(1e-6, 1e3))
 @settings(max_examples=200)
-def test_a_hopeless_point_is_worse_the_farther_it_is_and_never_infinitely_bad(far, deviation):
+def test_the_log_of_the_improvement_of_a_hopeless_point_is_finite_and_falls_with_its_distance(far, deviation):
     means = deviation * np.array([far, far * 1.01 + 0.01])
     near, farther = log_expected_improvement(means, np.full(2, deviation), 0.0)
     assert np.isfinite(near)

@@ -60,7 +60,7 @@ def end(searcher, index, value, epoch=1):
 
 
 @pytest.mark.parametrize("at_once", [1, 4])
-def test_it_finds_the_bottom_of_a_bowl_that_chance_does_not_find(at_once):
+def test_the_search_finds_the_minimum_of_a_bowl_that_random_points_miss(at_once):
     found, chance = [], []
     for seed in range(3):
         found.append(min(values_of(GPSearch(PLANE, seed=seed), 40, bowl, at_once=at_once)[0]))
@@ -69,7 +69,7 @@ def test_it_finds_the_bottom_of_a_bowl_that_chance_does_not_find(at_once):
     assert max(found) < 1e-3
 
 
-def test_where_the_metric_is_moved_and_scaled_it_proposes_the_same():
+def test_shifting_and_scaling_the_metric_leaves_the_proposals_unchanged():
     _, plain = values_of(GPSearch(PLANE, seed=0), 20, bowl)
     _, moved = values_of(GPSearch(PLANE, seed=0), 20, lambda config: 1024 - 4 * bowl(config), "max")
     for one, other in zip(plain, moved, strict=True):
@@ -77,7 +77,7 @@ def test_where_the_metric_is_moved_and_scaled_it_proposes_the_same():
         assert one["b"] == pytest.approx(other["b"], abs=1e-3)
 
 
-def test_trials_that_run_at_once_are_far_from_each_other():
+def test_points_of_concurrent_trials_are_far_apart():
     searcher = GPSearch(PLANE, seed=0)
     values_of(searcher, STARTUP, bowl)
     places = []
@@ -102,7 +102,7 @@ def lived(searcher, index, values, status="stopped", config=None):
         searcher.on_event(ended, replay=False)
 
 
-def test_under_early_stopping_it_is_told_what_a_trial_had_at_each_rung_and_at_its_end():
+def test_under_early_stopping_the_model_gets_the_values_at_each_rung_and_at_the_end():
     searcher = GPSearch(PLANE, seed=0)
     study_of(searcher, ASHA(max_epochs=27, grace_period=1), mode="max").check()
     lived(searcher, 0, {1: 0.1, 2: 0.2, 3: 0.3})
@@ -123,7 +123,7 @@ def test_under_early_stopping_it_is_told_what_a_trial_had_at_each_rung_and_at_it
     assert told.target == 1
 
 
-def test_as_long_as_all_have_come_equally_far_it_looks_for_what_is_best_there():
+def test_while_all_trials_have_reached_the_same_epoch_the_search_optimises_that_epoch():
     searcher = GPSearch(PLANE, seed=0)
     study_of(searcher, ASHA(max_epochs=27, grace_period=1), mode="min").check()
     found = []
@@ -135,7 +135,7 @@ def test_as_long_as_all_have_come_equally_far_it_looks_for_what_is_best_there():
     assert min(found) < 1e-2
 
 
-def test_it_believes_the_values_at_the_end_where_early_ones_mislead():
+def test_values_at_the_end_outweigh_misleading_early_ones():
     """Early values fall with b, late ones rise with it."""
     searcher = GPSearch(PLANE, seed=0)
     study_of(searcher, ASHA(max_epochs=27, grace_period=1), mode="max").check()
@@ -148,7 +148,7 @@ def test_it_believes_the_values_at_the_end_where_early_ones_mislead():
     assert np.median([searcher.point(n)["b"] for n in range(30, 35)]) > 0.8
 
 
-def test_a_study_without_rungs_has_what_trials_had_at_their_ends():
+def test_without_rungs_the_model_gets_the_last_value_of_each_ended_trial():
     searcher = GPSearch(PLANE, seed=0)
     study_of(searcher, StudyScheduler()).check()
     lived(searcher, 0, {1: 0.1, 5: 0.3}, "finished")
@@ -167,7 +167,7 @@ def test_trials_that_all_failed_or_are_all_equal_are_no_error(status):
     EVERYTHING.unit(searcher.point(STARTUP + 3))
 
 
-def test_of_many_values_it_is_told_some():
+def test_the_model_of_a_long_study_is_fitted_on_a_part_of_the_values_and_finds_the_best():
     searcher = GPSearch(EVERYTHING, seed=0)
     study_of(searcher, ASHA(max_epochs=27, grace_period=1)).check()
     rng = np.random.default_rng(0)
@@ -181,7 +181,7 @@ losses = st.lists(st.floats(-1e6, 1e6), max_size=30)
 
 
 @given(losses, st.integers(0, 40))
-def test_of_many_half_are_the_best_and_none_comes_twice(values, most):
+def test_half_of_the_fitted_values_are_the_best_and_none_is_repeated(values, most):
     values = np.array([*values, math.nan])
     units = np.arange(len(values), dtype=float)[:, None]
     among = Told(units, np.ones(len(values)), values).among(most)
@@ -194,7 +194,7 @@ def test_of_many_half_are_the_best_and_none_comes_twice(values, most):
 
 
 @given(losses)
-def test_the_order_stays_and_no_value_has_much_weight(values):
+def test_standardising_keeps_the_order_and_centres_the_values(values):
     found = standardised(np.array(values))
     assert np.isfinite(found).all()
     assert not len(values) or abs(found.mean()) < 1e-6
@@ -202,7 +202,7 @@ def test_the_order_stays_and_no_value_has_much_weight(values):
     assert (np.diff(found[order]) >= -1e-9).all()
 
 
-def test_a_value_that_is_beyond_all_measure_leaves_the_others_apart():
+def test_an_extreme_value_leaves_the_differences_of_the_others():
     found = standardised(np.array([0.1, 0.2, 0.3, 0.4, 0.5, 1e12]))
     assert found[1] - found[0] > 0.1
     with_failed = standardised(np.array([0.1, 0.2, 0.3, math.nan, math.nan]))
@@ -211,14 +211,14 @@ def test_a_value_that_is_beyond_all_measure_leaves_the_others_apart():
 
 @given(st.floats(-100, 100), st.floats(0.01, 100), st.integers(0, 99))
 @settings(max_examples=30)
-def test_values_that_are_moved_and_scaled_come_to_the_same(shift, scale, seed):
+def test_standardising_ignores_shift_and_scale(shift, scale, seed):
     values = np.random.default_rng(seed).standard_normal(12)
     np.testing.assert_allclose(
         standardised(shift + scale * values), standardised(values), atol=1e-6
     )
 
 
-def test_progress_is_by_the_logarithm_of_the_epoch():
+def test_progress_grows_with_the_logarithm_of_the_epoch():
     epochs = np.array([0.5, 1, 3, 9, 27, 30, math.inf])
     expected = [0, 0, 1 / 3, 2 / 3, 1, 1, 1]
     np.testing.assert_allclose(progress_of(epochs, 27), expected)
@@ -227,7 +227,7 @@ def test_progress_is_by_the_logarithm_of_the_epoch():
     assert len(progress_of(np.array([]), None)) == 0
 
 
-def test_a_proposal_computes_on_one_core_and_gives_the_others_back(monkeypatch):
+def test_a_proposal_uses_one_thread_and_restores_the_limit_of_threads(monkeypatch):
     def threads():
         return [library["num_threads"] for library in threadpool_info() if is_blas(library)]
 

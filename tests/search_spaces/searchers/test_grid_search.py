@@ -15,7 +15,7 @@ def all_points(searcher):
     return [searcher.point(index) for index in range(searcher.size)]
 
 
-def test_a_branch_is_multiplied_only_by_what_it_has():
+def test_the_grid_of_a_branch_has_only_the_hyperparameters_of_the_branch():
     searcher = GridSearch(EVERYTHING)
     # rate 2 · layers 3 · units 2 · batch 3 · sizes 2, then sgd with 2 momenta, adam, rms with 3.
     assert searcher.size == 2 * 3 * 2 * 3 * 2 * (2 + 1 + 3)
@@ -28,7 +28,7 @@ def test_a_branch_is_multiplied_only_by_what_it_has():
     assert rms == {0.0, 0.2, 0.4}
 
 
-def test_without_conditions_it_is_the_product_in_order():
+def test_a_grid_without_conditions_is_the_product_in_order():
     space = EVERYTHING.fix(rate=0.1, units=8, sizes=(8,), optimizer="adam")
     points = [(p["layers"], p["batch"]) for p in all_points(GridSearch(space))]
     assert points == list(itertools.product((1, 3, 6), (32, 64, 128)))

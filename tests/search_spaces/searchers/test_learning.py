@@ -38,7 +38,7 @@ def order(trials, rung, mode="max"):
     return sorted(ranked, key=lambda name: ranked[name])
 
 
-def test_the_model_compares_at_the_highest_rung_that_enough_have_reached():
+def test_the_model_compares_at_the_highest_rung_that_enough_trials_have_reached():
     trials = {}
     for number in range(6):
         lived(trials, f"one-{number}", {1: 0.1}, "stopped")
@@ -62,7 +62,7 @@ def test_failed_trials_do_not_make_a_rung_known():
     assert rung_of(trials, 2) == 1
 
 
-def test_at_a_rung_values_count_then_where_a_trial_was_stopped_then_failures():
+def test_trials_are_ordered_by_value_at_the_rung_then_by_the_rung_that_stopped_them_then_failed():
     trials = {}
     lived(trials, "failed", {1: 0.9, 3: 0.9}, "failed")
     lived(trials, "early, good", {1: 0.8}, "stopped")
@@ -91,7 +91,7 @@ def test_a_trial_that_ended_by_itself_has_passed_every_rung():
     assert order(trials, 9) == ["whole", "patience"]
 
 
-def test_a_trial_that_leaves_epochs_out_is_at_a_rung_with_its_first_report_from_there_on():
+def test_a_trial_that_skips_epochs_reaches_a_rung_with_its_first_report_from_the_rung_on():
     trials = {}
     lived(trials, "each", {1: 0.1, 2: 0.2, 3: 0.3}, "stopped")
     lived(trials, "every 2nd", {2: 0.2, 4: 0.4, 6: 0.1}, "stopped")
@@ -105,7 +105,7 @@ values = st.lists(st.floats(-1, 1), min_size=1, max_size=27)
 
 
 @given(st.lists(st.tuples(values, st.sampled_from(["stopped", "finished", "failed", "running"]))))
-def test_who_is_compared_is_compared_after_the_same_epochs(lives):
+def test_trials_are_compared_after_the_same_number_of_epochs(lives):
     trials = {}
     for number, (curve, end) in enumerate(lives):
         if end == "stopped":
@@ -128,7 +128,7 @@ def test_who_is_compared_is_compared_after_the_same_epochs(lives):
                 assert max(told.values) < rung
 
 
-def test_a_trial_that_was_stopped_before_the_lowest_rung_comes_behind_those_of_the_rung():
+def test_a_trial_that_was_stopped_before_the_lowest_rung_ranks_below_those_that_reached_it():
     """An earlier study may have had lower rungs."""
     trials = {}
     lived(trials, "failed", {}, "failed")

@@ -45,14 +45,14 @@ def test_each_earlier_study_has_a_good_configuration_among_the_first():
     assert {point.study for point in points} == {"low", "high"}
 
 
-def test_what_is_good_in_most_studies_comes_first():
+def test_configurations_that_are_good_in_most_studies_come_first():
     studies = {str(seed): earlier(str(seed), near(-3), seed=seed) for seed in range(3)}
     studies["odd"] = earlier("odd", near(-0.2), seed=9)
     (first,) = portfolio(EVERYTHING, studies, MAX, 1)
     assert rates_of([first])[0] == pytest.approx(-3, abs=0.7)
 
 
-def test_a_configuration_is_that_of_its_trial_to_the_last_digit():
+def test_a_configuration_equals_that_of_its_trial_exactly():
     # 0.1 comes back from the unit cube as 0.10000000000000006.
     space = Space("own", (Hyperparameter(name="lr", low=1e-3, high=1.0, scale="log"),))
     rates = (0.1, 0.002, 0.5, 0.9, 0.03)
@@ -74,7 +74,7 @@ def test_trials_out_of_the_space_and_studies_of_few_trials_are_left_out():
     assert portfolio(EVERYTHING, {}, MAX, 8) == []
 
 
-def test_a_configuration_that_failed_is_not_begun_with():
+def test_a_configuration_that_failed_is_no_start_point():
     good = earlier("s", near(-3), trials=2)
     failed = earlier("s", near(-3), trials=12, status="diverged", seed=1)
     points = portfolio(EVERYTHING, {"s": [*good, *failed]}, MAX, 8)
@@ -88,7 +88,7 @@ def test_a_configuration_that_failed_is_not_begun_with():
     st.floats(0.1, 100),
     st.integers(0, 8),
 )
-def test_points_are_of_the_space_and_follow_ranks_alone(values, scale, count):
+def test_start_points_lie_in_the_space_and_depend_on_ranks_alone(values, scale, count):
     def study(value_of):
         trials = earlier("s", lambda config: 0.0, trials=len(values))
         return [
@@ -105,7 +105,7 @@ def test_points_are_of_the_space_and_follow_ranks_alone(values, scale, count):
 
 
 @given(st.integers(1, 4), st.integers(1, 9), st.integers(1, 9), st.randoms())
-def test_covering_takes_each_once_and_each_makes_some_study_better(studies, columns, count, random):
+def test_a_cover_has_each_configuration_once_and_each_improves_a_study(studies, columns, count, random):
     expected = np.array([[random.random() for _ in range(columns)] for _ in range(studies)])
     taken = covering(expected, count)
     assert 1 <= len(taken) == len(set(taken)) <= min(count, columns)
@@ -114,7 +114,7 @@ def test_covering_takes_each_once_and_each_makes_some_study_better(studies, colu
     assert taken[0] == expected.mean(axis=0).argmin()
 
 
-def test_trials_that_were_stopped_come_behind_those_that_went_on():
+def test_stopped_trials_rank_below_those_that_continued():
     def trial(state, **values):
         return TrialRecord((), {float(k[1:]): v for k, v in values.items()}, state)
 

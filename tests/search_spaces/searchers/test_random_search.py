@@ -9,14 +9,14 @@ from tests.search_spaces.conftest import EVERYTHING
 
 
 @given(seed=st.integers(0, 2**31), index=st.integers(0, 10_000))
-def test_a_point_does_not_depend_on_what_was_asked_before(seed, index):
+def test_a_point_does_not_depend_on_earlier_calls(seed, index):
     used, fresh = RandomSearch(LR_BATCH, seed=seed), RandomSearch(LR_BATCH, seed=seed)
     used.point(0)
     used.point(1)
     assert used.point(index) == fresh.point(index)
 
 
-def test_two_seeds_give_two_searches():
+def test_two_seeds_give_different_points():
     first, second = RandomSearch(LR_BATCH, seed=0), RandomSearch(LR_BATCH, seed=1)
     assert [first.point(i) for i in range(4)] != [second.point(i) for i in range(4)]
     # With seed + index as a seed, the second search would be the first one, shifted.
@@ -32,7 +32,7 @@ def kept(config):
 
 
 @given(seed=st.integers(0, 2**31), index=st.integers(0, 10_000))
-def test_a_point_around_the_defaults_is_of_the_space_and_draws_two_hyperparameters(seed, index):
+def test_a_point_around_the_defaults_lies_in_the_space_and_changes_two_hyperparameters(seed, index):
     alone = RandomSearch(EVERYTHING, seed=seed).point(index)
     point = RandomSearch(EVERYTHING, seed=seed, around_defaults=True).point(index)
     EVERYTHING.unit(point)
@@ -52,7 +52,7 @@ def test_points_are_around_the_defaults_at_first_and_anywhere_later():
     assert share(100_000) == 0
 
 
-def test_of_a_space_of_two_hyperparameters_nothing_is_kept():
+def test_in_a_space_of_two_hyperparameters_points_around_the_defaults_are_plain_random_points():
     plain = RandomSearch(LR_BATCH.fix(epochs=9), seed=0)
     around = RandomSearch(LR_BATCH.fix(epochs=9), seed=0, around_defaults=True)
     assert len(LR_BATCH.parameters) == 2
