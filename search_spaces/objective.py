@@ -17,10 +17,13 @@ Mode: TypeAlias = Literal["max", "min"]
 SMALLEST_IN_DECIMALS = 0.001
 """Smallest value that four decimals show well."""
 
+SMALLEST_IN_TWO_DECIMALS = 1000.0
+"""Smallest value that is shown with two decimals."""
+
 
 def shown_value(value: float, like: float | None = None) -> str:
-    """Return a metric's value as text: with four decimals, or with four significant digits if
-    decimals would hide the value.
+    """Return a metric's value as text: with four decimals, of values from 1,000 on with two, or
+    with four significant digits if decimals would hide the value.
 
     Args:
         value: value of the metric.
@@ -28,8 +31,12 @@ def shown_value(value: float, like: float | None = None) -> str:
 
     >>> shown_value(0.902), shown_value(1.25e-6), shown_value(0.0005, like=0.9)
     ('0.9020', '1.250e-06', '0.0005')
+    >>> shown_value(54391.50942), shown_value(12.3, like=54391.5)
+    ('54391.51', '12.30')
     """
     size = abs(value if like is None else like)
+    if size >= SMALLEST_IN_TWO_DECIMALS:
+        return f"{value:.2f}"
     return f"{value:.4f}" if size == 0 or size >= SMALLEST_IN_DECIMALS else f"{value:.3e}"
 
 

@@ -153,7 +153,7 @@ def test_the_expected_improvement_is_the_integral_of_its_definition(mean, deviat
 
 @given(st.floats(0, 1e7), st.floats(1e-6, 1e3))
 @settings(max_examples=200)
-def test_the_log_of_the_improvement_of_a_hopeless_point_is_finite_and_falls_with_its_distance(far, deviation):
+def test_the_log_improvement_of_a_hopeless_point_is_finite_and_falls(far, deviation):
     means = deviation * np.array([far, far * 1.01 + 0.01])
     near, farther = log_expected_improvement(means, np.full(2, deviation), 0.0)
     assert np.isfinite(near)

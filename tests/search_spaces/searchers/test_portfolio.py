@@ -105,7 +105,9 @@ def test_start_points_lie_in_the_space_and_depend_on_ranks_alone(values, scale, 
 
 
 @given(st.integers(1, 4), st.integers(1, 9), st.integers(1, 9), st.randoms())
-def test_a_cover_has_each_configuration_once_and_each_improves_a_study(studies, columns, count, random):
+def test_a_cover_has_each_configuration_once_and_each_improves_a_study(
+    studies, columns, count, random
+):
     expected = np.array([[random.random() for _ in range(columns)] for _ in range(studies)])
     taken = covering(expected, count)
     assert 1 <= len(taken) == len(set(taken)) <= min(count, columns)
