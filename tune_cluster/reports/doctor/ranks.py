@@ -18,7 +18,7 @@ FEWEST = 6
 CORRELATION = 0.4
 """Smallest rank correlation (Spearman) of a rung with a later epoch."""
 
-SURE = 0.8
+SURE = 0.95
 """Confidence with which the correlation is smaller, for a warning: few trials run on."""
 
 KILLED = 1.0
@@ -106,11 +106,12 @@ def _ranking(rung: _Rung) -> Finding | None:
     places = dict(zip(rung.values, rankdata([*rung.values.values()]), strict=True))
     narrow = statistics.pstdev([places[trial] for trial in rung.then])
     wider = statistics.pstdev(places.values()) / narrow if narrow else 1.0
-    correlation = observed * wider / math.sqrt(1 + observed**2 * (wider**2 - 1))
-    # Fisher's transformation, whose deviation is 1 / sqrt(n - 3).
-    bounded = math.atanh(max(-0.999, min(0.999, correlation)))
-    largest = math.tanh(bounded + float(norm.ppf(SURE)) / math.sqrt(len(pairs) - 3))
-    if correlation >= CORRELATION or largest >= CORRELATION:
+    # Fisher's transformation, whose deviation is 1 / sqrt(n - 3), of what was seen: the correction
+    # makes the uncertainty of few trials in a narrow range larger too.
+    seen = math.atanh(max(-0.999, min(0.999, observed)))
+    bound = math.tanh(seen + float(norm.ppf(SURE)) / math.sqrt(len(pairs) - 3))
+    correlation, largest = _in_range(observed, wider), _in_range(bound, wider)
+    if largest >= CORRELATION:
         return None
     return Finding(
         check="ranks",
@@ -123,6 +124,11 @@ def _ranking(rung: _Rung) -> Finding | None:
         advice=(_later_rung(rung),),
         numbers=(("rung", rung.epoch), ("correlation", round(correlation, 3))),
     )
+
+
+def _in_range(correlation: float, wider: float) -> float:
+    """Return the correlation in a range that is `wider` times as wide (Thorndike 1949, case 2)."""
+    return correlation * wider / math.sqrt(1 + correlation**2 * (wider**2 - 1))
 
 
 def _killed(study: StoredStudy, compared: list[_Rung]) -> Finding:
