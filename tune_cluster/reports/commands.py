@@ -60,12 +60,19 @@ def list_studies(folder: str = "results") -> None:
     found = overviews(Path(expanded("FOLDER", folder)))
     console = _console()
     table = _table("study", "state", "best", "trials", "epochs", "created")
+    # In a narrow terminal these are cut, and no number is.
+    table.columns[0].no_wrap = table.columns[1].no_wrap = False
     for study in found:
-        name = Text(_cut(study.directory.name))
+        name = Text(_cut(study.directory.name), no_wrap=True, overflow="ellipsis")
         if isinstance(study, Overview):
             table.add_row(
                 name,
-                Text(_cut(study.state), style=STYLES.get(study.state, "")),
+                Text(
+                    _cut(study.state),
+                    style=STYLES.get(study.state, ""),
+                    no_wrap=True,
+                    overflow="ellipsis",
+                ),
                 Text(_value(study)),
                 f"{study.trials}" if study.planned is None else f"{study.trials}/{study.planned}",
                 f"{study.epochs}",
