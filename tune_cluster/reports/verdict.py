@@ -80,7 +80,7 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What a race has shown so far."""
+    """Outcome of a race so far."""
 
     continuing: tuple[str, ...]
     """Candidates that run in the next round; empty if decided."""

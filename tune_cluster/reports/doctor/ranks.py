@@ -67,6 +67,11 @@ class _Rung:
     then: Mapping[int, float]
     """Value at `later` of those that reached that too, likewise."""
 
+    @property
+    def pairs(self) -> list[tuple[float, float]]:
+        """Value at the rung and at `later` of each trial that has both."""
+        return [(self.values[trial], then) for trial, then in self.then.items()]
+
 
 def _compared(study: StoredStudy) -> Iterator[_Rung]:
     trials = list(study.state.trials.values())
@@ -99,7 +104,7 @@ def _values(study: StoredStudy, trials: list[TrialState], epoch: Epoch) -> dict[
 def _ranking(rung: _Rung) -> Finding | None:
     from scipy.stats import norm, rankdata, spearmanr
 
-    pairs = [(rung.values[trial], then) for trial, then in rung.then.items()]
+    pairs = rung.pairs
     observed = float(spearmanr(*zip(*pairs, strict=True)).statistic)
     if not math.isfinite(observed):
         return None
@@ -167,7 +172,7 @@ def _expected_better(study: StoredStudy, rung: _Rung) -> float:
     """
     from scipy.stats import t as student
 
-    pairs = [(rung.values[trial], then) for trial, then in rung.then.items()]
+    pairs = rung.pairs
     values, later = ([*column] for column in zip(*pairs, strict=True))
     if len({*values}) < 2:
         return 0.0
