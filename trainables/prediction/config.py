@@ -1,8 +1,8 @@
 """Hyperparameters of the objective, in addition to those of every training."""
 
-from typing import Literal
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import model_validator
+from pydantic import BeforeValidator, Strict, model_validator
 from pydantic.dataclasses import dataclass
 from typing_extensions import Self
 
@@ -12,11 +12,18 @@ from trainables.training.config import (
     Positive,
     Share,
     TrainingConfig,
+    list_as_tuple,
     refuse,
 )
 
 CLASS_LOSSES = ("cross_entropy", "margin", "focal")
 NUMBER_LOSSES = ("squared_error", "absolute_error", "huber", "log_loss")
+
+_Scores: TypeAlias = Annotated[
+    tuple[Literal["balanced_accuracy", "auroc", "average_precision"], ...],
+    BeforeValidator(list_as_tuple),
+    Strict(),
+]
 
 
 @dataclass(frozen=True, kw_only=True, config=CHECKS)
@@ -40,7 +47,7 @@ class PredictionConfig(TrainingConfig):
     """"balanced": each class has the same influence, however few its samples; only for classes."""
     label_smoothing: Share = 0.0
     """Share of the target that is spread over all classes; only for the cross entropy."""
-    more_scores: tuple[Literal["balanced_accuracy", "auroc", "average_precision"], ...] = ()
+    more_scores: _Scores = ()
     """Scores of classes to compute beside the usual ones, such as the study's metric."""
     huber_delta: Positive = 1.0
     """Error from which the Huber loss is linear, in standard deviations of the targets; only for

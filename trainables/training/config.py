@@ -32,7 +32,8 @@ def _plain(value: object) -> object:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _from_json(value: object) -> object:
+def list_as_tuple(value: object) -> object:
+    """Return a list, as JSON has it, as a tuple, and any other value unchanged."""
     # From any other iterable, such as a range of 10**12, pydantic would build a tuple.
     return tuple(value) if isinstance(value, list) else value
 
@@ -72,14 +73,14 @@ Between: TypeAlias = Annotated[Number, Field(gt=0, lt=1)]
 Count: TypeAlias = Annotated[Integer, Field(ge=1)]
 CountOrNone: TypeAlias = Annotated[Integer, Field(ge=0)]
 Sizes: TypeAlias = Annotated[
-    tuple[Count, ...], BeforeValidator(_from_json), Strict(), Field(min_length=1)
+    tuple[Count, ...], BeforeValidator(list_as_tuple), Strict(), Field(min_length=1)
 ]
-_Rate: TypeAlias = Annotated[tuple[Count, Positive], BeforeValidator(_from_json), Strict()]
+_Rate: TypeAlias = Annotated[tuple[Count, Positive], BeforeValidator(list_as_tuple), Strict()]
 _Rates: TypeAlias = Annotated[
-    tuple[_Rate, ...], BeforeValidator(_from_json), Strict(), AfterValidator(_ascending)
+    tuple[_Rate, ...], BeforeValidator(list_as_tuple), Strict(), AfterValidator(_ascending)
 ]
 _Milestones: TypeAlias = Annotated[
-    tuple[Positive, ...], BeforeValidator(_from_json), Strict(), AfterValidator(_rising)
+    tuple[Positive, ...], BeforeValidator(list_as_tuple), Strict(), AfterValidator(_rising)
 ]
 
 Schedule: TypeAlias = Literal[

@@ -2,6 +2,7 @@ import contextlib
 import json
 import re
 from dataclasses import fields, replace
+from ipaddress import ip_network
 
 import numpy as np
 import pytest
@@ -200,6 +201,13 @@ def test_a_config_can_be_hashed_and_not_changed():
     assert hash(config) == hash(ImageConfig(hidden_sizes=(64,)))
     with pytest.raises(AttributeError):
         config.seed = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(ImageConfig)])
+def test_no_field_takes_an_iterable_that_is_no_list(name):
+    # Pydantic would build a tuple of its numbers until the memory is full.
+    with pytest.raises(ValueError, match=name):
+        ImageConfig.from_dict({name: ip_network("::/0")})
 
 
 @given(
