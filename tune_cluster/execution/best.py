@@ -14,7 +14,7 @@ from typing_extensions import NotRequired, TypedDict
 
 from search_spaces.objective import shown_value
 from search_spaces.trial_events import Epoch
-from tune_cluster.execution.held_out import BEST_FILE, predict_best
+from tune_cluster.execution.held_out import predict_best
 from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.storage.checkpoints import Checkpoint, TrialCheckpoints, dirname_of
 from tune_cluster.storage.integrity import check, parse
@@ -22,7 +22,7 @@ from tune_cluster.storage.retry import StorageLostError
 from tune_cluster.storage.store import LocalStore, scratch
 from tune_cluster.study.best_checkpoints import best_checkpoints
 from tune_cluster.study.state import TrialState
-from tune_cluster.study.study_file import write_json
+from tune_cluster.study.study_file import BEST_FILE, write_json
 from tune_cluster.trial.process import trial_seed
 
 

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tune_cluster.execution.ray_tune.study import Study
-from tune_cluster.study.study_file import write_text
-
-PAGE_FILE = "data.html"
+from tune_cluster.study.study_file import DATA_FILE, write_text
 
 WARNING = "DATA"
 """Name of a line with a warning."""
@@ -66,4 +64,4 @@ def look_at_data(study: Study) -> DataLook | None:
 def write_page(study: Study, look: DataLook) -> None:
     """Write `data.html` to the directory of a study."""
     if look.page:
-        write_text(study.directory / PAGE_FILE, look.page, study.retry)
+        write_text(study.directory / DATA_FILE, look.page, study.retry)

@@ -16,9 +16,8 @@ from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.storage.inside import write_file
 from tune_cluster.storage.retry import StorageLostError
 from tune_cluster.storage.store import scratch
-from tune_cluster.study.study_file import write_json
+from tune_cluster.study.study_file import BEST_FILE, write_json
 
-BEST_FILE = "best.json"
 PREDICTIONS_FILE = "predictions.parquet"
 
 NAMED_CLASSES = 5

@@ -25,12 +25,13 @@ from tune_cluster.execution.cost_estimate import (
     divide_quota,
     estimate_cost,
 )
-from tune_cluster.execution.data_look import PAGE_FILE, WARNING, DataLook
+from tune_cluster.execution.data_look import WARNING, DataLook
 from tune_cluster.execution.options import Options
 from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.execution.summary import typed
 from tune_cluster.plain_text import one_line
 from tune_cluster.study.stored import strangers
+from tune_cluster.study.study_file import DATA_FILE
 
 NAME_COLUMN_CHARACTERS = 10
 """Width of the column of names, in characters."""
@@ -52,7 +53,7 @@ def show_plan(
     for name, text in baselines.plan_lines(study):
         show_line(console, name, text)
     if look is not None:
-        for name, text in look.lines(typed(study.directory / PAGE_FILE)):
+        for name, text in look.lines(typed(study.directory / DATA_FILE)):
             show_line(console, name, text, style="bold red" if name == WARNING else "")
     for name, text in (*plan_lines(study, estimate), *cost_lines(study, estimate)):
         show_line(console, name, text)

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tune_cluster.reports.export_study import BEST_FILE, Chosen
+from tune_cluster.reports.export_study import Chosen
 from tune_cluster.storage.store import RESULT_FILE
+from tune_cluster.study.study_file import BEST_FILE
 
 STATE_FILE = "state.pt"
 """File with the objects given to `tune_cluster.epochs`, or with the networks of our tasks."""

@@ -22,9 +22,7 @@ from tune_cluster.study.best_checkpoints import best_checkpoints
 from tune_cluster.study.directory import TRIALS
 from tune_cluster.study.state import BestTrial
 from tune_cluster.study.stored import StoredStudy
-from tune_cluster.study.study_file import STUDY_FILE
-
-BEST, BEST_FILE = "best", "best.json"
+from tune_cluster.study.study_file import BEST, BEST_FILE, STUDY_FILE
 
 
 @dataclass(frozen=True)

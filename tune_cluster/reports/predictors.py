@@ -12,8 +12,7 @@ from tune_cluster.storage.inside import read_regular
 from tune_cluster.storage.integrity import check, parse
 from tune_cluster.study.baselines import Baselines, read_baselines
 from tune_cluster.study.stored import StoredStudy
-
-BEST_FILE = Path("best", "best.json")
+from tune_cluster.study.study_file import BEST, BEST_FILE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +80,7 @@ def _table(
 def _tested(directory: Path, trial: int, epoch: float) -> dict[str, float]:
     """Return the scores on the test set that `best.json` has of this epoch of this trial."""
     with suppress(OSError, ValueError):
-        content: Any = parse(read_regular(directory / BEST_FILE))
+        content: Any = parse(read_regular(directory / BEST / BEST_FILE))
         if isinstance(content, dict) and (content.get("trial"), content.get("epoch")) == (
             trial,
             epoch,

@@ -28,6 +28,7 @@ from tune_cluster.reports.trial_table import Row, ordered, rows_of, searched
 from tune_cluster.reports.work import NodeWork, Work, nodes_of, work_of
 from tune_cluster.storage.inside import write_file
 from tune_cluster.study.stored import StoredStudy
+from tune_cluster.study.study_file import DATA_FILE
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 MOST_ROWS = 10
 """Number of trials in the table of the page; the files have all."""
 
-PAGE_FILE, DATA_FILE = "report.html", "data.html"
+PAGE_FILE = "report.html"
 
 FILES = (PAGE_FILE, "report.md", "trials.csv", "trials.parquet", "results.parquet")
 """Files of a report."""

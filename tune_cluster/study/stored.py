@@ -40,10 +40,10 @@ from tune_cluster.study.journal import (
     sealed,
 )
 from tune_cluster.study.state import StudyState
-from tune_cluster.study.study_file import STUDY_FILE, read_study_file, write_study_file
+from tune_cluster.study.study_file import DATA_FILE, STUDY_FILE, read_study_file, write_study_file
 
 FILES = (
-    *(STUDY_FILE, JOURNAL, "trials.csv", "audit.json", "confirm.json", "seeds.json", "data.html"),
+    *(STUDY_FILE, JOURNAL, "trials.csv", "audit.json", "confirm.json", "seeds.json", DATA_FILE),
     *("report.html", "report.md", "trials.parquet", "results.parquet"),
     *("best/best.json", "best/schedule.json", "best/predictions.parquet"),
     *("trials/*/events.out.tfevents.*", "course/events.out.tfevents.*"),

@@ -17,6 +17,10 @@ from tune_cluster.storage.retry import StorageRetry
 from tune_cluster.storage.store import LocalStore
 
 STUDY_FILE = "study.json"
+BEST, BEST_FILE = "best", "best.json"
+"""Folder of the best checkpoint, and the file in it that describes it."""
+DATA_FILE = "data.html"
+"""Page of the look at the data."""
 SCHEMA_VERSION = 1
 
 NOT_CHECKED = frozenset(

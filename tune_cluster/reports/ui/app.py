@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from search_spaces import needs_extra
-from tune_cluster.reports.report import DATA_FILE, html_of
+from tune_cluster.reports.report import html_of
 from tune_cluster.reports.templates import rendered
 from tune_cluster.reports.ui.live import LiveStudies, overview_json
+from tune_cluster.study.study_file import DATA_FILE
 
 with needs_extra("ui"):
     from starlette.applications import Starlette

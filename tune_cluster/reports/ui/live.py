@@ -13,12 +13,12 @@ from typing import Any
 from tune_cluster.reports.confirm import CONFIRM
 from tune_cluster.reports.overview import Overview, Unreadable, holder_of, is_held, overview_of
 from tune_cluster.reports.readable import Readable, readable
-from tune_cluster.reports.report import DATA_FILE, StudyReport, report_of
+from tune_cluster.reports.report import StudyReport, report_of
 from tune_cluster.reports.story import Story, story_of
 from tune_cluster.storage.inside import read_regular
 from tune_cluster.study.journal import JOURNAL
 from tune_cluster.study.stored import read_study
-from tune_cluster.study.study_file import STUDY_FILE
+from tune_cluster.study.study_file import DATA_FILE, STUDY_FILE
 
 Version = tuple[int, int, bool]
 """Size of a journal, with that of its confirmation's, time of the journal, and whether a driver has
