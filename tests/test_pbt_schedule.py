@@ -80,7 +80,7 @@ def test_the_pbt_job_finds_a_schedule_that_fit_repeats_bit_for_bit(run_job, tmp_
 
     left = sorted(str(path.relative_to(study)) for path in study.rglob("*") if path.is_dir())
     assert [path for path in left if "checkpoint" not in path] == [
-        *("best", "trials"),
+        *("best", "course", "trials"),
         *(f"trials/{index:04d}" for index in range(4)),
     ]
     assert sum("checkpoint" in path for path in left) == 4, "the best one of each"
