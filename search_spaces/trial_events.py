@@ -25,6 +25,9 @@ Count: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=LARGEST)]
 Index: TypeAlias = Count
 """Index of a trial."""
 
+SEEDS_OF_TRIALS = ("seed", "split_seed")
+"""Names in a configuration that belong to one trial of it."""
+
 
 def _no_whole_number(epoch: float) -> float:
     if epoch.is_integer():

@@ -15,7 +15,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -119,10 +119,9 @@ COMPARABLE = (
 """Hyperparameters that may differ in an earlier study without excluding its trials."""
 
 
-def earlier_record(space: Space, earlier: Earlier) -> TrialRecord | None:
-    """Return the record of a trial of an earlier study; missing values are the defaults. Return
-    None if it is outside the space, or differs in what is not searched."""
-    config = earlier.config
+def earlier_unit(space: Space, config: Mapping[str, Any]) -> tuple[float | None, ...] | None:
+    """Return the point of an earlier configuration in the unit cube; missing values are the
+    defaults. Return None if it is outside the space, or differs in what is not searched."""
     names = {parameter.name for parameter in space.parameters}
     shared = {key: value for key, value in config.items() if key in names}
     same = {**dict(space.fixed), **shared}
@@ -130,14 +129,21 @@ def earlier_record(space: Space, earlier: Earlier) -> TrialRecord | None:
         if as_json(value_in(config, key)) != as_json(value_in(same, key)):
             return None
     try:
-        unit = space.unit(space.complete(shared))
+        return tuple(space.unit(space.complete(shared)))
     except ValueError:
+        return None
+
+
+def earlier_record(space: Space, earlier: Earlier) -> TrialRecord | None:
+    """Return the record of a trial of an earlier study; None as `earlier_unit` does."""
+    unit = earlier_unit(space, earlier.config)
+    if unit is None:
         return None
     state = "failed" if earlier.status == "diverged" else earlier.status
     values: dict[Epochs, float] = {float(at): v for at, v in earlier.values.items()}
     if state == "finished":
         values[END] = values[max(values)]
-    return TrialRecord(tuple(unit), values, state)
+    return TrialRecord(unit, values, state)
 
 
 RETRIES = 16

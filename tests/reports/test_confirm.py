@@ -88,6 +88,25 @@ def test_a_diverged_run_is_worse_than_every_value_and_is_reported():
     assert stored["values"]["trial 3"][0] is None
 
 
+def test_the_best_and_those_tied_with_it_are_told_from_those_that_are_worse():
+    race = Race(NAMES, 5, SCORE)
+    assert (confirmation_of(race).best, confirmation_of(race).worse) == ([], [])
+    play(race, clear)
+    assert confirmation_of(race).best == ["trial 3"]
+    assert confirmation_of(race).worse == ["trial 5", "defaults"]
+    race = Race(NAMES, 2, SCORE)
+    play(race, even)
+    assert sorted(confirmation_of(race).best) == NAMES
+    assert confirmation_of(race).worse == []
+    race = Race(NAMES, 2, SCORE)
+    play(race, lambda name, number: "failed")
+    assert confirmation_of(race).best == []
+
+
+def even(name, number):
+    return 0.5 + 0.1 * ((number + len(name)) % 2)
+
+
 def test_values_that_no_seed_changes_are_reported():
     race = Race(NAMES, 3, SCORE)
     play(race, lambda name, number: float(len(name)))
@@ -127,9 +146,6 @@ def test_a_race_resumed_from_any_part_of_its_journal_equals_an_uninterrupted_one
 
 
 def test_a_finished_race_continues_if_more_rounds_are_planned():
-    def even(name, number):
-        return 0.5 + 0.1 * ((number + len(name)) % 2)
-
     events = play(Race(NAMES, 2, SCORE), even)
     race = Race(NAMES, 6, SCORE)
     for event in events:
@@ -169,10 +185,11 @@ def test_a_confirmation_beside_its_study_is_read_at_any_time(tmp_path):
         confirmation_beside(first)
 
 
-def beside(folder, events, seeds=5):
-    candidates = [{"name": name, "trial": None, "config": {"a": 1}} for name in NAMES]
-    confirms = {"study": "first", "top": 2, "seeds": seeds, "candidates": candidates}
-    return stored(folder, events, confirms={**confirms, "fresh_split": True})
+def beside(folder, events, seeds=5, config_of=lambda name: {"a": 1}, of="first", **more):
+    """A confirmation of the study `of` with these events."""
+    candidates = [{"name": name, "trial": None, "config": config_of(name)} for name in NAMES]
+    confirms = {"study": of, "top": 2, "seeds": seeds, "candidates": candidates}
+    return stored(folder, events, confirms={**confirms, "fresh_split": True}, **more)
 
 
 def text_of(first):

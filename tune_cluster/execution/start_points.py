@@ -9,7 +9,6 @@ from search_spaces.objective import Objective
 from search_spaces.searchers.base import StudySearcher
 from search_spaces.searchers.earlier_points import FIRST
 from search_spaces.trial_events import StartPoint
-from tune_cluster.study.earlier import earlier_studies
 
 MOST, MOST_SHARE = 8, 0.25
 """Largest number of start points from earlier studies, and largest share of a small study's trials,
@@ -46,17 +45,21 @@ def learned_start_points(
             f"--learn-from {folder}: the study tries the same {trials:,} points whatever was best "
             "before; leave the flag out"
         )
-    # The import takes 0.4 s, so not for a study without earlier ones.
+    # The imports take 0.4 s, so not for a study without earlier ones.
     from search_spaces.searchers.portfolio import portfolio
+    from tune_cluster.reports.earlier_studies import earlier_studies
 
     found = earlier_studies(folder, trainable, objective)
     most = min(MOST, math.ceil(trials * MOST_SHARE))
-    points = portfolio(searcher.space, found.trials, objective, most)
+    points = portfolio(searcher.space, found.trials, objective, most, found.confirmed)
+    confirmations = {one.study for one in found.confirmed.values()}
+    confirmed = sum(point.study in confirmations for point in points)
     further = len(points) - FIRST
     more = f", {further} more if these are good here" if further > 0 else ""
     studies = ", ".join(dict.fromkeys(point.study for point in points))
     tried = (
-        f"{min(FIRST, len(points))} of their configurations are tried first{more}, from {studies}"
+        f"{min(FIRST, len(points))} of their configurations are tried first{more}"
+        f"{f' ({confirmed} confirmed)' if confirmed else ''}, from {studies}"
         if points
         else "none has four trials in this space that can be compared"
     )

@@ -97,7 +97,8 @@ def continuations(
     # A trial that was not finished in the study is continued in the second one, if at all.
     found = {index: control for index, control in inside.items() if control.ended}
     for trial in second.trials.values():
-        assert trial.origin is not None, "a trial of an audit continues another one"
+        if trial.origin is None:
+            raise ValueError(f"trial {trial.index} of the audit continues no trial of its study")
         results = {**inside[trial.origin].results, **trial.results}
         found[trial.origin] = Continuation(trial.status, results, trial.infrastructure_failure)
     return found
@@ -261,6 +262,6 @@ def audit(study: str) -> dict[str, Any]:
         raise ValueError(f"STUDY {study}: it has no rungs that could be audited")
     if second is None:
         return audit_of(first.state, first.about["strategy"], continuations(first.events))
-    to_come = second.about["flags"]["trials"] - len(second.state.trials)
+    to_come = max((second.about["flags"].get("trials") or 0) - len(second.state.trials), 0)
     continued = continuations(first.events, second.state)
     return audit_of(first.state, first.about["strategy"], continued, to_come)

@@ -27,6 +27,9 @@ CONFIRM = "-confirm"
 
 CONFIRM_FILE = "confirm.json"
 
+DEFAULTS = "defaults"
+"""Name of the candidate with the defaults of the space."""
+
 
 class Race:
     """The course of a confirmation, by the events of its study.
@@ -171,6 +174,21 @@ class Confirmation:
     def verdict(self) -> Verdict | None:
         """What it says so far; None before the first round is complete."""
         return self.race.verdict
+
+    @property
+    def best(self) -> list[str]:
+        """Candidates that cannot be told from the best so far, the best first; none before the
+        first round is complete, or if all runs of the best have failed."""
+        verdict = self.verdict
+        if verdict is None or math.isnan(verdict.means[0].mean):
+            return []
+        return [verdict.best, *verdict.tied]
+
+    @property
+    def worse(self) -> list[str]:
+        """Candidates that are clearly worse than the best."""
+        verdict = self.verdict
+        return [] if verdict is None else [one.name for one in verdict.comparisons if one.worse]
 
     @property
     def rounds(self) -> int:

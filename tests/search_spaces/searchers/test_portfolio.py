@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from search_spaces.hyperparameter import Hyperparameter
 from search_spaces.objective import Objective
 from search_spaces.searchers.learning import TrialRecord
-from search_spaces.searchers.portfolio import covering, normal_scores, portfolio
+from search_spaces.searchers.portfolio import Confirmed, covering, normal_scores, portfolio
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
 from search_spaces.trial_events import Earlier
@@ -102,6 +102,28 @@ def test_start_points_lie_in_the_space_and_depend_on_ranks_alone(values, scale, 
     for point in points:
         assert "model" not in point.config
         EVERYTHING.unit(EVERYTHING.complete(point.config))
+
+
+def at(rate):
+    """The configuration of a trial near a learning rate, without its seed."""
+    (found,) = earlier("s", near(rate), trials=1, seed=3)
+    return {**found.config, "rate": 10.0**rate}
+
+
+def test_what_is_confirmed_comes_first_and_what_is_refuted_never():
+    studies = {"low": earlier("low", near(-3.5)), "high": earlier("high", near(-0.5), seed=1)}
+    (best, *_) = portfolio(EVERYTHING, {"low": studies["low"]}, MAX, 1)
+    lucky = next(e.config for e in studies["low"] if e.config["rate"] == best.config["rate"])
+    judged = Confirmed(study="low-confirm", best=[at(-2.0), at(-2.5)], worse=[lucky])
+    points = portfolio(EVERYTHING, studies, MAX, 5, {"low": judged})
+    assert rates_of(points)[:2] == pytest.approx([-2.0, -2.5])
+    assert [point.study for point in points][:2] == ["low-confirm"] * 2
+    assert {point.study for point in points[2:]} == {"high"}
+    assert len(portfolio(EVERYTHING, studies, MAX, 1, {"low": judged})) == 1
+    # It is lucky in the other study too, which has not been confirmed.
+    again = {**studies, "high": [*studies["high"], *studies["low"]]}
+    points = portfolio(EVERYTHING, again, MAX, 8, {"low": judged})
+    assert lucky["rate"] not in [point.config["rate"] for point in points]
 
 
 @given(st.integers(1, 4), st.integers(1, 9), st.integers(1, 9), st.randoms())
