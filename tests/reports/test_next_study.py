@@ -5,8 +5,11 @@ import subprocess
 import pytest
 
 from tests.reports.made_up import spread, study, trial, write
+from tests.reports.test_confirm import SCORE, beside, clear, even, play
 from tune_cluster.reports.commands import next_study as command
+from tune_cluster.reports.confirm import Race
 from tune_cluster.reports.next_study import next_study
+from tune_cluster.reports.readable import readable
 from tune_cluster.study.stored import read_study
 
 JOB = ["python", "job.py", "--trials", "20", "--name", "first", "--yes"]
@@ -73,6 +76,73 @@ def test_an_experiment_of_ray_tune_has_no_command_to_change(tmp_path):
     plain = stored._replace(about={**stored.about, "command": []})
     with pytest.raises(ValueError, match="no command"):
         next_study(plain, str(tmp_path))
+
+
+RATES = {"defaults": 1e-3, "trial 3": 1e-2, "trial 5": 5e-5}
+
+
+def confirmed(folder, value_of, *, seeds=5, rounds=None, **options):
+    """The next command of a study with a confirmation whose runs have these values."""
+    first = write(folder / "first", spread(best=0.1), command=JOB, options=KNOBS, **options)
+    events = play(Race([*RATES], seeds, SCORE), value_of)
+    if rounds is not None:
+        judged = [at for at, event in enumerate(events) if event.name == "round_judged"]
+        events = events[: judged[rounds - 1] + 1]
+    beside(folder / "first-confirm", events, seeds, lambda name: {"learning_rate": RATES[name]})
+    found = readable(str(first))
+    return next_study(found.study, str(first), found.siblings.confirmation)
+
+
+def test_the_next_study_starts_from_what_is_confirmed_and_not_from_what_is_worse(tmp_path):
+    made = confirmed(tmp_path, clear)
+    said = "\n".join(made.changes)
+    assert "start from the confirmed best: trial 3" in said
+    assert "do not start from trial 5, defaults" in said
+    assert "best values of this study" not in said
+    assert "tie" not in said
+    assert "--learn-from" in made.command
+
+
+def test_a_tie_with_the_defaults_is_said_and_the_range_holds_all_that_are_tied(tmp_path):
+    made = confirmed(tmp_path, even, seeds=3)
+    said = "\n".join(made.changes)
+    assert "start from the 3 confirmed best" in said
+    assert "not better than the defaults: a tie" in said
+    # The doctor's advice alone begins at 3e-4.
+    assert made.command[made.command.index("--search") + 1] == "learning_rate=log:5e-05:1"
+    assert "wider than advised" in said
+
+
+def test_defaults_that_are_better_than_what_was_found_are_named(tmp_path):
+    made = confirmed(tmp_path, lambda name, number: 0.9 * (name == "defaults") + 0.01 * number)
+    assert any("the defaults are confirmed to be better" in change for change in made.changes)
+
+
+def test_a_confirmation_that_has_not_ended_counts_as_far_as_it_goes(tmp_path):
+    made = confirmed(tmp_path, even, rounds=1)
+    assert any("not told apart after 1 of 5 seeds: " in change for change in made.changes)
+    assert not any("a tie" in change for change in made.changes)
+
+
+def test_a_study_that_follows_another_one_names_that_one(tmp_path):
+    confirmed(tmp_path, clear)
+    with pytest.raises(ValueError, match=f"tune-cluster next {tmp_path}/first$"):
+        next_study(read_study(tmp_path / "first-confirm"), str(tmp_path / "first-confirm"))
+
+
+def test_values_that_are_fixed_anew_leave_no_start_point_of_the_study(tmp_path):
+    diverging = [
+        *spread(14, best=0.03, high=0.03),
+        *(trial(0.1, "diverged", 1, 0.04 + at / 100) for at in range(5)),
+    ]
+    made, _ = changed(tmp_path, diverging)
+    assert any("do not start from the best of this study" in change for change in made.changes)
+
+
+def test_the_folder_of_a_study_in_a_bucket_is_learned_from_by_its_address(tmp_path):
+    stored = study(tmp_path / "first", spread(), command=JOB, options=KNOBS)
+    made = next_study(stored, "s3://bucket/results/first")
+    assert made.command[made.command.index("--learn-from") + 1] == "s3://bucket/results"
 
 
 def test_the_script_runs_the_command_whatever_the_names(tmp_path, capsys):

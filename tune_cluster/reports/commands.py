@@ -210,7 +210,7 @@ def next_study(study: str) -> None:
     from tune_cluster.reports.next_study import write_next
 
     found = readable(study)
-    path, made = write_next(found.study, found.directory, study)
+    path, made = write_next(found.study, found.directory, study, found.siblings.confirmation)
     for change in made.changes:
         print(one_line(f"change    {change}"))
     for advice in made.left:
