@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from tests.conftest import ROOT, table_of
+from tests.reports.made_up import spread, write
 from tests.studies import about
 from tune_cluster.cli import COMMANDS, main
 
@@ -144,6 +145,33 @@ def test_a_study_whose_script_is_gone_is_refused_with_the_way_to_name_it(
     said = said_by(monkeypatch, capsys, "resume", str(tmp_path))
     assert "its script gone.py is not there" in said
     assert "run SCRIPT --resume STUDY" in said
+
+
+@pytest.mark.parametrize("command", [["confirm"], ["audit", "--share=1"]], ids=lambda c: c[0])
+def test_a_second_study_that_cannot_begin_leaves_nothing_and_a_growing_one_stays_as_it_was(
+    monkeypatch, capsys, tmp_path, command
+):
+    results, job = tmp_path / "results", tmp_path / "job.py"
+    first = write(results / "first", spread(4), command=["python", "job.py"], rungs=(1, 3))
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.chdir(tmp_path)
+    job.write_text("import no_such_trainable")
+    argv = [*command, str(first)]
+    monkeypatch.setattr(sys, "argv", ["tune-cluster", *argv])
+    with pytest.raises(ModuleNotFoundError):
+        main()
+    assert [*results.iterdir()] == [first], "its trainable is gone"
+    job.rename(tmp_path / "moved.py")
+    assert "its script job.py is not there" in said_by(monkeypatch, capsys, *argv)
+    assert [*results.iterdir()] == [first]
+    second = results / f"first-{command[0]}"
+    field = {"confirm": {"confirms": {"study": "first", "top": 5, "seeds": 2}}}
+    field["audit"] = {"audits": {"study": "first", "share": 0.1}}
+    write(second, [], **field[command[0]])
+    before = (second / "study.json").read_text()
+    grown = ["--seeds=9"] if command == ["confirm"] else []
+    assert "its script job.py is not there" in said_by(monkeypatch, capsys, *argv, *grown)
+    assert (second / "study.json").read_text() == before
 
 
 @pytest.mark.long

@@ -302,8 +302,15 @@ def main() -> None:
             which = f"{name} is no command" if name else "a command is missing"
             raise ValueError(f"{which}: tune-cluster {{{','.join(COMMANDS)}}}, or --help")
         script = bound(COMMANDS[name], argv, prog=f"tune-cluster {name}")()
-    if script is not None:
+    if script is None:
+        return
+    try:
         run_script(script[0], script[1:])
+    finally:
+        if name in (audit.__name__, confirm.__name__):
+            from tune_cluster.execution.second_study import remove_unbegun
+
+            remove_unbegun(script[script.index("--resume") + 1])
 
 
 def show_commands() -> None:

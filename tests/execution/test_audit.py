@@ -25,6 +25,7 @@ def stored(folder, events=(), **said):
     """A stored study."""
     folder.mkdir()
     (folder / JOURNAL).write_text("".join(json.dumps(event) + "\n" for event in events))
+    said = {"command": ["python", __file__], **said}
     (folder / "study.json").write_text(json.dumps(about(**said)))
     return str(folder)
 
@@ -230,7 +231,8 @@ def test_an_audit_grows_with_its_study_and_runs_trials_without_checkpoints_from_
 def test_the_audit_of_a_study_in_a_bucket_lies_in_the_bucket(bucket):
     first = S3Store(f"{bucket}/results/first")
     first.write(JOURNAL, b"")
-    first.write("study.json", json.dumps(about(strategy=RUNGS)).encode())
+    said = about(strategy=RUNGS, command=["python", __file__])
+    first.write("study.json", json.dumps(said).encode())
     for share in (0.5, 0.6):
         address = begin(str(first), share)
         assert address == f"{first}-audit"

@@ -13,11 +13,12 @@ from ray.tune.search.hyperopt import HyperOptSearch
 from search_spaces.schedulers.pbt import PBT
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
-from tests.in_process import QUALITY, SPACE, Scored
+from tests.in_process import QUALITY, SPACE, Scored, names
 from tests.journals import read_events, state_of
 from tests.studies import about
 from tune_cluster import Options, TuneConfig, Tuner
 from tune_cluster.execution.confirm import begin, candidates_of, continued
+from tune_cluster.execution.second_study import remove_unbegun
 from tune_cluster.reports.confirm import confirmation_beside
 from tune_cluster.storage.append_only import HeldFile
 from tune_cluster.study.directory import StudyDirectory
@@ -40,7 +41,7 @@ def stored(folder, events=(), **said):
     """A stored study."""
     folder.mkdir()
     (folder / JOURNAL).write_text("".join(json.dumps(event) + "\n" for event in events))
-    said = {"space": SPACE_FIELDS, **said}
+    said = {"space": SPACE_FIELDS, "command": ["python", __file__], **said}
     (folder / "study.json").write_text(json.dumps(about(**said)))
     return str(folder)
 
@@ -126,7 +127,18 @@ def test_what_the_script_shows_to_be_no_race_is_refused_and_nothing_is_left(
     address = begin(stored(tmp_path / "first", events))
     with pytest.raises(ValueError, match=said):
         opened(address, **given)
+    remove_unbegun(address)
     assert not Path(address).exists()
+
+
+def test_a_confirmation_that_has_begun_or_is_run_by_another_driver_is_not_removed(tmp_path):
+    address = Path(begin(stored(tmp_path / "first", ran(0.1, 0.2))))
+    held = HeldFile(address / JOURNAL, create=False)
+    remove_unbegun(str(address))
+    held.release()
+    (address / JOURNAL).write_text('{"event": "session", "time": 1000.0}\n')
+    remove_unbegun(str(address))
+    assert names(address) == [JOURNAL, "study.json"]
 
 
 def test_candidates_are_the_best_configurations_and_the_defaults_each_once():

@@ -21,7 +21,7 @@ from search_spaces.values import Value
 from tune_cluster.callbacks.base import Callback
 from tune_cluster.execution.options import Options
 from tune_cluster.execution.result import StudyResult
-from tune_cluster.execution.second_study import check_ended, create, of_this
+from tune_cluster.execution.second_study import check_ready, create, of_this
 from tune_cluster.execution.tuner import TuneConfig, Tuner
 from tune_cluster.plain_text import one_line
 from tune_cluster.reports import audit as report
@@ -84,10 +84,10 @@ def begin(study: str, share: float) -> str:
         raise ValueError(f"--share must be above 0 and at most 1, got {share:g}")
     study = absolute(study)
     first, address = read(study), f"{study}{report.AUDIT}"
-    about, state = first.about, first.state
+    about = first.about
     if "rungs" not in about["strategy"]:
         raise ValueError(f"STUDY {study}: it has no rungs that could be audited")
-    check_ended(study, state)
+    check_ready(study, first)
     if not is_there(address):
         create(
             address,

@@ -10,7 +10,6 @@ is only read.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -19,19 +18,19 @@ from typing import Any
 
 from search_spaces.searchers.base import StudySearcher
 from search_spaces.space import Space
-from search_spaces.trial_events import Event
+from search_spaces.trial_events import SEEDS_OF_TRIALS, Event
 from search_spaces.values import Value
 from tune_cluster.callbacks.base import Callback
 from tune_cluster.callbacks.console import spelled
 from tune_cluster.execution.options import MOST_TRIALS, Options
 from tune_cluster.execution.ray_tune.translation import Translated
 from tune_cluster.execution.result import StudyResult
-from tune_cluster.execution.second_study import check_ended, create, of_this
+from tune_cluster.execution.second_study import check_ready, create, of_this
 from tune_cluster.execution.summary import program, typed
 from tune_cluster.execution.tuner import Tuner
 from tune_cluster.plain_text import argument, one_line
 from tune_cluster.reports.beside import absolute, is_there, name_in, read, sibling
-from tune_cluster.reports.confirm import CONFIRM, CONFIRM_FILE, Confirmation, Race
+from tune_cluster.reports.confirm import CONFIRM, CONFIRM_FILE, DEFAULTS, Confirmation, Race
 from tune_cluster.reports.overview import is_held
 from tune_cluster.storage.store import SCHEME
 from tune_cluster.study.directory import StudyDirectory, local_copy
@@ -46,9 +45,6 @@ TOP, SEEDS = 5, 5
 
 MOST = 100
 """Largest number of either."""
-
-SEEDS_OF_TRIALS = ("seed", "split_seed")
-"""Names in a configuration that belong to one trial of it."""
 
 
 class Candidates(StudySearcher):
@@ -178,7 +174,7 @@ def _check_first(study: str, first: StoredStudy) -> None:
             raise ValueError(f"STUDY {study}: it {field} another study: confirm {other}")
     if is_held(local_copy(study) / JOURNAL):
         raise ValueError(f"STUDY {study}: it is running; wait for its end")
-    check_ended(study, first.state)
+    check_ready(study, first)
     if first.state.best is None:
         raise ValueError(f"STUDY {study}: no trial of it has reported a value; run it to its end")
 
@@ -198,14 +194,9 @@ def continued(tuner: Tuner, options: Options, directory: StudyDirectory) -> tupl
     found = tuner.strategies(options)
     space = found.searcher.space
     if "candidates" not in about["confirms"]:
-        try:
-            about = _with_candidates(about, tuner, found, directory)
-        except ValueError:
-            # Nothing has begun, and nothing of it is left.
-            if not (directory.path / JOURNAL).stat().st_size:
-                shutil.rmtree(directory.path, ignore_errors=True)
-            raise
+        about = _with_candidates(about, tuner, found, directory)
     confirms = about["confirms"]
+    first = sibling(str(directory.bucket or directory.path.absolute()), confirms["study"])
     names = [one["name"] for one in confirms["candidates"]]
     race = Race(names, confirms["seeds"], tuner.objective)
     confirmation = Confirmation(about, race)
@@ -225,7 +216,6 @@ def continued(tuner: Tuner, options: Options, directory: StudyDirectory) -> tupl
         time_budget_s=None,
         warm_start=None,
     )
-    first = sibling(str(directory.bucket or directory.path.absolute()), confirms["study"])
     callbacks = (*(tuner.run_config.callbacks or ()), _Report(confirmation, first))
     run_config = replace(tuner.run_config, callbacks=callbacks)
     _print(_plan(confirmation, space))
@@ -275,7 +265,7 @@ def candidates_of(state: StudyState, space: Space, top: int) -> list[dict[str, A
     best configurations of a study, each once."""
     defaults = space.complete({})
     found: dict[str, dict[str, Any]] = {
-        _key(defaults): {"name": "defaults", "trial": None, "config": defaults}
+        _key(defaults): {"name": DEFAULTS, "trial": None, "config": defaults}
     }
     chosen: list[str] = []
     for index in state.leaders():

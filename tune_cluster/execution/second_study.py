@@ -6,16 +6,18 @@ other study.
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 from tune_cluster.plain_text import argument
 from tune_cluster.reports.beside import name_in
 from tune_cluster.study.directory import StudyDirectory
-from tune_cluster.study.state import StudyState
+from tune_cluster.study.journal import JOURNAL
+from tune_cluster.study.stored import StoredStudy
 from tune_cluster.study.study_file import read_study_file, write_study_file
 
 OWN_FLAGS = {
@@ -26,13 +28,20 @@ OWN_FLAGS = {
 configurations and their number."""
 
 
-def check_ended(study: str, state: StudyState) -> None:
-    """Raise a ValueError if a trial of the first study has not ended."""
-    left = len(state.trials) - state.ended
+def check_ready(study: str, first: StoredStudy) -> None:
+    """Raise a ValueError if a trial of the first study has not ended, or its script, which runs the
+    second one, is not there."""
+    left = len(first.state.trials) - first.state.ended
     if left:
         raise ValueError(
             f"STUDY {study}: {left} of its trials have not ended; finish it first: "
             f"--resume {argument(study)}"
+        )
+    script = first.about["command"][1]
+    if not Path(script).is_file():
+        raise ValueError(
+            f"STUDY {study}: its script {script} is not there; call this where the study was "
+            "started"
         )
 
 
@@ -74,3 +83,13 @@ def of_this(directory: Path, field: str, study: str, what: str) -> dict[str, Any
             f"STUDY {study}: {directory.name} exists beside it, and is no {what} of it"
         )
     return known
+
+
+def remove_unbegun(address: str) -> None:
+    """Remove the second study at an address if no session of it has begun: its script has refused
+    it or could not be run, or the user has declined it."""
+    # There is none, or another driver has it.
+    with suppress(ValueError), ExitStack() as held:
+        directory = StudyDirectory.find(address, held)
+        if not (directory.path / JOURNAL).stat().st_size:
+            shutil.rmtree(directory.path, ignore_errors=True)
