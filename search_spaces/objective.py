@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 if TYPE_CHECKING:
     from search_spaces.schedulers.base import StudyScheduler
@@ -85,6 +85,18 @@ class Origin:
     """Address of the checkpoints of that trial."""
     epoch: float
     """Epoch of the newest of these checkpoints; 0 without one, so that training starts anew."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlierCost:
+    """Cost of a configuration, as a trial of another study has shown it."""
+
+    config: Mapping[str, Any]
+    epochs: float | None
+    """Epochs after which the trial has ended by itself; None if it was stopped."""
+    epoch_seconds: float
+    checkpoint_bytes: int
+    """Bytes of its largest checkpoint; 0 if none is left."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
-from search_spaces.objective import Origin, StudySpec
+from search_spaces.objective import EarlierCost, Origin, StudySpec
 from search_spaces.searchers.earlier_points import EarlierPoints
 from search_spaces.space import Space, checked_space
 from search_spaces.trial_events import Event, StartPoint
@@ -43,6 +43,8 @@ class StudySearcher:
     """Reason for its choice, for the user; empty if the user has named the searcher."""
     origins: Mapping[int, Origin] = {}
     """Trials of another study to continue, by index of the trial in this one."""
+    costs: Sequence[EarlierCost] = ()
+    """Costs of its configurations in another study; empty if that is not known."""
     ended: str = ""
     """Reason why no configuration is left, however many trials were asked for; empty while one may
     come."""

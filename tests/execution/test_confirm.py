@@ -1,7 +1,9 @@
 """The confirmation of a study: a second one, which trains its best configurations again."""
 
 import json
+import math
 import random
+import shutil
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +20,8 @@ from tests.journals import read_events, state_of
 from tests.studies import about
 from tune_cluster import Options, TuneConfig, Tuner
 from tune_cluster.execution.confirm import begin, candidates_of, continued
+from tune_cluster.execution.cost_estimate import estimate_cost
+from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.execution.second_study import remove_unbegun
 from tune_cluster.reports.confirm import confirmation_beside
 from tune_cluster.storage.append_only import HeldFile
@@ -139,6 +143,40 @@ def test_a_confirmation_that_has_begun_or_is_run_by_another_driver_is_not_remove
     (address / JOURNAL).write_text('{"event": "session", "time": 1000.0}\n')
     remove_unbegun(str(address))
     assert names(address) == [JOURNAL, "study.json"]
+
+
+def test_the_estimate_is_what_the_candidates_took_in_the_study_and_else_none(tmp_path):
+    events = [
+        *timed(0, 0.7, seconds=2.0, epochs=9),
+        *timed(1, 0.9, seconds=4.0, epochs=6),
+        *timed(2, 0.8, seconds=90.0, epochs=3, rung=3),
+        *timed(3, 0.1, seconds=900.0, epochs=9),
+    ]
+    first = stored(tmp_path / "first", events)
+    tuner, options = opened(begin(first, 3, 4))
+    study = Study(tmp_path / "first-confirm", tuner, options, max_concurrent=2)
+    estimate = estimate_cost(study, step=True)
+    # Two of the four candidates have ended by themselves, and nothing is known of the defaults.
+    assert estimate.epochs == 4 * 4 * math.ceil((9 + 6) / 2)
+    assert estimate.epoch_seconds == pytest.approx((2 + 4 + 90) / 3)
+    assert estimate.seconds == pytest.approx(estimate.epochs / 2 * estimate.epoch_seconds)
+    assert [one.config["quality"] for one in estimate.rehearsals] == [0.9, 0.8, 0.7]
+    # The study may be gone once the confirmation has begun.
+    shutil.rmtree(first)
+    tuner, _ = opened(f"{first}-confirm")
+    assert tuner.tune_config.search_alg.costs == []
+
+
+def timed(index, quality, *, seconds, epochs, rung=None):
+    """The events of a trial that took some seconds an epoch."""
+    began = 1000.0 + 10_000 * index
+    yield {"event": "suggested", "trial": index, "config": {"quality": quality}, "time": began}
+    yield {"event": "started", "trial": index, "time": began}
+    for epoch in range(1, epochs + 1):
+        told = {"event": "result", "trial": index, "epoch": epoch, "metrics": {"score": quality}}
+        yield {**told, "time": began + seconds * epoch}
+    status = {"status": "finished"} if rung is None else {"status": "stopped", "rung": rung}
+    yield {"event": "ended", "trial": index, "epoch": epochs, **status}
 
 
 def test_candidates_are_the_best_configurations_and_the_defaults_each_once():

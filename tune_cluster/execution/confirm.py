@@ -10,12 +10,13 @@ is only read.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from search_spaces.objective import EarlierCost
 from search_spaces.searchers.base import StudySearcher
 from search_spaces.space import Space
 from search_spaces.trial_events import SEEDS_OF_TRIALS, Event
@@ -32,8 +33,9 @@ from tune_cluster.plain_text import argument, one_line
 from tune_cluster.reports.beside import absolute, is_there, name_in, read, sibling
 from tune_cluster.reports.confirm import CONFIRM, CONFIRM_FILE, DEFAULTS, Confirmation, Race
 from tune_cluster.reports.overview import is_held
-from tune_cluster.storage.store import SCHEME
-from tune_cluster.study.directory import StudyDirectory, local_copy
+from tune_cluster.storage.checkpoints import checkpoint_sizes, dirname_of
+from tune_cluster.storage.store import SCHEME, Store
+from tune_cluster.study.directory import TRIALS, StudyDirectory, local_copy
 from tune_cluster.study.journal import JOURNAL
 from tune_cluster.study.state import StudyState
 from tune_cluster.study.stored import StoredStudy
@@ -54,6 +56,7 @@ class Candidates(StudySearcher):
         space: space of the study.
         configs: configuration of each candidate, by name.
         race: course of the confirmation.
+        costs: costs of the candidates in the study, as far as they are known.
         study_seed: seed of the study.
         in_config: names under which a configuration has the seed of its round.
     """
@@ -66,12 +69,14 @@ class Candidates(StudySearcher):
         configs: Mapping[str, Mapping[str, Any]],
         race: Race,
         *,
+        costs: Sequence[EarlierCost],
         study_seed: int,
         in_config: Iterable[str],
     ) -> None:
         super().__init__(space)
         self._configs = {name: space.restored(config) for name, config in configs.items()}
         self._race = race
+        self.costs = costs
         self._study_seed = study_seed
         self._in_config = tuple(in_config)
 
@@ -205,6 +210,7 @@ def continued(tuner: Tuner, options: Options, directory: StudyDirectory) -> tupl
         space,
         confirmation.candidates,
         race,
+        costs=_costs(first, confirms["candidates"]),
         study_seed=options.seed,
         in_config=[n for n, flag in takes.items() if getattr(tuner.trainable, flag, False)],
     )
@@ -283,6 +289,29 @@ def candidates_of(state: StudyState, space: Space, top: int) -> list[dict[str, A
         name = found[key]["name"] if key in found else f"trial {index}"
         found[key] = {"name": name, "trial": index, "config": config}
     return [*found.values()]
+
+
+def _costs(study: str, candidates: Iterable[Mapping[str, Any]]) -> list[EarlierCost]:
+    """Return what those candidates cost that are trials of the study; none if it is gone: a
+    confirmation that has begun does not need it."""
+    try:
+        trials = read(study).state.trials
+    except ValueError:
+        return []
+    found = []
+    for one in candidates:
+        trial = trials.get(one["trial"])
+        if trial is not None and trial.results and trial.seconds:
+            sizes = checkpoint_sizes(Store.at(study) / TRIALS / dirname_of(trial.index))
+            found.append(
+                EarlierCost(
+                    config=one["config"],
+                    epochs=trial.epochs if trial.status == "finished" else None,
+                    epoch_seconds=trial.seconds / len(trial.results),
+                    checkpoint_bytes=max(sizes.values(), default=0),
+                )
+            )
+    return found
 
 
 def _key(config: Mapping[str, Any]) -> str:

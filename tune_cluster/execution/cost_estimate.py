@@ -124,8 +124,10 @@ def estimate_cost(study: Study, *, step: bool) -> CostEstimate:
     """
     options, scheduler = study.options, study.scheduler
     concurrent = min(study.max_concurrent, study.total)
+    longest = [cost.epochs for cost in study.searcher.costs if cost.epochs is not None]
+    max_epochs = math.ceil(fmean(longest)) if longest else study.max_epochs
     expectation = scheduler.expected(
-        trials=study.total, concurrent=concurrent, max_epochs=study.max_epochs
+        trials=study.total, concurrent=concurrent, max_epochs=max_epochs
     )
     epochs, makespan = expectation.epochs, expectation.makespan
     left = epochs_left(study, epochs)
@@ -140,7 +142,7 @@ def estimate_cost(study: Study, *, step: bool) -> CostEstimate:
         checkpoints=most_checkpoints(study),
         checkpoint_budget=None if study.quota is None else study.quota.total,
         time_budget=options.time_budget,
-        open_end=study.max_epochs >= OPEN_END,
+        open_end=max_epochs >= OPEN_END,
         per_gpu_hour=options.price_per_gpu_hour,
     )
 

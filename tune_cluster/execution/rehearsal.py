@@ -55,10 +55,21 @@ STEP_SECONDS = 60.0
 def rehearse(study: Study, *, step: bool) -> list[Rehearsal]:
     """Measure a few steps; return nothing if that is not possible, or not yet.
 
+    Nothing is measured where trials of another study with the same configurations have shown it.
+
     Args:
         study: study that has not begun; for a resumed one without `measure`, its own epochs count.
         step: whether to try a step of a trainable without `measure`.
     """
+    if study.searcher.costs:
+        return [
+            Rehearsal(
+                dict(cost.config),
+                epoch_seconds=cost.epoch_seconds,
+                checkpoint_bytes=cost.checkpoint_bytes,
+            )
+            for cost in study.searcher.costs
+        ]
     if hasattr(study.trainable, "measure"):
         return _rehearse(study, study.trainable.measure)
     if done := [trial for trial in study.trials.values() if trial.results and trial.seconds]:
