@@ -1,6 +1,6 @@
 """Every command that reads studies gives what is there of a damaged one, or refuses it in a line.
 
-The variable TUNE_CLUSTER_DAMAGES=20000 sets the number of damages of the long tests.
+The variable TUNE_CLUSTER_DAMAGES=20000 sets the number of damages of each test.
 """
 
 import fcntl
@@ -18,18 +18,28 @@ from starlette.testclient import TestClient
 from tests.conftest import ROOT
 from tests.damage import changed_json, damages, do_damage, numbers, others
 from tests.reports.made_up import spread, trial, write
+from tests.reports.test_confirm import NAMES, SCORE, beside, clear, play
 from tune_cluster.errors import message_of
+from tune_cluster.execution import audit, confirm
+from tune_cluster.plain_text import one_line
 from tune_cluster.reports import commands
+from tune_cluster.reports.audit import AUDIT_FILE, audit_lines
+from tune_cluster.reports.audit import audit as audit_of_address
+from tune_cluster.reports.confirm import CONFIRM_FILE, Race, confirmation_beside
+from tune_cluster.reports.earlier_studies import earlier_studies
 from tune_cluster.reports.ui.app import COOKIE, application
 from tune_cluster.storage.integrity import crc_of
 from tune_cluster.study.journal import CHECKSUM, JOURNAL
-from tune_cluster.study.study_file import NOT_CHECKED, STUDY_FILE
+from tune_cluster.study.study_file import NOT_CHECKED, STUDY_FILE, write_json
 
 GOLDEN = ROOT / "tests" / "golden" / "schema_1"
 
-STUDIES = ("asha_promotion", "faults", "pbt", "without_checksums", "made_up")
+STUDIES = ("asha_promotion", "faults", "pbt", "without_checksums", "made_up", "followed")
 
-COUNT = int(os.environ.get("TUNE_CLUSTER_DAMAGES", "60"))
+BESIDE = ("", "-confirm", "-audit")
+"""Ends of the names of a study and of those that follow it."""
+
+TRAINABLE = "tests.Scored"
 
 
 def pages_of(study, other):
@@ -59,6 +69,29 @@ TERMINAL = {
 }
 """Readers that take milliseconds."""
 
+
+def print_audit(study, other):
+    for name, text in audit_lines(audit_of_address(str(study))):
+        print(one_line(f"{name}: {text}"))
+
+
+def print_confirmation(study, other):
+    found = confirmation_beside(str(study))
+    for name, text in [] if found is None else found.lines():
+        print(one_line(f"{name}: {text}"))
+    print(found is not None and json.dumps(found.to_json(), allow_nan=False))
+
+
+FOLLOWED = {
+    **TERMINAL,
+    "audit": print_audit,
+    "confirm": print_confirmation,
+    "confirm again": lambda study, other: print(confirm.begin(str(study))),
+    "audit again": lambda study, other: print(audit.begin(str(study), 0.5)),
+    "learn from": lambda study, other: print(earlier_studies(str(study.parent), TRAINABLE, SCORE)),
+}
+"""Readers of a study with others beside it."""
+
 PAGES = {
     "report": lambda study, other: commands.report((str(study),)),
     "report of two": lambda study, other: commands.report(
@@ -79,9 +112,37 @@ def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     made = [*spread(25), trial(0.1, "diverged", 2, 0.09, reason="NaN"), trial(0.3, epochs=3)]
     found = {"made_up": write(folder / "made_up", made, rungs=(1, 3))}
-    for name in STUDIES[:-1]:
+    for name in STUDIES[:-2]:
         found[name] = shutil.copytree(GOLDEN / name / "study", folder / name)
-    return found
+    return {**found, "followed": followed(folder / "followed")}
+
+
+def followed(first):
+    """Make a study that is confirmed and audited."""
+    made = [*spread(12), *(trial(0.1, "stopped", 1, rate, rung=1) for rate in (2e-4, 2e-3, 2e-2))]
+    write(first, made, rungs=(1, 3), in_order=True, command=["python", __file__],
+          trainable=TRAINABLE)  # fmt: skip
+    rates = dict(zip(NAMES, (1e-3, 5e-2, 1e-2), strict=True))
+    beside(
+        first.with_name(f"{first.name}-confirm"),
+        play(Race(NAMES, 5, SCORE), clear),
+        config_of=lambda name: {"learning_rate": rates[name], "batch_size": 64},
+        of="study",
+        trainable=TRAINABLE,
+    )
+    shown = confirmation_beside(str(first)).to_json()
+    write_json(first.with_name(f"{first.name}-confirm") / CONFIRM_FILE, shown)
+    second = first.with_name(f"{first.name}-audit")
+    controls = [trial(0.6, rate=rate) for rate in (2e-4, 2e-2)]
+    write(second, controls, in_order=True, audits={"study": "study", "share": 0.5},
+          command=["python", __file__], trainable=TRAINABLE)  # fmt: skip
+    lines = list(map(json.loads, (second / JOURNAL).read_text().splitlines()))
+    for line in lines:
+        if line["event"] == "suggested":
+            line.update(origin=(12, 14)[line["trial"]])
+    (second / JOURNAL).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_json(second / AUDIT_FILE, audit_of_address(str(first)))
+    return first
 
 
 @pytest.fixture(scope="module")
@@ -129,15 +190,28 @@ def read_damaged(readers, whole, name, damage, running, capsys, tmp_path_factory
     """Damage a copy of a study, which a driver holds if it is `running`, and read it."""
     folder = tmp_path_factory.mktemp("damaged")
     try:
-        study = shutil.copytree(whole[name], folder / "study")
+        for end in BESIDE:
+            source = whole[name].with_name(f"{whole[name].name}{end}")
+            if source.exists():
+                shutil.copytree(source, folder / f"study{end}")
+        study = folder / "study"
         damage(study)
         with ExitStack() as held:
             if running and (study / JOURNAL).is_file():
                 journal = held.enter_context((study / JOURNAL).open())
                 fcntl.flock(journal, fcntl.LOCK_EX)
+            for end in BESIDE[1:]:
+                if (folder / f"study{end}").exists():
+                    read_by_all(readers, folder / f"study{end}", whole["made_up"], capsys)
             return read_by_all(readers, study, whole["made_up"], capsys)
     finally:
         shutil.rmtree(folder)
+
+
+def folders_of(study):
+    """Return the folder of a study and of those that follow it."""
+    named = (study.with_name(f"{study.name}{end}") for end in BESIDE)
+    return [folder for folder in named if folder.exists()]
 
 
 def sealed_again(study):
@@ -162,9 +236,10 @@ def any_file(number, damage):
     """Return the damage of one file; every second time one of the two that all others follow."""
 
     def do(study):
-        names = sorted(str(path.relative_to(study)) for path in study.rglob("*") if path.is_file())
-        main = (STUDY_FILE, JOURNAL)[number % 2]
-        do_damage(study / (main if number % 4 < 2 else names[number // 4 % len(names)]), damage)
+        folders = folders_of(study)
+        files = sorted(path for at in folders for path in at.rglob("*") if path.is_file())
+        main = folders[number // 4 % len(folders)] / (STUDY_FILE, JOURNAL)[number % 2]
+        do_damage(main if number % 4 < 2 else files[number // 4 % len(files)], damage)
 
     return do
 
@@ -173,8 +248,10 @@ def any_field(changes):
     """Return the change of fields: of `study.json` if a change has no line, else of the journal."""
 
     def do(study):
-        for line, field, other in changes:
-            path = study / (STUDY_FILE if line is None else JOURNAL)
+        folders = folders_of(study)
+        for line, at_random, other in changes:
+            field, folder = divmod(at_random, len(folders))
+            path = folders[folder] / (STUDY_FILE if line is None else JOURNAL)
             lines = path.read_bytes().splitlines(keepends=True)
             if line is None:
                 # An earlier change may have nested it too deeply to be read here.
@@ -186,13 +263,20 @@ def any_field(changes):
                     lines[at] = changed_json(lines[at], field, other) + b"\n"
             path.write_bytes(b"".join(lines))
         # What is no JSON any more has no checksum.
-        with suppress(ValueError, RecursionError):
-            sealed_again(study)
+        for folder in folders:
+            with suppress(ValueError, RecursionError):
+                sealed_again(folder)
 
     return do
 
 
+def readers_of(name):
+    """Return the readers in the terminal for one of the studies."""
+    return FOLLOWED if name == "followed" else TERMINAL
+
+
 def tried(count):
+    count = int(os.environ.get("TUNE_CLUSTER_DAMAGES", count))
     return settings(
         max_examples=count, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
     )
@@ -202,26 +286,26 @@ studies = st.sampled_from(STUDIES)
 changes = st.lists(st.tuples(st.none() | numbers, numbers, others), min_size=1, max_size=3)
 
 
-@tried(15)
+@tried(20)
 @given(name=studies, number=numbers, damage=damages, running=st.booleans())
 def test_readers_of_a_damaged_file_give_the_readable_part_or_one_line(
     whole, capsys, tmp_path_factory, name, number, damage, running
 ):
     damage = any_file(number, damage)
-    read_damaged(TERMINAL, whole, name, damage, running, capsys, tmp_path_factory)
+    read_damaged(readers_of(name), whole, name, damage, running, capsys, tmp_path_factory)
 
 
-@tried(25)
+@tried(30)
 @given(name=studies, changes=changes)
 def test_readers_of_foreign_fields_give_the_readable_part_or_one_line(
     whole, capsys, tmp_path_factory, name, changes
 ):
     damage = any_field(changes)
-    read_damaged(TERMINAL, whole, name, damage, False, capsys, tmp_path_factory)
+    read_damaged(readers_of(name), whole, name, damage, False, capsys, tmp_path_factory)
 
 
 @pytest.mark.long
-@tried(COUNT)
+@tried(60)
 @given(name=studies, number=numbers, damage=damages, running=st.booleans())
 def test_pages_of_a_study_with_a_damaged_file_are_written_or_refused_in_one_line(
     reported, capsys, tmp_path_factory, name, number, damage, running
@@ -231,7 +315,7 @@ def test_pages_of_a_study_with_a_damaged_file_are_written_or_refused_in_one_line
 
 
 @pytest.mark.long
-@tried(COUNT)
+@tried(60)
 @given(name=studies, changes=changes)
 def test_pages_of_a_study_with_foreign_fields_are_written_or_refused_in_one_line(
     reported, capsys, tmp_path_factory, name, changes
@@ -241,7 +325,7 @@ def test_pages_of_a_study_with_foreign_fields_are_written_or_refused_in_one_line
 
 
 @pytest.mark.long
-@tried(COUNT)
+@tried(60)
 @given(number=st.integers(2, 2**16), damage=damages)
 def test_readers_of_a_damaged_ray_tune_experiment_give_the_readable_part_or_one_line(
     experiment, capsys, tmp_path_factory, number, damage
