@@ -30,7 +30,7 @@ class Timing:
     """State after those updates: as large as any state of the trial."""
 
 
-def time_epoch(config: C, data: TaskData[C], seconds: float = 0.25) -> Timing:
+def time_epoch(config: C, data: TaskData[C], seconds: float = 0.1) -> Timing:
     """Estimate the seconds of one epoch from a short run.
 
     Args:
@@ -78,8 +78,8 @@ def _evaluations(trainer: Trainer) -> Iterator[object]:
 
 
 def seconds_each(work: Iterator[object], discarded: int, seconds: float) -> float:
-    """Return the mean seconds of a piece of work, over at least `seconds`, after `discarded`
-    pieces."""
+    """Return the mean seconds of a piece of work, over about `seconds`, after `discarded` pieces
+    and the one that tells how many fit."""
     # The import says that no GPU is there, where only CUDA's compiler is.
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     # Imported here, since no trial needs it.
@@ -90,4 +90,5 @@ def seconds_each(work: Iterator[object], discarded: int, seconds: float) -> floa
         next(work)
     # The timer waits for a GPU; by default it would use one thread.
     timer = Timer("next(work)", globals={"work": work}, num_threads=torch.get_num_threads())
-    return float(timer.blocked_autorange(min_run_time=seconds).mean)
+    # Not its autorange, which repeats short work until its own overhead is below 0.01%.
+    return float(timer.timeit(max(1, round(seconds / timer.timeit(1).mean))).mean)
