@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import random
+import sys
 import threading
 from pathlib import Path
 
@@ -59,6 +60,8 @@ def test_tuner_runs_our_controller_which_forgets_ended_trials_and_writes_no_stat
     run_study, monkeypatch
 ):
     scheduler, pickled = Watched(), []
+    tracker = "ray.air.integrations.mlflow"
+    monkeypatch.delitem(sys.modules, tracker, raising=False)
     monkeypatch.setattr(TrialSource, "save", lambda self, path: pickled.append(path))
     code, trials, study = run_study(
         trainable_that(lambda *_: None),
@@ -76,6 +79,7 @@ def test_tuner_runs_our_controller_which_forgets_ended_trials_and_writes_no_stat
     for held in ("_trials_to_cache", "_trial_metadata", "_trial_to_actor", "_actor_to_trial"):
         assert not getattr(controller, held), held
     assert not pickled
+    assert tracker not in sys.modules, "Ray imports trackers that nobody has asked for"
     gc.collect()
     alive = [known for known in gc.get_objects() if isinstance(known, Trial)]
     folder = str(study.directory)

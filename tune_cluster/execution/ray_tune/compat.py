@@ -164,6 +164,8 @@ def controlled_by(losses: ProcessLosses) -> Iterator[None]:
 
     `get_trainable_cls`, `validate_trainable`: for every trial they ask the cluster's head for the
     pickled trainable, and unpickle it to another class, which is then sent to each new process.
+    `tag_callbacks`: to count the callbacks for Ray's own statistics it imports MLflow, Weights &
+    Biases and Comet where they are installed, which takes seconds.
     """
     trainable_class = cache(_TRIAL.get_trainable_cls)
     ours: list[tuple[Any, str, Any]] = [
@@ -172,6 +174,7 @@ def controlled_by(losses: ProcessLosses) -> Iterator[None]:
         (tune_controller, "RayActorManager", _ActorManager),
         (_TRIAL, "get_trainable_cls", trainable_class),
         (_TRIAL, "validate_trainable", trainable_class),
+        (_RUN.air_usage, "tag_callbacks", lambda callbacks: None),
     ]
     before = [(module, name, getattr(module, name)) for module, name, _ in ours]
     try:
