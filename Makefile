@@ -3,8 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 STUDY ?= results
 
-# Two workers, each with a Ray of its own and one file at a time: most tests wait half of the time.
-TESTS := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore=tests/clusters
+# Three workers for two cores, each with a Ray of its own and one file at a time: most tests of studies
+# wait half of the time, for Ray and for what they have broken.
+TESTS := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --ignore=tests/clusters
 
 .PHONY: asha test test-all coverage test-slow test-cluster install lint docs bench tensorboard
 

@@ -19,7 +19,7 @@ from tune_cluster.study.upload import download_journal
 pytestmark = pytest.mark.long
 
 # Of short epochs, so that an outage of seconds is many lines.
-STUDY = ("--dataset", "digits", "--trials", "30", "--max-epochs", "27", "--seed", "1")
+STUDY = ("--dataset", "digits", "--trials", "16", "--max-epochs", "27", "--seed", "1")
 STUDY += ("--max-concurrent", "1", "--name", "study")
 
 LOST = 15

@@ -8,10 +8,9 @@ from tests.test_resume import assert_whole, kill_when
 pytestmark = pytest.mark.long
 
 # Enough trials that the model proposes some of them on each side of the cut. That each searcher
-# goes on by its events alone is in the suite of all searchers.
+# goes on by its events alone is in the suite of all searchers. One grid, and one model with rungs.
 CASES = {
     "grid_optimizer.py": ("--max-epochs", "2", 10),
-    "tpe_training.py": ("--max-epochs", "1", 16),
     "tpe_asha_cnn.py": ("--max-epochs", "3", 26),
 }
 
