@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from itertools import chain
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -329,14 +329,14 @@ def _print_findings(findings: list[Finding]) -> None:
 def _print_csv(rows: list[Row]) -> None:
     configs = list(dict.fromkeys(name for row in rows for name in row.config))
     metrics = list(dict.fromkeys(n for row in rows for n in row.metrics if n not in configs))
-    contents = [row.to_json() for row in rows]
-    fields = [name for name in dict.fromkeys(chain(*contents)) if name not in ("config", "metrics")]
+    names = [one.name for one in fields(Row) if one.name not in ("config", "metrics")]
     writer = csv.writer(sys.stdout)
-    writer.writerow([*fields, *configs, *metrics])
-    for row, content in zip(rows, contents, strict=True):
+    writer.writerow([*names, *configs, *metrics])
+    for row in rows:
+        content = row.to_json()
         writer.writerow(
             [
-                *(content[name] for name in fields),
+                *(content[name] for name in names),
                 *(row.config.get(name) for name in configs),
                 *(row.metrics.get(name) for name in metrics),
             ]
