@@ -65,6 +65,12 @@ class StudySearcher:
         return None
 
     @property
+    def upcoming(self) -> int:
+        """Largest number of configurations that it will have once the running trials have ended,
+        and has not yet; 0 if it always has one."""
+        return 0
+
+    @property
     def learned(self) -> str:
         """Summary of what it has learned from earlier studies, for the user; empty without any."""
         return ""

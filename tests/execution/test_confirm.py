@@ -16,7 +16,7 @@ from search_spaces.schedulers.pbt import PBT
 from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.space import Space
 from tests.in_process import QUALITY, SPACE, Scored, names
-from tests.journals import read_events, state_of
+from tests.journals import read_events, state_of, typed
 from tests.studies import about
 from tune_cluster import Options, TuneConfig, Tuner
 from tune_cluster.execution.confirm import begin, candidates_of, continued
@@ -177,6 +177,30 @@ def timed(index, quality, *, seconds, epochs, rung=None):
         yield {**told, "time": began + seconds * epoch}
     status = {"status": "finished"} if rung is None else {"status": "stopped", "rung": rung}
     yield {"event": "ended", "trial": index, "epoch": epochs, **status}
+
+
+def test_a_round_that_is_suggested_expects_one_of_as_many_trials_until_the_race_is_over(tmp_path):
+    address = begin(stored(tmp_path / "first", ran(0.1, 0.2, 0.3)), 2, 2)
+    tuner, _ = opened(address)
+    searcher = tuner.tune_config.search_alg
+    told = []
+
+    def tell(**fields):
+        searcher.on_event(typed(fields), replay=False)
+        for event in searcher.take_events():
+            searcher.on_event(event, replay=False)
+
+    for index in range(6):
+        told.append(searcher.upcoming)
+        tell(event="suggested", trial=index, config=searcher.suggest(index), seed=1)
+        if index == 2:
+            assert (searcher.upcoming, searcher.suggest(3)) == (3, None)
+        metrics = {"score": [0.5, 0.5, 0.5, 0.6, 0.5, 0.6][index]}
+        tell(event="result", trial=index, epoch=1, metrics=metrics)
+        tell(event="ended", trial=index, epoch=1, status="finished")
+    assert told == [0] * 6
+    assert searcher.ended
+    assert searcher.upcoming == 0
 
 
 def test_candidates_are_the_best_configurations_and_the_defaults_each_once():

@@ -259,7 +259,7 @@ def any_field(changes):
                     lines = [changed_json(b"".join(lines), field, other)]
             else:
                 at = line % len(lines)
-                with suppress(ValueError):
+                with suppress(ValueError, RecursionError):
                     lines[at] = changed_json(lines[at], field, other) + b"\n"
             path.write_bytes(b"".join(lines))
         # What is no JSON any more has no checksum.

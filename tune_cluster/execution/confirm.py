@@ -91,6 +91,15 @@ class Candidates(StudySearcher):
         """Return the seed of the round of trial `index`: that of a trial that no study has."""
         return trial_seed(self._study_seed, MOST_TRIALS + self._race.schedule[index][0])
 
+    @property
+    def upcoming(self) -> int:
+        """Number of trials of the round, if all are suggested: the next one has no more."""
+        schedule = self._race.schedule
+        if self._race.over or len(self._race.state.trials) < len(schedule):
+            return 0
+        last, _ = schedule[-1]
+        return sum(number == last for number, _ in schedule)
+
     def on_event(self, event: Event, replay: bool) -> None:
         """Take in an event of the study."""
         super().on_event(event, replay)

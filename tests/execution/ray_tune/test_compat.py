@@ -19,6 +19,7 @@ from ray.tune.schedulers.pb2 import PB2
 from ray.tune.search import BasicVariantGenerator, Searcher
 from ray.tune.search.hyperopt import HyperOptSearch
 from ray.tune.search.optuna import OptunaSearch
+from ray.tune.utils.object_cache import _ObjectCache
 
 from search_spaces.schedulers.asha import ASHA
 from search_spaces.schedulers.base import StudyScheduler
@@ -31,7 +32,12 @@ from tune_cluster.study.journal import JOURNAL
 
 CALLED_BY_RAY = {
     compat._ActorManager: ["_actor_task_failed"],
-    compat.Controller: ["_process_trial_failure", "_mark_trial_to_checkpoint", "on_step_end"],
+    compat.Controller: [
+        "_process_trial_failure",
+        "_mark_trial_to_checkpoint",
+        "on_step_begin",
+        "on_step_end",
+    ],
 }
 
 
@@ -142,6 +148,30 @@ def test_a_process_loss_that_ray_reports_twice_is_counted_once(monkeypatch, stat
         controller._process_trial_failure(trial, compat.ProcessLostError(ValueError("killed")))
         assert trial.status == status
     assert len(counted) == 1
+
+
+def test_as_many_processes_are_kept_as_a_next_round_may_need(monkeypatch):
+    class Queue:
+        expected = 3
+
+        def upcoming(self):
+            return self.expected
+
+    trial, queue = Trial("train", stub=True), Queue()
+    monkeypatch.setattr(compat.TuneController, "on_step_begin", lambda self: None)  # type: ignore[attr-defined]
+    controller = compat.Controller.__new__(compat.Controller)
+    controller._losses, controller._kept, controller._trials = queue, None, [trial]
+    cache = controller._actor_cache = _ObjectCache(may_keep_one=True)
+    for process in range(5):
+        controller.on_step_begin()
+        assert cache.cache_object(trial.placement_group_factory, process) == (process < 3)
+        assert not list(cache.flush_cached_objects())
+    # The next round is queued, and smaller: Tune counts its trials itself.
+    queue.expected = 0
+    controller.on_step_begin()
+    assert cache.total_max_objects == 0
+    cache.increase_max(trial.placement_group_factory, 2)
+    assert len(list(cache.flush_cached_objects())) == 1
 
 
 @pytest.mark.slow

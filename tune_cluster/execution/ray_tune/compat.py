@@ -55,6 +55,9 @@ class ProcessLosses(Protocol):
         Called after the callbacks got the loss.
         """
 
+    def upcoming(self) -> int:
+        """Return how many trials the searcher will have once the running ones have ended."""
+
 
 class ProcessLostError(RayActorError):
     """Wraps other errors that Ray raises for a lost process as the error of an actor: Tune can
@@ -97,11 +100,25 @@ class Controller(TuneController):
     - `checkpoint`, `_mark_trial_to_checkpoint`: write the state of all trials for a restore that
       is never done, since the journal is used instead.
     - `_running_trials`, `_set_trial_status`: see `ProcessLosses.rests`.
+    - `_actor_cache`: of the processes of ended trials Tune keeps as many as trials are queued, and
+      one. The trials of a next round are queued when the last one has ended.
     """
 
     def __init__(self, *args: Any, losses: ProcessLosses, **kwargs: Any) -> None:
         self._losses = losses
+        self._kept: tuple[Any, int] | None = None
+        """Resources of a trial, and how many processes with them are kept for a next round."""
         super().__init__(*args, **kwargs)
+
+    def on_step_begin(self) -> None:
+        """Keep as many processes as a next round may need."""
+        super().on_step_begin()
+        if self._kept is not None:
+            self._actor_cache.decrease_max(*self._kept)
+            self._kept = None
+        if self._trials and (upcoming := self._losses.upcoming()):
+            self._kept = (self._trials[0].placement_group_factory, upcoming)
+            self._actor_cache.increase_max(*self._kept)
 
     def checkpoint(self, force: bool = False, wait: bool = False) -> None:
         """Write nothing."""

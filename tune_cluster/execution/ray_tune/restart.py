@@ -59,7 +59,7 @@ class RestartingScheduler(FIFOScheduler):
     def suggest_later(self) -> bool:
         """Return whether the searcher has to wait: the limit of trials at once is reached, or a
         trial with more resources than others waits, which new trials could keep from starting."""
-        if any(trial.status == Trial.PENDING for trial in self._wide):
+        if self._wide_waits():
             return True
         if self.scheduler.all_first:
             return False
@@ -118,6 +118,11 @@ class RestartingScheduler(FIFOScheduler):
             self._resting.append(trial)
         return waits
 
+    def upcoming(self) -> int:
+        """Return how many trials the searcher will have once the running ones have ended; 0 while a
+        trial with more resources waits, for which processes have to end."""
+        return 0 if self._wide_waits() else self._recorder.searcher.upcoming
+
     def choose_trial_to_run(self, controller: Any) -> Trial | None:
         """Return a trial that has waited, or the scheduler's choice; Tune calls it in every
         step."""
@@ -149,6 +154,9 @@ class RestartingScheduler(FIFOScheduler):
                 return named
             notice_loss(controller, named)
         return None
+
+    def _wide_waits(self) -> bool:
+        return any(trial.status == Trial.PENDING for trial in self._wide)
 
     def _active(self) -> int:
         """Return the number of trials that run or are about to."""
