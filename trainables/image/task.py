@@ -17,6 +17,7 @@ from trainables.image.config import ImageConfig
 from trainables.image.images import Images
 from trainables.image.models import build_model, is_flat
 from trainables.image.standardisation import Standardisation
+from trainables.prediction.batch_norm import check_partitions, smallest_batch
 from trainables.prediction.choice import check_loss, prediction_of
 from trainables.training.state import load_pretrained
 from trainables.training.task import Batch
@@ -58,13 +59,8 @@ class ImageData:
         Raises:
             ValueError: config and data are not compatible.
         """
-        data, ratio = self.search, config.train_ratio
-        found = partitions(data, train_ratio=ratio, folds=config.folds)
-        if found[0].samples == 1 and config.norm == "batch" and not config.folds:
-            raise ValueError(
-                f"train_ratio {ratio} leaves one image of {data.name} to train on: norm 'batch' "
-                f"needs 2; raise the ratio or choose another norm"
-            )
+        found = partitions(self.search, train_ratio=config.train_ratio, folds=config.folds)
+        check_partitions(config, config.norm, self.search, found)
         return found
 
     def prepared(self, config: ImageConfig) -> dict[str, Any]:
@@ -105,7 +101,7 @@ class ImageTask:
     ) -> None:
         self.device = images.device
         self.samples = partition.samples
-        self.smallest_batch = 2 if config.norm == "batch" else 1
+        self.smallest_batch = smallest_batch(config.norm)
         self.facts: Mapping[str, float] = {}
         self._config, self._images, self._shape = config, images, data.inputs.shape
         blocks = [torch.arange(block.start, block.stop) for block in partition.train]

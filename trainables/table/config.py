@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 from typing_extensions import Self
 
+from trainables.prediction.batch_norm import check_batches
 from trainables.prediction.config import PredictionConfig
 from trainables.training.config import (
     CHECKS,
@@ -15,7 +16,6 @@ from trainables.training.config import (
     Positive,
     Share,
     Sizes,
-    refuse,
 )
 
 
@@ -61,14 +61,5 @@ class TableConfig(PredictionConfig):
     def _check_table(self) -> Self:
         if self.norm is None:
             self._resolve("norm", "batch" if self.model == "resnet" else "none")
-        parts = self.accumulation_steps
-        smallest = min(self.batch_size, self.batch_size_in(self.epochs)) // parts
-        refuse(
-            {
-                f"norm 'batch' needs 2 samples in a part of a batch: got batch_size "
-                f"{self.batch_size} in {parts} accumulation_steps": (
-                    self.norm == "batch" and smallest < 2
-                ),
-            }
-        )
+        check_batches(self, self.norm)
         return self

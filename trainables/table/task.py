@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from trainables.data.dataset import Part, SearchData, as_tensor
 from trainables.data.splits import Partition, partitions
+from trainables.prediction.batch_norm import check_partitions, smallest_batch
 from trainables.prediction.choice import check_loss, prediction_of
 from trainables.table.config import TableConfig
 from trainables.table.models import Features, build_model
@@ -53,13 +54,8 @@ class TableData:
         Raises:
             ValueError: config and data are not compatible.
         """
-        data, ratio = self.search, config.train_ratio
-        found = partitions(data, train_ratio=ratio, folds=config.folds)
-        if found[0].samples == 1 and config.norm == "batch" and not config.folds:
-            raise ValueError(
-                f"train_ratio {ratio} leaves one row of {data.name} to train on: norm 'batch' "
-                f"needs 2; raise the ratio or choose another norm"
-            )
+        found = partitions(self.search, train_ratio=config.train_ratio, folds=config.folds)
+        check_partitions(config, config.norm, self.search, found)
         return found
 
     def prepared(self, config: TableConfig) -> dict[str, Any]:
@@ -99,7 +95,7 @@ class TableTask:
     ) -> None:
         self.device = torch.device(device)
         self.samples = partition.samples
-        self.smallest_batch = 2 if config.norm == "batch" else 1
+        self.smallest_batch = smallest_batch(config.norm)
         self.facts: Mapping[str, float] = {}
         fitting = (config.imputation, config.min_std)
         self.preparation, inputs = of_partition(data, partition, *fitting)

@@ -53,7 +53,7 @@ def test_folds_are_stratified(folds, count):
         (ImageConfig(folds=11), "folds must be at most the 10 samples of made up, got 11"),
         (ImageConfig(train_ratio=0.9), r"train_ratio must be at most 0\.8"),
         (ImageConfig(train_ratio=0.01), "leaves no sample"),
-        (ImageConfig(train_ratio=0.1, norm="batch"), "leaves one image .* norm 'batch' needs 2"),
+        (ImageConfig(train_ratio=0.1, norm="batch"), "leaves one sample .* norm 'batch' needs 2"),
     ],
 )
 def test_what_does_not_fit_the_data_is_refused(config, said):

@@ -175,7 +175,7 @@ def test_pretrained_weights_are_checked_against_the_table(tmp_path):
         ({"min_std": 0.0}, "min_std must be above 0"),
         ({"norm": "batch", "batch_size": 1}, "norm 'batch' needs 2 samples"),
         ({"train_ratio": 0.9}, "train_ratio must be at most 0.8"),
-        ({"norm": "batch", "train_ratio": 0.005}, "leaves one row of mixed"),
+        ({"norm": "batch", "train_ratio": 0.005}, "leaves one sample of mixed"),
         ({"width_factors": 2}, "did you mean width_factor"),
     ],
 )
