@@ -12,6 +12,7 @@ from tune_cluster.duration import duration
 from tune_cluster.reports.confirm import Confirmation, standings
 from tune_cluster.reports.doctor.finding import Advice, Finding, worst_first
 from tune_cluster.reports.doctor.noise import decided, noise_of
+from tune_cluster.reports.ray_experiment import OF_RAY_TUNE
 from tune_cluster.reports.trial_table import searched
 from tune_cluster.study.stored import StoredStudy
 
@@ -104,7 +105,12 @@ def _cost(study: StoredStudy, state: str) -> str:
     price = flags.get("price_per_gpu_hour")
     gpus = float(flags.get("gpus_per_trial") or 0.0)
     money = f", {price * gpus * at_work / 3600:.2f} in money" if price and gpus else ""
-    how = {"running": "it is running", "interrupted": "it was interrupted"}
+    how = {
+        "running": "it is running",
+        "interrupted": "it was interrupted",
+        "damaged": "its journal is damaged",
+        OF_RAY_TUNE: "how it ended is not in its files",
+    }
     ended = how.get(state, f"it ended by: {state}")
     return (
         f"It cost {epochs} epochs of {len(study.state.trials)} trials ({counts}), "

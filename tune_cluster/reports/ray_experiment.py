@@ -1,7 +1,8 @@
 """A plain Ray Tune experiment, which this project did not make, as a study for a report.
 
 Its JSON and CSV files are read, and nothing is unpickled: `params.json` has the configuration of a
-trial, `result.json` or `progress.csv` its reports. The space is not in them: the range of a
+trial, `result.json` or `progress.csv` its reports, `error.txt` its error, and the newest
+`experiment_state-*.json` which trials have ended. The space is not in them: the range of a
 hyperparameter is what was tried.
 """
 
@@ -12,7 +13,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from search_spaces.objective import Mode, Objective
 from search_spaces.space import flattened
@@ -23,7 +24,16 @@ from tune_cluster.study.events import Started
 from tune_cluster.study.state import StudyState
 from tune_cluster.study.stored import StoredStudy
 
-PARAMS, RESULTS, PROGRESS = "params.json", "result.json", "progress.csv"
+PARAMS, RESULTS, PROGRESS, ERROR = "params.json", "result.json", "progress.csv", "error.txt"
+
+OF_RAY_TUNE = "an experiment of Ray Tune"
+"""State of such a study: how it has ended is not in its files."""
+
+STATES = "experiment_state-*.json"
+"""Snapshots of an experiment, with the time in their names."""
+
+UNFINISHED = ("PENDING", "RUNNING", "PAUSED")
+"""Status, in a snapshot, of a trial that has not ended."""
 
 EPOCH, TIME, NODE = "training_iteration", "timestamp", "node_ip"
 """Names of Ray's own fields of a report."""
@@ -67,22 +77,24 @@ def read_ray_experiment(directory: Path, metric: str | None, mode: Mode | None) 
         ValueError: metric or mode is missing, no trial has reported the metric, or no trial is
             readable.
     """
-    trials = [found for path in sorted(directory.glob(f"*/{PARAMS}")) if (found := _trial(path))]
+    statuses = _statuses(directory)
+    paths = sorted(directory.glob(f"*/{PARAMS}"))
+    trials = [found for path in paths if (found := _trial(path, statuses))]
     if not trials:
         raise ValueError(f"{directory}: no trial of Ray Tune can be read there")
     names = dict.fromkeys(
-        name for _, reports in trials for report in reports for name in _metrics(report)
+        name for trial in trials for report in trial.reports for name in _metrics(report)
     )
     if metric is None or mode is None or metric not in names:
         known = ", ".join(names) or "none"
         given = "" if metric is None else f", got {metric}"
         raise ValueError(
-            f"{directory} is an experiment of Ray Tune, whose files do not say what is best: give "
-            f"--metric, one of {known}{given}, and --mode max or min"
+            f"{directory} is {OF_RAY_TUNE}, whose files do not say what is best: tune-cluster "
+            f"report EXPERIMENT --metric, one of {known}{given}, --mode max or min"
         )
     objective = Objective(metric, mode)
     events = list(_events(trials, metric))
-    configs = [config for config, _ in trials]
+    configs = [trial.config for trial in trials]
     about = {
         "job": "",
         "metric": metric,
@@ -96,10 +108,41 @@ def read_ray_experiment(directory: Path, metric: str | None, mode: Mode | None) 
     return StoredStudy(about, events, StudyState(objective, events))
 
 
-def _trial(params: Path) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
-    """Return configuration and reports of a trial; None if they cannot be read."""
-    config = _object(_content(params))
-    return None if config is None else (flattened(config), list(_reports(params.parent)))
+class _Trial(NamedTuple):
+    """A trial as its files tell of it."""
+
+    config: dict[str, Any]
+    reports: list[dict[str, Any]]
+    ended: bool
+    error: str
+    """Text of its error; empty without one."""
+
+
+def _trial(params: Path, statuses: Mapping[str, str]) -> _Trial | None:
+    """Return what the files of a trial tell; None if its configuration cannot be read."""
+    config, folder = _object(_content(params)), params.parent
+    if config is None:
+        return None
+    status = next((status for trial, status in statuses.items() if f"_{trial}_" in folder.name), "")
+    return _Trial(
+        config=flattened(config),
+        reports=list(_reports(folder)),
+        ended=status not in UNFINISHED,
+        error=_content(folder / ERROR).decode(errors="replace").strip(),
+    )
+
+
+def _statuses(directory: Path) -> dict[str, str]:
+    """Return the status of each trial in the newest snapshot, by its id; nothing without one."""
+    newest = max(directory.glob(STATES), default=None, key=lambda path: path.name)
+    state = {} if newest is None else _object(_content(newest)) or {}
+    found: dict[str, str] = {}
+    for pair in state.get("trial_data") or ():
+        text = pair[0] if isinstance(pair, list) and pair else ""
+        trial = _object(text.encode()) if isinstance(text, str) else None
+        if trial is not None:
+            found[str(trial.get("trial_id"))] = str(trial.get("status"))
+    return found
 
 
 def _content(path: Path) -> bytes:
@@ -154,21 +197,25 @@ def _is_finite(value: float) -> bool:
     return abs(value) <= LARGEST_NUMBER
 
 
-def _events(trials: list[tuple[dict[str, Any], list[dict[str, Any]]]], metric: str) -> list[Event]:
+def _events(trials: list[_Trial], metric: str) -> list[Event]:
     found: list[Event] = []
-    for index, (config, reports) in enumerate(trials):
+    for index, (config, reports, ended, error) in enumerate(trials):
         told = list(_results(index, reports, metric))
         times = [event.time for event in told if event.time is not None]
         began = min(times, default=None)
         found.append(Suggested(trial=index, config=config, time=began))
-        if not reports:
+        if not reports and not error:
             continue
-        took = reports[0].get("time_total_s")
+        took = reports[0].get("time_total_s") if reports else None
         if began is not None and isinstance(took, (int, float)) and 0 <= took <= began:
             began -= took
         found += [Started(trial=index, time=began), *told]
-        if told:
-            last, now = told[-1].epoch, max(times, default=None)
+        last, now = told[-1].epoch if told else 0, max(times, default=None)
+        if error:
+            reason, log = error.splitlines()[-1].strip(), "\n".join(error.splitlines()[-20:])
+            end = Ended(trial=index, epoch=last, status="failed", time=now, reason=reason, log=log)
+            found.append(end)
+        elif told and ended:
             found.append(Ended(trial=index, epoch=last, status="finished", time=now))
     # Suggestions first: a study knows its trials in order.
     suggested = [event for event in found if isinstance(event, Suggested)]

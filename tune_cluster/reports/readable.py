@@ -11,7 +11,11 @@ from tune_cluster.reports.audit import AUDIT, AUDIT_FILE, audit_lines
 from tune_cluster.reports.beside import absolute, is_there
 from tune_cluster.reports.confirm import Confirmation, confirmation_beside
 from tune_cluster.reports.overview import state_of
-from tune_cluster.reports.ray_experiment import is_ray_experiment, read_ray_experiment
+from tune_cluster.reports.ray_experiment import (
+    OF_RAY_TUNE,
+    is_ray_experiment,
+    read_ray_experiment,
+)
 from tune_cluster.storage.integrity import parse
 from tune_cluster.storage.store import Store
 from tune_cluster.study.directory import local_copy
@@ -57,7 +61,7 @@ def readable(address: str, metric: str | None = None, mode: Mode | None = None) 
     directory = local_copy(address)
     if not (directory / STUDY_FILE).exists() and is_ray_experiment(directory):
         study = read_ray_experiment(directory, metric, mode)
-        return Readable(directory, study, "an experiment of Ray Tune", "")
+        return Readable(directory, study, OF_RAY_TUNE, "")
     try:
         study = read_study(directory, address=address)
         return Readable(
