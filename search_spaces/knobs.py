@@ -108,6 +108,15 @@ class Knobs:
                 if holds:
                     raise ValueError(f"--search {text}: {name} cannot be searched, since {reason}")
 
+    @property
+    def given(self) -> dict[str, str]:
+        """Flag and words that fix or search a hyperparameter, by its name; raises as `apply`."""
+        fixed = zip(parse_fixed(self.fix), self.fix, strict=True)
+        return {
+            **{name: f"--fix {text}" for name, text in fixed},
+            **{parameter_of(text).name: f"--search {text}" for text in self.search},
+        }
+
     def train_ratio(self, default: float = 0.8) -> float:
         """Return the share of the samples in the training part of the study's split: the fixed
         `train_ratio`, or the largest searched one if it is above `default`.

@@ -1,6 +1,7 @@
 """Every job, as a person types it."""
 
 import importlib
+import inspect
 import signal
 from typing import get_args
 
@@ -59,6 +60,8 @@ def test_every_job_fixes_and_searches_any_hyperparameter_by_any_metric(name, fil
     module = importlib.import_module(f"tune_jobs.{name.removesuffix('.py')}")
     argv = ["--dataset", "digits", "--max-epochs", "9", "--metric", "val_auroc"]
     argv += ["--fix", "patience=6", "--fix=train_ratio=0.6", "folds=0"]
+    measured = "batch" in inspect.signature(module.job).parameters
+    argv += ["--batch-size", "16"] if measured else ["--fix", "batch_size=16"]
     argv += ["--search", "min_delta=0.0,0.01", *{**KNOBS, **files}.get(name, ())]
     command = parse(module.job, argv)
     tuner = module.job(command.options, **command.own)
@@ -66,7 +69,7 @@ def test_every_job_fixes_and_searches_any_hyperparameter_by_any_metric(name, fil
     expected = ("val_auroc", "max") if data.classes else ("val_mae", "min")
     assert (found.metric, found.mode) == expected
     space = found.search_alg.space
-    assert dict(space.fixed)["patience"] == 6
+    assert (dict(space.fixed)["patience"], dict(space.fixed)["batch_size"]) == (6, 16)
     assert [p.values for p in space.parameters if p.name == "min_delta"] == [(0.0, 0.01)]
     assert data.train_ratio == dict(space.fixed)["train_ratio"] == 0.6
     for config in space.samples():
@@ -76,7 +79,22 @@ def test_every_job_fixes_and_searches_any_hyperparameter_by_any_metric(name, fil
         ("--metric", known): rf"--metric {known}: unknown \(did you mean val_{known}\?\).*val_loss",
         ("--fix", "epochs=3"): "--fix epochs=3: give --max-epochs",
         ("--search", "seed=1,2"): "--search seed=1,2",
+        (
+            "--batch-size",
+            "32",
+            "--fix",
+            "batch_size=64",
+        ): "--batch-size 32 and --fix batch_size=64:",
+        (
+            "--batch-size",
+            "auto",
+            "--search",
+            "batch_size=8,16",
+        ): "--batch-size auto and --search ba",
     }.items():
+        if words[0] == "--batch-size" and not measured:
+            assert "`--batch-size`: each study" in module.job.__doc__
+            continue
         other = parse(module.job, [*argv, *words])
         with pytest.raises(ValueError, match=said):
             module.job(other.options, **other.own)

@@ -45,6 +45,7 @@ class BatchSizeFlags:
         config: Mapping[str, object],
         data: SearchData[Any],
         granted: Granted,
+        given: Mapping[str, str],
     ) -> dict[str, int]:
         """Return the batch size by its name, to fix it in the space; nothing without the flag.
 
@@ -56,13 +57,20 @@ class BatchSizeFlags:
             config: configuration of the first trial.
             data: the samples.
             granted: what a trial runs on.
+            given: flags that fix or search a hyperparameter, by its name.
 
         Raises:
-            ValueError: config and data are not compatible, this machine has no GPU for trials that
-                have one, or the smallest batch does not fit.
+            ValueError: the batch size is given by another flag too, config and data are not
+                compatible, this machine has no GPU for trials that have one, or the smallest batch
+                does not fit.
         """
         if self.batch_size is None:
             return {}
+        if "batch_size" in given:
+            raise ValueError(
+                f"--batch-size {self.batch_size} and {given['batch_size']}: each gives the batch "
+                "size of all trials; leave one of them out"
+            )
         if self.batch_size != "auto":
             return {"batch_size": self.batch_size}
         cpus, gpus = granted.cpus_per_trial, granted.gpus_per_trial

@@ -52,6 +52,9 @@ def job(
 ) -> Tuner:
     """Which strategy finds a good configuration in the fewest epochs?
 
+    The batch size is searched, or the same for all by `--fix batch_size=64`. There is no
+    `--batch-size`: each study would measure `auto` anew, and the strategies search other spaces.
+
     Args:
         strategy: a single strategy to run as a study, or all to compare them.
         seeds: number of studies of each strategy.

@@ -35,7 +35,8 @@ def job(
     goal = scoring.goal(dataset.search)
     space = for_targets(OPTIMIZER, dataset.search.classes).fix(model=DEFAULT_MODEL, patience=0)
     space = knobs.apply(space, epochs=options.epochs, model=images.model, **goal.config)
-    space = space.fix(**batch.values(ImageClassifier, space.complete({}), dataset.search, options))
+    size = batch.values(ImageClassifier, space.complete({}), dataset.search, options, knobs.given)
+    space = space.fix(**size)
     limit = float("inf") if options.yes or options.resume else LIMIT
     return Tuner(
         ImageClassifier,

@@ -40,7 +40,8 @@ def job(
     goal = scoring.goal(dataset.search)
     space = within(for_targets(FULL_RECIPE, dataset.search.classes), epochs)
     space = knobs.apply(space, epochs=epochs, model=images.model, **goal.config)
-    space = space.fix(**batch.values(ImageClassifier, space.complete({}), dataset.search, options))
+    size = batch.values(ImageClassifier, space.complete({}), dataset.search, options, knobs.given)
+    space = space.fix(**size)
     return Tuner(
         ImageClassifier,
         tune_config=TuneConfig(

@@ -36,7 +36,8 @@ def job(
     goal = scoring.goal(dataset.search)
     space = for_targets(LR, dataset.search.classes).fix(model=DEFAULT_MODEL, patience=0)
     space = knobs.apply(space, epochs=options.epochs, model=images.model, **goal.config)
-    space = space.fix(**batch.values(ImageClassifier, space.complete({}), dataset.search, options))
+    size = batch.values(ImageClassifier, space.complete({}), dataset.search, options, knobs.given)
+    space = space.fix(**size)
     pbt = PBT(
         space,
         perturbed=["learning_rate"],

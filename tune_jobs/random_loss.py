@@ -30,7 +30,8 @@ def job(
     goal = scoring.goal(dataset.search)
     space = for_targets(LOSS, dataset.search.classes).fix(model=DEFAULT_MODEL, patience=0)
     space = knobs.apply(space, epochs=options.epochs, model=images.model, **goal.config)
-    space = space.fix(**batch.values(ImageClassifier, space.complete({}), dataset.search, options))
+    size = batch.values(ImageClassifier, space.complete({}), dataset.search, options, knobs.given)
+    space = space.fix(**size)
     return Tuner(
         ImageClassifier,
         tune_config=TuneConfig(

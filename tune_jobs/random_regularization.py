@@ -32,7 +32,8 @@ def job(
         model=DEFAULT_MODEL, patience=0, learning_rate=0.05
     )
     space = knobs.apply(space, epochs=options.epochs, model=images.model, **goal.config)
-    space = space.fix(**batch.values(ImageClassifier, space.complete({}), dataset.search, options))
+    size = batch.values(ImageClassifier, space.complete({}), dataset.search, options, knobs.given)
+    space = space.fix(**size)
     return Tuner(
         ImageClassifier,
         tune_config=TuneConfig(

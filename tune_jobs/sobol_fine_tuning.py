@@ -46,7 +46,8 @@ def job(
         **known, patience=0
     )
     space = knobs.apply(space, epochs=epochs, pretrained=known["pretrained"], **goal.config)
-    space = space.fix(**batch.values(ImageClassifier, space.complete({}), dataset.search, options))
+    size = batch.values(ImageClassifier, space.complete({}), dataset.search, options, knobs.given)
+    space = space.fix(**size)
     return Tuner(
         ImageClassifier,
         tune_config=TuneConfig(

@@ -31,7 +31,8 @@ def job(
     goal = scoring.goal(dataset.search)
     space = TABLE.fix(loss="cross_entropy", patience=PATIENCE)
     space = knobs.apply(space, TABLE_CATALOGUE, epochs=epochs, **goal.config)
-    space = space.fix(**batch.values(TableNetwork, space.complete({}), dataset.search, options))
+    size = batch.values(TableNetwork, space.complete({}), dataset.search, options, knobs.given)
+    space = space.fix(**size)
     return Tuner(
         TableNetwork,
         tune_config=TuneConfig(

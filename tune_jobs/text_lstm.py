@@ -35,7 +35,8 @@ def job(
     space = space.fix(**texts.fixed(dataset.search), patience=2)
     own = {"epochs": epochs, "model": texts.model, **dict.fromkeys(FILES), **goal.config}
     space = knobs.apply(space, TEXT_CATALOGUE, **own)
-    space = space.fix(**batch.values(TextClassifier, space.complete({}), dataset.search, options))
+    size = batch.values(TextClassifier, space.complete({}), dataset.search, options, knobs.given)
+    space = space.fix(**size)
     return Tuner(
         TextClassifier,
         tune_config=TuneConfig(

@@ -41,6 +41,8 @@ def job(
     goal = scoring.goal(dataset.search)
     space = for_targets(CNN, dataset.search.classes).fix(patience=0)
     space = knobs.apply(space, epochs=options.epochs, **goal.config)
+    size = batch.values(ImageClassifier, space.complete({}), dataset.search, options, knobs.given)
+    space = space.fix(**size)
     return Tuner(
         ImageClassifier,
         tune_config=TuneConfig(

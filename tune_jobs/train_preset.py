@@ -48,13 +48,13 @@ def job(
     goal, epochs = scoring.goal(dataset.search), options.max_epochs or found.epochs
     space = Space(f"preset {preset}", (), fixed=tuple(config_of(preset).items()))
     space = knobs.apply(space, epochs=epochs, **goal.config)
-    space = space.fix(**batch.values(ImageClassifier, space.complete({}), dataset.search, options))
+    size = batch.values(ImageClassifier, space.complete({}), dataset.search, options, knobs.given)
     return Tuner(
         ImageClassifier,
         tune_config=TuneConfig(
             metric=goal.metric,
             mode=goal.mode,
-            search_alg=RandomSearch(space, seed=options.seed),
+            search_alg=RandomSearch(space.fix(**size), seed=options.seed),
             num_samples=seeds or (None if options.smoke_test else DEFAULT_SEEDS),
         ),
         run_config=RunConfig(stop={"training_iteration": epochs}),
