@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
@@ -31,6 +32,8 @@ class DataFlags:
 
     resumable: ClassVar[tuple[str, ...]] = ("dataset", "data_dir")
     """Flags that may change in a resume: the content must be equal, which is checked."""
+    taken_for: ClassVar[Mapping[str, str]] = {"target": "targets"}
+    """For a flag of all studies, the flag that a person may mean by it."""
     dataset: Annotated[
         str | None,
         tyro.conf.arg(

@@ -1,5 +1,6 @@
 """Options of table jobs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -26,6 +27,8 @@ class TableFlags:
 
     resumable: ClassVar[tuple[str, ...]] = ("dataset",)
     """Flag that may change in a resume: the content must be equal, which is checked."""
+    taken_for: ClassVar[Mapping[str, str]] = {"target": "predict"}
+    """For a flag of all studies, the flag that a person may mean by it."""
     dataset: Annotated[
         str | None,
         tyro.conf.arg(

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
-import io
 import sys
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import redirect_stderr
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, make_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -18,6 +15,7 @@ import docstring_parser
 import tyro
 from rich.console import Console
 
+from tune_cluster.execution.flags import Flag, read_flags
 from tune_cluster.execution.options import (
     ONE_SESSION,
     OPTION_NAMES,
@@ -71,25 +69,6 @@ class Command:
         }
 
 
-@dataclass(frozen=True)
-class _Flag:
-    """A flag of the job itself."""
-
-    name: str
-    annotation: Any
-    default: Any
-    help: str
-    parameter: str
-    """Parameter of the job that takes its value."""
-    group: type | None = None
-    """Dataclass that has it as a field, which is the parameter's type; None without one."""
-
-    @property
-    def resumable(self) -> bool:
-        """Whether `--resume` may change it."""
-        return self.name in getattr(self.group, "resumable", ())
-
-
 def parse(job: Callable[..., object], argv: Sequence[str], stored: Any = None) -> Command:
     """Parse the command line of `job`; with `stored`, a study's stored command gives the defaults.
 
@@ -108,7 +87,7 @@ def parse(job: Callable[..., object], argv: Sequence[str], stored: Any = None) -
     defaults = _defaults(own, stored)
     helps = _helps(Options)
     hints = typing.get_type_hints(Options, include_extras=True)
-    shared = [_Flag(n, hints[n], defaults[n], helps[n], "") for n in hints if n in OPTION_NAMES]
+    shared = [Flag(n, hints[n], defaults[n], helps[n], "") for n in hints if n in OPTION_NAMES]
     if not {"-h", "--help"}.isdisjoint(argv):
         resumed = (
             f"With --resume STUDY these may change: {_changing(own)}. The script must say the same "
@@ -170,7 +149,7 @@ def arguments_of(
 
 
 def _command(
-    own: Sequence[_Flag], defaults: Mapping[str, Any], values: Mapping[str, Any], stored: Any
+    own: Sequence[Flag], defaults: Mapping[str, Any], values: Mapping[str, Any], stored: Any
 ) -> Command:
     if stored is not None:
         values = _as_chosen(defaults, values, stored["options"])
@@ -196,54 +175,6 @@ def _command(
                 **{known.name: values[known.name] for known in fields(one.group)}
             )
     return Command(options_of(**shared), parameters, changed)
-
-
-def read_flags(
-    flags: Sequence[_Flag], argv: Sequence[str], defaults: Mapping[str, Any], *, prog: str
-) -> dict[str, Any]:
-    """Return the values of the flags on a command line, by name; raise a ValueError for an unknown
-    one or one of the wrong type."""
-    kind = make_dataclass(
-        "CommandLine",
-        [
-            # A dataclass does not accept a list as a default.
-            (
-                one.name,
-                Annotated[one.annotation, tyro.conf.arg(help=one.help or None)],
-                field()
-                if defaults[one.name] is inspect.Parameter.empty
-                else field(default_factory=partial(copy.deepcopy, defaults[one.name])),
-            )
-            for one in flags
-        ],
-        frozen=True,
-        kw_only=True,
-    )
-    errors = io.StringIO()
-    try:
-        with redirect_stderr(errors):
-            parsed: Any = tyro.cli(
-                kind,
-                prog=prog,
-                args=list(argv),
-                description="",
-                config=(tyro.conf.FlagCreatePairsOff,),
-            )
-    except SystemExit as ended:
-        if not ended.code:
-            raise
-        raise ValueError(f"{_message_in(errors.getvalue())}; --help lists the flags") from None
-    return {one.name: getattr(parsed, one.name) for one in flags}
-
-
-def _message_in(box: str) -> str:
-    """Return the error that tyro prints in a box of several lines, as one line."""
-    printed = [line.strip("│ ") for line in box.splitlines()]
-    # Between the head of the box and the line above the help, if any.
-    lines = [line for line in printed if line and line[0] not in "╭╰"]
-    end = next((at for at, line in enumerate(lines) if line.startswith("─")), len(lines))
-    # The errors of the single types of a union are left out.
-    return " ".join(lines[:end]).partition(" Got errors:")[0].rstrip(".")
 
 
 def bound(command: Callable[..., T], argv: Sequence[str], *, prog: str) -> Callable[[], T]:
@@ -283,7 +214,7 @@ def bound(command: Callable[..., T], argv: Sequence[str], *, prog: str) -> Calla
         if p.kind is not p.KEYWORD_ONLY:
             name = p.name.upper() if p.default is p.empty else f"[{p.name.upper()}]"
             kind = Annotated[tyro.conf.Positional[kind], tyro.conf.arg(metavar=name)]  # type: ignore[misc, valid-type]
-        flags.append(_Flag(p.name, kind, p.default, helps.get(p.name, ""), p.name))
+        flags.append(Flag(p.name, kind, p.default, helps.get(p.name, ""), p.name))
     if not {"-h", "--help"}.isdisjoint(read):
         print_help(command)
     elif own and own[0].default is inspect.Parameter.empty and (not read or read[0][:1] == "-"):
@@ -309,7 +240,7 @@ def _print_paragraphs(paragraphs: Sequence[str]) -> None:
     Console().print("\n\n".join(paragraphs), highlight=False, markup=False)
 
 
-def _changing(own: Sequence[_Flag]) -> str:
+def _changing(own: Sequence[Flag]) -> str:
     return ", ".join(map(flag, [*RESUMABLE, *(one.name for one in own if one.resumable)]))
 
 
@@ -325,7 +256,7 @@ def _helps(documented: object) -> dict[str, str]:
     return {p.arg_name: " ".join((p.description or "").split()) for p in found}
 
 
-def _own_flags(job: Callable[..., object]) -> list[_Flag]:
+def _own_flags(job: Callable[..., object]) -> list[Flag]:
     """Return the flags of a job: its parameters after the options; of a dataclass each field."""
     try:
         parameters = list(inspect.signature(job, eval_str=True).parameters.values())
@@ -334,7 +265,7 @@ def _own_flags(job: Callable[..., object]) -> list[_Flag]:
     if not parameters or parameters[0].kind is inspect.Parameter.KEYWORD_ONLY:
         raise ValueError("the job needs a first parameter, the options: def job(options, ...)")
     helps = _helps(job)
-    found: list[_Flag] = []
+    found: list[Flag] = []
     for parameter in parameters[1:]:
         if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             found += _flags_of(parameter, helps.get(parameter.name, ""))
@@ -350,16 +281,14 @@ def _own_flags(job: Callable[..., object]) -> list[_Flag]:
     return found
 
 
-def _flags_of(parameter: inspect.Parameter, help_text: str) -> Iterator[_Flag]:
+def _flags_of(parameter: inspect.Parameter, help_text: str) -> Iterator[Flag]:
     name, group, default = parameter.name, parameter.annotation, parameter.default
     if isinstance(group, type) and is_dataclass(group):
         helps, hints = _helps(group), typing.get_type_hints(group, include_extras=True)
         whole = group() if default is parameter.empty else default
         for known in fields(group):
             value = getattr(whole, known.name)
-            yield _Flag(
-                known.name, hints[known.name], value, helps.get(known.name, ""), name, group
-            )
+            yield Flag(known.name, hints[known.name], value, helps.get(known.name, ""), name, group)
         return
     # `--resume STUDY` alone must be a complete command line.
     if default is parameter.empty:
@@ -369,10 +298,10 @@ def _flags_of(parameter: inspect.Parameter, help_text: str) -> Iterator[_Flag]:
             f"{flag(name)}: the job's parameter needs a type, such as "
             f"{name}: {type(default).__name__} = {default!r}"
         )
-    yield _Flag(name, parameter.annotation, default, help_text, name)
+    yield Flag(name, parameter.annotation, default, help_text, name)
 
 
-def _defaults(own: Sequence[_Flag], stored: Any) -> dict[str, Any]:
+def _defaults(own: Sequence[Flag], stored: Any) -> dict[str, Any]:
     """Return the default of each flag: of a resumed study its stored value."""
     shared = {known.name: known.default for known in fields(Options)}
     defaults = {**shared, **{one.name: one.default for one in own}}
@@ -424,9 +353,7 @@ def _typed(name: str, value: Any) -> Any:
     return expanded(flag(name), value) if name in PATHS and value is not None else value
 
 
-def _refuse_changes(
-    own: Sequence[_Flag], before: Mapping[str, Any], now: Mapping[str, Any]
-) -> None:
+def _refuse_changes(own: Sequence[Flag], before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     free = {*RESUMABLE, *ONE_SESSION, *(one.name for one in own if one.resumable)}
     if now["resume_or_start"]:
         # The study was found by these.
