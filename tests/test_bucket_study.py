@@ -152,6 +152,7 @@ def test_a_study_whose_head_is_lost_resumes_elsewhere_to_the_same_table(
     assert study.read("best/state.pt") == (copy / "best" / "state.pt").read_bytes()
     assert {"best/best.json", "trials.csv", "study.json", "report.html"} <= set(left)
     assert f"report         {study}/report.html" in output
+    assert f"tune-cluster confirm {study}" in study.read("report.html").decode()
     assert LEASE_FILE not in left
     # No file contains keys either.
     secrets = (os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"])

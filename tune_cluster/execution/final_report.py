@@ -43,5 +43,7 @@ def _written(study: Study) -> str:
     from tune_cluster.reports.readable import readable
     from tune_cluster.reports.report import PAGE_FILE, report_of, write_report
 
-    write_report([report_of(readable(str(study.directory)))], study.directory)
+    # Read here, where it was written, and named as a person names it.
+    found = readable(str(study.directory))._replace(address=address(study))
+    write_report([report_of(found)], study.directory)
     return argument(f"{address(study)}/{PAGE_FILE}")

@@ -39,6 +39,8 @@ class Readable(NamedTuple):
     """A study, or what can be read of it."""
 
     directory: Path
+    address: str
+    """Address that a person gave, which names the study in commands: `directory` may be a copy."""
     study: StoredStudy
     state: str
     """State of the study, as `overview.state_of` returns it."""
@@ -61,19 +63,18 @@ def readable(address: str, metric: str | None = None, mode: Mode | None = None) 
     directory = local_copy(address)
     if not (directory / STUDY_FILE).exists() and is_ray_experiment(directory):
         study = read_ray_experiment(directory, metric, mode)
-        return Readable(directory, study, OF_RAY_TUNE, "")
+        return Readable(directory, address, study, OF_RAY_TUNE, "")
     try:
         study = read_study(directory, address=address)
-        return Readable(
-            directory, study, state_of(directory, study), "", siblings_of(address, study)
-        )
+        siblings = siblings_of(address, study)
+        return Readable(directory, address, study, state_of(directory, study), "", siblings)
     except DamagedJournalError as error:
         about = read_study_file(directory)
         events = error.whole.events
         state = StudyState(Objective(about["metric"], about["mode"]), events)
         study = StoredStudy(about, events, state)
         notice = f"the journal is damaged: {error}"
-        return Readable(directory, study, "damaged", notice, siblings_of(address, study))
+        return Readable(directory, address, study, "damaged", notice, siblings_of(address, study))
 
 
 def siblings_of(address: str, study: StoredStudy) -> Siblings:

@@ -136,7 +136,7 @@ def report_of(readable: Readable, *, importance: bool = True) -> StudyReport:
     Raises:
         ValueError: a library of the extra `report` is not installed.
     """
-    directory, study, state, notice, siblings = readable
+    directory, address, study, state, notice, siblings = readable
     findings, work = examined(study, siblings.confirmation), work_of(study)
     objective = study.state.objective
     rows = ordered(rows_of(study), "value", descending=objective.mode == "max")
@@ -147,7 +147,7 @@ def report_of(readable: Readable, *, importance: bool = True) -> StudyReport:
         state=state,
         notice=notice,
         siblings=siblings,
-        confirmed=_confirmed(directory, study, siblings.confirmation),
+        confirmed=_confirmed(address, study, siblings.confirmation),
         answer=answer_of(study, state, findings, siblings.confirmation),
         findings=worst_first(findings),
         rows=rows,
@@ -159,8 +159,8 @@ def report_of(readable: Readable, *, importance: bool = True) -> StudyReport:
     )
 
 
-def _confirmed(directory: Path, study: StoredStudy, found: Confirmation | None) -> str:
-    command = f"tune-cluster confirm {argument(str(directory))}"
+def _confirmed(address: str, study: StoredStudy, found: Confirmation | None) -> str:
+    command = f"tune-cluster confirm {argument(address)}"
     if found is not None:
         return "" if found.over else f"Not confirmed yet ({found.sentence}): {command}"
     # An experiment of plain Ray Tune has no command; an audit is no study of its own.
