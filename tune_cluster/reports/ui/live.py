@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from search_spaces.objective import shown_value
 from tune_cluster.reports.confirm import CONFIRM
 from tune_cluster.reports.overview import Overview, Unreadable, holder_of, is_held, overview_of
 from tune_cluster.reports.readable import Readable, readable
@@ -138,14 +139,13 @@ def _created(study: Overview | Unreadable) -> tuple[str, str]:
 
 
 def overview_json(study: Overview | Unreadable) -> dict[str, Any]:
-    """Return a study in short as plain JSON."""
+    """Return a study in short as plain JSON, its best value as every other place shows it."""
     if isinstance(study, Unreadable):
         return {"name": study.directory.name, "state": "unreadable", "reason": study.reason}
     return {
         "name": study.directory.name,
         "state": study.state,
-        "metric": study.metric,
-        "best": None if study.best is None else study.best.value,
+        "best": "" if study.best is None else f"{study.metric} {shown_value(study.best.value)}",
         "trials": study.trials,
         "planned": study.planned,
         "counts": dict(study.counts),

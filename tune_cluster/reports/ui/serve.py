@@ -33,7 +33,7 @@ def serve(folder: Path, *, port: int, allow_stop: bool) -> None:
     except OSError as error:
         raise ValueError(f"--port {port}: {error.strerror}; give another one, or 0") from None
     token = secrets.token_urlsafe(16)
-    made = application(folder.resolve(), token=token, allow_stop=allow_stop)
+    made = application(folder, token=token, allow_stop=allow_stop)
     address = f"http://{LOOPBACK}:{listening.getsockname()[1]}/?token={token}"
     print(one_line(f"page      {address}"), flush=True)
     print("end it with Ctrl-C; by ssh: ssh -L PORT:127.0.0.1:PORT HOST", flush=True)
