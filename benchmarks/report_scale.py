@@ -9,6 +9,8 @@ time, which other processes of the machine lengthen. The page is asked as a brow
 the first time, again, and after a driver has written 16 more trials of one epoch. In the browser
 every figure is scrolled to until it is drawn (headless Chromium without a GPU; left out where there
 is none): its CPU time with that of its helpers, and its longest task, in which it answers nothing.
+Then the page of the growing study changes in its place: once by 16 trials, and 50 times by none,
+with another figure in sight each time, which must leave its memory as it was.
 """
 
 import fcntl
@@ -121,11 +123,12 @@ def _taken(*arguments: str) -> Taken:
 
 
 def _started(arguments: Sequence[str], output: IO[bytes] | int) -> subprocess.Popen[bytes]:
+    root = str(Path(__file__).parents[1])
     process = subprocess.Popen(
         [sys.executable, "-c", COMMAND, *arguments],
         stdout=output,
         stderr=subprocess.STDOUT,
-        cwd=Path(__file__).parents[1],
+        env={**os.environ, "PYTHONPATH": root},
     )
     os.sched_setaffinity(process.pid, {CORE})
     return process
@@ -154,7 +157,7 @@ def _page(folder: Path, trials: int) -> Iterator[tuple[str, float, str]]:
         write_growth(journal, trials + PLACES)
         yield from server.asked("list_grown", "/studies")
         if shutil.which("chromium") and shutil.which("chromedriver"):
-            yield from _browser(server.address)
+            yield from _browser(server.address, journal, trials + 2 * PLACES)
 
 
 class Server(NamedTuple):
@@ -207,9 +210,25 @@ new PerformanceObserver(list => {
 """
 """Collects the milliseconds of each task of over 50, in which the page answers nothing."""
 
+SCROLL = """
+document.querySelectorAll('.figure')[arguments[0]].scrollIntoView();
+// What comes into sight is noticed in the next frame.
+requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(arguments[1])));
+"""
 
-def _browser(address: str) -> Iterator[tuple[str, float, str]]:
-    """Scroll through the page of each study in a browser; yield how long it was busy."""
+ALL_DRAWN = """
+return Boolean(document.querySelectorAll('.figure')[arguments[0]].dataset.drawn) && !drawing;
+"""
+
+FOLLOW = "follow().then(arguments[0], arguments[0])"
+"""Looks for changes of the study at once, as the page does every few seconds."""
+
+UPDATES_OF_PAGE = 50
+
+
+def _browser(address: str, growing: Path, trials: int) -> Iterator[tuple[str, float, str]]:
+    """Scroll through the page of each study in a browser, and let that of the journal that grows,
+    with its number of trials, change; yield how long the browser was busy."""
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 
@@ -218,25 +237,45 @@ def _browser(address: str) -> Iterator[tuple[str, float, str]]:
         options.add_argument(argument)
     options.binary_location = "/usr/bin/chromium"
     browser = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+
+    def longest_task() -> float:
+        """Return the seconds of the longest task since the last call."""
+        return float(browser.execute_script("return Math.max(0, ...window.busy.splice(0))")) / 1000
+
+    def scroll_to(figure: int) -> None:
+        browser.execute_async_script(SCROLL, figure)
+        while not browser.execute_script(ALL_DRAWN, figure):
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+
+    def heap() -> float:
+        browser.execute_cdp_cmd("HeapProfiler.collectGarbage", {})
+        found = browser.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]
+        return float(next(one["value"] for one in found if one["name"] == "JSHeapUsedSize"))
+
     try:
         browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": BUSY})
+        browser.execute_cdp_cmd("Performance.enable", {})
         browser.get(address)
         base = address.partition("/?")[0]
         for name in ("study", "growing"):
             before = _cpu_below(browser.service.process.pid)
             browser.get(f"{base}/study/{name}")
-            count = browser.execute_script("return document.querySelectorAll('.figure').length")
-            for at in range(count):
-                browser.execute_script(
-                    "document.querySelectorAll('.figure')[arguments[0]].scrollIntoView()", at
-                )
-                while not browser.execute_script(
-                    "return document.querySelectorAll('.figure')[arguments[0]].dataset.drawn", at
-                ):
-                    time.sleep(SECONDS_BETWEEN_LOOKS)
-            longest = browser.execute_script("return Math.max(0, ...window.busy)")
+            figures = browser.execute_script("return document.querySelectorAll('.figure').length")
+            for figure in range(figures):
+                scroll_to(figure)
             yield f"browser_{name}_cpu", _cpu_below(browser.service.process.pid) - before, "s"
-            yield f"browser_{name}_longest_task", longest / 1000, "s"
+            yield f"browser_{name}_longest_task", longest_task(), "s"
+        write_growth(growing, trials)
+        browser.execute_async_script(FOLLOW)
+        for figure in range(figures):
+            scroll_to(figure)
+        yield "browser_update_longest_task", longest_task(), "s"
+        yield "browser_heap", heap() / MEGABYTE, "MB"
+        for update in range(UPDATES_OF_PAGE):
+            growing.touch()
+            browser.execute_async_script(FOLLOW)
+            scroll_to(update % figures)
+        yield f"browser_heap_after_{UPDATES_OF_PAGE}_updates", heap() / MEGABYTE, "MB"
     finally:
         browser.quit()
 

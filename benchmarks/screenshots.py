@@ -89,7 +89,7 @@ def main() -> None:
         drawn(browser, 2)
         seen(browser, WIDTH, top_of(browser, "Importance of the hyperparameters") - 8)
         taken(browser, "report")
-        with served(folder) as server:
+        with served(Path("results")) as server:
             live_page(browser, server.address, first)
         with tensorboard(folder / first) as address:
             hparams(browser, address)
@@ -107,7 +107,7 @@ def live_page(browser: webdriver.Chrome, address: str, study: str) -> None:
     drawn(browser, 2)
     # The box of the trial under the pointer is at the lower end of the window: below the course.
     seen(browser, WIDTH, top_of(browser, "Learning curves of the best trials") + BOX)
-    points = browser.find_elements(By.CSS_SELECTOR, "#figure-0-0 .points path")
+    points = browser.find_elements(By.CSS_SELECTOR, "#figure-0-course-0 .points path")
     # The last point is the end of the study, the one before it the best value.
     ActionChains(browser).move_to_element(points[-2]).perform()
     until(browser, lambda b: b.find_element(By.ID, "trial").text)

@@ -5,18 +5,27 @@ import re
 import shutil
 import subprocess
 import sys
-from base64 import b64decode
 
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.reports.made_up import EPOCHS, SECONDS, spread, trial, write
+from tests.reports.made_up import EPOCHS, SECONDS, spread, study, trial, write
 from tests.studies import about
 from tune_cluster.reports.commands import doctor, report
+from tune_cluster.reports.figure_parallel import (
+    BEST_LINES,
+    MOST_LINES,
+    first_drawn,
+    parallel_figure,
+    step_of,
+    text_of,
+)
 from tune_cluster.reports.importance import importances
 from tune_cluster.reports.report import FILES
+from tune_cluster.reports.trial_table import ordered, rows_of
+from tune_cluster.storage.s3 import S3Store
 from tune_cluster.study.stored import read_study
 
 pytestmark = pytest.mark.slow
@@ -119,7 +128,7 @@ def test_hours_and_money_are_told_by_node(page):
 
 def test_every_value_says_its_epoch_and_a_trial_without_one_is_in_every_figure(page, studies):
     failed = index_of(studies[0], "failed")
-    shown = dict.fromkeys(["scatter", "contour", "parcoords", "bar"], 0)
+    shown = dict.fromkeys(["scatter", "contour", "bar"], 0)
     for figure in figures_in(page).values():
         for trace in figure["data"]:
             hover = trace.get("hovertemplate", "")
@@ -128,10 +137,42 @@ def test_every_value_says_its_epoch_and_a_trial_without_one_is_in_every_figure(p
             trials = trace.get("customdata", [])
             first = [one[0] if isinstance(one, list) else one for one in trials]
             shown[trace["type"]] += failed in first if trials else 0
-            if trace["type"] == "parcoords":
-                assert len(b64decode(trace["line"]["color"]["bdata"])) == 8 * (len(TRIALS) + 1)
-    # In isolation for both hyperparameters, and between them; its work on an unknown node.
-    assert shown == {"scatter": 3, "contour": 0, "parcoords": 0, "bar": 1}
+    # In isolation for both hyperparameters, between them, and as a line over both; its work on an
+    # unknown node.
+    assert shown == {"scatter": 4, "contour": 0, "bar": 1}
+
+
+def lines_in(figure, visible=(True, "legendonly")):
+    """Return the heights of the line of each trial in the figure of all hyperparameters."""
+    found = {}
+    for trace in figure.data:
+        if trace.meta == "lines" and trace.visible in visible:
+            for place, height, index in zip(trace.x, trace.y, trace.customdata, strict=True):
+                if place is not None:
+                    found.setdefault(index, []).append(height)
+    return found
+
+
+def test_each_trial_is_a_line_which_passes_below_an_axis_that_it_has_no_value_on(tmp_path):
+    other = {**trial(0.4), "config": {"batch_size": 32}}
+    made = study(tmp_path, [*TRIALS, LOST, other], in_order=True)
+    rows = ordered(rows_of(made), "value", descending=True)
+    parameters = made.about["space"]["parameters"]
+    lines = lines_in(parallel_figure(rows, parameters, made.state.objective))
+    assert set(lines) == set(made.state.trials)
+    rate, batch, value = zip(*(lines[index] for index in sorted(lines)), strict=True)
+    nowhere = [[i for i, height in enumerate(axis) if height < 0] for axis in (rate, batch, value)]
+    assert nowhere == [[len(TRIALS) + 1], [], [len(TRIALS)]]
+    assert value[made.state.best.trial.index] == max(value) == 1
+
+
+@given(st.integers(MOST_LINES - 2, 10 * MOST_LINES))
+def test_of_many_trials_the_best_and_a_share_of_the_others_are_drawn_at_first(trials):
+    drawn = first_drawn(trials)
+    assert drawn[:BEST_LINES].all()
+    assert min(trials, MOST_LINES) / 2 < drawn.sum() <= MOST_LINES
+    assert drawn[BEST_LINES :: step_of(trials)].all()
+    assert (str(drawn.sum()) in text_of(trials)) == (trials > MOST_LINES)
 
 
 def test_several_studies_stand_side_by_side(studies, tmp_path):
@@ -212,6 +253,14 @@ def test_the_readable_part_of_a_damaged_study_is_reported(studies, tmp_path):
     text = (damaged / "report.md").read_text()
     assert "line 51" in text
     assert "The best is trial" in text
+
+
+def test_the_report_of_a_study_in_a_bucket_names_its_address_in_commands(studies, bucket, tmp_path):
+    address = f"{bucket}/results/first"
+    for name in ("study.json", "journal.jsonl"):
+        S3Store(address).write(name, (studies[0] / name).read_bytes())
+    report((address,), to=str(tmp_path / "to"))
+    assert f"tune-cluster confirm {address}" in (tmp_path / "to" / "report.md").read_text()
 
 
 @pytest.mark.long

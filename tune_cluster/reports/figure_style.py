@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 COLOURS = {
     "finished": "#1f77b4",
@@ -21,7 +21,17 @@ LAYOUT: dict[str, Any] = {
     "font": {"size": 12},
     "hoverlabel": {"namelength": -1},
     "legend": {"orientation": "h", "y": 1.12, "x": 0},
+    # What a person has zoomed, hidden or selected stays when the page of a running study changes.
+    "uirevision": "kept",
 }
+
+
+class Mark(NamedTuple):
+    """What a mark stands for, in a key above figures that share one."""
+
+    symbol: str
+    colour: str
+    name: str
 
 
 def is_finite(value: Any) -> bool:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from search_spaces.objective import shown_value
@@ -15,23 +15,20 @@ from search_spaces.values import short
 from tune_cluster.plain_text import argument
 from tune_cluster.reports.answer import Answer, answer_of
 from tune_cluster.reports.confirm import Confirmation, Standing, standings
-from tune_cluster.reports.course import band_of, course_of
 from tune_cluster.reports.doctor.checks import examined
 from tune_cluster.reports.doctor.finding import Finding, worst_first
 from tune_cluster.reports.frames import results_frame, trials_frame, write_parquet
 from tune_cluster.reports.importance import Importances, importances
 from tune_cluster.reports.predictors import ScoresTable, beside_predictors
 from tune_cluster.reports.readable import Readable, Siblings
+from tune_cluster.reports.sections import Section, sections_of
 from tune_cluster.reports.tables import write_table
 from tune_cluster.reports.templates import rendered
 from tune_cluster.reports.trial_table import Row, ordered, rows_of, searched
-from tune_cluster.reports.work import NodeWork, Work, nodes_of, work_of
+from tune_cluster.reports.work import NodeWork, nodes_of, work_of
 from tune_cluster.storage.inside import write_file
 from tune_cluster.study.stored import StoredStudy
 from tune_cluster.study.study_file import DATA_FILE
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 MOST_ROWS = 10
 """Number of trials in the table of the page; the files have all."""
@@ -40,15 +37,6 @@ PAGE_FILE = "report.html"
 
 FILES = (PAGE_FILE, "report.md", "trials.csv", "trials.parquet", "results.parquet")
 """Files of a report."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Section:
-    """A figure with its heading and what it shows."""
-
-    title: str
-    text: str
-    figure: go.Figure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +140,7 @@ def report_of(readable: Readable, *, importance: bool = True) -> StudyReport:
         findings=worst_first(findings),
         rows=rows,
         importance=found,
-        sections=_sections(study, rows, found, work),
+        sections=sections_of(study, rows, found, work),
         scores=beside_predictors(directory, study),
         nodes=nodes_of(study, work),
         directory=directory,
@@ -166,79 +154,6 @@ def _confirmed(address: str, study: StoredStudy, found: Confirmation | None) -> 
     # An experiment of plain Ray Tune has no command; an audit is no study of its own.
     possible = study.about.get("command") and "audits" not in study.about
     return f"Not confirmed: {command}" if possible else ""
-
-
-def _sections(
-    study: StoredStudy,
-    rows: Sequence[Row],
-    found: Importances,
-    work: Mapping[str, Sequence[Work]],
-) -> list[Section]:
-    from tune_cluster.reports import figures, figures_of_space
-
-    objective, parameters = study.state.objective, study.about["space"]["parameters"]
-    trials = [study.state.trials[row.trial] for row in rows if row.value is not None]
-    important = [one.name for one in found.each]
-    # Those that diverged or failed before it are shown as what they are.
-    far = [
-        row
-        for row in rows
-        if found.epoch is not None and (row.epochs >= found.epoch or row.value is None)
-    ]
-    made: list[tuple[str, str, go.Figure | None]] = [
-        (
-            "Best value so far",
-            "The band is what the same trials give in other orders: inside it, the course is luck.",
-            figures.course_figure(course_of(study), band_of(study), objective.metric),
-        ),
-        (
-            "Learning curves of the best trials",
-            "A cross marks where a trial begins to overfit: its validation loss rises while its "
-            "training loss falls.",
-            figures.curves_figure(trials, objective.metric) if trials else None,
-        ),
-        (
-            "Importance of the hyperparameters",
-            f"Share of the variance of {objective.metric} after epoch "
-            f"{short(found.epoch) if found.epoch else ''}, that a hyperparameter explains alone, "
-            "with the interval over trials drawn again.",
-            figures.importance_figure(found) if found.each else None,
-        ),
-        (
-            "Each hyperparameter in isolation",
-            "Every trial at its best epoch, and the best trial of each part of the range: where "
-            "these are flat, the value does not matter; where they rise to an end, the range is "
-            "too narrow.",
-            figures_of_space.isolation_figure(rows, parameters, objective),
-        ),
-        (
-            "All hyperparameters together",
-            "A line is a trial; one without a value is at the worst. Drag along an axis to select.",
-            figures_of_space.parallel_figure(rows, parameters, objective),
-        ),
-        (
-            "The two most important hyperparameters",
-            f"{objective.metric} of the trials that have reached epoch "
-            f"{short(found.epoch) if found.epoch else ''}, smoothed over the "
-            f"{figures_of_space.NEIGHBOURS} nearest of them; a cross is a trial without a value.",
-            figures_of_space.contour_figure(far, parameters, important[:2], objective),
-        ),
-        (
-            "Distribution of the trials",
-            "How many trials are at least this good; those without a value never are.",
-            figures.distribution_figure(rows, objective) if trials else None,
-        ),
-        (
-            "What ran where",
-            "A bar is the work of a trial on a node, without waiting.",
-            figures.timeline_figure(work),
-        ),
-    ]
-    return [
-        Section(title=title, text=text, figure=figure)
-        for title, text, figure in made
-        if figure is not None
-    ]
 
 
 def html_of(
@@ -257,8 +172,9 @@ def html_of(
     figures, trials = {}, {}
     for number, report in enumerate(reports):
         trials[number] = report.trials_json()
-        for at, section in enumerate(report.sections):
-            figures[f"figure-{number}-{at}"] = json.loads(section.figure.to_json())
+        for section in report.sections:
+            for name, figure in section.named_figures:
+                figures[f"figure-{number}-{name}"] = json.loads(figure.to_json())
     return rendered(
         "report.html.jinja",
         reports=reports,

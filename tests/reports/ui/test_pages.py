@@ -12,13 +12,15 @@ import urllib.request
 import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.expected_conditions import alert_is_present
 from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.chromium import ARGUMENTS
 from tests.conftest import ROOT
-from tests.reports.made_up import spread, write
+from tests.reports.made_up import spread, trial, write
 
 pytestmark = [
     pytest.mark.long,
@@ -44,11 +46,38 @@ time.sleep(300)
 """A driver as far as a page sees one: it holds the journal, and ends in order by SIGINT."""
 
 
+LARGE = [
+    *spread(997, epochs=2),
+    trial(0.0, "failed", 0, 0.05, reason="no such optimizer"),
+    trial(0.1, "diverged", 1, 0.09, reason="NaN"),
+    {**trial(0.4, "stopped", 1), "config": {"learning_rate": 0.02}},
+]
+"""A thousand trials, of which one has no value, and one no batch size."""
+
+LINES = """
+const [figure, meta] = arguments, found = {};
+for (const trace of document.getElementById(figure).data) {
+  if (trace.meta !== meta) continue;
+  trace.x.forEach((axis, at) => {
+    if (axis !== null) (found[trace.customdata[at]] ??= [])[axis] = trace.y[at];
+  });
+}
+return found;
+"""
+"""Returns the heights of the line of each trial."""
+
+AXES = """
+const {xaxis, yaxis} = document.getElementById(arguments[0]).layout;
+return [xaxis.range, yaxis.range];
+"""
+
+
 @pytest.fixture(scope="module")
 def studies(tmp_path_factory):
     folder = tmp_path_factory.mktemp("studies")
     for name in ("first", "second"):
         write(folder / name, spread(20))
+    write(folder / "large", LARGE)
     evil = "<p>the look</p><script>document.body.append(document.cookie || 'ran')</script>"
     (folder / "first" / "data.html").write_text(evil)
     return folder
@@ -132,6 +161,57 @@ def test_a_trial_under_the_pointer_is_shown_with_its_values(serve, browser):
     assert "learning_rate = " in shown
 
 
+def drawn(browser, name):
+    """Scroll to a figure; return its id once it is drawn."""
+    figure = waiting(browser).until(lambda b: b.find_element(By.ID, f"figure-0-{name}-0"))
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", figure)
+    waiting(browser).until(lambda b: figure.get_attribute("data-drawn"))
+    return figure.get_attribute("id")
+
+
+def at(browser, figure, axis, height):
+    """Return the place of a point of a figure, in pixels from the middle of its plot."""
+    plot = browser.find_element(By.CSS_SELECTOR, f"#{figure} .nsewdrag")
+    (left, right), (low, high) = browser.execute_script(AXES, figure)
+    across = (axis - left) / (right - left) - 0.5
+    up = (height - low) / (high - low) - 0.5
+    return plot, round(across * plot.size["width"]), -round(up * plot.size["height"])
+
+
+def test_a_thousand_trials_are_lines_that_tell_their_trial_and_that_a_box_selects(serve, browser):
+    browser.get(serve())
+    waiting(browser).until(lambda b: b.find_elements(By.LINK_TEXT, "large"))[0].click()
+    figure = drawn(browser, "parallel")
+    lines = browser.execute_script(LINES, figure, "lines")
+    assert sorted(map(int, lines)) == list(range(1000))
+    (without,) = (index for index, (_, _, value) in lines.items() if value < 0)
+    ActionChains(browser).move_to_element_with_offset(
+        *at(browser, figure, 2, lines[without][2])
+    ).perform()
+    waiting(browser).until(lambda b: b.find_element(By.ID, "trial").text)
+    shown = browser.find_element(By.ID, "trial").text
+    assert shown.startswith(f"trial {without}\n")
+    assert "no such optimizer" in shown
+    # A box over the upper part of the first axis, then one over the lower part of the second.
+    for axis, low, high in ((0, 0.75, 1.04), (1, -0.05, 0.25)):
+        plot, x, bottom = at(browser, figure, axis - 0.2, low)
+        _, right, top = at(browser, figure, axis + 0.2, high)
+        ActionChains(browser).key_down(Keys.SHIFT).move_to_element_with_offset(
+            plot, x, bottom
+        ).click_and_hold().move_to_element_with_offset(plot, right, top).release().key_up(
+            Keys.SHIFT
+        ).perform()
+    chosen = {
+        index for index, (rate, batch, _) in lines.items() if rate > 0.75 and -0.05 <= batch <= 0.25
+    }
+    waiting(browser).until(
+        lambda b: abs(len(b.execute_script(LINES, figure, "lines")) - len(chosen)) <= 5
+    )
+    left = browser.execute_script(LINES, figure, "left")
+    assert len(left) + len(browser.execute_script(LINES, figure, "lines")) == 1000
+    assert not [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
+
+
 def test_the_look_at_the_data_is_linked_and_none_of_its_scripts_runs(serve, browser):
     browser.get(serve())
     waiting(browser).until(lambda b: b.find_elements(By.LINK_TEXT, "first"))[0].click()
@@ -147,7 +227,9 @@ def test_the_page_follows_a_study_that_grows(serve, browser, studies, driver):
     browser.get(serve())
     waiting(browser).until(lambda b: b.find_elements(By.LINK_TEXT, "second"))[0].click()
     waiting(browser).until(lambda b: "this page follows" in text_of(b))
-    waiting(browser).until(lambda b: b.find_elements(By.CSS_SELECTOR, "#figure-0-0[data-drawn]"))
+    waiting(browser).until(
+        lambda b: b.find_elements(By.CSS_SELECTOR, "#figure-0-course-0[data-drawn]")
+    )
     browser.execute_script("window.before = 'kept'; document.querySelector('details').open = true")
     with (studies / "second" / "journal.jsonl").open("a") as journal:
         for event in (
@@ -161,8 +243,8 @@ def test_the_page_follows_a_study_that_grows(serve, browser, studies, driver):
         ):
             journal.write(json.dumps(event) + "\n")
     waiting(browser).until(lambda b: "7.5000" in text_of(b))
-    browser.execute_script("document.getElementById('figure-0-0').scrollIntoView()")
-    best = "return [...document.getElementById('figure-0-0').data].at(-1).y.at(-1)"
+    browser.execute_script("document.getElementById('figure-0-course-0').scrollIntoView()")
+    best = "return [...document.getElementById('figure-0-course-0').data].at(-1).y.at(-1)"
     waiting(browser).until(lambda b: b.execute_script(best) == 7.5)
     # The page itself is the same: what a person has opened stays open.
     assert browser.execute_script("return window.before") == "kept"
