@@ -24,9 +24,11 @@ from tune_cluster.execution.cost_estimate import estimate_cost
 from tune_cluster.execution.ray_tune.study import Study
 from tune_cluster.execution.second_study import remove_unbegun
 from tune_cluster.reports.confirm import confirmation_beside
+from tune_cluster.reports.next_study import next_study
 from tune_cluster.storage.append_only import HeldFile
 from tune_cluster.study.directory import StudyDirectory
 from tune_cluster.study.journal import JOURNAL
+from tune_cluster.study.stored import read_study
 from tune_cluster.trial.process import trial_seed
 
 SPACE_FIELDS = SPACE.describe()
@@ -285,6 +287,15 @@ def test_all_candidates_of_a_round_draw_the_same_numbers_and_the_race_ends_early
     # Nothing is left to be run, until more seeds are asked for.
     code, again, _ = run_study(draws, name=Path(address).name, max_epochs=2)
     assert (code, again) == (0, trials)
+
+    # The next study starts from what is confirmed.
+    made = next_study(read_study(study.directory), str(study.directory), confirmation)
+    assert f"start from the confirmed best: {confirmation.best[0]}" in made.changes
+    assert made.command[-2:] == ["--learn-from", str(tmp_path)]
+    code, begun, _ = run_study(draws, trials=1, max_epochs=2, name="next", learn_from=str(tmp_path))
+    assert code == 0
+    best = confirmation.candidates[confirmation.best[0]]
+    assert begun[0].config["quality"] == best["quality"]
 
 
 @pytest.mark.long
