@@ -124,6 +124,17 @@ def test_a_confirmation_that_has_not_ended_counts_as_far_as_it_goes(tmp_path):
     assert not any("a tie" in change for change in made.changes)
 
 
+def test_a_confirmation_that_cannot_be_read_is_named_and_its_study_starts_from_its_best(
+    tmp_path, capsys
+):
+    confirmed(tmp_path, clear)
+    (tmp_path / "first-confirm" / "journal.jsonl").write_text("{}\n{}\n")
+    command(str(tmp_path / "first"))
+    said = capsys.readouterr().out
+    assert "notice    its confirmation cannot be read" in said
+    assert "start from the best values of this study" in said
+
+
 def test_a_study_that_follows_another_one_names_that_one(tmp_path):
     confirmed(tmp_path, clear)
     with pytest.raises(ValueError, match=f"tune-cluster next {tmp_path}/first$"):

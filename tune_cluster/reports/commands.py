@@ -211,6 +211,8 @@ def next_study(study: str) -> None:
 
     found = readable(study)
     path, made = write_next(found.study, found.directory, study, found.siblings.confirmation)
+    for notice in found.siblings.notices:
+        print(one_line(f"notice    {notice}"))
     for change in made.changes:
         print(one_line(f"change    {change}"))
     for advice in made.left:
