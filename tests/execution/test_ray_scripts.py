@@ -4,6 +4,7 @@ import csv
 import json
 import runpy
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.journals import read_events
+from tune_cluster import cli
 from tune_cluster.study.journal import JOURNAL
 
 EXAMPLE = ROOT / "examples" / "ray_tune_script.py"
@@ -29,6 +31,7 @@ def run_script(cluster_address, tmp_path, monkeypatch, capsys):
         script = script.replace("from ray import tune\n", "import tune_cluster as tune\n")
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "argv", [f"{name}.py"])
+        (tmp_path / f"{name}.py").write_text(script)
         named: dict[str, Any] = {"__name__": "__main__"}
         exec(compile(script, f"{name}.py", "exec"), named)
         results = named["results"]
@@ -48,7 +51,7 @@ def of_kind(events, name):
     return [event for event in events if event["event"] == name]
 
 
-def test_the_asha_of_ray_is_replaced_by_asha_with_the_same_rungs(run_script):
+def test_the_asha_of_ray_is_replaced_by_asha_with_the_same_rungs(run_script, monkeypatch, capsys):
     named, events, output = run_script("asha")
     results, best = named["results"], named["best"]
     assert "ASHAScheduler is ASHA of search_spaces here, with rungs after epochs 1, 2, 4" in output
@@ -58,6 +61,18 @@ def test_the_asha_of_ray_is_replaced_by_asha_with_the_same_rungs(run_script):
     )
     assert best.config["optimizer"]["name"] == "sgd"
     assert of_kind(events, "decision")
+    # The script reads no flags: the command that resumes its study hands them to `fit`.
+    folder = Path(results.experiment_path)
+    for words, said in {
+        ("resume", str(folder)): "ended by       all trials",
+        ("evaluate", str(folder)): "main(job)",
+        ("next", str(folder)): "asha.py runs it from Python",
+    }.items():
+        monkeypatch.setattr(sys, "argv", ["tune-cluster", *words])
+        with suppress(SystemExit):
+            cli.main()
+        assert said in "".join(capsys.readouterr())
+        assert list(folder.parent.iterdir()) == [folder]
     assert max(event["epoch"] for event in of_kind(events, "result")) <= 8
 
 

@@ -36,8 +36,13 @@ KERNELS = ("ipykernel_launcher", "colab_kernel_launcher")
 DATASET = ("name", "source", "notice", "fingerprint")
 
 
-def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, Any]:
+def describe(study: Study, command: Command, argv: Sequence[str] | None) -> dict[str, Any]:
     """Return the content of `study.json`; for a resumed study the first description with changes.
+
+    Args:
+        study: the study.
+        command: parsed options and parameters.
+        argv: command line; None if it was started from Python.
 
     Raises:
         ValueError: the study was started on other data.
@@ -46,7 +51,8 @@ def describe(study: Study, command: Command, argv: Sequence[str]) -> dict[str, A
     description = {
         "schema_version": SCHEMA_VERSION,
         "job": job_name(),
-        "command": [*invoked_as(), *argv],
+        "command": [*invoked_as(), *(argv or ())],
+        "from_python": argv is None,
         "seed": study.options.seed,
         "metric": study.metric,
         "mode": study.mode,

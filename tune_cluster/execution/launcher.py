@@ -32,7 +32,7 @@ from tune_cluster.cluster.connect import connected
 from tune_cluster.cluster.facts import gpu_notice, seen_gpus
 from tune_cluster.cluster.head import Notices, watched
 from tune_cluster.cluster.nodes import inspect
-from tune_cluster.errors import accept_all_characters, end_with, print_error
+from tune_cluster.errors import accept_all_characters, end_with, exit_on_error, print_error
 from tune_cluster.execution import audit, baselines, confirm, summary
 from tune_cluster.execution.best import keep_best, write_replicates
 from tune_cluster.execution.command_line import Command, arguments_of, parse
@@ -64,6 +64,7 @@ from tune_cluster.execution.signals import (
 )
 from tune_cluster.execution.tuner import Tuner
 from tune_cluster.execution.validation import kind_of, refuse_unused
+from tune_cluster.python_script import words_of_resume
 from tune_cluster.reports.tables import write_table
 from tune_cluster.storage.inside import LinkError
 from tune_cluster.storage.retry import StorageLostError
@@ -144,11 +145,23 @@ def run(job: Callable[..., Tuner], **arguments: Any) -> StudyResult:
 def run_in_process(
     job: Callable[..., Tuner], arguments: Mapping[str, Any], *, brief: bool = False
 ) -> StudyResult:
-    """Run a job as `run` does; with `brief`, print no line for what goes as it should."""
+    """Run a job as `run` does; with `brief`, print no line for what goes as it should.
+
+    In a script that a command runs to resume a study, its flags take the place of the arguments,
+    and an error is one line.
+    """
+    words = words_of_resume()
     with ExitStack() as held:
-        command, directory = taken_up(partial(arguments_of, job, arguments), held)
+        read = partial(arguments_of, job, arguments)
+        if words is not None:
+            held.enter_context(exit_on_error())
+            read = partial(parse, job, words)
+        command, directory = taken_up(read, held)
         if command.options.ensemble is not None:
-            raise ValueError("ensemble: a study is evaluated by `tune-cluster evaluate STUDY`")
+            raise ValueError(
+                "ensemble: `tune-cluster evaluate STUDY` compares ensembles, for a script that "
+                "runs its study by main(job)"
+            )
         tuner = built_by(job, command)
         # Plain lines: a live status needs a terminal that this process has for itself.
         console = Console(force_terminal=False, force_jupyter=False)
@@ -319,7 +332,7 @@ def prepare(
         with ended_by_signals():
             built = study.as_tune()
             refuse_unused(command.changed, study)
-            description = describe(study, command, argv or ())
+            description = describe(study, command, argv)
             if directory.new:
                 description["cluster_gpus"] = found.gpus
             look = look_at_data(study)

@@ -61,8 +61,8 @@ def next_study(
         confirmation: its confirmation, complete or not, whose best are the start points.
 
     Raises:
-        ValueError: the study has no command, as an experiment of plain Ray Tune, or follows another
-            one.
+        ValueError: the study has no command, as an experiment of plain Ray Tune, its script runs it
+            from Python, by `fit`, `run` or `search`, or it follows another one.
     """
     about = study.about
     for field in ("audits", "confirms"):
@@ -76,6 +76,11 @@ def next_study(
         raise ValueError(
             f"STUDY {address}: it has no command that could be changed; tune-cluster doctor "
             "has the advice"
+        )
+    if about.get("from_python"):
+        raise ValueError(
+            f"STUDY {address}: {command[1]} runs it from Python, without flags that could be "
+            "changed; tune-cluster doctor has the advice"
         )
     advice = [
         one
