@@ -114,7 +114,14 @@ def test_no_line_is_wider_than_80_columns_and_columns_without_room_are_named(tmp
     assert all(name in last for name in names[1:])
 
 
+def changed(study, **fields):
+    about = json.loads((study / "study.json").read_text())
+    (study / "study.json").write_text(json.dumps({**about, **fields}))
+
+
 def test_why_shows_how_a_trial_ended_and_its_configuration(study, capsys):
+    # A job of ours: its hyperparameters are those of the catalogue.
+    changed(study, options={"fix": []})
     why(str(study), 1)
     text = capsys.readouterr().out
     assert text.startswith("trial 1: stopped")
@@ -123,6 +130,27 @@ def test_why_shows_how_a_trial_ended_and_its_configuration(study, capsys):
     # Its own value, the catalogue's default, and that of the best trial.
     assert rate.split() == ["learning_rate", "0.01", "0.01", "0.1"]
     assert "trained    epoch 1" in text
+
+
+def test_why_knows_no_default_of_a_script_and_repeats_no_number_of_the_trial(study, capsys):
+    why(str(study), 0)
+    text = capsys.readouterr().out
+    assert "default" not in text
+    (rate,) = (line for line in text.splitlines() if line.startswith("learning_rate"))
+    assert rate.split() == ["learning_rate", "0.1", "0.1"]
+    (end,) = (line for line in text.splitlines() if line.strip().startswith("finished"))
+    assert end.split() == ["finished", "after", "epoch", "3"]
+
+
+def test_values_that_a_population_changes_are_shown_though_it_begins_with_one(study, capsys):
+    space = {"name": "space", "parameters": [], "fixed": {"learning_rate": 0.1}}
+    strategy = {"searcher": "RandomSearch", "perturbed": ["learning_rate"]}
+    changed(study, space=space, strategy=strategy)
+    show(str(study))
+    head, first, *_ = printed(capsys)
+    assert (head.split()[-1], first.split()[-1]) == ("learning_rate", "0.1")
+    why(str(study), 0)
+    assert any(line.startswith("learning_rate") for line in printed(capsys))
 
 
 def test_why_explains_a_trial_without_a_value_and_refuses_a_missing_one(study, capsys):

@@ -175,7 +175,7 @@ def write_replicates(study: Study) -> list[tuple[str, str]]:
     Returns:
         Lines of a name and a text: mean and standard deviation over the trials.
     """
-    if study.space.parameters or not study.over:
+    if study.space.parameters or study.scheduler.perturbed or not study.over:
         return []
     found = [_replicate(study, index) for index in sorted(study.trials)]
     replicates = [one for one in found if one is not None]

@@ -56,7 +56,8 @@ def show_summary(
     if best is None:
         line("best", "none: no trial has reported a value")
     else:
-        config = spelled(best["config"], without=dict(study.space.fixed))
+        kept = dict(study.space.fixed).keys() - set(study.scheduler.perturbed)
+        config = spelled(best["config"], without=kept)
         line("best", f"trial {best['trial']}: {config}")
         line("best epoch", f"{best['epoch']} of {study.trials[best['trial']].epochs}")
         line(study.metric, shown_value(best[study.metric]))

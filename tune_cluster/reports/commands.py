@@ -301,11 +301,17 @@ def _print_story(story: Story) -> None:
     console = _console()
     console.print(one_line(f"trial {story.trial.index}: {story.verdict}"), markup=False)
     if story.settings:
-        table = _table("", "this trial", "default", "best trial")
-        for one in story.settings:
-            texts = (one.value, one.default, one.best)
+        columns = {
+            "this trial": [one.value for one in story.settings],
+            "default": [one.default for one in story.settings],
+            "best trial": [one.best for one in story.settings],
+        }
+        if all(value is None for value in columns["default"]):
+            del columns["default"]
+        table = _table("", *columns)
+        for one, *values in zip(story.settings, *columns.values(), strict=True):
             table.add_row(
-                Text(_cut(one.name)), *("" if v is None else Text(_cut(short(v))) for v in texts)
+                Text(_cut(one.name)), *("" if v is None else Text(_cut(short(v))) for v in values)
             )
         console.print()
         console.print(table)

@@ -25,7 +25,7 @@ class Setting:
     value: Any
     """Value of the trial; None if it has none."""
     default: Any
-    """Default of the catalogue; None if it has none."""
+    """Default of the catalogue; None if it has none, or the trainable is not one of ours."""
     best: Any
     """Value of the study's best trial; None if it has none."""
 
@@ -75,11 +75,13 @@ def story_of(study: StoredStudy, index: int) -> Story:
     trial, best = trials[index], study.state.best
     mine = trial.config_at(trial.best.epoch if trial.best else 1)
     others = best.trial.config_at(best.epoch) if best else {}
+    # The catalogue has the defaults of our networks alone, whose jobs take --fix.
+    known = "fix" in study.about.get("options", {})
     settings = [
         Setting(
             name=name,
             value=mine.get(name),
-            default=_default(mine, name),
+            default=_default(mine, name) if known else None,
             best=others.get(name),
         )
         for name in searched(study)
@@ -145,7 +147,7 @@ def _moments(study: StoredStudy, index: int) -> Iterator[Moment]:
         yield _trained(epochs, metric, began)
 
 
-def _text(event: Event, metric: str) -> str:
+def _text(event: TrialEvent, metric: str) -> str:
     if isinstance(event, Started):
         return "started"
     if isinstance(event, Decision) and not event.stop:
@@ -154,7 +156,7 @@ def _text(event: Event, metric: str) -> str:
             f"passed     rung {event.rung}: {metric} {shown_value(event.value)}{cutoff}, rank "
             f"{event.rank} of {event.of}"
         )
-    return event.line(metric)
+    return event.line(metric).replace(f" trial {event.trial} ", " ", 1)
 
 
 def _trained(epochs: Sequence[Result], metric: str, began: float | None) -> Moment:

@@ -88,8 +88,12 @@ def rows_of(study: StoredStudy) -> list[Row]:
 
 
 def searched(study: StoredStudy) -> list[str]:
-    """Return the names of the searched hyperparameters, in the order of the space."""
-    return list(dict.fromkeys(one["name"] for one in study.about["space"]["parameters"]))
+    """Return the names of the searched hyperparameters, in the order of the space; of a population
+    of Ray's also those that begin with one value, and are changed."""
+    names = [one["name"] for one in study.about["space"]["parameters"]]
+    changed = study.about["strategy"].get("perturbed")
+    also = [name for name in changed if isinstance(name, str)] if isinstance(changed, list) else []
+    return list(dict.fromkeys([*names, *also]))
 
 
 def filtered(rows: Sequence[Row], conditions: Sequence[str]) -> list[Row]:
