@@ -60,6 +60,34 @@ def test_without_a_snapshot_a_trial_that_has_reported_is_finished(experiment):
     assert statuses == ["finished", "failed", "finished", "pending", "failed"]
 
 
+@pytest.mark.parametrize(
+    ("conditions", "done", "expected"),
+    [
+        ({"training_iteration": 9}, True, "stopped"),
+        ({}, True, "stopped"),
+        ({"training_iteration": 2}, True, "finished"),
+        ({"loss": 0.2}, True, "finished"),
+        # A function that has returned is not done.
+        ({"training_iteration": 9}, False, "finished"),
+    ],
+)
+def test_a_trial_that_ray_ended_before_its_conditions_and_before_others_was_stopped(
+    experiment, conditions, done, expected
+):
+    (folder,) = experiment.glob("*_00000_*")
+    lines = [json.loads(line) for line in (folder / "result.json").read_text().splitlines()]
+    lines[-1]["done"] = done
+    (folder / "result.json").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (longer,) = experiment.glob("*_00002_*")
+    with (longer / "result.json").open("a") as file:
+        file.write(json.dumps({"loss": 0.1, "training_iteration": 3, "timestamp": 1003}) + "\n")
+    state = {"trial_id": "2a215_00000", "status": "TERMINATED", "stopping_criterion": conditions}
+    newest = experiment / "experiment_state-2026-11-28_08-24-59.json"
+    newest.write_text(json.dumps({"trial_data": [[json.dumps(state), "{}"]]}))
+    trials = read_ray_experiment(experiment, "loss", "min").state.trials
+    assert trials[0].status == expected
+
+
 def test_the_answer_does_not_say_how_an_experiment_has_ended(experiment):
     _, study, state, *_ = readable(str(experiment), "loss", "min")
     assert "ended by" not in answer_of(study, state, examined(study)).cost

@@ -2,8 +2,9 @@
 
 Its JSON and CSV files are read, and nothing is unpickled: `params.json` has the configuration of a
 trial, `result.json` or `progress.csv` its reports, `error.txt` its error, and the newest
-`experiment_state-*.json` which trials have ended. The space is not in them: the range of a
-hyperparameter is what was tried.
+`experiment_state-*.json` which trials have ended, and by which conditions they had to. The space is
+not in them: the range of a hyperparameter is what was tried. Nor is what a scheduler has decided: a
+trial that Ray ended before any condition, and before others, was stopped.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any, NamedTuple
 
 from search_spaces.objective import Mode, Objective
 from search_spaces.space import flattened
-from search_spaces.trial_events import Ended, Event, Result, Suggested
+from search_spaces.trial_events import Ended, EndStatus, Event, Result, Suggested
 from tune_cluster.storage.inside import read_regular
 from tune_cluster.storage.integrity import parse
 from tune_cluster.study.events import Started
@@ -77,9 +78,9 @@ def read_ray_experiment(directory: Path, metric: str | None, mode: Mode | None) 
         ValueError: metric or mode is missing, no trial has reported the metric, or no trial is
             readable.
     """
-    statuses = _statuses(directory)
+    states = _states(directory)
     paths = sorted(directory.glob(f"*/{PARAMS}"))
-    trials = [found for path in paths if (found := _trial(path, statuses))]
+    trials = [found for path in paths if (found := _trial(path, states))]
     if not trials:
         raise ValueError(f"{directory}: no trial of Ray Tune can be read there")
     names = dict.fromkeys(
@@ -114,34 +115,57 @@ class _Trial(NamedTuple):
     config: dict[str, Any]
     reports: list[dict[str, Any]]
     ended: bool
+    conditions: Mapping[str, Any]
+    """Values of metrics that end it."""
     error: str
     """Text of its error; empty without one."""
 
+    @property
+    def epochs(self) -> int:
+        """Last epoch that it has reported."""
+        return max((e for r in self.reports if isinstance(e := r.get(EPOCH), int)), default=0)
 
-def _trial(params: Path, statuses: Mapping[str, str]) -> _Trial | None:
+    @property
+    def cut(self) -> bool:
+        """Whether Ray has ended it before a condition did: a function that returns is not done."""
+        last = self.reports[-1] if self.reports else {}
+        met = (
+            name in last and isinstance(least, (int, float)) and _at_least(last[name], least)
+            for name, least in self.conditions.items()
+        )
+        return last.get("done") is True and not any(met)
+
+
+def _at_least(value: Any, least: float) -> bool:
+    return isinstance(value, (int, float)) and value >= least
+
+
+def _trial(params: Path, states: Mapping[str, Mapping[str, Any]]) -> _Trial | None:
     """Return what the files of a trial tell; None if its configuration cannot be read."""
     config, folder = _object(_content(params)), params.parent
     if config is None:
         return None
-    status = next((status for trial, status in statuses.items() if f"_{trial}_" in folder.name), "")
+    state = next((state for trial, state in states.items() if f"_{trial}_" in folder.name), {})
+    conditions = state.get("stopping_criterion")
     return _Trial(
         config=flattened(config),
         reports=list(_reports(folder)),
-        ended=status not in UNFINISHED,
+        ended=state.get("status") not in UNFINISHED,
+        conditions=conditions if isinstance(conditions, dict) else {},
         error=_content(folder / ERROR).decode(errors="replace").strip(),
     )
 
 
-def _statuses(directory: Path) -> dict[str, str]:
-    """Return the status of each trial in the newest snapshot, by its id; nothing without one."""
+def _states(directory: Path) -> dict[str, dict[str, Any]]:
+    """Return the state of each trial in the newest snapshot, by its id; nothing without one."""
     newest = max(directory.glob(STATES), default=None, key=lambda path: path.name)
     state = {} if newest is None else _object(_content(newest)) or {}
-    found: dict[str, str] = {}
+    found: dict[str, dict[str, Any]] = {}
     for pair in state.get("trial_data") or ():
         text = pair[0] if isinstance(pair, list) and pair else ""
         trial = _object(text.encode()) if isinstance(text, str) else None
         if trial is not None:
-            found[str(trial.get("trial_id"))] = str(trial.get("status"))
+            found[str(trial.get("trial_id"))] = trial
     return found
 
 
@@ -199,7 +223,9 @@ def _is_finite(value: float) -> bool:
 
 def _events(trials: list[_Trial], metric: str) -> list[Event]:
     found: list[Event] = []
-    for index, (config, reports, ended, error) in enumerate(trials):
+    longest = max(trial.epochs for trial in trials)
+    for index, trial in enumerate(trials):
+        config, reports, error = trial.config, trial.reports, trial.error
         told = list(_results(index, reports, metric))
         times = [event.time for event in told if event.time is not None]
         began = min(times, default=None)
@@ -215,8 +241,10 @@ def _events(trials: list[_Trial], metric: str) -> list[Event]:
             reason, log = error.splitlines()[-1].strip(), "\n".join(error.splitlines()[-20:])
             end = Ended(trial=index, epoch=last, status="failed", time=now, reason=reason, log=log)
             found.append(end)
-        elif told and ended:
-            found.append(Ended(trial=index, epoch=last, status="finished", time=now))
+        elif told and trial.ended:
+            cut = trial.cut and trial.epochs < longest
+            status: EndStatus = "stopped" if cut else "finished"
+            found.append(Ended(trial=index, epoch=last, status=status, time=now))
     # Suggestions first: a study knows its trials in order.
     suggested = [event for event in found if isinstance(event, Suggested)]
     rest = [event for event in found if not isinstance(event, Suggested)]
