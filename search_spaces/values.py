@@ -15,13 +15,13 @@ from enum import Enum
 from reprlib import Repr
 from typing import Any, TypeAlias
 
-import numpy as np
-
 Value: TypeAlias = "float | int | str | tuple[Value, ...] | list[Value] | None"
 """Value of a hyperparameter, nested to any depth; a bool is an int."""
 
 DEEPEST = 16
 """Largest depth of nested lists."""
+
+JSON_TYPES = (bool, int, float, str, tuple, list, type(None))
 
 SHORT = Repr()
 SHORT.maxother = SHORT.maxstring = SHORT.maxlong = 60
@@ -45,8 +45,8 @@ def as_values(given: Any, what: str) -> tuple[Value, ...]:
         ValueError: it is none of these, has a value that JSON would not restore, or two values that
             JSON could not distinguish.
     """
-    if isinstance(given, np.ndarray):
-        given = np.atleast_1d(given).tolist()
+    if not isinstance(given, (tuple, list, range)):
+        given = _from_array(given)
     if not isinstance(given, (tuple, list, range)):
         # A set has a different order in every process.
         raise ValueError(f"{what}: give a tuple, got {_kind(given)}, {_shown(given)}")
@@ -129,9 +129,8 @@ def same(value: object, other: Value) -> bool:
 
 
 def _plain(value: Any, depth: int) -> Value:
-    numpys = isinstance(value, (np.bool_, np.integer, np.floating, np.str_))
-    if numpys and not isinstance(value, np.timedelta64):
-        value = value.item()
+    if type(value) not in JSON_TYPES:
+        value = _from_scalar(value)
     if type(value) in (tuple, list):
         if depth == DEEPEST:
             raise ValueError(f"lists are nested deeper than {DEEPEST} levels")
@@ -145,11 +144,28 @@ def _plain(value: Any, depth: int) -> Value:
             value.encode()
         except UnicodeEncodeError:
             raise ValueError("text is not valid UTF-8") from None
-    if value is None or type(value) in (bool, int, float, str):
+    if type(value) in JSON_TYPES:
         return value  # type: ignore[no-any-return]
     raise ValueError(
         f"{_kind(value)} cannot be written to JSON and restored by a resume; {INSTEAD}"
     )
+
+
+# NumPy is imported for values that may be its own: its import is a tenth of the second in which
+# `tune-cluster list` prints.
+def _from_array(value: Any) -> Any:
+    """Return the list of an array; anything else as it is."""
+    import numpy as np
+
+    return np.atleast_1d(value).tolist() if isinstance(value, np.ndarray) else value
+
+
+def _from_scalar(value: Any) -> Any:
+    """Return the Python value of a scalar of NumPy; anything else as it is."""
+    import numpy as np
+
+    numpys = isinstance(value, (np.bool_, np.integer, np.floating, np.str_))
+    return value.item() if numpys and not isinstance(value, np.timedelta64) else value
 
 
 def _kind(value: object) -> str:

@@ -11,7 +11,7 @@ import json
 import sys
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
@@ -22,15 +22,16 @@ from search_spaces.objective import Mode, shown_value
 from search_spaces.values import short
 from tune_cluster.plain_text import argument, one_line
 from tune_cluster.reports.difference import differences
-from tune_cluster.reports.doctor.checks import examined
-from tune_cluster.reports.doctor.finding import Finding, worst_first
 from tune_cluster.reports.overview import Overview, overviews
-from tune_cluster.reports.readable import readable
 from tune_cluster.reports.story import Story, story_of
 from tune_cluster.reports.trial_table import Row, filtered, ordered, rows_of, searched
 from tune_cluster.storage.store import SCHEME, expanded
 from tune_cluster.study.directory import local_copy
 from tune_cluster.study.stored import StoredStudy, read_study
+
+# `report`, `doctor` and `next` import the rest: numpy alone takes longer than most lists.
+if TYPE_CHECKING:
+    from tune_cluster.reports.doctor.finding import Finding
 
 STYLES = {
     "running": "cyan",
@@ -159,6 +160,7 @@ def report(
     if not studies:
         raise ValueError("report: give at least one STUDY")
     from tune_cluster.reports.optuna_export import to_optuna
+    from tune_cluster.reports.readable import readable
     from tune_cluster.reports.report import report_of, write_report
 
     found = [readable(study, metric, mode) for study in studies]
@@ -185,6 +187,10 @@ def doctor(study: str, *, json: bool = False) -> None:
         study: its folder, or s3://bucket/folder/name.
         json: whether to print a JSON list.
     """
+    from tune_cluster.reports.doctor.checks import examined
+    from tune_cluster.reports.doctor.finding import worst_first
+    from tune_cluster.reports.readable import readable
+
     found = readable(study)
     findings = worst_first(examined(found.study, found.siblings.confirmation))
     if json:
@@ -208,6 +214,7 @@ def next_study(study: str) -> None:
         study: its folder, or s3://bucket/folder/name.
     """
     from tune_cluster.reports.next_study import write_next
+    from tune_cluster.reports.readable import readable
 
     found = readable(study)
     path, made = write_next(found.study, found.directory, study, found.siblings.confirmation)

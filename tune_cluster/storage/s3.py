@@ -16,15 +16,18 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pyarrow import fs
 from tenacity import retry, retry_if_exception_message, stop_after_attempt, wait_fixed
 from typing_extensions import override
 
 from search_spaces import needs_extra
 from tune_cluster.storage.inside import CHUNK_BYTES
 from tune_cluster.storage.store import RESULT_FILE, SCHEME, Store, scratch
+
+# Imported by what reads a bucket: a study in a folder is listed sooner than pyarrow is imported.
+if TYPE_CHECKING:
+    from pyarrow import fs
 
 REASONS = {
     "NO_SUCH_BUCKET": "there is no bucket of that name: create it, or give another one",
@@ -77,6 +80,8 @@ class S3Store(Store):
 
     def files(self) -> dict[str, int]:
         """Return the sizes in bytes of all files below it, by relative path."""
+        from pyarrow import fs
+
         below = fs.FileSelector(self.path, recursive=True, allow_not_found=True)
         with reached():
             found = s3().get_file_info(below)
@@ -281,6 +286,8 @@ def refusing(flag: str, store: S3Store) -> Iterator[None]:
 def s3() -> fs.S3FileSystem:
     """Return the connection of this process, opened at the first use, since it cannot be
     pickled."""
+    from pyarrow import fs
+
     return fs.S3FileSystem(
         # pyarrow reads this variable only in some of its versions and builds.
         endpoint_override=os.environ.get("AWS_ENDPOINT_URL"),
