@@ -15,7 +15,8 @@ from search_spaces.searchers.random_search import RandomSearch
 from search_spaces.spaces import TRAINING
 from search_spaces.trial_events import Ended, Event, Result, Suggested
 from tune_cluster.study.events import Closed, SavedCheckpoint, Session, Started
-from tune_cluster.study.journal import JOURNAL, sealed
+from tune_cluster.study.journal import JOURNAL
+from tune_cluster.study.lines import sealed
 from tune_cluster.study.study_file import write_study_file
 
 EPOCHS = 27

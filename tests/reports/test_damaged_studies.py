@@ -29,7 +29,8 @@ from tune_cluster.reports.confirm import CONFIRM_FILE, Race, confirmation_beside
 from tune_cluster.reports.earlier_studies import earlier_studies
 from tune_cluster.reports.ui.app import COOKIE, application
 from tune_cluster.storage.integrity import crc_of
-from tune_cluster.study.journal import CHECKSUM, JOURNAL
+from tune_cluster.study.journal import JOURNAL
+from tune_cluster.study.lines import CHECKSUM
 from tune_cluster.study.study_file import NOT_CHECKED, STUDY_FILE, write_json
 
 GOLDEN = ROOT / "tests" / "golden" / "schema_1"

@@ -14,7 +14,6 @@ import os
 import re
 import zlib
 from collections.abc import Collection, Iterable, Mapping
-from contextlib import suppress
 from functools import cache
 from itertools import accumulate
 from pathlib import Path
@@ -53,8 +52,10 @@ def parse(data: bytes, *, unique: bool = True, finite: bool = True) -> Any:
     """
     if finite and not unique:
         # Three times as fast as `json`; what it refuses is refused below, with the reason.
-        with suppress(ValueError):
+        try:
             return from_json(data, allow_inf_nan=False)
+        except ValueError:
+            pass
     try:
         text = data.decode()
         _check_depth(text)

@@ -1,40 +1,32 @@
 """The journal of a study: append-only, one JSON object a line; all other files derive from it.
 
-`tune_cluster.study.events` defines the content of its lines, `tune_cluster.study.state` their
-meaning. `read_journal` checks both: a journal that is damaged before its end is refused.
+`tune_cluster.study.lines` reads and writes a line; `tune_cluster.study.state` defines the order and
+meaning of lines. `read_journal` checks both: a journal that is damaged before its end is refused.
 """
 
 from __future__ import annotations
 
 import gc
-import json
-import re
 import time
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from search_spaces.objective import Objective
-from search_spaces.trial_events import Count, Epoch, Event, Result, Suggested, TrialEvent
+from search_spaces.trial_events import Epoch, Event, Result, Suggested, TrialEvent
 from tune_cluster.plain_text import argument
 from tune_cluster.storage.append_only import AppendOnlyFile, HeldFile
 from tune_cluster.storage.inside import read_regular
-from tune_cluster.storage.integrity import check, parse
 from tune_cluster.storage.retry import StorageLostError, StorageRetry
 from tune_cluster.storage.store import LocalStore
-from tune_cluster.study.events import Closed, Session, read_event
+from tune_cluster.study.events import Closed, Session
+from tune_cluster.study.lines import Line, read_line, read_sealed, sealed
 from tune_cluster.study.state import StudyState
 
 JOURNAL = "journal.jsonl"
-
-CHECKSUM = b', "crc": '
-"""Separator before the checksum, which ends a line."""
-
-CHECKSUM_END = re.compile(rb"\d{1,10}}")
 
 EPOCH_TOLERANCE = 1e-6
 """Largest difference between two equal fractions of an epoch."""
@@ -231,15 +223,18 @@ def read_journal(
     with _collector_off():
         for number, line in enumerate(lines, start=1):
             try:
-                read = read_line(line)
-                _check_number(read, number, has_checksums=has_checksums)
-                state.apply(read.event)
+                event = read_sealed(line, number) if has_checksums else None
+                if event is None:
+                    read = read_line(line)
+                    _check_number(read, number, has_checksums=has_checksums)
+                    has_checksums = has_checksums or read.has_checksum
+                    event = read.event
+                state.apply(event)
             except ValueError as error:
                 whole = whole_part(lines, objective)
                 what = f"{path}: line {number}: {error}"
                 raise DamagedJournalError(what, whole, study or str(path.parent)) from None
-            has_checksums = has_checksums or read.has_checksum
-            events.append(read.event)
+            events.append(event)
     return events, state
 
 
@@ -263,37 +258,6 @@ def read_lines(path: Path) -> list[bytes]:
         return read_regular(path).split(b"\n")[:-1]
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror})") from None
-
-
-class Line(NamedTuple):
-    """A parsed line of a journal."""
-
-    event: Event
-    number: int | None
-    """Number of the line when it was written; None if an earlier version has written it."""
-    has_checksum: bool
-
-
-def sealed(event: Event, number: int) -> bytes:
-    """Return line `number` of a journal, with its checksum."""
-    body = json.dumps({**event.to_json(), "n": number}, allow_nan=False)[:-1].encode()
-    return b"%b%b%d}\n" % (body, CHECKSUM, zlib.crc32(body))
-
-
-def read_line(line: bytes) -> Line:
-    """Parse a line, given without its newline; raise a ValueError if it was changed since it was
-    written."""
-    body, _, end = line.rpartition(CHECKSUM)
-    has_checksum = CHECKSUM_END.fullmatch(end) is not None
-    content = parse(line, unique=not has_checksum)
-    envelope = {}
-    if isinstance(content, dict):
-        envelope = {name: content.pop(name) for name in ("n", "crc") if name in content}
-    event = read_event(content)
-    check(dict[str, Count], envelope)
-    if has_checksum and zlib.crc32(body) != envelope["crc"]:
-        raise ValueError("it was changed since it was written: its checksum is another one")
-    return Line(event, envelope.get("n"), "crc" in envelope)
 
 
 def _check_number(line: Line, number: int, *, has_checksums: bool) -> None:

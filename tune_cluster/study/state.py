@@ -32,7 +32,7 @@ from search_spaces.trial_events import (
     Suggested,
     TrialEvent,
 )
-from tune_cluster.study.events import Interim, Share, Started
+from tune_cluster.study.events import Interim, SavedCheckpoint, Share, Started
 
 Status: TypeAlias = Literal["pending", "running", "finished", "stopped", "diverged", "failed"]
 
@@ -139,15 +139,18 @@ class TrialState:
 
     def check(self, event: TrialEvent) -> None:
         """Raise a ValueError for an event that cannot come next."""
-        if self.ended and isinstance(event, (Started, Result, Ended)):
+        if isinstance(event, (Result, Started, Ended)) and self.ended:
             raise ValueError("the trial has ended before")
-        if isinstance(event, Result) and event.epoch <= self.epochs:
-            raise ValueError(f"epoch {event.epoch} comes after epoch {self.epochs}")
-        if isinstance(event, Decision) and event.rung > self.furthest_epoch:
-            raise ValueError(f"no result of its rung, epoch {event.rung}, is there")
-        if isinstance(event, Ended) and not event.failed and event.epoch not in self.results:
-            raise ValueError(f"no result of its last epoch, {event.epoch}, is there")
-        if isinstance(event, Promoted) and (
+        if isinstance(event, Result):
+            if event.epoch <= self.epochs:
+                raise ValueError(f"epoch {event.epoch} comes after epoch {self.epochs}")
+        elif isinstance(event, Decision):
+            if event.rung > self.furthest_epoch:
+                raise ValueError(f"no result of its rung, epoch {event.rung}, is there")
+        elif isinstance(event, Ended):
+            if not event.failed and event.epoch not in self.results:
+                raise ValueError(f"no result of its last epoch, {event.epoch}, is there")
+        elif isinstance(event, Promoted) and (
             self.status != "stopped" or self.rung not in (None, event.rung)
         ):
             raise ValueError(f"it was not stopped at rung {event.rung} before")
@@ -155,9 +158,7 @@ class TrialState:
     def apply(self, event: TrialEvent) -> None:
         """Take in an event of this trial that `check` has accepted."""
         self._count_seconds(event)
-        if isinstance(event, Started):
-            self.status = "running"
-        elif isinstance(event, Result):
+        if isinstance(event, Result):
             self.epochs = event.epoch
             self.furthest_epoch = max(self.furthest_epoch, event.epoch)
             self.reports_fractions |= isinstance(event.epoch, float)
@@ -167,6 +168,8 @@ class TrialState:
             if event.step_scores:
                 self.step_scores[event.epoch] = event.step_scores
             self._compare(event.epoch, event.metrics)
+        elif isinstance(event, Started):
+            self.status = "running"
         elif isinstance(event, Interim):
             self.reports_fractions |= isinstance(event.epoch, float)
             self.interim[event.epoch] = event.metrics
@@ -207,12 +210,12 @@ class TrialState:
 
     def _count_seconds(self, event: TrialEvent) -> None:
         now = event.time
-        if isinstance(event, (Started, Promoted, Exploited)):
-            self._at_work_since = now
         # A stop comes with its result, or after a kill in the next session.
-        elif isinstance(event, Result) or (isinstance(event, Ended) and event.failed):
+        if isinstance(event, Result) or (isinstance(event, Ended) and event.failed):
             if now is not None and self._at_work_since is not None:
                 self.seconds += max(now - self._at_work_since, 0.0)
+            self._at_work_since = now
+        elif isinstance(event, (Started, Promoted, Exploited)):
             self._at_work_since = now
 
 
@@ -296,6 +299,9 @@ class StudyState:
             self.counts["pending"] += 1
         elif isinstance(event, TrialEvent):
             trial = self._known(event.trial)
+            if isinstance(event, SavedCheckpoint):
+                # Every second line is one, and tells nothing about the trial.
+                return
             if isinstance(event, (Exploited, NotExploited)):
                 self._known(event.donor)
             try:
@@ -314,22 +320,20 @@ class StudyState:
         return self.trials[index]
 
     def _apply(self, event: TrialEvent, trial: TrialState) -> None:
-        best_before = self._ranking[0][0] if self._ranking else None
-        status, rank = trial.status, self._rank_of(trial)
-        first_end = isinstance(event, Ended) and not trial.has_ended_before
+        status, best, has_ended_before = trial.status, trial.best, trial.has_ended_before
+        leading = self._ranking[0][0] if self._ranking else None
         trial.apply(event)
-        self.counts[status] -= 1
-        self.counts[trial.status] += 1
-        if rank != self._rank_of(trial):
-            self._rank_anew(rank, self._rank_of(trial))
-        self.epochs_run += isinstance(event, Result)
-        if (
-            isinstance(event, Result)
-            and self._ranking
-            and (best_before is None or self._ranking[0][0] < best_before)
-        ):
-            self.trials_since_best = 0
-        if isinstance(event, Ended):
+        if trial.status != status:
+            self.counts[status] -= 1
+            self.counts[trial.status] += 1
+        if trial.best != best:
+            self._rank_anew(trial, best)
+        if isinstance(event, Result):
+            self.epochs_run += 1
+            if self._ranking and (leading is None or self._ranking[0][0] < leading):
+                self.trials_since_best = 0
+        elif isinstance(event, Ended):
+            first_end = not has_ended_before
             self.trials_since_best += first_end
             self.trials_ever_ended += first_end
             if event.status != "failed":
@@ -337,13 +341,9 @@ class StudyState:
             elif self._failed_alike is not None:
                 self._failed_alike.add(event.reason)
 
-    def _rank_of(self, trial: TrialState) -> tuple[float, int] | None:
-        if trial.best is None:
-            return None
-        return self.objective.key(trial.best.value), trial.index
-
-    def _rank_anew(self, before: tuple[float, int] | None, now: tuple[float, int] | None) -> None:
+    def _rank_anew(self, trial: TrialState, before: Best | None) -> None:
         if before is not None:
-            del self._ranking[bisect_left(self._ranking, before)]
-        if now is not None:
-            insort(self._ranking, now)
+            old = self.objective.key(before.value), trial.index
+            del self._ranking[bisect_left(self._ranking, old)]
+        if trial.best is not None:
+            insort(self._ranking, (self.objective.key(trial.best.value), trial.index))

@@ -31,14 +31,13 @@ from tune_cluster.storage.store import SCHEME, LocalStore, Store
 from tune_cluster.study.directory import TRIALS, copy_of, local_copy
 from tune_cluster.study.events import Repaired
 from tune_cluster.study.journal import (
-    CHECKSUM,
     JOURNAL,
     DamagedJournalError,
     WholePart,
     read_journal,
     read_lines,
-    sealed,
 )
+from tune_cluster.study.lines import CHECKSUM, sealed
 from tune_cluster.study.state import StudyState
 from tune_cluster.study.study_file import DATA_FILE, STUDY_FILE, read_study_file, write_study_file
 
