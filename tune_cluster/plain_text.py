@@ -25,8 +25,11 @@ IN_JSON = re.compile(rf"[`*<>()#|!&~]|{UNDERSCORE}")
 
 def one_line(text: object) -> str:
     r"""Return a text in one line, unprintable characters as Python writes them: `\n`, `\u202e`."""
+    shown = str(text)
+    if shown.isprintable():
+        return shown
     return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(text)
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in shown
     )
 
 

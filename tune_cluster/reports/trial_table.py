@@ -25,6 +25,10 @@ COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 _CONDITION = re.compile(r"(?P<name>[^<>=!]+)(?P<sign><=|>=|!=|<|>|=)(?P<value>.+)", re.DOTALL)
 
 
+FIELDS = ("trial", "status", "rung", "epochs", "best_epoch", "value", "seconds", "reason")
+"""Columns of a row beside its configuration and its metrics."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """A trial at its best epoch."""
@@ -43,29 +47,19 @@ class Row:
     metrics: dict[str, Any]
     """All metrics of the best epoch."""
     seconds: float
-    """Seconds of work."""
+    """Seconds of work, to the millisecond."""
     reason: str
 
     def cell(self, name: str) -> Any:
         """Return a value by the name of its column; None if the trial has none."""
         if name in self.config:
             return self.config[name]
-        return self.to_json().get(name, self.metrics.get(name))
+        return getattr(self, name) if name in FIELDS else self.metrics.get(name)
 
     def to_json(self) -> dict[str, Any]:
         """Return the row as plain JSON."""
-        return {
-            "trial": self.trial,
-            "status": self.status,
-            "rung": self.rung,
-            "epochs": self.epochs,
-            "best_epoch": self.best_epoch,
-            "value": self.value,
-            "seconds": round(self.seconds, 3),
-            "reason": self.reason,
-            "config": as_json(self.config),
-            "metrics": self.metrics,
-        }
+        own = {name: getattr(self, name) for name in FIELDS}
+        return {**own, "config": as_json(self.config), "metrics": self.metrics}
 
 
 def rows_of(study: StoredStudy) -> list[Row]:
@@ -80,7 +74,7 @@ def rows_of(study: StoredStudy) -> list[Row]:
             value=trial.best.value if trial.best else None,
             config=trial.config_at(trial.best.epoch if trial.best else 1),
             metrics=trial.results[trial.best.epoch] if trial.best else {},
-            seconds=trial.seconds,
+            seconds=round(trial.seconds, 3),
             reason=trial.reason,
         )
         for trial in study.state.trials.values()
@@ -137,8 +131,7 @@ def check_column(rows: Sequence[Row], name: str, flag: str) -> None:
 
 
 def _columns(row: Row) -> list[str]:
-    fields = [name for name in row.to_json() if name not in ("config", "metrics")]
-    return [*fields, *row.config, *row.metrics]
+    return [*FIELDS, *row.config, *row.metrics]
 
 
 def _meets(cell: Any, compare: Callable[[Any, Any], bool], wanted: str) -> bool:
