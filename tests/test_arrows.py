@@ -20,7 +20,8 @@ from benchmarks import structure
         ("tune_cluster.trial.runner", {"ray", "torch"}),
         # The facts of a node, in the process that its first trial uses.
         ("tune_cluster.cluster.facts", {"ray", "torch"}),
-        ("tune_cluster.cli", {"ray", "torch"}),
+        # `list` would take as long for their imports as for its study.
+        ("tune_cluster.cli", {"ray", "torch", "numpy", "pyarrow"}),
         ("tune_cluster.reports.audit", {"ray", "torch"}),
         ("tune_cluster.reports.confirm", {"ray", "torch"}),
         ("tune_cluster.reports.plots", {"ray", "torch"}),
