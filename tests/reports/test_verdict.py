@@ -116,6 +116,14 @@ def test_without_any_value_the_race_ends_in_a_tie():
     assert math.isnan(verdict.means[0].mean)
 
 
+@pytest.mark.filterwarnings("error")
+def test_values_whose_squares_have_no_number_are_judged_without_an_interval():
+    values = {"a": [1e300, 2e300], "b": [-1e300, 1e300], "c": [0.5, 0.5]}
+    verdict = judge(values, ACCURACY, rounds=2)
+    json.dumps(verdict.as_json(), allow_nan=False)
+    assert all(text for _, text in verdict.lines())
+
+
 def test_equal_values_are_a_tie():
     verdict = judge({"a": [0.9, 0.9], "b": [0.9, 0.9]}, ACCURACY, rounds=5)
     assert (verdict.kind, verdict.decided) == ("tie", True)

@@ -130,6 +130,8 @@ class Verdict:
         }
 
 
+# The square of a huge value is infinite, and what rests on it is unknown.
+@np.errstate(over="ignore", invalid="ignore")
 def judge(values: Mapping[str, Sequence[float]], objective: Objective, *, rounds: int) -> Verdict:
     """Return what the values so far say.
 
@@ -320,7 +322,7 @@ def _variance(values: Mapping[str, NDArray[np.float64]], step: float) -> float:
     block = np.array([*values.values()])
     rest = block - block.mean(axis=0) - block.mean(axis=1, keepdims=True) + block.mean()
     freedom: int = (block.shape[0] - 1) * (block.shape[1] - 1)
-    return max(float((rest**2).sum()) / freedom, step**2 / 12)
+    return max(float((rest**2).sum()) / freedom, step * step / 12)
 
 
 def _alike(
@@ -364,7 +366,7 @@ def _smallest_step(values: NDArray[np.float64]) -> float:
 
 
 def _known(value: object) -> object:
-    return None if isinstance(value, float) and math.isnan(value) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _mean_text(mean: Mean) -> str:
