@@ -132,7 +132,7 @@ def test_every_value_says_its_epoch_and_a_trial_without_one_is_in_every_figure(p
     for figure in figures_in(page).values():
         for trace in figure["data"]:
             hover = trace.get("hovertemplate", "")
-            if "%{y:.5g}" in hover or "%{customdata[1]:.5g}" in hover:
+            if "%{y:.4f}" in hover or "%{customdata[1]:.4f}" in hover:
                 assert "epoch" in hover
             trials = trace.get("customdata", [])
             first = [one[0] if isinstance(one, list) else one for one in trials]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any, NamedTuple
+
+from search_spaces.objective import SMALLEST_IN_DECIMALS, SMALLEST_IN_TWO_DECIMALS
 
 COLOURS = {
     "finished": "#1f77b4",
@@ -32,6 +35,15 @@ class Mark(NamedTuple):
     symbol: str
     colour: str
     name: str
+
+
+def hover_format(values: Iterable[Any]) -> str:
+    """Return plotly's format for values of a metric: that of `shown_value` for their median."""
+    sizes = sorted(abs(value) for value in values if is_finite(value))
+    size = sizes[len(sizes) // 2] if sizes else 0.0
+    if size >= SMALLEST_IN_TWO_DECIMALS:
+        return ".2f"
+    return ".4f" if size == 0 or size >= SMALLEST_IN_DECIMALS else ".3e"
 
 
 def is_finite(value: Any) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 
 from search_spaces import needs_extra
 from tune_cluster.reports.course import Band, Course
-from tune_cluster.reports.figure_style import BEST_COLOUR, COLOURS, LAYOUT, is_finite
+from tune_cluster.reports.figure_style import BEST_COLOUR, COLOURS, LAYOUT, hover_format, is_finite
 from tune_cluster.reports.importance import Importances
 from tune_cluster.reports.overfitting import LOSSES, overfits_from
 from tune_cluster.reports.trial_table import Row
@@ -51,7 +51,8 @@ def course_figure(course: Course, band: Band | None, metric: str) -> go.Figure:
         line={"shape": "hv", "color": BEST_COLOUR},
         name="best so far",
         customdata=[*zip(course.best_trials, course.best_epochs, strict=True)],
-        hovertemplate="trial %{customdata[0]}, its epoch %{customdata[1]}: %{y:.5g}, "
+        hovertemplate="trial %{customdata[0]}, its epoch %{customdata[1]}: "
+        f"%{{y:{hover_format(course.values)}}}, "
         "after %{x} epochs of all<extra></extra>",
     )
     return figure.update_layout(
@@ -82,14 +83,16 @@ def curves_figure(trials: Sequence[TrialState], metric: str) -> go.Figure:
         for column, metrics in enumerate([(metric,), LOSSES][: len(titles)], start=1):
             for key in metrics:
                 epochs = [e for e in sorted(trial.results) if is_finite(trial.results[e].get(key))]
+                values = [trial.results[epoch][key] for epoch in epochs]
                 figure.add_scatter(
                     x=epochs,
-                    y=[trial.results[epoch][key] for epoch in epochs],
+                    y=values,
                     mode="lines" if len(epochs) > 1 else "markers",
                     line={"color": colour, "dash": "dot" if key == LOSSES[0] else "solid"},
                     showlegend=column == 1,
                     customdata=[trial.index] * len(epochs),
-                    hovertemplate=f"{name}, epoch %{{x}}: {key} %{{y:.5g}}<extra></extra>",
+                    hovertemplate=f"{name}, epoch %{{x}}: {key} "
+                    f"%{{y:{hover_format(values)}}}<extra></extra>",
                     row=1,
                     col=column,
                     **common,
@@ -153,7 +156,8 @@ def distribution_figure(rows: Sequence[Row], objective: Objective) -> go.Figure:
             line={"shape": "vh", "color": COLOURS["finished"]},
             customdata=[[row.trial, row.best_epoch] for row in valued],
             hovertemplate="%{y:.1%} of the trials are at least as good as trial %{customdata[0]}, "
-            "epoch %{customdata[1]}: %{x:.5g}<extra></extra>",
+            f"epoch %{{customdata[1]}}: %{{x:{hover_format(row.value for row in valued)}}}"
+            "<extra></extra>",
         )
     )
     return figure.update_layout(

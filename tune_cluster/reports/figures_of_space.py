@@ -13,7 +13,14 @@ import numpy as np
 from search_spaces import needs_extra
 from search_spaces.values import key_of, short
 from tune_cluster.reports.figure_axes import axis_of, lost_of, position_on
-from tune_cluster.reports.figure_style import BEST_COLOUR, COLOURS, LAYOUT, Mark, is_finite
+from tune_cluster.reports.figure_style import (
+    BEST_COLOUR,
+    COLOURS,
+    LAYOUT,
+    Mark,
+    hover_format,
+    is_finite,
+)
 from tune_cluster.reports.trial_table import Row
 
 with needs_extra("report"):
@@ -24,8 +31,6 @@ if TYPE_CHECKING:
 
 BUCKETS = 10
 """Number of buckets of a range in an isolation plot."""
-
-OF_A_TRIAL = "trial %{customdata[0]}, epoch %{customdata[1]}: %{y:.5g}<extra></extra>"
 
 NEIGHBOURS, GRID = 10, 40
 """Trials that a point of a contour is the mean of, and points of each of its axes."""
@@ -78,6 +83,10 @@ def _isolation_figure(
     ranged = all("low" in one for one in branches)
     log = ranged and any(one.get("scale") == "log" for one in branches)
     valued = [row for row in rows if is_finite(row.value)]
+    shown = hover_format(row.value for row in valued)
+    of_a_trial = (
+        f"trial %{{customdata[0]}}, epoch %{{customdata[1]}}: %{{y:{shown}}}<extra></extra>"
+    )
     for status in COLOURS:
         here = [row for row in valued if row.status == status]
         if here:
@@ -87,7 +96,7 @@ def _isolation_figure(
                 mode="markers",
                 marker={"color": COLOURS[status], "size": 5, "opacity": 0.45},
                 customdata=[[row.trial, row.best_epoch] for row in here],
-                hovertemplate=OF_A_TRIAL,
+                hovertemplate=of_a_trial,
             )
     if lost := lost_of(rows):
         figure.add_scatter(
@@ -106,7 +115,7 @@ def _isolation_figure(
         line={"color": BEST_COLOUR},
         marker={"color": BEST_COLOUR, "size": 8, "symbol": "diamond"},
         customdata=[[row.trial, row.best_epoch] for row in best],
-        hovertemplate=OF_A_TRIAL,
+        hovertemplate=of_a_trial,
     )
     if log:
         figure.update_xaxes(type="log", exponentformat="e")
@@ -200,8 +209,8 @@ def contour_figure(
             **colours,
         },
         customdata=[[row.trial, row.value, row.best_epoch] for row in valued],
-        hovertemplate="trial %{customdata[0]}, epoch %{customdata[2]}: %{customdata[1]:.5g}"
-        "<extra></extra>",
+        hovertemplate="trial %{customdata[0]}, epoch %{customdata[2]}: "
+        f"%{{customdata[1]:{hover_format(values.tolist())}}}<extra></extra>",
     )
     lost = [row for row in lost_of(rows) if all(name in row.config for name in names)]
     if lost:
