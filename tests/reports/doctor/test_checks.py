@@ -258,6 +258,31 @@ def test_the_best_trials_own_last_epochs_ask_for_no_more_trials(tmp_path):
         assert found["course"] == verdict
 
 
+def test_trials_that_rungs_have_stopped_ask_for_no_more_epochs(tmp_path):
+    for status, verdict in (("finished", "warn"), ("stopped", "pass")):
+        trials = [{**one, "status": status} for one in spread(**LATE)]
+        assert verdicts(study(tmp_path / status, trials))["best epoch"] == verdict
+
+
+def test_a_study_that_goes_on_is_not_short_of_trials_that_are_planned(tmp_path):
+    flags = {"storage_path": "", "trials": 20}
+    (found,) = (
+        one
+        for one in examined(study(tmp_path / "on", spread(6), flags=flags))
+        if one.check == "trials"
+    )
+    assert (found.verdict, found.advice) == ("pass", ())
+    assert "of 20 planned" in found.evidence
+    failed = [trial(0.1, "failed", 0, 0.01, reason="bug") for _ in range(14)]
+    few = [*spread(6), *failed]
+    (found,) = (
+        one
+        for one in examined(study(tmp_path / "over", few, flags=flags))
+        if one.check == "trials" and one.verdict == "warn"
+    )
+    assert int(found.advice[0].flags[0][1]) > 20
+
+
 def test_rates_that_diverge_are_left_out_of_the_next_search(tmp_path):
     _, _, trials, _ = FAULTS["a rate from which on most diverge"]
     found = [one for one in examined(study(tmp_path, trials())) if one.check == "infeasible"]

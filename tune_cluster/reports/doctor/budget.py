@@ -41,14 +41,21 @@ def _trials(study: StoredStudy) -> Finding:
     names = {one["name"] for one in study.about["space"]["parameters"]}
     valued, needed = len(ranked(study)), PER_DIMENSION * len(names)
     few = bool(names) and valued < needed
+    known, planned = len(study.state.trials), study.about["flags"].get("trials")
+    coming = is_number(planned) and planned >= needed and study.state.ended < planned
+    # As many more as have given no value.
+    wanted = needed + known - valued
+    so_far = f" so far, of {planned} planned" if coming else ""
     return Finding(
         check="trials",
-        verdict="warn" if few else "pass",
-        evidence=f"{valued} trials with a value for {len(names)} searched hyperparameters",
+        verdict="warn" if few and not coming else "pass",
+        evidence=(
+            f"{valued} trials with a value for {len(names)} searched hyperparameters{so_far}"
+        ),
         rule=TRIALS_RULE,
         advice=(
-            (Advice(text=f"run {needed} trials", flags=(("--trials", str(needed)),)),)
-            if few
+            (Advice(text=f"run {wanted} trials", flags=(("--trials", str(wanted)),)),)
+            if few and not coming
             else ()
         ),
         numbers=(("trials", valued), ("dimensions", len(names))),

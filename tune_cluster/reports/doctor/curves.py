@@ -99,7 +99,7 @@ def _share_of(
 ) -> Finding:
     hits = [trial.index for trial in judged if found(trial)]
     bad = bool(judged) and len(hits) >= MOST_OF_THEM * len(judged)
-    which = f"in {len(hits)} of the {len(judged)} best trials that ran to the end"
+    which = f"in {len(hits)} of the {len(judged)} best of the longest trials"
     return Finding(
         check=check,
         verdict=verdict if bad else "pass",  # type: ignore[arg-type]
@@ -150,6 +150,9 @@ def _best_epochs(study: StoredStudy, judged: Sequence[TrialState]) -> Finding:
                 flags=(("--max-epochs", str(fewer)),),
             ),
         )
+    elif places and all(trial.status == "stopped" for trial in judged):
+        # Their last epoch is that of a rung, and no longer run would move it.
+        words = f"each was stopped by a rung, {late} of them with their best epoch late"
     elif places and late > 0.75 * len(places) and _still_improving(study, judged):
         verdict = "warn"
         words = f"{late} have their best epoch in the last quarter, and still improve there"
@@ -157,7 +160,7 @@ def _best_epochs(study: StoredStudy, judged: Sequence[TrialState]) -> Finding:
         factor = study.about["strategy"].get("reduction_factor")
         more = math.ceil(epochs * (factor if is_number(factor) else 2))
         advice = (Advice(text=f"train for {more} epochs", flags=(("--max-epochs", str(more)),)),)
-    counted = f"of the {len(places)} best trials that ran to the end, "
+    counted = f"of the {len(places)} best of the longest trials, "
     text = f"{counted}{words or f'{early} have their best epoch early and {late} late'}"
     return Finding(
         check="best epoch",
