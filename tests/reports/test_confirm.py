@@ -201,6 +201,12 @@ def text_of(first):
 @pytest.mark.slow
 def test_the_report_has_the_confirm_command_and_shows_a_confirmation_and_an_audit(tmp_path):
     first = write(tmp_path / "first", spread(12))
+    whole = (first / "journal.jsonl").read_text()
+    (first / "journal.jsonl").write_text("".join(whole.splitlines(keepends=True)[:-1]))
+    for text in text_of(first):
+        assert "Not confirmed" not in text, "a command that refuses a study that was interrupted"
+        assert "tune-cluster resume" in text
+    (first / "journal.jsonl").write_text(whole)
     for text in text_of(first):
         assert f"Not confirmed: tune-cluster confirm {first}" in text
     live = LiveStudies(tmp_path)

@@ -135,7 +135,7 @@ def report_of(readable: Readable, *, importance: bool = True) -> StudyReport:
         state=state,
         notice=notice,
         siblings=siblings,
-        confirmed=_confirmed(address, study, siblings.confirmation),
+        confirmed=_confirmed(address, study, state, siblings.confirmation),
         answer=answer_of(study, state, findings, siblings.confirmation),
         findings=worst_first(findings),
         rows=rows,
@@ -147,12 +147,17 @@ def report_of(readable: Readable, *, importance: bool = True) -> StudyReport:
     )
 
 
-def _confirmed(address: str, study: StoredStudy, found: Confirmation | None) -> str:
+def _confirmed(address: str, study: StoredStudy, state: str, found: Confirmation | None) -> str:
+    if found is None and state in ("running", "interrupted"):
+        # What confirm refuses: its trials have not ended.
+        return ""
     command = f"tune-cluster confirm {argument(address)}"
     if found is not None:
         return "" if found.over else f"Not confirmed yet ({found.sentence}): {command}"
-    # An experiment of plain Ray Tune has no command; an audit is no study of its own.
-    possible = study.about.get("command") and "audits" not in study.about
+    # An experiment of plain Ray Tune has no command; an audit is no study of its own; members of a
+    # population change their values.
+    fixed = "perturbed" not in study.about["strategy"]
+    possible = fixed and study.about.get("command") and "audits" not in study.about
     return f"Not confirmed: {command}" if possible else ""
 
 
