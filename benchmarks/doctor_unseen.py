@@ -49,7 +49,7 @@ def upper_ink() -> Arrays:
 def reviews(count: int) -> pd.DataFrame:
     """Return so many of the reviews in Chinese, as many of each class."""
     raw, _ = read_chinese_reviews(Path())
-    texts = pd.DataFrame({"text": raw.train.inputs.strings, "label": raw.train.targets})
+    texts = pd.DataFrame({"text": raw.train.inputs.strings(), "label": raw.train.targets})
     return pd.concat([of.head(count // 2) for _, of in texts.groupby("label")])
 
 
@@ -280,7 +280,7 @@ UNSEEN_HEALTHY = {
         job="search_script",
         flags=(
             *("--trials", "20", "--search", "lr=log:0.003:1", "batch-size=16,32,64,128"),
-            *(*OWN, "--arguments", "--epochs 27"),
+            *(*OWN, "--arguments=--epochs 27"),
         ),
     ),
 }
