@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tune_cluster.reports.confirm import Confirmation
+from tune_cluster.reports.doctor.best_epoch import best_epochs
 from tune_cluster.reports.doctor.boundaries import boundaries
 from tune_cluster.reports.doctor.budget import budget
 from tune_cluster.reports.doctor.curves import curves
@@ -14,7 +15,7 @@ from tune_cluster.reports.doctor.noise import noise
 from tune_cluster.reports.doctor.ranks import ranks
 from tune_cluster.study.stored import StoredStudy
 
-CHECKS = (boundaries, infeasible, curves, ranks, budget, data, machines)
+CHECKS = (boundaries, infeasible, curves, best_epochs, ranks, budget, data, machines)
 """Each yields findings; a new check is a function here."""
 
 
