@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 
 from search_spaces.trial_events import Epoch
 from tune_cluster.study.state import TrialState
@@ -21,8 +22,10 @@ FEWEST_EPOCHS = 3
 def overfits_from(trial: TrialState) -> Epoch | None:
     """Return the epoch of the lowest validation loss, if the trial overfits after it; else None.
 
-    At its end the validation loss is higher by `RISE`, and the training loss lower, than there. A
-    loss that has fallen from 2.3 to 0.02 does not rise to 0.03 by overfitting that matters.
+    At its end the validation loss, the median of its last three epochs, is higher by `RISE`, and
+    the training loss lower, than there: the lowest of many epochs with noise is low by chance, and
+    a single one that follows is as often above it. A loss that has fallen from 2.3 to 0.02 does not
+    rise to 0.03 by overfitting that matters.
     """
     train, validation = (_curve(trial, name) for name in LOSSES)
     if not train or not validation:
@@ -33,7 +36,8 @@ def overfits_from(trial: TrialState) -> Epoch | None:
         return None
     fallen = next(iter(validation.values())) - validation[lowest]
     least = RISE * max(abs(validation[lowest]), fallen)
-    risen = validation[after[-1]] > validation[lowest] + least
+    end = statistics.median(validation[epoch] for epoch in after[-FEWEST_EPOCHS:])
+    risen = end > validation[lowest] + least
     return lowest if risen and train[after[-1]] < train[lowest] else None
 
 

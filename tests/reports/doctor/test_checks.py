@@ -126,6 +126,15 @@ FAULTS = {
         ],
         {},
     ),
+    "most explode": (
+        "infeasible",
+        "fail",
+        lambda: [
+            *spread(8, best=1e-3, high=0.01),
+            *(trial(0.1, "stopped", 1, 0.04 + at / 100, train_loss=huge) for at in range(12)),
+        ],
+        {},
+    ),
     "three epochs that still improve": ("best epoch", "warn", lambda: spread(epochs=3, **LATE), {}),
     "few trials": ("trials", "warn", lambda: spread(6), {}),
     "a best that came last": (
@@ -240,6 +249,26 @@ def test_the_rise_of_a_loss_that_has_fallen_to_almost_nothing_is_no_overfitting(
     losses = [2.3, 0.8, 0.1, 0.02, 0.021, 0.022, 0.022, 0.023, 0.024, 0.024, 0.025, 0.026]
     trials = spread(20, val_loss=lambda epoch: losses[epoch - 1])
     assert verdicts(study(tmp_path, trials))["overfitting"] == "pass"
+
+
+def test_one_late_epoch_above_the_lowest_of_many_is_no_overfitting(tmp_path):
+    losses = [2.3, 0.8, 0.2, 0.15, 0.16, 0.12, 0.15, 0.14, 0.16, 0.14, 0.13, 0.3]
+    trials = spread(20, val_loss=lambda epoch: losses[epoch - 1])
+    assert verdicts(study(tmp_path, trials))["overfitting"] == "pass"
+
+
+def test_the_first_of_many_equal_trials_are_no_better_than_the_others(tmp_path):
+    """Accuracies of few samples: the two with the lowest index are at the end of the range."""
+    rates = [1.1e-4, 1.2e-4, *(1e-3 * (at + 1) for at in range(8))]
+    trials = [trial(rate=rate, score=lambda _: 1.0) for rate in rates]
+    trials += [trial(rate=0.01, score=lambda _: 0.5) for _ in range(5)]
+    found = verdicts(study(tmp_path, trials, in_order=True))
+    assert found["boundary"] == "pass"
+
+
+def test_nine_epochs_that_are_flat_from_the_seventh_are_enough(tmp_path):
+    changed = {"epochs": 9, "score": lambda epoch: 0.5 + 0.05 * min(epoch, 7)}
+    assert verdicts(study(tmp_path, spread(**changed)))["best epoch"] == "pass"
 
 
 def test_a_study_that_its_budget_has_ended_is_given_a_larger_one(tmp_path):

@@ -79,11 +79,12 @@ def _at_an_end(
     if not trials:
         return None
     everywhere = [place_of(parameter, value) for _, value in trials]
+    count = _top_with_ties([trial for trial, _ in trials])
     for end in ("lower", "upper"):
         # Distance from the end, as a share of the range.
         distances = [place if end == "lower" else 1 - place for place in everywhere]
-        best = top(distances)
-        chance, share = _chance(distances, OUTER), OUTER
+        best = distances[:count]
+        chance, share = _chance(distances, count, OUTER), OUTER
         if chance >= CHANCE and sum(d <= CLOSE for d in best) >= 0.5 * len(best):
             # Few trials may be in the outer part at all: what do all of them say?
             rises = rises_to(end, parameter, [one for one, _ in trials], study)
@@ -121,12 +122,23 @@ def _at_an_end(
     return None
 
 
-def _chance(distances: Sequence[float], outer: float) -> float:
-    """Return the probability that so many of the best trials are in the outer part of a range by
-    chance; 1 if neither the best one nor half of them are."""
+def _top_with_ties(best_first: Sequence[TrialState]) -> int:
+    """Return the number of the best trials: a tenth, and those as good as the last of it, as the
+    accuracy of few samples has many."""
+    count = len(top(best_first))
+    last = best_first[count - 1].best
+    tied = (trial.best for trial in best_first[count:])
+    return count + sum(
+        one is not None and last is not None and one.value == last.value for one in tied
+    )
+
+
+def _chance(distances: Sequence[float], count: int, outer: float) -> float:
+    """Return the probability that so many of the best `count` trials are in the outer part of a
+    range by chance; 1 if neither the best one nor half of them are."""
     from scipy.stats import binom
 
-    best = top(distances)
+    best = distances[:count]
     near = sum(distance <= outer for distance in best)
     if not (best[0] <= outer or near >= 0.5 * len(best)):
         return 1.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterator
 
 from search_spaces.values import short
@@ -19,8 +18,6 @@ ALL_FAILED = 0.5
 
 RATE = "learning_rate"
 
-RULE = f"at most {SHARE:.0%} of the trials diverge or fail ({PLAYBOOK}, 'infeasible points')"
-
 EDGE_RULE = (
     "no learning rate from which on nearly all trials diverge, with the best trials just below it "
     f"({PLAYBOOK}, 'How can optimization failures be debugged and mitigated?')"
@@ -33,7 +30,13 @@ FEWEST_ABOVE = 3
 """Smallest number of diverged trials above the learning rate."""
 
 EXPLODED = 10.0
-"""Factor above the median training loss of an epoch from which a trial is as good as diverged."""
+"""Factor above the lower quartile of the training losses of an epoch from which a trial is as good
+as diverged; most of the trials may be."""
+
+RULE = (
+    f"at most {SHARE:.0%} of the trials diverge, fail or explode, to {EXPLODED:g} times the loss "
+    f"of the better ones ({PLAYBOOK}, 'infeasible points')"
+)
 
 NEAR = 3.0
 """Factor below the learning rate within which the best trials are just below it."""
@@ -43,10 +46,12 @@ def infeasible(study: StoredStudy) -> Iterator[Finding]:
     """Yield the share of infeasible trials, and the learning rate at which they begin."""
     trials = [trial for trial in study.state.trials.values() if trial.ended]
     bad = blamed(study)
-    share = len(bad) / len(trials) if trials else 0.0
+    exploded = _exploded(study) - {trial.index for trial in bad}
+    share = (len(bad) + len(exploded)) / len(trials) if trials else 0.0
     verdict = "fail" if share > ALL_FAILED else "warn" if share > SHARE else "pass"
     reasons = sorted({trial.reason.partition("\n")[0] for trial in bad if trial.reason})
     why = f": {reasons[0]}" if len(reasons) == 1 else ""
+    more = f", and the losses of {len(exploded)} more exploded" if exploded else ""
     onset = _onset(study)
     near = 0 if onset is None else _just_below(study, onset[0])
     at_the_edge = onset is not None and near >= 0.5 * len(top(ranked(study)))
@@ -58,7 +63,7 @@ def infeasible(study: StoredStudy) -> Iterator[Finding]:
     yield Finding(
         check="infeasible",
         verdict=verdict,  # type: ignore[arg-type]
-        evidence=f"{len(bad)} of {len(trials)} trials diverged or failed ({share:.0%}){why}",
+        evidence=f"{len(bad)} of {len(trials)} trials diverged or failed{more} ({share:.0%}){why}",
         rule=RULE,
         advice=advice,
         numbers=(("share", round(share, 4)),),
@@ -98,15 +103,15 @@ def _onset(study: StoredStudy) -> tuple[float, int] | None:
 
 
 def _exploded(study: StoredStudy) -> set[int]:
-    """Return the trials with a training loss far above that of the others in their first epoch:
-    an epoch later it would be infinite."""
+    """Return the trials with a training loss far above that of the better ones in their first
+    epoch: an epoch later it would be infinite."""
     first = {
         trial.index: float(loss)
         for trial in study.state.trials.values()
         if is_number(loss := trial.results.get(1, {}).get("train_loss"))
     }
-    middle = statistics.median(first.values()) if first else 0.0
-    return {trial for trial, loss in first.items() if loss > EXPLODED * middle > 0}
+    usual = sorted(first.values())[len(first) // 4] if first else 0.0
+    return {trial for trial, loss in first.items() if loss > EXPLODED * usual > 0}
 
 
 def _rates(study: StoredStudy) -> dict[int, float]:

@@ -47,10 +47,12 @@ def rises_to(
         trials: trials that have it, the best first.
         study: their study.
     """
-    from scipy.stats import norm, t
+    from scipy.stats import norm, rankdata, t
 
-    count = len(trials)
-    scores = norm.ppf((np.arange(count, 0, -1) - 0.375) / (count + 0.25))
+    count, key = len(trials), study.state.objective.key
+    # Equal values have equal ranks: their order is that in which they were tried.
+    ranks = rankdata([-key(trial.best.value) for trial in trials if trial.best])
+    scores = norm.ppf((ranks - 0.375) / (count + 0.25))
     place = np.array([place_of(parameter, _value(trial, parameter["name"])) for trial in trials])
     columns = [np.ones(count), place, place**2]
     for other in study.about["space"]["parameters"]:
