@@ -55,6 +55,11 @@ def test_few_epochs_of_a_falling_rate_are_judged_by_the_losses_alone(tmp_path):
     assert best_epoch(tmp_path / "learnt", **changed).verdict == "pass"
 
 
+def test_a_training_loss_that_is_below_by_next_to_nothing_is_no_gap(tmp_path):
+    changed = UNDER_TRAINED | {"val_loss": lambda epoch: above(epoch) + 0.01}
+    assert best_epoch(tmp_path, **changed).verdict == "warn"
+
+
 LONG_ENOUGH = {
     "a training loss below that of validation": {"train_loss": lambda epoch: 1 / epoch},
     "a training loss that was flat while the rate was high": {"train_loss": learnt},

@@ -26,7 +26,7 @@ FIRST, LAST = 0.1, 0.75
 
 STILL = 0.05
 """Share of the whole rise that the last quarter must add for a metric that still improves: a curve
-that is flat has its best epoch late too, by noise."""
+that is flat has its best epoch late too, by noise. The gap of two losses counts from as much on."""
 
 FALLEN, HIGH = 0.1, 0.5
 """Shares of the highest learning rate of a trial: the last one of a rate that falls is at most the
@@ -37,8 +37,8 @@ RULE = (
     "last quarter with a metric that still improves, or a validation loss that falls there as fast "
     f"as before ({SOURCE}); where the learning rate falls "
     f"below {FALLEN:.0%}, which makes each end flat, the training loss does not still fall where "
-    f"the rate is above {HIGH:.0%}, or ends below that of validation ({PLAYBOOK}, 'Deciding how "
-    "long to train each model')"
+    f"the rate is above {HIGH:.0%}, or ends below that of validation by {STILL:.0%} of its fall "
+    f"({PLAYBOOK}, 'Deciding how long to train each model')"
 )
 
 
@@ -126,15 +126,18 @@ def _last_gain(values: Sequence[float]) -> float | None:
 
 def _cut_by_its_rate(trial: TrialState) -> bool:
     """Return whether a trial would have learnt more in more epochs, although its end is flat: its
-    learning rate has fallen, its training loss has not gone below that of validation, and until
-    half of the rate it still fell, if that were epochs enough to say so."""
+    learning rate has fallen, its training loss has not gone below that of validation by a share of
+    the fall of this, and until half of the rate it still fell, if that were epochs enough to say
+    so."""
     rates = curve(trial, "learning_rate")
     if len(rates) < len(trial.results) or not 0 <= rates[-1] <= FALLEN * max(rates):
         return False
     # Labels that are smoothed, say, make the loss that is minimised another one.
     train = curve(trial, "train_loss")
     validation = curve(trial, "val_objective") or curve(trial, "val_loss")
-    if not train or not validation or train[-1] < validation[-1]:
+    if not train or not validation:
+        return False
+    if validation[-1] - train[-1] > STILL * (validation[0] - min(validation)):
         return False
     high = max(at for at, rate in enumerate(rates) if rate >= HIGH * max(rates)) + 1
     gain = _last_gain(train[:high])
