@@ -164,6 +164,9 @@ def test_two_studies_are_compared_by_their_results_and_settings(study, tmp_path,
     other = tmp_path / "results" / "second"
     other.mkdir()
     write_study(other, mode="min", rungs=())
+    flags = json.loads((other / "study.json").read_text())["flags"]
+    # How a session was started is no difference of the studies.
+    changed(other, flags={**flags, "resume": "results/second", "yes": True, "trials": 9})
     diff(str(study), str(study))
     assert len(printed(capsys)) == 1
     diff(str(study), str(other))
@@ -171,3 +174,4 @@ def test_two_studies_are_compared_by_their_results_and_settings(study, tmp_path,
     assert found["mode"] == ["max", "min"]
     assert found["best score"] == ["0.5000", "0.1000"]
     assert "metric" not in found
+    assert [name for name in found if name.startswith("flags.")] == ["flags.trials"]

@@ -13,6 +13,9 @@ from tune_cluster.study.stored import StoredStudy
 LEFT_OUT = ("crc", "schema_version", "created", "command", "price", "notices")
 """Fields of `study.json` that differ between any two studies, or follow from others."""
 
+SESSION = ("flags.name", "flags.resume", "flags.resume_or_start", "flags.repair", "flags.yes")
+"""Flags that say how a session was started, and nothing of the study."""
+
 MISSING = object()
 
 
@@ -61,7 +64,8 @@ def _settings(about: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         if name == "space":
             yield from _space(value)
         elif isinstance(value, Mapping):
-            yield from ((f"{name}.{inner}", at) for inner, at in value.items())
+            inner = ((f"{name}.{key}", at) for key, at in value.items())
+            yield from (one for one in inner if one[0] not in SESSION)
         else:
             yield name, value
 
