@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import ray
 from ray import tune
+from ray.tune.experiment import Trial
 
 from search_spaces.schedulers.base import StudyScheduler
 from search_spaces.searchers.grid_search import GridSearch
-from tests.in_process import SPACE
+from tests.in_process import SPACE, study_in
 from tests.journals import read_events
 from tune_cluster.execution.ray_tune import study as study_module
 from tune_cluster.storage.retry import StorageLostError
@@ -156,6 +157,19 @@ def test_a_trial_that_needs_a_whole_gpu_gets_it_before_new_trials_begin(run_grid
     for first, last in zip(asked, begun, strict=True):
         assert not [e for e in events[first:last] if e["event"] == "suggested"]
     assert [e for e in events[begun[-1] :] if e["event"] == "suggested"], "there were more to come"
+
+
+def test_processes_are_not_kept_for_a_next_round_while_a_trial_waits_for_a_larger_share(tmp_path):
+    class Rounds(GridSearch):
+        upcoming = 3
+
+    study = study_in(tmp_path / "study", [], searcher=Rounds(SPACE, grid_points=4))
+    scheduler, trial = study.tune_scheduler, Trial("train", stub=True)
+    assert scheduler.upcoming() == 3
+    scheduler._wide.add(trial)
+    assert scheduler.upcoming() == 0
+    trial.set_status(Trial.RUNNING)
+    assert scheduler.upcoming() == 3
 
 
 def test_a_resumed_study_gives_a_trial_its_last_share_of_a_gpu(run_grid, tmp_path):
