@@ -289,7 +289,10 @@ def test_all_candidates_of_a_round_draw_the_same_numbers_and_the_race_ends_early
     assert (code, again) == (0, trials)
 
     # The next study starts from what is confirmed.
-    made = next_study(read_study(study.directory), str(study.directory), confirmation)
+    known = read_study(study.directory)
+    by_command = {"command": ["python", "job.py", "--trials", "4"], "from_python": False}
+    known = known._replace(about={**known.about, **by_command})
+    made = next_study(known, str(study.directory), confirmation)
     assert f"start from the confirmed best: {confirmation.best[0]}" in made.changes
     assert made.command[-2:] == ["--learn-from", str(tmp_path)]
     code, begun, _ = run_study(draws, trials=1, max_epochs=2, name="next", learn_from=str(tmp_path))
