@@ -81,7 +81,7 @@ def measure(quick: bool, folder: Sequence[str], cases: Sequence[str]) -> list[Ro
             elif name == "next":
                 rows += [one for seed in SEEDS for one in of_next(kept, seed)]
             else:
-                rows += of_next(kept, SEEDS[0], "_cosine")
+                rows += [one for seed in SEEDS for one in of_next(kept, seed, "_cosine")]
         for title, group in (("all faults", FAULTS), ("all unseen faults", UNSEEN)):
             names = {f"{name} ({planned.check})" for name, planned in group.items()}
             found = [one.value for one in rows if one.metric == "found" and one.case in names]
