@@ -11,6 +11,7 @@ from search_spaces.objective import Objective
 from search_spaces.trial_events import Ended, Result, Suggested
 from tests.journals import typed
 from tests.reports.made_up import spread, write
+from tests.reports.made_up import trial as made_trial
 from tests.studies import about
 from tune_cluster.reports.confirm import Confirmation, Race, confirmation_beside
 from tune_cluster.reports.doctor.checks import examined
@@ -207,6 +208,8 @@ def test_the_report_has_the_confirm_command_and_shows_a_confirmation_and_an_audi
         assert "Not confirmed" not in text, "a command that refuses a study that was interrupted"
         assert "tune-cluster resume" in text
     (first / "journal.jsonl").write_text(whole)
+    none = write(tmp_path / "none", [made_trial(0.1, "failed", 0, 0.01, reason="bug")])
+    assert all("Not confirmed" not in text for text in text_of(none))
     for text in text_of(first):
         assert f"Not confirmed: tune-cluster confirm {first}" in text
     live = LiveStudies(tmp_path)

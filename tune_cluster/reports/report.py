@@ -148,8 +148,9 @@ def report_of(readable: Readable, *, importance: bool = True) -> StudyReport:
 
 
 def _confirmed(address: str, study: StoredStudy, state: str, found: Confirmation | None) -> str:
-    if found is None and state in ("running", "interrupted"):
-        # What confirm refuses: its trials have not ended.
+    unfit = state in ("running", "interrupted") or study.state.best is None
+    if found is None and unfit:
+        # What confirm refuses: its trials have not ended, or none has a value.
         return ""
     command = f"tune-cluster confirm {argument(address)}"
     if found is not None:
