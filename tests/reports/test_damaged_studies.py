@@ -380,6 +380,7 @@ def test_an_impossible_field_is_named(whole, capsys, tmp_path_factory, damage, n
         changed_line("suggested", config={"learning_rate": "fast", "batch_size": 64}),
         changed_line("suggested", config={"learning_rate": -1.0, "batch_size": [64]}),
         changed_line("result", metrics={"score": 10**30, "val_loss": 10**200}),
+        changed_line("result", metrics={"score": 1e300, "val_loss": 1e300}),
     ],
 )
 def test_values_outside_every_range_are_shown(whole, capsys, tmp_path_factory, damage):

@@ -94,7 +94,8 @@ def _varies(trial: TrialState, study: StoredStudy) -> bool:
     rise = abs(max(values) - min(values)) if values else 0.0
     if len(late) < 3 or rise == 0:
         return False
-    steps = [(b - a) ** 2 for a, b in pairwise(late)]
+    # A power of a huge number is an error, a product is infinite.
+    steps = [(b - a) * (b - a) for a, b in pairwise(late)]
     return math.sqrt(statistics.mean(steps)) > VARIANCE * rise
 
 

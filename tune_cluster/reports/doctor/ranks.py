@@ -178,7 +178,8 @@ def _expected_better(study: StoredStudy, rung: _Rung) -> float:
         return 0.0
     slope, intercept = statistics.linear_regression(values, later)
     freedom = len(pairs) - 2
-    squares = sum((y - intercept - slope * x) ** 2 for x, y in pairs)
+    errors = [y - intercept - slope * x for x, y in pairs]
+    squares = sum(error * error for error in errors)
     deviation = math.sqrt(squares / freedom * (1 + 1 / len(pairs)))
     stopped = [
         rung.values[trial.index]
