@@ -22,6 +22,7 @@ from tune_cluster.reports.figure_parallel import (
     step_of,
     text_of,
 )
+from tune_cluster.reports.figures_of_space import isolation_figures
 from tune_cluster.reports.importance import importances
 from tune_cluster.reports.report import FILES
 from tune_cluster.reports.trial_table import ordered, rows_of
@@ -164,6 +165,14 @@ def test_each_trial_is_a_line_which_passes_below_an_axis_that_it_has_no_value_on
     nowhere = [[i for i, height in enumerate(axis) if height < 0] for axis in (rate, batch, value)]
     assert nowhere == [[len(TRIALS) + 1], [], [len(TRIALS)]]
     assert value[made.state.best.trial.index] == max(value) == 1
+
+
+def test_a_hyperparameter_that_no_trial_has_is_named_as_such(tmp_path):
+    made = study(tmp_path, TRIALS, in_order=True)
+    parameters = [*made.about["space"]["parameters"], {"name": "momentum", "low": 0.1, "high": 0.9}]
+    *others, empty = isolation_figures(rows_of(made), parameters, made.state.objective)
+    assert [len(figure.layout.annotations) for figure in others] == [0, 0]
+    assert [one.text for one in empty.layout.annotations] == ["no trial has it"]
 
 
 @given(st.integers(MOST_LINES - 2, 10 * MOST_LINES))

@@ -122,6 +122,11 @@ def _isolation_figure(
     elif not ranged:
         order = [_place(v, False) for one in branches for v in one.get("values", ())]
         figure.update_xaxes(type="category", categoryorder="array", categoryarray=order)
+    if not rows:
+        figure.update_xaxes(showticklabels=False)
+        figure.add_annotation(
+            text="no trial has it", xref="paper", yref="paper", x=0.5, y=0.5, showarrow=False
+        )
     return figure.update_layout(
         **{**LAYOUT, "margin": {"l": 55, "r": 10, "t": 32, "b": 32}},
         height=250,
