@@ -87,6 +87,19 @@ def test_a_noisy_candidate_blurs_no_comparison_of_the_others():
     assert verdict.continuing == ("a", "wild")
 
 
+@given(
+    st.lists(st.floats(0.8, 0.95), min_size=3, max_size=6),
+    st.sampled_from([0.001, 0.01, 0.03]),
+    st.integers(0, 1000),
+)
+def test_the_interval_of_a_candidate_that_leaves_excludes_no_difference(means, deviation, seed):
+    named = {f"trial {index}": mean for index, mean in enumerate(means)}
+    values = noisy(named, seeds=2, deviation=deviation, seed=seed)
+    for comparison in judge(values, ACCURACY, rounds=2).comparisons:
+        excludes = comparison.low > 0 or comparison.high < 0
+        assert excludes == comparison.worse
+
+
 def test_a_candidate_that_has_left_stays_out():
     left = {"a": [0.90, 0.91, 0.905], "b": [0.91, 0.90, 0.90], "c": [0.99, 0.98]}
     verdict = judge(left, ACCURACY, rounds=5)

@@ -155,7 +155,7 @@ def judge(values: Mapping[str, Sequence[float]], objective: Objective, *, rounds
     race = _Race(values, objective)
     best, last = race.best, seeds == rounds
     others = [name for name in values if name != best and not race.is_out(name)]
-    contenders = race.contenders(others, LEVEL if last else EARLY)
+    contenders, left = race.contenders(others, LEVEL if last else EARLY)
     decided = (
         last
         or not contenders
@@ -163,7 +163,8 @@ def judge(values: Mapping[str, Sequence[float]], objective: Objective, *, rounds
         or min(race.compare(name, contenders).hope(rounds) for name in contenders) < HOPELESS
     )
     if decided:
-        contenders = race.contenders(contenders, LEVEL)
+        contenders, later = race.contenders(contenders, LEVEL)
+        left = {**left, **later}
     order = sorted(values, key=lambda name: (name != best, *race.rank(name)))
     return Verdict(
         continuing=() if decided else tuple(n for n in values if n == best or n in contenders),
@@ -174,7 +175,10 @@ def judge(values: Mapping[str, Sequence[float]], objective: Objective, *, rounds
         rounds=rounds,
         means=tuple(race.mean(name) for name in order),
         comparisons=tuple(
-            race.compare(name, contenders).shown(name, objective, worse=name not in contenders)
+            (
+                left.get(name)
+                or race.compare(name, contenders if name in contenders else race.beside(name))
+            ).shown(name, objective, worse=name not in contenders)
             for name in order
             if name != best
         ),
@@ -278,17 +282,27 @@ class _Race:
             failed=self.failed(name),
         )
 
-    def contenders(self, others: Sequence[str], level: float) -> list[str]:
-        """Return those to which the best is not clearly better, at a two-sided level.
+    def contenders(
+        self, others: Sequence[str], level: float
+    ) -> tuple[list[str], dict[str, _Pairs]]:
+        """Return those to which the best is not clearly better, at a two-sided level, and what the
+        others have left by.
 
-        Those that are leave the pool of the variance too: a bad candidate is often a noisy one.
+        They leave the pool of the variance too: a bad candidate is often a noisy one.
         """
-        found = list(others)
+        found, left = list(others), dict[str, _Pairs]()
         while True:
-            kept = [name for name in found if not self.compare(name, found).is_clear(level)]
-            if kept == found:
-                return found
-            found = kept
+            pairs = {name: self.compare(name, found) for name in found}
+            clear = {name: one for name, one in pairs.items() if one.is_clear(level)}
+            if not clear:
+                return found, left
+            left.update(clear)
+            found = [name for name in found if name not in clear]
+
+    def beside(self, name: str) -> list[str]:
+        """Return the candidates that have run with each seed of a candidate."""
+        seeds = len(self._keys[name])
+        return [other for other, own in self._keys.items() if len(own) >= seeds]
 
     def compare(self, name: str, contenders: Sequence[str]) -> _Pairs:
         """Compare a candidate with the best over the seeds that both have, with the variance of
