@@ -79,8 +79,8 @@ def _sure(study: StoredStudy, urgent: Sequence[Finding], confirmation: Confirmat
     sure = decided(study)
     words = {
         None: "One study cannot say how far chance has helped it",
-        True: "It is ahead of the second best by more than the noise between its epochs",
-        False: "It is not decided against the second best, which is within the noise",
+        True: "It is ahead of the next that ran as far by more than the noise between its epochs",
+        False: "It is not decided against the next that ran as far, which is within the noise",
     }[sure]
     if confirmation is not None and confirmation.over:
         best = standings(confirmation)[0]

@@ -327,6 +327,14 @@ def test_two_trials_within_noise_are_not_decided_and_others_are(tmp_path):
         assert dict(found.numbers)["decided"] is sure
 
 
+def test_the_best_is_compared_with_trials_that_ran_as_far(tmp_path):
+    stopped = trial(0.8999, "stopped", 2, rate=0.01)
+    for name, others, sure in (("alone", [], None), ("far", [trial(0.8, rate=0.01)], True)):
+        stored = study(tmp_path / name, [trial(0.9, rate=0.01), stopped, *others])
+        (found,) = (one for one in examined(stored) if one.check == "decision")
+        assert dict(found.numbers)["decided"] is sure
+
+
 def test_a_best_value_at_a_boundary_advises_a_range_that_has_it_inside(tmp_path):
     stored = study(tmp_path, spread(best=0.1))
     (found,) = (one for one in examined(stored) if one.check == "boundary")

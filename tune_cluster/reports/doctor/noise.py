@@ -49,15 +49,24 @@ def noise_of(study: StoredStudy) -> float | None:
     return statistics.median(found) if found else None
 
 
-def decided(study: StoredStudy) -> bool | None:
-    """Return whether the best trial is ahead of the second by more than noise; None if unknown."""
-    trials, noise = ranked(study), noise_of(study)
-    if noise is None or len(trials) < 2:
+def rival(study: StoredStudy) -> TrialState | None:
+    """Return the second best of the trials that have run as far as the best at its best epoch: of
+    one that was stopped before, nobody knows how it would have gone on. None if there is none."""
+    trials = ranked(study)
+    if not trials:
         return None
-    best, second = trials[0].best, trials[1].best
+    best = trials[0].best
     assert best is not None
-    assert second is not None
-    return abs(best.value - second.value) > DECIDED * noise
+    return next((trial for trial in trials[1:] if trial.epochs >= best.epoch), None)
+
+
+def decided(study: StoredStudy) -> bool | None:
+    """Return whether the best trial is ahead of its rival by more than noise; None if unknown."""
+    best, second, noise = study.state.best, rival(study), noise_of(study)
+    if noise is None or best is None or second is None:
+        return None
+    assert second.best is not None
+    return abs(best.value - second.best.value) > DECIDED * noise
 
 
 def noise(study: StoredStudy, confirmation: Confirmation | None = None) -> Iterator[Finding]:
@@ -78,17 +87,18 @@ def noise(study: StoredStudy, confirmation: Confirmation | None = None) -> Itera
 
 
 def _decision(study: StoredStudy) -> Finding:
-    sure, deviation, trials = decided(study), noise_of(study), ranked(study)
-    evidence = "not judged: no trial ran to the end for long enough, or there is one alone"
+    sure, deviation = decided(study), noise_of(study)
+    best, second = study.state.best, rival(study)
+    evidence = "not judged: no trial ran for long enough, or none as far as the best"
     if sure is not None:
-        best, second = trials[0], trials[1]
-        assert best.best is not None
+        assert best is not None
+        assert second is not None
         assert second.best is not None
-        ahead = abs(best.best.value - second.best.value)
+        ahead = abs(best.value - second.best.value)
         evidence = (
             f"{'decided' if sure else 'not decided until confirmed (tune-cluster confirm)'}: trial "
-            f"{best.index} is ahead of trial {second.index} by {ahead:.3g}, the noise between late "
-            f"epochs is {deviation:.3g}"
+            f"{best.trial.index} is ahead of trial {second.index}, the next that ran as far, by "
+            f"{ahead:.3g}, the noise between late epochs is {deviation:.3g}"
         )
     # Without a warning of its own: the best two of nearly every study are closer than noise.
     return Finding(
