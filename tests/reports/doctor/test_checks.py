@@ -327,6 +327,16 @@ def test_two_trials_within_noise_are_not_decided_and_others_are(tmp_path):
         assert dict(found.numbers)["decided"] is sure
 
 
+CURVES = ("overfitting", "late variance", "training loss")
+
+
+def test_curves_without_a_training_loss_are_not_judged_by_it(tmp_path):
+    made = [trial(rate=0.01, train_loss=lambda epoch: None) for _ in range(4)]
+    found = {one.check: one for one in examined(study(tmp_path, made))}
+    judged = {name: "not judged" not in found[name].evidence for name in CURVES}
+    assert judged == {"overfitting": False, "late variance": True, "training loss": False}
+
+
 def test_the_best_is_compared_with_trials_that_ran_as_far(tmp_path):
     stopped = trial(0.8999, "stopped", 2, rate=0.01)
     for name, others, sure in (("alone", [], None), ("far", [trial(0.8, rate=0.01)], True)):

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from tune_cluster.reports.doctor.finding import Advice, Finding
 from tune_cluster.reports.doctor.long_curves import MOST_OF_THEM, SOURCE, curve, long_curves
-from tune_cluster.reports.overfitting import overfits_from
+from tune_cluster.reports.overfitting import LOSSES, overfits_from
 from tune_cluster.study.state import TrialState
 from tune_cluster.study.stored import StoredStudy
 
@@ -25,9 +25,10 @@ quarter of the rise, by chance."""
 def curves(study: StoredStudy) -> Iterator[Finding]:
     """Yield a finding for each check of the curves."""
     judged = long_curves(study, FEWEST_EPOCHS)
-    for check, found, verdict, words, rule, advice in (
+    for check, needed, found, verdict, words, rule, advice in (
         (
             "overfitting",
+            LOSSES,
             lambda trial: overfits_from(trial) is not None,
             "warn",
             "the validation loss rises by 5% and more while the training loss falls",
@@ -43,6 +44,7 @@ def curves(study: StoredStudy) -> Iterator[Finding]:
         ),
         (
             "late variance",
+            (study.state.objective.metric,),
             lambda trial: _varies(trial, study),
             "warn",
             "late epochs differ by much from their neighbours",
@@ -56,6 +58,7 @@ def curves(study: StoredStudy) -> Iterator[Finding]:
         ),
         (
             "training loss",
+            LOSSES[:1],
             _rises,
             "fail",
             "the training loss rises over the run: a fault, or a learning rate that is too high",
@@ -63,7 +66,12 @@ def curves(study: StoredStudy) -> Iterator[Finding]:
             (Advice(text="look for a bug: signs, shuffled labels, a learning rate that grows"),),
         ),
     ):
-        yield _share_of(judged, check, found, verdict, words, rule, advice)
+        able = [trial for trial in judged if all(curve(trial, name) for name in needed)]
+        if judged and not able:
+            evidence = f"not judged: no trial reports {' and '.join(needed)}"
+            yield Finding(check=check, verdict="pass", evidence=evidence, rule=f"{rule} ({SOURCE})")
+        else:
+            yield _share_of(judged, check, found, verdict, words, rule, advice)
 
 
 def _share_of(
