@@ -327,6 +327,12 @@ def test_two_trials_within_noise_are_not_decided_and_others_are(tmp_path):
         assert dict(found.numbers)["decided"] is sure
 
 
+def test_no_more_trials_are_advised_where_all_fail(tmp_path):
+    failed = [trial(None, "failed", 0, rate=0.01, reason="no") for _ in range(4)]
+    found = {one.check: one for one in examined(study(tmp_path, failed))}
+    assert (found["trials"].verdict, found["infeasible"].verdict) == ("pass", "fail")
+
+
 CURVES = ("overfitting", "late variance", "training loss")
 
 

@@ -40,7 +40,8 @@ def budget(study: StoredStudy) -> Iterator[Finding]:
 def _trials(study: StoredStudy) -> Finding:
     names = {one["name"] for one in study.about["space"]["parameters"]}
     valued, needed = len(ranked(study)), PER_DIMENSION * len(names)
-    few = bool(names) and valued < needed
+    # More of what fails alone brings no value: the check of failures has the advice.
+    few = bool(names) and 0 < valued < needed
     known, planned = len(study.state.trials), study.about["flags"].get("trials")
     coming = is_number(planned) and planned >= needed and study.state.ended < planned
     # As many more as have given no value.
