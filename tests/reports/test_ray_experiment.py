@@ -89,8 +89,8 @@ def test_a_trial_that_ray_ended_before_its_conditions_and_before_others_was_stop
 
 
 def test_the_answer_does_not_say_how_an_experiment_has_ended(experiment):
-    _, study, state, *_ = readable(str(experiment), "loss", "min")
-    assert "ended by" not in answer_of(study, state, examined(study)).cost
+    found = readable(str(experiment), "loss", "min")
+    assert "ended by" not in answer_of(found.study, found.state, examined(found.study)).cost
 
 
 def test_a_reader_without_a_metric_names_the_command_that_takes_one(experiment):

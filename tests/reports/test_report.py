@@ -23,9 +23,10 @@ from tune_cluster.reports.figure_parallel import (
     text_of,
 )
 from tune_cluster.reports.figures_of_space import isolation_figures
+from tune_cluster.reports.frames import trials_frame
 from tune_cluster.reports.importance import importances
 from tune_cluster.reports.report import FILES
-from tune_cluster.reports.trial_table import ordered, rows_of
+from tune_cluster.reports.trial_table import filtered, ordered, rows_of
 from tune_cluster.storage.s3 import S3Store
 from tune_cluster.study.stored import read_study
 
@@ -165,6 +166,14 @@ def test_each_trial_is_a_line_which_passes_below_an_axis_that_it_has_no_value_on
     nowhere = [[i for i, height in enumerate(axis) if height < 0] for axis in (rate, batch, value)]
     assert nowhere == [[len(TRIALS) + 1], [], [len(TRIALS)]]
     assert value[made.state.best.trial.index] == max(value) == 1
+
+
+def test_the_epochs_of_a_trial_are_not_taken_for_the_hyperparameter_epochs(tmp_path):
+    short = trial(0.3, "stopped", 3)
+    made = study(tmp_path, [{**short, "config": {**short["config"], "epochs": EPOCHS}}])
+    (row,) = filtered(rows_of(made), ("epochs_run=3", f"epochs={EPOCHS}"))
+    (cells,) = trials_frame(made).to_dict("records")
+    assert (row.epochs_run, cells["epochs_run"], cells["epochs"]) == (3, 3, EPOCHS)
 
 
 def test_a_hyperparameter_that_no_trial_has_is_named_as_such(tmp_path):

@@ -101,8 +101,8 @@ def show(
 
     Args:
         study: its folder, or s3://bucket/folder/name.
-        sort: column to sort by: trial, status, epochs, a hyperparameter or a metric. Default: the
-            study's metric, the best first.
+        sort: column to sort by: trial, status, epochs_run, a hyperparameter or a metric. Default:
+            the study's metric, the best first.
         descending: whether the largest comes first.
         where: conditions, such as "learning_rate<0.01" "status=stopped".
         top: number of trials to print.
@@ -268,12 +268,12 @@ def _print_trials(study: StoredStudy, rows: list[Row], total: int) -> None:
     console = _console()
     metric = study.state.objective.metric
     names = [name for name in searched(study) if any(name in row.config for row in rows)]
-    heads = ["trial", "status", "epochs", "best epoch", metric, *names]
+    heads = ["trial", "status", "epochs run", "best epoch", metric, *names]
     cells = [
         [
             str(row.trial),
             f"stopped at {row.rung}" if row.rung is not None else row.status,
-            short(row.epochs),
+            short(row.epochs_run),
             "" if row.best_epoch is None else short(row.best_epoch),
             "" if row.value is None else shown_value(row.value),
             *("" if name not in row.config else _cut(short(row.config[name])) for name in names),

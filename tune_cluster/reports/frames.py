@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def trials_frame(study: StoredStudy) -> pd.DataFrame:
-    """Return a row for each trial at its best epoch: `trial`, `status`, `rung`, `epochs`,
+    """Return a row for each trial at its best epoch: `trial`, `status`, `rung`, `epochs_run`,
     `best_epoch`, `value` (of the study's metric), `seconds`, `reason`, its hyperparameters, and the
     metrics of its best epoch, where a name is not a hyperparameter too."""
     with needs_extra("report"):
@@ -30,7 +30,7 @@ def trials_frame(study: StoredStudy) -> pd.DataFrame:
         found.append(
             {**metrics, **{name: _flat(value) for name, value in config.items()}, **content}
         )
-    first = ("trial", "status", "rung", "epochs", "best_epoch", "value", "seconds", "reason")
+    first = ("trial", "status", "rung", "epochs_run", "best_epoch", "value", "seconds", "reason")
     frame = pd.DataFrame(found, columns=None if found else list(first))
     return frame[[*first, *(name for name in frame.columns if name not in first)]]
 

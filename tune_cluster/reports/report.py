@@ -109,7 +109,7 @@ class StudyReport:
                 "status": f"stopped at rung {row.rung}" if row.rung is not None else row.status,
                 "value": None if row.value is None else shown_value(row.value),
                 "epoch": row.best_epoch,
-                "epochs": row.epochs,
+                "epochs": row.epochs_run,
                 "config": {n: short(row.config[n]) for n in self.columns if n in row.config},
                 "reason": row.reason,
             }

@@ -63,7 +63,7 @@ def sections_of(
     far = [
         row
         for row in rows
-        if found.epoch is not None and (row.epochs >= found.epoch or row.value is None)
+        if found.epoch is not None and (row.epochs_run >= found.epoch or row.value is None)
     ]
     epoch = "" if found.epoch is None else short(found.epoch)
     made = [

@@ -25,7 +25,7 @@ COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 _CONDITION = re.compile(r"(?P<name>[^<>=!]+)(?P<sign><=|>=|!=|<|>|=)(?P<value>.+)", re.DOTALL)
 
 
-FIELDS = ("trial", "status", "rung", "epochs", "best_epoch", "value", "seconds", "reason")
+FIELDS = ("trial", "status", "rung", "epochs_run", "best_epoch", "value", "seconds", "reason")
 """Columns of a row beside its configuration and its metrics."""
 
 
@@ -37,8 +37,8 @@ class Row:
     status: str
     rung: Epoch | None
     """Rung that stopped it."""
-    epochs: float
-    """Last epoch."""
+    epochs_run: float
+    """Last epoch; a hyperparameter has the name `epochs`."""
     best_epoch: Epoch | None
     value: float | None
     """Value of the study's metric at the best epoch."""
@@ -69,7 +69,7 @@ def rows_of(study: StoredStudy) -> list[Row]:
             trial=trial.index,
             status=trial.status,
             rung=trial.rung,
-            epochs=trial.epochs,
+            epochs_run=trial.epochs,
             best_epoch=trial.best.epoch if trial.best else None,
             value=trial.best.value if trial.best else None,
             config=trial.config_at(trial.best.epoch if trial.best else 1),
