@@ -268,7 +268,7 @@ def _print_trials(study: StoredStudy, rows: list[Row], total: int) -> None:
     console = _console()
     metric = study.state.objective.metric
     names = [name for name in searched(study) if any(name in row.config for row in rows)]
-    heads = ["trial", "status", "epochs run", "best epoch", metric, *names]
+    heads = ["trial", "status", "ran to", "best epoch", metric, *names]
     cells = [
         [
             str(row.trial),
