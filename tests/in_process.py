@@ -88,6 +88,8 @@ def run_study(cluster_address, tmp_path, monkeypatch):
     """Runs a trainable as a study of its own; `(exit code, trials by index, study)`."""
     for name, value in TUNE_SETTINGS.items():
         monkeypatch.setenv(name, value)
+    # A worker of the tests has no script, and a study is confirmed by that of its command.
+    monkeypatch.setattr("sys.argv", [__file__])
 
     def run_it(
         trainable,
