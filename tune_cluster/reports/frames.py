@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from search_spaces import needs_extra
 from search_spaces.trial_events import Epoch, Result
 from search_spaces.values import as_json
-from tune_cluster.reports.trial_table import rows_of
+from tune_cluster.reports.trial_table import FIELDS, rows_of
 from tune_cluster.storage.inside import write_file
 from tune_cluster.study.stored import StoredStudy
 
@@ -30,9 +30,8 @@ def trials_frame(study: StoredStudy) -> pd.DataFrame:
         found.append(
             {**metrics, **{name: _flat(value) for name, value in config.items()}, **content}
         )
-    first = ("trial", "status", "rung", "epochs_run", "best_epoch", "value", "seconds", "reason")
-    frame = pd.DataFrame(found, columns=None if found else list(first))
-    return frame[[*first, *(name for name in frame.columns if name not in first)]]
+    frame = pd.DataFrame(found, columns=None if found else list(FIELDS))
+    return frame[[*FIELDS, *(name for name in frame.columns if name not in FIELDS)]]
 
 
 def results_frame(study: StoredStudy) -> pd.DataFrame:

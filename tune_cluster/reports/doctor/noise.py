@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from tune_cluster.reports.confirm import Confirmation
 from tune_cluster.reports.doctor.finding import PLAYBOOK, Advice, Finding
+from tune_cluster.reports.doctor.long_curves import curve
 from tune_cluster.reports.doctor.trials import ranked
 from tune_cluster.study.state import TrialState
 from tune_cluster.study.stored import StoredStudy
@@ -153,8 +154,7 @@ def _whole(study: StoredStudy) -> list[TrialState]:
 
 
 def _late_deviation(trial: TrialState, metric: str) -> float | None:
-    found = (trial.results[epoch].get(metric) for epoch in sorted(trial.results))
-    values = [float(v) for v in found if isinstance(v, (int, float)) and math.isfinite(v)]
+    values = curve(trial, metric)
     late = values[-max(FEWEST_EPOCHS, len(values) // 4) :]
     if len(values) < FEWEST_EPOCHS:
         return None
