@@ -1,7 +1,7 @@
 """The figure of a report in which a line is a trial, over all its hyperparameters, by plotly.
 
-It is made of paths. Plotly's own parallel coordinates are drawn by WebGL, which stops a browser
-without a GPU for seconds, leave out what some trials do not have, and tell no trial.
+It is made of paths. Plotly's own parallel coordinates leave out what some trials do not have, and
+tell no trial.
 """
 
 from __future__ import annotations
