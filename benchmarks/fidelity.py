@@ -14,6 +14,7 @@ study has not had (see `recorded_curves.py`). 1, 4 and 50 workers (`--workers 8`
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from chosen_factor import CHOSEN
 from other_cuts import CUTS
 from record_curves import EPOCHS, SPACE
 from recorded_curves import Curves
@@ -44,9 +45,10 @@ CASES: dict[str, tuple[Callable[..., StudySearcher], str]] = {
 """Searcher and name of the scheduler in `strategies.py`, by name; no name stops no trial."""
 
 OTHERS: dict[str, tuple[Callable[..., StudySearcher], str]] = {
-    name: (RandomSearch, name) for name in ("asha_by_2", *CUTS)
+    name: (RandomSearch, name) for name in ("asha_by_2", *CUTS, *CHOSEN)
 }
-"""Random search with rungs that cut otherwise (`other_cuts.py`); run only where `--cases` asks."""
+"""Random search with rungs that cut otherwise (`other_cuts.py`, `chosen_factor.py`), run only where
+`--cases` asks."""
 
 RATIOS = (
     *((name, "asha") for name in OTHERS),

@@ -6,14 +6,15 @@ Searchers: random, prior (random around the defaults), sobol, tpe, optuna, gp, a
 searches at random with early stopping does. Schedulers: asha (its default), asha_1, asha_3, asha_9
 (a grace period of so many epochs), ray_rule and ray_rule_3 (Ray's own rule, with a grace period of
 1 and 3), asha_by_2 and asha_by_4 (another reduction factor), hyperband, pasha and power_laws
-(`other_rungs.py`), and cut_2_by_3, agreement_by_3, … (`other_cuts.py`); without one nobody is
-stopped.
+(`other_rungs.py`), cut_2_by_3, agreement_by_3, … (`other_cuts.py`), and factor_75, …
+(`chosen_factor.py`); without one nobody is stopped.
 """
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
+from chosen_factor import CHOSEN, ChosenFactor
 from other_cuts import CUTS, OtherCuts
 from other_rungs import PASHA, Hyperband, PowerLaws
 from peer_strategies import PEERS
@@ -48,7 +49,7 @@ ASHAS: Mapping[str, Mapping[str, Any]] = {
 }
 """Arguments of ASHA beside the epochs of a trial, by name."""
 
-SCHEDULERS = (*ASHAS, *CUTS, "hyperband", "pasha", "power_laws")
+SCHEDULERS = (*ASHAS, *CUTS, *CHOSEN, "hyperband", "pasha", "power_laws")
 """Names of all schedulers."""
 
 
@@ -109,6 +110,8 @@ def scheduler_named(name: str, epochs: int, seed: int) -> StudyScheduler:
         return PowerLaws(max_epochs=epochs)
     if name in CUTS:
         return OtherCuts(max_epochs=epochs, rule=CUTS[name])
+    if name in CHOSEN:
+        return ChosenFactor(max_epochs=epochs, sure=CHOSEN[name])
     return ASHA(max_epochs=epochs, **ASHAS[name]) if name else StudyScheduler()
 
 

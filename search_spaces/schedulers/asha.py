@@ -1,8 +1,8 @@
 """ASHA as the scheduler of a study, with any searcher: rungs decide, Tune carries out.
 
-A study sets where rungs begin, but not how hard they cut: of twelve rules that set this too
-(`benchmarks/other_cuts.py`) only one was better on LCBench, and it takes 12 to 31% more epochs on
-the recorded curves of our MLP (`docs/figures.md`).
+A study sets where rungs begin, but not how hard they cut: of 14 rules that set this too
+(`benchmarks/other_cuts.py`, `chosen_factor.py`) only one was better on LCBench, and it takes 12 to
+31% more epochs on the recorded curves of our MLP (`docs/figures.md`).
 """
 
 from __future__ import annotations
