@@ -36,6 +36,12 @@ from search_spaces.trial_events import (
 DRAW = 0xA0D17
 """Constant that separates the audit sample from all other draws of a seed and an index."""
 
+RESUMES = (
+    "a class needs save_checkpoint, a function tune.get_checkpoint(), a script "
+    "tune_cluster.epochs(..., model=model), a command --checkpoint and --resume-args"
+)
+"""How a trainable resumes, for messages."""
+
 
 def drawn(seed: int, index: int, share: float) -> bool:
     """Return whether trial `index` belongs to a random sample with a `share` of all trials.
@@ -152,9 +158,7 @@ class ASHA(StudyScheduler):
         if self._rule_given and RULES[self._rule_given].promotes and not spec.continues:
             raise ValueError(
                 f"--rung-rule {self._rule_given}: the trainable does not resume from a checkpoint "
-                "(a class needs save_checkpoint, a function tune.get_checkpoint(), a script "
-                "tune_cluster.epochs(..., model=model)); add it, or "
-                "give --rung-rule top"
+                f"({RESUMES}); add it, or give --rung-rule top"
             )
         self._objective = spec.objective
         self.memory = replace(
@@ -268,9 +272,8 @@ class ASHA(StudyScheduler):
             )
         if rungs.rule == "top" and self._rule_given is None:
             notes.append(
-                "the trainable does not resume from a checkpoint (a class without save_checkpoint, "
-                "a function without tune.get_checkpoint(), a script whose tune_cluster.epochs is "
-                "given no model to save): a stopped trial is not promoted later (rung rule top)"
+                "a stopped trial is not promoted later (rung rule top): the trainable does not "
+                f"resume from a checkpoint ({RESUMES})"
             )
         needed = rungs.reduction_factor ** len(rungs.milestones)
         if rungs.promotes and trials < needed:
