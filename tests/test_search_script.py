@@ -35,6 +35,16 @@ def test_run_with_search_starts_the_job_that_tunes_a_script(tmp_path):
     assert run(str(script), "--trials", "3") == [str(script), "--trials", "3"]
 
 
+def test_flags_may_come_before_a_script(tmp_path):
+    script = tmp_path / "train.py"
+    script.write_text("")
+    flags = ("--resume-or-start", "--search", "lr=1:2")
+    job, *words = run(*flags, str(script), "--", "--epochs", "9")
+    assert job.endswith("search_script.py")
+    assert words == ["--script", str(script), *flags, "--arguments=--epochs 9"]
+    assert run("--yes", str(script), "--trials", "3") == [str(script), "--yes", "--trials", "3"]
+
+
 @pytest.mark.parametrize(
     "text",
     [

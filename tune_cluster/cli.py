@@ -13,7 +13,7 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,19 +62,29 @@ def run(*words: str) -> Script:
     behind = " ".join(
         word if PLAIN_WORD.fullmatch(word) else shlex.quote(word) for word in words[end + 1 :]
     )
-    if given and not given[0].startswith("-"):
-        script = given.pop(0)
+    at = _place_of_script(given)
+    if at is not None:
+        script = given.pop(at)
         if not Path(script).is_file():
             raise ValueError(f"run {script}: no such script is there")
         searched = any(word.partition("=")[0] == "--search" for word in given)
         if not searched or runs_a_study(script):
-            return [script, *words[1:]]
+            return [script, *given, *words[end:]]
         return [job_script("search_script"), "--script", script, *given, f"--arguments={behind}"]
     if "--resume-args" in given[:-1]:
         # Its value begins with a dash.
         at = given.index("--resume-args")
         given[at : at + 2] = ["=".join(given[at : at + 2])]
     return [job_script("search_command"), *given, f"--command={behind}"]
+
+
+def _place_of_script(given: Sequence[str]) -> int | None:
+    """Return the place of the script among the words before `--`: the first word, or behind flags
+    the first Python file that is there; None if there is no script."""
+    if given and not given[0].startswith("-"):
+        return 0
+    files = (at for at, word in enumerate(given) if word.endswith(".py") and Path(word).is_file())
+    return next(files, None)
 
 
 def runs_a_study(script: str) -> bool:
