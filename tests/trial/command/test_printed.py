@@ -20,6 +20,12 @@ from tune_cluster.trial.command.printed import PrintedMetrics
         ('{"val_loss": 0.5, "epoch": 1.5, "note": "x"}', {"val_loss": 0.5, "epoch": 1.5}),
         ("{'eval_loss': 0.5, 'epoch': 1.0}", {"eval_loss": 0.5, "epoch": 1}),
         ("INFO {'eval_loss': 0.5}", {"eval_loss": 0.5}),
+        (
+            "\x1b[A{'eval_loss': '0.7189', 'note': 'x', 'epoch': '1'}",
+            {"eval_loss": 0.7189, "epoch": 1},
+        ),
+        ("INFO {'eval_loss': '7e-1'}", {"eval_loss": 0.7}),
+        ("\x1b[1mval_loss\x1b[0m: \x1b[36m0.25\x1b[0m", {"val_loss": 0.25}),
         ("val_loss=inf", {"val_loss": math.inf}),
         ("10 epochs in all, 3 of an epoch", {}),
         ("12:30:01 Accuracy: 9829/10000, at 10:30, file: 12abc", {}),
@@ -44,13 +50,21 @@ def test_patterns_of_the_user_replace_all_metrics_but_the_epoch():
     assert PrintedMetrics([r"^(?P<epoch>\d+) (?P<a>\S+)"]).in_line("3 x epoch 9") == {"epoch": 3}
 
 
+def test_a_pattern_of_the_user_sees_no_colours():
+    printed = PrintedMetrics([r"^ +(?P<epoch>\d+) +(?P<val_loss>[\d.]+)"])
+    assert printed.in_line("   1   \x1b[36m2.3167\x1b[0m  \x1b[32m0.06\x1b[0m") == {
+        "epoch": 1,
+        "val_loss": 2.3167,
+    }
+
+
 @pytest.mark.parametrize("pattern", ["(", r"loss: ([\d.]+)"])
 def test_a_pattern_that_names_no_metric_is_refused(pattern):
     with pytest.raises(ValueError, match="--pattern"):
         PrintedMetrics([pattern])
 
 
-@given(st.dictionaries(st.text(), st.floats(allow_nan=False) | st.text(), min_size=1))
+@given(st.dictionaries(st.text(), st.floats(allow_nan=False) | st.text("abc "), min_size=1))
 def test_a_line_of_json_is_read_as_it_is(values):
     read = PrintedMetrics().in_line(json.dumps(values))
     assert {name: read[name] for name in values} == values

@@ -92,6 +92,20 @@ def test_metrics_are_read_from_a_file(tmp_path):
     assert reports == [{"val_loss": 0.5, "epoch": 0}, {"val_loss": 1.5, "epoch": 1}]
 
 
+def test_of_a_progress_bar_each_epoch_has_its_own_value(tmp_path):
+    """The bar is tqdm's, which shows the value of the epoch before until there is another."""
+    code = (
+        "import time; from tqdm import tqdm; bar = tqdm(total=3, mininterval=0)\n"
+        "for e in range(1, 4):\n"
+        "    bar.reset(); bar.set_description(f'Epoch {e}')\n"
+        "    for _ in range(3): bar.update()\n"
+        "    for _ in tqdm(range(2), position=1, leave=False): time.sleep(0.2)\n"
+        "    bar.set_postfix(val_loss=10 - e)\n"
+    )
+    reports, _ = run(tmp_path, command(code))
+    assert [(r["epoch"], r["val_loss"]) for r in reports] == [(1, 9), (2, 8), (3, 7)]
+
+
 def test_a_configuration_file_has_the_values(tmp_path):
     (tmp_path / "conf.yaml").write_text("lr: 0.1\nepochs: 3\n")
     code = "import os, sys; print(open(sys.argv[1]).read().replace('lr', 'val_loss'))"

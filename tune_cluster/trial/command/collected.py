@@ -30,6 +30,12 @@ class CollectedEpochs:
         self._pending: dict[str, Any] = {}
         self._of: float | None = None
         """Epoch in progress when the metric arrived."""
+        self._leads = False
+        """Whether the command prints an epoch before its metric."""
+        self._drawn: Any = None
+        """Value of the metric in the last state of a progress bar; None without one."""
+        self._drawn_in: float | None = None
+        """Epoch of that state."""
         self.seen: set[str] = set()
         """All names that have arrived."""
 
@@ -38,11 +44,29 @@ class CollectedEpochs:
         """Whether a report is complete, except for metrics that may follow at once."""
         return self._metric in self._pending
 
-    def add(self, found: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Add metrics; return the report of the previous epoch if they belong to another one."""
+    def add(
+        self, found: Mapping[str, Any], *, drawn: bool = False, ended: bool = True
+    ) -> dict[str, Any] | None:
+        """Add metrics; return the report of the previous epoch if they belong to another one.
+
+        Args:
+            found: metrics by name.
+            drawn: whether they are a state of a line that may be drawn again.
+            ended: whether the line has ended.
+        """
         self.seen.update(found)
         values = {name: value for name, value in found.items() if name != EPOCH}
         epoch = as_number(found[EPOCH]) if EPOCH in found else None
+        if epoch is not None and epoch != self._drawn_in:
+            self._count_drawn()
+        if drawn and self._metric in values:
+            self._drawn = values.pop(self._metric)
+            self._drawn_in = self._epoch if epoch is None else epoch
+        elif self._metric in values:
+            # A whole line says more than a bar.
+            self._drawn = None
+        if ended and self._drawn is not None and self._drawn_in is None:
+            values[self._metric], self._drawn = self._drawn, None
         report = None
         if self.waits:
             begun = epoch is not None and self._is_new(self._of) and epoch != self._of
@@ -50,9 +74,10 @@ class CollectedEpochs:
                 report = self.take()
         if epoch is not None:
             self._epoch = epoch
-        self._pending.update(values)
-        if self._metric in values:
-            self._of = self._epoch
+        if not self._was_reported(epoch, values):
+            self._pending.update(values)
+            if self._metric in values:
+                self._of = self._epoch
         return report
 
     def take(self) -> dict[str, Any] | None:
@@ -60,6 +85,7 @@ class CollectedEpochs:
         if not self.waits:
             return None
         report, self._pending = self._pending, {}
+        self._leads = self._leads or self._is_new(self._of)
         epoch = self._of if self._is_new(self._of) else self._epoch
         if epoch is None:
             return report
@@ -67,6 +93,27 @@ class CollectedEpochs:
             return None
         self.last = epoch
         return {**report, EPOCH: epoch}
+
+    def finish(self) -> dict[str, Any] | None:
+        """Return the report of the last epoch, when the command has ended."""
+        self._count_drawn()
+        return self.take()
+
+    def _count_drawn(self) -> None:
+        """Let the last state of a progress bar be the value of its epoch."""
+        value, self._drawn = self._drawn, None
+        if value is None or self.waits:
+            return
+        if self._drawn_in is None or self._is_new(self._drawn_in):
+            self._pending[self._metric], self._of = value, self._drawn_in
+
+    def _was_reported(self, epoch: float | None, values: Mapping[str, Any]) -> bool:
+        """Return whether values belong to an epoch that was reported: those of a line that names
+        it, and a second value of the metric in it."""
+        if epoch is not None:
+            return not self._is_new(epoch)
+        known = self._leads and self._epoch is not None and self._metric in values
+        return known and not self._is_new(self._epoch)
 
     def _is_new(self, epoch: float | None) -> bool:
         return epoch is not None and (self.last is None or epoch > self.last)

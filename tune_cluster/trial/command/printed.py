@@ -13,11 +13,17 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+_ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+"""Colours, and movements of the cursor."""
+
+_BAR = re.compile(r"\[\d+:\d\d(?::\d\d)?[<,].*?(?:/s|s/)")
+"""Time and rate in a progress bar of tqdm: `[00:01<00:02, 9.5it/s, loss=0.3]`."""
+
 _NUMBER = r"[+-]?(?:\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?|nan|inf(?:inity)?)"
 
 _PAIR = re.compile(
     # Excludes names in `9829/10000` or in a time of day, `12:30`.
-    rf"(?<![\w.])(?P<name>[A-Za-z_][\w./@-]*)['\"]?\s*[=:]\s*(?P<number>{_NUMBER})(?![\w:/]|\.\d)",
+    rf"(?<![\w.])(?P<name>[A-Za-z_][\w./@-]*)['\"]?\s*[=:]\s*['\"]?(?P<number>{_NUMBER})(?![\w:/]|\.\d)",
     re.IGNORECASE,
 )
 
@@ -45,6 +51,7 @@ class PrintedMetrics:
 
     def in_line(self, line: str) -> dict[str, Any]:
         """Return the metrics of a line by name; its epoch, if any, is `epoch`."""
+        line = _ESCAPE.sub("", line)
         if self._patterns:
             found = self._matched(line)
         else:
@@ -79,6 +86,23 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return compiled
 
 
+def is_drawn(text: str, *, ended: bool) -> bool:
+    """Return whether a text may be drawn again: it has no line end, or is a bar of tqdm, whose
+    line end may be that of another bar below it.
+
+    >>> is_drawn("loss=0.3", ended=True), is_drawn(" 50%|#| 1/2 [00:01<00:01, 1.0it/s]", ended=True)
+    (False, True)
+    """
+    return not ended or _BAR.search(text) is not None
+
+
+def _as_printed(value: Any) -> Any:
+    """Return the number of a text such as '0.25', as Hugging Face's Trainer prints its metrics."""
+    if isinstance(value, str) and re.fullmatch(_NUMBER, value, re.IGNORECASE):
+        return float(value)
+    return value
+
+
 def _dictionary(line: str) -> dict[str, Any] | None:
     text = line.strip()
     if not (text.startswith("{") and text.endswith("}")):
@@ -87,5 +111,5 @@ def _dictionary(line: str) -> dict[str, Any] | None:
         with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
             found = read(text)
             if isinstance(found, Mapping):
-                return {str(name): value for name, value in found.items()}
+                return {str(name): _as_printed(value) for name, value in found.items()}
     return None

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import queue
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,7 +29,7 @@ from tune_cluster.trial.command.collected import CollectedEpochs
 from tune_cluster.trial.command.command import STDOUT, Command
 from tune_cluster.trial.command.config_file import with_values
 from tune_cluster.trial.command.files import metric_files
-from tune_cluster.trial.command.printed import PrintedMetrics
+from tune_cluster.trial.command.printed import PrintedMetrics, is_drawn
 from tune_cluster.trial.command.saved import RESUMED, SavedFiles, keep, restore
 from tune_cluster.trial.command.template import rendered
 from tune_cluster.trial.failures import OUT_OF_MEMORY_MESSAGES, CommandFailedError
@@ -49,6 +51,23 @@ TAIL_LINES = 20
 
 Report: TypeAlias = Callable[[dict[str, Any], "Callable[[str], object] | None"], None]
 """Function called with the metrics of an epoch, and a function that saves its checkpoint."""
+
+
+_LINE_END = re.compile(rb"(?<=\n)|(?<=\r)(?!\n|\Z)")
+"""After a line. One that ends in `\\r` may go on with `\\n`."""
+
+
+@dataclass(frozen=True)
+class _Line:
+    text: str
+    drawn: bool
+    """Whether it may be drawn again."""
+    ended: bool
+
+    @classmethod
+    def of(cls, line: bytes) -> _Line:
+        text, ended = line.decode(errors="replace").rstrip("\r\n"), not line.endswith(b"\r")
+        return cls(text, is_drawn(text, ended=ended), ended)
 
 
 class OutOfMemoryError(CommandFailedError):
@@ -123,7 +142,7 @@ class _Run:
         )
         self._files = None if path == STDOUT else metric_files(path)
         self._checkpoints = SavedFiles(Path(pattern)) if pattern else None
-        self._lines: queue.Queue[str | None] = queue.Queue()
+        self._lines: queue.Queue[_Line | None] = queue.Queue()
         """Lines of its output; None is the end."""
         self._ahead: list[dict[str, Any]] = []
         """Metrics that were read from files, and are not collected yet."""
@@ -166,11 +185,11 @@ class _Run:
         while data := stream.read1(1 << 16):  # type: ignore[attr-defined]  # of a buffered reader
             _write_all(1, data)
             # A progress bar overwrites its line.
-            *lines, rest = (rest + data.replace(b"\r", b"\n")).split(b"\n")
+            *lines, rest = _LINE_END.split(rest + data)
             for line in lines:
-                self._lines.put(line.decode(errors="replace"))
+                self._lines.put(_Line.of(line))
         stream.close()
-        self._lines.put(rest.decode(errors="replace"))
+        self._lines.put(_Line.of(rest))
         self._lines.put(None)
 
     def _reports(self) -> Iterator[dict[str, Any]]:
@@ -184,7 +203,7 @@ class _Run:
             except queue.Empty:
                 line = None
             for metrics in self._new(line):
-                if report := self._epochs.add(metrics):
+                if report := self._added(self._epochs, line, metrics):
                     yield report
                     deadline = None
             if not self._epochs.waits:
@@ -195,18 +214,26 @@ class _Run:
                 deadline = None
                 if report := self._epochs.take():
                     yield report
-        if report := self._epochs.take():
+        if report := self._epochs.finish():
             yield report
 
-    def _new(self, line: str | None) -> Iterator[dict[str, Any]]:
+    def _added(
+        self, epochs: CollectedEpochs, line: _Line | None, metrics: Mapping[str, Any]
+    ) -> dict[str, Any] | None:
+        """Add metrics that were read from a file, or from this line."""
+        if line is None or self._files is not None:
+            return epochs.add(metrics)
+        return epochs.add(metrics, drawn=line.drawn, ended=line.ended)
+
+    def _new(self, line: _Line | None) -> Iterator[dict[str, Any]]:
         if line is not None:
-            self._tail.append(line)
+            self._tail.append(line.text)
         if self._files is not None:
             self._ahead += self._files.new()
             read, self._ahead = self._ahead, []
             yield from read
         elif line is not None:
-            yield self._printed.in_line(line)
+            yield self._printed.in_line(line.text)
 
     def _saver(self, process: subprocess.Popen[bytes]) -> Callable[[str], object] | None:
         """Return what writes the checkpoint of the epoch that is reported next; None where the
@@ -235,11 +262,12 @@ class _Run:
         epochs = deepcopy(self._epochs)
         if self._files is not None:
             self._ahead += self._files.new()
-            found = self._ahead
+            reports = [epochs.add(metrics) for metrics in self._ahead]
         else:
             waiting = [line for line in list(self._lines.queue) if line is not None]
-            found = [self._printed.in_line(line) for line in waiting]
-        reports = [epochs.add(metrics) for metrics in found]
+            reports = [
+                self._added(epochs, line, self._printed.in_line(line.text)) for line in waiting
+            ]
         return any(reports) or epochs.take() is not None
 
     def _raise_for(self, code: int) -> None:
