@@ -121,6 +121,45 @@ def test_in_a_trial_arguments_have_the_searched_values(trial):
     assert tc.arguments(parser(), []).lr == 0.1
 
 
+def with_commands():
+    found = argparse.ArgumentParser()
+    found.add_argument("--seed", type=int, default=1)
+    commands = found.add_subparsers(dest="command")
+    train = commands.add_parser("train")
+    train.add_argument("--lr", type=float, default=0.1)
+    train.add_argument("--sizes", type=int, nargs="+", default=[8])
+    train.add_argument("--betas", type=float, nargs=2, default=(0.9, 0.999))
+    commands.add_parser("test").add_argument("--lr", choices=["none"])
+    return found
+
+
+def test_arguments_of_a_sub_command_are_searched(trial):
+    trial.values = {"lr": 0.01, "seed": 3}
+    with trial.running():
+        args = tc.arguments(with_commands(), ["train"])
+        assert (args.lr, args.seed) == (0.01, 3)
+        with pytest.raises(ValueError, match="none of its choices, none"):
+            tc.arguments(with_commands(), ["test"])
+        with pytest.raises(ValueError, match="no argument lr; it has seed"):
+            tc.arguments(with_commands(), [])
+
+
+@pytest.mark.parametrize(
+    ("searched", "given"), [({"sizes": (32, 16)}, [32, 16]), ({"sizes": 4}, [4])]
+)
+def test_an_argument_of_several_values_is_searched(trial, searched, given):
+    trial.values = {**searched, "betas": (0.5, 0.9)}
+    with trial.running():
+        args = tc.arguments(with_commands(), ["train"])
+    assert (args.sizes, args.betas) == (given, [0.5, 0.9])
+
+
+def test_too_few_values_for_an_argument_are_refused(trial):
+    trial.values = {"betas": (0.5,)}
+    with trial.running(), pytest.raises(ValueError, match=r"betas: .* takes 2"):
+        tc.arguments(with_commands(), ["train"])
+
+
 def test_parameters_in_a_dictionary_have_the_searched_values_too(trial):
     own = {"lr": 0.5, "depth": 3}
     assert tc.parameters(own) == own

@@ -53,13 +53,13 @@ def arguments(
     if question is not None:
 
         def take(name: str, value: Any) -> None:
-            typed(action_of(parser, name), value)
+            typed(action_of(parser, name, parsed), value)
 
         answer(Path(question), take, vars(parsed))
     trial = current_trial()
     if trial is not None:
         for name, value in trial.values_among(vars(parsed)).items():
-            action = action_of(parser, name)
+            action = action_of(parser, name, parsed)
             setattr(parsed, action.dest, typed(action, value))
     return parsed
 
@@ -147,21 +147,44 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def action_of(parser: argparse.ArgumentParser, name: str) -> argparse.Action:
+def action_of(
+    parser: argparse.ArgumentParser, name: str, parsed: argparse.Namespace
+) -> argparse.Action:
     """Return the argument of a parser for a searched name.
+
+    Args:
+        parser: parser of the script.
+        name: searched name.
+        parsed: parsed command line, which says the sub-command.
 
     Raises:
         ValueError: the parser has no such argument.
     """
     dest = name.replace("-", "_")
-    # argparse offers no other way to list the arguments of a parser.
-    actions = {action.dest: action for action in parser._actions if action.dest != "help"}
+    actions = _actions(parser, parsed)
     if dest not in actions:
         raise ValueError(
             f"--search {name}: the script has no argument {name}; it has "
             f"{', '.join(actions) or 'none'}"
         )
     return actions[dest]
+
+
+def _actions(
+    parser: argparse.ArgumentParser, parsed: argparse.Namespace
+) -> dict[str, argparse.Action]:
+    """Return the arguments of a parser by name, with those of the sub-command in use."""
+    found: dict[str, argparse.Action] = {}
+    # argparse offers no other way to list the arguments of a parser.
+    for action in parser._actions:
+        if not isinstance(action, argparse._SubParsersAction):
+            found[action.dest] = action
+            continue
+        chosen = getattr(parsed, action.dest, None)
+        for command, sub_parser in action.choices.items():
+            if chosen in (command, None):
+                found |= _actions(sub_parser, parsed)
+    return {dest: action for dest, action in found.items() if hasattr(parsed, dest)}
 
 
 def typed(action: argparse.Action, value: Any) -> Any:
@@ -171,9 +194,21 @@ def typed(action: argparse.Action, value: Any) -> Any:
         ValueError: the argument refuses the value.
     """
     if action.nargs == 0:
-        found: Any = bool(value)
-    elif action.type is None:
-        found = str(value)
+        return bool(value)
+    if action.nargs in (None, argparse.OPTIONAL):
+        return _typed(action, value)
+    several = value if isinstance(value, (list, tuple)) else [value]
+    if isinstance(action.nargs, int) and len(several) != action.nargs:
+        raise ValueError(
+            f"--search {action.dest}: {value!r} is refused: the argument takes {action.nargs} "
+            f"values in parentheses"
+        )
+    return [_typed(action, one) for one in several]
+
+
+def _typed(action: argparse.Action, value: Any) -> Any:
+    if action.type is None:
+        found: Any = str(value)
     elif isinstance(action.type, type) and isinstance(value, action.type):
         found = value
     else:
