@@ -4,10 +4,13 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from trainables.table.values import File
+from trainables.data.encodings import not_utf8
+from trainables.table.values import File, listed
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 """Separator of a text file by its suffix; it may be compressed."""
+
+OTHER_SEPARATORS = (";", "\t", "|", ",")
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zip")
 
@@ -41,13 +44,17 @@ def read_file(path: Path, texts: Sequence[str] = ()) -> File:
     try:
         if plain.suffix in PARQUET:
             frame = pd.read_parquet(path)
+            names = [*map(str, frame.columns)]
         else:
+            separator = SEPARATORS[plain.suffix]
+            # pandas gives equal names a number each, and tells nobody.
+            names = _names(path, separator)
             with warnings.catch_warnings():
                 # Of rows with more values than there are names, of which it would drop some.
                 warnings.simplefilter("error", pd.errors.ParserWarning)
                 frame = pd.read_csv(
                     path,
-                    sep=SEPARATORS[plain.suffix],
+                    sep=separator,
                     index_col=False,
                     na_values=list(ALSO_MISSING),
                     dtype=dict.fromkeys(texts, str),
@@ -61,10 +68,38 @@ def read_file(path: Path, texts: Sequence[str] = ()) -> File:
             why = "it is empty"
         if isinstance(error, pd.errors.ParserWarning):
             why = "its rows have more values than there are names of columns"
+        if isinstance(error, UnicodeDecodeError) and path.suffix not in COMPRESSED:
+            raise ValueError(f"table {path}, {not_utf8(path.read_bytes())}") from None
         raise ValueError(f"table {path}: cannot be read ({why})") from None
+    stripped = [name.strip() for name in names]
+    if equal := [name for name in dict.fromkeys(stripped) if stripped.count(name) > 1]:
+        raise ValueError(
+            f"table {path}: several columns are called {listed(equal)}; give each a name of its own"
+        )
     if not isinstance(frame.index, pd.RangeIndex):
         frame = frame.reset_index()
     if frame.empty:
         raise ValueError(f"table {path}: has no row below the names of its columns")
     frame.columns = [str(name).strip() for name in frame.columns]
     return File(str(path), frame)
+
+
+def _names(path: Path, separator: str) -> list[str]:
+    """Return the names of the columns of a text file as they are written, without empty ones.
+
+    Raises:
+        ValueError: they are separated by something else.
+    """
+    import pandas as pd
+
+    line = pd.read_csv(
+        path, sep=separator, header=None, nrows=1, dtype=str, keep_default_na=False
+    ).iloc[0]
+    other = next((mark for mark in OTHER_SEPARATORS if mark in line[0] and mark != separator), "")
+    if len(line) == 1 and other:
+        raise ValueError(
+            f"the names of its columns are separated by {other!r} and not by {separator!r}; write "
+            f"it anew, such as by pandas.read_csv(FILE, sep={other!r}, decimal=',')"
+            ".to_csv(FILE, index=False), with decimal='.' for points"
+        )
+    return [name for name in line if name.strip()]

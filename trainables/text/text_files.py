@@ -5,6 +5,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from trainables.data.encodings import not_utf8
+
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 SUFFIXES = (*SEPARATORS, ".jsonl")
 
@@ -35,14 +37,9 @@ def read_columns(path: Path) -> dict[str, list[str | None]]:
 
 def decoded(data: bytes, path: Path) -> str:
     """Return the text of a file in UTF-8; raise a ValueError, with the line, if it is not."""
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ValueError(
-            f"dataset {path}, line {line}: byte 0x{data[error.start]:02x} is not UTF-8; convert "
-            "the file, such as by iconv -f WINDOWS-1252 -t UTF-8"
-        ) from None
+    if wrong := not_utf8(data):
+        raise ValueError(f"dataset {path}, {wrong}")
+    return data.decode("utf-8-sig")
 
 
 def _of_table(text: str, path: Path) -> dict[str, list[str | None]]:

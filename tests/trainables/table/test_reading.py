@@ -201,6 +201,9 @@ WRONG = {
     "nothing left": (frame(), {"drop": ["age", "sex"]}, "no column is left"),
     "no target at all": (frame(target=None), {}, "no row has a value of the target"),
     "more values than names": ("age,target\n1,2,3\n4,5,6\n", {}, "more values than there are"),
+    "equal names": ("age,age,target\n1,2,yes\n", {}, "several columns are called age"),
+    "equal but for spaces": ("age,age ,target\n1,2,yes\n", {}, "several columns are called age"),
+    "semicolons": ("age;target\n1,5;yes\n2,5;no\n", {}, "separated by ';' and not by ','"),
     "ragged": ("age,target\n1,yes\n2,no,3\n", {}, "cannot be read"),
     "too few": ("age,target\n1,yes\n2,no\n3,no\n4,no\n", {}, "need 5 or more"),
 }
@@ -213,6 +216,17 @@ def test_what_cannot_be_used_is_refused_in_a_line_with_file_and_rule(written, co
         loaded(path, **given)
     assert path in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "rule"),
+    [("latin-1", "line 3: byte 0xfc .* WINDOWS-1252"), ("utf-16", "line 1: byte 0xff .* UTF-16")],
+)
+def test_bytes_that_are_not_utf8_are_named_with_their_line(tmp_path, encoding, rule):
+    path = tmp_path / "people.csv"
+    path.write_bytes("name,target\nAda,yes\nMüller,no\n".encode(encoding))
+    with pytest.raises(ValueError, match=rule):
+        loaded(str(path))
 
 
 WRONG_NUMBERS = {
