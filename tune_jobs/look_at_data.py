@@ -90,7 +90,9 @@ def show(console: Console, look: Look, task: str) -> None:
     console.print()
     for warning in look.warnings:
         console.print(f"DATA      {warning}", style="bold red", markup=False)
-    console.print(f"looked at in {look.seconds:.1f} s, {len(look.warnings)} warnings")
+    count = len(look.warnings)
+    warnings = f"{count} warning{'' if count == 1 else 's'}"
+    console.print(f"looked at in {look.seconds:.1f} s, {warnings}")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from search_spaces.knobs import Knobs
 from search_spaces.searchers.auto_search import LearningFlags
 from tune_cluster.execution.command_line import parse
 from tune_cluster.execution.options import RESUMABLE, Options, flag
-from tune_jobs import asha_lr_batch, table_regression
+from tune_jobs import asha_lr_batch
 
 
 def job(
@@ -241,27 +241,6 @@ def test_a_value_out_of_its_range_is_named_with_the_rule(argv, said):
     with pytest.raises(ValueError, match=said) as refused:
         parse(job, argv)
     assert "\n" not in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    ("of", "argv", "said"),
-    [
-        (job, ["--trials", "many"], "--trials many: it must be a whole number;"),
-        (job, ["--limit=much"], "--limit much: it must be a number;"),
-        (job, ["--widths", "8", "wide"], "--widths 8 wide: it must be a whole number, once or"),
-        (asha_lr_batch.job, ["--batch-size", "half"], "half: it must be a whole number or auto;"),
-        (
-            asha_lr_batch.job,
-            ["--target", "numbers"],
-            r"a number \(did you mean --targets numbers\?",
-        ),
-        (table_regression.job, ["--target", "price"], r"a number \(did you mean --predict price\?"),
-    ],
-)
-def test_a_value_of_another_type_is_named_with_what_is_allowed(of, argv, said):
-    with pytest.raises(ValueError, match=said) as refused:
-        parse(of, argv)
-    assert "[" not in str(refused.value)
 
 
 def test_a_value_out_of_its_range_is_refused_in_python_too():

@@ -36,9 +36,9 @@ class DataLook:
         for warning in self.warnings:
             yield WARNING, warning
         count = len(self.warnings)
-        told = "no warnings" if not count else f"{count} warning{'s' if count > 1 else ''}"
+        found = "no warnings" if not count else f"{count} warning{'s' if count > 1 else ''}"
         where = f": {page}" if self.page else ""
-        yield "look", f"{told} about the data, in {self.seconds:.1f} s{where}"
+        yield "look", f"{found} about the data, in {self.seconds:.1f} s{where}"
 
 
 def look_at_data(study: Study) -> DataLook | None:

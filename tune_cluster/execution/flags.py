@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import difflib
 import inspect
 import io
 import re
@@ -88,6 +89,8 @@ def read_flags(
         for one in flags:
             if failed and flag(one.name) == failed[1]:
                 message = _refused(one, argv, flags)
+        if message.startswith("Unrecognized"):
+            message += _meant_by(message, [flag(one.name)[2:] for one in flags])
         raise ValueError(f"{message}; --help lists the flags") from None
     return {one.name: getattr(parsed, one.name) for one in flags}
 
@@ -100,6 +103,18 @@ def _message_in(box: str) -> str:
     end = next((at for at, line in enumerate(lines) if line.startswith("─")), len(lines))
     # The errors of the single types of a union are left out.
     return " ".join(lines[:end]).partition(" Got errors:")[0].rstrip(".")
+
+
+def _meant_by(message: str, known: Sequence[str]) -> str:
+    """Return which flags may be meant by those that a message names, as its last words.
+
+    Args:
+        message: the error.
+        known: names of all flags, without the dashes.
+    """
+    unknown = re.findall(r"(?<![\w-])--([\w-]+)", message)
+    near = [name for word in unknown for name in difflib.get_close_matches(word, known, n=1)]
+    return f" (did you mean --{' --'.join(near)}?)" if near else ""
 
 
 def _refused(one: Flag, argv: Sequence[str], flags: Sequence[Flag]) -> str:
