@@ -53,6 +53,13 @@ def test_scores_of_numbers_are_scikit_learns(samples, seed):
     )
 
 
+@pytest.mark.parametrize(("predicted", "score"), [([3.5, 2.0], 0.0), ([2.0, 2.0], 1.0)])
+def test_r2_of_equal_targets_is_finite(predicted, score):
+    targets = np.array([2.0, 2.0])
+    assert score_all(np.array(predicted), targets)["r2"] == score
+    assert metrics.r2_score(targets, predicted) == score
+
+
 @pytest.mark.parametrize(
     ("metric", "score", "mode"),
     [

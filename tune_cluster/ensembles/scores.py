@@ -40,6 +40,13 @@ def _macro(numerator: float, denominator: Callable[[NDArray[np.int64]], Any]) ->
     return score
 
 
+def _r2(predicted: Floats, targets: NDArray[Any]) -> float:
+    """Return 1 less the squared error over that of the mean; of equal targets 0, or 1 if all are
+    met, as scikit-learn does and trials report."""
+    squared, spread = ((predicted - targets) ** 2).mean(), targets.var()
+    return float(1 - squared / spread if spread > 0 else squared == 0)
+
+
 def _area(name: str) -> Score:
     """Return scikit-learn's score of that name, the mean over the classes; NaN if a class has no
     sample."""
@@ -71,7 +78,7 @@ NUMBER_SCORES: Mapping[str, Score] = {
     "mse": lambda p, t: float(((p - t) ** 2).mean()),
     "rmse": lambda p, t: float(np.sqrt(((p - t) ** 2).mean())),
     "mae": lambda p, t: float(np.abs(p - t).mean()),
-    "r2": lambda p, t: float(1 - ((p - t) ** 2).mean() / max(t.var(), np.finfo(np.float64).tiny)),
+    "r2": _r2,
     "mape": lambda p, t: float((np.abs(p - t) / np.abs(t).clip(min=1e-16)).mean()),
 }
 """Scores of numbers, in the unit of the targets; a trial reports its loss in that of standardised
