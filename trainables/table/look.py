@@ -1,8 +1,10 @@
 """Sections of a look at a table: missing values, constant columns, and the values of each."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trainables.data.dataset import Dataset
 from trainables.data.look import QUANTILES, Keys, OwnLook, Section, named, quantile_row, row_keys
@@ -10,6 +12,12 @@ from trainables.table.tables import MISSING, Table
 
 MISSING_SHARE = 0.5
 """Share of missing values from which a column is named in a warning."""
+
+LEAK_ROWS = 20
+"""Training rows below which a column that equals the target may do so by chance."""
+
+LEAK_REST = 1e-9
+"""Share of the targets' variance that a column of numbers leaves open where it is their copy."""
 
 SHOWN_LEVELS = 5
 """Number of categories of a column that are shown, the most frequent."""
@@ -24,6 +32,7 @@ def sections(dataset: Dataset[Table]) -> Iterator[Section]:
     """Return what was found in the training rows of a dataset."""
     table = dataset.search.train.inputs
     yield _missing(table)
+    yield _leaks(dataset)
     if table.columns.numbers:
         yield _numbers(table)
     if table.columns.categories:
@@ -69,6 +78,52 @@ def _constant(table: Table) -> list[str]:
         if len(np.unique(codes)) == 1
     ]
     return numbers + categories
+
+
+def _leaks(dataset: Dataset[Table]) -> Section:
+    train = dataset.search.train
+    table, targets = train.inputs, np.asarray(train.targets)
+    classes = len(dataset.search.class_names)
+    features = [
+        *zip(table.columns.numbers, table.numbers.T, strict=True),
+        *zip(table.columns.categories, table.codes.T, strict=True),
+    ]
+    leaks = [
+        name
+        for name, values in features
+        if (_names_classes(values, targets) if classes else _is_scaled(values, targets))
+    ]
+    warnings = (
+        f"{named(leaks)}: from such a column alone the target is known exactly; give --drop unless "
+        "it is known before the target is",
+    )
+    return Section(
+        title="Copies of the target",
+        text="" if leaks else "From no column alone the target is known exactly.",
+        warnings=warnings if leaks else (),
+    )
+
+
+def _names_classes(values: NDArray[Any], targets: NDArray[Any]) -> bool:
+    """Return whether each class has a value of its own."""
+    if len(targets) < LEAK_ROWS:
+        return False
+    different, codes = np.unique(values, return_inverse=True)
+    pairs = np.unique(np.stack([codes, targets]), axis=1).shape[1]
+    return bool(pairs == len(different) == len(np.unique(targets)))
+
+
+def _is_scaled(values: NDArray[Any], targets: NDArray[Any]) -> bool:
+    """Return whether values are the targets, in any unit."""
+    there = np.isfinite(values)
+    if not np.issubdtype(values.dtype, np.floating) or there.sum() < LEAK_ROWS:
+        return False
+    of, to = values[there] - values[there].mean(), targets[there] - targets[there].mean()
+    scale = np.abs(of).max(), np.abs(to).max()
+    if not all(0 < one < np.inf for one in scale):
+        return False
+    of, to = of / scale[0], to / scale[1]
+    return bool((of @ to) ** 2 > (1 - LEAK_REST) * (of @ of) * (to @ to))
 
 
 def _numbers(table: Table) -> Section:

@@ -59,6 +59,31 @@ def test_a_constant_column_is_named(look):
     assert "same" in told or "same" not in rows_of(found, "Categories")
 
 
+def test_a_column_that_tells_the_classes_is_named(look):
+    found = look(copy=[1, 0] * 100, word=["a", "b"] * 100, near=[1, 0] * 99 + [0, 0])
+    (told,) = found.warnings
+    assert "copy" in told
+    assert "word" in told
+    assert "near" not in told
+
+
+def test_a_column_that_is_the_target_in_another_unit_is_named(tmp_path):
+    generator = np.random.default_rng(0)
+    price = generator.normal(1e5, 1e4, 200)
+    frame = pd.DataFrame(
+        {
+            "cents": np.where(np.arange(200) % 9 == 0, np.nan, 100 * price + 3),
+            "near": price + generator.normal(size=200),
+            "price": price,
+        }
+    )
+    frame.to_csv(tmp_path / "table.csv", index=False)
+    dataset = load_table(str(tmp_path / "table.csv"), "numbers", target="price", seed=0)
+    (told,) = TableNetwork.look(dataset).warnings
+    assert "cents" in told
+    assert "near" not in told
+
+
 def test_copies_across_the_borders_are_found(tmp_path):
     rows = np.arange(40)
     frame = pd.DataFrame({"a": rows, "b": rows * 2, "target": rows % 2})
