@@ -26,6 +26,15 @@ ID_ROWS = 20
 MOSTLY_NUMBERS = 0.9
 """Share of numbers among the values of a column from which the others may be faults."""
 
+DATE = (
+    r"\d{1,4}([./-])\d{1,2}\1\d{1,4}\b.*|[A-Za-z]{3,9}\.? \d{1,2},? \d{4}\b.*"
+    r"|\d{1,2}\.? [A-Za-z]{3,9}\.?,? \d{4}\b.*"
+)
+"""Pattern of a date as persons write it, such as 31.12.2020, 12/31/2020 or Dec 31, 2020."""
+
+NUMBER = r"[+-]?[$€£¥]?\s?\d[\d.,' \u00a0\u202f]*[%$€£¥]?"
+"""Pattern of a number as persons write it, such as 1,234.50, 1.234,50, $5 or 12 %."""
+
 
 def tables_of(
     files: Sequence[File], *, target: str, categories: Sequence[str], drop: Sequence[str]
@@ -75,8 +84,9 @@ def tables_of(
             for each, file in zip(texts, files, strict=True):
                 each[name] = texts_of(file.column(name))
             why = "" if name in categories else _no_category(texts[0][name])
-            if not why and (note := _nearly_numbers(train, name)):
-                notes.append(note)
+            if name not in categories and (unread := _unread(train, name)):
+                read = "left out" if why else "read as categories"
+                notes.append(f"{name} is {read}, since {unread}")
         else:
             for of_file, file in zip(parts, files, strict=True):
                 of_file[name] = numbers_of(file, name, kind)
@@ -201,23 +211,28 @@ def _no_category(texts: NDArray[Any]) -> str:
     return ""
 
 
-def _nearly_numbers(file: File, name: str) -> str:
-    """Return a sentence on a column of numbers that a few other values make one of categories."""
+def _unread(file: File, name: str) -> str:
+    """Return why a column of texts is not of numbers or dates, where a person may have meant them
+    so: its values are written in another way, or a few are something else. Empty for others."""
     import pandas as pd
 
     values = file.column(name)
     present = values[values.notna()].astype(str)
-    others = np.flatnonzero(
-        (values.notna() & pd.to_numeric(values.astype(str), errors="coerce").isna()).to_numpy(bool)
-    )
-    if not 0 < len(others) <= (1 - MOSTLY_NUMBERS) * len(present):
+    plain = pd.to_numeric(values.astype(str), errors="coerce").notna().to_numpy(bool)
+    others = np.flatnonzero(values.notna().to_numpy(bool) & ~plain)
+    if not len(others):
         return ""
     first = int(others[0])
-    return (
-        f"{name} is read as categories, since row {file.number(first)} has "
-        f"{file.value(first, name)} and {len(present) - len(others):,} rows have numbers; leave "
-        "such values empty to have numbers"
-    )
+    has = f"row {file.number(first)} has {file.value(first, name)}"
+    count = len(present) - len(others)
+    if len(others) <= (1 - MOSTLY_NUMBERS) * len(present):
+        return f"{has} and {count:,} rows have numbers; leave such values empty to have numbers"
+    written = present.str.strip()
+    if written.str.fullmatch(DATE).mean() >= MOSTLY_NUMBERS:
+        return f"{has}; if these are dates, write all as 2012-01-31"
+    if written.str.fullmatch(NUMBER).mean() >= MOSTLY_NUMBERS:
+        return f"{has}; if these are numbers, write all as 1234.5, without signs and separators"
+    return ""
 
 
 def _counts_rows(numbers: NDArray[np.float64]) -> bool:

@@ -41,8 +41,9 @@ def load_table(
             that of `DEFAULT_TABLES`.
         kind: whether the target is classes or numbers.
         target: column to be predicted; None as for `target_name`, or that of a known table.
-        categories: columns that are categories whatever their values are.
-        drop: columns to be left out.
+        categories: columns that are categories whatever their values are; a text such as `a,b`
+            is two, unless a column is called so.
+        drop: columns to be left out, as `categories`.
         seed: seed of the split into training and validation part, at least 0.
         train_ratio: share of the training rows that trials may train on; the rest is the
             validation set.
@@ -63,10 +64,26 @@ def load_table(
         files = [File(wanted, _read_known(wanted))]
         target, source, used = target_name(files[0], target or known.target), known.source, wanted
     raw, notes = _dataset(
-        files, target, kind, categories=categories, drop=drop, source=source, name=wanted
+        files,
+        target,
+        kind,
+        categories=_columns(files[0], categories),
+        drop=_columns(files[0], drop),
+        source=source,
+        name=wanted,
     )
     dataset = prepared(used, raw, seed=seed, train_ratio=train_ratio, own=own)
     return replace(dataset, notes=(*notes, *_new_categories(dataset)))
+
+
+def _columns(file: File, words: Sequence[str]) -> list[str]:
+    """Return the columns in words such as `a,b` and `c`."""
+    return [
+        name.strip()
+        for word in words
+        for name in ([word] if word.strip() in file.frame.columns else word.split(","))
+        if name.strip()
+    ]
 
 
 def _dataset(

@@ -55,8 +55,8 @@ class TableFlags:
             self.dataset,
             kind,
             target=self.predict,
-            categories=_names(self.categories),
-            drop=_names(self.drop),
+            categories=self.categories,
+            drop=self.drop,
             seed=seed,
             train_ratio=train_ratio,
         )
@@ -71,8 +71,3 @@ def read(table: TableFlags, *, kind: Kind = "classes", seed: int = 0) -> Dataset
         seed: seed of the split.
     """
     return table.load(kind, seed=seed)
-
-
-def _names(words: tuple[str, ...]) -> list[str]:
-    """Return the names in words such as `a,b` and `c`."""
-    return [name.strip() for word in words for name in word.split(",") if name.strip()]

@@ -157,6 +157,40 @@ def test_numbers_with_a_typing_error_are_told(written):
     assert "row 12 has '17o'" in told(dataset)
 
 
+@pytest.mark.parametrize(
+    "form",
+    ["{:,.2f}", "${:.2f}", "{:.2f} %", "day 1.{}"],
+    ids=["thousands", "dollars", "percent", "no number"],
+)
+def test_numbers_that_are_written_for_persons_are_told(written, form):
+    values = [form.format(1000.25 * (i + 1)) for i in range(ROWS)]
+    dataset = loaded(written(frame(height=values)))
+    assert ("height is left out" in told(dataset)) == ("day" not in form)
+    if "day" not in form:
+        assert f"row 1 has '{values[0]}'; if these are numbers" in told(dataset)
+
+
+@pytest.mark.parametrize("form", ["%d.%m.%Y", "%m/%d/%Y", "%b %d, %Y"])
+def test_dates_in_another_form_are_told(written, form):
+    days = pd.date_range("2020-01-01", periods=ROWS).strftime(form)
+    dataset = loaded(written(frame(day=days)))
+    assert f"day is left out, since row 1 has '{days[0]}'; if these are dates" in told(dataset)
+
+
+def test_one_word_below_numbers_that_all_differ_is_told(written):
+    height = [str(i / 7) for i in range(ROWS - 1)]
+    dataset = loaded(written(frame(height=[*height, "Total"])))
+    assert "height is left out, since row 40 has 'Total' and 39 rows have numbers" in told(dataset)
+
+
+@pytest.mark.parametrize("given", [["size, m²"], ["size, m²", "sex,age"]])
+def test_a_column_with_a_comma_in_its_name_can_be_left_out(written, given):
+    path = written(frame(other=np.arange(ROWS) ** 2, **{"size, m²": np.arange(ROWS) ** 3}))
+    left = loaded(path, drop=given).search.inputs.columns
+    assert "size, m²" not in left.numbers
+    assert ("age" in left.numbers) == (len(given) == 1)
+
+
 def test_a_category_that_is_new_in_validation_is_counted_and_told(written):
     city = ["a", "b"] * (ROWS // 2)
     path = written(frame(city=city), "data/train.csv")
