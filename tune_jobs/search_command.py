@@ -50,7 +50,8 @@ def job(
             'Average loss: (?P<val_loss>[0-9.]+)'. Default: name=value, name: value, JSON lines.
         checkpoint: path of the checkpoints that the command saves, such as {trial_dir}/*.pt.
         resume_args: additional words of the command when it resumes, such as "--resume
-            {checkpoint}"; with them trials are paused and promoted instead of stopped.
+            {checkpoint}", or without {checkpoint} if it resumes from where it saves; with them
+            trials are paused and promoted instead of stopped.
         config_file: a YAML, JSON or TOML file, whose copy with the searched values is
             {config_file} in the command.
     """
@@ -65,6 +66,8 @@ def job(
         resume_words=tuple(shlex.split(resume_args)),
         config_file=config_file,
     )
+    if options.max_concurrent != 1:
+        found.check_apart()
     space = space_of(search)
     found.check_names(parameter.name for parameter in space.parameters)
     if options.storage_path.startswith(SCHEME) and found.writes_files:

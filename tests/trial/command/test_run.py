@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -69,6 +70,33 @@ def test_a_command_reports_its_epochs_and_resumes_from_what_it_has_saved(tmp_pat
 
     resumed, _ = run(tmp_path / "again", asked, {"lr": 6.0}, saved=kept[2])
     assert [r["epoch"] for r in resumed] == [3]
+
+
+def test_a_command_may_resume_from_where_it_saves(tmp_path):
+    """It takes the latest checkpoint in its folder: those of lost epochs must be gone."""
+    code = SCRIPT.replace(
+        "done = int(open(resume[0]).read()) if resume else 0",
+        "import glob; saved = glob.glob(out + '/*')\n"
+        "done = max(int(open(file).read()) for file in saved) if resume else 0",
+    )
+    asked = command(
+        code,
+        *("{lr}", "{trial_dir}/out"),
+        checkpoint="{trial_dir}/out/*.ckpt",
+        resume_words=("--resume",),
+    )
+    _, kept = run(tmp_path, asked, {"lr": 6.0})
+    shutil.copytree(tmp_path / "files", tmp_path / "again" / "files")
+    resumed, _ = run(tmp_path / "again", asked, {"lr": 6.0}, saved=kept[1])
+    assert [r["epoch"] for r in resumed] == [2, 3]
+    resumed, _ = run(tmp_path / "elsewhere", asked, {"lr": 6.0}, saved=kept[2])
+    assert [r["epoch"] for r in resumed] == [3]
+
+
+def test_a_command_that_cannot_resume_keeps_its_checkpoints(tmp_path):
+    asked = command(SCRIPT, "{lr}", "{trial_dir}", checkpoint="{trial_dir}/*.ckpt")
+    _, kept = run(tmp_path, asked, {"lr": 6.0})
+    assert sorted(kept) == [1, 2, 3]
 
 
 def test_a_fast_command_saves_no_checkpoint_that_may_be_of_a_later_epoch(tmp_path):
@@ -195,7 +223,7 @@ def test_a_kill_of_the_trial_process_leaves_no_process_of_its_command(tmp_path):
     [
         ((), {}, "missing"),
         (("no-such-program",), {}, "no such program"),
-        (("true",), {"checkpoint": "*.pt"}, "--resume-args"),
+        (("true",), {"resume_words": ("--resume", "{checkpoint}")}, "--checkpoint"),
         (("true",), {"checkpoint": "*", "resume_words": ("--resume",)}, "{checkpoint}"),
         (("true",), {"config_file": "a.yaml"}, "{config_file}"),
         (("true",), {"patterns": ("(?P<a>x)",), "metrics_from": "a.csv"}, "--metrics-from"),
@@ -204,6 +232,15 @@ def test_a_kill_of_the_trial_process_leaves_no_process_of_its_command(tmp_path):
 def test_contradicting_arguments_are_refused(words, more, said):
     with pytest.raises(ValueError, match=said):
         Command(words, "val_loss", **more)
+
+
+@pytest.mark.parametrize("more", [{"checkpoint": "last.pt"}, {"metrics_from": "logs/a.csv"}])
+def test_a_file_that_trials_at_once_would_share_is_refused(more):
+    with pytest.raises(ValueError, match="--max-concurrent 1"):
+        Command(("true",), "val_loss", **more).check_apart()
+    own = {flag: "{trial_dir}/" + path for flag, path in more.items()}
+    Command(("true",), "val_loss", **own).check_apart()
+    Command(("true",), "val_loss").check_apart()
 
 
 def test_each_name_has_a_value_and_each_value_a_place():

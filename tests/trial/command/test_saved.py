@@ -33,3 +33,8 @@ def test_an_older_checkpoint_is_not_the_next_one(tmp_path):
     (tmp_path / "1.pt").write_bytes(PIECE)
     assert saved.next(lambda: False) == tmp_path / "1.pt"
     assert saved.next(lambda: True) == tmp_path / "1.pt", "the command has ended"
+
+
+def test_a_checkpoint_from_before_the_command_is_none_of_its_own(tmp_path):
+    (tmp_path / "0.pt").write_bytes(PIECE)
+    assert SavedFiles(tmp_path / "*.pt").next(lambda: True) is None

@@ -13,6 +13,8 @@ from tune_cluster.trial.command.template import names_in
 
 STDOUT = "stdout"
 
+IN_TRIAL_DIR = "{trial_dir}/"
+
 GIVEN = ("trial_dir", "config_json", "config_file", "checkpoint")
 """Names in braces that are no hyperparameters."""
 
@@ -29,7 +31,8 @@ class Command:
         metrics_from: "stdout"; or a CSV file, a file of JSON lines or a folder with TensorBoard's
             event files, which may contain names in braces.
         checkpoint: path, with `*`, of the checkpoints that the command writes; empty without.
-        resume_words: additional words of the command when it resumes from `{checkpoint}`.
+        resume_words: additional words of the command when it resumes, from `{checkpoint}` or, if
+            they do not name it, from where it has saved it.
         config_file: file whose copy with the searched values is `{config_file}`; empty without.
 
     Raises:
@@ -51,13 +54,17 @@ class Command:
         PrintedMetrics(self.patterns)
         if self.patterns and self.metrics_from != STDOUT:
             raise ValueError("--pattern reads what is printed: give it or --metrics-from, not both")
-        if bool(self.checkpoint) != bool(self.resume_words):
+        if self.resume_words and not self.checkpoint:
             raise ValueError(
-                "give both or none: --checkpoint PATH, where the command saves, and --resume-args, "
-                "by which it resumes, such as '--resume {checkpoint}'"
+                "--resume-args: give --checkpoint PATH too, where the command saves what it "
+                "resumes from"
             )
-        if self.resume_words and "checkpoint" not in names_in(self.resume_words):
-            raise ValueError("--resume-args: give {checkpoint} in it, the file to resume from")
+        if self.resumes_in_place and not self.checkpoint.startswith(IN_TRIAL_DIR):
+            raise ValueError(
+                "--resume-args: give {checkpoint} in it, the file to resume from; without it the "
+                "command resumes from where it saves, which must be in the folder of the trial: "
+                f"--checkpoint {IN_TRIAL_DIR}PATH"
+            )
         if ("config_file" in names_in(self.words)) != bool(self.config_file):
             raise ValueError(
                 "give both or none: --config-file FILE, and {config_file} in the command"
@@ -67,6 +74,26 @@ class Command:
     def writes_files(self) -> bool:
         """Whether the command uses `{trial_dir}`."""
         return "trial_dir" in self._named()
+
+    @property
+    def resumes_in_place(self) -> bool:
+        """Whether it resumes from where it has saved, and not from a file that it is given."""
+        return bool(self.resume_words) and "checkpoint" not in names_in(self.resume_words)
+
+    def check_apart(self) -> None:
+        """Check that trials at once do not read each other's files.
+
+        Raises:
+            ValueError: they do; the message names the flag.
+        """
+        files = {"--checkpoint": self.checkpoint, "--metrics-from": self.metrics_from}
+        for flag, path in files.items():
+            if path not in ("", STDOUT) and not names_in([path]):
+                raise ValueError(
+                    f"{flag} {path}: it is one for all trials, which would read each other's; let "
+                    f"the command write to {IN_TRIAL_DIR}…, such as by -- sh -c 'cd {{trial_dir}} "
+                    "&& python /folder/train.py …', or run one trial at a time: --max-concurrent 1"
+                )
 
     def check_names(self, searched: Iterable[str]) -> None:
         """Check that every name in braces has a value, and every hyperparameter a place.

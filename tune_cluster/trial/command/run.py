@@ -105,7 +105,8 @@ def run_command(
     last = None
     if saved is not None:
         more = command.resume_words
-        values["checkpoint"], last = restore(saved, files)
+        place = "".join(rendered([command.checkpoint], values)) if command.resumes_in_place else ""
+        values["checkpoint"], last = restore(saved, files, place)
     run = _Run(command, values, CollectedEpochs(command.metric, last), report)
     try:
         run.to_its_end(rendered([*command.words, *more], values))
@@ -128,6 +129,7 @@ class _Run:
         self, command: Command, values: Mapping[str, Any], epochs: CollectedEpochs, report: Report
     ) -> None:
         self._metric, self._epochs, self._report = command.metric, epochs, report
+        self._folder = Path(values["trial_dir"])
         self._resumed = "checkpoint" in values
         """Whether it may have no epoch left."""
         self._environment = {
@@ -247,7 +249,7 @@ class _Run:
         copy = scratch()
         # The command may delete it for the next one.
         with suppress(FileNotFoundError):
-            keep(newest, self._epochs.last, copy.name)
+            keep(newest, self._epochs.last, copy.name, self._folder)
             if not self._has_run_on(process.stdout):
                 return partial(_move, copy)
         copy.cleanup()
