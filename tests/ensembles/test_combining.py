@@ -85,6 +85,17 @@ def test_scores_of_fitted_weights_are_those_of_samples_they_were_not_fitted_on()
     assert outside > np.log(2) - 0.01
 
 
+@pytest.mark.parametrize("metric", ["auroc", "average_precision"])
+def test_a_selection_without_a_sample_of_a_class_goes_by_the_loss(metric):
+    """One sample of the rare class, so that the weights of its block are fitted without it."""
+    stack, _ = members_of(40, 2, 3, seed=0)
+    targets = (np.arange(40) == 7).astype(int)
+    fit = selected(Objective(metric, "max"))
+    assert np.isfinite(cross_fitted(fit, stack, targets)).all()
+    weights = fit(stack, np.zeros(40, int))
+    assert weights.sum() == pytest.approx(1)
+
+
 def test_every_sample_is_predicted_by_weights_of_the_others():
     seen = []
 

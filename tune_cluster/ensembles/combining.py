@@ -93,7 +93,10 @@ def selected(criterion: Objective) -> Fit:
             keys = []
             for member in stack:
                 mean = (total + member) / size
-                keys.append((criterion.key(score(mean, targets)), loss(mean, targets)))
+                value = score(mean, targets)
+                # NaN where a class has no sample, as in a block: then the loss alone decides.
+                key = 0.0 if np.isnan(value) else criterion.key(value)
+                keys.append((key, loss(mean, targets)))
             added = min(range(len(stack)), key=keys.__getitem__)
             counts = counts + (np.arange(len(stack)) == added)
             total += stack[added]
