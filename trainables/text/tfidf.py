@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from trainables.data.dataset import Part, SearchData, as_tensor
+from trainables.prediction.baselines import EVERY_SCORE
 from trainables.prediction.classification import Classes
 from trainables.prediction.config import PredictionConfig
 from trainables.prediction.regression import Numbers
@@ -87,7 +88,7 @@ def _scores(
     train, targets = as_tensor(data.train.targets), as_tensor(part.targets)
     if data.classes:
         outputs = torch.from_numpy(np.asarray(model.predict_log_proba(features)))
-        return Classes(PredictionConfig(), train, data.classes).scores(outputs, targets)
+        return Classes(EVERY_SCORE, train, data.classes).scores(outputs, targets)
     numbers = Numbers(PredictionConfig(loss="squared_error"), train)
     predicted = torch.from_numpy(np.asarray(model.predict(features)))
     return numbers.scores(numbers.outputs_of(predicted), numbers.targets(targets))

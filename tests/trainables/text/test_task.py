@@ -247,6 +247,7 @@ def test_a_linear_model_is_beside_the_best(targets):
         name, better = {"classes": ("accuracy", 1), "numbers": ("rmse", -1)}[targets]
         scores = [float(found[1][prefix + name]) for found in (constant, linear)]
         assert better * scores[1] > better * scores[0]
+        assert constant[1].keys() == linear[1].keys(), "each metric of a study has its baseline"
 
 
 def test_missing_libraries_and_values_that_do_not_fit_are_refused():
