@@ -78,7 +78,7 @@ tenth."""
 
 
 @dataclass(frozen=True)
-class Told:
+class Observed:
     """Observations of the process: n values of trials in a space with p hyperparameters."""
 
     units: Floats
@@ -95,7 +95,7 @@ class Told:
         known = self.progress[~np.isnan(self.losses)]
         return float(known[0]) if len(known) and np.ptp(known) == 0 else 1.0
 
-    def among(self, most: int) -> Told:
+    def among(self, most: int) -> Observed:
         """Return `most` observations: the best ones as half of them, the others spread evenly."""
         count = len(self.losses)
         if count <= most:
@@ -104,7 +104,7 @@ class Told:
         best, rest = order[: most // 2], np.sort(order[most // 2 :])
         spread = rest[np.linspace(0, len(rest) - 1, most - len(best)).round().astype(int)]
         chosen = np.sort(np.concatenate([best, spread]))
-        return Told(self.units[chosen], self.progress[chosen], self.losses[chosen])
+        return Observed(self.units[chosen], self.progress[chosen], self.losses[chosen])
 
 
 class GPSearch(LearningSearch):
@@ -149,7 +149,7 @@ class GPSearch(LearningSearch):
         self._fitted_at = 0.0
         """Number of ended trials at the last fit of the kernel."""
         self._kernel: Kernel | None = None
-        self._to_fit: Told | None = None
+        self._to_fit: Observed | None = None
         """Observations for the next fit of the kernel. They are fixed at a moment that a resumed
         study reproduces, whenever the fit is made."""
 
@@ -160,7 +160,7 @@ class GPSearch(LearningSearch):
             self._ended += 1
             if self._ended >= max(self.startup, self._fitted_at * (1 + GROWTH)):
                 self._fitted_at = self._ended
-                self._to_fit = self._told().among(MOST_FITTED)
+                self._to_fit = self._observed().among(MOST_FITTED)
 
     def proposal(self, rng: np.random.Generator) -> Sequence[float]:
         """Return the best of many candidates and of the neighbours of the best ones; one that was
@@ -169,18 +169,18 @@ class GPSearch(LearningSearch):
             return self._proposal(rng)
 
     def _proposal(self, rng: np.random.Generator) -> Sequence[float]:
-        everything = self._told()
+        everything = self._observed()
         target = everything.target
         if self._to_fit is not None:
             self._kernel = fitted(self._rows(self._to_fit), standardised(self._to_fit.losses))
             self._to_fit = None
         assert self._kernel is not None, "it is fitted when the startup has ended"
-        told = everything.among(MOST)
+        observed = everything.among(MOST)
         # The process predicts the share of failures beside the value.
-        failed = np.isnan(told.losses).astype(float)
-        values = np.column_stack([standardised(told.losses), failed])
-        posterior = Posterior(self._kernel, self._rows(told), values)
-        expected = posterior.mean(self._at(told.units, target))[:, 0]
+        failed = np.isnan(observed.losses).astype(float)
+        values = np.column_stack([standardised(observed.losses), failed])
+        posterior = Posterior(self._kernel, self._rows(observed), values)
+        expected = posterior.mean(self._at(observed.units, target))[:, 0]
         best = float(expected.min())
         sure = posterior.believing(self._at(self._on_their_way(posterior, target), target))
 
@@ -191,7 +191,7 @@ class GPSearch(LearningSearch):
             return gained
 
         size = len(self.space.parameters)
-        parents = told.units[np.argsort(expected, kind="stable")[:PARENTS]]
+        parents = observed.units[np.argsort(expected, kind="stable")[:PARENTS]]
         everywhere = self._encoding.placed(rng.random((CANDIDATES, size)))
         near = [self._neighbours(parents, NEIGHBOURS, spread, rng) for spread in SPREADS]
         units = np.vstack([everywhere, *near])
@@ -206,15 +206,15 @@ class GPSearch(LearningSearch):
         proposed: list[float] = np.nan_to_num(units[found], nan=MIDDLE).tolist()
         return proposed
 
-    def _rows(self, told: Told) -> Floats:
+    def _rows(self, observed: Observed) -> Floats:
         """Return the columns and the progress of observations."""
-        return np.column_stack([self._encoding.rows(told.units), told.progress])
+        return np.column_stack([self._encoding.rows(observed.units), observed.progress])
 
     def _at(self, units: Floats, progress: float) -> Floats:
         """Return the columns of configurations, all with the same progress."""
         return np.column_stack([self._encoding.rows(units), np.full(len(units), progress)])
 
-    def _told(self) -> Told:
+    def _observed(self) -> Observed:
         """Return all values that trials have had at rungs and at their ends."""
         units, epochs, losses = [], [], []
         for record in self.trials.values():
@@ -223,10 +223,10 @@ class GPSearch(LearningSearch):
                 epochs.append(epoch)
                 losses.append(loss)
         progress, values = progress_of(np.array(epochs), self._max_epochs), np.array(losses)
-        told = Told(self._floats(units), progress, values)
+        observed = Observed(self._floats(units), progress, values)
         # A failed trial counts as bad at the progress at which the others are to improve.
-        progress[np.isnan(values)] = told.target
-        return told
+        progress[np.isnan(values)] = observed.target
+        return observed
 
     def _stations(self, record: TrialRecord) -> dict[float, float]:
         """Return the value of a trial at each rung and at its end, by epoch; `END` for a trial that

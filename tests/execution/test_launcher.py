@@ -171,7 +171,7 @@ def test_the_next_step_is_a_command_or_for_a_population_the_reason_why_there_is_
     command = ["python", "job.py", "--trials", "8"]
     assert (
         Begun(study, None, command, None, None).next_step
-        == f"go on with: python job.py --resume {tmp_path}"
+        == f"resume it: python job.py --resume {tmp_path}"
     )
     trained = Space("trained", (replace(QUALITY, kind="optimization"),))
     pbt = PBT(trained, perturbed=["quality"], max_epochs=9, interval=3, seed=0)

@@ -167,7 +167,7 @@ def test_kill_9_of_the_head(temporary, drive, study, undisturbed):
         with halted(driver.wait_for(first.trials)[0][0]):
             first.kill_head()
             assert driver.ended() == 75, driver.output
-        assert "go on with: " in driver.output
+        assert "resume it: " in driver.output
         assert driver.output.rstrip().endswith("--resume results/study")
     finally:
         first.close()

@@ -206,7 +206,7 @@ class Begun:
     @property
     def next_step(self) -> str:
         """Return what the user does once the cause of the end is removed: the end of a sentence."""
-        start = "begin a new study" if self.study.not_resumable else "go on with"
+        start = "begin a new study" if self.study.not_resumable else "resume it"
         return f"{start}: {summary.resume_command(self.command, self.study)}"
 
     def run(self) -> StudyResult:

@@ -107,7 +107,7 @@ def _cost(study: StoredStudy, state: str) -> str:
     money = f", {price * gpus * at_work / 3600:.2f} in money" if price and gpus else ""
     how = {
         "running": "it is running",
-        "interrupted": "it was interrupted (tune-cluster resume goes on)",
+        "interrupted": "it was interrupted (tune-cluster resume continues it)",
         "damaged": "its journal is damaged",
         OF_RAY_TUNE: "how it ended is not in its files",
     }

@@ -226,8 +226,8 @@ def _events(trials: list[_Trial], metric: str) -> list[Event]:
     longest = max(trial.epochs for trial in trials)
     for index, trial in enumerate(trials):
         config, reports, error = trial.config, trial.reports, trial.error
-        told = list(_results(index, reports, metric))
-        times = [event.time for event in told if event.time is not None]
+        results = list(_results(index, reports, metric))
+        times = [event.time for event in results if event.time is not None]
         began = min(times, default=None)
         found.append(Suggested(trial=index, config=config, time=began))
         if not reports and not error:
@@ -235,13 +235,13 @@ def _events(trials: list[_Trial], metric: str) -> list[Event]:
         took = reports[0].get("time_total_s") if reports else None
         if began is not None and isinstance(took, (int, float)) and 0 <= took <= began:
             began -= took
-        found += [Started(trial=index, time=began), *told]
-        last, now = told[-1].epoch if told else 0, max(times, default=None)
+        found += [Started(trial=index, time=began), *results]
+        last, now = results[-1].epoch if results else 0, max(times, default=None)
         if error:
             reason, log = error.splitlines()[-1].strip(), "\n".join(error.splitlines()[-20:])
             end = Ended(trial=index, epoch=last, status="failed", time=now, reason=reason, log=log)
             found.append(end)
-        elif told and trial.ended:
+        elif results and trial.ended:
             cut = trial.cut and trial.epochs < longest
             status: EndStatus = "stopped" if cut else "finished"
             found.append(Ended(trial=index, epoch=last, status=status, time=now))

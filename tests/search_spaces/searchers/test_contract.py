@@ -88,7 +88,7 @@ def happened(index, config, turn):
         yield Ended(trial=index, epoch=1, status="failed", blameless=True)
 
 
-def told(searcher, turns, first=0):
+def studied(searcher, turns, first=0):
     """Suggest configurations and report results; return the configurations."""
     configs = []
     for index, turn in enumerate(turns, start=first):
@@ -122,7 +122,7 @@ turns = st.lists(st.sampled_from(["ends", "fails", "vanishes", "runs"]), max_siz
 @given(turns=turns, seed=st.integers(0, 2**40))
 @settings(max_examples=20)
 def test_every_point_lies_in_the_space_whatever_the_earlier_results(kind, turns, seed):
-    for config in told(made(kind, seed), turns):
+    for config in studied(made(kind, seed), turns):
         EVERYTHING.unit(config)
         assert config["model"] == "mlp"
         low, high = {"sgd": (0.5, 0.99), "rms": (0, 0.4), "adam": (None, None)}[config["optimizer"]]
@@ -135,20 +135,20 @@ def test_every_point_lies_in_the_space_whatever_the_earlier_results(kind, turns,
 @settings(max_examples=20)
 def test_a_new_searcher_that_replays_the_events_continues_as_the_old_one(kind, turns, cut):
     """Return the events as restored from JSON: a study is resumed and extended by them."""
-    whole = told(made(kind), turns)
+    whole = studied(made(kind), turns)
     resumed = made(kind)
     for index, (config, turn) in enumerate(zip(whole[:cut], turns[:cut], strict=True)):
         for event in (Suggested(trial=index, config=config), *happened(index, config, turn)):
             again = type(event).from_json(json.loads(json.dumps(event.to_json())))
             resumed.on_event(again, replay=True)
-    assert told(resumed, turns[cut:], first=cut) == whole[cut:]
+    assert studied(resumed, turns[cut:], first=cut) == whole[cut:]
 
 
 @every
 def test_a_searcher_accepts_events_that_do_not_concern_it(kind):
     """Every searcher gets every event of its study."""
     searcher = made(kind)
-    told(searcher, ["ends"])
+    studied(searcher, ["ends"])
     for event in OTHERS:
         searcher.on_event(event, replay=False)
     EVERYTHING.unit(searcher.point(1))
@@ -164,22 +164,22 @@ def test_the_size_of_a_searcher_is_none_or_above_one(kind):
 @every
 def test_the_seed_determines_the_points(kind):
     turns = ["ends"] * 8
-    assert told(made(kind, 1), turns) == told(made(kind, 1), turns)
+    assert studied(made(kind, 1), turns) == studied(made(kind, 1), turns)
     if kind is not grid:
-        assert told(made(kind, 1), turns) != told(made(kind, 2), turns)
+        assert studied(made(kind, 1), turns) != studied(made(kind, 2), turns)
 
 
 @every
 def test_trials_that_run_at_the_same_time_differ(kind):
     searcher = made(kind)
-    told(searcher, ["ends"] * 8)
-    pending = told(searcher, ["runs"] * 8, first=8)
+    studied(searcher, ["ends"] * 8)
+    pending = studied(searcher, ["runs"] * 8, first=8)
     assert len({json.dumps(config) for config in pending}) == 8
 
 
 @every
 def test_points_survive_json(kind):
-    for config in told(made(kind), ["ends"] * 8):
+    for config in studied(made(kind), ["ends"] * 8):
         again = EVERYTHING.restored(json.loads(json.dumps(config)))
         assert again == config
         assert EVERYTHING.unit(again) == EVERYTHING.unit(config)
@@ -209,7 +209,7 @@ def test_a_space_of_one_hyperparameter_is_enough(kind, mode):
 @pytest.mark.parametrize("kind", [RandomSearch, SobolSearch])
 def test_a_space_with_everything_fixed_repeats_one_configuration(kind):
     space = type(EVERYTHING)("fixed", (), fixed=(("rate", 0.1),))
-    assert told(made(kind, space=space), ["runs"] * 3) == [{"rate": 0.1}] * 3
+    assert studied(made(kind, space=space), ["runs"] * 3) == [{"rate": 0.1}] * 3
 
 
 # Those that learn.
@@ -253,7 +253,7 @@ def test_a_model_based_searcher_avoids_regions_where_trials_fail(kind):
 def test_start_points_come_first_and_defaults_complete_them(kind):
     points = [{"optimizer": "rms", "rate": 0.5}, {}, {"sizes": [8, 8], "momentum": 0.6}]
     searcher = made(kind, start_points=points)
-    first, second, third, fourth = told(searcher, ["ends"] * 4)
+    first, second, third, fourth = studied(searcher, ["ends"] * 4)
     assert first == {**second, "optimizer": "rms", "rate": 0.5, "momentum": 0.0}
     assert second["momentum"] == 0.9
     assert second["units"] == 64
@@ -304,8 +304,8 @@ def test_trials_of_an_earlier_study_may_have_been_stopped_where_this_one_has_no_
 @learning
 def test_a_searcher_starts_its_next_study_from_scratch(kind):
     searcher = made(kind)
-    first = told(searcher, ["ends"] * 12)
-    assert told(begun(searcher), ["ends"] * 12) == first
+    first = studied(searcher, ["ends"] * 12)
+    assert studied(begun(searcher), ["ends"] * 12) == first
 
 
 @learning

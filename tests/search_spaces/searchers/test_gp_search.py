@@ -16,7 +16,7 @@ from search_spaces.searchers.gp_search import (
     MOST,
     STARTUP,
     GPSearch,
-    Told,
+    Observed,
     progress_of,
     standardised,
 )
@@ -109,7 +109,7 @@ def test_under_early_stopping_the_model_gets_the_values_at_each_rung_and_at_the_
     lived(searcher, 1, dict.fromkeys(range(1, 28), 0.5), "finished")
     lived(searcher, 2, {1: 0.2, 2: 0.9, 4: 0.6}, None)
     lived(searcher, 3, {1: 0.7, 2: 0.8}, "diverged")
-    told = searcher._told()
+    observed = searcher._observed()
     expected = [
         *[(0, -0.3, 1 / 3), (0, -0.1, 0)],
         *[(1, -0.5, at) for at in (1, 0, 1 / 3, 2 / 3)],
@@ -117,10 +117,10 @@ def test_under_early_stopping_the_model_gets_the_values_at_each_rung_and_at_the_
         (3, math.nan, 1),
     ]
     places = [list(searcher.trials[index].unit) for index, _, _ in expected]
-    np.testing.assert_array_equal(told.units, np.array(places))
-    np.testing.assert_array_equal(told.losses, [loss for _, loss, _ in expected])
-    np.testing.assert_allclose(told.progress, [progress for _, _, progress in expected])
-    assert told.target == 1
+    np.testing.assert_array_equal(observed.units, np.array(places))
+    np.testing.assert_array_equal(observed.losses, [loss for _, loss, _ in expected])
+    np.testing.assert_allclose(observed.progress, [progress for _, _, progress in expected])
+    assert observed.target == 1
 
 
 def test_while_all_trials_have_reached_the_same_epoch_the_search_optimises_that_epoch():
@@ -131,7 +131,7 @@ def test_while_all_trials_have_reached_the_same_epoch_the_search_optimises_that_
         config = searcher.point(index)
         found.append(bowl(config))
         lived(searcher, index, {1: found[-1]}, config=config)
-    assert searcher._told().target == 0
+    assert searcher._observed().target == 0
     assert min(found) < 1e-2
 
 
@@ -153,9 +153,9 @@ def test_without_rungs_the_model_gets_the_last_value_of_each_ended_trial():
     study_of(searcher, StudyScheduler()).check()
     lived(searcher, 0, {1: 0.1, 5: 0.3}, "finished")
     lived(searcher, 1, {1: 0.9}, None)
-    told = searcher._told()
-    assert told.losses.tolist() == [-0.3]
-    assert told.progress.tolist() == [1.0]
+    observed = searcher._observed()
+    assert observed.losses.tolist() == [-0.3]
+    assert observed.progress.tolist() == [1.0]
 
 
 @pytest.mark.parametrize("status", ["diverged", "finished"])
@@ -184,7 +184,7 @@ losses = st.lists(st.floats(-1e6, 1e6), max_size=30)
 def test_half_of_the_fitted_values_are_the_best_and_none_is_repeated(values, most):
     values = np.array([*values, math.nan])
     units = np.arange(len(values), dtype=float)[:, None]
-    among = Told(units, np.ones(len(values)), values).among(most)
+    among = Observed(units, np.ones(len(values)), values).among(most)
     chosen = among.units[:, 0].astype(int).tolist()
     assert chosen == sorted(set(chosen))
     assert len(chosen) == min(most, len(values))

@@ -76,6 +76,6 @@ def _of_callbacks(callbacks: Sequence[object]) -> Iterator[str]:
             never = methods_never_called(callback)
             besides = f"; {', '.join(never)} of it are never called" if never else ""
             yield (
-                f"{type(callback).__name__} writes to trials/<number>/{FOLDER}, and is told no "
+                f"{type(callback).__name__} writes to trials/<number>/{FOLDER}, and is passed no "
                 f"epoch twice{besides}"
             )

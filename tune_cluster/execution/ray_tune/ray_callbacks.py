@@ -159,10 +159,10 @@ class LoggedTrial:
 
 
 class RayCallbacks(Callback):
-    """Tells callbacks of Ray's the events of a study.
+    """Passes the events of a study to callbacks of Ray's.
 
-    An epoch is told once: neither again after a resume, nor when a trial that has lost it trains it
-    again. A callback that was not told of an epoch before the driver was killed is never told.
+    An epoch is passed once: neither again after a resume, nor when a trial that has lost it trains
+    it again. An epoch that a callback lacked when the driver was killed is never passed.
 
     Args:
         callbacks: callbacks of Ray's.
