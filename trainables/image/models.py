@@ -57,12 +57,17 @@ class Residual(nn.Module):
             _convolution(config, outputs, outputs),
         )
         same = inputs == outputs and stride == 1
-        self.around = None if same else nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+        self.around = None if same else nn.Conv2d(inputs, outputs, 1, bias=False)
+        self._stride = stride
 
     def forward(self, images: Tensor) -> Tensor:
         """Map `[batch, inputs, height, width]` to `[batch, outputs, height / stride, …]`."""
         begun = self.before(images)
-        past = images if self.around is None else self.around(begun)
+        past = images
+        if self.around is not None:
+            # In place of a stride of the convolution: on a CPU with AVX2 alone its gradient corrupts
+            # the memory of the process, where there are fewer than 8 channels (torch 2.15).
+            past = self.around(begun[:, :, :: self._stride, :: self._stride])
         summed: Tensor = self.inside(begun) + past
         return summed
 
