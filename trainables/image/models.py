@@ -65,8 +65,8 @@ class Residual(nn.Module):
         begun = self.before(images)
         past = images
         if self.around is not None:
-            # In place of a stride of the convolution: on a CPU with AVX2 alone its gradient corrupts
-            # the memory of the process, where there are fewer than 8 channels (torch 2.15).
+            # In place of a stride of the convolution, whose gradient corrupts the memory of the
+            # process on a CPU with AVX2 alone, if there are fewer than 8 channels (torch 2.15).
             past = self.around(begun[:, :, :: self._stride, :: self._stride])
         summed: Tensor = self.inside(begun) + past
         return summed
