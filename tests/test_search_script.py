@@ -82,7 +82,7 @@ def test_an_invalid_search_is_refused_before_anything_is_scheduled(
 
 @pytest.mark.long
 def test_the_first_trial_has_the_values_of_the_script_and_trials_are_promoted(run_job, tmp_path):
-    one = (*FLAGS, "--max-concurrent", "1", "--arguments=--epochs 9")
+    one = (*FLAGS, "--max-concurrent=1", "--grace-period=1", "--arguments=--epochs 9")
     whole = tmp_path / "results" / "whole"
     code, output = run_job(*one, "--name", "whole", script=JOB)
     assert code == 0, output
