@@ -124,7 +124,7 @@ def _changed(states: list[os.stat_result]) -> float:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink()
