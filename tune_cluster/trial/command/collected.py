@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from tune_cluster.trial.command.printed import EPOCH
 from tune_cluster.trial.results import as_number
+
+
+class _Drawn(NamedTuple):
+    """Metric in the last state of a progress bar, which may still be drawn again."""
+
+    value: Any
+    epoch: float | None
+    """Epoch of that state; None if the command has printed none."""
 
 
 class CollectedEpochs:
@@ -32,10 +40,7 @@ class CollectedEpochs:
         """Epoch in progress when the metric arrived."""
         self._leads = False
         """Whether the command prints an epoch before its metric."""
-        self._drawn: Any = None
-        """Value of the metric in the last state of a progress bar; None without one."""
-        self._drawn_in: float | None = None
-        """Epoch of that state."""
+        self._drawn: _Drawn | None = None
         self.seen: set[str] = set()
         """All names that have arrived."""
 
@@ -57,16 +62,16 @@ class CollectedEpochs:
         self.seen.update(found)
         values = {name: value for name, value in found.items() if name != EPOCH}
         epoch = as_number(found[EPOCH]) if EPOCH in found else None
-        if epoch is not None and epoch != self._drawn_in:
+        if epoch is not None and self._drawn is not None and epoch != self._drawn.epoch:
             self._count_drawn()
         if drawn and self._metric in values:
-            self._drawn = values.pop(self._metric)
-            self._drawn_in = self._epoch if epoch is None else epoch
+            value = values.pop(self._metric)
+            self._drawn = _Drawn(value, self._epoch if epoch is None else epoch)
         elif self._metric in values:
             # A whole line says more than a bar.
             self._drawn = None
-        if ended and self._drawn is not None and self._drawn_in is None:
-            values[self._metric], self._drawn = self._drawn, None
+        if ended and self._drawn is not None and self._drawn.epoch is None:
+            values[self._metric], self._drawn = self._drawn.value, None
         report = None
         if self.waits:
             begun = epoch is not None and self._is_new(self._of) and epoch != self._of
@@ -101,11 +106,11 @@ class CollectedEpochs:
 
     def _count_drawn(self) -> None:
         """Let the last state of a progress bar be the value of its epoch."""
-        value, self._drawn = self._drawn, None
-        if value is None or self.waits:
+        drawn, self._drawn = self._drawn, None
+        if drawn is None or self.waits:
             return
-        if self._drawn_in is None or self._is_new(self._drawn_in):
-            self._pending[self._metric], self._of = value, self._drawn_in
+        if drawn.epoch is None or self._is_new(drawn.epoch):
+            self._pending[self._metric], self._of = drawn.value, drawn.epoch
 
     def _was_reported(self, epoch: float | None, values: Mapping[str, Any]) -> bool:
         """Return whether values belong to an epoch that was reported: those of a line that names
