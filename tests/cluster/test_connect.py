@@ -20,6 +20,7 @@ from contextlib import suppress
 import psutil
 import torch
 from ray import tune
+from ray.util.placement_group import placement_group, remove_placement_group
 from tune_cluster.execution.ray_tune import compat
 from tune_cluster.cluster.connect import connected
 
@@ -46,6 +47,11 @@ with connected("local", max_concurrent=1) as found:
     while not idle():
         time.sleep(0.1)
     ready = idle()
+    # On a busy machine the CPUs are reserved for some time before the trial starts.
+    group = placement_group([{"CPU": 1}])
+    assert group.wait(60)
+    time.sleep(3)
+    remove_placement_group(group)
     config = tune.TuneConfig(num_samples=1, metric="pid", mode="max")
     run = tune.RunConfig(storage_path=sys.argv[1], verbose=0)
     (result,) = tune.Tuner(Trial, tune_config=config, run_config=run).fit()

@@ -73,9 +73,24 @@ def own_process_group() -> Iterator[None]:
         patched.ConsolePopen = before
 
 
-def preloading(modules: list[str]) -> dict[str, Any]:
-    """Return the argument of `ray.init` that makes idle processes import modules in advance."""
-    return {"_system_config": {"preload_python_modules": modules}}
+IDLE_MILLISECONDS = 600_000
+"""Time for which a process that Ray started in advance waits for its first trial."""
+
+
+def started_in_advance(modules: list[str]) -> dict[str, Any]:
+    """Return the argument of `ray.init` that makes idle processes import modules in advance, and
+    keeps them until trials use them.
+
+    Ray ends a process that has been idle for a second as soon as there are more than free CPUs. The
+    placement group of a trial takes its CPU before the trial starts, so on a busy machine the
+    processes were ended and started again, with all their imports.
+    """
+    return {
+        "_system_config": {
+            "preload_python_modules": modules,
+            "idle_worker_killing_time_threshold_ms": IDLE_MILLISECONDS,
+        }
+    }
 
 
 class DriverPath(JobConfig):

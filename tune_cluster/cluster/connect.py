@@ -202,7 +202,8 @@ def start(cpus_per_trial: float, gpus_per_trial: float, max_concurrent: int | No
     if max_concurrent is not None and gpus_per_trial == 0:
         cpus = min(cpus, math.ceil(max_concurrent * cpus_per_trial))
     each_has_a_trial = cpus_per_trial <= 1 and gpus_per_trial == 0
-    preloaded = [name for name in PRELOADED if name in sys.modules] if each_has_a_trial else []
+    imported = [name for name in PRELOADED if name in sys.modules]
+    in_advance = compat.started_in_advance(imported) if each_has_a_trial else {}
     try:
         with compat.loopback_only(), compat.own_process_group():
             ray.init(
@@ -212,7 +213,7 @@ def start(cpus_per_trial: float, gpus_per_trial: float, max_concurrent: int | No
                 # It would take 200 MB and 11 processes that nobody uses.
                 include_dashboard=False,
                 job_config=compat.DriverPath(),
-                **compat.preloading(preloaded),
+                **in_advance,
                 **QUIET,
             )
     except Exception as error:
