@@ -57,6 +57,11 @@ def test_every_eighth_of_a_range_is_measured_with_the_bytes_of_its_checkpoint(tm
         assert one.checkpoint_bytes == 1024
 
 
+def test_slow_rehearsals_end_after_some_time_with_those_that_were_made(tmp_path, monkeypatch):
+    monkeypatch.setattr(rehearsal, "REHEARSAL_SECONDS", 0.0)
+    assert len(rehearsed(measured_by(tmp_path, measured()))) == 1
+
+
 def test_a_rehearsal_that_fails_has_its_error_and_the_others_are_measured(tmp_path):
     (failed,) = (one for one in rehearsed(measured_by(tmp_path, measured())) if one.error)
     assert failed.config["quality"] > 7 / 8

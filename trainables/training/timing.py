@@ -2,11 +2,10 @@
 
 import copy
 import logging
+import timeit
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import TypeVar
-
-import torch
 
 from trainables.training.config import TrainingConfig
 from trainables.training.loop import trainers
@@ -15,6 +14,10 @@ from trainables.training.task import TaskData
 from trainables.training.trainer import EVALUATION_BATCH, Trainer, predict
 
 C = TypeVar("C", bound=TrainingConfig)
+
+DISCARD_SECONDS = 0.5
+"""Time after which no further piece of work is discarded: it takes longer than what only the first
+ones do."""
 
 
 @dataclass(frozen=True)
@@ -78,17 +81,21 @@ def _evaluations(trainer: Trainer) -> Iterator[object]:
 
 
 def seconds_each(work: Iterator[object], discarded: int, seconds: float) -> float:
-    """Return the mean seconds of a piece of work, over about `seconds`, after `discarded` pieces
-    and the one that tells how many fit."""
+    """Return the mean seconds of a piece of work, over about `seconds` or one slow piece, after at
+    most `discarded` pieces."""
     # The import says that no GPU is there, where only CUDA's compiler is.
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     # Imported here, since no trial needs it.
-    from torch.utils.benchmark import Timer
+    from torch.utils.benchmark import timer as clock
 
     # The first batches allocate memory and choose kernels: their time is not representative.
+    began = clock()
     for _ in range(discarded):
         next(work)
-    # The timer waits for a GPU; by default it would use one thread.
-    timer = Timer("next(work)", globals={"work": work}, num_threads=torch.get_num_threads())
-    # Not its autorange, which repeats short work until its own overhead is below 0.01%.
-    return float(timer.timeit(max(1, round(seconds / timer.timeit(1).mean))).mean)
+        if clock() - began > DISCARD_SECONDS:
+            break
+    # Not torch's Timer, which runs everything twice before it measures. Its clock waits for a GPU.
+    pieces = timeit.Timer("next(work)", timer=clock, globals={"work": work})
+    one = pieces.timeit(1)
+    count = round(seconds / max(one, 1e-9))
+    return one if count <= 1 else pieces.timeit(count) / count

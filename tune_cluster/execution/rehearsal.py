@@ -28,6 +28,9 @@ REHEARSED_CONFIGS = 8
 """Number of rehearsed configurations, 0.3 s each for the default MLP. They are Sobol points: each
 eighth of the range of every hyperparameter has one."""
 
+REHEARSAL_SECONDS = 20.0
+"""Time after which no further configuration is rehearsed in the driver."""
+
 GPU_REHEARSAL_SECONDS = 60.0
 """Time limit of a rehearsal on GPUs. It takes 10 to 20 s, unless the GPUs are busy."""
 
@@ -172,8 +175,12 @@ def _measured(
     if on_gpu:
         # Lack of memory must show now, without harm to trials beside it.
         limit_gpu_memory(assigned_gpus())
-    rehearsals = []
+    rehearsals: list[Rehearsal] = []
+    began = time.monotonic()
     for config in configs:
+        # On GPUs several processes rehearse the same configurations.
+        if rehearsals and not on_gpu and time.monotonic() - began > REHEARSAL_SECONDS:
+            break
         with scratch() as folder:
             try:
                 measured = measure(config, folder, cpus=cpus, on_gpu=on_gpu, **data)
