@@ -13,6 +13,7 @@ import ray
 from hypothesis import settings
 
 from tests.extras import EXTRAS, environment_without
+from tests.forked import ForkedJob, can_fork
 from tests.journals import read_events
 from tune_cluster.storage import retry
 
@@ -79,6 +80,8 @@ def cluster_address(temporary):
         include_dashboard=False,
         log_to_driver=False,
         _temp_dir=str(temporary),
+        # A process that has checked a node waits for the first trial, on a busy machine too.
+        _system_config={"idle_worker_killing_time_threshold_ms": 60_000},
     )
     yield ray.get_runtime_context().gcs_address
     ray.shutdown()
@@ -126,13 +129,10 @@ def start_job(cluster_address, tmp_path):
         # Seconds that only a test of the report is to pay for.
         if not report and Path(str(script)).parent == JOB.parent:
             arguments = (*arguments, "--no-report")
-        process = subprocess.Popen(
-            [sys.executable, *words_of(script), "--address", address, *arguments],
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, "COLUMNS": "200"},
+        process = started_python(
+            [*words_of(script), "--address", address, *arguments],
+            tmp_path,
+            {**os.environ, "COLUMNS": "200"},
         )
         started.append(process)
         return process
@@ -142,6 +142,20 @@ def start_job(cluster_address, tmp_path):
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+def started_python(words, directory, environment):
+    """Return the process of Python with the given words, whose output is read from `stdout`."""
+    if words[0] != "-c" and can_fork(environment):
+        return ForkedJob(words, directory, environment)
+    return subprocess.Popen(
+        [sys.executable, *words],
+        cwd=directory,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+    )
 
 
 def words_of(script):
