@@ -101,7 +101,12 @@ class Bag(Encoder):
 class LSTM(Encoder):
     """A long short-term memory (Hochreiter and Schmidhuber 1997), and the maximum of each unit over
     the text (Conneau et al. 2017, *Supervised Learning of Universal Sentence Representations*,
-    section 3.2). Padding is not computed: sequences are packed."""
+    section 3.2).
+
+    On a GPU sequences are packed, so that no padding is computed. On a CPU torch computes packed
+    sequences word by word, and others by oneDNN: a step of 32 texts of 60 words takes half of the
+    time, one of 64 texts of 256 words, with 256 units, a fifteenth (2.3 s instead of 37).
+    """
 
     def __init__(self, config: TextConfig, preparation: Preparation) -> None:
         super().__init__(config, preparation)
@@ -117,14 +122,48 @@ class LSTM(Encoder):
 
     def forward(self, ids: Tensor) -> Tensor:
         """Map ids `[batch, tokens]` to `[batch, directions * hidden_size]`."""
-        lengths = (ids != PADDING).sum(dim=1).cpu()
+        embedded, lengths = self.embedded(ids), (ids != PADDING).sum(dim=1)
+        if embedded.device.type == "cpu":
+            return self._padded(embedded, lengths)
         packed = pack_padded_sequence(
-            self.embedded(ids), lengths, batch_first=True, enforce_sorted=False
+            embedded, lengths.cpu(), batch_first=True, enforce_sorted=False
         )
         found, _ = pad_packed_sequence(
             self.lstm(packed)[0], batch_first=True, padding_value=-math.inf
         )
         return found.amax(dim=1)
+
+    def _padded(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        """Return what packed sequences give, from inputs `[batch, tokens, size]` and lengths
+        `[batch]`.
+
+        Padding comes last, where it changes no output before it. The other direction reads each
+        text backwards, so that padding comes last there too.
+        """
+        lstm = self.lstm
+        places = torch.arange(inputs.shape[1])
+        there = places < lengths[:, None]
+        backwards = torch.where(there, lengths[:, None] - 1 - places, places)
+        start = inputs.new_zeros(1, len(inputs), lstm.hidden_size)
+        directions = 2 if lstm.bidirectional else 1
+        for layer in range(lstm.num_layers):
+            if layer > 0:
+                inputs = F.dropout(inputs, lstm.dropout, self.training)
+            found = []
+            for direction in range(directions):
+                weights = tuple(lstm.all_weights[layer * directions + direction])
+                read = _reordered(inputs, backwards) if direction else inputs
+                output, _, _ = torch.lstm(
+                    read, (start, start), weights, True, 1, 0.0, self.training, False, True
+                )
+                found.append(_reordered(output, backwards) if direction else output)
+            inputs = torch.cat(found, dim=2)
+        return inputs.masked_fill(~there[:, :, None], -math.inf).amax(dim=1)
+
+
+def _reordered(states: Tensor, places: Tensor) -> Tensor:
+    """Return states `[batch, tokens, size]` in the order of places `[batch, tokens]`."""
+    return states.gather(1, places[:, :, None].expand_as(states))
 
 
 class Transformer(Encoder):

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from trainables.text.config import TextConfig
 from trainables.text.models import build_model
-from trainables.text.tokens import Words
+from trainables.text.tokens import PADDING, Words
 from trainables.text.vocabulary import Preparation
 
 MODELS = ("bag", "lstm", "transformer")
@@ -57,3 +58,26 @@ def test_a_network_keeps_its_vocabulary_and_refuses_another_one():
     other = Preparation(TextConfig(), Words("words", ("a", "b", "d")), 7)
     with pytest.raises(ValueError, match="another vocabulary"):
         build_model(TextConfig(model="bag", **SMALL), other, 3).load_state_dict(built.state_dict())
+
+
+@pytest.mark.parametrize("bidirectional", [True, False])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_an_lstm_computes_what_packed_sequences_give_with_its_gradients(layers, bidirectional):
+    encoder = network("lstm", layers=layers, bidirectional=bidirectional, dropout=0.0)[0].train()
+    ids = torch.randint(1, encoder.embedding.num_embeddings, (5, 9))
+    for text, length in enumerate((9, 1, 4, 9, 2)):
+        ids[text, length:] = PADDING
+    packed = pack_padded_sequence(
+        encoder.embedded(ids),
+        (ids != PADDING).sum(dim=1),
+        batch_first=True,
+        enforce_sorted=False,
+    )
+    found, _ = pad_packed_sequence(
+        encoder.lstm(packed)[0], batch_first=True, padding_value=-torch.inf
+    )
+    results = []
+    for vectors in (encoder(ids), found.amax(dim=1)):
+        gradients = torch.autograd.grad(vectors.square().sum(), list(encoder.parameters()))
+        results.append((vectors, *gradients))
+    torch.testing.assert_close(*results, rtol=1e-4, atol=1e-6)
