@@ -7,7 +7,7 @@ STUDY ?= results
 # wait half of the time, for Ray and for what they have broken.
 TESTS := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --ignore=tests/clusters
 
-.PHONY: asha test test-all coverage test-slow test-cluster install lint docs bench tensorboard
+.PHONY: asha test test-all coverage test-cluster install lint docs bench tensorboard
 
 asha: .venv/installed
 	$(BIN)/python tune_jobs/asha_lr_batch.py --yes
@@ -20,10 +20,6 @@ test: .venv/installed
 coverage: .venv/installed
 	$(TESTS) -m "not long and not slow" --cov tune_cluster --cov search_spaces --cov trainables \
 	    --cov-report term:skip-covered
-
-# What `coverage` leaves out, so that CI runs each test once.
-test-slow: .venv/installed
-	$(TESTS) -m "slow or long"
 
 test-all: .venv/installed
 	$(TESTS)

@@ -137,6 +137,6 @@ def _run(output, words, directory, environment):
             sys.path[0] = str(Path(script).parent)
             runpy.run_path(script, run_name="__main__")
     finally:
-        threading._shutdown()
+        threading._shutdown()  # type: ignore[attr-defined]
         # multiprocessing ends its processes without it, and Ray's would not be shut down.
         atexit._run_exitfuncs()
