@@ -71,6 +71,10 @@ def run(*words: str) -> Script:
         if not searched or runs_a_study(script):
             return [script, *given, *words[end:]]
         return [job_script("search_script"), "--script", script, *given, f"--arguments={behind}"]
+    if "--" not in words and "--resume" in given[:-1]:
+        # The study has its command.
+        at = given.index("--resume")
+        return resume(given[at + 1], *given[:at], *given[at + 2 :])
     if "--resume-args" in given[:-1]:
         # Its value begins with a dash.
         at = given.index("--resume-args")
