@@ -15,6 +15,7 @@ from hypothesis import settings
 from tests.extras import EXTRAS, environment_without
 from tests.forked import ForkedJob, can_fork
 from tests.journals import read_events
+from tune_cluster.cluster import compat
 from tune_cluster.storage import retry
 
 pytest_plugins = ["tests.bucket", "tests.in_process", "tests.other_user"]
@@ -74,17 +75,18 @@ def temporary():
 def cluster_address(temporary):
     """A Ray of two cores and a GPU that is only declared, for all tests; the address that a job
     connects to."""
-    ray.init(
-        address="local",
-        num_cpus=2,
-        num_gpus=1,
-        object_store_memory=200 * 1024**2,
-        include_dashboard=False,
-        log_to_driver=False,
-        _temp_dir=str(temporary),
-        # A process that has checked a node waits for the first trial, on a busy machine too.
-        _system_config={"idle_worker_killing_time_threshold_ms": 60_000},
-    )
+    with compat.patient():
+        ray.init(
+            address="local",
+            num_cpus=2,
+            num_gpus=1,
+            object_store_memory=200 * 1024**2,
+            include_dashboard=False,
+            log_to_driver=False,
+            _temp_dir=str(temporary),
+            # A process that has checked a node waits for the first trial, on a busy machine too.
+            _system_config={"idle_worker_killing_time_threshold_ms": 60_000},
+        )
     yield ray.get_runtime_context().gcs_address
     ray.shutdown()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import ray
+from ray._private import services
 
 from tune_cluster.cluster.connect import connected, running
 from tune_cluster.cluster.head import check_reachable
@@ -76,6 +77,29 @@ def test_a_local_ray_has_the_cpus_that_its_process_is_bound_to(temporary):
     # As Slurm binds a job that has a part of a node.
     done = subprocess.run(
         [sys.executable, "-c", BOUND], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split()[-1:] == ["1.0"], done.stderr
+
+
+SLOW = """
+import sys
+from ray._private import services
+from tune_cluster.cluster.connect import connected
+
+services.RAYLET_EXECUTABLE = sys.argv[1]
+with connected("local", max_concurrent=1) as found:
+    print(found.nodes[0]["CPU"])
+"""
+
+
+@pytest.mark.long
+def test_a_local_ray_whose_node_takes_more_than_half_a_minute_is_waited_for(temporary, tmp_path):
+    # As on a machine with other work.
+    raylet = tmp_path / "raylet"
+    raylet.write_text(f'#!/bin/sh\nsleep 40\nexec {services.RAYLET_EXECUTABLE} "$@"\n')
+    raylet.chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, "-c", SLOW, raylet], capture_output=True, text=True, check=False
     )
     assert done.stdout.split()[-1:] == ["1.0"], done.stderr
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import sysconfig
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -71,6 +72,36 @@ def own_process_group() -> Iterator[None]:
         yield
     finally:
         patched.ConsolePopen = before
+
+
+START_SECONDS = 180.0
+"""Time for which a Ray that is started waits for its own node."""
+
+
+@contextmanager
+def patient() -> Iterator[None]:
+    """Let a Ray that is started in the `with` block wait longer for its own node.
+
+    By default it gives up after 30 s, in which a busy machine of two cores starts none.
+    """
+    before = services.get_node
+    deadline = time.monotonic() + START_SECONDS
+
+    def found_in_time(*node: Any) -> Any:
+        while True:
+            try:
+                return before(*node)
+            except RuntimeError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.1)
+
+    patched: Any = services
+    patched.get_node = found_in_time
+    try:
+        yield
+    finally:
+        patched.get_node = before
 
 
 IDLE_MILLISECONDS = 600_000

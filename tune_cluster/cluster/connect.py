@@ -205,7 +205,7 @@ def start(cpus_per_trial: float, gpus_per_trial: float, max_concurrent: int | No
     imported = [name for name in PRELOADED if name in sys.modules]
     in_advance = compat.started_in_advance(imported) if each_has_a_trial else {}
     try:
-        with compat.loopback_only(), compat.own_process_group():
+        with compat.loopback_only(), compat.own_process_group(), compat.patient():
             ray.init(
                 address="local",
                 # None lets Ray look for the limit of a container.
