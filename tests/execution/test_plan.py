@@ -14,7 +14,7 @@ from rich.console import Console
 
 from search_spaces.objective import Expectation
 from search_spaces.schedulers.asha import ASHA
-from tests.conftest import ROOT, journal_of
+from tests.conftest import PATIENCE, ROOT, journal_of
 from tests.execution.test_cost_estimate import estimate, of, planned
 from tests.in_process import Scored, names
 from tests.search_spaces.conftest import study_of
@@ -168,7 +168,8 @@ def at_terminal(cluster_address, tmp_path):
         screen, asked = b"", False
         try:
             while True:
-                assert select.select([terminal], [], [], 60)[0], f"it waits after {screen.decode()}"
+                ready, _, _ = select.select([terminal], [], [], PATIENCE)
+                assert ready, f"it waits after {screen.decode()}"
                 try:
                     read = os.read(terminal, 4096)
                 except OSError:
