@@ -7,7 +7,7 @@ STUDY ?= results
 # wait half of the time, for Ray and for what they have broken.
 TESTS := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --ignore=tests/clusters
 
-.PHONY: asha test test-all coverage test-cluster install lint docs bench tensorboard
+.PHONY: asha test test-all coverage test-long test-cluster install lint docs bench tensorboard
 
 asha: .venv/installed
 	$(BIN)/python tune_jobs/asha_lr_batch.py --yes
@@ -20,6 +20,10 @@ test: .venv/installed
 coverage: .venv/installed
 	$(TESTS) -m "not long and not slow" --cov tune_cluster --cov search_spaces --cov trainables \
 	    --cov-report term:skip-covered
+
+# What `test` leaves out of `test-all`; ends with the first failure.
+test-long: .venv/installed
+	$(TESTS) -m long --maxfail 1
 
 test-all: .venv/installed
 	$(TESTS)
