@@ -145,7 +145,8 @@ def test_a_study_whose_script_is_gone_is_refused_with_the_way_to_name_it(
     said = said_by(monkeypatch, capsys, "resume", str(tmp_path))
     assert "its script gone.py is not there" in said
     assert "run SCRIPT --resume STUDY" in said
-    assert said_by(monkeypatch, capsys, "run", "--yes", "--resume", str(tmp_path)) == said
+    for flag in (["--resume", str(tmp_path)], [f"--resume={tmp_path}"]):
+        assert said_by(monkeypatch, capsys, "run", "--yes", *flag) == said
 
 
 @pytest.mark.parametrize("command", [["confirm"], ["audit", "--share=1"]], ids=lambda c: c[0])

@@ -71,15 +71,28 @@ def run(*words: str) -> Script:
         if not searched or runs_a_study(script):
             return [script, *given, *words[end:]]
         return [job_script("search_script"), "--script", script, *given, f"--arguments={behind}"]
-    if "--" not in words and "--resume" in given[:-1]:
+    if "--" not in words and (study := _value_of("--resume", given)) is not None:
         # The study has its command.
-        at = given.index("--resume")
-        return resume(given[at + 1], *given[:at], *given[at + 2 :])
+        return resume(study, *given)
     if "--resume-args" in given[:-1]:
         # Its value begins with a dash.
         at = given.index("--resume-args")
         given[at : at + 2] = ["=".join(given[at : at + 2])]
     return [job_script("search_command"), *given, f"--command={behind}"]
+
+
+def _value_of(flag: str, given: list[str]) -> str | None:
+    """Take `flag VALUE` or `flag=VALUE` out of the words and return the value; None if there is
+    none."""
+    for at, word in enumerate(given):
+        name, equals, value = word.partition("=")
+        if name == flag and equals:
+            del given[at]
+            return value
+        if word == flag and at + 1 < len(given):
+            del given[at]
+            return given.pop(at)
+    return None
 
 
 def _place_of_script(given: Sequence[str]) -> int | None:
