@@ -22,6 +22,7 @@ BENCHMARKS = (
     "trial_overhead",
     "scaling",
     "training_throughput",
+    "lstm_steps",
     "memory",
     "report_scale",
     "suggestions",

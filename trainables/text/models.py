@@ -104,8 +104,7 @@ class LSTM(Encoder):
     section 3.2).
 
     On a GPU sequences are packed, so that no padding is computed. On a CPU torch computes packed
-    sequences word by word, and others by oneDNN: a step of 32 texts of 60 words takes half of the
-    time, one of 64 texts of 256 words, with 256 units, a fifteenth (2.3 s instead of 37).
+    sequences word by word, and padded ones by oneDNN, which is faster (`benchmarks/lstm_steps.py`).
     """
 
     def __init__(self, config: TextConfig, preparation: Preparation) -> None:
