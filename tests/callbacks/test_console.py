@@ -226,6 +226,14 @@ def test_the_status_counts_trials_and_names_the_best():
     assert status.endswith(" s left")
 
 
+def test_the_status_names_the_best_of_equal_trials_that_the_study_ends_with():
+    screen = Screen()
+    screen.result(1, 1, 0.5)
+    screen.result(0, 1, 0.5)
+    assert screen.study.state.best.trial.index == 0
+    assert "best 0.5000 (trial 0)" in screen.output.status()
+
+
 @given(total=st.integers(1, 300))
 def test_in_a_file_the_status_comes_a_few_times_over_a_whole_study(total):
     screen = Screen(total=total)

@@ -109,8 +109,8 @@ class ConsoleOutput(Callback):
         """Return trials by status, the best value so far, and the remaining time."""
         state = self._state
         parts = [f"{count} {status}" for status, count in sorted(state.counts.items()) if count]
-        if self._best is not None:
-            parts.append(f"best {shown_value(self._best.value)} (trial {self._best.trial.index})")
+        if state.best is not None:
+            parts.append(f"best {shown_value(state.best.value)} (trial {state.best.trial.index})")
         remaining = self.remaining()
         if remaining is not None:
             parts.append(f"{duration(remaining)} left")
