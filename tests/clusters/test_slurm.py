@@ -5,6 +5,7 @@ ends it in order on Slurm's signal, asks for another run, and resumes in that.
 """
 
 import json
+import re
 import shutil
 import stat
 import subprocess
@@ -113,6 +114,11 @@ class Job:
         """Send what `--signal=B:TERM@120` asks for."""
         self.node.run("bash", "-c", "kill -TERM $(cat /tmp/batch.pid)")
 
+    def has_a_driver(self):
+        """Return whether the study runs, on the first node."""
+        driver = re.compile(r"\S*python\S* -m tune_cluster run ")
+        return any(driver.match(line) for line in self.node.processes())
+
 
 @pytest.fixture(scope="module")
 def job():
@@ -150,6 +156,20 @@ def test_an_ended_job_requeues_itself_and_the_next_run_resumes_the_study(job):
     assert len([event for event in journal_of(study) if event["event"] == "session"]) == 2
     assert json.loads((study / "best" / "best.json").read_text())["metrics"]
     assert not ray_on(job.center.nodes)
+
+
+def test_a_signal_after_the_end_of_the_study_asks_for_no_other_run(job):
+    """Ray takes seconds to stop: a time limit may come near then."""
+    log = job.center.storage / "scontrol.log"
+    asked = log.read_text() if log.exists() else ""
+    run = job.start()
+    wait_until(job.has_a_driver, "a study", seconds=PATIENCE)
+    wait_until(lambda: not job.has_a_driver(), "its end", seconds=PATIENCE)
+    assert run.poll() is None
+    job.near_the_time_limit()
+    output, _ = run.communicate(timeout=PATIENCE)
+    assert run.returncode == 0, output
+    assert (log.read_text() if log.exists() else "") == asked
 
 
 def ray_on(nodes):
