@@ -51,7 +51,7 @@ def test_the_documented_job_for_a_users_trainable_runs(run_job, tmp_path):
     ] * 3
     results = [event for event in journal_of(study) if event["event"] == "result"]
     assert set(results[0]["metrics"]) == {"val_loss", "epoch"}
-    assert "none: the trainable saves none" in output
+    assert "none: no trial has saved one" in output
 
 
 def runnable(words):

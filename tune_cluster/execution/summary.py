@@ -73,7 +73,7 @@ def show_summary(
             missing = f"none: that of epoch {best['epoch']} is not there, or damaged"
             places = [study.checkpoints / dirname_of(trial.index) for trial in trials]
             none_at_all = not any(TrialCheckpoints(p, study.mode).names() for p in places)
-            line("checkpoint", "none: the trainable saves none" if none_at_all else missing)
+            line("checkpoint", "none: no trial has saved one" if none_at_all else missing)
         if "test_error" in best:
             line("NOTICE", f"its evaluate() has failed on the test set: {best['test_error']}")
         for name, text in held_out_lines(best, typed(study.directory / "best" / PREDICTIONS_FILE)):

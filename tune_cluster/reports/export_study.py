@@ -112,7 +112,7 @@ def chosen(address: str) -> Iterator[Chosen]:
             yield Chosen(address, found.study, files, trial, checkpoint.epoch, notice)
             return
     raise ValueError(
-        f"{address}: has no intact checkpoint: its trainable saves none, or they were deleted"
+        f"{address}: has no intact checkpoint: no trial has saved one, or they were deleted"
     )
 
 
