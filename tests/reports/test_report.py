@@ -25,7 +25,8 @@ from tune_cluster.reports.figure_parallel import (
 from tune_cluster.reports.figures_of_space import isolation_figures
 from tune_cluster.reports.frames import trials_frame
 from tune_cluster.reports.importance import importances
-from tune_cluster.reports.report import FILES
+from tune_cluster.reports.readable import readable
+from tune_cluster.reports.report import FILES, report_of
 from tune_cluster.reports.trial_table import filtered, ordered, rows_of
 from tune_cluster.storage.s3 import S3Store
 from tune_cluster.study.stored import read_study
@@ -113,6 +114,15 @@ def test_the_best_is_beside_simple_predictors_on_both_parts_of_the_data(page, st
     assert "| forest is not installed |" in text
     assert f"| {name} | 0.8750 |" in text
     assert "| always | 0.1250 |" in text
+
+
+@pytest.mark.parametrize(("score", "named"), [(0.25, False), (10.0, True)])
+def test_a_predictor_that_no_trial_beats_is_named_in_the_answer(studies, score, named):
+    baselines = studies[1] / "baselines.json"
+    baselines.write_text(json.dumps({"validation": {"a forest": {"score": score}}}))
+    answer = report_of(readable(str(studies[1])), importance=False).answer
+    assert ("a forest" in " ".join(answer.sentences)) == named
+    baselines.unlink()
 
 
 def test_the_look_at_the_data_is_linked_from_wherever_the_report_is(page, studies):

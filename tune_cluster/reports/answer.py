@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from search_spaces.objective import shown_value
@@ -12,6 +12,7 @@ from tune_cluster.duration import duration
 from tune_cluster.reports.confirm import Confirmation, standings
 from tune_cluster.reports.doctor.finding import Advice, Finding, worst_first
 from tune_cluster.reports.doctor.noise import decided, noise_of
+from tune_cluster.reports.predictors import ScoresTable
 from tune_cluster.reports.ray_experiment import OF_RAY_TUNE
 from tune_cluster.reports.trial_table import searched
 from tune_cluster.study.stored import StoredStudy
@@ -40,6 +41,7 @@ def answer_of(
     study: StoredStudy,
     state: str,
     findings: Sequence[Finding],
+    scores: Sequence[ScoresTable] = (),
     confirmation: Confirmation | None = None,
 ) -> Answer:
     """Return the answer of a study.
@@ -48,12 +50,13 @@ def answer_of(
         study: the study.
         state: its state, as `overview.state_of` returns it.
         findings: findings of the doctor.
+        scores: its best trial beside simple predictors.
         confirmation: its confirmation, if there is one.
     """
     urgent = worst_first([one for one in findings if one.verdict != "pass"])
     return Answer(
         found=_found(study),
-        sure=_sure(study, urgent, confirmation),
+        sure=" ".join([_sure(study, urgent, confirmation), *_not_beaten(study, scores)]),
         cost=_cost(study, state),
         next=tuple(advice for finding in urgent for advice in finding.advice),
     )
@@ -94,6 +97,21 @@ def _sure(study: StoredStudy, urgent: Sequence[Finding], confirmation: Confirmat
         parts = [f"{n} {kind}{'' if n == 1 else 's'}" for n, kind in kinds if n]
         doctor = f"the doctor has {' and '.join(parts)}"
     return f"{words}; {doctor}."
+
+
+def _not_beaten(study: StoredStudy, scores: Sequence[ScoresTable]) -> Iterator[str]:
+    """Yield a sentence for each predictor that is as good as the best trial on the validation
+    set."""
+    objective = study.state.objective
+    for table in scores:
+        if table.metrics[0] != objective.metric:
+            continue
+        best, *predictors = table.rows
+        for row in predictors:
+            value, own = row.values[0], best.values[0]
+            if value is not None and own is not None and not objective.better(own, value):
+                score = f"{objective.metric} {shown_value(value)}"
+                yield f"No trial is better than {row.name}: {score}."
 
 
 def _cost(study: StoredStudy, state: str) -> str:

@@ -129,6 +129,7 @@ def report_of(readable: Readable, *, importance: bool = True) -> StudyReport:
     objective = study.state.objective
     rows = ordered(rows_of(study), "value", descending=objective.mode == "max")
     found = importances(study) if importance else Importances(epoch=None, each=[])
+    scores = beside_predictors(directory, study)
     return StudyReport(
         name=directory.resolve().name,
         study=study,
@@ -136,12 +137,12 @@ def report_of(readable: Readable, *, importance: bool = True) -> StudyReport:
         notice=notice,
         siblings=siblings,
         confirmed=_confirmed(address, study, state, siblings.confirmation),
-        answer=answer_of(study, state, findings, siblings.confirmation),
+        answer=answer_of(study, state, findings, scores, siblings.confirmation),
         findings=worst_first(findings),
         rows=rows,
         importance=found,
         sections=sections_of(study, rows, found, work),
-        scores=beside_predictors(directory, study),
+        scores=scores,
         nodes=nodes_of(study, work),
         directory=directory,
     )
