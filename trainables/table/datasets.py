@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainables.data.dataset import Dataset, Part, RawDataset
+from trainables.data.separators import SEPARATORS
 from trainables.data.splits import prepared, with_test_set
 from trainables.table.columns import tables_of
-from trainables.table.files import COMPRESSED, PARQUET, SEPARATORS, read_file
+from trainables.table.files import COMPRESSED, PARQUET, read_file
 from trainables.table.known_tables import EXTRA, TABLES
 from trainables.table.tables import Table
 from trainables.table.targets import Kind, target_name, targets_of

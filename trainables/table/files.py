@@ -5,12 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trainables.data.encodings import not_utf8
+from trainables.data.separators import SEPARATORS, not_separated
 from trainables.table.values import File, listed
-
-SEPARATORS = {".csv": ",", ".tsv": "\t"}
-"""Separator of a text file by its suffix; it may be compressed."""
-
-OTHER_SEPARATORS = (";", "\t", "|", ",")
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zip")
 
@@ -95,11 +91,6 @@ def _names(path: Path, separator: str) -> list[str]:
     line = pd.read_csv(
         path, sep=separator, header=None, nrows=1, dtype=str, keep_default_na=False
     ).iloc[0]
-    other = next((mark for mark in OTHER_SEPARATORS if mark in line[0] and mark != separator), "")
-    if len(line) == 1 and other:
-        raise ValueError(
-            f"the names of its columns are separated by {other!r} and not by {separator!r}; write "
-            f"it anew, such as by pandas.read_csv(FILE, sep={other!r}, decimal=',')"
-            ".to_csv(FILE, index=False), with decimal='.' for points"
-        )
+    if len(line) == 1 and (why := not_separated(line[0], separator)):
+        raise ValueError(why)
     return [name for name in line if name.strip()]

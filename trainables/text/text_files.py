@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trainables.data.encodings import not_utf8
+from trainables.data.separators import SEPARATORS, not_separated
 
-SEPARATORS = {".csv": ",", ".tsv": "\t"}
 SUFFIXES = (*SEPARATORS, ".jsonl")
 
 
@@ -45,10 +45,11 @@ def decoded(data: bytes, path: Path) -> str:
 def _of_table(text: str, path: Path) -> dict[str, list[str | None]]:
     import pandas as pd
 
+    separator = SEPARATORS[path.suffix]
+    if why := not_separated(text.lstrip().partition("\n")[0], separator):
+        raise ValueError(f"dataset {path}: {why}")
     try:
-        frame = pd.read_csv(
-            io.StringIO(text), sep=SEPARATORS[path.suffix], dtype=str, keep_default_na=False
-        )
+        frame = pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False)
     except (ValueError, pd.errors.ParserError) as error:
         why = str(error).strip().partition("\n")[0].rstrip(".")
         raise ValueError(

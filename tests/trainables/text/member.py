@@ -122,6 +122,10 @@ TEXT = Member(
             _bytes(b"text,label\nfine, good,good\n"),
             r"own\.csv, row 1: has more values than there are names",
         ),
+        "semicolons": (
+            _bytes(b"text;label\nfine, really;good\nbad;bad\n"),
+            r"own\.csv: the names of its columns are separated by ';' and not by ','",
+        ),
         "a separator without quotes, later": (
             _bytes(b"text,label\nfine,good\nbad, bad,bad\n"),
             r"own\.csv: cannot be read \(.*line 3, saw 3",
