@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.objective import shown_value
-from tune_cluster.study.baselines import BASELINES_FILE, Baselines, read_baselines
+from tune_cluster.study.baselines import BASELINES_FILE, Baselines, not_beaten, read_baselines
 from tune_cluster.study.study_file import write_json
 
 if TYPE_CHECKING:
@@ -49,11 +49,12 @@ def summary_lines(study: Study, best: Mapping[str, Any] | None) -> Iterator[tupl
     if not own:
         return
     yield "best has", _line("", own, study.metric)
+    ahead = not_beaten(study.baselines, study.objective, best[study.metric])
     for name, scores in study.baselines.items():
         yield "baseline", _line(name, _only(scores, own), study.metric)
-        value = _scores(scores).get(study.metric)
-        if value is not None and not study.objective.better(best[study.metric], value):
-            yield "NOTICE", f"no trial is better than {name}: {study.metric} {shown_value(value)}"
+        if name in ahead:
+            value = shown_value(ahead[name])
+            yield "NOTICE", f"no trial is better than {name}: {study.metric} {value}"
     if "test" in best:
         metric = study.metric.replace("val_", "test_", 1)
         for name, scores in _on_test(study).items():

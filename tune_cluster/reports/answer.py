@@ -12,9 +12,9 @@ from tune_cluster.duration import duration
 from tune_cluster.reports.confirm import Confirmation, standings
 from tune_cluster.reports.doctor.finding import Advice, Finding, worst_first
 from tune_cluster.reports.doctor.noise import decided, noise_of
-from tune_cluster.reports.predictors import ScoresTable
 from tune_cluster.reports.ray_experiment import OF_RAY_TUNE
 from tune_cluster.reports.trial_table import searched
+from tune_cluster.study.baselines import Baselines, not_beaten
 from tune_cluster.study.stored import StoredStudy
 
 
@@ -41,7 +41,7 @@ def answer_of(
     study: StoredStudy,
     state: str,
     findings: Sequence[Finding],
-    scores: Sequence[ScoresTable] = (),
+    baselines: Baselines | None = None,
     confirmation: Confirmation | None = None,
 ) -> Answer:
     """Return the answer of a study.
@@ -50,13 +50,13 @@ def answer_of(
         study: the study.
         state: its state, as `overview.state_of` returns it.
         findings: findings of the doctor.
-        scores: its best trial beside simple predictors.
+        baselines: scores of simple predictors on its validation set, if there are any.
         confirmation: its confirmation, if there is one.
     """
     urgent = worst_first([one for one in findings if one.verdict != "pass"])
     return Answer(
         found=_found(study),
-        sure=" ".join([_sure(study, urgent, confirmation), *_not_beaten(study, scores)]),
+        sure=" ".join([_sure(study, urgent, confirmation), *_not_beaten(study, baselines or {})]),
         cost=_cost(study, state),
         next=tuple(advice for finding in urgent for advice in finding.advice),
     )
@@ -99,19 +99,13 @@ def _sure(study: StoredStudy, urgent: Sequence[Finding], confirmation: Confirmat
     return f"{words}; {doctor}."
 
 
-def _not_beaten(study: StoredStudy, scores: Sequence[ScoresTable]) -> Iterator[str]:
-    """Yield a sentence for each predictor that is as good as the best trial on the validation
-    set."""
-    objective = study.state.objective
-    for table in scores:
-        if table.metrics[0] != objective.metric:
-            continue
-        best, *predictors = table.rows
-        for row in predictors:
-            value, own = row.values[0], best.values[0]
-            if value is not None and own is not None and not objective.better(own, value):
-                score = f"{objective.metric} {shown_value(value)}"
-                yield f"No trial is better than {row.name}: {score}."
+def _not_beaten(study: StoredStudy, baselines: Baselines) -> Iterator[str]:
+    """Yield a sentence for each predictor that is at least as good as the best trial."""
+    best, objective = study.state.best, study.state.objective
+    if best is None:
+        return
+    for name, value in not_beaten(baselines, objective, best.value).items():
+        yield f"No trial is better than {name}: {objective.metric} {shown_value(value)}."
 
 
 def _cost(study: StoredStudy, state: str) -> str:

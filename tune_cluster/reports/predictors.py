@@ -10,7 +10,7 @@ from typing import Any
 
 from tune_cluster.storage.inside import read_regular
 from tune_cluster.storage.integrity import check, parse
-from tune_cluster.study.baselines import Baselines, read_baselines
+from tune_cluster.study.baselines import Baselines
 from tune_cluster.study.stored import StoredStudy
 from tune_cluster.study.study_file import BEST, BEST_FILE
 
@@ -38,19 +38,21 @@ class ScoresTable:
     """The best trial, then the predictors."""
 
 
-def beside_predictors(directory: Path, study: StoredStudy) -> list[ScoresTable]:
+def beside_predictors(
+    directory: Path, study: StoredStudy, known: Mapping[str, Baselines]
+) -> list[ScoresTable]:
     """Return a table for each part of the data on which there is something to compare, or the best
     trial was tested.
 
     Args:
         directory: directory of the study.
         study: the study.
+        known: scores of the predictors, by part of the data.
     """
     best, metric = study.state.best, study.state.objective.metric
     if best is None:
         return []
     name = f"trial {best.trial.index}, epoch {best.epoch:g}"
-    known = read_baselines(directory)
     own = {n: v for n, v in best.trial.results[best.epoch].items() if v is not None}
     tested = _tested(directory, best.trial.index, best.epoch)
     tables = []

@@ -27,6 +27,7 @@ from tune_cluster.reports.templates import rendered
 from tune_cluster.reports.trial_table import Row, ordered, rows_of, searched
 from tune_cluster.reports.work import NodeWork, nodes_of, work_of
 from tune_cluster.storage.inside import write_file
+from tune_cluster.study.baselines import read_baselines
 from tune_cluster.study.stored import StoredStudy
 from tune_cluster.study.study_file import DATA_FILE
 
@@ -129,7 +130,7 @@ def report_of(readable: Readable, *, importance: bool = True) -> StudyReport:
     objective = study.state.objective
     rows = ordered(rows_of(study), "value", descending=objective.mode == "max")
     found = importances(study) if importance else Importances(epoch=None, each=[])
-    scores = beside_predictors(directory, study)
+    known = read_baselines(directory)
     return StudyReport(
         name=directory.resolve().name,
         study=study,
@@ -137,12 +138,14 @@ def report_of(readable: Readable, *, importance: bool = True) -> StudyReport:
         notice=notice,
         siblings=siblings,
         confirmed=_confirmed(address, study, state, siblings.confirmation),
-        answer=answer_of(study, state, findings, scores, siblings.confirmation),
+        answer=answer_of(
+            study, state, findings, known.get("validation", {}), siblings.confirmation
+        ),
         findings=worst_first(findings),
         rows=rows,
         importance=found,
         sections=sections_of(study, rows, found, work),
-        scores=scores,
+        scores=beside_predictors(directory, study, known),
         nodes=nodes_of(study, work),
         directory=directory,
     )

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from pydantic import ConfigDict
 from typing_extensions import NotRequired, TypedDict
 
+from search_spaces.objective import Objective
 from tune_cluster.storage.inside import read_regular
 from tune_cluster.storage.integrity import check, parse
 
@@ -35,3 +36,19 @@ def read_baselines(directory: Path) -> dict[str, Baselines]:
         check(BaselinesFile, content)
         return dict(content)
     return {}
+
+
+def not_beaten(baselines: Baselines, objective: Objective, best: float) -> dict[str, float]:
+    """Return the predictors that are at least as good as the best trial, with their values.
+
+    Args:
+        baselines: scores on the validation set.
+        objective: metric of the study and its mode.
+        best: value of the best trial.
+    """
+    values = {
+        name: scores[objective.metric]
+        for name, scores in baselines.items()
+        if not isinstance(scores, str) and objective.metric in scores
+    }
+    return {name: value for name, value in values.items() if not objective.better(best, value)}
