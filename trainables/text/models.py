@@ -124,9 +124,11 @@ class LSTM(Encoder):
         embedded, lengths = self.embedded(ids), (ids != PADDING).sum(dim=1)
         if embedded.device.type == "cpu":
             return self._padded(embedded, lengths)
-        packed = pack_padded_sequence(
-            embedded, lengths.cpu(), batch_first=True, enforce_sorted=False
-        )
+        return self._packed(embedded, lengths)
+
+    def _packed(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        """Map inputs `[batch, tokens, size]` of lengths `[batch]` by packed sequences."""
+        packed = pack_padded_sequence(inputs, lengths.cpu(), batch_first=True, enforce_sorted=False)
         found, _ = pad_packed_sequence(
             self.lstm(packed)[0], batch_first=True, padding_value=-math.inf
         )
